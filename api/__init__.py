@@ -1,0 +1,1 @@
+"""The thin side: publish events, read feeds."""

@@ -1,0 +1,1 @@
+"""What it costs: each part prints one line a figure."""

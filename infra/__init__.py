@@ -1,0 +1,1 @@
+"""The outside world: settings, clients, read models, the local stack."""

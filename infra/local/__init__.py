@@ -1,0 +1,1 @@
+"""The local stack: Kafka, schema registry, Redis and PostgreSQL from packages, supervised."""

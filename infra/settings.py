@@ -1,0 +1,135 @@
+"""Settings, read once from the environment; the only place that reads it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class SettingsError(ValueError):
+    """Every setting that could not be read, at once."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(["these settings cannot be used:", *(f"  {problem}" for problem in problems)]))
+
+
+def _setting(env: str, default: Any, doc: str, *, check: Callable[[Any], bool] | None = None, must: str = "") -> Any:
+    return field(default=default, metadata={"env": env, "doc": doc, "check": check, "must": must})
+
+
+def _positive(value: float) -> bool:
+    return value > 0
+
+
+def _share(value: float) -> bool:
+    return 0 < value <= 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be configured. A URL left empty means: the local stack runs that server."""
+
+    environment: str = _setting("ENVIRONMENT", "development", "development or production")
+    debug: bool = _setting("DEBUG", False, "log at debug level")
+    home: Path = _setting("MILLRACE_HOME", Path(".millrace"), "folder of the local stack's data, logs and state")
+
+    kafka_bootstrap_servers: str = _setting("KAFKA_BOOTSTRAP_SERVERS", "", "host:port of the brokers, comma-separated")
+    schema_registry_url: str = _setting("SCHEMA_REGISTRY_URL", "", "address of the registry's Confluent API")
+    redis_url: str = _setting("REDIS_URL", "", "redis://host:port/db")
+    database_url: str = _setting("DATABASE_URL", "", "postgresql://user:password@host:port/database")
+
+    api_host: str = _setting("API_HOST", "127.0.0.1", "address that the API listens on")
+    api_port: int = _setting("API_PORT", 8000, "port of the API", check=lambda port: 0 <= port < 65536, must="a port")
+    api_max_body_bytes: int = _setting("API_MAX_BODY_BYTES", 1 << 20, "largest request body", check=_positive)
+    api_max_batch: int = _setting("API_MAX_BATCH", 1_000, "most interactions in one batch", check=_positive)
+    api_publish_timeout_s: float = _setting(
+        "API_PUBLISH_TIMEOUT_S", 5.0, "how long a publish may wait for the broker", check=_positive
+    )
+    location_resolution: int = _setting(
+        "LOCATION_RESOLUTION",
+        7,
+        "H3 resolution that pings are coarsened to (7: about 5 km²)",
+        check=lambda value: 0 <= value <= 15,
+        must="from 0 to 15",
+    )
+
+    max_recommendations: int = _setting("MAX_RECOMMENDATIONS", 50, "items in a feed", check=_positive)
+    cold_start_threshold: int = _setting(
+        "COLD_START_THRESHOLD", 5, "interactions before a feed is personal", check=lambda value: value >= 0
+    )
+    trending_decay_rate: float = _setting(
+        "TRENDING_DECAY_RATE", 0.95, "what is left of a signal's trend after an hour", check=_share, must="in (0, 1]"
+    )
+    popularity_half_life_days: float = _setting(
+        "POPULARITY_HALF_LIFE_DAYS", 30.0, "half-life of popularity", check=_positive
+    )
+    affinity_half_life_days: float = _setting(
+        "AFFINITY_HALF_LIFE_DAYS", 30.0, "half-life of a user's affinities", check=_positive
+    )
+    cooccurrence_half_life_days: float = _setting(
+        "COOCCURRENCE_HALF_LIFE_DAYS", 60.0, "half-life of item-to-item co-occurrence", check=_positive
+    )
+    diversity_cap: float = _setting(
+        "DIVERSITY_CAP", 0.5, "largest share of one category in any ten items of a feed", check=_share, must="in (0, 1]"
+    )
+
+    commit_interval_s: float = _setting("COMMIT_INTERVAL_S", 1.0, "seconds between checkpoints", check=_positive)
+    batch_records: int = _setting("BATCH_RECORDS", 1_000, "most records in one micro-batch", check=_positive)
+    batch_bytes: int = _setting("BATCH_BYTES", 4 << 20, "most bytes in one micro-batch", check=_positive)
+    batch_wait_ms: int = _setting("BATCH_WAIT_MS", 50, "longest wait for records", check=_positive)
+    unacked_records: int = _setting(
+        "UNACKED_RECORDS", 20_000, "most records of a partition in flight before it is paused", check=_positive
+    )
+    worker_store: str = _setting("WORKER_STORE", "rocksdb", "where tables live: rocksdb or memory")
+
+
+def read(env: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of an environment, the process's own by default.
+
+    Raises:
+        SettingsError: naming every setting that cannot be used.
+    """
+    env = os.environ if env is None else env
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for spec in fields(Settings):
+        name = spec.metadata["env"]
+        raw = env.get(name, "").strip()
+        if not raw:
+            continue
+        try:
+            value = _parse(raw, Path if isinstance(spec.default, Path) else type(spec.default))
+        except ValueError:
+            problems.append(f"{name}={raw!r}: must be {_KINDS[type(spec.default)]} ({spec.metadata['doc']})")
+            continue
+        check = spec.metadata["check"]
+        if check is not None and not check(value):
+            problems.append(f"{name}={raw!r}: must be {spec.metadata['must'] or 'positive'} ({spec.metadata['doc']})")
+            continue
+        values[spec.name] = value
+    if problems:
+        raise SettingsError(problems)
+    return replace(Settings(), **values)
+
+
+def masked(url: str) -> str:
+    """Return a URL with its password hidden."""
+    password = urlsplit(url).password
+    return url.replace(f":{password}@", ":***@") if password else url
+
+
+_KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+def _parse(raw: str, kind: Callable[[str], Any]) -> Any:
+    if kind is bool:
+        if raw.lower() not in _WORDS:
+            raise ValueError(raw)
+        return _WORDS[raw.lower()]
+    return kind(raw)

@@ -1,0 +1,1 @@
+"""How we score: numpy and torch, no I/O."""

@@ -1,0 +1,143 @@
+"""Avro with Confluent framing: a zero byte, the writer's schema id (4 bytes, big-endian), the body.
+
+The writer's schema is found by its id, ours is the reader's, and Avro's rules resolve one to the other
+(https://avro.apache.org/docs/1.12.0/specification/#schema-resolution). Errors, each with a `reason` code:
+
+    DecodeError
+    ├── empty_value       a null or empty value
+    ├── bad_frame         too short, or not starting with the magic byte
+    ├── unknown_schema    the registry knows no schema of that id
+    ├── wrong_record      the schema is another record's
+    ├── bad_body          the body does not fit its schema, or bytes are left over
+    └── out_of_range      a value breaks a limit of `schemas.limit`
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+import fastavro
+import msgspec
+
+from schemas.generate import load
+
+_FRAME = struct.Struct(">bI")
+_MAGIC = 0
+_SCHEMAS = load()
+
+R = TypeVar("R", bound=msgspec.Struct)
+ParsedSchema = Mapping[str, Any]
+
+
+class DecodeError(ValueError):
+    """Bytes that are not a record of the expected type."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason, self.detail = reason, detail
+        super().__init__(f"{reason}: {detail}")
+
+
+class UnseenSchemaError(DecodeError):
+    """A schema id that has not been looked up yet: fetch it with the registry, then decode again."""
+
+    def __init__(self, schema_id: int) -> None:
+        self.schema_id = schema_id
+        super().__init__("unknown_schema", f"no schema has the id {schema_id}")
+
+
+def avro_schema(record: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return the `.avsc` of a record type as JSON data."""
+    return _SCHEMAS[record.__name__]
+
+
+def schema_id(data: bytes | None) -> int:
+    """Return the schema id of framed bytes.
+
+    Raises:
+        DecodeError: empty_value or bad_frame.
+    """
+    if not data:
+        raise DecodeError("empty_value", "the message has no value")
+    if len(data) < _FRAME.size:
+        raise DecodeError("bad_frame", f"{len(data)} bytes are too few for a frame of {_FRAME.size}")
+    magic, found = _FRAME.unpack_from(data)
+    if magic != _MAGIC:
+        raise DecodeError("bad_frame", f"the first byte is {magic}, not {_MAGIC}: not Confluent framing")
+    return int(found)
+
+
+class Codec(Generic[R]):
+    """Encodes and decodes one record type.
+
+    `schema_id` is what the registry gave our schema. Schemas of other writers are added with `learn`.
+    """
+
+    def __init__(self, record: type[R], schema_id: int) -> None:
+        self.record = record
+        self._reader = fastavro.parse_schema(_comparable(avro_schema(record)))
+        self._frame = _FRAME.pack(_MAGIC, schema_id)
+        self._writers: dict[int, ParsedSchema | None] = {schema_id: self._reader}
+
+    def knows(self, schema_id: int) -> bool:
+        """Say whether a writer's schema has been learned, or learned to be missing."""
+        return schema_id in self._writers
+
+    def learn(self, schema_id: int, schema: dict[str, Any] | None) -> None:
+        """Remember a writer's schema as the registry holds it; None when it holds none of that id."""
+        parsed = None if schema is None else fastavro.parse_schema(_comparable(schema))
+        self._writers[schema_id] = self._reader if parsed == self._reader else parsed
+
+    def forget_missing(self) -> None:
+        """Forget which ids were missing, so that they are looked up again."""
+        self._writers = {key: schema for key, schema in self._writers.items() if schema is not None}
+
+    def encode(self, value: R) -> bytes:
+        """Return the framed bytes of a record.
+
+        Raises:
+            ValueError, TypeError: a field does not fit its Avro type.
+        """
+        out = io.BytesIO()
+        out.write(self._frame)
+        fastavro.schemaless_writer(out, self._reader, msgspec.to_builtins(value, builtin_types=(bytes,)))
+        return out.getvalue()
+
+    def decode(self, data: bytes | None) -> R:
+        """Return the record of framed bytes.
+
+        Raises:
+            UnseenSchemaError: the id was never looked up.
+            DecodeError: the bytes are not such a record; `reason` says how.
+        """
+        found = schema_id(data)
+        try:
+            writer = self._writers[found]
+        except KeyError:
+            raise UnseenSchemaError(found) from None
+        if writer is None:
+            raise DecodeError("unknown_schema", f"no schema has the id {found}")
+        if writer["name"] != self._reader["name"]:
+            raise DecodeError("wrong_record", f"a {writer['name']}, not a {self._reader['name']}")
+        assert data is not None
+        body = io.BytesIO(data)
+        body.seek(_FRAME.size)
+        try:
+            fields = fastavro.schemaless_reader(body, writer, None if writer is self._reader else self._reader)
+            value = msgspec.convert(fields, self.record)
+        except Exception as error:  # fastavro raises what its C code meets: EOF, Unicode, Index, Type, Overflow …
+            raise DecodeError("bad_body", f"{type(error).__name__}: {error}") from error
+        if body.tell() != len(data):
+            raise DecodeError("bad_body", f"{len(data) - body.tell()} bytes are left over")
+        return value
+
+
+def _comparable(schema: Any) -> Any:
+    """Drop logical types, so that times stay integers and need no datetime on the hot path."""
+    if isinstance(schema, dict):
+        return {key: _comparable(part) for key, part in schema.items() if key != "logicalType"}
+    if isinstance(schema, list):
+        return [_comparable(part) for part in schema]
+    return schema

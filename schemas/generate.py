@@ -1,0 +1,107 @@
+"""Write `schemas/types.py` from the `.avsc` files: `python -m schemas.generate [--check]`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+RECORDS = Path(__file__).with_name("records")
+TYPES = Path(__file__).with_name("types.py")
+
+_HEADER = '''"""The records of `schemas/records/` as frozen types; made by `python -m schemas.generate`, do not edit."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+'''
+
+_PRIMITIVES = {
+    "string": "str",
+    "bytes": "bytes",
+    "int": "int",
+    "long": "int",
+    "float": "float",
+    "double": "float",
+    "boolean": "bool",
+    "null": "None",
+}
+
+
+def load() -> dict[str, dict[str, Any]]:
+    """Return every record's Avro schema by name, in file order."""
+    schemas = [json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.avsc"))]
+    return {schema["name"]: schema for schema in schemas}
+
+
+def render() -> str:
+    """Return the source of `schemas/types.py`."""
+    blocks: dict[str, str] = {}
+    for schema in load().values():
+        _record(schema, blocks)
+    return _HEADER + "\n\n" + "\n\n".join(blocks.values())
+
+
+def _record(schema: dict[str, Any], blocks: dict[str, str]) -> None:
+    lines = [
+        f"class {schema['name']}(msgspec.Struct, frozen=True, kw_only=True, gc=False):",
+        f'    """{schema["doc"]}"""',
+        "",
+    ]
+    for field in schema["fields"]:
+        lines.append(f"    {field['name']}: {_type(field['type'], blocks)}{_default(field)}")
+    blocks[schema["name"]] = "\n".join(lines) + "\n"
+
+
+def _type(avro: Any, blocks: dict[str, str]) -> str:
+    if isinstance(avro, str):
+        return _PRIMITIVES.get(avro, avro)
+    if isinstance(avro, list):
+        return " | ".join(sorted((_type(branch, blocks) for branch in avro), key=lambda name: name == "None"))
+    if avro["type"] in {"enum", "record"}:
+        return _named(avro, blocks)
+    if avro["type"] == "array":
+        return f"list[{_type(avro['items'], blocks)}]"
+    if avro["type"] == "map":
+        return f"dict[str, {_type(avro['values'], blocks)}]"
+    return _PRIMITIVES[avro["type"]]
+
+
+def _named(avro: dict[str, Any], blocks: dict[str, str]) -> str:
+    if avro["type"] == "record":
+        _record(avro, blocks)
+    else:
+        symbols = ",\n    ".join(f'"{symbol}"' for symbol in avro["symbols"])
+        blocks[avro["name"]] = f"{avro['name']} = Literal[\n    {symbols},\n]\n"
+    return str(avro["name"])
+
+
+def _default(field: dict[str, Any]) -> str:
+    if "default" not in field:
+        return ""
+    match field["default"]:
+        case []:
+            return " = msgspec.field(default_factory=list)"
+        case {}:
+            return " = msgspec.field(default_factory=dict)"
+        case value:
+            return f" = {value!r}" if not isinstance(value, str) else f" = {json.dumps(value)}"
+
+
+def main() -> int:
+    """Write the file, or with --check only say whether it is fresh."""
+    source = render()
+    if "--check" in sys.argv:
+        if TYPES.read_text() == source:
+            return 0
+        sys.stderr.write("schemas/types.py is stale: run `python -m schemas.generate`\n")
+        return 1
+    TYPES.write_text(source)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""The limits of values: what fits its Avro type and still cannot be meant."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from schemas.codec import DecodeError
+from schemas.types import Features, Impression, Interaction, Item, ItemSignal, Location, Profile, Trigger
+
+ID_CHARS = 256
+"""Longest id of a user, item, session or request, in characters."""
+TEXT_CHARS = 4_096
+"""Longest description; names and queries are held to a quarter of it."""
+LIST_ITEMS = 1_000
+"""Longest list or map in an event."""
+RATING_MAX = 10.0
+VALUE_MAX = 1e6
+FUTURE_MS = 5 * 60 * 1000
+"""How far a client's clock may run ahead of the broker's."""
+
+
+class OutOfRangeError(DecodeError):
+    """A value outside its limits."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field = field
+        super().__init__("out_of_range", f"{field} {problem}")
+
+
+def check(record: Any, *, now_ms: int) -> None:
+    """Hold a record against the limits of its type; types without limits pass.
+
+    `now_ms` is the broker's append time of the record, or the wall clock before there is one.
+
+    Raises:
+        OutOfRangeError: naming the first field that breaks a limit.
+    """
+    rule = _RULES.get(type(record))
+    if rule is not None:
+        rule(record, now_ms)
+
+
+def _interaction(event: Interaction, now_ms: int) -> None:
+    _event(event, now_ms)
+    if event.action == "search":
+        _text("query", event.query, TEXT_CHARS // 4)
+    else:
+        _id("item_id", event.item_id)
+    for name in ("session_id", "request_id"):
+        if getattr(event, name) is not None:
+            _id(name, getattr(event, name))
+    if event.value is not None:
+        _number("value", event.value, 0.0 if event.action == "rate" else -VALUE_MAX, _value_max(event))
+    elif event.action == "rate":
+        raise OutOfRangeError("value", "is missing: a rate needs the rating")
+    _map("context", event.context)
+
+
+def _value_max(event: Interaction) -> float:
+    return RATING_MAX if event.action == "rate" else VALUE_MAX
+
+
+def _location(event: Location, now_ms: int) -> None:
+    _event(event, now_ms)
+    _number("resolution", event.resolution, 0, 15)
+    _id("cell", event.cell)
+
+
+def _trigger(event: Trigger, now_ms: int) -> None:
+    _event(event, now_ms)
+    _ids("candidates", event.candidates)
+
+
+def _profile(event: Profile, now_ms: int) -> None:
+    _event(event, now_ms)
+    for name in ("categories", "topics", "muted"):
+        _ids(name, getattr(event, name))
+    _map("attributes", event.attributes)
+
+
+def _impression(event: Impression, now_ms: int) -> None:
+    _event(event, now_ms)
+    _ids("items", [shown.item_id for shown in event.items])
+    for shown in event.items:
+        if shown.propensity is not None:
+            _number("propensity", shown.propensity, 0.0, 1.0)
+
+
+def _item(item: Item, now_ms: int) -> None:
+    _id("item_id", item.item_id)
+    _id("category", item.category)
+    _text("title", item.title, TEXT_CHARS // 4)
+    if len(item.description) > TEXT_CHARS:
+        raise OutOfRangeError("description", f"is longer than {TEXT_CHARS} characters")
+    _ids("topics", item.topics)
+    _map("attributes", item.attributes)
+    _time("created_at", item.created_at, now_ms)
+    if item.price is not None:
+        _number("price", item.price, 0.0, 1e12)
+
+
+def _signal(signal: ItemSignal, now_ms: int) -> None:
+    _id("item_id", signal.item_id)
+    _number("weight", signal.weight, -VALUE_MAX, VALUE_MAX)
+    _time("occurred_at", signal.occurred_at, now_ms)
+
+
+def _features(features: Features, now_ms: int) -> None:
+    _id("user_id", features.user_id)
+    for name in ("categories", "topics", "sources"):
+        for key, value in getattr(features, name).items():
+            _number(f"{name}[{key}]", value, -1e12, 1e12)
+
+
+def _event(event: Interaction | Location | Trigger | Profile | Impression, now_ms: int) -> None:
+    _id("event_id", event.event_id)
+    _id("user_id", event.user_id)
+    _time("occurred_at", event.occurred_at, now_ms)
+
+
+def _id(field: str, value: str | None) -> None:
+    if not value or len(value) > ID_CHARS or not value.isprintable():
+        raise OutOfRangeError(field, f"must be 1 to {ID_CHARS} printable characters")
+
+
+def _text(field: str, value: str | None, longest: int) -> None:
+    if not value or not value.strip() or len(value) > longest:
+        raise OutOfRangeError(field, f"must be 1 to {longest} characters and not blank")
+
+
+def _ids(field: str, values: Iterable[str]) -> None:
+    values = list(values)
+    if len(values) > LIST_ITEMS:
+        raise OutOfRangeError(field, f"has more than {LIST_ITEMS} entries")
+    for value in values:
+        _id(field, value)
+
+
+def _map(field: str, values: Mapping[str, str]) -> None:
+    if len(values) > LIST_ITEMS:
+        raise OutOfRangeError(field, f"has more than {LIST_ITEMS} entries")
+    for key, value in values.items():
+        _id(f"{field} key", key)
+        if len(value) > TEXT_CHARS:
+            raise OutOfRangeError(f"{field}[{key}]", f"is longer than {TEXT_CHARS} characters")
+
+
+def _number(field: str, value: float, low: float, high: float) -> None:
+    if not (math.isfinite(value) and low <= value <= high):
+        raise OutOfRangeError(field, f"must be a number from {low:g} to {high:g}, not {value:g}")
+
+
+def _time(field: str, value: int, now_ms: int) -> None:
+    if not 0 <= value <= now_ms + FUTURE_MS:
+        raise OutOfRangeError(field, "must lie between 1970 and five minutes from now, in ms since the epoch")
+
+
+_RULES: dict[type, Callable[[Any, int], None]] = {
+    Interaction: _interaction,
+    Location: _location,
+    Trigger: _trigger,
+    Profile: _profile,
+    Impression: _impression,
+    Item: _item,
+    ItemSignal: _signal,
+    Features: _features,
+}

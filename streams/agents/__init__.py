@@ -1,0 +1,1 @@
+"""Thin Faust agents: read, call the core, send, store."""

@@ -1,0 +1,1 @@
+"""Batch consumers and other work that needs no table."""

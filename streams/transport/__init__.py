@@ -1,0 +1,1 @@
+"""Faust over record batches: the transport plug-in, its ledger and its consumer."""

@@ -1,0 +1,159 @@
+"""The topics of the pipeline.
+
+All user-keyed topics share one partition count, so that one worker owns a user; so do all item-keyed ones.
+Every topic is stamped by the broker (LogAppendTime): (append time, offset) is a position that also survives a topic's
+re-creation, and event time travels in the record (`occurred_at`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from schemas import types
+
+PARTITIONS = 8
+DAY_MS = 86_400_000
+FOREVER = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic: its record type is also its registry subject's schema."""
+
+    name: str
+    record: type[msgspec.Struct]
+    key: str
+    """Field of the record that is the message key."""
+    owner: str
+    """Who writes it."""
+    doc: str
+    retention_ms: int = 30 * DAY_MS
+    compacted: bool = False
+    partitions: int = PARTITIONS
+
+    @property
+    def subject(self) -> str:
+        """Return the registry subject of the values."""
+        return f"{self.name}-value"
+
+    @property
+    def short_name(self) -> str:
+        """Return the name without its version, as people type it."""
+        return self.name.rpartition(".")[0]
+
+    @property
+    def cleanup_policy(self) -> Literal["compact", "delete", "compact,delete"]:
+        """Return Kafka's cleanup.policy."""
+        if not self.compacted:
+            return "delete"
+        return "compact" if self.retention_ms == FOREVER else "compact,delete"
+
+    def key_of(self, value: msgspec.Struct) -> bytes:
+        """Return the message key of a record."""
+        return str(getattr(value, self.key)).encode()
+
+
+INTERACTIONS = Topic(
+    "interactions.v1", types.Interaction, "user_id", "api and client apps", "What users do.", retention_ms=90 * DAY_MS
+)
+LOCATIONS = Topic(
+    "locations.v1", types.Location, "user_id", "api", "Where users are, as H3 cells.", retention_ms=1 * DAY_MS
+)
+TRIGGERS = Topic("triggers.v1", types.Trigger, "user_id", "api and streams", "What should happen for a user.")
+PROFILES = Topic(
+    "profiles.v1",
+    types.Profile,
+    "user_id",
+    "api",
+    "What users say of themselves; the newest holds.",
+    retention_ms=FOREVER,
+    compacted=True,
+)
+ITEMS = Topic(
+    "items.v1", types.Item, "item_id", "catalogue", "The catalogue; the newest holds.", FOREVER, compacted=True
+)
+ITEM_SIGNALS = Topic(
+    "item-signals.v1",
+    types.ItemSignal,
+    "item_id",
+    "streams.user",
+    "What interactions meant for their items, re-keyed by item.",
+    retention_ms=7 * DAY_MS,
+)
+FEATURES = Topic(
+    "features.v1",
+    types.Features,
+    "user_id",
+    "streams.user",
+    "Each user's feature snapshot.",
+    retention_ms=FOREVER,
+    compacted=True,
+)
+FEEDS = Topic(
+    "feeds.v1",
+    types.Feed,
+    "user_id",
+    "streams.rank",
+    "Each ranked feed as written to the store.",
+    retention_ms=30 * DAY_MS,
+    compacted=True,
+)
+IMPRESSIONS = Topic(
+    "impressions.v1", types.Impression, "user_id", "api", "What was shown, with which propensity.", 90 * DAY_MS
+)
+ITEM_STATS = Topic(
+    "item-stats.v1",
+    types.ItemStats,
+    "item_id",
+    "streams.signal",
+    "Trending and popularity of each item.",
+    retention_ms=FOREVER,
+    compacted=True,
+)
+ITEM_NEIGHBORS = Topic(
+    "item-neighbors.v1",
+    types.ItemNeighbors,
+    "item_id",
+    "streams.trainer",
+    "The items that go with each item.",
+    retention_ms=FOREVER,
+    compacted=True,
+)
+DEAD_LETTERS = Topic(
+    "dead-letters.v1",
+    types.DeadLetter,
+    "letter_id",
+    "streams",
+    "Messages that could not be used, with the reason.",
+    retention_ms=365 * DAY_MS,
+)
+
+TOPICS: tuple[Topic, ...] = (
+    INTERACTIONS,
+    LOCATIONS,
+    TRIGGERS,
+    PROFILES,
+    ITEMS,
+    ITEM_SIGNALS,
+    FEATURES,
+    FEEDS,
+    IMPRESSIONS,
+    ITEM_STATS,
+    ITEM_NEIGHBORS,
+    DEAD_LETTERS,
+)
+
+
+def by_name(name: str) -> Topic:
+    """Return the topic of a full or short name (`interactions.v1` or `interactions`).
+
+    Raises:
+        KeyError: no such topic.
+    """
+    for topic in TOPICS:
+        if name in (topic.name, topic.short_name):
+            return topic
+    raise KeyError(name)
