@@ -1,0 +1,140 @@
+"""Publishing records to their topics."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from confluent_kafka import KafkaException, Message, Producer
+
+from infra.registry import Registry
+from topics import Topic
+
+_POLL_S = 0.05
+_HIGH_WATER = 200_000
+"""Messages in the buffer past which `room` waits."""
+
+
+class PublishError(RuntimeError):
+    """The broker did not take a record in time."""
+
+    def __init__(self, topic: str, cause: str) -> None:
+        self.topic, self.cause = topic, cause
+        super().__init__(f"{topic}: not acknowledged by the broker: {cause}")
+
+
+class Publisher:
+    """Publishes records as framed Avro, keyed and partitioned as Java, aiokafka and Faust do (murmur2).
+
+    A thread serves delivery reports; everything else runs on the event loop.
+    """
+
+    def __init__(
+        self, bootstrap_servers: str, registry: Registry, *, timeout_s: float = 30.0, linger_ms: int = 5
+    ) -> None:
+        self._registry = registry
+        self._timeout_s = timeout_s
+        self._failures: list[PublishError] = []
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "partitioner": "murmur2_random",
+                "enable.idempotence": True,
+                "linger.ms": linger_ms,
+                "message.timeout.ms": int(timeout_s * 1000),
+                "compression.type": "lz4",
+                "queue.buffering.max.messages": 1_000_000,
+                "queue.buffering.max.kbytes": 512 << 10,
+                "log_level": 2,
+            }
+        )
+        self._closing = threading.Event()
+        self._poller = threading.Thread(target=self._poll, name="publisher", daemon=True)
+        self._poller.start()
+
+    def produce(self, topic: Topic, value: msgspec.Struct, *, headers: dict[str, bytes] | None = None) -> None:
+        """Buffer a record; `flush` says whether it arrived."""
+        self.produce_bytes(
+            topic, topic.key_of(value), self._registry.codec(topic.record).encode(value), headers=headers
+        )
+
+    def produce_bytes(
+        self, topic: Topic | str, key: bytes | None, value: bytes | None, *, headers: dict[str, bytes] | None = None
+    ) -> None:
+        """Buffer a message as it is."""
+        name = topic if isinstance(topic, str) else topic.name
+        self._producer.produce(name, value, key, headers=headers, on_delivery=self._delivered)
+
+    async def room(self) -> None:
+        """Wait until the buffer has room, so that a fast caller cannot outrun the broker without bound."""
+        while len(self._producer) > _HIGH_WATER:  # noqa: ASYNC110 - librdkafka has no event for this
+            await asyncio.sleep(_POLL_S)
+
+    async def flush(self) -> None:
+        """Wait until every buffered record is acknowledged.
+
+        Raises:
+            PublishError: at least one was not; the first is raised and all are forgotten.
+        """
+        if len(self._producer):
+            left = await asyncio.to_thread(self._producer.flush, self._timeout_s + 1)
+            if left:
+                raise PublishError("all topics", f"{left} records are still waiting")
+        if self._failures:
+            first = self._failures[0]
+            self._failures.clear()
+            raise first
+
+    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
+        """Publish records and return once the broker has acknowledged all of them.
+
+        Raises:
+            PublishError: it did not within the timeout; some of them may have arrived all the same.
+        """
+        codec = self._registry.codec(topic.record)
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        left = len(values)
+        failure: PublishError | None = None
+
+        def delivered(error: Any, _: Message) -> None:
+            nonlocal left, failure
+            left -= 1
+            if error is not None:
+                failure = PublishError(topic.name, str(error))
+            if not left:
+                loop.call_soon_threadsafe(_settle, done, failure)
+
+        try:
+            for value in values:
+                self._producer.produce(topic.name, codec.encode(value), topic.key_of(value), on_delivery=delivered)
+        except (BufferError, KafkaException) as error:
+            raise PublishError(topic.name, str(error)) from error
+        if values:
+            await done
+
+    async def close(self) -> None:
+        """Deliver what is buffered and stop."""
+        await asyncio.to_thread(self._producer.flush, self._timeout_s)
+        self._closing.set()
+        await asyncio.to_thread(self._poller.join)
+
+    def _delivered(self, error: Any, message: Message) -> None:
+        if error is not None:
+            self._failures.append(PublishError(message.topic() or "", str(error)))
+
+    def _poll(self) -> None:
+        while not self._closing.is_set():
+            self._producer.poll(_POLL_S)
+
+
+def _settle(done: asyncio.Future[None], failure: PublishError | None) -> None:
+    if done.done():
+        return
+    if failure is None:
+        done.set_result(None)
+    else:
+        done.set_exception(failure)

@@ -1,0 +1,74 @@
+"""The schema registry, through its Confluent API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, TypeVar
+
+import msgspec
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+from schemas.codec import Codec, avro_schema
+from topics import TOPICS, Topic
+
+COMPATIBILITY = "BACKWARD_TRANSITIVE"
+_NOT_FOUND = 404
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+class Registry:
+    """Registers our schemas and finds those of other writers. Network errors pass through to the caller."""
+
+    def __init__(self, url: str) -> None:
+        self._client = SchemaRegistryClient({"url": url})
+        self._codecs: dict[type[msgspec.Struct], Codec[Any]] = {}
+
+    def register(self, topic: Topic) -> int:
+        """Put a topic's schema under its subject, held to COMPATIBILITY, and return its id.
+
+        Raises:
+            SchemaRegistryError: the schema breaks its predecessors (409), or the registry failed.
+        """
+        found = self._client.register_schema(topic.subject, _schema(topic))
+        self._client.set_compatibility(topic.subject, COMPATIBILITY)
+        return int(found)
+
+    def compatible(self, topic: Topic, schema: dict[str, Any]) -> bool:
+        """Say whether a schema could follow what is under the topic's subject."""
+        return bool(self._client.test_compatibility(topic.subject, Schema(json.dumps(schema), "AVRO")))
+
+    def connect(self) -> None:
+        """Look up the ids of all our schemas, so that `codec` can serve every record.
+
+        Raises:
+            SchemaRegistryError: a subject is missing (run the provisioning) or the registry failed.
+        """
+        for topic in TOPICS:
+            found = self._client.lookup_schema(topic.subject, _schema(topic))
+            self._codecs[topic.record] = Codec(topic.record, int(found.schema_id))
+
+    def codec(self, record: type[R]) -> Codec[R]:
+        """Return the codec of a record type; one object per type, so that learned schemas are shared."""
+        return self._codecs[record]
+
+    async def learn(self, codec: Codec[Any], schema_id: int) -> None:
+        """Fetch a writer's schema into a codec; an id that does not exist is learned as missing.
+
+        Raises:
+            SchemaRegistryError, httpx.HTTPError: the registry could not answer, which says nothing about the id.
+        """
+        try:
+            found = await asyncio.to_thread(self._client.get_schema, schema_id)
+        except SchemaRegistryError as error:
+            if error.http_status_code != _NOT_FOUND:
+                raise
+            codec.learn(schema_id, None)
+        else:
+            codec.learn(schema_id, json.loads(found.schema_str))
+
+
+def _schema(topic: Topic) -> Schema:
+    return Schema(json.dumps(avro_schema(topic.record)), "AVRO")
