@@ -53,26 +53,20 @@ class Features(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cell: str | None = None
 
 
-class FeedItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One ranked item."""
-
-    item_id: str
-    score: float
-    source: str
-    reason: str
-    parts: dict[str, float] = msgspec.field(default_factory=dict)
-    propensity: float | None = None
-
-
 class Feed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A user's ranked feed as written to the store."""
+    """A user's ranked feed as written to the store. Columns of equal length, best item first."""
 
     user_id: str
     features_version: int
     generated_at: int
     watermark: int
     model: str
-    items: list[FeedItem]
+    items: list[str]
+    scores: list[float]
+    sources: list[str]
+    reasons: list[str]
+    parts: dict[str, list[float]] = msgspec.field(default_factory=dict)
+    propensities: list[float] = msgspec.field(default_factory=list)
 
 
 class ShownItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
