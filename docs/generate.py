@@ -1,0 +1,85 @@
+"""Write the tables of the documents that the code already holds: `python docs/generate.py [--check]`.
+
+A table stands between `<!-- NAME -->` and `<!-- /NAME -->`; the rest of a document is written by hand.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS.parent))
+
+from infra.settings import Settings  # noqa: E402
+from topics import TOPICS, Topic  # noqa: E402
+from topics.topic import DAY_MS, FOREVER  # noqa: E402
+
+
+def topics() -> str:
+    """Return the table of the topics."""
+    head = ["topic", "record", "key", "written by", "kept", "what"]
+    return _table(head, ([t.name, t.record.__name__, t.key, t.owner, _kept(t), t.doc] for t in TOPICS))
+
+
+def settings() -> str:
+    """Return the table of the settings."""
+    rows = ([f"`{f.metadata['env']}`", _shown(f.default), f.metadata["doc"]] for f in fields(Settings))
+    return _table(["variable", "default", "what"], rows)
+
+
+TABLES: dict[str, tuple[str, Callable[[], str]]] = {
+    "topics": ("architecture.md", topics),
+    "settings": ("settings.md", settings),
+}
+
+
+def render(name: str) -> tuple[Path, str]:
+    """Return a document's path and its text with the named table fresh."""
+    file, table = TABLES[name]
+    path = DOCS / file
+    block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    text, found = block.subn(lambda match: f"{match[1]}{table()}\n{match[2]}", path.read_text())
+    if found != 1:
+        raise ValueError(f"{path.name} holds {found} places for the table {name}, not one")
+    return path, text
+
+
+def main() -> int:
+    """Write the tables, or with --check only say whether they are fresh."""
+    stale = []
+    for name in TABLES:
+        path, text = render(name)
+        if path.read_text() == text:
+            continue
+        stale.append(path.name)
+        if "--check" not in sys.argv:
+            path.write_text(text)
+    if stale and "--check" in sys.argv:
+        sys.stderr.write(f"docs/ is stale ({', '.join(stale)}): run `make docs`\n")
+        return 1
+    return 0
+
+
+def _kept(topic: Topic) -> str:
+    if topic.retention_ms == FOREVER:
+        return "newest per key"
+    days = topic.retention_ms // DAY_MS
+    age = f"{days} day{'' if days == 1 else 's'}"
+    return f"newest per key, {age}" if topic.compacted else age
+
+
+def _shown(default: object) -> str:
+    return "" if default == "" else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
