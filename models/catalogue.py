@@ -1,0 +1,17 @@
+"""Every model by name. A new one is one file and one line here, and it passes the conformance suite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from models.chance import Chance
+from models.cooccurrence import Cooccurrence
+from models.model import Model
+from models.popularity import Popularity
+
+MODELS: dict[str, Callable[[], Model]] = {
+    "random": Chance,
+    "popularity": Popularity,
+    "decayed-popularity": lambda: Popularity(half_life_days=30.0),
+    "cooccurrence": Cooccurrence,
+}

@@ -1,0 +1,76 @@
+"""What the cores can be tuned by. Built from the settings where a worker is composed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from models import decay
+
+
+@dataclass(frozen=True, slots=True)
+class UserParams:
+    """How a user's features are folded, and how much of them is kept."""
+
+    affinity_half_life_days: float = 30.0
+    recent_items: int = 30
+    seen_items: int = 1_000
+    event_ids: int = 1_024
+    """Ids remembered to recognise an event that was published twice."""
+    queries: int = 10
+    affinities: int = 200
+    """Most entries of one affinity map; the weakest give way."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalParams:
+    """How signals decay into trends."""
+
+    trending_decay_rate: float = 0.95
+    """What is left of a signal's trend after an hour."""
+    popularity_half_life_days: float = 30.0
+
+    @property
+    def trending_rate(self) -> float:
+        """Return the trend's decay rate per ms."""
+        return decay.rate_of_hourly(self.trending_decay_rate)
+
+    @property
+    def popularity_rate(self) -> float:
+        """Return popularity's decay rate per ms."""
+        return decay.rate_of_half_life(self.popularity_half_life_days)
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """What each part of a score counts."""
+
+    neighbors: float = 0.0
+    affinity: float = 0.0
+    trending: float = 0.0
+    popular: float = 0.0
+    segment: float = 0.0
+    fresh: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RankParams:
+    """How candidates are found, weighed and spread."""
+
+    feed_items: int = 50
+    source_items: int = 150
+    """Candidates that each source may bring."""
+    categories: int = 3
+    """A user's strongest categories, of which the popular items become candidates."""
+    cold_start_threshold: int = 5
+    """Events at which the personal blend counts as much as the cold one."""
+    diversity_cap: float = 0.5
+    """Largest share of one category in any window of a feed."""
+    diversity_window: int = 10
+    personal: Blend = field(
+        default_factory=lambda: Blend(
+            neighbors=0.55, affinity=0.2, trending=0.08, popular=0.1, segment=0.02, fresh=0.05
+        )
+    )
+    cold: Blend = field(
+        default_factory=lambda: Blend(affinity=0.3, trending=0.2, popular=0.2, segment=0.25, fresh=0.05)
+    )

@@ -1,0 +1,25 @@
+"""Positions in a source partition, and how they tell a repeat from news."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Position(NamedTuple):
+    """Where a record stood: its partition, its offset and the broker's append time."""
+
+    partition: int
+    offset: int
+    append_ms: int
+
+    def repeats(self, last: tuple[int, int] | None) -> bool:
+        """Say whether a record here was already folded when `last`, (offset, append time), was the newest folded.
+
+        A repeat is not past `last` by either measure. A topic that was created anew starts again at offset 0 but later
+        in time, and a broker's clock may step back but its offsets do not: both count as news.
+        """
+        return last is not None and self.offset <= last[0] and self.append_ms <= last[1]
+
+    def after(self, last: tuple[int, int] | None) -> tuple[int, int]:
+        """Return the newest (offset, append time) once this record is folded."""
+        return self.offset, self.append_ms if last is None else max(self.append_ms, last[1])

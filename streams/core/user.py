@@ -1,0 +1,181 @@
+"""A user's state and how events fold into it.
+
+Sums decay forward: a weight at time t is stored as w·2^((t - reference)/half-life) and read back at the watermark, so
+that folding an event costs no sweep over what is there and late events land where they belong.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TypeVar
+
+import msgspec
+
+from models import decay
+from models.weight import weight_of
+from schemas.types import Features, Interaction, ItemSignal, Location, Profile, RecentItem
+from streams.core.params import UserParams
+from streams.core.position import Position
+from streams.core.view import Subject
+
+_RESCALE_EXPONENT = 64.0
+_HOURS = 24
+
+K = TypeVar("K", int, str)
+
+
+class UserState(msgspec.Struct, array_like=True, gc=False):
+    """Everything kept of one user. New fields are added at the end, with a default."""
+
+    user_id: str
+    version: int = 0
+    watermark: int = 0
+    event_count: int = 0
+    position: tuple[int, int] | None = None
+    reference_ms: int = 0
+    categories: dict[str, float] = msgspec.field(default_factory=dict)
+    topics: dict[str, float] = msgspec.field(default_factory=dict)
+    sources: dict[str, float] = msgspec.field(default_factory=dict)
+    hours: list[float] = msgspec.field(default_factory=lambda: [0.0] * _HOURS)
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
+    recent: list[tuple[str, float, int]] = msgspec.field(default_factory=list)
+    """(item, weight, at), oldest first."""
+    seen: dict[str, None] = msgspec.field(default_factory=dict)
+    queries: list[str] = msgspec.field(default_factory=list)
+    event_ids: dict[int, None] = msgspec.field(default_factory=dict)
+    cell: str | None = None
+    cell_at: int = -1
+    segment: str = ""
+    preferred: list[str] = msgspec.field(default_factory=list)
+    muted: list[str] = msgspec.field(default_factory=list)
+    profile_at: int = -1
+
+
+def fold(
+    state: UserState, event: Interaction, position: Position, *, subject: Subject, params: UserParams
+) -> ItemSignal | None:
+    """Fold one interaction into its user's state; a repeat changes nothing.
+
+    `subject` is what is known of the item. Returns the signal for the item, if there is one to send.
+    """
+    fingerprint = int.from_bytes(blake2b(event.event_id.encode(), digest_size=8).digest())
+    if position.repeats(state.position):
+        return None
+    state.position = position.after(state.position)
+    if fingerprint in state.event_ids:
+        return None
+    _remember(state.event_ids, fingerprint, params.event_ids)
+    touch(state, position)
+    state.watermark = max(state.watermark, event.occurred_at)
+    state.event_count += 1
+    state.counts[event.action] = state.counts.get(event.action, 0) + 1
+    scale = _scale(state, event.occurred_at, params)
+    state.hours[event.occurred_at // 3_600_000 % _HOURS] += scale
+    if event.query:
+        state.queries = [event.query, *(query for query in state.queries if query != event.query)][: params.queries]
+    if event.item_id is None:
+        return None
+    weight = weight_of(event.action, event.value)
+    _add_affinities(state, subject, weight * scale, params)
+    state.recent.append((event.item_id, weight, event.occurred_at))
+    del state.recent[: -params.recent_items]
+    _remember(state.seen, event.item_id, params.seen_items)
+    return ItemSignal(
+        event_id=event.event_id,
+        item_id=event.item_id,
+        action=event.action,
+        weight=weight,
+        segment=state.segment,
+        occurred_at=event.occurred_at,
+        source_partition=position.partition,
+        source_offset=position.offset,
+        source_timestamp=position.append_ms,
+    )
+
+
+def fold_location(state: UserState, event: Location, position: Position) -> None:
+    """Move the user to where the newest ping was."""
+    if event.occurred_at > state.cell_at:
+        state.cell, state.cell_at = event.cell, event.occurred_at
+        touch(state, position)
+
+
+def fold_profile(state: UserState, event: Profile, position: Position) -> None:
+    """Take over what the newest profile states."""
+    if event.occurred_at > state.profile_at:
+        state.segment, state.muted, state.profile_at = event.segment, event.muted, event.occurred_at
+        state.preferred = [*event.categories, *event.topics]
+        touch(state, position)
+
+
+def touch(state: UserState, position: Position) -> None:
+    """Give the state its next version: the broker's time, or one more than the last when that is no later."""
+    state.version = max(state.version + 1, position.append_ms)
+
+
+def snapshot(state: UserState, params: UserParams) -> Features:
+    """Return the features that the state stands for, affinities decayed to the watermark."""
+    factor = 2.0 ** -((state.watermark - state.reference_ms) / _half_life_ms(params))
+    return Features(
+        user_id=state.user_id,
+        version=state.version,
+        watermark=state.watermark,
+        event_count=state.event_count,
+        segment=state.segment,
+        preferred=state.preferred,
+        muted=state.muted,
+        categories=_decayed(state.categories, factor),
+        topics=_decayed(state.topics, factor),
+        sources=_decayed(state.sources, factor),
+        hours=[hour * factor for hour in state.hours],
+        counts=state.counts,
+        recent=[RecentItem(item_id=item, weight=weight, at=at) for item, weight, at in reversed(state.recent)],
+        seen=list(state.seen),
+        queries=state.queries,
+        cell=state.cell,
+    )
+
+
+def _add_affinities(state: UserState, subject: Subject, weight: float, params: UserParams) -> None:
+    if subject.category:
+        _add(state.categories, subject.category, weight, params.affinities)
+    if subject.source:
+        _add(state.sources, subject.source, weight, params.affinities)
+    for topic in subject.topics:
+        _add(state.topics, topic, weight / len(subject.topics), params.affinities)
+
+
+def _add(sums: dict[str, float], name: str, weight: float, most: int) -> None:
+    sums[name] = sums.get(name, 0.0) + weight
+    if len(sums) > most:
+        del sums[min(sums, key=lambda known: (abs(sums[known]), known))]
+
+
+def _remember(known: dict[K, None], new: K, most: int) -> None:
+    """Put an entry last, and let the oldest give way when there are too many."""
+    known.pop(new, None)
+    known[new] = None
+    if len(known) > most:
+        del known[next(iter(known))]
+
+
+def _scale(state: UserState, at_ms: int, params: UserParams) -> float:
+    if state.reference_ms == 0:
+        state.reference_ms = at_ms
+    exponent = (at_ms - state.reference_ms) / _half_life_ms(params)
+    if exponent > _RESCALE_EXPONENT:
+        factor = 2.0**-exponent
+        for sums in (state.categories, state.topics, state.sources):
+            for name in sums:
+                sums[name] *= factor
+        state.hours = [hour * factor for hour in state.hours]
+        state.reference_ms, exponent = at_ms, 0.0
+    return float(2.0**exponent)
+
+
+def _decayed(sums: dict[str, float], factor: float) -> dict[str, float]:
+    return {name: sum_ * factor for name, sum_ in sums.items()}
+
+
+def _half_life_ms(params: UserParams) -> float:
+    return params.affinity_half_life_days * decay.DAY_MS
