@@ -7,7 +7,7 @@ The writer's schema is found by its id, ours is the reader's, and Avro's rules r
     ├── empty_value       a null or empty value
     ├── bad_frame         too short, or not starting with the magic byte
     ├── unknown_schema    the registry knows no schema of that id
-    ├── wrong_record      the schema is another record's
+    ├── wrong_record      the schema is another record's, or none of Avro's
     ├── bad_body          the body does not fit its schema, or bytes are left over
     └── out_of_range      a value breaks a limit of `schemas.limit`
 """
@@ -79,20 +79,34 @@ class Codec(Generic[R]):
         self.record = record
         self._reader = fastavro.parse_schema(_comparable(avro_schema(record)))
         self._frame = _FRAME.pack(_MAGIC, schema_id)
-        self._writers: dict[int, ParsedSchema | None] = {schema_id: self._reader}
+        self._writers: dict[int, ParsedSchema] = {schema_id: self._reader}
+        self._others: dict[int, str] = {}
+        self._missing: set[int] = set()
 
     def knows(self, schema_id: int) -> bool:
         """Say whether a writer's schema has been learned, or learned to be missing."""
-        return schema_id in self._writers
+        return schema_id in self._writers or schema_id in self._others or schema_id in self._missing
 
-    def learn(self, schema_id: int, schema: dict[str, Any] | None) -> None:
-        """Remember a writer's schema as the registry holds it; None when it holds none of that id."""
-        parsed = None if schema is None else fastavro.parse_schema(_comparable(schema))
+    def learn(self, schema_id: int, schema: Any | None) -> None:
+        """Remember a writer's schema as the registry holds it, as JSON data; None when it holds none of that id."""
+        self._missing.discard(schema_id)
+        if schema is None:
+            self._missing.add(schema_id)
+            return
+        try:
+            parsed = fastavro.parse_schema(_comparable(schema))
+        except Exception as error:  # a JSON Schema, say: fastavro raises what it meets
+            self._others[schema_id] = f"not an Avro schema: {type(error).__name__}: {error}"
+            return
+        if not isinstance(parsed, dict) or (parsed["type"], parsed["name"]) != ("record", self._reader["name"]):
+            found = parsed.get("name", parsed["type"]) if isinstance(parsed, dict) else parsed
+            self._others[schema_id] = f"{found!r} is not a {self._reader['name']}"
+            return
         self._writers[schema_id] = self._reader if parsed == self._reader else parsed
 
     def forget_missing(self) -> None:
         """Forget which ids were missing, so that they are looked up again."""
-        self._writers = {key: schema for key, schema in self._writers.items() if schema is not None}
+        self._missing.clear()
 
     def encode(self, value: R) -> bytes:
         """Return the framed bytes of a record.
@@ -113,14 +127,9 @@ class Codec(Generic[R]):
             DecodeError: the bytes are not such a record; `reason` says how.
         """
         found = schema_id(data)
-        try:
-            writer = self._writers[found]
-        except KeyError:
-            raise UnseenSchemaError(found) from None
+        writer = self._writers.get(found)
         if writer is None:
-            raise DecodeError("unknown_schema", f"no schema has the id {found}")
-        if writer["name"] != self._reader["name"]:
-            raise DecodeError("wrong_record", f"a {writer['name']}, not a {self._reader['name']}")
+            raise self._refusal(found)
         assert data is not None
         body = io.BytesIO(data)
         body.seek(_FRAME.size)
@@ -133,11 +142,18 @@ class Codec(Generic[R]):
             raise DecodeError("bad_body", f"{len(data) - body.tell()} bytes are left over")
         return value
 
+    def _refusal(self, schema_id: int) -> DecodeError:
+        if schema_id in self._others:
+            return DecodeError("wrong_record", self._others[schema_id])
+        if schema_id in self._missing:
+            return DecodeError("unknown_schema", f"no schema has the id {schema_id}")
+        return UnseenSchemaError(schema_id)
+
 
 def _comparable(schema: Any) -> Any:
-    """Drop logical types, so that times stay integers and need no datetime on the hot path."""
+    """Drop logical types, so that times stay integers and need no datetime on the hot path, and documentation."""
     if isinstance(schema, dict):
-        return {key: _comparable(part) for key, part in schema.items() if key != "logicalType"}
+        return {key: _comparable(part) for key, part in schema.items() if key not in {"logicalType", "doc"}}
     if isinstance(schema, list):
         return [_comparable(part) for part in schema]
     return schema

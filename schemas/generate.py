@@ -83,12 +83,13 @@ def _default(field: dict[str, Any]) -> str:
     if "default" not in field:
         return ""
     match field["default"]:
-        case []:
-            return " = msgspec.field(default_factory=list)"
-        case {}:
-            return " = msgspec.field(default_factory=dict)"
+        case list() | dict() as value:
+            factory = f"lambda: {value!r}" if value else type(value).__name__
+            return f" = msgspec.field(default_factory={factory})"
+        case str() as value:
+            return f" = {json.dumps(value)}"
         case value:
-            return f" = {value!r}" if not isinstance(value, str) else f" = {json.dumps(value)}"
+            return f" = {value!r}"
 
 
 def main() -> int:

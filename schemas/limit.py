@@ -12,7 +12,9 @@ from schemas.types import Features, Impression, Interaction, Item, ItemSignal, L
 ID_CHARS = 256
 """Longest id of a user, item, session or request, in characters."""
 TEXT_CHARS = 4_096
-"""Longest description; names and queries are held to a quarter of it."""
+"""Longest description."""
+LINE_CHARS = TEXT_CHARS // 4
+"""Longest title, query, address or other line."""
 LIST_ITEMS = 1_000
 """Longest list or map in an event."""
 RATING_MAX = 10.0
@@ -45,12 +47,11 @@ def check(record: Any, *, now_ms: int) -> None:
 def _interaction(event: Interaction, now_ms: int) -> None:
     _event(event, now_ms)
     if event.action == "search":
-        _text("query", event.query, TEXT_CHARS // 4)
+        _text("query", event.query, LINE_CHARS)
     else:
         _id("item_id", event.item_id)
-    for name in ("session_id", "request_id"):
-        if getattr(event, name) is not None:
-            _id(name, getattr(event, name))
+        _lines(event, "query")
+    _optional_ids(event, "session_id", "request_id")
     if event.value is not None:
         _number("value", event.value, 0.0 if event.action == "rate" else -VALUE_MAX, _value_max(event))
     elif event.action == "rate":
@@ -71,19 +72,25 @@ def _location(event: Location, now_ms: int) -> None:
 def _trigger(event: Trigger, now_ms: int) -> None:
     _event(event, now_ms)
     _ids("candidates", event.candidates)
+    _optional_ids(event, "request_id")
+    _lines(event, "reason")
 
 
 def _profile(event: Profile, now_ms: int) -> None:
     _event(event, now_ms)
     for name in ("categories", "topics", "muted"):
         _ids(name, getattr(event, name))
+    _lines(event, "segment", "timezone", "locale", "city")
     _map("attributes", event.attributes)
 
 
 def _impression(event: Impression, now_ms: int) -> None:
     _event(event, now_ms)
     _ids("items", [shown.item_id for shown in event.items])
+    _optional_ids(event, "request_id")
+    _lines(event, "surface")
     for shown in event.items:
+        _number("position", shown.position, 0, LIST_ITEMS)
         if shown.propensity is not None:
             _number("propensity", shown.propensity, 0.0, 1.0)
 
@@ -91,9 +98,9 @@ def _impression(event: Impression, now_ms: int) -> None:
 def _item(item: Item, now_ms: int) -> None:
     _id("item_id", item.item_id)
     _id("category", item.category)
-    _text("title", item.title, TEXT_CHARS // 4)
-    if len(item.description) > TEXT_CHARS:
-        raise OutOfRangeError("description", f"is longer than {TEXT_CHARS} characters")
+    _text("title", item.title, LINE_CHARS)
+    _no_longer("description", item.description, TEXT_CHARS)
+    _lines(item, "source", "url", "image_url", "city", "cell")
     _ids("topics", item.topics)
     _map("attributes", item.attributes)
     _time("created_at", item.created_at, now_ms)
@@ -102,6 +109,7 @@ def _item(item: Item, now_ms: int) -> None:
 
 
 def _signal(signal: ItemSignal, now_ms: int) -> None:
+    _id("event_id", signal.event_id)
     _id("item_id", signal.item_id)
     _number("weight", signal.weight, -VALUE_MAX, VALUE_MAX)
     _time("occurred_at", signal.occurred_at, now_ms)
@@ -130,6 +138,22 @@ def _text(field: str, value: str | None, longest: int) -> None:
         raise OutOfRangeError(field, f"must be 1 to {longest} characters and not blank")
 
 
+def _optional_ids(record: Any, *fields: str) -> None:
+    for field in fields:
+        if getattr(record, field) is not None:
+            _id(field, getattr(record, field))
+
+
+def _lines(record: Any, *fields: str) -> None:
+    for field in fields:
+        _no_longer(field, getattr(record, field) or "", LINE_CHARS)
+
+
+def _no_longer(field: str, value: str, longest: int) -> None:
+    if len(value) > longest:
+        raise OutOfRangeError(field, f"is longer than {longest} characters")
+
+
 def _ids(field: str, values: Iterable[str]) -> None:
     values = list(values)
     if len(values) > LIST_ITEMS:
@@ -143,8 +167,7 @@ def _map(field: str, values: Mapping[str, str]) -> None:
         raise OutOfRangeError(field, f"has more than {LIST_ITEMS} entries")
     for key, value in values.items():
         _id(f"{field} key", key)
-        if len(value) > TEXT_CHARS:
-            raise OutOfRangeError(f"{field}[{key}]", f"is longer than {TEXT_CHARS} characters")
+        _no_longer(f"{field}[{key}]", value, TEXT_CHARS)
 
 
 def _number(field: str, value: float, low: float, high: float) -> None:

@@ -1,0 +1,151 @@
+import math
+from typing import Any
+
+import msgspec
+import pytest
+
+from schemas import types
+from schemas.limit import FUTURE_MS, ID_CHARS, LINE_CHARS, LIST_ITEMS, TEXT_CHARS, VALUE_MAX, OutOfRangeError, check
+
+NOW_MS = 1_800_000_000_000
+GOOD: dict[type, dict[str, Any]] = {
+    types.Interaction: {
+        "event_id": "e",
+        "user_id": "u",
+        "item_id": "i",
+        "action": "click",
+        "occurred_at": NOW_MS,
+        "context": {"surface": "home"},
+    },
+    types.Location: {"event_id": "e", "user_id": "u", "cell": "872a1", "resolution": 7, "occurred_at": NOW_MS},
+    types.Trigger: {"event_id": "e", "user_id": "u", "kind": "refresh", "occurred_at": NOW_MS},
+    types.Profile: {"event_id": "e", "user_id": "u", "occurred_at": NOW_MS},
+    types.Impression: {
+        "event_id": "e",
+        "user_id": "u",
+        "items": [types.ShownItem(item_id="i", position=0, propensity=0.5)],
+        "occurred_at": NOW_MS,
+    },
+    types.Item: {"item_id": "i", "category": "music", "title": "A title", "created_at": NOW_MS},
+    types.ItemSignal: {
+        "event_id": "e",
+        "item_id": "i",
+        "action": "like",
+        "weight": 1.0,
+        "occurred_at": NOW_MS,
+        "source_partition": 0,
+        "source_offset": 0,
+        "source_timestamp": NOW_MS,
+    },
+    types.Features: {"user_id": "u", "version": 1, "watermark": 0, "event_count": 0},
+}
+LONG_ID, LONG_LINE, LONG_TEXT = "x" * (ID_CHARS + 1), "x" * (LINE_CHARS + 1), "x" * (TEXT_CHARS + 1)
+SHOWN = types.ShownItem(item_id="i", position=0)
+
+
+def a(record: type, **overrides: Any) -> Any:
+    return record(**(GOOD[record] | overrides))
+
+
+@pytest.mark.parametrize("record", GOOD, ids=lambda record: record.__name__)
+def test_an_ordinary_record_passes(record: type) -> None:
+    check(a(record), now_ms=NOW_MS)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        a(types.Interaction, item_id=None, action="search", query="red shoes"),
+        a(types.Interaction, action="rate", value=10.0),
+        a(types.Interaction, action="rate", value=0.0),
+        a(types.Interaction, action="unknown"),
+        a(types.Interaction, value=-VALUE_MAX),
+        a(types.Interaction, occurred_at=0),
+        a(types.Interaction, occurred_at=NOW_MS + FUTURE_MS),
+        a(types.Interaction, user_id="x" * ID_CHARS),
+        a(types.Interaction, user_id="José 世界"),
+        a(types.Location, resolution=0),
+        a(types.Location, resolution=15),
+        a(types.Trigger, candidates=["i"] * LIST_ITEMS),
+        a(types.Item, price=0.0, description="x" * TEXT_CHARS),
+    ],
+    ids=str,
+)
+def test_the_edges_of_the_limits_pass(record: msgspec.Struct) -> None:
+    check(record, now_ms=NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("record", "field", "value"),
+    [
+        (types.Interaction, "event_id", ""),
+        (types.Interaction, "user_id", ""),
+        (types.Interaction, "user_id", LONG_ID),
+        (types.Interaction, "user_id", "a\nb"),
+        (types.Interaction, "user_id", "a\x00b"),
+        (types.Interaction, "item_id", None),
+        (types.Interaction, "item_id", ""),
+        (types.Interaction, "occurred_at", -1),
+        (types.Interaction, "occurred_at", NOW_MS + FUTURE_MS + 1),
+        (types.Interaction, "value", math.nan),
+        (types.Interaction, "value", math.inf),
+        (types.Interaction, "value", VALUE_MAX * 2),
+        (types.Interaction, "session_id", ""),
+        (types.Interaction, "request_id", LONG_ID),
+        (types.Interaction, "query", LONG_LINE),
+        (types.Location, "resolution", -1),
+        (types.Location, "resolution", 16),
+        (types.Location, "cell", ""),
+        (types.Trigger, "candidates", ["i"] * (LIST_ITEMS + 1)),
+        (types.Trigger, "candidates", [""]),
+        (types.Trigger, "reason", LONG_LINE),
+        (types.Profile, "muted", [LONG_ID]),
+        (types.Profile, "segment", LONG_LINE),
+        (types.Profile, "timezone", LONG_LINE),
+        (types.Impression, "items", [SHOWN] * (LIST_ITEMS + 1)),
+        (types.Impression, "surface", LONG_LINE),
+        (types.Item, "item_id", ""),
+        (types.Item, "category", ""),
+        (types.Item, "title", "   "),
+        (types.Item, "title", LONG_LINE),
+        (types.Item, "description", LONG_TEXT),
+        (types.Item, "url", LONG_LINE),
+        (types.Item, "price", -0.01),
+        (types.Item, "price", math.nan),
+        (types.Item, "created_at", -1),
+        (types.ItemSignal, "weight", math.inf),
+        (types.ItemSignal, "event_id", ""),
+        (types.Features, "user_id", ""),
+    ],
+)
+def test_each_limit_names_its_field(record: type, field: str, value: Any) -> None:
+    with pytest.raises(OutOfRangeError) as caught:
+        check(a(record, **{field: value}), now_ms=NOW_MS)
+    assert (caught.value.field, caught.value.reason) == (field, "out_of_range")
+
+
+@pytest.mark.parametrize(
+    ("record", "field"),
+    [
+        (a(types.Interaction, action="rate", value=None), "value"),
+        (a(types.Interaction, action="rate", value=10.5), "value"),
+        (a(types.Interaction, action="rate", value=-0.5), "value"),
+        (a(types.Interaction, action="search", query=" \t "), "query"),
+        (a(types.Interaction, action="search", query=None), "query"),
+        (a(types.Interaction, context={"": "a"}), "context key"),
+        (a(types.Interaction, context={"a": LONG_TEXT}), "context[a]"),
+        (a(types.Interaction, context={str(n): "" for n in range(LIST_ITEMS + 1)}), "context"),
+        (a(types.Impression, items=[types.ShownItem(item_id="i", position=-1)]), "position"),
+        (a(types.Impression, items=[types.ShownItem(item_id="i", position=0, propensity=1.5)]), "propensity"),
+        (a(types.Features, categories={"music": math.nan}), "categories[music]"),
+    ],
+    ids=str,
+)
+def test_each_limit_that_hangs_on_another_field_is_held(record: msgspec.Struct, field: str) -> None:
+    with pytest.raises(OutOfRangeError) as caught:
+        check(record, now_ms=NOW_MS)
+    assert caught.value.field == field
+
+
+def test_a_record_without_limits_passes() -> None:
+    check(types.ItemNeighbors(item_id="", neighbors=[], scores=[], watermark=-1), now_ms=NOW_MS)
