@@ -1,0 +1,114 @@
+"""Reads the MovieLens folders of https://grouplens.org/datasets/movielens/.
+
+    ml-100k       u.data  u.item (latin-1)  u.user  u.genre
+    ml-1m         ratings.dat  movies.dat  users.dat            fields parted by ::
+    ml-latest-*   ratings.csv  movies.csv                       no demographics
+
+Ids are the data's own. An item enters the catalogue with its first rating, or with its release when it has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from infra.dataset.dataset import BadLine, Dataset, DatasetError, event_id
+from infra.dataset.movielens_format import FORMATS, Format, Movie, Rating, User, rows
+from schemas.types import Interaction, Item, Profile
+
+_AGE_BANDS = ((18, "0-17"), (25, "18-24"), (35, "25-34"), (45, "35-44"), (55, "45-54"))
+_OLDEST = "55+"
+
+T = TypeVar("T")
+
+
+def read(folder: Path) -> Dataset:
+    """Read a MovieLens folder of any known format.
+
+    Raises:
+        DatasetError: the folder does not hold one.
+    """
+    fmt = _format_of(folder)
+    bad_lines: list[BadLine] = []
+
+    def lines(name: str, parse: Callable[[list[str]], T]) -> Iterator[tuple[int, T]]:
+        for number, row in rows(folder / name, fmt):
+            try:
+                yield number, parse(row)
+            except (ValueError, IndexError, KeyError) as error:
+                bad_lines.append(BadLine(name, number, _problem(error, row)))
+
+    ratings = [_interaction(folder.name, number, rating) for number, rating in lines(fmt.ratings, fmt.rating)]
+    ratings.sort(key=lambda event: event.occurred_at)
+    item_ms: dict[str | None, int] = {}
+    user_ms: dict[str, int] = {}
+    for event in ratings:
+        item_ms.setdefault(event.item_id, event.occurred_at)
+        user_ms.setdefault(event.user_id, event.occurred_at)
+    movies = [_item(movie, item_ms.get(movie.item_id)) for _, movie in lines(fmt.movies, fmt.movie(folder))]
+    users = [] if fmt.users is None else [user for _, user in lines(fmt.users, fmt.user)]
+    return Dataset(
+        name=folder.name,
+        items=movies,
+        profiles=[_profile(folder.name, user, user_ms.get(user.user_id, 0)) for user in users],
+        interactions=ratings,
+        labels={user.user_id: f"{segment(user)} · {user.occupation}" for user in users},
+        bad_lines=bad_lines,
+    )
+
+
+def segment(user: User) -> str:
+    """Return a user's demographic group, such as 25-34|f."""
+    band = next((name for below, name in _AGE_BANDS if user.age < below), _OLDEST)
+    return f"{band}|{user.sex}"
+
+
+def _format_of(folder: Path) -> Format:
+    for fmt in FORMATS:
+        if all((folder / name).is_file() for name in fmt.files):
+            return fmt
+    known = "; or ".join(", ".join(fmt.files) for fmt in FORMATS)
+    raise DatasetError(folder, f"not a MovieLens folder: it should hold {known}")
+
+
+def _problem(error: Exception, row: list[str]) -> str:
+    if isinstance(error, IndexError):
+        return f"{len(row)} fields are too few"
+    if isinstance(error, KeyError):
+        return f"unknown value {error}"
+    return str(error)
+
+
+def _interaction(name: str, line: int, rating: Rating) -> Interaction:
+    return Interaction(
+        event_id=event_id(rating.at_ms, name, "rating", line),
+        user_id=rating.user_id,
+        item_id=rating.item_id,
+        action="rate",
+        occurred_at=rating.at_ms,
+        value=rating.stars,
+    )
+
+
+def _item(movie: Movie, first_ms: int | None) -> Item:
+    genres = movie.genres or ["unknown"]
+    return Item(
+        item_id=movie.item_id,
+        category=genres[0],
+        title=movie.title,
+        topics=genres,
+        source="movielens",
+        url=movie.url,
+        created_at=max(0, movie.released_ms or 0) if first_ms is None else first_ms,
+    )
+
+
+def _profile(name: str, user: User, at_ms: int) -> Profile:
+    return Profile(
+        event_id=event_id(at_ms, name, "profile", user.user_id),
+        user_id=user.user_id,
+        segment=segment(user),
+        attributes={"occupation": user.occupation},
+        occurred_at=at_ms,
+    )

@@ -1,0 +1,183 @@
+"""The three layouts of MovieLens: which files, and what their lines mean."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+STARS_MAX = 5.0
+_YEAR = re.compile(r"\((\d{4})\)\s*$")
+_RELEASED = "%d-%b-%Y"
+_SEXES = {"F": "f", "M": "m"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """A line of the ratings."""
+
+    user_id: str
+    item_id: str
+    stars: float
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Movie:
+    """A line of the movies."""
+
+    item_id: str
+    title: str
+    genres: list[str]
+    url: str | None = None
+    released_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A line of the users."""
+
+    user_id: str
+    age: int
+    sex: str
+    occupation: str
+
+
+def _rating(row: list[str]) -> Rating:
+    user_id, item_id, stars, seconds = _present(row[0]), _present(row[1]), float(row[2]), int(row[3])
+    if not 0 <= stars <= STARS_MAX:
+        raise ValueError(f"a rating of {row[2]} is not from 0 to {STARS_MAX:g}")
+    if seconds < 0:
+        raise ValueError(f"the time {row[3]} lies before 1970")
+    return Rating(user_id, item_id, stars, seconds * 1000)
+
+
+def _flagged_movie(folder: Path) -> Callable[[list[str]], Movie]:
+    """Return the parser of u.item, whose genres are a column of 0 or 1 each, named by u.genre."""
+    names: dict[int, str] = {}
+    for line in (folder / "u.genre").read_text("latin-1").splitlines():
+        name, _, column = line.partition("|")
+        if column.strip().isdigit():
+            names[int(column)] = slug(name)
+
+    def parse(row: list[str]) -> Movie:
+        released, flags = row[2], row[5:]
+        if len(flags) != len(names):
+            raise ValueError(f"{len(flags)} genre flags, and u.genre names {len(names)}")
+        genres = [names[column] for column, flag in enumerate(flags) if flag.strip() == "1"]
+        moment = datetime.strptime(released, _RELEASED).replace(tzinfo=UTC) if released else None
+        return Movie(
+            item_id=_present(row[0]),
+            title=_present(row[1]),
+            genres=[genre for genre in genres if genre != "unknown"],
+            url=row[4] or None,
+            released_ms=None if moment is None else int(moment.timestamp() * 1000),
+        )
+
+    return parse
+
+
+def _listed_movie(_: Path) -> Callable[[list[str]], Movie]:
+    """Return the parser of movies.dat and movies.csv, whose genres are one field parted by bars."""
+
+    def parse(row: list[str]) -> Movie:
+        title, genres = _present(row[1]), row[2]
+        year = _YEAR.search(title)
+        return Movie(
+            item_id=_present(row[0]),
+            title=title,
+            genres=[slug(genre) for genre in genres.split("|") if genre and not genre.startswith("(")],
+            released_ms=None if year is None else int(datetime(int(year[1]), 1, 1, tzinfo=UTC).timestamp() * 1000),
+        )
+
+    return parse
+
+
+def _user_100k(row: list[str]) -> User:
+    return User(_present(row[0]), int(row[1]), _SEXES[row[2]], row[3])
+
+
+def _user_1m(row: list[str]) -> User:
+    # Ages are band starts here: 1 18 25 35 45 50 56. Occupations are numbers of a list in the README.
+    return User(_present(row[0]), int(row[2]), _SEXES[row[1]], f"occupation {int(row[3])}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One layout."""
+
+    ratings: str
+    movies: str
+    movie: Callable[[Path], Callable[[list[str]], Movie]]
+    ratings_separator: str
+    separator: str
+    users: str | None = None
+    user: Callable[[list[str]], User] = _user_1m
+    rating: Callable[[list[str]], Rating] = _rating
+    also: tuple[str, ...] = ()
+    encoding: str = "latin-1"
+    header: bool = False
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Return the files that a folder of this layout holds."""
+        return tuple(name for name in (self.ratings, self.movies, self.users, *self.also) if name is not None)
+
+
+FORMATS = (
+    Format(
+        ratings="u.data",
+        movies="u.item",
+        users="u.user",
+        also=("u.genre",),
+        ratings_separator="\t",
+        separator="|",
+        movie=_flagged_movie,
+        user=_user_100k,
+    ),
+    Format(
+        ratings="ratings.dat",
+        movies="movies.dat",
+        users="users.dat",
+        ratings_separator="::",
+        separator="::",
+        movie=_listed_movie,
+    ),
+    Format(
+        ratings="ratings.csv",
+        movies="movies.csv",
+        ratings_separator=",",
+        separator=",",
+        movie=_listed_movie,
+        encoding="utf-8-sig",
+        header=True,
+    ),
+)
+
+
+def rows(file: Path, fmt: Format) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number from 1, fields) of every line that is not blank, after the header if there is one."""
+    separator = fmt.ratings_separator if file.name == fmt.ratings else fmt.separator
+    with file.open(encoding=fmt.encoding, errors="replace", newline="") as text:
+        if separator == ",":
+            reader = csv.reader(text)
+            numbered = ((reader.line_num, row) for row in reader)
+        else:
+            numbered = ((number, line.rstrip("\r\n").split(separator)) for number, line in enumerate(text, start=1))
+        if fmt.header:
+            next(numbered, None)
+        yield from ((number, row) for number, row in numbered if any(row))
+
+
+def slug(genre: str) -> str:
+    """Return a genre as an id: lower case, words joined by hyphens."""
+    return "-".join(re.sub(r"[^\w\s-]", "", genre.lower()).split())
+
+
+def _present(text: str) -> str:
+    if not text.strip():
+        raise ValueError("an id or title is empty")
+    return text.strip()
