@@ -1,0 +1,117 @@
+import copy
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+
+from infra.registry import Registry
+from schemas.codec import Codec, avro_schema
+from schemas.generate import load
+from tests.contract import golden
+from topics import TOPICS, Topic
+from topics.topic import LOCATIONS
+
+RECORDS = tuple(topic.record for topic in TOPICS)
+
+
+def parts(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Walk the named types and the fields of a schema."""
+    if isinstance(schema, list):
+        for branch in schema:
+            yield from parts(branch, path)
+    if not isinstance(schema, dict):
+        return
+    if "name" in schema:
+        path = f"{path}.{schema['name']}".lstrip(".")
+        yield path, schema
+    for inside in [*schema.get("fields", []), schema.get("items"), schema.get("values"), schema.get("type")]:
+        yield from parts(inside, path)
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
+def test_every_type_and_field_is_documented(record: type[msgspec.Struct]) -> None:
+    found = list(parts(avro_schema(record)))
+    assert len(found) > len(avro_schema(record)["fields"])
+    assert [path for path, part in found if not part.get("doc", "").strip().endswith((".", ")"))] == []
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
+def test_every_enum_tolerates_a_newer_symbol(record: type[msgspec.Struct]) -> None:
+    for path, part in parts(avro_schema(record)):
+        if part.get("type") == "enum":
+            assert (part["symbols"][0], part.get("default")) == ("unknown", "unknown"), path
+
+
+def test_every_record_travels_in_a_topic() -> None:
+    assert set(load()) == {record.__name__ for record in RECORDS}
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
+def test_the_present_schema_has_golden_bytes(record: type[msgspec.Struct]) -> None:
+    kept = golden.versions(record)
+    assert kept, "run `python -m tests.contract.golden`"
+    assert kept[-1].schema == golden.undocumented(avro_schema(record)), "run `python -m tests.contract.golden`"
+    value = msgspec.convert(kept[-1].value, record)
+    assert Codec(record, golden.SCHEMA_ID).encode(value).hex() == kept[-1].hex
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
+def test_every_version_ever_written_is_read(record: type[msgspec.Struct]) -> None:
+    for version in golden.versions(record):
+        codec = Codec(record, golden.SCHEMA_ID + 1)
+        codec.learn(golden.SCHEMA_ID, version.schema)
+        assert codec.decode(bytes.fromhex(version.hex)) == msgspec.convert(version.value, record)
+
+
+@pytest.fixture
+def registered(stack: Any) -> tuple[Registry, Topic]:
+    """Return the real registry and a topic of this test's own, under whose subject a location's schema stands."""
+    registry = Registry(stack.schema_registry_url)
+    topic = replace(LOCATIONS, name=f"contract-{uuid.uuid4().hex}.v1")
+    registry.register(topic)
+    return registry, topic
+
+
+def test_the_registry_accepts_an_added_field_with_a_default(registered: tuple[Registry, Topic]) -> None:
+    registry, topic = registered
+    assert registry.compatible(topic, changed(topic, add={"name": "altitude_m", "type": "double", "default": 0.0}))
+
+
+def test_the_registry_refuses_an_added_field_without_a_default(registered: tuple[Registry, Topic]) -> None:
+    registry, topic = registered
+    assert not registry.compatible(topic, changed(topic, add={"name": "altitude_m", "type": "double"}))
+
+
+def test_the_registry_refuses_a_retyped_field(registered: tuple[Registry, Topic]) -> None:
+    registry, topic = registered
+    assert not registry.compatible(topic, changed(topic, retype={"resolution": "string"}))
+
+
+def test_the_registry_holds_a_schema_to_every_earlier_one(stack: Any, registered: tuple[Registry, Topic]) -> None:
+    registry, topic = registered
+    without = changed(topic, drop="resolution")
+    back_again = changed(topic, retype={"resolution": "string"}) | {"doc": "Fits its predecessor, not the one before."}
+    back_again["fields"] = [f | ({"default": ""} if f["name"] == "resolution" else {}) for f in back_again["fields"]]
+    client = SchemaRegistryClient({"url": stack.schema_registry_url})
+    client.register_schema(topic.subject, Schema(json.dumps(without), "AVRO"))
+    assert not registry.compatible(topic, back_again)
+
+
+def test_registering_again_gives_the_same_id(registered: tuple[Registry, Topic]) -> None:
+    registry, topic = registered
+    assert registry.register(topic) == registry.register(topic)
+
+
+def changed(topic: Topic, *, add: dict[str, Any] | None = None, retype: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the topic's schema with a field added or the types of some fields replaced."""
+    schema = copy.deepcopy(avro_schema(topic.record))
+    for field in schema["fields"]:
+        field["type"] = (retype or {}).get(field["name"], field["type"])
+    if add is not None:
+        schema["fields"].append(add)
+    return schema
