@@ -50,6 +50,9 @@ class Settings:
     api_publish_timeout_s: float = _setting(
         "API_PUBLISH_TIMEOUT_S", 5.0, "how long a publish may wait for the broker", check=_positive
     )
+    api_max_listeners: int = _setting(
+        "API_MAX_LISTENERS", 1_000, "most clients that follow a feed as a stream, per process", check=_positive
+    )
     location_resolution: int = _setting(
         "LOCATION_RESOLUTION",
         7,
@@ -58,6 +61,13 @@ class Settings:
         must="from 0 to 15",
     )
 
+    feed_ttl_days: float = _setting(
+        "FEED_TTL_DAYS",
+        30.0,
+        "days a feed stays that nothing replaces; 0 for ever",
+        check=lambda value: value >= 0,
+        must="0 or more",
+    )
     max_recommendations: int = _setting("MAX_RECOMMENDATIONS", 50, "items in a feed", check=_positive)
     cold_start_threshold: int = _setting(
         "COLD_START_THRESHOLD", 5, "interactions before a feed is personal", check=lambda value: value >= 0

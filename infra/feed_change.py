@@ -1,0 +1,123 @@
+"""Telling listeners that a user's feed was replaced.
+
+A change is a hint: who hears it reads the feed. So one that is lost while Redis is away costs a listener time, never
+its feed, as long as it also looks from time to time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+CHANNEL = "feeds:"
+"""Prefix of the channels; the rest is the user id."""
+_ANCHOR = f"{CHANNEL}~"
+"""A channel of nobody's: a subscription that keeps the connection in place while there are no listeners."""
+_RETRY_S = 1.0
+
+
+class Fanout:
+    """Events by user id: set when that user's feed was replaced, cleared by the one who waits."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[str, set[asyncio.Event]] = {}
+
+    def __contains__(self, user_id: str) -> bool:
+        return user_id in self._listeners
+
+    def __iter__(self) -> Any:
+        return iter(self._listeners)
+
+    def add(self, user_id: str) -> asyncio.Event:
+        """Return a new listener's event."""
+        event = asyncio.Event()
+        self._listeners.setdefault(user_id, set()).add(event)
+        return event
+
+    def discard(self, user_id: str, event: asyncio.Event) -> None:
+        """Forget a listener."""
+        events = self._listeners.get(user_id, set())
+        events.discard(event)
+        if not events:
+            self._listeners.pop(user_id, None)
+
+    def notify(self, user_ids: Iterable[str]) -> None:
+        """Wake the listeners of users."""
+        for user_id in user_ids:
+            for event in self._listeners.get(user_id, ()):
+                event.set()
+
+
+class RedisChanges:
+    """Hears of replaced feeds over one Redis connection, however many listen; it is opened for the first of them."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._fanout = Fanout()
+        self._lock = asyncio.Lock()
+        self._pubsub: Any = None
+        self._held: set[str] = set()
+        self._reader: asyncio.Task[None] | None = None
+        self._aligning: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def listen(self, user_id: str) -> AsyncIterator[asyncio.Event]:
+        """Yield an event that is set each time the user's feed was replaced."""
+        event = self._fanout.add(user_id)
+        try:
+            if self._reader is None:
+                self._reader = asyncio.create_task(self._read())
+            await self._align(user_id)
+            yield event
+        finally:
+            self._fanout.discard(user_id, event)
+            # Not awaited: this runs while the listener is being cancelled.
+            task = asyncio.create_task(self._align(user_id))
+            self._aligning.add(task)
+            task.add_done_callback(self._aligning.discard)
+
+    async def close(self) -> None:
+        """Stop listening."""
+        for task in (*self._aligning, *([self._reader] if self._reader else [])):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        self._reader = None
+
+    async def _align(self, user_id: str) -> None:
+        """Hold a subscription for this user if, and only if, somebody listens."""
+        async with self._lock:
+            if self._pubsub is None:  # the reader subscribes for everyone when it connects
+                return
+            wanted, held = user_id in self._fanout, user_id in self._held
+            try:
+                if wanted and not held:
+                    await self._pubsub.subscribe(CHANNEL + user_id)
+                    self._held.add(user_id)
+                elif held and not wanted:
+                    await self._pubsub.unsubscribe(CHANNEL + user_id)
+                    self._held.discard(user_id)
+            except (RedisError, OSError):
+                self._pubsub = None
+                if self._reader is not None:
+                    self._reader.cancel()
+                    self._reader = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        while True:
+            with suppress(RedisError, OSError):
+                async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+                    async with self._lock:
+                        self._held = set(self._fanout)
+                        await pubsub.subscribe(_ANCHOR, *(CHANNEL + user_id for user_id in self._held))
+                        self._pubsub = pubsub
+                    self._fanout.notify(self._held)  # of what was missed while there was no connection
+                    async for message in pubsub.listen():
+                        self._fanout.notify([message["channel"].decode().removeprefix(CHANNEL)])
+            self._pubsub = None
+            await asyncio.sleep(_RETRY_S)

@@ -1,0 +1,130 @@
+"""The catalogue as the API shows it: each item's JSON, ready to be embedded, at `item:{item_id}`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
+
+import msgspec
+from redis.asyncio import Redis
+
+from infra.coalescer import Coalescer
+from infra.redis_client import store_errors
+from schemas.types import Item
+
+KEY = "item:"
+_encoder = msgspec.json.Encoder()
+
+
+class ItemStore(Protocol):
+    """JSON of items by their id. Every method raises `StoreError` when the store does not answer."""
+
+    async def write(self, items: Sequence[Item]) -> None:
+        """Store items; of one id the last holds."""
+        ...
+
+    async def delete(self, item_ids: Sequence[str]) -> None:
+        """Remove items; those that are not there are left out."""
+        ...
+
+    async def read(self, item_ids: Sequence[str]) -> list[bytes | None]:
+        """Return the items' JSON, None where there is none."""
+        ...
+
+
+class MemoryItemStore:
+    """Items of one process."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, bytes] = {}
+
+    async def write(self, items: Sequence[Item]) -> None:
+        """Store items."""
+        self._items.update((item.item_id, _encoder.encode(item)) for item in items)
+
+    async def delete(self, item_ids: Sequence[str]) -> None:
+        """Remove items."""
+        for item_id in item_ids:
+            self._items.pop(item_id, None)
+
+    async def read(self, item_ids: Sequence[str]) -> list[bytes | None]:
+        """Return the items' JSON."""
+        return [self._items.get(item_id) for item_id in item_ids]
+
+
+class RedisItemStore:
+    """Items in Redis: a write is one MSET, the reads of a loop tick are one MGET."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._reads: Coalescer[bytes | None] = Coalescer(self._fetch)
+
+    async def write(self, items: Sequence[Item]) -> None:
+        """Store items."""
+        if items:
+            with store_errors("writing items"):
+                await self._redis.mset({KEY + item.item_id: _encoder.encode(item) for item in items})
+
+    async def delete(self, item_ids: Sequence[str]) -> None:
+        """Remove items."""
+        if item_ids:
+            with store_errors("deleting items"):
+                await self._redis.delete(*(KEY + item_id for item_id in item_ids))
+
+    async def read(self, item_ids: Sequence[str]) -> list[bytes | None]:
+        """Return the items' JSON."""
+        return await self._reads.read(item_ids)
+
+    async def _fetch(self, item_ids: Sequence[str]) -> list[bytes | None]:
+        with store_errors("reading items"):
+            found = await self._redis.mget([KEY + item_id for item_id in item_ids])
+        return cast("list[bytes | None]", found)  # the client was not asked to decode
+
+
+class ItemCache:
+    """Keeps the JSON of items for a short while, so that a feed costs one read and not fifty.
+
+    A changed item shows after at most `ttl_s`. What is missing is not remembered, so that a new item shows at once.
+    When `capacity` is reached the oldest entries go.
+    """
+
+    def __init__(
+        self,
+        items: ItemStore,
+        *,
+        ttl_s: float = 30.0,
+        capacity: int = 100_000,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._items = items
+        self._ttl_s = ttl_s
+        self._capacity = capacity
+        self._clock_s = clock_s
+        self._entries: dict[str, tuple[float, bytes]] = {}
+
+    async def read(self, item_ids: Sequence[str]) -> tuple[dict[str, bytes], int]:
+        """Return the JSON of those items that there are, by id, and how many were not in the cache.
+
+        Raises:
+            StoreError: some were not in the cache and the store did not answer.
+        """
+        now_s = self._clock_s()
+        entries = self._entries
+        found: dict[str, bytes] = {}
+        missing: list[str] = []
+        for item_id in item_ids:
+            entry = entries.get(item_id)
+            if entry is not None and entry[0] > now_s:
+                found[item_id] = entry[1]
+            else:
+                missing.append(item_id)
+        if missing:
+            for item_id, data in zip(missing, await self._items.read(missing), strict=True):
+                entries.pop(item_id, None)  # what comes back goes to the end of the line
+                if data is not None:
+                    found[item_id] = data
+                    entries[item_id] = (now_s + self._ttl_s, data)
+            while len(entries) > self._capacity:
+                del entries[next(iter(entries))]
+        return found, len(missing)

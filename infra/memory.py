@@ -1,0 +1,32 @@
+"""Stand-ins for servers, shipped for tests and for trying things out: same methods, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from infra.publisher import PublishError
+from topics import Topic
+
+
+class MemoryPublisher:
+    """Keeps what is published, by topic name; with `away` set it refuses as if the broker were gone."""
+
+    def __init__(self) -> None:
+        self.published: dict[str, list[msgspec.Struct]] = {}
+        self.away = False
+
+    def of(self, topic: Topic) -> list[msgspec.Struct]:
+        """Return what was published to a topic."""
+        return self.published.get(topic.name, [])
+
+    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
+        """Keep the values.
+
+        Raises:
+            PublishError: `away` is set.
+        """
+        if self.away:
+            raise PublishError(topic.name, "the broker is away")
+        self.published.setdefault(topic.name, []).extend(values)
