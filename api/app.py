@@ -1,0 +1,66 @@
+"""The API as one ASGI app.
+
+POST /interaction  /interaction/batch  /impression  /location  /profile  /retrieve    api.publish
+GET  /content  /content/stream                                                        api.content
+GET  /health  /metrics                                                                api.health, api.metrics
+…    one file per outside contract                                                    api.surfaces
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Route
+
+from api.content import ContentEndpoints
+from api.context import Clients, Context
+from api.edge import Edge
+from api.error import ApiError, on_api_error, on_http_exception, on_store_error
+from api.health import Health
+from api.metrics import Metrics
+from api.publish import PublishEndpoints
+from api.surfaces import SURFACES
+from infra.item_store import ItemCache
+from infra.redis_client import StoreError
+from infra.settings import Settings
+
+
+def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[BaseRoute] = ()) -> Starlette:
+    """Return the app; it closes its clients when it stops.
+
+    Serve it with uvicorn (`loop="uvloop", http="httptools", access_log=False`), one process per core.
+    `more_routes` come after all others, for pages served beside the API.
+    """
+    metrics = Metrics()
+    context = Context(settings, clients, metrics, ItemCache(clients.items))
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await clients.close()
+
+    app = Starlette(
+        routes=[
+            *ContentEndpoints(context).routes(),
+            *PublishEndpoints(context).routes(),
+            Route("/health", Health(context).show, methods=["GET"]),
+            Route("/metrics", metrics.show, methods=["GET"]),
+            *(route for surface in SURFACES for route in surface(context)),
+            *more_routes,
+        ],
+        middleware=[Middleware(Edge, metrics=metrics)],
+        exception_handlers={
+            ApiError: on_api_error,
+            HTTPException: on_http_exception,
+            StoreError: on_store_error,
+        },
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False  # a redirected POST loses its body
+    return app

@@ -1,0 +1,242 @@
+"""The bodies that clients send, and the records they become. Fields that are not named here are ignored."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import h3  # type: ignore[import-untyped]
+import msgspec
+import uuid_utils
+from msgspec import Meta
+from starlette.requests import Request
+
+from api.error import ContentTypeError, InvalidError, MalformedError, TooLargeError
+from schemas import limit, types
+
+B = TypeVar("B")
+
+_PLACE = re.compile(r"(?P<problem>.*?)(?: - at `(?:key in )?\$\.?(?P<field>.*)`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
+_RESERVED = "~"
+"""First character of user ids that the pipeline keeps for itself."""
+
+
+class EventBody(msgspec.Struct, kw_only=True, frozen=True):
+    """What every event has. `occurred_at` is in ms since the epoch or ISO 8601, and now when it is missing."""
+
+    user_id: str
+    event_id: str | None = None
+    occurred_at: int | datetime | None = None
+
+
+class InteractionBody(EventBody, frozen=True, kw_only=True):
+    """POST /interaction; `rating` is another name for `value`."""
+
+    action: types.Action
+    item_id: str | None = None
+    value: float | None = None
+    rating: float | None = None
+    query: str | None = None
+    session_id: str | None = None
+    request_id: str | None = None
+    context: dict[str, str | int | float | bool] = {}
+
+    def record(self, now_ms: int) -> types.Interaction:
+        """Return the record to publish."""
+        if self.action == "unknown":
+            raise InvalidError("action", "must be one of the known actions")
+        return types.Interaction(
+            event_id=self.event_id or new_id(),
+            user_id=self.user_id,
+            item_id=self.item_id,
+            action=self.action,
+            occurred_at=_ms(self.occurred_at, now_ms),
+            value=self.rating if self.value is None else self.value,
+            query=self.query,
+            session_id=self.session_id,
+            request_id=self.request_id,
+            context={key: _text(value) for key, value in self.context.items()},
+        )
+
+
+class BatchBody(msgspec.Struct, frozen=True):
+    """POST /interaction/batch. Entries are decoded one by one, so that each bad one can be named."""
+
+    interactions: list[msgspec.Raw]
+
+
+class ShownBody(msgspec.Struct, frozen=True):
+    """One item shown; its position is its place in the list when it is not said."""
+
+    item_id: str
+    position: Annotated[int, Meta(ge=0, lt=2**31)] | None = None
+    propensity: float | None = None
+
+
+class ImpressionBody(EventBody, frozen=True, kw_only=True):
+    """POST /impression."""
+
+    items: list[ShownBody]
+    request_id: str | None = None
+    surface: str = ""
+
+    def record(self, now_ms: int) -> types.Impression:
+        """Return the record to publish."""
+        return types.Impression(
+            event_id=self.event_id or new_id(),
+            user_id=self.user_id,
+            request_id=self.request_id,
+            items=[
+                types.ShownItem(
+                    item_id=shown.item_id,
+                    position=place if shown.position is None else shown.position,
+                    propensity=shown.propensity,
+                )
+                for place, shown in enumerate(self.items)
+            ],
+            surface=self.surface,
+            occurred_at=_ms(self.occurred_at, now_ms),
+        )
+
+
+class LocationBody(EventBody, frozen=True, kw_only=True):
+    """POST /location. The coordinates leave this object as a cell only."""
+
+    lat: Annotated[float, Meta(ge=-90, le=90)]
+    lon: Annotated[float, Meta(ge=-180, le=180)]
+
+    def __repr__(self) -> str:
+        return f"LocationBody(user_id={self.user_id!r}, lat=…, lon=…)"
+
+    def record(self, now_ms: int, *, resolution: int) -> types.Location:
+        """Return the record to publish, coarsened to a cell."""
+        return types.Location(
+            event_id=self.event_id or new_id(),
+            user_id=self.user_id,
+            cell=h3.latlng_to_cell(self.lat, self.lon, resolution),
+            resolution=resolution,
+            occurred_at=_ms(self.occurred_at, now_ms),
+        )
+
+
+class ProfileBody(EventBody, frozen=True, kw_only=True):
+    """POST /profile; it replaces the profile before it."""
+
+    segment: str = ""
+    categories: list[str] = []
+    topics: list[str] = []
+    muted: list[str] = []
+    timezone: str | None = None
+    locale: str | None = None
+    city: str | None = None
+    attributes: dict[str, str | int | float | bool] = {}
+
+    def record(self, now_ms: int) -> types.Profile:
+        """Return the record to publish."""
+        return types.Profile(
+            event_id=self.event_id or new_id(),
+            user_id=self.user_id,
+            segment=self.segment,
+            categories=self.categories,
+            topics=self.topics,
+            muted=self.muted,
+            timezone=self.timezone,
+            locale=self.locale,
+            city=self.city,
+            attributes={key: _text(value) for key, value in self.attributes.items()},
+            occurred_at=_ms(self.occurred_at, now_ms),
+        )
+
+
+class RetrieveBody(EventBody, frozen=True, kw_only=True):
+    """POST /retrieve: rank this user now; only among the candidates when some are given."""
+
+    reason: str = ""
+    candidates: list[str] = []
+    request_id: str | None = None
+
+    def record(self, now_ms: int) -> types.Trigger:
+        """Return the record to publish."""
+        return types.Trigger(
+            event_id=self.event_id or new_id(),
+            user_id=self.user_id,
+            kind="rerank" if self.candidates else "refresh",
+            reason=self.reason,
+            candidates=self.candidates,
+            request_id=self.request_id,
+            occurred_at=_ms(self.occurred_at, now_ms),
+        )
+
+
+def new_id() -> str:
+    """Return a new id (UUIDv7: ids made later sort later)."""
+    return str(uuid_utils.uuid7())
+
+
+async def read(request: Request, limit_bytes: int) -> bytes:
+    """Return a request's JSON body, giving up as soon as it is larger than the limit.
+
+    Raises:
+        ContentTypeError, TooLargeError
+    """
+    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    charset = parameters.strip().removeprefix("charset=").strip('"')
+    if kind.strip() != "application/json" or charset not in ("", "utf-8") or "content-encoding" in request.headers:
+        raise ContentTypeError
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit_bytes:
+        raise TooLargeError(limit_bytes)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit_bytes:  # the header may be missing, or lie
+            raise TooLargeError(limit_bytes)
+    return bytes(body)
+
+
+def decode(decoder: msgspec.json.Decoder[B], data: bytes | msgspec.Raw) -> B:
+    """Return the body of JSON bytes.
+
+    Raises:
+        MalformedError: not JSON.
+        InvalidError: JSON of another shape, with the field.
+    """
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError as error:
+        place = _PLACE.fullmatch(str(error))
+        assert place is not None  # the pattern matches every text
+        missing = _MISSING.fullmatch(place["problem"])
+        if missing:
+            raise InvalidError(".".join(filter(None, (place["field"], missing["name"]))), "is missing") from error
+        raise InvalidError(place["field"], f"cannot be used: {place['problem']}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MalformedError(f"the body is not JSON: {error}") from error
+
+
+def admit(record: Any, now_ms: int) -> None:
+    """Hold a record against its limits, and against what is ours alone.
+
+    Raises:
+        InvalidError: naming the field.
+    """
+    if record.user_id.startswith(_RESERVED):
+        raise InvalidError("user_id", f"must not start with {_RESERVED}")
+    try:
+        limit.check(record, now_ms=now_ms)
+    except limit.OutOfRangeError as error:
+        raise InvalidError(error.field, error.detail.removeprefix(f"{error.field} ")) from error
+
+
+def _ms(time: int | datetime | None, now_ms: int) -> int:
+    if time is None:
+        return now_ms
+    if isinstance(time, datetime):
+        return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+    return time
+
+
+def _text(value: str | float | bool) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -1,0 +1,173 @@
+"""Reading feeds: once, or as a stream of each new one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+
+import msgspec
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from api.context import Context
+from api.error import CrowdedError, InvalidError, NoFeedError
+from infra.feed_layout import version
+from infra.feed_store import EVERYONE
+from infra.redis_client import StoreError
+from schemas.limit import ID_CHARS
+from schemas.types import Feed
+
+_MOST_ITEMS = 1_000
+_LOOK_S = 15.0
+"""How often a stream looks by itself: a change that went unheard is seen by then."""
+
+
+class ContentItem(msgspec.Struct, gc=False):
+    """One ranked item; `item` is its JSON as the catalogue wrote it, null when it is not there any more."""
+
+    item_id: str
+    score: float
+    source: str
+    reason: str
+    parts: dict[str, float]
+    item: msgspec.Raw | None
+
+
+class Content(msgspec.Struct, gc=False):
+    """A feed as clients see it. Times are in ms since the epoch."""
+
+    user_id: str
+    version: str
+    generated_at: int
+    age_ms: int
+    watermark: int
+    model: str
+    fallback: bool
+    items: list[ContentItem]
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def content(user_id: str, feed: Feed, found: Mapping[str, bytes], *, limit: int, now_ms: int) -> Content:
+    """Return the first items of a feed, joined with their JSON. Parts that are zero are left out."""
+    names = list(feed.parts)
+    rows = zip(*feed.parts.values(), strict=True) if names else (() for _ in feed.items)
+    columns = zip(feed.items[:limit], feed.scores, feed.sources, feed.reasons, rows, strict=False)
+    return Content(
+        user_id=user_id,
+        version=version(feed),
+        generated_at=feed.generated_at,
+        age_ms=max(0, now_ms - feed.generated_at),
+        watermark=feed.watermark,
+        model=feed.model,
+        fallback=feed.user_id == EVERYONE,
+        items=[
+            ContentItem(
+                item_id,
+                score,
+                source,
+                reason,
+                {name: part for name, part in zip(names, row, strict=True) if part},
+                msgspec.Raw(found[item_id]) if item_id in found else None,
+            )
+            for item_id, score, source, reason, row in columns
+        ],
+    )
+
+
+class ContentEndpoints:
+    """The endpoints that read."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._listeners = 0
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return their routes."""
+        return [
+            Route("/content", self.read, methods=["GET"]),
+            Route("/content/stream", self.stream, methods=["GET"]),
+        ]
+
+    async def read(self, request: Request) -> Response:
+        """Answer with a user's feed, or everyone's when there is none; 304 when the client has it."""
+        user_id, limit = _asked(request.query_params)
+        feed = await self._find(user_id)
+        if feed is None:
+            raise NoFeedError(user_id)
+        headers = {"ETag": f'W/"{version(feed)}"', "Cache-Control": "private, no-cache"}
+        if _has(request.headers.get("if-none-match"), headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(await self._render(user_id, feed, limit), headers=headers, media_type="application/json")
+
+    async def stream(self, request: Request) -> Response:
+        """Send the feed now, unless Last-Event-ID says the client has it, and whenever it is replaced."""
+        user_id, limit = _asked(request.query_params)
+        most = self._context.settings.api_max_listeners
+        if self._listeners >= most:
+            raise CrowdedError(most)
+        events = self.events(user_id, limit, request.headers.get("last-event-id"))
+        return EventSourceResponse(events, ping=15, send_timeout=30)
+
+    async def events(self, user_id: str, limit: int, last: str | None) -> AsyncIterator[ServerSentEvent]:
+        """Yield the newest feed each time it is another than the last one sent."""
+        self._listeners += 1
+        self._context.metrics.listeners.set(self._listeners)
+        try:
+            async with self._context.clients.feeds.listen(user_id) as changed:
+                while True:
+                    changed.clear()
+                    with suppress(StoreError):  # the stream outlives a Redis that is away
+                        feed = await self._find(user_id)
+                        if feed is not None and version(feed) != last:
+                            data = await self._render(user_id, feed, limit)
+                            last = version(feed)
+                            yield ServerSentEvent(data.decode(), event="feed", id=last)
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_LOOK_S):
+                            await changed.wait()
+        finally:
+            self._listeners -= 1
+            self._context.metrics.listeners.set(self._listeners)
+
+    async def _find(self, user_id: str) -> Feed | None:
+        own, everyones = await self._context.clients.feeds.read((user_id, EVERYONE))
+        metrics = self._context.metrics
+        if own is not None:
+            metrics.feed_reads.labels("own").inc()
+            metrics.feed_age.observe(max(0.0, (self._context.clients.now_ms() - own.generated_at) / 1000))
+            return own
+        metrics.feed_reads.labels("missing" if everyones is None else "fallback").inc()
+        return everyones
+
+    async def _render(self, user_id: str, feed: Feed, limit: int) -> bytes:
+        wanted = feed.items[:limit]
+        found, misses = await self._context.items.read(wanted)
+        self._context.metrics.cached_items.labels("miss").inc(misses)
+        self._context.metrics.cached_items.labels("hit").inc(len(wanted) - misses)
+        return _encoder.encode(content(user_id, feed, found, limit=limit, now_ms=self._context.clients.now_ms()))
+
+
+def _asked(query: QueryParams) -> tuple[str, int]:
+    user_id = query.get("user_id", "")
+    if not user_id or len(user_id) > ID_CHARS or not user_id.isprintable():
+        raise InvalidError("user_id", f"must be 1 to {ID_CHARS} printable characters")
+    limit = query.get("limit")
+    if limit is None:
+        return user_id, _MOST_ITEMS
+    if not (limit.isascii() and limit.isdecimal() and len(limit) <= 4 and 1 <= int(limit) <= _MOST_ITEMS):
+        raise InvalidError("limit", f"must be a whole number from 1 to {_MOST_ITEMS}")
+    return user_id, int(limit)
+
+
+def _has(if_none_match: str | None, etag: str) -> bool:
+    """Say whether the client's If-None-Match names this version, as RFC 9110 compares for GET: weakly."""
+    if if_none_match is None:
+        return False
+    named = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag.removeprefix("W/") in named or named == ["*"]

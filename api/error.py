@@ -1,0 +1,196 @@
+"""What the API answers when it cannot do what was asked, always in one shape.
+
+{"error": {"code": "...", "message": "...", "field": "...", "request_id": "..."}}
+
+ApiError
+├── MalformedError       400 malformed_json
+├── NoFeedError          404 no_feed
+├── TooLargeError        413 body_too_large
+├── ContentTypeError     415 unsupported_content_type
+├── InvalidError         422 invalid_value      with the field
+│   └── InvalidBatchError    invalid_batch      with `problems`: index, field and message of each
+├── AwayError            503 with Retry-After
+│   ├── BrokerAwayError      broker_away
+│   ├── StoreAwayError       store_away
+│   └── CrowdedError         too_many_listeners
+├── RefusedError         404 not_found, 405 method_not_allowed
+└── UnforeseenError      500 internal_error, logged with its request id
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+RETRY_AFTER_S = 5
+
+
+class ApiError(Exception):
+    """An answer other than the one asked for."""
+
+    status = 500
+    code = "internal_error"
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        self.message, self.field = message, field
+        super().__init__(message)
+
+    def details(self) -> dict[str, Any]:
+        """Return what the error's body holds beside code and message."""
+        return {} if self.field is None else {"field": self.field}
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that go with it."""
+        return {}
+
+
+class MalformedError(ApiError):
+    """The body is not JSON."""
+
+    status, code = 400, "malformed_json"
+
+
+class NoFeedError(ApiError):
+    """There is no feed for the user, and none for everyone."""
+
+    status, code = 404, "no_feed"
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__(f"there is no feed for {user_id!r} yet, nor one for everyone: is a worker running?")
+
+
+class TooLargeError(ApiError):
+    """The body is larger than is taken."""
+
+    status, code = 413, "body_too_large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"the body is larger than {limit_bytes} bytes")
+
+    def headers(self) -> dict[str, str]:
+        """Close the connection: the rest of the body is not wanted."""
+        return {"Connection": "close"}
+
+
+class ContentTypeError(ApiError):
+    """The body is not said to be plain JSON."""
+
+    status, code = 415, "unsupported_content_type"
+
+    def __init__(self) -> None:
+        super().__init__("send Content-Type: application/json, in UTF-8 and not compressed")
+
+
+class InvalidError(ApiError):
+    """A value cannot be used."""
+
+    status, code = 422, "invalid_value"
+
+    def __init__(self, field: str | None, problem: str) -> None:
+        self.problem = problem
+        super().__init__(problem if field is None else f"{field} {problem}", field=field)
+
+
+class InvalidBatchError(ApiError):
+    """Some entries of a batch cannot be used; none was published."""
+
+    status, code = 422, "invalid_batch"
+
+    def __init__(self, count: int, problems: Sequence[tuple[int, InvalidError]]) -> None:
+        self.problems = problems
+        super().__init__(f"{len(problems)} of {count} entries cannot be used; nothing was published")
+
+    def details(self) -> dict[str, Any]:
+        """Name each bad entry."""
+        return {
+            "problems": [
+                {"index": index, "message": error.message, **error.details()} for index, error in self.problems
+            ]
+        }
+
+
+class AwayError(ApiError):
+    """Something this needs is not there now."""
+
+    status = 503
+
+    def headers(self) -> dict[str, str]:
+        """Say when to try again."""
+        return {"Retry-After": str(RETRY_AFTER_S)}
+
+
+class BrokerAwayError(AwayError):
+    """The broker did not acknowledge in time."""
+
+    code = "broker_away"
+
+    def __init__(self) -> None:
+        super().__init__("the broker did not acknowledge in time; send it again with the same event_id")
+
+
+class StoreAwayError(AwayError):
+    """The feed store did not answer."""
+
+    code = "store_away"
+
+    def __init__(self) -> None:
+        super().__init__("the feed store does not answer")
+
+
+class CrowdedError(AwayError):
+    """As many follow a stream as may."""
+
+    code = "too_many_listeners"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} clients follow a stream already; read GET /content from time to time instead")
+
+
+class RefusedError(ApiError):
+    """What the router refuses: not_found, method_not_allowed."""
+
+    def __init__(self, cause: HTTPException) -> None:
+        super().__init__(cause.detail)
+        self.status = cause.status_code
+        self.code = HTTPStatus(cause.status_code).name.lower()
+        self._headers = dict(cause.headers or {})
+
+    def headers(self) -> dict[str, str]:
+        """Keep the router's, such as Allow."""
+        return self._headers
+
+
+class UnforeseenError(ApiError):
+    """A mistake of ours; clients learn no more of it."""
+
+    def __init__(self) -> None:
+        super().__init__("something went wrong on our side")
+
+
+def respond(error: ApiError, request_id: str) -> Response:
+    """Return the response of an error."""
+    body = {"error": {"code": error.code, "message": error.message, **error.details(), "request_id": request_id}}
+    return Response(msgspec.json.encode(body), error.status, error.headers(), "application/json")
+
+
+async def on_api_error(request: Request, error: Exception) -> Response:
+    """Answer an ApiError."""
+    assert isinstance(error, ApiError)
+    return respond(error, request.scope["request_id"])
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Answer what the router raised."""
+    assert isinstance(error, HTTPException)
+    return respond(RefusedError(error), request.scope["request_id"])
+
+
+async def on_store_error(request: Request, _: Exception) -> Response:
+    """Answer a store that is away."""
+    return respond(StoreAwayError(), request.scope["request_id"])

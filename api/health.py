@@ -1,0 +1,65 @@
+"""Saying which dependencies answer, and what that means for clients."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import Context
+from infra.probe import Probe
+
+_TIMEOUT_S = 2.5
+_KEEP_S = 1.0
+"""How long an answer holds, so that asking often does not load the servers."""
+_ESSENTIAL = "redis"
+"""Without it no feed can be read; without the others reads go on."""
+
+Status = Literal["ok", "degraded", "down"]
+
+
+class Health:
+    """The endpoint that asks every dependency."""
+
+    def __init__(self, context: Context) -> None:
+        self._probes = context.clients.probes
+        self._lock = asyncio.Lock()
+        self._asked_s = float("-inf")
+        self._found: dict[str, dict[str, Any]] = {}
+
+    async def show(self, request: Request) -> Response:
+        """GET /health: 200 while feeds can be read, 503 when they cannot."""
+        async with self._lock:
+            if time.monotonic() - self._asked_s > _KEEP_S:
+                answers = await asyncio.gather(*(_ask(probe) for probe in self._probes.values()))
+                self._found = dict(zip(self._probes, answers, strict=True))
+                self._asked_s = time.monotonic()
+        status = overall({name: found["status"] == "ok" for name, found in self._found.items()})
+        body = msgspec.json.encode({"status": status, "dependencies": self._found})
+        return Response(body, 503 if status == "down" else 200, {"Cache-Control": "no-store"}, "application/json")
+
+
+def overall(answering: dict[str, bool]) -> Status:
+    """Return the status of the whole by which dependencies answer."""
+    if not answering.get(_ESSENTIAL, True):
+        return "down"
+    return "ok" if all(answering.values()) else "degraded"
+
+
+async def _ask(probe: Probe) -> dict[str, Any]:
+    began_s = time.perf_counter()
+    problem = None
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            await probe()
+    except Exception as error:  # whatever a client raises, it means the same here
+        problem = type(error).__name__  # its text could hold an address or a password
+    found = {
+        "status": "ok" if problem is None else "down",
+        "latency_ms": round(1e3 * (time.perf_counter() - began_s), 2),
+    }
+    return found if problem is None else {**found, "error": problem}

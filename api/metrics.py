@@ -1,0 +1,66 @@
+"""What the API counts and measures, for Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_AGES_S = (0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 300, 900, 3_600, 21_600, 86_400, 604_800)
+
+
+class Metrics:
+    """The meters of one app, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "millrace_http_requests",
+            "Requests by route and status.",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self.duration = Histogram(
+            "millrace_http_request_duration_seconds",
+            "Time from the first byte in to the last byte out.",
+            ("route",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.published = Counter(
+            "millrace_api_events_published", "Events that the broker acknowledged.", ("topic",), registry=self.registry
+        )
+        self.publish_failures = Counter(
+            "millrace_api_publish_failures", "Publishes that it did not.", ("topic",), registry=self.registry
+        )
+        self.feed_reads = Counter(
+            "millrace_feed_reads", "Feeds read: own, fallback, missing.", ("result",), registry=self.registry
+        )
+        self.feed_age = Histogram(
+            "millrace_feed_age_at_read_seconds",
+            "Age of a user's own feed when it was read.",
+            buckets=_AGES_S,
+            registry=self.registry,
+        )
+        self.cached_items = Counter(
+            "millrace_item_cache",
+            "Items looked up in the process's cache: hit, miss.",
+            ("result",),
+            registry=self.registry,
+        )
+        self.listeners = Gauge("millrace_feed_listeners", "Clients that follow a feed.", registry=self.registry)
+        self._ends: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def ended(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request that ended."""
+        key = (method, route, status)
+        meters = self._ends.get(key)
+        if meters is None:  # a look-up by labels costs more than the rest of this
+            meters = self._ends[key] = (self.requests.labels(method, route, str(status)), self.duration.labels(route))
+        meters[0].inc()
+        meters[1].observe(seconds)
+
+    async def show(self, request: Request) -> Response:
+        """GET /metrics."""
+        return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,0 +1,120 @@
+// The list of cards. A new feed moves the cards that stay, so that neither the reader's place nor the focus is lost.
+
+import { createCard, element, updateCard } from "./card.js";
+
+const MOVE_MS = 450;
+const GLOW_MS = 4_000;
+const TOP_PX = 60;
+const SKELETONS = 6;
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+export class FeedList {
+  constructor(list, topPx) {
+    this.list = list;
+    this.topPx = topPx;
+    this.cards = new Map();
+    this.ranks = new Map();
+    this.glow = 0;
+  }
+
+  clear() {
+    this.cards.clear();
+    this.ranks.clear();
+    this.list.replaceChildren();
+  }
+
+  showLoading() {
+    this.clear();
+    this.list.setAttribute("aria-busy", "true");
+    this.list.append(
+      ...Array.from({ length: SKELETONS }, () => {
+        const card = element("li", "card skeleton");
+        card.setAttribute("aria-hidden", "true");
+        return card;
+      }),
+    );
+  }
+
+  // Show a feed; return how many cards moved up and how many are new.
+  show(feed) {
+    const first = this.cards.size === 0;
+    const entries = feed.items;
+    if (first) this.list.replaceChildren();
+    const place = first ? null : this.remember(new Set(entries.map((entry) => entry.item_id)));
+    const changes = this.arrange(entries, first);
+    if (place) this.restore(place);
+    this.list.setAttribute("aria-busy", "false");
+    clearTimeout(this.glow);
+    this.list.classList.toggle("glowing", !first);
+    this.glow = setTimeout(() => this.list.classList.remove("glowing"), GLOW_MS);
+    return changes;
+  }
+
+  arrange(entries, first) {
+    const topScore = entries.reduce((most, entry) => Math.max(most, entry.score), 0);
+    const before = this.ranks;
+    this.ranks = new Map(entries.map((entry, index) => [entry.item_id, index + 1]));
+    for (const [itemId, card] of this.cards) {
+      if (!this.ranks.has(itemId)) {
+        card.remove();
+        this.cards.delete(itemId);
+      }
+    }
+    let up = 0;
+    let entered = 0;
+    let at = this.list.firstElementChild;
+    entries.forEach((entry, index) => {
+      const rank = index + 1;
+      const old = before.get(entry.item_id);
+      const card = this.cards.get(entry.item_id) ?? createCard(entry.item_id);
+      this.cards.set(entry.item_id, card);
+      updateCard(card, entry, { rank, before: old, first, topScore });
+      if (card === at) at = at.nextElementSibling;
+      else this.list.insertBefore(card, at);
+      if (!first && old === undefined) entered += 1;
+      if (old > rank) up += 1;
+    });
+    return { first, up, entered };
+  }
+
+  // Where everything is: tops of the cards, the card being read, and the focus.
+  remember(staying) {
+    const cards = [...this.list.children].filter((card) => this.cards.has(card.dataset.item));
+    const tops = new Map(cards.map((card) => [card, card.getBoundingClientRect().top]));
+    const reading = cards.filter((card) => card.getBoundingClientRect().bottom > this.topPx);
+    const anchor = scrollY < TOP_PX ? null : reading.find((card) => staying.has(card.dataset.item));
+    const active = document.activeElement?.closest?.(".card") ? document.activeElement : null;
+    const focused = active?.closest(".card");
+    const from = focused ? cards.indexOf(focused) : -1;
+    const next = focused && [focused, ...cards.slice(from + 1), ...cards.slice(0, from).reverse()].find((card) => staying.has(card.dataset.item));
+    return { tops, anchor, active, next, action: active?.dataset.action };
+  }
+
+  restore({ tops, anchor, active, next, action }) {
+    if (anchor) scrollBy({ top: anchor.getBoundingClientRect().top - tops.get(anchor), behavior: "instant" });
+    const target = active?.isConnected ? active : next?.querySelector(`[data-action="${action}"]`);
+    if (target && document.activeElement !== target) target.focus({ preventScroll: true });
+    if (still.matches) return;
+    const shift = anchor ? anchor.getBoundingClientRect().top - tops.get(anchor) : 0;
+    for (const card of this.cards.values()) {
+      const top = card.getBoundingClientRect().top;
+      if (top > innerHeight || top < -innerHeight) continue;
+      const old = tops.get(card);
+      if (old === undefined) card.animate([{ opacity: 0, transform: "scale(.97)" }, { opacity: 1, transform: "none" }], MOVE_MS);
+      else if (Math.abs(old - top + shift) > 1) {
+        card.animate([{ transform: `translateY(${old - top + shift}px)` }, { transform: "none" }], {
+          duration: MOVE_MS,
+          easing: "cubic-bezier(.2,.8,.2,1)",
+        });
+      }
+    }
+  }
+
+  // Move the focus to the next or previous card's title.
+  step(from, by) {
+    const to = by > 0 ? from.nextElementSibling : from.previousElementSibling;
+    const open = to?.querySelector(".open");
+    open?.focus({ preventScroll: true });
+    to?.scrollIntoView({ block: "center", behavior: still.matches ? "instant" : "smooth" });
+  }
+}

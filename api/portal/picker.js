@@ -1,0 +1,42 @@
+// Whom the page shows: one of the people the demo left, someone named in the address (#user=…), or a new visitor.
+
+export class Picker {
+  constructor(select, visitor, onPick) {
+    this.select = select;
+    this.onPick = onPick;
+    select.addEventListener("change", () => this.pick(select.value));
+    visitor.addEventListener("click", () => this.pick(`visitor-${Math.floor(Math.random() * 36 ** 5).toString(36)}`));
+    addEventListener("hashchange", () => {
+      const named = this.named();
+      if (named && named !== this.current) this.pick(named);
+    });
+  }
+
+  named() {
+    return new URLSearchParams(location.hash.slice(1)).get("user");
+  }
+
+  offer(users) {
+    this.select.replaceChildren(...users.map((user) => option(user.user_id, user.label)));
+    this.select.disabled = false;
+    this.pick(this.named() ?? users[0]?.user_id ?? "visitor-1");
+  }
+
+  pick(userId) {
+    if (![...this.select.options].some((known) => known.value === userId)) {
+      this.select.prepend(option(userId, userId.startsWith("visitor-") ? "never here before" : ""));
+    }
+    this.current = userId;
+    this.select.value = userId;
+    const address = `#${new URLSearchParams({ user: userId })}`;
+    if (location.hash !== address) history.replaceState(null, "", address);
+    this.onPick(userId);
+  }
+}
+
+function option(userId, label) {
+  const node = document.createElement("option");
+  node.value = userId;
+  node.textContent = label ? `${userId} — ${label}` : userId;
+  return node;
+}
