@@ -1,6 +1,6 @@
-"""Write the tables of the documents that the code already holds: `python docs/generate.py [--check]`.
+"""Write the parts of the documents that the code already holds: `python docs/generate.py [--check]`.
 
-A table stands between `<!-- NAME -->` and `<!-- /NAME -->`; the rest of a document is written by hand.
+A part stands between `<!-- NAME -->` and `<!-- /NAME -->`; the rest of a document is written by hand.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-DOCS = Path(__file__).parent
-sys.path.insert(0, str(DOCS.parent))
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
 
 from infra.settings import Settings  # noqa: E402
 from topics import TOPICS, Topic  # noqa: E402
@@ -27,31 +27,40 @@ def topics() -> str:
 
 def settings() -> str:
     """Return the table of the settings."""
-    rows = ([f"`{f.metadata['env']}`", _shown(f.default), f.metadata["doc"]] for f in fields(Settings))
+    rows = (
+        [f"`{f.metadata['env']}`", f"`{_text(f.default)}`" if f.default != "" else "", f.metadata["doc"]]
+        for f in fields(Settings)
+    )
     return _table(["variable", "default", "what"], rows)
 
 
-TABLES: dict[str, tuple[str, Callable[[], str]]] = {
-    "topics": ("architecture.md", topics),
-    "settings": ("settings.md", settings),
+def environment() -> str:
+    """Return the settings as the lines of a .env file, each with its default and commented out."""
+    return "\n".join(f"# {f.metadata['doc']}\n# {f.metadata['env']}={_text(f.default)}" for f in fields(Settings))
+
+
+PARTS: dict[str, tuple[str, Callable[[], str]]] = {
+    "topics": ("docs/architecture.md", topics),
+    "settings": ("docs/settings.md", settings),
+    "environment": (".env.example", environment),
 }
 
 
 def render(name: str) -> tuple[Path, str]:
-    """Return a document's path and its text with the named table fresh."""
-    file, table = TABLES[name]
-    path = DOCS / file
-    block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-    text, found = block.subn(lambda match: f"{match[1]}{table()}\n{match[2]}", path.read_text())
+    """Return a document's path and its text with the named part fresh."""
+    file, part = PARTS[name]
+    path = ROOT / file
+    place = re.compile(rf"(<!-- {name} -->\n).*?((?:# )?<!-- /{name} -->)", re.DOTALL)
+    text, found = place.subn(lambda match: f"{match[1]}{part()}\n{match[2]}", path.read_text())
     if found != 1:
-        raise ValueError(f"{path.name} holds {found} places for the table {name}, not one")
+        raise ValueError(f"{file} holds {found} places for {name}, not one")
     return path, text
 
 
 def main() -> int:
-    """Write the tables, or with --check only say whether they are fresh."""
+    """Write the parts, or with --check only say whether they are fresh."""
     stale = []
-    for name in TABLES:
+    for name in PARTS:
         path, text = render(name)
         if path.read_text() == text:
             continue
@@ -59,7 +68,7 @@ def main() -> int:
         if "--check" not in sys.argv:
             path.write_text(text)
     if stale and "--check" in sys.argv:
-        sys.stderr.write(f"docs/ is stale ({', '.join(stale)}): run `make docs`\n")
+        sys.stderr.write(f"stale: {', '.join(stale)}; run `make docs`\n")
         return 1
     return 0
 
@@ -72,8 +81,8 @@ def _kept(topic: Topic) -> str:
     return f"newest per key, {age}" if topic.compacted else age
 
 
-def _shown(default: object) -> str:
-    return "" if default == "" else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+def _text(default: object) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,0 +1,53 @@
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import yaml
+
+from infra.settings import Settings, read
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = {spec.metadata["env"]: spec.default for spec in fields(Settings)}
+COMPOSE_ONLY = {"POSTGRES_PASSWORD"}
+
+
+def example() -> dict[str, str]:
+    """Return every variable of .env.example, commented out or not."""
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    return dict(found.groups() for line in lines if (found := re.fullmatch(r"(?:# )?([A-Z][A-Z0-9_]*)=(.*)", line)))
+
+
+def test_the_example_names_every_setting_and_nothing_else() -> None:
+    assert set(example()) == set(SETTINGS) | COMPOSE_ONLY
+
+
+def test_the_example_shows_the_defaults() -> None:
+    assert read({name: value for name, value in example().items() if name in SETTINGS}) == Settings()
+
+
+def test_the_example_holds_no_password() -> None:
+    assert {example()[name] for name in COMPOSE_ONLY} == {""}
+
+
+def test_compose_hands_every_setting_to_the_application() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    for name in ("provision", "worker", "learner", "api"):
+        assert set(compose["services"][name]["environment"]) == set(SETTINGS), name
+
+
+def test_what_compose_interpolates_is_a_setting_or_its_own() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert set(re.findall(r"\$\{([A-Z_]+)", text)) <= set(SETTINGS) | COMPOSE_ONLY
+
+
+def test_what_compose_sets_can_be_read() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    given = {name: str(value) for name, value in compose["services"]["api"]["environment"].items() if value is not None}
+    assert read(given).api_port == 8000
+
+
+def test_no_other_module_reads_the_environment() -> None:
+    packages = ("schemas", "topics", "models", "infra", "streams", "api", "cli", "bench")
+    sources = [path for package in packages for path in (ROOT / package).rglob("*.py")]
+    readers = [path for path in sources if re.search(r"os\.environ\b(?!\.copy)|os\.getenv", path.read_text())]
+    assert [str(path.relative_to(ROOT)) for path in readers] == ["infra/settings.py"]
