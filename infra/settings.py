@@ -91,10 +91,11 @@ class Settings:
     commit_interval_s: float = _setting("COMMIT_INTERVAL_S", 1.0, "seconds between checkpoints", check=_positive)
     batch_records: int = _setting("BATCH_RECORDS", 1_000, "most records in one micro-batch", check=_positive)
     batch_bytes: int = _setting("BATCH_BYTES", 4 << 20, "most bytes in one micro-batch", check=_positive)
-    batch_wait_ms: int = _setting("BATCH_WAIT_MS", 50, "longest wait for records", check=_positive)
+    batch_wait_ms: int = _setting("BATCH_WAIT_MS", 10, "longest wait for a fuller micro-batch", check=_positive)
     unacked_records: int = _setting(
         "UNACKED_RECORDS", 20_000, "most records of a partition in flight before it is paused", check=_positive
     )
+    worker_id: str = _setting("WORKER_ID", "0", "name of this worker: its tables' folder under MILLRACE_HOME/worker")
     worker_store: str = _setting("WORKER_STORE", "rocksdb", "where tables live: rocksdb or memory")
 
 

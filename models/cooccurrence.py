@@ -26,6 +26,8 @@ WINDOW = 100
 _WEAK = 0.5
 """Weight of a link when the event was not a liking."""
 _RESCALE_EXPONENT = 500.0
+_DIGITS = 9
+"""Shares are compared after rounding, so that the order of additions cannot turn a tie into an order."""
 
 
 class Cooccurrence:
@@ -65,9 +67,9 @@ class Cooccurrence:
         links = self._rows.get(item_id)
         if not links:
             return [], []
-        best = sorted(links.items(), key=lambda link: (-link[1], link[0]))[:k]
-        strongest = best[0][1]
-        return [item for item, _ in best], [sum_ / strongest for _, sum_ in best]
+        sums = np.fromiter(links.values(), np.float64, len(links))
+        best = top(list(links), (sums / sums.max()).round(_DIGITS), k)
+        return list(best.items), best.scores.tolist()
 
     def _link(self, event: Event) -> None:
         window = self._windows.setdefault(event.user_id, deque(maxlen=WINDOW))

@@ -6,9 +6,6 @@ that folding an event costs no sweep over what is there and late events land whe
 
 from __future__ import annotations
 
-from hashlib import blake2b
-from typing import TypeVar
-
 import msgspec
 
 from models import decay
@@ -16,12 +13,11 @@ from models.weight import weight_of
 from schemas.types import Features, Interaction, ItemSignal, Location, Profile, RecentItem
 from streams.core.params import UserParams
 from streams.core.position import Position
+from streams.core.repeat import fingerprint, remember
 from streams.core.view import Subject
 
 _RESCALE_EXPONENT = 64.0
 _HOURS = 24
-
-K = TypeVar("K", int, str)
 
 
 class UserState(msgspec.Struct, array_like=True, gc=False):
@@ -58,13 +54,13 @@ def fold(
 
     `subject` is what is known of the item. Returns the signal for the item, if there is one to send.
     """
-    fingerprint = int.from_bytes(blake2b(event.event_id.encode(), digest_size=8).digest())
     if position.repeats(state.position):
         return None
     state.position = position.after(state.position)
-    if fingerprint in state.event_ids:
+    event_id = fingerprint(event.event_id)
+    if event_id in state.event_ids:
         return None
-    _remember(state.event_ids, fingerprint, params.event_ids)
+    remember(state.event_ids, event_id, params.event_ids)
     touch(state, position)
     state.watermark = max(state.watermark, event.occurred_at)
     state.event_count += 1
@@ -79,7 +75,7 @@ def fold(
     _add_affinities(state, subject, weight * scale, params)
     state.recent.append((event.item_id, weight, event.occurred_at))
     del state.recent[: -params.recent_items]
-    _remember(state.seen, event.item_id, params.seen_items)
+    remember(state.seen, event.item_id, params.seen_items)
     return ItemSignal(
         event_id=event.event_id,
         item_id=event.item_id,
@@ -149,14 +145,6 @@ def _add(sums: dict[str, float], name: str, weight: float, most: int) -> None:
     sums[name] = sums.get(name, 0.0) + weight
     if len(sums) > most:
         del sums[min(sums, key=lambda known: (abs(sums[known]), known))]
-
-
-def _remember(known: dict[K, None], new: K, most: int) -> None:
-    """Put an entry last, and let the oldest give way when there are too many."""
-    known.pop(new, None)
-    known[new] = None
-    if len(known) > most:
-        del known[next(iter(known))]
 
 
 def _scale(state: UserState, at_ms: int, params: UserParams) -> float:

@@ -99,7 +99,8 @@ class View:
         self.neighbors: list[Leaders | None] = []
         self.watermark = 0
         self.lists = Lists()
-        self._stale = False
+        self.stale = False
+        """Whether anything changed since the last refresh."""
         self.scratch = np.zeros(_GROWTH, bool)
         """All False between uses; lent to filters."""
 
@@ -113,14 +114,14 @@ class View:
         self.titles[index] = item.title
         self.subjects[item.item_id] = Subject(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source)
         self.listed[index] = True
-        self._stale = True
+        self.stale = True
 
     def remove_item(self, item_id: str) -> None:
         """Take an item off the catalogue; what is known of its past stays."""
         index = self.items.get(item_id)
         if index != _NOWHERE:
             self.listed[index] = False
-            self._stale = True
+            self.stale = True
 
     def apply_stats(self, stats: ItemStats) -> None:
         """Take over how an item is doing."""
@@ -129,7 +130,7 @@ class View:
         for segment, popularity in stats.segments.items():
             self._segment(segment)[index] = popularity
         self.watermark = max(self.watermark, stats.watermark)
-        self._stale = True
+        self.stale = True
 
     def apply_neighbors(self, row: ItemNeighbors) -> None:
         """Take over what goes with an item."""
@@ -139,11 +140,10 @@ class View:
 
     def refresh(self) -> bool:
         """Make the lists anew if anything changed; return whether it did."""
-        if not self._stale:
+        if not self.stale:
             return False
         count = len(self.items)
-        order = np.empty(count, np.int32)
-        order[np.array(sorted(range(count), key=self.items.names.__getitem__), np.int64)] = np.arange(count)
+        order = self.lists.order if len(self.lists.order) == count else self._alphabetical()
         listed = np.flatnonzero(self.listed[:count]).astype(np.int32)
         by_category = {
             self.categories.names[code]: listed[self.category[listed] == code]
@@ -157,7 +157,7 @@ class View:
             popular_in={name: self._leaders(items, self.popularity, order) for name, items in by_category.items()},
             segment={name: self._leaders(listed, column, order) for name, column in self.segments.items()},
         )
-        self._stale = False
+        self.stale = False
         return True
 
     def subject(self, item_id: str | None) -> Subject | None:
@@ -174,6 +174,12 @@ class View:
         listed = np.flatnonzero(self.listed[: len(self.items)]).astype(np.int32)
         known = listed[listed < len(self.lists.order)]
         return known[np.lexsort((self.lists.order[known], -self.popularity[known]))]
+
+    def _alphabetical(self) -> Indices:
+        names = self.items.names
+        order = np.empty(len(names), np.int32)
+        order[np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)] = np.arange(len(names))
+        return order
 
     def _leaders(self, items: Indices, column: Scores, order: Indices) -> Leaders:
         """Return the best of some items by a column of logarithms, scored by the square root of their share."""

@@ -1,0 +1,47 @@
+"""Signs of life: each role says once a second in Redis that it runs, and how far it is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from infra.redis_client import StoreError, store_errors
+
+KEY = "role:"
+_INTERVAL_S = 1.0
+_LIVES_S = 5
+_LOG = logging.getLogger(__name__)
+
+
+async def beat(redis: Redis, role: str, describe: Callable[[], dict[str, Any]]) -> None:
+    """Write a sign of life until cancelled; Redis being away is logged and waited out."""
+    started_at = int(time.time() * 1000)
+    name = f"{KEY}{role}:{socket.gethostname()}:{os.getpid()}"
+    while True:
+        sign = {"role": role, "pid": os.getpid(), "started_at": started_at, **describe()}
+        try:
+            with store_errors("writing a sign of life"):
+                await redis.set(name, msgspec.json.encode(sign), ex=_LIVES_S)
+        except StoreError as error:
+            _LOG.warning("%s", error)
+        await asyncio.sleep(_INTERVAL_S)
+
+
+async def signs(redis: Redis) -> list[dict[str, Any]]:
+    """Return the signs of life of all roles that run.
+
+    Raises:
+        StoreError: Redis did not answer.
+    """
+    with store_errors("reading signs of life"):
+        names = sorted([name async for name in redis.scan_iter(match=f"{KEY}*", count=1_000)])
+        found = await redis.mget(names) if names else []
+    return [msgspec.json.decode(sign) for sign in found if sign is not None]

@@ -1,0 +1,10 @@
+"""Which partition a key belongs to, as Java clients, aiokafka and Faust see it."""
+
+from __future__ import annotations
+
+from aiokafka.partitioner import murmur2
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition of a key (murmur2, the default of Kafka's own producer)."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions

@@ -1,0 +1,114 @@
+"""features → feeds, in the store and on their topic."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from infra.feed_store import EVERYONE, FeedStore
+from infra.redis_client import StoreError
+from schemas.types import Features, Feed
+from streams.context import Context
+from streams.core.conflate import Conflator
+from streams.core.params import RankParams
+from streams.core.rank import rank
+from streams.quarantine import Record
+from streams.transport import Batch
+from topics.topic import FEATURES, FEEDS
+
+SOURCES = (FEATURES,)
+MICRO_BATCH = 128
+"""Users ranked before the event loop turns to something else."""
+_REFRESH_S = 0.25
+_RETRY_S = 0.5
+_LOG = logging.getLogger(__name__)
+
+Work = tuple[Record, Features]
+
+
+class RankAgent:
+    """Ranks the newest features of each user; when it cannot keep up, users are ranked less often, never not at all."""
+
+    def __init__(self, context: Context, store: FeedStore, params: RankParams) -> None:
+        self._context, self._store, self._params = context, store, params
+        self._decoder = context.decoder(FEATURES, "rank")
+        self._queue: Conflator[Any, str, Work] = Conflator()
+        self._wake = asyncio.Event()
+        self._refreshed_s = 0.0
+        self.checkpoint = context.checkpoint()
+
+    @property
+    def waiting(self) -> int:
+        """Return how many users wait to be ranked."""
+        return len(self._queue)
+
+    async def process(self, event: Any) -> None:
+        """Queue the users of one batch."""
+        batch: Batch = event.value
+        usable = await self._decoder.decode(batch)
+        if usable:
+            self._queue.add(event, {value.user_id: (record, value) for record, value in usable})
+            self._wake.set()
+        else:
+            self.checkpoint.hold([event])
+
+    async def run(self) -> None:
+        """Rank what is queued, for ever; when there is nothing, keep the feed of newcomers fresh."""
+        await self._context.broadcast.ready.wait()
+        while True:
+            if await self._refresh():
+                await self._write([self._everyone()])
+            work = self._queue.take(MICRO_BATCH)
+            if not work:
+                await self._rest()
+                continue
+            feeds = [feed for record, features in work.values() if (feed := self._rank(record, features)) is not None]
+            await self._write(feeds)
+            self.checkpoint.hold(self._queue.done(work))
+
+    def drop(self) -> None:
+        """Forget what is queued: after a rebalance it is read again."""
+        self.checkpoint.drop()
+        self._queue.clear()
+
+    def _rank(self, record: Record, features: Features) -> Feed | None:
+        try:
+            return rank(features, self._context.view, self._params, now_ms=self._context.now_ms())
+        except Exception as error:
+            self._context.quarantine.put(record, error, stage="rank.score")
+            return None
+
+    def _everyone(self) -> Feed:
+        now_ms = self._context.now_ms()
+        nobody = Features(user_id=EVERYONE, version=now_ms, watermark=self._context.view.watermark, event_count=0)
+        return rank(nobody, self._context.view, self._params, now_ms=now_ms)
+
+    async def _refresh(self) -> bool:
+        """Make the view's lists anew when they are stale, but not all the time."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._refreshed_s < _REFRESH_S:
+            return False
+        self._refreshed_s = now_s
+        return self._context.view.refresh()
+
+    async def _rest(self) -> None:
+        self._wake.clear()
+        try:
+            await asyncio.wait_for(self._wake.wait(), _REFRESH_S)
+        except TimeoutError:
+            return
+
+    async def _write(self, feeds: list[Feed]) -> None:
+        """Write feeds, however long the store is away, and publish them."""
+        while True:
+            try:
+                await self._store.write(feeds)
+                break
+            except StoreError as error:
+                _LOG.warning("feeds wait for the store: %s", error)
+                await asyncio.sleep(_RETRY_S)
+        for feed in feeds:
+            if feed.user_id != EVERYONE:
+                self._context.publisher.produce(FEEDS, feed)
+        await self._context.publisher.room()

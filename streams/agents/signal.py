@@ -1,0 +1,59 @@
+"""item signals → item stats. Owns the table `items`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.types import ItemSignal
+from streams.cache import RecordCache
+from streams.context import Context
+from streams.core import signal
+from streams.core.params import SignalParams
+from streams.core.signal import ItemState
+from streams.transport import Batch
+from topics.topic import ITEM_SIGNALS, ITEM_STATS
+
+SOURCES = (ITEM_SIGNALS,)
+
+
+class SignalAgent:
+    """Folds what users did into how items are doing, and tells it once per checkpoint."""
+
+    def __init__(self, context: Context, table: Any, params: SignalParams) -> None:
+        self._context, self._params = context, params
+        self._decoder = context.decoder(ITEM_SIGNALS, "signal")
+        self._states = RecordCache(table, ItemState, new=ItemState)
+        self._unsent: dict[tuple[int, str], None] = {}
+        self.checkpoint = context.checkpoint(emit=self._emit, write=self._states.write)
+
+    async def process(self, event: Any) -> None:
+        """Fold one batch."""
+        batch: Batch = event.value
+        usable = await self._decoder.decode(batch)
+        async with self.checkpoint.lock:
+            if not self._context.app.is_live(event):
+                return
+            for record, value in usable:
+                try:
+                    self._fold(batch.partition, value)
+                except Exception as error:
+                    self._context.quarantine.put(record, error, stage="signal.fold")
+            self.checkpoint.hold([event])
+            self.checkpoint.behind = bool(batch.remaining)
+
+    def drop(self) -> None:
+        """Forget everything that is not durable: after a rebalance it is read again."""
+        self.checkpoint.drop()
+        self._states.drop()
+        self._unsent.clear()
+
+    def _fold(self, partition: int, value: ItemSignal) -> None:
+        state = self._states.get(partition, value.item_id)
+        if signal.fold(state, value, params=self._params):
+            self._states.touch(partition, value.item_id)
+            self._unsent[partition, value.item_id] = None
+
+    def _emit(self) -> None:
+        for partition, item_id in self._unsent:
+            self._context.publisher.produce(ITEM_STATS, signal.stats(self._states.get(partition, item_id)))
+        self._unsent.clear()

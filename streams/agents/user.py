@@ -1,0 +1,104 @@
+"""interactions, locations, profiles, triggers → features, item signals. Owns the table `users`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from infra.publisher import Publisher
+from schemas.types import Interaction, Location, Profile, Trigger
+from streams.cache import RecordCache
+from streams.context import Context
+from streams.core import user
+from streams.core.params import UserParams
+from streams.core.position import Position
+from streams.core.user import UserState
+from streams.core.view import Subject
+from streams.decode import Decoder
+from streams.quarantine import Record
+from streams.transport import Batch
+from topics.topic import FEATURES, INTERACTIONS, ITEM_SIGNALS, LOCATIONS, PROFILES, TRIGGERS, Topic
+
+SOURCES: tuple[Topic, ...] = (INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS)
+
+
+class UserAgent:
+    """Folds what happens to users into their states and tells the topics what follows from it."""
+
+    def __init__(self, context: Context, table: Any, params: UserParams) -> None:
+        self._context, self._params = context, params
+        self._publisher: Publisher = context.publisher
+        self._decoders: dict[str, Decoder] = {topic.name: context.decoder(topic, "user") for topic in SOURCES}
+        self._states = RecordCache(table, UserState, new=UserState)
+        self._unsent: dict[int, dict[str, None]] = {}
+        """Users whose features changed and were not yet published, by partition."""
+        self._behind: set[tuple[str, int]] = set()
+        self.checkpoint = context.checkpoint(emit=self._emit_all, write=self._states.write)
+        self._folds: dict[type, Callable[[UserState, Any, Position], None]] = {
+            Interaction: self._fold_interaction,
+            Location: user.fold_location,
+            Profile: user.fold_profile,
+            Trigger: lambda state, _, position: user.touch(state, position),
+        }
+
+    async def process(self, event: Any) -> None:
+        """Fold one batch; publish the features it changed unless more records wait behind it."""
+        batch: Batch = event.value
+        await self._context.broadcast.ready.wait()
+        usable = await self._decoders[batch.topic].decode(batch)
+        async with self.checkpoint.lock:
+            if not self._context.app.is_live(event):
+                return
+            for record, value in usable:
+                try:
+                    self._fold(batch.partition, record, value)
+                except Exception as error:
+                    self._context.quarantine.put(record, error, stage="user.fold")
+            self.checkpoint.hold([event])
+            self._note_backlog(batch)
+            if not batch.remaining:
+                self._emit(batch.partition)
+        await self._publisher.room()
+
+    def drop(self) -> None:
+        """Forget everything that is not durable: after a rebalance it is read again."""
+        self.checkpoint.drop()
+        self._states.drop()
+        self._unsent.clear()
+        self._behind.clear()
+
+    def _fold(self, partition: int, record: Record, value: Any) -> None:
+        state = self._states.get(partition, value.user_id)
+        version = state.version
+        self._folds[type(value)](state, value, Position(partition, record.offset, record.timestamp))
+        self._states.touch(partition, value.user_id)
+        if state.version != version:
+            self._unsent.setdefault(partition, {})[value.user_id] = None
+
+    def _fold_interaction(self, state: UserState, event: Interaction, position: Position) -> None:
+        subject = self._context.view.subject(event.item_id) or stated(event)
+        signal = user.fold(state, event, position, subject=subject, params=self._params)
+        if signal is not None:
+            self._publisher.produce(ITEM_SIGNALS, signal)
+
+    def _emit(self, partition: int) -> None:
+        for user_id in self._unsent.pop(partition, ()):
+            self._publisher.produce(FEATURES, user.snapshot(self._states.get(partition, user_id), self._params))
+
+    def _emit_all(self) -> None:
+        for partition in list(self._unsent):
+            self._emit(partition)
+
+    def _note_backlog(self, batch: Batch) -> None:
+        source = (batch.topic, batch.partition)
+        if batch.remaining:
+            self._behind.add(source)
+        else:
+            self._behind.discard(source)
+        self.checkpoint.behind = bool(self._behind)
+
+
+def stated(event: Interaction) -> Subject:
+    """Return what an event itself says of an item that the catalogue does not hold."""
+    topics = tuple(topic for topic in event.context.get("topics", "").split(",") if topic)
+    return Subject(event.context.get("category", ""), topics, event.context.get("source", ""))

@@ -1,0 +1,81 @@
+"""Compacted topics that every worker reads whole into its view: items, how they are doing, what goes with what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from infra.registry import Registry
+from streams.core.view import View
+from streams.decode import Decoder
+from streams.quarantine import Quarantine
+from topics.topic import ITEM_NEIGHBORS, ITEM_STATS, ITEMS, Topic
+
+TOPICS: tuple[Topic, ...] = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS)
+_WAIT_MS = 200
+_MOST_RECORDS = 1_000
+
+
+class Broadcast:
+    """Reads the topics from their beginning and goes on for ever. `ready` is set once the view has caught up.
+
+    It belongs to no consumer group: each worker needs all of it, and after a restart all of it again.
+    """
+
+    def __init__(self, bootstrap_servers: str, view: View, registry: Registry, quarantine: Quarantine) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._view = view
+        self._decoders = {
+            ITEMS.name: Decoder(ITEMS, registry, None, stage="broadcast"),  # the catalog agent sets bad items aside
+            ITEM_STATS.name: Decoder(ITEM_STATS, registry, quarantine, stage="broadcast"),
+            ITEM_NEIGHBORS.name: Decoder(ITEM_NEIGHBORS, registry, quarantine, stage="broadcast"),
+        }
+        self._apply: dict[str, Callable[[Any], None]] = {
+            ITEMS.name: view.apply_item,
+            ITEM_STATS.name: view.apply_stats,
+            ITEM_NEIGHBORS.name: view.apply_neighbors,
+        }
+        self._positions: dict[TopicPartition, int] = {}
+        self.ready = asyncio.Event()
+
+    def progress(self) -> dict[str, int]:
+        """Return the next offset by topic-partition."""
+        return {f"{tp.topic}-{tp.partition}": offset for tp, offset in self._positions.items()}
+
+    async def run(self) -> None:
+        """Follow the topics until cancelled."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap_servers,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=_WAIT_MS // 2,
+        )
+        await consumer.start()
+        try:
+            partitions = [TopicPartition(topic.name, number) for topic in TOPICS for number in range(topic.partitions)]
+            consumer.assign(partitions)
+            await consumer.seek_to_beginning(*partitions)
+            ends = await consumer.end_offsets(partitions)
+            while True:
+                await self._follow(consumer, partitions)
+                if not self.ready.is_set() and all(self._positions[tp] >= ends[tp] for tp in partitions):
+                    self._view.refresh()
+                    self.ready.set()
+        finally:
+            await consumer.stop()
+
+    async def _follow(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
+        fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
+        for tp, records in fetched.items():
+            newest = {record.key: record for record in records}.values()
+            for record in newest:
+                if record.value is None and tp.topic == ITEMS.name and record.key:
+                    self._view.remove_item(record.key.decode(errors="replace"))
+            usable = await self._decoders[tp.topic].decode(record for record in newest if record.value is not None)
+            for _, value in usable:
+                self._apply[tp.topic](value)
+        for tp in partitions:
+            self._positions[tp] = await consumer.position(tp)

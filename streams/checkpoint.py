@@ -1,0 +1,74 @@
+"""When events are acknowledged: after their effects are out, never before."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from infra.publisher import Publisher
+from streams.transport import App
+
+_PATIENCE = 5
+"""Intervals that a checkpoint may be put off while there is a backlog, so that work is conflated."""
+
+
+class Checkpoint:
+    """Holds the events of one agent until a checkpoint has made their effects durable.
+
+    The order is what makes a crash harmless: outputs are acknowledged by the broker, then states go to their tables,
+    then the events are acknowledged and may be committed. What a crash repeats is recognised as a repeat.
+
+    Args:
+        app: Knows which events still count after a rebalance.
+        publisher: What the agent's outputs went to.
+        interval_s: Time between checkpoints.
+        emit: Publishes what the agent has put off.
+        write: Writes the changed states of a partition, given a pending event of it.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        publisher: Publisher,
+        *,
+        interval_s: float,
+        emit: Callable[[], None] = lambda: None,
+        write: Callable[[int, Any], None] = lambda _partition, _event: None,
+    ) -> None:
+        self._app, self._publisher = app, publisher
+        self._interval_s = interval_s
+        self._emit, self._write = emit, write
+        self._held: list[Any] = []
+        self._last_s = 0.0
+        self.behind = False
+        """Whether more records wait in the broker than were read; set by the agent."""
+        self.lock = asyncio.Lock()
+        """Held while a checkpoint runs; an agent folds under it, so that a checkpoint sees whole batches."""
+
+    def hold(self, events: Iterable[Any]) -> None:
+        """Take events whose effects are made but not yet durable."""
+        self._held.extend(events)
+
+    async def run(self) -> None:
+        """Make effects durable and acknowledge, unless there is nothing to do or it is better to wait."""
+        waited_s = asyncio.get_running_loop().time() - self._last_s
+        if self._held and waited_s >= self._interval_s * (_PATIENCE if self.behind else 1):
+            await self.force()
+
+    async def force(self) -> None:
+        """Make effects durable and acknowledge now."""
+        async with self.lock:
+            self._last_s = asyncio.get_running_loop().time()
+            self._emit()
+            held, self._held = self._held, []
+            await self._publisher.flush()
+            live = [event for event in held if self._app.is_live(event)]
+            for partition, event in {event.message.partition: event for event in live}.items():
+                self._write(partition, event)
+            for event in live:
+                event.ack()
+
+    def drop(self) -> None:
+        """Forget what is held: after a rebalance the events are read again, here or elsewhere."""
+        self._held.clear()

@@ -1,0 +1,64 @@
+"""Keeping only the newest value per key while the worker is busy, without losing what it owes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class _Debt(Generic[T]):
+    __slots__ = ("left", "token")
+
+    def __init__(self, token: T, left: int) -> None:
+        self.token, self.left = token, left
+
+
+class Conflator(Generic[T, K, V]):
+    """Holds the newest value of each key until it is taken, first come first served.
+
+    A token, such as the event that brought values, is given back by `done` once all its keys were worked on, be it with
+    its own values or with newer ones.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[K, V] = {}
+        self._owed: dict[K, list[_Debt[T]]] = {}
+        self._taken: dict[K, list[_Debt[T]]] = {}
+
+    def __len__(self) -> int:
+        """Return how many keys wait or are being worked on."""
+        return len(self._waiting) + len(self._taken)
+
+    def add(self, token: T, values: Mapping[K, V]) -> None:
+        """Put newer values in place of those that wait. `values` must not be empty."""
+        debt = _Debt(token, len(values))
+        for key, value in values.items():
+            self._waiting[key] = value
+            self._owed.setdefault(key, []).append(debt)
+
+    def take(self, most: int) -> dict[K, V]:
+        """Return the longest waiting values, at most so many."""
+        keys = [key for key, _ in zip(self._waiting, range(most), strict=False)]
+        for key in keys:
+            self._taken.setdefault(key, []).extend(self._owed.pop(key))
+        return {key: self._waiting.pop(key) for key in keys}
+
+    def done(self, keys: Iterable[K]) -> list[T]:
+        """Say that taken keys were worked on; return the tokens that owe nothing more."""
+        settled: list[T] = []
+        for key in keys:
+            for debt in self._taken.pop(key, ()):
+                debt.left -= 1
+                if not debt.left:
+                    settled.append(debt.token)
+        return settled
+
+    def clear(self) -> None:
+        """Forget everything, as after a rebalance."""
+        self._waiting.clear()
+        self._owed.clear()
+        self._taken.clear()
