@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
-import h3  # type: ignore[import-untyped]
+import h3
 import msgspec
 import uuid_utils
 from msgspec import Meta
