@@ -1,0 +1,309 @@
+"""The consumer: Faust's own, reading batches.
+
+    Kafka ─fetch▶ cursors ─▶ cut, interleave ─▶ ledger ─▶ Faust's conductor ─▶ agent ─ack▶ ledger ─commit▶ Kafka
+
+A message of a batched topic carries a `Batch`; all other topics (changelogs, replies) stay record by record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from time import monotonic
+from typing import Any
+
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage, Message
+from faust.types.tuples import ack_lock
+from mode.utils.futures import notify
+
+from streams.transport.batch import Batch
+from streams.transport.batcher import cut, interleave
+from streams.transport.client import ClientThread, Fetch
+from streams.transport.conf import App, Limits
+from streams.transport.cursor import Cursors, Verdict
+from streams.transport.ledger import Ledger, Load, Ticket
+from streams.transport.topic import BatchSchema
+
+_HELD_POLL_S = 0.1
+"""Longest a partition that is free again waits while others are fetched."""
+
+
+class BatchMessage(ConsumerMessage):  # type: ignore[misc]
+    """A message whose value is a batch; its offset is the last record's."""
+
+    ticket: Ticket[TP]
+
+
+class Consumer(driver.Consumer):  # type: ignore[misc]
+    """Faust's consumer over record batches, committing by the ledger."""
+
+    app: App
+    _thread: ClientThread
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._limits: Limits = self.app.limits
+        self._ledger: Ledger[TP] = Ledger()
+        self._cursors: Cursors[TP] = Cursors()
+        self._batched: dict[str, bool] = {}
+        self._epoch = self._fetched_in = 0
+        self._room = asyncio.Event()
+
+    def _new_consumer_thread(self) -> ClientThread:
+        return ClientThread(self, loop=self.loop, beacon=self.beacon)
+
+    # What is read
+
+    def is_batched(self, topic: str) -> bool:
+        """Say whether a topic was declared with `batch_topic`.
+
+        Raises:
+            ValueError: it was declared both ways.
+        """
+        if topic not in self._batched:
+            kinds = {isinstance(channel.schema, BatchSchema) for channel in self.app.topics if topic in channel.topics}
+            if len(kinds) > 1:
+                raise ValueError(f"{topic}: declared as a batch topic and as another")
+            if not kinds:
+                return False
+            self._batched[topic] = kinds.pop()
+        return self._batched[topic]
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109 - Faust's name
+        """Yield messages: a batch, or a record of a topic that is not batched."""
+        fetches, _ = await self._wait_next_records(timeout)
+        epoch = self._fetched_in
+        if not fetches or self.should_stop:
+            return
+        lanes: dict[TP, Iterator[Message]] = {}
+        for tp, fetch in fetches.items():
+            if epoch == self._epoch and await self._continues(tp, fetch):
+                lanes[tp] = self._batches(tp, fetch) if self.is_batched(tp.topic) else self._records(tp, fetch)
+        turns = interleave(lanes)
+        # What is not yielded is fetched again: its cursor stays before it.
+        while self.flow_active and epoch == self._epoch and (turn := next(turns, None)) is not None:
+            yield turn
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, Fetch]:
+        self._fetched_in = self._epoch
+        tps = set(active_partitions or ())
+        held = {tp for tp in tps if self._is_full(tp)}
+        if held == tps:
+            self._room.clear()
+            await self.wait(self._room, timeout=timeout)
+            return {}
+        fetches: dict[TP, Fetch] = await self._thread.fetch(tps - held, wait_s=_HELD_POLL_S if held else timeout)
+        deadline_s = monotonic() + self._limits.batch_wait_ms / 1000
+        while fetches and self.flow_active and not self._is_plenty(fetches):
+            left_s = deadline_s - monotonic()
+            if left_s <= 0:
+                break
+            _append(fetches, await self._thread.fetch(tps - held, wait_s=left_s))
+        return fetches
+
+    def _is_full(self, tp: TP) -> bool:
+        load = self._ledger.load(tp)
+        return load.records >= self._limits.unacked_records or load.size_bytes >= self._limits.unacked_bytes
+
+    def _is_plenty(self, fetches: Mapping[TP, Fetch]) -> bool:
+        return any(
+            len(fetch.records) >= self._limits.batch_records or not self.is_batched(tp.topic)
+            for tp, fetch in fetches.items()
+        )
+
+    async def _continues(self, tp: TP, fetch: Fetch) -> bool:
+        verdict = self._cursors.judge(tp, fetch.start)
+        if verdict is Verdict.REWIND:
+            position = self._cursors.position(tp)
+            self.log.info("%s: fetched from %s, back to %s", tp, fetch.start, position)
+            await self._thread.seek_back(tp, position or 0)
+            return False
+        if verdict is Verdict.JUMPED:
+            self.log.warning("%s: the broker moved the position from %s", tp, self._cursors.position(tp))
+            self._ledger.start(tp)
+            self._read_offset[tp] = None
+        return True
+
+    def _batches(self, tp: TP, fetch: Fetch) -> Iterator[Message]:
+        left = len(fetch.records)
+        cuts = cut(fetch.records, max_records=self._limits.batch_records, max_bytes=self._limits.batch_bytes)
+        for records, size_bytes in cuts:
+            left -= len(records)
+            end = fetch.end if not left else records[-1].offset + 1
+            batch = Batch(tp.topic, tp.partition, records, max(fetch.highwater - end, 0))
+            ticket = self._ledger.deliver(tp, end, records=len(records), size_bytes=size_bytes)
+            self._cursors.move(tp, end)
+            yield self._batch_message(tp, batch, ticket)
+        if not fetch.records:
+            self._ledger.pass_over(tp, fetch.end)
+            self._cursors.move(tp, fetch.end)
+
+    def _records(self, tp: TP, fetch: Fetch) -> Iterator[Message]:
+        for record in fetch.records:
+            self._cursors.move(tp, record.offset + 1)
+            yield self._to_message(tp, record)
+        self._cursors.move(tp, fetch.end)
+
+    def _batch_message(self, tp: TP, batch: Batch, ticket: Ticket[TP]) -> BatchMessage:
+        newest = batch.records[-1]
+        message = BatchMessage(
+            batch.topic,
+            batch.partition,
+            newest.offset,
+            newest.timestamp / 1000,
+            newest.timestamp_type,
+            None,
+            None,
+            batch,
+            None,
+            0,
+            ticket.size_bytes,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+        message.ticket = ticket
+        return message
+
+    # Where reading starts
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek all partitions to what is committed, those without a commit to their oldest record."""
+        self._restart()
+        offsets: dict[TP, int] = {
+            TP(*tp): offset or 0 for tp, offset in (await self._thread.seek_to_committed()).items()
+        }
+        fresh = [tp for tp, offset in offsets.items() if offset <= 0 and self.is_batched(tp.topic)]
+        if fresh and self.app.conf.consumer_auto_offset_reset == "earliest":
+            # Faust leaves these where they are, which after a dropped fetch is too far.
+            offsets.update(await self._thread.seek_to_start(fresh))
+        self._restart()
+        for tp, offset in offsets.items():
+            if self.is_batched(tp.topic):
+                self._cursors.seek(tp, offset)
+        return {tp: offset for tp, offset in offsets.items() if offset > 0}
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Seek partitions and wait until it is done."""
+        await super().seek_wait(partitions)
+        for tp, offset in partitions.items():
+            self._start(tp, offset)
+
+    async def seek(self, partition: TP, offset: int) -> None:
+        """Seek a partition."""
+        await super().seek(partition, offset)
+        self._start(partition, offset)
+
+    def _start(self, tp: TP, offset: int) -> None:
+        self._ledger.start(tp)
+        self._cursors.seek(tp, offset)
+
+    def _restart(self) -> None:
+        self._epoch += 1
+        self._ledger.clear()
+        self._cursors.clear()
+        self._room.set()
+
+    # What is acknowledged and committed
+
+    def ack(self, message: Message) -> bool:
+        """Acknowledge a message; False when it was before, or when its partition has started afresh since."""
+        if not isinstance(message, BatchMessage):
+            return bool(super().ack(message))
+        with ack_lock:
+            # Faust's pure-Python stream acknowledges what it skips; only what reached an agent is tracked.
+            if message.acked or not message.tracked:
+                return False
+            message.acked = True
+            self._unacked_messages.discard(message)
+            counts = self._ledger.acknowledge(message.ticket)
+            notify(self._waiting_for_ack)
+            self._room.set()
+            return counts
+
+    def is_live(self, message: Message) -> bool:
+        """Say whether acknowledging the message would count: its partition is ours, and was since it was read."""
+        if isinstance(message, BatchMessage):
+            return self._ledger.is_live(message.ticket)
+        return bool(message.generation_id == self.app.consumer_generation_id)
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        yield from super()._filter_tps_with_pending_acks(topics)
+        for tp in self._ledger.pending():
+            if topics is None or tp in topics or tp.topic in topics:
+                yield tp
+
+    def _new_offset(self, tp: TP) -> int | None:
+        if not self.is_batched(tp.topic):
+            found: int | None = super()._new_offset(tp)
+            return found
+        if self._acked.pop(tp, None):
+            raise RuntimeError(f"{tp.topic}: read it with stream.noack().events(), and acknowledge the events")
+        return self._ledger.committable(tp)
+
+    def _should_commit(self, tp: TP, offset: int) -> bool:
+        return self.is_batched(tp.topic) or bool(super()._should_commit(tp, offset))
+
+    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
+        done = bool(await super()._commit_offsets(offsets, start_new_transaction))
+        if done:
+            for tp, offset in offsets.items():
+                self._ledger.commit(tp, offset)
+        return done
+
+    # Rebalances and the end
+
+    async def wait_empty(self) -> None:
+        """Let the agents finish what they hold, then commit: partitions are being revoked, or the worker stops."""
+        try:
+            async with asyncio.timeout(self._limits.drain_s):
+                for drain in self.app.drains:
+                    await drain()
+        except TimeoutError:
+            self.log.warning(
+                "Agents did not finish within %s s; what they hold will be read again", self._limits.drain_s
+            )
+        except Exception as error:
+            self.log.exception("An agent could not finish: %r", error)
+        await self.maybe_wait_for_commit_to_finish()
+        await self.commit()
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Finish, commit and start afresh: every partition is sought to its commit after a rebalance."""
+        await super().on_partitions_revoked(revoked)
+        self._restart()
+
+    async def on_stop(self) -> None:
+        """Commit; the agents were let finish before they were stopped."""
+        await self.maybe_wait_for_commit_to_finish()
+        await self.commit()
+        self.transport._topic_waiters.clear()
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Do nothing: Faust's checks raise false alarms; consumer lag is what to watch."""
+
+    # What to watch
+
+    def load(self, tp: TP) -> Load:
+        """Return what of a partition is in flight."""
+        return self._ledger.load(tp)
+
+    def lag(self, tp: TP) -> int:
+        """Return how many records of a partition are not delivered yet."""
+        position = self._cursors.position(tp)
+        if position is None or tp not in self.assignment():
+            return 0
+        return max((self.highwater(tp) or position) - position, 0)
+
+    def batched_partitions(self) -> set[TP]:
+        """Return the partitions that are assigned and read in batches."""
+        return {tp for tp in self.assignment() if self.is_batched(tp.topic)}
+
+
+def _append(fetches: dict[TP, Fetch], more: Mapping[TP, Fetch]) -> None:
+    for tp, fetch in more.items():
+        known = fetches.get(tp)
+        if known is None:
+            fetches[tp] = fetch
+        elif fetch.start == known.end:
+            fetches[tp] = Fetch([*known.records, *fetch.records], known.start, fetch.end, fetch.highwater)

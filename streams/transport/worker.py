@@ -1,0 +1,34 @@
+"""Running a Faust app until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+
+from streams.transport.conf import App
+
+
+async def run(app: App, stop: asyncio.Event) -> None:
+    """Run an app until `stop` is set, then let it finish and commit.
+
+    Raises:
+        BaseException: whatever crashed the app.
+    """
+    app.finalize()
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await app.start()
+        ended = asyncio.ensure_future(app.wait_until_stopped())
+        await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+    finally:
+        stopping.cancel()
+        crash = app.crash_reason
+        try:
+            await app.stop()
+        except Exception:
+            # What crashed may also fail to stop; the crash is what the caller must see.
+            if crash is None:
+                raise
+            app.log.exception("The crashed app did not stop in order")
+    if crash is not None:
+        raise crash

@@ -1,0 +1,36 @@
+"""Writing tables from outside of a stream's iteration."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from faust.streams import _current_event
+from faust.types import EventT
+
+
+class StaleEventError(RuntimeError):
+    """The event's partition was revoked or sought since it was read: another worker may own its keys."""
+
+    def __init__(self, topic: str, partition: int) -> None:
+        self.topic, self.partition = topic, partition
+        super().__init__(f"{topic}-{partition}: the partition has started afresh since this event was read")
+
+
+@contextmanager
+def as_current(event: EventT) -> Iterator[None]:
+    """Let the block write tables on behalf of an event that is not yet acknowledged.
+
+    Faust takes a write's partition from the current event. Do not await inside the block.
+
+    Raises:
+        StaleEventError: drop what the event led to; its records are read again, here or elsewhere.
+    """
+    if not event.app.consumer.is_live(event.message):
+        raise StaleEventError(event.message.topic, event.message.partition)
+    token = _current_event.set(weakref.ref(event))
+    try:
+        yield
+    finally:
+        _current_event.reset(token)
