@@ -72,5 +72,5 @@ class RankParams:
         )
     )
     cold: Blend = field(
-        default_factory=lambda: Blend(affinity=0.3, trending=0.2, popular=0.2, segment=0.25, fresh=0.05)
+        default_factory=lambda: Blend(affinity=0.25, trending=0.15, popular=0.15, segment=0.4, fresh=0.05)
     )

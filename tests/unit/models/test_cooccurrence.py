@@ -1,0 +1,62 @@
+"""Co-occurrence on a world whose right answer is known: even items go with even ones, odd with odd."""
+
+from __future__ import annotations
+
+import pytest
+
+from models import decay
+from models.cooccurrence import Cooccurrence
+from models.model import Event, Query
+
+T0_MS = 1_700_000_000_000
+DAY_MS = int(decay.DAY_MS)
+
+
+def checkerboard() -> list[Event]:
+    """Return events of users who each act on items of one parity only."""
+    return [
+        Event(f"u{user}", f"i{(user % 2) + 2 * ((user + step) % 6)}", T0_MS + step, 1.0)
+        for user in range(20)
+        for step in range(4)
+    ]
+
+
+def test_items_of_one_colour_go_together() -> None:
+    model = Cooccurrence()
+    model.learn(checkerboard())
+    for item in range(12):
+        neighbors, scores = model.row(f"i{item}", 5)
+        assert neighbors
+        assert all((int(other[1:]) - item) % 2 == 0 for other in neighbors)
+        assert scores == sorted(scores, reverse=True)
+        assert scores[0] == 1.0
+
+
+def test_a_query_is_answered_from_the_last_item_most() -> None:
+    model = Cooccurrence()
+    model.learn(checkerboard())
+    found = model.recommend([Query("new", (("i0", 1.0), ("i1", 1.0)), frozenset({"i0", "i1"}))], 3)[0]
+    assert all(int(item[1:]) % 2 == 0 for item in found.items[:1])
+
+
+def test_links_halve_with_their_half_life() -> None:
+    model = Cooccurrence(half_life_days=10)
+    model.learn([Event("u1", "a", T0_MS, 1.0), Event("u1", "old", T0_MS, 1.0)])
+    model.learn([Event("u2", "a", T0_MS + 10 * DAY_MS, 1.0), Event("u2", "new", T0_MS + 10 * DAY_MS, 1.0)])
+    assert dict(zip(*model.row("a", 5), strict=True)) == pytest.approx({"new": 1.0, "old": 0.5})
+
+
+def test_ages_of_silence_do_not_overflow() -> None:
+    model = Cooccurrence(half_life_days=1)
+    for age in range(5):
+        at = T0_MS + age * 2_000 * DAY_MS
+        model.learn([Event(f"u{age}", "a", at, 1.0), Event(f"u{age}", f"b{age}", at, 1.0)])
+    assert model.row("a", 1)[0] == ["b4"]
+
+
+def test_changed_rows_are_drained_once() -> None:
+    model = Cooccurrence()
+    model.learn([Event("u1", "a", T0_MS, 1.0), Event("u1", "b", T0_MS, 1.0)])
+    assert model.drain(1) == ["a"]
+    assert model.drain(9) == ["b"]
+    assert model.drain(9) == []

@@ -1,0 +1,51 @@
+"""Conflation: the newest value wins, and every token comes back exactly once, when nothing of it is owed."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.conflate import Conflator
+
+
+def test_the_newest_value_is_taken_and_both_tokens_come_back() -> None:
+    queue: Conflator[str, str, int] = Conflator()
+    queue.add("first", {"u1": 1, "u2": 1})
+    queue.add("second", {"u1": 2})
+    assert queue.take(1) == {"u1": 2}
+    assert queue.done(["u1"]) == ["second"]
+    assert queue.take(9) == {"u2": 1}
+    assert queue.done(["u2"]) == ["first"]
+
+
+def test_a_value_that_comes_while_its_key_is_worked_on_is_owed_again() -> None:
+    queue: Conflator[str, str, int] = Conflator()
+    queue.add("first", {"u1": 1})
+    queue.take(1)
+    queue.add("second", {"u1": 2})
+    assert queue.done(["u1"]) == ["first"]
+    assert queue.take(1) == {"u1": 2}
+    assert queue.done(["u1"]) == ["second"]
+
+
+@given(st.lists(st.one_of(st.sets(st.integers(0, 5), min_size=1), st.integers(1, 4)), max_size=40))
+def test_no_token_is_lost_or_given_back_early(steps: list[set[int] | int]) -> None:
+    queue: Conflator[int, int, int] = Conflator()
+    newest: dict[int, int] = {}
+    worked: dict[int, int] = {}
+    tokens: dict[int, set[int]] = {}
+    back: list[int] = []
+    for number, step in enumerate([*steps, 99, 99]):
+        if isinstance(step, set):
+            tokens[number] = step
+            newest.update(dict.fromkeys(step, number))
+            queue.add(number, dict.fromkeys(step, number))
+        else:
+            taken = queue.take(step)
+            worked.update(taken)
+            settled = queue.done(taken)
+            assert all(worked[key] >= token for token in settled for key in tokens[token])
+            back += settled
+    assert worked == newest
+    assert sorted(back) == sorted(tokens)
+    assert len(queue) == 0

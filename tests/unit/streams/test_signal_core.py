@@ -1,0 +1,93 @@
+"""Folding signals into trends: decay, groups, and signals that come again."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models import decay
+from schemas.types import ItemSignal
+from streams.core import signal
+from streams.core.params import SignalParams
+from streams.core.signal import ItemState
+from tests.build import T0_MS
+
+PARAMS = SignalParams()
+HOUR_MS = 3_600_000
+
+
+def a_signal(offset: int, **overrides: Any) -> ItemSignal:
+    fields: dict[str, Any] = {
+        "event_id": f"e{offset}",
+        "item_id": "i1",
+        "action": "click",
+        "weight": 1.0,
+        "occurred_at": T0_MS,
+        "source_partition": 0,
+        "source_offset": offset,
+        "source_timestamp": T0_MS + offset,
+    }
+    return ItemSignal(**(fields | overrides))
+
+
+def trend(state: ItemState, at_ms: int) -> float:
+    return decay.as_of(signal.stats(state).trending, at_ms=at_ms, rate=PARAMS.trending_rate)
+
+
+def test_a_trend_keeps_ninety_five_percent_an_hour() -> None:
+    state = ItemState("i1")
+    signal.fold(state, a_signal(0, weight=2.0), params=PARAMS)
+    assert trend(state, T0_MS) == pytest.approx(2.0)
+    assert trend(state, T0_MS + HOUR_MS) == pytest.approx(2.0 * 0.95)
+    assert trend(state, T0_MS + 24 * HOUR_MS) == pytest.approx(2.0 * 0.95**24)
+
+
+def test_a_late_signal_counts_as_if_it_had_come_in_time() -> None:
+    early, late = a_signal(0, occurred_at=T0_MS), a_signal(1, occurred_at=T0_MS - 5 * HOUR_MS)
+    state = ItemState("i1")
+    for each in (early, late):
+        signal.fold(state, each, params=PARAMS)
+    assert trend(state, T0_MS) == pytest.approx(1.0 + 0.95**5)
+
+
+def test_a_signal_that_comes_again_changes_nothing() -> None:
+    state = ItemState("i1")
+    assert signal.fold(state, a_signal(4), params=PARAMS)
+    before = signal.stats(state)
+    assert not signal.fold(state, a_signal(4), params=PARAMS)
+    assert not signal.fold(state, a_signal(3), params=PARAMS)
+    assert signal.stats(state) == before
+    assert signal.fold(state, a_signal(4, source_partition=1), params=PARAMS)
+
+
+def test_a_dislike_is_counted_and_does_not_lift_the_item() -> None:
+    state = ItemState("i1")
+    signal.fold(state, a_signal(0, action="dislike", weight=-2.0), params=PARAMS)
+    found = signal.stats(state)
+    assert (found.counts, found.trending) == ({"dislike": 1}, -math.inf)
+
+
+def test_each_group_has_its_own_popularity() -> None:
+    state = ItemState("i1")
+    signal.fold(state, a_signal(0, segment="25-34|f", weight=3.0), params=PARAMS)
+    signal.fold(state, a_signal(1, weight=1.0), params=PARAMS)
+    found = signal.stats(state)
+    assert found.popularity - found.segments["25-34|f"] == pytest.approx(math.log(4.0 / 3.0))
+
+
+@given(st.permutations(list(range(12))))
+def test_partitions_may_interleave_in_any_way(order: list[int]) -> None:
+    signals = [
+        a_signal(n // 3, source_partition=n % 3, weight=1.0 + n, occurred_at=T0_MS + n * HOUR_MS) for n in range(12)
+    ]
+    lanes = {partition: iter([s for s in signals if s.source_partition == partition]) for partition in range(3)}
+    straight, mixed = ItemState("i1"), ItemState("i1")
+    for each in signals:
+        signal.fold(straight, each, params=PARAMS)
+    for n in order:
+        signal.fold(mixed, next(lanes[n % 3]), params=PARAMS)
+    assert signal.stats(mixed).trending == pytest.approx(signal.stats(straight).trending, abs=1e-9)

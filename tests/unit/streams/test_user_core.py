@@ -1,0 +1,139 @@
+"""Folding a user's events: what is kept, what repeats change (nothing), what order and lateness change."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models import decay
+from schemas.types import Interaction, Location
+from streams.core import user
+from streams.core.params import UserParams
+from streams.core.position import Position
+from streams.core.user import UserState
+from streams.core.view import Subject
+from tests.build import T0_MS, a_profile, an_interaction
+
+PARAMS = UserParams()
+JAZZ = Subject("music", ("jazz", "live"), "city-guide")
+
+
+def fold_all(events: list[Interaction], state: UserState | None = None, first: int = 0) -> UserState:
+    state = state or UserState("u1")
+    for offset, event in enumerate(events, start=first):
+        user.fold(state, event, Position(0, offset, T0_MS + offset), subject=JAZZ, params=PARAMS)
+    return state
+
+
+def test_a_click_feeds_every_feature() -> None:
+    state = UserState("u1", segment="25-34|f")
+    event = an_interaction(occurred_at=T0_MS, action="like")
+    signal = user.fold(state, event, Position(3, 7, T0_MS + 5), subject=JAZZ, params=PARAMS)
+    found = user.snapshot(state, PARAMS)
+    assert found.categories == {"music": 2.0}
+    assert found.topics == {"jazz": 1.0, "live": 1.0}
+    assert found.sources == {"city-guide": 2.0}
+    assert found.hours[T0_MS // 3_600_000 % 24] == 1.0
+    assert (found.counts, found.seen, found.event_count) == ({"like": 1}, ["i1"], 1)
+    assert [(item.item_id, item.weight) for item in found.recent] == [("i1", 2.0)]
+    assert (found.version, found.watermark) == (T0_MS + 5, T0_MS)
+    assert signal is not None
+    assert (signal.segment, signal.weight) == ("25-34|f", 2.0)
+    assert (signal.source_partition, signal.source_offset, signal.source_timestamp) == (3, 7, T0_MS + 5)
+
+
+def test_an_affinity_halves_with_its_half_life() -> None:
+    later = T0_MS + int(PARAMS.affinity_half_life_days * decay.DAY_MS)
+    state = fold_all([an_interaction(occurred_at=T0_MS), an_interaction(occurred_at=later)])
+    assert user.snapshot(state, PARAMS).categories["music"] == pytest.approx(1.5)
+
+
+def test_affinities_survive_more_half_lives_than_a_float_holds() -> None:
+    years = T0_MS + int(3_000 * PARAMS.affinity_half_life_days * decay.DAY_MS)
+    state = fold_all([an_interaction(occurred_at=T0_MS), an_interaction(occurred_at=years)])
+    assert user.snapshot(state, PARAMS).categories["music"] == pytest.approx(1.0)
+
+
+def test_a_redelivered_record_changes_nothing() -> None:
+    event = an_interaction()
+    state = fold_all([event])
+    before = user.snapshot(state, PARAMS)
+    assert user.fold(state, event, Position(0, 0, T0_MS), subject=JAZZ, params=PARAMS) is None
+    assert user.snapshot(state, PARAMS) == before
+
+
+def test_an_event_published_twice_is_folded_once_and_signals_once() -> None:
+    event = an_interaction()
+    state = fold_all([event])
+    before = user.snapshot(state, PARAMS)
+    assert user.fold(state, event, Position(0, 1, T0_MS + 1), subject=JAZZ, params=PARAMS) is None
+    assert user.snapshot(state, PARAMS) == before
+
+
+def test_a_topic_made_anew_is_read_although_its_offsets_start_again() -> None:
+    state = fold_all([an_interaction() for _ in range(5)])
+    news = user.fold(state, an_interaction(), Position(0, 0, T0_MS + 60_000), subject=JAZZ, params=PARAMS)
+    assert news is not None
+    assert state.event_count == 6
+
+
+def test_a_search_is_remembered_and_signals_nothing() -> None:
+    state = UserState("u1")
+    event = an_interaction(action="search", item_id=None, query="late jazz")
+    assert user.fold(state, event, Position(0, 0, T0_MS), subject=Subject(), params=PARAMS) is None
+    assert user.snapshot(state, PARAMS).queries == ["late jazz"]
+
+
+def test_what_is_kept_is_bounded() -> None:
+    state = fold_all([an_interaction(item_id=f"i{n}") for n in range(PARAMS.seen_items + 50)])
+    assert len(state.seen) == PARAMS.seen_items
+    assert "i0" not in state.seen
+    assert len(state.recent) == PARAMS.recent_items
+    assert len(state.event_ids) == PARAMS.event_ids
+
+
+def test_only_the_newest_place_and_profile_hold() -> None:
+    state = UserState("u1")
+    new = Location(event_id="a", user_id="u1", cell="872a1072bffffff", resolution=7, occurred_at=T0_MS + 9)
+    old = Location(event_id="b", user_id="u1", cell="87283472bffffff", resolution=7, occurred_at=T0_MS)
+    user.fold_location(state, new, Position(0, 0, T0_MS))
+    user.fold_location(state, old, Position(0, 1, T0_MS))
+    assert state.cell == new.cell
+    user.fold_profile(state, a_profile(categories=["music"], topics=["jazz"], occurred_at=5), Position(0, 0, T0_MS))
+    user.fold_profile(state, a_profile(categories=["movies"], occurred_at=4), Position(0, 1, T0_MS))
+    assert state.preferred == ["music", "jazz"]
+
+
+def test_versions_only_grow() -> None:
+    state = UserState("u1")
+    versions = []
+    for append_ms in (T0_MS, T0_MS - 50, T0_MS, T0_MS + 9):
+        user.touch(state, Position(0, 0, append_ms))
+        versions.append(state.version)
+    assert versions == sorted(set(versions))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 8), st.sampled_from(["view", "click", "like", "dislike"])), max_size=40),
+    st.data(),
+)
+def test_repeats_anywhere_fold_to_the_same_state(steps: list[tuple[int, str]], data: st.DataObject) -> None:
+    events = [
+        an_interaction(item_id=f"i{item}", action=action, occurred_at=T0_MS + n * 1_000, event_id=f"e{n}")
+        for n, (item, action) in enumerate(steps)
+    ]
+    once = fold_all(events)
+    replayed = UserState("u1")
+    at = 0
+    while at < len(events):
+        upto = data.draw(st.integers(at + 1, len(events)))
+        again = data.draw(st.integers(0, at))  # a crash: everything since an earlier commit comes again
+        fold_all(events[again:upto], replayed, first=again)
+        at = upto
+    twice = fold_all(events, fold_all(events), first=len(events))  # and published again as new records
+    for state in (replayed, twice):
+        found, expected = user.snapshot(state, PARAMS), user.snapshot(once, PARAMS)
+        assert (found.seen, found.recent, found.counts) == (expected.seen, expected.recent, expected.counts)
+        assert found.categories == pytest.approx(expected.categories)
+        assert found.topics == pytest.approx(expected.topics)
