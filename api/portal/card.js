@@ -2,13 +2,14 @@
 
 import { glyph, hue } from "./art.js";
 
+// What each part of a score is called on a card, and what it means.
 const PARTS = {
-  affinity: "your taste",
-  neighbors: "goes with what you liked",
-  trending: "trending now",
-  popular: "popular",
-  segment: "people like you",
-  fresh: "new",
+  affinity: ["taste", "your taste in topics and categories"],
+  neighbors: ["similar", "goes with what you liked"],
+  trending: ["trending", "much used right now"],
+  popular: ["popular", "popular in your categories"],
+  segment: ["your group", "popular with people like you"],
+  fresh: ["new", "new in the catalogue"],
 };
 const OTHER_COLOURS = 6;
 
@@ -25,7 +26,8 @@ export function element(tag, className, text) {
   return node;
 }
 
-export const partLabel = (name) => PARTS[name] ?? name;
+export const partLabel = (name) => PARTS[name]?.[0] ?? name;
+export const partMeaning = (name) => PARTS[name]?.[1] ?? "";
 
 // The six known parts have a colour each; others take theirs from their name.
 export function partColour(name) {

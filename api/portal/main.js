@@ -1,6 +1,6 @@
 // The page: one person's feed at a time, read once, followed after that, and acted on.
 
-import { ACTIONS, element, partColour, partLabel } from "./card.js";
+import { ACTIONS, element, partColour, partLabel, partMeaning } from "./card.js";
 import { act, follow, readFeed, readUsers } from "./client.js";
 import { FeedList } from "./feed.js";
 import { Picker } from "./picker.js";
@@ -91,6 +91,7 @@ async function send(card, name) {
     card.classList.remove("acted");
     mark(card, name, false);
     action.line.querySelector(".took").textContent = "not sent";
+    action.line.classList.add("bad");
     toast(`Not sent: ${error.message}`, true);
   }
 }
@@ -155,8 +156,11 @@ function legend(feed) {
   const names = [...new Set(feed.items.flatMap((entry) => Object.keys(entry.parts ?? {})))].sort();
   $("legend").replaceChildren(
     ...names.map((name) => {
-      const row = element("li", "part", partLabel(name));
+      const row = element("li", "part");
       row.style.setProperty("--part", partColour(name));
+      const words = element("span");
+      words.append(element("b", "", partLabel(name)), ` ${partMeaning(name)}`);
+      row.append(words);
       return row;
     }),
   );
