@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -26,24 +25,23 @@ def spread(order: NDArray[np.intp], categories: Indices, params: RankParams) -> 
     """
     most = max(1, math.ceil(params.diversity_cap * params.diversity_window))
     labels = categories.tolist()
-    waiting: deque[int] = deque()
+    waiting: list[int] = []
     chosen: list[int] = []
-    window: deque[int] = deque(maxlen=params.diversity_window - 1)
+    window: list[int] = []
     upcoming = iter(range(len(labels)))
-    while len(chosen) < min(params.feed_items, len(labels)):
+    for _ in range(min(params.feed_items, len(labels))):
         place = _next(waiting, upcoming, labels, window, most)
         chosen.append(place)
-        window.append(labels[place])
+        window = [*window[2 - params.diversity_window :], labels[place]]
     return order[np.array(chosen, np.intp)]
 
 
-def _next(waiting: deque[int], upcoming: Iterator[int], labels: list[int], window: deque[int], most: int) -> int:
-    for place in waiting:
+def _next(waiting: list[int], upcoming: Iterator[int], labels: list[int], window: list[int], most: int) -> int:
+    for at, place in enumerate(waiting):
         if window.count(labels[place]) < most:
-            waiting.remove(place)
-            return place
+            return waiting.pop(at)
     for place in upcoming:
         if window.count(labels[place]) < most:
             return place
         waiting.append(place)
-    return waiting.popleft()
+    return waiting.pop(0)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from streams.core.source import Person
 from streams.core.view import Indices, Scores, View
 
@@ -13,36 +11,29 @@ FILL = "popular"
 """The source of items that only fill a feed up."""
 
 
-def leading(parts: dict[str, Scores], count: int) -> list[str]:
-    """Return the name of each item's largest part."""
-    if not parts:
-        return [FILL] * count
-    names = list(parts)
-    columns = np.stack([parts[name] for name in names])
-    largest = columns.argmax(axis=0)
-    weighed = columns.max(axis=0) > 0
-    return [names[part] if weighs else FILL for part, weighs in zip(largest.tolist(), weighed.tolist(), strict=True)]
+def leading(names: Sequence[str], parts: Scores) -> list[str]:
+    """Return the name of each item's largest part; `parts` is (names, items)."""
+    largest, weighs = parts.argmax(axis=0).tolist(), (parts.max(axis=0) > 0).tolist()
+    return [names[part] if weighs_any else FILL for part, weighs_any in zip(largest, weighs, strict=True)]
 
 
-def reasons(items: Indices, sources: Sequence[str], via: Indices, whom: Person, view: View) -> list[str]:
-    """Return a reason per item; `via` names the liked item that brought it."""
-    each = zip(items.tolist(), sources, via.tolist(), strict=True)
-    return [_reason(index, source, liked, whom, view) for index, source, liked in each]
+def reasons(items: Indices, sources: Sequence[str], whom: Person, view: View) -> list[str]:
+    """Return a reason per item."""
+    return [_reason(index, source, whom, view) for index, source in zip(items.tolist(), sources, strict=True)]
 
 
-def _reason(index: int, source: str, liked: int, whom: Person, view: View) -> str:
-    category = view.categories.names[view.category[index]]
+def _reason(index: int, source: str, whom: Person, view: View) -> str:
     if source == "neighbors":
+        liked = int(whom.via[index])
         return f"Because you liked {view.titles[liked] or view.items.names[liked]}"
-    if source == "affinity":
-        return f"You like {_topic(index, whom, view) or category}"
     if source == "trending":
         return "Trending now"
     if source == "segment":
         return "Popular with people like you"
-    if source == "fresh":
-        return f"New in {category}"
-    return f"Popular in {category}"
+    category = view.categories.names[view.category[index]]
+    if source == "affinity":
+        return f"You like {_topic(index, whom, view) or category}"
+    return f"New in {category}" if source == "fresh" else f"Popular in {category}"
 
 
 def _topic(index: int, whom: Person, view: View) -> str:

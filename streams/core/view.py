@@ -1,13 +1,13 @@
 """What every worker knows of all items: the catalogue, how items are doing, and what goes with what.
 
-Items are numbered as they are first heard of; columns are arrays over those numbers. Lists that ranking starts from are
-made anew by `refresh`, never while a user is being ranked.
+Items are numbered as they are first heard of; columns are arrays over those numbers. The charts that ranking starts
+from are drawn anew by `refresh`, never while a user is being ranked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ Scores = NDArray[np.float64]
 TOPICS_PER_ITEM = 8
 _NOWHERE = -1
 _GROWTH = 1_024
+_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +33,14 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaders:
-    """Items of one list, best first, with scores as shares of the best."""
+class Row:
+    """What goes with an item, strongest first."""
 
     items: Indices
     scores: Scores
-    via: Indices | None = None
-    """For each item the liked item that brought it, where there is one."""
 
 
-NOBODY = Leaders(np.empty(0, np.int32), np.empty(0))
+NOTHING: Indices = np.empty(0, np.int32)
 
 
 class Names:
@@ -66,24 +65,37 @@ class Names:
         return index
 
 
-@dataclass(slots=True)
-class Lists:
-    """What ranking starts from, as of the last refresh."""
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One way to rank the whole catalogue."""
 
-    order: Indices = field(default_factory=lambda: np.empty(0, np.int32))
+    leaders: Indices
+    """The best items, best first."""
+    scores: Scores
+    """Every item's score as a share of the best one's, 0 for those that are not ranked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charts:
+    """What ranking starts from, as of the last refresh. Columns may be shorter than the view's, never longer."""
+
+    order: Indices
     """Rank of each item among all ids in alphabetical order: the tie-break."""
-    trending: Leaders = NOBODY
-    popular: Leaders = NOBODY
-    fresh: Leaders = NOBODY
-    popular_in: dict[str, Leaders] = field(default_factory=dict)
-    segment: dict[str, Leaders] = field(default_factory=dict)
+    trending: Chart
+    popular: Chart
+    fresh: Chart
+    popular_in: dict[str, Indices]
+    """The most popular items of each category."""
+    by_category: Scores
+    """Every item's popularity as a share of the most popular one of its category."""
+    segments: dict[str, Chart]
 
 
 class View:
     """Columns over all items. Only items of the catalogue are ever ranked."""
 
-    def __init__(self, *, list_items: int = 200) -> None:
-        self._list_items = list_items
+    def __init__(self, *, leaders: int = 200) -> None:
+        self._leaders = leaders
         self.items = Names()
         self.categories = Names()
         self.topics = Names()
@@ -96,13 +108,13 @@ class View:
         self.trending = np.full(_GROWTH, -np.inf)
         self.popularity = np.full(_GROWTH, -np.inf)
         self.segments: dict[str, Scores] = {}
-        self.neighbors: list[Leaders | None] = []
+        self.neighbors: list[Row | None] = []
         self.watermark = 0
-        self.lists = Lists()
         self.stale = False
         """Whether anything changed since the last refresh."""
         self.scratch = np.zeros(_GROWTH, bool)
-        """All False between uses; lent to filters."""
+        """All False between uses; lent to whoever needs a set of items."""
+        self.charts = self._draw()
 
     def apply_item(self, item: Item) -> None:
         """Take over an item of the catalogue."""
@@ -136,27 +148,13 @@ class View:
         """Take over what goes with an item."""
         index = self._index(row.item_id)
         others = np.fromiter((self._index(other) for other in row.neighbors), np.int32, len(row.neighbors))
-        self.neighbors[index] = Leaders(others, np.array(row.scores, np.float64))
+        self.neighbors[index] = Row(others, np.array(row.scores, np.float64))
 
     def refresh(self) -> bool:
-        """Make the lists anew if anything changed; return whether it did."""
+        """Draw the charts anew if anything changed; return whether it did."""
         if not self.stale:
             return False
-        count = len(self.items)
-        order = self.lists.order if len(self.lists.order) == count else self._alphabetical()
-        listed = np.flatnonzero(self.listed[:count]).astype(np.int32)
-        by_category = {
-            self.categories.names[code]: listed[self.category[listed] == code]
-            for code in np.unique(self.category[listed])
-        }
-        self.lists = Lists(
-            order=order,
-            trending=self._leaders(listed, self.trending, order),
-            popular=self._leaders(listed, self.popularity, order),
-            fresh=self._fresh(listed, order),
-            popular_in={name: self._leaders(items, self.popularity, order) for name, items in by_category.items()},
-            segment={name: self._leaders(listed, column, order) for name, column in self.segments.items()},
-        )
+        self.charts = self._draw()
         self.stale = False
         return True
 
@@ -166,32 +164,57 @@ class View:
 
     def indices(self, item_ids: Iterable[str]) -> Indices:
         """Return the numbers of those ids that are known."""
-        known = (self.items.get(item_id) for item_id in item_ids)
-        return np.array([index for index in known if index != _NOWHERE], np.int32)
+        get = self.items.get
+        return np.array([index for item_id in item_ids if (index := get(item_id)) != _NOWHERE], np.int32)
 
     def popular_rest(self) -> Indices:
         """Return the whole catalogue, most popular first, items nobody acted on last."""
-        listed = np.flatnonzero(self.listed[: len(self.items)]).astype(np.int32)
-        known = listed[listed < len(self.lists.order)]
-        return known[np.lexsort((self.lists.order[known], -self.popularity[known]))]
+        listed = np.flatnonzero(self.listed[: len(self.charts.order)]).astype(np.int32)
+        return listed[np.lexsort((self.charts.order[listed], -self.popularity[listed]))]
+
+    def _draw(self) -> Charts:
+        count = len(self.items)
+        drawn = getattr(self, "charts", None)
+        order = drawn.order if drawn is not None and len(drawn.order) == count else self._alphabetical()
+        listed = np.flatnonzero(self.listed[:count]).astype(np.int32)
+        popular_in: dict[str, Indices] = {}
+        by_category = np.zeros(count)
+        for code in np.unique(self.category[listed]).tolist():
+            chart = self._chart(listed[self.category[listed] == code], self.popularity, order)
+            popular_in[self.categories.names[code]] = chart.leaders
+            by_category += chart.scores
+        return Charts(
+            order=order,
+            trending=self._chart(listed, self.trending, order),
+            popular=self._chart(listed, self.popularity, order),
+            fresh=self._newest(listed, order),
+            popular_in=popular_in,
+            by_category=by_category,
+            segments={name: self._chart(listed, column, order) for name, column in self.segments.items()},
+        )
+
+    def _chart(self, items: Indices, column: Scores, order: Indices) -> Chart:
+        """Rank some items by a column of logarithms; a score is the square root of the share of the best."""
+        scores = np.zeros(len(order))
+        items = items[np.isfinite(column[items])]
+        if not len(items):
+            return Chart(NOTHING, scores)
+        scores[items] = np.exp((column[items] - column[items].max()) / 2)
+        leaders = items[np.lexsort((order[items], -column[items].round(_DIGITS)))][: self._leaders]
+        return Chart(leaders, scores)
+
+    def _newest(self, items: Indices, order: Indices) -> Chart:
+        """Rank items by age: the score falls to a half at the twentieth."""
+        scores = np.zeros(len(order))
+        newest = items[np.lexsort((order[items], -self.created_at[items]))][: self._leaders]
+        scores[newest] = 1.0 / (1.0 + np.arange(len(newest)) / 20.0)
+        return Chart(newest, scores)
 
     def _alphabetical(self) -> Indices:
         names = self.items.names
         order = np.empty(len(names), np.int32)
         order[np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)] = np.arange(len(names))
         return order
-
-    def _leaders(self, items: Indices, column: Scores, order: Indices) -> Leaders:
-        """Return the best of some items by a column of logarithms, scored by the square root of their share."""
-        items = items[np.isfinite(column[items])]
-        if not len(items):
-            return NOBODY
-        best = items[np.lexsort((order[items], -column[items].round(9)))][: self._list_items]
-        return Leaders(best, np.exp((column[best] - column[best[0]]) / 2))
-
-    def _fresh(self, items: Indices, order: Indices) -> Leaders:
-        newest = items[np.lexsort((order[items], -self.created_at[items]))][: self._list_items]
-        return Leaders(newest, 1.0 / (1.0 + np.arange(len(newest)) / 20.0))
 
     def _index(self, item_id: str) -> int:
         index = self.items.add(item_id)
