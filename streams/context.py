@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from infra.publisher import Publisher
 from infra.registry import Registry
@@ -29,6 +29,8 @@ class Context:
     view: View
     broadcast: Broadcast
     now_ms: Callable[[], int]
+    backlog: set[tuple[str, int]] = field(default_factory=set)
+    """Source partitions of which more records wait in the broker than were read."""
 
     def decoder(self, topic: Topic, agent: str) -> Decoder:
         """Return a decoder of a topic for an agent."""

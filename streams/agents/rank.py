@@ -22,6 +22,8 @@ MICRO_BATCH = 128
 """Users ranked before the event loop turns to something else."""
 _REFRESH_S = 0.25
 _RETRY_S = 0.5
+_YIELD = 3.0
+"""How many times the time just spent on ranking is left to folding while events wait."""
 _LOG = logging.getLogger(__name__)
 
 Work = tuple[Record, Features]
@@ -63,9 +65,12 @@ class RankAgent:
             if not work:
                 await self._rest()
                 continue
+            started_s = asyncio.get_running_loop().time()
             feeds = [feed for record, features in work.values() if (feed := self._rank(record, features)) is not None]
             await self._write(feeds)
             self.checkpoint.hold(self._queue.done(work))
+            if self._context.backlog:  # folding goes first
+                await asyncio.sleep(_YIELD * (asyncio.get_running_loop().time() - started_s))
 
     def drop(self) -> None:
         """Forget what is queued: after a rebalance it is read again."""

@@ -32,7 +32,6 @@ class UserAgent:
         self._states = RecordCache(table, UserState, new=UserState)
         self._unsent: dict[int, dict[str, None]] = {}
         """Users whose features changed and were not yet published, by partition."""
-        self._behind: set[tuple[str, int]] = set()
         self.checkpoint = context.checkpoint(emit=self._emit_all, write=self._states.write)
         self._folds: dict[type, Callable[[UserState, Any, Position], None]] = {
             Interaction: self._fold_interaction,
@@ -65,7 +64,7 @@ class UserAgent:
         self.checkpoint.drop()
         self._states.drop()
         self._unsent.clear()
-        self._behind.clear()
+        self._context.backlog.clear()
 
     def _fold(self, partition: int, record: Record, value: Any) -> None:
         state = self._states.get(partition, value.user_id)
@@ -90,12 +89,12 @@ class UserAgent:
             self._emit(partition)
 
     def _note_backlog(self, batch: Batch) -> None:
-        source = (batch.topic, batch.partition)
+        backlog = self._context.backlog
         if batch.remaining:
-            self._behind.add(source)
+            backlog.add((batch.topic, batch.partition))
         else:
-            self._behind.discard(source)
-        self.checkpoint.behind = bool(self._behind)
+            backlog.discard((batch.topic, batch.partition))
+        self.checkpoint.behind = bool(backlog)
 
 
 def stated(event: Interaction) -> Subject:

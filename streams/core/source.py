@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from models.cooccurrence import POPULARITY_EXPONENT, STEP
 from schemas.types import Features
 from streams.core.params import RankParams
-from streams.core.view import NOTHING, Indices, Row, Scores, View
+from streams.core.view import NOTHING, Indices, Scores, View
 
 _DIGITS = 9
+_LIKED_ITEMS = 20
+"""Last liked items whose rows are asked; the one before counts a hundredth of the newest."""
+_SPAN = 20.0
+"""An item nobody liked counts as this much less popular, in logarithms, than the most popular one found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +91,17 @@ SOURCES: tuple[Source, ...] = (neighbors, trending, popular, segment, fresh)
 def _links(features: Features, view: View) -> tuple[Scores, Indices]:
     """Add up the rows of the liked items, the newest counting most, and note which brought each item first."""
     count = len(view.charts.order)
-    rows: list[tuple[int, float, Row]] = []
-    for step, index in enumerate(view.indices(recent.item_id for recent in features.recent if recent.weight > 0)):
-        row = view.neighbors[index]
-        if row is not None and len(row.items):
-            rows.append((int(index), STEP**step, row))
-    via = np.full(count, -1, np.int32)
-    if not rows:
-        return np.zeros(count), via
-    found = np.concatenate([row.items for _, _, row in rows])
-    votes = np.concatenate([row.scores * share for _, share, row in rows])
-    origin = np.repeat(np.array([index for index, _, _ in rows], np.int32), [len(row.items) for _, _, row in rows])
-    known = found < count  # rows may name items that came after the charts were drawn
-    found, votes, origin = found[known], votes[known], origin[known]
-    via[found[::-1]] = origin[::-1]
-    links = np.bincount(found, votes, minlength=count)
-    heard = np.flatnonzero(links)
-    popularity = np.maximum(view.popularity[heard], view.popularity[heard].max(initial=-np.inf) - _SPAN)
-    links[heard] *= np.exp((popularity.min(initial=0.0) - popularity) * POPULARITY_EXPONENT)
-    return (links / (links.max(initial=0.0) or 1.0)).round(_DIGITS), via
-
-
-_SPAN = 20.0
-"""An item nobody liked counts as this much less popular, in logarithms, than the most popular one found."""
+    liked = view.indices(recent.item_id for recent in features.recent if recent.weight > 0)[:_LIKED_ITEMS]
+    rows = view.neighbors[liked]  # (liked, neighbors)
+    rows = np.where((rows < 0) | (rows >= count), count, rows)  # one more entry takes what is no item of the charts
+    votes = view.neighbor_scores[liked] * (STEP ** np.arange(len(liked)))[:, None]
+    via = np.full(count + 1, -1, np.int32)
+    via[rows[::-1].ravel()] = np.repeat(liked[::-1], rows.shape[1])
+    links: Scores = np.bincount(rows.ravel(), votes.ravel(), minlength=count + 1)[:count].astype(np.float64)
+    found = np.flatnonzero(links)
+    if len(found):
+        popularity = view.popularity[found]
+        popularity = np.maximum(popularity, popularity.max() - _SPAN)
+        links[found] *= np.exp((popularity.min() - popularity) * POPULARITY_EXPONENT)
+        links = (links / links.max()).round(_DIGITS)
+    return links, via

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ Indices = NDArray[np.int32]
 Scores = NDArray[np.float64]
 
 TOPICS_PER_ITEM = 8
+NEIGHBORS_PER_ITEM = 100
 _NOWHERE = -1
 _GROWTH = 1_024
 _DIGITS = 9
@@ -30,14 +32,6 @@ class Subject:
     category: str = ""
     topics: tuple[str, ...] = ()
     source: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What goes with an item, strongest first."""
-
-    items: Indices
-    scores: Scores
 
 
 NOTHING: Indices = np.empty(0, np.int32)
@@ -108,7 +102,8 @@ class View:
         self.trending = np.full(_GROWTH, -np.inf)
         self.popularity = np.full(_GROWTH, -np.inf)
         self.segments: dict[str, Scores] = {}
-        self.neighbors: list[Row | None] = []
+        self.neighbors = np.full((_GROWTH, NEIGHBORS_PER_ITEM), _NOWHERE, np.int32)
+        self.neighbor_scores = np.zeros((_GROWTH, NEIGHBORS_PER_ITEM), np.float32)
         self.watermark = 0
         self.stale = False
         """Whether anything changed since the last refresh."""
@@ -147,8 +142,10 @@ class View:
     def apply_neighbors(self, row: ItemNeighbors) -> None:
         """Take over what goes with an item."""
         index = self._index(row.item_id)
-        others = np.fromiter((self._index(other) for other in row.neighbors), np.int32, len(row.neighbors))
-        self.neighbors[index] = Row(others, np.array(row.scores, np.float64))
+        others = [self._index(other) for other in row.neighbors[:NEIGHBORS_PER_ITEM]]
+        self.neighbors[index] = others + [_NOWHERE] * (NEIGHBORS_PER_ITEM - len(others))
+        self.neighbor_scores[index] = 0.0
+        self.neighbor_scores[index, : len(others)] = row.scores[: len(others)]
 
     def refresh(self) -> bool:
         """Draw the charts anew if anything changed; return whether it did."""
@@ -220,7 +217,6 @@ class View:
         index = self.items.add(item_id)
         if index == len(self.titles):
             self.titles.append("")
-            self.neighbors.append(None)
             if index == len(self.category):
                 self._grow()
         return index
@@ -231,14 +227,14 @@ class View:
         return self.segments[name]
 
     def _grow(self) -> None:
-        more = len(self.category)
-        self.category = np.concatenate([self.category, np.full(more, _NOWHERE, np.int32)])
-        self.item_topics = np.concatenate([self.item_topics, np.full((more, TOPICS_PER_ITEM), _NOWHERE, np.int32)])
-        self.created_at = np.concatenate([self.created_at, np.zeros(more, np.int64)])
-        self.listed = np.concatenate([self.listed, np.zeros(more, bool)])
-        self.scratch = np.concatenate([self.scratch, np.zeros(more, bool)])
-        self.trending = np.concatenate([self.trending, np.full(more, -np.inf)])
-        self.popularity = np.concatenate([self.popularity, np.full(more, -np.inf)])
-        self.segments = {
-            name: np.concatenate([column, np.full(more, -np.inf)]) for name, column in self.segments.items()
-        }
+        for name in ("category", "item_topics", "neighbors"):
+            setattr(self, name, _doubled(getattr(self, name), _NOWHERE))
+        for name in ("created_at", "listed", "scratch", "neighbor_scores"):
+            setattr(self, name, _doubled(getattr(self, name), 0))
+        for name in ("trending", "popularity"):
+            setattr(self, name, _doubled(getattr(self, name), -np.inf))
+        self.segments = {name: _doubled(column, -np.inf) for name, column in self.segments.items()}
+
+
+def _doubled(column: NDArray[Any], filler: float) -> NDArray[Any]:
+    return np.concatenate([column, np.full_like(column, filler)])

@@ -63,7 +63,7 @@ class App(faust.App):  # type: ignore[misc]
         )
 
 
-def faust_app(  # noqa: PLR0913 - one keyword per setting
+def faust_app(
     app_id: str,
     *,
     bootstrap_servers: str,
