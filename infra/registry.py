@@ -37,8 +37,8 @@ class Registry:
         return int(found)
 
     def compatible(self, topic: Topic, schema: dict[str, Any]) -> bool:
-        """Say whether a schema could follow what is under the topic's subject."""
-        return bool(self._client.test_compatibility(topic.subject, Schema(json.dumps(schema), "AVRO")))
+        """Say whether a schema could follow all that is under the topic's subject."""
+        return bool(self._client.test_compatibility_all_versions(topic.subject, Schema(json.dumps(schema), "AVRO")))
 
     def connect(self) -> None:
         """Look up the ids of all our schemas, so that `codec` can serve every record.
@@ -67,7 +67,12 @@ class Registry:
                 raise
             codec.learn(schema_id, None)
         else:
-            codec.learn(schema_id, json.loads(found.schema_str))
+            avro = found.schema_type == "AVRO"
+            codec.learn(schema_id, json.loads(found.schema_str) if avro else {"type": found.schema_type})
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.__exit__()
 
 
 def _schema(topic: Topic) -> Schema:

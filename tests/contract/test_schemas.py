@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from infra.registry import Registry
-from schemas.codec import Codec, avro_schema
+from schemas.codec import Codec, DecodeError, avro_schema
 from schemas.generate import load
 from tests.contract import golden
 from topics import TOPICS, Topic
@@ -69,12 +70,13 @@ def test_every_version_ever_written_is_read(record: type[msgspec.Struct]) -> Non
 
 
 @pytest.fixture
-def registered(stack: Any) -> tuple[Registry, Topic]:
-    """Return the real registry and a topic of this test's own, under whose subject a location's schema stands."""
+def registered(stack: Any) -> Iterator[tuple[Registry, Topic]]:
+    """Give the real registry and a topic of this test's own, under whose subject a location's schema stands."""
     registry = Registry(stack.schema_registry_url)
     topic = replace(LOCATIONS, name=f"contract-{uuid.uuid4().hex}.v1")
     registry.register(topic)
-    return registry, topic
+    yield registry, topic
+    registry.close()
 
 
 def test_the_registry_accepts_an_added_field_with_a_default(registered: tuple[Registry, Topic]) -> None:
@@ -92,14 +94,54 @@ def test_the_registry_refuses_a_retyped_field(registered: tuple[Registry, Topic]
     assert not registry.compatible(topic, changed(topic, retype={"resolution": "string"}))
 
 
+def test_a_breaking_schema_cannot_be_registered(stack: Any, registered: tuple[Registry, Topic]) -> None:
+    _, topic = registered
+    broken = json.dumps(changed(topic, retype={"resolution": "string"}))
+    with (
+        SchemaRegistryClient({"url": stack.schema_registry_url}) as client,
+        pytest.raises(SchemaRegistryError) as caught,
+    ):
+        client.register_schema(topic.subject, Schema(broken, "AVRO"))
+    assert caught.value.http_status_code == 409
+
+
 def test_the_registry_holds_a_schema_to_every_earlier_one(stack: Any, registered: tuple[Registry, Topic]) -> None:
     registry, topic = registered
     without = changed(topic, drop="resolution")
     back_again = changed(topic, retype={"resolution": "string"}) | {"doc": "Fits its predecessor, not the one before."}
     back_again["fields"] = [f | ({"default": ""} if f["name"] == "resolution" else {}) for f in back_again["fields"]]
-    client = SchemaRegistryClient({"url": stack.schema_registry_url})
-    client.register_schema(topic.subject, Schema(json.dumps(without), "AVRO"))
+    with SchemaRegistryClient({"url": stack.schema_registry_url}) as client:
+        client.register_schema(topic.subject, Schema(json.dumps(without), "AVRO"))
     assert not registry.compatible(topic, back_again)
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [
+        ('{"type": "object", "properties": {"a": {"type": "string"}}}', "JSON"),
+        ('syntax = "proto3"; message Thing { string a = 1; }', "PROTOBUF"),
+    ],
+)
+async def test_a_schema_of_another_kind_is_the_wrong_record(
+    stack: Any, registered: tuple[Registry, Topic], schema: str, kind: str
+) -> None:
+    registry, topic = registered
+    with SchemaRegistryClient({"url": stack.schema_registry_url}) as client:
+        found = client.register_schema(f"contract-{uuid.uuid4().hex}-value", Schema(schema, kind))
+    codec = Codec(topic.record, registry.register(topic))
+    await registry.learn(codec, found)
+    with pytest.raises(DecodeError) as caught:
+        codec.decode(b"\0" + found.to_bytes(4, "big") + b"{}")
+    assert caught.value.reason == "wrong_record"
+
+
+async def test_an_id_that_the_registry_never_gave_is_unknown(registered: tuple[Registry, Topic]) -> None:
+    registry, topic = registered
+    codec = Codec(topic.record, registry.register(topic))
+    await registry.learn(codec, 999_999)
+    with pytest.raises(DecodeError) as caught:
+        codec.decode(b"\0" + (999_999).to_bytes(4, "big") + b"{}")
+    assert caught.value.reason == "unknown_schema"
 
 
 def test_registering_again_gives_the_same_id(registered: tuple[Registry, Topic]) -> None:
@@ -107,9 +149,12 @@ def test_registering_again_gives_the_same_id(registered: tuple[Registry, Topic])
     assert registry.register(topic) == registry.register(topic)
 
 
-def changed(topic: Topic, *, add: dict[str, Any] | None = None, retype: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return the topic's schema with a field added or the types of some fields replaced."""
+def changed(
+    topic: Topic, *, add: dict[str, Any] | None = None, retype: dict[str, Any] | None = None, drop: str = ""
+) -> dict[str, Any]:
+    """Return the topic's schema with a field added, the types of some fields replaced, or a field dropped."""
     schema = copy.deepcopy(avro_schema(topic.record))
+    schema["fields"] = [field for field in schema["fields"] if field["name"] != drop]
     for field in schema["fields"]:
         field["type"] = (retype or {}).get(field["name"], field["type"])
     if add is not None:
