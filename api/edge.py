@@ -45,7 +45,8 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *own_headers]
+                given = {name.lower() for name, _ in message["headers"]}  # a page has headers of its own
+                message["headers"] = [*message["headers"], *(own for own in own_headers if own[0] not in given)]
             await send(message)
 
         try:

@@ -8,6 +8,7 @@ is compressed, which costs more time than all the rest.
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
@@ -87,7 +88,7 @@ def unpack(user_id: str, data: bytes) -> Feed:
         watermark=columns.watermark,
         model=columns.model,
         items=columns.items,
-        scores=[float(f"{score:.7g}") for score in _numbers(columns.scores, count)],
+        scores=_rounded(_numbers(columns.scores, count)),
         sources=_names(columns.sources, columns.source_codes, count),
         reasons=_names(columns.reasons, columns.reason_codes, count),
         parts={name: _short(values, count) for name, values in columns.parts.items()},
@@ -123,11 +124,19 @@ def _numbers(data: bytes, count: int) -> Sequence[float]:
 def _short(data: bytes, count: int) -> list[float]:
     if len(data) != 2 * count:
         return list(_numbers(data, count))
-    halves = _halves()
-    return [halves[code] for code in struct.unpack(f"<{count}H", data)]
+    return list(map(halves().__getitem__, struct.unpack(f"<{count}H", data)))
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    """Return float32 numbers in the seven digits that the largest holds: 0.3, not 0.30000001192092896."""
+    try:
+        scale = 10.0 ** (6 - math.floor(math.log10(max(map(abs, values)))))
+        return [round(value * scale) / scale for value in values]
+    except (ValueError, OverflowError):  # none, all zero, or one that is not finite
+        return list(values)
 
 
 @cache
-def _halves() -> tuple[float, ...]:
+def halves() -> tuple[float, ...]:
     """Return every float16 by its bits, in the four digits that it holds: 0.3, not 0.300048828125."""
     return tuple(float(f"{value:.4g}") for value in struct.unpack("<65536e", struct.pack("<65536H", *range(65536))))

@@ -83,7 +83,7 @@ class MemoryFeedStore:
 
     def __init__(self) -> None:
         self._feeds: dict[str, bytes] = {}
-        self._fanout = Fanout()
+        self.listening = Fanout()
 
     async def write(self, feeds: Sequence[Feed]) -> int:
         """Store the newer ones."""
@@ -92,7 +92,7 @@ class MemoryFeedStore:
             if self._feeds.get(feed.user_id, b"")[:VERSION_CHARS] < order(feed):
                 self._feeds[feed.user_id] = pack(feed)
                 replaced.append(feed.user_id)
-        self._fanout.notify(replaced)
+        self.listening.notify(replaced)
         return len(replaced)
 
     async def read(self, user_ids: Sequence[str]) -> list[Feed | None]:
@@ -102,11 +102,11 @@ class MemoryFeedStore:
     @asynccontextmanager
     async def listen(self, user_id: str) -> AsyncIterator[asyncio.Event]:
         """Yield the event of a user's changes."""
-        event = self._fanout.add(user_id)
+        event = self.listening.add(user_id)
         try:
             yield event
         finally:
-            self._fanout.discard(user_id, event)
+            self.listening.discard(user_id, event)
 
     async def close(self) -> None:
         """Do nothing: there is no connection."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
@@ -101,30 +102,36 @@ class ItemCache:
         self._ttl_s = ttl_s
         self._capacity = capacity
         self._clock_s = clock_s
-        self._entries: dict[str, tuple[float, bytes]] = {}
+        self._entries: dict[str, msgspec.Raw] = {}
+        self._ends: deque[tuple[float, str]] = deque()
+        """When each entry goes, soonest first; one of each, so that a look-up needs no look at the clock."""
 
-    async def read(self, item_ids: Sequence[str]) -> tuple[dict[str, bytes], int]:
-        """Return the JSON of those items that there are, by id, and how many were not in the cache.
+    async def read(self, item_ids: Sequence[str]) -> tuple[list[msgspec.Raw | None], int]:
+        """Return the items' JSON, None where there is none, and how many were not in the cache.
 
         Raises:
             StoreError: some were not in the cache and the store did not answer.
         """
+        self._expire()
+        found: list[msgspec.Raw | None] = list(map(self._entries.get, item_ids))
+        if None not in found:
+            return found, 0
+        missing = [item_id for item_id, data in zip(item_ids, found, strict=True) if data is None]
+        fetched = dict(zip(missing, await self._items.read(missing), strict=True))
+        for item_id, data in fetched.items():
+            if data is not None:
+                self._keep(item_id, msgspec.Raw(data))
+        return [
+            self._entries.get(item_id) if item_id in fetched else data
+            for item_id, data in zip(item_ids, found, strict=True)
+        ], len(missing)
+
+    def _keep(self, item_id: str, data: msgspec.Raw) -> None:
+        if item_id not in self._entries:
+            self._ends.append((self._clock_s() + self._ttl_s, item_id))
+        self._entries[item_id] = data
+
+    def _expire(self) -> None:
         now_s = self._clock_s()
-        entries = self._entries
-        found: dict[str, bytes] = {}
-        missing: list[str] = []
-        for item_id in item_ids:
-            entry = entries.get(item_id)
-            if entry is not None and entry[0] > now_s:
-                found[item_id] = entry[1]
-            else:
-                missing.append(item_id)
-        if missing:
-            for item_id, data in zip(missing, await self._items.read(missing), strict=True):
-                entries.pop(item_id, None)  # what comes back goes to the end of the line
-                if data is not None:
-                    found[item_id] = data
-                    entries[item_id] = (now_s + self._ttl_s, data)
-            while len(entries) > self._capacity:
-                del entries[next(iter(entries))]
-        return found, len(missing)
+        while self._ends and (self._ends[0][0] <= now_s or len(self._entries) > self._capacity):
+            del self._entries[self._ends.popleft()[1]]

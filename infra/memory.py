@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -11,13 +13,17 @@ from topics import Topic
 
 
 class MemoryPublisher:
-    """Keeps what is published, by topic name; with `away` set it refuses as if the broker were gone."""
+    """Keeps what is published, by topic.
+
+    With `away` set it refuses as when the broker is gone, with `silent` set it never answers.
+    """
 
     def __init__(self) -> None:
         self.published: dict[str, list[msgspec.Struct]] = {}
         self.away = False
+        self.silent = False
 
-    def of(self, topic: Topic) -> list[msgspec.Struct]:
+    def of(self, topic: Topic) -> list[Any]:
         """Return what was published to a topic."""
         return self.published.get(topic.name, [])
 
@@ -27,6 +33,8 @@ class MemoryPublisher:
         Raises:
             PublishError: `away` is set.
         """
+        if self.silent:
+            await asyncio.Event().wait()
         if self.away:
             raise PublishError(topic.name, "the broker is away")
         self.published.setdefault(topic.name, []).extend(values)

@@ -53,3 +53,20 @@ def stats(item_id: str = "i1", **overrides: Any) -> types.ItemStats:
     """Return the stats of an item that somebody acted on once."""
     fields: dict[str, Any] = {"item_id": item_id, "trending": 0.0, "popularity": 0.0, "watermark": T0_MS}
     return types.ItemStats(**(fields | overrides))
+
+
+def a_feed(**overrides: Any) -> types.Feed:
+    """Return a feed of three items for user u1."""
+    fields: dict[str, Any] = {
+        "user_id": "u1",
+        "features_version": 5,
+        "generated_at": T0_MS + 500,
+        "watermark": T0_MS,
+        "model": "blend-1",
+        "items": ["i1", "i2", "i3"],
+        "scores": [0.9, 0.5, 0.1],
+        "sources": ["trending", "popular", "trending"],
+        "reasons": ["Trending now", "Popular in music", "Trending now"],
+        "parts": {"trending": [0.9, 0.0, 0.1], "popular": [0.0, 0.5, 0.0]},
+    }
+    return types.Feed(**(fields | overrides))

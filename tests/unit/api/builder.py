@@ -1,0 +1,54 @@
+"""What the API's tests start from: an app over memory stores, and one builder per type."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+
+from api.app import create_app
+from api.context import Clients
+from infra.feed_store import MemoryFeedStore
+from infra.item_store import MemoryItemStore
+from infra.memory import MemoryPublisher
+from infra.probe import Probe
+from infra.settings import Settings
+from tests.build import T0_MS
+
+NOW_MS = T0_MS + 2_000
+
+
+@dataclass
+class World:
+    """An app's surroundings, in memory."""
+
+    publisher: MemoryPublisher = field(default_factory=MemoryPublisher)
+    feeds: MemoryFeedStore = field(default_factory=MemoryFeedStore)
+    items: MemoryItemStore = field(default_factory=MemoryItemStore)
+    probes: dict[str, Probe] = field(default_factory=dict)
+    clients: dict[str, Any] = field(default_factory=dict)
+    """Clients to use instead of these."""
+
+    @asynccontextmanager
+    async def http(self, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+        """Yield a client of a running app."""
+        given = {
+            "publisher": self.publisher,
+            "feeds": self.feeds,
+            "items": self.items,
+            "probes": self.probes,
+            "now_ms": lambda: NOW_MS,
+        }
+        app = create_app(replace(Settings(), **settings), Clients(**(given | self.clients)))
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://api") as client,
+        ):
+            yield client
+
+
+def an_interaction_body(**overrides: Any) -> dict[str, Any]:
+    """Return an interaction as a client sends it."""
+    return {"user_id": "ann", "item_id": "i1", "action": "click"} | overrides

@@ -1,0 +1,132 @@
+import asyncio
+import logging
+import uuid
+from typing import Any
+
+import pytest
+
+from api.health import overall
+from tests.unit.api.builder import World
+
+
+async def fine() -> None:
+    pass
+
+
+async def refused() -> None:
+    raise ConnectionError("redis://user:secret@host")
+
+
+class BrokenFeeds:
+    """A feed store with a mistake in it."""
+
+    async def read(self, user_ids: Any) -> Any:
+        raise KeyError("inside")
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_request_id_is_kept_when_it_is_sane() -> None:
+    async with World().http() as http:
+        answer = await http.get("/nowhere", headers={"X-Request-ID": "abc-1.2:3"})
+    assert answer.headers.get_list("X-Request-ID") == ["abc-1.2:3"]
+    assert answer.json()["error"]["request_id"] == "abc-1.2:3"
+
+
+@pytest.mark.parametrize("sent", ["", "a b", "x" * 129, "<script>", "Grüße"])
+async def test_request_id_that_is_not_sane_is_replaced(sent: str) -> None:
+    async with World().http() as http:
+        answer = await http.get("/health", headers=[(b"X-Request-ID", sent.encode())])
+    assert uuid.UUID(answer.headers["X-Request-ID"]).version == 7
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nowhere", 404, "not_found"),
+        ("GET", "/content/", 404, "not_found"),
+        ("PUT", "/interaction", 405, "method_not_allowed"),
+        ("POST", "/content", 405, "method_not_allowed"),
+    ],
+)
+async def test_router_refuses_in_the_same_shape(method: str, path: str, status: int, code: str) -> None:
+    async with World().http() as http:
+        answer = await http.request(method, path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert ("Allow" in answer.headers) is (status == 405)
+
+
+async def test_unforeseen_error_says_nothing_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        async with World(clients={"feeds": BrokenFeeds()}).http() as http:
+            answer = await http.get("/content?user_id=ann", headers={"X-Request-ID": "r1"})
+            metrics = (await http.get("/metrics")).text
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+    assert answer.headers["X-Request-ID"] == "r1"
+    assert "inside" not in answer.text
+    assert "r1" in caplog.text
+    assert 'route="/content",status="500"} 1.0' in metrics
+
+
+async def test_metrics_count_unknown_paths_as_one() -> None:
+    async with World().http() as http:
+        for path in ("/a", "/b", "/c"):
+            await http.get(path)
+        text = (await http.get("/metrics")).text
+    assert 'millrace_http_requests_total{method="GET",route="unmatched",status="404"} 3.0' in text
+
+
+@pytest.mark.parametrize(
+    ("away", "status", "code"),
+    [
+        ((), "ok", 200),
+        (("kafka",), "degraded", 200),
+        (("kafka", "registry", "database"), "degraded", 200),
+        (("redis",), "down", 503),
+        (("redis", "kafka"), "down", 503),
+    ],
+)
+async def test_health_is_what_clients_can_still_do(away: tuple[str, ...], status: str, code: int) -> None:
+    names = ("kafka", "registry", "redis", "database")
+    world = World(probes={name: refused if name in away else fine for name in names})
+    async with world.http() as http:
+        answer = await http.get("/health")
+    body = answer.json()
+    assert (body["status"], answer.status_code) == (status, code)
+    assert {name: found["status"] for name, found in body["dependencies"].items()} == {
+        name: "down" if name in away else "ok" for name in names
+    }
+    assert all(found["latency_ms"] >= 0 for found in body["dependencies"].values())
+    assert "secret" not in answer.text
+
+
+async def test_health_asks_the_servers_once_for_many_who_ask() -> None:
+    asked = 0
+
+    async def probe() -> None:
+        nonlocal asked
+        asked += 1
+
+    async with World(probes={"redis": probe}).http() as http:
+        await asyncio.gather(*(http.get("/health") for _ in range(20)))
+    assert asked == 1
+
+
+def test_health_of_no_dependencies_is_ok() -> None:
+    assert overall({}) == "ok"
+
+
+async def test_app_closes_what_it_was_given() -> None:
+    closed: list[str] = []
+
+    async def close_publisher() -> None:
+        closed.append("publisher")
+
+    async def close_redis() -> None:
+        closed.append("redis")
+
+    async with World(clients={"closers": (close_publisher, close_redis)}).http():
+        assert closed == []
+    assert closed == ["publisher", "redis"]

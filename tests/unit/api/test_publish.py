@@ -1,0 +1,255 @@
+import json
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import h3
+import pytest
+
+from schemas import limit
+from tests.unit.api.builder import NOW_MS, World, an_interaction_body
+from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS
+
+LISBON = {"lat": 38.7223, "lon": -9.1393}
+
+
+async def test_interaction_is_published_as_sent_and_its_new_id_returned() -> None:
+    world = World()
+    sent = an_interaction_body(
+        value=2.5, session_id="s", request_id="r", context={"page": "home", "place": 3, "ad": False}
+    )
+    async with world.http() as http:
+        answer = await http.post("/interaction", json=sent)
+    assert answer.status_code == 202
+    [event] = world.publisher.of(INTERACTIONS)
+    assert answer.json() == {"event_id": event.event_id}
+    assert uuid.UUID(event.event_id).version == 7
+    assert (event.user_id, event.item_id, event.action, event.value) == ("ann", "i1", "click", 2.5)
+    assert (event.session_id, event.request_id, event.occurred_at) == ("s", "r", NOW_MS)
+    assert event.context == {"page": "home", "place": "3", "ad": "false"}
+
+
+@pytest.mark.parametrize(
+    ("occurred_at", "expected_ms"),
+    [
+        (1_600_000_000_000, 1_600_000_000_000),
+        ("2023-11-14T22:13:20Z", 1_700_000_000_000),
+        ("2023-11-14T23:13:20.250+01:00", 1_700_000_000_250),
+        ("2023-11-14T22:13:20", 1_700_000_000_000),
+    ],
+)
+async def test_interaction_time_is_ms_or_iso_8601(occurred_at: Any, expected_ms: int) -> None:
+    world = World()
+    async with world.http() as http:
+        answer = await http.post("/interaction", json=an_interaction_body(occurred_at=occurred_at, event_id="mine"))
+    assert answer.json() == {"event_id": "mine"}
+    assert world.publisher.of(INTERACTIONS)[0].occurred_at == expected_ms
+
+
+async def test_interaction_rating_is_another_name_for_value() -> None:
+    world = World()
+    async with world.http() as http:
+        await http.post("/interaction", json=an_interaction_body(action="rate", rating=4))
+    assert world.publisher.of(INTERACTIONS)[0].value == 4.0
+
+
+async def test_interaction_fields_of_other_versions_are_ignored() -> None:
+    async with World().http() as http:
+        assert (await http.post("/interaction", json=an_interaction_body(device_type="mobile"))).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (an_interaction_body(user_id=7), "user_id"),
+        (an_interaction_body(user_id=""), "user_id"),
+        (an_interaction_body(user_id="x" * (limit.ID_CHARS + 1)), "user_id"),
+        (an_interaction_body(user_id="~everyone"), "user_id"),
+        (an_interaction_body(action="dance"), "action"),
+        (an_interaction_body(action="unknown"), "action"),
+        (an_interaction_body(item_id=None), "item_id"),
+        (an_interaction_body(action="rate"), "value"),
+        (an_interaction_body(action="rate", value=11), "value"),
+        (an_interaction_body(action="search", item_id=None), "query"),
+        (an_interaction_body(occurred_at=NOW_MS + limit.FUTURE_MS + 1), "occurred_at"),
+        (an_interaction_body(occurred_at=-1), "occurred_at"),
+        (an_interaction_body(occurred_at="yesterday"), "occurred_at"),
+        (an_interaction_body(context={"a": [1]}), "context[...]"),
+        ({"item_id": "i1", "action": "click"}, "user_id"),
+        ([], None),
+    ],
+)
+async def test_interaction_with_a_bad_value_is_refused_by_field(body: Any, field: str | None) -> None:
+    world = World()
+    async with world.http() as http:
+        answer = await http.post("/interaction", json=body)
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert error["code"] == "invalid_value"
+    assert error.get("field") == field
+    assert not world.publisher.published
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"nonsense", b'{"user_id":"\xff"}', b'{"user_id":"\\ud800"}'])
+async def test_body_that_is_not_json_is_malformed(body: bytes) -> None:
+    async with World().http() as http:
+        answer = await http.post("/interaction", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "malformed_json")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/json; charset=latin-1"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ],
+)
+async def test_body_of_another_type_is_refused(headers: dict[str, str]) -> None:
+    async with World().http() as http:
+        answer = await http.post("/interaction", content=b"{}", headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_content_type")
+
+
+async def test_body_charset_utf_8_is_taken() -> None:
+    headers = {"Content-Type": 'application/json; charset="UTF-8"'}
+    async with World().http() as http:
+        answer = await http.post("/interaction", content=json.dumps(an_interaction_body()), headers=headers)
+    assert answer.status_code == 202
+
+
+async def test_body_too_large_is_refused_by_its_length() -> None:
+    async with World().http(api_max_body_bytes=100) as http:
+        answer = await http.post("/interaction", json=an_interaction_body(query="x" * 100))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+
+
+async def test_body_too_large_is_refused_while_it_streams_in() -> None:
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += 50
+            yield b" " * 50
+
+    async with World().http(api_max_body_bytes=100) as http:
+        answer = await http.post("/interaction", content=endless(), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 413
+    assert taken == 150
+
+
+async def test_batch_is_published_in_order() -> None:
+    world = World()
+    sent = [an_interaction_body(item_id=f"i{place}", event_id=f"e{place}") for place in range(20)]
+    async with world.http() as http:
+        answer = await http.post("/interaction/batch", json={"interactions": sent})
+    assert answer.status_code == 202
+    assert answer.json() == {"accepted": 20, "event_ids": [f"e{place}" for place in range(20)]}
+    assert [event.item_id for event in world.publisher.of(INTERACTIONS)] == [f"i{place}" for place in range(20)]
+
+
+async def test_batch_with_bad_entries_names_each_and_publishes_none() -> None:
+    world = World()
+    sent = [
+        an_interaction_body(),
+        an_interaction_body(action="dance"),
+        an_interaction_body(),
+        an_interaction_body(user_id=""),
+    ]
+    async with world.http() as http:
+        answer = await http.post("/interaction/batch", json={"interactions": sent})
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert error["code"] == "invalid_batch"
+    assert [(problem["index"], problem["field"]) for problem in error["problems"]] == [(1, "action"), (3, "user_id")]
+    assert not world.publisher.published
+
+
+@pytest.mark.parametrize("count", [0, 4])
+async def test_batch_has_a_smallest_and_a_largest_size(count: int) -> None:
+    async with World().http(api_max_batch=3) as http:
+        answer = await http.post("/interaction/batch", json={"interactions": [an_interaction_body()] * count})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "interactions")
+
+
+async def test_batch_entry_larger_than_a_message_is_named() -> None:
+    sent = [an_interaction_body(), an_interaction_body(context={"a": "x" * 300_000})]
+    async with World().http() as http:
+        answer = await http.post("/interaction/batch", json={"interactions": sent})
+    assert [problem["index"] for problem in answer.json()["error"]["problems"]] == [1]
+
+
+async def test_location_is_coarsened_before_anything_leaves() -> None:
+    world = World()
+    async with world.http(location_resolution=6) as http:
+        answer = await http.post("/location", json={"user_id": "ann", **LISBON})
+    [event] = world.publisher.of(LOCATIONS)
+    assert event.cell == h3.latlng_to_cell(LISBON["lat"], LISBON["lon"], 6)
+    assert event.resolution == 6
+    assert answer.json() == {"event_id": event.event_id, "cell": event.cell}
+
+
+@pytest.mark.parametrize(
+    ("place", "field"),
+    [({"lat": 91.2345, "lon": 0}, "lat"), ({"lat": 0, "lon": -180.5678}, "lon"), ({"lat": 1}, "lon")],
+)
+async def test_location_off_the_globe_is_refused_without_repeating_it(place: dict[str, float], field: str) -> None:
+    async with World().http() as http:
+        answer = await http.post("/location", json={"user_id": "ann", **place})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
+    assert "2345" not in answer.text
+    assert "5678" not in answer.text
+
+
+async def test_profile_is_published() -> None:
+    world = World()
+    sent = {"user_id": "ann", "segment": "25-34", "categories": ["music"], "muted": ["video"], "city": "Lisbon"}
+    async with world.http() as http:
+        answer = await http.post("/profile", json=sent)
+    [event] = world.publisher.of(PROFILES)
+    assert answer.status_code == 202
+    assert (event.segment, event.categories, event.muted, event.city) == ("25-34", ["music"], ["video"], "Lisbon")
+
+
+async def test_impression_places_are_those_of_the_list_unless_said() -> None:
+    world = World()
+    shown = [{"item_id": "i1"}, {"item_id": "i2", "propensity": 0.25}, {"item_id": "i3", "position": 9}]
+    async with world.http() as http:
+        await http.post("/impression", json={"user_id": "ann", "items": shown, "request_id": "r"})
+    [event] = world.publisher.of(IMPRESSIONS)
+    assert [(item.item_id, item.position, item.propensity) for item in event.items] == [
+        ("i1", 0, None),
+        ("i2", 1, 0.25),
+        ("i3", 9, None),
+    ]
+
+
+@pytest.mark.parametrize(("candidates", "kind"), [([], "refresh"), (["i1", "i2"], "rerank")])
+async def test_retrieve_publishes_a_trigger(candidates: list[str], kind: str) -> None:
+    world = World()
+    async with world.http() as http:
+        answer = await http.post("/retrieve", json={"user_id": "ann", "candidates": candidates})
+    [event] = world.publisher.of(TRIGGERS)
+    assert answer.status_code == 202
+    assert (event.kind, event.candidates) == (kind, candidates)
+
+
+async def test_broker_that_is_away_is_503_with_retry_after() -> None:
+    world = World()
+    world.publisher.away = True
+    async with world.http() as http:
+        answer = await http.post("/interaction", json=an_interaction_body())
+        metrics = (await http.get("/metrics")).text
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "broker_away")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert 'millrace_api_publish_failures_total{topic="interactions.v1"} 1.0' in metrics
+
+
+async def test_broker_that_never_answers_is_503_in_time() -> None:
+    world = World()
+    world.publisher.silent = True
+    async with world.http(api_publish_timeout_s=0.01) as http:
+        answer = await http.post("/interaction", json=an_interaction_body())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "broker_away")

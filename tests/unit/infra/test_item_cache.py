@@ -1,0 +1,84 @@
+from collections.abc import Sequence
+
+from infra.item_store import ItemCache, MemoryItemStore
+from tests.build import an_item
+
+
+class CountedItems(MemoryItemStore):
+    """Remembers which ids were read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[list[str]] = []
+
+    async def read(self, item_ids: Sequence[str]) -> list[bytes | None]:
+        self.asked.append(list(item_ids))
+        return await super().read(item_ids)
+
+
+class Clock:
+    """A clock that stands still until it is set."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+async def a_store(*item_ids: str) -> CountedItems:
+    store = CountedItems()
+    await store.write([an_item(item_id) for item_id in item_ids])
+    return store
+
+
+async def test_item_cache_asks_for_what_it_has_not_got() -> None:
+    store = await a_store("i1", "i2")
+    cache = ItemCache(store, clock_s=Clock())
+    first, missed_first = await cache.read(["i1"])
+    second, missed_second = await cache.read(["i2", "i1"])
+    assert (missed_first, missed_second) == (1, 1)
+    assert store.asked == [["i1"], ["i2"]]
+    assert second[1] == first[0]
+    assert b'"item_id":"i2"' in bytes(second[0] or b"")
+
+
+async def test_item_cache_forgets_after_a_while() -> None:
+    store, clock = await a_store("i1"), Clock()
+    cache = ItemCache(store, ttl_s=30, clock_s=clock)
+    await cache.read(["i1"])
+    await store.write([an_item("i1", title="changed")])
+    clock.now_s = 29.9
+    [old], _ = await cache.read(["i1"])
+    clock.now_s = 30.0
+    [new], _ = await cache.read(["i1"])
+    assert b"changed" not in bytes(old or b"")
+    assert b"changed" in bytes(new or b"")
+
+
+async def test_item_cache_does_not_remember_what_is_missing() -> None:
+    store = await a_store()
+    cache = ItemCache(store, clock_s=Clock())
+    assert await cache.read(["i1"]) == ([None], 1)
+    await store.write([an_item("i1")])
+    found, _ = await cache.read(["i1"])
+    assert found[0] is not None
+
+
+async def test_item_cache_lets_the_oldest_go_when_it_is_full() -> None:
+    store = await a_store("i1", "i2", "i3")
+    cache = ItemCache(store, capacity=2, clock_s=Clock())
+    for item_id in ("i1", "i2", "i3", "i3", "i1"):
+        await cache.read([item_id])
+    assert store.asked == [["i1"], ["i2"], ["i3"], ["i1"]]
+
+
+async def test_item_cache_answers_in_the_order_asked_with_repeats() -> None:
+    cache = ItemCache(await a_store("i1", "i2"), clock_s=Clock())
+    found, missed = await cache.read(["i2", "none", "i1", "i2"])
+    assert [item and bytes(item)[:15] for item in found] == [
+        b'{"item_id":"i2"',
+        None,
+        b'{"item_id":"i1"',
+        b'{"item_id":"i2"',
+    ]
+    assert missed == 4
