@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.local import kafka, registry
 from topics.topic import PARTITIONS
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +69,11 @@ def test_servers_keep_their_data_in_named_volumes() -> None:
 def test_images_have_a_version() -> None:
     for name in SERVERS - {"postgres"}:
         assert re.search(r":\d+\.\d+", SERVICES[name]["image"]), name
+
+
+def test_the_containers_run_the_versions_of_the_local_stack() -> None:
+    assert SERVICES["kafka"]["image"] == f"apache/kafka:{kafka.VERSION}"
+    assert SERVICES["registry"]["image"] == f"apicurio/apicurio-registry:{registry.VERSION}"
 
 
 def test_no_password_is_written_down() -> None:

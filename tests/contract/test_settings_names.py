@@ -9,6 +9,7 @@ from infra.settings import Settings, read
 ROOT = Path(__file__).parents[2]
 SETTINGS = {spec.metadata["env"]: spec.default for spec in fields(Settings)}
 COMPOSE_ONLY = {"POSTGRES_PASSWORD"}
+LOCAL_STACK_ONLY = {"MILLRACE_CACHE", "KAFKA_PORT", "SCHEMA_REGISTRY_PORT", "REDIS_PORT", "DATABASE_PORT"}
 
 
 def example() -> dict[str, str]:
@@ -32,7 +33,13 @@ def test_the_example_holds_no_password() -> None:
 def test_compose_hands_every_setting_to_the_application() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     for name in ("provision", "worker", "learner", "api"):
-        assert set(compose["services"][name]["environment"]) == set(SETTINGS), name
+        assert set(compose["services"][name]["environment"]) == set(SETTINGS) - LOCAL_STACK_ONLY, name
+
+
+def test_compose_publishes_the_ports_of_the_local_stack() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    published = dict(re.findall(r"127\.0\.0\.1:\$\{(\w+_PORT):-(\d+)\}:", text))
+    assert published == {name: str(SETTINGS[name]) for name in SETTINGS if name.endswith("_PORT")}
 
 
 def test_what_compose_interpolates_is_a_setting_or_its_own() -> None:
