@@ -9,7 +9,10 @@ from infra.settings import Settings, read
 ROOT = Path(__file__).parents[2]
 SETTINGS = {spec.metadata["env"]: spec.default for spec in fields(Settings)}
 COMPOSE_ONLY = {"POSTGRES_PASSWORD"}
-LOCAL_STACK_ONLY = {"MILLRACE_CACHE", "KAFKA_PORT", "SCHEMA_REGISTRY_PORT", "REDIS_PORT", "DATABASE_PORT"}
+NOT_IN_CONTAINERS = {
+    *{"MILLRACE_CACHE", "KAFKA_PORT", "SCHEMA_REGISTRY_PORT", "REDIS_PORT", "DATABASE_PORT"},  # the local stack's
+    "WORKER_ID",  # workers of one service share their settings; each has a volume of its own
+}
 
 
 def example() -> dict[str, str]:
@@ -33,7 +36,7 @@ def test_the_example_holds_no_password() -> None:
 def test_compose_hands_every_setting_to_the_application() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     for name in ("provision", "worker", "learner", "api"):
-        assert set(compose["services"][name]["environment"]) == set(SETTINGS) - LOCAL_STACK_ONLY, name
+        assert set(compose["services"][name]["environment"]) == set(SETTINGS) - NOT_IN_CONTAINERS, name
 
 
 def test_compose_publishes_the_ports_of_the_local_stack() -> None:
