@@ -12,8 +12,8 @@
 
 Events may be held and acknowledged later, from any task of the loop; the ledger commits what may be. Tables are
 written inside `as_current(event)`. Before partitions are taken away, and before the worker stops, the coroutine
-functions given to `app.on_drain` are awaited, and what they acknowledged is committed. After a rebalance everything that
-was not is read again: what was held is void (`app.is_live(event)` is false) and must be dropped, not written.
+functions given to `app.on_drain` are awaited, and what they acknowledged is committed. After a rebalance all that was
+not is read again: what was held is void (`app.is_live(event)` is false) and must be dropped, not written.
 """
 
 from faust.transport.drivers import aiokafka as driver

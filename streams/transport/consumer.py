@@ -85,7 +85,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         while self.flow_active and epoch == self._epoch and (turn := next(turns, None)) is not None:
             yield turn
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, Fetch]:
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, Fetch]:  # noqa: ASYNC109
         self._fetched_in = self._epoch
         tps = set(active_partitions or ())
         held = {tp for tp in tps if self._is_full(tp)}

@@ -1,0 +1,144 @@
+"""Workers of the transport's tests as processes: start, watch, kill, stop."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+PARTITIONS = 8
+
+
+class Stack(Protocol):
+    kafka_bootstrap_servers: str
+
+
+def create_topics(servers: str, *names: str, **config: str) -> None:
+    topics = [NewTopic(name, PARTITIONS, 1, config=config) for name in names]
+    admin = AdminClient({"bootstrap.servers": servers})
+    for made in admin.create_topics(topics).values():
+        made.result(30)
+
+
+def producer(servers: str, **config: Any) -> Producer:
+    return Producer(
+        {
+            "bootstrap.servers": servers,
+            "partitioner": "murmur2_random",
+            "linger.ms": 20,
+            "queue.buffering.max.messages": 1_000_000,
+            **config,
+        }
+    )
+
+
+def until(condition: Callable[[], Any], *, within_s: float, what: str) -> Any:
+    """Wait for a condition and return what it returned; fail with `what` was waited for."""
+    end_s = time.monotonic() + within_s
+    while not (found := condition()):
+        assert time.monotonic() < end_s, f"not within {within_s} s: {what}"
+        time.sleep(0.02)
+    return found
+
+
+class Worker:
+    """One worker process and what it noted."""
+
+    def __init__(self, home: Path, options: dict[str, Any]) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.home = home
+        self.notes = home / "processed"
+        self.log = home / "log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.pipeline.transport_worker", json.dumps({"home": str(home), **options})],
+                cwd=Path(__file__).parents[2],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self._before = self.noted
+
+    @property
+    def noted(self) -> int:
+        """Bytes of notes in the home folder, of this process and those before it."""
+        return self.notes.stat().st_size if self.notes.exists() else 0
+
+    def wait_working(self, *, within_s: float = 45) -> None:
+        """Wait until this process noted something that it had not before the call."""
+        before = self.noted
+
+        def works() -> bool:
+            assert self.process.poll() is None, f"the worker ended:\n{self.tail()}"
+            return self.noted > before
+
+        until(works, within_s=within_s, what=f"the worker works\n{self.tail()}")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, *, within_s: float = 30) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(within_s)
+
+    def tail(self) -> str:
+        return self.log.read_text()[-4_000:]
+
+
+def processed(*homes: Path) -> Counter[tuple[int, int]]:
+    """Count how often each (partition, offset) was processed."""
+    seen: Counter[tuple[int, int]] = Counter()
+    for home in homes:
+        notes = home / "processed"
+        for line in notes.read_text().splitlines() if notes.exists() else ():
+            partition, offset = line.split()
+            seen[int(partition), int(offset)] += 1
+    return seen
+
+
+def committed(servers: str, group: str, topic: str) -> dict[int, int]:
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": group})
+    try:
+        found = consumer.committed([TopicPartition(topic, number) for number in range(PARTITIONS)], timeout=30)
+        return {tp.partition: tp.offset for tp in found}
+    finally:
+        consumer.close()
+
+
+def ends(servers: str, topic: str) -> dict[int, int]:
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": "unused"})
+    try:
+        return {
+            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=30)[1]
+            for number in range(PARTITIONS)
+        }
+    finally:
+        consumer.close()
+
+
+def latest_values(servers: str, topic: str) -> dict[bytes, bytes]:
+    """Read a changelog: the newest value of each key."""
+    left = {number: end for number, end in ends(servers, topic).items() if end}
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": "unused", "enable.auto.commit": False})
+    try:
+        consumer.assign([TopicPartition(topic, number, 0) for number in left])
+        values: dict[bytes, bytes] = {}
+        while left:
+            message = consumer.poll(30)
+            assert message is not None, f"the changelog ended early: {left}"
+            assert message.error() is None
+            values[message.key()] = message.value()
+            if message.offset() + 1 >= left.get(message.partition(), 0):
+                left.pop(message.partition(), None)
+        return values
+    finally:
+        consumer.close()
