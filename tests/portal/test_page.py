@@ -1,0 +1,211 @@
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import uvicorn
+
+from api import portal
+from api.app import create_app
+from api.context import Clients, wall_clock_ms
+from infra.feed_store import EVERYONE, MemoryFeedStore
+from infra.item_store import MemoryItemStore
+from infra.settings import Settings
+from schemas.types import Feed
+from tests.build import an_item
+from tests.portal.browser import CHROMIUM, Browser, browser
+from topics import Topic
+
+ITEMS = [f"i{number}" for number in range(1, 31)]
+NASTY = '<img src=x onerror="document.title=1">'
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+
+
+class Pipeline:
+    """Answers every interaction as the workers would: its item leaves, and what lay last comes first."""
+
+    def __init__(self) -> None:
+        self.feeds = MemoryFeedStore()
+        self.ranked: dict[str, list[str]] = {}
+        self.published: list[Any] = []
+
+    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
+        for value in values:
+            assert topic.name == "interactions.v1"
+            self.published.append(value)
+            left = [item for item in self.ranked.get(value.user_id, ITEMS) if item != value.item_id]
+            await self.rank(value.user_id, [left[-1], *left[:-1]])
+
+    async def rank(self, user_id: str, items: list[str]) -> None:
+        self.ranked[user_id] = items
+        now_ms = wall_clock_ms()
+        scores = [1.0 - place / 100 for place in range(len(items))]
+        feed = Feed(
+            user_id=user_id,
+            features_version=now_ms + len(self.published),
+            generated_at=now_ms,
+            watermark=now_ms,
+            model="blend-1",
+            items=items,
+            scores=scores,
+            sources=["trending"] * len(items),
+            reasons=["Trending now"] * len(items),
+            parts={"trending": [score / 2 for score in scores], "affinity": [score / 2 for score in scores]},
+        )
+        await self.feeds.write([feed])
+
+
+@asynccontextmanager
+async def serving(pipeline: Pipeline, port: int = 0) -> AsyncIterator[str]:
+    items = MemoryItemStore()
+    await items.write([an_item(item_id, description="A concert.") for item_id in ITEMS])
+    await items.write([an_item("i2", title=NASTY, description=NASTY)])
+
+    async def people() -> bytes:
+        return msgspec.json.encode([portal.DemoUser("ann", "jazz"), portal.DemoUser("bob")])
+
+    app = create_app(
+        Settings(),
+        Clients(publisher=pipeline, feeds=pipeline.feeds, items=items),
+        more_routes=portal.routes(people),
+    )
+    listener = socket.create_server(("127.0.0.1", port))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
+    task = asyncio.create_task(server.serve([listener]))
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+@pytest.fixture
+async def pipeline() -> Pipeline:
+    pipeline = Pipeline()
+    for user_id in ("ann", "bob", EVERYONE):
+        await pipeline.rank(user_id, ITEMS)
+    return pipeline
+
+
+@pytest.fixture
+async def page(pipeline: Pipeline, tmp_path: Path) -> AsyncIterator[Browser]:
+    async with serving(pipeline) as url, browser(tmp_path) as found:
+        await found.open(f"{url}/#user=ann")
+        await found.until("document.querySelectorAll('.card .open').length === 30")
+        yield found
+
+
+def order(selector: str = ".card") -> str:
+    return f"[...document.querySelectorAll('{selector}')].map(card => card.dataset.item)"
+
+
+async def test_the_page_is_served_whole_and_lets_no_foreign_code_in(pipeline: Pipeline) -> None:
+    async with serving(pipeline) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
+        page = await client.get("/")
+        assert "default-src 'none'; script-src 'self'" in page.headers["content-security-policy"]
+        assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=", page.text), "inline code"
+        parts = re.findall(r'(?:src|href)="(/[^"]+)"', page.text)
+        for part in list(parts):
+            found = await client.get(part)
+            assert found.status_code == 200, part
+            parts += [f"/portal/{name}" for name in re.findall(r'from "\./([\w.]+)"', found.text)]
+        for part in set(parts):
+            assert (await client.get(part)).status_code == 200, part
+
+
+@needs_browser
+async def test_a_feed_is_shown_with_scores_and_reasons(page: Browser) -> None:
+    assert await page.js(order()) == ITEMS
+    first = "document.querySelector('.card')"
+    assert await page.js(f"{first}.querySelector('.score-value').textContent") == "1.000"
+    assert await page.js(f"{first}.querySelector('.reason').textContent") == "trendingTrending now"
+    assert await page.js(f"{first}.querySelectorAll('.bar-part').length") == 2
+    assert await page.until("document.getElementById('connection').dataset.state === 'live'")
+    assert await page.js("document.getElementById('age').textContent") in ("just now", "2 s ago", "3 s ago")
+    assert page.complaints == []
+
+
+@needs_browser
+async def test_a_click_changes_the_feed_in_place(page: Browser, pipeline: Pipeline) -> None:
+    await page.js("document.querySelector('[data-item=i3] .open').click()")
+    await page.until("!document.querySelector('[data-item=i3]')")
+    assert await page.js(order()) == ["i30", "i1", "i2", *ITEMS[3:29]]
+    assert await page.js(order(".card.up")) == ["i30"]
+    assert await page.js("document.querySelector('[data-item=i30] .move').textContent") == "▲ 29"
+    assert re.fullmatch(r"feed changed after \d+ ms", await page.js("document.querySelector('.took').textContent"))
+    (event,) = pipeline.published
+    assert (event.user_id, event.item_id, event.action) == ("ann", "i3", "click")
+    assert event.event_id[14] == "7", "a UUIDv7"
+
+
+@needs_browser
+async def test_an_update_keeps_the_readers_place_and_focus(page: Browser, pipeline: Pipeline) -> None:
+    card = "document.querySelector('[data-item=i12]')"
+    await page.js(f"{card}.scrollIntoView({{behavior: 'instant'}}); scrollBy(0, -100)")
+    await page.js(f"{card}.querySelector('.save').focus({{preventScroll: true}})")
+    top = await page.js(f"{card}.getBoundingClientRect().top")
+    await pipeline.rank("ann", ["i30", "i29", *ITEMS[:28]])
+    await page.until("document.querySelector('.card').dataset.item === 'i30'")
+    assert abs(await page.js(f"{card}.getBoundingClientRect().top") - top) <= 2
+    assert await page.js("document.activeElement.closest('.card').dataset.item") == "i12"
+
+
+@needs_browser
+async def test_keys_step_through_the_feed_and_act(page: Browser, pipeline: Pipeline) -> None:
+    await page.js("document.querySelector('.open').focus()")
+    await page.key("j")
+    assert await page.js("document.activeElement.closest('.card').dataset.item") == "i2"
+    await page.key("l")
+    await page.until("!document.querySelector('[data-item=i2]')")
+    assert [(event.item_id, event.action) for event in pipeline.published] == [("i2", "like")]
+    assert await page.js("document.activeElement.closest('.card').dataset.item") == "i3", "the focus goes to the next"
+
+
+@needs_browser
+async def test_text_of_items_stays_text(page: Browser) -> None:
+    assert await page.js("document.querySelector('[data-item=i2] .open').textContent") == NASTY
+    assert await page.js("document.querySelectorAll('.card img').length") == 0
+
+
+@needs_browser
+async def test_a_visitor_sees_everyones_feed_until_they_act(page: Browser) -> None:
+    await page.js("document.getElementById('visitor').click()")
+    await page.until("!document.getElementById('fallback').hidden")
+    await page.js("document.querySelector('.like').click()")
+    await page.until("document.getElementById('fallback').hidden")
+
+
+@needs_browser
+async def test_another_person_can_be_picked(page: Browser) -> None:
+    assert await page.js("[...document.getElementById('user').options].map(o => o.textContent)") == [
+        "ann — jazz",
+        "bob",
+    ]
+    await page.js(
+        "(user => { user.value = 'bob'; user.dispatchEvent(new Event('change')) })(document.getElementById('user'))"
+    )
+    await page.until("document.getElementById('heading').textContent === 'Feed of bob'")
+    assert await page.js("location.hash") == "#user=bob"
+
+
+@needs_browser
+async def test_a_lost_server_is_said_and_found_again(pipeline: Pipeline, tmp_path: Path) -> None:
+    async with browser(tmp_path) as page:
+        async with serving(pipeline) as url:
+            await page.open(f"{url}/#user=ann")
+            await page.until("document.querySelectorAll('.card .open').length === 30")
+        await page.until("document.getElementById('connection').dataset.state === 'lost'")
+        assert "last feed that arrived" in await page.until("document.getElementById('banner').textContent")
+        await page.js("document.querySelector('.like').click()")
+        assert "Not sent" in await page.until("document.querySelector('.toast.shown.bad')?.textContent")
+        assert pipeline.published == []
+        await pipeline.rank("ann", ITEMS[::-1])
+        async with serving(pipeline, int(url.rpartition(":")[2])):
+            await page.until("document.querySelector('.card').dataset.item === 'i30'")
+            assert await page.js("document.getElementById('banner').hidden")
