@@ -22,6 +22,10 @@ def _setting(env: str, default: Any, doc: str, *, check: Callable[[Any], bool] |
     return field(default=default, metadata={"env": env, "doc": doc, "check": check, "must": must})
 
 
+def _port(env: str, default: int, doc: str) -> Any:
+    return _setting(env, default, doc, check=lambda port: 0 < port < 65536, must="a port")
+
+
 def _positive(value: float) -> bool:
     return value > 0
 
@@ -37,14 +41,22 @@ class Settings:
     environment: str = _setting("ENVIRONMENT", "development", "development or production")
     debug: bool = _setting("DEBUG", False, "log at debug level")
     home: Path = _setting("MILLRACE_HOME", Path(".millrace"), "folder of the local stack's data, logs and state")
+    cache: Path = _setting(
+        "MILLRACE_CACHE", Path("~/.cache/millrace"), "folder of what the local stack downloads, shared by all homes"
+    )
 
     kafka_bootstrap_servers: str = _setting("KAFKA_BOOTSTRAP_SERVERS", "", "host:port of the brokers, comma-separated")
     schema_registry_url: str = _setting("SCHEMA_REGISTRY_URL", "", "address of the registry's Confluent API")
     redis_url: str = _setting("REDIS_URL", "", "redis://host:port/db")
     database_url: str = _setting("DATABASE_URL", "", "postgresql://user:password@host:port/database")
 
+    kafka_port: int = _port("KAFKA_PORT", 9092, "port of the local stack's Kafka")
+    schema_registry_port: int = _port("SCHEMA_REGISTRY_PORT", 8081, "port of the local stack's schema registry")
+    redis_port: int = _port("REDIS_PORT", 6379, "port of the local stack's Redis")
+    database_port: int = _port("DATABASE_PORT", 5432, "port of the local stack's PostgreSQL")
+
     api_host: str = _setting("API_HOST", "127.0.0.1", "address that the API listens on")
-    api_port: int = _setting("API_PORT", 8000, "port of the API", check=lambda port: 0 <= port < 65536, must="a port")
+    api_port: int = _port("API_PORT", 8000, "port of the API")
     api_max_body_bytes: int = _setting("API_MAX_BODY_BYTES", 1 << 20, "largest request body", check=_positive)
     api_max_batch: int = _setting("API_MAX_BATCH", 1_000, "most interactions in one batch", check=_positive)
     api_publish_timeout_s: float = _setting(

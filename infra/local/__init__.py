@@ -1,1 +1,7 @@
-"""The local stack: Kafka, schema registry, Redis and PostgreSQL from packages, supervised."""
+"""The local stack: real servers as child processes, each in a file of its own."""
+
+from infra.local.port import Ports as Ports
+from infra.local.process import Child as Child
+from infra.local.process import Command as Command
+from infra.local.stack import LocalStack as LocalStack
+from infra.local.step import Step as Step

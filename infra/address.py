@@ -1,0 +1,59 @@
+"""Where the servers are: from the settings, or as `millrace up` left it in the home folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import msgspec
+
+from infra.error import OperatorError
+from infra.settings import Settings
+
+_FILE = "addresses.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """The addresses of the servers, under the names that the settings have for them."""
+
+    kafka_bootstrap_servers: str
+    schema_registry_url: str
+    redis_url: str
+    database_url: str
+
+    def into(self, settings: Settings) -> Settings:
+        """Return settings with these addresses."""
+        return replace(settings, **{name.name: getattr(self, name.name) for name in fields(self)})
+
+
+def write(home: Path, addresses: Addresses) -> None:
+    """Leave the addresses where `located` finds them."""
+    partial = home / f"{_FILE}.partial"
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(addresses)) + b"\n")
+    partial.replace(home / _FILE)
+
+
+def forget(home: Path) -> None:
+    """Remove what `write` left."""
+    (home / _FILE).unlink(missing_ok=True)
+
+
+def located(settings: Settings) -> Settings:
+    """Return settings with every address filled in: a set one holds, the others are those of a running local stack.
+
+    Raises:
+        OperatorError: an address is neither set nor left by a local stack.
+    """
+    missing = [spec for spec in fields(Addresses) if not getattr(settings, spec.name)]
+    if not missing:
+        return settings
+    try:
+        found = msgspec.json.decode((settings.home / _FILE).read_bytes(), type=Addresses)
+    except FileNotFoundError:
+        names = ", ".join(spec.name.upper() for spec in missing)
+        raise OperatorError(
+            f"No local stack runs in {settings.home}, and {names} {'is' if len(missing) == 1 else 'are'} not set.",
+            "Start one with `millrace up` in another terminal, or set the addresses of servers that run.",
+        ) from None
+    return replace(settings, **{spec.name: getattr(found, spec.name) for spec in missing})

@@ -1,0 +1,57 @@
+"""PostgreSQL: connections, and the migrations that make its tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_LOCK_ID = 0x6D696C6C
+"""Key of the advisory lock that keeps two migrations apart; "mill" in ASCII."""
+
+
+async def connect(url: str, *, connections: int = 4, timeout_s: float = 10.0) -> asyncpg.Pool:
+    """Return a pool whose connections take and give JSON as Python values.
+
+    Raises:
+        OSError, asyncpg.PostgresError: the server did not answer.
+    """
+    return await asyncpg.create_pool(
+        url, min_size=1, max_size=connections, timeout=timeout_s, command_timeout=60.0, init=_initialize
+    )
+
+
+def migrations(folder: Path = _MIGRATIONS) -> dict[str, str]:
+    """Return the migrations by name, in the order of their numbers."""
+    return {file.stem: file.read_text() for file in sorted(folder.glob("*.sql"))}
+
+
+async def migrate(url: str, scripts: Mapping[str, str]) -> list[str]:
+    """Apply the migrations that a database lacks, in their order, and return their names.
+
+    Each runs in a transaction of its own; processes that migrate at once wait for one another.
+    """
+    connection = await asyncpg.connect(url, timeout=10.0)
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK_ID)
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS schema_migrations"
+            " (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
+        )
+        known = {row["name"] for row in await connection.fetch("SELECT name FROM schema_migrations")}
+        missing = [name for name in scripts if name not in known]
+        for name in missing:
+            async with connection.transaction():
+                await connection.execute(scripts[name])
+                await connection.execute("INSERT INTO schema_migrations (name) VALUES ($1)", name)
+        return missing
+    finally:
+        await connection.close()  # which gives the lock back
+
+
+async def _initialize(connection: Any) -> None:
+    await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")

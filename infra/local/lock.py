@@ -1,0 +1,48 @@
+"""One local stack per home folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+from infra.error import OperatorError
+
+
+class Lock:
+    """A lock that the kernel gives back when its holder ends, however it ends."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._file: IO[str] | None = None
+
+    def take(self) -> None:
+        """Take the lock.
+
+        Raises:
+            OperatorError: another process has it.
+        """
+        self._home.mkdir(parents=True, exist_ok=True)
+        file = (self._home / "up.lock").open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            pid = file.read().strip()
+            file.close()
+            raise OperatorError(
+                f"A local stack already runs in {self._home} (process {pid}).",
+                f"Use it (`millrace status` shows it), end it with `kill {pid}`, or choose another folder with"
+                " MILLRACE_HOME.",
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        self._file = file
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

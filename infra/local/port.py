@@ -1,0 +1,86 @@
+"""Which ports the local stack listens on."""
+
+from __future__ import annotations
+
+import errno
+import random
+import socket
+from dataclasses import dataclass
+
+import psutil
+
+from infra.error import OperatorError
+from infra.settings import Settings
+
+HOST = "127.0.0.1"
+_BELOW_EPHEMERAL = range(20_000, 32_000)
+"""Ports that no outgoing connection is given, so that a free one stays free until its server binds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports that clients connect to."""
+
+    kafka: int
+    schema_registry: int
+    redis: int
+    database: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Ports:
+        """Return the ports of the settings."""
+        return cls(settings.kafka_port, settings.schema_registry_port, settings.redis_port, settings.database_port)
+
+    @classmethod
+    def free(cls) -> Ports:
+        """Return ports that nobody listens on."""
+        return cls(*free_ports(4))
+
+
+def free_ports(count: int) -> list[int]:
+    """Return different ports that nobody listens on."""
+    found: list[int] = []
+    for port in random.sample(_BELOW_EPHEMERAL, len(_BELOW_EPHEMERAL)):
+        if len(found) == count:
+            break
+        if is_free(port):
+            found.append(port)
+    return found
+
+
+def is_free(port: int) -> bool:
+    """Say whether a server could listen on a port of the loopback address."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # servers set it too: old connections do not count
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+            raise
+    return True
+
+
+def require_free(port: int, *, name: str, port_setting: str, url_setting: str | None = None) -> None:
+    """Make sure that a server can have its port.
+
+    Raises:
+        OperatorError: it cannot; names who holds the port where that can be seen.
+    """
+    if is_free(port):
+        return
+    remedy = f"Stop what holds it, or set {port_setting} to another port"
+    if url_setting is not None:
+        remedy += f", or set {url_setting} to use a {name} that already runs"
+    raise OperatorError(f"Port {port}, which {name} needs, is taken{_holder(port)}.", f"{remedy}.")
+
+
+def _holder(port: int) -> str:
+    try:
+        for connection in psutil.net_connections(kind="tcp"):
+            taken = connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN
+            if taken and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except psutil.Error:  # others' processes are hidden on some systems
+        pass
+    return ""

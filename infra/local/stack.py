@@ -1,0 +1,182 @@
+"""The whole local stack: what the settings do not give is started here, and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from infra import address, probe
+from infra.address import Addresses
+from infra.error import OperatorError
+from infra.local import leftover
+from infra.local.kafka import Kafka
+from infra.local.lock import Lock
+from infra.local.port import Ports, require_free
+from infra.local.postgres import Postgres
+from infra.local.process import Child
+from infra.local.redis import RedisServer
+from infra.local.registry import SchemaRegistry
+from infra.local.server import Server
+from infra.local.step import OnStep, Step
+from infra.redis_client import connect
+from infra.settings import Settings, masked
+
+START_WITHIN_S = 120.0
+FREE_BYTES = 2 << 30
+"""Room that the stack wants before it starts: downloads, Kafka's segments, PostgreSQL's log."""
+
+
+class LocalStack:
+    """Kafka, a schema registry, Redis and PostgreSQL on this machine, listening on the loopback address only.
+
+    A server whose address is set is used as it is. Data lies under `home` and is found there again by the next start.
+    `on_step` may be called from any thread.
+    """
+
+    def __init__(self, home: Path, *, settings: Settings, ports: Ports, on_step: OnStep) -> None:
+        self.home = home.resolve()
+        self._settings, self._ports, self._on_step = settings, ports, on_step
+        self._cache = settings.cache.expanduser().resolve()
+        self._lock = Lock(self.home)
+        self._stopping = False
+        self._running: list[tuple[Server, Child]] = []
+        """In the order in which they stop."""
+
+    @property
+    def children(self) -> list[Child]:
+        """Return the processes of the servers, in the order in which they stop."""
+        return [child for _, child in self._running]
+
+    async def start(self) -> Addresses:
+        """Start what is not given and return once everything answers; after an error, nothing is left running.
+
+        Raises:
+            OperatorError: something stands in the way that only a person can move.
+        """
+        self._lock.take()
+        try:
+            await asyncio.to_thread(leftover.end_all, self.home / "run")
+            require_space(self.home)
+            require_space(self._cache)
+            addresses, given = self._plan()
+            await _all(given)
+            await _all([self._prepare(server) for server, _ in self._running])
+            # All at once: the registry, slowest by far, waits by itself for Kafka.
+            await _all([child.start(within_s=START_WITHIN_S) for _, child in self._running])
+            await asyncio.to_thread(address.write, self.home, addresses)
+        except BaseException:
+            await self.stop()
+            raise
+        return addresses
+
+    async def stop(self) -> None:
+        """Stop what was started: those that need others before those they need."""
+        self._stopping = True
+        address.forget(self.home)
+        for server, child in self._running:
+            await child.stop()
+            server.stopped()
+        self._lock.release()
+
+    async def __aenter__(self) -> Addresses:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _plan(self) -> tuple[Addresses, list[Coroutine[Any, Any, None]]]:
+        """Return where everything will be, and the checks of what is given; what is not is put down to be run."""
+        given, ports, home = self._settings, self._ports, self.home
+        bootstrap = given.kafka_bootstrap_servers
+        kafka = Kafka(home / "kafka", self._cache, ports.kafka, on_progress=self._progress("Kafka"))
+        registry = SchemaRegistry(
+            bootstrap or kafka.url, self._cache, ports.schema_registry, on_progress=self._progress("schema registry")
+        )
+        redis = RedisServer(home / "redis", ports.redis)
+        postgres = Postgres(home / "postgres", ports.database)
+        checks = []
+        for server, url, ask in (
+            (registry, given.schema_registry_url, probe.registry),
+            (kafka, bootstrap, probe.kafka),
+            (redis, given.redis_url, _ask_redis),
+            (postgres, given.database_url, probe.database),
+        ):
+            if url:
+                checks.append(self._use(server, url, ask(url)))
+            else:
+                child = Child(server.name, server.command, server.check, home=home, on_step=self._on_step)
+                self._running.append((server, child))
+        addresses = Addresses(
+            bootstrap or kafka.url,
+            given.schema_registry_url or registry.url,
+            given.redis_url or redis.url,
+            given.database_url or postgres.url,
+        )
+        return addresses, checks
+
+    async def _use(self, server: Server, url: str, ask: probe.Probe) -> None:
+        try:
+            await ask()
+        except Exception as error:  # every client has its own
+            raise OperatorError(
+                f"{server.name} does not answer at {masked(url)}: {type(error).__name__}: {error}",
+                f"Start it, or unset {server.url_setting}: then a local one is run.",
+            ) from error
+        self._on_step(Step(server.name, "given", masked(url)))
+
+    async def _prepare(self, server: Server) -> None:
+        require_free(server.port, name=server.name, port_setting=server.port_setting, url_setting=server.url_setting)
+        self._on_step(Step(server.name, "preparing"))
+        await asyncio.to_thread(server.prepare)
+
+    def _progress(self, name: str) -> Callable[[str], None]:
+        def tell(detail: str) -> None:
+            if self._stopping:
+                raise OperatorError(f"{name}: the download was stopped", "Start again to finish it.")
+            self._on_step(Step(name, "downloading", detail))
+
+        return tell
+
+
+def require_space(folder: Path, *, free_bytes: int = FREE_BYTES) -> None:
+    """Make sure that a folder's disk has room; creates the folder.
+
+    Raises:
+        OperatorError: it has not.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < free_bytes:
+        raise OperatorError(
+            f"The disk of {folder} has {free / 1e9:.1f} GB free; the local stack wants {free_bytes / 1e9:.1f} GB.",
+            "Make room, or choose folders on another disk with MILLRACE_HOME and MILLRACE_CACHE.",
+        )
+
+
+def _ask_redis(url: str) -> probe.Probe:
+    async def ask() -> None:
+        client = connect(url)
+        try:
+            await probe.redis(client)()
+        finally:
+            await client.aclose()
+
+    return ask
+
+
+async def _all(parts: list[Coroutine[Any, Any, None]]) -> None:
+    """Await all; when one fails, give the others up and raise that one's error."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise

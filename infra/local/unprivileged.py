@@ -1,0 +1,43 @@
+"""Giving up root for a program that refuses to run as root, as in a container."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+
+_USERS = ("postgres", "nobody")
+_ENTER = 0o001
+_READ_AND_ENTER = 0o005
+
+
+def user(data: Path) -> str:
+    """Return the user to run as: who owns the data, or the first of a few that every system has."""
+    if data.exists():
+        return pwd.getpwuid(data.stat().st_uid).pw_name
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in _USERS if name in known)
+
+
+def give(folder: Path, name: str) -> None:
+    """Let a user own a folder, and reach it."""
+    entry = pwd.getpwnam(name)
+    os.chown(folder, entry.pw_uid, entry.pw_gid)
+    _let_reach(folder)
+
+
+def let_run(program: Path) -> None:
+    """Let everyone reach and read an installed program."""
+    _let_reach(program)
+    if program.stat().st_mode & _READ_AND_ENTER == _READ_AND_ENTER:
+        return
+    for path in (program, *program.rglob("*")):
+        mode = path.stat().st_mode
+        path.chmod(mode | (_READ_AND_ENTER if mode & 0o100 else 0o004))
+
+
+def _let_reach(path: Path) -> None:
+    for folder in path.resolve().parents:
+        mode = folder.stat().st_mode
+        if not mode & _ENTER:
+            folder.chmod(mode | _ENTER)
