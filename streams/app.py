@@ -25,6 +25,7 @@ from typing import Any, Literal, Protocol, cast
 from infra import heartbeat
 from infra.feed_store import RedisFeedStore
 from infra.item_store import RedisItemStore
+from infra.provision import APP_ID, TABLES
 from infra.publisher import Publisher
 from infra.redis_client import connect
 from infra.registry import Registry
@@ -39,11 +40,8 @@ from streams.quarantine import Quarantine
 from streams.transport import App, Limits, batch_topic, faust_app
 from streams.transport import run as run_app
 from topics import Topic
-from topics.topic import PARTITIONS
+from topics.topic import INTERACTIONS, PARTITIONS
 
-APP_ID = "millrace"
-"""Faust's name of the app: its consumer group, and the first part of its changelog topics' names."""
-TABLES = ("users", "items")
 _PUBLISH_TIMEOUT_S = 120.0
 """How long the brokers may be away before a worker gives up and starts again from its last commit."""
 
@@ -98,8 +96,21 @@ async def run(settings: Settings, stop: asyncio.Event, *, view: View | None = No
     settle(app, signal.SOURCES, signal.SignalAgent(context, items, signal_params(settings)))
     settle(app, rank.SOURCES, ranker)
 
+    partitions: list[int] = []
+
+    async def remember(_sender: App, assigned: Any, **_: Any) -> None:
+        partitions[:] = sorted(tp.partition for tp in assigned if tp.topic == INTERACTIONS.name)
+
+    app.on_partitions_assigned.connect(remember, weak=False)
+
     def describe() -> dict[str, Any]:
-        return {"view": broadcast.progress(), "stale": view.stale, "waiting": ranker.waiting, "items": len(view.items)}
+        return {
+            "partitions": partitions,
+            "view": broadcast.progress(),
+            "stale": view.stale,
+            "waiting": ranker.waiting,
+            "items": len(view.items),
+        }
 
     try:
         async with _beside(stop, broadcast.run(), ranker.run(), heartbeat.beat(redis, "feed", describe)):

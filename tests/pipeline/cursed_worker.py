@@ -1,0 +1,34 @@
+"""A feed worker whose agent fails on one item: the pipeline's own code, over a view that raises."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import uvloop
+
+from infra import settings
+from streams.app import run
+from streams.core.view import Subject, View
+
+
+class CursedView(View):
+    """Knows everything but one item, of which it cannot even be asked."""
+
+    def subject(self, item_id: str | None) -> Subject | None:
+        """Raise for the cursed item."""
+        if item_id == "cursed":
+            raise RuntimeError("this item is cursed")
+        return super().subject(item_id)
+
+
+async def main() -> None:
+    """Run until told to stop."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run(settings.read(), stop, view=CursedView())
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

@@ -1,0 +1,66 @@
+"""Two workers share the partitions; the death of one moves its users to the other."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from infra.address import Addresses
+from infra.feed_store import RedisFeedStore
+from tests.build import T0_MS, an_interaction, an_item
+from tests.pipeline.pipeline import Pipeline, a_pipeline, until
+from topics.topic import INTERACTIONS, ITEMS, PARTITIONS
+
+USERS = 400
+
+
+@pytest.fixture
+async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
+    async with a_pipeline(stack, tmp_path) as pipeline:
+        await pipeline.start("trainer")
+        await pipeline.publish(ITEMS, [an_item(f"i{n}", category=f"c{n % 5}") for n in range(100)])
+        yield pipeline
+
+
+async def shares(pipeline: Pipeline) -> list[int]:
+    """Return how many partitions of interactions each worker has, fewest first."""
+    return sorted(len(sign["partitions"]) for sign in await pipeline.roles() if sign["role"] == "feed")
+
+
+async def test_a_killed_workers_users_move_to_the_other(pipeline: Pipeline) -> None:
+    events = [
+        an_interaction(
+            event_id=str(uuid.uuid4()), user_id=f"u{n % USERS}", item_id=f"i{n % 100}", occurred_at=T0_MS + n
+        )
+        for n in range(20_000)
+    ]
+    await pipeline.start("feed", worker_id="a")
+    await pipeline.settle()
+    doomed = await pipeline.start("feed", worker_id="b")
+    half = PARTITIONS // 2
+
+    async def shared() -> bool:
+        return await shares(pipeline) == [half, half]
+
+    await until(shared, what="two workers with half the partitions each")
+    await pipeline.publish(INTERACTIONS, events[:10_000])
+    await pipeline.kill(doomed)
+    await pipeline.publish(INTERACTIONS, events[10_000:])
+
+    async def alone() -> bool:
+        return await shares(pipeline) == [PARTITIONS]
+
+    await until(alone, what="one worker with all partitions")
+    await pipeline.settle()
+    features = await pipeline.features()
+    assert {user_id: found.event_count for user_id, found in features.items()} == {
+        f"u{n}": len(events) // USERS for n in range(USERS)
+    }
+    stats = await pipeline.stats()
+    assert sum(found.counts["click"] for found in stats.values()) == len(events)
+    feeds = await RedisFeedStore(pipeline.redis).read(sorted(features))
+    assert all(feed is not None and feed.features_version == features[feed.user_id].version for feed in feeds)
+    assert await pipeline.dead_letters() == []
