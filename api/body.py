@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -19,6 +22,9 @@ B = TypeVar("B")
 
 _PLACE = re.compile(r"(?P<problem>.*?)(?: - at `(?:key in )?\$\.?(?P<field>.*)`)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
+_DISCARDED = 16
+"""How many times the limit a body may have to be read to its end, though it is refused."""
+_DISCARD_S = 2.0
 _RESERVED = "~"
 """First character of user ids that the pipeline keeps for itself."""
 
@@ -176,7 +182,7 @@ def new_id() -> str:
 
 
 async def read(request: Request, limit_bytes: int) -> bytes:
-    """Return a request's JSON body, giving up as soon as it is larger than the limit.
+    """Return a request's JSON body, keeping no more of it than the limit.
 
     Raises:
         ContentTypeError, TooLargeError
@@ -186,14 +192,29 @@ async def read(request: Request, limit_bytes: int) -> bytes:
     if kind.strip() != "application/json" or charset not in ("", "utf-8") or "content-encoding" in request.headers:
         raise ContentTypeError
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > limit_bytes:
-        raise TooLargeError(limit_bytes)
+    chunks = request.stream()
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit_bytes:  # the header may be missing, or lie
-            raise TooLargeError(limit_bytes)
-    return bytes(body)
+    if not (length.isdecimal() and int(length) > limit_bytes):
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > limit_bytes:  # the header may be missing, or lie
+                break
+        else:
+            return bytes(body)
+    elif "expect" in request.headers:  # the client waits to hear whether to send it at all
+        raise TooLargeError(limit_bytes)
+    await _discard(chunks, _DISCARDED * limit_bytes)
+    raise TooLargeError(limit_bytes)
+
+
+async def _discard(chunks: AsyncIterator[bytes], most_bytes: int) -> None:
+    """Read what is left of a body, within reason: who is cut off while sending never sees the answer."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DISCARD_S):
+            async for chunk in chunks:
+                most_bytes -= len(chunk)
+                if most_bytes < 0:
+                    return
 
 
 def decode(decoder: msgspec.json.Decoder[B], data: bytes | msgspec.Raw) -> B:

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from infra.address import Addresses
 from infra.feed_store import EVERYONE, KEY, FeedStore, MemoryFeedStore, RedisFeedStore
 from infra.item_store import ItemStore, MemoryItemStore, RedisItemStore
 from infra.redis_client import StoreError, connect
@@ -18,8 +19,8 @@ KINDS = ("memory", "redis")
 
 
 @pytest.fixture
-async def redis(stack: Any) -> AsyncIterator[Redis]:
-    client = connect(stack.redis_url)
+async def redis(stack: Addresses) -> AsyncIterator[Redis]:
+    client = connect(stack.redis_url.removesuffix("/0") + "/9")  # a database of its own, to be emptied
     await client.flushdb()
     yield client
     await client.aclose()

@@ -137,7 +137,7 @@ async def test_body_too_large_is_refused_while_it_streams_in() -> None:
     async with World().http(api_max_body_bytes=100) as http:
         answer = await http.post("/interaction", content=endless(), headers={"Content-Type": "application/json"})
     assert answer.status_code == 413
-    assert taken == 150
+    assert 100 < taken < 2_000
 
 
 async def test_batch_is_published_in_order() -> None:

@@ -1,0 +1,252 @@
+"""The API before real servers: what it acknowledges is in the topic, and what is away is said in time."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import uvicorn
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from redis.asyncio import Redis
+
+from api.app import create_app
+from api.context import Clients, wall_clock_ms
+from infra import probe
+from infra.address import Addresses
+from infra.feed_store import EVERYONE, RedisFeedStore
+from infra.item_store import RedisItemStore
+from infra.publisher import Publisher
+from infra.redis_client import connect
+from infra.registry import Registry
+from infra.settings import Settings
+from tests.build import a_feed, an_item
+from topics import Topic
+from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS
+
+DEADLINE_S = 30
+
+
+@pytest.fixture
+async def redis(stack: Addresses) -> AsyncIterator[Redis]:
+    client = connect(stack.redis_url.removesuffix("/0") + "/8")  # a database of its own, to be emptied
+    await client.flushdb()
+    yield client
+    await client.aclose()
+
+
+@asynccontextmanager
+async def serving(clients: Clients, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve the API on a free port and yield a client of it."""
+    app = create_app(Settings(**settings), clients)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, http="httptools", log_level="warning", access_log=False))
+        running = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            async with httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=DEADLINE_S
+            ) as http:
+                while not server.started:  # noqa: ASYNC110 - uvicorn has no event for this
+                    await asyncio.sleep(0.01)
+                yield http
+        finally:
+            server.should_exit = True
+            await running
+
+
+def clients(stack: Addresses, registry: Registry, redis: Redis, **overrides: Any) -> Clients:
+    given: dict[str, Any] = {
+        "feeds": RedisFeedStore(redis),
+        "items": RedisItemStore(redis),
+        "probes": {
+            "kafka": probe.kafka(stack.kafka_bootstrap_servers),
+            "registry": probe.registry(stack.schema_registry_url),
+            "redis": probe.redis(redis),
+            "database": probe.database(stack.database_url),
+        },
+    } | overrides
+    if "publisher" not in given:
+        publisher = Publisher(stack.kafka_bootstrap_servers, registry, timeout_s=10)
+        given |= {"publisher": publisher, "closers": (publisher.close,)}
+    return Clients(**given)
+
+
+def records_of(stack: Addresses, registry: Registry, topic: Topic, user_id: str, count: int) -> list[Any]:
+    """Return a user's first records of a topic, in order, once there are so many."""
+    consumer = Consumer({"bootstrap.servers": stack.kafka_bootstrap_servers, "group.id": uuid.uuid4().hex})
+    consumer.assign([TopicPartition(topic.name, number, OFFSET_BEGINNING) for number in range(topic.partitions)])
+    found: list[Any] = []
+    until_s = time.monotonic() + DEADLINE_S
+    try:
+        while len(found) < count:
+            assert time.monotonic() < until_s, f"{len(found)} of {count} records arrived in {topic.name}"
+            message = consumer.poll(0.5)
+            if message is not None and message.error() is None and message.key() == user_id.encode():
+                found.append(registry.codec(topic.record).decode(message.value()))
+    finally:
+        consumer.close()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "topic"),
+    [
+        ("/interaction", {"item_id": "i1", "action": "click"}, INTERACTIONS),
+        ("/impression", {"items": [{"item_id": "i1"}]}, IMPRESSIONS),
+        ("/location", {"lat": 38.72, "lon": -9.14}, LOCATIONS),
+        ("/profile", {"categories": ["music"]}, PROFILES),
+        ("/retrieve", {"reason": "pulled to refresh"}, TRIGGERS),
+    ],
+)
+async def test_event_answered_with_202_is_in_its_topic(
+    stack: Addresses, registry: Registry, redis: Redis, path: str, body: dict[str, Any], topic: Topic
+) -> None:
+    user_id = f"user-{uuid.uuid4()}"
+    async with serving(clients(stack, registry, redis)) as http:
+        answer = await http.post(path, json={"user_id": user_id, **body})
+        assert answer.status_code == 202, answer.text
+        [event] = await asyncio.to_thread(records_of, stack, registry, topic, user_id, 1)
+    assert event.event_id == answer.json()["event_id"]
+
+
+async def test_batch_answered_with_202_is_in_the_topic_in_order(
+    stack: Addresses, registry: Registry, redis: Redis
+) -> None:
+    user_id = f"user-{uuid.uuid4()}"
+    sent = [{"user_id": user_id, "item_id": f"i{place}", "action": "view"} for place in range(500)]
+    async with serving(clients(stack, registry, redis)) as http:
+        answer = await http.post("/interaction/batch", json={"interactions": sent})
+        assert answer.status_code == 202, answer.text
+        events = await asyncio.to_thread(records_of, stack, registry, INTERACTIONS, user_id, 500)
+    assert [event.item_id for event in events] == [f"i{place}" for place in range(500)]
+    assert [event.event_id for event in events] == answer.json()["event_ids"]
+
+
+async def test_broker_away_is_503_in_time_while_feeds_are_read(
+    stack: Addresses, registry: Registry, redis: Redis, unused_tcp_port: int
+) -> None:
+    nowhere = f"127.0.0.1:{unused_tcp_port}"
+    publisher = Publisher(nowhere, registry, timeout_s=1)
+    given = clients(
+        stack,
+        registry,
+        redis,
+        publisher=publisher,
+        closers=(publisher.close,),
+        probes={"kafka": probe.kafka(nowhere), "redis": probe.redis(redis)},
+    )
+    await given.feeds.write([a_feed()])
+    async with serving(given, api_publish_timeout_s=1) as http:
+        began_s = time.monotonic()
+        publishing = asyncio.create_task(
+            http.post("/interaction", json={"user_id": "u1", "item_id": "i1", "action": "click"})
+        )
+        feed = await http.get("/content", params={"user_id": "u1"})
+        assert not publishing.done()
+        refused = await publishing
+        took_s = time.monotonic() - began_s
+        health = await http.get("/health")
+    assert feed.status_code == 200
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "broker_away")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert took_s < 3
+    assert (health.status_code, health.json()["status"]) == (200, "degraded")
+    assert health.json()["dependencies"]["kafka"]["status"] == "down"
+
+
+async def test_health_is_ok_when_every_server_answers(stack: Addresses, registry: Registry, redis: Redis) -> None:
+    async with serving(clients(stack, registry, redis)) as http:
+        answer = await http.get("/health")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok"), answer.text
+    assert set(answer.json()["dependencies"]) == {"kafka", "registry", "redis", "database"}
+
+
+async def test_redis_away_is_503_and_down(stack: Addresses, registry: Registry, unused_tcp_port: int) -> None:
+    gone = connect(f"redis://127.0.0.1:{unused_tcp_port}/0")
+    async with serving(clients(stack, registry, gone)) as http:
+        feed = await http.get("/content", params={"user_id": "u1"})
+        health = await http.get("/health")
+    await gone.aclose()
+    assert (feed.status_code, feed.json()["error"]["code"]) == (503, "store_away")
+    assert "Retry-After" in feed.headers
+    assert (health.status_code, health.json()["status"]) == (503, "down")
+
+
+async def test_content_of_real_stores_falls_back_to_everyones(
+    stack: Addresses, registry: Registry, redis: Redis
+) -> None:
+    given = clients(stack, registry, redis)
+    await given.feeds.write([a_feed(), a_feed(user_id=EVERYONE, model="everyones")])
+    await given.items.write([an_item("i1"), an_item("i3")])
+    async with serving(given) as http:
+        own = (await http.get("/content", params={"user_id": "u1", "limit": 2})).json()
+        fallback = (await http.get("/content", params={"user_id": "u2"})).json()
+    assert [(entry["item_id"], entry["item"] and entry["item"]["title"]) for entry in own["items"]] == [
+        ("i1", "Title of i1"),
+        ("i2", None),
+    ]
+    assert (own["fallback"], fallback["fallback"], fallback["model"]) == (False, True, "everyones")
+
+
+async def test_large_body_is_refused_and_the_answer_arrives(stack: Addresses, registry: Registry, redis: Redis) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(16):
+            yield b" " * 65_536
+
+    headers = {"Content-Type": "application/json"}
+    async with serving(clients(stack, registry, redis), api_max_body_bytes=100_000) as http:
+        announced = await http.post("/interaction", content=b" " * 1_000_000, headers=headers)
+        streamed = await http.post("/interaction", content=chunks(), headers=headers)
+        after = await http.post("/interaction", json={"user_id": "u1", "item_id": "i1", "action": "click"})
+    for answer in (announced, streamed):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+    assert after.status_code == 202
+
+
+async def test_stream_delivers_each_newer_feed(stack: Addresses, registry: Registry, redis: Redis) -> None:
+    writer = RedisFeedStore(redis)  # as a worker would, over a connection of its own
+    now_ms = wall_clock_ms()
+    await writer.write([a_feed(generated_at=now_ms)])
+    async with serving(clients(stack, registry, redis)) as http:
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            http.stream("GET", "/content/stream", params={"user_id": "u1"}) as answer,
+        ):
+            assert answer.headers["Content-Type"].startswith("text/event-stream")
+            events = feeds_of(answer)
+            assert (await anext(events))["version"] == f"5-{now_ms}"
+            await writer.write([a_feed(features_version=4)])
+            await writer.write([a_feed(features_version=6, generated_at=now_ms)])
+            began_s = time.monotonic()
+            assert (await anext(events))["version"] == f"6-{now_ms}"
+            assert time.monotonic() - began_s < 5, "it came by looking, not by hearing"
+            assert "millrace_feed_listeners 1.0" in (await http.get("/metrics")).text
+        async with asyncio.timeout(DEADLINE_S):
+            while "millrace_feed_listeners 0.0" not in (await http.get("/metrics")).text:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+
+async def test_stream_is_refused_when_enough_listen(stack: Addresses, registry: Registry, redis: Redis) -> None:
+    given = clients(stack, registry, redis)
+    await given.feeds.write([a_feed()])
+    async with (
+        serving(given, api_max_listeners=1) as http,
+        http.stream("GET", "/content/stream", params={"user_id": "u1"}) as answer,
+    ):
+        await anext(feeds_of(answer))
+        second = await http.get("/content/stream", params={"user_id": "u2"})
+    assert (second.status_code, second.json()["error"]["code"]) == (503, "too_many_listeners")
+
+
+async def feeds_of(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+    """Yield the feeds of a stream of events."""
+    async for line in answer.aiter_lines():
+        if line.startswith("data: "):
+            yield msgspec.json.decode(line.removeprefix("data: "))
