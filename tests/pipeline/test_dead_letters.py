@@ -1,0 +1,69 @@
+"""Dead letters through the command line: listed, shown, sent again after a fix."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import struct
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from infra.address import Addresses
+from schemas.types import Interaction
+from tests.build import an_interaction, an_item
+from tests.pipeline.pipeline import Pipeline, a_pipeline, until
+from topics.topic import INTERACTIONS, ITEMS
+
+
+@pytest.fixture
+async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
+    async with a_pipeline(stack, tmp_path) as pipeline:
+        await pipeline.publish(ITEMS, [an_item("i1")])
+        yield pipeline
+
+
+async def millrace(pipeline: Pipeline, *args: str) -> str:
+    """Run a command and return what it printed."""
+    env = os.environ | {name.upper(): value for name, value in msgspec.to_builtins(pipeline.addresses).items()}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cli.main", *args, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return out.decode()
+
+
+async def test_a_letter_is_listed_shown_and_sent_again(pipeline: Pipeline) -> None:
+    worker = await pipeline.start("feed")
+    await pipeline.start("trainer")
+    event = an_interaction(event_id=str(uuid.uuid4()), user_id="u1")
+    good = pipeline.registry.codec(Interaction).encode(event)
+    too_early = struct.pack(">bI", 0, 987_654) + good[5:]
+    pipeline.publisher.produce_bytes(INTERACTIONS, b"u1", too_early, headers={"trace": b"abc"})
+    await pipeline.publisher.flush()
+    await pipeline.settle()
+
+    (line,) = (await millrace(pipeline, "dead-letters", "list", "--reason", "unknown_schema", "--json")).splitlines()
+    letter_id = json.loads(line)["letter_id"]
+    shown = await millrace(pipeline, "dead-letters", "show", letter_id)
+    assert "unknown_schema" in shown
+    assert too_early[:4].hex(" ") in shown
+    assert letter_id in await millrace(pipeline, "dead-letters", "replay", letter_id, "--dry-run")
+
+    assert "1 sent again" in await millrace(pipeline, "dead-letters", "replay", letter_id)
+
+    async def back() -> bool:
+        letters = [x for x in await pipeline.dead_letters() if x.letter_id != letter_id]
+        return [x.headers.get("millrace-replayed-from") for x in letters] == [letter_id.encode()]
+
+    await until(back, what="the message fails again, as a new letter that says where it came from")
+    listed = await millrace(pipeline, "dead-letters", "list", "--json")
+    assert [json.loads(line)["value"] for line in listed.splitlines()] == [json.loads(line)["value"]]
+    assert json.loads(listed.splitlines()[0])["headers"].keys() == {"trace", "millrace-replayed-from"}
+    assert await pipeline.stop(worker) == 0
