@@ -140,6 +140,15 @@ def read(env: Mapping[str, str] | None = None) -> Settings:
     return replace(Settings(), **values)
 
 
+def to_env(settings: Settings) -> dict[str, str]:
+    """Return the environment that reads as these settings, wherever it is read."""
+    values = {spec.metadata["env"]: getattr(settings, spec.name) for spec in fields(Settings)}
+    return {
+        name: str(value.expanduser().resolve()) if isinstance(value, Path) else _text(value)
+        for name, value in values.items()
+    }
+
+
 def masked(url: str) -> str:
     """Return a URL with its password hidden."""
     password = urlsplit(url).password
@@ -148,6 +157,12 @@ def masked(url: str) -> str:
 
 _KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 _WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Path):
+        return str(value.expanduser().resolve())
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _parse(raw: str, kind: Callable[[str], Any]) -> Any:

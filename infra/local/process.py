@@ -7,9 +7,9 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.error import OperatorError
@@ -34,6 +34,8 @@ class Command:
     stop_within_s: float = 15.0
     run_as: str = ""
     """A user to give up root for."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """What is added to this process's own environment."""
 
 
 class Child:
@@ -129,6 +131,7 @@ class Child:
                     stdin=DEVNULL,
                     stdout=log,
                     stderr=log,
+                    env=os.environ.copy() | dict(command.env),
                     start_new_session=True,  # a Ctrl-C in the terminal is ours to hand on, in order
                 )
             self._current = command, process

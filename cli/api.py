@@ -1,0 +1,89 @@
+"""`millrace api`: the HTTP side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import uvicorn
+
+from api import portal
+from api.app import create_app
+from api.context import Clients
+from cli.log import set_up
+from cli.run import until_stopped
+from infra import probe, settings
+from infra.address import located
+from infra.feed_store import RedisFeedStore
+from infra.item_store import RedisItemStore
+from infra.publisher import Publisher
+from infra.redis_client import connect
+from infra.registry import Registry
+from infra.settings import Settings
+
+
+def api() -> None:
+    """Serve the HTTP API and the page at / until Ctrl-C.
+
+    Example: API_PORT=8080 millrace api
+    """
+    configured = located(settings.read())
+    set_up(configured)
+    until_stopped(lambda stop: _serve(configured, stop))
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the signals to us."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+async def _serve(configured: Settings, stop: asyncio.Event) -> None:
+    registry = Registry(configured.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    publisher = Publisher(configured.kafka_bootstrap_servers, registry, timeout_s=configured.api_publish_timeout_s)
+    redis = connect(configured.redis_url)
+    clients = Clients(
+        publisher=publisher,
+        feeds=RedisFeedStore(redis, ttl_days=configured.feed_ttl_days),
+        items=RedisItemStore(redis),
+        probes={
+            "kafka": probe.kafka(configured.kafka_bootstrap_servers),
+            "registry": probe.registry(configured.schema_registry_url),
+            "redis": probe.redis(redis),
+            "database": probe.database(configured.database_url),
+        },
+        closers=[publisher.close, redis.aclose],
+    )
+
+    async def read_users() -> bytes | None:
+        return cast(bytes | None, await redis.get(portal.USERS_KEY))
+
+    app = create_app(configured, clients, more_routes=portal.routes(read_users))
+    config = uvicorn.Config(
+        app,
+        host=configured.api_host,
+        port=configured.api_port,
+        loop="none",  # this one already runs on uvloop
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=5,
+    )
+    server = _Server(config)
+
+    async def end() -> None:
+        await stop.wait()
+        server.should_exit = True
+
+    ending = asyncio.create_task(end())
+    try:
+        await server.serve()
+    finally:
+        ending.cancel()
+        registry.close()

@@ -1,0 +1,65 @@
+"""The whole application on this machine: servers, what they must hold, and the roles as child processes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import httpx
+
+from cli.address import api_url
+from infra.local import Child, Command, LocalStack, OnStep, Ports, Step
+from infra.local.port import require_free
+from infra.provision import provision
+from infra.settings import Settings, to_env
+
+ROLES = {
+    "worker feed": ("worker", "--roles", "feed"),
+    "worker trainer,archive": ("worker", "--roles", "trainer,archive"),
+    "api": ("api",),
+}
+"""Each child process and its command."""
+_START_WITHIN_S = 60.0
+_ASK_S = 2.0
+
+
+@asynccontextmanager
+async def servers(settings: Settings, *, on_step: OnStep) -> AsyncIterator[Settings]:
+    """Run provisioned servers; yields the settings with their addresses."""
+    stack = LocalStack(settings.home, settings=settings, ports=Ports.of(settings), on_step=on_step)
+    async with stack as addresses:
+        await provision(addresses, on_done=lambda name, what: on_step(Step(name, "ready", what)))
+        yield addresses.into(settings)
+
+
+@asynccontextmanager
+async def application(settings: Settings, *, on_step: OnStep) -> AsyncIterator[Settings]:
+    """Run provisioned servers and all roles; yields the settings with their addresses once the API answers.
+
+    Raises:
+        OperatorError: something stands in the way that only a person can move.
+    """
+    require_free(settings.api_port, name="the API", port_setting="API_PORT")
+    async with servers(settings, on_step=on_step) as located:
+        children = [_child(name, arguments, located, on_step) for name, arguments in ROLES.items()]
+        try:
+            for child in children:  # one after the other: together they would only slow each other down
+                await child.start(within_s=_START_WITHIN_S)
+            yield located
+        finally:
+            for child in reversed(children):
+                await child.stop()
+
+
+def _child(name: str, arguments: Sequence[str], settings: Settings, on_step: OnStep) -> Child:
+    """Return a role's process; it is given these settings, addresses and all."""
+
+    def command() -> Command:
+        return Command(argv=[sys.executable, "-m", "cli.main", *arguments], env=to_env(settings))
+
+    async def check_api() -> None:
+        async with httpx.AsyncClient(timeout=_ASK_S) as client:
+            await client.get(f"{api_url(settings)}/health")
+
+    return Child(name, command, check_api if name == "api" else None, home=settings.home.resolve(), on_step=on_step)

@@ -1,0 +1,73 @@
+"""The `millrace` command: one module per command, imported when it is asked for."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from infra.error import OperatorError
+from infra.settings import SettingsError
+
+COMMANDS = {
+    "up": "cli.up:up",
+    "demo": "cli.demo:demo",
+    "status": "cli.status:status",
+    "topics": "cli.topics:topics",
+    "worker": "cli.worker:worker",
+    "api": "cli.api:api",
+    "provision": "cli.provision:provision",
+}
+"""Each command, in the order of the help, and its function or Typer app."""
+
+
+class Commands(TyperGroup):
+    """The commands, with one place for the errors that whoever runs them can put right."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command; its module is imported only now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        found = getattr(import_module(module), name)
+        if not isinstance(found, typer.Typer):
+            single = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+            single.command(cmd_name)(found)
+            found = single
+        command = typer.main.get_command(found)
+        command.name = cmd_name
+        return command
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; an operator's error is printed as it is and ends with exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except (OperatorError, SettingsError) as error:
+            problem = str(error)
+        except ModuleNotFoundError as error:
+            problem = f"This needs the package {error.name}.\nInstall it with: pip install 'millrace[local]'"
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"millrace: {problem}", markup=False)
+        sys.exit(1)
+
+
+app = typer.Typer(name="millrace", cls=Commands, no_args_is_help=True, rich_markup_mode="rich", add_completion=False)
+
+
+@app.callback(
+    epilog="Start with [bold]millrace up[/bold]; then, in another terminal, [bold]millrace status[/bold]. "
+    "Every setting is an environment variable, listed in .env.example."
+)
+def main() -> None:
+    """Events in through Kafka, ranked feeds out of Redis."""
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,60 @@
+"""Telling what starts and stops, line by line, with what is under way beneath on a terminal."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+
+from infra.local import Step
+
+_MARKS = {"ready": "[green]✓[/]", "given": "[green]✓[/]", "died": "[red]✗[/]", "stopped": "[dim]·[/]"}
+_UNDER_WAY = {"downloading": "downloads", "preparing": "prepares", "starting": "starts", "stopping": "stops"}
+
+
+class Progress:
+    """A context that is called with steps, from any thread."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began_s = time.monotonic()
+        self._under_way: dict[str, str] = {}
+        self._told: set[str] = set()
+        self._status = console.status("") if console.is_terminal else None
+
+    def __call__(self, step: Step) -> None:
+        """Show a step."""
+        if step.state in _UNDER_WAY:
+            self._under_way[step.name] = f"{step.name} {_UNDER_WAY[step.state]} {step.detail}".rstrip()
+            if self._status is None and step.state == "downloading" and step.name not in self._told:
+                self._told.add(step.name)
+                self._line(step.name, f"downloads {step.detail}", " ")
+        else:
+            self._under_way.pop(step.name, None)
+            word = {"given": "is used at", "ready": "is ready"}.get(step.state, step.state)
+            self._line(step.name, f"{word} {step.detail}".rstrip(), _MARKS[step.state])
+        self._refresh()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def _line(self, name: str, text: str, mark: str) -> None:
+        passed_s = time.monotonic() - self._began_s
+        self._console.print(f"[dim]{passed_s:6.1f}s[/] {mark} {escape(f'{name} {text}')}", soft_wrap=True)
+
+    def _refresh(self) -> None:
+        if self._status is None:
+            return
+        if self._under_way:
+            self._status.update(escape(" · ".join(self._under_way.values())))
+            self._status.start()
+        else:
+            self._status.stop()

@@ -1,0 +1,23 @@
+"""`millrace provision`: topics, schemas and tables on servers that run."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from rich.console import Console
+
+from cli.run import run
+from infra import settings
+from infra.address import Addresses, located
+from infra.provision import provision as provide
+
+
+def provision() -> None:
+    """Create the topics, register the schemas and migrate the database of servers that run; harmless when repeated.
+
+    `millrace up` does this by itself.
+    """
+    configured = located(settings.read())
+    addresses = Addresses(**{spec.name: getattr(configured, spec.name) for spec in fields(Addresses)})
+    console = Console(stderr=True, highlight=False)
+    run(provide(addresses, on_done=lambda name, what: console.print(f"{name}: {what}")))

@@ -1,0 +1,36 @@
+"""Running a coroutine until it ends or someone asks it to."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+import uvloop
+
+T = TypeVar("T")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on uvloop."""
+    return uvloop.run(main)
+
+
+def until_stopped(main: Callable[[asyncio.Event], Awaitable[T]], *, again: Callable[[], None] | None = None) -> T:
+    """Run `main` with an event that the first Ctrl-C or SIGTERM sets; `again` is called on every further one."""
+
+    async def watched() -> T:
+        stop = asyncio.Event()
+
+        def ask() -> None:
+            if stop.is_set() and again is not None:
+                again()
+            stop.set()
+
+        for number in _SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, ask)
+        return await main(stop)
+
+    return run(watched())

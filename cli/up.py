@@ -1,0 +1,85 @@
+"""`millrace up`: everything on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from dataclasses import fields
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.address import api_url
+from cli.run import until_stopped
+from infra import settings
+from infra.address import Addresses
+from infra.settings import Settings, masked
+
+
+def up(
+    servers_only: Annotated[
+        bool, typer.Option("--servers-only", help="Only the servers, with topics, schemas and tables; no roles.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as one line of JSON.")] = False,
+) -> None:
+    """Run the whole stack on this machine until Ctrl-C: Kafka, schema registry, Redis, PostgreSQL, workers, API.
+
+    Data stays in MILLRACE_HOME (.millrace), and the next `up` goes on with it. A server whose address is set is used
+    as it is.
+
+    Examples:
+
+    millrace up
+
+    KAFKA_PORT=19092 API_PORT=8080 millrace up
+
+    REDIS_URL=redis://127.0.0.1:6379/0 millrace up --servers-only
+    """
+    # Imported here: a machine that only runs roles need not have the packages of the local stack.
+    from cli.application import application, servers
+    from cli.progress import Progress
+
+    configured = settings.read()
+    with Progress(Console(stderr=True, highlight=False)) as progress:
+        part = servers if servers_only else application
+        until_stopped(
+            lambda stop: _run(part(configured, on_step=progress), stop, with_api=not servers_only, as_json=as_json)
+        )
+
+
+async def _run(
+    part: AbstractAsyncContextManager[Settings], stop: asyncio.Event, *, with_api: bool, as_json: bool
+) -> None:
+    """Start, tell where, wait, stop. A stop that comes while it still starts gives the start up."""
+    starting = asyncio.ensure_future(part.__aenter__())
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+    try:
+        located = await starting
+    except asyncio.CancelledError:
+        return
+    finally:
+        stopping.cancel()
+    try:
+        _show(located, with_api=with_api, as_json=as_json)
+        await stop.wait()
+    finally:
+        await part.__aexit__(None, None, None)
+
+
+def _show(located: Settings, *, with_api: bool, as_json: bool) -> None:
+    found = {spec.name: getattr(located, spec.name) for spec in fields(Addresses)}
+    if with_api:
+        found["api_url"] = api_url(located)
+    if as_json:
+        print(msgspec.json.encode(found).decode(), flush=True)
+        return
+    table = Table("server", "address", "setting")
+    for name, url in found.items():
+        table.add_row(name.replace("_", " "), masked(url), name.upper())
+    Console(highlight=False).print(table)

@@ -1,0 +1,60 @@
+"""`millrace worker`: roles of the pipeline in one process."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+
+from cli.log import set_up
+from cli.run import until_stopped
+from infra import settings
+from infra.address import located
+from infra.error import OperatorError
+from infra.settings import Settings
+
+ROLES = {
+    "feed": "streams.app:run",
+    "trainer": "streams.jobs.trainer:run",
+    "archive": "streams.jobs.archive:run",
+}
+"""Where each role is: `async def run(settings, stop)`. Imported when it is asked for, as some are heavy."""
+
+
+def worker(
+    roles: Annotated[str, typer.Option(help=f"What to do, comma-separated: {', '.join(ROLES)}.")] = "feed",
+) -> None:
+    """Run roles of the pipeline until Ctrl-C.
+
+    Example: millrace worker --roles trainer,archive
+    """
+    names = [name.strip() for name in roles.split(",") if name.strip()]
+    unknown = [name for name in names if name not in ROLES]
+    if unknown or not names:
+        raise OperatorError(f"There is no role {', '.join(unknown) or 'to run'}.", f"The roles are {', '.join(ROLES)}.")
+    configured = located(settings.read())
+    set_up(configured)
+    runs = [_load(name) for name in names]
+    until_stopped(lambda stop: _run_all(runs, configured, stop))
+
+
+async def _run_all(runs: list[Any], configured: Settings, stop: asyncio.Event) -> None:
+    """Run all roles; when one ends or fails, stop the others too, so that whoever watches starts all again."""
+
+    async def one(run: Any) -> None:
+        try:
+            await run(configured, stop)
+        finally:
+            stop.set()
+
+    results = await asyncio.gather(*(one(run) for run in runs), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _load(name: str) -> Any:
+    module, _, function = ROLES[name].partition(":")
+    return getattr(import_module(module), function)
