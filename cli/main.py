@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": "cli.demo:demo",
     "status": "cli.status:status",
     "topics": "cli.topics:topics",
+    "dead-letters": "cli.dead_letters:dead_letters",
     "worker": "cli.worker:worker",
     "api": "cli.api:api",
     "provision": "cli.provision:provision",
@@ -58,7 +59,14 @@ class Commands(TyperGroup):
         sys.exit(1)
 
 
-app = typer.Typer(name="millrace", cls=Commands, no_args_is_help=True, rich_markup_mode="rich", add_completion=False)
+app = typer.Typer(
+    name="millrace",
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 
 @app.callback(

@@ -11,6 +11,7 @@ from rich.markup import escape
 from infra.local import Step
 
 _MARKS = {"ready": "[green]✓[/]", "given": "[green]✓[/]", "died": "[red]✗[/]", "stopped": "[dim]·[/]"}
+_DONE = {"ready": "ready", "given": "used at", "died": "", "stopped": "stopped"}
 _UNDER_WAY = {"downloading": "downloads", "preparing": "prepares", "starting": "starts", "stopping": "stops"}
 
 
@@ -33,8 +34,7 @@ class Progress:
                 self._line(step.name, f"downloads {step.detail}", " ")
         else:
             self._under_way.pop(step.name, None)
-            word = {"given": "is used at", "ready": "is ready"}.get(step.state, step.state)
-            self._line(step.name, f"{word} {step.detail}".rstrip(), _MARKS[step.state])
+            self._line(step.name, f"{_DONE[step.state]} {step.detail}".strip(), _MARKS[step.state])
         self._refresh()
 
     def __enter__(self) -> Progress:
@@ -48,7 +48,8 @@ class Progress:
 
     def _line(self, name: str, text: str, mark: str) -> None:
         passed_s = time.monotonic() - self._began_s
-        self._console.print(f"[dim]{passed_s:6.1f}s[/] {mark} {escape(f'{name} {text}')}", soft_wrap=True)
+        what = escape(f"{name}: {text}")
+        self._console.print(f"[dim]{passed_s:6.1f}s[/] {mark} {what}", soft_wrap=True)
 
     def _refresh(self) -> None:
         if self._status is None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from cli.address import api_url
 from cli.run import until_stopped
@@ -79,7 +79,7 @@ def _show(located: Settings, *, with_api: bool, as_json: bool) -> None:
     if as_json:
         print(msgspec.json.encode(found).decode(), flush=True)
         return
-    table = Table("server", "address", "setting")
+    table = Table("setting", Column("address", overflow="fold"))
     for name, url in found.items():
-        table.add_row(name.replace("_", " "), masked(url), name.upper())
+        table.add_row(name.upper(), masked(url))
     Console(highlight=False).print(table)

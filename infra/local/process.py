@@ -55,7 +55,7 @@ class Child:
     ) -> None:
         self.name = name
         self._command, self._check, self._on_step = command, check, on_step
-        slug = name.lower().replace(" ", "-")
+        slug = name.lower().replace(" ", "-").replace(",", "-")
         self.log = home / "logs" / f"{slug}.log"
         self._record = home / "run" / f"{slug}.json"
         self._stopping = asyncio.Event()

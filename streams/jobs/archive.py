@@ -68,12 +68,6 @@ def item_row(record: ConsumerRecord, item: Item) -> tuple[Any, ...]:
     return (*values.values(), *_place(record))
 
 
-WRITES: dict[str, tuple[Topic, str, Any]] = {
-    INTERACTIONS.name: (INTERACTIONS, insert_interactions(), interaction_row),
-    ITEMS.name: (ITEMS, upsert_items(), item_row),
-}
-
-
 class Archive:
     """Writes batches, and counts."""
 
@@ -172,3 +166,9 @@ def _place(record: ConsumerRecord) -> tuple[Any, ...]:
 
 def _time(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+WRITES: dict[str, tuple[Topic, str, Any]] = {
+    INTERACTIONS.name: (INTERACTIONS, insert_interactions(), interaction_row),
+    ITEMS.name: (ITEMS, upsert_items(), item_row),
+}
