@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from redis.asyncio import Redis
 
 from infra import heartbeat
 from infra.provision import APP_ID
+from infra.redis_client import StoreError
 from topics import Topic
 from topics.topic import (
     FEATURES,
@@ -53,14 +54,13 @@ async def settled(
 
     Raises:
         UnsettledError: it took longer than the timeout.
-        StoreError, KafkaException: a server did not answer.
     """
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     calm, left = 0, {}
     try:
         async with asyncio.timeout(timeout_s):
             while calm < _CALM_POLLS:
-                left = await work_left(admin, redis)
+                left = await _asked(admin, redis)
                 calm = 0 if left else calm + 1
                 told = on_poll(left)
                 if told is not None:
@@ -68,6 +68,14 @@ async def settled(
                 await asyncio.sleep(_POLL_S)
     except TimeoutError:
         raise UnsettledError(timeout_s, left) from None
+
+
+async def _asked(admin: AdminClient, redis: Redis) -> dict[str, int]:
+    """Return what is left to do; servers that do not answer just now are waited for like anything else."""
+    try:
+        return await work_left(admin, redis)
+    except (KafkaException, StoreError) as error:
+        return {f"answers to wait for ({error})": 1}
 
 
 async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:

@@ -118,6 +118,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, view: View | None = No
     finally:
         await publisher.close()
         await redis.aclose()
+        registry.close()
 
 
 @asynccontextmanager

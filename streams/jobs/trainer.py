@@ -114,3 +114,4 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await consumer.stop()
         await publisher.close()
         await redis.aclose()
+        registry.close()

@@ -13,6 +13,9 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 from mode.threads import WorkerThread
 
+_FETCH_WAIT_MS = 250
+"""How long the broker may wait for records before it answers a fetch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
@@ -39,17 +42,24 @@ class ClientThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     Worker = _DaemonThread
 
-    async def fetch(self, partitions: set[TP], *, wait_s: float) -> dict[TP, Fetch]:
-        """Return what is there of the given partitions, waiting a while for the first records."""
-        found: dict[TP, Fetch] = await self.call_thread(self._fetch, self._ensure_consumer(), partitions, wait_s)
+    async def fetch(self, due: Mapping[TP, int | None], *, wait_s: float) -> dict[TP, Fetch]:
+        """Return what is there of some partitions, waiting a while for the first records.
+
+        `due` is where each fetch should start, if that is known. Partitions that stand elsewhere are returned at once,
+        without records, and nothing is fetched.
+        """
+        found: dict[TP, Fetch] = await self.call_thread(self._fetch, self._ensure_consumer(), due, wait_s)
         return found
 
-    async def _fetch(self, consumer: AIOKafkaConsumer, partitions: set[TP], wait_s: float) -> dict[TP, Fetch]:
-        starts = _positions(consumer, partitions)
-        records = await self._fetch_records(consumer, partitions, timeout=wait_s, max_records=None)
-        ends = _positions(consumer, partitions)
+    async def _fetch(self, consumer: AIOKafkaConsumer, due: Mapping[TP, int | None], wait_s: float) -> dict[TP, Fetch]:
+        starts = _positions(consumer, due)
+        astray = {tp: start for tp, start in starts.items() if due[tp] is not None and start != due[tp]}
+        if astray:
+            return {tp: Fetch((), start, start, start) for tp, start in astray.items()}
+        records = await self._fetch_records(consumer, set(due), timeout=wait_s, max_records=None)
+        ends = _positions(consumer, due)
         found = {}
-        for tp in partitions:
+        for tp in due:
             start, end = starts.get(tp), ends.get(tp)
             if end is not None and (tp in records or (start is not None and end > start)):
                 found[tp] = Fetch(records.get(tp, ()), start, end, consumer.highwater(tp) or end)
@@ -64,16 +74,32 @@ class ClientThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
         await self.call_thread(seek, self._ensure_consumer())
 
-    async def seek_to_start(self, partitions: Iterable[TP]) -> dict[TP, int]:
-        """Seek to the oldest records and return the new positions."""
+    async def seek_to_commits(self, partitions: Iterable[TP]) -> dict[TP, int]:
+        """Seek to what is committed, else to the oldest records or wherever the group's policy says.
+
+        Returns the new positions; without a policy that says so now, a partition is left out.
+        """
 
         async def seek(consumer: AIOKafkaConsumer) -> dict[TP, int]:
             tps = [TopicPartition(*tp) for tp in partitions]
-            await consumer.seek_to_beginning(*tps)
-            return {TP(*tp): await consumer.position(tp) for tp in tps}
+            offsets = await asyncio.gather(*(consumer.committed(tp) for tp in tps))
+            found = {TP(*tp): offset for tp, offset in zip(tps, offsets, strict=True) if offset}
+            for tp, offset in found.items():
+                consumer.seek(TopicPartition(*tp), offset)
+            fresh = [tp for tp in tps if tp not in found]
+            if fresh and self.app.conf.consumer_auto_offset_reset == "earliest":
+                await consumer.seek_to_beginning(*fresh)
+                found.update({TP(*tp): await consumer.position(tp) for tp in fresh})
+            return found
 
         found: dict[TP, int] = await self.call_thread(seek, self._ensure_consumer())
         return found
+
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # Other requests to the same broker wait behind a fetch that waits for records: Faust's 1.5 s is long for that.
+        consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
+        return consumer
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         consumer = self._ensure_consumer()

@@ -8,10 +8,11 @@ A message of a batched topic carries a `Batch`; all other topics (changelogs, re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
+from aiokafka import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 from faust.types.tuples import ack_lock
@@ -23,6 +24,7 @@ from streams.transport.client import ClientThread, Fetch
 from streams.transport.conf import App, Limits
 from streams.transport.cursor import Cursors, Verdict
 from streams.transport.ledger import Ledger, Load, Ticket
+from streams.transport.restore import restore
 from streams.transport.topic import BatchSchema
 
 _HELD_POLL_S = 0.1
@@ -49,6 +51,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._batched: dict[str, bool] = {}
         self._epoch = self._fetched_in = 0
         self._room = asyncio.Event()
+        self._restored: set[TP] = set()
 
     def _new_consumer_thread(self) -> ClientThread:
         return ClientThread(self, loop=self.loop, beacon=self.beacon)
@@ -79,11 +82,22 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         lanes: dict[TP, Iterator[Message]] = {}
         for tp, fetch in fetches.items():
             if epoch == self._epoch and await self._continues(tp, fetch):
-                lanes[tp] = self._batches(tp, fetch) if self.is_batched(tp.topic) else self._records(tp, fetch)
+                lanes[tp] = await self._lane(tp, fetch)
         turns = interleave(lanes)
         # What is not yielded is fetched again: its cursor stays before it.
         while self.flow_active and epoch == self._epoch and (turn := next(turns, None)) is not None:
             yield turn
+
+    async def _lane(self, tp: TP, fetch: Fetch) -> Iterator[Message]:
+        if self.is_batched(tp.topic):
+            return self._batches(tp, fetch)
+        records = fetch.records
+        if self._is_changelog_tp(tp) and tp not in self._restored:
+            records = await restore(self.app.tables.recovery, tp, fetch, to_message=self._to_message)
+            if records:
+                # Faust applies these in its own time; nothing newer may overtake them.
+                self._restored.add(tp)
+        return self._records(tp, records, fetch.end)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, Fetch]:  # noqa: ASYNC109
         self._fetched_in = self._epoch
@@ -93,13 +107,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             self._room.clear()
             await self.wait(self._room, timeout=timeout)
             return {}
-        fetches: dict[TP, Fetch] = await self._thread.fetch(tps - held, wait_s=_HELD_POLL_S if held else timeout)
+        due = {tp: self._cursors.position(tp) for tp in tps - held}
+        fetches = await self._thread.fetch(due, wait_s=_HELD_POLL_S if held else timeout)
         deadline_s = monotonic() + self._limits.batch_wait_ms / 1000
         while fetches and self.flow_active and not self._is_plenty(fetches):
             left_s = deadline_s - monotonic()
             if left_s <= 0:
                 break
-            _append(fetches, await self._thread.fetch(tps - held, wait_s=left_s))
+            due = {tp: fetches[tp].end if tp in fetches else self._cursors.position(tp) for tp in tps - held}
+            _append(fetches, await self._thread.fetch(due, wait_s=left_s))
         return fetches
 
     def _is_full(self, tp: TP) -> bool:
@@ -139,11 +155,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             self._ledger.pass_over(tp, fetch.end)
             self._cursors.move(tp, fetch.end)
 
-    def _records(self, tp: TP, fetch: Fetch) -> Iterator[Message]:
-        for record in fetch.records:
+    def _records(self, tp: TP, records: Sequence[ConsumerRecord], end: int) -> Iterator[Message]:
+        for record in records:
             self._cursors.move(tp, record.offset + 1)
             yield self._to_message(tp, record)
-        self._cursors.move(tp, fetch.end)
+        self._cursors.move(tp, end)
 
     def _batch_message(self, tp: TP, batch: Batch, ticket: Ticket[TP]) -> BatchMessage:
         newest = batch.records[-1]
@@ -168,20 +184,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     # Where reading starts
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek all partitions to what is committed, those without a commit to their oldest record."""
+        """Seek the partitions that are committed to what is; the others have other owners (table recovery)."""
         self._restart()
-        offsets: dict[TP, int] = {
-            TP(*tp): offset or 0 for tp, offset in (await self._thread.seek_to_committed()).items()
-        }
-        fresh = [tp for tp, offset in offsets.items() if offset <= 0 and self.is_batched(tp.topic)]
-        if fresh and self.app.conf.consumer_auto_offset_reset == "earliest":
-            # Faust leaves these where they are, which after a dropped fetch is too far.
-            offsets.update(await self._thread.seek_to_start(fresh))
+        partitions = {tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)}
+        # Faust leaves a partition without a commit where it is, which after a dropped fetch is too far.
+        positions = await self._thread.seek_to_commits(partitions)
         self._restart()
-        for tp, offset in offsets.items():
-            if self.is_batched(tp.topic):
-                self._cursors.seek(tp, offset)
-        return {tp: offset for tp, offset in offsets.items() if offset > 0}
+        for tp, position in positions.items():
+            self._cursors.seek(tp, position)
+        return positions
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Seek partitions and wait until it is done."""
@@ -195,6 +206,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._start(partition, offset)
 
     def _start(self, tp: TP, offset: int) -> None:
+        self._restored.discard(tp)
         self._ledger.start(tp)
         self._cursors.seek(tp, offset)
 
@@ -202,6 +214,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._epoch += 1
         self._ledger.clear()
         self._cursors.clear()
+        self._restored.clear()
         self._room.set()
 
     # What is acknowledged and committed

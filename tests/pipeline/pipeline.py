@@ -19,10 +19,10 @@ from redis.asyncio import Redis
 
 from infra import heartbeat
 from infra.address import Addresses
-from infra.provision import provision
 from infra.publisher import Publisher
 from infra.redis_client import connect
 from infra.registry import Registry
+from infra.renew import renew
 from infra.settle import settled, work_left
 from schemas.types import DeadLetter, Trigger
 from topics import Topic
@@ -160,7 +160,7 @@ async def until(condition: Callable[[], Any], *, timeout_s: float = 60.0, what: 
 @asynccontextmanager
 async def a_pipeline(addresses: Addresses, home: Path) -> AsyncIterator[Pipeline]:
     """Yield a pipeline on topics and a store that are empty."""
-    await _wipe(addresses)
+    await renew(addresses)
     registry = Registry(addresses.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     publisher = Publisher(addresses.kafka_bootstrap_servers, registry)
@@ -172,27 +172,4 @@ async def a_pipeline(addresses: Addresses, home: Path) -> AsyncIterator[Pipeline
         await pipeline.close()
         await publisher.close()
         await redis.aclose()
-
-
-async def _wipe(addresses: Addresses) -> None:
-    """Make every topic anew and empty Redis; the registry keeps its subjects."""
-    admin = AdminClient({"bootstrap.servers": addresses.kafka_bootstrap_servers})
-
-    def ours() -> list[str]:
-        names = admin.list_topics(timeout=10).topics
-        return [name for name in names if name.endswith(".v1") or name.startswith("millrace-")]
-
-    groups = await asyncio.to_thread(lambda: admin.list_consumer_groups().result(10).valid)
-    names = [group.group_id for group in groups if group.group_id.startswith("millrace")]
-    if names:
-        for found in admin.delete_consumer_groups(names).values():
-            await asyncio.to_thread(found.result, 30)
-    topics = await asyncio.to_thread(ours)
-    if topics:
-        for found in admin.delete_topics(topics).values():
-            await asyncio.to_thread(found.result, 30)
-        await until(lambda: not ours(), what="topics deleted")
-    redis = connect(addresses.redis_url)
-    await redis.flushdb()
-    await redis.aclose()
-    await provision(addresses)
+        registry.close()
