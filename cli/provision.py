@@ -16,6 +16,8 @@ def provision() -> None:
     """Create the topics, register the schemas and migrate the database of servers that run; harmless when repeated.
 
     `millrace up` does this by itself.
+
+    Example: KAFKA_BOOTSTRAP_SERVERS=kafka:9092 … millrace provision
     """
     configured = located(settings.read())
     addresses = Addresses(**{spec.name: getattr(configured, spec.name) for spec in fields(Addresses)})

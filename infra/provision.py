@@ -64,7 +64,7 @@ async def provision(addresses: Addresses, *, on_done: Callable[[str, str], None]
         OperatorError: what is there already does not fit, or a server refused.
     """
     created, registered, migrated = await asyncio.gather(
-        _create(addresses.kafka_bootstrap_servers, broker_topics()),
+        create(addresses.kafka_bootstrap_servers, broker_topics()),
         _register(addresses.schema_registry_url),
         database.migrate(addresses.database_url, database.migrations()),
     )
@@ -73,7 +73,12 @@ async def provision(addresses: Addresses, *, on_done: Callable[[str, str], None]
     on_done("tables", f"migrated: {', '.join(migrated)}" if migrated else "as they should be")
 
 
-async def _create(bootstrap_servers: str, topics: list[BrokerTopic]) -> int:
+async def create(bootstrap_servers: str, topics: list[BrokerTopic]) -> int:
+    """Create the topics that are missing, hold all against what they must be, and return how many were created.
+
+    Raises:
+        OperatorError: the broker refused, or what is there already does not fit.
+    """
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
     there = set((await asyncio.to_thread(admin.list_topics, timeout=_WITHIN_S)).topics)
     missing = [topic for topic in topics if topic.name not in there]

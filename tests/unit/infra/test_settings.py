@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+
+from infra.settings import Settings, SettingsError, masked, read, to_env
+
+
+def test_nothing_set_means_the_defaults() -> None:
+    assert read({}) == Settings()
+
+
+def test_an_empty_value_means_the_default() -> None:
+    assert read({"KAFKA_PORT": " ", "REDIS_URL": ""}) == Settings()
+
+
+def test_values_get_their_types() -> None:
+    found = read({"DEBUG": "yes", "KAFKA_PORT": "19092", "DIVERSITY_CAP": "0.25", "MILLRACE_HOME": "/data"})
+    assert (found.debug, found.kafka_port, found.diversity_cap, found.home) == (True, 19092, 0.25, Path("/data"))
+
+
+def test_every_bad_value_is_named_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read({"KAFKA_PORT": "many", "API_PORT": "70000", "DIVERSITY_CAP": "1.5", "DEBUG": "perhaps"})
+    assert len(caught.value.problems) == 4
+    for name in ("KAFKA_PORT='many'", "API_PORT='70000'", "DIVERSITY_CAP='1.5'", "DEBUG='perhaps'"):
+        assert name in str(caught.value)
+
+
+def test_settings_written_to_an_environment_read_the_same() -> None:
+    given = Settings(debug=True, home=Path("/data"), cache=Path("/cache"), redis_url="redis://x/0", kafka_port=1)
+    assert read(to_env(given)) == given
+
+
+def test_a_path_is_handed_on_as_it_is_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert to_env(Settings())["MILLRACE_HOME"] == str(tmp_path / ".millrace")
+
+
+def test_a_password_is_masked() -> None:
+    assert masked("postgresql://me:secret@db:5432/x") == "postgresql://me:***@db:5432/x"
+    assert masked("redis://127.0.0.1:6379/0") == "redis://127.0.0.1:6379/0"
