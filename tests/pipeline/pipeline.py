@@ -23,10 +23,10 @@ from infra.publisher import Publisher
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.renew import renew
-from infra.settle import settled, work_left
+from infra.settle import end_offsets, settled, work_left
 from schemas.types import DeadLetter, Trigger
 from topics import Topic
-from topics.topic import DEAD_LETTERS, FEATURES, ITEM_STATS, TRIGGERS
+from topics.topic import DEAD_LETTERS, FEATURES, ITEM_SIGNALS, ITEM_STATS, TRIGGERS
 
 
 class Pipeline:
@@ -77,6 +77,11 @@ class Pipeline:
     async def work_left(self) -> dict[str, int]:
         """Return what there is to do."""
         return await work_left(self._admin, self.redis)
+
+    async def signals(self) -> int:
+        """Return how many item signals were sent."""
+        ends = await asyncio.to_thread(end_offsets, self._admin, [ITEM_SIGNALS])
+        return sum(ends.values())
 
     async def rerank(self, user_ids: Iterable[str], *, now_ms: int) -> None:
         """Have everybody ranked again from what is known now."""

@@ -14,7 +14,7 @@ from infra.address import Addresses
 from infra.dataset import movielens, world
 from infra.dataset.dataset import Dataset
 from infra.feed_store import RedisFeedStore
-from schemas.types import Feed
+from schemas.types import Feed, Interaction
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import INTERACTIONS, ITEMS, PROFILES
 
@@ -47,13 +47,13 @@ async def replay(addresses: Addresses, home: Path, data: Dataset, *, times: int 
         await pipeline.publish(PROFILES, data.profiles)
         await pipeline.settle()
         for _ in range(times):
-            await pipeline.publish(INTERACTIONS, data.interactions)
-        for left in range(kills, 0, -1):
-            await until(
-                lambda left=left: _folded(pipeline, len(data.interactions) * left // (kills + 1)), timeout_s=120
-            )
-            await pipeline.kill(worker)
-            worker = await pipeline.start("feed")
+            for part in _parts(data.interactions, max(kills, 1)):
+                before = await pipeline.signals()
+                await pipeline.publish(INTERACTIONS, part)
+                if kills:
+                    await until(lambda before=before: _signalled(pipeline, before), timeout_s=120, what="folding")
+                    await pipeline.kill(worker)
+                    worker = await pipeline.start("feed")
         await pipeline.settle(300)
         users = sorted({event.user_id for event in data.interactions})
         await pipeline.rerank(users, now_ms=max(event.occurred_at for event in data.interactions))
@@ -66,9 +66,13 @@ async def replay(addresses: Addresses, home: Path, data: Dataset, *, times: int 
         )
 
 
-async def _folded(pipeline: Pipeline, at_most_left: int) -> bool:
-    left = await pipeline.work_left()
-    return 0 < left.get("records of interactions to fold", 0) <= at_most_left
+def _parts(events: list[Interaction], count: int) -> list[list[Interaction]]:
+    size = -(-len(events) // count)
+    return [events[start : start + size] for start in range(0, len(events), size)]
+
+
+async def _signalled(pipeline: Pipeline, before: int) -> bool:
+    return await pipeline.signals() > before
 
 
 @pytest.fixture(scope="module")
