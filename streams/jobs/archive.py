@@ -117,7 +117,6 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     work = asyncio.ensure_future(_work(consumer, archive))
     stopping = asyncio.ensure_future(stop.wait())
     try:
-        await consumer.start()
         await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in (work, stopping, sign):
@@ -133,6 +132,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _work(consumer: AIOKafkaConsumer, archive: Archive) -> None:
+    await consumer.start()
     while True:
         fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
         for tp, records in fetched.items():
