@@ -1,0 +1,129 @@
+"""The archive role: everything usable is in PostgreSQL once, whatever comes twice, badly or while it is away."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import asyncpg
+import pytest
+from msgspec.structs import replace as replaced
+
+from infra.address import Addresses
+from infra.local import LocalStack, Ports
+from infra.provision import provision
+from infra.publisher import Publisher
+from infra.settings import Settings
+from streams.jobs import archive
+from tests.build import an_interaction, an_item
+from topics.topic import INTERACTIONS, ITEMS
+
+DEADLINE_S = 60.0
+
+
+class Place(NamedTuple):
+    """What the archive reads of a message besides its value."""
+
+    timestamp: int
+    topic: str
+    partition: int
+    offset: int
+
+
+async def rows(url: str, query: str, *values: Any) -> list[Any]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(query, *values)]
+    finally:
+        await connection.close()
+
+
+async def until_rows(url: str, query: str, value: Any, true: Callable[[list[Any]], bool]) -> list[Any]:
+    """Ask until the rows are as they should be; the server may be away in between."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            try:
+                found = await rows(url, query, value)
+            except (OSError, asyncpg.PostgresError):
+                found = []
+            if true(found):
+                return found
+            await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+async def archiving(stack: Addresses) -> AsyncIterator[None]:
+    """The role, running."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(archive.run(stack.into(Settings()), stop))
+    yield
+    stop.set()
+    await asyncio.wait_for(running, DEADLINE_S)
+
+
+@pytest.mark.usefixtures("archiving")
+async def test_events_are_kept_once_and_bad_ones_passed_over(stack: Addresses, publisher: Publisher) -> None:
+    user_id = uuid.uuid4().hex
+    events = [an_interaction(event_id=str(uuid.uuid4()), user_id=user_id, item_id=f"i{n}") for n in range(50)]
+    for event in [*events, *events[:10]]:
+        publisher.produce(INTERACTIONS, event)
+    publisher.produce_bytes(INTERACTIONS, user_id.encode(), b"not a record")
+    late = an_interaction(event_id=str(uuid.uuid4()), user_id=user_id, item_id="last", context={"surface": "home"})
+    publisher.produce(INTERACTIONS, late)
+    await publisher.flush()
+    query = 'SELECT event_id, item_id, context, topic, "offset" FROM interactions WHERE user_id = $1 ORDER BY "offset"'
+    found = await until_rows(stack.database_url, query, user_id, lambda found: len(found) >= 51)
+    assert [row[0] for row in found] == [event.event_id for event in [*events, late]]
+    assert (found[-1][1], found[-1][2], found[-1][3]) == ("last", '{"surface": "home"}', INTERACTIONS.name)
+
+
+@pytest.mark.usefixtures("archiving")
+async def test_the_newest_version_of_an_item_is_kept(stack: Addresses, publisher: Publisher) -> None:
+    item_id = uuid.uuid4().hex
+    item = an_item(item_id, topics=["a", "b"], attributes={"k": "v"})
+    for title in ("first", "second", "third"):
+        await publisher.publish(ITEMS, [replaced(item, title=title)])
+    query = "SELECT title, topics, attributes FROM items WHERE item_id = $1"
+    found = await until_rows(stack.database_url, query, item_id, lambda found: bool(found) and found[0][0] == "third")
+    assert found == [("third", ["a", "b"], '{"k": "v"}')]
+
+
+async def test_an_older_version_of_an_item_never_replaces_a_newer_one(stack: Addresses) -> None:
+    connection = await asyncpg.connect(stack.database_url)
+    try:
+        await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+        statement, item_id = archive.upsert_items(), uuid.uuid4().hex
+        for title, at_ms, offset in (("new", 2_000, 1), ("old", 1_000, 9), ("same time, later", 2_000, 2)):
+            record = Place(at_ms, ITEMS.name, 0, offset)
+            await connection.execute(statement, *archive.item_row(record, an_item(item_id, title=title)))
+            if title == "old":
+                assert await connection.fetchval("SELECT title FROM items WHERE item_id = $1", item_id) == "new"
+        assert await connection.fetchval("SELECT title FROM items WHERE item_id = $1", item_id) == "same time, later"
+    finally:
+        await connection.close()
+
+
+async def test_what_comes_while_the_database_is_away_is_written_when_it_is_back(
+    stack: Addresses, publisher: Publisher, tmp_path: Path
+) -> None:
+    settings = replace(stack.into(Settings()), database_url="")
+    away = LocalStack(tmp_path, settings=settings, ports=Ports.free(), on_step=lambda _: None)
+    stop = asyncio.Event()
+    async with away as addresses:
+        await provision(addresses)
+        running = asyncio.create_task(archive.run(addresses.into(Settings()), stop))
+        user_id = uuid.uuid4().hex
+        query = "SELECT event_id FROM interactions WHERE user_id = $1 ORDER BY event_id"
+        events = [an_interaction(event_id=str(uuid.uuid4()), user_id=user_id) for _ in range(2)]
+        await publisher.publish(INTERACTIONS, events[:1])
+        await until_rows(addresses.database_url, query, user_id, lambda found: len(found) == 1)
+        (postgres,) = away.children
+        postgres.kill()
+        await publisher.publish(INTERACTIONS, events[1:])
+        found = await until_rows(addresses.database_url, query, user_id, lambda found: len(found) == 2)
+        assert [row[0] for row in found] == sorted(event.event_id for event in events)
+        stop.set()
+        await asyncio.wait_for(running, DEADLINE_S)

@@ -1,0 +1,155 @@
+"""`millrace up` as its user meets it: a process that is started, asked, interrupted and killed."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra.address import Addresses
+from infra.local import Ports
+from infra.local.port import free_ports
+from infra.redis_client import connect
+from infra.settings import Settings, to_env
+
+DEADLINE_S = 60.0
+
+
+@pytest.fixture
+def settings(stack: Addresses, tmp_path: Path) -> Settings:
+    """Settings under which Redis and PostgreSQL are run, and the slower two are those of the session's stack."""
+    ports = Ports.free()
+    given = stack.into(Settings())
+    return replace(
+        given, home=tmp_path, redis_url="", database_url="", redis_port=ports.redis, database_port=ports.database
+    )
+
+
+@asynccontextmanager
+async def millrace(settings: Settings, *arguments: str) -> AsyncIterator[Process]:
+    """Run the command; it is killed when it is still there at the end."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli.main", *arguments),
+        env=os.environ | to_env(settings),
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def addresses_of(up: Process) -> dict[str, str]:
+    assert up.stdout is not None
+    async with asyncio.timeout(DEADLINE_S):
+        line = await up.stdout.readline()
+    assert line, (await up.communicate())[1].decode()
+    found: dict[str, str] = json.loads(line)
+    return found
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not true():  # noqa: ASYNC110 - other processes have no event for this
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_stops_everything_in_order(settings: Settings, number: signal.Signals) -> None:
+    async with millrace(settings, "up", "--servers-only", "--json") as up:
+        found = await addresses_of(up)
+        children = psutil.Process(up.pid).children(recursive=True)
+        assert len(children) >= 2
+        assert found["kafka_bootstrap_servers"] == settings.kafka_bootstrap_servers
+        assert found["redis_url"] == f"redis://127.0.0.1:{settings.redis_port}/0"
+        up.send_signal(number)
+        _, told = await asyncio.wait_for(up.communicate(), DEADLINE_S)
+    assert up.returncode == 0, told.decode()
+    assert "Traceback" not in told.decode()
+    assert [child for child in children if child.is_running()] == []
+    assert not (settings.home / "addresses.json").exists()
+
+
+async def test_children_end_with_a_killed_parent_and_the_next_up_goes_on(settings: Settings) -> None:
+    async with millrace(settings, "up", "--servers-only", "--json") as up:
+        redis = connect((await addresses_of(up))["redis_url"])
+        await redis.set("kept", "here")
+        children = psutil.Process(up.pid).children(recursive=True)
+        up.kill()
+        await until(lambda: not any(child.is_running() for child in children))
+    async with millrace(settings, "up", "--servers-only", "--json") as up:
+        await addresses_of(up)
+        assert await redis.get("kept") == b"here"
+        up.terminate()
+        await asyncio.wait_for(up.communicate(), DEADLINE_S)
+    await redis.aclose()
+
+
+async def test_a_second_up_on_one_home_says_who_is_there(settings: Settings) -> None:
+    async with millrace(settings, "up", "--servers-only", "--json") as up:
+        await addresses_of(up)
+        async with millrace(settings, "up", "--servers-only") as second:
+            _, told = await asyncio.wait_for(second.communicate(), DEADLINE_S)
+        assert second.returncode == 1
+        assert f"process {up.pid}" in told.decode()
+        assert "Traceback" not in told.decode()
+        up.terminate()
+        await asyncio.wait_for(up.communicate(), DEADLINE_S)
+    assert up.returncode == 0
+
+
+async def test_a_busy_port_is_one_message_and_exit_code_1(settings: Settings) -> None:
+    taken = int(settings.kafka_bootstrap_servers.rpartition(":")[2])
+    async with millrace(replace(settings, redis_port=taken), "up", "--servers-only") as up:
+        _, told = await asyncio.wait_for(up.communicate(), DEADLINE_S)
+    assert up.returncode == 1
+    assert f"Port {taken}, which Redis needs, is taken by java" in told.decode()
+    assert "REDIS_PORT" in told.decode()
+    assert "Traceback" not in told.decode()
+
+
+async def test_a_signal_while_it_starts_leaves_nothing(settings: Settings) -> None:
+    async with millrace(settings, "up", "--servers-only") as up:
+        await until(lambda: bool(psutil.Process(up.pid).children()))
+        children = psutil.Process(up.pid).children(recursive=True)
+        up.terminate()
+        _, told = await asyncio.wait_for(up.communicate(), DEADLINE_S)
+    assert up.returncode == 0, told.decode()
+    assert [child for child in children if child.is_running()] == []
+
+
+async def test_the_whole_application_starts_serves_and_stops(settings: Settings) -> None:
+    (api_port,) = free_ports(1)
+    whole = replace(settings, api_port=api_port)
+    async with millrace(whole, "up", "--json") as up:
+        found = await addresses_of(up)
+        assert found["api_url"] == f"http://127.0.0.1:{api_port}"
+        children = psutil.Process(up.pid).children(recursive=True)
+        roles = {" ".join(child.cmdline()[3:]) for child in children if "cli.main" in child.cmdline()}
+        assert roles == {"worker --roles feed", "worker --roles trainer,archive", "api"}
+
+        async def lives() -> set[str]:
+            async with millrace(replace(whole, redis_url=found["redis_url"]), "status", "--json") as status:
+                out, _ = await asyncio.wait_for(status.communicate(), DEADLINE_S)
+            said = json.loads(out)
+            assert all(server["up"] for server in said["servers"].values())
+            return {role["role"] for role in said["roles"]}
+
+        async with asyncio.timeout(DEADLINE_S):
+            while await lives() != {"feed", "trainer", "archive"}:
+                pass
+        up.terminate()
+        _, told = await asyncio.wait_for(up.communicate(), DEADLINE_S)
+    assert up.returncode == 0, told.decode()
+    assert [child for child in children if child.is_running()] == []
