@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import faust
 from faust.types import EventT
+from mode.supervisors import CrashingSupervisor
 from yarl import URL
 
 from streams.transport.monitor import LeanMonitor
@@ -71,12 +72,14 @@ def faust_app(
     store: Literal["memory", "rocksdb"] = "rocksdb",
     limits: Limits | None = None,
     commit_interval_s: float = 1.0,
+    session_timeout_s: float = 6.0,
     instance_id: str | None = None,
 ) -> App:
     """Return a Faust app over the batch transport.
 
-    `datadir` belongs to one worker process. `instance_id` makes the worker a static member of its group: started again
-    under the same id, it gets its partitions back without waiting for the session of its predecessor to end.
+    `datadir` belongs to one worker process. After a kill -9 the group waits `session_timeout_s` before others get the
+    partitions. `instance_id` makes the worker a static member of its group: started again under the same id, it has its
+    partitions back at once. An agent that raises ends the app: what it had not acknowledged is read again by the next.
     """
     datadir.mkdir(parents=True, exist_ok=True)
     app = App(
@@ -86,9 +89,10 @@ def faust_app(
         datadir=datadir,
         web_enabled=False,
         Monitor=LeanMonitor,
-        broker_session_timeout=6.0,
-        broker_heartbeat_interval=1.5,
-        broker_request_timeout=12.0,
+        agent_supervisor=CrashingSupervisor,
+        broker_session_timeout=session_timeout_s,
+        broker_heartbeat_interval=session_timeout_s / 4,
+        broker_request_timeout=2 * session_timeout_s,
         broker_rebalance_timeout=20.0,
         broker_commit_interval=commit_interval_s,
         broker_commit_every=1 << 31,

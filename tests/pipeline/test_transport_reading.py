@@ -204,16 +204,28 @@ async def test_control_records_at_the_end_are_committed_past(stack: Stack, tmp_p
     create_topics(servers, topic)
     out = producer(servers, **{"transactional.id": group})
     out.init_transactions(30)
-    for _ in range(3):
-        out.begin_transaction()
-        for partition in range(PARTITIONS):
-            out.produce(topic, b"in a transaction", partition=partition)
-        out.commit_transaction(30)
-    assert ends(servers, topic) == dict.fromkeys(range(PARTITIONS), 6), "three records and three markers"
     async with reading(servers, group, topic, tmp_path) as reader:
-        await until(lambda: len(reader.records) == 3 * PARTITIONS, "all records are read")
+
+        def committed_to(offset: int) -> bool:
+            return committed(servers, group, topic) == dict.fromkeys(range(PARTITIONS), offset)
+
+        def begin() -> None:
+            out.begin_transaction()
+            for partition in range(PARTITIONS):
+                out.produce(topic, b"in a transaction", partition=partition)
+            out.flush()
+
+        begin()
+        await until(lambda: len(reader.records) == PARTITIONS, "the records are read")
         reader.acknowledge()
-        await until(lambda: committed(servers, group, topic) == ends(servers, topic), "the markers are committed past")
+        await until(lambda: committed_to(1), "the records are committed")
+        out.commit_transaction(30)
+        await until(lambda: committed_to(2), "the markers are committed past, on their own")
+        begin()
+        out.commit_transaction(30)
+        await until(lambda: len(reader.records) == 2 * PARTITIONS, "the records are read")
+        reader.acknowledge()
+        await until(lambda: committed_to(4), "the markers are committed past, with their records")
 
 
 async def test_records_deleted_under_the_reader_are_passed_over(stack: Stack, tmp_path: Path) -> None:
@@ -246,3 +258,44 @@ async def test_records_deleted_under_the_reader_are_passed_over(stack: Stack, tm
         assert len(reader.records) < 701, "some were deleted unread"
         reader.acknowledge()
         await until(lambda: committed(servers, group, topic)[0] == 701, "and committed")
+
+
+async def test_agent_that_raises_ends_the_app_and_its_records_are_read_again(stack: Stack, tmp_path: Path) -> None:
+    servers = stack.kafka_bootstrap_servers
+    topic, group = named("raised")
+    create_topics(servers, topic)
+    out = producer(servers)
+    out.produce(topic, b"cursed", partition=0)
+    out.flush()
+    app = faust_app(group, bootstrap_servers=servers, datadir=tmp_path / "cursed", store="memory")
+
+    @app.agent(batch_topic(app, topic))
+    async def raises(stream: faust.Stream) -> None:
+        async for event in stream.noack().events():
+            raise ArithmeticError(event.value.records[0].value)
+
+    with pytest.raises(ArithmeticError, match="cursed"):
+        await asyncio.wait_for(run(app, asyncio.Event()), 30)
+    async with reading(servers, group, topic, tmp_path) as reader:
+        await until(lambda: reader.records, "the record is read again")
+    assert [record.value for record in reader.records] == [b"cursed"]
+
+
+async def test_table_is_restored_from_a_changelog_that_ends_in_control_records(stack: Stack, tmp_path: Path) -> None:
+    servers = stack.kafka_bootstrap_servers
+    topic, group = named("gapped")
+    changelog = f"{group}-held-changelog"
+    create_topics(servers, topic, changelog)
+    out = producer(servers, **{"transactional.id": group})
+    out.init_transactions(30)
+    out.begin_transaction()
+    for number in range(2_500):
+        out.produce(changelog, b"old", b"%d" % number, partition=number % 4)
+        out.produce(changelog, b"new %d" % number, b"%d" % number, partition=number % 4)
+    out.produce(changelog, None, b"0", partition=0)
+    out.produce(topic, b"x", partition=0)
+    out.commit_transaction(30)
+    async with reading(servers, group, topic, tmp_path, table=True) as reader:
+        await until(lambda: reader.records, "the table is restored and the topic read")
+        table = reader.app.tables["held"]
+        assert {key: table.get(key) for key in table} == {b"%d" % n: b"new %d" % n for n in range(1, 2_500)}

@@ -41,11 +41,11 @@ def producer(servers: str, **config: Any) -> Producer:
     )
 
 
-def until(condition: Callable[[], Any], *, within_s: float, what: str) -> Any:
-    """Wait for a condition and return what it returned; fail with `what` was waited for."""
+def until(condition: Callable[[], Any], *, within_s: float, what: str, log: Callable[[], str] = str) -> Any:
+    """Wait for a condition and return what it returned; fail with what was waited for, and the end of a log."""
     end_s = time.monotonic() + within_s
     while not (found := condition()):
-        assert time.monotonic() < end_s, f"not within {within_s} s: {what}"
+        assert time.monotonic() < end_s, f"not within {within_s} s: {what}\n{log()}"
         time.sleep(0.02)
     return found
 
@@ -65,7 +65,6 @@ class Worker:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        self._before = self.noted
 
     @property
     def noted(self) -> int:
@@ -80,7 +79,7 @@ class Worker:
             assert self.process.poll() is None, f"the worker ended:\n{self.tail()}"
             return self.noted > before
 
-        until(works, within_s=within_s, what=f"the worker works\n{self.tail()}")
+        until(works, within_s=within_s, what="the worker works", log=self.tail)
 
     def kill(self) -> None:
         self.process.kill()
@@ -92,6 +91,26 @@ class Worker:
 
     def tail(self) -> str:
         return self.log.read_text()[-4_000:]
+
+
+class Fleet:
+    """The workers of one test; none outlives it."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self._workers: list[Worker] = []
+
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.kill()
+
+    def start(self, home: Path) -> Worker:
+        """Start a worker in a home folder, perhaps after another."""
+        self._workers.append(Worker(home, self._options))
+        return self._workers[-1]
 
 
 def processed(*homes: Path) -> Counter[tuple[int, int]]:

@@ -140,6 +140,9 @@ def test_failed_commit_loses_no_ground() -> None:
     ledger.commit("t", 10)
     assert ledger.committable("t") == 20
     assert ledger.committed("t") == 10
+    ledger.commit("t", 20)
+    ledger.commit("t", 10)  # the answer to an earlier commit comes late
+    assert ledger.committable("t") is None
 
 
 def test_commit_that_lands_late_never_goes_back() -> None:
