@@ -80,13 +80,17 @@ def demo(
 
 def _dataset(folder: Path | None, users: int | None) -> Dataset:
     now_ms = time.time_ns() // 1_000_000
+    return plan.renewed(_read(folder, users, now_ms), now_ms)
+
+
+def _read(folder: Path | None, users: int | None, now_ms: int) -> Dataset:
     if folder is None:
         return world.build(seed=SEED, now_ms=now_ms, users=users or world.USERS)
     try:
         data = movielens.read(folder)
     except DatasetError as error:
         raise OperatorError(str(error), "See https://grouplens.org/datasets/movielens/ for such data.") from error
-    return plan.renewed(data if users is None else plan.first_users(data, users), now_ms)
+    return data if users is None else plan.first_users(data, users)
 
 
 async def _until(stop: asyncio.Event, demo: Coroutine[Any, Any, int]) -> int:

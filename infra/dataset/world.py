@@ -1,6 +1,6 @@
 """Our own small world: things in a few cities, people with tastes, and two weeks of what they did.
 
-The same seed and time give the same world, event ids included; a later time gives the same story, later.
+The same seed and time give the same world, event ids included; a day later it is the same story, one day on.
 """
 
 from __future__ import annotations
