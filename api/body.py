@@ -25,8 +25,6 @@ _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
 _DISCARDED = 16
 """How many times the limit a body may have to be read to its end, though it is refused."""
 _DISCARD_S = 2.0
-_RESERVED = "~"
-"""First character of user ids that the pipeline keeps for itself."""
 
 
 class EventBody(msgspec.Struct, kw_only=True, frozen=True):
@@ -243,8 +241,6 @@ def admit(record: Any, now_ms: int) -> None:
     Raises:
         InvalidError: naming the field.
     """
-    if record.user_id.startswith(_RESERVED):
-        raise InvalidError("user_id", f"must not start with {_RESERVED}")
     try:
         limit.check(record, now_ms=now_ms)
     except limit.OutOfRangeError as error:

@@ -23,7 +23,8 @@ from schemas.types import DeadLetter
 
 dead_letters = typer.Typer(
     no_args_is_help=True,
-    help="Look at messages that could not be used, and send them again after a fix.",
+    help="Look at messages that could not be used, and send them again after a fix.\n\n"
+    "Example: millrace dead-letters list --reason unknown_schema",
 )
 
 _BYTES_SHOWN = 512

@@ -22,6 +22,7 @@ COMMANDS = {
     "worker": "cli.worker:worker",
     "api": "cli.api:api",
     "provision": "cli.provision:provision",
+    "bench": "cli.bench:bench",
 }
 """Each command, in the order of the help, and its function or Typer app."""
 

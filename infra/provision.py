@@ -45,6 +45,7 @@ def broker_topics() -> list[BrokerTopic]:
                 "cleanup.policy": topic.cleanup_policy,
                 "retention.ms": str(topic.retention_ms),
                 "compression.type": "producer",
+                "max.message.bytes": str(topic.max_message_bytes),
                 **_TIMESTAMPS,
             },
         )

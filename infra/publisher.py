@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException, Message, Producer
 
 from infra.registry import Registry
 from topics import Topic
+from topics.topic import MIB
 
 _POLL_S = 0.05
 _HIGH_WATER = 200_000
@@ -46,6 +47,7 @@ class Publisher:
                 "linger.ms": linger_ms,
                 "message.timeout.ms": int(timeout_s * 1000),
                 "compression.type": "lz4",
+                "message.max.bytes": 2 * MIB,
                 "queue.buffering.max.messages": 1_000_000,
                 "queue.buffering.max.kbytes": 512 << 10,
                 "log_level": 2,

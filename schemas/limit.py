@@ -11,6 +11,8 @@ from schemas.types import Features, Impression, Interaction, Item, ItemSignal, L
 
 ID_CHARS = 256
 """Longest id of a user, item, session or request, in characters."""
+RESERVED = "~"
+"""First character of the ids under which feeds of no one user are stored."""
 TEXT_CHARS = 4_096
 """Longest description."""
 LINE_CHARS = TEXT_CHARS // 4
@@ -125,6 +127,8 @@ def _features(features: Features, now_ms: int) -> None:
 def _event(event: Interaction | Location | Trigger | Profile | Impression, now_ms: int) -> None:
     _id("event_id", event.event_id)
     _id("user_id", event.user_id)
+    if event.user_id.startswith(RESERVED):
+        raise OutOfRangeError("user_id", f"must not begin with {RESERVED}: such ids name feeds of no one user")
     _time("occurred_at", event.occurred_at, now_ms)
 
 

@@ -9,11 +9,13 @@ from typing import Protocol
 from infra.publisher import Publisher
 from schemas.codec import DecodeError
 from schemas.types import DeadLetter
-from topics.topic import DEAD_LETTERS
+from topics.topic import DEAD_LETTERS, MIB
 
 AGENT_ERROR = "agent_error"
 """Reason of a record that decoded well and made its agent fail."""
 _DETAIL_CHARS = 1_000
+_VALUE_BYTES = 3 * MIB // 2
+"""Bytes kept of a value: more than our topics take, so that only one from a topic set up otherwise is cut."""
 
 
 class Record(Protocol):
@@ -41,6 +43,8 @@ class Quarantine:
         """Set a record aside with the stage and the error it failed with."""
         reason = error.reason if isinstance(error, DecodeError) else AGENT_ERROR
         detail = error.detail if isinstance(error, DecodeError) else f"{type(error).__name__}: {error}"
+        if record.value is not None and len(record.value) > _VALUE_BYTES:
+            detail = f"cut from {len(record.value)} bytes; {detail}"
         self.counts[stage, reason] += 1
         self._publisher.produce(
             DEAD_LETTERS,
@@ -51,7 +55,7 @@ class Quarantine:
                 offset=record.offset,
                 timestamp=max(record.timestamp, 0),
                 key=record.key,
-                value=record.value,
+                value=None if record.value is None else record.value[:_VALUE_BYTES],
                 headers={name: value or b"" for name, value in record.headers},
                 stage=stage,
                 reason=reason,

@@ -17,6 +17,7 @@ from schemas import types
 PARTITIONS = 8
 DAY_MS = 86_400_000
 FOREVER = -1
+MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Topic:
     retention_ms: int = 30 * DAY_MS
     compacted: bool = False
     partitions: int = PARTITIONS
+    max_message_bytes: int = MIB
 
     @property
     def subject(self) -> str:
@@ -129,6 +131,7 @@ DEAD_LETTERS = Topic(
     "streams",
     "Messages that could not be used, with the reason.",
     retention_ms=365 * DAY_MS,
+    max_message_bytes=2 * MIB,  # room for the largest message of any other topic and what is said of it
 )
 
 TOPICS: tuple[Topic, ...] = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from infra.partition import partition_of
 from infra.publisher import Publisher
 from schemas.types import Interaction, Location, Profile, Trigger
 from streams.cache import RecordCache
@@ -17,7 +18,16 @@ from streams.core.view import Subject
 from streams.decode import Decoder
 from streams.quarantine import Record
 from streams.transport import Batch
-from topics.topic import FEATURES, INTERACTIONS, ITEM_SIGNALS, LOCATIONS, PROFILES, TRIGGERS, Topic
+from topics.topic import (
+    FEATURES,
+    INTERACTIONS,
+    ITEM_SIGNALS,
+    LOCATIONS,
+    PARTITIONS,
+    PROFILES,
+    TRIGGERS,
+    Topic,
+)
 
 SOURCES: tuple[Topic, ...] = (INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS)
 
@@ -69,10 +79,18 @@ class UserAgent:
     def _fold(self, partition: int, record: Record, value: Any) -> None:
         state = self._states.get(partition, value.user_id)
         version = state.version
+        if not version and partition_of(record.key or b"", PARTITIONS) != partition:
+            self._forward(record)
+            return
         self._folds[type(value)](state, value, Position(partition, record.offset, record.timestamp))
         self._states.touch(partition, value.user_id)
         if state.version != version:
             self._unsent.setdefault(partition, {})[value.user_id] = None
+
+    def _forward(self, record: Record) -> None:
+        """Send on a record that its producer put where its user's others are not: it partitions otherwise than Java."""
+        headers = {name: value or b"" for name, value in record.headers}
+        self._publisher.produce_bytes(record.topic, record.key, record.value, headers=headers)
 
     def _fold_interaction(self, state: UserState, event: Interaction, position: Position) -> None:
         subject = self._context.view.subject(event.item_id) or stated(event)

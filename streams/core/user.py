@@ -60,7 +60,14 @@ def fold(
     event_id = fingerprint(event.event_id)
     if event_id in state.event_ids:
         return None
-    remember(state.event_ids, event_id, params.event_ids)
+    signal = _apply(state, event, position, subject=subject, params=params)
+    remember(state.event_ids, event_id, params.event_ids)  # last: what fails before may be sent again and count
+    return signal
+
+
+def _apply(
+    state: UserState, event: Interaction, position: Position, *, subject: Subject, params: UserParams
+) -> ItemSignal | None:
     touch(state, position)
     state.watermark = max(state.watermark, event.occurred_at)
     state.event_count += 1

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from infra.address import Addresses
 from infra.feed_store import RedisFeedStore
@@ -64,3 +65,21 @@ async def test_a_killed_workers_users_move_to_the_other(pipeline: Pipeline) -> N
     feeds = await RedisFeedStore(pipeline.redis).read(sorted(features))
     assert all(feed is not None and feed.features_version == features[feed.user_id].version for feed in feeds)
     assert await pipeline.dead_letters() == []
+
+
+async def test_an_event_in_a_wrong_partition_is_sent_to_the_right_one(pipeline: Pipeline) -> None:
+    await pipeline.start("feed")
+    codec = pipeline.registry.codec(INTERACTIONS.record)
+    events = [an_interaction(event_id=str(uuid.uuid4()), user_id=f"w{n}", occurred_at=T0_MS) for n in range(20)]
+    producer = AIOKafkaProducer(bootstrap_servers=pipeline.addresses.kafka_bootstrap_servers)
+    await producer.start()
+    for event in events:  # all in one partition, which is the right one for few of them
+        await producer.send_and_wait(INTERACTIONS.name, codec.encode(event), key=event.user_id.encode(), partition=0)
+    await producer.stop()
+    await pipeline.publish(
+        INTERACTIONS, [an_interaction(event_id=str(uuid.uuid4()), user_id=f"w{n}") for n in range(20)]
+    )
+    await pipeline.settle()
+    assert {user_id: found.event_count for user_id, found in (await pipeline.features()).items()} == {
+        f"w{n}": 2 for n in range(20)
+    }

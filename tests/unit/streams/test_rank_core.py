@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from schemas.types import Feed, Features, ItemNeighbors, RecentItem
+from schemas.types import Features, Feed, ItemNeighbors, RecentItem
 from streams.core.params import RankParams
 from streams.core.rank import rank
 from streams.core.view import View

@@ -71,6 +71,18 @@ def test_an_event_published_twice_is_folded_once_and_signals_once() -> None:
     assert user.snapshot(state, PARAMS) == before
 
 
+def test_an_event_that_failed_half_way_counts_when_it_is_sent_again() -> None:
+    class Broken(Subject):
+        @property
+        def category(self) -> str:
+            raise RuntimeError("cannot be told")
+
+    event, state = an_interaction(), UserState("u1")
+    with pytest.raises(RuntimeError):
+        user.fold(state, event, Position(0, 0, T0_MS), subject=Broken.__new__(Broken), params=PARAMS)
+    assert user.fold(state, event, Position(0, 1, T0_MS + 1), subject=JAZZ, params=PARAMS) is not None
+
+
 def test_a_topic_made_anew_is_read_although_its_offsets_start_again() -> None:
     state = fold_all([an_interaction() for _ in range(5)])
     news = user.fold(state, an_interaction(), Position(0, 0, T0_MS + 60_000), subject=JAZZ, params=PARAMS)
