@@ -25,7 +25,7 @@ from infra.local.step import OnStep, Step
 from infra.redis_client import connect
 from infra.settings import Settings, masked
 
-START_WITHIN_S = 120.0
+START_WITHIN_S = 180.0
 FREE_BYTES = 2 << 30
 """Room that the stack wants before it starts: downloads, Kafka's segments, PostgreSQL's log."""
 
