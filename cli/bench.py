@@ -56,6 +56,9 @@ def bench(
     console.print(str(plan))
 
 
+_TOLD = {"ready": "is ready", "died": "died:"}
+
+
 class _Screen:
     """Shows what is under way as bars, and what starts and dies as lines."""
 
@@ -68,8 +71,8 @@ class _Screen:
 
     def step(self, step: Step) -> None:
         """Show a server's or a role's step."""
-        if step.state in ("ready", "died"):
-            self._bars.console.print(escape(f"{step.name} is {step.state} {step.detail}".rstrip()), soft_wrap=True)
+        if step.state in _TOLD:
+            self._bars.console.print(escape(f"{step.name} {_TOLD[step.state]} {step.detail}".rstrip()), soft_wrap=True)
 
     def progress(self, what: str, done: float, total: float) -> None:
         """Show how far something is; another name begins another bar."""

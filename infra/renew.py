@@ -22,7 +22,7 @@ async def renew(addresses: Addresses) -> None:
 
     Everything that the servers hold is lost, and no role may be running.
     """
-    admin = AdminClient({"bootstrap.servers": addresses.kafka_bootstrap_servers})
+    admin = AdminClient({"bootstrap.servers": addresses.kafka_bootstrap_servers, "log_level": 0})
     listed = await asyncio.to_thread(lambda: admin.list_consumer_groups().result(_CALL_S))
     groups = [group.group_id for group in listed.valid if group.group_id.startswith(APP_ID)]
     if groups:

@@ -1,0 +1,30 @@
+"""A past for the pipeline: a catalogue, two weeks of interactions, and what goes with what, learned from them."""
+
+from __future__ import annotations
+
+from bench.load import Load
+from bench.rig import Rig
+from topics.topic import INTERACTIONS, ITEMS
+
+
+async def publish(rig: Rig, load: Load) -> None:
+    """Put the history into empty topics and let the trainer learn it; nothing is folded yet."""
+    await rig.renew()
+    await rig.publish(ITEMS, load.items, total=load.size.items)
+    await rig.publish(INTERACTIONS, load.history(), total=load.size.events)
+    async with rig.worker("trainer"):
+        await rig.rest("let the trainer learn", "trainer")
+
+
+async def fold(rig: Rig, load: Load) -> None:
+    """Have one worker process fold and rank what was published."""
+    async with rig.worker("feed"):
+        await rig.rest("fold and rank", "feed")
+    rig.folded = load.size
+
+
+async def ensure_folded(rig: Rig, load: Load) -> None:
+    """Have the history folded and ranked, unless the part before has left it so."""
+    if rig.folded != load.size:
+        await publish(rig, load)
+        await fold(rig, load)

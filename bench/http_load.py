@@ -1,0 +1,115 @@
+"""A load generator: `python -m bench.http_load` is told on stdin what to ask for and prints what it measured, as JSON.
+
+Each connection asks again as soon as it is answered. Raw sockets and httptools, so that asking costs a fraction of
+what answering does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from itertools import cycle
+from typing import cast
+
+import httptools
+import msgspec
+import uvloop
+
+from bench.latency import summary_ms
+
+
+class Task(msgspec.Struct):
+    """What to ask for, and how long."""
+
+    port: int
+    paths: list[str]
+    connections: int
+    seconds: float
+    warm_up_s: float
+    host: str = "127.0.0.1"
+
+
+class BadAnswerError(RuntimeError):
+    """The server did not answer with 200."""
+
+    def __init__(self, request: bytes, status: int) -> None:
+        self.request, self.status = request, status
+        super().__init__(f"{request.splitlines()[0].decode()}: {status}")
+
+
+class Client(asyncio.Protocol):
+    """One connection."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self, requests: Iterator[bytes], latencies_ms: list[float], failed: asyncio.Future[None]) -> None:
+        self._requests, self._latencies_ms, self._failed = requests, latencies_ms, failed
+        self._parser = httptools.HttpResponseParser(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask first."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._ask()
+
+    def data_received(self, data: bytes) -> None:
+        """Take a part of an answer."""
+        self._parser.feed_data(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell, unless it was we who closed it."""
+        if not self._transport.is_closing() or error is not None:
+            self._fail(error or ConnectionResetError("the server closed the connection"))
+
+    def on_message_complete(self) -> None:
+        """Take the time and ask again."""
+        self._latencies_ms.append((time.perf_counter() - self._asked_s) * 1000)
+        status = self._parser.get_status_code()
+        if status == 200:
+            self._ask()
+        else:
+            self._fail(BadAnswerError(self._request, status))
+
+    def _ask(self) -> None:
+        self._request = next(self._requests)
+        self._asked_s = time.perf_counter()
+        self._transport.write(self._request)
+
+    def _fail(self, error: Exception) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(error)
+
+
+async def run(task: Task) -> dict[str, float]:
+    """Return requests per second and the percentiles of latency, after a warm-up.
+
+    Raises:
+        BadAnswerError, OSError: a request failed.
+    """
+    loop = asyncio.get_running_loop()
+    requests = cycle([f"GET {path} HTTP/1.1\r\nHost: {task.host}\r\n\r\n".encode() for path in task.paths])
+    latencies_ms: list[float] = []
+    failed: asyncio.Future[None] = loop.create_future()
+    transports = [
+        (await loop.create_connection(lambda: Client(requests, latencies_ms, failed), task.host, task.port))[0]
+        for _ in range(task.connections)
+    ]
+    await _pass(task.warm_up_s, failed)
+    latencies_ms.clear()
+    started_s = time.perf_counter()
+    await _pass(task.seconds, failed)
+    measured, took_s = latencies_ms.copy(), time.perf_counter() - started_s
+    for transport in transports:
+        transport.abort()
+    return {"rps": round(len(measured) / took_s), **summary_ms(measured)}
+
+
+async def _pass(seconds: float, failed: asyncio.Future[None]) -> None:
+    done, _ = await asyncio.wait({failed}, timeout=seconds)
+    if done:
+        failed.result()
+
+
+if __name__ == "__main__":
+    print(msgspec.json.encode(uvloop.run(run(msgspec.json.decode(sys.stdin.buffer.read(), type=Task)))).decode())

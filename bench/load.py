@@ -1,0 +1,126 @@
+"""The load: who does what, how often. The same seed gives the same load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infra.dataset.dataset import event_id
+from infra.dataset.vocabulary import CITIES, FIRST_WORDS, INTERESTS, SECOND_WORDS
+from schemas.types import Action, Interaction, Item
+
+CATEGORIES = ("places", "music", "movies", "workshops", "products", "articles")
+_ACTIONS: tuple[Action, ...] = ("view", "click", "like", "save", "share", "skip", "rate")
+_ACTION_SHARES = (0.55, 0.25, 0.07, 0.04, 0.02, 0.05, 0.02)
+_TOPICS_PER_ITEM = 2
+_LOYALTY = 0.6
+"""Share of what a user does that is about the user's own category."""
+_DAY_MS = 86_400_000
+_HISTORY_MS = 14 * _DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of everything."""
+
+    events: int
+    users: int
+    items: int
+
+
+def zipf(rng: np.random.Generator, ranks: int, count: int, *, exponent: float = 1.0) -> NDArray[np.int64]:
+    """Draw ranks from 0, rank r with probability in proportion to 1 / (r + 1)^exponent."""
+    weights = np.cumsum(np.arange(1, ranks + 1, dtype=float) ** -exponent)
+    drawn: NDArray[np.int64] = np.searchsorted(weights, rng.random(count) * weights[-1], side="right")
+    return drawn
+
+
+class Load:
+    """Interactions of users whose activity, like the popularity of items, is Zipf(1.0)."""
+
+    def __init__(self, size: Size, *, now_ms: int, seed: int = 1) -> None:
+        self.size, self._now_ms, self._seed = size, now_ms, seed
+
+    def resized(self, size: Size) -> Load:
+        """Return the same load in another size."""
+        return Load(size, now_ms=self._now_ms, seed=self._seed)
+
+    @cached_property
+    def items(self) -> list[Item]:
+        """Return the catalogue; its ids are as long as those of the demo's."""
+        rng = np.random.default_rng((self._seed, 0))
+        ages_ms = rng.integers(1, 90 * _DAY_MS, self.size.items)
+        return [self._item(rank, int(age_ms), rng) for rank, age_ms in enumerate(ages_ms)]
+
+    def user_id(self, rank: int) -> str:
+        """Return the id of the user who is the so-manyth most active."""
+        return f"user-{rank:06d}"
+
+    @property
+    def user_ids(self) -> list[str]:
+        """Return everyone's id."""
+        return [self.user_id(rank) for rank in range(self.size.users)]
+
+    def history(self) -> Iterator[Interaction]:
+        """Yield what happened in the two weeks until now."""
+        step_ms = _HISTORY_MS / self.size.events
+        users = zipf(np.random.default_rng((self._seed, 1)), self.size.users, self.size.events)
+        yield from self.events(users, [int(self._now_ms - _HISTORY_MS + n * step_ms) for n in range(len(users))], 2)
+
+    def one_each(self) -> Iterator[Interaction]:
+        """Yield one event of every user, all of them within the last hour."""
+        users = np.arange(self.size.users)
+        yield from self.events(users, [self._now_ms - 3_600_000 + n // 100 for n in range(len(users))], 3)
+
+    def by(self, users: list[int], *, at_ms: int) -> Iterator[Interaction]:
+        """Yield an event of each of these users."""
+        yield from self.events(np.array(users), [at_ms] * len(users), 5)
+
+    def live(self, count: int, *, start_ms: int, step_ms: int, salt: int) -> list[Interaction]:
+        """Return events at a steady pace, no two of them at the same time; `salt` tells one run from another."""
+        users = zipf(np.random.default_rng((self._seed, salt)), self.size.users, count)
+        return list(self.events(users, [start_ms + n * step_ms for n in range(count)], salt))
+
+    def events(self, users: NDArray[np.int64], at_ms: list[int], salt: int) -> Iterator[Interaction]:
+        """Yield an event for each user's rank and time."""
+        rng = np.random.default_rng((self._seed, 4, salt))
+        count, kinds = len(users), len(CATEGORIES)
+        drawn = zipf(rng, self.size.items, count)
+        loyal = rng.random(count) < _LOYALTY
+        # Items take turns in their categories, so an item of the same popularity is near in each.
+        items = np.where(loyal, np.minimum(drawn // kinds * kinds + users % kinds, self.size.items - 1), drawn)
+        actions = rng.choice(len(_ACTIONS), count, p=_ACTION_SHARES)
+        for number, (user, item, action, at) in enumerate(
+            zip(users.tolist(), items.tolist(), actions.tolist(), at_ms, strict=True)
+        ):
+            done = _ACTIONS[action]
+            yield Interaction(
+                event_id=event_id(at, "bench", self._seed, salt, number),
+                user_id=self.user_id(user),
+                item_id=self.items[item].item_id,
+                action=done,
+                occurred_at=at,
+                value=4.0 if done == "rate" else None,
+                session_id=f"{user}-{at // _DAY_MS}",
+                context={"device_type": "phone", "surface": "feed"},
+            )
+
+    def _item(self, rank: int, age_ms: int, rng: np.random.Generator) -> Item:
+        category = CATEGORIES[rank % len(CATEGORIES)]
+        city = CITIES[rank % len(CITIES)].name
+        title = f"{FIRST_WORDS[rank % len(FIRST_WORDS)]} {SECOND_WORDS[rank // len(FIRST_WORDS) % len(SECOND_WORDS)]}"
+        topics = rng.choice(len(INTERESTS), _TOPICS_PER_ITEM, replace=False)
+        return Item(
+            item_id=f"{category}-{city}-{title}-{rank}".lower().replace(" ", "-"),
+            category=category,
+            title=title,
+            description=f"{title}, a favourite of those who know {city}, is back with more of what made it one.",
+            topics=[INTERESTS[topic].name for topic in topics.tolist()],
+            source=f"{category}-guide",
+            city=city,
+            created_at=self._now_ms - age_ms,
+        )

@@ -1,0 +1,40 @@
+"""Reading whole topics back, with the times at which the broker took each record."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from infra.settle import end_offsets
+from topics import Topic
+
+_BATCH = 1_000
+
+
+def scan(bootstrap_servers: str, topic: Topic, *, since: Mapping[str, int] | None = None) -> Iterator[Message]:
+    """Yield what a topic holds now, its partitions mixed; `since` is an earlier `end_offsets` to start from."""
+    starts = since or {}
+    found = end_offsets(AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0}), [topic])
+    ends = {number: found[f"{topic.name}-{number}"] for number in range(topic.partitions)}
+    left = {number for number, end in ends.items() if end > starts.get(f"{topic.name}-{number}", 0)}
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": uuid.uuid4().hex, "log_level": 0})
+    try:
+        consumer.assign(
+            [
+                TopicPartition(topic.name, number, starts.get(f"{topic.name}-{number}", OFFSET_BEGINNING))
+                for number in sorted(left)
+            ]
+        )
+        while left:
+            for message in consumer.consume(_BATCH, timeout=0.5):
+                if error := message.error():
+                    raise KafkaException(error)
+                yield message
+            for place in consumer.position([TopicPartition(topic.name, number) for number in left]):
+                if place.offset >= ends[place.partition]:
+                    left.discard(place.partition)
+    finally:
+        consumer.close()

@@ -1,0 +1,64 @@
+"""Reads: GET /content with its items, beside a bare endpoint, each alone on one server process.
+
+Users are drawn evenly, which is worse for caches than what people do.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+
+import httpx
+import msgspec
+
+from bench import history
+from bench.http_load import Task
+from bench.load import Load
+from bench.rig import BenchError, Rig
+from infra.local.port import HOST, free_ports
+
+CONNECTIONS = 32
+_WARM_UP_S = 2.0
+_PATHS = 20_000
+
+
+async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str, float]]:
+    """Return requests per second and latencies of both."""
+    await history.ensure_folded(rig, load)
+    rng = random.Random(1)  # noqa: S311 - users to ask for, not a secret
+    paths = [f"/content?user_id={load.user_id(rng.randrange(load.size.users))}" for _ in range(_PATHS)]
+    (port,) = free_ports(1)
+    feed = ("-m", "cli.main", "api")
+    async with rig.process(
+        "api", *feed, check=_whole_feed(port, paths[0], rig.settings.max_recommendations), API_PORT=str(port)
+    ):
+        found = {"feed": await _ask(rig, port, paths, seconds=seconds)}
+    (port,) = free_ports(1)
+    async with rig.process("bare endpoint", "-m", "bench.bare", str(port), check=_answers(port)):
+        found["bare"] = await _ask(rig, port, ["/"], seconds=seconds)
+    return found
+
+
+async def _ask(rig: Rig, port: int, paths: list[str], *, seconds: float) -> dict[str, float]:
+    rig.on_progress(f"ask for {paths[0].partition('?')[0]} for {seconds:g} s", 0, 0)
+    task = Task(port=port, paths=paths, connections=CONNECTIONS, seconds=seconds, warm_up_s=_WARM_UP_S)
+    found: dict[str, float] = await rig.ask("bench.http_load", given=msgspec.to_builtins(task))
+    return found
+
+
+def _answers(port: int) -> Callable[[], Awaitable[None]]:
+    async def check() -> None:
+        async with httpx.AsyncClient() as client:
+            (await client.get(f"http://{HOST}:{port}/")).raise_for_status()
+
+    return check
+
+
+def _whole_feed(port: int, path: str, length: int) -> Callable[[], Awaitable[None]]:
+    async def check() -> None:
+        async with httpx.AsyncClient() as client:
+            items = (await client.get(f"http://{HOST}:{port}{path}")).raise_for_status().json()["items"]
+        if len(items) != length or not all(entry["item"] for entry in items):
+            raise BenchError(f"the feed has {len(items)} items, not {length}, or not all of them are in the catalogue")
+
+    return check

@@ -1,0 +1,176 @@
+"""What is measured on: servers of its own, clients of them, and roles as processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from confluent_kafka.admin import AdminClient
+
+from bench.load import Size
+from infra.address import Addresses
+from infra.local import Child, Command, LocalStack, OnStep, Ports
+from infra.provision import provision
+from infra.publisher import Publisher
+from infra.redis_client import connect
+from infra.registry import Registry
+from infra.renew import renew
+from infra.settings import Settings, to_env
+from infra.settle import UnsettledError, work_left
+from topics import Topic
+
+OnProgress = Callable[[str, float, float], None]
+"""Is told what is under way, how much of it is done, and how much there is; 0 where that is not known."""
+_LEARNING = ("interactions to learn", "rows to publish")
+"""What is left to the trainer."""
+_WORKERS = ("feed", "trainer")
+_START_WITHIN_S = 60.0
+_REST_WITHIN_S = 900.0
+_POLL_S = 1.0
+"""Seldom: asking takes time from what is measured."""
+_CALM_POLLS = 2
+_CHUNK = 1_000
+
+
+class BenchError(RuntimeError):
+    """What was to be measured did not happen."""
+
+
+class Rig:
+    """Servers that may be emptied, and what runs on them."""
+
+    def __init__(self, addresses: Addresses, settings: Settings, *, on_step: OnStep, on_progress: OnProgress) -> None:
+        self.addresses, self.settings = addresses, settings
+        self.registry = Registry(settings.schema_registry_url)
+        self.redis = connect(settings.redis_url, timeout_s=30.0)
+        self.on_progress = on_progress
+        self._on_step = on_step
+        self.admin = AdminClient({"bootstrap.servers": self.kafka, "log_level": 0})
+        self.folded: Size | None = None
+        """The history that is there and all worked off, for parts that go on with what another has left."""
+
+    async def connect(self) -> None:
+        """Look up the schemas."""
+        await asyncio.to_thread(self.registry.connect)
+        self.publisher = Publisher(self.kafka, self.registry, timeout_s=120.0)
+
+    async def close(self) -> None:
+        """Close the clients."""
+        await self.publisher.close()
+        await self.redis.aclose()
+        self.registry.close()
+
+    @property
+    def kafka(self) -> str:
+        """Return the address of the broker."""
+        return self.addresses.kafka_bootstrap_servers
+
+    async def renew(self) -> None:
+        """Empty everything."""
+        self.on_progress("empty the servers", 0, 0)
+        self.folded = None
+        await renew(self.addresses)
+        await asyncio.to_thread(shutil.rmtree, self.settings.home / "worker", ignore_errors=True)
+
+    async def publish(self, topic: Topic, values: Iterable[msgspec.Struct], *, total: int) -> None:
+        """Publish records in order."""
+        for number, value in enumerate(values):
+            self.publisher.produce(topic, value)
+            if number % _CHUNK == 0:
+                self.on_progress(f"publish {topic.short_name}", number, total)
+                await self.publisher.room()
+        await self.publisher.flush()
+
+    @asynccontextmanager
+    async def worker(self, role: str) -> AsyncIterator[Child]:
+        """Run a worker process with one role."""
+        async with self.process(f"worker {role}", "-m", "cli.main", "worker", "--roles", role) as child:
+            yield child
+
+    @asynccontextmanager
+    async def process(
+        self, name: str, *arguments: str, check: Callable[[], Awaitable[None]] | None = None, **env: str
+    ) -> AsyncIterator[Child]:
+        """Run a Python process that knows the servers; it is started again when it dies."""
+
+        def command() -> Command:
+            return Command(argv=[sys.executable, *arguments], env=to_env(self.settings) | env)
+
+        child = Child(name, command, check, home=self.settings.home, on_step=self._on_step)
+        await child.start(within_s=_START_WITHIN_S)
+        try:
+            yield child
+        finally:
+            await child.stop()
+
+    async def ask(self, module: str, *arguments: str, given: object = None) -> Any:
+        """Run a module to its end as a process, give it JSON, and return the JSON that it prints last.
+
+        Raises:
+            BenchError: it failed; with the last lines of what it said.
+        """
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", module, *arguments),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=os.environ | to_env(self.settings),
+        )
+        try:
+            out, said = await process.communicate(msgspec.json.encode(given))
+        finally:
+            if process.returncode is None:
+                process.kill()
+        if process.returncode:
+            raise BenchError(f"{module} failed:\n{said.decode(errors='replace')[-2_000:]}")
+        return msgspec.json.decode(out.splitlines()[-1])
+
+    async def rest(self, what: str, *roles: str) -> None:
+        """Wait until these workers, which must be all that run, have nothing left to do.
+
+        Raises:
+            UnsettledError: it took too long.
+        """
+        calm, most, left = 0, 1, {}
+        try:
+            async with asyncio.timeout(_REST_WITHIN_S):
+                while calm < _CALM_POLLS:
+                    await asyncio.sleep(_POLL_S)
+                    left = await self._left(roles)
+                    calm = 0 if left else calm + 1
+                    amount = sum(left.values())
+                    most = max(most, amount)
+                    self.on_progress(what, most - amount, most)
+        except TimeoutError:
+            raise UnsettledError(_REST_WITHIN_S, left) from None
+
+    async def _left(self, roles: tuple[str, ...]) -> dict[str, int]:
+        left = await work_left(self.admin, self.redis)
+        left["workers to start"] = left.get("workers to start", 0) - (len(_WORKERS) - len(roles))
+        if "feed" not in roles:
+            left = {name: count for name, count in left.items() if name in (*_LEARNING, "workers to start")}
+        return {name: count for name, count in left.items() if count > 0}
+
+
+@asynccontextmanager
+async def a_rig(settings: Settings, *, on_step: OnStep, on_progress: OnProgress) -> AsyncIterator[Rig]:
+    """Run servers of our own in a folder that is removed again; those that the settings name are never touched."""
+    with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
+        own = Settings(home=Path(folder), cache=settings.cache)
+        async with LocalStack(own.home, settings=own, ports=Ports.free(), on_step=on_step) as addresses:
+            await provision(addresses)
+            rig = Rig(addresses, addresses.into(own), on_step=on_step, on_progress=on_progress)
+            await rig.connect()
+            try:
+                yield rig
+            finally:
+                await rig.close()
