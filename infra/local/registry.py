@@ -66,9 +66,10 @@ class SchemaRegistry(Server):
         )
 
     async def check(self) -> None:
-        """Ask for the subjects."""
+        """Ask for the subjects, and whether it has read back what it holds: until then it refuses what it has."""
         async with httpx.AsyncClient(timeout=_ASK_S) as client:
             (await client.get(f"{self.url}/subjects")).raise_for_status()
+            (await client.get(f"http://{HOST}:{self._management_port}/health/ready")).raise_for_status()
 
     def stopped(self) -> None:
         """Keep the recorded start."""
