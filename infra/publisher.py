@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -27,10 +28,31 @@ class PublishError(RuntimeError):
         super().__init__(f"{topic}: not acknowledged by the broker: {cause}")
 
 
+class _Lane:
+    """A librdkafka producer and the thread that serves its delivery reports."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.producer = Producer(config)
+        self._closing = threading.Event()
+        self._poller = threading.Thread(target=self._poll, name="publisher", daemon=True)
+        self._poller.start()
+
+    def close(self, timeout_s: float) -> None:
+        """Deliver what is buffered and stop."""
+        self.producer.flush(timeout_s)
+        self._closing.set()
+        self._poller.join()
+
+    def _poll(self) -> None:
+        while not self._closing.is_set():
+            self.producer.poll(_POLL_S)
+
+
 class Publisher:
     """Publishes records as framed Avro, keyed and partitioned as Java, aiokafka and Faust do (murmur2).
 
-    A thread serves delivery reports; everything else runs on the event loop.
+    There are two lanes: what is produced is reported on only when it fails, which spares a call per message; what is
+    published is reported on either way, as somebody waits for it.
     """
 
     def __init__(
@@ -39,23 +61,32 @@ class Publisher:
         self._registry = registry
         self._timeout_s = timeout_s
         self._failures: list[PublishError] = []
-        self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap_servers,
-                "partitioner": "murmur2_random",
-                "enable.idempotence": True,
-                "linger.ms": linger_ms,
-                "message.timeout.ms": int(timeout_s * 1000),
-                "compression.type": "lz4",
-                "message.max.bytes": 2 * MIB,
-                "queue.buffering.max.messages": 1_000_000,
-                "queue.buffering.max.kbytes": 512 << 10,
-                "log_level": 2,
-            }
-        )
-        self._closing = threading.Event()
-        self._poller = threading.Thread(target=self._poll, name="publisher", daemon=True)
-        self._poller.start()
+        self._config: dict[str, Any] = {
+            "bootstrap.servers": bootstrap_servers,
+            "partitioner": "murmur2_random",
+            "enable.idempotence": True,
+            "linger.ms": linger_ms,
+            "message.timeout.ms": int(timeout_s * 1000),
+            "compression.type": "lz4",
+            "message.max.bytes": 2 * MIB,
+            "queue.buffering.max.messages": 1_000_000,
+            "queue.buffering.max.kbytes": 512 << 10,
+            "log_level": 2,
+        }
+        self._lanes: list[_Lane] = []
+
+    @cached_property
+    def _producing(self) -> Producer:
+        return self._open({"delivery.report.only.error": True})
+
+    @cached_property
+    def _publishing(self) -> Producer:
+        return self._open({})
+
+    def _open(self, more: dict[str, Any]) -> Producer:
+        lane = _Lane(self._config | more)
+        self._lanes.append(lane)
+        return lane.producer
 
     def produce(self, topic: Topic, value: msgspec.Struct, *, headers: dict[str, bytes] | None = None) -> None:
         """Buffer a record; `flush` says whether it arrived."""
@@ -68,11 +99,11 @@ class Publisher:
     ) -> None:
         """Buffer a message as it is."""
         name = topic if isinstance(topic, str) else topic.name
-        self._producer.produce(name, value, key, headers=headers, on_delivery=self._delivered)
+        self._producing.produce(name, value, key, headers=headers, on_delivery=self._delivered)
 
     async def room(self) -> None:
         """Wait until the buffer has room, so that a fast caller cannot outrun the broker without bound."""
-        while len(self._producer) > _HIGH_WATER:  # noqa: ASYNC110 - librdkafka has no event for this
+        while len(self._producing) > _HIGH_WATER:  # noqa: ASYNC110 - librdkafka has no event for this
             await asyncio.sleep(_POLL_S)
 
     async def flush(self) -> None:
@@ -81,8 +112,8 @@ class Publisher:
         Raises:
             PublishError: at least one was not; the first is raised and all are forgotten.
         """
-        if len(self._producer):
-            left = await asyncio.to_thread(self._producer.flush, self._timeout_s + 1)
+        if len(self._producing):
+            left = await asyncio.to_thread(self._producing.flush, self._timeout_s + 1)
             if left:
                 raise PublishError("all topics", f"{left} records are still waiting")
         if self._failures:
@@ -112,7 +143,7 @@ class Publisher:
 
         try:
             for value in values:
-                self._producer.produce(topic.name, codec.encode(value), topic.key_of(value), on_delivery=delivered)
+                self._publishing.produce(topic.name, codec.encode(value), topic.key_of(value), on_delivery=delivered)
         except (BufferError, KafkaException) as error:
             raise PublishError(topic.name, str(error)) from error
         if values:
@@ -120,17 +151,12 @@ class Publisher:
 
     async def close(self) -> None:
         """Deliver what is buffered and stop."""
-        await asyncio.to_thread(self._producer.flush, self._timeout_s)
-        self._closing.set()
-        await asyncio.to_thread(self._poller.join)
+        for lane in self._lanes:
+            await asyncio.to_thread(lane.close, self._timeout_s)
 
     def _delivered(self, error: Any, message: Message) -> None:
         if error is not None:
             self._failures.append(PublishError(message.topic() or "", str(error)))
-
-    def _poll(self) -> None:
-        while not self._closing.is_set():
-            self._producer.poll(_POLL_S)
 
 
 def _settle(done: asyncio.Future[None], failure: PublishError | None) -> None:
