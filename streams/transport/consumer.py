@@ -14,7 +14,7 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP, ConsumerMessage, Message
+from faust.types import TP, Message
 from faust.types.tuples import ack_lock
 from mode.utils.futures import notify
 
@@ -23,18 +23,13 @@ from streams.transport.batcher import cut, interleave
 from streams.transport.client import ClientThread, Fetch
 from streams.transport.conf import App, Limits
 from streams.transport.cursor import Cursors, Verdict
-from streams.transport.ledger import Ledger, Load, Ticket
+from streams.transport.ledger import Ledger, Load
+from streams.transport.message import BatchMessage, batch_message
 from streams.transport.restore import restore
 from streams.transport.topic import BatchSchema
 
 _HELD_POLL_S = 0.1
 """Longest a partition that is free again waits while others are fetched."""
-
-
-class BatchMessage(ConsumerMessage):  # type: ignore[misc]
-    """A message whose value is a batch; its offset is the last record's."""
-
-    ticket: Ticket[TP]
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]
@@ -150,7 +145,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             batch = Batch(tp.topic, tp.partition, records, max(fetch.highwater - end, 0))
             ticket = self._ledger.deliver(tp, end, records=len(records), size_bytes=size_bytes)
             self._cursors.move(tp, end)
-            yield self._batch_message(tp, batch, ticket)
+            yield batch_message(tp, batch, ticket, generation_id=self.app.consumer_generation_id)
         if not fetch.records:
             self._ledger.pass_over(tp, fetch.end)
             self._cursors.move(tp, fetch.end)
@@ -160,26 +155,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             self._cursors.move(tp, record.offset + 1)
             yield self._to_message(tp, record)
         self._cursors.move(tp, end)
-
-    def _batch_message(self, tp: TP, batch: Batch, ticket: Ticket[TP]) -> BatchMessage:
-        newest = batch.records[-1]
-        message = BatchMessage(
-            batch.topic,
-            batch.partition,
-            newest.offset,
-            newest.timestamp / 1000,
-            newest.timestamp_type,
-            None,
-            None,
-            batch,
-            None,
-            0,
-            ticket.size_bytes,
-            tp,
-            generation_id=self.app.consumer_generation_id,
-        )
-        message.ticket = ticket
-        return message
 
     # Where reading starts
 

@@ -1,0 +1,36 @@
+"""The Faust message that carries a batch."""
+
+from __future__ import annotations
+
+from faust.types import TP, ConsumerMessage
+
+from streams.transport.batch import Batch
+from streams.transport.ledger import Ticket
+
+
+class BatchMessage(ConsumerMessage):  # type: ignore[misc]
+    """A message whose value is a batch; its offset is the last record's."""
+
+    ticket: Ticket[TP]
+
+
+def batch_message(tp: TP, batch: Batch, ticket: Ticket[TP], *, generation_id: int) -> BatchMessage:
+    """Return the message of a delivered batch."""
+    newest = batch.records[-1]
+    message = BatchMessage(
+        batch.topic,
+        batch.partition,
+        newest.offset,
+        newest.timestamp / 1000,
+        newest.timestamp_type,
+        headers=None,
+        key=None,
+        value=batch,
+        checksum=None,
+        serialized_key_size=0,
+        serialized_value_size=ticket.size_bytes,
+        tp=tp,
+        generation_id=generation_id,
+    )
+    message.ticket = ticket
+    return message
