@@ -42,7 +42,8 @@ class Browser:
         """Exceptions and errors that the page logged."""
 
     async def open(self, url: str, *, width: int = 1280, height: int = 900) -> None:
-        """Open an address in a new page."""
+        """Open an address in a new page, which is the one spoken to from now on."""
+        self._session, self.complaints = None, []
         target = await self._call("Target.createTarget", url="about:blank")
         attached = await self._call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         self._session = attached["sessionId"]

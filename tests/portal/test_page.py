@@ -3,7 +3,6 @@ import re
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -93,12 +92,18 @@ async def pipeline() -> Pipeline:
     return pipeline
 
 
-@pytest.fixture
-async def page(pipeline: Pipeline, tmp_path: Path) -> AsyncIterator[Browser]:
-    async with serving(pipeline) as url, browser(tmp_path) as found:
-        await found.open(f"{url}/#user=ann")
-        await found.until("document.querySelectorAll('.card .open').length === 30")
+@pytest.fixture(scope="module")
+async def chromium(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
+    async with browser(tmp_path_factory.mktemp("browser")) as found:
         yield found
+
+
+@pytest.fixture
+async def page(pipeline: Pipeline, chromium: Browser) -> AsyncIterator[Browser]:
+    async with serving(pipeline) as url:
+        await chromium.open(f"{url}/#user=ann")
+        await chromium.until("document.querySelectorAll('.card .open').length === 30")
+        yield chromium
 
 
 def order(selector: str = ".card") -> str:
@@ -195,17 +200,16 @@ async def test_another_person_can_be_picked(page: Browser) -> None:
 
 
 @needs_browser
-async def test_a_lost_server_is_said_and_found_again(pipeline: Pipeline, tmp_path: Path) -> None:
-    async with browser(tmp_path) as page:
-        async with serving(pipeline) as url:
-            await page.open(f"{url}/#user=ann")
-            await page.until("document.querySelectorAll('.card .open').length === 30")
-        await page.until("document.getElementById('connection').dataset.state === 'lost'")
-        assert "last feed that arrived" in await page.until("document.getElementById('banner').textContent")
-        await page.js("document.querySelector('.like').click()")
-        assert "Not sent" in await page.until("document.querySelector('.toast.shown.bad')?.textContent")
-        assert pipeline.published == []
-        await pipeline.rank("ann", ITEMS[::-1])
-        async with serving(pipeline, int(url.rpartition(":")[2])):
-            await page.until("document.querySelector('.card').dataset.item === 'i30'")
-            assert await page.js("document.getElementById('banner').hidden")
+async def test_a_lost_server_is_said_and_found_again(pipeline: Pipeline, chromium: Browser) -> None:
+    async with serving(pipeline) as url:
+        await chromium.open(f"{url}/#user=ann")
+        await chromium.until("document.querySelectorAll('.card .open').length === 30")
+    await chromium.until("document.getElementById('connection').dataset.state === 'lost'")
+    assert "last feed that arrived" in await chromium.until("document.getElementById('banner').textContent")
+    await chromium.js("document.querySelector('.like').click()")
+    assert "Not sent" in await chromium.until("document.querySelector('.toast.shown.bad')?.textContent")
+    assert pipeline.published == []
+    await pipeline.rank("ann", ITEMS[::-1])
+    async with serving(pipeline, int(url.rpartition(":")[2])):
+        await chromium.until("document.querySelector('.card').dataset.item === 'i30'")
+        assert await chromium.js("document.getElementById('banner').hidden")
