@@ -9,7 +9,7 @@ from typing import Any
 from infra.publisher import Publisher
 from streams.transport import App
 
-_PATIENCE = 5
+_PATIENCE = 10
 """Intervals that a checkpoint may be put off while there is a backlog, so that work is conflated."""
 
 

@@ -22,7 +22,7 @@ MICRO_BATCH = 128
 """Users ranked before the event loop turns to something else."""
 _REFRESH_S = 0.25
 _RETRY_S = 0.5
-_YIELD = 3.0
+_YIELD = 9.0
 """How many times the time just spent on ranking is left to folding while events wait."""
 _LOG = logging.getLogger(__name__)
 

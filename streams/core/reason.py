@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from streams.core.source import Person
@@ -19,28 +20,27 @@ def leading(names: Sequence[str], parts: Scores) -> list[str]:
 
 def reasons(items: Indices, sources: Sequence[str], whom: Person, view: View) -> list[str]:
     """Return a reason per item."""
-    return [_reason(index, source, whom, view) for index, source in zip(items.tolist(), sources, strict=True)]
+    topics = _favourite_topics(whom)
+    each = zip(items.tolist(), sources, view.category[items].tolist(), whom.via[items].tolist(), strict=True)
+    return [
+        _FIXED.get(source) or _told(source, index, view.categories.names[category], liked, topics, view)
+        for index, source, category, liked in each
+    ]
 
 
-def _reason(index: int, source: str, whom: Person, view: View) -> str:
+_FIXED = {"trending": "Trending now", "segment": "Popular with people like you"}
+
+
+def _told(source: str, index: int, category: str, liked: int, topics: dict[str, float], view: View) -> str:
     if source == "neighbors":
-        liked = int(whom.via[index])
         return f"Because you liked {view.titles[liked] or view.items.names[liked]}"
-    if source == "trending":
-        return "Trending now"
-    if source == "segment":
-        return "Popular with people like you"
-    category = view.categories.names[view.category[index]]
     if source == "affinity":
-        return f"You like {_topic(index, whom, view) or category}"
+        found = [topic for topic in view.subjects[view.items.names[index]].topics if topic in topics]
+        return f"You like {max(found, key=topics.__getitem__) if found else category}"
     return f"New in {category}" if source == "fresh" else f"Popular in {category}"
 
 
-def _topic(index: int, whom: Person, view: View) -> str:
-    """Return the item's topic that the person cares for most."""
-    subject = view.subjects[view.items.names[index]]
-    stated = [topic for topic in subject.topics if topic in whom.features.preferred]
-    best = max(subject.topics, key=lambda topic: (whom.features.topics.get(topic, 0.0), topic), default="")
-    if stated:
-        return stated[0]
-    return best if whom.features.topics.get(best, 0.0) > 0 else ""
+def _favourite_topics(whom: Person) -> dict[str, float]:
+    """Return the topics that the person cares for, with how much; stated ones come before found ones."""
+    found = {topic: affinity for topic, affinity in whom.features.topics.items() if affinity > 0}
+    return found | dict.fromkeys(whom.features.preferred, math.inf)
