@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -43,10 +44,12 @@ def show(context: typer.Context, as_json: _Json = False) -> None:
         for row in rows:
             print(msgspec.json.encode(row).decode())
         return
-    table = Table("topic", "written by", "key", "kept", "schema", "partitions", "what")
-    table.columns[0].no_wrap = True
+    shown = {"name": "topic", "key": "key", "schema": "schema", "kept": "kept", "owner": "written by", "doc": "what"}
+    table = Table(*shown.values(), box=box.SIMPLE_HEAD, padding=(0, 1))
+    for column in table.columns[:3]:
+        column.no_wrap = True
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(str(row[name]) for name in shown))
     Console(highlight=False).print(table)
 
 

@@ -6,10 +6,12 @@ import asyncio
 import json
 from typing import Any, TypeVar
 
+import httpx
 import msgspec
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
+from infra.error import OperatorError
 from schemas.codec import Codec, avro_schema
 from topics import TOPICS, Topic
 
@@ -44,8 +46,21 @@ class Registry:
         """Look up the ids of all our schemas, so that `codec` can serve every record.
 
         Raises:
-            SchemaRegistryError: a subject is missing (run the provisioning) or the registry failed.
+            OperatorError: the registry did not answer, or a schema is missing.
         """
+        try:
+            self._look_up()
+        except SchemaRegistryError as error:
+            raise OperatorError(
+                f"The schema registry does not know our schemas: {error}", "Register them with `millrace provision`."
+            ) from error
+        except httpx.HTTPError as error:
+            raise OperatorError(
+                f"The schema registry does not answer: {error}",
+                "Start it (`millrace up` runs one), or set SCHEMA_REGISTRY_URL to one that runs.",
+            ) from error
+
+    def _look_up(self) -> None:
         for topic in TOPICS:
             found = self._client.lookup_schema(topic.subject, _schema(topic))
             self._codecs[topic.record] = Codec(topic.record, int(found.schema_id))

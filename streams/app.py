@@ -90,7 +90,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, view: View | None = No
     broadcast = Broadcast(settings.kafka_bootstrap_servers, view, registry, quarantine)
     context = Context(app, settings, registry, publisher, quarantine, view, broadcast, now_ms)
     users, items = (app.bytes_table(name, partitions=PARTITIONS) for name in TABLES)
-    ranker = rank.RankAgent(context, RedisFeedStore(redis), rank_params(settings))
+    ranker = rank.RankAgent(context, RedisFeedStore(redis, ttl_days=settings.feed_ttl_days), rank_params(settings))
     settle(app, catalog.SOURCES, catalog.CatalogAgent(context, RedisItemStore(redis)))
     settle(app, user.SOURCES, user.UserAgent(context, users, user_params(settings)))
     settle(app, signal.SOURCES, signal.SignalAgent(context, items, signal_params(settings)))
