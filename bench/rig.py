@@ -123,7 +123,7 @@ class Rig:
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
-            env=os.environ | to_env(self.settings),
+            env=os.environ.copy() | to_env(self.settings),
         )
         try:
             out, said = await process.communicate(msgspec.json.encode(given))
