@@ -60,9 +60,11 @@ def neighbors(person: Person, _: View, params: RankParams) -> Indices:
     return linked.astype(np.int32)
 
 
-def trending(_: Person, view: View, params: RankParams) -> Indices:
-    """Name what is trending."""
-    return view.charts.trending.leaders[: params.source_items]
+def trending(person: Person, view: View, params: RankParams) -> Indices:
+    """Name what is trending, overall and in the categories the person cares for."""
+    each = params.source_items // (2 * len(person.likings) or 1)
+    found = [view.charts.trending_in.get(name, NOTHING)[:each] for name in person.likings]
+    return np.concatenate([view.charts.trending.leaders[: params.source_items], *found])
 
 
 def popular(person: Person, view: View, params: RankParams) -> Indices:

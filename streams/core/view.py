@@ -80,6 +80,8 @@ class Charts:
     fresh: Chart
     popular_in: dict[str, Indices]
     """The most popular items of each category."""
+    trending_in: dict[str, Indices]
+    """The items of each category that trend most."""
     by_category: Scores
     """Every item's popularity as a share of the most popular one of its category."""
     segments: dict[str, Chart]
@@ -175,10 +177,13 @@ class View:
         order = drawn.order if drawn is not None and len(drawn.order) == count else self._alphabetical()
         listed = np.flatnonzero(self.listed[:count]).astype(np.int32)
         popular_in: dict[str, Indices] = {}
+        trending_in: dict[str, Indices] = {}
         by_category = np.zeros(count)
         for code in np.unique(self.category[listed]).tolist():
-            chart = self._chart(listed[self.category[listed] == code], self.popularity, order)
-            popular_in[self.categories.names[code]] = chart.leaders
+            items, name = listed[self.category[listed] == code], self.categories.names[code]
+            chart = self._chart(items, self.popularity, order)
+            popular_in[name] = chart.leaders
+            trending_in[name] = self._chart(items, self.trending, order).leaders
             by_category += chart.scores
         return Charts(
             order=order,
@@ -186,6 +191,7 @@ class View:
             popular=self._chart(listed, self.popularity, order),
             fresh=self._newest(listed, order),
             popular_in=popular_in,
+            trending_in=trending_in,
             by_category=by_category,
             segments={name: self._chart(listed, column, order) for name, column in self.segments.items()},
         )

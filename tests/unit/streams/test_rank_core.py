@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from schemas.types import Features, Feed, ItemNeighbors, RecentItem
+from streams.core import source
 from streams.core.params import RankParams
 from streams.core.rank import rank
 from streams.core.view import View
@@ -80,6 +81,17 @@ def test_stated_preferences_count_before_the_first_event() -> None:
     found = feed(features(preferred=["workshops"]), params=RankParams(feed_items=8, diversity_cap=1.0))
     view = a_view()
     assert Counter(view.subjects[item].category for item in found.items).most_common(1)[0][0] == "workshops"
+
+
+def test_what_trends_in_a_category_is_found_though_others_trend_more() -> None:
+    view = View(leaders=3)
+    for n in range(8):
+        view.apply_item(an_item(f"i{n}", category="music" if n else "places", topics=[]))
+        view.apply_stats(stats(f"i{n}", trending=float(n), popularity=float(n)))
+    view.refresh()
+    person = features(preferred=["places"], segment="nobody's")
+    found = source.trending(source.person(person, view, PARAMS), view, PARAMS)
+    assert [view.items.names[index] for index in found] == ["i7", "i6", "i5", "i0"]
 
 
 def test_who_has_seen_everything_still_gets_a_feed_longest_ago_first() -> None:
