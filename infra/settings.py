@@ -103,7 +103,7 @@ class Settings:
     commit_interval_s: float = _setting("COMMIT_INTERVAL_S", 1.0, "seconds between checkpoints", check=_positive)
     batch_records: int = _setting("BATCH_RECORDS", 1_000, "most records in one micro-batch", check=_positive)
     batch_bytes: int = _setting("BATCH_BYTES", 4 << 20, "most bytes in one micro-batch", check=_positive)
-    batch_wait_ms: int = _setting("BATCH_WAIT_MS", 10, "longest wait for a fuller micro-batch", check=_positive)
+    batch_wait_ms: int = _setting("BATCH_WAIT_MS", 20, "longest wait for a fuller micro-batch", check=_positive)
     unacked_records: int = _setting(
         "UNACKED_RECORDS", 20_000, "most records of a partition in flight before it is paused", check=_positive
     )

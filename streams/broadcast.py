@@ -16,6 +16,7 @@ from topics.topic import ITEM_NEIGHBORS, ITEM_STATS, ITEMS, Topic
 
 TOPICS: tuple[Topic, ...] = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS)
 _WAIT_MS = 200
+_MIN_BYTES = 64 << 10
 _MOST_RECORDS = 1_000
 
 
@@ -52,6 +53,7 @@ class Broadcast:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=_WAIT_MS // 2,
+            fetch_min_bytes=_MIN_BYTES,
         )
         await consumer.start()
         try:

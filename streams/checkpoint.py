@@ -42,7 +42,7 @@ class Checkpoint:
         self._held: list[Any] = []
         self._last_s = 0.0
         self.behind = False
-        """Whether more records wait in the broker than were read; set by the agent."""
+        """Whether whole batches wait in the broker; set by the agent."""
         self.lock = asyncio.Lock()
         """Held while a checkpoint runs; an agent folds under it, so that a checkpoint sees whole batches."""
 

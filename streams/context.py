@@ -30,7 +30,7 @@ class Context:
     broadcast: Broadcast
     now_ms: Callable[[], int]
     backlog: set[tuple[str, int]] = field(default_factory=set)
-    """Source partitions of which more records wait in the broker than were read."""
+    """Source partitions of which whole batches wait in the broker."""
 
     def decoder(self, topic: Topic, agent: str) -> Decoder:
         """Return a decoder of a topic for an agent."""

@@ -39,7 +39,7 @@ class SignalAgent:
                 except Exception as error:
                     self._context.quarantine.put(record, error, stage="signal.fold")
             self.checkpoint.hold([event])
-            self.checkpoint.behind = bool(batch.remaining)
+            self.checkpoint.behind = batch.remaining >= self._context.settings.batch_records
 
     def drop(self) -> None:
         """Forget everything that is not durable: after a rebalance it is read again."""

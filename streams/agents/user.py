@@ -51,7 +51,7 @@ class UserAgent:
         }
 
     async def process(self, event: Any) -> None:
-        """Fold one batch; publish the features it changed unless more records wait behind it."""
+        """Fold one batch; publish the features it changed unless whole batches wait behind it."""
         batch: Batch = event.value
         await self._context.broadcast.ready.wait()
         usable = await self._decoders[batch.topic].decode(batch)
@@ -64,8 +64,7 @@ class UserAgent:
                 except Exception as error:
                     self._context.quarantine.put(record, error, stage="user.fold")
             self.checkpoint.hold([event])
-            self._note_backlog(batch)
-            if not batch.remaining:
+            if not self._is_behind(batch):
                 self._emit(batch.partition)
         await self._publisher.room()
 
@@ -106,13 +105,15 @@ class UserAgent:
         for partition in list(self._unsent):
             self._emit(partition)
 
-    def _note_backlog(self, batch: Batch) -> None:
-        backlog = self._context.backlog
-        if batch.remaining:
-            backlog.add((batch.topic, batch.partition))
+    def _is_behind(self, batch: Batch) -> bool:
+        """Say whether whole batches wait behind this one, and tell the others."""
+        backlog, source = self._context.backlog, (batch.topic, batch.partition)
+        if batch.remaining < self._context.settings.batch_records:
+            backlog.discard(source)
         else:
-            backlog.discard((batch.topic, batch.partition))
+            backlog.add(source)
         self.checkpoint.behind = bool(backlog)
+        return source in backlog
 
 
 def stated(event: Interaction) -> Subject:

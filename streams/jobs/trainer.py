@@ -32,6 +32,8 @@ _ROWS = 2_000
 _NEIGHBORS = 100
 _EVENT_IDS = 1_024
 _MOST_RECORDS = 1_000
+_MIN_BYTES, _WAIT_MS = 256 << 10, 100
+"""Interactions are learned a batch at a time: the broker holds back fewer for so long."""
 
 
 class Trainer:
@@ -90,7 +92,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         heartbeat.beat(redis, "trainer", lambda: {"positions": positions, "waiting": trainer.waiting})
     )
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_min_bytes=_MIN_BYTES,
+        fetch_max_wait_ms=_WAIT_MS,
     )
     await consumer.start()
     try:

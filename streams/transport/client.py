@@ -13,8 +13,8 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 from mode.threads import WorkerThread
 
-_FETCH_WAIT_MS = 250
-"""How long the broker may wait for records before it answers a fetch."""
+_FETCH_MIN_BYTES = 64 << 10
+"""A fetch that would bring less waits at the broker for more: asking for one record costs more than folding it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,8 @@ class ClientThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         # Other requests to the same broker wait behind a fetch that waits for records: Faust's 1.5 s is long for that.
-        consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
+        consumer._fetch_max_wait_ms = self.app.limits.batch_wait_ms
+        consumer._fetch_min_bytes = _FETCH_MIN_BYTES
         return consumer
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:

@@ -26,8 +26,8 @@ class Limits:
 
     batch_records: int = 1_000
     batch_bytes: int = 4 << 20
-    batch_wait_ms: int = 50
-    """How long a batch that is not full waits for more records."""
+    batch_wait_ms: int = 20
+    """How long the broker may hold back records to make a fuller batch."""
     unacked_records: int = 20_000
     """Records of a partition in flight past which it is not fetched."""
     unacked_bytes: int = 64 << 20

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from time import monotonic
 from typing import Any
 
 from aiokafka import ConsumerRecord
@@ -103,25 +102,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             await self.wait(self._room, timeout=timeout)
             return {}
         due = {tp: self._cursors.position(tp) for tp in tps - held}
-        fetches = await self._thread.fetch(due, wait_s=_HELD_POLL_S if held else timeout)
-        deadline_s = monotonic() + self._limits.batch_wait_ms / 1000
-        while fetches and self.flow_active and not self._is_plenty(fetches):
-            left_s = deadline_s - monotonic()
-            if left_s <= 0:
-                break
-            due = {tp: fetches[tp].end if tp in fetches else self._cursors.position(tp) for tp in tps - held}
-            _append(fetches, await self._thread.fetch(due, wait_s=left_s))
-        return fetches
+        found: dict[TP, Fetch] = await self._thread.fetch(due, wait_s=_HELD_POLL_S if held else timeout)
+        return found
 
     def _is_full(self, tp: TP) -> bool:
         load = self._ledger.load(tp)
         return load.records >= self._limits.unacked_records or load.size_bytes >= self._limits.unacked_bytes
-
-    def _is_plenty(self, fetches: Mapping[TP, Fetch]) -> bool:
-        return any(
-            len(fetch.records) >= self._limits.batch_records or not self.is_batched(tp.topic)
-            for tp, fetch in fetches.items()
-        )
 
     async def _continues(self, tp: TP, fetch: Fetch) -> bool:
         verdict = self._cursors.judge(tp, fetch.start)
@@ -286,12 +272,3 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def batched_partitions(self) -> set[TP]:
         """Return the partitions that are assigned and read in batches."""
         return {tp for tp in self.assignment() if self.is_batched(tp.topic)}
-
-
-def _append(fetches: dict[TP, Fetch], more: Mapping[TP, Fetch]) -> None:
-    for tp, fetch in more.items():
-        known = fetches.get(tp)
-        if known is None:
-            fetches[tp] = fetch
-        elif fetch.start == known.end:
-            fetches[tp] = Fetch([*known.records, *fetch.records], known.start, fetch.end, fetch.highwater)
