@@ -92,7 +92,7 @@ class RankAgent:
     async def _refresh(self) -> bool:
         """Make the view's lists anew when they are stale, but not all the time."""
         now_s = asyncio.get_running_loop().time()
-        if now_s - self._refreshed_s < _REFRESH_S:
+        if now_s - self._refreshed_s < _REFRESH_S * (_YIELD if self._context.backlog else 1.0):
             return False
         self._refreshed_s = now_s
         return self._context.view.refresh()
