@@ -18,8 +18,8 @@ from streams.transport import Batch
 from topics.topic import FEATURES, FEEDS
 
 SOURCES = (FEATURES,)
-MICRO_BATCH = 128
-"""Users ranked before the event loop turns to something else."""
+MICRO_BATCH, MICRO_BATCH_BEHIND = 32, 256
+"""Users ranked before the event loop turns to something else; more while events wait, when throughput is what counts."""
 _REFRESH_S = 0.25
 _RETRY_S = 0.5
 _YIELD = 9.0
@@ -61,7 +61,7 @@ class RankAgent:
         while True:
             if await self._refresh():
                 await self._write([self._everyone()])
-            work = self._queue.take(MICRO_BATCH)
+            work = self._queue.take(MICRO_BATCH_BEHIND if self._context.backlog else MICRO_BATCH)
             if not work:
                 await self._rest()
                 continue

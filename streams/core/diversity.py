@@ -24,24 +24,27 @@ def spread(order: NDArray[np.intp], categories: Indices, params: RankParams) -> 
     so the cap never shortens a feed.
     """
     most = max(1, math.ceil(params.diversity_cap * params.diversity_window))
+    before = params.diversity_window - 1
     labels = categories.tolist()
     waiting: list[int] = []
     chosen: list[int] = []
-    window: list[int] = []
+    counts = dict.fromkeys(labels, 0)  # items of each category in the window
     upcoming = iter(range(len(labels)))
-    for _ in range(min(params.feed_items, len(labels))):
-        place = _next(waiting, upcoming, labels, window, most)
+    for step in range(min(params.feed_items, len(labels))):
+        if step > before:
+            counts[labels[chosen[step - before - 1]]] -= 1
+        place = _next(waiting, upcoming, labels, counts, most)
         chosen.append(place)
-        window = [*window[2 - params.diversity_window :], labels[place]]
+        counts[labels[place]] += 1
     return order[np.array(chosen, np.intp)]
 
 
-def _next(waiting: list[int], upcoming: Iterator[int], labels: list[int], window: list[int], most: int) -> int:
+def _next(waiting: list[int], upcoming: Iterator[int], labels: list[int], counts: dict[int, int], most: int) -> int:
     for at, place in enumerate(waiting):
-        if window.count(labels[place]) < most:
+        if counts[labels[place]] < most:
             return waiting.pop(at)
     for place in upcoming:
-        if window.count(labels[place]) < most:
+        if counts[labels[place]] < most:
             return place
         waiting.append(place)
     return waiting.pop(0)
