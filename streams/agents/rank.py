@@ -19,7 +19,7 @@ from topics.topic import FEATURES, FEEDS
 
 SOURCES = (FEATURES,)
 MICRO_BATCH, MICRO_BATCH_BEHIND = 32, 256
-"""Users ranked before the event loop turns to something else; more while events wait, when throughput is what counts."""
+"""Users ranked before the event loop turns to something else; more while events wait and throughput is what counts."""
 _REFRESH_S = 0.25
 _RETRY_S = 0.5
 _YIELD = 9.0
