@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from infra.address import Addresses
@@ -20,13 +21,13 @@ _ASK_EVERY_S = 0.05
 async def renew(addresses: Addresses) -> None:
     """Make every topic of the pipeline anew, forget its consumer groups and empty Redis; the registry stays as it is.
 
-    Everything that the servers hold is lost, and no role may be running.
+    Everything that the servers hold is lost, and no role may be running; of one that was killed the end of its session
+    is waited for.
     """
     admin = AdminClient({"bootstrap.servers": addresses.kafka_bootstrap_servers, "log_level": 0})
-    listed = await asyncio.to_thread(lambda: admin.list_consumer_groups().result(_CALL_S))
-    groups = [group.group_id for group in listed.valid if group.group_id.startswith(APP_ID)]
+    groups = await _groups(admin)
     if groups:
-        await _all(admin.delete_consumer_groups(groups))
+        await _forget(admin, groups)
     topics = await _topics(admin)
     if topics:
         await _all(admin.delete_topics(topics))
@@ -39,6 +40,24 @@ async def renew(addresses: Addresses) -> None:
     finally:
         await redis.aclose()
     await provision(addresses)
+
+
+async def _forget(admin: AdminClient, groups: list[str]) -> None:
+    async with asyncio.timeout(_CALL_S):
+        while True:
+            try:
+                return await _all(admin.delete_consumer_groups(groups))
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                    groups = [group for group in groups if group in await _groups(admin)]
+                elif error.args[0].code() != KafkaError.NON_EMPTY_GROUP:
+                    raise
+                await asyncio.sleep(_ASK_EVERY_S)
+
+
+async def _groups(admin: AdminClient) -> list[str]:
+    listed = await asyncio.to_thread(lambda: admin.list_consumer_groups().result(_CALL_S))
+    return [group.group_id for group in listed.valid if group.group_id.startswith(APP_ID)]
 
 
 async def _topics(admin: AdminClient) -> list[str]:

@@ -111,9 +111,10 @@ async def test_a_stop_during_the_pause_starts_nothing(tmp_path: Path) -> None:
 
 
 async def test_what_outlived_its_parent_is_ended_before_the_next_start(tmp_path: Path) -> None:
-    orphan = await asyncio.create_subprocess_exec(sys.executable, "-c", WAITS)
-    leftover.record(tmp_path / "thing.json", orphan.pid, signal.SIGTERM)
-    ended, code = await asyncio.gather(asyncio.to_thread(leftover.end_all, tmp_path), orphan.wait())
-    assert ended == [orphan.pid]
-    assert code == -signal.SIGTERM
+    leaves = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {WAITS!r}], stdout=2).pid)"
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", leaves, stdout=asyncio.subprocess.PIPE)
+    orphan = int((await parent.communicate())[0])
+    leftover.record(tmp_path / "thing.json", orphan, signal.SIGTERM)
+    assert await asyncio.to_thread(leftover.end_all, tmp_path) == [orphan]
+    assert not psutil.pid_exists(orphan)
     assert not (tmp_path / "thing.json").exists()
