@@ -8,6 +8,7 @@ import signal
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import psutil
@@ -85,7 +86,7 @@ class Postgres(Server):
         return self._folder / "data"
 
     def _create(self) -> None:
-        partial = self._folder / "data.partial"
+        partial = self._folder / f"data.{uuid4().hex}.partial"  # one that was given up may still be at work
         shutil.rmtree(partial, ignore_errors=True)
         settings = ("--auth=trust", "--encoding=utf8", "--locale=C.UTF-8", "--no-sync", "--username", _USER)
         argv = [str(_programs() / "initdb"), *settings, "--pgdata", str(partial)]
