@@ -6,23 +6,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.model import Event, Query, Ranked, top
+from models.model import Event, Model, Query, Scores
 
 
-class Chance:
-    """Ranks the items it has seen in an order drawn for each query."""
+class Chance(Model):
+    """Scores the items it has seen by what is drawn for each query."""
 
     name = "random"
 
     def __init__(self, *, seed: int = 0) -> None:
+        super().__init__()
         self._draw = np.random.default_rng(seed)
-        self._items: dict[str, None] = {}
 
     def learn(self, events: Sequence[Event]) -> None:
         """Remember which items there are."""
-        self._items.update(dict.fromkeys(event.item_id for event in events))
+        for event in events:
+            self.items.add(event.item_id)
 
-    def recommend(self, queries: Sequence[Query], k: int) -> list[Ranked]:
-        """Return items in a random order."""
-        items = list(self._items)
-        return [top(items, self._draw.random(len(items)), k, query.exclude) for query in queries]
+    def scores(self, queries: Sequence[Query]) -> Scores:
+        """Return scores that mean nothing."""
+        return self._draw.random((len(queries), len(self.items)))

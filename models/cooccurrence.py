@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from models import decay
-from models.model import Event, Query, Ranked, top
+from models.model import Event, Model, Query, Scores, top
 from models.popularity import Popularity
 
 STEP = 0.8
@@ -30,12 +30,13 @@ _DIGITS = 9
 """Shares are compared after rounding, so that the order of additions cannot turn a tie into an order."""
 
 
-class Cooccurrence:
+class Cooccurrence(Model):
     """Links between items, kept as one row of sums per item."""
 
     name = "cooccurrence"
 
     def __init__(self, *, half_life_days: float = 60.0) -> None:
+        super().__init__()
         self._rate = decay.rate_of_half_life(half_life_days) / math.log(2)
         self._landmark_ms: int | None = None
         self._rows: dict[str, dict[str, float]] = {}
@@ -51,9 +52,9 @@ class Cooccurrence:
             self._link(event)
         self._fallback.learn(events)
 
-    def recommend(self, queries: Sequence[Query], k: int) -> list[Ranked]:
+    def scores(self, queries: Sequence[Query]) -> Scores:
         """Return what goes with each query's last items; the decayed popular items when it has none."""
-        return [self._recommend(query, k) for query in queries]
+        return np.stack([self._score(query) for query in queries]) if queries else np.empty((0, len(self.items)))
 
     def drain(self, most: int) -> list[str]:
         """Return at most so many items whose rows changed, and forget that they did."""
@@ -74,6 +75,7 @@ class Cooccurrence:
     def _link(self, event: Event) -> None:
         window = self._windows.setdefault(event.user_id, deque(maxlen=WINDOW))
         item = event.item_id
+        self.items.add(item)
         scale = self._scale(event.at_ms) * (1.0 if event.weight > 0 else _WEAK)
         self._sums[item] = self._sums.get(item, 0.0) + scale
         row = self._rows.setdefault(item, {})
@@ -103,22 +105,16 @@ class Cooccurrence:
             for other in links:
                 links[other] *= factor
 
-    def _recommend(self, query: Query, k: int) -> Ranked:
-        scores = self._scores(query.recent)
-        if not scores:
-            return self._fallback.recommend([query], k)[0]
-        items = list(scores)
-        found = top(items, np.fromiter(scores.values(), dtype=np.float64), k, query.exclude)
-        if len(found.items) == k:
-            return found
-        rest = self._fallback.recommend([Query(query.user_id, (), query.exclude | frozenset(found.items))], k)[0]
-        missing = k - len(found.items)
-        return Ranked(
-            [*found.items, *rest.items[:missing]],
-            np.concatenate([found.scores, np.full(min(missing, len(rest.items)), -np.inf)]),
-        )
+    def _score(self, query: Query) -> Scores:
+        links = self._links(query.recent)
+        if not links:
+            popular: Scores = self._fallback.scores([query])[0]
+            return popular
+        scores = np.full(len(self.items), -np.inf)
+        scores[self.items.known(links)] = np.fromiter(links.values(), np.float64, len(links))
+        return scores
 
-    def _scores(self, recent: Iterable[tuple[str, float]]) -> dict[str, float]:
+    def _links(self, recent: Iterable[tuple[str, float]]) -> dict[str, float]:
         scores: dict[str, float] = {}
         for step, (item, weight) in enumerate(list(recent)[:QUERY_ITEMS]):
             if weight <= 0:

@@ -1,17 +1,22 @@
 """The one interface of all models, and what goes in and out of it.
 
-A model learns from events as they arrive and recommends for queries at any moment between them. It does no I/O, reads
-no clock, and draws only from the generator it was built with.
+A model learns from events as they arrive and scores items for queries at any moment between them. It does no I/O, reads
+no clock, and draws only from the generator it was built with. What it learns in batches (a refit) it does by itself,
+after so many events, so that a batch of events teaches exactly what its events teach one by one.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from models.names import Names
+
+Scores = NDArray[np.float64]
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -22,6 +27,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     at_ms: int
     weight: float
     """Signed strength, from `models.weight`."""
+    rating: float | None = None
+    """The rating on [0, 1], where there is one."""
 
 
 class Query(msgspec.Struct, frozen=True, gc=False):
@@ -31,34 +38,45 @@ class Query(msgspec.Struct, frozen=True, gc=False):
     recent: Sequence[tuple[str, float]] = ()
     """Last items with their weights, newest first."""
     exclude: frozenset[str] = frozenset()
+    at_ms: int = 0
+    """When it is asked, for models that care."""
 
 
 class Ranked(msgspec.Struct, frozen=True, gc=False):
     """At most k items, best first, with their scores."""
 
     items: Sequence[str]
-    scores: NDArray[np.float64]
+    scores: Scores
     """(len(items),), falling."""
 
 
-class Model(Protocol):
-    """Learns and recommends; see the conformance suite for what every model owes."""
+class Model(ABC):
+    """Learns and scores; see the conformance suite for what every model owes."""
 
     name: str
 
+    def __init__(self) -> None:
+        self.items = Names()
+        """Every item heard of in events; models give out the numbers as they learn."""
+
+    @abstractmethod
     def learn(self, events: Sequence[Event]) -> None:
-        """Learn from events, in order. A batch teaches exactly what its events teach one by one."""
-        ...
+        """Learn from events, in order."""
+
+    @abstractmethod
+    def scores(self, queries: Sequence[Query]) -> Scores:
+        """Return (len(queries), len(items)) scores, higher is better, not finite where there is nothing to say.
+
+        A query without history gets the model's fallback. Excluded items are scored like all others.
+        """
 
     def recommend(self, queries: Sequence[Query], k: int) -> list[Ranked]:
-        """Return the best items of each query among those seen in events and not excluded.
-
-        A query without history gets the model's fallback, so the answer is empty only when every item is excluded.
-        """
-        ...
+        """Return the best items of each query among those heard of and not excluded."""
+        names = self.items.names
+        return [top(names, row, k, query.exclude) for query, row in zip(queries, self.scores(queries), strict=True)]
 
 
-def top(items: Sequence[str], scores: NDArray[np.float64], k: int, exclude: frozenset[str] = frozenset()) -> Ranked:
+def top(items: Sequence[str], scores: Scores, k: int, exclude: frozenset[str] = frozenset()) -> Ranked:
     """Return the k best of scored items: non-finite scores last, ties by id, excluded items left out."""
     keep = [index for index, item in enumerate(items) if item not in exclude]
     ranked = np.where(np.isfinite(scores), scores, -np.inf)[keep]

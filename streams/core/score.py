@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from models.names import Names
 from streams.core.source import Person
-from streams.core.view import Indices, Names, Scores, View
+from streams.core.view import Indices, Scores, View
 
 
 def neighbors(items: Indices, person: Person, _: View) -> Scores:

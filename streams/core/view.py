@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.names import NOWHERE, Names
 from schemas.types import Item, ItemNeighbors, ItemStats
 
 Indices = NDArray[np.int32]
@@ -20,7 +21,6 @@ Scores = NDArray[np.float64]
 
 TOPICS_PER_ITEM = 8
 NEIGHBORS_PER_ITEM = 100
-_NOWHERE = -1
 _GROWTH = 1_024
 _DIGITS = 9
 
@@ -35,28 +35,6 @@ class Subject:
 
 
 NOTHING: Indices = np.empty(0, np.int32)
-
-
-class Names:
-    """Numbers for names, given out in the order of first use."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self._index: dict[str, int] = {}
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def get(self, name: str) -> int:
-        """Return a name's number, or -1."""
-        return self._index.get(name, _NOWHERE)
-
-    def add(self, name: str) -> int:
-        """Return a name's number, giving it one if it has none."""
-        index = self._index.setdefault(name, len(self.names))
-        if index == len(self.names):
-            self.names.append(name)
-        return index
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +75,14 @@ class View:
         self.topics = Names()
         self.titles: list[str] = []
         self.subjects: dict[str, Subject] = {}
-        self.category = np.full(_GROWTH, _NOWHERE, np.int32)
-        self.item_topics = np.full((_GROWTH, TOPICS_PER_ITEM), _NOWHERE, np.int32)
+        self.category = np.full(_GROWTH, NOWHERE, np.int32)
+        self.item_topics = np.full((_GROWTH, TOPICS_PER_ITEM), NOWHERE, np.int32)
         self.created_at = np.zeros(_GROWTH, np.int64)
         self.listed = np.zeros(_GROWTH, bool)
         self.trending = np.full(_GROWTH, -np.inf)
         self.popularity = np.full(_GROWTH, -np.inf)
         self.segments: dict[str, Scores] = {}
-        self.neighbors = np.full((_GROWTH, NEIGHBORS_PER_ITEM), _NOWHERE, np.int32)
+        self.neighbors = np.full((_GROWTH, NEIGHBORS_PER_ITEM), NOWHERE, np.int32)
         self.neighbor_scores = np.zeros((_GROWTH, NEIGHBORS_PER_ITEM), np.float32)
         self.watermark = 0
         self.stale = False
@@ -118,7 +96,7 @@ class View:
         index = self._index(item.item_id)
         topics = [self.topics.add(topic) for topic in item.topics[:TOPICS_PER_ITEM]]
         self.category[index] = self.categories.add(item.category)
-        self.item_topics[index] = topics + [_NOWHERE] * (TOPICS_PER_ITEM - len(topics))
+        self.item_topics[index] = topics + [NOWHERE] * (TOPICS_PER_ITEM - len(topics))
         self.created_at[index] = item.created_at
         self.titles[index] = item.title
         self.subjects[item.item_id] = Subject(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source)
@@ -128,7 +106,7 @@ class View:
     def remove_item(self, item_id: str) -> None:
         """Take an item off the catalogue; what is known of its past stays."""
         index = self.items.get(item_id)
-        if index != _NOWHERE:
+        if index != NOWHERE:
             self.listed[index] = False
             self.stale = True
 
@@ -145,7 +123,7 @@ class View:
         """Take over what goes with an item."""
         index = self._index(row.item_id)
         others = [self._index(other) for other in row.neighbors[:NEIGHBORS_PER_ITEM]]
-        self.neighbors[index] = others + [_NOWHERE] * (NEIGHBORS_PER_ITEM - len(others))
+        self.neighbors[index] = others + [NOWHERE] * (NEIGHBORS_PER_ITEM - len(others))
         self.neighbor_scores[index] = 0.0
         self.neighbor_scores[index, : len(others)] = row.scores[: len(others)]
 
@@ -163,8 +141,7 @@ class View:
 
     def indices(self, item_ids: Iterable[str]) -> Indices:
         """Return the numbers of those ids that are known."""
-        get = self.items.get
-        return np.array([index for item_id in item_ids if (index := get(item_id)) != _NOWHERE], np.int32)
+        return self.items.known(item_ids)
 
     def popular_rest(self) -> Indices:
         """Return the whole catalogue, most popular first, items nobody acted on last."""
@@ -234,7 +211,7 @@ class View:
 
     def _grow(self) -> None:
         for name in ("category", "item_topics", "neighbors"):
-            setattr(self, name, _doubled(getattr(self, name), _NOWHERE))
+            setattr(self, name, _doubled(getattr(self, name), NOWHERE))
         for name in ("created_at", "listed", "scratch", "neighbor_scores"):
             setattr(self, name, _doubled(getattr(self, name), 0))
         for name in ("trending", "popularity"):

@@ -1,0 +1,38 @@
+"""Numbers for names, so that what is known of them can be columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+NOWHERE = -1
+"""The number of a name that has none."""
+
+
+class Names:
+    """Numbers for names, given out in the order of first use."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._index: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def get(self, name: str) -> int:
+        """Return a name's number, or -1."""
+        return self._index.get(name, NOWHERE)
+
+    def add(self, name: str) -> int:
+        """Return a name's number, giving it one if it has none."""
+        index = self._index.setdefault(name, len(self.names))
+        if index == len(self.names):
+            self.names.append(name)
+        return index
+
+    def known(self, names: Iterable[str]) -> NDArray[np.int32]:
+        """Return the numbers of those names that have one."""
+        get = self._index.get
+        return np.array([index for name in names if (index := get(name)) is not None], np.int32)
