@@ -1,0 +1,47 @@
+"""The one interface of rating models: what would this user give this item, on [0, 1]?"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.model import Event
+
+
+class RatingModel(ABC):
+    """Learns from events that carry a rating; the others teach it nothing."""
+
+    name: str
+
+    @abstractmethod
+    def learn(self, events: Sequence[Event]) -> None:
+        """Learn from events, in order: one step for each rating."""
+
+    @abstractmethod
+    def predict(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+        """Return (len(pairs),) ratings on [0, 1], one for each user and item; unknown ones get what is usual."""
+
+
+class Frozen(RatingModel):
+    """Teaches a model its first batch in several epochs, each in an order of its own, and nothing after it."""
+
+    def __init__(self, model: RatingModel, *, epochs: int, seed: int = 0) -> None:
+        self.name = f"frozen-{model.name}"
+        self._model, self._epochs, self._seed = model, epochs, seed
+        self._taught = False
+
+    def learn(self, events: Sequence[Event]) -> None:
+        """Learn the first batch that is not empty."""
+        if self._taught or not events:
+            return
+        draw = np.random.default_rng(self._seed)
+        for _ in range(self._epochs):
+            self._model.learn([events[index] for index in draw.permutation(len(events))])
+        self._taught = True
+
+    def predict(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+        """Return what the model made of the first batch."""
+        return self._model.predict(pairs)
