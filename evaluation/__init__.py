@@ -1,0 +1,1 @@
+"""How well models rank, told by replaying a stream of real events in order."""
