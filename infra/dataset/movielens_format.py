@@ -12,6 +12,10 @@ from pathlib import Path
 STARS_MAX = 5.0
 _YEAR = re.compile(r"\((\d{4})\)\s*$")
 _RELEASED = "%d-%b-%Y"
+_HEADER = "userId,movieId,rating,timestamp"
+_RATING_FIELDS = 4
+_LOOKED_AT = 10
+"""Lines that tell a layout: one of them may be bad."""
 _SEXES = {"F": "f", "M": "m"}
 
 
@@ -170,6 +174,15 @@ def rows(file: Path, fmt: Format) -> Iterator[tuple[int, list[str]]]:
         if fmt.header:
             next(numbered, None)
         yield from ((number, row) for number, row in numbered if any(row))
+
+
+def is_ratings(file: Path, fmt: Format) -> bool:
+    """Say whether a file begins as ratings of this layout do; others use the same file names."""
+    with file.open(encoding=fmt.encoding, errors="replace") as text:
+        lines = [text.readline().strip() for _ in range(_LOOKED_AT)]
+    if fmt.header:
+        return lines[0] == _HEADER
+    return any(len(line.split(fmt.ratings_separator)) == _RATING_FIELDS for line in lines)
 
 
 def slug(genre: str) -> str:

@@ -1,0 +1,54 @@
+"""For whom a model is right: by how much is known of the user, and by how long ago that was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.metric import Accuracy, first_of_case
+from evaluation.replay import Outcome
+
+_MINUTE_MS = 60_000
+_DAY_MS = 1_440 * _MINUTE_MS
+EARLIER = (("0", 0, 0), ("1", 1, 1), ("2", 2, 2), ("3-4", 3, 4), ("5-9", 5, 9), ("10+", 10, None))
+"""By the user's earlier events: a label, the least and the most."""
+GAPS = (
+    ("first event", -1, -1),
+    ("same time", 0, 0),
+    ("up to 1 h", 1, 60 * _MINUTE_MS),
+    ("up to 1 day", 60 * _MINUTE_MS + 1, _DAY_MS),
+    ("over a day", _DAY_MS + 1, None),
+)
+"""By the time since the user's previous event, in ms."""
+
+
+def by_earlier(outcome: Outcome, accuracy: Accuracy) -> list[dict[str, Any]]:
+    """Return HR@10 and NDCG@10 by the number of the user's earlier events."""
+    return _rows(EARLIER, outcome.earlier[first_of_case(outcome)].astype(np.int64), accuracy)
+
+
+def by_gap(outcome: Outcome, accuracy: Accuracy) -> list[dict[str, Any]]:
+    """Return HR@10 and NDCG@10 by the time since the user's previous event."""
+    return _rows(GAPS, outcome.gap_ms[first_of_case(outcome)], accuracy)
+
+
+def with_earlier(outcome: Outcome, accuracy: Accuracy) -> dict[str, Any]:
+    """Return HR@10 and NDCG@10 of the events of users who had an earlier one."""
+    return _row("with an earlier event", accuracy.where(outcome.earlier[first_of_case(outcome)] > 0))
+
+
+def _rows(
+    buckets: tuple[tuple[str, int, int | None], ...], values: NDArray[np.int64], accuracy: Accuracy
+) -> list[dict[str, Any]]:
+    return [
+        _row(label, accuracy.where((values >= least) & (values <= most if most is not None else True)))
+        for label, least, most in buckets
+    ]
+
+
+def _row(label: str, accuracy: Accuracy) -> dict[str, Any]:
+    cases = len(accuracy.hr)
+    found = {"hr": float(accuracy.hr.mean()), "ndcg": float(accuracy.ndcg.mean())} if cases else {}
+    return {"label": label, "cases": cases, **found}

@@ -1,0 +1,29 @@
+"""The lists themselves, one JSON line per test event, so that anyone can compute the metrics again.
+
+    {"index": 80001, "user": "7", "item": "50", "top": ["181", …], "model": "blend"}
+
+`index` is the event's place in the stream sorted by (time, order in the source), from 0; `top` has the best item first.
+Ids are the data's own. With several seeds the lists are those of the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from evaluation.replay import Outcome
+from evaluation.stream import Stream
+
+
+def write(path: Path, stream: Stream, runs: Mapping[str, Outcome]) -> None:
+    """Write the lists of each model, one model after the other."""
+    encoder = msgspec.json.Encoder()
+    with path.open("wb") as file:
+        for model, outcome in runs.items():
+            for place, shown in zip(outcome.place.tolist(), outcome.shown.tolist(), strict=True):
+                event = stream.events[place]
+                top = [stream.items[item] for item in outcome.top[shown].tolist() if item >= 0]
+                line = {"index": place, "user": event.user_id, "item": event.item_id, "top": top, "model": model}
+                file.write(encoder.encode(line) + b"\n")

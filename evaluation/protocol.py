@@ -1,0 +1,148 @@
+"""The protocols: in which order a stream is learned, and which events are ranked before.
+
+prequential-strict   The whole stream is replayed. Events of one user at one time form a group; each positive of a group
+                     in the test part is a test event, all ranked before any of the group is learned.
+prequential          The same, event by event.
+global-split         Learn everything before the test part. Each user with 5 events there and a positive after is one
+                     case, whose relevant items are all those positives.
+leave-last-out       Learn everything but each user's last event, which is the target. Every event is an interaction.
+                     It leaks other users' future and is here only for comparison with the literature.
+
+The test part is the last 20 % of the events, the validation part the 20 % before, with the test part left out of sight.
+Where items do not repeat, a positive on an item the user has touched cannot be ranked and is no test event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.stream import Stream
+
+Places = NDArray[np.intp]
+Part = Literal["test", "validation"]
+
+_SHARES: dict[Part, tuple[float, float]] = {"validation": (0.6, 0.8), "test": (0.8, 1.0)}
+_TRAIN_EVENTS = 5
+"""Events of a user that global-split asks for."""
+_BATCH = 512
+"""Events learned at once where nothing is ranked in between."""
+
+
+class Rank(NamedTuple):
+    """Rank a user's targets, all against the same list."""
+
+    targets: Places
+    at_ms: int
+    together: bool = False
+    """One case with many relevant items, rather than one case per target."""
+
+
+class Learn(NamedTuple):
+    """Learn the events at these places, in this order."""
+
+    places: Places
+
+
+Step: TypeAlias = Rank | Learn
+
+
+def bounds(stream: Stream, part: Part) -> tuple[int, int]:
+    """Return the places of the first event of a part and of the first one after it."""
+    first, after = _SHARES[part]
+    return int(len(stream) * first), int(len(stream) * after)
+
+
+def strict(stream: Stream, part: Part) -> Iterator[Step]:
+    """Yield the steps of prequential-strict."""
+    start, end = bounds(stream, part)
+    group = _groups(stream, end)
+    order = np.argsort(group, kind="stable")
+    edges = np.concatenate(([0], np.flatnonzero(np.diff(group[order])) + 1, [end]))
+    yield from _replay(stream, start, order, edges)
+
+
+def per_event(stream: Stream, part: Part) -> Iterator[Step]:
+    """Yield the steps of prequential."""
+    start, end = bounds(stream, part)
+    yield from _replay(stream, start, np.arange(end), np.arange(end + 1))
+
+
+def global_split(stream: Stream, part: Part) -> Iterator[Step]:
+    """Yield the steps of global-split."""
+    start, end = bounds(stream, part)
+    yield from _learn(np.arange(start))
+    known = np.bincount(stream.user[:start], minlength=len(stream.users))
+    targets = start + np.flatnonzero(_targets(stream)[start:end])
+    targets = targets[known[stream.user[targets]] >= _TRAIN_EVENTS]
+    order = targets[np.argsort(stream.user[targets], kind="stable")]
+    for case in _runs(order, stream.user[order]):
+        yield Rank(case, int(stream.at_ms[start - 1]), together=True)
+
+
+def leave_last_out(stream: Stream, part: Part) -> Iterator[Step]:
+    """Yield the steps of leave-last-out; validation leaves out the last event and ranks the one before."""
+    order = np.argsort(stream.user, kind="stable")
+    users = _runs(order, stream.user[order])
+    back = 1 if part == "test" else 2
+    held = [places[-back] for places in users if len(places) > back]
+    unseen = np.zeros(len(stream), np.bool_)
+    unseen[[place for places in users for place in places[-back:]]] = True
+    yield from _learn(np.flatnonzero(~unseen))
+    for target in sorted(held):
+        if stream.repeats or stream.fresh[target]:
+            yield Rank(np.array([target], np.intp), int(stream.at_ms[target]))
+
+
+PROTOCOLS: dict[str, Callable[[Stream, Part], Iterator[Step]]] = {
+    "prequential-strict": strict,
+    "prequential": per_event,
+    "global-split": global_split,
+    "leave-last-out": leave_last_out,
+}
+WEIGHTLESS = frozenset({"leave-last-out"})
+"""Protocols in which every event is an interaction like any other, whatever its rating."""
+
+
+def _targets(stream: Stream) -> NDArray[np.bool_]:
+    return stream.positive if stream.repeats else stream.positive & stream.fresh
+
+
+def _groups(stream: Stream, end: int) -> Places:
+    """Return, for each event, the place of the first one of its user at its time."""
+    moment = np.concatenate(([0], np.cumsum(np.diff(stream.at_ms[:end]) > 0)))[:end]
+    _, first, group = np.unique(moment * len(stream.users) + stream.user[:end], return_index=True, return_inverse=True)
+    return np.asarray(first[group], np.intp)
+
+
+def _replay(stream: Stream, start: int, order: Places, edges: Places) -> Iterator[Step]:
+    """Yield the groups between the edges of an order: each ranked where it has test events, then learned."""
+    ranked = _targets(stream)[order] & (order >= start)
+    waiting = 0
+    for left, right in pairwise(edges.tolist()):
+        within = ranked[left:right]
+        if within.any():
+            if waiting < left:
+                yield Learn(order[waiting:left])
+            yield Rank(order[left:right][within], int(stream.at_ms[order[left]]))
+            yield Learn(order[left:right])
+            waiting = right
+        elif right - waiting >= _BATCH:
+            yield Learn(order[waiting:right])
+            waiting = right
+    if waiting < len(order):
+        yield Learn(order[waiting:])
+
+
+def _learn(places: Places) -> Iterator[Step]:
+    for at in range(0, len(places), _BATCH):
+        yield Learn(places[at : at + _BATCH])
+
+
+def _runs(order: Places, key: NDArray[np.int32]) -> list[Places]:
+    """Return an order cut where its key changes."""
+    return np.split(order, np.flatnonzero(np.diff(key)) + 1) if len(order) else []

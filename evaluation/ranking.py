@@ -1,0 +1,90 @@
+"""The place of an item in a list, found without sorting it: masks over the numbers a model has given its items."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.stream import Stream
+from models.names import Names
+
+K = 10
+"""Length of the lists that are judged."""
+NOBODY = -1
+
+
+class Placed(NamedTuple):
+    """Where targets stand, from 1, and the best items by their numbers in the stream, padded with -1."""
+
+    ranks: NDArray[np.int32]
+    top: NDArray[np.int32]
+
+
+class Ranking:
+    """Ranks with a model's scores; ties are broken at random, and scores that are not finite come last."""
+
+    def __init__(self, stream: Stream, items: Names, *, seed: int) -> None:
+        self._numbers = {name: number for number, name in enumerate(stream.items)}
+        self._items = items
+        self._in_model = np.full(len(stream.items), NOBODY, np.int32)
+        self._in_stream = np.full(len(stream.items), NOBODY, np.int32)
+        self._known = 0
+        self._draw = np.random.default_rng(seed)
+
+    def place(self, scores: NDArray[np.float64], touched: NDArray[np.int32], targets: NDArray[np.int32]) -> Placed:
+        """Return where the targets stand among all items of the model but the touched ones.
+
+        A target that the model has not heard of stands after all others.
+        """
+        self._learn_numbers()
+        keep = np.ones(len(scores), np.bool_)
+        known = self._in_model[touched]
+        keep[known[known >= 0]] = False
+        finite = np.where(np.isfinite(scores), scores, -np.inf)
+        noise = self._draw.random(len(scores))
+        candidates = np.flatnonzero(keep)
+        return Placed(
+            self._ranks(finite, noise, keep, targets),
+            self._top(candidates, finite[candidates], noise[candidates]),
+        )
+
+    def _ranks(
+        self,
+        scores: NDArray[np.float64],
+        noise: NDArray[np.float64],
+        keep: NDArray[np.bool_],
+        targets: NDArray[np.int32],
+    ) -> NDArray[np.int32]:
+        last = int(keep.sum()) + 1
+        ranks = np.full(len(targets), last, np.int32)
+        for at, target in enumerate(self._in_model[targets]):
+            if target >= 0 and keep[target]:
+                before = (scores > scores[target]) | ((scores == scores[target]) & (noise < noise[target]))
+                ranks[at] = 1 + np.count_nonzero(before & keep)
+        return ranks
+
+    def _top(
+        self, candidates: NDArray[np.intp], scores: NDArray[np.float64], noise: NDArray[np.float64]
+    ) -> NDArray[np.int32]:
+        top = np.full(K, NOBODY, np.int32)
+        if len(candidates) > K:
+            bound = np.partition(scores, len(scores) - K)[len(scores) - K]
+            above = np.flatnonzero(scores >= bound)
+            candidates, scores, noise = candidates[above], scores[above], noise[above]
+        best = candidates[np.lexsort((noise, -scores))[:K]]
+        top[: len(best)] = self._in_stream[best]
+        return top
+
+    def _learn_numbers(self) -> None:
+        """Note the numbers of items that the model has heard of since."""
+        names = self._items.names
+        if len(names) > len(self._in_stream):
+            self._in_stream = np.concatenate((self._in_stream, np.full(len(names), NOBODY, np.int32)))
+        for number in range(self._known, len(names)):
+            found = self._numbers.get(names[number], NOBODY)
+            self._in_stream[number] = found
+            if found >= 0:
+                self._in_model[found] = number
+        self._known = len(names)

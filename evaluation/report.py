@@ -1,0 +1,100 @@
+"""The whole report as plain data: the stream, the protocol, and each model's figures with how sure they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evaluation import breakdown
+from evaluation.bootstrap import Bootstrap, Means, difference, interval
+from evaluation.contestant import is_baseline
+from evaluation.metric import Accuracy, accuracy, over_seeds, users_of
+from evaluation.protocol import Part, bounds
+from evaluation.replay import Outcome
+from evaluation.stream import Stream
+from evaluation.variety import Variety
+
+Report = dict[str, Any]
+_TESTED = ("hr", "ndcg", "mrr")
+"""Metrics with an interval and a comparison."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is to be evaluated."""
+
+    protocol: str
+    part: Part
+    seed: int
+    seeds: int
+
+
+def report(stream: Stream, asked: Asked, runs: Mapping[str, Sequence[Outcome]], skipped: Mapping[str, str]) -> Report:
+    """Return the report of each model's outcomes, one per seed."""
+    variety = Variety(stream, bounds(stream, asked.part)[0])
+    accuracies = {name: over_seeds([accuracy(run) for run in each]) for name, each in runs.items()}
+    means = {name: _means(found, runs[name][0], stream, asked.seed) for name, found in accuracies.items()}
+    best = _best_baseline(accuracies)
+    return {
+        "data": about(stream),
+        "protocol": asked.protocol,
+        "part": asked.part,
+        "seeds": list(range(asked.seed, asked.seed + asked.seeds)),
+        "similarity": variety.similarity,
+        "best_baseline": best,
+        "models": {
+            name: {
+                **_model(accuracies[name], each, variety),
+                "interval": {metric: interval(means[name][metric])._asdict() for metric in _TESTED},
+                "against_best_baseline": None
+                if best is None or best == name
+                else {metric: difference(means[name][metric], means[best][metric])._asdict() for metric in _TESTED},
+            }
+            for name, each in runs.items()
+        },
+        "skipped": dict(skipped),
+    }
+
+
+def about(stream: Stream) -> Report:
+    """Return what a stream is like."""
+    return {
+        "name": stream.name,
+        "events": len(stream),
+        "users": len(stream.users),
+        "items": len(stream.items),
+        "positives": int(stream.positive.sum()),
+        "rated": stream.rated,
+        "repeats": stream.repeats,
+    }
+
+
+def _model(found: Accuracy, each: Sequence[Outcome], variety: Variety) -> Report:
+    first = each[0]
+    varieties = [variety.of(run) for run in each]
+    return {
+        "cases": len(found.hr),
+        "lists": len(first.top),
+        **found.mean(),
+        **{key: float(np.mean([figures[key] for figures in varieties])) for key in varieties[0]},
+        "learn_us": float(np.mean([run.learn_us for run in each])),
+        "rank_us": float(np.mean([run.rank_us for run in each])),
+        "with_earlier": breakdown.with_earlier(first, found),
+        "by_earlier": breakdown.by_earlier(first, found),
+        "by_gap": breakdown.by_gap(first, found),
+        "by_seed": [accuracy(run).mean() for run in each],
+    }
+
+
+def _means(found: Accuracy, first: Outcome, stream: Stream, seed: int) -> dict[str, Means]:
+    draws = Bootstrap(users_of(first, stream), seed=seed)
+    return {metric: draws.means(found.columns()[metric]) for metric in _TESTED}
+
+
+def _best_baseline(accuracies: Mapping[str, Accuracy]) -> str | None:
+    """Return the baseline with the highest NDCG@10."""
+    baselines = [name for name in accuracies if is_baseline(name)]
+    return max(baselines, key=lambda name: accuracies[name].mean()["ndcg"], default=None)

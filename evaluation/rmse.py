@@ -1,0 +1,63 @@
+"""How far predicted ratings are off: RMSE on [0, 1], trained on the events before a part and tried on the part.
+
+Each rating of the part is predicted, then learned. A frozen model has learned the events before in one batch and learns
+nothing after it; an online one goes on. Predictions are clipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from evaluation.protocol import Part, bounds
+from evaluation.stream import Stream
+from models.catalogue import RATING_MODELS
+from models.rating import RatingModel
+
+_TELL_EVERY = 200
+
+
+def error(
+    model: RatingModel, stream: Stream, part: Part, *, on_progress: Callable[[int], None] = lambda done: None
+) -> float:
+    """Return a model's RMSE over the ratings of a part; `on_progress` hears how many events are behind it."""
+    start, end = bounds(stream, part)
+    model.learn(stream.events[:start])
+    squares: list[float] = []
+    for place, event in enumerate(stream.events[start:end], start=start):
+        if event.rating is None:
+            continue
+        (predicted,) = np.clip(model.predict([(event.user_id, event.item_id)]), 0.0, 1.0)
+        squares.append(float(predicted - event.rating) ** 2)
+        model.learn([event])
+        if place % _TELL_EVERY == 0:
+            on_progress(place)
+    on_progress(end)
+    return float(np.sqrt(np.mean(squares))) if squares else float("nan")
+
+
+def report(
+    stream: Stream, part: Part, *, on_progress: Callable[[str, int], None] = lambda name, done: None
+) -> dict[str, Any]:
+    """Return the RMSE of every rating model, with the scale and the split it depends on."""
+    start, end = bounds(stream, part)
+    errors: dict[str, float] = {}
+    skipped: dict[str, str] = {}
+    for name, build in RATING_MODELS.items():
+        try:
+            model = build()
+        except ModuleNotFoundError as missing:
+            skipped[name] = f"needs the package {missing.name}"
+            continue
+        errors[name] = error(model, stream, part, on_progress=lambda done, name=name: on_progress(name, done))  # type: ignore[misc]
+    return {
+        "scale": [stream.low, stream.high],
+        "train_events": start,
+        "cases": int(np.count_nonzero(~np.isnan(stream.rating[start:end]))),
+        "models": {
+            name: {"rmse": found, "rmse_stars": found * (stream.high - stream.low)} for name, found in errors.items()
+        },
+        "skipped": skipped,
+    }

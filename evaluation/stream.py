@@ -1,0 +1,131 @@
+"""A data set as columns: who acted on what and when, as numbers, with what the models are told of it.
+
+What is positive, and whether people come back to the same item, is read from the events and never from a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infra.dataset import Dataset
+from models.model import Event
+from models.names import Names
+from models.weight import weight_of
+from schemas.types import Interaction, Item
+
+LIKED = 0.8
+"""Ratings from this share of the scale on are positive: 4 of 5."""
+_SCALES = (1.0, 5.0, 10.0, 100.0)
+_NOTICEABLE = 0.01
+"""Share of events on an item that the user has acted on before, past which a stream is one where items repeat."""
+_WEIGHED_SCALE = 5.0
+"""The scale that `models.weight` knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """Events by (time, order in the source); place 0 is the first. Columns have one entry per event."""
+
+    name: str
+    users: list[str]
+    items: list[str]
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
+    at_ms: NDArray[np.int64]
+    rating: NDArray[np.float64]
+    """Ratings on [0, 1], from the lowest in the data to the highest; NaN where there is none."""
+    positive: NDArray[np.bool_]
+    fresh: NDArray[np.bool_]
+    """Whether it is the user's first event on the item."""
+    events: list[Event]
+    rated: bool
+    low: float
+    """The rating that is 0 on [0, 1], on the data's own scale."""
+    high: float
+    """The rating that is 1."""
+    repeats: bool
+    catalogue: Sequence[Item]
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+
+def of_dataset(data: Dataset, *, repeats: bool | None = None) -> Stream:
+    """Return the stream of a data set; events on no item (searches) are left out.
+
+    Items repeat if `repeats` says so, else if the reader of the format knows it, else if over 1 % of the events repeat
+    a (user, item) pair.
+    """
+    heard = [event for event in data.interactions if event.item_id is not None]
+    users, items = Names(), Names()
+    user = np.array([users.add(event.user_id) for event in heard], np.int32)
+    item = np.array([items.add(event.item_id or "") for event in heard], np.int32)
+    fresh = np.zeros(len(heard), np.bool_)
+    fresh[np.unique(user.astype(np.int64) * max(len(items), 1) + item, return_index=True)[1]] = True
+    stars = np.array([_stars(event) for event in heard], np.float64)
+    scale = scale_of(stars)
+    low, high = _bounds(stars)
+    if repeats is None:
+        repeats = data.repeats
+    if repeats is None:
+        repeats = float(np.mean(~fresh)) > _NOTICEABLE if heard else False
+    rating = (stars - low) / (high - low) if scale else np.full(len(heard), np.nan)
+    return Stream(
+        name=data.name,
+        users=users.names,
+        items=items.names,
+        user=user,
+        item=item,
+        at_ms=np.array([event.occurred_at for event in heard], np.int64),
+        rating=rating,
+        positive=_positive(heard, stars, scale),
+        fresh=fresh,
+        events=[_event(event, float(share), scale) for event, share in zip(heard, rating, strict=True)],
+        rated=bool(scale),
+        low=low,
+        high=high,
+        repeats=repeats,
+        catalogue=data.items,
+    )
+
+
+def scale_of(stars: NDArray[np.float64]) -> float:
+    """Return the top of the scale that ratings are on: 1, 5, 10 or 100.
+
+    It is 0 where they are none: because there are none, because all are the same, or because they are counts.
+    """
+    low, high = _bounds(stars)
+    if not low < high:
+        return 0.0
+    return next((scale for scale in _SCALES if high <= scale), 0.0)
+
+
+def _bounds(stars: NDArray[np.float64]) -> tuple[float, float]:
+    known = stars[~np.isnan(stars)]
+    return (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+
+
+def _stars(event: Interaction) -> float:
+    return event.value if event.action == "rate" and event.value is not None else np.nan
+
+
+def _positive(heard: list[Interaction], stars: NDArray[np.float64], scale: float) -> NDArray[np.bool_]:
+    if scale:
+        with np.errstate(invalid="ignore"):
+            return np.asarray(stars >= LIKED * scale, np.bool_)
+    return np.array([event.action == "rate" or weight_of(event.action, event.value) > 0 for event in heard], np.bool_)
+
+
+def _event(event: Interaction, share: float, scale: float) -> Event:
+    if event.action != "rate":
+        weight = weight_of(event.action, event.value)
+    elif scale and event.value is not None:
+        weight = weight_of("rate", event.value * _WEIGHED_SCALE / scale)
+    else:
+        weight = 1.0
+    rating = None if np.isnan(share) else share
+    return Event(event.user_id, event.item_id or "", event.occurred_at, weight, rating)

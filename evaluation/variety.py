@@ -1,0 +1,97 @@
+"""What lists are like beside being right: how much of the catalogue they show, how new, how mixed, how popular.
+
+Each list counts once per test event it was judged by. What is popular, and which items go together, is taken from the
+events before the part that is judged.
+
+coverage     share of the items of the stream in any top 10
+novelty      mean self-information of the items shown, -log2 of their share of events (add one)
+diversity    one minus the mean similarity of two items of a list: Jaccard over topics and category where items differ
+             in them, otherwise the cosine of the sets of users who acted on them
+popularity   mean events of the items shown over those of the items that were chosen; 1 is no bias
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import cached_property
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.replay import Outcome
+from evaluation.stream import Stream
+
+_LISTS = 1_000
+"""Lists that diversity looks at, evenly spread."""
+
+Lists = NDArray[np.int32]
+Traits = dict[int, frozenset[object]]
+
+
+class Variety:
+    """Judges lists against what was known when a part began."""
+
+    def __init__(self, stream: Stream, start: int) -> None:
+        self._stream, self._start = stream, start
+        self._events = np.bincount(stream.item[:start], minlength=len(stream.items)).astype(np.float64)
+
+    def of(self, outcome: Outcome) -> dict[str, float]:
+        """Return the four figures of an outcome's lists."""
+        lists = outcome.top[outcome.shown]
+        if not len(lists):
+            return dict.fromkeys(("coverage", "novelty", "diversity", "popularity"), float("nan"))
+        shown = lists[lists >= 0]
+        information = -np.log2((self._events + 1) / (self._events.sum() + len(self._events)))
+        chosen = self._events[self._stream.item[outcome.place]].mean()
+        return {
+            "coverage": len(np.unique(shown)) / len(self._stream.items),
+            "novelty": float(information[shown].mean()),
+            "diversity": self._diversity(outcome.top),
+            "popularity": float(self._events[shown].mean() / chosen) if chosen else float("nan"),
+        }
+
+    @cached_property
+    def similarity(self) -> str:
+        """Say what diversity goes by: topics or users."""
+        return "topics" if len(set(self._topics.values())) > 1 else "users"
+
+    @cached_property
+    def _topics(self) -> Traits:
+        numbers = {item: number for number, item in enumerate(self._stream.items)}
+        return {
+            numbers[item.item_id]: frozenset((item.category, *item.topics))
+            for item in self._stream.catalogue
+            if item.item_id in numbers
+        }
+
+    @cached_property
+    def _users(self) -> Traits:
+        users: dict[int, set[object]] = defaultdict(set)
+        for user, item in zip(
+            self._stream.user[: self._start].tolist(), self._stream.item[: self._start].tolist(), strict=True
+        ):
+            users[item].add(user)
+        return {item: frozenset(found) for item, found in users.items()}
+
+    def _diversity(self, top: Lists) -> float:
+        known: dict[tuple[int, int], float] = {}
+        sums: list[float] = []
+        for row in top[:: max(1, len(top) // _LISTS)].tolist():
+            pairs = list(combinations(sorted(item for item in row if item >= 0), 2))
+            for pair in pairs:
+                if pair not in known:
+                    known[pair] = self._alike(*pair)
+            if pairs:
+                sums.append(sum(known[pair] for pair in pairs) / len(pairs))
+        return 1.0 - float(np.mean(sums)) if sums else float("nan")
+
+    def _alike(self, one: int, other: int) -> float:
+        traits = self._topics if self.similarity == "topics" else self._users
+        left, right = traits.get(one, frozenset()), traits.get(other, frozenset())
+        if not left or not right:
+            return 0.0
+        both = len(left & right)
+        if self.similarity == "topics":
+            return both / len(left | right)
+        return float(both / np.sqrt(len(left) * len(right)))
