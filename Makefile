@@ -56,7 +56,7 @@ docs: $(VENV)/.dev ## Write the generated parts: record types, topic and setting
 	$(BIN)/python -m schemas.generate
 	$(BIN)/python docs/generate.py
 
-lock: $(BIN)/uv ## Resolve the newest versions that pyproject.toml allows, for every platform (torch is left to its extra)
+lock: $(BIN)/uv ## Resolve the newest versions that pyproject.toml allows, for every platform (torch is left to its extras)
 	$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --extra bench \
 		--universal --upgrade --no-header --no-annotate --quiet --output-file requirements.lock
 
@@ -74,7 +74,7 @@ $(VENV)/.local: pyproject.toml requirements.lock | $(BIN)/uv
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml requirements.lock | $(BIN)/uv
-	$(call install,local$(comma)dev$(comma)bench)
+	$(call install,local$(comma)dev$(comma)bench$(comma)train$(comma)text)
 	@touch $@ $(VENV)/.local
 
 comma := ,

@@ -1,0 +1,118 @@
+"""What a fitted model leaves behind: named arrays and a header, in one safetensors file.
+
+The header lies in the file's metadata as JSON, with the format's version first, so that a reader knows what it cannot
+read. A checksum over header and arrays tells a damaged file. A file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors import numpy as tensors
+
+FORMAT = 1
+"""Version of the format that is written, and the newest that is read."""
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to know of a fitted model before its arrays are used."""
+
+    model: str
+    """Its name in the catalogue."""
+    version: str
+    created_at_ms: int
+    metrics: dict[str, float] = {}
+    settings: dict[str, str | int | float | bool | None] = {}
+    names: dict[str, list[str]] = {}
+    """What the rows of arrays stand for, such as the ids of items."""
+    format: int = FORMAT
+
+
+class ArtifactError(Exception):
+    """A file that cannot be used as an artifact."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(f"{path}: {problem}")
+
+
+class NotAnArtifactError(ArtifactError):
+    """A file of another kind, or half of one."""
+
+
+class DamagedArtifactError(ArtifactError):
+    """A file whose content is not what was written."""
+
+
+class NewerArtifactError(ArtifactError):
+    """A file in a format that this version does not know."""
+
+
+def save(path: Path, header: Header, arrays: Arrays) -> None:
+    """Write an artifact in one step: readers see the old file or the new one."""
+    solid = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    text = msgspec.json.encode(header)
+    metadata = {"format": str(header.format), "header": text.decode(), "sha256": _checksum(text, solid)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        written = Path(file.name)
+        try:
+            file.write(tensors.save(solid, metadata))
+            file.flush()
+            os.fsync(file.fileno())
+            written.replace(path)
+        except BaseException:
+            written.unlink(missing_ok=True)
+            raise
+
+
+def load(path: Path) -> tuple[Header, dict[str, NDArray[Any]]]:
+    """Read an artifact.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        NotAnArtifactError: it is something else.
+        NewerArtifactError: it was written by a later version.
+        DamagedArtifactError: the checksum differs.
+    """
+    metadata, arrays = _read(path)
+    version = metadata.get("format", "")
+    if not version.isdecimal() or not {"header", "sha256"} <= set(metadata):
+        raise NotAnArtifactError(path, "a safetensors file, but not one of Millrace's artifacts")
+    if int(version) > FORMAT:
+        raise NewerArtifactError(path, f"format {version} is newer than {FORMAT}, the newest known here")
+    text = metadata["header"].encode()
+    if metadata["sha256"] != _checksum(text, arrays):
+        raise DamagedArtifactError(path, "its content does not match its checksum")
+    try:
+        return msgspec.json.decode(text, type=Header), arrays
+    except msgspec.DecodeError as error:
+        raise NotAnArtifactError(path, f"its header cannot be read: {error}") from error
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise NotAnArtifactError(path, f"no safetensors file: {error}") from error
+
+
+def _checksum(header: bytes, arrays: Arrays) -> str:
+    digest = hashlib.sha256(header)
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"\0{name}\0{array.dtype}\0{array.shape}\0".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
