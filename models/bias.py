@@ -62,7 +62,7 @@ class Bias(RatingModel):
 
     name = "bias"
 
-    def __init__(self, *, user_shrink: float = 2.0, item_shrink: float = 5.0, floor: float = 0.02) -> None:
+    def __init__(self, *, user_shrink: float = 4.0, item_shrink: float = 5.0, floor: float = 0.04) -> None:
         self._mean = Mean()
         self._users = Offsets(shrink=user_shrink, floor=floor)
         self._items = Offsets(shrink=item_shrink, floor=floor)
