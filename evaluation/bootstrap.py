@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 DRAWS = 1_000
 _AT_ONCE = 50
+_OWN = 1
+"""Keeps these draws apart from those of models and ties with the same seed."""
 _BOUNDS = (2.5, 97.5)
 
 Means = NDArray[np.float64]
@@ -51,7 +53,7 @@ class Bootstrap:
             return np.full(self._draws, np.nan)
         sums = np.bincount(self._index, column)
         per_user = np.stack((sums, self._counts.astype(np.float64)), axis=1)
-        draw = np.random.default_rng(self._seed)
+        draw = np.random.default_rng((_OWN, self._seed))
         size = len(sums)
         drawn = [
             draw.multinomial(size, np.full(size, 1.0 / size), size=min(_AT_ONCE, self._draws - done)) @ per_user

@@ -13,6 +13,8 @@ from models.names import Names
 K = 10
 """Length of the lists that are judged."""
 NOBODY = -1
+_OWN = 2
+"""Keeps ties apart from what models draw with the same seed."""
 
 
 class Placed(NamedTuple):
@@ -31,12 +33,12 @@ class Ranking:
         self._in_model = np.full(len(stream.items), NOBODY, np.int32)
         self._in_stream = np.full(len(stream.items), NOBODY, np.int32)
         self._known = 0
-        self._draw = np.random.default_rng(seed)
+        self._draw = np.random.default_rng((_OWN, seed))
 
     def place(self, scores: NDArray[np.float64], touched: NDArray[np.int32], targets: NDArray[np.int32]) -> Placed:
         """Return where the targets stand among all items of the model but the touched ones.
 
-        A target that the model has not heard of stands after all others.
+        A target that the model has not heard of stands after all others, and below the top 10 even of a short list.
         """
         self._learn_numbers()
         keep = np.ones(len(scores), np.bool_)
@@ -57,7 +59,7 @@ class Ranking:
         keep: NDArray[np.bool_],
         targets: NDArray[np.int32],
     ) -> NDArray[np.int32]:
-        last = int(keep.sum()) + 1
+        last = max(int(keep.sum()), K) + 1
         ranks = np.full(len(targets), last, np.int32)
         for at, target in enumerate(self._in_model[targets]):
             if target >= 0 and keep[target]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evaluation.history import Histories
 from evaluation.protocol import PROTOCOLS, WEIGHTLESS, Learn, Part, Rank
-from evaluation.ranking import Placed, Ranking
+from evaluation.ranking import K, Placed, Ranking
 from evaluation.stream import Stream
 from models.model import Event, Model
 
@@ -100,7 +100,7 @@ class _Run:
             shown=rows[:, 3].astype(np.int32),
             earlier=rows[:, 4].astype(np.int32),
             gap_ms=rows[:, 5],
-            top=np.array(self._tops, np.int32).reshape(len(self._tops), -1),
+            top=np.array(self._tops, np.int32).reshape(-1, K),
             learn_us=1e6 * self._learn_s / max(self.learned, 1),
             rank_us=1e6 * self._rank_s / max(len(self._tops), 1),
         )
