@@ -1,0 +1,105 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from evaluation.contestant import CONTESTANTS, Setup
+from models.model import Model
+
+RUN = CliRunner()
+
+
+@pytest.fixture
+def clicks(tmp_path: Path) -> Path:
+    """Everybody likes i0 most, then i1, and so on, in a stream of 500 events with one bad line."""
+    draw = np.random.default_rng(0)
+    lines = [f"u{draw.integers(40)},i{int(draw.exponential(8))},{1_000 + n // 3}" for n in range(500)]
+    lines.insert(10, "u1,i1,whenever")
+    file = tmp_path / "clicks.csv"
+    file.write_text("\n".join(["user,item,timestamp", *lines]))
+    return file
+
+
+def test_the_lists_give_the_reports_figures_again(clicks: Path, tmp_path: Path) -> None:
+    report, lists = tmp_path / "report.json", tmp_path / "lists.jsonl"
+    flags = ["--models", "popularity,random", "--json", str(report), "--lists", str(lists)]
+    done = RUN.invoke(app, ["evaluate", "--data", str(clicks), *flags])
+    assert done.exit_code == 0, done.output
+    assert "items may repeat" in done.output
+    found = json.loads(report.read_text())
+    assert found["data"]["bad_lines"] == ["clicks.csv:12: 'whenever' is no time"]
+    assert found["best_baseline"] == "popularity"
+    rows = [json.loads(line) for line in lists.read_text().splitlines()]
+    events = [line.split(",") for line in clicks.read_text().splitlines()[1:] if "whenever" not in line]
+    for model in ("popularity", "random"):
+        own = [row for row in rows if row["model"] == model]
+        assert sorted(row["index"] for row in own) == list(range(400, 500))
+        assert all([row["user"], row["item"]] == events[row["index"]][:2] for row in own)
+        assert all(len(set(row["top"])) == 10 for row in own)
+        hits = [row["item"] in row["top"] for row in own]
+        gains = [1 / np.log2(2 + row["top"].index(row["item"])) if row["item"] in row["top"] else 0.0 for row in own]
+        assert found["models"][model]["hr"] == pytest.approx(np.mean(hits))
+        assert found["models"][model]["ndcg"] == pytest.approx(np.mean(gains))
+
+
+def test_a_model_whose_package_is_missing_is_skipped_and_said_so(clicks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def heavy(setup: Setup) -> Model:
+        raise ModuleNotFoundError("No module named 'heavy'", name="heavy")
+
+    monkeypatch.setitem(CONTESTANTS, "heavy", heavy)
+    done = RUN.invoke(app, ["evaluate", "--data", str(clicks), "--models", "heavy,popularity"])
+    assert done.exit_code == 0, done.output
+    assert "skipped heavy: needs the package heavy" in done.output
+
+
+def test_several_processes_find_what_one_finds(clicks: Path, tmp_path: Path) -> None:
+    found = []
+    for jobs in ("1", "2"):
+        report = tmp_path / f"{jobs}.json"
+        flags = ["--models", "popularity,random", "--seeds", "2", "--jobs", jobs, "--json", str(report)]
+        assert RUN.invoke(app, ["evaluate", "--data", str(clicks), *flags]).exit_code == 0
+        found.append(json.loads(report.read_text())["models"])
+    for name in ("popularity", "random"):
+        assert found[0][name]["by_seed"] == found[1][name]["by_seed"]
+    assert found[0]["random"]["by_seed"][0] != found[0]["random"]["by_seed"][1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (["--protocol", "guesswork"], "prequential-strict"),
+        (["--models", "oracle"], "decayed-popularity"),
+        (["--part", "train"], "test and validation"),
+        (["--protocol", "rmse"], "no ratings"),
+    ],
+)
+def test_a_wish_that_cannot_be_met_is_answered_with_what_can(clicks: Path, flags: list[str], problem: str) -> None:
+    done = RUN.invoke(app, ["evaluate", "--data", str(clicks), *flags])
+    assert done.exit_code == 1
+    assert problem in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_data_of_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    done = RUN.invoke(app, ["evaluate", "--data", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "check-in arrays" in done.stderr
+
+
+def test_ratings_are_predicted_and_plots_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "u.data").write_text("".join(f"{n % 9}\t{n % 7}\t{1 + n % 5}\t{n}\n" for n in range(300)))
+    report, plots = tmp_path / "rmse.json", tmp_path / "plots"
+    done = RUN.invoke(app, ["evaluate", "--data", str(tmp_path), "--protocol", "rmse", "--json", str(report)])
+    assert done.exit_code == 0, done.output
+    found = json.loads(report.read_text())
+    assert found["cases"] == 60
+    assert found["models"]["mean"]["rmse"] == pytest.approx(np.std([0, 0.25, 0.5, 0.75, 1]), abs=1e-6)
+    flags = ["--models", "popularity", "--plots", str(plots)]
+    assert RUN.invoke(app, ["evaluate", "--data", str(tmp_path), *flags]).exit_code == 0
+    assert {file.name for file in plots.iterdir()} == {
+        f"{name}.{suffix}" for name in ("coverage-accuracy", "learning-curve") for suffix in ("svg", "png")
+    }

@@ -1,0 +1,197 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infra.dataset import Dataset, DatasetError, moment, source
+from schemas import limit
+
+NOW_MS = 1_795_000_000_000
+Told = list[tuple[str, str | None, str, float | None, int]]
+
+
+def told(data: Dataset) -> Told:
+    return [(e.user_id, e.item_id, e.action, e.value, e.occurred_at) for e in data.interactions]
+
+
+def bad(data: Dataset) -> list[tuple[str, int]]:
+    return [(line.file, line.line) for line in data.bad_lines]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("u.data", "8\t1\t5\t200\n7\t1\t3\t100\n"),
+        ("ratings.dat", "8::1::5::200\n7::1::3::100\n"),
+        ("ratings.csv", "userId,movieId,rating,timestamp\n8,1,5,200\n7,1,3,100\n"),
+    ],
+)
+@pytest.mark.parametrize("alone", [True, False])
+def test_movielens_ratings_are_enough(tmp_path: Path, name: str, text: str, alone: bool) -> None:
+    (tmp_path / name).write_text(text)
+    data = source.read(tmp_path / name if alone else tmp_path)
+    assert told(data) == [("7", "1", "rate", 3.0, 100_000), ("8", "1", "rate", 5.0, 200_000)]
+    assert (data.items, data.profiles, data.repeats) == ([], [], False)
+
+
+def test_a_bad_first_line_does_not_hide_movielens(tmp_path: Path) -> None:
+    (tmp_path / "u.data").write_text("nonsense\n7\t1\t3\t100\n")
+    data = source.read(tmp_path)
+    assert len(data.interactions) == 1
+    assert bad(data) == [("u.data", 1)]
+
+
+def test_check_in_arrays_are_sorted_by_time_and_carry_cells(tmp_path: Path) -> None:
+    np.save(tmp_path / "NYC.npy", np.array([[1, 7, 30], [2, 8, 10], [1, 7, 10], [3, 7, -1]], np.int32))
+    np.save(tmp_path / "NYC_POI.npy", np.array([[7.0, 40.7, -74.0], [8.0, 40.8, -73.9]]))
+    data = source.read(tmp_path)
+    assert told(data) == [
+        ("2", "8", "click", None, 600_000),
+        ("1", "7", "click", None, 600_000),
+        ("1", "7", "click", None, 1_800_000),
+    ]
+    assert [(item.item_id, item.created_at, len(item.cell or "")) for item in data.items] == [
+        ("7", 600_000, 15),
+        ("8", 600_000, 15),
+    ]
+    assert data.repeats
+    assert bad(data) == [("NYC.npy", 4)]
+    for record in [*data.items, *data.interactions]:
+        limit.check(record, now_ms=NOW_MS)
+
+
+def test_an_array_of_another_shape_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "X.npy", np.zeros((3, 2)))
+    np.save(tmp_path / "X_POI.npy", np.zeros((3, 3)))
+    with pytest.raises(DatasetError, match="three columns"):
+        source.read(tmp_path)
+
+
+def test_gowalla_check_ins(tmp_path: Path) -> None:
+    (tmp_path / "gowalla_users.csv").write_text("0\t1\n")
+    (tmp_path / "gowalla_events.csv").write_text(
+        "0\t2010-10-19 23:55:27+0000\t30.2\t-97.7\t22847\n"
+        "1\t2010-10-18T22:17:43Z\t30.3\t-97.8\t420315\n"
+        "1\tyesterday\t30.3\t-97.8\t420315\n"
+        "1\t2010-10-18T22:17:43Z\t130.3\t-97.8\t420315\n"
+        "1\t2010-10-18T22:17:43Z\n"
+    )
+    data = source.read(tmp_path)
+    assert told(data) == [
+        ("1", "420315", "click", None, 1_287_440_263_000),
+        ("0", "22847", "click", None, 1_287_532_527_000),
+    ]
+    assert bad(data) == [("gowalla_events.csv", 3), ("gowalla_events.csv", 4), ("gowalla_events.csv", 5)]
+    assert {item.item_id for item in data.items} == {"22847", "420315"}
+
+
+def test_click_sessions_are_one_stream_whose_users_are_sessions(tmp_path: Path) -> None:
+    names = "SessionId\tItemId\tTime\n"
+    (tmp_path / "clicks_train_full.txt").write_text(names + "3\t214\t1396437466.94\n3\t215\t1396438212.318\n")
+    (tmp_path / "clicks_test.txt").write_text(names + "1\t214\t1396860669.277\n\n2\t\t1396860669\n2\t214\tnever\n")
+    data = source.read(tmp_path)
+    assert told(data) == [
+        ("3", "214", "click", None, 1_396_437_466_940),
+        ("3", "215", "click", None, 1_396_438_212_318),
+        ("1", "214", "click", None, 1_396_860_669_277),
+    ]
+    assert data.repeats
+    assert sorted(bad(data)) == [("clicks_test.txt", 4), ("clicks_test.txt", 5)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.csv", "timestamp,item_id,user_id,rating\n1396860669,x,a,4.5\n"),
+        ("t.tsv", "userId\tmovieId\trating\tts\na\tx\t4.5\t1396860669000\n"),
+        ("t.csv", "User ID;Product ID;Stars;Date\na;x;4.5;2014-04-07T08:51:09Z\n"),
+        ("t.inter", "user_id:token\titem_id:token\trating:float\ttimestamp:float\na\tx\t4.5\t1396860669.0\n"),
+        ("t.csv", "\ufeffuser,item,rating,time\r\na,x,4.5,2014-04-07 08:51:09\r\n"),
+        ("t.csv", "a,x,4.5,1396860669\n"),
+        ("t.dat", "a::x::4.5::1396860669000000\n"),
+    ],
+)
+def test_tables_go_by_the_names_or_the_order_of_their_columns(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, "utf-8")
+    assert told(source.read(tmp_path)) == [("a", "x", "rate", 4.5, 1_396_860_669_000)]
+
+
+def test_a_table_without_ratings_is_of_clicks(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('user,item,timestamp\na,"x, y",100\nb,z,100\nb,x,50\n')
+    data = source.read(tmp_path / "t.csv")
+    assert told(data) == [
+        ("b", "x", "click", None, 50_000),
+        ("a", "x, y", "click", None, 100_000),
+        ("b", "z", "click", None, 100_000),
+    ]
+    assert data.repeats is None, "for whoever evaluates to find out"
+
+
+@pytest.mark.parametrize(
+    "line", ["a,x", ",x,4,100", "a,,4,100", "a,x,many,100", "a,x,inf,100", "a,x,4,soon", "a,x,4,-1"]
+)
+def test_a_bad_line_of_a_table_is_reported(tmp_path: Path, line: str) -> None:
+    (tmp_path / "t.csv").write_text(f"user,item,rating,timestamp\na,x,4,100\n{line}\na,y,4,100\n")
+    data = source.read(tmp_path)
+    assert [event.item_id for event in data.interactions] == ["x", "y"]
+    assert bad(data) == [("t.csv", 3)]
+
+
+def test_tables_with_the_same_columns_are_read_as_one_and_others_refused(tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("user,item,timestamp\na,x,300\n")
+    (tmp_path / "train.csv").write_text("user,item,timestamp\na,y,100\n")
+    (tmp_path / "about.csv").write_text("item,title\nx,A title\n")
+    assert [event.item_id for event in source.read(tmp_path).interactions] == ["y", "x"]
+    (tmp_path / "more.csv").write_text("user,item,rating,timestamp\na,y,5,100\n")
+    with pytest.raises(DatasetError, match=r"name one of more\.csv, test\.csv, train\.csv"):
+        source.read(tmp_path)
+
+
+def test_parquet_is_a_table_too(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    moments = [datetime(2014, 4, 7, 8, 51, 9, tzinfo=UTC), datetime(2014, 4, 7, 8, 51, 8, tzinfo=UTC), None]
+    columns = {"user_id": [1.0, 2.0, 3.0], "item_id": ["x", "y", "z"], "rating": [4, 5, 1], "timestamp": moments}
+    parquet.write_table(arrow.table(columns), tmp_path / "t.parquet")
+    data = source.read(tmp_path / "t.parquet")
+    assert told(data) == [
+        ("2", "y", "rate", 5.0, 1_396_860_668_000),
+        ("1", "x", "rate", 4.0, 1_396_860_669_000),
+    ]
+    assert bad(data) == [("t.parquet", 3)]
+
+
+def test_reading_twice_gives_the_same(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("user,item,timestamp\na,x,300\na,x,300\n")
+    data = source.read(tmp_path)
+    assert data == source.read(tmp_path)
+    assert len({event.event_id for event in data.interactions}) == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "problem"),
+    [
+        ({}, "MovieLens: u.data"),
+        ({"products.csv": "name,price\nx,3\n"}, "a table: one .csv"),
+        ({"t.csv": "user,item,timestamp\n"}, "not one line can be read"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_what_could_be(tmp_path: Path, files: dict[str, str], problem: str) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DatasetError, match=problem):
+        source.read(tmp_path)
+
+
+def test_a_path_to_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="nothing here"):
+        source.read(tmp_path / "missing")
+
+
+def test_one_odd_number_does_not_get_a_unit_of_its_own() -> None:
+    assert moment.read(["1396860669", "13968606690", "1396860670.5"]) == [
+        1_396_860_669_000,
+        13_968_606_690_000,
+        1_396_860_670_500,
+    ]
