@@ -54,7 +54,7 @@ class Als(Refitted):
         self._factors, self._gram = items, self._unseen * items.T @ items
 
     def _solve(self, seen: sparse.csr_array, others: Factors) -> Factors:
-        gram = self._unseen * others.T @ others
+        gram = (self._unseen * others.T @ others).astype(np.float32)
         solved = np.zeros((seen.shape[0], others.shape[1]), np.float32)
         for row in np.flatnonzero(np.diff(seen.indptr)):
             span = slice(seen.indptr[row], seen.indptr[row + 1])

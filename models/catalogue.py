@@ -7,6 +7,7 @@ from collections.abc import Callable
 from models.als import Als
 from models.bias import Bias, Mean
 from models.chance import Chance
+from models.content import Content
 from models.cooccurrence import Cooccurrence
 from models.ease import Ease
 from models.itemknn import ItemKnn
@@ -27,6 +28,7 @@ MODELS: dict[str, Callable[[], Model]] = {
     "session-knn": SessionKnn,
     "ease": Ease,
     "als": Als,
+    "content": Content,
 }
 
 RATING_MODELS: dict[str, Callable[[], RatingModel]] = {

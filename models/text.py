@@ -1,0 +1,103 @@
+"""Text as vectors: the one interface of encoders, and TF-IDF reduced by a truncated singular value decomposition.
+
+TF-IDF with a logarithmic term frequency and smoothed document frequency, over the words that most texts share; then the
+directions of latent semantic analysis (Deerwester et al., 1990), found with random projections (Halko, Martinsson and
+Tropp, SIAM Review 2011).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from schemas.types import Item
+
+DIMENSIONS = 384
+FEATURES = 10_000
+_WORD = re.compile(r"\w\w+")
+_OVERSAMPLED = 16
+_POWERS = 4
+"""Passes over the texts that sharpen the directions found."""
+
+Vectors = NDArray[np.float32]
+
+
+class TextEncoder(Protocol):
+    """Turns texts into vectors whose products are similarities."""
+
+    name: str
+
+    def fit(self, texts: Sequence[str]) -> None:
+        """Learn from texts what there is to learn; vectors made before and after do not compare."""
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Return (len(texts), dimensions) vectors of unit length; zeros where a text says nothing."""
+
+
+def text_of(item: Item) -> str:
+    """Return all that an item says of itself: title, description, category and topics."""
+    return "\n".join(part for part in (item.title, item.description, item.category, *item.topics) if part)
+
+
+class TfIdf:
+    """Encodes by the words that the fitted texts share most; one must be fitted first."""
+
+    name = "tf-idf"
+
+    def __init__(self, *, features: int = FEATURES, dimensions: int = DIMENSIONS, seed: int = 0) -> None:
+        self._features, self._dimensions, self._seed = features, dimensions, seed
+        self._words: dict[str, int] = {}
+        self._rarity = np.empty(0)
+        self._directions = np.zeros((0, dimensions))
+
+    def fit(self, texts: Sequence[str]) -> None:
+        """Choose the words, and the directions in which the texts differ most."""
+        shared = Counter(word for text in texts for word in set(_words(text)))
+        kept = sorted(shared, key=lambda word: (-shared[word], word))[: self._features]
+        self._words = {word: number for number, word in enumerate(kept)}
+        self._rarity = 1.0 + np.log((1 + len(texts)) / (1 + np.array([shared[word] for word in kept], np.float64)))
+        self._directions = self._reduced(self._table(texts))
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Return (len(texts), dimensions) vectors of unit length; zeros for a text without a known word."""
+        vectors = np.asarray(self._table(texts) @ self._directions)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+
+    def _table(self, texts: Sequence[str]) -> sparse.csr_array:
+        """Return (texts, words) weights, each row of unit length."""
+        columns: list[int] = []
+        values: list[NDArray[np.float64]] = []
+        ends = [0]
+        for text in texts:
+            counts = Counter(number for word in _words(text) if (number := self._words.get(word)) is not None)
+            row = (1.0 + np.log(list(counts.values()))) * self._rarity[list(counts)] if counts else np.empty(0)
+            columns.extend(counts)
+            values.append(row / np.linalg.norm(row) if counts else row)
+            ends.append(len(columns))
+        flat = np.concatenate(values) if values else np.empty(0)
+        return sparse.csr_array((flat, np.array(columns, np.int64), ends), shape=(len(texts), len(self._words)))
+
+    def _reduced(self, table: sparse.csr_array) -> NDArray[np.float64]:
+        """Return (words, dimensions) the leading right singular vectors; zeros past the rank of the table."""
+        directions = np.zeros((table.shape[1], self._dimensions))
+        size = min(*table.shape, self._dimensions + _OVERSAMPLED)
+        if not size:
+            return directions
+        basis = np.random.default_rng(self._seed).normal(size=(table.shape[1], size))
+        for _ in range(_POWERS):
+            basis = np.linalg.qr(table.T @ np.linalg.qr(table @ basis)[0])[0]
+        _, strengths, turns = np.linalg.svd(table @ basis, full_matrices=False)
+        rank = min(int(np.sum(strengths > strengths[0] * np.finfo(np.float64).eps * size)), self._dimensions)
+        directions[:, :rank] = basis @ turns[:rank].T
+        return directions
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
