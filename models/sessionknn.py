@@ -2,14 +2,16 @@
 
 After VMIS-kNN (Kersbergen, Sprangers and Schelter, SIGMOD 2022): an index from each item to its most recent sessions.
 After STAN (Garg et al., SIGIR 2019), three decays: a query's items count less with each step back, a session counts
-less the older it is, and its items less the farther they lie from the item that it shares with the query. A power of
-the item's popularity divides the sum.
+less the older it is, and its items less the farther they lie from the item that it shares with the query. The first
+and the last are powers, which suit short and long sessions at once better than STAN's exponentials. A power of the
+item's popularity divides the sum.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,8 @@ from models.model import Event, Model, Query, Scores
 from models.popularity import Popularity
 from models.refit import FALLBACK_HALF_LIFE_DAYS, history, interest
 
-Ints = NDArray[np.int32]
+
+QUERY_ITEMS = 30
 
 
 class SessionKnn(Model):
@@ -39,15 +42,15 @@ class SessionKnn(Model):
         remembered: int = 100_000,
         longest: int = 50,
         gap_hours: float = 24.0,
-        step: float = 0.8,
+        back: float = 0.8,
         half_life_days: float = 120.0,
-        reach: float = 20.0,
+        apart: float = 0.6,
         weak: float = 0.5,
         damping: float = 0.25,
     ) -> None:
         super().__init__()
-        self._neighbors, self._sampled, self._weak, self._step = neighbors, sampled, weak, step
-        self._gap_ms, self._reach = gap_hours * decay.HOUR_MS, reach
+        self._neighbors, self._sampled, self._weak = neighbors, sampled, weak
+        self._gap_ms, self._back, self._apart = gap_hours * decay.HOUR_MS, back, apart
         self._damping = damping
         self._heard = array("i")
         self._rate = decay.rate_of_half_life(half_life_days)
@@ -117,7 +120,8 @@ class SessionKnn(Model):
             return popular
         items = self._item[near]  # (K, longest)
         places = np.arange(items.shape[1])
-        weight = np.exp(np.abs(places - self._match[near, None]) / -self._reach) * self._value[near] * similar[:, None]
+        distance = 1.0 + np.abs(places - self._match[near, None])
+        weight = self._value[near] * similar[:, None] / distance**self._apart
         sums = np.bincount(items.ravel(), weight.ravel(), minlength=len(self.items) + 1)[1:].astype(np.float64)
         scores: Scores = sums / np.array(self._heard, np.float64) ** self._damping
         scores[scores == 0.0] = -np.inf
@@ -126,13 +130,14 @@ class SessionKnn(Model):
     def _near(self, query: Query) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the sessions most like a query, and how like; where each shares its newest item is in `_match`."""
         found, shared, places = [], [], []
-        for item, value in history(query, self.items, step=self._step, weak=self._weak).items():
+        known = history(query, self.items, step=1.0, weak=self._weak)
+        for back, (item, value) in enumerate(islice(known.items(), QUERY_ITEMS), start=1):
             sessions = np.array(self._sessions[item][-self._sampled :], np.int64)
             at = np.array(self._places[item][-self._sampled :], np.int32)
             live = self._item[sessions, at] == item + 1  # the others were overwritten
             found.append(sessions[live])
             places.append(at[live])
-            shared.append(np.full(len(found[-1]), value))
+            shared.append(np.full(len(found[-1]), value / back**self._back))
         if not found:
             return np.empty(0, np.int64), np.empty(0)
         sessions, at = np.concatenate(found[::-1]), np.concatenate(places[::-1])
@@ -144,8 +149,6 @@ class SessionKnn(Model):
         self._dot[sessions] = 0.0
         newest = self._last_ms[unique].max(initial=0)
         similar = similar * np.exp((self._last_ms[unique] - newest) * self._rate)
-        own = self._open.get(query.user_id)
-        similar[unique == own] = 0.0
         if len(unique) > self._neighbors:
             best = np.argpartition(similar, len(unique) - self._neighbors)[len(unique) - self._neighbors :]
             unique, similar = unique[best], similar[best]

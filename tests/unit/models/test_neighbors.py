@@ -113,7 +113,7 @@ def test_als_factors_are_where_the_loss_has_no_slope() -> None:
 
 
 def test_sessions_end_after_a_gap_and_the_nearest_place_counts_most() -> None:
-    model = SessionKnn(gap_hours=1.0, reach=2.0)
+    model = SessionKnn(gap_hours=1.0)
     model.learn([Event("u1", item, T0_MS + n, 1.0) for n, item in enumerate(["a", "b", "c", "d"])])
     model.learn([Event("u1", "later", T0_MS + 2 * HOUR_MS, 1.0)])
     found = model.recommend([Query("new", (("a", 1.0),), frozenset({"a"}))], 4)[0]
