@@ -12,6 +12,7 @@ from models.cooccurrence import Cooccurrence
 from models.ease import Ease
 from models.itemknn import ItemKnn
 from models.model import Model
+from models.network import network
 from models.popularity import Popularity
 from models.rating import Frozen, RatingModel
 from models.sessionknn import SessionKnn
@@ -24,11 +25,17 @@ MODELS: dict[str, Callable[[], Model]] = {
     "decayed-popularity": lambda: Popularity(half_life_days=30.0),
     "cooccurrence": Cooccurrence,
     "item-knn": ItemKnn,
+    "item-item": lambda: ItemKnn(name="item-item", neighbors=50, shrink=0.0, step=1.0),
     "user-user": UserUser,
     "session-knn": SessionKnn,
     "ease": Ease,
     "als": Als,
     "content": Content,
+    "bpr": network("models.bpr", "Bpr"),
+    "lightgcn": network("models.lightgcn", "LightGcn"),
+    "dot-product": network("models.dotproduct", "DotProduct"),
+    "deep": network("models.deep", "Deep"),
+    "sequence": network("models.sequence", "SelfAttention"),
 }
 
 RATING_MODELS: dict[str, Callable[[], RatingModel]] = {

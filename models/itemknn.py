@@ -1,7 +1,8 @@
 """Item-kNN: cosine between the users of two items, shrunk (Bell and Koren, ICDM 2007), refitted while the stream runs.
 
 s_ij = x_i·x_j / (|x_i| |x_j| + shrink), kept for the k nearest neighbours of each item. A query adds up the rows of its
-items, with a weight that falls with each step back.
+items, with a weight that falls with each step back. Without shrinking and with every step at full weight it is plain
+item-item collaborative filtering (Sarwar et al., WWW 2001).
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ _BLOCK = 256
 class ItemKnn(Refitted):
     """The nearest neighbours of each item."""
 
-    name = "item-knn"
-
     def __init__(
         self,
         *,
+        name: str = "item-knn",
         neighbors: int = 200,
         shrink: float = 3.0,
         every: int = 1_000,
@@ -32,6 +32,7 @@ class ItemKnn(Refitted):
         weak: float = 0.5,
     ) -> None:
         super().__init__(every=every, weak=weak, step=step)
+        self.name = name
         self._neighbors, self._shrink = neighbors, shrink
         self._near = np.empty((0, 0), np.int64)
         self._similar = np.empty((0, 0))

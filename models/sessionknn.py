@@ -21,7 +21,6 @@ from models.model import Event, Model, Query, Scores
 from models.popularity import Popularity
 from models.refit import FALLBACK_HALF_LIFE_DAYS, history, interest
 
-
 QUERY_ITEMS = 30
 
 
