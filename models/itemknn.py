@@ -16,6 +16,8 @@ from models.refit import Refitted
 
 _BLOCK = 256
 """Items whose similarities are held as a dense block at a time."""
+_COST_PER_EVENT = 10_000
+"""Refits are so far apart that items² / events stays below this: 3,000 items are refitted every 1,000 events."""
 
 
 class ItemKnn(Refitted):
@@ -36,6 +38,9 @@ class ItemKnn(Refitted):
         self._neighbors, self._shrink = neighbors, shrink
         self._near = np.empty((0, 0), np.int64)
         self._similar = np.empty((0, 0))
+
+    def _pause(self, matrix: sparse.csr_array) -> int:
+        return max(self._every, matrix.shape[1] ** 2 // _COST_PER_EVENT)
 
     def _refit(self, matrix: sparse.csr_array) -> None:
         size = matrix.shape[1]

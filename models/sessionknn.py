@@ -42,10 +42,10 @@ class SessionKnn(Model):
         longest: int = 50,
         gap_hours: float = 24.0,
         back: float = 0.8,
-        half_life_days: float = 120.0,
+        half_life_days: float = 1_000.0,
         apart: float = 0.6,
         weak: float = 0.5,
-        damping: float = 0.25,
+        damping: float = 0.15,
     ) -> None:
         super().__init__()
         self._neighbors, self._sampled, self._weak = neighbors, sampled, weak
