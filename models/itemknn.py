@@ -40,7 +40,7 @@ class ItemKnn(Refitted):
         self._similar = np.empty((0, 0))
 
     def _pause(self, matrix: sparse.csr_array) -> int:
-        return max(self._every, matrix.shape[1] ** 2 // _COST_PER_EVENT)
+        return max(self._every, len(self._near) ** 2 // _COST_PER_EVENT)
 
     def _refit(self, matrix: sparse.csr_array) -> None:
         size = matrix.shape[1]
