@@ -21,7 +21,13 @@ class Setup:
     seed: int
 
 
-CONTESTANTS: dict[str, Callable[[Setup], Model]] = {}
+def _blend(setup: Setup) -> Model:
+    from evaluation.blend import Blend
+
+    return Blend(setup)
+
+
+CONTESTANTS: dict[str, Callable[[Setup], Model]] = {"blend": _blend}
 """Those that are not plain models of the catalogue, by name."""
 
 

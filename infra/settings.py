@@ -81,6 +81,9 @@ class Settings:
         must="0 or more",
     )
     max_recommendations: int = _setting("MAX_RECOMMENDATIONS", 50, "items in a feed", check=_positive)
+    show_seen_items: bool = _setting(
+        "SHOW_SEEN_ITEMS", False, "whether items are shown again to who acted on them, as places are and films are not"
+    )
     cold_start_threshold: int = _setting(
         "COLD_START_THRESHOLD", 5, "interactions before a feed is personal", check=lambda value: value >= 0
     )
@@ -97,7 +100,7 @@ class Settings:
         "COOCCURRENCE_HALF_LIFE_DAYS", 60.0, "half-life of item-to-item co-occurrence", check=_positive
     )
     diversity_cap: float = _setting(
-        "DIVERSITY_CAP", 0.5, "largest share of one category in any ten items of a feed", check=_share, must="in (0, 1]"
+        "DIVERSITY_CAP", 0.7, "largest share of one category in any ten items of a feed", check=_share, must="in (0, 1]"
     )
 
     commit_interval_s: float = _setting("COMMIT_INTERVAL_S", 1.0, "seconds between checkpoints", check=_positive)

@@ -1,124 +1,148 @@
 """Decayed item-item co-occurrence, learned one event at a time.
 
 An event on item j after items i₁, i₂, … of the same user (newest first) adds w·g^-½·2^(t/half-life) to the links
-between j and each i_g, in both directions. A query adds up the rows of the last items, 0.8 per step back, and divides
-by the square root of each candidate's popularity, which keeps the head of the catalogue from winning every time.
+between j and each i_g, in both directions, and w·2^-m·2^(t/half-life) to the one-way links from the items of the last
+few moments, m moments before. A query adds up the rows of its items and divides by the square root of each candidate's
+mass (its own decayed events), which keeps the head of the catalogue from winning every time.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models import decay
-from models.model import Event, Model, Query, Scores, top
+from models.links import Indices, Links
+from models.model import Event, Model, Query, Scores
 from models.popularity import Popularity
+from models.weight import is_liking
 
-STEP = 0.8
-"""Weight of each further step back in a query."""
-QUERY_ITEMS = 30
-POPULARITY_EXPONENT = 0.5
+HALF_LIFE_DAYS = 60.0
 WINDOW = 100
 """Items of a user that a new one is linked to."""
-_WEAK = 0.5
-"""Weight of a link when the event was not a liking."""
-_RESCALE_EXPONENT = 500.0
-_DIGITS = 9
-"""Shares are compared after rounding, so that the order of additions cannot turn a tie into an order."""
+STEP = 0.8
+"""Weight of each further step back in a query."""
+QUERY_ITEMS = 50
+WEAK = 0.5
+"""Weight of an event that is not a liking."""
+TOGETHER, NEXT = 0, 1
+"""The channels of the links: near each other in a user's history, and one moment after the other."""
+_MASS_EXPONENT = 0.5
+_GAP_EXPONENT = 0.5
+_NEXT_MOMENTS = 3
+_RESCALE_EXPONENT = 60.0
+_LEAST_MASS = 1e-12
 
 
-class Cooccurrence(Model):
-    """Links between items, kept as one row of sums per item."""
+class Table:
+    """Links between numbered items, decayed forward from a reference time."""
 
-    name = "cooccurrence"
-
-    def __init__(self, *, half_life_days: float = 60.0) -> None:
-        super().__init__()
-        self._rate = decay.rate_of_half_life(half_life_days) / math.log(2)
-        self._landmark_ms: int | None = None
-        self._rows: dict[str, dict[str, float]] = {}
-        self._sums: dict[str, float] = {}
-        self._windows: dict[str, deque[str]] = {}
-        self._fallback = Popularity(half_life_days=half_life_days)
-        self.changed: dict[str, None] = {}
+    def __init__(self, *, half_life_days: float = HALF_LIFE_DAYS) -> None:
+        self.links = Links(2)
+        self.reference_ms: int | None = None
+        self._half_life_ms = half_life_days * decay.DAY_MS
+        self.changed: dict[int, None] = {}
         """Items whose rows changed since `drain`, longest waiting first."""
 
-    def learn(self, events: Sequence[Event]) -> None:
-        """Link each event's item to the user's items before it."""
-        for event in events:
-            self._link(event)
-        self._fallback.learn(events)
+    def learn(self, item: int, window: Indices, moments: NDArray[np.int64], *, at_ms: int, liking: bool) -> None:
+        """Link an item with the (m,) items before it, newest first, that lie so many moments back (0: this one)."""
+        scale = self._scale(at_ms) * (1.0 if liking else WEAK)
+        self.links.add_mass(item, scale)
+        self.changed[item] = None
+        if not len(window):
+            return
+        together = scale * np.arange(1.0, len(window) + 1.0) ** -_GAP_EXPONENT
+        follows = np.where((moments > 0) & (moments <= _NEXT_MOMENTS), scale * 0.5 ** (moments - 1.0), 0.0)
+        if len(set(window.tolist())) < len(window):  # people come back to items: add up what goes to the same one
+            window, where = np.unique(window, return_inverse=True)
+            together, follows = (np.bincount(where, column).astype(float) for column in (together, follows))
+        into = np.stack([together, follows]).astype(np.float32)
+        out = np.stack([together, np.zeros_like(together)]).astype(np.float32)
+        self.links.link(item, window, into=into, out=out)
+        self.changed.update(dict.fromkeys(window.tolist()))
 
-    def scores(self, queries: Sequence[Query]) -> Scores:
-        """Return what goes with each query's last items; the decayed popular items when it has none."""
-        return np.stack([self._score(query) for query in queries]) if queries else np.empty((0, len(self.items)))
-
-    def drain(self, most: int) -> list[str]:
+    def drain(self, most: int) -> list[int]:
         """Return at most so many items whose rows changed, and forget that they did."""
         taken = [item for item, _ in zip(self.changed, range(most), strict=False)]
         for item in taken:
             del self.changed[item]
         return taken
 
-    def row(self, item_id: str, k: int) -> tuple[list[str], list[float]]:
-        """Return the k strongest links of an item, as shares of its strongest; ties by id."""
-        links = self._rows.get(item_id)
-        if not links:
-            return [], []
-        sums = np.fromiter(links.values(), np.float64, len(links))
-        best = top(list(links), (sums / sums.max()).round(_DIGITS), k)
-        return list(best.items), best.scores.tolist()
+    def put(self, item: int, others: Indices, sums: NDArray[np.float32], *, mass: float, reference_ms: int) -> None:
+        """Take over a row that another table learned with its own reference time."""
+        if self.reference_ms is None:
+            self.reference_ms = reference_ms
+        factor = 2.0 ** ((reference_ms - self.reference_ms) / self._half_life_ms)
+        self.links.put(item, others, (sums * factor).astype(np.float32), mass * factor)
 
-    def _link(self, event: Event) -> None:
-        window = self._windows.setdefault(event.user_id, deque(maxlen=WINDOW))
-        item = event.item_id
-        self.items.add(item)
-        scale = self._scale(event.at_ms) * (1.0 if event.weight > 0 else _WEAK)
-        self._sums[item] = self._sums.get(item, 0.0) + scale
-        row = self._rows.setdefault(item, {})
-        self.changed[item] = None
-        for gap, other in enumerate(reversed(window), start=1):
-            if other == item:
-                continue
-            link = scale / math.sqrt(gap)
-            row[other] = row.get(other, 0.0) + link
-            back = self._rows[other]
-            back[item] = back.get(item, 0.0) + link
-            self.changed[other] = None
-        window.append(item)
+    def votes(self, items: Indices, weights: NDArray[np.float32], *, channel: int, count: int) -> NDArray[np.float32]:
+        """Return (queries, count): what goes with (m,) items weighted by (queries, m), freed of popularity."""
+        votes = self.links.votes(items, weights, channel=channel, count=count)
+        masses = self.links.masses(count)
+        return np.where(masses > 0, votes / np.maximum(masses, _LEAST_MASS) ** _MASS_EXPONENT, np.float32(0.0))
 
     def _scale(self, at_ms: int) -> float:
-        if self._landmark_ms is None:
-            self._landmark_ms = at_ms
-        exponent = (at_ms - self._landmark_ms) * self._rate
+        if self.reference_ms is None:
+            self.reference_ms = at_ms
+        exponent = (at_ms - self.reference_ms) / self._half_life_ms
         if exponent > _RESCALE_EXPONENT:
-            self._rescale(2.0**-exponent)
-            self._landmark_ms, exponent = at_ms, 0.0
+            self.links.scale(2.0**-exponent)
+            self.reference_ms, exponent = at_ms, 0.0
         return float(2.0**exponent)
 
-    def _rescale(self, factor: float) -> None:
-        self._sums = {item: sum_ * factor for item, sum_ in self._sums.items()}
-        for links in self._rows.values():
-            for other in links:
-                links[other] *= factor
+
+class Cooccurrence(Model):
+    """What goes with the last items, as a model of its own."""
+
+    name = "cooccurrence"
+
+    def __init__(self, *, half_life_days: float = HALF_LIFE_DAYS) -> None:
+        super().__init__()
+        self._table = Table(half_life_days=half_life_days)
+        self._windows: dict[str, deque[tuple[int, int]]] = {}
+        self._fallback = Popularity(half_life_days=half_life_days)
+
+    def learn(self, events: Sequence[Event]) -> None:
+        """Link each event's item to the user's items before it."""
+        for event in events:
+            item = self.items.add(event.item_id)
+            window = self._windows.setdefault(event.user_id, deque(maxlen=WINDOW))
+            before = np.array([other for other, _ in reversed(window)], np.int32)
+            moments = moments_back([at_ms for _, at_ms in reversed(window)], event.at_ms)
+            self._table.learn(item, before, moments, at_ms=event.at_ms, liking=is_liking(event.weight))
+            window.append((item, event.at_ms))
+        self._fallback.learn(events)
+
+    def scores(self, queries: Sequence[Query]) -> Scores:
+        """Return what goes with each query's last items; the decayed popular items when it has none."""
+        return np.stack([self._score(query) for query in queries]) if queries else np.empty((0, len(self.items)))
+
+    def row(self, item_id: str, k: int) -> tuple[list[str], list[float]]:
+        """Return the k strongest links of an item, as shares of its strongest; ties by id."""
+        others, sums = self._table.links.row(self.items.get(item_id))
+        names = [self.items.names[other] for other in others.tolist()]
+        order = sorted(range(len(names)), key=lambda at: (-sums[TOGETHER, at], names[at]))[:k]
+        return [names[at] for at in order], [float(sums[TOGETHER, at] / sums[TOGETHER].max()) for at in order]
 
     def _score(self, query: Query) -> Scores:
-        links = self._links(query.recent)
-        if not links:
-            popular: Scores = self._fallback.scores([query])[0]
+        recent = [(item, weight) for name, weight in query.recent[:QUERY_ITEMS] if (item := self.items.get(name)) >= 0]
+        items = np.array([item for item, _ in recent], np.int32)
+        strengths = np.array([[1.0 if is_liking(weight) else WEAK for _, weight in recent]])
+        weights = (strengths * STEP ** np.arange(len(items))).astype(np.float32)
+        votes = self._table.votes(items, weights, channel=TOGETHER, count=len(self.items))[0].astype(np.float64)
+        popular: Scores = self._fallback.scores([query])[0]
+        if not votes.any():
             return popular
-        scores = np.full(len(self.items), -np.inf)
-        scores[self.items.known(links)] = np.fromiter(links.values(), np.float64, len(links))
-        return scores
+        return np.where(votes > 0, votes, -math.inf)
 
-    def _links(self, recent: Iterable[tuple[str, float]]) -> dict[str, float]:
-        scores: dict[str, float] = {}
-        for step, (item, weight) in enumerate(list(recent)[:QUERY_ITEMS]):
-            if weight <= 0:
-                continue
-            for other, link in self._rows.get(item, {}).items():
-                scores[other] = scores.get(other, 0.0) + STEP**step * link
-        return {item: score / self._sums[item] ** POPULARITY_EXPONENT for item, score in scores.items()}
+
+def moments_back(times_ms: Sequence[int], now_ms: int) -> NDArray[np.int64]:
+    """Return how many moments (distinct times) lie between each time, newest first, and now; 0 for now itself."""
+    if not len(times_ms):
+        return np.empty(0, np.int64)
+    times = np.array([now_ms, *times_ms])
+    return np.cumsum(times[1:] != times[:-1])

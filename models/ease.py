@@ -50,16 +50,7 @@ class Ease(Refitted):
         self._place = np.full(size, -1, np.int64)
         self._place[self._kept] = np.arange(len(self._kept))
         kept = matrix[:, self._kept]
-        gram = np.asfortranarray((kept.T @ kept).toarray(), np.float32)
-        np.fill_diagonal(gram, gram.diagonal() + self._regularization)
-        factor, failed = lapack.spotrf(gram, lower=1, overwrite_a=1)
-        inverse, singular = lapack.spotri(factor, lower=1, overwrite_c=1)
-        assert not failed
-        assert not singular, "a positive diagonal was added"
-        inverse = np.tril(inverse)
-        inverse += np.tril(inverse, -1).T
-        self._weights = np.ascontiguousarray(inverse / -inverse.diagonal())
-        np.fill_diagonal(self._weights, 0.0)
+        self._weights = weights(kept, self._regularization)
 
     def _knows(self, item: int) -> bool:
         return item < len(self._place) and self._place[item] >= 0
@@ -68,3 +59,18 @@ class Ease(Refitted):
         scores = np.full(len(self._place), -np.inf)
         scores[self._kept] = values.astype(np.float32) @ self._weights[self._place[items]]
         return scores
+
+
+def weights(matrix: sparse.csr_array, regularization: float) -> NDArray[np.float32]:
+    """Return (items, items) what a history's items say of others, fitted to (users, items) values."""
+    gram = np.asfortranarray((matrix.T @ matrix).toarray(), np.float32)
+    np.fill_diagonal(gram, gram.diagonal() + regularization)
+    factor, failed = lapack.spotrf(gram, lower=1, overwrite_a=1)
+    inverse, singular = lapack.spotri(factor, lower=1, overwrite_c=1)
+    assert not failed
+    assert not singular, "a positive diagonal was added"
+    inverse = np.tril(inverse)
+    inverse += np.tril(inverse, -1).T
+    found = np.ascontiguousarray(inverse / -inverse.diagonal())
+    np.fill_diagonal(found, 0.0)
+    return found

@@ -22,6 +22,7 @@ ACTION_WEIGHTS: Mapping[str, float] = MappingProxyType(
     }
 )
 _NEUTRAL_RATING = 2.5
+_LIKING = 0.5
 
 
 def weight_of(action: str, value: float | None) -> float:
@@ -35,3 +36,15 @@ def weight_of(action: str, value: float | None) -> float:
     if action == "view" and value is not None and 0.0 <= value <= 1.0:
         return ACTION_WEIGHTS["view"] + (ACTION_WEIGHTS["click"] - ACTION_WEIGHTS["view"]) * value
     return ACTION_WEIGHTS.get(action, 0.0)
+
+
+def is_liking(weight: float) -> bool:
+    """Say whether an action of this strength says that the item was liked: a click, or 4 stars of 5."""
+    return weight >= _LIKING
+
+
+def rating_of(action: str, value: float | None) -> float | None:
+    """Return a rating on [0, 1], of 5 or, past that, of 10; None for what is no rating."""
+    if action != "rate" or value is None:
+        return None
+    return value / 5.0 if value <= 5.0 else min(value / 10.0, 1.0)

@@ -51,6 +51,7 @@ class Features(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     seen: list[str] = msgspec.field(default_factory=list)
     queries: list[str] = msgspec.field(default_factory=list)
     cell: str | None = None
+    visits: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -139,12 +140,15 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ItemNeighbors(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The items that go with an item."""
+    """What goes with an item: decayed sums of how often others were near it in people's histories."""
 
     item_id: str
     neighbors: list[str]
     scores: list[float]
     watermark: int
+    follows: list[float] = msgspec.field(default_factory=list)
+    mass: float = 0.0
+    reference: int = 0
 
 
 class ItemSignal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -159,6 +163,8 @@ class ItemSignal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     source_partition: int
     source_offset: int
     source_timestamp: int
+    rating: float | None = None
+    nth: int = 0
 
 
 class ItemStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -170,6 +176,20 @@ class ItemStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     segments: dict[str, float] = msgspec.field(default_factory=dict)
     counts: dict[str, int] = msgspec.field(default_factory=dict)
     watermark: int
+    horizons: list[float] = msgspec.field(default_factory=list)
+    cohorts: list[float] = msgspec.field(default_factory=list)
+    rating_sum: float = 0.0
+    rating_count: int = 0
+    first_at: int = 0
+
+
+class ItemWeights(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a liking of an item says of others, as fitted by the trainer; negative against them."""
+
+    item_id: str
+    model_version: str
+    others: list[str]
+    weights: list[float]
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -180,6 +200,21 @@ class Location(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cell: str
     resolution: int
     occurred_at: int
+
+
+class ModelVersion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A version of what the trainer learned for everyone, as it went into service or was refused."""
+
+    model: str
+    version: str
+    created_at: int
+    watermark: int
+    status: str
+    reason: str = ""
+    events: int
+    metrics: dict[str, float] = msgspec.field(default_factory=dict)
+    parts: list[str] = msgspec.field(default_factory=list)
+    weights: list[float] = msgspec.field(default_factory=list)
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):

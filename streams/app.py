@@ -34,8 +34,9 @@ from streams.agents import catalog, rank, signal, user
 from streams.broadcast import Broadcast
 from streams.checkpoint import Checkpoint
 from streams.context import Context
-from streams.core.params import RankParams, SignalParams, UserParams
+from streams.core.rank import new_blender
 from streams.core.view import View
+from streams.params import rank_params, signal_params, user_params
 from streams.quarantine import Quarantine
 from streams.transport import App, Limits, batch_topic, faust_app
 from streams.transport import run as run_app
@@ -85,10 +86,11 @@ async def run(settings: Settings, stop: asyncio.Event, *, view: View | None = No
     publisher = Publisher(settings.kafka_bootstrap_servers, registry, timeout_s=_PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
     quarantine = Quarantine(publisher, now_ms=now_ms)
-    view = View() if view is None else view
+    view = View(half_life_days=settings.cooccurrence_half_life_days) if view is None else view
     app = _app(settings)
-    broadcast = Broadcast(settings.kafka_bootstrap_servers, view, registry, quarantine)
-    context = Context(app, settings, registry, publisher, quarantine, view, broadcast, now_ms)
+    blender = new_blender()
+    broadcast = Broadcast(settings.kafka_bootstrap_servers, view, blender, registry, quarantine)
+    context = Context(app, settings, registry, publisher, quarantine, view, blender, broadcast, now_ms)
     users, items = (app.bytes_table(name, partitions=PARTITIONS) for name in TABLES)
     ranker = rank.RankAgent(context, RedisFeedStore(redis, ttl_days=settings.feed_ttl_days), rank_params(settings))
     settle(app, catalog.SOURCES, catalog.CatalogAgent(context, RedisItemStore(redis)))
@@ -152,25 +154,6 @@ def _app(settings: Settings) -> App:
             unacked_records=settings.unacked_records,
         ),
         commit_interval_s=settings.commit_interval_s,
-    )
-
-
-def user_params(settings: Settings) -> UserParams:
-    """Return how users are folded."""
-    return UserParams(affinity_half_life_days=settings.affinity_half_life_days)
-
-
-def signal_params(settings: Settings) -> SignalParams:
-    """Return how signals decay."""
-    return SignalParams(settings.trending_decay_rate, settings.popularity_half_life_days)
-
-
-def rank_params(settings: Settings) -> RankParams:
-    """Return how feeds are ranked."""
-    return RankParams(
-        feed_items=settings.max_recommendations,
-        cold_start_threshold=settings.cold_start_threshold,
-        diversity_cap=settings.diversity_cap,
     )
 
 

@@ -1,4 +1,4 @@
-"""Compacted topics that every worker reads whole into its view: items, how they are doing, what goes with what."""
+"""Compacted topics that every worker reads whole into its view: items, how they are doing, what was learned."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from infra.registry import Registry
+from models.blender import Blender
+from streams.core.rank import apply_version
 from streams.core.view import View
 from streams.decode import Decoder
 from streams.quarantine import Quarantine
-from topics.topic import ITEM_NEIGHBORS, ITEM_STATS, ITEMS, Topic
+from topics.topic import ITEM_NEIGHBORS, ITEM_STATS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, Topic
 
-TOPICS: tuple[Topic, ...] = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS)
+TOPICS: tuple[Topic, ...] = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_WEIGHTS, MODEL_VERSIONS)
 _WAIT_MS = 200
 _MIN_BYTES = 64 << 10
 _MOST_RECORDS = 1_000
@@ -26,18 +28,23 @@ class Broadcast:
     It belongs to no consumer group: each worker needs all of it, and after a restart all of it again.
     """
 
-    def __init__(self, bootstrap_servers: str, view: View, registry: Registry, quarantine: Quarantine) -> None:
+    def __init__(
+        self, bootstrap_servers: str, view: View, blender: Blender, registry: Registry, quarantine: Quarantine
+    ) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._view = view
         self._decoders = {
-            ITEMS.name: Decoder(ITEMS, registry, None, stage="broadcast"),  # the catalog agent sets bad items aside
-            ITEM_STATS.name: Decoder(ITEM_STATS, registry, quarantine, stage="broadcast"),
-            ITEM_NEIGHBORS.name: Decoder(ITEM_NEIGHBORS, registry, quarantine, stage="broadcast"),
+            topic.name: Decoder(topic, registry, quarantine, stage="broadcast")
+            for topic in TOPICS
+            if topic is not ITEMS
         }
+        self._decoders[ITEMS.name] = Decoder(ITEMS, registry, None, stage="broadcast")  # the catalog agent sets aside
         self._apply: dict[str, Callable[[Any], None]] = {
             ITEMS.name: view.apply_item,
             ITEM_STATS.name: view.apply_stats,
             ITEM_NEIGHBORS.name: view.apply_neighbors,
+            ITEM_WEIGHTS.name: view.apply_weights,
+            MODEL_VERSIONS.name: lambda version: apply_version(blender, version),
         }
         self._positions: dict[TopicPartition, int] = {}
         self.ready = asyncio.Event()

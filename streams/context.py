@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from infra.publisher import Publisher
 from infra.registry import Registry
 from infra.settings import Settings
+from models.blender import Blender
 from streams.broadcast import Broadcast
 from streams.checkpoint import Checkpoint
 from streams.core.view import View
@@ -27,6 +28,7 @@ class Context:
     publisher: Publisher
     quarantine: Quarantine
     view: View
+    blender: Blender
     broadcast: Broadcast
     now_ms: Callable[[], int]
     backlog: set[tuple[str, int]] = field(default_factory=set)

@@ -124,6 +124,24 @@ ITEM_NEIGHBORS = Topic(
     retention_ms=FOREVER,
     compacted=True,
 )
+ITEM_WEIGHTS = Topic(
+    "item-weights.v1",
+    types.ItemWeights,
+    "item_id",
+    "streams.trainer",
+    "What a liking of each item says of others, by the model in service.",
+    retention_ms=FOREVER,
+    compacted=True,
+)
+MODEL_VERSIONS = Topic(
+    "model-versions.v1",
+    types.ModelVersion,
+    "model",
+    "streams.trainer",
+    "The version of each model that is in service.",
+    retention_ms=FOREVER,
+    compacted=True,
+)
 DEAD_LETTERS = Topic(
     "dead-letters.v1",
     types.DeadLetter,
@@ -146,6 +164,8 @@ TOPICS: tuple[Topic, ...] = (
     IMPRESSIONS,
     ITEM_STATS,
     ITEM_NEIGHBORS,
+    ITEM_WEIGHTS,
+    MODEL_VERSIONS,
     DEAD_LETTERS,
 )
 

@@ -79,7 +79,7 @@ class RankAgent:
 
     def _rank(self, record: Record, features: Features) -> Feed | None:
         try:
-            return rank(features, self._context.view, self._params, now_ms=self._context.now_ms())
+            return self._ranked(features)
         except Exception as error:
             self._context.quarantine.put(record, error, stage="rank.score")
             return None
@@ -87,7 +87,11 @@ class RankAgent:
     def _everyone(self) -> Feed:
         now_ms = self._context.now_ms()
         nobody = Features(user_id=EVERYONE, version=now_ms, watermark=self._context.view.watermark, event_count=0)
-        return rank(nobody, self._context.view, self._params, now_ms=now_ms)
+        return self._ranked(nobody)
+
+    def _ranked(self, features: Features) -> Feed:
+        context = self._context
+        return rank(features, context.view, context.blender, self._params, now_ms=context.now_ms())
 
     async def _refresh(self) -> bool:
         """Make the view's lists anew when they are stale, but not all the time."""

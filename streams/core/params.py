@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from models import decay
 
@@ -12,7 +12,7 @@ class UserParams:
     """How a user's features are folded, and how much of them is kept."""
 
     affinity_half_life_days: float = 30.0
-    recent_items: int = 30
+    recent_items: int = 100
     seen_items: int = 1_000
     event_ids: int = 1_024
     """Ids remembered to recognise an event that was published twice."""
@@ -41,18 +41,6 @@ class SignalParams:
 
 
 @dataclass(frozen=True, slots=True)
-class Blend:
-    """What each part of a score counts."""
-
-    neighbors: float = 0.0
-    affinity: float = 0.0
-    trending: float = 0.0
-    popular: float = 0.0
-    segment: float = 0.0
-    fresh: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class RankParams:
     """How candidates are found, weighed and spread."""
 
@@ -62,15 +50,11 @@ class RankParams:
     categories: int = 3
     """A user's strongest categories, of which the popular items become candidates."""
     cold_start_threshold: int = 5
-    """Events at which the personal blend counts as much as the cold one."""
-    diversity_cap: float = 0.5
+    """Events at which the person's group has lost half its say."""
+    exact_items: int = 20_000
+    """Catalogues up to this size are scored whole."""
+    repeats: bool = False
+    """Whether items that a person has acted on are shown again, as places and pages are and films are not."""
+    diversity_cap: float = 0.7
     """Largest share of one category in any window of a feed."""
     diversity_window: int = 10
-    personal: Blend = field(
-        default_factory=lambda: Blend(
-            neighbors=0.55, affinity=0.2, trending=0.08, popular=0.1, segment=0.02, fresh=0.05
-        )
-    )
-    cold: Blend = field(
-        default_factory=lambda: Blend(affinity=0.25, trending=0.15, popular=0.15, segment=0.4, fresh=0.05)
-    )

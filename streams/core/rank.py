@@ -1,42 +1,79 @@
-"""The feed as a list of stages: sources, filters, scorers, blend, diversity.
+"""The feed as a list of stages: candidates, filters, parts, blend, diversity.
 
-Nothing here depends on the time of day: decayed scores are shares of the best, so the same features and the same view
-always give the same feed, whenever and wherever it is ranked.
+Nothing here depends on the wall clock: what is decayed counts as a share of the best, and the time that has passed is
+the stream's, so the same features and the same view always give the same feed, whenever and wherever it is ranked.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.types import Features, Feed
+from models.blender import Blender
+from schemas.types import Features, Feed, ModelVersion
 from streams.core import reason
 from streams.core.diversity import spread
 from streams.core.params import RankParams
-from streams.core.score import SCORERS
-from streams.core.source import SOURCES, Person, person
-from streams.core.view import Indices, Scores, View
+from streams.core.part import PARTS, PRIOR, SOURCES, parts_of
+from streams.core.person import CLASSES, Person, person
+from streams.core.source import candidates
+from streams.core.view import Column, Indices, View
 
-MODEL = "blend-1"
-_DIGITS = 9
+MODEL = "blend-2"
+_DIGITS = 6
 """Scores are compared after rounding, so that the order of additions cannot turn a tie into an order."""
 _SHORTLIST = 4
 """Feeds' worth of candidates that diversity may choose from."""
+_SOURCE_OF_PART = np.array([SOURCES.index(part.source) for part in PARTS.values()])
 
 
-def rank(features: Features, view: View, params: RankParams, *, now_ms: int) -> Feed:
+def new_blender() -> Blender:
+    """Return a blender of the parts that has learned nothing yet."""
+    return Blender(PRIOR, CLASSES)
+
+
+def apply_version(blender: Blender, version: ModelVersion) -> None:
+    """Take over the weights of a version that is in service; one that weighs other parts changes nothing."""
+    if version.model == MODEL and version.parts == list(blender.parts):
+        blender.table = np.array(version.weights).reshape(blender.table.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What there is to choose from for a person at a moment."""
+
+    whom: Person
+    candidates: Indices
+    parts: Column
+    """(parts, candidates)."""
+
+
+def look(features: Features, view: View, params: RankParams, *, at_ms: int) -> Look:
+    """Return the candidates for a user at a time in the stream, with the parts of their scores."""
+    whom = person(features, view, params, at_ms=at_ms)
+    found = _admissible(candidates(whom, view, params), whom, view, params)
+    return Look(whom, found, parts_of(whom, view, found, repeats=params.repeats))
+
+
+def order(seen: Look, blender: Blender, view: View, params: RankParams) -> NDArray[np.intp]:
+    """Return the places of the candidates that make the feed, best first."""
+    scores = (blender.weights(seen.whom.context).astype(np.float32) @ seen.parts).round(_DIGITS)
+    best = _shortlist(seen.candidates, scores, view, most=_SHORTLIST * params.feed_items)
+    return spread(best, view.category[seen.candidates[best]], params)
+
+
+def rank(features: Features, view: View, blender: Blender, params: RankParams, *, now_ms: int) -> Feed:
     """Return the feed of one user. It is empty only when the catalogue is."""
-    whom = person(features, view, params)
-    candidates = _unseen(_gather(whom, view, params), whom, view)
-    weights = _weights(features, params)
-    parts = np.stack([scorer(candidates, whom, view) for scorer in SCORERS.values()])  # (parts, candidates)
-    scores = np.nan_to_num((weights @ parts).round(_DIGITS), nan=-np.inf)
-    order = _shortlist(candidates, scores, view, most=_SHORTLIST * params.feed_items)
-    chosen = spread(order, view.category[candidates[order]], params)
-    items, parts = candidates[chosen], weights[:, None] * parts[:, chosen]
+    seen = look(features, view, params, at_ms=max(view.watermark, features.watermark))
+    whom, chosen = seen.whom, order(seen, blender, view, params)
+    weighed = _by_source(blender.weights(whom.context), seen.parts)
+    items, told = seen.candidates[chosen], weighed[:, chosen]
+    sources = reason.leading(SOURCES, told, weighed.mean(axis=1)) if len(items) else []
     if len(items) < params.feed_items:
-        items, parts = _fill(items, parts, whom, view, params)
-    sources = reason.leading(list(SCORERS), parts)
+        items, told = _fill(items, told, whom, view, params)
+        sources += [reason.FILL] * (len(items) - len(sources))
     return Feed(
         user_id=features.user_id,
         features_version=features.version,
@@ -44,29 +81,28 @@ def rank(features: Features, view: View, params: RankParams, *, now_ms: int) -> 
         watermark=features.watermark,
         model=MODEL,
         items=[view.items.names[index] for index in items.tolist()],
-        scores=parts.sum(axis=0).round(_DIGITS).tolist(),
+        scores=told.sum(axis=0).round(_DIGITS).tolist(),
         sources=sources,
         reasons=reason.reasons(items, sources, whom, view),
-        parts={name: part.tolist() for name, part in zip(SCORERS, parts, strict=True) if part.any()},
+        parts={name: part.tolist() for name, part in zip(SOURCES, told, strict=True) if part.any()},
     )
 
 
-def _gather(whom: Person, view: View, params: RankParams) -> Indices:
-    """Ask every source, and keep each item of the catalogue once."""
-    named = np.concatenate([source(whom, view, params) for source in SOURCES])
-    view.scratch[named] = True
-    found = np.flatnonzero(view.scratch[: len(view.charts.order)] & view.listed[: len(view.charts.order)])
-    view.scratch[named] = False
-    return found.astype(np.int32)
+def _by_source(weights: NDArray[np.float64], parts: Column) -> NDArray[np.float64]:
+    """Return (sources, candidates): what each source adds to a score."""
+    weighed = np.zeros((len(SOURCES), parts.shape[1]))
+    np.add.at(weighed, _SOURCE_OF_PART, weights[:, None] * parts)
+    return weighed
 
 
-def _unseen(candidates: Indices, whom: Person, view: View) -> Indices:
-    """Leave out what the person has acted on or muted."""
-    out = view.indices(whom.features.seen)
-    if whom.features.muted:
-        out = np.concatenate([out, _muted(whom.features.muted, view)])
+def _admissible(found: Indices, whom: Person, view: View, params: RankParams) -> Indices:
+    """Leave out what the person has muted and, unless items are shown again, has acted on."""
+    told = whom.features
+    out = _muted(told.muted, view) if told.muted else np.empty(0, np.int32)
+    if not params.repeats:
+        out = np.concatenate([out, view.items.known(told.seen)])
     view.scratch[out] = True
-    kept = candidates[~view.scratch[candidates]]
+    kept = found[~view.scratch[found]]
     view.scratch[out] = False
     return kept
 
@@ -85,29 +121,22 @@ def _muted(names: list[str], view: View) -> Indices:
     return np.flatnonzero(hit).astype(np.int32)
 
 
-def _weights(features: Features, params: RankParams) -> Scores:
-    """Return the weight of each part: from the cold blend to the personal one as events come in."""
-    events = features.event_count
-    personal = events / (events + params.cold_start_threshold) if events else 0.0
-    return np.array(
-        [personal * getattr(params.personal, name) + (1 - personal) * getattr(params.cold, name) for name in SCORERS]
-    )
-
-
-def _shortlist(candidates: Indices, scores: Scores, view: View, *, most: int) -> NDArray[np.intp]:
+def _shortlist(items: Indices, scores: Column, view: View, *, most: int) -> NDArray[np.intp]:
     """Return the places of the best candidates, best first, ties by id."""
-    places = np.arange(len(candidates))
-    if len(candidates) > most:
+    places = np.arange(len(items))
+    if len(items) > most:
         places = np.flatnonzero(scores >= np.partition(scores, -most)[-most])
-    return places[np.lexsort((view.charts.order[candidates[places]], -scores[places]))]
+    return places[np.lexsort((view.ties[items[places]], -scores[places]))]
 
 
-def _fill(items: Indices, parts: Scores, whom: Person, view: View, params: RankParams) -> tuple[Indices, Scores]:
+def _fill(
+    items: Indices, told: NDArray[np.float64], whom: Person, view: View, params: RankParams
+) -> tuple[Indices, NDArray[np.float64]]:
     """Make the feed long enough: unseen items by popularity, then seen ones again, longest ago first."""
     seen = view.indices(whom.features.seen)
     rest = view.popular_rest()
     more = np.concatenate([rest[~np.isin(rest, seen)], seen[view.listed[seen]]])
     out = np.concatenate([items, _muted(whom.features.muted, view)])
     more = more[~np.isin(more, out)][: params.feed_items - len(items)]
-    zeros = np.zeros((len(parts), len(more)))
-    return np.concatenate([items, more]).astype(np.int32), np.concatenate([parts, zeros], axis=1)
+    zeros = np.zeros((len(told), len(more)))
+    return np.concatenate([items, more]).astype(np.int32), np.concatenate([told, zeros], axis=1)

@@ -13,9 +13,12 @@ def fingerprint(event_id: str) -> int:
     return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest()) >> 1
 
 
-def remember(known: dict[K, None], new: K, most: int) -> None:
-    """Put an entry last, and let the oldest give way when there are too many."""
+def remember(known: dict[K, None], new: K, most: int) -> K | None:
+    """Put an entry last, and let the oldest give way when there are too many; return it."""
     known.pop(new, None)
     known[new] = None
-    if len(known) > most:
-        del known[next(iter(known))]
+    if len(known) <= most:
+        return None
+    oldest = next(iter(known))
+    del known[oldest]
+    return oldest

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
+
 import msgspec
 
 from models import decay
 from schemas.types import ItemSignal, ItemStats
 from streams.core.params import SignalParams
 from streams.core.position import Position
+
+HORIZON_RATES = tuple(decay.rate_of_half_life(days) for days in (1.0, 7.0, math.inf))
+"""Decay rates of the horizons over which popularity is told besides the two that are settings."""
+_COHORT_BOUNDS = (1, 5, 15, 40, 100)
+COHORTS = len(_COHORT_BOUNDS) + 1
 
 
 class ItemState(msgspec.Struct, array_like=True, gc=False):
@@ -22,6 +30,11 @@ class ItemState(msgspec.Struct, array_like=True, gc=False):
     watermark: int = 0
     positions: dict[int, tuple[int, int]] = msgspec.field(default_factory=dict)
     """Newest position folded, by partition of the interactions that the signals came from."""
+    horizons: list[float | None] = msgspec.field(default_factory=lambda: [None] * len(HORIZON_RATES))
+    cohorts: list[float | None] = msgspec.field(default_factory=lambda: [None] * COHORTS)
+    rating_sum: float = 0.0
+    rating_count: int = 0
+    first_at: int = 0
 
 
 def fold(state: ItemState, signal: ItemSignal, *, params: SignalParams) -> bool:
@@ -36,7 +49,16 @@ def fold(state: ItemState, signal: ItemSignal, *, params: SignalParams) -> bool:
     state.positions[signal.source_partition] = position.after(last)
     state.counts[signal.action] = state.counts.get(signal.action, 0) + 1
     state.watermark = max(state.watermark, signal.occurred_at)
+    state.first_at = min(state.first_at or signal.occurred_at, signal.occurred_at)
+    if signal.rating is not None:
+        state.rating_sum += signal.rating
+        state.rating_count += 1
     if signal.weight > 0:
+        state.horizons = [
+            _add(log_sum, signal, rate) for log_sum, rate in zip(state.horizons, HORIZON_RATES, strict=True)
+        ]
+        cohort = cohort_of(signal.nth)
+        state.cohorts[cohort] = _add(state.cohorts[cohort], signal, params.popularity_rate)
         state.trending = _add(state.trending, signal, params.trending_rate)
         state.popularity = _add(state.popularity, signal, params.popularity_rate)
         if signal.segment:
@@ -48,14 +70,27 @@ def stats(state: ItemState) -> ItemStats:
     """Return what is told of the item to everyone who ranks."""
     return ItemStats(
         item_id=state.item_id,
-        trending=decay.EMPTY if state.trending is None else state.trending,
-        popularity=decay.EMPTY if state.popularity is None else state.popularity,
+        trending=_log(state.trending),
+        popularity=_log(state.popularity),
         segments=state.segments,
         counts=state.counts,
         watermark=state.watermark,
+        horizons=[_log(log_sum) for log_sum in state.horizons],
+        cohorts=[_log(log_sum) for log_sum in state.cohorts],
+        rating_sum=state.rating_sum,
+        rating_count=state.rating_count,
+        first_at=state.first_at,
     )
 
 
+def cohort_of(events: int) -> int:
+    """Return the cohort of a user who has so many interactions: newcomers choose otherwise than old hands."""
+    return bisect_right(_COHORT_BOUNDS, events)
+
+
+def _log(log_sum: float | None) -> float:
+    return decay.EMPTY if log_sum is None else log_sum
+
+
 def _add(log_sum: float | None, signal: ItemSignal, rate: float) -> float:
-    known = decay.EMPTY if log_sum is None else log_sum
-    return decay.add(known, signal.weight, at_ms=signal.occurred_at, rate=rate)
+    return decay.add(_log(log_sum), signal.weight, at_ms=signal.occurred_at, rate=rate)

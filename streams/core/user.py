@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from models import decay
-from models.weight import weight_of
+from models.weight import rating_of, weight_of
 from schemas.types import Features, Interaction, ItemSignal, Location, Profile, RecentItem
 from streams.core.params import UserParams
 from streams.core.position import Position
@@ -45,6 +45,8 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     preferred: list[str] = msgspec.field(default_factory=list)
     muted: list[str] = msgspec.field(default_factory=list)
     profile_at: int = -1
+    visits: dict[str, int] = msgspec.field(default_factory=dict)
+    """Actions on an item, where more than one; bounded like `seen`."""
 
 
 def fold(
@@ -82,13 +84,19 @@ def _apply(
     _add_affinities(state, subject, weight * scale, params)
     state.recent.append((event.item_id, weight, event.occurred_at))
     del state.recent[: -params.recent_items]
-    remember(state.seen, event.item_id, params.seen_items)
+    if event.item_id in state.seen:
+        state.visits[event.item_id] = state.visits.get(event.item_id, 1) + 1
+    forgotten = remember(state.seen, event.item_id, params.seen_items)
+    if forgotten is not None:
+        state.visits.pop(forgotten, None)
     return ItemSignal(
         event_id=event.event_id,
         item_id=event.item_id,
         action=event.action,
         weight=weight,
         segment=state.segment,
+        rating=rating_of(event.action, event.value),
+        nth=state.event_count - 1,
         occurred_at=event.occurred_at,
         source_partition=position.partition,
         source_offset=position.offset,
@@ -136,6 +144,7 @@ def snapshot(state: UserState, params: UserParams) -> Features:
         seen=list(state.seen),
         queries=state.queries,
         cell=state.cell,
+        visits=state.visits,
     )
 
 

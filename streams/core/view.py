@@ -13,16 +13,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models import decay
+from models.cooccurrence import HALF_LIFE_DAYS, Table
+from models.links import Links
 from models.names import NOWHERE, Names
-from schemas.types import Item, ItemNeighbors, ItemStats
+from schemas.types import Item, ItemNeighbors, ItemStats, ItemWeights
+from streams.core.repeat import fingerprint
+from streams.core.signal import COHORTS, HORIZON_RATES
 
 Indices = NDArray[np.int32]
 Scores = NDArray[np.float64]
+Column = NDArray[np.float32]
 
 TOPICS_PER_ITEM = 8
-NEIGHBORS_PER_ITEM = 100
 _GROWTH = 1_024
 _DIGITS = 9
+SMALL = 1e-3
+"""The share of the strongest from which on a signal is heard."""
+_PRIOR_RATINGS = 5.0
+_OLD_DAYS = 3_650.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +60,8 @@ class Chart:
 class Charts:
     """What ranking starts from, as of the last refresh. Columns may be shorter than the view's, never longer."""
 
-    order: Indices
-    """Rank of each item among all ids in alphabetical order: the tie-break."""
+    count: int
+    """Items that there were."""
     trending: Chart
     popular: Chart
     fresh: Chart
@@ -65,10 +74,51 @@ class Charts:
     segments: dict[str, Chart]
 
 
+class Columns:
+    """What is scored from items alone, as of the last refresh: (items,) each, 0 where nothing speaks for one."""
+
+    def __init__(self, view: View) -> None:
+        self.count = count = len(view.items)
+        self.listed = np.flatnonzero(view.listed[:count]).astype(np.int32)
+        self.trending = strength(view.trending[:count])
+        self.day, self.week, self.lasting = (strength(column) for column in view.horizons[:count].T)
+        self.popular = strength(view.popularity[:count])
+        counts, sums = view.rating_counts[:count], view.rating_sums[:count]
+        mean = sums.sum() / max(counts.sum(), 1.0)
+        self.rated = ((sums + _PRIOR_RATINGS * mean) / (counts + _PRIOR_RATINGS) - mean).astype(np.float32)
+        age_ms = view.watermark - np.where(view.first_at > 0, view.first_at, view.created_at)[:count]
+        days = np.maximum(age_ms, 0.0) / decay.DAY_MS
+        self.fresh = (1.0 - np.minimum(np.log1p(days) / np.log1p(_OLD_DAYS), 1.0)).astype(np.float32)
+        self._view, self._cohorts, self._segments = view, dict[int, Column](), dict[str, Column]()
+
+    def cohort(self, cohort: int) -> Column:
+        """Return popularity among users of a cohort."""
+        if cohort not in self._cohorts:
+            self._cohorts[cohort] = strength(self._view.cohorts[: self.count, cohort])
+        return self._cohorts[cohort]
+
+    def segment(self, segment: str) -> Column | None:
+        """Return popularity with a demographic group, if any of it was ever heard of."""
+        if segment not in self._segments and segment in self._view.segments:
+            self._segments[segment] = strength(self._view.segments[segment][: self.count])
+        return self._segments.get(segment)
+
+
+def strength(logs: Scores) -> Column:
+    """Return how strong sums are against the strongest, given their logarithms: 0 for nothing, 6.9 for the strongest.
+
+    It is ln(1 + share / 0.001): a logarithm that ends at nothing, since a part that does not speak must not count.
+    """
+    high = logs.max(initial=-np.inf)
+    if not np.isfinite(high):
+        return np.zeros(len(logs), np.float32)
+    return np.asarray(np.log1p(np.exp((logs - high).astype(np.float32)) / np.float32(SMALL)))
+
+
 class View:
     """Columns over all items. Only items of the catalogue are ever ranked."""
 
-    def __init__(self, *, leaders: int = 200) -> None:
+    def __init__(self, *, leaders: int = 200, half_life_days: float = HALF_LIFE_DAYS) -> None:
         self._leaders = leaders
         self.items = Names()
         self.categories = Names()
@@ -78,18 +128,26 @@ class View:
         self.category = np.full(_GROWTH, NOWHERE, np.int32)
         self.item_topics = np.full((_GROWTH, TOPICS_PER_ITEM), NOWHERE, np.int32)
         self.created_at = np.zeros(_GROWTH, np.int64)
+        self.ties = np.zeros(_GROWTH, np.int64)
+        """Decides between equal scores: a hash of the id, so that it depends on nothing else."""
         self.listed = np.zeros(_GROWTH, bool)
         self.trending = np.full(_GROWTH, -np.inf)
         self.popularity = np.full(_GROWTH, -np.inf)
         self.segments: dict[str, Scores] = {}
-        self.neighbors = np.full((_GROWTH, NEIGHBORS_PER_ITEM), NOWHERE, np.int32)
-        self.neighbor_scores = np.zeros((_GROWTH, NEIGHBORS_PER_ITEM), np.float32)
+        self.horizons = np.full((_GROWTH, len(HORIZON_RATES)), -np.inf)
+        self.cohorts = np.full((_GROWTH, COHORTS), -np.inf)
+        self.rating_sums = np.zeros(_GROWTH)
+        self.rating_counts = np.zeros(_GROWTH)
+        self.first_at = np.zeros(_GROWTH)
+        self.neighbors = Table(half_life_days=half_life_days)
+        self.tastes = Links(1)
         self.watermark = 0
         self.stale = False
         """Whether anything changed since the last refresh."""
         self.scratch = np.zeros(_GROWTH, bool)
         """All False between uses; lent to whoever needs a set of items."""
         self.charts = self._draw()
+        self.columns = Columns(self)
 
     def apply_item(self, item: Item) -> None:
         """Take over an item of the catalogue."""
@@ -116,24 +174,39 @@ class View:
         self.trending[index], self.popularity[index] = stats.trending, stats.popularity
         for segment, popularity in stats.segments.items():
             self._segment(segment)[index] = popularity
+        if stats.horizons:
+            self.horizons[index] = stats.horizons
+        if stats.cohorts:
+            self.cohorts[index] = stats.cohorts
+        self.rating_sums[index], self.rating_counts[index] = stats.rating_sum, stats.rating_count
+        self.first_at[index] = stats.first_at
         self.watermark = max(self.watermark, stats.watermark)
         self.stale = True
 
     def apply_neighbors(self, row: ItemNeighbors) -> None:
         """Take over what goes with an item."""
+        others = np.array([self._index(other) for other in row.neighbors], np.int32)
+        sums = np.array([row.scores, row.follows or [0.0] * len(row.scores)], np.float32)
         index = self._index(row.item_id)
-        others = [self._index(other) for other in row.neighbors[:NEIGHBORS_PER_ITEM]]
-        self.neighbors[index] = others + [NOWHERE] * (NEIGHBORS_PER_ITEM - len(others))
-        self.neighbor_scores[index] = 0.0
-        self.neighbor_scores[index, : len(others)] = row.scores[: len(others)]
+        self.neighbors.put(index, others, sums, mass=row.mass, reference_ms=row.reference)
+
+    def apply_weights(self, row: ItemWeights) -> None:
+        """Take over what a liking of an item says of others."""
+        others = np.array([self._index(other) for other in row.others], np.int32)
+        self.tastes.put(self._index(row.item_id), others, np.array([row.weights], np.float32), 1.0)
 
     def refresh(self) -> bool:
         """Draw the charts anew if anything changed; return whether it did."""
         if not self.stale:
             return False
         self.charts = self._draw()
+        self.refresh_columns()
         self.stale = False
         return True
+
+    def refresh_columns(self) -> None:
+        """Draw anew what is scored from items alone."""
+        self.columns = Columns(self)
 
     def subject(self, item_id: str | None) -> Subject | None:
         """Return what the catalogue says of an item, if it is or was in it."""
@@ -145,56 +218,48 @@ class View:
 
     def popular_rest(self) -> Indices:
         """Return the whole catalogue, most popular first, items nobody acted on last."""
-        listed = np.flatnonzero(self.listed[: len(self.charts.order)]).astype(np.int32)
-        return listed[np.lexsort((self.charts.order[listed], -self.popularity[listed]))]
+        listed = np.flatnonzero(self.listed[: self.charts.count]).astype(np.int32)
+        return listed[np.lexsort((self.ties[listed], -self.popularity[listed]))]
 
     def _draw(self) -> Charts:
         count = len(self.items)
-        drawn = getattr(self, "charts", None)
-        order = drawn.order if drawn is not None and len(drawn.order) == count else self._alphabetical()
         listed = np.flatnonzero(self.listed[:count]).astype(np.int32)
         popular_in: dict[str, Indices] = {}
         trending_in: dict[str, Indices] = {}
         by_category = np.zeros(count)
         for code in np.unique(self.category[listed]).tolist():
             items, name = listed[self.category[listed] == code], self.categories.names[code]
-            chart = self._chart(items, self.popularity, order)
+            chart = self._chart(items, self.popularity)
             popular_in[name] = chart.leaders
-            trending_in[name] = self._chart(items, self.trending, order).leaders
+            trending_in[name] = self._chart(items, self.trending).leaders
             by_category += chart.scores
         return Charts(
-            order=order,
-            trending=self._chart(listed, self.trending, order),
-            popular=self._chart(listed, self.popularity, order),
-            fresh=self._newest(listed, order),
+            count=count,
+            trending=self._chart(listed, self.trending),
+            popular=self._chart(listed, self.popularity),
+            fresh=self._newest(listed),
             popular_in=popular_in,
             trending_in=trending_in,
             by_category=by_category,
-            segments={name: self._chart(listed, column, order) for name, column in self.segments.items()},
+            segments={name: self._chart(listed, column) for name, column in self.segments.items()},
         )
 
-    def _chart(self, items: Indices, column: Scores, order: Indices) -> Chart:
+    def _chart(self, items: Indices, column: Scores) -> Chart:
         """Rank some items by a column of logarithms; a score is the square root of the share of the best."""
-        scores = np.zeros(len(order))
+        scores = np.zeros(len(self.items))
         items = items[np.isfinite(column[items])]
         if not len(items):
             return Chart(NOTHING, scores)
         scores[items] = np.exp((column[items] - column[items].max()) / 2)
-        leaders = items[np.lexsort((order[items], -column[items].round(_DIGITS)))][: self._leaders]
+        leaders = items[np.lexsort((self.ties[items], -column[items].round(_DIGITS)))][: self._leaders]
         return Chart(leaders, scores)
 
-    def _newest(self, items: Indices, order: Indices) -> Chart:
+    def _newest(self, items: Indices) -> Chart:
         """Rank items by age: the score falls to a half at the twentieth."""
-        scores = np.zeros(len(order))
-        newest = items[np.lexsort((order[items], -self.created_at[items]))][: self._leaders]
+        scores = np.zeros(len(self.items))
+        newest = items[np.lexsort((self.ties[items], -self.created_at[items]))][: self._leaders]
         scores[newest] = 1.0 / (1.0 + np.arange(len(newest)) / 20.0)
         return Chart(newest, scores)
-
-    def _alphabetical(self) -> Indices:
-        names = self.items.names
-        order = np.empty(len(names), np.int32)
-        order[np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)] = np.arange(len(names))
-        return order
 
     def _index(self, item_id: str) -> int:
         index = self.items.add(item_id)
@@ -202,6 +267,7 @@ class View:
             self.titles.append("")
             if index == len(self.category):
                 self._grow()
+            self.ties[index] = fingerprint(item_id)
         return index
 
     def _segment(self, name: str) -> Scores:
@@ -210,11 +276,11 @@ class View:
         return self.segments[name]
 
     def _grow(self) -> None:
-        for name in ("category", "item_topics", "neighbors"):
+        for name in ("category", "item_topics"):
             setattr(self, name, _doubled(getattr(self, name), NOWHERE))
-        for name in ("created_at", "listed", "scratch", "neighbor_scores"):
+        for name in ("created_at", "ties", "listed", "scratch", "rating_sums", "rating_counts", "first_at"):
             setattr(self, name, _doubled(getattr(self, name), 0))
-        for name in ("trending", "popularity"):
+        for name in ("trending", "popularity", "horizons", "cohorts"):
             setattr(self, name, _doubled(getattr(self, name), -np.inf))
         self.segments = {name: _doubled(column, -np.inf) for name, column in self.segments.items()}
 

@@ -17,20 +17,18 @@ from infra.publisher import Publisher
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
-from models.cooccurrence import Cooccurrence
-from models.model import Event
-from models.weight import weight_of
+from models.cooccurrence import NEXT, TOGETHER
 from schemas.types import Interaction, ItemNeighbors
-from streams.core.repeat import fingerprint, remember
+from streams.core.learner import Learner
+from streams.core.position import Position
 from streams.decode import Decoder
+from streams.params import learner_params
 from topics.topic import INTERACTIONS, ITEM_NEIGHBORS
 
 _PUBLISH_EVERY_S = 1.0
 _ROWS_WHEN_BEHIND = 200
 """Rows published a second while there is a backlog: enough to be of use, too few to slow learning down."""
 _ROWS = 2_000
-_NEIGHBORS = 100
-_EVENT_IDS = 1_024
 _MOST_RECORDS = 1_000
 _MIN_BYTES, _WAIT_MS = 256 << 10, 100
 """Interactions are learned a batch at a time: the broker holds back fewer for so long."""
@@ -39,43 +37,37 @@ _MIN_BYTES, _WAIT_MS = 256 << 10, 100
 class Trainer:
     """Learns from interactions and says which rows changed."""
 
-    def __init__(self, model: Cooccurrence) -> None:
-        self._model = model
-        self._event_ids: dict[str, dict[int, None]] = {}
+    def __init__(self, learner: Learner) -> None:
+        self._learner = learner
         self._watermark = 0
 
     @property
     def waiting(self) -> int:
         """Return how many changed rows are not published yet."""
-        return len(self._model.changed)
+        return len(self._learner.view.neighbors.changed)
 
-    def learn(self, interactions: Iterable[Interaction]) -> None:
+    def learn(self, interactions: Iterable[tuple[Position, Interaction]]) -> None:
         """Learn from what was not seen before."""
-        fresh = [event for event in interactions if event.item_id is not None and self._is_fresh(event)]
-        self._watermark = max([self._watermark, *(event.occurred_at for event in fresh)])
-        self._model.learn(
-            [
-                Event(event.user_id, str(event.item_id), event.occurred_at, weight)
-                for event in fresh
-                if (weight := weight_of(event.action, event.value)) != 0.0
-            ]
-        )
+        for position, event in interactions:
+            self._learner.learn(event, position, weigh=False)
+            self._watermark = max(self._watermark, event.occurred_at)
 
     def rows(self, most: int) -> list[ItemNeighbors]:
         """Return changed rows, longest waiting first."""
-        return [self._row(item_id) for item_id in self._model.drain(most)]
+        return [self._row(index) for index in self._learner.view.neighbors.drain(most)]
 
-    def _row(self, item_id: str) -> ItemNeighbors:
-        neighbors, scores = self._model.row(item_id, _NEIGHBORS)
-        return ItemNeighbors(item_id=item_id, neighbors=neighbors, scores=scores, watermark=self._watermark)
-
-    def _is_fresh(self, event: Interaction) -> bool:
-        known = self._event_ids.setdefault(event.user_id, {})
-        event_id = fingerprint(event.event_id)
-        if event_id in known:
-            return False
-        remember(known, event_id, _EVENT_IDS)
-        return True
+    def _row(self, index: int) -> ItemNeighbors:
+        view = self._learner.view
+        others, sums = view.neighbors.links.row(index)
+        return ItemNeighbors(
+            item_id=view.items.names[index],
+            neighbors=[view.items.names[other] for other in others.tolist()],
+            scores=sums[TOGETHER].tolist(),
+            follows=sums[NEXT].tolist(),
+            mass=view.neighbors.links.mass(index),
+            reference=view.neighbors.reference_ms or 0,
+            watermark=self._watermark,
+        )
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -84,7 +76,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(registry.connect)
     publisher = Publisher(settings.kafka_bootstrap_servers, registry)
     redis = connect(settings.redis_url)
-    trainer = Trainer(Cooccurrence(half_life_days=settings.cooccurrence_half_life_days))
+    trainer = Trainer(Learner(learner_params(settings)))
     decoder = Decoder(INTERACTIONS, registry, None, stage="trainer")  # the user agent sets bad interactions aside
     partitions = [TopicPartition(INTERACTIONS.name, number) for number in range(INTERACTIONS.partitions)]
     positions: dict[str, int] = {}
@@ -107,7 +99,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         while not stop.is_set():
             fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(timeout_ms=200, max_records=_MOST_RECORDS)
             for records in fetched.values():
-                trainer.learn([event for _, event in await decoder.decode(records)])
+                usable = await decoder.decode(records)
+                trainer.learn((Position(r.partition, r.offset, r.timestamp), event) for r, event in usable)
             if loop.time() - published_s >= _PUBLISH_EVERY_S or not fetched:
                 published_s = loop.time()
                 for row in trainer.rows(_ROWS_WHEN_BEHIND if fetched else _ROWS):

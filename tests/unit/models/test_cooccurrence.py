@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from models import decay
-from models.cooccurrence import Cooccurrence
+from models.cooccurrence import Cooccurrence, Table
 from models.model import Event, Query
 
 T0_MS = 1_700_000_000_000
@@ -55,8 +56,9 @@ def test_ages_of_silence_do_not_overflow() -> None:
 
 
 def test_changed_rows_are_drained_once() -> None:
-    model = Cooccurrence()
-    model.learn([Event("u1", "a", T0_MS, 1.0), Event("u1", "b", T0_MS, 1.0)])
-    assert model.drain(1) == ["a"]
-    assert model.drain(9) == ["b"]
-    assert model.drain(9) == []
+    table = Table()
+    table.learn(0, np.empty(0, np.int32), np.empty(0, np.int64), at_ms=T0_MS, liking=True)
+    table.learn(1, np.array([0], np.int32), np.array([0]), at_ms=T0_MS, liking=True)
+    assert table.drain(1) == [0]
+    assert table.drain(9) == [1]
+    assert table.drain(9) == []

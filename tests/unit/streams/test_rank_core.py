@@ -10,7 +10,8 @@ import pytest
 from schemas.types import Features, Feed, ItemNeighbors, RecentItem
 from streams.core import source
 from streams.core.params import RankParams
-from streams.core.rank import rank
+from streams.core.person import person as whom
+from streams.core.rank import new_blender, rank
 from streams.core.view import View
 from tests.build import T0_MS, an_item, features, stats
 
@@ -25,8 +26,14 @@ def a_view(*, items: int = 60, seed: int = 0) -> View:
         lambda n=n: view.apply_item(an_item(f"i{n}", category=CATEGORIES[n % 4], created_at=n)) for n in range(items)
     ]
     steps += [lambda n=n: view.apply_stats(stats(f"i{n}", popularity=-n / 10, trending=-n / 5)) for n in range(items)]
-    row = ItemNeighbors(item_id="i0", neighbors=["i21", "i22", "i23"], scores=[1.0, 0.9, 0.8], watermark=T0_MS)
-    steps.append(lambda: view.apply_neighbors(row))
+    linked = {"i0": {"i21": 9.0, "i22": 8.0, "i23": 7.0}, "i21": {"i0": 9.0}, "i22": {"i0": 8.0}, "i23": {"i0": 7.0}}
+    rows = [
+        ItemNeighbors(
+            item_id=item, neighbors=list(row), scores=list(row.values()), mass=9.0, reference=T0_MS, watermark=T0_MS
+        )
+        for item, row in linked.items()
+    ]
+    steps += [lambda row=row: view.apply_neighbors(row) for row in rows]
     random.Random(seed).shuffle(steps)
     for step in steps:
         step()
@@ -35,7 +42,7 @@ def a_view(*, items: int = 60, seed: int = 0) -> View:
 
 
 def feed(person: Features, view: View | None = None, params: RankParams = PARAMS) -> Feed:
-    return rank(person, view or a_view(), params, now_ms=T0_MS)
+    return rank(person, view or a_view(), new_blender(), params, now_ms=T0_MS)
 
 
 def a_fan_of(*items: str, **overrides: object) -> Features:
@@ -90,7 +97,7 @@ def test_what_trends_in_a_category_is_found_though_others_trend_more() -> None:
         view.apply_stats(stats(f"i{n}", trending=float(n), popularity=float(n)))
     view.refresh()
     person = features(preferred=["places"], segment="nobody's")
-    found = source.trending(source.person(person, view, PARAMS), view, PARAMS)
+    found = source.trending(whom(person, view, PARAMS, at_ms=T0_MS), view, PARAMS)
     assert [view.items.names[index] for index in found] == ["i7", "i6", "i5", "i0"]
 
 

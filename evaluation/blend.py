@@ -1,0 +1,72 @@
+"""The blend as it serves, as a contestant: the pure cores of the rank agent and the trainer, driven in memory.
+
+Where it differs from serving: a list is ranked anew for every moment, as after `POST /retrieve`, and the item tables
+are those of this very event, while a worker's lag by up to a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from evaluation.contestant import Setup
+from models.model import Event, Model, Query, Scores
+from schemas.types import Interaction
+from streams.core.learner import Learner, Params
+from streams.core.params import RankParams, SignalParams, UserParams
+from streams.core.position import Position
+from streams.core.rank import order
+
+_NEUTRAL, _SPAN = 2.5, 2.5
+LISTED = 50
+"""Items whose order is the feed's; those after them follow by score."""
+
+
+class Blend(Model):
+    """What a worker would have put into the feed."""
+
+    name = "blend"
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__()
+        rank = RankParams(feed_items=LISTED, exact_items=1_000_000, repeats=setup.repeats)
+        self.learner = Learner(Params(UserParams(), SignalParams(), rank))
+        self.items = self.learner.view.items
+        self._catalogue = {item.item_id: item for item in setup.catalogue}
+        self._count = 0
+
+    def learn(self, events: Sequence[Event]) -> None:
+        """Learn from events, each as an interaction of the stream."""
+        for event in events:
+            self._count += 1
+            position = Position(0, self._count, self._count)
+            self.learner.learn(interaction(event, self._count), position, item=self._catalogue.get(event.item_id))
+
+    def scores(self, queries: Sequence[Query]) -> Scores:
+        """Return the blended scores, with the head in the order of the feed."""
+        scores = np.full((len(queries), len(self.items)), -np.inf)
+        for row, query in zip(scores, queries, strict=True):
+            self._score(row, query)
+        return scores
+
+    def _score(self, row: Scores, query: Query) -> None:
+        view, blender, rank = self.learner.view, self.learner.blender, self.learner.params.rank
+        seen = self.learner.look(query.user_id, query.at_ms)
+        row[seen.candidates] = blender.weights(seen.whom.context).astype(np.float32) @ seen.parts
+        head = seen.candidates[order(seen, blender, view, rank)]
+        if len(head):
+            row[head] = row[seen.candidates].max() + np.arange(len(head), 0, -1)
+
+
+def interaction(event: Event, number: int) -> Interaction:
+    """Return the interaction that a model's event stands for."""
+    rated = event.rating is not None and event.weight < 1.0
+    return Interaction(
+        event_id=str(number),
+        user_id=event.user_id,
+        item_id=event.item_id,
+        action="rate" if rated or event.rating == 1.0 else "click",
+        value=_NEUTRAL + _SPAN * event.weight if event.rating is not None else None,
+        occurred_at=event.at_ms,
+    )

@@ -1,0 +1,157 @@
+"""Links between items: what goes with what, as square tables of sums.
+
+An item gets a place in the tables with its first event. When all places are taken, a newcomer takes that of the item
+with the least mass, so memory is bounded by the square of the places, whatever people do and however many items there
+are; people spend most of their events on the few heavy items, and those keep their places. With plain arrays an event
+is linked with its user's whole window in two additions, and a query adds up a hundred rows in one matrix product.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int32]
+Sums = NDArray[np.float32]
+
+PLACES = 6_144
+"""Items that can have links at a time: 150 MB for each channel once so many are in use."""
+_NOWHERE = -1
+
+
+class Links:
+    """Sums between numbered items, one for each channel (a way of counting), and a mass for each item."""
+
+    def __init__(self, channels: int, *, places: int = PLACES) -> None:
+        self.channels, self._most = channels, places
+        self._places = np.full(64, _NOWHERE, np.int32)
+        """Place of each item, or -1."""
+        self._items = np.empty(0, np.int32)
+        """Item at each place, as far as they are taken."""
+        self._sums = np.zeros((channels, 64, 64), np.float32)
+        self._mass = np.zeros(64)
+
+    def add_mass(self, item: int, amount: float) -> None:
+        """Add to the mass of an item, and find a place for it."""
+        place = self._place(item)  # finding one may replace the arrays
+        self._mass[place] += amount
+
+    def link(self, item: int, others: Indices, *, into: Sums, out: Sums) -> None:
+        """Add to the links between an item that has a place and others; those without one are passed over.
+
+        Args:
+            item: The item.
+            others: (m,) distinct items.
+            into: (channels, m) what is added to the rows of the others, for the item.
+            out: (channels, m) what is added to the row of the item, for the others.
+        """
+        place = self._places[item]
+        places = self._places[others]
+        kept = places >= 0
+        if not kept.all():
+            places, into, out = places[kept], into[:, kept], out[:, kept]
+        for channel in range(self.channels):
+            sums = self._sums[channel]
+            sums[places, place] += into[channel]
+            sums[place, places] += out[channel]
+
+    def row(self, item: int) -> tuple[Indices, Sums]:
+        """Return an item's links: (k,) others and (channels, k) sums, as far as any is there."""
+        place = self._find(item)
+        if place == _NOWHERE:
+            return np.empty(0, np.int32), np.empty((self.channels, 0), np.float32)
+        sums = self._sums[:, place, : len(self._items)]
+        linked = np.flatnonzero(sums.any(axis=0))
+        return self._items[linked], sums[:, linked].copy()
+
+    def mass(self, item: int) -> float:
+        """Return an item's mass."""
+        place = self._find(item)
+        return 0.0 if place == _NOWHERE else float(self._mass[place])
+
+    def put(self, item: int, others: Indices, sums: Sums, mass: float) -> None:
+        """Replace an item's mass and links; others without a place get one."""
+        place = self._place(item)
+        self._mass[place] = mass
+        places = np.array([self._place(other) for other in others.tolist()], np.int32)
+        self._sums[:, place] = 0.0
+        if len(places):
+            self._sums[:, place, places] = sums
+
+    def fill(self, items: Indices, sums: Sums) -> None:
+        """Replace everything by (channels, m, m) links between (m,) items."""
+        self.clear()
+        places = np.array([self._place(item) for item in items.tolist()], np.intp)
+        self._sums[:, places[:, None], places] = sums
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._places[:] = _NOWHERE
+        self._items = np.empty(0, np.int32)
+        self._sums[:] = 0.0
+        self._mass[:] = 0.0
+
+    def scale(self, factor: float) -> None:
+        """Multiply all sums and masses."""
+        self._sums *= np.float32(factor)
+        self._mass *= factor
+
+    def votes(self, items: Indices, weights: Sums, *, channel: int, count: int) -> Sums:
+        """Return (queries, count): the rows of (m,) items added up with (queries, m) weights."""
+        places = self._found(items)
+        known = places >= 0
+        votes = np.zeros((len(weights), count), np.float32)
+        if known.any():
+            size = len(self._items)
+            found = weights[:, known].astype(np.float32) @ self._sums[channel][places[known], :size]
+            inside = self._items < count
+            votes[:, self._items[inside]] = found[:, inside]
+        return votes
+
+    def between(self, items: Indices, others: Indices) -> Sums:
+        """Return (channels, items, others): the links of each item with each other; 0 where there is none."""
+        rows, columns = self._found(items), self._found(others)
+        found = self._sums[:, np.maximum(rows, 0)[:, None], np.maximum(columns, 0)]
+        found[:, (rows < 0)[:, None] | (columns < 0)] = 0.0
+        return found
+
+    def masses(self, count: int) -> Sums:
+        """Return (count,) masses."""
+        masses = np.zeros(count, np.float32)
+        inside = self._items < count
+        masses[self._items[inside]] = self._mass[: len(self._items)][inside]
+        return masses
+
+    def _found(self, items: Indices) -> Indices:
+        places = self._places[np.minimum(items, len(self._places) - 1)]
+        return np.where(items < len(self._places), places, _NOWHERE)
+
+    def _find(self, item: int) -> int:
+        return int(self._places[item]) if 0 <= item < len(self._places) else _NOWHERE
+
+    def _place(self, item: int) -> int:
+        if item >= len(self._places):
+            more = max(item + 1, 2 * len(self._places)) - len(self._places)
+            self._places = np.pad(self._places, (0, more), constant_values=_NOWHERE)
+        place = int(self._places[item])
+        if place != _NOWHERE:
+            return place
+        place = len(self._items)
+        if place < self._most:
+            self._items = np.append(self._items, np.int32(item))
+            if place == len(self._mass):
+                self._grow()
+        else:
+            place = int(self._mass.argmin())
+            self._places[self._items[place]] = _NOWHERE
+            self._items[place] = item
+            self._mass[place] = 0.0
+            self._sums[:, place] = 0.0
+            self._sums[:, :, place] = 0.0
+        self._places[item] = place
+        return place
+
+    def _grow(self) -> None:
+        more = min(len(self._mass), self._most - len(self._mass))
+        self._mass = np.pad(self._mass, (0, more))
+        self._sums = np.pad(self._sums, ((0, 0), (0, more), (0, more)))

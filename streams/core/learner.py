@@ -1,0 +1,138 @@
+"""Learning from the stream, test first: what the trainer does with every interaction, and what evaluation drives.
+
+Each event is met as the user's feed would have met it. The moment before it is ranked, the blender learns which
+candidate was taken, and only then do the user, the item and the links between items take the event in. Events of one
+user with the same time are one moment: all of them are held against what was known before the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models import ease
+from models.cooccurrence import HALF_LIFE_DAYS, WINDOW, moments_back
+from models.refit import Log
+from models.weight import is_liking, weight_of
+from schemas.types import Features, Interaction, Item
+from streams.core import signal, user
+from streams.core.params import RankParams, SignalParams, UserParams
+from streams.core.position import Position
+from streams.core.rank import Look, look, new_blender
+from streams.core.signal import ItemState
+from streams.core.user import UserState
+from streams.core.view import Subject, View
+
+FIT_EVENTS = 1_000
+"""Events between fits at least; they move apart as the events add up."""
+FIT_GROWTH = 0.02
+"""Share of the events so far that pass between fits at least."""
+TASTE_ITEMS = 2_500
+"""Items in a fit, the most popular ones: its time grows with their cube."""
+REGULARIZATION = 500.0
+_WEAK = 0.3
+_MOMENTS = 8
+"""Moments remembered; events of more users than that hardly share one second and mix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """How everything is folded, and what is ranked."""
+
+    user: UserParams
+    signal: SignalParams
+    rank: RankParams
+    half_life_days: float = HALF_LIFE_DAYS
+    """Half-life of the links between items."""
+
+
+class Learner:
+    """Everything known of users and items, as learned from interactions alone."""
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+        self.view = View(half_life_days=params.half_life_days)
+        self.blender = new_blender()
+        self.events = 0
+        self._users: dict[str, UserState] = {}
+        self._items: dict[str, ItemState] = {}
+        self._moments: dict[str, tuple[int, Look]] = {}
+        self._log = Log(self.view.items)
+        self._fit_due = FIT_EVENTS
+
+    def features(self, user_id: str) -> Features:
+        """Return the features of a user, known or not."""
+        state = self._users.get(user_id) or UserState(user_id)
+        return user.snapshot(state, self.params.user)
+
+    def look(self, user_id: str, at_ms: int) -> Look:
+        """Return what there is to choose from for a user at a time; within a moment it stays what it was."""
+        known = self._moments.get(user_id)
+        if known is not None and known[0] == at_ms:
+            return known[1]
+        self.view.refresh_columns()
+        found = look(self.features(user_id), self.view, self.params.rank, at_ms=at_ms)
+        self._moments.pop(user_id, None)
+        self._moments[user_id] = at_ms, found
+        if len(self._moments) > _MOMENTS:
+            del self._moments[next(iter(self._moments))]
+        return found
+
+    def learn(self, event: Interaction, position: Position, *, item: Item | None = None, weigh: bool = True) -> None:
+        """Learn from one interaction.
+
+        Args:
+            event: The interaction.
+            position: Where it stood in its topic.
+            item: What the catalogue says of its item, when it is not in the view yet.
+            weigh: Whether the blender learns too, which costs a ranking.
+        """
+        if event.item_id is None:
+            return
+        liking = is_liking(weight_of(event.action, event.value))
+        if weigh and liking:
+            self._weigh(event)
+        if self.view.subject(event.item_id) is None:
+            self.view.apply_item(item or _unlisted(event.item_id, event.occurred_at))
+        self._fold(event, position, liking=liking)
+        self.events += 1
+        if self.events >= self._fit_due:
+            self.fit()
+
+    def fit(self) -> None:
+        """Fit what a liking of each item says of the others to all that was learned."""
+        matrix = self._log.matrix()
+        heard = np.asarray(matrix.sum(axis=0)).ravel()
+        kept = np.sort(np.argsort(-heard, kind="stable")[:TASTE_ITEMS]).astype(np.int32)
+        self.view.tastes.fill(kept, ease.weights(matrix[:, kept], REGULARIZATION)[None])
+        self._fit_due = self.events + max(FIT_EVENTS, int(FIT_GROWTH * self.events))
+
+    def _weigh(self, event: Interaction) -> None:
+        seen = self.look(event.user_id, event.occurred_at)
+        index = self.view.items.get(str(event.item_id))
+        taken = np.flatnonzero(seen.candidates == index)
+        if len(taken):
+            self.blender.learn(seen.parts, int(taken[0]), seen.whom.context)
+
+    def _fold(self, event: Interaction, position: Position, *, liking: bool) -> None:
+        item_id = str(event.item_id)
+        state = self._users.setdefault(event.user_id, UserState(event.user_id))
+        before = state.recent[-WINDOW:][::-1]
+        told = user.fold(
+            state, event, position, subject=self.view.subject(item_id) or Subject(), params=self.params.user
+        )
+        if told is None:
+            return
+        item = self._items.setdefault(item_id, ItemState(item_id))
+        if signal.fold(item, told, params=self.params.signal):
+            self.view.apply_stats(signal.stats(item))
+        index = self.view.items.get(item_id)
+        window = self.view.items.known(item for item, _, _ in before)
+        moments = moments_back([at_ms for _, _, at_ms in before], event.occurred_at)
+        self.view.neighbors.learn(index, window, moments, at_ms=event.occurred_at, liking=liking)
+        self._log.add(event.user_id, index, 1.0 if liking else _WEAK)
+
+
+def _unlisted(item_id: str, at_ms: int) -> Item:
+    return Item(item_id=item_id, category="", title="", created_at=at_ms)
