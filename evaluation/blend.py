@@ -12,11 +12,11 @@ import numpy as np
 
 from evaluation.contestant import Setup
 from models.model import Event, Model, Query, Scores
-from schemas.types import Interaction
+from schemas.types import Feed, Interaction
 from streams.core.learner import Learner, Params
 from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
-from streams.core.rank import order
+from streams.core.rank import order, rank
 
 _NEUTRAL, _SPAN = 2.5, 2.5
 LISTED = 50
@@ -43,6 +43,13 @@ class Blend(Model):
             position = Position(0, self._count, self._count)
             self.learner.learn(interaction(event, self._count), position, item=self._catalogue.get(event.item_id))
 
+    def feed(self, user_id: str) -> Feed:
+        """Return the feed that a worker would write now."""
+        learner = self.learner
+        learner.view.refresh()
+        features = learner.features(user_id)
+        return rank(features, learner.view, learner.blender, learner.params.rank, now_ms=learner.view.watermark)
+
     def scores(self, queries: Sequence[Query]) -> Scores:
         """Return the blended scores, with the head in the order of the feed."""
         scores = np.full((len(queries), len(self.items)), -np.inf)
@@ -51,10 +58,10 @@ class Blend(Model):
         return scores
 
     def _score(self, row: Scores, query: Query) -> None:
-        view, blender, rank = self.learner.view, self.learner.blender, self.learner.params.rank
+        view, blender, params = self.learner.view, self.learner.blender, self.learner.params.rank
         seen = self.learner.look(query.user_id, query.at_ms)
         row[seen.candidates] = blender.weights(seen.whom.context).astype(np.float32) @ seen.parts
-        head = seen.candidates[order(seen, blender, view, rank)]
+        head = seen.candidates[order(seen, blender, view, params)]
         if len(head):
             row[head] = row[seen.candidates].max() + np.arange(len(head), 0, -1)
 

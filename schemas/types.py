@@ -215,6 +215,7 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     metrics: dict[str, float] = msgspec.field(default_factory=dict)
     parts: list[str] = msgspec.field(default_factory=list)
     weights: list[float] = msgspec.field(default_factory=list)
+    squares: list[float] = msgspec.field(default_factory=list)
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):

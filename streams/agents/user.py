@@ -47,7 +47,7 @@ class UserAgent:
             Interaction: self._fold_interaction,
             Location: user.fold_location,
             Profile: user.fold_profile,
-            Trigger: lambda state, _, position: user.touch(state, position),
+            Trigger: user.fold_trigger,
         }
 
     async def process(self, event: Any) -> None:

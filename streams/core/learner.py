@@ -7,6 +7,7 @@ user with the same time are one moment: all of them are held against what was kn
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +16,12 @@ from models import ease
 from models.cooccurrence import HALF_LIFE_DAYS, WINDOW, moments_back
 from models.refit import Log
 from models.weight import is_liking, weight_of
-from schemas.types import Features, Interaction, Item
+from schemas.types import Features, Interaction, Item, Profile
 from streams.core import signal, user
 from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.rank import Look, look, new_blender
+from streams.core.repeat import fingerprint
 from streams.core.signal import ItemState
 from streams.core.user import UserState
 from streams.core.view import Subject, View
@@ -50,8 +52,22 @@ class Params:
 class Learner:
     """Everything known of users and items, as learned from interactions alone."""
 
-    def __init__(self, params: Params) -> None:
+    def __init__(
+        self,
+        params: Params,
+        *,
+        refits: bool = True,
+        on_outcome: Callable[[Look, int], None] = lambda seen, taken: None,
+    ) -> None:
+        """Start from nothing.
+
+        Args:
+            params: How everything is folded, and what is ranked.
+            refits: Whether tastes are fitted anew as events add up; otherwise `fit` is left to the caller.
+            on_outcome: Hears of each outcome, what there was and the place of what was taken, before it is learned.
+        """
         self.params = params
+        self._refits, self._on_outcome = refits, on_outcome
         self.view = View(half_life_days=params.half_life_days)
         self.blender = new_blender()
         self.events = 0
@@ -90,6 +106,8 @@ class Learner:
         """
         if event.item_id is None:
             return
+        if self._repeats(event, position):
+            return
         liking = is_liking(weight_of(event.action, event.value))
         if weigh and liking:
             self._weigh(event)
@@ -97,8 +115,12 @@ class Learner:
             self.view.apply_item(item or _unlisted(event.item_id, event.occurred_at))
         self._fold(event, position, liking=liking)
         self.events += 1
-        if self.events >= self._fit_due:
+        if self._refits and self.events >= self._fit_due:
             self.fit()
+
+    def profile(self, event: Profile, position: Position) -> None:
+        """Take over what a user states."""
+        user.fold_profile(self._users.setdefault(event.user_id, UserState(event.user_id)), event, position)
 
     def fit(self) -> None:
         """Fit what a liking of each item says of the others to all that was learned."""
@@ -108,11 +130,18 @@ class Learner:
         self.view.tastes.fill(kept, ease.weights(matrix[:, kept], REGULARIZATION)[None])
         self._fit_due = self.events + max(FIT_EVENTS, int(FIT_GROWTH * self.events))
 
+    def _repeats(self, event: Interaction, position: Position) -> bool:
+        state = self._users.get(event.user_id)
+        return state is not None and (
+            position.repeats(state.position) or fingerprint(event.event_id) in state.event_ids
+        )
+
     def _weigh(self, event: Interaction) -> None:
         seen = self.look(event.user_id, event.occurred_at)
         index = self.view.items.get(str(event.item_id))
         taken = np.flatnonzero(seen.candidates == index)
         if len(taken):
+            self._on_outcome(seen, int(taken[0]))
             self.blender.learn(seen.parts, int(taken[0]), seen.whom.context)
 
     def _fold(self, event: Interaction, position: Position, *, liking: bool) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from models import decay
 from models.weight import rating_of, weight_of
-from schemas.types import Features, Interaction, ItemSignal, Location, Profile, RecentItem
+from schemas.types import Features, Interaction, ItemSignal, Location, Profile, RecentItem, Trigger
 from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.repeat import fingerprint, remember
@@ -116,6 +116,12 @@ def fold_profile(state: UserState, event: Profile, position: Position) -> None:
     if event.occurred_at > state.profile_at:
         state.segment, state.muted, state.profile_at = event.segment, event.muted, event.occurred_at
         state.preferred = [*event.categories, *event.topics]
+        touch(state, position)
+
+
+def fold_trigger(state: UserState, event: Trigger, position: Position) -> None:
+    """Have the user ranked again; a call to retrain is nobody's in particular."""
+    if event.kind != "retrain":
         touch(state, position)
 
 
