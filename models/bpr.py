@@ -47,7 +47,7 @@ class BprConfig:
     """Last items that tell who the user is."""
     step: float = 0.8
     """What an item of the context counts against the one after it."""
-    weak: float = 0.5
+    weak: float = 0.2
     others: int = 256
     """Items drawn for a micro-batch that each of its events' items is to outrank."""
 

@@ -26,7 +26,7 @@ class LightGcnConfig:
     """Sizes and rates."""
 
     dim: int = 64
-    layers: int = 2
+    layers: int = 3
     every: int = 1_000
     """Events between refits."""
     steps: int = 20
@@ -34,11 +34,11 @@ class LightGcnConfig:
     batch: int = 4_096
     """Pairs of user and item in a step."""
     rate: float = 0.01
-    decay: float = 1e-4
+    decay: float = 5e-4
     """Weight of the squared length of layer 0."""
-    step: float = 0.9
+    step: float = 0.8
     """What an item of a query counts against the one after it."""
-    weak: float = 0.5
+    weak: float = 0.2
 
 
 class LightGcn(Refitted):

@@ -27,9 +27,9 @@ class SequenceConfig:
     dim: int = 64
     heads: int = 2
     blocks: int = 2
-    length: int = 50
+    length: int = 30
     """Last items that are read."""
-    dropout: float = 0.2
+    dropout: float = 0.5
     every: int = 200
     """Events between refits."""
     steps: int = 6
@@ -39,7 +39,7 @@ class SequenceConfig:
     lean: float = 3.0
     """How much windows lean to the newest; 1 is not at all."""
     rate: float = 0.001
-    weak: float = 0.5
+    weak: float = 0.2
     candidates: int = 4_096
     """Items that a step compares with, drawn anew; all of a catalogue that has fewer."""
     remembered: int = 1_000_000
