@@ -101,6 +101,20 @@ def load(path: Path) -> tuple[Header, dict[str, NDArray[Any]]]:
         raise NotAnArtifactError(path, f"its header cannot be read: {error}") from error
 
 
+def read_header(path: Path) -> Header:
+    """Read what there is to know of an artifact without its arrays, and so without its checksum.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        NotAnArtifactError: it is something else.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return msgspec.json.decode((file.metadata() or {}).get("header", ""), type=Header)
+    except (SafetensorError, msgspec.DecodeError) as error:
+        raise NotAnArtifactError(path, f"its header cannot be read: {error}") from error
+
+
 def _read(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
     try:
         with safe_open(path, framework="numpy") as file:

@@ -67,7 +67,7 @@ class Learner:
             on_outcome: Hears of each outcome, what there was and the place of what was taken, before it is learned.
         """
         self.params = params
-        self._refits, self._on_outcome = refits, on_outcome
+        self.refits, self.on_outcome = refits, on_outcome
         self.view = View(half_life_days=params.half_life_days)
         self.blender = new_blender()
         self.events = 0
@@ -115,7 +115,7 @@ class Learner:
             self.view.apply_item(item or _unlisted(event.item_id, event.occurred_at))
         self._fold(event, position, liking=liking)
         self.events += 1
-        if self._refits and self.events >= self._fit_due:
+        if self.refits and self.events >= self._fit_due:
             self.fit()
 
     def profile(self, event: Profile, position: Position) -> None:
@@ -141,7 +141,7 @@ class Learner:
         index = self.view.items.get(str(event.item_id))
         taken = np.flatnonzero(seen.candidates == index)
         if len(taken):
-            self._on_outcome(seen, int(taken[0]))
+            self.on_outcome(seen, int(taken[0]))
             self.blender.learn(seen.parts, int(taken[0]), seen.whom.context)
 
     def _fold(self, event: Interaction, position: Position, *, liking: bool) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.names import Names
-from streams.core.person import FAR, FAR_TASTE, FOLLOWING, NEAR, TASTE, Person, heard
+from streams.core.person import FAR, FAR_TASTE, FOLLOWING, LAST, NEAR, TASTE, Person, heard
 from streams.core.view import Column, Indices, View
 
 _LATELY = ((0, 1), (1, 2), (2, 3), (3, 6), (6, 20))
@@ -71,6 +71,8 @@ PARTS: Mapping[str, Part] = {
     "near": Part("neighbors", 0.9, lambda whom, view: whom.votes[NEAR]),
     "near_heard": Part("neighbors", 0.9, lambda whom, view: heard(whom.votes[NEAR])),
     "far_heard": Part("neighbors", 0.1, lambda whom, view: heard(whom.votes[FAR])),
+    "last": Part("neighbors", 0.0, lambda whom, view: whom.votes[LAST]),
+    "last_heard": Part("neighbors", 0.0, lambda whom, view: heard(whom.votes[LAST])),
     "next": Part("neighbors", 0.2, lambda whom, view: whom.votes[FOLLOWING]),
     "next_heard": Part("neighbors", 0.1, lambda whom, view: heard(whom.votes[FOLLOWING])),
     "taste": Part("taste", 0.1, lambda whom, view: whom.votes[TASTE]),

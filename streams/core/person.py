@@ -14,7 +14,7 @@ from streams.core.params import RankParams
 from streams.core.signal import cohort_of
 from streams.core.view import SMALL, Column, Indices, View
 
-NEAR, FAR, FOLLOWING, TASTE, FAR_TASTE = range(5)
+NEAR, FAR, LAST, FOLLOWING, TASTE, FAR_TASTE = range(6)
 """What of other items is asked of a history: the places in `Person.votes`."""
 _NEAR_ITEMS = 50
 _DISLIKED = -1.0
@@ -50,7 +50,7 @@ class Person:
     liked: NDArray[np.bool_]
     """Which of them were liked."""
     votes: Column
-    """(5, items) what the history says of other items, each as a share of the strongest."""
+    """(6, items) what the history says of other items, each as a share of the strongest."""
 
 
 def person(features: Features, view: View, params: RankParams, *, at_ms: int) -> Person:
@@ -80,14 +80,14 @@ def person(features: Features, view: View, params: RankParams, *, at_ms: int) ->
 def _votes(history: Indices, liked: NDArray[np.bool_], moments: NDArray[np.int64], view: View) -> Column:
     """Ask the tables what goes with a history."""
     count = view.columns.count
-    votes = np.zeros((5, count), np.float32)
+    votes = np.zeros((6, count), np.float32)
     if not len(history):
         return votes
     steps = np.arange(len(history))
     near = np.where(steps < _NEAR_ITEMS, np.where(liked, 1.0, WEAK), 0.0)
     far = np.where(liked, 1.0, _FAR_WEAK) * _FAR_STEP**steps
-    weights = np.stack([near * STEP**steps, far]).astype(np.float32)
-    votes[[NEAR, FAR]] = view.neighbors.votes(history, weights, channel=TOGETHER, count=count)
+    weights = np.stack([near * STEP**steps, far, steps == 0]).astype(np.float32)
+    votes[[NEAR, FAR, LAST]] = view.neighbors.votes(history, weights, channel=TOGETHER, count=count)
     back = moments - moments.min()
     last = back < _MOMENTS
     weights = (_MOMENT_STEP ** back[last])[None].astype(np.float32)
