@@ -64,6 +64,11 @@ class Links:
         linked = np.flatnonzero(sums.any(axis=0))
         return self._items[linked], sums[:, linked].copy()
 
+    def block(self, channel: int) -> tuple[Indices, Sums]:
+        """Return the (m,) items that have a place, and (m, m) links between them."""
+        size = len(self._items)
+        return self._items.copy(), self._sums[channel, :size, :size].copy()
+
     def mass(self, item: int) -> float:
         """Return an item's mass."""
         place = self._find(item)
