@@ -60,8 +60,8 @@ class Table:
         if len(set(window.tolist())) < len(window):  # people come back to items: add up what goes to the same one
             window, where = np.unique(window, return_inverse=True)
             together, follows = (np.bincount(where, column).astype(float) for column in (together, follows))
-        into = np.stack([together, follows]).astype(np.float32)
-        out = np.stack([together, np.zeros_like(together)]).astype(np.float32)
+        into = np.stack([together, follows])
+        out = np.stack([together, np.zeros_like(together)])
         self.links.link(item, window, into=into, out=out)
         self.changed.update(dict.fromkeys(window.tolist()))
 
@@ -72,18 +72,18 @@ class Table:
             del self.changed[item]
         return taken
 
-    def put(self, item: int, others: Indices, sums: NDArray[np.float32], *, mass: float, reference_ms: int) -> None:
+    def put(self, item: int, others: Indices, sums: NDArray[np.float64], *, mass: float, reference_ms: int) -> None:
         """Take over a row that another table learned with its own reference time."""
         if self.reference_ms is None:
             self.reference_ms = reference_ms
         factor = 2.0 ** ((reference_ms - self.reference_ms) / self._half_life_ms)
-        self.links.put(item, others, (sums * factor).astype(np.float32), mass * factor)
+        self.links.put(item, others, (sums * factor), mass * factor)
 
-    def votes(self, items: Indices, weights: NDArray[np.float32], *, channel: int, count: int) -> NDArray[np.float32]:
+    def votes(self, items: Indices, weights: NDArray[np.float64], *, channel: int, count: int) -> NDArray[np.float64]:
         """Return (queries, count): what goes with (m,) items weighted by (queries, m), freed of popularity."""
         votes = self.links.votes(items, weights, channel=channel, count=count)
         masses = self.links.masses(count)
-        return np.where(masses > 0, votes / np.maximum(masses, _LEAST_MASS) ** _MASS_EXPONENT, np.float32(0.0))
+        return np.where(masses > 0, votes / np.maximum(masses, _LEAST_MASS) ** _MASS_EXPONENT, 0.0)
 
     def _scale(self, at_ms: int) -> float:
         if self.reference_ms is None:
@@ -132,7 +132,7 @@ class Cooccurrence(Model):
         recent = [(item, weight) for name, weight in query.recent[:QUERY_ITEMS] if (item := self.items.get(name)) >= 0]
         items = np.array([item for item, _ in recent], np.int32)
         strengths = np.array([[1.0 if is_liking(weight) else WEAK for _, weight in recent]])
-        weights = (strengths * STEP ** np.arange(len(items))).astype(np.float32)
+        weights = strengths * STEP ** np.arange(len(items))
         votes = self._table.votes(items, weights, channel=TOGETHER, count=len(self.items))[0].astype(np.float64)
         popular: Scores = self._fallback.scores([query])[0]
         if not votes.any():

@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Indices = NDArray[np.int32]
-Sums = NDArray[np.float32]
+Sums = NDArray[np.float64]
 
 PLACES = 6_144
-"""Items that can have links at a time: 150 MB for each channel once so many are in use."""
+"""Items that can have links at a time: 300 MB for each channel once so many are in use.
+
+Sums are doubles, so that the order of additions, which differs from run to run, cannot turn one feed into another.
+"""
 _NOWHERE = -1
 
 
@@ -28,7 +31,7 @@ class Links:
         """Place of each item, or -1."""
         self._items = np.empty(0, np.int32)
         """Item at each place, as far as they are taken."""
-        self._sums = np.zeros((channels, 64, 64), np.float32)
+        self._sums = np.zeros((channels, 64, 64))
         self._mass = np.zeros(64)
 
     def add_mass(self, item: int, amount: float) -> None:
@@ -59,7 +62,7 @@ class Links:
         """Return an item's links: (k,) others and (channels, k) sums, as far as any is there."""
         place = self._find(item)
         if place == _NOWHERE:
-            return np.empty(0, np.int32), np.empty((self.channels, 0), np.float32)
+            return np.empty(0, np.int32), np.empty((self.channels, 0))
         sums = self._sums[:, place, : len(self._items)]
         linked = np.flatnonzero(sums.any(axis=0))
         return self._items[linked], sums[:, linked].copy()
@@ -98,17 +101,17 @@ class Links:
 
     def scale(self, factor: float) -> None:
         """Multiply all sums and masses."""
-        self._sums *= np.float32(factor)
+        self._sums *= factor
         self._mass *= factor
 
     def votes(self, items: Indices, weights: Sums, *, channel: int, count: int) -> Sums:
         """Return (queries, count): the rows of (m,) items added up with (queries, m) weights."""
         places = self._found(items)
         known = places >= 0
-        votes = np.zeros((len(weights), count), np.float32)
+        votes = np.zeros((len(weights), count))
         if known.any():
             size = len(self._items)
-            found = weights[:, known].astype(np.float32) @ self._sums[channel][places[known], :size]
+            found = weights[:, known] @ self._sums[channel][places[known], :size]
             inside = self._items < count
             votes[:, self._items[inside]] = found[:, inside]
         return votes
@@ -122,7 +125,7 @@ class Links:
 
     def masses(self, count: int) -> Sums:
         """Return (count,) masses."""
-        masses = np.zeros(count, np.float32)
+        masses = np.zeros(count)
         inside = self._items < count
         masses[self._items[inside]] = self._mass[: len(self._items)][inside]
         return masses

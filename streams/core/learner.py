@@ -127,7 +127,7 @@ class Learner:
         matrix = self._log.matrix()
         heard = np.asarray(matrix.sum(axis=0)).ravel()
         kept = np.sort(np.argsort(-heard, kind="stable")[:TASTE_ITEMS]).astype(np.int32)
-        self.view.tastes.fill(kept, ease.weights(matrix[:, kept], REGULARIZATION)[None])
+        self.view.tastes.fill(kept, ease.weights(matrix[:, kept], REGULARIZATION)[None].astype(np.float64))
         self._fit_due = self.events + max(FIT_EVENTS, int(FIT_GROWTH * self.events))
 
     def _repeats(self, event: Interaction, position: Position) -> bool:

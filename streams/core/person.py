@@ -80,22 +80,22 @@ def person(features: Features, view: View, params: RankParams, *, at_ms: int) ->
 def _votes(history: Indices, liked: NDArray[np.bool_], moments: NDArray[np.int64], view: View) -> Column:
     """Ask the tables what goes with a history."""
     count = view.columns.count
-    votes = np.zeros((6, count), np.float32)
     if not len(history):
-        return votes
+        return np.zeros((6, count), np.float32)
+    votes = np.zeros((6, count))
     steps = np.arange(len(history))
     near = np.where(steps < _NEAR_ITEMS, np.where(liked, 1.0, WEAK), 0.0)
     far = np.where(liked, 1.0, _FAR_WEAK) * _FAR_STEP**steps
-    weights = np.stack([near * STEP**steps, far, steps == 0]).astype(np.float32)
+    weights = np.stack([near * STEP**steps, far, steps == 0])
     votes[[NEAR, FAR, LAST]] = view.neighbors.votes(history, weights, channel=TOGETHER, count=count)
     back = moments - moments.min()
     last = back < _MOMENTS
-    weights = (_MOMENT_STEP ** back[last])[None].astype(np.float32)
+    weights = (_MOMENT_STEP ** back[last])[None]
     votes[FOLLOWING] = view.neighbors.votes(history[last], weights, channel=NEXT, count=count)[0]
-    weights = np.stack([np.where(liked, 1.0, _FAR_WEAK) * _TASTE_STEP**steps * (near > 0), far]).astype(np.float32)
+    weights = np.stack([np.where(liked, 1.0, _FAR_WEAK) * _TASTE_STEP**steps * (near > 0), far])
     votes[[TASTE, FAR_TASTE]] = view.tastes.votes(history, weights, channel=0, count=count)
     highest = votes.max(axis=1, keepdims=True)
-    return np.asarray(votes / np.where(highest > 0, highest, 1.0))
+    return (votes / np.where(highest > 0, highest, 1.0)).astype(np.float32)
 
 
 def heard(shares: Column) -> Column:

@@ -186,14 +186,14 @@ class View:
     def apply_neighbors(self, row: ItemNeighbors) -> None:
         """Take over what goes with an item."""
         others = np.array([self._index(other) for other in row.neighbors], np.int32)
-        sums = np.array([row.scores, row.follows or [0.0] * len(row.scores)], np.float32)
+        sums = np.array([row.scores, row.follows or [0.0] * len(row.scores)])
         index = self._index(row.item_id)
         self.neighbors.put(index, others, sums, mass=row.mass, reference_ms=row.reference)
 
     def apply_weights(self, row: ItemWeights) -> None:
         """Take over what a liking of an item says of others."""
         others = np.array([self._index(other) for other in row.others], np.int32)
-        self.tastes.put(self._index(row.item_id), others, np.array([row.weights], np.float32), 1.0)
+        self.tastes.put(self._index(row.item_id), others, np.array([row.weights]), 1.0)
 
     def refresh(self) -> bool:
         """Draw the charts anew if anything changed; return whether it did."""
