@@ -81,7 +81,9 @@ class Links:
         """Replace an item's mass and links; others without a place get one."""
         place = self._place(item)
         self._mass[place] = mass
-        places = np.array([self._place(other) for other in others.tolist()], np.int32)
+        places = self._found(others)
+        for new in np.flatnonzero(places < 0).tolist():
+            places[new] = self._place(int(others[new]))
         self._sums[:, place] = 0.0
         if len(places):
             self._sums[:, place, places] = sums

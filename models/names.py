@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,10 @@ class Names:
         if index == len(self.names):
             self.names.append(name)
         return index
+
+    def numbers(self, names: Sequence[str]) -> NDArray[np.int32]:
+        """Return the number of each name, -1 for those that have none."""
+        return np.fromiter(map(self._index.get, names, repeat(NOWHERE)), np.int32, len(names))
 
     def known(self, names: Iterable[str]) -> NDArray[np.int32]:
         """Return the numbers of those names that have one."""

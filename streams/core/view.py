@@ -6,7 +6,7 @@ from are drawn anew by `refresh`, never while a user is being ranked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -185,14 +185,14 @@ class View:
 
     def apply_neighbors(self, row: ItemNeighbors) -> None:
         """Take over what goes with an item."""
-        others = np.array([self._index(other) for other in row.neighbors], np.int32)
+        others = self._indices(row.neighbors)
         sums = np.array([row.scores, row.follows or [0.0] * len(row.scores)])
         index = self._index(row.item_id)
         self.neighbors.put(index, others, sums, mass=row.mass, reference_ms=row.reference)
 
     def apply_weights(self, row: ItemWeights) -> None:
         """Take over what a liking of an item says of others."""
-        others = np.array([self._index(other) for other in row.others], np.int32)
+        others = self._indices(row.others)
         self.tastes.put(self._index(row.item_id), others, np.array([row.weights]), 1.0)
 
     def refresh(self) -> bool:
@@ -260,6 +260,12 @@ class View:
         newest = items[np.lexsort((self.ties[items], -self.created_at[items]))][: self._leaders]
         scores[newest] = 1.0 / (1.0 + np.arange(len(newest)) / 20.0)
         return Chart(newest, scores)
+
+    def _indices(self, item_ids: Sequence[str]) -> Indices:
+        found = self.items.numbers(item_ids)
+        for new in np.flatnonzero(found < 0).tolist():
+            found[new] = self._index(item_ids[new])
+        return found
 
     def _index(self, item_id: str) -> int:
         index = self.items.add(item_id)
