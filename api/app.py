@@ -3,6 +3,7 @@
 POST /interaction  /interaction/batch  /impression  /location  /profile  /retrieve    api.publish
 GET  /content  /content/stream                                                        api.content
 GET  /health  /metrics                                                                api.health, api.metrics
+GET  /metrics/models   POST /retrain                                                  api.models
 …    one file per outside contract                                                    api.surfaces
 """
 
@@ -22,6 +23,7 @@ from api.edge import Edge
 from api.error import ApiError, on_api_error, on_http_exception, on_store_error
 from api.health import Health
 from api.metrics import Metrics
+from api.models import ModelEndpoints
 from api.publish import PublishEndpoints
 from api.surfaces import SURFACES
 from infra.item_store import ItemCache
@@ -49,6 +51,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
         routes=[
             *ContentEndpoints(context).routes(),
             *PublishEndpoints(context).routes(),
+            *ModelEndpoints(context).routes(),
             Route("/health", Health(context).show, methods=["GET"]),
             Route("/metrics", metrics.show, methods=["GET"]),
             *(route for surface in SURFACES for route in surface(context)),

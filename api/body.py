@@ -17,6 +17,7 @@ from starlette.requests import Request
 
 from api.error import ContentTypeError, InvalidError, MalformedError, TooLargeError
 from schemas import limit, types
+from schemas.limit import RETRAINER
 
 B = TypeVar("B")
 
@@ -171,6 +172,25 @@ class RetrieveBody(EventBody, frozen=True, kw_only=True):
             candidates=self.candidates,
             request_id=self.request_id,
             occurred_at=_ms(self.occurred_at, now_ms),
+        )
+
+
+class RetrainBody(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /retrain: fit the models to everything that happened; the same event_id is answered once."""
+
+    event_id: str | None = None
+    reason: str = ""
+    request_id: str | None = None
+
+    def record(self, now_ms: int) -> types.Trigger:
+        """Return the record to publish."""
+        return types.Trigger(
+            event_id=self.event_id or new_id(),
+            user_id=RETRAINER,
+            kind="retrain",
+            reason=self.reason,
+            request_id=self.request_id,
+            occurred_at=now_ms,
         )
 
 

@@ -14,6 +14,7 @@ from api.error import BrokerAwayError
 from api.metrics import Metrics
 from infra.feed_store import FeedStore
 from infra.item_store import ItemCache, ItemStore
+from infra.model_board import BoardStore, MemoryBoardStore
 from infra.probe import Probe
 from infra.publisher import PublishError
 from infra.settings import Settings
@@ -40,6 +41,8 @@ class Clients:
     publisher: Publishes
     feeds: FeedStore
     items: ItemStore
+    boards: BoardStore = field(default_factory=MemoryBoardStore)
+    """What the trainer tells of the models."""
     probes: Mapping[str, Probe] = field(default_factory=dict)
     """What /health asks, by dependency: kafka, registry, redis, database."""
     now_ms: Callable[[], int] = wall_clock_ms

@@ -18,6 +18,7 @@ from infra import probe, settings
 from infra.address import located
 from infra.feed_store import RedisFeedStore
 from infra.item_store import RedisItemStore
+from infra.model_board import RedisBoardStore
 from infra.publisher import Publisher
 from infra.redis_client import connect
 from infra.registry import Registry
@@ -52,6 +53,7 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         publisher=publisher,
         feeds=RedisFeedStore(redis, ttl_days=configured.feed_ttl_days),
         items=RedisItemStore(redis),
+        boards=RedisBoardStore(redis),
         probes={
             "kafka": probe.kafka(configured.kafka_bootstrap_servers),
             "registry": probe.registry(configured.schema_registry_url),

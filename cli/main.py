@@ -21,6 +21,8 @@ COMMANDS = {
     "dead-letters": "cli.dead_letters:dead_letters",
     "worker": "cli.worker:worker",
     "api": "cli.api:api",
+    "train": "cli.train:train",
+    "models": "cli.models:models",
     "provision": "cli.provision:provision",
     "evaluate": "cli.evaluate:evaluate",
     "bench": "cli.bench:bench",

@@ -30,6 +30,10 @@ def _positive(value: float) -> bool:
     return value > 0
 
 
+def _not_negative(value: float) -> bool:
+    return value >= 0
+
+
 def _share(value: float) -> bool:
     return 0 < value <= 1
 
@@ -101,6 +105,44 @@ class Settings:
     )
     diversity_cap: float = _setting(
         "DIVERSITY_CAP", 0.7, "largest share of one category in any ten items of a feed", check=_share, must="in (0, 1]"
+    )
+
+    trainer_batch_events: int = _setting(
+        "TRAINER_BATCH_EVENTS", 50, "events in a mini-batch of the trainer", check=_positive
+    )
+    model_publish_interval_s: float = _setting(
+        "MODEL_PUBLISH_INTERVAL_S",
+        5.0,
+        "seconds between the weights that are learned live; 0: only full fits change them",
+        check=_not_negative,
+        must="0 or more",
+    )
+    model_fit_interval_s: float = _setting(
+        "MODEL_FIT_INTERVAL_S",
+        3_600.0,
+        "seconds between fits of the model to the newest events; 0: only when asked",
+        check=_not_negative,
+        must="0 or more",
+    )
+    model_full_fit_interval_s: float = _setting(
+        "MODEL_FULL_FIT_INTERVAL_S",
+        86_400.0,
+        "seconds between fits to all events; 0: only when asked",
+        check=_not_negative,
+        must="0 or more",
+    )
+    model_fit_events: int = _setting(
+        "MODEL_FIT_EVENTS", 200_000, "newest events that weights are fitted to between full fits", check=_positive
+    )
+    model_tolerance: float = _setting(
+        "MODEL_TOLERANCE",
+        0.02,
+        "share of NDCG@10 by which a fit may rank worse than what is in service",
+        check=lambda share: 0 <= share < 1,
+        must="in [0, 1)",
+    )
+    model_artifacts_kept: int = _setting(
+        "MODEL_ARTIFACTS_KEPT", 10, "versions kept under MILLRACE_HOME/models", check=_positive
     )
 
     commit_interval_s: float = _setting("COMMIT_INTERVAL_S", 1.0, "seconds between checkpoints", check=_positive)

@@ -20,14 +20,16 @@ from topics.topic import (
     ITEM_NEIGHBORS,
     ITEM_SIGNALS,
     ITEM_STATS,
+    ITEM_WEIGHTS,
     ITEMS,
     LOCATIONS,
+    MODEL_VERSIONS,
     PROFILES,
     TRIGGERS,
 )
 
 CONSUMED = (ITEMS, INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, ITEM_SIGNALS, FEATURES)
-VIEWED = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS)
+VIEWED = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_WEIGHTS, MODEL_VERSIONS)
 _POLL_S = 0.2
 _CALM_POLLS = 3
 """Polls in a row that must find nothing: stages feed each other, and one may be between two of them."""

@@ -13,6 +13,8 @@ ID_CHARS = 256
 """Longest id of a user, item, session or request, in characters."""
 RESERVED = "~"
 """First character of the ids under which feeds of no one user are stored."""
+RETRAINER = "trainer"
+"""Under which user's id calls to retrain travel, which are nobody's in particular."""
 TEXT_CHARS = 4_096
 """Longest description."""
 LINE_CHARS = TEXT_CHARS // 4

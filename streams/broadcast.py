@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from infra.registry import Registry
 from models.blender import Blender
+from schemas.types import ItemWeights
 from streams.core.rank import apply_version
 from streams.core.view import View
 from streams.decode import Decoder
@@ -46,6 +47,11 @@ class Broadcast:
             ITEM_WEIGHTS.name: view.apply_weights,
             MODEL_VERSIONS.name: lambda version: apply_version(blender, version),
         }
+        self._forget: dict[str, Callable[[str], None]] = {
+            ITEMS.name: view.remove_item,
+            ITEM_WEIGHTS.name: lambda item_id: view.apply_weights(_no_weights(item_id)),
+        }
+        """What a deletion means, where there are any."""
         self._positions: dict[TopicPartition, int] = {}
         self.ready = asyncio.Event()
 
@@ -81,10 +87,14 @@ class Broadcast:
         for tp, records in fetched.items():
             newest = {record.key: record for record in records}.values()
             for record in newest:
-                if record.value is None and tp.topic == ITEMS.name and record.key:
-                    self._view.remove_item(record.key.decode(errors="replace"))
+                if record.value is None and record.key and tp.topic in self._forget:
+                    self._forget[tp.topic](record.key.decode(errors="replace"))
             usable = await self._decoders[tp.topic].decode(record for record in newest if record.value is not None)
             for _, value in usable:
                 self._apply[tp.topic](value)
         for tp in partitions:
             self._positions[tp] = await consumer.position(tp)
+
+
+def _no_weights(item_id: str) -> ItemWeights:
+    return ItemWeights(item_id=item_id, model_version="", others=[], weights=[])

@@ -1,73 +1,192 @@
-"""interactions → item neighbors: the one learner of what is global. A batch consumer; it needs no table.
+"""interactions, items, profiles → item neighbors, item weights, model versions: the one learner of what is global.
 
-It reads the topic from its beginning at every start, so that its memory is a function of the topic alone: nothing is
-committed, nothing can be lost or counted twice, and a second trainer would publish the same rows.
+A batch consumer; it needs no table. It reads its topics from their beginning at every start, so that its memory is a
+function of them alone: nothing is committed, nothing can be lost or counted twice, and a second trainer would publish
+the same rows.
+
+    from the beginning   links only, as fast as it goes; the weights and tastes in service are taken over
+    live                 mini-batches; changed rows and weights are published now and then
+    full fits            beside it, in between its mini-batches: streams.jobs.fitting
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import logging
+import time
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from infra import heartbeat
+from infra.model_board import BoardStore, RedisBoardStore
 from infra.publisher import Publisher
-from infra.redis_client import connect
+from infra.redis_client import StoreError, connect
 from infra.registry import Registry
 from infra.settings import Settings
-from models.cooccurrence import NEXT, TOGETHER
-from schemas.types import Interaction, ItemNeighbors
+from schemas.types import ModelVersion
 from streams.core.learner import Learner
 from streams.core.position import Position
+from streams.core.rank import MODEL
 from streams.decode import Decoder
+from streams.jobs.fitting import Fitting, Request
+from streams.jobs.history import history
+from streams.jobs.live import Gone, Live
+from streams.jobs.shelf import Shelf
 from streams.params import learner_params
-from topics.topic import INTERACTIONS, ITEM_NEIGHBORS
+from topics.topic import INTERACTIONS, ITEM_NEIGHBORS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, PROFILES, TRIGGERS, Topic
 
+_FOLLOWED = (INTERACTIONS, ITEMS, PROFILES, TRIGGERS, MODEL_VERSIONS)
 _PUBLISH_EVERY_S = 1.0
-_ROWS_WHEN_BEHIND = 200
-"""Rows published a second while there is a backlog: enough to be of use, too few to slow learning down."""
-_ROWS = 2_000
+_LINKS_BEHIND, _LINKS, _LINKS_IDLE = 30_000, 100_000, 400_000
+"""Links published a second: each costs the trainer 0.4 µs and every worker 0.9 µs."""
+_KEEPING_UP = 1_000
+"""Interactions not read yet up to which the blender learns too: it costs about 1 ms of each."""
 _MOST_RECORDS = 1_000
-_MIN_BYTES, _WAIT_MS = 256 << 10, 100
-"""Interactions are learned a batch at a time: the broker holds back fewer for so long."""
+_MIN_BYTES, _WAIT_MS = 64 << 10, 100
+_BOARD_EVERY_S = 1.0
+_REMEMBERED_MS = 3_600_000
+"""How old a call to retrain may be that a trainer finds when it starts."""
+_LOG = logging.getLogger(__name__)
 
 
 class Trainer:
-    """Learns from interactions and says which rows changed."""
+    """Follows the topics, learns, and tells."""
 
-    def __init__(self, learner: Learner) -> None:
-        self._learner = learner
-        self._watermark = 0
+    def __init__(self, settings: Settings, registry: Registry, publisher: Publisher, boards: BoardStore) -> None:
+        self._settings, self._registry, self._publisher, self._boards = settings, registry, publisher, boards
+        self.live = Live(Learner(learner_params(settings), refits=False))
+        shelf = Shelf(settings.home, kept=settings.model_artifacts_kept)
+        self.fitting = Fitting(settings, registry, publisher, shelf, self.live)
+        self.positions: dict[str, int] = {}
+        self._decoders = {topic.name: Decoder(topic, registry, None, stage="trainer") for topic in _FOLLOWED}
+        self._rows_s = self._weights_s = 0.0
 
-    @property
-    def waiting(self) -> int:
-        """Return how many changed rows are not published yet."""
-        return len(self._learner.view.neighbors.changed)
+    async def start(self) -> dict[TopicPartition, int]:
+        """Learn what the topics hold, and return where to go on."""
+        offsets: dict[TopicPartition, int] = {}
+        for topic in (ITEMS, PROFILES):
+            async with self._history(topic) as found:
+                for position, told in (await found.newest()).values():
+                    self.live.take(told, position, weigh=False)
+                offsets |= found.ends
+        async with self._history(INTERACTIONS) as found:
+            number = 0
+            async for position, event in found.merged():
+                self.live.take(event, position, weigh=False)
+                number += 1
+                if number % self._settings.trainer_batch_events == 0:
+                    await asyncio.sleep(0)
+            offsets |= found.ends
+        async with self._history(MODEL_VERSIONS) as found:
+            told_of = (await found.newest()).get(MODEL)
+            offsets |= found.ends
+        await self._take_over(None if told_of is None else told_of[1])
+        return offsets
 
-    def learn(self, interactions: Iterable[tuple[Position, Interaction]]) -> None:
-        """Learn from what was not seen before."""
-        for position, event in interactions:
-            self._learner.learn(event, position, weigh=False)
-            self._watermark = max(self._watermark, event.occurred_at)
-
-    def rows(self, most: int) -> list[ItemNeighbors]:
-        """Return changed rows, longest waiting first."""
-        return [self._row(index) for index in self._learner.view.neighbors.drain(most)]
-
-    def _row(self, index: int) -> ItemNeighbors:
-        view = self._learner.view
-        others, sums = view.neighbors.links.row(index)
-        return ItemNeighbors(
-            item_id=view.items.names[index],
-            neighbors=[view.items.names[other] for other in others.tolist()],
-            scores=sums[TOGETHER].tolist(),
-            follows=sums[NEXT].tolist(),
-            mass=view.neighbors.links.mass(index),
-            reference=view.neighbors.reference_ms or 0,
-            watermark=self._watermark,
+    async def follow(self, offsets: dict[TopicPartition, int], stop: asyncio.Event) -> None:
+        """Learn what comes, until `stop` is set."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka_bootstrap_servers,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_min_bytes=_MIN_BYTES,
+            fetch_max_wait_ms=_WAIT_MS,
         )
+        await consumer.start()
+        try:
+            partitions = [
+                TopicPartition(topic.name, number) for topic in _FOLLOWED for number in range(topic.partitions)
+            ]
+            consumer.assign(partitions)
+            for tp, offset in (offsets | await _lately(consumer, TRIGGERS)).items():
+                consumer.seek(tp, offset)
+            while not stop.is_set():
+                fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(
+                    timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS
+                )
+                left = await _left(consumer, [tp for tp in partitions if tp.topic == INTERACTIONS.name])
+                await self._take(fetched, weigh=left <= _KEEPING_UP)
+                await self._tell(_LINKS_BEHIND if left > _KEEPING_UP else _LINKS if fetched else _LINKS_IDLE)
+                for tp in partitions:
+                    self.positions[f"{tp.topic}-{tp.partition}"] = await consumer.position(tp)
+                self.fitting.begin_if_due(_now_ms())
+        finally:
+            await self.fitting.cancel()
+            await consumer.stop()
+
+    async def write_board(self) -> None:
+        """Write what is known of the models, again and again, until cancelled."""
+        while True:
+            try:
+                await self._boards.write(self.fitting.board(_now_ms()))
+            except StoreError as error:
+                _LOG.warning("%s", error)
+            await asyncio.sleep(_BOARD_EVERY_S)
+
+    async def _take(self, fetched: dict[TopicPartition, list[Any]], *, weigh: bool) -> None:
+        """Take in what was fetched: other topics first, then interactions by their time, in mini-batches."""
+        events: list[tuple[Position, Any]] = []
+        for tp, records in fetched.items():
+            for record in records:
+                if record.value is None and tp.topic == ITEMS.name and record.key:
+                    self._absorb(Gone(record.key.decode(errors="replace")), _position(record), weigh=False)
+            usable = await self._decoders[tp.topic].decode(record for record in records if record.value is not None)
+            for record, value in usable:
+                if tp.topic == INTERACTIONS.name:
+                    events.append((_position(record), value))
+                elif tp.topic == TRIGGERS.name:
+                    if value.kind == "retrain":
+                        self.fitting.ask(Request(value.event_id, value.reason))
+                elif tp.topic == MODEL_VERSIONS.name:
+                    if value.model == MODEL and not self.fitting.is_own(value):
+                        _LOG.info("version %s is in service: %s", value.version, value.reason)
+                        await self._take_over(value)
+                else:
+                    self._absorb(value, _position(record), weigh=False)
+        events.sort(key=lambda pair: (pair[1].occurred_at, pair[1].event_id))
+        for number, (position, event) in enumerate(events, 1):
+            self._absorb(event, position, weigh=weigh)
+            if number % self._settings.trainer_batch_events == 0:
+                await asyncio.sleep(0)
+
+    def _absorb(self, told: Any, position: Position, *, weigh: bool) -> None:
+        self.live.take(told, position, weigh=weigh)
+        self.fitting.note(told, position)
+
+    async def _take_over(self, told: ModelVersion | None) -> None:
+        """Go on from the version in service, and know the tastes that are."""
+        await self.fitting.cancel()
+        if told is not None:
+            self.live.go_on_from(told)
+        async with self._history(ITEM_WEIGHTS) as found:
+            weights = await found.newest()
+        view = self.live.learner.view
+        view.tastes.clear()
+        for _, row in weights.values():
+            view.apply_weights(row)
+        self.fitting.told = set(weights)
+
+    async def _tell(self, most_links: int) -> None:
+        """Publish rows and weights, if it is time to."""
+        now_s = time.monotonic()
+        if now_s - self._rows_s >= _PUBLISH_EVERY_S:
+            self._rows_s = now_s
+            for row in self.live.rows(most_links):
+                self._publisher.produce(ITEM_NEIGHBORS, row)
+        every_s = self._settings.model_publish_interval_s
+        if every_s and now_s - self._weights_s >= every_s and self.live.untold:
+            self._weights_s = now_s
+            self._publisher.produce(MODEL_VERSIONS, self.fitting.own(self.live.weights(_now_ms())))
+        await self._publisher.flush()
+
+    def _history(self, topic: Topic) -> Any:
+        return history(self._settings.kafka_bootstrap_servers, self._registry, topic)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a sign of life tells."""
+        untold = self.live.untold and self._settings.model_publish_interval_s > 0
+        return {"positions": self.positions, "waiting": self.live.waiting + untold}
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -76,41 +195,38 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(registry.connect)
     publisher = Publisher(settings.kafka_bootstrap_servers, registry)
     redis = connect(settings.redis_url)
-    trainer = Trainer(Learner(learner_params(settings)))
-    decoder = Decoder(INTERACTIONS, registry, None, stage="trainer")  # the user agent sets bad interactions aside
-    partitions = [TopicPartition(INTERACTIONS.name, number) for number in range(INTERACTIONS.partitions)]
-    positions: dict[str, int] = {}
-    sign = asyncio.ensure_future(
-        heartbeat.beat(redis, "trainer", lambda: {"positions": positions, "waiting": trainer.waiting})
-    )
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_min_bytes=_MIN_BYTES,
-        fetch_max_wait_ms=_WAIT_MS,
-    )
-    await consumer.start()
+    trainer = Trainer(settings, registry, publisher, RedisBoardStore(redis))
+    signs = [
+        asyncio.ensure_future(heartbeat.beat(redis, "trainer", trainer.describe)),
+        asyncio.ensure_future(trainer.write_board()),
+    ]
     try:
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        published_s = 0.0
-        loop = asyncio.get_running_loop()
-        while not stop.is_set():
-            fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(timeout_ms=200, max_records=_MOST_RECORDS)
-            for records in fetched.values():
-                usable = await decoder.decode(records)
-                trainer.learn((Position(r.partition, r.offset, r.timestamp), event) for r, event in usable)
-            if loop.time() - published_s >= _PUBLISH_EVERY_S or not fetched:
-                published_s = loop.time()
-                for row in trainer.rows(_ROWS_WHEN_BEHIND if fetched else _ROWS):
-                    publisher.produce(ITEM_NEIGHBORS, row)
-                await publisher.flush()
-            for tp in partitions:
-                positions[f"{tp.topic}-{tp.partition}"] = await consumer.position(tp)
+        await trainer.follow(await trainer.start(), stop)
     finally:
-        sign.cancel()
-        await consumer.stop()
+        for sign in signs:
+            sign.cancel()
+        await asyncio.gather(*signs, return_exceptions=True)
         await publisher.close()
         await redis.aclose()
         registry.close()
+
+
+async def _lately(consumer: Any, topic: Topic) -> dict[TopicPartition, int]:
+    """Return the offsets of what was appended in the last hour."""
+    partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+    ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+    found = await consumer.offsets_for_times({tp: _now_ms() - _REMEMBERED_MS for tp in partitions})
+    return {tp: ends[tp] if found.get(tp) is None else found[tp].offset for tp in partitions}
+
+
+async def _left(consumer: Any, partitions: list[TopicPartition]) -> int:
+    """Return how many records wait in the broker, as far as it has told."""
+    return sum([max((consumer.highwater(tp) or 0) - await consumer.position(tp), 0) for tp in partitions])
+
+
+def _position(record: Any) -> Position:
+    return Position(record.partition, record.offset, record.timestamp)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,200 @@
+"""A full fit: everything that happened, learned afresh in its order, and judged before it may serve.
+
+The last events are judged test-then-learn: each outcome is ranked by the weights as they were before it, next to the
+weights in service, on the same candidates and parts (Gama et al. 2013, prequential evaluation). Weights in service have
+the advantage of having learned from these very events; those that came after them decide where there are enough, and
+there they learn along, as they have done live.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.blender import Blender, Weights
+from schemas.types import Interaction, Item, Profile
+from streams.core.learner import Learner, Params
+from streams.core.position import Position
+from streams.core.rank import Look, new_blender
+
+JUDGED = 0.2
+"""Share of the events, the last ones, on which a fit is judged."""
+K = 10
+FEWEST = 50
+"""Outcomes without which nothing can be said of a fit."""
+_CHANCE = 1.96
+"""Standard errors within which a difference may be chance, in 95 of 100 cases."""
+_DIGITS = 6
+_REFRESH_EVENTS = 1_000
+
+
+class Tally:
+    """How high what was taken stood, by a fit's weights and by those in service."""
+
+    def __init__(self) -> None:
+        self._ranks: list[tuple[float, float]] = []
+
+    def add(self, rank: float, rival: float = math.inf) -> None:
+        """Count an outcome by its two ranks, from 1."""
+        self._ranks.append((rank, rival))
+
+    @property
+    def outcomes(self) -> int:
+        """Return how many there were."""
+        return len(self._ranks)
+
+    def ndcg(self) -> tuple[float, float]:
+        """Return NDCG@10 of both."""
+        own, rival = self._gains().mean(axis=0)
+        return float(own), float(rival)
+
+    def hr(self) -> tuple[float, float]:
+        """Return HR@10 of both."""
+        own, rival = (self._columns() <= K).mean(axis=0)
+        return float(own), float(rival)
+
+    def lead(self) -> tuple[float, float]:
+        """Return by how much the fit's NDCG@10 is higher, and the standard error of that, outcome by outcome."""
+        gains = self._gains()
+        ahead = gains[:, 0] - gains[:, 1]
+        return float(ahead.mean()), float(ahead.std() / math.sqrt(len(ahead)))
+
+    def _gains(self) -> NDArray[np.float64]:
+        ranks = self._columns()
+        return np.where(ranks <= K, 1.0 / np.log2(1.0 + ranks), 0.0)
+
+    def _columns(self) -> NDArray[np.float64]:
+        return np.array(self._ranks or [(math.inf, math.inf)])
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a fit may serve, and why."""
+
+    promoted: bool
+    reason: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+class Fit:
+    """A fresh learner on its way through the history."""
+
+    def __init__(
+        self,
+        params: Params,
+        catalogue: Mapping[str, Item],
+        profiles: Iterable[tuple[Position, Profile]],
+        *,
+        total: int,
+        serving: Mapping[str, Weights] | None = None,
+        serving_watermark: int = 0,
+        weighed: int | None = None,
+    ) -> None:
+        """Start from nothing.
+
+        Args:
+            params: How everything is folded, and what is ranked.
+            catalogue: Items by id; each enters when the stream has passed the time it was created, or is acted on.
+            profiles: What users state.
+            total: Events that will come.
+            serving: The state of the blender in service, which the fit is held against.
+            serving_watermark: The newest event that it was fitted to.
+            weighed: How many of the last events the blender learns from; all by default.
+        """
+        self.learner = Learner(params, on_outcome=self._judge)
+        self.learned = 0
+        self.total = total
+        self.judged, self.unseen = Tally(), Tally()
+        """Of the last events, and of those of them that came after what is in service."""
+        self._catalogue = catalogue
+        self._entering = sorted(catalogue.values(), key=attrgetter("created_at"), reverse=True)
+        self._weighed_from = 0 if weighed is None else total - weighed
+        self._judged_from = (1.0 - JUDGED) * total
+        self._rival: Blender | None = None
+        if serving is not None:
+            self._rival = new_blender()
+            self._rival.restore({name: array.copy() for name, array in serving.items()})
+        self._rival_watermark, self._at_ms = serving_watermark, 0
+        for position, profile in profiles:
+            self.learner.profile(profile, position)
+
+    def learn(self, event: Interaction, position: Position) -> None:
+        """Learn the next event."""
+        self._at_ms = event.occurred_at
+        self._enter(event.occurred_at)
+        if self.learned % _REFRESH_EVENTS == 0 and len(self._catalogue) > self.learner.params.rank.exact_items:
+            self.learner.view.refresh()
+        teach(
+            self.learner,
+            event,
+            position,
+            item=self._catalogue.get(event.item_id or ""),
+            weigh=self.learned >= self._weighed_from,
+        )
+        self.learned += 1
+
+    def end(self) -> Learner:
+        """Fit the tastes to all of it, and return the learner, ready to go on live."""
+        learner = self.learner
+        self._enter(math.inf)
+        if learner.events:
+            learner.fit()
+        learner.refits, learner.on_outcome = False, lambda seen, taken: None
+        return learner
+
+    def verdict(self, *, tolerance: float) -> Verdict:
+        """Say whether it may serve: not when it ranks worse than what does, by more than a share of that and chance."""
+        tally = self.unseen if self.unseen.outcomes >= FEWEST else self.judged
+        (own, rival), (own_hr, rival_hr) = tally.ndcg(), tally.hr()
+        metrics = {"ndcg@10": own, "hr@10": own_hr, "outcomes": float(tally.outcomes)}
+        if self._rival is None:
+            return Verdict(True, "nothing was in service", metrics)
+        metrics |= {"serving_ndcg@10": rival, "serving_hr@10": rival_hr}
+        if tally.outcomes < FEWEST:
+            return Verdict(True, f"{tally.outcomes} outcomes are too few to judge by", metrics)
+        lead, error = tally.lead()
+        told = f"NDCG@{K} {own:.4f} against {rival:.4f} of what was in service, on {tally.outcomes:,} outcomes"
+        if lead < -max(tolerance * rival, _CHANCE * error):
+            return Verdict(False, f"worse: {told}", metrics)
+        return Verdict(True, told, metrics)
+
+    def _enter(self, at_ms: float) -> None:
+        """Let items in that were created before a time."""
+        entering, view = self._entering, self.learner.view
+        while entering and entering[-1].created_at < at_ms:
+            item = entering.pop()
+            if view.subject(item.item_id) is None:
+                view.apply_item(item)
+
+    def _judge(self, seen: Look, taken: int) -> None:
+        if self.learned < self._judged_from:
+            return
+        own = _rank(self.learner.blender, seen, taken)
+        if self._rival is None:
+            return self.judged.add(own)
+        rival = _rank(self._rival, seen, taken)
+        self.judged.add(own, rival)
+        if self._at_ms > self._rival_watermark:
+            self.unseen.add(own, rival)
+            self._rival.learn(seen.parts, taken, seen.whom.context)
+        return None
+
+
+def teach(learner: Learner, event: Interaction, position: Position, *, item: Item | None = None, weigh: bool) -> None:
+    """Learn an event; an item that no catalogue holds is learned of, and never ranked."""
+    unknown = item is None and event.item_id is not None and learner.view.subject(event.item_id) is None
+    learner.learn(event, position, item=item, weigh=weigh)
+    if unknown and event.item_id is not None:
+        learner.view.remove_item(event.item_id)
+
+
+def _rank(blender: Blender, seen: Look, taken: int) -> float:
+    """Return where what was taken stood, ties at their mean rank."""
+    scores = (blender.weights(seen.whom.context).astype(np.float32) @ seen.parts).round(_DIGITS)
+    ahead, level = int((scores > scores[taken]).sum()), int((scores == scores[taken]).sum())
+    return 1.0 + ahead + (level - 1) / 2

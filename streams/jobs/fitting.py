@@ -1,0 +1,260 @@
+"""Full fits beside live learning: begun when due or asked for, judged, promoted or refused, kept as artifacts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from infra.error import OperatorError
+from infra.model_board import REFUSED, SERVING, Board, Training, Version, standing
+from infra.model_board import Live as Shown
+from infra.publisher import Publisher
+from infra.registry import Registry
+from infra.settings import Settings
+from models.blender import Weights
+from schemas.types import Interaction, ModelVersion
+from streams.core.learner import Learner
+from streams.core.position import Position
+from streams.core.rank import MODEL
+from streams.jobs.fit import Fit
+from streams.jobs.history import History, history
+from streams.jobs.live import Live, absorb
+from streams.jobs.schedule import Schedule
+from streams.jobs.shelf import Shelf
+from streams.jobs.version import Fitted, fitted, name_of, record, rows
+from streams.params import learner_params
+from topics.topic import INTERACTIONS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, PROFILES, Topic
+
+_ROWS_AT_A_TIME = 20
+_WEIGHED_AFTER = 1_000
+"""Events that came during a fit up to which its blender learns from them, too."""
+_OWN = 100
+_RETRY_MS = 60_000
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call for a full fit."""
+
+    event_id: str
+    reason: str = ""
+
+
+class Fitting:
+    """Makes full fits, one at a time, and keeps the versions that come of them."""
+
+    def __init__(self, settings: Settings, registry: Registry, publisher: Publisher, shelf: Shelf, live: Live) -> None:
+        self._settings, self._registry, self._publisher = settings, registry, publisher
+        self._shelf, self._live = shelf, live
+        self._schedule = Schedule(settings.model_fit_interval_s, settings.model_full_fit_interval_s)
+        self._versions = shelf.versions()
+        self._requests: dict[str, Request] = {}
+        self._training = Training()
+        self._task: asyncio.Task[None] | None = None
+        self._since: list[tuple[Any, Position]] | None = None
+        self._own: deque[tuple[str, int]] = deque(maxlen=_OWN)
+        self._started_at = self._not_before = time.time_ns() // 1_000_000
+        self._published_at: int | None = None
+        self.told: set[str] = set()
+        """Items whose tastes are on their topic."""
+
+    def ask(self, request: Request) -> None:
+        """Remember a call for a fit; one that was answered is not answered again."""
+        if not any(request.event_id in version.request_ids for version in self._versions):
+            self._requests[request.event_id] = request
+
+    def note(self, told: Any, position: Position) -> None:
+        """Remember what came while a fit runs."""
+        if self._since is not None:
+            self._since.append((told, position))
+
+    def own(self, told: ModelVersion) -> ModelVersion:
+        """Remember that a version is told of by this trainer, and return it."""
+        self._own.append((told.version, told.created_at))
+        self._published_at = told.created_at
+        return told
+
+    def is_own(self, told: ModelVersion) -> bool:
+        """Say whether this trainer told of a version."""
+        return (told.version, told.created_at) in self._own
+
+    def begin_if_due(self, now_ms: int) -> None:
+        """Begin a fit if one was asked for or is due."""
+        if self._task is not None:
+            if not self._task.done():
+                return
+            self._task = None
+        if self._requests:
+            requests, self._requests = list(self._requests.values()), {}
+            self._begin(requests, why=requests[0].reason or "asked for", full=True, now_ms=now_ms)
+            return
+        due = self._schedule.next(self._versions, events=self._live.learner.events, started_at=self._started_at)
+        if due is not None and now_ms >= max(due.at_ms, self._not_before):
+            self._begin([], why="due: to all events" if due.full else "due", full=due.full, now_ms=now_ms)
+
+    async def cancel(self) -> None:
+        """Give up a fit in progress."""
+        task, self._task = self._task, None
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def board(self, now_ms: int) -> Board:
+        """Return all that there is to know."""
+        live, base = self._live, self._live.base
+        serving = None if base is None else base.version
+        due = self._schedule.next(self._versions, events=live.learner.events, started_at=self._started_at)
+        return Board(
+            model=MODEL,
+            written_at=now_ms,
+            serving=serving,
+            versions=[standing(version, serving) for version in self._versions],
+            live=Shown(
+                version=live.version,
+                events=live.learner.events,
+                outcomes=live.outcomes,
+                watermark=live.learner.view.watermark,
+                published_at=self._published_at,
+            ),
+            training=self._training,
+            last_fit_at=self._versions[0].created_at if self._versions else None,
+            next_fit_at=None if due is None else max(due.at_ms, self._not_before),
+        )
+
+    def _begin(self, requests: list[Request], *, why: str, full: bool, now_ms: int) -> None:
+        ids = [request.event_id for request in requests]
+        self._training = Training(state="fitting", why=why, request_ids=ids, started_at=now_ms)
+        self._task = asyncio.ensure_future(self._guarded(ids, full=full))
+
+    async def _guarded(self, request_ids: list[str], *, full: bool) -> None:
+        """Fit; a fit that fails is logged and tried again later, and live learning goes on."""
+        try:
+            await self._fit(request_ids, full=full)
+        except asyncio.CancelledError:
+            _LOG.warning("the fit was given up")
+            raise
+        except Exception:
+            _LOG.exception("the fit failed")
+        finally:
+            self._since = None
+            self._training = Training()
+            self._not_before = time.time_ns() // 1_000_000 + _RETRY_MS
+
+    async def _fit(self, request_ids: list[str], *, full: bool) -> None:
+        self._since = []
+        catalogue = {item.item_id: item for _, item in await self._newest(ITEMS)}
+        profiles = await self._newest(PROFILES)
+        serving, watermark = await self._serving()
+        async with self._history(INTERACTIONS) as events:
+            fit = Fit(
+                learner_params(self._settings),
+                catalogue,
+                profiles,
+                total=events.total,
+                serving=serving,
+                serving_watermark=watermark,
+                weighed=None if full else self._settings.model_fit_events,
+            )
+            await self._replay(fit, events)
+            ends = {tp.partition: end for tp, end in events.ends.items()}
+        learner = fit.end()
+        verdict = fit.verdict(tolerance=self._settings.model_tolerance)
+        now_ms = time.time_ns() // 1_000_000
+        version = Version(
+            version=name_of(now_ms),
+            status=SERVING if verdict.promoted else REFUSED,
+            reason=verdict.reason,
+            created_at=now_ms,
+            watermark=learner.view.watermark,
+            events=learner.events,
+            metrics=dict(verdict.metrics),
+            full=full,
+            request_ids=request_ids,
+        )
+        _LOG.log(
+            logging.INFO if verdict.promoted else logging.WARNING,
+            "version %s is %s: %s", version.version, "promoted" if verdict.promoted else "refused", verdict.reason
+        )  # fmt: skip
+        await self._settle(fitted(version, learner), learner, ends)
+
+    async def _serving(self) -> tuple[Mapping[str, Weights] | None, int]:
+        """Return the blender in service as it was fitted, and the newest event that it had learned from by then.
+
+        Where its file is not at hand, it is taken as it is now, with all that it has learned since.
+        """
+        base = self._live.base
+        if base is None:
+            return None, 0
+        try:
+            found = await asyncio.to_thread(self._shelf.get, base.version)
+        except OperatorError:
+            return self._live.learner.blender.state(), self._live.learner.view.watermark
+        if found.parts != list(self._live.learner.blender.parts):
+            return None, 0
+        return found.blender, found.version.watermark
+
+    async def _replay(self, fit: Fit, events: History) -> None:
+        async for position, event in events.merged():
+            fit.learn(event, position)
+            if fit.learned % self._settings.trainer_batch_events == 0:
+                self._training = msgspec.structs.replace(self._training, learned=fit.learned, total=fit.total)
+                await asyncio.sleep(0)
+
+    async def _settle(self, found: Fitted, learner: Learner, ends: dict[int, int]) -> None:
+        """Keep a version; one that may serve goes to the workers and takes the place of what is live."""
+        version, base = found.version, self._live.base
+        serving = version.version if version.status == SERVING else None if base is None else base.version
+        await asyncio.to_thread(self._shelf.put, found, serving=serving)
+        if version.status == SERVING:
+            self.told = await publish_tastes(self._publisher, found, self.told)
+            await self._catch_up(learner, ends)
+        self._publisher.produce(MODEL_VERSIONS, self.own(record(version, found.parts, found.blender)))
+        await self._publisher.flush()
+        if version.status == SERVING:
+            await self._catch_up(learner, ends)
+            self._live.swap(learner, version)
+        self._versions = [version, *self._versions]
+        del self._versions[self._settings.model_artifacts_kept :]
+
+    async def _catch_up(self, learner: Learner, ends: dict[int, int]) -> None:
+        """Learn what came during the fit: when this returns nothing is left, and until the next await nothing comes."""
+        weigh = len(self._since or ()) <= _WEIGHED_AFTER
+        number = 0
+        while self._since:
+            waiting, self._since = self._since, []
+            for told, position in waiting:
+                if not isinstance(told, Interaction) or position.offset >= ends[position.partition]:
+                    absorb(learner, told, position, weigh=weigh)
+                number += 1
+                if number % self._settings.trainer_batch_events == 0:
+                    await asyncio.sleep(0)
+
+    async def _newest(self, topic: Topic) -> list[tuple[Position, Any]]:
+        async with self._history(topic) as found:
+            return list((await found.newest()).values())
+
+    def _history(self, topic: Topic) -> Any:
+        return history(self._settings.kafka_bootstrap_servers, self._registry, topic)
+
+
+async def publish_tastes(publisher: Publisher, found: Fitted, told: set[str]) -> set[str]:
+    """Publish a version's tastes, delete those of items that it has none for, and return whose there are now."""
+    for number, row in enumerate(rows(found), 1):
+        publisher.produce(ITEM_WEIGHTS, row)
+        if number % _ROWS_AT_A_TIME == 0:
+            await publisher.room()
+            await asyncio.sleep(0)
+    for item_id in sorted(told - set(found.items)):
+        publisher.produce_bytes(ITEM_WEIGHTS, item_id.encode(), None)
+    await publisher.flush()
+    return set(found.items)

@@ -1,0 +1,106 @@
+"""A topic from its beginning to its present end, for whoever must know all of it before going on."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from infra.registry import Registry
+from streams.core.position import Position
+from streams.decode import Decoder
+from topics.topic import Topic
+
+_MOST_RECORDS = 1_000
+_TIMEOUT_MS = 500
+
+
+class History:
+    """What a topic held when it was opened."""
+
+    def __init__(self, consumer: Any, topic: Topic, decoder: Decoder, ends: dict[TopicPartition, int]) -> None:
+        self._consumer, self._topic, self._decoder = consumer, topic, decoder
+        self.ends = ends
+        """The offset past the last record of each partition."""
+        self.total = 0
+        """Offsets that there are; records may be fewer, as some are compacted away."""
+        self._waiting: dict[TopicPartition, deque[tuple[Any, Any]]] = {tp: deque() for tp in ends}
+
+    async def newest(self) -> dict[str, tuple[Position, Any]]:
+        """Return the newest value of each key that was not deleted since."""
+        found: dict[str, tuple[Position, Any]] = {}
+        for tp in self.ends:
+            async for record, value in self._of(tp):
+                key = (record.key or b"").decode(errors="replace")
+                if value is None:
+                    found.pop(key, None)
+                else:
+                    found[key] = Position(record.partition, record.offset, record.timestamp), value
+        return found
+
+    async def merged(self) -> AsyncIterator[tuple[Position, Any]]:
+        """Yield all events, always the earliest of those that come next in their partitions.
+
+        The order depends on the topic alone: by (occurred_at, event_id) between partitions, as it stands within one.
+        """
+        streams = {tp: self._of(tp) for tp in self.ends}
+        heads: list[tuple[int, str, int, Any, Any, TopicPartition]] = []
+
+        async def advance(tp: TopicPartition) -> None:
+            async for record, value in streams[tp]:
+                if value is not None:
+                    heapq.heappush(heads, (value.occurred_at, value.event_id, tp.partition, record, value, tp))
+                    return
+
+        for tp in streams:
+            await advance(tp)
+        while heads:
+            _, _, _, record, value, tp = heads[0]
+            yield Position(record.partition, record.offset, record.timestamp), value
+            heapq.heappop(heads)
+            await advance(tp)
+
+    async def _of(self, tp: TopicPartition) -> AsyncIterator[tuple[Any, Any]]:
+        """Yield the usable records of a partition with their values; None for a deletion."""
+        waiting = self._waiting[tp]
+        while True:
+            while waiting:
+                yield waiting.popleft()
+            if await self._consumer.position(tp) >= self.ends[tp]:
+                return
+            fetched = await self._consumer.getmany(tp, timeout_ms=_TIMEOUT_MS, max_records=_MOST_RECORDS)
+            records = [record for record in fetched.get(tp, ()) if record.offset < self.ends[tp]]
+            values = {
+                record.offset: value
+                for record, value in await self._decoder.decode(one for one in records if one.value is not None)
+            }
+            waiting.extend(
+                (record, values.get(record.offset))
+                for record in records
+                if record.value is None or record.offset in values
+            )
+
+
+@asynccontextmanager
+async def history(bootstrap_servers: str, registry: Registry, topic: Topic) -> AsyncIterator[History]:
+    """Open a topic from its beginning; what is unusable is passed over, as an agent sets it aside."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+        consumer.assign(partitions)
+        starts = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        for tp in partitions:
+            consumer.seek(tp, starts[tp])
+        found = History(consumer, topic, Decoder(topic, registry, None, stage="history"), ends)
+        found.total = sum(ends[tp] - starts[tp] for tp in partitions)
+        yield found
+    finally:
+        await consumer.stop()

@@ -1,0 +1,136 @@
+"""Learning as events come: what the trainer holds between full fits, and what it has to tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from infra.model_board import Version
+from models.cooccurrence import NEXT, TOGETHER
+from schemas.types import Interaction, Item, ItemNeighbors, ModelVersion, Profile
+from streams.core.learner import Learner
+from streams.core.position import Position
+from streams.core.rank import MODEL
+from streams.jobs.fit import teach
+from streams.jobs.version import restore, version_of
+
+Told = Interaction | Item | Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """An item that was taken off the catalogue."""
+
+    item_id: str
+
+
+class Live:
+    """A learner that goes on from the version in service."""
+
+    def __init__(self, learner: Learner) -> None:
+        self.learner = learner
+        self.base: Version | None = None
+        """The version whose weights it goes on from."""
+        self.outcomes = 0
+        """Outcomes learned from since."""
+        self._told_outcomes = 0
+        self._start = 0
+        """Outcomes that the learner's blender had learned from when it began to go on."""
+
+    @property
+    def waiting(self) -> int:
+        """Return how many changed rows are not published yet."""
+        return len(self.learner.view.neighbors.changed)
+
+    @property
+    def version(self) -> str:
+        """Return the name of the weights as they are now: that of their base, and the outcomes since."""
+        name = "" if self.base is None else self.base.version
+        return f"{name}+{self._now}" if self._now else name
+
+    @property
+    def untold(self) -> bool:
+        """Say whether weights have changed since they were told."""
+        return self._now != self._told_outcomes
+
+    @property
+    def _now(self) -> int:
+        return self.learner.blender.outcomes - self._start
+
+    def take(self, told: Told | Gone, position: Position, *, weigh: bool) -> None:
+        """Take in what a topic told."""
+        absorb(self.learner, told, position, weigh=weigh)
+        self.outcomes = self._now
+
+    def swap(self, learner: Learner, version: Version) -> None:
+        """Go on with what a full fit has learned."""
+        self.learner = learner
+        self._begin(version, 0)
+
+    def go_on_from(self, told: ModelVersion) -> bool:
+        """Go on from weights in service; False when they are of other parts."""
+        if not restore(self.learner.blender, told):
+            return False
+        version = version_of(told)
+        name, _, outcomes = version.version.partition("+")
+        self._begin(msgspec.structs.replace(version, version=name), int(outcomes or 0))
+        return True
+
+    def rows(self, most_links: int) -> Iterator[ItemNeighbors]:
+        """Yield changed rows, longest waiting first, until they hold about so many links."""
+        table = self.learner.view.neighbors
+        while most_links > 0 and table.changed:
+            row = self._row(table.drain(1)[0])
+            most_links -= 1 + len(row.neighbors)
+            yield row
+
+    def weights(self, now_ms: int) -> ModelVersion:
+        """Return the weights as they are now, under the name of their base and how far they went since."""
+        self._told_outcomes = self._now
+        blender, base = self.learner.blender, self.base
+        return ModelVersion(
+            model=MODEL,
+            version=self.version,
+            created_at=now_ms,
+            watermark=self.learner.view.watermark,
+            status="serving",
+            reason="learned live",
+            events=self.learner.events,
+            metrics=base.metrics if base else {},
+            parts=list(blender.parts),
+            weights=blender.table.ravel().tolist(),
+            squares=blender.state()["squares"].ravel().tolist(),
+        )
+
+    def _begin(self, version: Version, outcomes: int) -> None:
+        self.base = version
+        self._start = self.learner.blender.outcomes - outcomes
+        self.outcomes = self._told_outcomes = outcomes
+
+    def _row(self, index: int) -> ItemNeighbors:
+        view = self.learner.view
+        others, sums = view.neighbors.links.row(index)
+        return ItemNeighbors(
+            item_id=view.items.names[index],
+            neighbors=[view.items.names[other] for other in others.tolist()],
+            scores=sums[TOGETHER].tolist(),
+            follows=sums[NEXT].tolist(),
+            mass=view.neighbors.links.mass(index),
+            reference=view.neighbors.reference_ms or 0,
+            watermark=view.watermark,
+        )
+
+
+def absorb(learner: Learner, told: Told | Gone, position: Position, *, weigh: bool) -> None:
+    """Have a learner take in what a topic told."""
+    match told:
+        case Interaction():
+            teach(learner, told, position, weigh=weigh)
+        case Item():
+            learner.view.apply_item(told)
+        case Profile():
+            learner.profile(told, position)
+        case Gone(item_id):
+            learner.view.remove_item(item_id)

@@ -1,0 +1,155 @@
+"""Versions of what the trainer learned: as records for the workers, and as artifacts to come back to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infra.model_board import SERVING, Version
+from models.artifact import Header
+from models.blender import Blender, Weights
+from schemas.types import ItemWeights, ModelVersion
+from streams.core.learner import Learner
+from streams.core.rank import MODEL
+
+REFUSED_MODEL = f"{MODEL}/refused"
+"""The key of refused versions, which must not replace the one in service on the compacted topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A version with everything that is needed to serve it."""
+
+    version: Version
+    parts: list[str]
+    blender: Mapping[str, Weights]
+    items: list[str]
+    """What the rows and columns of the tastes stand for."""
+    tastes: NDArray[np.float32]
+    """(items, items)."""
+
+
+def name_of(at_ms: int) -> str:
+    """Return the name of a version made at a time; later names sort later."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y%m%dT%H%M%S.") + f"{at_ms % 1000:03}Z"
+
+
+def fitted(version: Version, learner: Learner) -> Fitted:
+    """Return what a learner has learned as a version."""
+    view = learner.view
+    numbers, tastes = view.tastes.block(0)
+    state = {name: array.copy() for name, array in learner.blender.state().items()}
+    return Fitted(
+        version,
+        list(learner.blender.parts),
+        state,
+        [view.items.names[n] for n in numbers.tolist()],
+        tastes.astype(np.float32),
+    )
+
+
+def rows(found: Fitted) -> Iterator[ItemWeights]:
+    """Yield a version's tastes, item by item."""
+    items = np.array(found.items, object)
+    for item_id, weights in zip(found.items, found.tastes, strict=True):
+        told = np.flatnonzero(weights)
+        yield ItemWeights(
+            item_id=item_id,
+            model_version=found.version.version,
+            others=items[told].tolist(),
+            weights=weights[told].tolist(),
+        )
+
+
+def record(version: Version, parts: list[str], blender: Mapping[str, Weights]) -> ModelVersion:
+    """Return what workers are told of a version: to serve it, or that it was refused."""
+    return ModelVersion(
+        model=MODEL if version.status == SERVING else REFUSED_MODEL,
+        version=version.version,
+        created_at=version.created_at,
+        watermark=version.watermark,
+        status=version.status,
+        reason=version.reason,
+        events=version.events,
+        metrics=version.metrics,
+        parts=parts,
+        weights=blender["table"].ravel().tolist(),
+        squares=blender["squares"].ravel().tolist(),
+    )
+
+
+def version_of(told: ModelVersion) -> Version:
+    """Return the version that a record tells of."""
+    return Version(
+        version=told.version,
+        status=told.status,
+        reason=told.reason,
+        created_at=told.created_at,
+        watermark=told.watermark,
+        events=told.events,
+        metrics=told.metrics,
+    )
+
+
+def restore(blender: Blender, told: ModelVersion) -> bool:
+    """Have a blender go on from a version in service; return False for one that weighs other parts."""
+    if told.model != MODEL or told.parts != list(blender.parts) or len(told.weights) != blender.table.size:
+        return False
+    shape = blender.table.shape
+    squares = told.squares if len(told.squares) == blender.table.size else [1.0] * blender.table.size
+    blender.restore(
+        {
+            "table": np.array(told.weights).reshape(shape),
+            "squares": np.array(squares).reshape(shape),
+            "outcomes": np.array([float(blender.outcomes)]),
+        }
+    )
+    return True
+
+
+def to_artifact(found: Fitted) -> tuple[Header, dict[str, NDArray[Any]]]:
+    """Return a version as the header and the arrays of a file."""
+    version = found.version
+    header = Header(
+        model=MODEL,
+        version=version.version,
+        created_at_ms=version.created_at,
+        metrics=version.metrics,
+        settings={
+            "status": version.status,
+            "reason": version.reason,
+            "events": version.events,
+            "watermark": version.watermark,
+            "full": version.full,
+            "request_ids": "\n".join(version.request_ids),
+        },
+        names={"parts": found.parts, "items": found.items},
+    )
+    return header, {**found.blender, "tastes": found.tastes}
+
+
+def of_header(header: Header) -> Version:
+    """Return the version that a file's header tells of."""
+    told = header.settings
+    return Version(
+        version=header.version,
+        status=str(told.get("status", SERVING)),
+        reason=str(told.get("reason", "")),
+        created_at=header.created_at_ms,
+        watermark=int(told.get("watermark") or 0),
+        events=int(told.get("events") or 0),
+        metrics=header.metrics,
+        full=bool(told.get("full", True)),
+        request_ids=[one for one in str(told.get("request_ids") or "").split("\n") if one],
+    )
+
+
+def of_artifact(header: Header, arrays: Mapping[str, NDArray[Any]]) -> Fitted:
+    """Return the version that a file holds."""
+    blender = {name: arrays[name] for name in ("table", "squares", "outcomes")}
+    return Fitted(of_header(header), header.names["parts"], blender, header.names["items"], arrays["tastes"])
