@@ -2,8 +2,8 @@
 
 The last events are judged test-then-learn: each outcome is ranked by the weights as they were before it, next to the
 weights in service, on the same candidates and parts (Gama et al. 2013, prequential evaluation). Weights in service have
-the advantage of having learned from these very events; those that came after them decide where there are enough, and
-there they learn along, as they have done live.
+learned from most of these very events, and would win by that alone. So those decide that came after them, where they
+learn along as they have done live; where these are too few, what the version in service had reached when judged.
 """
 
 from __future__ import annotations
@@ -64,12 +64,28 @@ class Tally:
         ahead = gains[:, 0] - gains[:, 1]
         return float(ahead.mean()), float(ahead.std() / math.sqrt(len(ahead)))
 
+    def error(self) -> float:
+        """Return the standard error of the fit's NDCG@10."""
+        return float(self._gains()[:, 0].std() / math.sqrt(max(self.outcomes, 1)))
+
     def _gains(self) -> NDArray[np.float64]:
         ranks = self._columns()
         return np.where(ranks <= K, 1.0 / np.log2(1.0 + ranks), 0.0)
 
     def _columns(self) -> NDArray[np.float64]:
         return np.array(self._ranks or [(math.inf, math.inf)])
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """What is in service."""
+
+    blender: Mapping[str, Weights]
+    """Its blender's state as it was fitted."""
+    watermark: int = 0
+    """The newest event that it was fitted to."""
+    ndcg: float | None = None
+    """NDCG@10 that it had when it was judged, if it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +107,7 @@ class Fit:
         profiles: Iterable[tuple[Position, Profile]],
         *,
         total: int,
-        serving: Mapping[str, Weights] | None = None,
-        serving_watermark: int = 0,
+        serving: Rival | None = None,
         weighed: int | None = None,
     ) -> None:
         """Start from nothing.
@@ -102,8 +117,7 @@ class Fit:
             catalogue: Items by id; each enters when the stream has passed the time it was created, or is acted on.
             profiles: What users state.
             total: Events that will come.
-            serving: The state of the blender in service, which the fit is held against.
-            serving_watermark: The newest event that it was fitted to.
+            serving: What is in service, which the fit is held against.
             weighed: How many of the last events the blender learns from; all by default.
         """
         self.learner = Learner(params, on_outcome=self._judge)
@@ -115,11 +129,10 @@ class Fit:
         self._entering = sorted(catalogue.values(), key=attrgetter("created_at"), reverse=True)
         self._weighed_from = 0 if weighed is None else total - weighed
         self._judged_from = (1.0 - JUDGED) * total
-        self._rival: Blender | None = None
+        self._serving, self._at_ms = serving, 0
+        self._rival = new_blender()
         if serving is not None:
-            self._rival = new_blender()
-            self._rival.restore({name: array.copy() for name, array in serving.items()})
-        self._rival_watermark, self._at_ms = serving_watermark, 0
+            self._rival.restore({name: array.copy() for name, array in serving.blender.items()})
         for position, profile in profiles:
             self.learner.profile(profile, position)
 
@@ -152,12 +165,17 @@ class Fit:
         tally = self.unseen if self.unseen.outcomes >= FEWEST else self.judged
         (own, rival), (own_hr, rival_hr) = tally.ndcg(), tally.hr()
         metrics = {"ndcg@10": own, "hr@10": own_hr, "outcomes": float(tally.outcomes)}
-        if self._rival is None:
+        if self._serving is None:
             return Verdict(True, "nothing was in service", metrics)
-        metrics |= {"serving_ndcg@10": rival, "serving_hr@10": rival_hr}
+        lead, error = tally.lead()
+        if tally is self.judged and self._serving.ndcg is not None:
+            rival = self._serving.ndcg
+            lead, error = own - rival, tally.error()
+        else:
+            metrics |= {"serving_hr@10": rival_hr}
+        metrics |= {"serving_ndcg@10": rival}
         if tally.outcomes < FEWEST:
             return Verdict(True, f"{tally.outcomes} outcomes are too few to judge by", metrics)
-        lead, error = tally.lead()
         told = f"NDCG@{K} {own:.4f} against {rival:.4f} of what was in service, on {tally.outcomes:,} outcomes"
         if lead < -max(tolerance * rival, _CHANCE * error):
             return Verdict(False, f"worse: {told}", metrics)
@@ -175,11 +193,11 @@ class Fit:
         if self.learned < self._judged_from:
             return
         own = _rank(self.learner.blender, seen, taken)
-        if self._rival is None:
+        if self._serving is None:
             return self.judged.add(own)
         rival = _rank(self._rival, seen, taken)
         self.judged.add(own, rival)
-        if self._at_ms > self._rival_watermark:
+        if self._at_ms > self._serving.watermark:
             self.unseen.add(own, rival)
             self._rival.learn(seen.parts, taken, seen.whom.context)
         return None

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +18,11 @@ from infra.model_board import Live as Shown
 from infra.publisher import Publisher
 from infra.registry import Registry
 from infra.settings import Settings
-from models.blender import Weights
 from schemas.types import Interaction, ModelVersion
 from streams.core.learner import Learner
 from streams.core.position import Position
 from streams.core.rank import MODEL
-from streams.jobs.fit import Fit
+from streams.jobs.fit import Fit, Rival
 from streams.jobs.history import History, history
 from streams.jobs.live import Live, absorb
 from streams.jobs.schedule import Schedule
@@ -154,7 +152,7 @@ class Fitting:
         self._since = []
         catalogue = {item.item_id: item for _, item in await self._newest(ITEMS)}
         profiles = await self._newest(PROFILES)
-        serving, watermark = await self._serving()
+        serving = await self._serving()
         async with self._history(INTERACTIONS) as events:
             fit = Fit(
                 learner_params(self._settings),
@@ -162,7 +160,6 @@ class Fitting:
                 profiles,
                 total=events.total,
                 serving=serving,
-                serving_watermark=watermark,
                 weighed=None if full else self._settings.model_fit_events,
             )
             await self._replay(fit, events)
@@ -187,21 +184,18 @@ class Fitting:
         )  # fmt: skip
         await self._settle(fitted(version, learner), learner, ends)
 
-    async def _serving(self) -> tuple[Mapping[str, Weights] | None, int]:
-        """Return the blender in service as it was fitted, and the newest event that it had learned from by then.
-
-        Where its file is not at hand, it is taken as it is now, with all that it has learned since.
-        """
-        base = self._live.base
-        if base is None:
-            return None, 0
+    async def _serving(self) -> Rival | None:
+        """Return what is in service, as it was fitted; as it is now, with all learned since, where its file is away."""
+        live = self._live
+        if live.base is None:
+            return None
         try:
-            found = await asyncio.to_thread(self._shelf.get, base.version)
+            found = await asyncio.to_thread(self._shelf.get, live.base.version)
         except OperatorError:
-            return self._live.learner.blender.state(), self._live.learner.view.watermark
-        if found.parts != list(self._live.learner.blender.parts):
-            return None, 0
-        return found.blender, found.version.watermark
+            return Rival(live.learner.blender.state(), live.learner.view.watermark)
+        if found.parts != list(live.learner.blender.parts):
+            return None
+        return Rival(found.blender, found.version.watermark, found.version.metrics.get("ndcg@10"))
 
     async def _replay(self, fit: Fit, events: History) -> None:
         async for position, event in events.merged():

@@ -17,7 +17,7 @@ from streams.core.learner import Learner
 from streams.core.position import Position
 from streams.core.rank import MODEL, Look, apply_version, new_blender, rank
 from streams.core.view import View
-from streams.jobs.fit import Fit
+from streams.jobs.fit import Fit, Rival
 from streams.jobs.live import Gone, Live
 from streams.jobs.schedule import FIRST_EVENTS, Due, Schedule
 from streams.jobs.shelf import Shelf
@@ -101,7 +101,7 @@ def test_a_fit_that_ranks_worse_than_what_serves_is_refused_and_says_by_how_much
         fit.learn(event, Position(0, number, number + 1))
     for seen, taken in 5 * last[-180:]:
         clairvoyant.learn(seen.parts, taken, seen.whom.context)
-    fit = taught(items, events, serving=clairvoyant.state(), serving_watermark=NEVER)
+    fit = taught(items, events, serving=Rival(clairvoyant.state(), NEVER))
     refused = fit.verdict(tolerance=0.02)
     assert not refused.promoted
     assert refused.reason.startswith("worse: NDCG@10 0.")
@@ -112,7 +112,7 @@ def test_a_fit_that_ranks_better_than_what_serves_is_promoted(
     world: tuple[dict[str, Item], list[Interaction]], fit: Fit
 ) -> None:
     state = fit.learner.blender.state()
-    verdict = taught(*world, serving=state | {"table": -state["table"]}, serving_watermark=NEVER).verdict(tolerance=0.0)
+    verdict = taught(*world, serving=Rival(state | {"table": -state["table"]}, NEVER)).verdict(tolerance=0.0)
     assert verdict.promoted
     assert verdict.metrics["ndcg@10"] > 2 * verdict.metrics["serving_ndcg@10"]
 
@@ -123,15 +123,25 @@ def test_what_is_in_service_is_not_preferred_for_having_learned_from_what_decide
     items, events = world
     before = taught(items, events[:800])
     watermark = before.learner.view.watermark
-    again = taught(items, events, serving=before.learner.blender.state(), serving_watermark=watermark)
+    again = taught(items, events, serving=Rival(before.learner.blender.state(), watermark))
     assert again.unseen.outcomes == len(events) - 800 < again.judged.outcomes
     assert again.verdict(tolerance=0.0).metrics["outcomes"] == again.unseen.outcomes
     own, rival = again.unseen.ndcg()
     assert own == pytest.approx(rival, abs=0.01)  # taught alike, they rank alike
 
 
+def test_where_nothing_came_since_a_fit_is_held_against_what_the_last_one_reached(
+    world: tuple[dict[str, Item], list[Interaction]], fit: Fit
+) -> None:
+    state, reached = fit.learner.blender.state(), fit.judged.ndcg()[0]
+    same = taught(*world, serving=Rival(state, NEVER, reached))
+    assert same.judged.lead()[0] < 0  # what serves has learned from these outcomes, and ranks them better by that
+    assert same.verdict(tolerance=0.0).promoted
+    assert not taught(*world, serving=Rival(state, NEVER, 2 * reached)).verdict(tolerance=0.0).promoted
+
+
 def tallied(rank: float, rival: float, times: int = 100) -> Fit:
-    fit = Fit(PARAMS, {}, [], total=1, serving=new_blender().state())
+    fit = Fit(PARAMS, {}, [], total=1, serving=Rival(new_blender().state()))
     for number in range(times):
         fit.judged.add(rank, rival + number % 2 / 1_000)
     return fit
@@ -146,7 +156,7 @@ def test_worse_by_no_more_than_the_tolerance_is_promoted() -> None:
 
 
 def test_worse_by_what_may_be_chance_is_promoted() -> None:
-    fit = Fit(PARAMS, {}, [], total=1, serving=new_blender().state())
+    fit = Fit(PARAMS, {}, [], total=1, serving=Rival(new_blender().state()))
     for number in range(100):
         fit.judged.add(1.0 + number % 7, 1.0 + (number + 3) % 7 + (number % 3 - 1) * 0.9)
     lead, error = fit.judged.lead()
@@ -162,7 +172,7 @@ def test_few_outcomes_say_nothing() -> None:
 def test_a_tie_counts_at_its_mean_rank(fit: Fit) -> None:
     level = new_blender()
     level.table[:] = 0.0
-    ranked = taught(*a_world(400), serving=level.state(), serving_watermark=NEVER)
+    ranked = taught(*a_world(400), serving=Rival(level.state(), NEVER))
     assert ranked.judged.ndcg()[1] < 0.1  # 30 candidates or so at their mean rank of 15
 
 
