@@ -4,7 +4,7 @@ items ────────────────────────�
   │
   ├──────────────▶ view ◀── item-stats ◀── signal ◀── item-signals ◀─┐
   │                 │  ▲                                             │
-  │                 │  └──── item-neighbors ◀── trainer              │
+  │                 │  └ neighbors, weights, versions ◀─ trainer     │
   │                 │                             ▲                  │
 interactions, locations, profiles, triggers ──────┴──▶ user ─────────┤
                     │                                                │

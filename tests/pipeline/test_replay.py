@@ -22,6 +22,10 @@ FOLDER = Path(os.environ.get("MOVIELENS_DIR", Path(__file__).parents[3] / "share
 """MovieLens 100K may not be redistributed: where it is not at hand, a world of our own is replayed."""
 
 
+UNWEIGHED = {"MODEL_PUBLISH_INTERVAL_S": "0", "MODEL_FIT_INTERVAL_S": "0", "MODEL_FULL_FIT_INTERVAL_S": "0"}
+"""What is learned live depends on how far the trainer lags; the end state without it, and without fits, does not."""
+
+
 @dataclass(frozen=True)
 class End:
     """What a replay has come to."""
@@ -42,7 +46,7 @@ async def replay(addresses: Addresses, home: Path, data: Dataset, *, times: int 
     """Publish a data set, wait until it is served, have everyone ranked again and return what there is."""
     async with a_pipeline(addresses, home) as pipeline:
         worker = await pipeline.start("feed")
-        await pipeline.start("trainer")
+        await pipeline.start("trainer", **UNWEIGHED)
         await pipeline.publish(ITEMS, data.items)
         await pipeline.publish(PROFILES, data.profiles)
         await pipeline.settle()
