@@ -52,7 +52,7 @@ async function load(userId) {
 }
 
 function show(feed) {
-  if (shown && feed.version === shown.version) return;
+  if (shown && !isNewer(feed, shown)) return; // an answer to a read may come after the change that followed it
   const changedAt = performance.now();
   showState(feed.items.length ? null : "empty");
   const changes = feedList.show(feed);
@@ -66,6 +66,15 @@ function show(feed) {
     $("announce").textContent = `Feed updated: ${summary(changes)}.`;
   }
 }
+
+// A version is the features' and the time of ranking, joined by a hyphen.
+function isNewer(feed, other) {
+  const [features, made] = numbers(feed);
+  const [otherFeatures, otherMade] = numbers(other);
+  return features === otherFeatures ? made > otherMade : features > otherFeatures;
+}
+
+const numbers = (feed) => String(feed.version ?? "0-0").split("-").map(Number);
 
 function answered(action, changedAt, changes) {
   const took = Math.round(changedAt - action.at);
