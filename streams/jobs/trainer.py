@@ -107,7 +107,8 @@ class Trainer:
                 )
                 left = await _left(consumer, [tp for tp in partitions if tp.topic == INTERACTIONS.name])
                 await self._take(fetched, weigh=left <= _KEEPING_UP)
-                await self._tell(_LINKS_BEHIND if left > _KEEPING_UP else _LINKS if fetched else _LINKS_IDLE)
+                most = _LINKS_BEHIND if left > _KEEPING_UP else _LINKS if fetched else _LINKS_IDLE
+                await self._tell(most, idle=not fetched)
                 for tp in partitions:
                     self.positions[f"{tp.topic}-{tp.partition}"] = await consumer.position(tp)
                 self.fitting.begin_if_due(_now_ms())
@@ -167,15 +168,16 @@ class Trainer:
             view.apply_weights(row)
         self.fitting.told = set(weights)
 
-    async def _tell(self, most_links: int) -> None:
-        """Publish rows and weights, if it is time to."""
+    async def _tell(self, most_links: int, *, idle: bool) -> None:
+        """Publish rows and weights, if it is time to; weights sooner when there is nothing else to do."""
         now_s = time.monotonic()
         if now_s - self._rows_s >= _PUBLISH_EVERY_S:
             self._rows_s = now_s
             for row in self.live.rows(most_links):
                 self._publisher.produce(ITEM_NEIGHBORS, row)
         every_s = self._settings.model_publish_interval_s
-        if every_s and now_s - self._weights_s >= every_s and self.live.untold:
+        since_s = now_s - self._weights_s
+        if every_s and self.live.untold and (since_s >= every_s or (idle and since_s >= _PUBLISH_EVERY_S)):
             self._weights_s = now_s
             self._publisher.produce(MODEL_VERSIONS, self.fitting.own(self.live.weights(_now_ms())))
         await self._publisher.flush()
