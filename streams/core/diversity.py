@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -26,9 +27,9 @@ def spread(order: NDArray[np.intp], categories: Indices, params: RankParams) -> 
     most = max(1, math.ceil(params.diversity_cap * params.diversity_window))
     before = params.diversity_window - 1
     labels = categories.tolist()
-    waiting: list[int] = []
-    chosen: list[int] = []
     counts = dict.fromkeys(labels, 0)  # items of each category in the window
+    waiting: dict[int, deque[int]] = {label: deque() for label in counts}
+    chosen: list[int] = []
     upcoming = iter(range(len(labels)))
     for step in range(min(params.feed_items, len(labels))):
         if step > before:
@@ -39,12 +40,14 @@ def spread(order: NDArray[np.intp], categories: Indices, params: RankParams) -> 
     return order[np.array(chosen, np.intp)]
 
 
-def _next(waiting: list[int], upcoming: Iterator[int], labels: list[int], counts: dict[int, int], most: int) -> int:
-    for at, place in enumerate(waiting):
-        if counts[labels[place]] < most:
-            return waiting.pop(at)
+def _next(
+    waiting: dict[int, deque[int]], upcoming: Iterator[int], labels: list[int], counts: dict[int, int], most: int
+) -> int:
+    free = [(places[0], label) for label, places in waiting.items() if places and counts[label] < most]
+    if free:
+        return waiting[min(free)[1]].popleft()
     for place in upcoming:
         if counts[labels[place]] < most:
             return place
-        waiting.append(place)
-    return waiting.pop(0)
+        waiting[labels[place]].append(place)
+    return waiting[min((places[0], label) for label, places in waiting.items() if places)[1]].popleft()

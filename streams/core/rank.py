@@ -26,7 +26,7 @@ _DIGITS = 6
 """Scores are compared after rounding, so that the order of additions cannot turn a tie into an order."""
 _SHORTLIST = 4
 """Feeds' worth of candidates that diversity may choose from."""
-_SOURCE_OF_PART = np.array([SOURCES.index(part.source) for part in PARTS.values()])
+_SOURCES_BY_PART = np.array([[float(part.source == source) for part in PARTS.values()] for source in SOURCES])
 
 
 def new_blender() -> Blender:
@@ -68,9 +68,10 @@ def rank(features: Features, view: View, blender: Blender, params: RankParams, *
     """Return the feed of one user. It is empty only when the catalogue is."""
     seen = look(features, view, params, at_ms=max(view.watermark, features.watermark))
     whom, chosen = seen.whom, order(seen, blender, view, params)
-    weighed = _by_source(blender.weights(whom.context), seen.parts)
-    items, told = seen.candidates[chosen], weighed[:, chosen]
-    sources = reason.leading(SOURCES, told, weighed.mean(axis=1)) if len(items) else []
+    weights = blender.weights(whom.context)
+    items, told = seen.candidates[chosen], _by_source(weights, seen.parts[:, chosen])
+    usual = _by_source(weights, seen.parts.mean(axis=1, keepdims=True)) if len(items) else told
+    sources = reason.leading(SOURCES, told, usual) if len(items) else []
     if len(items) < params.feed_items:
         items, told = _fill(items, told, whom, view, params)
         sources += [reason.FILL] * (len(items) - len(sources))
@@ -90,9 +91,7 @@ def rank(features: Features, view: View, blender: Blender, params: RankParams, *
 
 def _by_source(weights: NDArray[np.float64], parts: Column) -> NDArray[np.float64]:
     """Return (sources, candidates): what each source adds to a score."""
-    weighed = np.zeros((len(SOURCES), parts.shape[1]))
-    np.add.at(weighed, _SOURCE_OF_PART, weights[:, None] * parts)
-    return weighed
+    return np.asarray(_SOURCES_BY_PART @ (weights[:, None] * parts))
 
 
 def _admissible(found: Indices, whom: Person, view: View, params: RankParams) -> Indices:

@@ -28,9 +28,9 @@ def leading(names: Sequence[str], told: NDArray[np.float64], usual: NDArray[np.f
     Args:
         names: The sources.
         told: (sources, items) what each adds to an item's score.
-        usual: (sources,) what each adds to the mean candidate's.
+        usual: (sources, 1) what each adds to the mean candidate's.
     """
-    apart = np.where(told > 0, told - usual[:, None], -np.inf)
+    apart = np.where(told > 0, told - usual, -np.inf)
     speaks: list[bool] = (told.max(axis=0) > 0).tolist()
     return [names[source] if said else FILL for source, said in zip(apart.argmax(axis=0), speaks, strict=True)]
 
