@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -104,3 +104,8 @@ async def history(bootstrap_servers: str, registry: Registry, topic: Topic) -> A
         yield found
     finally:
         await consumer.stop()
+
+
+def merged(partitions: Iterable[Iterable[tuple[Position, Any]]]) -> Iterator[tuple[Position, Any]]:
+    """Yield the events of some partitions as `History.merged` does: a user's keep the order in which they stand."""
+    return heapq.merge(*partitions, key=lambda pair: (pair[1].occurred_at, pair[1].event_id))

@@ -30,7 +30,7 @@ from streams.core.position import Position
 from streams.core.rank import MODEL
 from streams.decode import Decoder
 from streams.jobs.fitting import Fitting, Request
-from streams.jobs.history import history
+from streams.jobs.history import history, merged
 from streams.jobs.live import Gone, Live
 from streams.jobs.shelf import Shelf
 from streams.params import learner_params
@@ -126,8 +126,8 @@ class Trainer:
             await asyncio.sleep(_BOARD_EVERY_S)
 
     async def _take(self, fetched: dict[TopicPartition, list[Any]], *, weigh: bool) -> None:
-        """Take in what was fetched: other topics first, then interactions by their time, in mini-batches."""
-        events: list[tuple[Position, Any]] = []
+        """Take in what was fetched: other topics first, then interactions, in mini-batches."""
+        events: dict[TopicPartition, list[tuple[Position, Any]]] = {}
         for tp, records in fetched.items():
             for record in records:
                 if record.value is None and tp.topic == ITEMS.name and record.key:
@@ -135,7 +135,7 @@ class Trainer:
             usable = await self._decoders[tp.topic].decode(record for record in records if record.value is not None)
             for record, value in usable:
                 if tp.topic == INTERACTIONS.name:
-                    events.append((_position(record), value))
+                    events.setdefault(tp, []).append((_position(record), value))
                 elif tp.topic == TRIGGERS.name:
                     if value.kind == "retrain":
                         self.fitting.ask(Request(value.event_id, value.reason))
@@ -145,8 +145,7 @@ class Trainer:
                         await self._take_over(value)
                 else:
                     self._absorb(value, _position(record), weigh=False)
-        events.sort(key=lambda pair: (pair[1].occurred_at, pair[1].event_id))
-        for number, (position, event) in enumerate(events, 1):
+        for number, (position, event) in enumerate(merged(events.values()), 1):
             self._absorb(event, position, weigh=weigh)
             if number % self._settings.trainer_batch_events == 0:
                 await asyncio.sleep(0)

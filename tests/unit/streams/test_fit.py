@@ -18,6 +18,7 @@ from streams.core.position import Position
 from streams.core.rank import MODEL, Look, apply_version, new_blender, rank
 from streams.core.view import View
 from streams.jobs.fit import Fit, Rival
+from streams.jobs.history import merged
 from streams.jobs.live import Gone, Live
 from streams.jobs.schedule import FIRST_EVENTS, Due, Schedule
 from streams.jobs.shelf import Shelf
@@ -319,6 +320,15 @@ def test_nothing_is_due_when_nothing_is_new_or_fits_are_only_asked_for() -> None
 
 def a_live() -> Live:
     return Live(Learner(PARAMS, refits=False))
+
+
+def test_partitions_are_merged_by_time_and_each_keeps_its_order() -> None:
+    def at(partition: int, offset: int, minute: int, event_id: str) -> tuple[Position, Interaction]:
+        return Position(partition, offset, 1), an_interaction(event_id=event_id, occurred_at=T0_MS + 60_000 * minute)
+
+    one = [at(0, 0, 1, "z"), at(0, 1, 1, "a"), at(0, 2, 0, "late"), at(0, 3, 5, "c")]
+    other = [at(1, 0, 1, "b"), at(1, 1, 4, "d")]
+    assert [event.event_id for _, event in merged([one, other])] == ["b", "z", "a", "late", "d", "c"]
 
 
 def test_live_rows_keep_within_their_links() -> None:
