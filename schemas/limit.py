@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import h3
+
 from schemas.codec import DecodeError
-from schemas.types import Features, Impression, Interaction, Item, ItemSignal, Location, Profile, Trigger
+from schemas.types import (
+    Content,
+    Features,
+    FetchRequest,
+    Impression,
+    Interaction,
+    Item,
+    ItemSignal,
+    LlmScores,
+    Location,
+    Profile,
+    PushPreferences,
+    PushRequest,
+    QuietHours,
+    Trigger,
+)
+from schemas.zone import zone_named
 
 ID_CHARS = 256
 """Longest id of a user, item, session or request, in characters."""
@@ -23,8 +42,12 @@ LIST_ITEMS = 1_000
 """Longest list or map in an event."""
 RATING_MAX = 10.0
 VALUE_MAX = 1e6
+THRESHOLD_MAX = 1_000.0
+"""Highest threshold of value from which on an item is pushed."""
 FUTURE_MS = 5 * 60 * 1000
 """How far a client's clock may run ahead of the broker's."""
+
+_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 
 class OutOfRangeError(DecodeError):
@@ -70,7 +93,8 @@ def _value_max(event: Interaction) -> float:
 def _location(event: Location, now_ms: int) -> None:
     _event(event, now_ms)
     _number("resolution", event.resolution, 0, 15)
-    _id("cell", event.cell)
+    if not h3.is_valid_cell(event.cell) or h3.get_resolution(event.cell) != event.resolution:
+        raise OutOfRangeError("cell", "must be an H3 cell of the resolution")
 
 
 def _trigger(event: Trigger, now_ms: int) -> None:
@@ -97,6 +121,39 @@ def _impression(event: Impression, now_ms: int) -> None:
         _number("position", shown.position, 0, LIST_ITEMS)
         if shown.propensity is not None:
             _number("propensity", shown.propensity, 0.0, 1.0)
+
+
+def _push_request(event: PushRequest, now_ms: int) -> None:
+    _event(event, now_ms)
+    if event.kind in ("register", "unregister"):
+        _text("token", event.token, TEXT_CHARS)
+    if event.kind == "preferences" and event.preferences is None:
+        raise OutOfRangeError("preferences", "is missing")
+    if event.kind == "send" and not event.item_id:
+        _text("title", event.title, LINE_CHARS)
+    _optional_ids(event, "item_id")
+    _lines(event, "category", "title")
+    _no_longer("body", event.body, TEXT_CHARS)
+    if event.preferences is not None:
+        _preferences(event.preferences)
+
+
+def _preferences(preferences: PushPreferences) -> None:
+    _ids("preferences.categories", preferences.categories or [])
+    if preferences.value_threshold is not None:
+        _number("preferences.value_threshold", preferences.value_threshold, 0.0, THRESHOLD_MAX)
+    if preferences.quiet_hours is not None:
+        _quiet_hours(preferences.quiet_hours)
+
+
+def _quiet_hours(hours: QuietHours) -> None:
+    for name in ("start", "end"):
+        if not _CLOCK.fullmatch(getattr(hours, name)):
+            raise OutOfRangeError(f"preferences.quiet_hours.{name}", "must be a time of the day as HH:MM")
+    if hours.start == hours.end:
+        raise OutOfRangeError("preferences.quiet_hours.end", "must be another time than the start")
+    if zone_named(hours.timezone) is None:
+        raise OutOfRangeError("preferences.quiet_hours.timezone", "must be an IANA name such as Europe/Lisbon")
 
 
 def _item(item: Item, now_ms: int) -> None:
@@ -126,7 +183,38 @@ def _features(features: Features, now_ms: int) -> None:
             _number(f"{name}[{key}]", value, -1e12, 1e12)
 
 
-def _event(event: Interaction | Location | Trigger | Profile | Impression, now_ms: int) -> None:
+def _llm_scores(scores: LlmScores, now_ms: int) -> None:
+    _id("user_id", scores.user_id)
+    _ids("scores", scores.scores)
+    _time("scored_at", scores.scored_at, now_ms)
+    for item, score in scores.scores.items():
+        _number(f"scores[{item}]", score, 0.0, 1.0)
+
+
+def _fetch_request(event: FetchRequest, now_ms: int) -> None:
+    _event(event, now_ms)
+    _id("category", event.category)
+    _lines(event, "reason", "cell", "city", "local_time")
+    _no_longer("about", event.about, 4 * TEXT_CHARS)
+    _ids("words", event.words)
+    _ids("known", event.known)
+
+
+def _content(content: Content, now_ms: int) -> None:
+    _id("user_id", content.user_id)
+    _id("request_id", content.request_id)
+    _id("category", content.category)
+    _lines(content, "reason", "source", "fallback", "cell", "city")
+    _ids("items", [found.item_id for found in content.items])
+    for found in content.items:
+        _lines(found, "reason")
+    _time("requested_at", content.requested_at, now_ms)
+
+
+def _event(
+    event: Interaction | Location | Trigger | Profile | Impression | FetchRequest | PushRequest,
+    now_ms: int,
+) -> None:
     _id("event_id", event.event_id)
     _id("user_id", event.user_id)
     if event.user_id.startswith(RESERVED):
@@ -192,7 +280,11 @@ _RULES: dict[type, Callable[[Any, int], None]] = {
     Trigger: _trigger,
     Profile: _profile,
     Impression: _impression,
+    PushRequest: _push_request,
     Item: _item,
     ItemSignal: _signal,
     Features: _features,
+    LlmScores: _llm_scores,
+    FetchRequest: _fetch_request,
+    Content: _content,
 }

@@ -7,6 +7,31 @@ from typing import Literal
 import msgspec
 
 
+class FoundItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One item found."""
+
+    item_id: str
+    reason: str = ""
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What was fetched for a user in one category; replaces what was fetched before."""
+
+    request_id: str
+    user_id: str
+    category: str
+    reason: str = ""
+    source: str
+    fallback: str = ""
+    items: list[FoundItem] = msgspec.field(default_factory=list)
+    cell: str | None = None
+    city: str | None = None
+    prompt_version: str = ""
+    prompt_hash: str = ""
+    requested_at: int
+    occurred_at: int
+
+
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A message that could not be used, as it was."""
 
@@ -22,6 +47,47 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str
     detail: str = ""
     failed_at: int
+
+
+Platform = Literal[
+    "unknown",
+    "android",
+    "ios",
+    "web",
+]
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One device of a user."""
+
+    token: str
+    platform: Platform = "unknown"
+    registered_at: int
+
+
+class QuietHours(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Hours of the day in which nothing is pushed, by the clock of a place."""
+
+    start: str
+    end: str
+    timezone: str
+
+
+class PushPreferences(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a user wants to be pushed, and when."""
+
+    categories: list[str] | None = None
+    quiet_hours: QuietHours | None = None
+    value_threshold: float | None = None
+
+
+class Devices(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where and when a user may be reached by pushes; replaces what was there before."""
+
+    user_id: str
+    devices: list[Device]
+    preferences: PushPreferences
+    changed_at: int
 
 
 class RecentItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -52,6 +118,8 @@ class Features(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     queries: list[str] = msgspec.field(default_factory=list)
     cell: str | None = None
     visits: dict[str, int] = msgspec.field(default_factory=dict)
+    city: str | None = None
+    prefetched: list[str] = msgspec.field(default_factory=list)
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -68,6 +136,25 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reasons: list[str]
     parts: dict[str, list[float]] = msgspec.field(default_factory=dict)
     propensities: list[float] = msgspec.field(default_factory=list)
+    ml_scores: list[float] = msgspec.field(default_factory=list)
+    llm_scores: dict[str, float] = msgspec.field(default_factory=dict)
+
+
+class FetchRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Content of one category that is to be fetched for a user."""
+
+    event_id: str
+    user_id: str
+    category: str
+    trigger_id: str
+    reason: str = ""
+    cell: str | None = None
+    city: str | None = None
+    local_time: str = ""
+    about: str
+    words: list[str] = msgspec.field(default_factory=list)
+    known: list[str] = msgspec.field(default_factory=list)
+    occurred_at: int
 
 
 class ShownItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -192,6 +279,39 @@ class ItemWeights(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     weights: list[float]
 
 
+class LlmCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One question to a language model that was sent, and what came of it."""
+
+    call_id: str
+    user_id: str
+    purpose: str
+    category: str = ""
+    model: str
+    prompt_hash: str
+    prompt_version: str
+    outcome: str
+    attempts: int
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_read_tokens: int = 0
+    cost_usd: float = 0.0
+    latency_ms: int
+    response: str = ""
+    occurred_at: int
+
+
+class LlmScores(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How well items fit a user, as a language model judges it. Holds all items judged by these features."""
+
+    user_id: str
+    features_version: int
+    scores: dict[str, float]
+    model: str
+    prompt_version: str
+    scored_at: int
+
+
 class Location(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where a user is, coarsened to an H3 cell before it was written."""
 
@@ -218,6 +338,41 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     squares: list[float] = msgspec.field(default_factory=list)
 
 
+NotificationStatus = Literal[
+    "unknown",
+    "sent",
+    "quiet_hours",
+    "retrying",
+    "capped",
+    "not_worth_it",
+    "unwanted",
+    "repeated",
+    "unregistered",
+    "expired",
+    "failed",
+    "not_configured",
+]
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What was decided of a notification, and why."""
+
+    notification_id: str
+    user_id: str
+    status: NotificationStatus
+    reason: str
+    item_id: str | None = None
+    category: str = ""
+    title: str = ""
+    body: str = ""
+    link: str = ""
+    value: float | None = None
+    request_id: str | None = None
+    due_at: int | None = None
+    reached: int = 0
+    decided_at: int
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a user told us of themselves; replaces the profile before it."""
 
@@ -231,6 +386,32 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     locale: str | None = None
     city: str | None = None
     attributes: dict[str, str] = msgspec.field(default_factory=dict)
+    occurred_at: int
+
+
+PushKind = Literal[
+    "unknown",
+    "register",
+    "unregister",
+    "preferences",
+    "send",
+    "release",
+]
+
+
+class PushRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Something about pushes that a user, an application or the clock asks for."""
+
+    event_id: str
+    user_id: str
+    kind: PushKind
+    token: str | None = None
+    platform: Platform = "unknown"
+    preferences: PushPreferences | None = None
+    item_id: str | None = None
+    category: str = ""
+    title: str = ""
+    body: str = ""
     occurred_at: int
 
 

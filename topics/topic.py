@@ -53,6 +53,11 @@ class Topic:
             return "delete"
         return "compact" if self.retention_ms == FOREVER else "compact,delete"
 
+    @property
+    def segment_ms(self) -> int:
+        """Return after which time a file is closed, at the latest: only closed files are ever deleted."""
+        return 7 * DAY_MS if self.retention_ms == FOREVER else min(7 * DAY_MS, self.retention_ms // 4)
+
     def key_of(self, value: msgspec.Struct) -> bytes:
         """Return the message key of a record."""
         return str(getattr(value, self.key)).encode()
@@ -75,7 +80,13 @@ PROFILES = Topic(
     compacted=True,
 )
 ITEMS = Topic(
-    "items.v1", types.Item, "item_id", "catalogue", "The catalogue; the newest holds.", FOREVER, compacted=True
+    "items.v1",
+    types.Item,
+    "item_id",
+    "catalogue and streams.fetch",
+    "The catalogue; the newest holds.",
+    FOREVER,
+    compacted=True,
 )
 ITEM_SIGNALS = Topic(
     "item-signals.v1",
@@ -142,6 +153,62 @@ MODEL_VERSIONS = Topic(
     retention_ms=FOREVER,
     compacted=True,
 )
+LLM_CALLS = Topic(
+    "llm-calls.v1",
+    types.LlmCall,
+    "user_id",
+    "streams",
+    "Questions to the language model and their answers.",
+)
+LLM_SCORES = Topic(
+    "llm-scores.v1",
+    types.LlmScores,
+    "user_id",
+    "streams.score",
+    "How well items fit a user, as the language model judges it.",
+    retention_ms=7 * DAY_MS,
+    compacted=True,
+)
+FETCH_REQUESTS = Topic(
+    "fetch-requests.v1",
+    types.FetchRequest,
+    "user_id",
+    "streams.retrieve",
+    "Content to be fetched for users.",
+    retention_ms=1 * DAY_MS,
+)
+CONTENT = Topic(
+    "content.v1",
+    types.Content,
+    "user_id",
+    "streams.fetch",
+    "What was fetched for users, and by whom.",
+    retention_ms=7 * DAY_MS,
+)
+PUSH_REQUESTS = Topic(
+    "push-requests.v1",
+    types.PushRequest,
+    "user_id",
+    "api and streams.push",
+    "Devices to register, preferences to take over, notifications to send.",
+)
+DEVICES = Topic(
+    "devices.v1",
+    types.Devices,
+    "user_id",
+    "streams.push",
+    "Where each user may be reached by pushes, and what they want to be pushed.",
+    retention_ms=FOREVER,
+    compacted=True,
+)
+NOTIFICATIONS = Topic(
+    "notifications.v1",
+    types.Notification,
+    "user_id",
+    "streams.push",
+    "Each decision on a push, with its reason.",
+    retention_ms=90 * DAY_MS,
+)
 DEAD_LETTERS = Topic(
     "dead-letters.v1",
     types.DeadLetter,
@@ -166,6 +233,13 @@ TOPICS: tuple[Topic, ...] = (
     ITEM_NEIGHBORS,
     ITEM_WEIGHTS,
     MODEL_VERSIONS,
+    LLM_CALLS,
+    LLM_SCORES,
+    FETCH_REQUESTS,
+    CONTENT,
+    PUSH_REQUESTS,
+    DEVICES,
+    NOTIFICATIONS,
     DEAD_LETTERS,
 )
 

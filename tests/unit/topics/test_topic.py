@@ -4,7 +4,7 @@ import pytest
 from schemas.codec import avro_schema
 from tests.sample import a_sample
 from topics import TOPICS, Topic
-from topics.topic import FEEDS, FOREVER, INTERACTIONS, PARTITIONS, PROFILES, by_name
+from topics.topic import FEEDS, FOREVER, INTERACTIONS, LOCATIONS, PARTITIONS, PROFILES, by_name
 
 
 def test_names_are_versioned_plural_and_unique() -> None:
@@ -41,6 +41,13 @@ def test_a_compacted_topic_is_keyed_by_what_replaces_it(topic: Topic) -> None:
 
 def test_all_keyed_topics_share_one_partition_count() -> None:
     assert {topic.partitions for topic in TOPICS} == {PARTITIONS}
+
+
+def test_nothing_outlives_its_retention_by_more_than_a_quarter() -> None:
+    assert LOCATIONS.retention_ms + LOCATIONS.segment_ms <= 30 * 3_600_000, "places are kept for a day"
+    for topic in TOPICS:
+        if topic.retention_ms != FOREVER:
+            assert topic.segment_ms <= topic.retention_ms / 4, topic.name
 
 
 def test_the_cleanup_policy_follows_retention_and_compaction() -> None:

@@ -1,0 +1,47 @@
+"""When two titles mean the same thing, and two names the same city.
+
+A title's key leaves out case, accents, punctuation, a leading article and a year in brackets, so that `The Blue Note!`
+is `blue note` and `Alien (1979)` is `alien`. Two items are the same when they are of one category, their keys are equal
+and neither their years nor their cities contradict: what one of them does not tell contradicts nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+_YEAR = re.compile(r"\s*[(\[](\d{4})[)\]]\s*$")
+_ARTICLES = ("the ", "a ", "an ")
+
+
+class Identity(NamedTuple):
+    """What an item is recognised by, within its category."""
+
+    key: str
+    year: str = ""
+    city: str = ""
+
+    def is_same(self, other: Identity) -> bool:
+        """Say whether both mean the same thing."""
+        pairs = (self.year, other.year), (self.city, other.city)
+        return self.key == other.key and all(not one or not two or one == two for one, two in pairs)
+
+
+def identity(title: str, *, year: str = "", city: str | None = None) -> Identity:
+    """Return what a title is recognised by; a year in brackets at its end counts when none is told."""
+    found = _YEAR.search(title)
+    key = _plain(_YEAR.sub("", title))
+    for article in _ARTICLES:
+        key = key.removeprefix(article)
+    return Identity(key or title.casefold(), year or (found[1] if found else ""), city_key(city))
+
+
+def city_key(name: str | None) -> str:
+    """Return what a city's name is compared by; empty for none."""
+    return _plain(name or "")
+
+
+def _plain(text: str) -> str:
+    bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()
+    return " ".join("".join(c if c.isalnum() else " " for c in bare.replace("'", "").replace("’", "")).split())
