@@ -1,4 +1,6 @@
-from datetime import UTC, datetime
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,20 @@ from infra.dataset import Dataset, DatasetError, moment, source
 from schemas import limit
 
 NOW_MS = 1_795_000_000_000
+_PARQUET = """
+import json, sys
+from datetime import UTC, datetime
+from pathlib import Path
+import pyarrow
+from pyarrow import parquet
+from infra.dataset import source
+moments = [datetime(2014, 4, 7, 8, 51, 9, tzinfo=UTC), datetime(2014, 4, 7, 8, 51, 8, tzinfo=UTC), None]
+columns = {"user_id": [1.0, 2.0, 3.0], "item_id": ["x", "y", "z"], "rating": [4, 5, 1], "timestamp": moments}
+parquet.write_table(pyarrow.table(columns), sys.argv[1])
+data = source.read(Path(sys.argv[1]))
+events = [[e.user_id, e.item_id, e.action, e.value, e.occurred_at] for e in data.interactions]
+print(json.dumps(events + [[line.file, line.line] for line in data.bad_lines]))
+"""
 Told = list[tuple[str, str | None, str, float | None, int]]
 
 
@@ -149,17 +165,13 @@ def test_tables_with_the_same_columns_are_read_as_one_and_others_refused(tmp_pat
 
 
 def test_parquet_is_a_table_too(tmp_path: Path) -> None:
-    arrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    moments = [datetime(2014, 4, 7, 8, 51, 9, tzinfo=UTC), datetime(2014, 4, 7, 8, 51, 8, tzinfo=UTC), None]
-    columns = {"user_id": [1.0, 2.0, 3.0], "item_id": ["x", "y", "z"], "rating": [4, 5, 1], "timestamp": moments}
-    parquet.write_table(arrow.table(columns), tmp_path / "t.parquet")
-    data = source.read(tmp_path / "t.parquet")
-    assert told(data) == [
-        ("2", "y", "rate", 5.0, 1_396_860_668_000),
-        ("1", "x", "rate", 4.0, 1_396_860_669_000),
+    # In a process of its own: with all that the other tests load beside it, pyarrow 26 reads where nothing is.
+    read = subprocess.run([sys.executable, "-c", _PARQUET, tmp_path / "t.parquet"], capture_output=True, check=True)
+    assert json.loads(read.stdout) == [
+        ["2", "y", "rate", 5.0, 1_396_860_668_000],
+        ["1", "x", "rate", 4.0, 1_396_860_669_000],
+        ["t.parquet", 3],
     ]
-    assert bad(data) == [("t.parquet", 3)]
 
 
 def test_reading_twice_gives_the_same(tmp_path: Path) -> None:

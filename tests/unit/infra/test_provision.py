@@ -14,11 +14,14 @@ def test_topics_are_made_as_declared() -> None:
         assert made[topic.name].partitions == topic.partitions
         assert made[topic.name].config["cleanup.policy"] == topic.cleanup_policy
         assert made[topic.name].config["retention.ms"] == str(topic.retention_ms)
+        assert made[topic.name].config["segment.ms"] == str(topic.segment_ms)
 
 
 def test_changelogs_have_the_partitions_of_their_sources() -> None:
     changelogs = [topic for topic in broker_topics() if topic.name.endswith("-changelog")]
-    assert {topic.name for topic in changelogs} == {"millrace-users-changelog", "millrace-items-changelog"}
+    assert {topic.name for topic in changelogs} == {
+        f"millrace-{table}-changelog" for table in ("users", "items", "push-pushes")
+    }
     assert {topic.partitions for topic in changelogs} == {PARTITIONS}
     assert {topic.config["cleanup.policy"] for topic in changelogs} == {"compact"}
 

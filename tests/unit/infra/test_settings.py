@@ -39,3 +39,10 @@ def test_a_path_is_handed_on_as_it_is_from_here(tmp_path: Path, monkeypatch: pyt
 def test_a_password_is_masked() -> None:
     assert masked("postgresql://me:secret@db:5432/x") == "postgresql://me:***@db:5432/x"
     assert masked("redis://127.0.0.1:6379/0") == "redis://127.0.0.1:6379/0"
+
+
+def test_keys_are_not_shown() -> None:
+    keys = {"ANTHROPIC_API_KEY": "sk-one", "AWS_ACCESS_KEY_ID": "two", "AWS_SECRET_ACCESS_KEY": "three"}
+    found = read(keys)
+    assert found.anthropic_api_key == "sk-one"
+    assert not any(key in repr(found) for key in keys.values())

@@ -1,0 +1,200 @@
+"""What a model might answer, made from the request alone: equal requests have equal answers.
+
+A request that holds JSON with `candidates` gets a score for each: the more of its category and topics the rest of the
+request names, the higher. Any other gets a list of items of the category and the city that it names, those first that
+its interests name, shaped as the tool's schema says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+
+MARK = "Simulated: "
+"""What every description begins with."""
+_HINTS = {
+    "events": re.compile("events|concerts"),
+    "music": re.compile("music|albums"),
+    "movies": re.compile("movies|films"),
+    "workshops": re.compile("workshops"),
+    "places": re.compile("places"),
+}
+"""By what a request without a category tells it: the first that occurs."""
+_SUBJECTS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    "music": (
+        ("Late Set at the Blue Lantern", ("jazz", "live")),
+        ("Brass on the Pier", ("jazz", "brass")),
+        ("Trio Night", ("jazz", "piano")),
+        ("Strings in the Courtyard", ("classical", "chamber")),
+        ("Warehouse Sessions", ("electronic", "dj")),
+        ("Songs of the River", ("folk", "acoustic")),
+    ),
+    "events": (
+        ("Jazz at the Ferry House", ("jazz", "concert")),
+        ("Midnight Big Band", ("jazz", "big band")),
+        ("Lantern Parade", ("festival", "family")),
+        ("Open Studios", ("art", "exhibition")),
+        ("Night Market", ("food", "market")),
+        ("Harbour Run", ("running", "outdoors")),
+    ),
+    "movies": (
+        ("The Long Blue Note", ("drama", "jazz")),
+        ("Harbour Lights", ("thriller", "noir")),
+        ("Paper Moons", ("animation", "family")),
+        ("North Face", ("documentary", "mountains")),
+        ("Second Helping", ("comedy", "food")),
+        ("Orbit", ("science fiction", "space")),
+    ),
+    "workshops": (
+        ("Fresh Pasta from Scratch", ("cooking", "italian")),
+        ("Knife Skills", ("cooking", "basics")),
+        ("Bread in a Day", ("cooking", "baking")),
+        ("Jazz Piano for Beginners", ("music", "jazz")),
+        ("Wheel Throwing", ("pottery", "craft")),
+        ("Street Photography", ("photography", "city")),
+    ),
+    "places": (
+        ("Ridge Trail", ("hiking", "outdoors")),
+        ("Old Mill Loop", ("hiking", "river")),
+        ("The Cellar Door", ("jazz", "bar")),
+        ("Glasshouse Garden", ("garden", "quiet")),
+        ("Market Hall", ("food", "market")),
+        ("Museum of Tides", ("museum", "art")),
+    ),
+}
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_WORD = re.compile(r"\w{3,}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    title: str
+    topics: tuple[str, ...]
+    category: str
+    city: str
+    day: str
+
+    def field(self, name: str) -> Any:
+        """Return what this subject has to say under a property's name, None for nothing."""
+        slug = "-".join(_WORD.findall(f"{self.title} {self.city}".lower()))
+        known = {
+            "title": f"{self.title}, {self.city}" if self.city else self.title,
+            "description": f"{MARK}{self.title}, for who likes {' and '.join(self.topics)}.",
+            "reason": f"As you like {self.topics[0]}",
+            "url": f"https://example.com/{slug}",
+            "topics": self.topics,
+            "category": self.category,
+            "city": self.city,
+            "venue": f"{self.title.split()[-1]} House",
+            "starts": f"{self.day}T20:00" if self.day else None,
+            "year": 1950 + len(self.title),
+            "price": float(len(self.title)),
+        }
+        return known.get(name)
+
+
+def answer(schema: Json, *, system: str, asked: str) -> Json:
+    """Return a tool's input for its schema and the texts of the request."""
+    told = _told(asked)
+    lists = {name: spec for name, spec in schema.get("properties", {}).items() if spec.get("type") == "array"}
+    if "candidates" in told:
+        return {name: _scores(told) for name in lists}
+    subjects = _subjects(told, f"{system}\n{asked}")
+    return {name: _items(_resolved(spec["items"], schema), schema, subjects) for name, spec in lists.items()}
+
+
+def broken(answer: Json) -> Json:
+    """Return an answer whose values are of other types than they should be."""
+    return dict.fromkeys(answer, "simulated: malformed")
+
+
+def _scores(told: Json) -> list[Json]:
+    wanted = set(_words([value for name, value in told.items() if name != "candidates"]))
+    scores = []
+    for candidate in told["candidates"]:
+        own = set(_words([candidate.get("category", ""), candidate.get("topics", [])]))
+        share = len(own & wanted) / max(len(own), 1)
+        chance = _chance(str(candidate.get("title", "")))
+        scores.append({"id": candidate["id"], "score": round(0.1 + 0.8 * share + 0.1 * chance, 4)})
+    return scores
+
+
+def _subjects(told: Json, text: str) -> list[_Subject]:
+    """Return subjects of the category, the city and the day that a request names, those of its interests first."""
+    places = {name: found.start() for name, hint in _HINTS.items() if (found := hint.search(text))}
+    category = told.get("category") or min(places, key=lambda name: places[name], default="places")
+    city = str(told.get("city") or told.get("where") or "")
+    day = _DAY.search(text)
+    wanted = set(_words([value for name, value in told.items() if name != "muted"]))
+    subjects = [
+        _Subject(title, topics, category, city, day[0] if day else "")
+        for title, topics in _SUBJECTS.get(category, _SUBJECTS["places"])
+    ]
+    return sorted(subjects, key=lambda subject: -len(wanted & set(_words(list(subject.topics)))))
+
+
+def _items(spec: Json, schema: Json, subjects: list[_Subject]) -> list[Json]:
+    properties, required = spec.get("properties", {}), spec.get("required", ())
+    items = []
+    for subject in subjects:
+        known = {name: subject.field(name) for name in properties}
+        items.append(
+            {
+                name: _filler(_resolved(properties[name], schema)) if value is None else value
+                for name, value in known.items()
+                if value is not None or name in required
+            }
+        )
+    return items
+
+
+def _filler(spec: Json) -> Any:
+    """Return the plainest value that a schema allows."""
+    if "enum" in spec:
+        return spec["enum"][0]
+    if "anyOf" in spec:
+        return None
+    low, high = spec.get("minimum", 0), spec.get("maximum", 1)
+    return {
+        "string": "simulated",
+        "number": (low + high) / 2,
+        "integer": low,
+        "boolean": False,
+        "array": [],
+        "object": {},
+    }.get(spec.get("type", ""))
+
+
+def _resolved(spec: Json, schema: Json) -> Json:
+    name = spec.get("$ref", "").rpartition("/")[2]
+    return schema["$defs"][name] if name else spec
+
+
+def _told(asked: str) -> Json:
+    """Return the first JSON object of a request's text, an empty one when there is none."""
+    start = asked.find("{")
+    if start < 0:
+        return {}
+    try:
+        found = json.JSONDecoder().raw_decode(asked, start)[0]
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _words(value: Any) -> list[str]:
+    """Return the words of all texts in a JSON value, names of properties left out."""
+    if isinstance(value, dict):
+        return _words(list(value.values()))
+    if isinstance(value, list):
+        return [word for part in value for word in _words(part)]
+    return _WORD.findall(str(value).lower())
+
+
+def _chance(name: str) -> float:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32

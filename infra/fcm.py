@@ -1,0 +1,201 @@
+"""Sending pushes through Firebase Cloud Messaging, HTTP v1.
+
+pyfcm makes the messages and the access tokens. It blocks its thread, and would sleep in it for as long as the server
+asks. So a call is one attempt here; whether and when there is another is up to the caller, who hears how long to wait.
+https://firebase.google.com/docs/cloud-messaging/error-codes
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Any, Literal
+
+import msgspec
+import requests
+from google.oauth2 import service_account
+from pyfcm import FCMNotification
+from pyfcm.errors import FCMError
+from requests.adapters import HTTPAdapter
+
+from infra.error import OperatorError
+from infra.settings import Settings
+from schemas.types import Notification
+
+SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
+_QUOTA_PAUSE_S = 60.0
+"""What FCM asks for between attempts over quota where it does not say more."""
+_TITLE_CHARS, _BODY_CHARS = 120, 400
+"""FCM takes 4 KiB a message, and phones show less than this."""
+_REASON_CHARS = 200
+_RETRIED = frozenset({401, 429, 500, 502, 503, 504})
+_LOG = logging.getLogger(__name__)
+
+AnswerKind = Literal["delivered", "gone", "refused", "later"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of sending to one device: `gone` says that there is no such device any more."""
+
+    kind: AnswerKind
+    reason: str = ""
+    pause_s: float = 0.0
+    """How long to wait at least before it is tried again."""
+
+
+class Fcm:
+    """One project's sender."""
+
+    def __init__(
+        self, credentials: service_account.Credentials, *, base_url: str = "", timeout_s: float, concurrency: int
+    ) -> None:
+        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="fcm")
+        self._adapter = HTTPAdapter(pool_maxsize=concurrency, max_retries=0)
+        self._timeout_s = timeout_s
+        self._client = _Client(credentials=credentials, adapter=self._adapter)
+        if base_url:
+            self._client.FCM_END_POINT_BASE = f"{base_url.rstrip('/')}/v1/projects"
+
+    async def send(self, notification: Notification, token: str, *, ttl_s: int) -> Answer:
+        """Send a notification to one device, once; after `ttl_s` it must not be shown any more."""
+        message = _message(notification, ttl_s) | {"fcm_token": token, "timeout": self._timeout_s}
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._notify, message)
+
+    async def close(self) -> None:
+        """Let what is under way end."""
+        await asyncio.to_thread(self._threads.shutdown)
+        self._adapter.close()
+
+    def _notify(self, message: dict[str, Any]) -> Answer:
+        try:
+            self._client.notify(**message)
+            return Answer("delivered")
+        except _RefusedError as refused:
+            answer = refused.answer
+        except (FCMError, requests.RequestException) as error:  # no access token, or no answer at all
+            answer = Answer("later", f"FCM: {type(error).__name__}: {error}"[:_REASON_CHARS])
+        _LOG.warning("a push was not accepted: %s", answer.reason)
+        return answer
+
+
+def connect(settings: Settings) -> Fcm | None:
+    """Return a sender by the settings, None where there is no account to send with.
+
+    Raises:
+        OperatorError: the account's key cannot be used.
+    """
+    if not settings.fcm_service_account:
+        return None
+    return Fcm(
+        _credentials(settings.fcm_service_account, settings.fcm_timeout_s),
+        base_url=settings.fcm_base_url,
+        timeout_s=settings.fcm_timeout_s,
+        concurrency=settings.fcm_concurrency,
+    )
+
+
+class _Credentials(service_account.Credentials):  # type: ignore[misc]
+    """Google's credentials, which wait no longer than we do for a token."""
+
+    timeout_s: float
+
+    def refresh(self, request: Callable[..., Any]) -> None:
+        """Ask for a new access token."""
+        super().refresh(partial(request, timeout=self.timeout_s))
+
+
+class _RefusedError(Exception):
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(answer.reason)
+
+
+class _Client(FCMNotification):  # type: ignore[misc]
+    """pyfcm with one attempt a call, but for an access token that is not accepted: then a new one is tried, once."""
+
+    def send_request(self, payload: bytes | None = None, timeout: float | None = None) -> requests.Response:
+        """Return FCM's answer."""
+        response = self._post(payload, timeout)
+        if response.status_code == 401:
+            self.thread_local.token_expiry = 0
+            response = self._post(payload, timeout)
+        return response
+
+    def parse_response(self, response: requests.Response) -> None:
+        """Raise what FCM refused."""
+        if response.status_code != 200:
+            raise _RefusedError(_refusal(response))
+
+    def _post(self, payload: bytes | None, timeout_s: float | None) -> requests.Response:
+        response: requests.Response = self.requests_session.post(self.fcm_end_point, data=payload, timeout=timeout_s)
+        return response
+
+
+def _refusal(response: requests.Response) -> Answer:
+    status = response.status_code
+    code, message = _error(response)
+    reason = f"FCM: {status} {code} {message}".strip()[:_REASON_CHARS]
+    if status == 404 and code == "UNREGISTERED":  # a 404 without the code says that it is the project that is not found
+        return Answer("gone", reason)
+    if status not in _RETRIED:
+        return Answer("refused", reason)
+    return Answer("later", reason, _pause_s(response) or (_QUOTA_PAUSE_S if status == 429 else 0.0))
+
+
+def _error(response: requests.Response) -> tuple[str, str]:
+    """Return the code and the message of an error, in FCM's own words where there are any."""
+    try:
+        error = response.json()["error"]
+        codes = [detail["errorCode"] for detail in error.get("details", []) if "errorCode" in detail]
+        return str((codes or [error.get("status", "")])[0]), str(error.get("message", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "", response.reason or ""
+
+
+def _pause_s(response: requests.Response) -> float:
+    """Return what Retry-After asks for: seconds, or a date."""
+    asked = response.headers.get("Retry-After", "")
+    if asked.isdecimal():
+        return float(asked)
+    try:
+        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
+    except ValueError:
+        return 0.0
+
+
+def _message(notification: Notification, ttl_s: int) -> dict[str, Any]:
+    """Return a notification in pyfcm's words; its id lets a phone show a second one in place of the first."""
+    about = notification.notification_id
+    data = {"link": notification.link, "item_id": notification.item_id, "category": notification.category}
+    return {
+        "notification_title": notification.title[:_TITLE_CHARS],
+        "notification_body": notification.body[:_BODY_CHARS],
+        "data_payload": {"notification_id": about} | {name: value for name, value in data.items() if value},
+        "android_config": {"collapse_key": about, "ttl": f"{ttl_s}s", "notification": {"tag": about}},
+        "apns_config": {"headers": {"apns-collapse-id": about, "apns-expiration": str(round(time.time()) + ttl_s)}},
+        "webpush_config": {"headers": {"Topic": about, "TTL": str(ttl_s)}},
+    }
+
+
+def _credentials(key: str, timeout_s: float) -> _Credentials:
+    try:
+        info = msgspec.json.decode(key, type=dict[str, Any])
+        credentials: _Credentials = _Credentials.from_service_account_info(info, scopes=[SCOPE])
+        if not credentials.project_id:
+            raise ValueError("it names no project_id")
+    except (msgspec.DecodeError, ValueError, TypeError) as error:
+        # What libraries say of a key may quote it: only its kind is told.
+        raise OperatorError(
+            f"FCM_SERVICE_ACCOUNT cannot be used: not the key of a service account ({type(error).__name__}).",
+            "Set it to the JSON that the Firebase console gives under Project settings, Service accounts, Generate new"
+            " private key; or leave it empty, and pushes are decided and not sent.",
+        ) from None
+    credentials.timeout_s = timeout_s
+    return credentials

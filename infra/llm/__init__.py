@@ -1,0 +1,10 @@
+"""Claude: one question, one checked answer, within limits of time, rate and money.
+
+async with connect(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:
+answer = await llm.ask(Prompt(system=…, user=…, answer=Scores, purpose="score", version="1", user_id=…))
+"""
+
+from infra.llm.error import LlmError, Reason
+from infra.llm.prompt import Answer, Prompt
+
+__all__ = ["Answer", "LlmError", "Prompt", "Reason"]

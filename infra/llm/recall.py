@@ -1,0 +1,44 @@
+"""Answers given before, at `llm:answer:{hash of the question}`: what is asked again is not paid for again.
+
+Redis holds them for as long as they are of use. The truth is the topic `llm-calls`: `streams.jobs.recall` fills an
+empty Redis from it, so that a replay asks the model nothing that it has answered.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import cast
+
+from redis.asyncio import Redis
+
+from infra.redis_client import StoreError, store_errors
+
+KEY = "llm:answer:"
+_LOG = logging.getLogger(__name__)
+
+
+class Recall:
+    """Answers as the model wrote them, by the hash of their question."""
+
+    def __init__(self, redis: Redis, *, ttl_s: float) -> None:
+        self._redis, self._ttl_ms = redis, round(ttl_s * 1_000)
+
+    async def read(self, name: str) -> bytes | None:
+        """Return an answer, None where there is none.
+
+        Raises:
+            StoreError: Redis did not answer.
+        """
+        with store_errors("looking up an answer"):
+            return cast("bytes | None", await self._redis.get(KEY + name))
+
+    async def write(self, name: str, answer: bytes, *, age_ms: int = 0) -> None:
+        """Keep an answer given some time ago; while Redis is away it is only on its topic."""
+        left_ms = self._ttl_ms - age_ms
+        if left_ms <= 0:
+            return
+        try:
+            with store_errors("keeping an answer"):
+                await self._redis.set(KEY + name, answer, px=left_ms)
+        except StoreError as error:
+            _LOG.warning("%s", error)

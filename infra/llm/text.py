@@ -1,0 +1,34 @@
+"""Making a model's texts harmless: they are shown to people, and nobody has read them before."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from urllib.parse import urlsplit
+
+LINK_CHARS = 1_024
+_TAG = re.compile(r"</?[a-zA-Z!?][^<>]*>")
+_SPACES = re.compile(r"\s+")
+_INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Cn"}
+
+
+def plain(text: str, *, most: int) -> str:
+    """Return a text without markup, control and invisible characters, on one line of at most so many characters."""
+    text = html.unescape(text[: 8 * most])
+    text = _TAG.sub(" ", text).replace("<", "").replace(">", "")
+    text = "".join(" " if unicodedata.category(char) in _INVISIBLE else char for char in text)
+    text = _SPACES.sub(" ", text).strip()
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def link(url: str | None) -> str | None:
+    """Return an address if it is one of the web, without a password, and of sane length; None otherwise."""
+    if not url or len(url) > LINK_CHARS or not url.isprintable() or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.username is None
+    except ValueError:
+        return None
+    return url if known and not set(url) & set("<>\"'`\\") else None

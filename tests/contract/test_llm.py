@@ -1,0 +1,310 @@
+"""The client for Claude, through the real SDK, against a double that speaks its protocol, faults included."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from infra.address import Addresses
+from infra.double.claude import KEY, Claude, Fault
+from infra.llm import Answer, LlmError, Prompt
+from infra.llm.client import Llm, connect
+from infra.redis_client import StoreError
+from infra.redis_client import connect as connect_redis
+from infra.settings import Settings
+from schemas.types import LlmCall
+
+
+class Item(msgspec.Struct):
+    """A thing to do."""
+
+    title: str
+    topics: Annotated[list[str], msgspec.Meta(max_length=5)]
+
+
+class Items(msgspec.Struct):
+    """Things to do."""
+
+    items: Annotated[list[Item], msgspec.Meta(max_length=10)]
+
+
+def a_prompt(**overrides: Any) -> Prompt[Items]:
+    """Return a question for things to do."""
+    fields: dict[str, Any] = {
+        "system": "You know what is on in town.",
+        "user": '{"category": "music", "city": "New York"}',
+        "answer": Items,
+        "purpose": "test",
+        "version": "1",
+        "user_id": "u1",
+        "category": "music",
+    }
+    return Prompt(**(fields | overrides))
+
+
+class Bench:
+    """A double, a client of it, and what the client logged."""
+
+    def __init__(self, claude: Claude, settings: Settings, redis: Redis) -> None:
+        self.claude, self.settings, self.redis = claude, settings, redis
+        self.calls: list[LlmCall] = []
+
+    def client(self, **settings: Any) -> AbstractAsyncContextManager[Llm]:
+        """Return a client with some settings of its own."""
+        return connect(replace(self.settings, **settings), self.redis, self.calls.append)
+
+    async def ask(self, **settings: Any) -> Answer[Items]:
+        """Ask one question with a client of its own."""
+        async with self.client(**settings) as llm:
+            return await llm.ask(a_prompt())
+
+    async def reason(self, prompt: Prompt[Items] | None = None, **settings: Any) -> str:
+        """Return why a question has no answer."""
+        async with self.client(**settings) as llm:
+            with pytest.raises(LlmError) as caught:
+                await llm.ask(prompt or a_prompt())
+            assert llm.outcomes[caught.value.reason] == 1
+            return caught.value.reason
+
+    async def spent(self, whose: str) -> int:
+        """Return what is counted against a budget, in millionths of a dollar."""
+        return sum([int(await self.redis.get(key)) async for key in self.redis.scan_iter(f"llm:spent:*:{whose}")])
+
+
+@pytest.fixture
+async def redis(stack: Addresses) -> AsyncIterator[Redis]:
+    client = connect_redis(stack.redis_url.removesuffix("/0") + "/8")  # a database of its own, to be emptied
+    await client.flushdb()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def bench(redis: Redis) -> AsyncIterator[Bench]:
+    claude = Claude(cache_from_tokens=1)
+    async with claude.serve() as url:
+        settings = replace(Settings(), anthropic_api_key=KEY, llm_base_url=url, llm_max_retries=0, llm_timeout_s=5.0)
+        yield Bench(claude, settings, redis)
+
+
+async def test_an_answer_is_of_the_questions_type_and_accounted_for(bench: Bench) -> None:
+    answer = await bench.ask()
+    assert answer.value.items[0] == Item("Late Set at the Blue Lantern, New York", ["jazz", "live"])
+    [body], [call] = bench.claude.requests, bench.calls
+    assert body["system"][0]["cache_control"] == {"type": "ephemeral"}
+    assert body["tools"][0]["input_schema"]["type"] == "object"
+    assert "u1" not in str(body)
+    assert (call.outcome, call.attempts, call.user_id, call.prompt_hash) == ("answered", 1, "u1", answer.hash)
+    assert msgspec.json.decode(call.response, type=Items) == answer.value
+    assert answer.tokens == call.input_tokens + call.output_tokens + call.cache_write_tokens
+    dollars = call.input_tokens * 1.0 + call.output_tokens * 5.0 + call.cache_write_tokens * 1.25
+    assert answer.cost_usd == call.cost_usd == pytest.approx(dollars / 1e6, abs=1e-6)
+
+
+async def test_the_stable_part_is_read_from_the_providers_cache(bench: Bench) -> None:
+    async with bench.client() as llm:
+        await llm.ask(a_prompt())
+        await llm.ask(a_prompt(user='{"category": "movies"}'))
+    first, second = bench.calls
+    assert first.cache_write_tokens == second.cache_read_tokens > 0
+    assert (first.cache_read_tokens, second.cache_write_tokens) == (0, 0)
+
+
+async def test_what_was_answered_is_never_asked_again(bench: Bench) -> None:
+    first = await bench.ask()
+    again = await bench.ask(anthropic_api_key="")  # a replay needs no key
+    assert (again.value, again.hash, again.recalled, again.cost_usd) == (first.value, first.hash, True, 0.0)
+    assert len(bench.claude.requests) == len(bench.calls) == 1
+
+
+async def test_another_question_is_asked(bench: Bench) -> None:
+    async with bench.client() as llm:
+        hashes = {(await llm.ask(a_prompt(**change))).hash for change in ({}, {"system": "x"}, {"user": "y"})}
+        assert (await llm.ask(a_prompt(user_id="u2"))).recalled, "equal questions of two users have one answer"
+    assert len(hashes) == len(bench.claude.requests) == 3
+
+
+async def test_without_a_key_nothing_is_sent(bench: Bench) -> None:
+    assert await bench.reason(anthropic_api_key="") == "no_key"
+    assert bench.claude.requests == bench.calls == []
+
+
+async def test_a_rejected_key_is_told_apart_from_a_failure(bench: Bench) -> None:
+    assert await bench.reason(anthropic_api_key="wrong", llm_max_retries=2) == "no_key"
+    assert [call.attempts for call in bench.calls] == [1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("rate_limited", "rate_limited"),
+        ("server_error", "server_error"),
+        ("overloaded", "server_error"),
+        ("garbage", "malformed"),
+        ("malformed", "malformed"),
+        ("cut", "malformed"),
+        ("text", "malformed"),
+        ("refusal", "refused"),
+    ],
+)
+async def test_every_fault_has_its_reason_and_is_logged(bench: Bench, fault: Fault, reason: str) -> None:
+    assert await bench.reason(a_prompt(user=f"double:{fault}")) == reason
+    [call] = bench.calls
+    assert (call.outcome, call.attempts) == (reason, 1)
+
+
+async def test_what_the_model_said_amiss_is_in_the_log_and_paid_for(bench: Bench) -> None:
+    bench.claude.faults.append("text")
+    assert await bench.reason() == "malformed"
+    [call] = bench.calls
+    assert call.response == "Here is what I would suggest."
+    assert await bench.spent("all") == round(call.cost_usd * 1e6) > 0
+
+
+async def test_a_bad_answer_is_not_kept(bench: Bench) -> None:
+    bench.claude.faults.append("malformed")
+    assert await bench.reason() == "malformed"
+    assert not (await bench.ask()).recalled
+
+
+async def test_retry_after_is_waited_for(bench: Bench) -> None:
+    bench.claude.faults.append("rate_limited")
+    bench.claude.retry_after_s = 1.5  # the SDK's own first pause is half a second at most
+    started_s = time.monotonic()
+    await bench.ask(llm_max_retries=1)
+    assert time.monotonic() - started_s >= 1.5
+    assert [(call.outcome, call.attempts) for call in bench.calls] == [("answered", 2)]
+
+
+async def test_server_errors_are_tried_again_so_many_times(bench: Bench) -> None:
+    bench.claude.faults.extend(["server_error", "overloaded"])
+    await bench.ask(llm_max_retries=2)
+    bench.claude.every = "server_error"
+    assert await bench.reason(a_prompt(user="again"), llm_max_retries=1) == "server_error"
+    assert [(call.outcome, call.attempts) for call in bench.calls] == [("answered", 3), ("server_error", 2)]
+
+
+async def test_a_slow_model_is_tried_again_and_then_given_up(bench: Bench) -> None:
+    bench.claude.every = "slow"
+    assert await bench.reason(llm_timeout_s=0.1, llm_max_retries=1) == "timeout"
+    assert [call.attempts for call in bench.calls] == [2]
+    assert await bench.spent("all") > 0, "the provider may charge for what we did not wait for"
+
+
+async def test_all_tries_together_have_a_deadline(bench: Bench) -> None:
+    bench.claude.every, bench.claude.retry_after_s = "rate_limited", 3_600
+    started_s = time.monotonic()
+    assert await bench.reason(llm_max_retries=5, llm_deadline_s=0.5) == "rate_limited"
+    assert time.monotonic() - started_s < 3
+    bench.claude.every = "slow"
+    assert await bench.reason(llm_deadline_s=0.2) == "timeout"
+
+
+async def test_nobody_there_is_a_server_error(bench: Bench) -> None:
+    assert await bench.reason(llm_base_url="http://127.0.0.1:9") == "server_error"
+
+
+async def test_a_question_given_up_is_logged(bench: Bench) -> None:
+    bench.claude.every = "slow"
+    async with bench.client() as llm:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(llm.ask(a_prompt()), 0.2)
+    assert [call.outcome for call in bench.calls] == ["given_up"]
+
+
+async def test_the_circuit_opens_after_failures_and_closes_after_a_success(bench: Bench) -> None:
+    bench.claude.every = "server_error"
+    async with bench.client(llm_breaker_failures=2, llm_breaker_cooldown_s=0.3) as llm:
+
+        async def outcome(number: int) -> str:
+            try:
+                await llm.ask(a_prompt(user=str(number)))
+            except LlmError as error:
+                return error.reason
+            return "answered"
+
+        assert [await outcome(number) for number in range(4)] == ["server_error"] * 2 + ["open_circuit"] * 2
+        assert llm.describe()["circuit"] == "open"
+        assert len(bench.claude.requests) == 2
+        await asyncio.sleep(0.3)
+        assert [await outcome(number) for number in (4, 5)] == ["server_error", "open_circuit"]
+        bench.claude.every = None
+        await asyncio.sleep(0.3)
+        assert [await outcome(number) for number in (6, 7)] == ["answered"] * 2
+        assert llm.describe()["circuit"] == "closed"
+
+
+async def test_no_more_questions_than_allowed_are_under_way(bench: Bench) -> None:
+    bench.claude.delay_s = 0.05
+    async with bench.client(llm_concurrency=3, llm_budget_user_usd=5.0) as llm:
+        await asyncio.gather(*(llm.ask(a_prompt(user=str(number))) for number in range(12)))
+    assert bench.claude.most_under_way == 3
+
+
+@pytest.mark.parametrize(
+    ("budget", "whose"),
+    [("llm_budget_usd", "all"), ("llm_budget_category_usd", "category:music"), ("llm_budget_user_usd", "user:u1")],
+)
+async def test_each_budget_ends_the_questions_of_whom_it_is(bench: Bench, budget: str, whose: str) -> None:
+    async with bench.client(**{budget: 0.02}) as llm:
+
+        async def ask_on() -> None:
+            for number in range(100):
+                await llm.ask(a_prompt(user=str(number)))
+
+        with pytest.raises(LlmError, match="over_budget") as caught:
+            await ask_on()
+        assert whose in caught.value.detail
+        assert len(bench.claude.requests) > 2
+        assert await bench.spent(whose) == sum(round(call.cost_usd * 1e6) for call in bench.calls)
+        others = {"all": {}, "category:music": {"category": "movies"}, "user:u1": {"user_id": "u2"}}[whose]
+        if others:
+            await llm.ask(a_prompt(user="of another", **others))
+    assert {await bench.redis.ttl(key) > 0 async for key in bench.redis.scan_iter("llm:spent:*")} == {True}
+
+
+async def test_a_budget_holds_among_many_at_once(bench: Bench) -> None:
+    bench.claude.delay_s = 0.05
+    async with bench.client(llm_budget_usd=0.02, llm_concurrency=50) as llm:
+        asking = (llm.ask(a_prompt(user=str(number))) for number in range(50))
+        outcomes = await asyncio.gather(*asking, return_exceptions=True)
+    answered = [one for one in outcomes if isinstance(one, Answer)]
+    assert 0 < len(answered) < 50
+    assert sum(one.cost_usd for one in answered) <= 0.02
+
+
+async def test_what_was_not_charged_is_given_back(bench: Bench) -> None:
+    bench.claude.every = "overloaded"
+    assert await bench.reason() == "server_error"
+    assert await bench.spent("all") == 0
+
+
+async def test_claude_is_asked_through_bedrock_too(bench: Bench) -> None:
+    bedrock = {
+        "llm_provider": "bedrock",
+        "anthropic_api_key": "",
+        "aws_access_key_id": KEY,
+        "aws_secret_access_key": "secret",
+        "llm_model": "anthropic.claude-haiku-4-5-20251001-v1:0",
+    }
+    assert (await bench.ask(**bedrock)).value.items
+    assert [body["model"] for body in bench.claude.requests] == [bedrock["llm_model"]]
+    bench.claude.faults.append("rate_limited")
+    assert await bench.reason(a_prompt(user="again"), **bedrock) == "rate_limited"
+    assert await bench.reason(a_prompt(user="and again"), **bedrock | {"aws_access_key_id": "other"}) == "no_key"
+    assert await bench.reason(a_prompt(user="without"), **bedrock | {"aws_secret_access_key": ""}) == "no_key"
+
+
+async def test_nothing_is_asked_while_redis_is_away(bench: Bench) -> None:
+    away = connect_redis("redis://127.0.0.1:9/0")
+    async with connect(bench.settings, away, bench.calls.append) as llm:
+        with pytest.raises(StoreError):
+            await llm.ask(a_prompt())
+    await away.aclose()
+    assert bench.claude.requests == []
