@@ -13,15 +13,22 @@ _MIGRATIONS = Path(__file__).with_name("migrations")
 _LOCK_ID = 0x6D696C6C
 """Key of the advisory lock that keeps two migrations apart; "mill" in ASCII."""
 
+AWAY = (
+    *(OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError),
+    asyncpg.OperatorInterventionError,  # it shuts down or starts
+    asyncpg.InternalClientError,  # a connection was cut while it was being given back
+)
+"""What is raised while the server does not answer."""
 
-async def connect(url: str, *, connections: int = 4, timeout_s: float = 10.0) -> asyncpg.Pool:
-    """Return a pool whose connections take and give JSON as Python values.
+
+async def connect(url: str, *, connections: int = 4, ready: int = 1, timeout_s: float = 10.0) -> asyncpg.Pool:
+    """Return a pool whose connections take and give JSON as Python values; `ready` of them are opened at once.
 
     Raises:
-        OSError, asyncpg.PostgresError: the server did not answer.
+        AWAY: the server did not answer.
     """
     return await asyncpg.create_pool(
-        url, min_size=1, max_size=connections, timeout=timeout_s, command_timeout=60.0, init=_initialize
+        url, min_size=ready, max_size=connections, timeout=timeout_s, command_timeout=60.0, init=_initialize
     )
 
 

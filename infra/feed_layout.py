@@ -21,6 +21,7 @@ from schemas.types import Feed
 _DIGITS = 19
 VERSION_CHARS = 2 * _DIGITS
 _FORMATS = {2: "e", 4: "f", 8: "d"}
+_LLM_DIGITS = 4
 _LONG_BYTES = 1_700
 """Past this the next size that Redis can allocate would be 2 KB and more."""
 _ZLIB = 0x78
@@ -38,6 +39,9 @@ class _Columns(msgspec.Struct, array_like=True, gc=False):
     reason_codes: bytes
     parts: dict[str, bytes]
     propensities: bytes
+    ml_scores: bytes = b""
+    llm_scores: bytes = b""
+    """One for each item, NaN where there is none; nothing when there is none at all."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -69,6 +73,10 @@ def pack(feed: Feed) -> bytes:
         reason_codes=reason_codes,
         parts={name: _floats(values, "efd") for name, values in feed.parts.items()},
         propensities=_floats(feed.propensities, "fd"),
+        ml_scores=_floats(feed.ml_scores, "fd"),
+        llm_scores=_floats(
+            [feed.llm_scores.get(item, math.nan) for item in feed.items] if feed.llm_scores else [], "fd"
+        ),
     )
     body = _encoder.encode(columns)
     return order(feed) + (body if len(body) < _LONG_BYTES else zlib.compress(body, 1))
@@ -93,7 +101,17 @@ def unpack(user_id: str, data: bytes) -> Feed:
         reasons=_names(columns.reasons, columns.reason_codes, count),
         parts={name: _short(values, count) for name, values in columns.parts.items()},
         propensities=list(_numbers(columns.propensities, count)),
+        ml_scores=_rounded(_numbers(columns.ml_scores, count)),
+        llm_scores={
+            item: round(score, _LLM_DIGITS)
+            for item, score in zip(columns.items, _numbers(columns.llm_scores, count), strict=False)
+            if not math.isnan(score)
+        },
     )
+
+
+def _llm_column(feed: Feed) -> list[float]:
+    return [feed.llm_scores.get(item, math.nan) for item in feed.items] if feed.llm_scores else []
 
 
 def _table(names: Sequence[str]) -> tuple[list[str], bytes]:

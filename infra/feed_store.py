@@ -15,10 +15,13 @@ from infra.coalescer import Coalescer
 from infra.feed_change import CHANNEL, Fanout, RedisChanges
 from infra.feed_layout import VERSION_CHARS, order, pack, unpack
 from infra.redis_client import store_errors
-from schemas.types import Feed
+from schemas.types import Feed, Trigger
 
 EVERYONE = "~everyone"
 """The user id of the feed for those who have none of their own."""
+RERANKED = "~reranked:"
+"""What the ids begin with under which given lists lie, ranked for whoever asked: `~reranked:{event_id}:{user_id}`."""
+RERANKED_TTL_S = 60
 KEY = "feed:"
 _CHUNK = 50
 """Feeds in one run of the script: some 0.2 ms in which Redis does nothing else."""
@@ -45,6 +48,11 @@ end
 return replaced
 """
 _SHA = hashlib.sha1(_REPLACE_OLDER.encode()).hexdigest()  # noqa: S324 - the name Redis gives a script
+
+
+def reranked(trigger: Trigger) -> str:
+    """Return the id under which the answer to a re-rank lies."""
+    return f"{RERANKED}{trigger.event_id}:{trigger.user_id}"
 
 
 class FeedStore(Protocol):

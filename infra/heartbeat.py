@@ -6,13 +6,14 @@ import asyncio
 import logging
 import os
 import socket
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
 
+from infra import clock
 from infra.redis_client import StoreError, store_errors
 
 KEY = "role:"
@@ -22,17 +23,21 @@ _LOG = logging.getLogger(__name__)
 
 
 async def beat(redis: Redis, role: str, describe: Callable[[], dict[str, Any]]) -> None:
-    """Write a sign of life until cancelled; Redis being away is logged and waited out."""
-    started_at = int(time.time() * 1000)
+    """Write a sign of life until cancelled, which takes it back; Redis being away is logged and waited out."""
+    started_at = clock.now_ms()
     name = f"{KEY}{role}:{socket.gethostname()}:{os.getpid()}"
-    while True:
-        sign = {"role": role, "pid": os.getpid(), "started_at": started_at, **describe()}
-        try:
-            with store_errors("writing a sign of life"):
-                await redis.set(name, msgspec.json.encode(sign), ex=_LIVES_S)
-        except StoreError as error:
-            _LOG.warning("%s", error)
-        await asyncio.sleep(_INTERVAL_S)
+    try:
+        while True:
+            sign = {"role": role, "pid": os.getpid(), "started_at": started_at, **describe()}
+            try:
+                with store_errors("writing a sign of life"):
+                    await redis.set(name, msgspec.json.encode(sign), ex=_LIVES_S)
+            except StoreError as error:
+                _LOG.warning("%s", error)
+            await asyncio.sleep(_INTERVAL_S)
+    finally:
+        with suppress(StoreError), store_errors("taking back a sign of life"):
+            await redis.delete(name)
 
 
 async def signs(redis: Redis) -> list[dict[str, Any]]:

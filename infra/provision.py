@@ -19,8 +19,11 @@ from topics import TOPICS
 from topics.topic import PARTITIONS
 
 APP_ID = "millrace"
-"""Name of the Faust app: its consumer group, and the first part of its changelogs' names."""
+"""Name of the feed role's Faust app: its consumer group, and the first part of its changelogs' names."""
+FETCH_GROUP = f"{APP_ID}-fetch"
+"""Consumer group of the fetch role."""
 TABLES = ("users", "items")
+PUSH_APP_ID, PUSH_TABLE = f"{APP_ID}-push", "pushes"
 _TIMESTAMPS = {"message.timestamp.type": "LogAppendTime"}
 _WITHIN_S = 30.0
 _ASK_EVERY_S = 0.05
@@ -44,6 +47,7 @@ def broker_topics() -> list[BrokerTopic]:
             {
                 "cleanup.policy": topic.cleanup_policy,
                 "retention.ms": str(topic.retention_ms),
+                "segment.ms": str(topic.segment_ms),
                 "compression.type": "producer",
                 "max.message.bytes": str(topic.max_message_bytes),
                 **_TIMESTAMPS,
@@ -52,8 +56,8 @@ def broker_topics() -> list[BrokerTopic]:
         for topic in TOPICS
     ]
     changelogs = [
-        BrokerTopic(f"{APP_ID}-{table}-changelog", PARTITIONS, {"cleanup.policy": "compact", **_TIMESTAMPS})
-        for table in TABLES
+        BrokerTopic(f"{name}-changelog", PARTITIONS, {"cleanup.policy": "compact", **_TIMESTAMPS})
+        for name in (*(f"{APP_ID}-{table}" for table in TABLES), f"{PUSH_APP_ID}-{PUSH_TABLE}")
     ]
     return events + changelogs
 

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from confluent_kafka import KafkaException, Message, Producer
@@ -26,6 +26,14 @@ class PublishError(RuntimeError):
     def __init__(self, topic: str, cause: str) -> None:
         self.topic, self.cause = topic, cause
         super().__init__(f"{topic}: not acknowledged by the broker: {cause}")
+
+
+class Publishes(Protocol):
+    """Publishes records and returns once the broker has acknowledged them, or raises PublishError."""
+
+    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
+        """Publish records to one topic."""
+        ...
 
 
 class _Lane:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from schemas.limit import LIST_ITEMS
+from schemas.zone import zone_named
 
 
 class SettingsError(ValueError):
@@ -18,8 +23,15 @@ class SettingsError(ValueError):
         super().__init__("\n".join(["these settings cannot be used:", *(f"  {problem}" for problem in problems)]))
 
 
+_SLOT = re.compile(r"(daily|mon|tue|wed|thu|fri|sat|sun) +([01]\d|2[0-3]):[0-5]\d +[a-z0-9-]{1,64}")
+
+
 def _setting(env: str, default: Any, doc: str, *, check: Callable[[Any], bool] | None = None, must: str = "") -> Any:
     return field(default=default, metadata={"env": env, "doc": doc, "check": check, "must": must})
+
+
+def _secret(env: str, doc: str) -> Any:
+    return field(default="", repr=False, metadata={"env": env, "doc": doc, "check": None, "must": ""})
 
 
 def _port(env: str, default: int, doc: str) -> Any:
@@ -36,6 +48,23 @@ def _not_negative(value: float) -> bool:
 
 def _share(value: float) -> bool:
     return 0 < value <= 1
+
+
+def seconds_by_name(text: str) -> dict[str, float]:
+    """Return the parts of `name=seconds,name=seconds`.
+
+    Raises:
+        ValueError: it is not of this form.
+    """
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    return {name.strip(): float(seconds) for name, _, seconds in pairs}
+
+
+def _are_seconds(text: str) -> bool:
+    try:
+        return all(name and 0 < seconds < math.inf for name, seconds in seconds_by_name(text).items())
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +98,57 @@ class Settings:
     api_max_listeners: int = _setting(
         "API_MAX_LISTENERS", 1_000, "most clients that follow a feed as a stream, per process", check=_positive
     )
+    admin_token: str = _secret("ADMIN_TOKEN", "bearer token of the admin endpoints; without one they answer nobody")
+    api_max_candidates: int = _setting(
+        "API_MAX_CANDIDATES",
+        500,
+        "most items of one re-rank",
+        check=lambda count: 1 <= count <= LIST_ITEMS,
+        must=f"from 1 to {LIST_ITEMS}",
+    )
+    api_rerank_timeout_s: float = _setting(
+        "API_RERANK_TIMEOUT_S", 2.0, "how long a re-rank may wait for a worker", check=_positive
+    )
     location_resolution: int = _setting(
         "LOCATION_RESOLUTION",
         7,
         "H3 resolution that pings are coarsened to (7: about 5 km²)",
         check=lambda value: 0 <= value <= 15,
         must="from 0 to 15",
+    )
+
+    default_timezone: str = _setting(
+        "DEFAULT_TIMEZONE",
+        "UTC",
+        "time zone of users whose profile has none",
+        check=lambda name: zone_named(name) is not None,
+        must="the IANA name of a time zone",
+    )
+    trigger_schedule: str = _setting(
+        "TRIGGER_SCHEDULE",
+        "fri 17:00 friday-evening, sat 09:00 saturday-morning",
+        "when content is fetched beforehand, in local time: a weekday or daily, HH:MM and the reason; or off",
+        check=lambda table: table == "off" or all(_SLOT.fullmatch(slot.strip()) for slot in table.split(",")),
+        must="like `fri 17:00 friday-evening, daily 07:30 morning`, or off",
+    )
+    trigger_away_days: float = _setting(
+        "TRIGGER_AWAY_DAYS", 14.0, "days without an event after which a user is not woken any more", check=_positive
+    )
+    trigger_window_s: float = _setting(
+        "TRIGGER_WINDOW_S",
+        5.0,
+        "seconds within which a user's triggers of one kind are merged",
+        check=_not_negative,
+        must="0 or more",
+    )
+    trigger_rings: int = _setting(
+        "TRIGGER_RINGS", 2, "H3 cells from the last place that are a new one at once", check=_positive
+    )
+    trigger_dwell_s: float = _setting(
+        "TRIGGER_DWELL_S", 600.0, "seconds away after which a nearer cell is a new place, too", check=_positive
+    )
+    trigger_city_km: float = _setting(
+        "TRIGGER_CITY_KM", 30.0, "distance from which on a new place is another city", check=_positive
     )
 
     feed_ttl_days: float = _setting(
@@ -144,6 +218,145 @@ class Settings:
     model_artifacts_kept: int = _setting(
         "MODEL_ARTIFACTS_KEPT", 10, "versions kept under MILLRACE_HOME/models", check=_positive
     )
+
+    fetch_categories: str = _setting(
+        "FETCH_CATEGORIES",
+        "places=21600,events=3600,music=1800,movies=1800,workshops=21600",
+        "categories that are fetched ahead, with the seconds that an answer is cached",
+        check=_are_seconds,
+        must="category=seconds,category=seconds",
+    )
+    fetch_within_s: float = _setting(
+        "FETCH_WITHIN_S",
+        600.0,
+        "how long a fetch is worth making; until then further triggers for the same are merged with it",
+        check=_positive,
+    )
+    place_resolution: int = _setting(
+        "PLACE_RESOLUTION",
+        5,
+        "H3 resolution of the places that content is fetched for and cached by (5: about 250 km²)",
+        check=lambda value: 0 <= value <= 15,
+        must="from 0 to 15",
+    )
+    place_radius_km: float = _setting(
+        "PLACE_RADIUS_KM", 50.0, "how far away what is at a place may be to be shown", check=_positive
+    )
+    prompt_facts: str = _setting(
+        "PROMPT_FACTS",
+        "where,when,interests,keywords,liked,muted,demographics,travel_history,relationship_status",
+        "what a language model may be told of a user; each prompt takes of these what serves it",
+    )
+    text_encoder: str = _setting(
+        "TEXT_ENCODER",
+        "subwords",
+        "what makes vectors of texts for the catalogue's search: subwords, or minilm with the extra `text`",
+        check=lambda name: name in {"subwords", "minilm"},
+        must="subwords or minilm",
+    )
+
+    anthropic_api_key: str = _secret("ANTHROPIC_API_KEY", "key of Claude's API; without one no model is asked")
+    aws_access_key_id: str = _secret("AWS_ACCESS_KEY_ID", "access key, where Claude is asked through Amazon Bedrock")
+    aws_secret_access_key: str = _secret("AWS_SECRET_ACCESS_KEY", "secret of the access key")
+    aws_region: str = _setting("AWS_REGION", "us-east-1", "region of Amazon Bedrock")
+    llm_provider: str = _setting(
+        "LLM_PROVIDER",
+        "anthropic",
+        "who serves Claude: anthropic or bedrock",
+        check=lambda name: name in {"anthropic", "bedrock"},
+        must="anthropic or bedrock",
+    )
+    llm_base_url: str = _setting("LLM_BASE_URL", "", "address of the provider, where it is not the provider's own")
+    llm_model: str = _setting("LLM_MODEL", "claude-haiku-4-5", "model that is asked, as the provider names it")
+    llm_timeout_s: float = _setting("LLM_TIMEOUT_S", 20.0, "longest wait for one answer", check=_positive)
+    llm_deadline_s: float = _setting(
+        "LLM_DEADLINE_S", 60.0, "longest wait for an answer with all retries and their pauses", check=_positive
+    )
+    llm_max_retries: int = _setting(
+        "LLM_MAX_RETRIES", 2, "further attempts after 429, 5xx or no answer", check=_not_negative, must="0 or more"
+    )
+    llm_concurrency: int = _setting("LLM_CONCURRENCY", 8, "questions under way at once, per process", check=_positive)
+    llm_breaker_failures: int = _setting(
+        "LLM_BREAKER_FAILURES", 5, "failures in a row after which the provider is left alone", check=_positive
+    )
+    llm_breaker_cooldown_s: float = _setting(
+        "LLM_BREAKER_COOLDOWN_S", 30.0, "how long it is left alone before it is tried again", check=_positive
+    )
+    llm_answer_ttl_s: float = _setting(
+        "LLM_ANSWER_TTL_S", 86_400.0, "how long the answer to a question is not asked for again", check=_positive
+    )
+    llm_budget_usd: float = _setting(
+        "LLM_BUDGET_USD", 5.0, "dollars that may be spent in a day (UTC)", check=_not_negative, must="0 or more"
+    )
+    llm_budget_category_usd: float = _setting(
+        "LLM_BUDGET_CATEGORY_USD", 2.0, "of these for one category", check=_not_negative, must="0 or more"
+    )
+    llm_budget_user_usd: float = _setting(
+        "LLM_BUDGET_USER_USD", 0.25, "of these for one user", check=_not_negative, must="0 or more"
+    )
+    llm_price_input_usd: float = _setting(
+        "LLM_PRICE_INPUT_USD", 1.0, "dollars per million tokens of input", check=_not_negative, must="0 or more"
+    )
+    llm_price_output_usd: float = _setting(
+        "LLM_PRICE_OUTPUT_USD", 5.0, "dollars per million tokens of output", check=_not_negative, must="0 or more"
+    )
+    llm_price_cache_write_usd: float = _setting(
+        "LLM_PRICE_CACHE_WRITE_USD",
+        1.25,
+        "dollars per million tokens that the provider's prompt cache takes in",
+        check=_not_negative,
+        must="0 or more",
+    )
+    llm_price_cache_read_usd: float = _setting(
+        "LLM_PRICE_CACHE_READ_USD",
+        0.1,
+        "dollars per million tokens read from the provider's prompt cache",
+        check=_not_negative,
+        must="0 or more",
+    )
+
+    ml_score_weight: float = _setting(
+        "ML_SCORE_WEIGHT",
+        0.6,
+        "what the ranking's score counts where there is a language model's, too",
+        check=_not_negative,
+        must="0 or more",
+    )
+    llm_score_weight: float = _setting(
+        "LLM_SCORE_WEIGHT", 0.4, "what the language model's score counts", check=_not_negative, must="0 or more"
+    )
+    llm_score_items: int = _setting(
+        "LLM_SCORE_ITEMS", 20, "items of a feed that the language model judges, best first", check=_positive
+    )
+    llm_score_interval_s: float = _setting(
+        "LLM_SCORE_INTERVAL_S",
+        60.0,
+        "shortest time between two questions for one user's scores",
+        check=_not_negative,
+        must="0 or more",
+    )
+    llm_scores_ttl_s: float = _setting(
+        "LLM_SCORES_TTL_S", 3_600.0, "how long the language model's scores hold", check=_positive
+    )
+
+    push_value_threshold: float = _setting(
+        "PUSH_VALUE_THRESHOLD",
+        1.25,
+        "how far a new item must stand out in a feed to be pushed, in units of what usually leads that user's feeds",
+        check=_not_negative,
+        must="0 or more",
+    )
+    push_new_hours: float = _setting("PUSH_NEW_HOURS", 48.0, "age up to which an item is new", check=_positive)
+    push_daily_cap: int = _setting("PUSH_DAILY_CAP", 3, "most pushes to a user in 24 hours", check=_positive)
+    push_hold_hours: float = _setting(
+        "PUSH_HOLD_HOURS", 12.0, "longest a push waits for quiet hours to end or to be accepted", check=_positive
+    )
+    fcm_service_account: str = _secret(
+        "FCM_SERVICE_ACCOUNT", "a service account's key, as JSON; without one pushes are decided and not sent"
+    )
+    fcm_base_url: str = _setting("FCM_BASE_URL", "", "address of FCM's HTTP v1 API, where it is not Google's own")
+    fcm_timeout_s: float = _setting("FCM_TIMEOUT_S", 10.0, "longest wait for FCM to answer", check=_positive)
+    fcm_concurrency: int = _setting("FCM_CONCURRENCY", 8, "pushes under way at once, per process", check=_positive)
 
     commit_interval_s: float = _setting("COMMIT_INTERVAL_S", 1.0, "seconds between checkpoints", check=_positive)
     batch_records: int = _setting("BATCH_RECORDS", 1_000, "most records in one micro-batch", check=_positive)

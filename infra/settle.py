@@ -11,24 +11,27 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from redis.asyncio import Redis
 
 from infra import heartbeat
-from infra.provision import APP_ID
+from infra.provision import APP_ID, FETCH_GROUP
 from infra.redis_client import StoreError
 from topics import Topic
 from topics.topic import (
+    CONTENT,
     FEATURES,
+    FETCH_REQUESTS,
     INTERACTIONS,
     ITEM_NEIGHBORS,
     ITEM_SIGNALS,
     ITEM_STATS,
     ITEM_WEIGHTS,
     ITEMS,
+    LLM_SCORES,
     LOCATIONS,
     MODEL_VERSIONS,
     PROFILES,
     TRIGGERS,
 )
 
-CONSUMED = (ITEMS, INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, ITEM_SIGNALS, FEATURES)
+CONSUMED = (ITEMS, INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, ITEM_SIGNALS, FEATURES, CONTENT, LLM_SCORES)
 VIEWED = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_WEIGHTS, MODEL_VERSIONS)
 _POLL_S = 0.2
 _CALM_POLLS = 3
@@ -82,13 +85,16 @@ async def _asked(admin: AdminClient, redis: Redis) -> dict[str, int]:
 
 async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
     """Return what there is to do, by what it is; empty when there is nothing."""
-    ends = await asyncio.to_thread(end_offsets, admin, {*CONSUMED, *VIEWED})
+    ends = await asyncio.to_thread(end_offsets, admin, {*CONSUMED, *VIEWED, FETCH_REQUESTS})
     committed = await asyncio.to_thread(committed_offsets, admin, APP_ID)
     signs = await heartbeat.signs(redis)
     left: dict[str, int] = {}
     for topic in CONSUMED:
         left[f"records of {topic.short_name} to fold"] = _behind(topic, ends, committed)
     feeds = [sign for sign in signs if sign["role"] == "feed"]
+    if any(sign["role"] == "fetch" for sign in signs):
+        fetched = await asyncio.to_thread(committed_offsets, admin, FETCH_GROUP)
+        left["fetches to answer"] = _behind(FETCH_REQUESTS, ends, fetched)
     trainers = [sign for sign in signs if sign["role"] == "trainer"]
     left["workers to start"] = (not feeds) + (not trainers)
     for sign in feeds:

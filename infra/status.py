@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import msgspec
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from infra import heartbeat, probe
+from infra import clock, heartbeat, probe
 from infra.redis_client import StoreError, connect
 from infra.settings import Settings, masked
 from topics import TOPICS, Topic
@@ -72,7 +71,7 @@ async def read(settings: Settings) -> Status:
         roles=roles,
         lag=lag,
         newest_feed_at=newest,
-        newest_feed_age_s=None if newest is None else max(0.0, time.time() - newest / 1000),
+        newest_feed_age_s=None if newest is None else max(0.0, (clock.now_ms() - newest) / 1000),
     )
 
 

@@ -98,7 +98,12 @@ class Postgres(Server):
                 "Choose a folder that it may write with MILLRACE_HOME, or set DATABASE_URL to use a PostgreSQL that"
                 " already runs.",
             )
-        partial.rename(self._data)
+        try:
+            partial.rename(self._data)
+        except OSError:
+            if not self._data.exists():
+                raise
+            shutil.rmtree(partial, ignore_errors=True)  # the one that was given up has ended first
 
     def _forget_dead(self) -> None:
         """Remove the pid file of a killed server whose process id is another program's by now."""

@@ -1,0 +1,74 @@
+"""One suite for every interaction log: what holds in memory holds in Redis."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from infra.address import Addresses
+from infra.interaction_log import MOST, InteractionLog, MemoryInteractionLog, RedisInteractionLog
+from infra.redis_client import StoreError, connect
+from tests.build import T0_MS, an_interaction
+
+NOW_S = T0_MS / 1_000
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+async def redis(stack: Addresses) -> AsyncIterator[Redis]:
+    client = connect(stack.redis_url.removesuffix("/0") + "/6")  # a database of its own, to be emptied
+    await client.flushdb()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture(params=("memory", "redis"))
+def log(request: pytest.FixtureRequest, redis: Redis) -> InteractionLog:
+    def clock_s() -> float:
+        return NOW_S
+
+    return (
+        MemoryInteractionLog(clock_s=clock_s)
+        if request.param == "memory"
+        else RedisInteractionLog(redis, clock_s=clock_s)
+    )
+
+
+async def test_what_a_user_did_comes_back_newest_first(log: InteractionLog) -> None:
+    events = [an_interaction(occurred_at=T0_MS - n * HOUR_MS, context={"surface": "home"}) for n in range(3)]
+    await log.write([*reversed(events), an_interaction(user_id="u2", occurred_at=T0_MS)])
+    assert await log.read("u1") == events
+    assert len(await log.read("u2")) == 1
+    assert await log.read("nobody") == []
+
+
+async def test_a_repeat_changes_nothing_and_nothing_is_no_error(log: InteractionLog) -> None:
+    event = an_interaction(occurred_at=T0_MS)
+    await log.write([event])
+    await log.write([event])
+    await log.write([])
+    assert await log.read("u1") == [event]
+
+
+async def test_a_day_later_it_is_forgotten(log: InteractionLog) -> None:
+    old, young = (an_interaction(occurred_at=T0_MS - hours * HOUR_MS) for hours in (24, 23))
+    await log.write([old, young])
+    assert await log.read("u1") == [young]
+
+
+async def test_the_newest_are_kept_of_who_does_much(log: InteractionLog) -> None:
+    events = [an_interaction(occurred_at=T0_MS - n) for n in range(MOST + 10)]
+    await log.write(events)
+    assert await log.read("u1") == events[:MOST]
+
+
+async def test_the_key_is_the_documented_one_and_goes_by_itself(redis: Redis) -> None:
+    await RedisInteractionLog(redis, clock_s=lambda: NOW_S).write([an_interaction(occurred_at=T0_MS)])
+    assert 0 < await redis.ttl("interaction_log:u1") <= 86_400
+
+
+async def test_an_away_redis_is_a_store_error() -> None:
+    away = connect("redis://127.0.0.1:1/0", timeout_s=0.2)
+    with pytest.raises(StoreError):
+        await RedisInteractionLog(away).read("u1")
+    await away.aclose()
