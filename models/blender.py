@@ -17,7 +17,7 @@ Weights = NDArray[np.float64]
 Context = tuple[int, ...]
 """The class of each context, in the order of the blender's classes."""
 
-_RATE = 0.05
+_RATE = 0.1
 _FIRST_STEP = 1e-6
 
 
@@ -41,9 +41,13 @@ class Blender:
         total: Weights = self.table[self._rows(context)].sum(axis=0)
         return total
 
-    def learn(self, parts: NDArray[np.float32], taken: int, context: Context) -> None:
-        """Learn that of (parts, n) candidates the one at place `taken` was the outcome."""
+    def learn(
+        self, parts: NDArray[np.float32], taken: int, context: Context, *, among: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Learn that of (parts, n) candidates, or of some among them, the one at place `taken` was the outcome."""
         scores = self.weights(context).astype(np.float32) @ parts
+        if among is not None:
+            scores[~among] = -np.inf
         chances = np.exp(scores - scores.max())
         expected = parts @ (chances / chances.sum())
         gradient = parts[:, taken].astype(np.float64) - expected

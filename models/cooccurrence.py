@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import decay
-from models.links import Indices, Links
+from models.links import Indices, Links, Sums, Votes
 from models.model import Event, Model, Query, Scores
 from models.popularity import Popularity
 from models.weight import is_liking
@@ -31,18 +31,17 @@ WEAK = 0.5
 """Weight of an event that is not a liking."""
 TOGETHER, NEXT = 0, 1
 """The channels of the links: near each other in a user's history, and one moment after the other."""
-_MASS_EXPONENT = 0.5
 _GAP_EXPONENT = 0.5
 _NEXT_MOMENTS = 3
 _RESCALE_EXPONENT = 60.0
-_LEAST_MASS = 1e-12
 
 
 class Table:
     """Links between numbered items, decayed forward from a reference time."""
 
-    def __init__(self, *, half_life_days: float = HALF_LIFE_DAYS) -> None:
-        self.links = Links(2)
+    def __init__(self, *, half_life_days: float = HALF_LIFE_DAYS, adds: bool = True) -> None:
+        """Start empty; `adds` says whether links are learned here, and not only taken over."""
+        self.links = Links(2, adds=adds)
         self.reference_ms: int | None = None
         self._half_life_ms = half_life_days * decay.DAY_MS
         self.changed: dict[int, None] = {}
@@ -79,11 +78,15 @@ class Table:
         factor = 2.0 ** ((reference_ms - self.reference_ms) / self._half_life_ms)
         self.links.put(item, others, (sums * factor), mass * factor)
 
-    def votes(self, items: Indices, weights: NDArray[np.float64], *, channel: int, count: int) -> NDArray[np.float64]:
+    def votes(self, items: Indices, weights: Sums | Votes, *, channel: int, count: int) -> Votes:
         """Return (queries, count): what goes with (m,) items weighted by (queries, m), freed of popularity."""
-        votes = self.links.votes(items, weights, channel=channel, count=count)
-        masses = self.links.masses(count)
-        return np.where(masses > 0, votes / np.maximum(masses, _LEAST_MASS) ** _MASS_EXPONENT, 0.0)
+        return self.links.votes(items, weights, channel=channel, count=count, damped=True)
+
+    def events(self, item: int, at_ms: int) -> float:
+        """Return how many events an item has, decayed to a time."""
+        if self.reference_ms is None:
+            return 0.0
+        return self.links.mass(item) * float(2.0 ** ((self.reference_ms - at_ms) / self._half_life_ms))
 
     def _scale(self, at_ms: int) -> float:
         if self.reference_ms is None:
@@ -133,16 +136,16 @@ class Cooccurrence(Model):
         items = np.array([item for item, _ in recent], np.int32)
         strengths = np.array([[1.0 if is_liking(weight) else WEAK for _, weight in recent]])
         weights = strengths * STEP ** np.arange(len(items))
-        votes = self._table.votes(items, weights, channel=TOGETHER, count=len(self.items))[0].astype(np.float64)
-        popular: Scores = self._fallback.scores([query])[0]
+        votes = self._table.votes(items, weights, channel=TOGETHER, count=len(self.items))[0]
         if not votes.any():
+            popular: Scores = self._fallback.scores([query])[0]
             return popular
-        return np.where(votes > 0, votes, -math.inf)
+        return np.where(votes > 0, votes.astype(np.float64), -math.inf)
 
 
-def moments_back(times_ms: Sequence[int], now_ms: int) -> NDArray[np.int64]:
+def moments_back(times_ms: Sequence[int] | NDArray[np.int64], now_ms: int) -> NDArray[np.int64]:
     """Return how many moments (distinct times) lie between each time, newest first, and now; 0 for now itself."""
     if not len(times_ms):
         return np.empty(0, np.int64)
-    times = np.array([now_ms, *times_ms])
-    return np.cumsum(times[1:] != times[:-1])
+    times = np.asarray(times_ms)
+    return np.cumsum(times != np.concatenate([[now_ms], times[:-1]]))

@@ -27,7 +27,11 @@ def rate_of_half_life(days: float) -> float:
 
 def add(log_sum: float, weight: float, *, at_ms: int, rate: float) -> float:
     """Return the logarithm of the sum after a signal of positive weight at a time."""
-    term = math.log(weight) + rate * at_ms
+    return plus(log_sum, math.log(weight) + rate * at_ms)
+
+
+def plus(log_sum: float, term: float) -> float:
+    """Return the logarithm of the sum of two numbers that are given as logarithms."""
     high, low = (log_sum, term) if log_sum > term else (term, log_sum)
     return high + math.log1p(math.exp(low - high)) if low > EMPTY else high
 

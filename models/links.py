@@ -13,31 +13,38 @@ from numpy.typing import NDArray
 
 Indices = NDArray[np.int32]
 Sums = NDArray[np.float64]
+Votes = NDArray[np.float32]
 
 PLACES = 6_144
-"""Items that can have links at a time: 300 MB for each channel once so many are in use.
+"""Items that can have links at a time: 300 MB of doubles for each channel once so many are in use, 150 MB of floats.
 
-Sums are doubles, so that the order of additions, which differs from run to run, cannot turn one feed into another.
+Sums are doubles where they are added up, so that the order of additions, which differs from run to run, cannot turn one
+feed into another. Where whole rows are only taken over, floats do: votes are floats everywhere.
 """
+_LEAST_MASS = 1e-12
 _NOWHERE = -1
 
 
 class Links:
     """Sums between numbered items, one for each channel (a way of counting), and a mass for each item."""
 
-    def __init__(self, channels: int, *, places: int = PLACES) -> None:
+    def __init__(self, channels: int, *, places: int = PLACES, adds: bool = True) -> None:
+        """Start empty; `adds` says whether sums are added up here, and not only taken over."""
         self.channels, self._most = channels, places
         self._places = np.full(64, _NOWHERE, np.int32)
         """Place of each item, or -1."""
         self._items = np.empty(0, np.int32)
         """Item at each place, as far as they are taken."""
-        self._sums = np.zeros((channels, 64, 64))
+        self._sums = np.zeros((channels, 64, 64), np.float64 if adds else np.float32)
         self._mass = np.zeros(64)
+        self._damping: Votes | None = None
+        """One over the square root of each mass, while it is known."""
 
     def add_mass(self, item: int, amount: float) -> None:
         """Add to the mass of an item, and find a place for it."""
         place = self._place(item)  # finding one may replace the arrays
         self._mass[place] += amount
+        self._damping = None
 
     def link(self, item: int, others: Indices, *, into: Sums, out: Sums) -> None:
         """Add to the links between an item that has a place and others; those without one are passed over.
@@ -65,12 +72,12 @@ class Links:
             return np.empty(0, np.int32), np.empty((self.channels, 0))
         sums = self._sums[:, place, : len(self._items)]
         linked = np.flatnonzero(sums.any(axis=0))
-        return self._items[linked], sums[:, linked].copy()
+        return self._items[linked], sums[:, linked].astype(np.float64)
 
     def block(self, channel: int) -> tuple[Indices, Sums]:
         """Return the (m,) items that have a place, and (m, m) links between them."""
         size = len(self._items)
-        return self._items.copy(), self._sums[channel, :size, :size].copy()
+        return self._items.copy(), self._sums[channel, :size, :size].astype(np.float64)
 
     def mass(self, item: int) -> float:
         """Return an item's mass."""
@@ -80,7 +87,7 @@ class Links:
     def put(self, item: int, others: Indices, sums: Sums, mass: float) -> None:
         """Replace an item's mass and links; others without a place get one."""
         place = self._place(item)
-        self._mass[place] = mass
+        self._mass[place], self._damping = mass, None
         places = self._found(others)
         for new in np.flatnonzero(places < 0).tolist():
             places[new] = self._place(int(others[new]))
@@ -100,37 +107,46 @@ class Links:
         self._items = np.empty(0, np.int32)
         self._sums[:] = 0.0
         self._mass[:] = 0.0
+        self._damping = None
 
     def scale(self, factor: float) -> None:
         """Multiply all sums and masses."""
         self._sums *= factor
         self._mass *= factor
+        self._damping = None
 
-    def votes(self, items: Indices, weights: Sums, *, channel: int, count: int) -> Sums:
-        """Return (queries, count): the rows of (m,) items added up with (queries, m) weights."""
+    def votes(self, items: Indices, weights: Sums | Votes, *, channel: int, count: int, damped: bool = False) -> Votes:
+        """Return (queries, count): the rows of (m,) items added up with (queries, m) weights.
+
+        Damped votes are divided by the square root of each candidate's mass; one without mass gets none.
+        """
         places = self._found(items)
         known = places >= 0
-        votes = np.zeros((len(weights), count))
-        if known.any():
-            size = len(self._items)
-            found = weights[:, known] @ self._sums[channel][places[known], :size]
-            inside = self._items < count
-            votes[:, self._items[inside]] = found[:, inside]
-        return votes
+        if not known.any():
+            return np.zeros((len(weights), count), np.float32)
+        size = len(self._items)
+        rows = self._sums[channel][places[known], :size].astype(np.float32, copy=False)
+        found = np.zeros((len(weights), size + 1), np.float32)  # the last stands for no place
+        found[:, :size] = weights[:, known].astype(np.float32, copy=False) @ rows
+        if damped:
+            found[:, :size] *= self._damped()[:size]
+        self._reach(count)
+        return found.take(self._places[:count], axis=1, mode="wrap")
 
-    def between(self, items: Indices, others: Indices) -> Sums:
-        """Return (channels, items, others): the links of each item with each other; 0 where there is none."""
+    def between(self, items: Indices, others: Indices, *, channel: int) -> Votes:
+        """Return (items, others): the links of each item with each other; 0 where there is none."""
         rows, columns = self._found(items), self._found(others)
-        found = self._sums[:, np.maximum(rows, 0)[:, None], np.maximum(columns, 0)]
-        found[:, (rows < 0)[:, None] | (columns < 0)] = 0.0
+        found: Votes = self._sums[channel][rows[:, None], columns].astype(np.float32, copy=False)
+        found[rows < 0] = 0.0
+        found[:, columns < 0] = 0.0
         return found
 
-    def masses(self, count: int) -> Sums:
-        """Return (count,) masses."""
-        masses = np.zeros(count)
-        inside = self._items < count
-        masses[self._items[inside]] = self._mass[: len(self._items)][inside]
-        return masses
+    def _damped(self) -> Votes:
+        if self._damping is None:
+            heavy = self._mass > 0
+            damping = np.where(heavy, 1.0 / np.sqrt(np.maximum(self._mass, _LEAST_MASS)), 0.0)
+            self._damping = damping.astype(np.float32)
+        return self._damping
 
     def _found(self, items: Indices) -> Indices:
         places = self._places[np.minimum(items, len(self._places) - 1)]
@@ -140,9 +156,7 @@ class Links:
         return int(self._places[item]) if 0 <= item < len(self._places) else _NOWHERE
 
     def _place(self, item: int) -> int:
-        if item >= len(self._places):
-            more = max(item + 1, 2 * len(self._places)) - len(self._places)
-            self._places = np.pad(self._places, (0, more), constant_values=_NOWHERE)
+        self._reach(item + 1)
         place = int(self._places[item])
         if place != _NOWHERE:
             return place
@@ -155,13 +169,19 @@ class Links:
             place = int(self._mass.argmin())
             self._places[self._items[place]] = _NOWHERE
             self._items[place] = item
-            self._mass[place] = 0.0
+            self._mass[place], self._damping = 0.0, None
             self._sums[:, place] = 0.0
             self._sums[:, :, place] = 0.0
         self._places[item] = place
         return place
 
+    def _reach(self, count: int) -> None:
+        """Have so many items in the list of places."""
+        if count > len(self._places):
+            more = max(count, 2 * len(self._places)) - len(self._places)
+            self._places = np.pad(self._places, (0, more), constant_values=_NOWHERE)
+
     def _grow(self) -> None:
         more = min(len(self._mass), self._most - len(self._mass))
-        self._mass = np.pad(self._mass, (0, more))
+        self._mass, self._damping = np.pad(self._mass, (0, more)), None
         self._sums = np.pad(self._sums, ((0, 0), (0, more), (0, more)))

@@ -40,6 +40,8 @@ class Query(msgspec.Struct, frozen=True, gc=False):
     exclude: frozenset[str] = frozenset()
     at_ms: int = 0
     """When it is asked, for models that care."""
+    history: Sequence[Event] = ()
+    """All that is known of a user whom the model has not learned from, oldest first, for models that fold users."""
 
 
 class Ranked(msgspec.Struct, frozen=True, gc=False):

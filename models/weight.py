@@ -22,7 +22,7 @@ ACTION_WEIGHTS: Mapping[str, float] = MappingProxyType(
     }
 )
 _NEUTRAL_RATING = 2.5
-_LIKING = 0.5
+LIKING = 0.5
 
 
 def weight_of(action: str, value: float | None) -> float:
@@ -40,7 +40,7 @@ def weight_of(action: str, value: float | None) -> float:
 
 def is_liking(weight: float) -> bool:
     """Say whether an action of this strength says that the item was liked: a click, or 4 stars of 5."""
-    return weight >= _LIKING
+    return weight >= LIKING
 
 
 def rating_of(action: str, value: float | None) -> float | None:

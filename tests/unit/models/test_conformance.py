@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -10,13 +11,11 @@ import pytest
 from models.catalogue import MODELS
 from models.model import Event, Model, Query, top
 
-BUILDERS = list(MODELS.values())
-every_model = pytest.mark.parametrize("build", BUILDERS, ids=list(MODELS))
 Build = Callable[[], Model]
 
 
-def some_events(seed: int = 0) -> list[Event]:
-    draw = np.random.default_rng(seed)
+def some_events() -> list[Event]:
+    draw = np.random.default_rng(0)
     return [
         Event(
             f"u{draw.integers(8)}",
@@ -33,59 +32,66 @@ def some_queries() -> list[Query]:
     return [Query(f"u{n}", history, frozenset(item for item, _ in history)) for n, history in enumerate(histories)]
 
 
-def taught(build: Build, events: list[Event]) -> Model:
+def taught(build: Build) -> Model:
     model = build()
-    model.learn(events)
+    model.learn(some_events())
     return model
 
 
-@every_model
-def test_a_batch_teaches_what_its_events_teach_one_by_one(build: Build) -> None:
-    at_once, stepwise = taught(build, some_events()), build()
+def answers(model: Model) -> list[list[str]]:
+    return [list(ranked.items) for ranked in model.recommend(some_queries(), 10)]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model of the catalogue that has learned some events, and what it answered when it was first asked."""
+
+    build: Build
+    model: Model
+    answers: list[list[str]]
+
+
+@pytest.fixture(scope="module", params=MODELS.values(), ids=list(MODELS))
+def case(request: pytest.FixtureRequest) -> Case:
+    model = taught(request.param)
+    return Case(request.param, model, answers(model))
+
+
+def test_a_batch_teaches_what_its_events_teach_one_by_one(case: Case) -> None:
+    model = case.build()
     for event in some_events():
-        stepwise.learn([event])
-    for one, other in zip(at_once.recommend(some_queries(), 10), stepwise.recommend(some_queries(), 10), strict=True):
-        assert list(one.items) == list(other.items)
+        model.learn([event])
+    assert answers(model) == case.answers
 
 
-@every_model
-def test_queries_are_answered_together_as_one_by_one(build: Build) -> None:
-    together = taught(build, some_events()).recommend(some_queries(), 10)
-    alone = taught(build, some_events())
-    for ranked, query in zip(together, some_queries(), strict=True):
-        assert list(ranked.items) == list(alone.recommend([query], 10)[0].items)
+def test_queries_are_answered_together_as_one_by_one(case: Case) -> None:
+    model = taught(case.build)
+    assert [list(model.recommend([query], 10)[0].items) for query in some_queries()] == case.answers
 
 
-@every_model
+def test_a_model_built_again_says_the_same(case: Case) -> None:
+    assert answers(taught(case.build)) == case.answers
+
+
 @pytest.mark.parametrize("k", [1, 7, 1_000])
-def test_k_is_respected_and_nothing_excluded_or_doubled_is_shown(build: Build, k: int) -> None:
-    for query, ranked in zip(some_queries(), taught(build, some_events()).recommend(some_queries(), k), strict=True):
+def test_k_is_respected_and_nothing_excluded_or_doubled_is_shown(case: Case, k: int) -> None:
+    for query, ranked in zip(some_queries(), case.model.recommend(some_queries(), k), strict=True):
         assert len(ranked.items) == len(ranked.scores) == min(k, 30 - len({i for i in query.exclude if i != "unheard"}))
         assert len(set(ranked.items)) == len(ranked.items)
         assert not query.exclude & set(ranked.items)
 
 
-@every_model
-def test_scores_fall(build: Build) -> None:
-    for ranked in taught(build, some_events()).recommend(some_queries(), 30):
+def test_scores_fall(case: Case) -> None:
+    for ranked in case.model.recommend(some_queries(), 30):
         assert all(one >= other for one, other in zip(ranked.scores, ranked.scores[1:], strict=False))
 
 
-@every_model
-def test_an_unknown_user_gets_the_fallback(build: Build) -> None:
-    assert len(taught(build, some_events()).recommend([Query("nobody")], 5)[0].items) == 5
+def test_an_unknown_user_gets_the_fallback(case: Case) -> None:
+    assert len(case.model.recommend([Query("nobody")], 5)[0].items) == 5
 
 
-@every_model
-def test_an_untaught_model_recommends_nothing(build: Build) -> None:
-    assert list(build().recommend([Query("u1")], 5)[0].items) == []
-
-
-@every_model
-def test_a_model_built_again_says_the_same(build: Build) -> None:
-    one = taught(build, some_events()).recommend(some_queries(), 10)
-    other = taught(build, some_events()).recommend(some_queries(), 10)
-    assert [list(ranked.items) for ranked in one] == [list(ranked.items) for ranked in other]
+def test_an_untaught_model_recommends_nothing(case: Case) -> None:
+    assert list(case.build().recommend([Query("u1")], 5)[0].items) == []
 
 
 def test_scores_that_are_no_numbers_sort_last_and_ties_by_id() -> None:

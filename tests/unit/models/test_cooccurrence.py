@@ -5,21 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models import decay
 from models.cooccurrence import Cooccurrence, Table
 from models.model import Event, Query
-
-T0_MS = 1_700_000_000_000
-DAY_MS = int(decay.DAY_MS)
-
-
-def checkerboard() -> list[Event]:
-    """Return events of users who each act on items of one parity only."""
-    return [
-        Event(f"u{user}", f"i{(user % 2) + 2 * ((user + step) % 6)}", T0_MS + step, 1.0)
-        for user in range(20)
-        for step in range(4)
-    ]
+from tests.unit.models.builder import DAY_MS, T0_MS, checkerboard
 
 
 def test_items_of_one_colour_go_together() -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from models import decay
 from models.als import Als
 from models.cooccurrence import Cooccurrence
 from models.ease import Ease
@@ -16,10 +15,7 @@ from models.model import Event, Model, Query
 from models.refit import FIRST, Log, interest
 from models.sessionknn import SessionKnn
 from models.useruser import UserUser
-
-T0_MS = 1_700_000_000_000
-HOUR_MS = int(decay.HOUR_MS)
-ITEMS = 12
+from tests.unit.models.builder import HOUR_MS, ITEMS, T0_MS, checkerboard
 
 BUILDERS: dict[str, Callable[[], Model]] = {
     "ease": lambda: Ease(regularization=100.0, every=40),
@@ -29,16 +25,6 @@ BUILDERS: dict[str, Callable[[], Model]] = {
     "session-knn": SessionKnn,
 }
 every_builder = pytest.mark.parametrize("build", BUILDERS.values(), ids=list(BUILDERS))
-
-
-def checkerboard(users: int = 60) -> list[Event]:
-    """Return events of users who each act on items of one parity only."""
-    draw = np.random.default_rng(0)
-    return [
-        Event(f"u{user}", f"i{2 * item + user % 2}", T0_MS + user * HOUR_MS + place, 1.0)
-        for user in range(users)
-        for place, item in enumerate(draw.permutation(ITEMS // 2)[:4])
-    ]
 
 
 def asked(model: Model, item: int, k: int) -> list[str]:

@@ -18,11 +18,7 @@ from models.fitted import widened
 from models.lightgcn import LightGcn, LightGcnConfig
 from models.model import Event, Model, Query
 from models.sequence import SelfAttention, SequenceConfig
-
-T0_MS = 1_700_000_000_000
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
-ITEMS = 12
+from tests.unit.models.builder import DAY_MS, HOUR_MS, ITEMS, T0_MS, checkerboard
 
 BUILDERS: dict[str, Callable[[], Model]] = {
     "bpr": lambda: Bpr(BprConfig(factors=8, batch=10, rate=0.1)),
@@ -34,16 +30,6 @@ BUILDERS: dict[str, Callable[[], Model]] = {
 every_builder = pytest.mark.parametrize("build", BUILDERS.values(), ids=list(BUILDERS))
 
 
-def checkerboard(users: int = 100) -> list[Event]:
-    """Return events of users who each act on items of one parity only."""
-    draw = np.random.default_rng(0)
-    return [
-        Event(f"u{user}", f"i{2 * item + user % 2}", T0_MS + user * HOUR_MS + place, 1.0)
-        for user in range(users)
-        for place, item in enumerate(draw.permutation(ITEMS // 2)[:4])
-    ]
-
-
 def asked(model: Model, items: list[int], k: int, *, user: str = "new") -> list[int]:
     """Return what is recommended after items, the newest last."""
     query = Query(user, tuple((f"i{item}", 1.0) for item in reversed(items)), frozenset(f"i{item}" for item in items))
@@ -53,7 +39,7 @@ def asked(model: Model, items: list[int], k: int, *, user: str = "new") -> list[
 @every_builder
 def test_items_of_the_same_colour_come_first_for_a_new_user(build: Callable[[], Model]) -> None:
     model = build()
-    model.learn(checkerboard())
+    model.learn(checkerboard(100))
     for item in range(ITEMS):
         assert {(other - item) % 2 for other in asked(model, [item], 3)} == {0}
 
@@ -79,7 +65,7 @@ def test_bpr_learns_when_a_micro_batch_is_full_and_not_before() -> None:
 
 def test_bpr_answers_a_click_before_it_learns_from_it() -> None:
     model = BUILDERS["bpr"]()
-    model.learn(checkerboard())
+    model.learn(checkerboard(100))
     odd = np.array([int(item[1:]) % 2 == 1 for item in model.items.names])
     leanings = []
     for history in ([2, 4], [1, 2, 4], [1, 3, 2, 4]):

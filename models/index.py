@@ -1,0 +1,66 @@
+"""The nearest of many vectors without a look at each: a small-world graph (Malkov and Yashunin, TPAMI 2020).
+
+Vectors come and go one at a time. They are kept at half precision, the graph with 16 links per vector; a search follows
+some 200 of them, which finds more than 95 % of the nearest hundred (`millrace bench index`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from usearch.index import Index as Graph
+
+Indices = NDArray[np.int32]
+Vectors = NDArray[np.float32]
+
+_LINKS = 16
+_WIDTH_ADDED, _WIDTH_SEARCHED = 128, 200
+"""Vectors looked at more closely when one is added, and when one is searched."""
+
+
+class Index:
+    """Numbered vectors, and the ones nearest to another by the angle between them."""
+
+    def __init__(self, dimensions: int) -> None:
+        self._graph = Graph(
+            ndim=dimensions,
+            metric="cos",
+            dtype="bf16",
+            connectivity=_LINKS,
+            expansion_add=_WIDTH_ADDED,
+            expansion_search=_WIDTH_SEARCHED,
+        )
+
+    def __len__(self) -> int:
+        return len(self._graph)
+
+    @property
+    def bytes_used(self) -> int:
+        """Return how much memory the vectors and the graph take."""
+        return int(self._graph.memory_usage)
+
+    def put(self, numbers: Indices, vectors: Vectors) -> None:
+        """Add (n,) numbers with (n, dimensions) vectors; what was there under a number gives way."""
+        self.remove(numbers)
+        self._graph.add(numbers.astype(np.uint64), vectors, threads=1)
+
+    def remove(self, numbers: Indices) -> None:
+        """Take out what is there of some numbers."""
+        self._graph.remove(numbers.astype(np.uint64), threads=1)
+
+    def vectors(self, numbers: Indices) -> Vectors:
+        """Return (n, dimensions) what is there of some numbers, zeros for those that have nothing."""
+        found = np.zeros((len(numbers), self._graph.ndim), np.float32)
+        told: Any = self._graph.get(numbers.astype(np.uint64))
+        for row, vector in zip(found, told, strict=True):
+            if vector is not None:
+                row[:] = vector
+        return found
+
+    def nearest(self, vector: Vectors, most: int) -> Indices:
+        """Return at most so many numbers, the one with the nearest vector first."""
+        if not len(self):
+            return np.empty(0, np.int32)
+        return self._graph.search(vector, most, threads=1).keys.astype(np.int32)
