@@ -10,93 +10,96 @@ interactions, locations, profiles, triggers ──────┴──▶ user 
                     │                                                │
                     ▼                                                ▼
       feed store ◀─ rank ◀──────────────────────────────────────  features
-                    │
-                    └──▶ feeds                  unusable ──▶ dead-letters
+           ▲        │  ▲                                             │
+           │        │  └─ what is judged ◀─┐                         │
+           └──────────────────────────── combine ◀─ llm-scores ◀─ score role
+                    │                      │                         ▲
+                    └──▶ feeds ◀───────────┴─────────────────────────┘
+
+unusable ──▶ dead-letters
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from typing import Any, Literal, Protocol, cast
+from collections.abc import Callable
+from typing import Any
 
-from infra import heartbeat
-from infra.feed_store import RedisFeedStore
+from infra import clock, heartbeat
+from infra.feed_store import RERANKED_TTL_S, RedisFeedStore
 from infra.item_store import RedisItemStore
+from infra.prefetch_store import RedisPrefetchStore
 from infra.provision import APP_ID, TABLES
 from infra.publisher import Publisher
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
-from streams.agents import catalog, rank, signal, user
+from streams.agents import catalog, combine, rank, rerank, retrieve, signal, user
 from streams.broadcast import Broadcast
-from streams.checkpoint import Checkpoint
 from streams.context import Context
+from streams.core.combine import Judged
 from streams.core.rank import new_blender
+from streams.core.roster import Roster
 from streams.core.view import View
-from streams.params import rank_params, signal_params, user_params
+from streams.params import combine_params, fetchers, rank_params, retrieval_params, signal_params, user_params
 from streams.quarantine import Quarantine
-from streams.transport import App, Limits, batch_topic, faust_app
+from streams.role import PUBLISH_TIMEOUT_S, beside, new_app, settle
+from streams.transport import App
 from streams.transport import run as run_app
-from topics import Topic
-from topics.topic import INTERACTIONS, PARTITIONS
-
-_PUBLISH_TIMEOUT_S = 120.0
-"""How long the brokers may be away before a worker gives up and starts again from its last commit."""
+from streams.wake import Waker
+from topics.topic import DAY_MS, INTERACTIONS, PARTITIONS
 
 
-class Agent(Protocol):
-    """What the app needs of an agent."""
+def attend(app: App, waker: Waker) -> None:
+    """Have the waker know when the table is whole, and when it is another."""
 
-    checkpoint: Checkpoint
+    async def forget(_sender: App, _revoked: Any, **_: Any) -> None:
+        waker.forget()
 
-    async def process(self, event: Any) -> None:
-        """Work on one batch."""
+    async def restored(_sender: App, **_: Any) -> None:
+        waker.restored()
 
-    def drop(self) -> None:
-        """Forget what is not durable."""
-
-
-def settle(app: App, sources: Iterable[Topic], agent: Agent) -> None:
-    """Have an agent read its topics, checkpoint now and then, and start afresh after a rebalance."""
-
-    async def read(stream: Any) -> None:
-        async for event in stream.noack().events():
-            await agent.process(event)
-
-    async def checkpoint() -> None:
-        await agent.checkpoint.run()
-
-    async def drop(_sender: App, _assigned: Any, **_: Any) -> None:
-        agent.drop()
-
-    name = type(agent).__name__
-    app.agent(batch_topic(app, *(topic.name for topic in sources)), name=name)(read)
-    app.timer(app.conf.broker_commit_interval / 2, name=f"{name} checkpoint")(checkpoint)
-    app.on_drain(agent.checkpoint.force)
-    app.on_partitions_assigned.connect(drop, weak=False)
+    app.on_partitions_revoked.connect(forget, weak=False)
+    app.on_rebalance_complete.connect(restored, weak=False)
 
 
-async def run(settings: Settings, stop: asyncio.Event, *, view: View | None = None) -> None:
-    """Run the feed role until `stop` is set. A view may be handed in where one that differs is wanted."""
+async def run(
+    settings: Settings,
+    stop: asyncio.Event,
+    *,
+    view: View | None = None,
+    now_ms: Callable[[], int] = clock.now_ms,
+) -> None:
+    """Run the feed role until `stop` is set. A view or a clock may be handed in where another is wanted."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
-    publisher = Publisher(settings.kafka_bootstrap_servers, registry, timeout_s=_PUBLISH_TIMEOUT_S)
+    publisher = Publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
     quarantine = Quarantine(publisher, now_ms=now_ms)
     view = View(half_life_days=settings.cooccurrence_half_life_days) if view is None else view
-    app = _app(settings)
+    app = new_app(settings, APP_ID, settings.home / "worker")
     blender = new_blender()
     broadcast = Broadcast(settings.kafka_bootstrap_servers, view, blender, registry, quarantine)
     context = Context(app, settings, registry, publisher, quarantine, view, blender, broadcast, now_ms)
     users, items = (app.bytes_table(name, partitions=PARTITIONS) for name in TABLES)
-    ranker = rank.RankAgent(context, RedisFeedStore(redis, ttl_days=settings.feed_ttl_days), rank_params(settings))
+    feeds = RedisFeedStore(redis, ttl_days=settings.feed_ttl_days)
+    answers = RedisFeedStore(redis, ttl_days=RERANKED_TTL_S * 1000 / DAY_MS)
+    judged, params = Judged(combine_params(settings)), rank_params(settings)
+    ranker = rank.RankAgent(context, feeds, judged, params)
+    user_settings = user_params(settings)
+    roster = Roster(user_settings.triggers)
+    folder = user.UserAgent(context, users, user_settings, roster=roster)
+    waker = Waker(roster, folder.stored, publisher, params=user_settings.triggers, now_ms=now_ms)
+    retriever = retrieve.RetrieveAgent(
+        context, folder.peek, RedisPrefetchStore(redis), fetchers(settings), retrieval_params(settings)
+    )
     settle(app, catalog.SOURCES, catalog.CatalogAgent(context, RedisItemStore(redis)))
-    settle(app, user.SOURCES, user.UserAgent(context, users, user_params(settings)))
+    settle(app, user.SOURCES, folder)
+    settle(app, retrieve.SOURCES, retriever)
+    settle(app, rerank.SOURCES, rerank.RerankAgent(context, folder.features, answers, params))
     settle(app, signal.SOURCES, signal.SignalAgent(context, items, signal_params(settings)))
     settle(app, rank.SOURCES, ranker)
+    settle(app, combine.SOURCES, combine.CombineAgent(context, feeds, judged, params))
 
     partitions: list[int] = []
 
@@ -104,6 +107,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, view: View | None = No
         partitions[:] = sorted(tp.partition for tp in assigned if tp.topic == INTERACTIONS.name)
 
     app.on_partitions_assigned.connect(remember, weak=False)
+    attend(app, waker)
 
     def describe() -> dict[str, Any]:
         return {
@@ -112,51 +116,14 @@ async def run(settings: Settings, stop: asyncio.Event, *, view: View | None = No
             "stale": view.stale,
             "waiting": ranker.waiting,
             "items": len(view.items),
+            "roster": len(roster),
         }
 
     try:
-        async with _beside(stop, broadcast.run(), ranker.run(), heartbeat.beat(redis, "feed", describe)):
+        sign = heartbeat.beat(redis, "feed", describe)
+        async with beside(stop, broadcast.run(), ranker.run(), waker.run(), sign):
             await run_app(app, stop)
     finally:
         await publisher.close()
         await redis.aclose()
         registry.close()
-
-
-@asynccontextmanager
-async def _beside(stop: asyncio.Event, *coroutines: Any) -> AsyncIterator[None]:
-    """Run coroutines beside the app; when one fails, stop the app and raise what it failed with."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-    for task in tasks:
-        task.add_done_callback(lambda _: stop.set())
-    try:
-        yield
-    finally:
-        failed = [task.exception() for task in tasks if task.done() and not task.cancelled()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for error in failed:
-            if error is not None:
-                raise error
-
-
-def _app(settings: Settings) -> App:
-    return faust_app(
-        APP_ID,
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        datadir=settings.home / "worker" / settings.worker_id,
-        store=cast(Literal["memory", "rocksdb"], settings.worker_store),
-        limits=Limits(
-            batch_records=settings.batch_records,
-            batch_bytes=settings.batch_bytes,
-            batch_wait_ms=settings.batch_wait_ms,
-            unacked_records=settings.unacked_records,
-        ),
-        commit_interval_s=settings.commit_interval_s,
-    )
-
-
-def now_ms() -> int:
-    """Return the wall clock in ms since the epoch."""
-    return time.time_ns() // 1_000_000

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from infra.registry import Registry
 from models.blender import Blender
 from schemas.types import ItemWeights
-from streams.core.rank import apply_version
+from streams.core.version import restore
 from streams.core.view import View
 from streams.decode import Decoder
 from streams.quarantine import Quarantine
@@ -35,17 +35,16 @@ class Broadcast:
         self._bootstrap_servers = bootstrap_servers
         self._view = view
         self._decoders = {
-            topic.name: Decoder(topic, registry, quarantine, stage="broadcast")
+            # The catalog agent sets aside what is unusable among items.
+            topic.name: Decoder(topic, registry, None if topic is ITEMS else quarantine, stage="broadcast")
             for topic in TOPICS
-            if topic is not ITEMS
         }
-        self._decoders[ITEMS.name] = Decoder(ITEMS, registry, None, stage="broadcast")  # the catalog agent sets aside
-        self._apply: dict[str, Callable[[Any], None]] = {
+        self._apply: dict[str, Callable[[Any], object]] = {
             ITEMS.name: view.apply_item,
             ITEM_STATS.name: view.apply_stats,
             ITEM_NEIGHBORS.name: view.apply_neighbors,
             ITEM_WEIGHTS.name: view.apply_weights,
-            MODEL_VERSIONS.name: lambda version: apply_version(blender, version),
+            MODEL_VERSIONS.name: lambda version: restore(blender, version),
         }
         self._forget: dict[str, Callable[[str], None]] = {
             ITEMS.name: view.remove_item,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from streams.transport import as_current
+from streams.transport import as_current, stored_values
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -19,7 +19,7 @@ class RecordCache(Generic[S]):
     """The states of the partitions this worker owns."""
 
     def __init__(self, table: Any, kind: type[S], *, new: Callable[[str], S], most: int = 100_000) -> None:
-        self._table = table
+        self._table, self._kind = table, kind
         self._new = new
         self._most = most
         self._encoder = msgspec.msgpack.Encoder()
@@ -32,10 +32,16 @@ class RecordCache(Generic[S]):
         states = self._states.setdefault(partition, {})
         state = states.get(key)
         if state is None:
-            stored = self._table.get(key.encode())
-            state = self._new(key) if stored is None else self._decoder.decode(stored[len(_FORMAT) :])
-            states[key] = state
+            states[key] = state = self.peek(partition, key) or self._new(key)
         return state
+
+    def peek(self, partition: int, key: str) -> S | None:
+        """Return the state of a key, if there is one, for reading only; call it as `get`."""
+        state = self._states.get(partition, {}).get(key)
+        if state is not None:
+            return state
+        stored = self._table.get(key.encode())
+        return None if stored is None else self._decoder.decode(stored[len(_FORMAT) :])
 
     def touch(self, partition: int, key: str) -> None:
         """Say that a state has changed."""
@@ -49,6 +55,12 @@ class RecordCache(Generic[S]):
                 self._table[key.encode()] = _FORMAT + self._encoder.encode(states[key])
         self._shed(states)
 
+    def stored(self, *fields: str) -> Iterator[S]:
+        """Yield the states that the table holds, with these fields only: the others cost more than all the rest."""
+        decoder = msgspec.msgpack.Decoder(_part(self._kind, fields))
+        for value in stored_values(self._table):
+            yield decoder.decode(value[len(_FORMAT) :])
+
     def drop(self) -> None:
         """Forget everything: partitions may belong to other workers now."""
         self._states.clear()
@@ -58,3 +70,12 @@ class RecordCache(Generic[S]):
         """Let the states that were loaded first give way; all are clean after a write."""
         for key in [key for key, _ in zip(states, range(len(states) - self._most), strict=False)]:
             del states[key]
+
+
+def _part(kind: type[msgspec.Struct], wanted: tuple[str, ...]) -> Any:
+    """Return a type that reads some fields of another's layout and skips the rest."""
+    fields = []
+    for field in msgspec.structs.fields(kind):
+        default: Any = {"default": field.default, "default_factory": field.default_factory}
+        fields.append((field.name, field.type if field.name in wanted else msgspec.Raw, msgspec.field(**default)))
+    return msgspec.defstruct(f"{kind.__name__}Part", fields, array_like=True)

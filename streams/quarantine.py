@@ -9,6 +9,7 @@ from typing import Protocol
 from infra.publisher import Publisher
 from schemas.codec import DecodeError
 from schemas.types import DeadLetter
+from streams.core.position import Placed
 from topics.topic import DEAD_LETTERS, MIB
 
 AGENT_ERROR = "agent_error"
@@ -18,13 +19,10 @@ _VALUE_BYTES = 3 * MIB // 2
 """Bytes kept of a value: more than our topics take, so that only one from a topic set up otherwise is cut."""
 
 
-class Record(Protocol):
+class Record(Placed, Protocol):
     """A message as it was read from its partition."""
 
     topic: str
-    partition: int
-    offset: int
-    timestamp: int
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]

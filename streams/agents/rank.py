@@ -10,6 +10,7 @@ from infra.feed_store import EVERYONE, FeedStore
 from infra.redis_client import StoreError
 from schemas.types import Features, Feed
 from streams.context import Context
+from streams.core.combine import Judged
 from streams.core.conflate import Conflator
 from streams.core.params import RankParams
 from streams.core.rank import rank
@@ -24,6 +25,8 @@ _REFRESH_S = 0.25
 _RETRY_S = 0.5
 _YIELD = 9.0
 """How many times the time just spent on ranking is left to folding while events wait."""
+_PATIENCE_S = 5.0
+"""How long an item that was fetched for a user may take from its topic to the view."""
 _LOG = logging.getLogger(__name__)
 
 Work = tuple[Record, Features]
@@ -32,12 +35,19 @@ Work = tuple[Record, Features]
 class RankAgent:
     """Ranks the newest features of each user; when it cannot keep up, users are ranked less often, never not at all."""
 
-    def __init__(self, context: Context, store: FeedStore, params: RankParams) -> None:
-        self._context, self._store, self._params = context, store, params
+    def __init__(self, context: Context, store: FeedStore, judged: Judged, params: RankParams) -> None:
+        """`judged` holds what a language model said of items, if it was asked."""
+        self._context, self._store, self._judged, self._params = context, store, judged, params
         self._decoder = context.decoder(FEATURES, "rank")
         self._queue: Conflator[Any, str, Work] = Conflator()
+        self._early: dict[str, Work] = {}
+        """Users who were ranked without items that were fetched for them and are still on their way to the view."""
+        self._awaited: dict[str, float] = {}
+        """Until when to wait for such items."""
         self._wake = asyncio.Event()
         self._refreshed_s = 0.0
+        self._writing: asyncio.Task[None] | None = None
+        """The feeds of the last micro-batch on their way, while the next is ranked."""
         self.checkpoint = context.checkpoint()
 
     @property
@@ -60,15 +70,16 @@ class RankAgent:
         await self._context.broadcast.ready.wait()
         while True:
             if await self._refresh():
-                await self._write([self._everyone()])
+                await self._hand_over([self._everyone()], {})
+            self._queue.back(self._ripe())
             work = self._queue.take(MICRO_BATCH_BEHIND if self._context.backlog else MICRO_BATCH)
             if not work:
+                await self._written()
                 await self._rest()
                 continue
             started_s = asyncio.get_running_loop().time()
             feeds = [feed for record, features in work.values() if (feed := self._rank(record, features)) is not None]
-            await self._write(feeds)
-            self.checkpoint.hold(self._queue.done(work))
+            await self._hand_over(feeds, self._settled(work))
             if self._context.backlog:  # folding goes first
                 await asyncio.sleep(_YIELD * (asyncio.get_running_loop().time() - started_s))
 
@@ -76,6 +87,7 @@ class RankAgent:
         """Forget what is queued: after a rebalance it is read again."""
         self.checkpoint.drop()
         self._queue.clear()
+        self._early.clear()
 
     def _rank(self, record: Record, features: Features) -> Feed | None:
         try:
@@ -84,6 +96,27 @@ class RankAgent:
             self._context.quarantine.put(record, error, stage="rank.score")
             return None
 
+    def _settled(self, work: dict[str, Work]) -> dict[str, Work]:
+        """Return whose feeds are as they should be; the others are ranked once more, and owed until then."""
+        early = {user_id: one for user_id, one in work.items() if self._is_early(one)}
+        self._early = {user_id: one for user_id, one in self._early.items() if user_id not in work} | early
+        return {user_id: one for user_id, one in work.items() if user_id not in early}
+
+    def _ripe(self) -> dict[str, Work]:
+        """Return, and forget, who was ranked too early and would not be now."""
+        ripe = {user_id: one for user_id, one in self._early.items() if not self._is_early(one)}
+        for user_id in ripe:
+            del self._early[user_id]
+        if not self._early:
+            self._awaited.clear()
+        return ripe
+
+    def _is_early(self, work: Work) -> bool:
+        """Say whether items fetched for a user are still on their way; what takes too long is not waited for."""
+        now_s = asyncio.get_running_loop().time()
+        missing = self._context.view.unseen(work[1].prefetched)
+        return any(now_s < self._awaited.setdefault(item, now_s + _PATIENCE_S) for item in missing)
+
     def _everyone(self) -> Feed:
         now_ms = self._context.now_ms()
         nobody = Features(user_id=EVERYONE, version=now_ms, watermark=self._context.view.watermark, event_count=0)
@@ -91,7 +124,8 @@ class RankAgent:
 
     def _ranked(self, features: Features) -> Feed:
         context = self._context
-        return rank(features, context.view, context.blender, self._params, now_ms=context.now_ms())
+        feed = rank(features, context.view, context.blender, self._params, now_ms=context.now_ms())
+        return self._judged.combined(feed, context.view, self._params)
 
     async def _refresh(self) -> bool:
         """Make the view's lists anew when they are stale, but not all the time."""
@@ -108,8 +142,19 @@ class RankAgent:
         except TimeoutError:
             return
 
-    async def _write(self, feeds: list[Feed]) -> None:
-        """Write feeds, however long the store is away, and publish them."""
+    async def _hand_over(self, feeds: list[Feed], work: dict[str, Work]) -> None:
+        """Have feeds written once those before them are."""
+        await self._written()
+        self._writing = asyncio.create_task(self._write(feeds, work))
+        await asyncio.sleep(0)  # on its way before the next are ranked
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            await self._writing
+            self._writing = None
+
+    async def _write(self, feeds: list[Feed], work: dict[str, Work]) -> None:
+        """Write feeds, however long the store is away, publish them, and say that their work is done."""
         while True:
             try:
                 await self._store.write(feeds)
@@ -121,3 +166,4 @@ class RankAgent:
             if feed.user_id != EVERYONE:
                 self._context.publisher.produce(FEEDS, feed)
         await self._context.publisher.room()
+        self.checkpoint.hold(self._queue.done(work))

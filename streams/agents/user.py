@@ -1,24 +1,26 @@
-"""interactions, locations, profiles, triggers → features, item signals. Owns the table `users`."""
+"""interactions, locations, profiles, triggers, content → features, item signals, triggers. Owns the table `users`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from infra.partition import partition_of
 from infra.publisher import Publisher
-from schemas.types import Interaction, Location, Profile, Trigger
+from schemas.types import Content, Features, Interaction, Location, Profile, Trigger
 from streams.cache import RecordCache
 from streams.context import Context
 from streams.core import user
 from streams.core.params import UserParams
 from streams.core.position import Position
+from streams.core.roster import FIELDS, Roster, sleeper
 from streams.core.user import UserState
 from streams.core.view import Subject
 from streams.decode import Decoder
 from streams.quarantine import Record
 from streams.transport import Batch
 from topics.topic import (
+    CONTENT,
     FEATURES,
     INTERACTIONS,
     ITEM_SIGNALS,
@@ -29,14 +31,14 @@ from topics.topic import (
     Topic,
 )
 
-SOURCES: tuple[Topic, ...] = (INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS)
+SOURCES: tuple[Topic, ...] = (INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, CONTENT)
 
 
 class UserAgent:
     """Folds what happens to users into their states and tells the topics what follows from it."""
 
-    def __init__(self, context: Context, table: Any, params: UserParams) -> None:
-        self._context, self._params = context, params
+    def __init__(self, context: Context, table: Any, params: UserParams, *, roster: Roster) -> None:
+        self._context, self._params, self._roster = context, params, roster
         self._publisher: Publisher = context.publisher
         self._decoders: dict[str, Decoder] = {topic.name: context.decoder(topic, "user") for topic in SOURCES}
         self._states = RecordCache(table, UserState, new=UserState)
@@ -45,9 +47,10 @@ class UserAgent:
         self.checkpoint = context.checkpoint(emit=self._emit_all, write=self._states.write)
         self._folds: dict[type, Callable[[UserState, Any, Position], None]] = {
             Interaction: self._fold_interaction,
-            Location: user.fold_location,
+            Location: self._fold_location,
             Profile: user.fold_profile,
-            Trigger: user.fold_trigger,
+            Trigger: self._fold_trigger,
+            Content: user.fold_content,
         }
 
     async def process(self, event: Any) -> None:
@@ -68,6 +71,15 @@ class UserAgent:
                 self._emit(batch.partition)
         await self._publisher.room()
 
+    def peek(self, partition: int, user_id: str) -> UserState | None:
+        """Return what is known of a user, for reading only; call it while an event of the partition is current."""
+        state = self._states.peek(partition, user_id)
+        return state if state is not None and state.version else None
+
+    def features(self, partition: int, user_id: str) -> Features:
+        """Return the features of a user as of now, a newcomer's when nothing is known; call it as `peek`."""
+        return user.snapshot(self.peek(partition, user_id) or UserState(user_id), self._params)
+
     def drop(self) -> None:
         """Forget everything that is not durable: after a rebalance it is read again."""
         self.checkpoint.drop()
@@ -75,15 +87,19 @@ class UserAgent:
         self._unsent.clear()
         self._context.backlog.clear()
 
+    def stored(self) -> Iterator[UserState]:
+        """Yield what the table holds of all users, as far as the roster is made of it."""
+        return self._states.stored(*FIELDS)
+
     def _fold(self, partition: int, record: Record, value: Any) -> None:
         state = self._states.get(partition, value.user_id)
         version = state.version
         if not version and partition_of(record.key or b"", PARTITIONS) != partition:
             self._forward(record)
             return
-        self._folds[type(value)](state, value, Position(partition, record.offset, record.timestamp))
-        self._states.touch(partition, value.user_id)
+        self._folds[type(value)](state, value, Position.of(record))
         if state.version != version:
+            self._states.touch(partition, value.user_id)
             self._unsent.setdefault(partition, {})[value.user_id] = None
 
     def _forward(self, record: Record) -> None:
@@ -97,9 +113,19 @@ class UserAgent:
         if signal is not None:
             self._publisher.produce(ITEM_SIGNALS, signal)
 
+    def _fold_location(self, state: UserState, event: Location, position: Position) -> None:
+        trigger = user.fold_location(state, event, position, self._params)
+        if trigger is not None:
+            self._publisher.produce(TRIGGERS, trigger)
+
+    def _fold_trigger(self, state: UserState, event: Trigger, position: Position) -> None:
+        user.fold_trigger(state, event, position, self._params)
+
     def _emit(self, partition: int) -> None:
         for user_id in self._unsent.pop(partition, ()):
-            self._publisher.produce(FEATURES, user.snapshot(self._states.get(partition, user_id), self._params))
+            state = self._states.get(partition, user_id)
+            self._roster.note(user_id, sleeper(state))
+            self._publisher.produce(FEATURES, user.snapshot(state, self._params))
 
     def _emit_all(self) -> None:
         for partition in list(self._unsent):

@@ -47,6 +47,12 @@ class Conflator(Generic[T, K, V]):
             self._taken.setdefault(key, []).extend(self._owed.pop(key))
         return {key: self._waiting.pop(key) for key in keys}
 
+    def back(self, values: Mapping[K, V]) -> None:
+        """Have taken values wait again, where no newer ones do."""
+        for key, value in values.items():
+            self._waiting.setdefault(key, value)
+            self._owed.setdefault(key, []).extend(self._taken.pop(key))
+
     def done(self, keys: Iterable[K]) -> list[T]:
         """Say that taken keys were worked on; return the tokens that owe nothing more."""
         settled: list[T] = []

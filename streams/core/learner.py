@@ -2,7 +2,8 @@
 
 Each event is met as the user's feed would have met it. The moment before it is ranked, the blender learns which
 candidate was taken, and only then do the user, the item and the links between items take the event in. Events of one
-user with the same time are one moment: all of them are held against what was known before the first.
+user with the same time are one moment: all of them are held against what was known before the first, and those after
+the first against what was known by then, too, for the feed goes on within a moment.
 """
 
 from __future__ import annotations
@@ -49,6 +50,17 @@ class Params:
     """Half-life of the links between items."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """A user at a time: what there was to choose from before the first event of that time, and by now."""
+
+    at_ms: int
+    version: int
+    """That of the features by now."""
+    first: Look
+    now: Look
+
+
 class Learner:
     """Everything known of users and items, as learned from interactions alone."""
 
@@ -68,12 +80,12 @@ class Learner:
         """
         self.params = params
         self.refits, self.on_outcome = refits, on_outcome
-        self.view = View(half_life_days=params.half_life_days)
+        self.view = View(half_life_days=params.half_life_days, learns=True, exact_items=params.rank.exact_items)
         self.blender = new_blender()
         self.events = 0
         self._users: dict[str, UserState] = {}
         self._items: dict[str, ItemState] = {}
-        self._moments: dict[str, tuple[int, Look]] = {}
+        self._moments: dict[str, _Moment] = {}
         self._log = Log(self.view.items)
         self._fit_due = FIT_EVENTS
 
@@ -83,17 +95,8 @@ class Learner:
         return user.snapshot(state, self.params.user)
 
     def look(self, user_id: str, at_ms: int) -> Look:
-        """Return what there is to choose from for a user at a time; within a moment it stays what it was."""
-        known = self._moments.get(user_id)
-        if known is not None and known[0] == at_ms:
-            return known[1]
-        self.view.refresh_columns()
-        found = look(self.features(user_id), self.view, self.params.rank, at_ms=at_ms)
-        self._moments.pop(user_id, None)
-        self._moments[user_id] = at_ms, found
-        if len(self._moments) > _MOMENTS:
-            del self._moments[next(iter(self._moments))]
-        return found
+        """Return what there is to choose from for a user at a time."""
+        return self._moment(user_id, at_ms).now
 
     def learn(self, event: Interaction, position: Position, *, item: Item | None = None, weigh: bool = True) -> None:
         """Learn from one interaction.
@@ -136,13 +139,32 @@ class Learner:
             position.repeats(state.position) or fingerprint(event.event_id) in state.event_ids
         )
 
+    def _moment(self, user_id: str, at_ms: int) -> _Moment:
+        """Return a user's moment with what there is to choose from by now."""
+        features, known = self.features(user_id), self._moments.get(user_id)
+        if known is None or known.at_ms != at_ms or known.version != features.version:
+            self.view.refresh_columns()
+            now = look(features, self.view, self.params.rank, at_ms=at_ms)
+            first = known.first if known is not None and known.at_ms == at_ms else now
+            known = _Moment(at_ms, features.version, first, now)
+            self._moments.pop(user_id, None)
+            self._moments[user_id] = known
+            if len(self._moments) > _MOMENTS:
+                del self._moments[next(iter(self._moments))]
+        return known
+
     def _weigh(self, event: Interaction) -> None:
-        seen = self.look(event.user_id, event.occurred_at)
+        moment = self._moment(event.user_id, event.occurred_at)
+        self._learn_outcome(moment.first, event)
+        if moment.now is not moment.first:
+            self._learn_outcome(moment.now, event)
+
+    def _learn_outcome(self, seen: Look, event: Interaction) -> None:
         index = self.view.items.get(str(event.item_id))
-        taken = np.flatnonzero(seen.candidates == index)
+        taken = np.flatnonzero((seen.items == index) & seen.admissible)
         if len(taken):
             self.on_outcome(seen, int(taken[0]))
-            self.blender.learn(seen.parts, int(taken[0]), seen.whom.context)
+            self.blender.learn(seen.parts, int(taken[0]), seen.whom.context, among=seen.admissible)
 
     def _fold(self, event: Interaction, position: Position, *, liking: bool) -> None:
         item_id = str(event.item_id)

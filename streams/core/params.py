@@ -5,6 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models import decay
+from streams.core.schedule import Entry
+
+_HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerParams:
+    """What triggers retrieval by itself, and what is too much of it."""
+
+    schedule: tuple[Entry, ...] = ()
+    timezone: str = "UTC"
+    """Of users who have not said theirs."""
+    away_ms: float = 14 * decay.DAY_MS
+    """Without an event for so long, a user is left alone."""
+    late_ms: int = 3_600_000
+    """How much later than it was due a trigger is still worth something, as after a worker was down."""
+    window_ms: int = 5_000
+    """Within which a second trigger of a kind is merged with the first."""
+    rings: int = 2
+    """Cells away from the last place that are a new one at once."""
+    dwell_ms: int = 600_000
+    """How long a user must be in cells next to it until they are one."""
+    city_km: float = 30.0
+    """From which distance on a new place is another city."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +43,7 @@ class UserParams:
     queries: int = 10
     affinities: int = 200
     """Most entries of one affinity map; the weakest give way."""
+    triggers: TriggerParams = TriggerParams()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +65,10 @@ class SignalParams:
         return decay.rate_of_half_life(self.popularity_half_life_days)
 
 
+EXACT_ITEMS = 20_000
+"""Catalogues up to this size are scored whole."""
+
+
 @dataclass(frozen=True, slots=True)
 class RankParams:
     """How candidates are found, weighed and spread."""
@@ -51,10 +80,48 @@ class RankParams:
     """A user's strongest categories, of which the popular items become candidates."""
     cold_start_threshold: int = 5
     """Events at which the person's group has lost half its say."""
-    exact_items: int = 20_000
-    """Catalogues up to this size are scored whole."""
+    exact_items: int = EXACT_ITEMS
+    """Size of a catalogue past which only what the sources name is scored."""
     repeats: bool = False
     """Whether items that a person has acted on are shown again, as places and pages are and films are not."""
     diversity_cap: float = 0.7
     """Largest share of one category in any window of a feed."""
     diversity_window: int = 10
+    place_radius_km: float = 50.0
+    """How far away what is at a place may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class CombineParams:
+    """How much a language model has to say in a feed, and for how long."""
+
+    ml: float = 0.6
+    llm: float = 0.4
+    ttl_ms: int = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalParams:
+    """Where content is fetched for, and what the model is told of a user."""
+
+    facts: frozenset[str]
+    """What may be told; see `streams.core.retrieval.Fact`."""
+    place_resolution: int = 5
+    """H3 resolution of the places that content is fetched for."""
+    place_radius_km: float = 50.0
+    """How far away the city that is told may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class PushParams:
+    """What is worth a push, and how often and how late one may come."""
+
+    value_threshold: float = 1.25
+    """How far an item must stand out, in units of what usually leads, where the user does not say."""
+    new_ms: int = 48 * _HOUR_MS
+    """Age up to which an item is new."""
+    daily_cap: int = 3
+    hold_ms: int = 12 * _HOUR_MS
+    """How long a push waits at most, for quiet hours to end or to be taken."""
+    retry_s: float = 10.0
+    """Pause before the second attempt; each further one is twice as long."""

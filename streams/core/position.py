@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+
+class Placed(Protocol):
+    """A record as it was read from its partition."""
+
+    partition: int
+    offset: int
+    timestamp: int
 
 
 class Position(NamedTuple):
@@ -11,6 +19,11 @@ class Position(NamedTuple):
     partition: int
     offset: int
     append_ms: int
+
+    @classmethod
+    def of(cls, record: Placed) -> Position:
+        """Return where a record stood."""
+        return cls(record.partition, record.offset, record.timestamp)
 
     def repeats(self, last: tuple[int, int] | None) -> bool:
         """Say whether a record here was already folded when `last`, (offset, append time), was the newest folded.

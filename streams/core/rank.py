@@ -6,22 +6,26 @@ the stream's, so the same features and the same view always give the same feed, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from models.blender import Blender
-from schemas.types import Features, Feed, ModelVersion
+from schemas.types import Features, Feed
 from streams.core import reason
 from streams.core.diversity import spread
 from streams.core.params import RankParams
 from streams.core.part import PARTS, PRIOR, SOURCES, parts_of
 from streams.core.person import CLASSES, Person, person
-from streams.core.source import candidates
-from streams.core.view import Column, Indices, View
+from streams.core.source import named
+from streams.core.view import NOTHING, Column, Indices, View
 
-MODEL = "blend-2"
+MODEL = "blend-3"
+UNKNOWN = "unknown"
+"""The source of items that were given and are not in the catalogue."""
 _DIGITS = 6
 """Scores are compared after rounding, so that the order of additions cannot turn a tie into an order."""
 _SHORTLIST = 4
@@ -34,52 +38,86 @@ def new_blender() -> Blender:
     return Blender(PRIOR, CLASSES)
 
 
-def apply_version(blender: Blender, version: ModelVersion) -> None:
-    """Take over the weights of a version that is in service; one that weighs other parts changes nothing."""
-    if version.model == MODEL and version.parts == list(blender.parts):
-        blender.table = np.array(version.weights).reshape(blender.table.shape)
-
-
 @dataclass(frozen=True, slots=True)
 class Look:
     """What there is to choose from for a person at a moment."""
 
     whom: Person
-    candidates: Indices
+    items: Indices
+    admissible: NDArray[np.bool_]
+    """Which of the items may be shown."""
     parts: Column
-    """(parts, candidates)."""
+    """(parts, items)."""
 
 
 def look(features: Features, view: View, params: RankParams, *, at_ms: int) -> Look:
     """Return the candidates for a user at a time in the stream, with the parts of their scores."""
+    whom, columns = person(features, view, params, at_ms=at_ms), view.columns
+    whole = len(columns.listed) <= params.exact_items
+    items = columns.every if whole else named(whom, view, params)
+    where = slice(None) if whole else items
+    admissible = columns.is_listed.copy()
+    admissible[_out(whom.features, view, params)] = False
+    admissible[_far(whom.features, view, params)] = False
+    return Look(whom, items, admissible[where], parts_of(whom, view, where, repeats=params.repeats))
+
+
+def _look_at(names: Sequence[str], features: Features, view: View, params: RankParams, *, at_ms: int) -> Look:
+    """Return some items of the catalogue, none of them ruled out."""
     whom = person(features, view, params, at_ms=at_ms)
-    found = _admissible(candidates(whom, view, params), whom, view, params)
-    return Look(whom, found, parts_of(whom, view, found, repeats=params.repeats))
+    items = np.unique(view.items.known(names))
+    items = items[items < view.columns.count]
+    items = items[view.columns.is_listed[items]]
+    return Look(whom, items, np.ones(len(items), bool), parts_of(whom, view, items, repeats=params.repeats))
 
 
-def order(seen: Look, blender: Blender, view: View, params: RankParams) -> NDArray[np.intp]:
-    """Return the places of the candidates that make the feed, best first."""
+def score(seen: Look, blender: Blender) -> Column:
+    """Return (items,) scores; what may not be shown has -inf."""
     scores = (blender.weights(seen.whom.context).astype(np.float32) @ seen.parts).round(_DIGITS)
-    best = _shortlist(seen.candidates, scores, view, most=_SHORTLIST * params.feed_items)
-    return spread(best, view.category[seen.candidates[best]], params)
+    scores[~seen.admissible] = -np.inf
+    return scores
 
 
-def rank(features: Features, view: View, blender: Blender, params: RankParams, *, now_ms: int) -> Feed:
-    """Return the feed of one user. It is empty only when the catalogue is."""
-    seen = look(features, view, params, at_ms=max(view.watermark, features.watermark))
-    whom, chosen = seen.whom, order(seen, blender, view, params)
+def order(seen: Look, scores: Column, view: View, params: RankParams) -> NDArray[np.intp]:
+    """Return the places of the items that make the feed, best first."""
+    best = _shortlist(seen, scores, view, most=_SHORTLIST * params.feed_items)
+    return spread(best, view.category[seen.items[best]], params)
+
+
+def rank(
+    features: Features,
+    view: View,
+    blender: Blender,
+    params: RankParams,
+    *,
+    now_ms: int,
+    among: Sequence[str] | None = None,
+) -> Feed:
+    """Return the feed of one user. It is empty only when the catalogue is.
+
+    With `among` it is these items, each once: all that the catalogue holds, acted on or not, then the others as given.
+    """
+    at_ms = max(view.watermark, features.watermark)
+    if among is None:
+        return _feed(look(features, view, params, at_ms=at_ms), view, blender, params, now_ms=now_ms)
+    seen = _look_at(among, features, view, params, at_ms=at_ms)
+    feed = _feed(seen, view, blender, replace(params, feed_items=len(seen.items)), now_ms=now_ms)
+    return _with_unknown(feed, among)
+
+
+def _feed(seen: Look, view: View, blender: Blender, params: RankParams, *, now_ms: int) -> Feed:
+    whom, chosen = seen.whom, order(seen, score(seen, blender), view, params)
     weights = blender.weights(whom.context)
-    items, told = seen.candidates[chosen], _by_source(weights, seen.parts[:, chosen])
-    usual = _by_source(weights, seen.parts.mean(axis=1, keepdims=True)) if len(items) else told
-    sources = reason.leading(SOURCES, told, usual) if len(items) else []
+    items, told = seen.items[chosen], _by_source(weights, seen.parts[:, chosen])
+    sources = reason.leading(SOURCES, told, _by_source(weights, _usual(seen))) if len(items) else []
     if len(items) < params.feed_items:
         items, told = _fill(items, told, whom, view, params)
         sources += [reason.FILL] * (len(items) - len(sources))
     return Feed(
-        user_id=features.user_id,
-        features_version=features.version,
+        user_id=whom.features.user_id,
+        features_version=whom.features.version,
         generated_at=now_ms,
-        watermark=features.watermark,
+        watermark=whom.features.watermark,
         model=MODEL,
         items=[view.items.names[index] for index in items.tolist()],
         scores=told.sum(axis=0).round(_DIGITS).tolist(),
@@ -89,28 +127,54 @@ def rank(features: Features, view: View, blender: Blender, params: RankParams, *
     )
 
 
+def _with_unknown(feed: Feed, names: Sequence[str]) -> Feed:
+    """Return a feed with what it lacks of some names at its end."""
+    known = set(feed.items)
+    rest = [name for name in dict.fromkeys(names) if name not in known]
+    return structs.replace(
+        feed,
+        items=feed.items + rest,
+        scores=feed.scores + [min([0.0, *feed.scores])] * len(rest),
+        sources=feed.sources + [UNKNOWN] * len(rest),
+        reasons=feed.reasons + ["Not in the catalogue"] * len(rest),
+        parts={name: part + [0.0] * len(rest) for name, part in feed.parts.items()},
+    )
+
+
+def _usual(seen: Look) -> Column:
+    """Return (parts, 1): the mean of each part over what may be shown."""
+    shares = seen.admissible.astype(np.float32) / np.float32(seen.admissible.sum())
+    return (seen.parts @ shares)[:, None]
+
+
 def _by_source(weights: NDArray[np.float64], parts: Column) -> NDArray[np.float64]:
-    """Return (sources, candidates): what each source adds to a score."""
+    """Return (sources, items): what each source adds to a score."""
     return np.asarray(_SOURCES_BY_PART @ (weights[:, None] * parts))
 
 
-def _admissible(found: Indices, whom: Person, view: View, params: RankParams) -> Indices:
-    """Leave out what the person has muted and, unless items are shown again, has acted on."""
-    told = whom.features
-    out = _muted(told.muted, view) if told.muted else np.empty(0, np.int32)
+def _out(told: Features, view: View, params: RankParams) -> Indices:
+    """Return what the person has muted and, unless items are shown again, has acted on."""
+    out = _muted(told.muted, view)
     if not params.repeats:
         out = np.concatenate([out, view.items.known(told.seen)])
-    view.scratch[out] = True
-    kept = found[~view.scratch[found]]
-    view.scratch[out] = False
-    return kept
+    return out[out < view.columns.count]
+
+
+def _far(told: Features, view: View, params: RankParams) -> Indices:
+    """Return what is at places that are not near the person's."""
+    if not (told.cell or told.city):
+        return NOTHING
+    far = view.places.far(view.columns.count, told.cell, told.city, radius_km=params.place_radius_km)
+    return np.flatnonzero(far).astype(np.int32)
 
 
 def _muted(names: list[str], view: View) -> Indices:
     """Return the muted items, and the items of muted categories and topics."""
+    if not names:
+        return NOTHING
     count = len(view.items)
     hit = np.zeros(count, bool)
-    hit[view.indices(names)] = True
+    hit[view.items.known(names)] = True
     for name in names:
         category, topic = view.categories.get(name), view.topics.get(name)
         if category >= 0:
@@ -120,22 +184,23 @@ def _muted(names: list[str], view: View) -> Indices:
     return np.flatnonzero(hit).astype(np.int32)
 
 
-def _shortlist(items: Indices, scores: Column, view: View, *, most: int) -> NDArray[np.intp]:
-    """Return the places of the best candidates, best first, ties by id."""
-    places = np.arange(len(items))
-    if len(items) > most:
-        places = np.flatnonzero(scores >= np.partition(scores, -most)[-most])
-    return places[np.lexsort((view.ties[items[places]], -scores[places]))]
+def _shortlist(seen: Look, scores: Column, view: View, *, most: int) -> NDArray[np.intp]:
+    """Return the places of the best items that may be shown, best first, ties by id."""
+    good = seen.admissible
+    if len(scores) > most:
+        good = good & (scores >= np.partition(scores, -most)[-most])
+    places = np.flatnonzero(good)
+    return places[np.lexsort((view.ties[seen.items[places]], -scores[places]))]
 
 
 def _fill(
     items: Indices, told: NDArray[np.float64], whom: Person, view: View, params: RankParams
 ) -> tuple[Indices, NDArray[np.float64]]:
     """Make the feed long enough: unseen items by popularity, then seen ones again, longest ago first."""
-    seen = view.indices(whom.features.seen)
+    seen = view.items.known(whom.features.seen)
     rest = view.popular_rest()
     more = np.concatenate([rest[~np.isin(rest, seen)], seen[view.listed[seen]]])
-    out = np.concatenate([items, _muted(whom.features.muted, view)])
+    out = np.concatenate([items, _muted(whom.features.muted, view), _far(whom.features, view, params)])
     more = more[~np.isin(more, out)][: params.feed_items - len(items)]
     zeros = np.zeros((len(told), len(more)))
     return np.concatenate([items, more]).astype(np.int32), np.concatenate([told, zeros], axis=1)

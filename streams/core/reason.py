@@ -8,16 +8,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.cooccurrence import STEP
+from models.cooccurrence import STEP, TOGETHER
 from streams.core.person import Person
 from streams.core.view import Indices, View
 
+_TOLD_ITEMS = 20
+"""Liked items that may be named as a reason; those before them count next to nothing."""
 FILL = "popular"
 """The source of items that only fill a feed up."""
 _FIXED = {
     "trending": "Trending now",
     "segment": "Popular with people like you",
     "rated": "Highly rated",
+    "prefetched": "Found for you",
     "again": "You come back to this",
 }
 
@@ -60,12 +63,12 @@ def _title(index: int, view: View) -> str:
 
 def _via(items: Indices, whom: Person, view: View) -> list[int]:
     """Return the liked item of the history that each item goes with most, or -1."""
-    liked = whom.history[whom.liked]
+    liked = whom.history[whom.liked][:_TOLD_ITEMS]
     if not len(liked):
         return [-1] * len(items)
-    links = view.neighbors.links.between(liked, items)[0]
-    fitted = np.maximum(view.tastes.between(liked, items)[0], 0.0)
-    links = np.where(links.any(axis=0), links, fitted) * (STEP ** np.flatnonzero(whom.liked))[:, None]
+    links = view.neighbors.links.between(liked, items, channel=TOGETHER)
+    fitted = np.maximum(view.tastes.between(liked, items, channel=0), 0.0)
+    links = np.where(links.any(axis=0), links, fitted) * (STEP ** np.flatnonzero(whom.liked)[:_TOLD_ITEMS])[:, None]
     best = links.argmax(axis=0)
     found: list[int] = np.where(links.max(axis=0) > 0, liked[best], -1).tolist()
     return found

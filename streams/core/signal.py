@@ -54,16 +54,21 @@ def fold(state: ItemState, signal: ItemSignal, *, params: SignalParams) -> bool:
         state.rating_sum += signal.rating
         state.rating_count += 1
     if signal.weight > 0:
-        state.horizons = [
-            _add(log_sum, signal, rate) for log_sum, rate in zip(state.horizons, HORIZON_RATES, strict=True)
-        ]
-        cohort = cohort_of(signal.nth)
-        state.cohorts[cohort] = _add(state.cohorts[cohort], signal, params.popularity_rate)
-        state.trending = _add(state.trending, signal, params.trending_rate)
-        state.popularity = _add(state.popularity, signal, params.popularity_rate)
-        if signal.segment:
-            state.segments[signal.segment] = _add(state.segments.get(signal.segment), signal, params.popularity_rate)
+        _count(state, signal, params)
     return True
+
+
+def _count(state: ItemState, signal: ItemSignal, params: SignalParams) -> None:
+    log_weight, at_ms = math.log(signal.weight), signal.occurred_at
+    lasting, cohort = log_weight + params.popularity_rate * at_ms, cohort_of(signal.nth)
+    state.horizons = [
+        _add(log_sum, log_weight + rate * at_ms) for log_sum, rate in zip(state.horizons, HORIZON_RATES, strict=True)
+    ]
+    state.cohorts[cohort] = _add(state.cohorts[cohort], lasting)
+    state.trending = _add(state.trending, log_weight + params.trending_rate * at_ms)
+    state.popularity = _add(state.popularity, lasting)
+    if signal.segment:
+        state.segments[signal.segment] = _add(state.segments.get(signal.segment), lasting)
 
 
 def stats(state: ItemState) -> ItemStats:
@@ -92,5 +97,5 @@ def _log(log_sum: float | None) -> float:
     return decay.EMPTY if log_sum is None else log_sum
 
 
-def _add(log_sum: float | None, signal: ItemSignal, rate: float) -> float:
-    return decay.add(_log(log_sum), signal.weight, at_ms=signal.occurred_at, rate=rate)
+def _add(log_sum: float | None, term: float) -> float:
+    return term if log_sum is None else decay.plus(log_sum, term)

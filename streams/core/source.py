@@ -5,13 +5,19 @@ The person's sources read what the tables say of the history; the others are cha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from models.cooccurrence import STEP
+from schemas.types import Features
 from streams.core.params import RankParams
 from streams.core.person import Person
 from streams.core.view import NOTHING, Column, Indices, View
+
+_DIGITS = 9
+_ALIKE_ITEMS = 20
+"""Last liked items that others are held against."""
 
 
 def voted(whom: Person, _: View, params: RankParams) -> Indices:
@@ -24,45 +30,67 @@ def again(whom: Person, view: View, params: RankParams) -> Indices:
     return view.items.known(whom.features.seen) if params.repeats else NOTHING
 
 
+def prefetched(whom: Person, view: View, _: RankParams) -> Indices:
+    """Name what was fetched for the person."""
+    known = view.items.known(whom.features.prefetched)
+    return known[known < view.columns.count]
+
+
 def trending(whom: Person, view: View, params: RankParams) -> Indices:
     """Name what is trending, overall and in the categories the person cares for."""
-    each = params.source_items // (2 * len(whom.likings) or 1)
-    found = [view.charts.trending_in.get(name, NOTHING)[:each] for name in whom.likings]
-    return np.concatenate([view.charts.trending.leaders[: params.source_items], *found])
+    charts = view.charts
+    return _leading(charts.trending, charts.trending_in, whom, view=view, most=params.source_items // 2, params=params)
 
 
 def popular(whom: Person, view: View, params: RankParams) -> Indices:
     """Name what is popular overall and in the categories the person cares for."""
-    each = params.source_items // (len(whom.likings) or 1)
-    found = [view.charts.popular_in.get(name, NOTHING)[:each] for name in whom.likings]
-    return np.concatenate([view.charts.popular.leaders[: params.source_items], *found])
+    charts = view.charts
+    return _leading(charts.popular, charts.popular_in, whom, view=view, most=params.source_items, params=params)
 
 
 def segment(whom: Person, view: View, params: RankParams) -> Indices:
     """Name what is popular with the person's demographic group."""
-    chart = view.charts.segments.get(whom.features.segment)
-    return NOTHING if chart is None else chart.leaders[: params.source_items]
+    return view.charts.segments.get(whom.features.segment, NOTHING)[: params.source_items]
 
 
 def fresh(_: Person, view: View, params: RankParams) -> Indices:
     """Name what entered the catalogue last."""
-    return view.charts.fresh.leaders[: params.source_items]
+    return view.charts.fresh[: params.source_items]
+
+
+def alike(whom: Person, view: View, params: RankParams) -> Indices:
+    """Name what is said to be like the items that the person liked last, however new it is."""
+    liked = whom.history[whom.liked][:_ALIKE_ITEMS]
+    return view.likeness.nearest(liked, STEP ** np.arange(len(liked), dtype=np.float32), params.source_items)
 
 
 Source = Callable[[Person, View, RankParams], Indices]
-SOURCES: tuple[Source, ...] = (voted, again, trending, popular, segment, fresh)
+SOURCES: tuple[Source, ...] = (voted, again, alike, prefetched, trending, popular, segment, fresh)
 
 
-def candidates(whom: Person, view: View, params: RankParams) -> Indices:
-    """Return the items to score: the whole catalogue while it is small, else what the sources name, each once."""
-    listed = view.columns.listed
-    if len(listed) <= params.exact_items:
-        return listed
-    named = np.concatenate([source(whom, view, params) for source in SOURCES])
-    view.scratch[named] = True
-    found = listed[view.scratch[listed]]
-    view.scratch[named] = False
-    return found
+def named(whom: Person, view: View, params: RankParams) -> Indices:
+    """Return the listed items that the sources name, each once."""
+    found = np.zeros(view.columns.count, bool)
+    for source in SOURCES:
+        found[source(whom, view, params)] = True
+    return np.flatnonzero(found & view.columns.is_listed).astype(np.int32)
+
+
+def _leading(
+    chart: Indices, by_category: Mapping[str, Indices], whom: Person, *, view: View, most: int, params: RankParams
+) -> Indices:
+    """Return the best of a chart, and of those of the person's categories, which share so many."""
+    likings = _likings(whom.features, view, params.categories)
+    each = most // (len(likings) or 1)
+    return np.concatenate([chart[: params.source_items], *(by_category.get(name, NOTHING)[:each] for name in likings)])
+
+
+def _likings(told: Features, view: View, most: int) -> list[str]:
+    """Return the categories a person cares for, found ones before stated ones, most first."""
+    affinities = ((name, round(affinity, _DIGITS)) for name, affinity in told.categories.items() if affinity > 0)
+    found = sorted(affinities, key=lambda liking: (-liking[1], liking[0]))
+    stated = [name for name in told.preferred if view.categories.get(name) >= 0]
+    return list(dict.fromkeys([*(name for name, _ in found[:most]), *stated[:most]]))
 
 
 def _best(votes: Column, most: int) -> Indices:

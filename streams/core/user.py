@@ -10,14 +10,22 @@ import msgspec
 
 from models import decay
 from models.weight import rating_of, weight_of
-from schemas.types import Features, Interaction, ItemSignal, Location, Profile, RecentItem, Trigger
+from schemas.types import Content, Features, Interaction, ItemSignal, Location, Profile, RecentItem, Trigger
+from schemas.zone import zone_named
+from streams.core import place, trigger
 from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.repeat import fingerprint, remember
 from streams.core.view import Subject
 
+ABOUT = ("keywords", "travel_history", "relationship_status")
+"""Attributes of a profile that content can be fetched by."""
+_ABOUT_CHARS = 500
 _RESCALE_EXPONENT = 64.0
 _HOURS = 24
+_NEVER = -(1 << 60)
+_KINDS = ("time", "location", "refresh")
+"""Triggers that ask for a user's own feed."""
 
 
 class UserState(msgspec.Struct, array_like=True, gc=False):
@@ -47,6 +55,17 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     profile_at: int = -1
     visits: dict[str, int] = msgspec.field(default_factory=dict)
     """Actions on an item, where more than one; bounded like `seen`."""
+    city: str | None = None
+    timezone: str = ""
+    about: dict[str, str] = msgspec.field(default_factory=dict)
+    """What the profile says under the names in `ABOUT`."""
+    fetched: dict[str, tuple[int, list[str]]] = msgspec.field(default_factory=dict)
+    """Items that were last fetched in each category, and when they were asked for."""
+    anchor: str | None = None
+    left_at: int = -1
+    moved_at: int = -1
+    triggered: dict[str, int] = msgspec.field(default_factory=dict)
+    """When a trigger of each kind was last acted on."""
 
 
 def fold(
@@ -104,11 +123,14 @@ def _apply(
     )
 
 
-def fold_location(state: UserState, event: Location, position: Position) -> None:
-    """Move the user to where the newest ping was."""
-    if event.occurred_at > state.cell_at:
-        state.cell, state.cell_at = event.cell, event.occurred_at
-        touch(state, position)
+def fold_location(state: UserState, event: Location, position: Position, params: UserParams) -> Trigger | None:
+    """Move the user to where the newest ping was; return the trigger of a move that is worth telling."""
+    if event.occurred_at <= state.cell_at:
+        return None
+    reason = place.move(state, event, params.triggers)
+    state.cell, state.cell_at = event.cell, event.occurred_at
+    touch(state, position)
+    return None if reason is None else trigger.moved(event, reason)
 
 
 def fold_profile(state: UserState, event: Profile, position: Position) -> None:
@@ -116,12 +138,27 @@ def fold_profile(state: UserState, event: Profile, position: Position) -> None:
     if event.occurred_at > state.profile_at:
         state.segment, state.muted, state.profile_at = event.segment, event.muted, event.occurred_at
         state.preferred = [*event.categories, *event.topics]
+        state.city = event.city
+        state.about = {name: event.attributes[name][:_ABOUT_CHARS] for name in ABOUT if name in event.attributes}
+        state.timezone = event.timezone if event.timezone and zone_named(event.timezone) else ""
         touch(state, position)
 
 
-def fold_trigger(state: UserState, event: Trigger, position: Position) -> None:
-    """Have the user ranked again; a call to retrain is nobody's in particular."""
-    if event.kind != "retrain":
+def fold_trigger(state: UserState, event: Trigger, position: Position, params: UserParams) -> None:
+    """Have the user ranked again, but not for a repeat, nor within the window after another trigger of the kind."""
+    event_id, last = fingerprint(event.event_id), state.triggered.get(event.kind, _NEVER)
+    if event.kind not in _KINDS or event_id in state.event_ids:
+        return
+    if abs(event.occurred_at - last) >= params.triggers.window_ms:
+        state.triggered[event.kind] = max(event.occurred_at, last)
+        touch(state, position)
+        remember(state.event_ids, event_id, params.event_ids)
+
+
+def fold_content(state: UserState, event: Content, position: Position) -> None:
+    """Take over what was fetched, where it was asked for later than what is there; nothing found changes nothing."""
+    if event.items and event.requested_at > state.fetched.get(event.category, (-1, []))[0]:
+        state.fetched[event.category] = event.requested_at, [found.item_id for found in event.items]
         touch(state, position)
 
 
@@ -151,6 +188,8 @@ def snapshot(state: UserState, params: UserParams) -> Features:
         queries=state.queries,
         cell=state.cell,
         visits=state.visits,
+        city=state.city,
+        prefetched=list(dict.fromkeys(item for _, items in state.fetched.values() for item in items)),
     )
 
 

@@ -6,7 +6,7 @@ from are drawn anew by `refresh`, never while a user is being ranked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,17 @@ from models.cooccurrence import HALF_LIFE_DAYS, Table
 from models.links import Links
 from models.names import NOWHERE, Names
 from schemas.types import Item, ItemNeighbors, ItemStats, ItemWeights
+from streams.core.likeness import Likeness
+from streams.core.nearby import Places
+from streams.core.params import EXACT_ITEMS
 from streams.core.repeat import fingerprint
 from streams.core.signal import COHORTS, HORIZON_RATES
 
 Indices = NDArray[np.int32]
 Scores = NDArray[np.float64]
 Column = NDArray[np.float32]
+Where = slice | Indices
+"""Which items: all of them, without a copy, or some."""
 
 TOPICS_PER_ITEM = 8
 _GROWTH = 1_024
@@ -47,31 +52,17 @@ NOTHING: Indices = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
-    """One way to rank the whole catalogue."""
-
-    leaders: Indices
-    """The best items, best first."""
-    scores: Scores
-    """Every item's score as a share of the best one's, 0 for those that are not ranked."""
-
-
-@dataclass(frozen=True, slots=True)
 class Charts:
-    """What ranking starts from, as of the last refresh. Columns may be shorter than the view's, never longer."""
+    """The items that lead the catalogue, best first, as of the last refresh."""
 
-    count: int
-    """Items that there were."""
-    trending: Chart
-    popular: Chart
-    fresh: Chart
+    trending: Indices
+    popular: Indices
+    fresh: Indices
     popular_in: dict[str, Indices]
     """The most popular items of each category."""
     trending_in: dict[str, Indices]
     """The items of each category that trend most."""
-    by_category: Scores
-    """Every item's popularity as a share of the most popular one of its category."""
-    segments: dict[str, Chart]
+    segments: dict[str, Indices]
 
 
 class Columns:
@@ -79,7 +70,10 @@ class Columns:
 
     def __init__(self, view: View) -> None:
         self.count = count = len(view.items)
-        self.listed = np.flatnonzero(view.listed[:count]).astype(np.int32)
+        self.every = np.arange(count, dtype=np.int32)
+        self.nothing = np.zeros(count, np.float32)
+        self.is_listed = view.listed[:count].copy()
+        self.listed = np.flatnonzero(self.is_listed).astype(np.int32)
         self.trending = strength(view.trending[:count])
         self.day, self.week, self.lasting = (strength(column) for column in view.horizons[:count].T)
         self.popular = strength(view.popularity[:count])
@@ -89,6 +83,8 @@ class Columns:
         age_ms = view.watermark - np.where(view.first_at > 0, view.first_at, view.created_at)[:count]
         days = np.maximum(age_ms, 0.0) / decay.DAY_MS
         self.fresh = (1.0 - np.minimum(np.log1p(days) / np.log1p(_OLD_DAYS), 1.0)).astype(np.float32)
+        self.category = view.category[:count]
+        self.topic_pairs = view.topic_pairs
         self._view, self._cohorts, self._segments = view, dict[int, Column](), dict[str, Column]()
 
     def cohort(self, cohort: int) -> Column:
@@ -118,13 +114,29 @@ def strength(logs: Scores) -> Column:
 class View:
     """Columns over all items. Only items of the catalogue are ever ranked."""
 
-    def __init__(self, *, leaders: int = 200, half_life_days: float = HALF_LIFE_DAYS) -> None:
-        self._leaders = leaders
+    def __init__(
+        self,
+        *,
+        leaders: int = 200,
+        half_life_days: float = HALF_LIFE_DAYS,
+        learns: bool = False,
+        exact_items: int = EXACT_ITEMS,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            leaders: Items in a chart.
+            half_life_days: Half-life of the links between items.
+            learns: Whether links between items are learned here, and not only taken over.
+            exact_items: Size of the catalogue past which items are found by likeness, too.
+        """
+        self._leaders, self._exact_items = leaders, exact_items
         self.items = Names()
         self.categories = Names()
         self.topics = Names()
         self.titles: list[str] = []
         self.subjects: dict[str, Subject] = {}
+        self.places = Places()
         self.category = np.full(_GROWTH, NOWHERE, np.int32)
         self.item_topics = np.full((_GROWTH, TOPICS_PER_ITEM), NOWHERE, np.int32)
         self.created_at = np.zeros(_GROWTH, np.int64)
@@ -139,8 +151,10 @@ class View:
         self.rating_sums = np.zeros(_GROWTH)
         self.rating_counts = np.zeros(_GROWTH)
         self.first_at = np.zeros(_GROWTH)
-        self.neighbors = Table(half_life_days=half_life_days)
-        self.tastes = Links(1)
+        self.neighbors = Table(half_life_days=half_life_days, adds=learns)
+        self.tastes = Links(1, adds=False)
+        self.likeness = Likeness()
+        self._topic_pairs: tuple[Indices, Indices] | None = None
         self.watermark = 0
         self.stale = False
         """Whether anything changed since the last refresh."""
@@ -154,10 +168,14 @@ class View:
         index = self._index(item.item_id)
         topics = [self.topics.add(topic) for topic in item.topics[:TOPICS_PER_ITEM]]
         self.category[index] = self.categories.add(item.category)
-        self.item_topics[index] = topics + [NOWHERE] * (TOPICS_PER_ITEM - len(topics))
+        topics += [NOWHERE] * (TOPICS_PER_ITEM - len(topics))
+        if self.item_topics[index].tolist() != topics:
+            self.item_topics[index], self._topic_pairs = topics, None
         self.created_at[index] = item.created_at
         self.titles[index] = item.title
+        self.places.put(index, item.cell, item.city)
         self.subjects[item.item_id] = Subject(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source)
+        self.likeness.put(index, item)
         self.listed[index] = True
         self.stale = True
 
@@ -166,6 +184,7 @@ class View:
         index = self.items.get(item_id)
         if index != NOWHERE:
             self.listed[index] = False
+            self.likeness.remove(index)
             self.stale = True
 
     def apply_stats(self, stats: ItemStats) -> None:
@@ -196,70 +215,63 @@ class View:
         self.tastes.put(self._index(row.item_id), others, np.array([row.weights]), 1.0)
 
     def refresh(self) -> bool:
-        """Draw the charts anew if anything changed; return whether it did."""
+        """Draw the charts anew if anything changed; return whether it did. A large catalogue takes several turns."""
         if not self.stale:
             return False
         self.charts = self._draw()
         self.refresh_columns()
-        self.stale = False
+        self.stale = len(self.columns.listed) > self._exact_items and self.likeness.catch_up()
         return True
 
     def refresh_columns(self) -> None:
         """Draw anew what is scored from items alone."""
         self.columns = Columns(self)
 
+    def unseen(self, item_ids: Sequence[str]) -> list[str]:
+        """Return the items that the last refresh knew nothing of."""
+        return [item for item in item_ids if not 0 <= self.items.get(item) < self.columns.count]
+
+    def title(self, item_id: str) -> str:
+        """Return an item's title, empty when it is not known."""
+        index = self.items.get(item_id)
+        return "" if index == NOWHERE else self.titles[index]
+
     def subject(self, item_id: str | None) -> Subject | None:
         """Return what the catalogue says of an item, if it is or was in it."""
         return self.subjects.get(item_id) if item_id is not None else None
 
-    def indices(self, item_ids: Iterable[str]) -> Indices:
-        """Return the numbers of those ids that are known."""
-        return self.items.known(item_ids)
+    @property
+    def topic_pairs(self) -> tuple[Indices, Indices]:
+        """Return every item and topic that go together, as two columns."""
+        if self._topic_pairs is None:
+            items, places = np.nonzero(self.item_topics != NOWHERE)
+            self._topic_pairs = items.astype(np.int32), self.item_topics[items, places]
+        return self._topic_pairs
 
     def popular_rest(self) -> Indices:
         """Return the whole catalogue, most popular first, items nobody acted on last."""
-        listed = np.flatnonzero(self.listed[: self.charts.count]).astype(np.int32)
+        listed = self.columns.listed
         return listed[np.lexsort((self.ties[listed], -self.popularity[listed]))]
 
     def _draw(self) -> Charts:
-        count = len(self.items)
-        listed = np.flatnonzero(self.listed[:count]).astype(np.int32)
-        popular_in: dict[str, Indices] = {}
-        trending_in: dict[str, Indices] = {}
-        by_category = np.zeros(count)
-        for code in np.unique(self.category[listed]).tolist():
-            items, name = listed[self.category[listed] == code], self.categories.names[code]
-            chart = self._chart(items, self.popularity)
-            popular_in[name] = chart.leaders
-            trending_in[name] = self._chart(items, self.trending).leaders
-            by_category += chart.scores
+        listed = np.flatnonzero(self.listed[: len(self.items)]).astype(np.int32)
+        by_category = listed[np.argsort(self.category[listed], kind="stable")]
+        codes, starts = np.unique(self.category[by_category], return_index=True)
+        names = [self.categories.names[code] for code in codes.tolist()]
+        members = dict(zip(names, np.split(by_category, starts[1:]), strict=bool(names)))
         return Charts(
-            count=count,
-            trending=self._chart(listed, self.trending),
-            popular=self._chart(listed, self.popularity),
-            fresh=self._newest(listed),
-            popular_in=popular_in,
-            trending_in=trending_in,
-            by_category=by_category,
-            segments={name: self._chart(listed, column) for name, column in self.segments.items()},
+            trending=self._leading(listed, self.trending),
+            popular=self._leading(listed, self.popularity),
+            fresh=self._leading(listed, self.created_at),
+            popular_in={name: self._leading(items, self.popularity) for name, items in members.items()},
+            trending_in={name: self._leading(items, self.trending) for name, items in members.items()},
+            segments={name: self._leading(listed, column) for name, column in self.segments.items()},
         )
 
-    def _chart(self, items: Indices, column: Scores) -> Chart:
-        """Rank some items by a column of logarithms; a score is the square root of the share of the best."""
-        scores = np.zeros(len(self.items))
+    def _leading(self, items: Indices, column: NDArray[Any]) -> Indices:
+        """Return the best of some items by a column, ties by id; those that it says nothing of are left out."""
         items = items[np.isfinite(column[items])]
-        if not len(items):
-            return Chart(NOTHING, scores)
-        scores[items] = np.exp((column[items] - column[items].max()) / 2)
-        leaders = items[np.lexsort((self.ties[items], -column[items].round(_DIGITS)))][: self._leaders]
-        return Chart(leaders, scores)
-
-    def _newest(self, items: Indices) -> Chart:
-        """Rank items by age: the score falls to a half at the twentieth."""
-        scores = np.zeros(len(self.items))
-        newest = items[np.lexsort((self.ties[items], -self.created_at[items]))][: self._leaders]
-        scores[newest] = 1.0 / (1.0 + np.arange(len(newest)) / 20.0)
-        return Chart(newest, scores)
+        return items[np.lexsort((self.ties[items], -column[items].round(_DIGITS)))][: self._leaders]
 
     def _indices(self, item_ids: Sequence[str]) -> Indices:
         found = self.items.numbers(item_ids)

@@ -1,4 +1,4 @@
-"""interactions, items → PostgreSQL, for analysts. A batch consumer; it needs no table.
+"""interactions, items → PostgreSQL, for analysts and for the catalogue's search. A batch consumer; it needs no table.
 
 Offsets are committed after the rows are; a row that comes again changes nothing.
 """
@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka import ConsumerRecord
 
 from infra import database, heartbeat
 from infra.redis_client import connect
@@ -21,12 +20,12 @@ from infra.registry import Registry
 from infra.settings import Settings
 from schemas.types import Interaction, Item
 from streams.decode import Decoder
+from streams.jobs.indexing import ENCODERS, Indexing
+from streams.jobs.sink import drain
 from topics import Topic
 from topics.topic import INTERACTIONS, ITEMS
 
 GROUP = "millrace-archive"
-_MOST_RECORDS = 5_000
-_WAIT_MS = 500
 _RETRY_S = 1.0
 _LOG = logging.getLogger(__name__)
 
@@ -39,6 +38,9 @@ _ITEM = (
     *("item_id", "category", "title", "description", "topics", "source", "url", "image_url", "city", "cell", "price"),
     *("created_at", "attributes"),
 )
+
+_FORGET = 'DELETE FROM items WHERE item_id = $1 AND (appended_at, "offset") < ($2, $3)'
+"""Takes an item off that was deleted after its newest version."""
 
 
 def insert_interactions() -> str:
@@ -71,8 +73,10 @@ def item_row(record: ConsumerRecord, item: Item) -> tuple[Any, ...]:
 class Archive:
     """Writes batches, and counts."""
 
-    def __init__(self, pool: asyncpg.Pool, registry: Registry) -> None:
+    def __init__(self, pool: asyncpg.Pool, registry: Registry, *, on_items: Callable[[], None] = lambda: None) -> None:
+        """`on_items` is called when items have changed."""
         self._pool = pool
+        self._on_items = on_items
         # What is unusable is passed over: the agents that own these topics set it aside.
         self._decoders = {name: Decoder(topic, registry, None, stage="archive") for name, (topic, *_) in WRITES.items()}
         self.written = 0
@@ -83,18 +87,22 @@ class Archive:
         _, statement, row = WRITES[topic]
         usable = await self._decoders[topic].decode(records)
         rows = [row(record, value) for record, value in usable]
+        gone = [
+            (_key(record), *_place(record)[::3]) for record in records if record.value is None and topic == ITEMS.name
+        ]
         while True:
             try:
                 async with self._pool.acquire() as connection:
                     await connection.executemany(statement, rows)
+                    await connection.executemany(_FORGET, gone)
                 break
-            except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+            except database.AWAY as error:
                 _LOG.warning("PostgreSQL does not answer, trying again: %s", error)
-            except asyncpg.OperatorInterventionError as error:  # it shuts down or starts
-                _LOG.warning("PostgreSQL is not ready, trying again: %s", error)
             await asyncio.sleep(_RETRY_S)
-        self.written += len(rows)
-        self.unusable += len(records) - len(rows)
+        if topic == ITEMS.name:
+            self._on_items()
+        self.written += len(rows) + len(gone)
+        self.unusable += len(records) - len(rows) - len(gone)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -103,52 +111,27 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(registry.connect)
     redis = connect(settings.redis_url)
     pool = await _connect(settings.database_url)
-    archive = Archive(pool, registry)
-    sign = asyncio.ensure_future(
-        heartbeat.beat(redis, "archive", lambda: {"written": archive.written, "unusable": archive.unusable})
-    )
-    consumer = AIOKafkaConsumer(
-        *WRITES,
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        group_id=GROUP,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
-    work = asyncio.ensure_future(_work(consumer, archive))
-    stopping = asyncio.ensure_future(stop.wait())
+    indexing = Indexing(pool, ENCODERS[settings.text_encoder]())
+    archive = Archive(pool, registry, on_items=indexing.wake)
+
+    def describe() -> dict[str, Any]:
+        return {"written": archive.written, "unusable": archive.unusable, "indexed": indexing.indexed}
+
+    beside = [indexing.run(), heartbeat.beat(redis, "archive", describe)]
+    topics = [topic for topic, *_ in WRITES.values()]
     try:
-        await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await drain(settings.kafka_bootstrap_servers, GROUP, topics, archive.write, stop=stop, beside=beside)
     finally:
-        for task in (work, stopping, sign):
-            task.cancel()
-        # A batch given up half-way is read again: its offsets are not committed.
-        results = await asyncio.gather(work, stopping, sign, return_exceptions=True)
-        await consumer.stop()
         pool.terminate()
         await redis.aclose()
         registry.close()
-    if isinstance(results[0], Exception):
-        raise results[0]
-
-
-async def _work(consumer: AIOKafkaConsumer, archive: Archive) -> None:
-    await consumer.start()
-    while True:
-        fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
-        for tp, records in fetched.items():
-            await archive.write(tp.topic, records)
-        if fetched:
-            try:
-                await consumer.commit({tp: records[-1].offset + 1 for tp, records in fetched.items()})
-            except (CommitFailedError, IllegalStateError) as error:
-                _LOG.info("the group has rebalanced, what was written is read again: %s", error)
 
 
 async def _connect(url: str) -> asyncpg.Pool:
     while True:
         try:
-            return await database.connect(url, connections=1)
-        except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
+            return await database.connect(url, connections=2)
+        except database.AWAY as error:
             _LOG.warning("PostgreSQL does not answer, trying again: %s", error)
             await asyncio.sleep(_RETRY_S)
 
@@ -158,6 +141,10 @@ def _insert(table: str, columns: Iterable[str]) -> str:
     names = ", ".join(f'"{name}"' for name in columns)
     values = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
     return f"INSERT INTO {table} ({names}) VALUES ({values})"  # noqa: S608 - all names are ours
+
+
+def _key(record: ConsumerRecord) -> str:
+    return (record.key or b"").decode(errors="replace")
 
 
 def _place(record: ConsumerRecord) -> tuple[Any, ...]:

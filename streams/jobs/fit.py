@@ -20,7 +20,7 @@ from models.blender import Blender, Weights
 from schemas.types import Interaction, Item, Profile
 from streams.core.learner import Learner, Params
 from streams.core.position import Position
-from streams.core.rank import Look, new_blender
+from streams.core.rank import Look, new_blender, score
 
 JUDGED = 0.2
 """Share of the events, the last ones, on which a fit is judged."""
@@ -29,7 +29,6 @@ FEWEST = 50
 """Outcomes without which nothing can be said of a fit."""
 _CHANCE = 1.96
 """Standard errors within which a difference may be chance, in 95 of 100 cases."""
-_DIGITS = 6
 _REFRESH_EVENTS = 1_000
 
 
@@ -199,7 +198,7 @@ class Fit:
         self.judged.add(own, rival)
         if self._at_ms > self._serving.watermark:
             self.unseen.add(own, rival)
-            self._rival.learn(seen.parts, taken, seen.whom.context)
+            self._rival.learn(seen.parts, taken, seen.whom.context, among=seen.admissible)
         return None
 
 
@@ -213,6 +212,6 @@ def teach(learner: Learner, event: Interaction, position: Position, *, item: Ite
 
 def _rank(blender: Blender, seen: Look, taken: int) -> float:
     """Return where what was taken stood, ties at their mean rank."""
-    scores = (blender.weights(seen.whom.context).astype(np.float32) @ seen.parts).round(_DIGITS)
+    scores = score(seen, blender)
     ahead, level = int((scores > scores[taken]).sum()), int((scores == scores[taken]).sum())
     return 1.0 + ahead + (level - 1) / 2

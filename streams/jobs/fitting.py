@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from infra import clock
 from infra.error import OperatorError
 from infra.model_board import REFUSED, SERVING, Board, Training, Version, standing
 from infra.model_board import Live as Shown
@@ -25,10 +25,10 @@ from streams.core.rank import MODEL
 from streams.jobs.fit import Fit, Rival
 from streams.jobs.history import History, history
 from streams.jobs.live import Live, absorb
+from streams.jobs.params import learner_params
 from streams.jobs.schedule import Schedule
 from streams.jobs.shelf import Shelf
 from streams.jobs.version import Fitted, fitted, name_of, record, rows
-from streams.params import learner_params
 from topics.topic import INTERACTIONS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, PROFILES, Topic
 
 _ROWS_AT_A_TIME = 20
@@ -60,7 +60,7 @@ class Fitting:
         self._task: asyncio.Task[None] | None = None
         self._since: list[tuple[Any, Position]] | None = None
         self._own: deque[tuple[str, int]] = deque(maxlen=_OWN)
-        self._started_at = self._not_before = time.time_ns() // 1_000_000
+        self._started_at = self._not_before = clock.now_ms()
         self._published_at: int | None = None
         self.told: set[str] = set()
         """Items whose tastes are on their topic."""
@@ -146,7 +146,7 @@ class Fitting:
         finally:
             self._since = None
             self._training = Training()
-            self._not_before = time.time_ns() // 1_000_000 + _RETRY_MS
+            self._not_before = clock.now_ms() + _RETRY_MS
 
     async def _fit(self, request_ids: list[str], *, full: bool) -> None:
         self._since = []
@@ -166,7 +166,7 @@ class Fitting:
             ends = {tp.partition: end for tp, end in events.ends.items()}
         learner = fit.end()
         verdict = fit.verdict(tolerance=self._settings.model_tolerance)
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = clock.now_ms()
         version = Version(
             version=name_of(now_ms),
             status=SERVING if verdict.promoted else REFUSED,

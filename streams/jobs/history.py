@@ -39,8 +39,15 @@ class History:
                 if value is None:
                     found.pop(key, None)
                 else:
-                    found[key] = Position(record.partition, record.offset, record.timestamp), value
+                    found[key] = Position.of(record), value
         return found
+
+    async def every(self) -> AsyncIterator[Any]:
+        """Yield all values, partition by partition."""
+        for tp in self.ends:
+            async for _, value in self._of(tp):
+                if value is not None:
+                    yield value
 
     async def merged(self) -> AsyncIterator[tuple[Position, Any]]:
         """Yield all events, always the earliest of those that come next in their partitions.
@@ -60,7 +67,7 @@ class History:
             await advance(tp)
         while heads:
             _, _, _, record, value, tp = heads[0]
-            yield Position(record.partition, record.offset, record.timestamp), value
+            yield Position.of(record), value
             heapq.heappop(heads)
             await advance(tp)
 
@@ -86,8 +93,10 @@ class History:
 
 
 @asynccontextmanager
-async def history(bootstrap_servers: str, registry: Registry, topic: Topic) -> AsyncIterator[History]:
-    """Open a topic from its beginning; what is unusable is passed over, as an agent sets it aside."""
+async def history(
+    bootstrap_servers: str, registry: Registry, topic: Topic, *, since_ms: int | None = None
+) -> AsyncIterator[History]:
+    """Open a topic from its beginning, or from an append time; unusable records are passed over."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
     )
@@ -95,8 +104,11 @@ async def history(bootstrap_servers: str, registry: Registry, topic: Topic) -> A
     try:
         partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
         consumer.assign(partitions)
-        starts = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
+        if since_ms is None:
+            starts = await consumer.beginning_offsets(partitions)
+        else:
+            starts = await offsets_since(consumer, partitions, since_ms)
         for tp in partitions:
             consumer.seek(tp, starts[tp])
         found = History(consumer, topic, Decoder(topic, registry, None, stage="history"), ends)
@@ -104,6 +116,13 @@ async def history(bootstrap_servers: str, registry: Registry, topic: Topic) -> A
         yield found
     finally:
         await consumer.stop()
+
+
+async def offsets_since(consumer: Any, partitions: list[TopicPartition], at_ms: int) -> dict[TopicPartition, int]:
+    """Return the offset of the first record of each partition that was appended then or later, the end without one."""
+    ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+    found = await consumer.offsets_for_times(dict.fromkeys(partitions, at_ms))
+    return {tp: ends[tp] if found.get(tp) is None else found[tp].offset for tp in partitions}
 
 
 def merged(partitions: Iterable[Iterable[tuple[Position, Any]]]) -> Iterator[tuple[Position, Any]]:

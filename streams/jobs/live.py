@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from infra.model_board import Version
+from infra.model_board import SERVING, Version
 from models.cooccurrence import NEXT, TOGETHER
 from schemas.types import Interaction, Item, ItemNeighbors, ModelVersion, Profile
 from streams.core.learner import Learner
 from streams.core.position import Position
-from streams.core.rank import MODEL
+from streams.core.version import restore
 from streams.jobs.fit import teach
-from streams.jobs.version import restore, version_of
+from streams.jobs.version import record, version_of
 
 Told = Interaction | Item | Profile
 
@@ -89,20 +89,16 @@ class Live:
     def weights(self, now_ms: int) -> ModelVersion:
         """Return the weights as they are now, under the name of their base and how far they went since."""
         self._told_outcomes = self._now
-        blender, base = self.learner.blender, self.base
-        return ModelVersion(
-            model=MODEL,
+        version = Version(
             version=self.version,
+            status=SERVING,
+            reason="learned live",
             created_at=now_ms,
             watermark=self.learner.view.watermark,
-            status="serving",
-            reason="learned live",
             events=self.learner.events,
-            metrics=base.metrics if base else {},
-            parts=list(blender.parts),
-            weights=blender.table.ravel().tolist(),
-            squares=blender.state()["squares"].ravel().tolist(),
+            metrics=self.base.metrics if self.base else {},
         )
+        return record(version, list(self.learner.blender.parts), self.learner.blender.state())
 
     def _begin(self, version: Version, outcomes: int) -> None:
         self.base = version

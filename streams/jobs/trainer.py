@@ -18,7 +18,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from infra import heartbeat
+from infra import clock, heartbeat
 from infra.model_board import BoardStore, RedisBoardStore
 from infra.publisher import Publisher
 from infra.redis_client import StoreError, connect
@@ -30,10 +30,10 @@ from streams.core.position import Position
 from streams.core.rank import MODEL
 from streams.decode import Decoder
 from streams.jobs.fitting import Fitting, Request
-from streams.jobs.history import history, merged
+from streams.jobs.history import history, merged, offsets_since
 from streams.jobs.live import Gone, Live
+from streams.jobs.params import learner_params
 from streams.jobs.shelf import Shelf
-from streams.params import learner_params
 from topics.topic import INTERACTIONS, ITEM_NEIGHBORS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, PROFILES, TRIGGERS, Topic
 
 _FOLLOWED = (INTERACTIONS, ITEMS, PROFILES, TRIGGERS, MODEL_VERSIONS)
@@ -99,7 +99,9 @@ class Trainer:
                 TopicPartition(topic.name, number) for topic in _FOLLOWED for number in range(topic.partitions)
             ]
             consumer.assign(partitions)
-            for tp, offset in (offsets | await _lately(consumer, TRIGGERS)).items():
+            triggers = [tp for tp in partitions if tp.topic == TRIGGERS.name]
+            lately = await offsets_since(consumer, triggers, clock.now_ms() - _REMEMBERED_MS)
+            for tp, offset in (offsets | lately).items():
                 consumer.seek(tp, offset)
             while not stop.is_set():
                 fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(
@@ -111,7 +113,7 @@ class Trainer:
                 await self._tell(most, idle=not fetched)
                 for tp in partitions:
                     self.positions[f"{tp.topic}-{tp.partition}"] = await consumer.position(tp)
-                self.fitting.begin_if_due(_now_ms())
+                self.fitting.begin_if_due(clock.now_ms())
         finally:
             await self.fitting.cancel()
             await consumer.stop()
@@ -120,7 +122,7 @@ class Trainer:
         """Write what is known of the models, again and again, until cancelled."""
         while True:
             try:
-                await self._boards.write(self.fitting.board(_now_ms()))
+                await self._boards.write(self.fitting.board(clock.now_ms()))
             except StoreError as error:
                 _LOG.warning("%s", error)
             await asyncio.sleep(_BOARD_EVERY_S)
@@ -131,11 +133,11 @@ class Trainer:
         for tp, records in fetched.items():
             for record in records:
                 if record.value is None and tp.topic == ITEMS.name and record.key:
-                    self._absorb(Gone(record.key.decode(errors="replace")), _position(record), weigh=False)
+                    self._absorb(Gone(record.key.decode(errors="replace")), Position.of(record), weigh=False)
             usable = await self._decoders[tp.topic].decode(record for record in records if record.value is not None)
             for record, value in usable:
                 if tp.topic == INTERACTIONS.name:
-                    events.setdefault(tp, []).append((_position(record), value))
+                    events.setdefault(tp, []).append((Position.of(record), value))
                 elif tp.topic == TRIGGERS.name:
                     if value.kind == "retrain":
                         self.fitting.ask(Request(value.event_id, value.reason))
@@ -144,7 +146,7 @@ class Trainer:
                         _LOG.info("version %s is in service: %s", value.version, value.reason)
                         await self._take_over(value)
                 else:
-                    self._absorb(value, _position(record), weigh=False)
+                    self._absorb(value, Position.of(record), weigh=False)
         for number, (position, event) in enumerate(merged(events.values()), 1):
             self._absorb(event, position, weigh=weigh)
             if number % self._settings.trainer_batch_events == 0:
@@ -178,7 +180,7 @@ class Trainer:
         since_s = now_s - self._weights_s
         if every_s and self.live.untold and (since_s >= every_s or (idle and since_s >= _PUBLISH_EVERY_S)):
             self._weights_s = now_s
-            self._publisher.produce(MODEL_VERSIONS, self.fitting.own(self.live.weights(_now_ms())))
+            self._publisher.produce(MODEL_VERSIONS, self.fitting.own(self.live.weights(clock.now_ms())))
         await self._publisher.flush()
 
     def _history(self, topic: Topic) -> Any:
@@ -212,22 +214,6 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         registry.close()
 
 
-async def _lately(consumer: Any, topic: Topic) -> dict[TopicPartition, int]:
-    """Return the offsets of what was appended in the last hour."""
-    partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
-    ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-    found = await consumer.offsets_for_times({tp: _now_ms() - _REMEMBERED_MS for tp in partitions})
-    return {tp: ends[tp] if found.get(tp) is None else found[tp].offset for tp in partitions}
-
-
 async def _left(consumer: Any, partitions: list[TopicPartition]) -> int:
     """Return how many records wait in the broker, as far as it has told."""
     return sum([max((consumer.highwater(tp) or 0) - await consumer.position(tp), 0) for tp in partitions])
-
-
-def _position(record: Any) -> Position:
-    return Position(record.partition, record.offset, record.timestamp)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from infra.model_board import SERVING, Version
 from models.artifact import Header
-from models.blender import Blender, Weights
+from models.blender import Weights
 from schemas.types import ItemWeights, ModelVersion
 from streams.core.learner import Learner
 from streams.core.rank import MODEL
@@ -94,22 +94,6 @@ def version_of(told: ModelVersion) -> Version:
         events=told.events,
         metrics=told.metrics,
     )
-
-
-def restore(blender: Blender, told: ModelVersion) -> bool:
-    """Have a blender go on from a version in service; return False for one that weighs other parts."""
-    if told.model != MODEL or told.parts != list(blender.parts) or len(told.weights) != blender.table.size:
-        return False
-    shape = blender.table.shape
-    squares = told.squares if len(told.squares) == blender.table.size else [1.0] * blender.table.size
-    blender.restore(
-        {
-            "table": np.array(told.weights).reshape(shape),
-            "squares": np.array(squares).reshape(shape),
-            "outcomes": np.array([float(blender.outcomes)]),
-        }
-    )
-    return True
 
 
 def to_artifact(found: Fitted) -> tuple[Header, dict[str, NDArray[Any]]]:

@@ -22,6 +22,7 @@ from streams.transport.batch import Batch as Batch
 from streams.transport.conf import App as App
 from streams.transport.conf import Limits as Limits
 from streams.transport.conf import faust_app as faust_app
+from streams.transport.conf import stored_values as stored_values
 from streams.transport.consumer import Consumer as Consumer
 from streams.transport.topic import batch_topic as batch_topic
 from streams.transport.worker import run as run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -62,6 +62,12 @@ class App(faust.App):  # type: ignore[misc]
             value_type=bytes,
             options=dict(TABLE_OPTIONS),
         )
+
+
+def stored_values(table: Any) -> Iterator[bytes]:
+    """Yield the values of a table, which may be written to meanwhile."""
+    values = table.values()
+    return iter(values if table.app.conf.store.scheme == "rocksdb" else list(values))
 
 
 def faust_app(

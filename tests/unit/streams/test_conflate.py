@@ -28,6 +28,16 @@ def test_a_value_that_comes_while_its_key_is_worked_on_is_owed_again() -> None:
     assert queue.done(["u1"]) == ["second"]
 
 
+def test_what_is_put_back_is_owed_still_and_gives_way_to_what_is_newer() -> None:
+    queue: Conflator[str, str, int] = Conflator()
+    queue.add("first", {"u1": 1, "u2": 1})
+    taken = queue.take(2)
+    queue.add("second", {"u2": 2})
+    queue.back(taken)
+    assert queue.take(2) == {"u2": 2, "u1": 1}
+    assert sorted(queue.done(["u1", "u2"])) == ["first", "second"]
+
+
 @given(st.lists(st.one_of(st.sets(st.integers(0, 5), min_size=1), st.integers(1, 4)), max_size=40))
 def test_no_token_is_lost_or_given_back_early(steps: list[set[int] | int]) -> None:
     queue: Conflator[int, int, int] = Conflator()
@@ -41,6 +51,7 @@ def test_no_token_is_lost_or_given_back_early(steps: list[set[int] | int]) -> No
             newest.update(dict.fromkeys(step, number))
             queue.add(number, dict.fromkeys(step, number))
         else:
+            queue.back(queue.take(step // 2))
             taken = queue.take(step)
             worked.update(taken)
             settled = queue.done(taken)

@@ -3,72 +3,21 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 
-from infra.error import OperatorError
-from infra.model_board import REFUSED, REPLACED, SERVING, Version, standing
-from infra.settings import Settings
-from schemas.types import Interaction, Item
-from streams.core.learner import Learner
 from streams.core.position import Position
-from streams.core.rank import MODEL, Look, apply_version, new_blender, rank
-from streams.core.view import View
+from streams.core.rank import Look, new_blender, rank
 from streams.jobs.fit import Fit, Rival
-from streams.jobs.history import merged
-from streams.jobs.live import Gone, Live
-from streams.jobs.schedule import FIRST_EVENTS, Due, Schedule
-from streams.jobs.shelf import Shelf
-from streams.jobs.version import REFUSED_MODEL, fitted, name_of, record, restore, rows, version_of
-from streams.params import learner_params
 from tests.build import T0_MS, a_profile, an_interaction, an_item
+from tests.unit.streams.builder import ITEMS, PARAMS, USERS, World, a_world, taught
 
-PARAMS = learner_params(Settings())
-ITEMS, USERS = 40, 60
-HOUR_MS = 3_600_000
 NEVER = 10 * T0_MS
 """A watermark past all events: what is in service does not learn along."""
 
 
-def a_world(events: int = 900, *, seed: int = 0) -> tuple[dict[str, Item], list[Interaction]]:
-    """Return a catalogue without categories, and events in which each user keeps to a half of it."""
-    draw = random.Random(seed)
-    items = [an_item(f"i{n}", category="all", topics=[], created_at=T0_MS - 1) for n in range(ITEMS)]
-    left = {user: draw.sample(range(user % 2, ITEMS, 2), ITEMS // 2) for user in range(USERS)}
-    told = []
-    for number in range(events):
-        user = draw.choice([user for user in left if left[user]])
-        item = left[user].pop()
-        told.append(an_interaction(user_id=f"u{user}", item_id=f"i{item}", occurred_at=T0_MS + 60_000 * number))
-    return {item.item_id: item for item in items}, told
-
-
-def taught(items: dict[str, Item], events: list[Interaction], **options: object) -> Fit:
-    fit = Fit(PARAMS, items, [], total=len(events), **options)  # type: ignore[arg-type]
-    for number, event in enumerate(events):
-        fit.learn(event, Position(0, number, number + 1))
-    return fit
-
-
-@pytest.fixture(scope="module")
-def world() -> tuple[dict[str, Item], list[Interaction]]:
-    return a_world()
-
-
-@pytest.fixture(scope="module")
-def fit(world: tuple[dict[str, Item], list[Interaction]]) -> Fit:
-    return taught(*world)
-
-
-def a_version(**overrides: object) -> Version:
-    fields = {"version": "v1", "status": SERVING, "created_at": T0_MS, "events": 10}
-    return Version(**(fields | overrides))  # type: ignore[arg-type]
-
-
-def a_reversed_world() -> tuple[dict[str, Item], list[Interaction]]:
+def a_reversed_world() -> World:
     """Return a world in which people swing between the halves, and then, for its last fifth, keep to one."""
     items, _ = a_world(0)
     draw = random.Random(1)
@@ -100,8 +49,8 @@ def test_a_fit_that_ranks_worse_than_what_serves_is_refused_and_says_by_how_much
     fit.learner.on_outcome = lambda seen, taken: last.append((seen, taken))
     for number, event in enumerate(events):
         fit.learn(event, Position(0, number, number + 1))
-    for seen, taken in 5 * last[-180:]:
-        clairvoyant.learn(seen.parts, taken, seen.whom.context)
+    for seen, taken in 300 * last[-180:]:
+        clairvoyant.learn(seen.parts, taken, seen.whom.context, among=seen.admissible)
     fit = taught(items, events, serving=Rival(clairvoyant.state(), NEVER))
     refused = fit.verdict(tolerance=0.02)
     assert not refused.promoted
@@ -109,9 +58,7 @@ def test_a_fit_that_ranks_worse_than_what_serves_is_refused_and_says_by_how_much
     assert refused.metrics["ndcg@10"] < 0.9 * refused.metrics["serving_ndcg@10"]
 
 
-def test_a_fit_that_ranks_better_than_what_serves_is_promoted(
-    world: tuple[dict[str, Item], list[Interaction]], fit: Fit
-) -> None:
+def test_a_fit_that_ranks_better_than_what_serves_is_promoted(world: World, fit: Fit) -> None:
     state = fit.learner.blender.state()
     verdict = taught(*world, serving=Rival(state | {"table": -state["table"]}, NEVER)).verdict(tolerance=0.0)
     assert verdict.promoted
@@ -119,7 +66,7 @@ def test_a_fit_that_ranks_better_than_what_serves_is_promoted(
 
 
 def test_what_is_in_service_is_not_preferred_for_having_learned_from_what_decides(
-    world: tuple[dict[str, Item], list[Interaction]],
+    world: World,
 ) -> None:
     items, events = world
     before = taught(items, events[:800])
@@ -131,9 +78,7 @@ def test_what_is_in_service_is_not_preferred_for_having_learned_from_what_decide
     assert own == pytest.approx(rival, abs=0.01)  # taught alike, they rank alike
 
 
-def test_where_nothing_came_since_a_fit_is_held_against_what_the_last_one_reached(
-    world: tuple[dict[str, Item], list[Interaction]], fit: Fit
-) -> None:
+def test_where_nothing_came_since_a_fit_is_held_against_what_the_last_one_reached(world: World, fit: Fit) -> None:
     state, reached = fit.learner.blender.state(), fit.judged.ndcg()[0]
     same = taught(*world, serving=Rival(state, NEVER, reached))
     assert same.judged.lead()[0] < 0  # what serves has learned from these outcomes, and ranks them better by that
@@ -202,176 +147,10 @@ def test_a_profile_counts_in_a_fit() -> None:
     assert fit.learner.features("u1").segment == "25-34|f"
 
 
-def test_a_repeat_teaches_nothing(world: tuple[dict[str, Item], list[Interaction]], fit: Fit) -> None:
+def test_a_repeat_teaches_nothing(world: World, fit: Fit) -> None:
     items, events = world
     twice = Fit(PARAMS, items, [], total=2 * len(events))
     for number, event in enumerate([*events, *events]):
         twice.learn(event, Position(0, number, number + 1))
     assert twice.learner.events == len(events)
     np.testing.assert_array_equal(twice.learner.blender.table, fit.learner.blender.table)
-
-
-def test_a_version_goes_through_a_file_and_a_record_to_a_worker_unchanged(fit: Fit, tmp_path: Path) -> None:
-    learner = fit.end()
-    version = a_version(metrics={"ndcg@10": 0.5}, request_ids=["one", "other"], events=learner.events)
-    shelf = Shelf(tmp_path, kept=3)
-    shelf.put(fitted(version, learner), serving=None)
-    found = shelf.get("v1")
-    assert found.version == version
-
-    view, blender = View(), new_blender()
-    for item in learner.view.items.names:
-        view.apply_item(an_item(item, category="all", topics=[], created_at=T0_MS - 1))
-    for row in rows(found):
-        view.apply_weights(row)
-    apply_version(blender, record(found.version, found.parts, found.blender))
-    np.testing.assert_array_equal(blender.table, learner.blender.table)
-    numbers, tastes = learner.view.tastes.block(0)
-    other = view.items.known(learner.view.items.names[number] for number in numbers.tolist())
-    np.testing.assert_array_equal(view.tastes.between(other, other)[0], tastes)
-
-
-def test_a_refused_version_has_a_key_of_its_own_and_moves_no_worker(fit: Fit) -> None:
-    told = record(a_version(status=REFUSED), list(fit.learner.blender.parts), fit.learner.blender.state())
-    blender = new_blender()
-    before = blender.table.copy()
-    apply_version(blender, told)
-    assert told.model == REFUSED_MODEL != MODEL
-    np.testing.assert_array_equal(blender.table, before)
-
-
-def test_a_blender_goes_on_as_if_it_had_not_stopped(fit: Fit) -> None:
-    told = record(a_version(), list(fit.learner.blender.parts), fit.learner.blender.state())
-    restored, going_on = new_blender(), fit.learner.blender
-    assert restore(restored, told)
-    parts = np.random.default_rng(0).random((len(restored.parts), 5), np.float32)
-    continued = new_blender()
-    continued.restore({name: array.copy() for name, array in going_on.state().items()})
-    for blender in (restored, continued):
-        blender.learn(parts, 2, (1, 1))
-    np.testing.assert_array_equal(restored.table, continued.table)
-
-
-def test_weights_of_other_parts_are_left_alone(fit: Fit) -> None:
-    told = record(a_version(), ["other"], fit.learner.blender.state())
-    assert not restore(new_blender(), told)
-
-
-def test_the_shelf_keeps_the_newest_and_the_one_in_service(fit: Fit, tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, kept=2)
-    for name in ("v1", "v2", "v3", "v4"):
-        shelf.put(fitted(a_version(version=name), fit.learner), serving="v1")
-    assert [version.version for version in shelf.versions()] == ["v4", "v3", "v1"]
-
-
-def test_the_way_back_passes_over_refused_versions(fit: Fit, tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, kept=9)
-    for name, status in (("v1", SERVING), ("v2", REFUSED), ("v3", SERVING)):
-        shelf.put(fitted(a_version(version=name, status=status), fit.learner), serving=None)
-    assert shelf.before("v3") == "v1"
-    with pytest.raises(OperatorError, match="no version before v1"):
-        shelf.before("v1")
-    with pytest.raises(OperatorError, match="no version \\.\\./v1"):
-        shelf.get("../v1")
-
-
-def test_a_damaged_file_is_told_as_such(fit: Fit, tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, kept=9)
-    shelf.put(fitted(a_version(), fit.learner), serving=None)
-    (file,) = (tmp_path / "models" / MODEL).iterdir()
-    data = bytearray(file.read_bytes())
-    data[-1] ^= 1
-    file.write_bytes(data)
-    with pytest.raises(OperatorError, match="cannot be used"):
-        shelf.get("v1")
-
-
-def test_names_of_later_versions_sort_later() -> None:
-    assert name_of(0) == "19700101T000000.000Z"
-    assert name_of(T0_MS) < name_of(T0_MS + 1) < name_of(T0_MS + 1_000)
-
-
-def test_a_version_stands_as_what_is_in_service_says() -> None:
-    assert standing(a_version(), "v1").status == SERVING
-    assert standing(a_version(), "v2").status == REPLACED
-    assert standing(a_version(status=REFUSED), "v2").status == REFUSED
-    assert standing(a_version(status=REFUSED), "v1").status == SERVING  # rolled forward to by hand
-
-
-SCHEDULE = Schedule(3_600, 86_400)
-
-
-def test_a_first_fit_waits_for_enough_events() -> None:
-    assert SCHEDULE.next([], events=FIRST_EVENTS - 1, started_at=T0_MS) is None
-    assert SCHEDULE.next([], events=FIRST_EVENTS, started_at=T0_MS) == Due(T0_MS + 60_000, full=True)
-
-
-def test_fits_come_hourly_and_full_ones_daily() -> None:
-    full = a_version(events=5)
-    hourly = a_version(full=False, created_at=T0_MS + 23 * HOUR_MS, events=9)
-    assert SCHEDULE.next([full], events=6, started_at=0) == Due(T0_MS + HOUR_MS, full=False)
-    assert SCHEDULE.next([hourly, full], events=10, started_at=0) == Due(T0_MS + 24 * HOUR_MS, full=True)
-
-
-def test_nothing_is_due_when_nothing_is_new_or_fits_are_only_asked_for() -> None:
-    assert SCHEDULE.next([a_version(events=5)], events=5, started_at=0) is None
-    assert Schedule(0, 0).next([a_version(events=5)], events=6, started_at=0) is None
-
-
-def a_live() -> Live:
-    return Live(Learner(PARAMS, refits=False))
-
-
-def test_partitions_are_merged_by_time_and_each_keeps_its_order() -> None:
-    def at(partition: int, offset: int, minute: int, event_id: str) -> tuple[Position, Interaction]:
-        return Position(partition, offset, 1), an_interaction(event_id=event_id, occurred_at=T0_MS + 60_000 * minute)
-
-    one = [at(0, 0, 1, "z"), at(0, 1, 1, "a"), at(0, 2, 0, "late"), at(0, 3, 5, "c")]
-    other = [at(1, 0, 1, "b"), at(1, 1, 4, "d")]
-    assert [event.event_id for _, event in merged([one, other])] == ["b", "z", "a", "late", "d", "c"]
-
-
-def test_live_rows_keep_within_their_links() -> None:
-    live = a_live()
-    for number in range(20):
-        live.take(an_interaction(item_id=f"i{number}"), Position(0, number, number + 1), weigh=False)
-    first = list(live.rows(40))
-    assert sum(len(row.neighbors) for row in first) <= 40
-    assert live.waiting == 20 - len(first)
-    rest = list(live.rows(10_000))
-    assert {row.item_id for row in (*first, *rest)} == {f"i{number}" for number in range(20)}
-    assert live.waiting == 0
-
-
-def test_live_weights_are_told_once_changed_and_named_after_their_base(
-    world: tuple[dict[str, Item], list[Interaction]], fit: Fit
-) -> None:
-    items, events = world
-    live = a_live()
-    for item in items.values():
-        live.take(item, Position(0, 0, 1), weigh=False)
-    live.go_on_from(record(a_version(), list(fit.learner.blender.parts), fit.learner.blender.state()))
-    assert not live.untold
-    for number, event in enumerate(events[:30]):
-        live.take(event, Position(0, number, number + 1), weigh=True)
-    assert live.untold
-    told = live.weights(T0_MS)
-    assert told.version == f"v1+{live.outcomes}"
-    assert not live.untold
-
-    again = a_live()
-    assert again.go_on_from(told)
-    assert (again.version, again.base and again.base.version) == (told.version, "v1")
-    assert version_of(told).version == told.version
-
-
-def test_an_item_that_is_gone_is_ranked_no_more() -> None:
-    live = a_live()
-    live.take(an_item("i1"), Position(0, 0, 1), weigh=False)
-    live.take(Gone("i1"), Position(0, 1, 2), weigh=False)
-    assert not live.learner.view.listed.any()
-
-
-def test_the_board_travels_as_json() -> None:
-    version = a_version(metrics={"ndcg@10": 0.5})
-    assert msgspec.json.decode(msgspec.json.encode(version), type=Version) == version

@@ -13,7 +13,7 @@ from streams.core.params import RankParams
 from streams.core.person import person as whom
 from streams.core.rank import new_blender, rank
 from streams.core.view import View
-from tests.build import T0_MS, an_item, features, stats
+from tests.build import LISBON, NEW_YORK, T0_MS, an_item, features, stats
 
 PARAMS = RankParams(feed_items=20)
 CATEGORIES = ("music", "movies", "places", "workshops")
@@ -147,3 +147,115 @@ def test_a_disliked_item_brings_nothing() -> None:
     recent = [RecentItem(item_id="i0", weight=-2.0, at=T0_MS)]
     found = feed(features(recent=recent, seen=["i0"], event_count=10))
     assert "neighbors" not in found.parts
+
+
+def test_what_was_fetched_for_a_person_comes_before_what_is_like_it() -> None:
+    found = feed(features(prefetched=["i59", "unheard"], event_count=10))
+    assert found.items[0] == "i59"
+    assert (found.sources[0], found.reasons[0]) == ("prefetched", "Found for you")
+    assert "i59" not in feed(features(prefetched=["i59"], seen=["i59"], event_count=10)).items[:10]
+
+
+def test_what_was_fetched_is_a_candidate_of_a_catalogue_too_large_to_score_whole() -> None:
+    params = RankParams(feed_items=5, source_items=2, exact_items=10)
+    assert "i57" not in feed(features(event_count=10), params=params).items
+    assert "i57" in feed(features(event_count=10, prefetched=["i57", "unheard"]), params=params).items
+
+
+def test_what_was_fetched_and_is_not_seen_yet_is_told() -> None:
+    view = a_view()
+    view.apply_item(an_item("new"))
+    assert view.unseen(["i1", "new", "unheard"]) == ["new", "unheard"]
+    view.refresh()
+    assert view.unseen(["i1", "new", "unheard"]) == ["unheard"]
+    assert "new" not in feed(features(prefetched=["new"]), a_view()).items
+
+
+@pytest.mark.parametrize(
+    ("where", "shown"),
+    [
+        ({"cell": NEW_YORK}, {"there", "anywhere"}),
+        ({"cell": LISBON, "city": "New York"}, {"here", "anywhere"}),
+        ({"city": "new york"}, {"there", "anywhere"}),
+        ({}, {"here", "there", "anywhere"}),
+    ],
+)
+@pytest.mark.parametrize("exact_items", [100, 1])
+def test_nothing_of_another_city_is_shown_however_it_came_there(
+    where: dict[str, str], shown: set[str], exact_items: int
+) -> None:
+    view = View()
+    view.apply_item(an_item("here", category="places", cell=LISBON, city="Lisbon"))
+    view.apply_item(an_item("there", category="places", cell=NEW_YORK, city="New York"))
+    view.apply_item(an_item("anywhere"))
+    view.refresh()
+    person = features(prefetched=["here", "there"], **where)
+    assert set(feed(person, view, RankParams(feed_items=9, exact_items=exact_items)).items) == shown
+
+
+def a_large_view(*, exact_items: int) -> View:
+    """Return a view of 1,500 items, of which only the last is about what the first is about."""
+    view = View(leaders=20, exact_items=exact_items)
+    for n in range(1_500):
+        view.apply_item(an_item(f"i{n}", category=CATEGORIES[n % 4], title=f"Number {n}", topics=[f"t{n % 50}"]))
+    for n in range(10):
+        view.apply_stats(stats(f"i{n}", popularity=float(n), trending=float(n)))
+    for n, name in ((0, "i0"), (1_500, "new")):
+        view.apply_item(an_item(name, category=CATEGORIES[0], title=f"Klezmer {n}", topics=["klezmer"], created_at=1))
+    return view
+
+
+def test_a_new_item_of_a_large_catalogue_is_found_by_what_it_says() -> None:
+    params = RankParams(feed_items=20, exact_items=1_000, source_items=30)
+    view = a_large_view(exact_items=1_000)
+    while view.refresh():
+        pass
+    person = a_fan_of("i0", topics={"klezmer": 1.0}, categories={"music": 1.0})
+    found = feed(person, view, params)
+    assert found.items[0] not in ("i0", "new"), "what is popular leads"
+    assert found.reasons[found.items.index("new")] == "You like klezmer"
+    view.remove_item("new")
+    view.refresh()
+    assert "new" not in feed(person, view, params).items
+
+
+def test_a_catalogue_that_is_scored_whole_needs_no_likeness() -> None:
+    view = a_large_view(exact_items=2_000)
+    view.refresh()
+    assert not view.stale
+    fan = whom(a_fan_of("i0"), view, PARAMS, at_ms=T0_MS)
+    assert len(source.alike(fan, view, PARAMS)) == 0
+
+
+def reranked(person: Features, *names: str, view: View | None = None) -> Feed:
+    return rank(person, view or a_view(), new_blender(), PARAMS, now_ms=T0_MS, among=names)
+
+
+def test_a_given_list_is_ranked_whole_and_alone_seen_and_muted_items_too() -> None:
+    names = [f"i{n}" for n in range(40)]
+    random.Random(1).shuffle(names)
+    found = reranked(a_fan_of("i0", "i1", muted=["movies"]), *names)
+    assert sorted(found.items) == sorted(names)
+    assert set(found.items[:3]) == {"i21", "i22", "i23"}
+    assert len(found.scores) == len(found.sources) == len(found.reasons) == len(names)
+
+
+def test_a_given_list_is_ranked_as_the_feed_is() -> None:
+    person = a_fan_of("i0", "i5", categories={"movies": 1.0})
+    whole = feed(person, params=RankParams(feed_items=58, diversity_cap=1.0))
+    given = list(reversed(whole.items[:20]))
+    found = rank(person, a_view(), new_blender(), RankParams(diversity_cap=1.0), now_ms=T0_MS, among=given)
+    assert found.items == whole.items[:20]
+    assert found.scores == whole.scores[:20]
+
+
+def test_given_items_that_the_catalogue_does_not_hold_come_last_as_given() -> None:
+    view = a_view()
+    view.remove_item("i5")
+    view.refresh()
+    found = reranked(a_fan_of("i0"), "x2", "i5", "i21", "x1", "x2", "i30", view=view)
+    assert (set(found.items[:2]), found.items[2:]) == ({"i21", "i30"}, ["x2", "i5", "x1"])
+    assert found.sources[2:] == ["unknown"] * 3
+    assert max(found.scores[2:]) <= min(found.scores[:2])
+    assert all(len(part) == 5 for part in found.parts.values())
+    assert reranked(features(), "x1").items == ["x1"]

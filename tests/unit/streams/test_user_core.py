@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import decay
-from schemas.types import Interaction, Location
+from schemas.types import FoundItem, Interaction
 from streams.core import user
 from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.user import UserState
 from streams.core.view import Subject
-from tests.build import T0_MS, a_profile, an_interaction
+from tests.build import T0_MS, a_content, a_ping, a_profile, a_trigger, an_interaction
 
 PARAMS = UserParams()
 JAZZ = Subject("music", ("jazz", "live"), "city-guide")
@@ -107,14 +107,51 @@ def test_what_is_kept_is_bounded() -> None:
 
 def test_only_the_newest_place_and_profile_hold() -> None:
     state = UserState("u1")
-    new = Location(event_id="a", user_id="u1", cell="872a1072bffffff", resolution=7, occurred_at=T0_MS + 9)
-    old = Location(event_id="b", user_id="u1", cell="87283472bffffff", resolution=7, occurred_at=T0_MS)
-    user.fold_location(state, new, Position(0, 0, T0_MS))
-    user.fold_location(state, old, Position(0, 1, T0_MS))
+    new = a_ping("872a1072bffffff", occurred_at=T0_MS + 9)
+    old = a_ping("87283472bffffff", occurred_at=T0_MS)
+    user.fold_location(state, new, Position(0, 0, T0_MS), PARAMS)
+    user.fold_location(state, old, Position(0, 1, T0_MS), PARAMS)
     assert state.cell == new.cell
     user.fold_profile(state, a_profile(categories=["music"], topics=["jazz"], occurred_at=5), Position(0, 0, T0_MS))
     user.fold_profile(state, a_profile(categories=["movies"], occurred_at=4), Position(0, 1, T0_MS))
     assert state.preferred == ["music", "jazz"]
+
+
+def test_a_time_zone_that_is_none_is_taken_as_not_said() -> None:
+    state = UserState("u1")
+    for occurred_at, name, expected in ((1, "Asia/Tokyo", "Asia/Tokyo"), (2, "Mars/Olympus", ""), (3, None, "")):
+        user.fold_profile(state, a_profile(timezone=name, occurred_at=occurred_at), Position(0, 0, T0_MS))
+        assert state.timezone == expected
+
+
+def test_triggers_of_a_kind_within_the_window_are_merged_and_a_repeat_does_nothing() -> None:
+    state, window_ms = UserState("u1"), PARAMS.triggers.window_ms
+    triggers = [
+        a_trigger(kind=kind, occurred_at=T0_MS + after_ms)
+        for kind, after_ms in (
+            ("refresh", 0),
+            ("refresh", 1),
+            ("time", 2),
+            ("refresh", window_ms - 1),
+            ("refresh", window_ms),
+            ("location", window_ms),
+            ("refresh", 2 * window_ms - 1),
+        )
+    ]
+    ranked = []
+    for trigger in [*triggers, triggers[0], triggers[2]]:
+        version = state.version
+        user.fold_trigger(state, trigger, Position(0, 0, T0_MS), PARAMS)
+        if state.version != version:
+            ranked.append((trigger.kind, trigger.occurred_at - T0_MS))
+    assert ranked == [("refresh", 0), ("time", 2), ("refresh", window_ms), ("location", window_ms)]
+
+
+@pytest.mark.parametrize("kind", ["rerank", "retrain", "erase", "unknown"])
+def test_triggers_that_ask_for_something_else_leave_the_user_alone(kind: str) -> None:
+    state = UserState("u1")
+    user.fold_trigger(state, a_trigger(kind=kind), Position(0, 0, T0_MS), PARAMS)
+    assert state == UserState("u1")
 
 
 def test_versions_only_grow() -> None:
@@ -149,3 +186,28 @@ def test_repeats_anywhere_fold_to_the_same_state(steps: list[tuple[int, str]], d
         assert (found.seen, found.recent, found.counts) == (expected.seen, expected.recent, expected.counts)
         assert found.categories == pytest.approx(expected.categories)
         assert found.topics == pytest.approx(expected.topics)
+
+
+def test_what_was_fetched_is_told_until_something_newer_is_found() -> None:
+    state = UserState("u1")
+    later = [FoundItem(item_id="i9")]
+    user.fold_content(state, a_content(), Position(0, 0, T0_MS))
+    user.fold_content(state, a_content(category="music", items=[FoundItem(item_id="i2")]), Position(0, 1, T0_MS + 1))
+    assert user.snapshot(state, PARAMS).prefetched == ["i1", "i2"]
+    version = state.version
+    for told in (a_content(items=later), a_content(items=[], requested_at=T0_MS + 1)):  # a repeat, and nothing
+        user.fold_content(state, told, Position(0, 2, T0_MS + 2))
+    assert (user.snapshot(state, PARAMS).prefetched, state.version) == (["i1", "i2"], version)
+    user.fold_content(state, a_content(items=later, requested_at=T0_MS + 2), Position(0, 3, T0_MS + 3))
+    assert user.snapshot(state, PARAMS).prefetched == ["i9", "i2"]
+    assert state.version > version
+
+
+def test_a_profile_tells_where_its_user_is_at_home_and_what_to_fetch_by() -> None:
+    state = UserState("u1")
+    attributes = {"keywords": "trumpet", "shoe_size": "43", "travel_history": "x" * 9_999}
+    profile = a_profile(city="Lisbon", timezone="Europe/Lisbon", attributes=attributes)
+    user.fold_profile(state, profile, Position(0, 0, T0_MS))
+    assert user.snapshot(state, PARAMS).city == "Lisbon"
+    assert state.timezone == "Europe/Lisbon"
+    assert state.about == {"keywords": "trumpet", "travel_history": "x" * 500}

@@ -1,0 +1,71 @@
+"""llm-scores → improved feeds: the scores of a feed that is served already come later and change its order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from msgspec.structs import replace
+
+from infra.feed_store import FeedStore
+from infra.redis_client import StoreError
+from schemas.types import Feed
+from streams.context import Context
+from streams.core.combine import Judged
+from streams.core.params import RankParams
+from streams.quarantine import Record
+from topics.topic import FEEDS, LLM_SCORES
+
+SOURCES = (LLM_SCORES,)
+_RETRY_S = 0.5
+_LOG = logging.getLogger(__name__)
+
+
+class CombineAgent:
+    """Gives scores to whoever ranks, and writes the feeds they are for anew.
+
+    A feed that is ranked meanwhile is newer and stays: it has had the scores, or gets those of its own features.
+    """
+
+    def __init__(self, context: Context, store: FeedStore, judged: Judged, params: RankParams) -> None:
+        self._context, self._store, self._judged, self._params = context, store, judged, params
+        self._decoder = context.decoder(LLM_SCORES, "combine")
+        self.checkpoint = context.checkpoint()
+
+    async def process(self, event: Any) -> None:
+        """Take in one batch of scores and improve the feeds of their users."""
+        await self._context.broadcast.ready.wait()
+        usable = await self._decoder.decode(event.value)
+        for _, scores in usable:
+            self._judged.put(scores)
+        newest = {scores.user_id: record for record, scores in usable}
+        await asyncio.gather(*(self._improve(record, user_id) for user_id, record in newest.items()))
+        self.checkpoint.hold([event])
+
+    def drop(self) -> None:
+        """Forget what is held: after a rebalance it is read again."""
+        self.checkpoint.drop()
+
+    async def _improve(self, record: Record, user_id: str) -> None:
+        """Replace the feed that a user is served, however long the store is away."""
+        while True:
+            try:
+                [served] = await self._store.read([user_id])
+                feed = None if served is None else self._improved(record, served)
+                if feed is not None and await self._store.write([feed]):
+                    self._context.publisher.produce(FEEDS, feed)
+                return
+            except StoreError as error:
+                _LOG.warning("scores wait for the store: %s", error)
+                await asyncio.sleep(_RETRY_S)
+
+    def _improved(self, record: Record, served: Feed) -> Feed | None:
+        """Return a feed as newer than it was, None when its user's scores have no say in it."""
+        renewed = replace(served, generated_at=max(self._context.now_ms(), served.generated_at + 1))
+        try:
+            feed = self._judged.combined(renewed, self._context.view, self._params)
+        except Exception as error:
+            self._context.quarantine.put(record, error, stage="combine.feed")
+            return None
+        return None if feed is renewed else feed

@@ -1,0 +1,46 @@
+"""devices, notifications → the push store, from which the API answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from infra.push_store import PushStore
+from infra.redis_client import StoreError
+from streams.role import RoleContext
+from streams.transport import Batch
+from topics.topic import DEVICES, NOTIFICATIONS
+
+SOURCES = (DEVICES, NOTIFICATIONS)
+_RETRY_S = 0.5
+_LOG = logging.getLogger(__name__)
+
+
+class InboxAgent:
+    """Keeps the push store equal to its topics; what is read again is stored once."""
+
+    def __init__(self, context: RoleContext, store: PushStore) -> None:
+        self._decoders = {topic.name: context.decoder(topic, "inbox") for topic in SOURCES}
+        self._writes: dict[str, Any] = {
+            DEVICES.name: store.write_devices,
+            NOTIFICATIONS.name: store.add_notifications,
+        }
+        self.checkpoint = context.checkpoint()
+
+    async def process(self, event: Any) -> None:
+        """Store one batch."""
+        batch: Batch = event.value
+        values = [value for _, value in await self._decoders[batch.topic].decode(batch)]
+        while True:
+            try:
+                await self._writes[batch.topic](values)
+                break
+            except StoreError as error:
+                _LOG.warning("notifications wait for the store: %s", error)
+                await asyncio.sleep(_RETRY_S)
+        self.checkpoint.hold([event])
+
+    def drop(self) -> None:
+        """Forget what is held: after a rebalance it is read again."""
+        self.checkpoint.drop()

@@ -1,0 +1,223 @@
+"""push requests, feeds → notifications, devices, and what is sent. Owns the table `pushes`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any, Protocol
+
+import msgspec
+import uuid_utils
+
+from infra.item_store import ItemCache
+from infra.redis_client import StoreError
+from schemas.types import Feed, Notification, PushRequest
+from streams.cache import RecordCache
+from streams.core import delivery
+from streams.core.agenda import Agenda
+from streams.core.delivery import Answer, Delivery
+from streams.core.params import PushParams
+from streams.core.position import Position
+from streams.core.push import PushState, due_at, snapshot
+from streams.core.repeat import remember
+from streams.core.wish import LOOKED_AT, Card, fold_feed, fold_request
+from streams.quarantine import Record
+from streams.role import RoleContext
+from streams.transport import Batch
+from topics.topic import DEVICES, FEEDS, NOTIFICATIONS, PUSH_REQUESTS
+
+SOURCES = (PUSH_REQUESTS, FEEDS)
+_LOOK_S, _RETRY_S = 0.5, 0.5
+_LAG_S = 0.25
+"""How much later than in a feed an item may be in the store."""
+_ABSENT = 10_000
+_ROWS = 500
+"""Rows recalled before the event loop turns to something else."""
+_LOG = logging.getLogger(__name__)
+_card = msgspec.json.Decoder(Card)
+
+
+class Sender(Protocol):
+    """Sends to one device, once."""
+
+    async def send(self, notification: Notification, token: str, *, ttl_s: int) -> Answer:
+        """Return what came of it."""
+        ...
+
+
+class PushAgent:
+    """Decides what is pushed, sends it a few at a time, and notes what came of these before the next are sent.
+
+    A crash in between has those few sent once more, with the ids that they had.
+    """
+
+    def __init__(
+        self,
+        context: RoleContext,
+        table: Any,
+        items: ItemCache,
+        params: PushParams,
+        *,
+        sender: Sender | None,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._context, self._items, self._params = context, items, params
+        self._sender, self._now_ms = sender, now_ms
+        self._publisher = context.publisher
+        self._decoders = {topic.name: context.decoder(topic, "push") for topic in SOURCES}
+        self._states = RecordCache(table, PushState, new=PushState)
+        self._agenda = Agenda()
+        self._rebalances = 0
+        self._absent: dict[str, None] = {}
+        """Items that the store does not hold, for which nothing waits again."""
+        self.checkpoint = context.checkpoint(write=self._states.write)
+        table.on_recover(self._recall)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many users have something to be sent later."""
+        return len(self._agenda)
+
+    async def process(self, event: Any) -> None:
+        """Fold one batch, and send what is due."""
+        batch: Batch = event.value
+        usable = await self._decoders[batch.topic].decode(self._concerning(batch))
+        cards = await self._cards(value for _, value in usable)
+        async with self.checkpoint.lock:
+            if not self._context.app.is_live(event):
+                return
+            touched: dict[str, PushState] = {}
+            for record, value in usable:
+                state = self._states.get(batch.partition, value.user_id)
+                touched[value.user_id] = state
+                try:
+                    self._tell(self._fold(state, value, record, cards))
+                except Exception as error:
+                    self._context.quarantine.put(record, error, stage="push.fold")
+            await self._release(event, touched)
+            self.checkpoint.hold([event])
+
+    async def run(self) -> None:
+        """Ask for the release of what is due, for ever: a table is written on behalf of an event only."""
+        while True:
+            now_ms = self._now_ms()
+            for user_id in self._agenda.take(now_ms):
+                request = PushRequest(
+                    event_id=str(uuid_utils.uuid7()), user_id=user_id, kind="release", occurred_at=now_ms
+                )
+                self._publisher.produce(PUSH_REQUESTS, request)
+            await asyncio.sleep(_LOOK_S)
+
+    def drop(self) -> None:
+        """Forget everything that is not durable: after a rebalance it is read again."""
+        self.checkpoint.drop()
+        self._states.drop()
+        self._agenda.clear()
+        self._rebalances += 1
+
+    async def _recall(self) -> None:
+        """Know again what waits, once the table is restored and before anything is read."""
+        rows, rebalances = self._states.stored("user_id", "waiting"), self._rebalances
+        while rebalances == self._rebalances and (some := list(islice(rows, _ROWS))):
+            for state in some:
+                self._agenda.put(state.user_id, due_at(state))
+            await asyncio.sleep(0)
+
+    def _concerning(self, batch: Batch) -> Iterable[Record]:
+        """Leave out, undecoded, the feeds of those who have no device."""
+        if batch.topic != FEEDS.name:
+            return batch
+        known = ((record, self._states.peek(batch.partition, _key(record))) for record in batch)
+        return [record for record, state in known if state is not None and state.devices]
+
+    def _fold(
+        self, state: PushState, value: Feed | PushRequest, record: Record, cards: Mapping[str, Card]
+    ) -> list[Notification]:
+        params, now_ms = self._params, self._now_ms()
+        self._states.touch(record.partition, state.user_id)
+        if isinstance(value, Feed):
+            return fold_feed(state, value, cards, params=params, now_ms=now_ms)
+        position = Position.of(record)
+        version = state.version
+        told = fold_request(state, value, position, card=cards.get(value.item_id or ""), params=params, now_ms=now_ms)
+        if state.version != version:
+            self._publisher.produce(DEVICES, snapshot(state, now_ms))
+        return told
+
+    async def _release(self, event: Any, touched: Mapping[str, PushState]) -> None:
+        """Send what is due to some users."""
+        due: list[tuple[PushState, Delivery]] = []
+        for state in touched.values():
+            released = delivery.release(state, params=self._params, now_ms=self._now_ms())
+            self._tell(released.decisions)
+            due.extend((state, found) for found in released.deliveries)
+        at_once = self._context.settings.fcm_concurrency
+        for start in range(0, len(due), at_once):
+            await self._send(event, due[start : start + at_once])
+            await self._write(event)
+        for user_id, state in touched.items():
+            self._agenda.put(user_id, due_at(state))
+
+    async def _send(self, event: Any, due: Sequence[tuple[PushState, Delivery]]) -> None:
+        answers = await asyncio.gather(*(self._answers(found) for _, found in due))
+        if not self._context.app.is_live(event):  # another worker has the users now, and will send this once more
+            return
+        now_ms = self._now_ms()
+        for (state, found), answered in zip(due, answers, strict=True):
+            version = state.version
+            self._tell(delivery.settle(state, found, answered, params=self._params, now_ms=now_ms))
+            self._states.touch(event.value.partition, state.user_id)
+            if state.version != version:
+                self._publisher.produce(DEVICES, snapshot(state, now_ms))
+
+    async def _answers(self, found: Delivery) -> dict[str, Answer] | None:
+        if self._sender is None:
+            return None
+        sent = (self._sender.send(found.notification, token, ttl_s=found.ttl_s) for token in found.tokens)
+        return dict(zip(found.tokens, await asyncio.gather(*sent), strict=True))
+
+    async def _write(self, event: Any) -> None:
+        """Make decisions and states durable, though the batch as a whole is not yet."""
+        await self._publisher.flush()
+        if self._context.app.is_live(event):
+            self._states.write(event.value.partition, event)
+            await self._context.app.producer.flush()
+
+    def _tell(self, decisions: Iterable[Notification]) -> None:
+        for decision in decisions:
+            self._publisher.produce(NOTIFICATIONS, decision)
+
+    async def _cards(self, values: Iterable[Feed | PushRequest]) -> dict[str, Card]:
+        """Return what the catalogue says of the items that may be pushed."""
+        asked = dict.fromkeys(item_id for value in values for item_id in _items(value))
+        cards = await self._read(list(asked))
+        late = [item_id for item_id in asked if item_id not in cards and item_id not in self._absent]
+        if late:
+            await asyncio.sleep(_LAG_S)
+            cards |= await self._read(late)
+        for item_id in late:
+            if item_id not in cards:
+                remember(self._absent, item_id, _ABSENT)
+        return cards
+
+    async def _read(self, item_ids: Sequence[str]) -> dict[str, Card]:
+        while True:
+            try:
+                found, _ = await self._items.read(item_ids)
+                return {card.item_id: card for card in (_card.decode(item) for item in found if item is not None)}
+            except StoreError as error:
+                _LOG.warning("pushes wait for the store: %s", error)
+                await asyncio.sleep(_RETRY_S)
+
+
+def _key(record: Record) -> str:
+    return (record.key or b"").decode(errors="replace")
+
+
+def _items(value: Feed | PushRequest) -> Sequence[str]:
+    """Return the items of which a push may come."""
+    if isinstance(value, Feed):
+        return value.items[:LOOKED_AT]
+    return [value.item_id] if value.item_id else []

@@ -1,0 +1,112 @@
+"""triggers → fetch requests, for the categories that nothing is cached for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from infra.partition import partition_of
+from infra.prefetch_store import PrefetchStore, Question, Slot
+from infra.redis_client import StoreError
+from schemas.types import FetchRequest, Trigger
+from streams.context import Context
+from streams.core import retrieval
+from streams.core.params import RetrievalParams
+from streams.core.user import UserState
+from streams.decode import Decoder
+from streams.fetchers import Fetcher
+from streams.transport import Batch
+from topics.topic import FETCH_REQUESTS, PARTITIONS, TRIGGERS
+
+SOURCES = (TRIGGERS,)
+_RETRY_S = 0.5
+_LOG = logging.getLogger(__name__)
+
+
+class RetrieveAgent:
+    """Asks for what would be wanted next; the states it reads are the user agent's.
+
+    A crash between asking and noting that it was asked asks once more, under the same id.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        users: Callable[[int, str], UserState | None],
+        store: PrefetchStore,
+        fetchers: dict[str, Fetcher],
+        params: RetrievalParams,
+    ) -> None:
+        self._context, self._users, self._store = context, users, store
+        self._fetchers, self._params = fetchers, params
+        self._within_s = context.settings.fetch_within_s
+        # What is unusable is passed over: the user agent sets it aside.
+        self._decoder = Decoder(TRIGGERS, context.registry, None, stage="retrieve")
+        self.checkpoint = context.checkpoint()
+
+    async def process(self, event: Any) -> None:
+        """Ask for what the triggers of one batch want."""
+        batch: Batch = event.value
+        asked: dict[Slot, FetchRequest] = {}
+        by_user: dict[str, list[FetchRequest]] = {}
+        for record, trigger in await self._decoder.decode(batch):
+            if trigger.kind in retrieval.FETCHING and self._is_timely(record.timestamp):
+                by_user[trigger.user_id] = found = self._requests(batch.partition, trigger)
+                asked = {_slot(request): request for request in found} | asked
+        if asked:
+            await self._ask(asked, by_user)
+        self.checkpoint.hold([event])
+
+    def drop(self) -> None:
+        """Forget what is held: after a rebalance it is read again."""
+        self.checkpoint.drop()
+
+    def _is_timely(self, appended_at: int) -> bool:
+        return self._context.now_ms() - appended_at <= self._within_s * 1_000
+
+    def _requests(self, partition: int, trigger: Trigger) -> list[FetchRequest]:
+        state = self._users(partition, trigger.user_id)
+        if state is None:
+            if partition_of(trigger.user_id.encode(), PARTITIONS) != partition:
+                return []  # the user agent sends it on to where its user is
+            state = UserState(trigger.user_id)
+        view = self._context.view
+        return retrieval.requests(
+            trigger,
+            state,
+            retrieval.place_of(state, view.places, self._params),
+            self._fetchers.values(),
+            title_of=view.title,
+            params=self._params,
+        )
+
+    async def _ask(self, asked: dict[Slot, FetchRequest], by_user: dict[str, list[FetchRequest]]) -> None:
+        """Publish the requests that are wanted, however long the store is away."""
+        while True:
+            try:
+                await self._store.write_questions(
+                    {user_id: [self._question(request) for request in found] for user_id, found in by_user.items()}
+                )
+                wanted = await self._store.wanted(list(asked))
+                due = {slot: asked[slot] for slot, is_wanted in zip(asked, wanted, strict=True) if is_wanted}
+                await self._context.publisher.publish(FETCH_REQUESTS, list(due.values()))
+                await self._store.ask(list(due), within_s=self._within_s)
+                return
+            except StoreError as error:
+                _LOG.warning("triggers wait for the store: %s", error)
+                await asyncio.sleep(_RETRY_S)
+
+    def _question(self, request: FetchRequest) -> Question:
+        fetcher = self._fetchers[request.category]
+        return Question(
+            category=request.category,
+            prompt_version=fetcher.prompt_version,
+            system=fetcher.prompt,
+            user=request.about,
+        )
+
+
+def _slot(request: FetchRequest) -> Slot:
+    return Slot(request.user_id, request.category, retrieval.Place(request.cell, request.city).key)

@@ -1,0 +1,63 @@
+"""When it is time: a table of weekdays and hours, in every user's own time zone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the table."""
+
+    weekdays: frozenset[int]
+    at: time
+    reason: str
+
+
+class Slot(NamedTuple):
+    """One time at which an entry is due in a zone."""
+
+    at_ms: int
+    day: date
+    """The local day; with the reason it names the slot, wherever its users are by then."""
+    reason: str
+
+
+def parse(table: str) -> tuple[Entry, ...]:
+    """Return the entries of a table such as `fri 17:00 friday-evening, daily 07:30 morning`; `off` has none."""
+    if table == "off":
+        return ()
+    return tuple(_entry(*line.split()) for line in table.split(","))
+
+
+def due(schedule: Sequence[Entry], zone: ZoneInfo, after_ms: int, upto_ms: int) -> list[Slot]:
+    """Return the slots in (after, upto], earliest first, so that one interval gives what its parts give.
+
+    A local time that comes twice is due the first time. One that is skipped is due as much later as the clocks were
+    moved; on a day that is skipped nothing is.
+    """
+    day, last = _local(after_ms, zone).date(), _local(upto_ms, zone).date()
+    found: list[Slot] = []
+    while day <= last:
+        for entry in schedule:
+            at_ms = round(datetime.combine(day, entry.at, zone).timestamp() * 1000)
+            if day.weekday() in entry.weekdays and after_ms < at_ms <= upto_ms and _local(at_ms, zone).date() == day:
+                found.append(Slot(at_ms, day, entry.reason))
+        day += _DAY
+    return sorted(found)
+
+
+def _entry(days: str, at: str, reason: str) -> Entry:
+    weekdays = range(len(WEEKDAYS)) if days == "daily" else [WEEKDAYS.index(days)]
+    return Entry(frozenset(weekdays), time.fromisoformat(at), reason)
+
+
+def _local(ms: int, zone: ZoneInfo) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC).astimezone(zone)

@@ -1,0 +1,163 @@
+"""What a user might be pushed: what is asked for, and what stands out in a feed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from schemas.types import Device, Feed, Notification, PushPreferences, PushRequest
+from streams.core.params import PushParams
+from streams.core.position import Position
+from streams.core.push import PushState, Waiting, barred, decide, notification_id, shed
+from streams.core.repeat import fingerprint, remember
+from streams.core.worth import leads
+
+LOOKED_AT = 10
+"""Places at the head of a feed from which an item may be pushed."""
+_DEVICES, _EVENT_IDS = 20, 256
+
+
+class Card(msgspec.Struct, frozen=True, gc=False):
+    """What the catalogue says of an item that may be pushed."""
+
+    item_id: str
+    category: str
+    title: str
+    created_at: int
+
+
+def fold_request(
+    state: PushState, request: PushRequest, position: Position, *, card: Card | None, params: PushParams, now_ms: int
+) -> list[Notification]:
+    """Take in what is asked for; a repeat changes nothing. `card` is that of the item asked for, if there is one."""
+    event_id = fingerprint(request.event_id)
+    if position.repeats(state.position) or event_id in state.event_ids:
+        return []
+    state.position = position.after(state.position)
+    remember(state.event_ids, event_id, _EVENT_IDS)
+    if request.kind == "send":
+        return list(_asked(state, request, card, params, now_ms))
+    if request.token is not None:
+        _register(state, request, request.token)
+    if request.preferences is not None:
+        _prefer(state, request.preferences, now_ms)
+    return []
+
+
+def fold_feed(
+    state: PushState, feed: Feed, cards: Mapping[str, Card], *, params: PushParams, now_ms: int
+) -> list[Notification]:
+    """Find what is worth a push in a feed; a repeat changes nothing. `cards` are those of its first LOOKED_AT items."""
+    version = (feed.features_version, feed.generated_at)
+    if version <= state.feed:
+        return []
+    state.feed = version
+    decisions: list[Notification] = []
+    usual = []
+    for item_id, lead, reason in zip(feed.items[:LOOKED_AT], leads(feed.scores), feed.reasons, strict=False):
+        card = cards.get(item_id)
+        if card is None:
+            continue
+        if now_ms - card.created_at > params.new_ms:
+            usual.append(lead)
+        else:
+            wish = _wish(
+                state,
+                item_id,
+                now_ms,
+                item_id=item_id,
+                category=card.category,
+                title=card.title,
+                body=reason,
+                value=state.usual.value(lead),
+            )
+            decisions.extend(_considered(state, wish, params, now_ms))
+    if usual:
+        state.usual.fold(max(usual))
+    return decisions
+
+
+def _register(state: PushState, request: PushRequest, token: str) -> None:
+    """Put a device last, or take it off."""
+    state.devices.pop(token, None)
+    if request.kind == "register":
+        state.devices[token] = Device(token=token, platform=request.platform, registered_at=request.occurred_at)
+        shed(state.devices, _DEVICES)
+    state.version += 1
+
+
+def _prefer(state: PushState, preferences: PushPreferences, now_ms: int) -> None:
+    """Take over preferences; what is held by the old ones is looked at anew."""
+    state.preferences = preferences
+    state.version += 1
+    for waiting in state.waiting.values():
+        if not waiting.attempts:
+            waiting.due_at = min(waiting.due_at, now_ms)
+
+
+def _asked(
+    state: PushState, request: PushRequest, card: Card | None, params: PushParams, now_ms: int
+) -> Iterator[Notification]:
+    """Look at what is asked for: what it is worth is not ours to say."""
+    wish = _wish(
+        state,
+        request.item_id or request.event_id,
+        now_ms,
+        item_id=request.item_id,
+        category=request.category or (card.category if card else ""),
+        title=request.title or (card.title if card else ""),
+        body=request.body,
+        request_id=request.event_id,
+    )
+    if state.is_closed(wish.notification_id):
+        reason = "it is on its way, or was sent before"
+        yield msgspec.structs.replace(wish, status="repeated", reason=reason)  # what became of the first still holds
+    elif not wish.title:
+        reason = "it has no title, and its item is not in the catalogue"
+        yield msgspec.structs.replace(wish, status="failed", reason=reason)  # another request may have one
+    else:
+        yield from _admitted(state, wish, params, now_ms)
+
+
+def _considered(state: PushState, wish: Notification, params: PushParams, now_ms: int) -> Iterator[Notification]:
+    """Look at a new item of a feed; one that was dealt with is passed over without a word."""
+    if state.is_closed(wish.notification_id):
+        return
+    value, own = wish.value or 0.0, state.preferences.value_threshold
+    threshold = params.value_threshold if own is None else own
+    if value < threshold:
+        reason = f"it stands out {value:.2f} times as far as what usually leads, of {threshold:g} asked for"
+        yield from decide(state, wish, ("not_worth_it", reason), now_ms)
+    else:
+        yield from _admitted(state, wish, params, now_ms)
+
+
+def _admitted(state: PushState, wish: Notification, params: PushParams, now_ms: int) -> Iterator[Notification]:
+    """Let a wish wait for its release, unless the user cannot or does not want to have it."""
+    outcome = barred(state, wish, state.devices)
+    if outcome is not None:
+        yield from decide(state, wish, outcome, now_ms)
+    else:
+        state.waiting[wish.notification_id] = Waiting(wish, now_ms, now_ms + params.hold_ms)
+
+
+def _wish(state: PushState, about: str, now_ms: int, **fields: Any) -> Notification:
+    """Return a notification of which nothing is decided yet."""
+    return Notification(
+        notification_id=notification_id(state.user_id, about),
+        user_id=state.user_id,
+        status="unknown",
+        reason="",
+        link=_link(fields["item_id"], fields["category"]),
+        decided_at=now_ms,
+        **fields,
+    )
+
+
+def _link(item_id: str | None, category: str) -> str:
+    if item_id is not None:
+        return f"/item/{quote(item_id, safe='')}"
+    return f"/c/{quote(category, safe='')}" if category else "/"

@@ -1,0 +1,10 @@
+"""What takes place near the user: concerts, matches, openings."""
+
+from streams.fetchers.fetcher import Fetcher
+
+FETCHER = Fetcher(
+    category="events",
+    version=1,
+    placed=True,
+    facts=("where", "when", "interests", "keywords", "muted", "relationship_status"),
+)

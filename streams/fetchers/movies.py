@@ -1,0 +1,10 @@
+"""What to watch, wherever one is."""
+
+from streams.fetchers.fetcher import Fetcher
+
+FETCHER = Fetcher(
+    category="movies",
+    version=1,
+    placed=False,
+    facts=("when", "interests", "keywords", "liked", "muted", "demographics"),
+)

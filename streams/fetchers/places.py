@@ -1,0 +1,10 @@
+"""Where to go near the user: what stays where it is, from cafés to trails."""
+
+from streams.fetchers.fetcher import Fetcher
+
+FETCHER = Fetcher(
+    category="places",
+    version=1,
+    placed=True,
+    facts=("where", "when", "interests", "keywords", "muted", "travel_history", "relationship_status"),
+)

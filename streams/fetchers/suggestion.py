@@ -1,0 +1,99 @@
+"""What a language model suggests, and the items that come of it: bounded, without markup, links of the web only."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from infra.llm.text import link, plain
+from schemas.identity import Identity, identity
+from schemas.types import FetchRequest, Item
+
+SOURCE = "llm"
+"""Source of the items that a model found."""
+MOST = 10
+"""Suggestions that are taken of one answer."""
+_TITLE, _DESCRIPTION, _REASON, _NAME, _TOPIC, _TOPICS = 120, 500, 160, 120, 40, 5
+_STARTS = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2})?")
+_YEARS = range(1_000, 2_101)
+
+
+class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
+    """One suggestion."""
+
+    title: Annotated[str, Meta(description="Its name alone.")]
+    description: Annotated[str, Meta(description="One or two plain sentences.")] = ""
+    topics: Annotated[list[str], Meta(description="One to five lowercase words.")] = []
+    reason: Annotated[str, Meta(description="Why it is for this person, in a few words to them.")] = ""
+    url: Annotated[str | None, Meta(description="Official http or https address, null when not sure.")] = None
+    by: Annotated[str, Meta(description="Artist, director or teacher.")] = ""
+    year: Annotated[int | None, Meta(description="Of the recording or the first showing.")] = None
+    venue: Annotated[str, Meta(description="Where it is or takes place.")] = ""
+    starts: Annotated[str, Meta(description="Local date and time, YYYY-MM-DDTHH:MM.")] = ""
+
+
+class Suggestions(msgspec.Struct, frozen=True):
+    """The suggestions, best first."""
+
+    items: list[Suggestion]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One thing to be offered, under an id of its own until it is recognised as another."""
+
+    item: Item
+    reason: str
+    identity: Identity
+
+
+def offers(suggestions: Suggestions, request: FetchRequest) -> list[Offer]:
+    """Return what can be used of an answer, each thing once, best first.
+
+    What is at a place is said to be where it was asked for: models know names better than coordinates. The id follows
+    from what a thing is recognised by, so that whoever it is suggested to, it is one item.
+    """
+    found: dict[Identity, Offer] = {}
+    for suggestion in suggestions.items[:MOST]:
+        title = plain(suggestion.title, most=_TITLE)
+        if title:
+            year = str(suggestion.year) if suggestion.year in _YEARS else ""
+            known = identity(title, year=year, city=request.city)
+            found.setdefault(known, Offer(_item(suggestion, title, known, request), _reason(suggestion), known))
+    return list(found.values())
+
+
+def _item(suggestion: Suggestion, title: str, known: Identity, request: FetchRequest) -> Item:
+    told = {
+        "by": plain(suggestion.by, most=_NAME),
+        "venue": plain(suggestion.venue, most=_NAME),
+        "starts": suggestion.starts if _STARTS.fullmatch(suggestion.starts) else "",
+        "year": known.year,
+    }
+    topics = (plain(topic, most=_TOPIC).lower() for topic in suggestion.topics)
+    return Item(
+        item_id=f"{request.category}-{_digest(*known, '' if known.city else request.cell or '')}",
+        category=request.category,
+        title=title,
+        description=plain(suggestion.description, most=_DESCRIPTION),
+        topics=list(dict.fromkeys(topic for topic in topics if topic))[:_TOPICS],
+        source=SOURCE,
+        url=link(suggestion.url),
+        city=request.city,
+        cell=request.cell,
+        created_at=request.occurred_at,
+        attributes={name: value for name, value in told.items() if value},
+    )
+
+
+def _reason(suggestion: Suggestion) -> str:
+    return plain(suggestion.reason, most=_REASON)
+
+
+def _digest(*parts: str) -> str:
+    return blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()

@@ -1,0 +1,95 @@
+"""items → catalogue, both in PostgreSQL: each item made ready to be searched and recognised."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import asyncpg
+import h3
+
+from infra.catalogue import region, vector_text
+from models.minilm import MiniLm
+from models.subword import Subword
+from models.text import TextEncoder, Vectors, text_of
+from schemas.identity import identity
+from schemas.types import Item
+
+ENCODERS: dict[str, type[TextEncoder]] = {"subwords": Subword, "minilm": MiniLm}
+"""By the name in the setting TEXT_ENCODER; none of them has to be fitted."""
+_MOST_ITEMS = 500
+_LOOK_EVERY_S = 60.0
+_LOG = logging.getLogger(__name__)
+_COLUMNS = (
+    *("item_id", "category", "title_key", "year", "city_key", "latitude", "longitude", "region"),
+    *("encoder", "created_at", "appended_at", "offset", "embedding", "document"),
+)
+_STALE = """
+SELECT items.* FROM items LEFT JOIN catalogue USING (item_id)
+WHERE catalogue.item_id IS NULL OR catalogue.encoder <> $1
+   OR (catalogue.appended_at, catalogue."offset") <> (items.appended_at, items."offset")
+LIMIT $2
+"""
+_PUT = f"""
+INSERT INTO catalogue ({", ".join(f'"{name}"' for name in _COLUMNS)})
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text::vector,
+       setweight(to_tsvector('english', title), 'A')
+       || setweight(to_tsvector('english', array_to_string(topics, ' ')), 'B')
+       || setweight(to_tsvector('english', description), 'C')
+FROM items WHERE item_id = $1
+ON CONFLICT (item_id) DO UPDATE SET {", ".join(f'"{name}" = excluded."{name}"' for name in _COLUMNS[1:])}
+"""  # noqa: S608 - all names are ours
+
+
+class Indexing:
+    """Follows the table of items. Two that do so at once do it twice, to the same end."""
+
+    def __init__(self, pool: asyncpg.Pool, encoder: TextEncoder) -> None:
+        self._pool, self._encoder = pool, encoder
+        self._changed = asyncio.Event()
+        self.indexed = 0
+        """Items indexed since the start."""
+
+    def wake(self) -> None:
+        """Say that items have changed."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Index what has changed, until cancelled; while PostgreSQL is away, what is left to do waits."""
+        while True:
+            self._changed.clear()
+            try:
+                while await self.step():
+                    pass
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                _LOG.warning("the catalogue is not indexed now: %s", error)
+            try:
+                await asyncio.wait_for(self._changed.wait(), _LOOK_EVERY_S)
+            except TimeoutError:
+                continue
+
+    async def step(self) -> int:
+        """Index some of what has changed and return how many items those were."""
+        rows = await self._pool.fetch(_STALE, self._encoder.name, _MOST_ITEMS)
+        if rows:
+            vectors = await asyncio.to_thread(self._encoder.encode, [text_of(_item(row)) for row in rows])
+            async with self._pool.acquire() as connection:
+                await connection.executemany(_PUT, list(map(self._entry, rows, vectors)))
+            self.indexed += len(rows)
+        return len(rows)
+
+    def _entry(self, row: Any, vector: Vectors) -> tuple[Any, ...]:
+        known = identity(row["title"], year=row["attributes"].get("year", ""), city=row["city"])
+        cell = row["cell"] if row["cell"] and h3.is_valid_cell(row["cell"]) else None
+        latitude, longitude = h3.cell_to_latlng(cell) if cell else (None, None)
+        return (
+            *(row["item_id"], row["category"], *known, latitude, longitude, region(cell) if cell else None),
+            *(self._encoder.name, row["created_at"], row["appended_at"], row["offset"]),
+            vector_text(vector.tolist()) if vector.any() else None,
+        )
+
+
+def _item(row: Any) -> Item:
+    told = {name: row[name] for name in ("item_id", "category", "title", "description", "topics")}
+    return Item(**told, created_at=0)

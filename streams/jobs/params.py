@@ -1,0 +1,17 @@
+"""How the trainer learns, from the settings; apart from what feed workers need, which is no learner."""
+
+from __future__ import annotations
+
+from infra.settings import Settings
+from streams.core.learner import Params
+from streams.params import rank_params, signal_params, user_params
+
+
+def learner_params(settings: Settings) -> Params:
+    """Return how the trainer learns: as the agents fold and rank."""
+    return Params(
+        user_params(settings),
+        signal_params(settings),
+        rank_params(settings),
+        half_life_days=settings.cooccurrence_half_life_days,
+    )

@@ -1,0 +1,99 @@
+"""feeds, features → llm-scores: a language model judges the best items of feeds that are served already.
+
+A role of its own, so that a slow model delays no feed. It reads both topics far faster than the model answers: of each
+user only the newest feed waits, few are under way at once, and who waits too long is passed over. No offsets are
+committed: whoever takes a partition over reads its last minutes again, and what was judged before is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+
+from infra import clock, heartbeat
+from infra.item_store import RedisItemStore
+from infra.llm.client import connect
+from infra.llm.key import has_key
+from infra.llm.recall import Recall
+from infra.publisher import Publisher
+from infra.redis_client import connect as connect_redis
+from infra.registry import Registry
+from infra.score_store import ScoreStore
+from infra.settings import Settings
+from streams.decode import Decoder
+from streams.jobs.history import offsets_since
+from streams.jobs.recall import restore
+from streams.jobs.scorer import LOOK_BACK_MS, Scorer
+from topics.topic import FEATURES, FEEDS, LLM_CALLS
+
+GROUP = "millrace-score"
+_MOST_RECORDS = 1_000
+_WAIT_MS = 200
+
+
+class _Rewind(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Reads the last minutes of every partition that is taken over."""
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        """Do nothing: there is nothing to commit."""
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        """Go back."""
+        starts = await offsets_since(self._consumer, list(assigned), clock.now_ms() - LOOK_BACK_MS)
+        for tp, offset in starts.items():
+            self._consumer.seek(tp, offset)
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the role until `stop` is set. Without a key it only says so."""
+    registry = Registry(settings.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    publisher = Publisher(settings.kafka_bootstrap_servers, registry)
+    redis = connect_redis(settings.redis_url)
+    try:
+        async with connect(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:
+            known = ScoreStore(redis, ttl_s=settings.llm_scores_ttl_s)
+            scorer = Scorer(settings, publisher, llm, RedisItemStore(redis), known)
+            sign = asyncio.ensure_future(heartbeat.beat(redis, "score", scorer.describe))
+            try:
+                if has_key(settings):
+                    await restore(settings, registry, Recall(redis, ttl_s=settings.llm_answer_ttl_s))
+                    await _follow(settings, registry, scorer, stop)
+                else:
+                    await stop.wait()
+            finally:
+                sign.cancel()
+                await asyncio.gather(sign, return_exceptions=True)
+    finally:
+        await publisher.close()
+        await redis.aclose()
+        registry.close()
+
+
+async def _follow(settings: Settings, registry: Registry, scorer: Scorer, stop: asyncio.Event) -> None:
+    """Hear what the topics tell, and have it judged."""
+    decoders = {topic.name: Decoder(topic, registry, None, stage="score") for topic in (FEATURES, FEEDS)}
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_bootstrap_servers, group_id=GROUP, enable_auto_commit=False
+    )
+    consumer.subscribe(list(decoders), listener=_Rewind(consumer))
+    await consumer.start()
+    try:
+        while not stop.is_set():
+            fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(
+                timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS
+            )
+            for tp, records in fetched.items():
+                newest = {record.key: record for record in records if record.value is not None}
+                for _, value in await decoders[tp.topic].decode(newest.values()):
+                    scorer.hear(value)
+            scorer.begin()
+    finally:
+        await scorer.cancel()
+        await consumer.stop()

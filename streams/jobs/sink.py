@@ -1,0 +1,65 @@
+"""Topics → somewhere else, batch by batch: what is written is committed, so that a crash writes some of it again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import CommitFailedError, IllegalStateError
+
+from topics import Topic
+
+_MOST_RECORDS = 5_000
+_WAIT_MS = 500
+_LOG = logging.getLogger(__name__)
+
+Write = Callable[[str, Sequence[ConsumerRecord]], Awaitable[None]]
+"""Writes a batch of a topic, however long that takes."""
+
+
+async def drain(
+    bootstrap_servers: str,
+    group: str,
+    topics: Iterable[Topic],
+    write: Write,
+    *,
+    stop: asyncio.Event,
+    beside: Sequence[Coroutine[Any, Any, None]] = (),
+) -> None:
+    """Read topics as a group until `stop` is set, with other coroutines beside; what fails in one of them is raised."""
+    consumer = AIOKafkaConsumer(
+        *(topic.name for topic in topics),
+        bootstrap_servers=bootstrap_servers,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    tasks = [asyncio.ensure_future(work) for work in (_work(consumer, write), *beside)]
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (*tasks, stopping):
+            task.cancel()
+        # A batch given up half-way is read again: its offsets are not committed.
+        results = await asyncio.gather(*tasks, stopping, return_exceptions=True)
+        await consumer.stop()
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+async def _work(consumer: AIOKafkaConsumer, write: Write) -> None:
+    await consumer.start()
+    while True:
+        fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
+        for tp, records in fetched.items():
+            await write(tp.topic, records)
+        if fetched:
+            try:
+                await consumer.commit({tp: records[-1].offset + 1 for tp, records in fetched.items()})
+            except (CommitFailedError, IllegalStateError) as error:
+                _LOG.info("the group has rebalanced, what was written is read again: %s", error)

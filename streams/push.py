@@ -1,0 +1,61 @@
+"""The push role: who is told of what, and when.
+
+push-requests ──▶ push ──▶ FCM
+feeds ──────────▶  │ ├──▶ notifications ──▶ inbox ──▶ push store
+                   │ └──▶ devices ─────────▶
+                   └────▶ push-requests, when what was held is due
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from infra import clock, fcm, heartbeat
+from infra.item_store import ItemCache, RedisItemStore
+from infra.provision import PUSH_APP_ID, PUSH_TABLE
+from infra.publisher import Publisher
+from infra.push_store import RedisPushStore
+from infra.redis_client import connect
+from infra.registry import Registry
+from infra.settings import Settings
+from streams.agents import inbox, push
+from streams.params import push_params
+from streams.quarantine import Quarantine
+from streams.role import PUBLISH_TIMEOUT_S, RoleContext, beside, new_app, settle
+from streams.transport import run as run_app
+from topics.topic import PARTITIONS
+
+
+async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], int] = clock.now_ms) -> None:
+    """Run the push role until `stop` is set; a clock may be handed in where another time than now is wanted.
+
+    Raises:
+        OperatorError: the service account's key cannot be used.
+    """
+    sender = fcm.connect(settings)
+    registry = Registry(settings.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    publisher = Publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
+    redis = connect(settings.redis_url)
+    app = new_app(settings, PUSH_APP_ID, settings.home / "push")
+    context = RoleContext(app, settings, registry, publisher, Quarantine(publisher, now_ms=clock.now_ms))
+    table = app.bytes_table(PUSH_TABLE, partitions=PARTITIONS)
+    items = ItemCache(RedisItemStore(redis))
+    agent = push.PushAgent(context, table, items, push_params(settings), sender=sender, now_ms=now_ms)
+    settle(app, push.SOURCES, agent)
+    settle(app, inbox.SOURCES, inbox.InboxAgent(context, RedisPushStore(redis)))
+
+    def describe() -> dict[str, Any]:
+        return {"waiting": agent.waiting, "configured": sender is not None}
+
+    try:
+        async with beside(stop, agent.run(), heartbeat.beat(redis, "push", describe)):
+            await run_app(app, stop)
+    finally:
+        if sender is not None:
+            await sender.close()
+        await publisher.close()
+        await redis.aclose()
+        registry.close()

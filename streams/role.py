@@ -1,0 +1,108 @@
+"""What every role that runs a Faust app is composed of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+from infra.publisher import Publisher
+from infra.registry import Registry
+from infra.settings import Settings
+from streams.checkpoint import Checkpoint
+from streams.decode import Decoder
+from streams.quarantine import Quarantine
+from streams.transport import App, Limits, batch_topic, faust_app
+from topics import Topic
+
+PUBLISH_TIMEOUT_S = 120.0
+"""How long the brokers may be away before a worker gives up and starts again from its last commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleContext:
+    """The clients that the agents of any role share."""
+
+    app: App
+    settings: Settings
+    registry: Registry
+    publisher: Publisher
+    quarantine: Quarantine
+
+    def decoder(self, topic: Topic, agent: str) -> Decoder:
+        """Return a decoder of a topic for an agent."""
+        return Decoder(topic, self.registry, self.quarantine, stage=agent)
+
+    def checkpoint(self, **hooks: Callable[..., None]) -> Checkpoint:
+        """Return a checkpoint for an agent, with its `emit` and `write`."""
+        return Checkpoint(self.app, self.publisher, interval_s=self.settings.commit_interval_s, **hooks)
+
+
+class Agent(Protocol):
+    """What an app needs of an agent."""
+
+    checkpoint: Checkpoint
+
+    async def process(self, event: Any) -> None:
+        """Work on one batch."""
+
+    def drop(self) -> None:
+        """Forget what is not durable."""
+
+
+def new_app(settings: Settings, app_id: str, folder: Path) -> App:
+    """Return a role's app, its tables in a folder of this worker's own."""
+    return faust_app(
+        app_id,
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        datadir=folder / settings.worker_id,
+        store=cast(Literal["memory", "rocksdb"], settings.worker_store),
+        limits=Limits(
+            batch_records=settings.batch_records,
+            batch_bytes=settings.batch_bytes,
+            batch_wait_ms=settings.batch_wait_ms,
+            unacked_records=settings.unacked_records,
+        ),
+        commit_interval_s=settings.commit_interval_s,
+    )
+
+
+def settle(app: App, sources: Iterable[Topic], agent: Agent) -> None:
+    """Have an agent read its topics, checkpoint now and then, and start afresh after a rebalance."""
+
+    async def read(stream: Any) -> None:
+        async for event in stream.noack().events():
+            await agent.process(event)
+
+    async def checkpoint() -> None:
+        await agent.checkpoint.run()
+
+    async def drop(_sender: App, _assigned: Any, **_: Any) -> None:
+        agent.drop()
+
+    name = type(agent).__name__
+    app.agent(batch_topic(app, *(topic.name for topic in sources)), name=name)(read)
+    app.timer(app.conf.broker_commit_interval / 2, name=f"{name} checkpoint")(checkpoint)
+    app.on_drain(agent.checkpoint.force)
+    app.on_partitions_assigned.connect(drop, weak=False)
+
+
+@asynccontextmanager
+async def beside(stop: asyncio.Event, *coroutines: Any) -> AsyncIterator[None]:
+    """Run coroutines beside the app; when one fails, stop the app and raise what it failed with."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    for task in tasks:
+        task.add_done_callback(lambda _: stop.set())
+    try:
+        yield
+    finally:
+        failed = [task.exception() for task in tasks if task.done() and not task.cancelled()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for error in failed:
+            if error is not None:
+                raise error

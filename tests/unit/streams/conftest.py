@@ -1,0 +1,14 @@
+import pytest
+
+from streams.jobs.fit import Fit
+from tests.unit.streams.builder import World, a_world, taught
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    return a_world()
+
+
+@pytest.fixture(scope="session")
+def fit(world: World) -> Fit:
+    return taught(*world)

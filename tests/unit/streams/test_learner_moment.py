@@ -1,0 +1,60 @@
+"""Learning within a moment: its later events are held against what was known before it, and by then."""
+
+from __future__ import annotations
+
+from infra.settings import Settings
+from schemas.types import Interaction
+from streams.core.learner import Learner
+from streams.core.position import Position
+from streams.core.rank import Look
+from streams.jobs.params import learner_params
+from tests.build import T0_MS, an_interaction, an_item
+
+
+def a_learner(heard: list[tuple[Look, int]]) -> Learner:
+    learner = Learner(learner_params(Settings()), on_outcome=lambda seen, taken: heard.append((seen, taken)))
+    for number in range(30):
+        learner.view.apply_item(an_item(f"i{number}", created_at=T0_MS - 1))
+    for number in range(20):
+        learn(learner, number, an_interaction(user_id="other", item_id=f"i{number}", occurred_at=T0_MS + number))
+    heard.clear()
+    return learner
+
+
+def learn(learner: Learner, number: int, event: Interaction) -> None:
+    learner.learn(event, Position(0, number, number + 1))
+
+
+def test_a_later_event_of_a_moment_is_an_outcome_of_both_lists() -> None:
+    heard: list[tuple[Look, int]] = []
+    learner = a_learner(heard)
+    for number, item in enumerate(("i1", "i2"), start=20):
+        learn(learner, number, an_interaction(user_id="u1", item_id=item, occurred_at=T0_MS + 60_000))
+    before, again, by_then = (seen for seen, _ in heard)
+    assert again is before
+    assert not len(before.whom.history)
+    assert [learner.view.items.names[item] for item in by_then.whom.history] == ["i1"]
+
+
+def test_events_of_different_times_are_each_an_outcome_once() -> None:
+    heard: list[tuple[Look, int]] = []
+    learner = a_learner(heard)
+    for number, item in enumerate(("i1", "i2"), start=20):
+        learn(learner, number, an_interaction(user_id="u1", item_id=item, occurred_at=T0_MS + 60_000 * number))
+    assert len(heard) == 2
+
+
+def test_a_list_asked_for_within_a_moment_knows_its_events() -> None:
+    learner = a_learner([])
+    learn(learner, 20, an_interaction(user_id="u1", item_id="i1", occurred_at=T0_MS + 60_000))
+    assert len(learner.look("u1", T0_MS + 60_000).whom.history) == 1
+
+
+def test_the_context_tells_how_much_is_known_of_the_last_item() -> None:
+    learner = a_learner([])
+    assert learner.look("nobody", T0_MS + 60_000).whom.context[2] == 0
+    learn(learner, 20, an_interaction(user_id="u1", item_id="i25", occurred_at=T0_MS + 60_000))
+    rare = learner.look("u1", T0_MS + 61_000).whom.context[2]
+    for number in range(21, 40):
+        learn(learner, number, an_interaction(user_id=f"fan{number}", item_id="i25", occurred_at=T0_MS + 61_000))
+    assert learner.look("u1", T0_MS + 62_000).whom.context[2] > rare > 0

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from models import decay
+from streams.jobs.schedule import FIRST_EVENTS, Due, Schedule
+from tests.build import T0_MS, a_version
+
+HOUR_MS = int(decay.HOUR_MS)
+SCHEDULE = Schedule(3_600, 86_400)
+
+
+def test_a_first_fit_waits_for_enough_events() -> None:
+    assert SCHEDULE.next([], events=FIRST_EVENTS - 1, started_at=T0_MS) is None
+    assert SCHEDULE.next([], events=FIRST_EVENTS, started_at=T0_MS) == Due(T0_MS + 60_000, full=True)
+
+
+def test_fits_come_hourly_and_full_ones_daily() -> None:
+    full = a_version(events=5)
+    hourly = a_version(full=False, created_at=T0_MS + 23 * HOUR_MS, events=9)
+    assert SCHEDULE.next([full], events=6, started_at=0) == Due(T0_MS + HOUR_MS, full=False)
+    assert SCHEDULE.next([hourly, full], events=10, started_at=0) == Due(T0_MS + 24 * HOUR_MS, full=True)
+
+
+def test_nothing_is_due_when_nothing_is_new_or_fits_are_only_asked_for() -> None:
+    assert SCHEDULE.next([a_version(events=5)], events=5, started_at=0) is None
+    assert Schedule(0, 0).next([a_version(events=5)], events=6, started_at=0) is None

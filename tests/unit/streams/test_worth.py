@@ -1,0 +1,56 @@
+"""What a new item is worth, however the scores of feeds are scaled."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.worth import Usual, leads
+
+FEED = [9.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0]
+SCORES = st.lists(st.floats(-100, 100, allow_nan=False, width=32), min_size=4, max_size=30)
+
+
+def test_a_lead_is_counted_from_the_middle_in_spreads() -> None:
+    assert leads(FEED)[0] == (9.0 - 4.0) / (6.0 - 2.0)
+    assert leads(FEED)[3] == 0.0
+
+
+@pytest.mark.parametrize("scores", [[], [1.0], [2.0] * 9, [float("nan")] * 4])
+def test_a_feed_that_tells_nothing_apart_has_no_leader(scores: list[float]) -> None:
+    assert leads(scores) == [0.0] * len(scores)
+
+
+@given(st.integers(-1_000, 1_000), st.sampled_from([0.125, 0.5, 2.0, 64.0]))
+def test_leads_do_not_depend_on_the_scale_of_scores(shift: int, scale: float) -> None:
+    assert leads([score * scale + shift for score in FEED]) == leads(FEED)
+
+
+@given(SCORES)
+def test_a_higher_score_leads_by_more(scores: list[float]) -> None:
+    found = leads(scores)
+    assert [lead for _, lead in sorted(zip(scores, found, strict=True))] == sorted(found)
+
+
+def test_nothing_is_of_value_before_it_is_known_what_is_usual() -> None:
+    usual = Usual()
+    for _ in range(2):
+        usual.fold(2.0)
+        assert usual.value(100.0) == 0.0
+    usual.fold(2.0)
+    assert (usual.value(2.0), usual.value(3.0)) == (1.0, 1.5)
+
+
+def test_where_nothing_ever_leads_nothing_is_of_value() -> None:
+    usual = Usual()
+    for _ in range(5):
+        usual.fold(0.0)
+    assert usual.value(3.0) == 0.0
+
+
+def test_what_is_usual_follows_the_last_feeds() -> None:
+    usual = Usual()
+    for lead in [2.0] * 50 + [4.0] * 100:
+        usual.fold(lead)
+    assert usual.lead == pytest.approx(4.0, abs=0.02)
