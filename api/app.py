@@ -1,9 +1,15 @@
 """The API as one ASGI app.
 
-POST /interaction  /interaction/batch  /impression  /location  /profile  /retrieve    api.publish
+POST /interaction  /interaction/batch  /impression  /location  /profile               api.publish
+POST /retrieve  /retrieve/batch                                                       api.publish
 GET  /content  /content/stream                                                        api.content
+GET  /interaction/{user_id}  /interaction/aggregate/{user_id}                         api.history
+GET  /results/{user_id}   POST /results/re-rank                                       api.results
 GET  /health  /metrics                                                                api.health, api.metrics
 GET  /metrics/models   POST /retrain                                                  api.models
+GET  /prompts/{user_id}  /admin/cache/view/{user_id}   POST /admin/cache/clear/{user_id}  api.admin
+POST /push/register  /push/unregister  /push/send  /push/batch  /notifications/send
+GET  /push/preferences/{user_id}  /notifications/{user_id}   PUT /push/preferences/{user_id}   api.push
 …    one file per outside contract                                                    api.surfaces
 """
 
@@ -17,14 +23,18 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 
+from api.admin import AdminEndpoints
 from api.content import ContentEndpoints
 from api.context import Clients, Context
 from api.edge import Edge
 from api.error import ApiError, on_api_error, on_http_exception, on_store_error
 from api.health import Health
+from api.history import HistoryEndpoints
 from api.metrics import Metrics
 from api.models import ModelEndpoints
 from api.publish import PublishEndpoints
+from api.push import PushEndpoints
+from api.results import ResultEndpoints
 from api.surfaces import SURFACES
 from infra.item_store import ItemCache
 from infra.redis_client import StoreError
@@ -51,7 +61,11 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
         routes=[
             *ContentEndpoints(context).routes(),
             *PublishEndpoints(context).routes(),
+            *HistoryEndpoints(context).routes(),
+            *ResultEndpoints(context).routes(),
             *ModelEndpoints(context).routes(),
+            *AdminEndpoints(context).routes(),
+            *PushEndpoints(context).routes(),
             Route("/health", Health(context).show, methods=["GET"]),
             Route("/metrics", metrics.show, methods=["GET"]),
             *(route for surface in SURFACES for route in surface(context)),

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from api.error import ContentTypeError, InvalidError, MalformedError, TooLargeError
 from schemas import limit, types
 from schemas.limit import RETRAINER
+from schemas.zone import zone_named
 
 B = TypeVar("B")
 
@@ -140,6 +141,8 @@ class ProfileBody(EventBody, frozen=True, kw_only=True):
 
     def record(self, now_ms: int) -> types.Profile:
         """Return the record to publish."""
+        if self.timezone is not None and zone_named(self.timezone) is None:
+            raise InvalidError("timezone", "must be the IANA name of a time zone, such as Europe/Lisbon")
         return types.Profile(
             event_id=self.event_id or new_id(),
             user_id=self.user_id,
@@ -156,10 +159,9 @@ class ProfileBody(EventBody, frozen=True, kw_only=True):
 
 
 class RetrieveBody(EventBody, frozen=True, kw_only=True):
-    """POST /retrieve: rank this user now; only among the candidates when some are given."""
+    """POST /retrieve: fetch what is missing for this user, and rank."""
 
     reason: str = ""
-    candidates: list[str] = []
     request_id: str | None = None
 
     def record(self, now_ms: int) -> types.Trigger:
@@ -167,11 +169,42 @@ class RetrieveBody(EventBody, frozen=True, kw_only=True):
         return types.Trigger(
             event_id=self.event_id or new_id(),
             user_id=self.user_id,
-            kind="rerank" if self.candidates else "refresh",
+            kind="refresh",
             reason=self.reason,
-            candidates=self.candidates,
             request_id=self.request_id,
             occurred_at=_ms(self.occurred_at, now_ms),
+        )
+
+
+class RetrieveBatchBody(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /retrieve/batch: the same for many users."""
+
+    user_ids: list[str]
+    reason: str = ""
+
+    def records(self, now_ms: int) -> list[types.Trigger]:
+        """Return the records to publish, one for each user."""
+        users = dict.fromkeys(self.user_ids)
+        return [RetrieveBody(user_id=user_id, reason=self.reason).record(now_ms) for user_id in users]
+
+
+class RerankBody(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /results/re-rank: put these items in order for a user; the same event_id gets the same answer."""
+
+    user_id: str
+    candidates: list[str]
+    event_id: str | None = None
+    request_id: str | None = None
+
+    def record(self, now_ms: int) -> types.Trigger:
+        """Return the record to publish."""
+        return types.Trigger(
+            event_id=self.event_id or new_id(),
+            user_id=self.user_id,
+            kind="rerank",
+            candidates=list(dict.fromkeys(self.candidates)),
+            request_id=self.request_id,
+            occurred_at=now_ms,
         )
 
 

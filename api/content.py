@@ -100,9 +100,7 @@ class ContentEndpoints:
     async def read(self, request: Request) -> Response:
         """Answer with a user's feed, or everyone's when there is none; 304 when the client has it."""
         user_id, limit = _asked(request.query_params)
-        feed = await self._find(user_id)
-        if feed is None:
-            raise NoFeedError(user_id)
+        feed = await self._context.feed_of(user_id)
         headers = {"ETag": f'W/"{version(feed)}"', "Cache-Control": "private, no-cache"}
         if _has(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
@@ -128,9 +126,9 @@ class ContentEndpoints:
             async with self._context.clients.feeds.listen(user_id) as changed:
                 while True:
                     changed.clear()
-                    with suppress(StoreError):  # the stream outlives a Redis that is away
-                        feed = await self._find(user_id)
-                        if feed is not None and version(feed) != last:
+                    with suppress(StoreError, NoFeedError):  # the stream outlives a Redis that is away
+                        feed = await self._context.feed_of(user_id)
+                        if version(feed) != last:
                             data = await self._render(user_id, feed, limit)
                             last = version(feed)
                             yield ServerSentEvent(data.decode(), event="feed", id=last)
@@ -141,34 +139,38 @@ class ContentEndpoints:
             self._listeners -= 1
             self._context.metrics.listeners.set(self._listeners)
 
-    async def _find(self, user_id: str) -> Feed | None:
-        own, everyones = await self._context.clients.feeds.read((user_id, EVERYONE))
-        metrics = self._context.metrics
-        if own is not None:
-            metrics.feed_reads.labels("own").inc()
-            metrics.feed_age.observe(max(0.0, (self._context.clients.now_ms() - own.generated_at) / 1000))
-            return own
-        metrics.feed_reads.labels("missing" if everyones is None else "fallback").inc()
-        return everyones
-
     async def _render(self, user_id: str, feed: Feed, limit: int) -> bytes:
-        wanted = feed.items[:limit]
-        found, misses = await self._context.items.read(wanted)
-        self._context.metrics.cached_items.labels("miss").inc(misses)
-        self._context.metrics.cached_items.labels("hit").inc(len(wanted) - misses)
+        found = await self._context.items_of(feed, limit)
         return _encoder.encode(content(user_id, feed, found, limit=limit, now_ms=self._context.clients.now_ms()))
 
 
 def _asked(query: QueryParams) -> tuple[str, int]:
-    user_id = query.get("user_id", "")
+    return user_in(query.get("user_id", "")), limit_in(query)
+
+
+def user_in(user_id: str) -> str:
+    """Return a user's id as it was asked for.
+
+    Raises:
+        InvalidError: it is none.
+    """
     if not user_id or len(user_id) > ID_CHARS or not user_id.isprintable():
         raise InvalidError("user_id", f"must be 1 to {ID_CHARS} printable characters")
+    return user_id
+
+
+def limit_in(query: QueryParams) -> int:
+    """Return how many items are asked for, at most.
+
+    Raises:
+        InvalidError: it is no such number.
+    """
     limit = query.get("limit")
     if limit is None:
-        return user_id, _MOST_ITEMS
+        return _MOST_ITEMS
     if not (limit.isascii() and limit.isdecimal() and len(limit) <= 4 and 1 <= int(limit) <= _MOST_ITEMS):
         raise InvalidError("limit", f"must be a whole number from 1 to {_MOST_ITEMS}")
-    return user_id, int(limit)
+    return int(limit)
 
 
 def _has(if_none_match: str | None, etag: str) -> bool:

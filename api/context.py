@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import msgspec
 
-from api.error import BrokerAwayError
+from api.error import BrokerAwayError, NoFeedError
 from api.metrics import Metrics
-from infra.feed_store import FeedStore
+from infra import clock
+from infra.feed_store import EVERYONE, FeedStore
+from infra.interaction_log import InteractionLog, MemoryInteractionLog
 from infra.item_store import ItemCache, ItemStore
 from infra.model_board import BoardStore, MemoryBoardStore
+from infra.prefetch_store import MemoryPrefetchStore, PrefetchStore
 from infra.probe import Probe
-from infra.publisher import PublishError
+from infra.publisher import PublishError, Publishes
+from infra.push_store import MemoryPushStore, PushStore
 from infra.settings import Settings
+from schemas.types import Feed
 from topics import Topic
-
-
-class Publishes(Protocol):
-    """Publishes records and returns once the broker has acknowledged them, or raises PublishError."""
-
-    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
-        """Publish records to one topic."""
-        ...
-
-
-def wall_clock_ms() -> int:
-    """Return the time in ms since the epoch."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +31,17 @@ class Clients:
     publisher: Publishes
     feeds: FeedStore
     items: ItemStore
+    interactions: InteractionLog = field(default_factory=MemoryInteractionLog)
+    """What users did within the last day."""
     boards: BoardStore = field(default_factory=MemoryBoardStore)
     """What the trainer tells of the models."""
+    prefetched: PrefetchStore = field(default_factory=MemoryPrefetchStore)
+    """What was fetched ahead for users."""
+    pushes: PushStore = field(default_factory=MemoryPushStore)
+    """What the push role tells of devices and decisions."""
     probes: Mapping[str, Probe] = field(default_factory=dict)
     """What /health asks, by dependency: kafka, registry, redis, database."""
-    now_ms: Callable[[], int] = wall_clock_ms
+    now_ms: Callable[[], int] = clock.now_ms
     closers: Sequence[Callable[[], Awaitable[object]]] = ()
     """Run in this order after the last request, such as `publisher.close` and `redis.aclose`."""
 
@@ -78,3 +74,28 @@ class Context:
             self.metrics.publish_failures.labels(topic.name).inc()
             raise BrokerAwayError from error
         self.metrics.published.labels(topic.name).inc(len(values))
+
+    async def feed_of(self, user_id: str) -> Feed:
+        """Return a user's feed, or everyone's when there is none.
+
+        Raises:
+            NoFeedError: there is neither.
+            StoreError: the store did not answer.
+        """
+        own, everyones = await self.clients.feeds.read((user_id, EVERYONE))
+        if own is not None:
+            self.metrics.feed_reads.labels("own").inc()
+            self.metrics.feed_age.observe(max(0.0, (self.clients.now_ms() - own.generated_at) / 1000))
+            return own
+        self.metrics.feed_reads.labels("missing" if everyones is None else "fallback").inc()
+        if everyones is None:
+            raise NoFeedError(user_id)
+        return everyones
+
+    async def items_of(self, feed: Feed, limit: int) -> list[msgspec.Raw | None]:
+        """Return the JSON of a feed's first items, None where the catalogue holds none."""
+        wanted = feed.items[:limit]
+        found, misses = await self.items.read(wanted)
+        self.metrics.cached_items.labels("miss").inc(misses)
+        self.metrics.cached_items.labels("hit").inc(len(wanted) - misses)
+        return found

@@ -4,7 +4,10 @@
 
 ApiError
 ├── MalformedError       400 malformed_json
+├── ForbiddenError       403 forbidden
 ├── NoFeedError          404 no_feed
+├── NoPromptsError       404 no_prompts
+├── NoDevicesError       404 not_registered
 ├── TooLargeError        413 body_too_large
 ├── ContentTypeError     415 unsupported_content_type
 ├── InvalidError         422 invalid_value      with the field
@@ -12,7 +15,9 @@ ApiError
 ├── AwayError            503 with Retry-After
 │   ├── BrokerAwayError      broker_away
 │   ├── StoreAwayError       store_away
-│   └── CrowdedError         too_many_listeners
+│   ├── CrowdedError         too_many_listeners
+│   └── BusyError            too_many_waiting
+├── LateError            504 not_in_time
 ├── RefusedError         404 not_found, 405 method_not_allowed
 └── UnforeseenError      500 internal_error, logged with its request id
 """
@@ -56,6 +61,15 @@ class MalformedError(ApiError):
     status, code = 400, "malformed_json"
 
 
+class ForbiddenError(ApiError):
+    """The caller may not do this."""
+
+    status, code = 403, "forbidden"
+
+    def __init__(self) -> None:
+        super().__init__("this needs the admin's token: Authorization: Bearer …")
+
+
 class NoFeedError(ApiError):
     """There is no feed for the user, and none for everyone."""
 
@@ -63,6 +77,24 @@ class NoFeedError(ApiError):
 
     def __init__(self, user_id: str) -> None:
         super().__init__(f"there is no feed for {user_id!r} yet, nor one for everyone: is a worker running?")
+
+
+class NoPromptsError(ApiError):
+    """Nothing would be asked for the user that is known."""
+
+    status, code = 404, "no_prompts"
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__(f"no trigger has asked for content for {user_id!r} within the last day")
+
+
+class NoDevicesError(ApiError):
+    """Nothing was ever said of where and when to push to a user."""
+
+    status, code = 404, "not_registered"
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__(f"{user_id!r} has registered no device and stated no preferences, or only just now")
 
 
 class TooLargeError(ApiError):
@@ -150,6 +182,24 @@ class CrowdedError(AwayError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} clients follow a stream already; read GET /content from time to time instead")
+
+
+class BusyError(AwayError):
+    """As many wait for a worker as may."""
+
+    code = "too_many_waiting"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} requests wait for a worker already")
+
+
+class LateError(ApiError):
+    """A worker was asked and did not answer in time."""
+
+    status, code = 504, "not_in_time"
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(f"no worker answered within {timeout_s:g} s; asked again with the same event_id, it may have")
 
 
 class RefusedError(ApiError):

@@ -16,6 +16,7 @@ from api.body import (
     InteractionBody,
     LocationBody,
     ProfileBody,
+    RetrieveBatchBody,
     RetrieveBody,
     admit,
     decode,
@@ -26,7 +27,7 @@ from api.error import InvalidBatchError, InvalidError, TooLargeError
 from schemas.types import Interaction
 from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS
 
-_EVENT_BYTES = 256 << 10
+EVENT_BYTES = 256 << 10
 """Largest body of one event; brokers take messages of some 1 MB."""
 
 _interaction = msgspec.json.Decoder(InteractionBody)
@@ -35,6 +36,7 @@ _impression = msgspec.json.Decoder(ImpressionBody)
 _location = msgspec.json.Decoder(LocationBody)
 _profile = msgspec.json.Decoder(ProfileBody)
 _retrieve = msgspec.json.Decoder(RetrieveBody)
+_retrieve_batch = msgspec.json.Decoder(RetrieveBatchBody)
 
 
 class PublishEndpoints:
@@ -52,6 +54,7 @@ class PublishEndpoints:
             Route("/location", self.location, methods=["POST"]),
             Route("/profile", self.profile, methods=["POST"]),
             Route("/retrieve", self.retrieve, methods=["POST"]),
+            Route("/retrieve/batch", self.retrieve_batch, methods=["POST"]),
         ]
 
     async def interaction(self, request: Request) -> Response:
@@ -114,13 +117,26 @@ class PublishEndpoints:
         await self._context.publish(TRIGGERS, [event])
         return _accepted({"event_id": event.event_id})
 
+    async def retrieve_batch(self, request: Request) -> Response:
+        """Ask for fresh feeds of many users: all of them, or none when one is bad."""
+        settings = self._context.settings
+        now_ms = self._context.clients.now_ms()
+        body = decode(_retrieve_batch, await read(request, settings.api_max_body_bytes))
+        if not 1 <= len(body.user_ids) <= settings.api_max_batch:
+            raise InvalidError("user_ids", f"must have 1 to {settings.api_max_batch} entries, not {len(body.user_ids)}")
+        events = body.records(now_ms)
+        for event in events:
+            admit(event, now_ms)
+        await self._context.publish(TRIGGERS, events)
+        return _accepted({"accepted": len(events), "event_ids": [event.event_id for event in events]})
+
     async def _event(self, request: Request) -> bytes:
-        return await read(request, min(_EVENT_BYTES, self._context.settings.api_max_body_bytes))
+        return await read(request, min(EVENT_BYTES, self._context.settings.api_max_body_bytes))
 
 
 def _batched(entry: msgspec.Raw, now_ms: int) -> Interaction:
-    if len(memoryview(entry)) > _EVENT_BYTES:
-        raise InvalidError(None, TooLargeError(_EVENT_BYTES).message)
+    if len(memoryview(entry)) > EVENT_BYTES:
+        raise InvalidError(None, TooLargeError(EVENT_BYTES).message)
     event = decode(_interaction, entry).record(now_ms)
     admit(event, now_ms)
     return event

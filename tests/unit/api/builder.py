@@ -10,6 +10,7 @@ import httpx
 from api.app import create_app
 from api.context import Clients
 from infra.feed_store import MemoryFeedStore
+from infra.interaction_log import MemoryInteractionLog
 from infra.item_store import MemoryItemStore
 from infra.memory import MemoryPublisher
 from infra.probe import Probe
@@ -26,6 +27,9 @@ class World:
     publisher: MemoryPublisher = field(default_factory=MemoryPublisher)
     feeds: MemoryFeedStore = field(default_factory=MemoryFeedStore)
     items: MemoryItemStore = field(default_factory=MemoryItemStore)
+    interactions: MemoryInteractionLog = field(
+        default_factory=lambda: MemoryInteractionLog(clock_s=lambda: NOW_MS / 1_000)
+    )
     probes: dict[str, Probe] = field(default_factory=dict)
     clients: dict[str, Any] = field(default_factory=dict)
     """Clients to use instead of these."""
@@ -37,6 +41,7 @@ class World:
             "publisher": self.publisher,
             "feeds": self.feeds,
             "items": self.items,
+            "interactions": self.interactions,
             "probes": self.probes,
             "now_ms": lambda: NOW_MS,
         }

@@ -226,14 +226,46 @@ async def test_impression_places_are_those_of_the_list_unless_said() -> None:
     ]
 
 
-@pytest.mark.parametrize(("candidates", "kind"), [([], "refresh"), (["i1", "i2"], "rerank")])
-async def test_retrieve_publishes_a_trigger(candidates: list[str], kind: str) -> None:
+@pytest.mark.parametrize("name", ["Mars/Olympus", "localtime", ""])
+async def test_profile_with_no_such_time_zone_is_refused(name: str) -> None:
     world = World()
     async with world.http() as http:
-        answer = await http.post("/retrieve", json={"user_id": "ann", "candidates": candidates})
+        answer = await http.post("/profile", json={"user_id": "ann", "timezone": name})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "timezone")
+    assert not world.publisher.published
+
+
+async def test_retrieve_publishes_a_trigger() -> None:
+    world = World()
+    async with world.http() as http:
+        answer = await http.post("/retrieve", json={"user_id": "ann", "reason": "pulled"})
     [event] = world.publisher.of(TRIGGERS)
     assert answer.status_code == 202
-    assert (event.kind, event.candidates) == (kind, candidates)
+    assert (event.kind, event.reason, event.user_id) == ("refresh", "pulled", "ann")
+
+
+async def test_retrieve_batch_publishes_a_trigger_for_each_user_once() -> None:
+    world = World()
+    async with world.http() as http:
+        answer = await http.post("/retrieve/batch", json={"user_ids": ["ann", "bob", "ann"], "reason": "campaign"})
+    events = world.publisher.of(TRIGGERS)
+    assert answer.status_code == 202
+    assert answer.json() == {"accepted": 2, "event_ids": [event.event_id for event in events]}
+    assert [(event.user_id, event.kind, event.reason) for event in events] == [
+        ("ann", "refresh", "campaign"),
+        ("bob", "refresh", "campaign"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("user_ids", "field"), [([], "user_ids"), (["u"] * 4, "user_ids"), (["ann", ""], "user_id"), ("ann", "user_ids")]
+)
+async def test_retrieve_batch_is_bounded_and_published_whole_or_not_at_all(user_ids: Any, field: str) -> None:
+    world = World()
+    async with world.http(api_max_batch=3) as http:
+        answer = await http.post("/retrieve/batch", json={"user_ids": user_ids})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
+    assert not world.publisher.published
 
 
 async def test_broker_that_is_away_is_503_with_retry_after() -> None:

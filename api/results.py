@@ -1,0 +1,163 @@
+"""Results by category, and given lists put in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from api.body import RerankBody, admit, decode, read
+from api.content import ContentItem, content, limit_in, user_in
+from api.context import Context
+from api.error import BusyError, InvalidError, LateError
+from infra.feed_store import reranked
+from schemas.identity import Identity, identity
+from schemas.types import Feed, Trigger
+from topics.topic import TRIGGERS
+
+_LOOK_S = 0.25
+"""How often an answer is looked for by itself: one that went unheard is seen by then."""
+_rerank = msgspec.json.Decoder(RerankBody)
+
+
+class Attributes(msgspec.Struct, frozen=True, gc=False):
+    """What of an item's attributes tells it from others."""
+
+    year: str = ""
+
+
+class Subject(msgspec.Struct, frozen=True, gc=False):
+    """What an item is known by."""
+
+    category: str
+    title: str
+    url: str | None = None
+    city: str | None = None
+    attributes: Attributes = Attributes()
+
+
+class Result(ContentItem, gc=False):
+    """An item, and the ids under which it is there as well."""
+
+    also: list[str]
+
+
+class Category(msgspec.Struct, gc=False):
+    """The results of one category, best first."""
+
+    category: str
+    items: list[Result]
+
+
+_subject = msgspec.json.Decoder(Subject)
+
+
+def by_category(items: Iterable[ContentItem], *, limit: int) -> list[Category]:
+    """Group ranked items, best category first; what is there several times is one, in the place of the best.
+
+    Items are the same when they are of one category and have one address, or when `schemas.identity` says so. What the
+    catalogue does not hold any more is left out.
+    """
+    known: dict[str, list[_Known]] = {}
+    for item in items:
+        if item.item is not None:
+            _add(known, item, limit)
+    return [Category(name, [one.result for one in group]) for name, group in known.items()]
+
+
+class _Known(NamedTuple):
+    url: str | None
+    identity: Identity
+    result: Result
+
+
+def _add(known: dict[str, list[_Known]], item: ContentItem, limit: int) -> None:
+    subject = _subject.decode(item.item or b"")
+    named = identity(subject.title, year=subject.attributes.year, city=subject.city)
+    group = known.setdefault(subject.category, [])
+    for one in group:
+        if (one.url and one.url == subject.url) or one.identity.is_same(named):
+            one.result.also.append(item.item_id)
+            return
+    if len(group) < limit:
+        group.append(_Known(subject.url, named, Result(**msgspec.structs.asdict(item), also=[])))
+
+
+class ResultEndpoints:
+    """The endpoints of results."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._waiting = 0
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return their routes."""
+        return [
+            Route("/results/re-rank", self.rerank, methods=["POST"]),
+            Route("/results/{user_id:path}", self.show, methods=["GET"]),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        """Answer with a user's feed by category, each thing once; the limit is for each category."""
+        user_id, limit = user_in(request.path_params["user_id"]), limit_in(request.query_params)
+        feed = await self._context.feed_of(user_id)
+        shown = await self._content(user_id, feed)
+        categories = by_category(shown.pop("items"), limit=limit)
+        return _json(shown | {"categories": categories})
+
+    async def rerank(self, request: Request) -> Response:
+        """Answer with given items in the order for a user, as a worker ranks them."""
+        context, now_ms = self._context, self._context.clients.now_ms()
+        body = decode(_rerank, await read(request, context.settings.api_max_body_bytes))
+        most = context.settings.api_max_candidates
+        if not 1 <= len(body.candidates) <= most:
+            raise InvalidError("candidates", f"must have 1 to {most} entries, not {len(body.candidates)}")
+        trigger = body.record(now_ms)
+        admit(trigger, now_ms)
+        if self._waiting >= context.settings.api_max_listeners:
+            raise BusyError(context.settings.api_max_listeners)
+        self._waiting += 1
+        try:
+            feed = await self._answer(trigger)
+        finally:
+            self._waiting -= 1
+        return _json(await self._content(body.user_id, feed) | {"event_id": trigger.event_id})
+
+    async def _answer(self, trigger: Trigger) -> Feed:
+        """Have a worker rank, and wait for what it leaves in the store."""
+        feeds, name = self._context.clients.feeds, reranked(trigger)
+        async with feeds.listen(name) as changed:
+            [feed] = await feeds.read([name])
+            if feed is None:
+                await self._context.publish(TRIGGERS, [trigger])
+                feed = await self._wait(name, changed)
+            return feed
+
+    async def _wait(self, name: str, changed: asyncio.Event) -> Feed:
+        timeout_s = self._context.settings.api_rerank_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(changed.wait(), _LOOK_S)
+                    changed.clear()
+                    [feed] = await self._context.clients.feeds.read([name])
+                    if feed is not None:
+                        return feed
+        except TimeoutError as error:
+            raise LateError(timeout_s) from error
+
+    async def _content(self, user_id: str, feed: Feed) -> dict[str, Any]:
+        found = await self._context.items_of(feed, len(feed.items))
+        shown = content(user_id, feed, found, limit=len(feed.items), now_ms=self._context.clients.now_ms())
+        return msgspec.structs.asdict(shown)
+
+
+def _json(body: Any) -> Response:
+    return Response(msgspec.json.encode(body), headers={"Cache-Control": "no-store"}, media_type="application/json")

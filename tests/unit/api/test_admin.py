@@ -1,0 +1,74 @@
+"""The admin's endpoints: nothing without the token, the cache and the prompts with it."""
+
+import pytest
+
+from infra.prefetch_store import MemoryPrefetchStore, Prefetched, Question
+from schemas.types import FoundItem
+from tests.unit.api.builder import NOW_MS, World
+
+TOKEN = {"Authorization": "Bearer sesame"}
+PATHS = [("GET", "/prompts/ann"), ("GET", "/admin/cache/view/ann"), ("POST", "/admin/cache/clear/ann")]
+
+
+def a_world() -> World:
+    store = MemoryPrefetchStore(clock_s=lambda: NOW_MS / 1_000)
+    return World(clients={"prefetched": store})
+
+
+def some_music() -> Prefetched:
+    return Prefetched(
+        request_id="r1",
+        category="music",
+        source="catalogue",
+        fallback="no_key",
+        items=[FoundItem(item_id="i1", reason="You like jazz")],
+        fetched_at=NOW_MS,
+        expires_at=NOW_MS + 1_800_000,
+    )
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "sesame"}, {"Authorization": "Basic sesame"}],
+)
+async def test_admin_endpoints_refuse_who_has_no_token(method: str, path: str, headers: dict[str, str]) -> None:
+    async with a_world().http(admin_token="sesame") as client:
+        response = await client.request(method, path, headers=headers)
+    assert (response.status_code, response.json()["error"]["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+@pytest.mark.parametrize("given", ["", "sesame"])
+async def test_admin_endpoints_answer_nobody_where_no_token_is_set(method: str, path: str, given: str) -> None:
+    async with a_world().http() as client:
+        response = await client.request(method, path, headers={"Authorization": f"Bearer {given}"})
+    assert response.status_code == 403
+
+
+async def test_the_cache_is_shown_and_cleared() -> None:
+    world = a_world()
+    await world.clients["prefetched"].write("ann", some_music())
+    async with world.http(admin_token="sesame") as client:
+        shown = (await client.get("/admin/cache/view/ann", headers=TOKEN)).json()
+        cleared = (await client.post("/admin/cache/clear/ann", headers=TOKEN)).json()
+        empty = (await client.get("/admin/cache/view/ann", headers=TOKEN)).json()
+    [entry] = shown["entries"]
+    assert (entry["category"], entry["source"], entry["fallback"]) == ("music", "catalogue", "no_key")
+    assert entry["items"] == [{"item_id": "i1", "reason": "You like jazz"}]
+    assert entry["left_s"] == 1_800
+    assert cleared == {"user_id": "ann", "cleared": 1}
+    assert empty["entries"] == []
+
+
+async def test_prompts_show_what_would_be_asked() -> None:
+    world = a_world()
+    question = Question(category="music", prompt_version="music/1-ab", system="You choose", user='{"when":"now"}')
+    await world.clients["prefetched"].write_questions({"ann": [question]})
+    async with world.http(admin_token="sesame") as client:
+        shown = (await client.get("/prompts/ann", headers=TOKEN)).json()
+        missing = await client.get("/prompts/bob", headers=TOKEN)
+    assert shown["prompts"] == [
+        {"category": "music", "prompt_version": "music/1-ab", "system": "You choose", "user": '{"when":"now"}'}
+    ]
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "no_prompts")
