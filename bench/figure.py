@@ -10,6 +10,9 @@ EVENTS_PER_S = 8_000
 FRESHNESS_P99_MS = 1_000
 READ_P99_MS = 20
 BYTES_PER_USER = 2_048
+PREFETCH_RATIO = 1.2
+RANKING_MS = 1
+RECALL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,13 @@ def _freshness(found: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
         yield Figure(f"freshness at {int(rate):,} events/s: p50 / p95 / p99", _percentiles(latency), limit)
 
 
+def _prefetch(found: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
+    ratio = found["during"]["p99_ms"] / found["without"]["p99_ms"]
+    limit = f"p99 {ratio:.2f} times that; {_at_most(ratio, PREFETCH_RATIO, 'times')}"
+    yield Figure("freshness with nothing to fetch: p50 / p95 / p99", _percentiles(found["without"]))
+    yield Figure("  with fetches under way", _percentiles(found["during"]), limit)
+
+
 def _read(found: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
     feed, bare = found["feed"], found["bare"]
     yield Figure("read GET /content, 32 connections", _per_s(feed["rps"], "requests"))
@@ -62,17 +72,52 @@ def _restart(found: Mapping[str, float]) -> Iterator[Figure]:
     yield Figure("restart after kill -9, until feeds are fresh again", f"{found['seconds']:.1f} s")
 
 
+def _ranking(found: Mapping[str, float]) -> Iterator[Figure]:
+    limit = _at_most(found["ms_per_user"], RANKING_MS, "ms")
+    yield Figure(f"ranking among {found['candidates']:,} candidates", f"{found['ms_per_user']:.2f} ms a user", limit)
+
+
+def _index(found: Mapping[str, float]) -> Iterator[Figure]:
+    recall = found["recall_at_100"]
+    yield Figure(f"index of {found['items']:,} items: recall@100", f"{recall:.3f}", _at_least(recall, RECALL))
+    times = f"{found['us_per_query']:,} µs a query, {found['us_per_item']:,} µs to add an item"
+    yield Figure("  times", times)
+    yield Figure("  memory per 100,000 items", _gb(found["items_100k_gb"]))
+
+
+def _footprint(found: Mapping[str, float]) -> Iterator[Figure]:
+    gb = {name: _gb(size) for name, size in found.items() if name.endswith("_gb")}
+    yield Figure(
+        "memory per 1,000,000 users: Redis + a worker's cache",
+        f"{gb['users_1m_redis_gb']} + {gb['users_1m_cache_gb']}",
+        f"{found['events_per_user']} events each; on disk, in the table: {gb['users_1m_table_gb']}",
+    )
+    yield Figure(
+        "memory per 100,000 items: view + index",
+        f"{gb['items_100k_view_gb']} + {gb['items_100k_index_gb']}",
+        f"and links, however many items there are: {gb['links_gb']}",
+    )
+
+
 _LINES: dict[str, Callable[[Any], Iterator[Figure]]] = {
+    "ranking": _ranking,
+    "index": _index,
     "throughput": _throughput,
     "freshness": _freshness,
+    "prefetch": _prefetch,
     "read": _read,
     "redis": _redis,
+    "footprint": _footprint,
     "restart": _restart,
 }
 
 
 def _per_s(value: float, what: str) -> str:
     return f"{value:,.0f} {what}/s"
+
+
+def _gb(value: float) -> str:
+    return f"{value:.2f} GB"
 
 
 def _percentiles(found: Mapping[str, float]) -> str:

@@ -42,12 +42,13 @@ async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str
     async with rig.worker("feed"), rig.worker("trainer"):
         for rate_per_s in RATES_PER_S:
             await rig.rest("let the workers start", "feed", "trainer")
-            found[str(rate_per_s)] = summary_ms(await _run(rig, load, rate_per_s, seconds=seconds))
+            found[str(rate_per_s)] = summary_ms(await run(rig, load, rate_per_s, seconds=seconds))
     rig.folded = None
     return found
 
 
-async def _run(rig: Rig, load: Load, rate_per_s: int, *, seconds: float) -> list[float]:
+async def run(rig: Rig, load: Load, rate_per_s: int, *, seconds: float) -> list[float]:
+    """Return the latency of each event, in ms; the workers must be running."""
     since = await asyncio.to_thread(end_offsets, rig.admin, [FEEDS])
     count, step_ms = int(seconds * rate_per_s), 1_000 // rate_per_s
     start_ms = int((time.time() + _LEAD_S) * 1_000)

@@ -17,7 +17,7 @@ CATEGORIES = ("places", "music", "movies", "workshops", "products", "articles")
 _ACTIONS: tuple[Action, ...] = ("view", "click", "like", "save", "share", "skip", "rate")
 _ACTION_SHARES = (0.55, 0.25, 0.07, 0.04, 0.02, 0.05, 0.02)
 _TOPICS_PER_ITEM = 2
-_LOYALTY = 0.6
+LOYALTY = 0.6
 """Share of what a user does that is about the user's own category."""
 _DAY_MS = 86_400_000
 _HISTORY_MS = 14 * _DAY_MS
@@ -90,7 +90,7 @@ class Load:
         rng = np.random.default_rng((self._seed, 4, salt))
         count, kinds = len(users), len(CATEGORIES)
         drawn = zipf(rng, self.size.items, count)
-        loyal = rng.random(count) < _LOYALTY
+        loyal = rng.random(count) < LOYALTY
         # Items take turns in their categories, so an item of the same popularity is near in each.
         items = np.where(loyal, np.minimum(drawn // kinds * kinds + users % kinds, self.size.items - 1), drawn)
         actions = rng.choice(len(_ACTIONS), count, p=_ACTION_SHARES)

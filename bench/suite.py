@@ -1,14 +1,15 @@
-"""The parts of the benchmark, one after the other on one set of servers."""
+"""The parts of the benchmark, one after the other, those that need servers on one set of them."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import freshness, memory, read, restart, throughput
+from bench import footprint, freshness, index, memory, prefetch, ranking, read, restart, throughput
 from bench.load import Load, Size
 from bench.rig import OnProgress, Rig, a_rig
 from infra.local import OnStep
@@ -25,42 +26,86 @@ class Plan:
     freshness_s: float
     read_s: float
     restart_users: int
+    ranking: Size
+    index_items: int
 
-    def __str__(self) -> str:
-        size = self.size
-        return (
-            f"Throughput: {size.events:,} interactions of {size.users:,} users (Zipf 1.0) with {size.items:,} items lie"
-            " in the topic; one worker with the feed role alone; the trainer has learned from them before and is"
-            " stopped. Peers read the same topic after it, each alone. The worker's clock starts when its first batch"
-            " is folded and ends with the last feed in Redis.\n"
-            f"Freshness: open loop, {self.freshness_s:g} s at each rate, one feed worker and the trainer running;"
-            " counted from when an event was due to when its feed was replaced in Redis.\n"
-            f"Read: {read.CONNECTIONS} connections, closed loop, {self.read_s:g} s, one API process, users drawn"
-            " evenly.\n"
-            f"Restart: {self.restart_users:,} users in the table on RocksDB; {restart.USERS} of them must have a feed"
-            " that knows of what was published after the kill."
-        )
+    def told(self, part: str) -> str:
+        """Return what a part measures with this."""
+        size, ranked = self.size, self.ranking
+        return {
+            "ranking": f"Ranking: the {ranking.MICRO_BATCH} users who acted last of {ranked.events:,} interactions of"
+            f" {ranked.users:,} users; processor time of one core, in this process.",
+            "index": f"Index: {self.index_items:,} items; recall is held against a look at every one.",
+            "throughput": f"Throughput: {size.events:,} interactions of {size.users:,} users (Zipf 1.0) with"
+            f" {size.items:,} items lie in the topic; one worker with the feed role alone; the trainer has learned from"
+            " them before and is stopped. Peers read the same topic after it, each alone. The worker's clock starts"
+            " when its first batch is folded and ends with the last feed in Redis.",
+            "footprint": "Footprint: weighed on smaller numbers and scaled; links do not grow with the items.",
+            "read": f"Read: {read.CONNECTIONS} connections, closed loop, {self.read_s:g} s, one API process, users"
+            " drawn evenly.",
+            "freshness": f"Freshness: open loop, {self.freshness_s:g} s at each rate, one feed worker and the trainer"
+            " running; counted from when an event was due to when its feed was replaced in Redis.",
+            "prefetch": f"Prefetch: freshness again, without and with {prefetch.USERS} users' fetches under way at a"
+            f" model that takes {prefetch.MODEL_S:g} s.",
+            "restart": f"Restart: {self.restart_users:,} users in the table on RocksDB; {restart.USERS} of them must"
+            " have a feed that knows of what was published after the kill.",
+        }.get(part, "")
 
 
-FULL = Plan(Size(events=200_000, users=10_000, items=5_000), freshness_s=20.0, read_s=10.0, restart_users=100_000)
-QUICK = Plan(Size(events=10_000, users=500, items=500), freshness_s=3.0, read_s=2.0, restart_users=2_000)
+FULL = Plan(
+    Size(events=200_000, users=10_000, items=5_000),
+    freshness_s=20.0,
+    read_s=10.0,
+    restart_users=100_000,
+    ranking=Size(events=100_000, users=5_000, items=10_000),
+    index_items=200_000,
+)
+QUICK = Plan(
+    Size(events=10_000, users=500, items=500),
+    freshness_s=3.0,
+    read_s=2.0,
+    restart_users=2_000,
+    ranking=Size(events=5_000, users=500, items=500),
+    index_items=5_000,
+)
 """To see that it works; the figures mean nothing."""
 
+Alone = Callable[[Plan, Settings, OnProgress], dict[str, Any]]
+ALONE: dict[str, Alone] = {
+    "ranking": lambda plan, settings, tell: ranking.measure(_load(plan.ranking), settings, on_progress=tell),
+    "index": lambda plan, _, tell: index.measure(_load(Size(0, 0, plan.index_items)), on_progress=tell),
+}
+"""What needs no servers."""
 Part = Callable[[Rig, Load, Plan], Awaitable[dict[str, Any]]]
-PARTS: dict[str, Part] = {
+SERVED: dict[str, Part] = {
     "throughput": lambda rig, load, _: throughput.measure(rig, load),
     "redis": lambda rig, load, _: memory.measure(rig, load),
+    "footprint": lambda rig, load, _: footprint.measure(rig, load),
     "read": lambda rig, load, plan: read.measure(rig, load, seconds=plan.read_s),
     "freshness": lambda rig, load, plan: freshness.measure(rig, load, seconds=plan.freshness_s),
+    "prefetch": lambda rig, load, plan: prefetch.measure(rig, load, seconds=plan.freshness_s),
     "restart": lambda rig, load, plan: restart.measure(rig, load, users=plan.restart_users),
 }
-"""In the order in which one can go on with what the one before has left."""
+"""What does, in the order in which one can go on with what the one before has left."""
+PARTS = (*ALONE, *SERVED)
 
 
 async def run(
     parts: Sequence[str], plan: Plan, settings: Settings, *, on_step: OnStep, on_progress: OnProgress
 ) -> dict[str, Any]:
     """Measure some parts and return their figures by name."""
-    load = Load(plan.size, now_ms=int(time.time() * 1_000))
-    async with a_rig(settings, on_step=on_step, on_progress=on_progress) as rig:
-        return {name: await part(rig, load, plan) for name, part in PARTS.items() if name in parts}
+    found = {
+        name: await asyncio.to_thread(part, plan, settings, on_progress)
+        for name, part in ALONE.items()
+        if name in parts
+    }
+    served = {name: part for name, part in SERVED.items() if name in parts}
+    if served:
+        load = _load(plan.size)
+        async with a_rig(settings, on_step=on_step, on_progress=on_progress) as rig:
+            found |= {name: await part(rig, load, plan) for name, part in served.items()}
+    return found
+
+
+def _load(size: Size) -> Load:
+    return Load(size, now_ms=int(time.time() * 1_000))

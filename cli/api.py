@@ -17,9 +17,12 @@ from cli.run import until_stopped
 from infra import probe, settings
 from infra.address import located
 from infra.feed_store import RedisFeedStore
+from infra.interaction_log import RedisInteractionLog
 from infra.item_store import RedisItemStore
 from infra.model_board import RedisBoardStore
+from infra.prefetch_store import RedisPrefetchStore
 from infra.publisher import Publisher
+from infra.push_store import RedisPushStore
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
@@ -53,7 +56,10 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         publisher=publisher,
         feeds=RedisFeedStore(redis, ttl_days=configured.feed_ttl_days),
         items=RedisItemStore(redis),
+        interactions=RedisInteractionLog(redis),
         boards=RedisBoardStore(redis),
+        prefetched=RedisPrefetchStore(redis),
+        pushes=RedisPushStore(redis),
         probes={
             "kafka": probe.kafka(configured.kafka_bootstrap_servers),
             "registry": probe.registry(configured.schema_registry_url),

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 from cli.address import api_url
+from infra.llm.key import has_key
 from infra.local import Child, Command, LocalStack, OnStep, Ports, Step
 from infra.local.port import require_free
 from infra.provision import provision
@@ -16,10 +17,14 @@ from infra.settings import Settings, to_env
 
 ROLES = {
     "worker feed": ("worker", "--roles", "feed"),
-    "worker trainer,archive": ("worker", "--roles", "trainer,archive"),
+    "worker trainer,archive,log": ("worker", "--roles", "trainer,archive,log"),
+    "worker fetch": ("worker", "--roles", "fetch"),
+    "worker push": ("worker", "--roles", "push"),
     "api": ("api",),
 }
 """Each child process and its command."""
+ASKING = {"worker score": ("worker", "--roles", "score")}
+"""Those that ask a language model: nothing for them to do without a key."""
 _START_WITHIN_S = 60.0
 _ASK_S = 2.0
 
@@ -42,7 +47,8 @@ async def application(settings: Settings, *, on_step: OnStep) -> AsyncIterator[S
     """
     require_free(settings.api_port, name="the API", port_setting="API_PORT")
     async with servers(settings, on_step=on_step) as located:
-        children = [_child(name, arguments, located, on_step) for name, arguments in ROLES.items()]
+        roles = ROLES | ASKING if has_key(settings) else ROLES
+        children = [_child(name, arguments, located, on_step) for name, arguments in roles.items()]
         try:
             for child in children:  # one after the other: together they would only slow each other down
                 await child.start(within_s=_START_WITHIN_S)

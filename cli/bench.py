@@ -9,10 +9,11 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TaskID
 from rich.table import Table
 
 from bench import figure, suite
+from cli.bar import bars
 from cli.run import run
 from infra import settings
 from infra.error import OperatorError
@@ -24,7 +25,7 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one line of JSON.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Small loads: to see that it works, not how fast.")] = False,
 ) -> None:
-    """Measure throughput, freshness, reads, memory and restart, on servers started for it.
+    """Measure ranking, the index, throughput, freshness, prefetch, reads, memory and restart, on servers of its own.
 
     All parts together take some minutes; their figures are also written to bench/results.json. Run it while nothing
     else keeps the machine busy.
@@ -41,7 +42,7 @@ def bench(
         raise OperatorError(f"There is no part {part}.", f"The parts are {', '.join(suite.PARTS)}.")
     plan = suite.QUICK if quick else suite.FULL
     parts = [part] if part else list(suite.PARTS)
-    with _Screen(Console(stderr=True, highlight=False)) as screen:
+    with _Screen() as screen:
         found = run(suite.run(parts, plan, settings.read(), on_step=screen.step, on_progress=screen.progress))
     if not part and not quick:
         suite.RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
@@ -53,7 +54,9 @@ def bench(
         table.add_row(line.name, line.value, line.beside)
     console = Console(highlight=False)
     console.print(table)
-    console.print(str(plan))
+    for name in parts:
+        if told := plan.told(name):
+            console.print(told)
 
 
 _TOLD = {"ready": "is ready", "died": "died:"}
@@ -62,10 +65,8 @@ _TOLD = {"ready": "is ready", "died": "died:"}
 class _Screen:
     """Shows what is under way as bars, and what starts and dies as lines."""
 
-    def __init__(self, console: Console) -> None:
-        self._bars = Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
-        )
+    def __init__(self) -> None:
+        self._bars = bars()
         self._task: TaskID | None = None
         self._what = ""
 

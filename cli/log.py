@@ -7,7 +7,7 @@ import logging
 from infra.settings import Settings
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-_CHATTY = ("aiokafka", "faust", "httpx", "httpcore", "mode")
+_CHATTY = ("aiokafka", "anthropic", "botocore", "faust", "httpx", "httpx2", "httpcore", "httpcore2", "mode")
 
 
 def set_up(settings: Settings) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Annotated
 
 import msgspec
@@ -12,8 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cli.age import age
 from cli.run import run
-from infra import settings
+from infra import clock, settings
 from infra.address import located
 from infra.error import OperatorError
 from infra.model_board import REFUSED, REPLACED, SERVING, Version, standing
@@ -93,7 +93,7 @@ async def _roll_back(configured: Settings, version: str, reason: str) -> Version
     serving = await _serving(configured)
     found = await asyncio.to_thread(shelf.get, version or shelf.before(serving))
     why = f"rolled back from {serving or 'nothing'}" + (f": {reason}" if reason else "")
-    told = msgspec.structs.replace(found.version, status=SERVING, reason=why, created_at=time.time_ns() // 1_000_000)
+    told = msgspec.structs.replace(found.version, status=SERVING, reason=why, created_at=clock.now_ms())
     registry = Registry(configured.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     publisher = Publisher(configured.kafka_bootstrap_servers, registry)
@@ -126,22 +126,15 @@ def _show(found: list[Version], console: Console) -> None:
     if not found:
         raise OperatorError("There is no version yet.", "Make one with millrace train.")
     table = Table("version", "status", "age", "events", "NDCG@10", "HR@10", "why")
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     for version in found:
         color = _COLORS.get(version.status, "default")
         table.add_row(
             version.version,
             f"[{color}]{version.status}[/]",
-            _age((now_ms - version.created_at) / 1000),
+            age((now_ms - version.created_at) / 1000),
             f"{version.events:,}",
             *(f"{version.metrics[name]:.4f}" if name in version.metrics else "" for name in ("ndcg@10", "hr@10")),
             escape(version.reason),
         )
     console.print(table)
-
-
-def _age(seconds: float) -> str:
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

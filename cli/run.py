@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import uvloop
+from threadpoolctl import threadpool_limits
 
 T = TypeVar("T")
 _GC_THRESHOLD = (50_000, 20, 100)
@@ -22,6 +23,14 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLD)
     return uvloop.run(main)
+
+
+def on_one_core() -> None:
+    """Keep matrix products on the thread that asks for them: a process is one core's worth, and there are more of them.
+
+    Ours are small. Threads that wait for the next one would take the other cores from the servers.
+    """
+    threadpool_limits(1, user_api="blas")
 
 
 def until_stopped(main: Callable[[asyncio.Event], Awaitable[T]], *, again: Callable[[], None] | None = None) -> T:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cli.age import age
 from cli.run import run
 from infra import settings
 from infra.address import located
@@ -55,15 +56,8 @@ def _show(found: Status, console: Console) -> None:
     if found.newest_feed_age_s is None:
         console.print("No feed has been written yet.")
     else:
-        console.print(f"The newest feed is {_age(found.newest_feed_age_s)} old.")
+        console.print(f"The newest feed is {age(found.newest_feed_age_s)} old.")
 
 
 def _clock(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _age(seconds: float) -> str:
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.1f} s"

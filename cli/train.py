@@ -11,10 +11,10 @@ import msgspec
 import typer
 import uuid_utils
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from cli.bar import bars
 from cli.run import run
-from infra import heartbeat, settings
+from infra import clock, heartbeat, settings
 from infra.address import located
 from infra.error import OperatorError
 from infra.model_board import REFUSED, Board, RedisBoardStore, Training, Version
@@ -45,7 +45,7 @@ def train(
     millrace train --reason 'a new catalogue' --json | jq .metrics
     """
     configured = located(settings.read())
-    with _bar() as bar:
+    with bars(transient=True) as bar:
         task = bar.add_task("waits for the trainer", total=None)
 
         def show(training: Training) -> None:
@@ -82,8 +82,7 @@ async def _ask(configured: Settings, event_id: str, reason: str) -> None:
     registry = Registry(configured.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     publisher = Publisher(configured.kafka_bootstrap_servers, registry)
-    now_ms = time.time_ns() // 1_000_000
-    trigger = Trigger(event_id=event_id, user_id=RETRAINER, kind="retrain", reason=reason, occurred_at=now_ms)
+    trigger = Trigger(event_id=event_id, user_id=RETRAINER, kind="retrain", reason=reason, occurred_at=clock.now_ms())
     try:
         await publisher.publish(TRIGGERS, [trigger])
     finally:
@@ -110,8 +109,3 @@ async def _answer(boards: RedisBoardStore, event_id: str, on_progress: Callable[
         elif time.monotonic() - heard_s > _BEGINS_WITHIN_S:
             raise OperatorError("The trainer has not answered.", "Its log says why the fit failed or was given up.")
         await asyncio.sleep(_ASK_EVERY_S)
-
-
-def _bar() -> Progress:
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
-    return Progress(*columns, console=Console(stderr=True), transient=True)

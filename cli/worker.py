@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.log import set_up
-from cli.run import until_stopped
+from cli.run import on_one_core, until_stopped
 from infra import settings
 from infra.address import located
 from infra.error import OperatorError
@@ -19,6 +19,10 @@ ROLES = {
     "feed": "streams.app:run",
     "trainer": "streams.jobs.trainer:run",
     "archive": "streams.jobs.archive:run",
+    "score": "streams.jobs.score:run",
+    "fetch": "streams.jobs.fetch:run",
+    "log": "streams.jobs.log:run",
+    "push": "streams.push:run",
 }
 """Where each role is: `async def run(settings, stop)`. Imported when it is asked for, as some are heavy."""
 
@@ -37,6 +41,7 @@ def worker(
     configured = located(settings.read())
     set_up(configured)
     runs = [_load(name) for name in names]
+    on_one_core()
     until_stopped(lambda stop: _run_all(runs, configured, stop))
 
 

@@ -11,12 +11,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from evaluation.contestant import Setup
+from models.blender import Blender, Context, Weights
 from models.model import Event, Model, Query, Scores
 from schemas.types import Feed, Interaction
+from streams.core import user
 from streams.core.learner import Learner, Params
 from streams.core.params import RankParams, SignalParams, UserParams
+from streams.core.part import PRIOR
+from streams.core.person import CLASSES
 from streams.core.position import Position
-from streams.core.rank import order, rank
+from streams.core.rank import Look, look, order, rank, score
+from streams.core.user import UserState
+from streams.core.view import Subject
 
 _NEUTRAL, _SPAN = 2.5, 2.5
 LISTED = 50
@@ -28,10 +34,13 @@ class Blend(Model):
 
     name = "blend"
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, *, without: frozenset[str] = frozenset()) -> None:
+        """Start from nothing; parts that are to be done without never get any weight."""
         super().__init__()
         rank = RankParams(feed_items=LISTED, exact_items=1_000_000, repeats=setup.repeats)
         self.learner = Learner(Params(UserParams(), SignalParams(), rank))
+        if without:
+            self.learner.blender = _Ablated(without)
         self.items = self.learner.view.items
         self._catalogue = {item.item_id: item for item in setup.catalogue}
         self._count = 0
@@ -59,11 +68,38 @@ class Blend(Model):
 
     def _score(self, row: Scores, query: Query) -> None:
         view, blender, params = self.learner.view, self.learner.blender, self.learner.params.rank
-        seen = self.learner.look(query.user_id, query.at_ms)
-        row[seen.candidates] = blender.weights(seen.whom.context).astype(np.float32) @ seen.parts
-        head = seen.candidates[order(seen, blender, view, params)]
+        seen = self._met(query) if query.history else self.learner.look(query.user_id, query.at_ms)
+        scores = score(seen, blender)
+        row[seen.items] = scores
+        head = seen.items[order(seen, scores, view, params)]
         if len(head):
-            row[head] = row[seen.candidates].max() + np.arange(len(head), 0, -1)
+            row[head] = scores.max() + np.arange(len(head), 0, -1)
+
+    def _met(self, query: Query) -> Look:
+        """Look with the eyes of someone of whom the query tells everything."""
+        view, params = self.learner.view, self.learner.params
+        state = UserState(query.user_id)
+        for number, event in enumerate(query.history, start=1):
+            subject = view.subject(event.item_id) or Subject()
+            user.fold(
+                state, interaction(event, number), Position(0, number, number), subject=subject, params=params.user
+            )
+        view.refresh_columns()
+        return look(user.snapshot(state, params.user), view, params.rank, at_ms=query.at_ms)
+
+
+class _Ablated(Blender):
+    """Weighs some parts with 0, and so learns the others as if they were not there."""
+
+    def __init__(self, without: frozenset[str]) -> None:
+        super().__init__(PRIOR, CLASSES)
+        self._without = [part in without for part in self.parts]
+
+    def weights(self, context: Context) -> Weights:
+        """Return (parts,) what each part counts in a context."""
+        total = super().weights(context)
+        total[self._without] = 0.0
+        return total
 
 
 def interaction(event: Event, number: int) -> Interaction:

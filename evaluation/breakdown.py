@@ -1,7 +1,8 @@
-"""For whom a model is right: by how much is known of the user, and by how long ago that was."""
+"""When a model is right: by how much is known of the user, how long ago that was, and how much was learned."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ GAPS = (
     ("over a day", _DAY_MS + 1, None),
 )
 """By the time since the user's previous event, in ms."""
+_SLICES = 20
+"""Of a part, as long as each other, by which is told how accuracy grows with what was learned."""
 
 
 def by_earlier(outcome: Outcome, accuracy: Accuracy) -> list[dict[str, Any]]:
@@ -32,6 +35,14 @@ def by_earlier(outcome: Outcome, accuracy: Accuracy) -> list[dict[str, Any]]:
 def by_gap(outcome: Outcome, accuracy: Accuracy) -> list[dict[str, Any]]:
     """Return HR@10 and NDCG@10 by the time since the user's previous event."""
     return _rows(GAPS, outcome.gap_ms[first_of_case(outcome)], accuracy)
+
+
+def by_learned(outcome: Outcome, accuracy: Accuracy, *, start: int, end: int) -> list[dict[str, Any]]:
+    """Return HR@10 and NDCG@10 by how many events had happened, from the first of a part to its end."""
+    edges = np.linspace(start, end, _SLICES + 1).astype(int).tolist()
+    slices = tuple((f"{after:,}", first, after - 1) for first, after in pairwise(edges))
+    rows = _rows(slices, outcome.place[first_of_case(outcome)].astype(np.int64), accuracy)
+    return [{"events": after, **row} for after, row in zip(edges[1:], rows, strict=True)]
 
 
 def with_earlier(outcome: Outcome, accuracy: Accuracy) -> dict[str, Any]:

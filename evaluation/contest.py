@@ -27,6 +27,7 @@ class Task:
     part: Part
     model: str
     seed: int
+    cold: bool = False
 
 
 @dataclass(slots=True)
@@ -85,4 +86,4 @@ def _outcome(task: Task, stream: Stream, on_progress: Callable[[int], None]) -> 
         model = contestant.build(task.model, Setup(catalogue=stream.catalogue, repeats=stream.repeats, seed=task.seed))
     except ModuleNotFoundError as error:
         return f"needs the package {error.name}"
-    return replay(model, stream, task.protocol, part=task.part, seed=task.seed, on_progress=on_progress)
+    return replay(model, stream, task.protocol, part=task.part, seed=task.seed, cold=task.cold, on_progress=on_progress)

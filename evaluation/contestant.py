@@ -1,14 +1,19 @@
-"""Who takes part: every model of the catalogue, and what is put together here from the parts that serve."""
+"""Who takes part: every model of the catalogue, the blend that serves, and the blend without some of its parts."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.catalogue import MODELS
 from models.model import Model
 from schemas.types import Item
+from streams.core.part import PARTS
+
+BLEND = "blend"
+"""What we serve. `blend-neighbors` does without a source, `blend-neighbors.near` without one of its parts."""
+ABLATIONS = ("sources", "parts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,16 +26,6 @@ class Setup:
     seed: int
 
 
-def _blend(setup: Setup) -> Model:
-    from evaluation.blend import Blend
-
-    return Blend(setup)
-
-
-CONTESTANTS: dict[str, Callable[[Setup], Model]] = {"blend": _blend}
-"""Those that are not plain models of the catalogue, by name."""
-
-
 class UnknownModelError(ValueError):
     """A name that nobody takes part under."""
 
@@ -41,12 +36,24 @@ class UnknownModelError(ValueError):
 
 def names() -> list[str]:
     """Return everyone's name, what we serve first."""
-    return [*CONTESTANTS, *MODELS]
+    return [BLEND, *MODELS]
+
+
+def ablations(kind: str, *, repeats: bool) -> list[str]:
+    """Return the blend and those without a source, or without a part, as far as these speak on a stream."""
+    speaking = [name for name, part in PARTS.items() if repeats or not part.repeats]
+    named = _of_source if kind == "sources" else _of_part
+    return [BLEND, *dict.fromkeys(map(named, speaking))]
+
+
+def is_known(name: str) -> bool:
+    """Say whether somebody takes part under a name."""
+    return name in names() or bool(_left_out(name))
 
 
 def is_baseline(name: str) -> bool:
-    """Say whether a model is one of the parts, that the others are held against."""
-    return name not in CONTESTANTS
+    """Say whether a model is one of those that the blend is held against."""
+    return name in MODELS
 
 
 def build(name: str, setup: Setup) -> Model:
@@ -56,10 +63,27 @@ def build(name: str, setup: Setup) -> Model:
         UnknownModelError: nobody has this name.
         ModuleNotFoundError: it needs a package of an extra that is not installed.
     """
-    if name in CONTESTANTS:
-        return CONTESTANTS[name](setup)
-    if name not in MODELS:
+    if not is_known(name):
         raise UnknownModelError(name)
+    if name not in MODELS:
+        from evaluation.blend import Blend
+
+        return Blend(setup, without=_left_out(name))
     builder = MODELS[name]
     seeded = "seed" in inspect.signature(builder).parameters
     return builder(seed=setup.seed) if seeded else builder()  # type: ignore[call-arg]
+
+
+def _of_source(part: str) -> str:
+    """Return the name of the blend without everything from a part's source."""
+    return f"{BLEND}-{PARTS[part].source}"
+
+
+def _of_part(part: str) -> str:
+    """Return the name of the blend without a part alone."""
+    return f"{_of_source(part)}.{part}"
+
+
+def _left_out(name: str) -> frozenset[str]:
+    """Return the parts that a blend of this name does without."""
+    return frozenset(part for part in PARTS if name in (_of_source(part), _of_part(part)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,31 +19,31 @@ class Histories:
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._recent: dict[int, deque[tuple[str, float]]] = {}
+        self._events: dict[int, list[Event]] = {}
         self._touched: dict[int, array[int]] = {}
         self._ids: dict[int, set[str]] = {}
-        self._last_ms: dict[int, int] = {}
 
     def add(self, place: int, event: Event) -> None:
         """Note an event of the stream, as the models were told it."""
         user = int(self._stream.user[place])
-        if user not in self._recent:
-            self._recent[user] = deque(maxlen=RECENT)
-            self._touched[user] = array("i")
-            self._ids[user] = set()
-        self._recent[user].appendleft((event.item_id, event.weight))
-        self._touched[user].append(int(self._stream.item[place]))
-        self._ids[user].add(event.item_id)
-        self._last_ms[user] = event.at_ms
+        self._events.setdefault(user, []).append(event)
+        self._touched.setdefault(user, array("i")).append(int(self._stream.item[place]))
+        self._ids.setdefault(user, set()).add(event.item_id)
 
     def query(self, user: int, at_ms: int) -> Query:
         """Return the query for a user at a time; where items repeat it excludes none."""
         return Query(
             self._stream.users[user],
-            tuple(self._recent.get(user, ())),
+            _newest_first(self._events.get(user, [])[-RECENT:]),
             frozenset() if self._stream.repeats else frozenset(self._ids.get(user, ())),
             at_ms,
         )
+
+    def stranger(self, user: int, at_ms: int, *, known: int) -> Query:
+        """Return the query for a user nobody has learned from, of whose events only the last so many are known."""
+        events = self._events.get(user, [])
+        told = events[max(len(events) - known, 0) :]
+        return Query(self._stream.users[user], _newest_first(told[-RECENT:]), at_ms=at_ms, history=told)
 
     def touched(self, user: int) -> NDArray[np.int32]:
         """Return the items that may not be shown to a user."""
@@ -55,9 +54,13 @@ class Histories:
 
     def count(self, user: int) -> int:
         """Return how many events a user has had."""
-        return len(self._touched.get(user, ()))
+        return len(self._events.get(user, ()))
 
     def gap_ms(self, user: int, at_ms: int) -> int:
         """Return the time since a user's last event, or -1 before the first."""
-        last = self._last_ms.get(user)
-        return -1 if last is None else at_ms - last
+        events = self._events.get(user)
+        return at_ms - events[-1].at_ms if events else -1
+
+
+def _newest_first(events: list[Event]) -> tuple[tuple[str, float], ...]:
+    return tuple((event.item_id, event.weight) for event in reversed(events))

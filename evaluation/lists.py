@@ -3,7 +3,8 @@
     {"index": 80001, "user": "7", "item": "50", "top": ["181", …], "model": "blend"}
 
 `index` is the event's place in the stream sorted by (time, order in the source), from 0; `top` has the best item first.
-Ids are the data's own. With several seeds the lists are those of the first.
+Ids are the data's own. With several seeds the lists are those of the first. Where users are held out, `known` says how
+many of the user's events the model was told.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from evaluation.replay import Outcome
+from evaluation.replay import EVERYTHING, Outcome
 from evaluation.stream import Stream
 
 
@@ -22,8 +23,10 @@ def write(path: Path, stream: Stream, runs: Mapping[str, Outcome]) -> None:
     encoder = msgspec.json.Encoder()
     with path.open("wb") as file:
         for model, outcome in runs.items():
-            for place, shown in zip(outcome.place.tolist(), outcome.shown.tolist(), strict=True):
+            columns = (outcome.place.tolist(), outcome.shown.tolist(), outcome.known.tolist(), outcome.earlier.tolist())
+            cold = (outcome.known < EVERYTHING).any()
+            for place, shown, known, earlier in zip(*columns, strict=True):
                 event = stream.events[place]
                 top = [stream.items[item] for item in outcome.top[shown].tolist() if item >= 0]
                 line = {"index": place, "user": event.user_id, "item": event.item_id, "top": top, "model": model}
-                file.write(encoder.encode(line) + b"\n")
+                file.write(encoder.encode(line | ({"known": min(known, earlier)} if cold else {})) + b"\n")

@@ -68,6 +68,11 @@ def over_seeds(each: Sequence[Accuracy]) -> Accuracy:
     return Accuracy(**{name: np.mean([run.columns()[name] for run in each], axis=0) for name in names})
 
 
+def pooled(each: Sequence[Accuracy]) -> Accuracy:
+    """Return the cases of all runs, one run after the other."""
+    return Accuracy(**{name: np.concatenate([run.columns()[name] for run in each]) for name in each[0].columns()})
+
+
 def users_of(outcome: Outcome, stream: Stream) -> NDArray[np.int32]:
     """Return the user of each case."""
     return stream.user[outcome.place[first_of_case(outcome)]]

@@ -1,51 +1,112 @@
-"""Plots of a report: what each further event of a user brings, and what accuracy costs in coverage."""
+"""Plots of a report: how accuracy grows, what it costs in coverage, and what is made of someone new.
+
+learning-curve      of the whole stream (part `all`): accuracy as events are learned
+coverage-accuracy   of any other part: accuracy beside the share of the items that anyone is shown
+cold-curve          where users are held out: accuracy by how many of a user's events are known
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from evaluation.contestant import BLEND
+from evaluation.report import Report
+
 _FORMATS = ("svg", "png")
-_SIZE = (8.0, 5.0)
+_SIZE = (7.5, 4.5)
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666")
+"""What everybody can tell apart (Okabe and Ito, 2008)."""
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+"""One more than there are colours, so that no two models look the same."""
+_STYLE = {
+    "svg.hashsalt": "millrace",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": "medium",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e5e5e5",
+    "legend.frameon": False,
+    "lines.markersize": 4.5,
+}
 
 
-def write(folder: Path, report: dict[str, Any]) -> None:
-    """Write learning-curve and coverage-accuracy into a folder, as SVG and PNG.
+def write(folder: Path, report: Report) -> None:
+    """Write the plot that a report stands for into a folder, as SVG and PNG.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
     """
+    import matplotlib
+
     folder.mkdir(parents=True, exist_ok=True)
-    about = f"{report['data']['name']}, {report['protocol']}, {report['part']}"
-    _save(_learning_curve(report, about), folder / "learning-curve")
-    _save(_coverage_accuracy(report, about), folder / "coverage-accuracy")
+    with matplotlib.rc_context(_STYLE):
+        if "known" in report:
+            _save(_cold_curve(report), folder / "cold-curve")
+        elif report["part"] == "all":
+            _save(_learning_curve(report), folder / "learning-curve")
+        else:
+            _save(_coverage_accuracy(report), folder / "coverage-accuracy")
 
 
-def _learning_curve(report: dict[str, Any], about: str) -> Any:
-    figure, axes = _axes(about, "events of the user before", "HR@10")
-    for name, found in report["models"].items():
-        rows = [row for row in found["by_earlier"] if row["cases"]]
-        axes.plot([row["label"] for row in rows], [row["hr"] for row in rows], marker="o", label=name)
-    axes.legend(fontsize="small")
-    return figure
+def _learning_curve(report: Report) -> Any:
+    figure, axes = _axes(report, across="events of the stream so far", up="NDCG@10 of the events since the mark before")
+    for name, found, look in _models(report):
+        rows = [row for row in found["by_learned"] if row["cases"]]
+        axes.plot([row["events"] for row in rows], [row["ndcg"] for row in rows], label=name, **look)
+    axes.set(xlim=(0, None), ylim=(0, None))
+    axes.xaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
+    return _keyed(figure, axes)
 
 
-def _coverage_accuracy(report: dict[str, Any], about: str) -> Any:
-    figure, axes = _axes(about, "coverage: share of the items in any top 10", "NDCG@10")
-    for name, found in report["models"].items():
-        axes.scatter(found["coverage"], found["ndcg"])
-        axes.annotate(name, (found["coverage"], found["ndcg"]), xytext=(5, 3), textcoords="offset points")
-    return figure
+def _coverage_accuracy(report: Report) -> Any:
+    figure, axes = _axes(report, across="coverage: share of the items in anyone's top 10 (%)", up="NDCG@10")
+    for name, found, look in _models(report):
+        bounds, at = found["interval"]["ndcg"], 100 * found["coverage"]
+        apart = [[found["ndcg"] - bounds["low"]], [bounds["high"] - found["ndcg"]]]
+        axes.errorbar([at], [found["ndcg"]], apart, elinewidth=0.8, label=name, **(look | {"linestyle": ""}))
+    axes.set(xlim=(0, None), ylim=(0, None))
+    return _keyed(figure, axes)
 
 
-def _axes(title: str, across: str, up: str) -> tuple[Any, Any]:
+def _cold_curve(report: Report) -> Any:
+    figure, axes = _axes(report, across="events known of a user, the last ones", up="HR@10")
+    places = range(len(report["known"]))
+    for name, found, look in _models(report):
+        rows = found["by_known"]
+        axes.plot(places, [row["hr"] for row in rows], label=name, **look)
+        if name == BLEND:
+            low, high = ([row["interval"]["hr"][side] for row in rows] for side in ("low", "high"))
+            axes.fill_between(places, low, high, color=look["color"], alpha=0.15, linewidth=0, label="95 % interval")
+    axes.set_xticks(places, ["all" if known is None else str(known) for known in report["known"]])
+    axes.set(ylim=(0, None))
+    return _keyed(figure, axes)
+
+
+def _models(report: Report) -> Iterator[tuple[str, Report, dict[str, Any]]]:
+    """Yield each model and how it is drawn: what serves comes first and stands out, the best of the others are next."""
+    named = sorted(report["models"].items(), key=lambda pair: (pair[0] != BLEND, -pair[1].get("ndcg", 0.0)))
+    for (name, found), color, marker in zip(named, cycle(_COLORS), cycle(_MARKERS)):
+        yield name, found, {"color": color, "marker": marker, "linewidth": 2.2 if name == BLEND else 1.2}
+
+
+def _axes(report: Report, *, across: str, up: str) -> tuple[Any, Any]:
     from matplotlib.figure import Figure  # without pyplot: no window, no global state
 
     figure = Figure(figsize=_SIZE, layout="constrained")
     axes = figure.subplots()
-    axes.set(title=title, xlabel=across, ylabel=up)
-    axes.grid(alpha=0.3)
+    axes.set(title=f"{report['data']['name']}, {report['protocol']}, {report['part']}", xlabel=across, ylabel=up)
     return figure, axes
+
+
+def _keyed(figure: Any, axes: Any) -> Any:
+    """Put the key beside the plot."""
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
 
 
 def _save(figure: Any, path: Path) -> None:

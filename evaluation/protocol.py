@@ -8,7 +8,8 @@ global-split         Learn everything before the test part. Each user with 5 eve
 leave-last-out       Learn everything but each user's last event, which is the target. Every event is an interaction.
                      It leaks other users' future and is here only for comparison with the literature.
 
-The test part is the last 20 % of the events, the validation part the 20 % before, with the test part left out of sight.
+The test part is the last 20 % of the events, the validation part the 20 % before, with the test part left out of sight;
+all of them are a part, too.
 Where items do not repeat, a positive on an item the user has touched cannot be ranked and is no test event.
 """
 
@@ -24,9 +25,10 @@ from numpy.typing import NDArray
 from evaluation.stream import Stream
 
 Places = NDArray[np.intp]
-Part = Literal["test", "validation"]
+Part = Literal["test", "validation", "all"]
 
-_SHARES: dict[Part, tuple[float, float]] = {"validation": (0.6, 0.8), "test": (0.8, 1.0)}
+PARTS: dict[Part, tuple[float, float]] = {"test": (0.8, 1.0), "validation": (0.6, 0.8), "all": (0.0, 1.0)}
+"""The shares of the events at which a part begins and ends."""
 _TRAIN_EVENTS = 5
 """Events of a user that global-split asks for."""
 _BATCH = 512
@@ -53,7 +55,7 @@ Step: TypeAlias = Rank | Learn
 
 def bounds(stream: Stream, part: Part) -> tuple[int, int]:
     """Return the places of the first event of a part and of the first one after it."""
-    first, after = _SHARES[part]
+    first, after = PARTS[part]
     return int(len(stream) * first), int(len(stream) * after)
 
 

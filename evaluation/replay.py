@@ -1,9 +1,14 @@
-"""Drives a model through the steps of a protocol and notes what came of each test event."""
+"""Drives a model through the steps of a protocol and notes what came of each test event.
+
+A cold replay asks what each further event known of a user brings. A fifth of the users, another one with each of five
+seeds, is held out: models never learn from them, and rank each of their test events once for every number of their last
+events that they might have been told of. Users, events and items to choose from are the same for every number.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -12,10 +17,19 @@ from numpy.typing import NDArray
 
 from evaluation.history import Histories
 from evaluation.protocol import PROTOCOLS, WEIGHTLESS, Learn, Part, Rank
-from evaluation.ranking import K, Placed, Ranking
+from evaluation.ranking import K, Ranking
 from evaluation.stream import Stream
-from models.model import Event, Model
+from models.model import Event, Model, Query
 
+EVERYTHING = np.iinfo(np.int32).max
+KNOWN = (0, 1, 2, 3, 5, 10, EVERYTHING)
+"""How many of a held-out user's last events are known in a cold replay."""
+GROUPS = 5
+"""One in so many users is held out."""
+_EARLIER = 10
+"""Earlier events that a held-out user must have to be ranked for."""
+_HELD = 3
+"""Keeps who is held out apart from other draws."""
 _TELL_EVERY = 200
 
 
@@ -33,6 +47,8 @@ class Outcome:
     """Events of the user that were learned before."""
     gap_ms: NDArray[np.int64]
     """Time since the last of them, or -1."""
+    known: NDArray[np.int32]
+    """How many of them, the last ones, the model was told at most."""
     top: NDArray[np.int32]
     learn_us: float
     """Time to learn one event."""
@@ -47,73 +63,107 @@ def replay(
     *,
     part: Part = "test",
     seed: int = 0,
+    cold: bool = False,
     on_progress: Callable[[int], None] = lambda learned: None,
 ) -> Outcome:
-    """Replay a stream through a model; the seed is for ties, and `on_progress` hears how many events were learned."""
-    run = _Run(model, stream, weightless=protocol in WEIGHTLESS, seed=seed)
+    """Replay a stream through a model.
+
+    Args:
+        model: One that has learned nothing yet.
+        stream: What is replayed.
+        protocol: In which order, one of PROTOCOLS.
+        part: What is ranked.
+        seed: Of ties, and of who is held out.
+        cold: Whether users are held out.
+        on_progress: Hears how many events were learned.
+    """
+    run = (_Cold if cold else _Run)(model, stream, weightless=protocol in WEIGHTLESS, seed=seed)
     for number, step in enumerate(PROTOCOLS[protocol](stream, part)):
         if isinstance(step, Learn):
             run.learn(step)
         else:
             run.rank(step)
         if number % _TELL_EVERY == 0:
-            on_progress(run.learned)
-    on_progress(run.learned)
+            on_progress(run.behind)
+    on_progress(run.behind)
     return run.outcome()
 
 
 class _Run:
     def __init__(self, model: Model, stream: Stream, *, weightless: bool, seed: int) -> None:
-        self.learned = 0
+        self.behind = 0
         self._model, self._stream, self._weightless = model, stream, weightless
         self._histories = Histories(stream)
         self._ranking = Ranking(stream, model.items, seed=seed)
-        self._rows: list[tuple[int, int, int, int, int, int]] = []
+        self._rows: list[tuple[int, ...]] = []
         self._tops: list[NDArray[np.int32]] = []
-        self._cases = 0
+        self._cases = self._learned = 0
         self._learn_s = self._rank_s = 0.0
 
     def learn(self, step: Learn) -> None:
         events = list(self._events(step))
-        began = time.perf_counter()
-        self._model.learn(events)
-        self._learn_s += time.perf_counter() - began
-        self.learned += len(events)
+        self._teach(events, step)
+        self.behind += len(events)
         for place, event in zip(step.places.tolist(), events, strict=True):
             self._histories.add(place, event)
 
     def rank(self, step: Rank) -> None:
         user = int(self._stream.user[step.targets[0]])
-        query = self._histories.query(user, step.at_ms)
+        self._place(step, user, self._histories.query(user, step.at_ms), known=EVERYTHING)
+
+    def outcome(self) -> Outcome:
+        rows = np.array(self._rows, np.int64).reshape(-1, 7)
+        place, rank, case, shown, earlier, known = rows[:, :6].astype(np.int32).T
+        return Outcome(
+            place=place,
+            rank=rank,
+            case=case,
+            shown=shown,
+            earlier=earlier,
+            known=known,
+            gap_ms=rows[:, 6],
+            top=np.array(self._tops, np.int32).reshape(-1, K),
+            learn_us=1e6 * self._learn_s / max(self._learned, 1),
+            rank_us=1e6 * self._rank_s / max(len(self._tops), 1),
+        )
+
+    def _teach(self, events: Sequence[Event], step: Learn) -> None:
+        began = time.perf_counter()
+        self._model.learn(events)
+        self._learn_s += time.perf_counter() - began
+        self._learned += len(events)
+
+    def _place(self, step: Rank, user: int, query: Query, *, known: int) -> None:
+        """Rank the targets of a step for a query, and note what came of it."""
         began = time.perf_counter()
         scores = self._model.scores([query])[0]
         self._rank_s += time.perf_counter() - began
         placed = self._ranking.place(scores, self._histories.touched(user), self._stream.item[step.targets])
-        self._note(step, user, placed)
-
-    def outcome(self) -> Outcome:
-        rows = np.array(self._rows, np.int64).reshape(-1, 6)
-        return Outcome(
-            place=rows[:, 0].astype(np.int32),
-            rank=rows[:, 1].astype(np.int32),
-            case=rows[:, 2].astype(np.int32),
-            shown=rows[:, 3].astype(np.int32),
-            earlier=rows[:, 4].astype(np.int32),
-            gap_ms=rows[:, 5],
-            top=np.array(self._tops, np.int32).reshape(-1, K),
-            learn_us=1e6 * self._learn_s / max(self.learned, 1),
-            rank_us=1e6 * self._rank_s / max(len(self._tops), 1),
-        )
+        shown, earlier, gap_ms = len(self._tops), self._histories.count(user), self._histories.gap_ms(user, step.at_ms)
+        self._tops.append(placed.top)
+        for place, rank in zip(step.targets.tolist(), placed.ranks.tolist(), strict=True):
+            self._rows.append((place, rank, self._cases, shown, earlier, known, gap_ms))
+            self._cases += not step.together
+        self._cases += step.together
 
     def _events(self, step: Learn) -> Iterator[Event]:
         for place in step.places.tolist():
             event = self._stream.events[place]
             yield msgspec.structs.replace(event, weight=1.0) if self._weightless else event
 
-    def _note(self, step: Rank, user: int, placed: Placed) -> None:
-        shown, earlier, gap_ms = len(self._tops), self._histories.count(user), self._histories.gap_ms(user, step.at_ms)
-        self._tops.append(placed.top)
-        for place, rank in zip(step.targets.tolist(), placed.ranks.tolist(), strict=True):
-            self._rows.append((place, rank, self._cases, shown, earlier, gap_ms))
-            self._cases += not step.together
-        self._cases += step.together
+
+class _Cold(_Run):
+    def __init__(self, model: Model, stream: Stream, *, weightless: bool, seed: int) -> None:
+        super().__init__(model, stream, weightless=weightless, seed=seed)
+        group = np.random.default_rng(_HELD).permutation(len(stream.users)) % GROUPS
+        self._held = group == seed % GROUPS
+
+    def rank(self, step: Rank) -> None:
+        user = int(self._stream.user[step.targets[0]])
+        if self._held[user] and self._histories.count(user) >= _EARLIER:
+            for known in KNOWN:
+                self._place(step, user, self._histories.stranger(user, step.at_ms, known=known), known=known)
+
+    def _teach(self, events: Sequence[Event], step: Learn) -> None:
+        held = self._held[self._stream.user[step.places]].tolist()
+        super()._teach([event for event, out in zip(events, held, strict=True) if not out], step)

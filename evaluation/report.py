@@ -10,7 +10,7 @@ import numpy as np
 
 from evaluation import breakdown
 from evaluation.bootstrap import Bootstrap, Means, difference, interval
-from evaluation.contestant import is_baseline
+from evaluation.contestant import BLEND, is_baseline
 from evaluation.metric import Accuracy, accuracy, over_seeds, users_of
 from evaluation.protocol import Part, bounds
 from evaluation.replay import Outcome
@@ -30,28 +30,30 @@ class Asked:
     part: Part
     seed: int
     seeds: int
+    ablate: str | None = None
+    """Which ablations of the blend, if any."""
+    cold: bool = False
+    """Whether users are held out."""
 
 
 def report(stream: Stream, asked: Asked, runs: Mapping[str, Sequence[Outcome]], skipped: Mapping[str, str]) -> Report:
     """Return the report of each model's outcomes, one per seed."""
-    variety = Variety(stream, bounds(stream, asked.part)[0])
+    part = bounds(stream, asked.part)
+    variety = Variety(stream, part[0])
     accuracies = {name: over_seeds([accuracy(run) for run in each]) for name, each in runs.items()}
     means = {name: _means(found, runs[name][0], stream, asked.seed) for name, found in accuracies.items()}
-    best = _best_baseline(accuracies)
+    reference = _best_baseline(accuracies) if asked.ablate is None else BLEND
     return {
-        "data": about(stream),
-        "protocol": asked.protocol,
-        "part": asked.part,
-        "seeds": list(range(asked.seed, asked.seed + asked.seeds)),
+        **about(stream, asked),
         "similarity": variety.similarity,
-        "best_baseline": best,
+        "reference": reference,
         "models": {
             name: {
-                **_model(accuracies[name], each, variety),
+                **_model(accuracies[name], each, variety, part),
                 "interval": {metric: interval(means[name][metric])._asdict() for metric in _TESTED},
-                "against_best_baseline": None
-                if best is None or best == name
-                else {metric: difference(means[name][metric], means[best][metric])._asdict() for metric in _TESTED},
+                "against_reference": None
+                if reference is None or reference == name
+                else {metric: _gap(means[name], means[reference], metric) for metric in _TESTED},
             }
             for name, each in runs.items()
         },
@@ -59,22 +61,28 @@ def report(stream: Stream, asked: Asked, runs: Mapping[str, Sequence[Outcome]], 
     }
 
 
-def about(stream: Stream) -> Report:
-    """Return what a stream is like."""
+def about(stream: Stream, asked: Asked) -> Report:
+    """Return what a stream is like, and what was asked."""
     return {
-        "name": stream.name,
-        "events": len(stream),
-        "users": len(stream.users),
-        "items": len(stream.items),
-        "positives": int(stream.positive.sum()),
-        "rated": stream.rated,
-        "repeats": stream.repeats,
+        "data": {
+            "name": stream.name,
+            "events": len(stream),
+            "users": len(stream.users),
+            "items": len(stream.items),
+            "positives": int(stream.positive.sum()),
+            "rated": stream.rated,
+            "repeats": stream.repeats,
+        },
+        "protocol": asked.protocol,
+        "part": asked.part,
+        "seeds": list(range(asked.seed, asked.seed + asked.seeds)),
     }
 
 
-def _model(found: Accuracy, each: Sequence[Outcome], variety: Variety) -> Report:
+def _model(found: Accuracy, each: Sequence[Outcome], variety: Variety, part: tuple[int, int]) -> Report:
     first = each[0]
     varieties = [variety.of(run) for run in each]
+    by_seed = [accuracy(run).mean() for run in each]
     return {
         "cases": len(found.hr),
         "lists": len(first.top),
@@ -85,8 +93,14 @@ def _model(found: Accuracy, each: Sequence[Outcome], variety: Variety) -> Report
         "with_earlier": breakdown.with_earlier(first, found),
         "by_earlier": breakdown.by_earlier(first, found),
         "by_gap": breakdown.by_gap(first, found),
-        "by_seed": [accuracy(run).mean() for run in each],
+        "by_learned": breakdown.by_learned(first, found, start=part[0], end=part[1]),
+        "by_seed": by_seed,
+        "spread": {metric: float(np.std([seed[metric] for seed in by_seed])) for metric in _TESTED},
     }
+
+
+def _gap(one: dict[str, Means], other: dict[str, Means], metric: str) -> Report:
+    return difference(one[metric], other[metric])._asdict()
 
 
 def _means(found: Accuracy, first: Outcome, stream: Stream, seed: int) -> dict[str, Means]:

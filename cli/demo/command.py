@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
@@ -21,7 +20,7 @@ from cli.demo.play import opened
 from cli.demo.proof import DemoError, Proof
 from cli.demo.screen import Screen
 from cli.run import until_stopped
-from infra import settings
+from infra import clock, settings
 from infra.address import Addresses
 from infra.dataset import Dataset, DatasetError, movielens, world
 from infra.error import OperatorError
@@ -79,7 +78,7 @@ def demo(
 
 
 def _dataset(folder: Path | None, users: int | None) -> Dataset:
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     return plan.renewed(_read(folder, users, now_ms), now_ms)
 
 

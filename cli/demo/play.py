@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from cli.demo.proof import DemoError, Proof
 from cli.demo.publish import post, to_api, to_kafka
 from cli.demo.screen import Screen
 from cli.demo.watch import Watch
+from infra import clock
 from infra.dataset import Dataset, event_id
 from infra.publisher import Publisher
 from infra.redis_client import connect
@@ -85,7 +85,7 @@ class Play:
         Raises:
             DemoError: nothing changed.
         """
-        now_ms = _now_ms()
+        now_ms = clock.now_ms()
         done = await click(self.client, user_id, event_id(now_ms, "click", self.run_at_ms), now_ms)
         self._count("click", 1)
         label = self.data.labels.get(user_id, "")
@@ -149,7 +149,7 @@ class Play:
     async def _rank_everyone(self, users: Sequence[str]) -> None:
         """Ask for a new feed for all, now that everything is known, and wait for them."""
         before = {user_id: features.version for user_id, features in self.watch.features().items()}
-        now_ms = _now_ms()
+        now_ms = clock.now_ms()
         wanted = [
             Trigger(
                 event_id=event_id(now_ms, "refresh", self.run_at_ms, user_id),
@@ -187,13 +187,9 @@ async def opened(located: Settings, data: Dataset, screen: Screen, proof: Proof)
     try:
         async with httpx.AsyncClient(base_url=api_url(located), timeout=_HTTP_TIMEOUT_S, trust_env=False) as client:
             proof.broker = await watch.describe_broker()
-            yield Play(data, proof, screen, client, publisher, redis, watch, _now_ms())
+            yield Play(data, proof, screen, client, publisher, redis, watch, clock.now_ms())
     finally:
         await watch.close()
         await publisher.close()
         await redis.aclose()
         registry.close()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

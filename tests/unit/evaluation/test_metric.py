@@ -6,7 +6,7 @@ import pytest
 from evaluation import breakdown
 from evaluation.bootstrap import Bootstrap, difference, interval
 from evaluation.metric import accuracy, over_seeds
-from evaluation.replay import Outcome
+from evaluation.replay import EVERYTHING, Outcome
 from evaluation.variety import Variety
 from tests.build import an_item
 from tests.unit.evaluation.builder import a_stream
@@ -20,6 +20,7 @@ def an_outcome(ranks: list[int], cases: list[int] | None = None, **overrides: ob
         "case": np.array(cases if cases is not None else range(count), np.int32),
         "shown": np.zeros(count, np.int32),
         "earlier": np.zeros(count, np.int32),
+        "known": np.full(count, EVERYTHING, np.int32),
         "gap_ms": np.zeros(count, np.int64),
         "top": np.full((1, 10), -1, np.int32),
         "learn_us": 0.0,
@@ -70,6 +71,12 @@ def test_breakdowns_count_every_case_once() -> None:
     assert breakdown.with_earlier(outcome, found) == {
         "label": "with an earlier event", "cases": 5, "hr": 0.4, "ndcg": 0.4,
     }  # fmt: skip
+
+
+def test_what_was_learned_is_told_in_slices_of_the_part() -> None:
+    found = breakdown.by_learned(an_outcome([1, 30, 1]), accuracy(an_outcome([1, 30, 1])), start=0, end=40)
+    assert [row["events"] for row in found] == list(range(2, 41, 2))
+    assert [(row["cases"], row.get("hr")) for row in found[:3]] == [(2, 0.5), (1, 1.0), (0, None)]
 
 
 def test_the_bootstrap_draws_users_with_all_their_cases() -> None:

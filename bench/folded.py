@@ -1,0 +1,82 @@
+"""What a worker and the trainer know of a load, folded in this process by the cores that they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.load import Load
+from infra.model_board import SERVING, Version
+from infra.settings import Settings
+from models.blender import Blender
+from streams.core import signal, user
+from streams.core.learner import Learner
+from streams.core.params import SignalParams, UserParams
+from streams.core.position import Position
+from streams.core.signal import ItemState
+from streams.core.user import UserState
+from streams.core.view import Subject, View
+from streams.jobs.live import Live
+from streams.jobs.params import learner_params
+from streams.jobs.version import fitted, rows
+
+_WEIGHED = 1_000
+"""Last events that weights are learned from: with more of them the weights would differ, but not the time it takes."""
+_TELL_EVERY = 1_000
+_EVERYTHING = 1_000_000_000
+
+OnProgress = Callable[[str, float, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What there is to rank with."""
+
+    view: View
+    blender: Blender
+    users: dict[str, UserState]
+    """Those who did anything, who acted last is last."""
+
+
+def folded(load: Load, settings: Settings, *, on_progress: OnProgress) -> Folded:
+    """Fold a load's history, and learn from it."""
+    learner, view = Learner(learner_params(settings), refits=False), View()
+    for item in load.items:
+        learner.view.apply_item(item)
+        view.apply_item(item)
+    users, items = states(load, view)
+    for number, event in enumerate(load.history()):
+        if number % _TELL_EVERY == 0:
+            on_progress("learn in this process", number, load.size.events)
+        learner.learn(event, Position(0, number, event.occurred_at), weigh=number >= load.size.events - _WEIGHED)
+    _tell(learner, view, items)
+    return Folded(view, learner.blender, users)
+
+
+def states(load: Load, view: View) -> tuple[dict[str, UserState], dict[str, ItemState]]:
+    """Return the states of users, who acted last is last, and of items after a load's history."""
+    users: dict[str, UserState] = {}
+    items: dict[str, ItemState] = {}
+    for number, event in enumerate(load.history()):
+        state = users[event.user_id] = users.pop(event.user_id, UserState(event.user_id))
+        subject = view.subject(event.item_id) or Subject()
+        position = Position(0, number, event.occurred_at)
+        told = user.fold(state, event, position, subject=subject, params=UserParams())
+        if told is not None:
+            signal.fold(items.setdefault(told.item_id, ItemState(told.item_id)), told, params=SignalParams())
+    return users, items
+
+
+def _tell(learner: Learner, view: View, items: dict[str, ItemState]) -> None:
+    """Have a view take over how items are doing and what was learned."""
+    learner.fit()
+    version = Version(
+        version="bench", status=SERVING, reason="", created_at=0, watermark=0, events=learner.events, metrics={}
+    )
+    for state in items.values():
+        view.apply_stats(signal.stats(state))
+    for neighbors in Live(learner).rows(_EVERYTHING):
+        view.apply_neighbors(neighbors)
+    for weights in rows(fitted(version, learner)):
+        view.apply_weights(weights)
+    view.refresh()

@@ -1,0 +1,18 @@
+"""A language model that takes its time: `python -m bench.model PORT SECONDS`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from infra.double.claude import Claude
+
+
+async def serve(port: int, delay_s: float) -> None:
+    """Serve the double until told to stop."""
+    async with Claude(delay_s=delay_s).serve(port=port):
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2])))

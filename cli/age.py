@@ -1,0 +1,11 @@
+"""Ages in words."""
+
+from __future__ import annotations
+
+
+def age(seconds: float) -> str:
+    """Return an age in the unit that suits it."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.1f} s"

@@ -1,0 +1,62 @@
+"""The blend without some of its parts."""
+
+import numpy as np
+import pytest
+
+from evaluation import contestant
+from evaluation.blend import Blend
+from evaluation.contestant import Setup, UnknownModelError
+from models.model import Event
+from streams.core.part import PARTS
+from streams.core.rank import Look, new_blender
+
+SETUP = Setup(catalogue=[], repeats=False, seed=0)
+EVENTS = [Event(f"u{n % 7}", f"i{n * n % 23}", 1_000_000 + 60_000 * n, 1.0) for n in range(200)]
+
+
+def the_blend(name: str) -> Blend:
+    model = contestant.build(name, SETUP)
+    assert isinstance(model, Blend)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "left_out"),
+    [
+        ("blend-neighbors", {name for name, part in PARTS.items() if part.source == "neighbors"}),
+        ("blend-popular.popular", {"popular"}),
+    ],
+)
+def test_a_blend_learns_as_if_the_parts_left_out_were_not_there(name: str, left_out: set[str]) -> None:
+    model = the_blend(name)
+    out = np.array([part in left_out for part in PARTS])
+    without = new_blender()
+
+    def learn(seen: Look, taken: int) -> None:
+        parts = np.where(out[:, None], np.float32(0), seen.parts)
+        without.learn(parts, taken, seen.whom.context, among=seen.admissible)
+
+    model.learner.on_outcome = learn
+    model.learn(EVENTS)
+    blender = model.learner.blender
+    assert not blender.weights((3, 2, 1))[out].any()
+    assert blender.table[:, ~out] == pytest.approx(without.table[:, ~out])
+    assert without.outcomes > 0
+
+
+def test_every_part_that_speaks_is_left_out_once() -> None:
+    for repeats in (False, True):
+        speaking = {name: part.source for name, part in PARTS.items() if repeats or not part.repeats}
+        assert contestant.ablations("parts", repeats=repeats) == [
+            "blend", *(f"blend-{source}.{name}" for name, source in speaking.items()),
+        ]  # fmt: skip
+        sources = contestant.ablations("sources", repeats=repeats)
+        assert sources == ["blend", *dict.fromkeys(f"blend-{source}" for source in speaking.values())]
+        assert all(contestant.is_known(name) and not contestant.is_baseline(name) for name in sources)
+
+
+def test_a_part_that_is_not_there_cannot_be_left_out() -> None:
+    for name in ("blend-nothing", "blend-", "blend-near"):
+        assert not contestant.is_known(name)
+        with pytest.raises(UnknownModelError):
+            contestant.build(name, SETUP)
