@@ -1,14 +1,19 @@
-"""One builder per record: valid by default, every field open to be overridden."""
+"""One builder per type: valid by default, every field open to be overridden."""
 
 from __future__ import annotations
 
 from itertools import count
 from typing import Any
 
+import h3
+
+from infra.model_board import SERVING, Version
 from schemas import types
 
 _numbers = count(1)
 T0_MS = 1_700_000_000_000
+NEW_YORK, LISBON = "852a1073fffffff", "85393363fffffff"
+"""H3 cells of resolution 5."""
 
 
 def an_interaction(**overrides: Any) -> types.Interaction:
@@ -43,6 +48,18 @@ def a_profile(**overrides: Any) -> types.Profile:
     return types.Profile(**(fields | overrides))
 
 
+def a_ping(cell: str = "872a1072bffffff", **overrides: Any) -> types.Location:
+    """Return a ping of user u1 in New York."""
+    fields: dict[str, Any] = {"event_id": f"event-{next(_numbers)}", "user_id": "u1", "occurred_at": T0_MS}
+    return types.Location(cell=cell, resolution=h3.get_resolution(cell), **(fields | overrides))
+
+
+def a_trigger(**overrides: Any) -> types.Trigger:
+    """Return user u1's call for a fresh feed."""
+    fields: dict[str, Any] = {"event_id": f"event-{next(_numbers)}", "user_id": "u1", "kind": "refresh"}
+    return types.Trigger(**(fields | {"occurred_at": T0_MS} | overrides))
+
+
 def features(**overrides: Any) -> types.Features:
     """Return the features of a user of whom nothing is known."""
     fields: dict[str, Any] = {"user_id": "u1", "version": 1, "watermark": T0_MS, "event_count": 0}
@@ -70,3 +87,83 @@ def a_feed(**overrides: Any) -> types.Feed:
         "parts": {"trending": [0.9, 0.0, 0.1], "popular": [0.0, 0.5, 0.0]},
     }
     return types.Feed(**(fields | overrides))
+
+
+def a_version(**overrides: Any) -> Version:
+    """Return version v1, in service."""
+    fields: dict[str, Any] = {"version": "v1", "status": SERVING, "created_at": T0_MS, "events": 10}
+    return Version(**(fields | overrides))
+
+
+def llm_scores(scores: dict[str, float], **overrides: Any) -> types.LlmScores:
+    """Return what a language model says of items for user u1, of the features that `a_feed` was ranked from."""
+    fields: dict[str, Any] = {
+        "user_id": "u1",
+        "features_version": 5,
+        "scores": scores,
+        "model": "claude-haiku-4-5",
+        "prompt_version": "1",
+        "scored_at": T0_MS + 600,
+    }
+    return types.LlmScores(**(fields | overrides))
+
+
+def a_fetch_request(**overrides: Any) -> types.FetchRequest:
+    """Return a request for events in New York that user u1 would like."""
+    fields: dict[str, Any] = {
+        "event_id": f"request-{next(_numbers)}",
+        "user_id": "u1",
+        "category": "events",
+        "trigger_id": "event-1",
+        "reason": "Friday evening",
+        "cell": NEW_YORK,
+        "city": "New York",
+        "about": '{"category":"events","where":"New York","interests":["jazz"]}',
+        "words": ["jazz"],
+        "occurred_at": T0_MS,
+    }
+    return types.FetchRequest(**(fields | overrides))
+
+
+def a_content(**overrides: Any) -> types.Content:
+    """Return what the model found for user u1: events i1 and i2."""
+    fields: dict[str, Any] = {
+        "request_id": "request-1",
+        "user_id": "u1",
+        "category": "events",
+        "source": "llm",
+        "items": [types.FoundItem(item_id="i1"), types.FoundItem(item_id="i2")],
+        "requested_at": T0_MS,
+        "occurred_at": T0_MS + 3_000,
+    }
+    return types.Content(**(fields | overrides))
+
+
+def a_push_request(**overrides: Any) -> types.PushRequest:
+    """Return the registration of user u1's phone."""
+    fields: dict[str, Any] = {
+        "event_id": f"event-{next(_numbers)}",
+        "user_id": "u1",
+        "kind": "register",
+        "token": "phone",
+        "platform": "android",
+        "occurred_at": T0_MS,
+    }
+    return types.PushRequest(**(fields | overrides))
+
+
+def a_notification(**overrides: Any) -> types.Notification:
+    """Return a push to user u1 about item i1 that was sent."""
+    fields: dict[str, Any] = {
+        "notification_id": "n1",
+        "user_id": "u1",
+        "status": "sent",
+        "reason": "1 device reached",
+        "item_id": "i1",
+        "category": "music",
+        "title": "Title of i1",
+        "body": "Trending now",
+        "link": "/item/i1",
+        "decided_at": T0_MS,
+    }
+    return types.Notification(**(fields | overrides))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +16,33 @@ from infra.provision import provision
 from infra.publisher import Publisher
 from infra.registry import Registry
 from infra.settings import Settings
+
+# Before anything imports NumPy, also for the processes that tests start: where several compute beside each other, their
+# threads would wait for each other more than they compute.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+_own_folder = pytest.StashKey[Path]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Give this run a folder of its own.
+
+    A run that starts closes the folder that runs share to other users, and PostgreSQL's data may lie in it, which
+    belongs to another user where we are root.
+    """
+    if config.option.basetemp is None:
+        config.option.basetemp = config.stash[_own_folder] = Path(tempfile.mkdtemp(prefix="millrace-tests-"))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keep the folder only when something failed."""
+    if exitstatus != pytest.ExitCode.TESTS_FAILED and _own_folder in session.config.stash:
+        shutil.rmtree(session.config.stash[_own_folder], ignore_errors=True)
+
+
+for name in ("ANTHROPIC_API_KEY", "AWS_ACCESS_KEY_ID"):
+    os.environ.pop(name, None)  # nothing that a test starts may ask a model that costs money
 
 
 def show(step: Step) -> None:

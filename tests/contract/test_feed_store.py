@@ -52,6 +52,12 @@ async def test_feed_comes_back(feeds: FeedStore) -> None:
     assert replace(found, parts={}) == replace(written, parts={})
 
 
+async def test_what_the_language_model_said_comes_back(feeds: FeedStore) -> None:
+    written = a_feed(parts={}, ml_scores=[1.0, 0.5, 0.0], llm_scores={"i3": 0.85, "i1": 0.0})
+    await feeds.write([written])
+    assert await read_one(feeds) == written
+
+
 async def test_feeds_come_back_in_the_order_asked(feeds: FeedStore) -> None:
     await feeds.write([a_feed(user_id=f"user {number} ü") for number in range(120)])
     asked = ["user 7 ü", "missing", "user 119 ü", EVERYONE, "user 7 ü", "user 0 ü"]

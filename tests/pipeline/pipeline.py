@@ -7,26 +7,32 @@ import os
 import signal
 import sys
 import uuid
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 
-from infra import heartbeat
+from infra import clock, heartbeat
 from infra.address import Addresses
+from infra.model_board import Board, RedisBoardStore, Version
 from infra.publisher import Publisher
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.renew import renew
 from infra.settle import end_offsets, settled, work_left
+from schemas.limit import RETRAINER
 from schemas.types import DeadLetter, Trigger
 from topics import Topic
 from topics.topic import DEAD_LETTERS, FEATURES, ITEM_SIGNALS, ITEM_STATS, TRIGGERS
+
+_COMMAND_S = 120.0
 
 
 class Pipeline:
@@ -44,14 +50,31 @@ class Pipeline:
         """Start a worker process."""
         return await self._spawn("-m", "cli.main", "worker", "--roles", roles, WORKER_ID=worker_id, **env)
 
-    async def start_module(self, module: str, *, worker_id: str = "0") -> asyncio.subprocess.Process:
+    async def start_module(self, module: str, *, worker_id: str = "0", **env: str) -> asyncio.subprocess.Process:
         """Start a module of the tests as a worker process."""
-        return await self._spawn("-m", module, WORKER_ID=worker_id)
+        return await self._spawn("-m", module, WORKER_ID=worker_id, **env)
+
+    async def start_api(self, port: int, **env: str) -> str:
+        """Start the API as a process and return its address once it answers."""
+        url = f"http://127.0.0.1:{port}"
+        await self._spawn("-m", "cli.main", "api", API_PORT=str(port), **env)
+
+        async def answers() -> bool:
+            try:
+                async with httpx.AsyncClient() as http:
+                    return (await http.get(f"{url}/health")).is_success
+            except httpx.TransportError:
+                return False
+
+        await until(answers, what="an answer of the API")
+        return url
 
     async def kill(self, process: asyncio.subprocess.Process) -> None:
-        """Kill a process as a crash would."""
+        """Kill a process as a crash would; what it last said of itself is not waited out."""
         process.send_signal(signal.SIGKILL)
         await process.wait()
+        async for sign in self.redis.scan_iter(match=f"{heartbeat.KEY}*:{process.pid}"):
+            await self.redis.delete(sign)
 
     async def stop(self, process: asyncio.subprocess.Process) -> int:
         """Stop a process as an operator would, and return its exit status."""
@@ -92,48 +115,83 @@ class Pipeline:
         await self.publish(TRIGGERS, triggers)
         await self.settle()
 
+    async def millrace(self, *arguments: str) -> tuple[int, str, str]:
+        """Run a command to its end, and return its exit status and what it printed."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cli.main", *arguments), env=self._environment, stdout=PIPE, stderr=PIPE
+        )
+        out, err = await asyncio.wait_for(process.communicate(), _COMMAND_S)
+        return process.returncode or 0, out.decode(), err.decode()
+
     async def _spawn(self, *args: str, **env: str) -> asyncio.subprocess.Process:
-        told = {
-            "KAFKA_BOOTSTRAP_SERVERS": self.addresses.kafka_bootstrap_servers,
-            "SCHEMA_REGISTRY_URL": self.addresses.schema_registry_url,
-            "REDIS_URL": self.addresses.redis_url,
-            "DATABASE_URL": self.addresses.database_url,
-            "MILLRACE_HOME": str(self.home),
-        }
         log = (self.home / f"process-{len(self._processes)}.log").open("wb")
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *args, env=os.environ | told | env, stdout=log, stderr=log
+            sys.executable, *args, env=self._environment | env, stdout=log, stderr=log
         )
         log.close()
         self._processes.append(process)
         return process
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        told = {name.upper(): value for name, value in msgspec.to_builtins(self.addresses).items()}
+        told["MILLRACE_HOME"] = str(self.home)
+        told["TRIGGER_WINDOW_S"] = "0"  # what tests ask for again is to be done again
+        return os.environ | told
+
+    async def board(self) -> Board:
+        """Return what the trainer has written of the models."""
+        return await RedisBoardStore(self.redis).read()
+
+    async def fit(self, *, timeout_s: float = 120.0) -> Version:
+        """Ask for a full fit and return what came of it."""
+        event_id = str(uuid.uuid4())
+        trigger = Trigger(event_id=event_id, user_id=RETRAINER, kind="retrain", occurred_at=clock.now_ms())
+        await self.publish(TRIGGERS, [trigger])
+        return await self.fitted(event_id, timeout_s=timeout_s)
+
+    async def fitted(self, event_id: str, *, timeout_s: float = 120.0) -> Version:
+        """Wait for the fit that a trigger asked for."""
+
+        async def answer() -> Version | None:
+            versions = (await self.board()).versions
+            return next((version for version in versions if event_id in version.request_ids), None)
+
+        found: Version = await until(answer, timeout_s=timeout_s, what="an answer to the call for a fit")
+        return found
 
     async def roles(self) -> list[dict[str, Any]]:
         """Return the signs of life."""
         return await heartbeat.signs(self.redis)
 
     async def read(self, topic: Topic) -> list[Any]:
-        """Return all records of a topic, partition by partition."""
+        """Return all records of a topic, in the order of each partition."""
         codec = self.registry.codec(topic.record)
+        return [codec.decode(value) for _, value in await self._messages(topic) if value is not None]
+
+    async def newest(self, topic: Topic) -> dict[str, Any]:
+        """Return the newest record of each key that was not deleted since."""
+        codec = self.registry.codec(topic.record)
+        newest = dict(await self._messages(topic))
+        return {key.decode(): codec.decode(value) for key, value in newest.items() if value is not None}
+
+    async def _messages(self, topic: Topic) -> list[tuple[bytes, bytes | None]]:
+        """Return the keys and values of a topic."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.addresses.kafka_bootstrap_servers, enable_auto_commit=False)
         await consumer.start()
         try:
-            found: list[Any] = []
-            for number in range(topic.partitions):
-                tp = TopicPartition(topic.name, number)
-                consumer.assign([tp])
-                await consumer.seek_to_beginning(tp)
-                end = (await consumer.end_offsets([tp]))[tp]
-                while await consumer.position(tp) < end:
-                    for records in (await consumer.getmany(tp, timeout_ms=500)).values():
-                        found.extend(codec.decode(record.value) for record in records if record.value is not None)
+            # All partitions at once: one after the other, each would wait for the last fetch of the one before.
+            partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+            consumer.assign(partitions)
+            await consumer.seek_to_beginning(*partitions)
+            ends = await consumer.end_offsets(partitions)
+            found: list[tuple[bytes, bytes | None]] = []
+            while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+                for records in (await consumer.getmany(timeout_ms=500)).values():
+                    found.extend((record.key, record.value) for record in records)
             return found
         finally:
             await consumer.stop()
-
-    async def newest(self, topic: Topic) -> dict[str, Any]:
-        """Return the newest record of each key."""
-        return {topic.key_of(value).decode(): value for value in await self.read(topic)}
 
     async def dead_letters(self) -> list[DeadLetter]:
         """Return each dead letter once."""

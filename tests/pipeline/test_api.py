@@ -18,8 +18,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from redis.asyncio import Redis
 
 from api.app import create_app
-from api.context import Clients, wall_clock_ms
-from infra import probe
+from api.context import Clients
+from infra import clock, probe
 from infra.address import Addresses
 from infra.feed_store import EVERYONE, RedisFeedStore
 from infra.item_store import RedisItemStore
@@ -212,7 +212,7 @@ async def test_large_body_is_refused_and_the_answer_arrives(stack: Addresses, re
 
 async def test_stream_delivers_each_newer_feed(stack: Addresses, registry: Registry, redis: Redis) -> None:
     writer = RedisFeedStore(redis)  # as a worker would, over a connection of its own
-    now_ms = wall_clock_ms()
+    now_ms = clock.now_ms()
     await writer.write([a_feed(generated_at=now_ms)])
     async with serving(clients(stack, registry, redis)) as http:
         async with (

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import struct
-import sys
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from infra.address import Addresses
@@ -28,20 +24,15 @@ async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
         yield pipeline
 
 
-async def millrace(pipeline: Pipeline, *args: str) -> str:
+async def millrace(pipeline: Pipeline, *arguments: str) -> str:
     """Run a command and return what it printed."""
-    env = os.environ | {name.upper(): value for name, value in msgspec.to_builtins(pipeline.addresses).items()}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cli.main", *args, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    return out.decode()
+    status, out, err = await pipeline.millrace(*arguments)
+    assert status == 0, err
+    return out
 
 
 async def test_a_letter_is_listed_shown_and_sent_again(pipeline: Pipeline) -> None:
-    worker = await pipeline.start("feed")
-    await pipeline.start("trainer")
+    worker = await pipeline.start("feed,trainer")
     event = an_interaction(event_id=str(uuid.uuid4()), user_id="u1")
     good = pipeline.registry.codec(Interaction).encode(event)
     too_early = struct.pack(">bI", 0, 987_654) + good[5:]

@@ -5,13 +5,16 @@ import json
 import os
 import sys
 from asyncio.subprocess import PIPE
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra.address import Addresses
 from infra.local import Ports
 from infra.local.port import free_ports
+from infra.renew import renew
 
 DEADLINE_S = 280.0
 
@@ -77,10 +80,12 @@ async def test_the_demo_proves_itself_and_does_so_again_on_the_same_home(environ
 
 
 async def test_a_movielens_folder_is_played_and_its_bad_lines_are_told(
-    environment: dict[str, str], tmp_path: Path
+    environment: dict[str, str], stack: Addresses, tmp_path: Path
 ) -> None:
+    await renew(stack)
     titles = "\n".join(
-        f"{number},Film {number} (1999),{'Drama' if number % 2 else 'Comedy|Romance'}" for number in range(1, 40)
+        f"{number},Film {number} (1999),{'Drama' if number % 2 else 'Comedy|Romance'}"
+        for number in range(1, 100)  # more than a feed holds
     )
     (tmp_path / "movies.csv").write_text(f"movieId,title,genres\n{titles}\n")
     rows = [
@@ -89,7 +94,8 @@ async def test_a_movielens_folder_is_played_and_its_bad_lines_are_told(
         for step in range(12)
     ]
     (tmp_path / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *rows, "1,2,loved it,3"]))
-    code, proof, told = await demo(environment, "--movielens", str(tmp_path))
+    servers = {name.upper(): address for name, address in asdict(stack).items()}
+    code, proof, told = await demo(environment | servers, "--movielens", str(tmp_path))
     check(code, proof, told, users=8)
     assert proof["published"] == 8 * 12 + 1
     assert proof["bad_lines"] == 1

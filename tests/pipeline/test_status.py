@@ -79,6 +79,7 @@ async def test_roles_are_seen_by_their_signs_of_life(stack: Addresses) -> None:
             pass
     beating.cancel()
     await asyncio.gather(beating, return_exceptions=True)
+    assert "juggler" not in [role["role"] for role in (await status.read(stack.into(Settings()))).roles]
     await redis.aclose()
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -18,19 +16,19 @@ import pytest
 
 from api.app import create_app
 from api.context import Clients
+from infra import clock
 from infra.address import Addresses
 from infra.feed_store import RedisFeedStore
 from infra.item_store import RedisItemStore
-from infra.model_board import REFUSED, REPLACED, SERVING, Board, RedisBoardStore, Version
+from infra.model_board import REFUSED, REPLACED, SERVING, RedisBoardStore
 from infra.settings import Settings
-from schemas.limit import RETRAINER
 from schemas.types import Interaction, ModelVersion, Trigger
 from streams.core.learner import Learner
 from streams.core.position import Position
 from streams.core.rank import MODEL
 from streams.jobs.live import Live
+from streams.jobs.params import learner_params
 from streams.jobs.version import REFUSED_MODEL
-from streams.params import learner_params
 from tests.build import T0_MS, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import INTERACTIONS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, TRIGGERS
@@ -55,54 +53,12 @@ def events() -> list[Interaction]:
 
 @pytest.fixture
 async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
-    """A pipeline that knows the catalogue and has learned 900 events."""
+    """A pipeline with a catalogue and 900 events, at which no role works yet."""
     async with a_pipeline(stack, tmp_path) as pipeline:
-        await pipeline.start("feed")
         items = [an_item(f"i{n}", category=f"c{n % 5}", topics=[], created_at=T0_MS - 1) for n in range(ITEM_COUNT)]
         await pipeline.publish(ITEMS, items)
         await pipeline.publish(INTERACTIONS, events())
         yield pipeline
-
-
-async def board(pipeline: Pipeline) -> Board:
-    return await RedisBoardStore(pipeline.redis).read()
-
-
-async def fit(pipeline: Pipeline, *, timeout_s: float = WITHIN_S) -> Version:
-    """Ask for a full fit and return what came of it."""
-    event_id = str(uuid.uuid4())
-    now_ms = time.time_ns() // 1_000_000
-    trigger = Trigger(event_id=event_id, user_id=RETRAINER, kind="retrain", reason="a test", occurred_at=now_ms)
-    await pipeline.publish(TRIGGERS, [trigger])
-    return await answered(pipeline, event_id, timeout_s=timeout_s)
-
-
-async def answered(pipeline: Pipeline, event_id: str, *, timeout_s: float = WITHIN_S) -> Version:
-    async def answer() -> Version | None:
-        versions = (await board(pipeline)).versions
-        return next((version for version in versions if event_id in version.request_ids), None)
-
-    found: Version = await until(answer, timeout_s=timeout_s, what="an answer to the call for a fit")
-    return found
-
-
-async def millrace(pipeline: Pipeline, *arguments: str) -> tuple[int, str, str]:
-    """Run a command and return its exit status and what it printed."""
-    told = {
-        "KAFKA_BOOTSTRAP_SERVERS": pipeline.addresses.kafka_bootstrap_servers,
-        "SCHEMA_REGISTRY_URL": pipeline.addresses.schema_registry_url,
-        "REDIS_URL": pipeline.addresses.redis_url,
-        "DATABASE_URL": pipeline.addresses.database_url,
-        "MILLRACE_HOME": str(pipeline.home),
-    }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli.main", *arguments),
-        env=os.environ | told,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await asyncio.wait_for(process.communicate(), WITHIN_S)
-    return process.returncode or 0, out.decode(), err.decode()
 
 
 async def in_service(pipeline: Pipeline) -> ModelVersion:
@@ -124,33 +80,34 @@ async def sources(pipeline: Pipeline) -> set[str]:
 
 
 async def test_a_fit_is_promoted_and_the_running_workers_use_it(pipeline: Pipeline) -> None:
+    await pipeline.start("feed")
     await pipeline.start("trainer", **ON_DEMAND)
     await pipeline.settle()
     assert "taste" not in await sources(pipeline)
-    version = await fit(pipeline)
+    version = await pipeline.fit()
     assert (version.status, version.reason, version.events) == (SERVING, "nothing was in service", EVENTS)
     assert version.metrics["hr@10"] > 2 * 10 / ITEM_COUNT
     told = await in_service(pipeline)
     assert (told.version, told.status) == (version.version, SERVING)
     assert await tastes_of(pipeline) == {version.version}
     assert "taste" in await sources(pipeline)
-    assert (await board(pipeline)).serving == version.version
+    assert (await pipeline.board()).serving == version.version
     assert (pipeline.home / "models" / MODEL / f"{version.version}.safetensors").is_file()
 
 
 async def test_a_worse_fit_is_refused_and_what_serves_goes_on(pipeline: Pipeline) -> None:
     await pipeline.publish(MODEL_VERSIONS, [clairvoyant()])
     await pipeline.start("trainer", **ON_DEMAND, MODEL_TOLERANCE="0", MODEL_PUBLISH_INTERVAL_S="0")
-    version = await fit(pipeline)
+    version = await pipeline.fit()
     assert version.status == REFUSED
     assert version.reason.startswith("worse: NDCG@10")
     newest = await pipeline.newest(MODEL_VERSIONS)
     assert (newest[MODEL].version, newest[MODEL].status) == ("clairvoyant", SERVING)
     refused = newest[REFUSED_MODEL]
     assert (refused.version, refused.status, refused.reason) == (version.version, REFUSED, version.reason)
-    assert (await board(pipeline)).serving == "clairvoyant"
+    assert (await pipeline.board()).serving == "clairvoyant"
     assert not await tastes_of(pipeline)
-    status, out, _ = await millrace(pipeline, "train", "--json")
+    status, out, _ = await pipeline.millrace("train", "--json")
     assert (status, msgspec.json.decode(out)["status"]) == (1, REFUSED)
 
 
@@ -164,23 +121,20 @@ def clairvoyant() -> ModelVersion:
     for number, event in enumerate(events()):
         learner.learn(event, Position(0, number, number + 1))
     for look, taken in 30 * seen[-180:]:
-        learner.blender.learn(look.parts, taken, look.whom.context)
-    return msgspec.structs.replace(
-        Live(learner).weights(time.time_ns() // 1_000_000), version="clairvoyant", reason="a test"
-    )
+        learner.blender.learn(look.parts, taken, look.whom.context, among=look.admissible)
+    return msgspec.structs.replace(Live(learner).weights(clock.now_ms()), version="clairvoyant", reason="a test")
 
 
 async def test_one_command_rolls_back_and_the_trainer_goes_on_from_there(pipeline: Pipeline) -> None:
     await pipeline.start("trainer", **ON_DEMAND)
-    first = await fit(pipeline)
+    first = await pipeline.fit()
     more = [an_interaction(event_id=str(uuid.uuid4()), user_id="u1", item_id="i2", occurred_at=T0_MS + 10**9)]
     await pipeline.publish(INTERACTIONS, more)
-    await pipeline.settle()
-    second = await fit(pipeline)
+    second = await pipeline.fit()
     assert second.status == SERVING
     assert (second.events, await tastes_of(pipeline)) == (EVENTS + 1, {second.version})
 
-    status, out, err = await millrace(pipeline, "models", "rollback", "--reason", "a test", "--json")
+    status, out, err = await pipeline.millrace("models", "rollback", "--reason", "a test", "--json")
     assert status == 0, err
     told = msgspec.json.decode(out)
     assert (told["version"], told["reason"]) == (first.version, f"rolled back from {second.version}: a test")
@@ -189,15 +143,15 @@ async def test_one_command_rolls_back_and_the_trainer_goes_on_from_there(pipelin
     assert await tastes_of(pipeline) == {first.version}
 
     async def followed() -> bool:
-        return (await board(pipeline)).serving == first.version
+        return (await pipeline.board()).serving == first.version
 
     await until(followed, what="the trainer to go on from the first version")
-    status, out, _ = await millrace(pipeline, "models", "--json")
+    status, out, _ = await pipeline.millrace("models", "--json")
     assert [(one["version"], one["status"]) for one in msgspec.json.decode(out)] == [
         (second.version, REPLACED),
         (first.version, SERVING),
     ]
-    status, _, err = await millrace(pipeline, "models", "rollback")
+    status, _, err = await pipeline.millrace("models", "rollback")
     assert (status, "There is no version before" in err) == (1, True)
 
 
@@ -213,7 +167,7 @@ async def test_a_call_over_http_is_answered_with_202_and_then_by_the_trainer(pip
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
         called = await http.post("/retrain")
         assert called.status_code == 202
-        version = await answered(pipeline, called.json()["event_id"])
+        version = await pipeline.fitted(called.json()["event_id"])
         shown = (await http.get("/metrics/models")).json()
     assert (shown["model"], shown["serving"]) == (MODEL, version.version)
     assert shown["versions"][0]["metrics"] == shown["metrics"] == version.metrics
@@ -222,44 +176,51 @@ async def test_a_call_over_http_is_answered_with_202_and_then_by_the_trainer(pip
 
 
 async def test_a_restart_goes_on_from_the_weights_in_service(pipeline: Pipeline) -> None:
-    trainer = await pipeline.start("trainer", **ON_DEMAND, MODEL_PUBLISH_INTERVAL_S="0.1")
-    version = await fit(pipeline)
-    click = an_interaction(event_id=str(uuid.uuid4()), user_id="u1", item_id="i2", occurred_at=T0_MS + 10**9)
-    await pipeline.publish(INTERACTIONS, [click])
-    await pipeline.settle()
-    before = await in_service(pipeline)
-    assert before.version == f"{version.version}+1"
+    at_once = ON_DEMAND | {"MODEL_PUBLISH_INTERVAL_S": "0.1"}
+
+    async def follows() -> bool:
+        return any(sign["role"] == "trainer" and sign["positions"] for sign in await pipeline.roles())
+
+    async def clicked(user_id: str, item_id: str, at_ms: int, version: str) -> ModelVersion:
+        """Return the weights that are told after one more outcome."""
+        click = an_interaction(event_id=str(uuid.uuid4()), user_id=user_id, item_id=item_id, occurred_at=at_ms)
+        await pipeline.publish(INTERACTIONS, [click])
+
+        async def told() -> bool:
+            return (await in_service(pipeline)).version == version
+
+        await until(told, what=f"weights {version}")
+        return await in_service(pipeline)
+
+    trainer = await pipeline.start("trainer", **at_once)
+    fit = await pipeline.fit()
+    before = await clicked("u1", "i2", T0_MS + 10**9, f"{fit.version}+1")
     await pipeline.kill(trainer)
-    await pipeline.start("trainer", **ON_DEMAND, MODEL_PUBLISH_INTERVAL_S="0.1")
-    click = an_interaction(event_id=str(uuid.uuid4()), user_id="u3", item_id="i4", occurred_at=T0_MS + 2 * 10**9)
-    await asyncio.sleep(6)  # the sign of life of the one that was killed
-    await pipeline.settle()
-    await pipeline.publish(INTERACTIONS, [click])
-    await pipeline.settle()
-    after = await in_service(pipeline)
-    assert after.version == f"{version.version}+2"
+    await pipeline.start("trainer", **at_once)
+    await until(follows, what="another trainer")
+    after = await clicked("u3", "i4", T0_MS + 2 * 10**9, f"{fit.version}+2")
     moved = sum(one != other for one, other in zip(before.weights, after.weights, strict=True))
-    assert 0 < moved <= 3 * len(before.parts)  # one outcome moves the shared row and one of each context, a little
-    assert max(abs(one - other) for one, other in zip(before.weights, after.weights, strict=True)) <= 0.05 + 1e-9
+    assert 0 < moved <= 4 * len(before.parts)  # one outcome moves the shared row and one of each context, a little
+    assert max(abs(one - other) for one, other in zip(before.weights, after.weights, strict=True)) <= 0.1 + 1e-9
 
 
 async def test_a_fit_comes_by_itself_when_it_is_due(pipeline: Pipeline) -> None:
-    await pipeline.start("trainer", **ON_DEMAND)
-    first = await fit(pipeline)
-    trainer = next(sign for sign in await pipeline.roles() if sign["role"] == "trainer")
-    os.kill(trainer["pid"], 9)
+    trainer = await pipeline.start("trainer", **ON_DEMAND)
+    first = await pipeline.fit()
+    await pipeline.kill(trainer)
     await pipeline.start("trainer", MODEL_FIT_INTERVAL_S="1")
     click = an_interaction(event_id=str(uuid.uuid4()), user_id="u1", item_id="i2", occurred_at=T0_MS + 10**9)
     await pipeline.publish(INTERACTIONS, [click])
 
     async def due() -> bool:
-        versions = (await board(pipeline)).versions
+        versions = (await pipeline.board()).versions
         return versions[0].version > first.version and not versions[0].full
 
     await until(due, timeout_s=WITHIN_S, what="a fit to the newest events")
 
 
 async def test_a_click_changes_the_feed_and_a_new_item_is_in_a_feed_within_seconds(pipeline: Pipeline) -> None:
+    await pipeline.start("feed")
     await pipeline.start("trainer", **ON_DEMAND)
     await pipeline.settle()
     store = RedisFeedStore(pipeline.redis)
@@ -270,7 +231,7 @@ async def test_a_click_changes_the_feed_and_a_new_item_is_in_a_feed_within_secon
 
     async def acted(item_id: str) -> list[str]:
         before = await feed()
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = clock.now_ms()
         click = an_interaction(event_id=str(uuid.uuid4()), user_id="newcomer", item_id=item_id, occurred_at=now_ms)
         await pipeline.publish(INTERACTIONS, [click])
 
@@ -285,7 +246,7 @@ async def test_a_click_changes_the_feed_and_a_new_item_is_in_a_feed_within_secon
     first = await acted("i1")
     second = await acted("i2")
     assert first[:10] != second[:10]
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock.now_ms()
     await pipeline.publish(ITEMS, [an_item("new", category="c1", topics=["fresh"], created_at=now_ms)])
     began_s = time.monotonic()
 

@@ -94,8 +94,8 @@ def test_no_record_is_lost_through_joins_kills_and_stops(stack: Stack, tmp_path:
 @pytest.mark.parametrize(
     ("store", "instance_id", "session_timeout_s"),
     [
-        ("memory", None, 6),
-        ("rocksdb", None, 6),
+        ("memory", None, 3),
+        ("rocksdb", None, 3),
         # A static member does not wait for its predecessor's session to end: it works again long before that.
         ("rocksdb", "worker-0", 90),
     ],

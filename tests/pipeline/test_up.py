@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from infra import heartbeat
 from infra.address import Addresses
 from infra.local import Ports
 from infra.local.port import free_ports
@@ -137,18 +138,20 @@ async def test_the_whole_application_starts_serves_and_stops(settings: Settings)
         assert found["api_url"] == f"http://127.0.0.1:{api_port}"
         children = psutil.Process(up.pid).children(recursive=True)
         roles = {" ".join(child.cmdline()[3:]) for child in children if "cli.main" in child.cmdline()}
-        assert roles == {"worker --roles feed", "worker --roles trainer,archive", "api"}
+        workers = ("feed", "trainer,archive,log", "fetch", "push")
+        assert roles == {*(f"worker --roles {names}" for names in workers), "api"}
 
-        async def lives() -> set[str]:
-            async with millrace(replace(whole, redis_url=found["redis_url"]), "status", "--json") as status:
-                out, _ = await asyncio.wait_for(status.communicate(), DEADLINE_S)
-            said = json.loads(out)
-            assert all(server["up"] for server in said["servers"].values())
-            return {role["role"] for role in said["roles"]}
-
+        everyone = {"feed", "trainer", "archive", "log", "fetch", "push"}
+        redis = connect(found["redis_url"])
         async with asyncio.timeout(DEADLINE_S):
-            while await lives() != {"feed", "trainer", "archive"}:
-                pass
+            while {sign["role"] for sign in await heartbeat.signs(redis)} != everyone:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        await redis.aclose()
+        async with millrace(replace(whole, redis_url=found["redis_url"]), "status", "--json") as status:
+            out, _ = await asyncio.wait_for(status.communicate(), DEADLINE_S)
+        said = json.loads(out)
+        assert all(server["up"] for server in said["servers"].values())
+        assert {role["role"] for role in said["roles"]} == everyone
         up.terminate()
         _, told = await asyncio.wait_for(up.communicate(), DEADLINE_S)
     assert up.returncode == 0, told.decode()

@@ -32,7 +32,7 @@ def build(options: dict[str, Any]) -> App:
         store=options.get("store", "memory"),
         limits=Limits(**options.get("limits", {})),
         commit_interval_s=0.3,
-        session_timeout_s=options.get("session_timeout_s", 6.0),
+        session_timeout_s=options.get("session_timeout_s", 3.0),
         instance_id=options.get("instance_id"),
     )
     topic = batch_topic(app, options["topic"])

@@ -12,7 +12,8 @@ import uvicorn
 
 from api import portal
 from api.app import create_app
-from api.context import Clients, wall_clock_ms
+from api.context import Clients
+from infra import clock
 from infra.feed_store import EVERYONE, MemoryFeedStore
 from infra.item_store import MemoryItemStore
 from infra.settings import Settings
@@ -43,7 +44,7 @@ class Pipeline:
 
     async def rank(self, user_id: str, items: list[str]) -> None:
         self.ranked[user_id] = items
-        now_ms = wall_clock_ms()
+        now_ms = clock.now_ms()
         scores = [1.0 - place / 100 for place in range(len(items))]
         feed = Feed(
             user_id=user_id,

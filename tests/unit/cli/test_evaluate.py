@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from evaluation.contestant import CONTESTANTS, Setup
+from models.catalogue import MODELS
 from models.model import Model
 
 RUN = CliRunner()
@@ -31,7 +31,7 @@ def test_the_lists_give_the_reports_figures_again(clicks: Path, tmp_path: Path) 
     assert "items may repeat" in done.output
     found = json.loads(report.read_text())
     assert found["data"]["bad_lines"] == ["clicks.csv:12: 'whenever' is no time"]
-    assert found["best_baseline"] == "popularity"
+    assert found["reference"] == "popularity"
     rows = [json.loads(line) for line in lists.read_text().splitlines()]
     events = [line.split(",") for line in clicks.read_text().splitlines()[1:] if "whenever" not in line]
     for model in ("popularity", "random"):
@@ -46,10 +46,10 @@ def test_the_lists_give_the_reports_figures_again(clicks: Path, tmp_path: Path) 
 
 
 def test_a_model_whose_package_is_missing_is_skipped_and_said_so(clicks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def heavy(setup: Setup) -> Model:
+    def heavy() -> Model:
         raise ModuleNotFoundError("No module named 'heavy'", name="heavy")
 
-    monkeypatch.setitem(CONTESTANTS, "heavy", heavy)
+    monkeypatch.setitem(MODELS, "heavy", heavy)
     done = RUN.invoke(app, ["evaluate", "--data", str(clicks), "--models", "heavy,popularity"])
     assert done.exit_code == 0, done.output
     assert "skipped heavy: needs the package heavy" in done.output
@@ -65,6 +65,37 @@ def test_several_processes_find_what_one_finds(clicks: Path, tmp_path: Path) -> 
     for name in ("popularity", "random"):
         assert found[0][name]["by_seed"] == found[1][name]["by_seed"]
     assert found[0]["random"]["by_seed"][0] != found[0]["random"]["by_seed"][1]
+    assert found[0]["random"]["spread"]["hr"] == pytest.approx(
+        np.std([run["hr"] for run in found[0]["random"]["by_seed"]])
+    )
+
+
+def test_what_each_source_of_the_blend_adds_is_told_against_the_whole(clicks: Path, tmp_path: Path) -> None:
+    report, few = tmp_path / "ablation.json", tmp_path / "few.csv"
+    few.write_text("\n".join(clicks.read_text().splitlines()[:150]))
+    done = RUN.invoke(app, ["evaluate", "--data", str(few), "--ablate", "sources", "--json", str(report)])
+    assert done.exit_code == 0, done.output
+    made = json.loads(report.read_text())
+    assert made["reference"] == "blend"
+    assert made["models"]["blend"]["against_reference"] is None
+    for name in ("blend-neighbors", "blend-popular", "blend-again"):
+        found = made["models"][name]
+        apart = found["against_reference"]["hr"]
+        assert apart["low"] <= found["hr"] - made["models"]["blend"]["hr"] <= apart["high"]
+        assert name in done.output
+
+
+def test_users_are_held_out_and_their_lists_say_what_was_known(clicks: Path, tmp_path: Path) -> None:
+    report, lists = tmp_path / "cold.json", tmp_path / "lists.jsonl"
+    flags = ["--models", "cooccurrence", "--cold", "--seeds", "2", "--json", str(report), "--lists", str(lists)]
+    done = RUN.invoke(app, ["evaluate", "--data", str(clicks), *flags])
+    assert done.exit_code == 0, done.output
+    found = json.loads(report.read_text())["models"]["cooccurrence"]
+    assert [row["known"] for row in found["by_known"]] == [0, 1, 2, 3, 5, 10, None]
+    rows = [json.loads(line) for line in lists.read_text().splitlines()]
+    nothing = [row for row in rows if row["known"] == 0]
+    assert 0 < len(nothing) < found["cases"], "the lists are the first seed's"
+    assert len(rows) == 7 * len(nothing)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +103,8 @@ def test_several_processes_find_what_one_finds(clicks: Path, tmp_path: Path) -> 
     [
         (["--protocol", "guesswork"], "prequential-strict"),
         (["--models", "oracle"], "decayed-popularity"),
-        (["--part", "train"], "test and validation"),
+        (["--part", "train"], "test, validation, all"),
+        (["--ablate", "whims"], "sources, parts"),
         (["--protocol", "rmse"], "no ratings"),
     ],
 )
@@ -90,7 +122,6 @@ def test_data_of_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Pat
 
 
 def test_ratings_are_predicted_and_plots_drawn(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     (tmp_path / "u.data").write_text("".join(f"{n % 9}\t{n % 7}\t{1 + n % 5}\t{n}\n" for n in range(300)))
     report, plots = tmp_path / "rmse.json", tmp_path / "plots"
     done = RUN.invoke(app, ["evaluate", "--data", str(tmp_path), "--protocol", "rmse", "--json", str(report)])
@@ -98,8 +129,13 @@ def test_ratings_are_predicted_and_plots_drawn(tmp_path: Path) -> None:
     found = json.loads(report.read_text())
     assert found["cases"] == 60
     assert found["models"]["mean"]["rmse"] == pytest.approx(np.std([0, 0.25, 0.5, 0.75, 1]), abs=1e-6)
-    flags = ["--models", "popularity", "--plots", str(plots)]
-    assert RUN.invoke(app, ["evaluate", "--data", str(tmp_path), *flags]).exit_code == 0
-    assert {file.name for file in plots.iterdir()} == {
-        f"{name}.{suffix}" for name in ("coverage-accuracy", "learning-curve") for suffix in ("svg", "png")
-    }
+    for flags, plot in (
+        ([], "coverage-accuracy"),
+        (["--part", "all"], "learning-curve"),
+        (["--cold"], "cold-curve"),
+    ):
+        asked = ["--models", "blend,popularity", "--plots", str(plots / plot), *flags]
+        assert RUN.invoke(app, ["evaluate", "--data", str(tmp_path), *asked]).exit_code == 0
+        drawn = {file.name: file.read_bytes() for file in (plots / plot).iterdir()}
+        assert set(drawn) == {f"{plot}.svg", f"{plot}.png"}
+        assert b"</svg>" in drawn[f"{plot}.svg"]

@@ -1,0 +1,36 @@
+import pytest
+
+from streams.core.retrieval import Fact
+from streams.fetchers import FETCHERS
+from tests.contract.prompts import FOLDER, text
+
+PERSONAL: dict[str, set[Fact]] = {
+    "places": {"where", "when", "interests", "keywords", "muted", "travel_history", "relationship_status"},
+    "events": {"where", "when", "interests", "keywords", "muted", "relationship_status"},
+    "workshops": {"where", "when", "interests", "keywords", "muted"},
+    "music": {"when", "interests", "keywords", "liked", "muted", "demographics"},
+    "movies": {"when", "interests", "keywords", "liked", "muted", "demographics"},
+}
+"""What each category is told of a person: written down twice, so that telling more is a decision."""
+
+
+@pytest.mark.parametrize("category", FETCHERS)
+def test_a_prompt_is_the_one_that_was_agreed(category: str) -> None:
+    kept = (FOLDER / f"{category}.txt").read_text()
+    now = text(FETCHERS[category])
+    if now != kept:
+        same_version = now.partition("-")[0] == kept.partition("-")[0]
+        assert not same_version, f"raise the version of {category}"
+    assert now == kept, "python -m tests.contract.prompts"
+
+
+def test_a_prompt_is_told_no_more_of_a_person_than_was_agreed() -> None:
+    assert {name: set(fetcher.facts) for name, fetcher in FETCHERS.items()} == PERSONAL
+
+
+def test_every_category_is_registered_under_its_own_name() -> None:
+    assert {name: fetcher.category for name, fetcher in FETCHERS.items()} == {name: name for name in FETCHERS}
+
+
+def test_what_is_somewhere_is_asked_with_where() -> None:
+    assert all(("where" in fetcher.facts) == fetcher.placed for fetcher in FETCHERS.values())

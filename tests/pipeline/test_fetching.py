@@ -1,0 +1,236 @@
+"""One request, answered against real Redis and PostgreSQL and a double of Claude: every fault, and who answers then."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import asyncpg
+import pytest
+from redis.asyncio import Redis
+
+from infra import clock, database
+from infra.address import Addresses
+from infra.catalogue import Catalogue
+from infra.double.claude import KEY, Claude, Fault
+from infra.llm.client import connect as connect_llm
+from infra.memory import MemoryPublisher
+from infra.prefetch_store import RedisPrefetchStore
+from infra.redis_client import connect
+from infra.settings import Settings, seconds_by_name
+from models.subword import Subword
+from schemas.types import Content, Item, LlmCall
+from streams.fetchers import FETCHERS
+from streams.jobs import archive
+from streams.jobs.fetching import Fetching
+from streams.jobs.indexing import Indexing
+from tests.build import LISBON, NEW_YORK, a_fetch_request, an_item
+from topics.topic import CONTENT, ITEMS
+
+EVENTS = [
+    an_item("big-band", category="events", title="Big Band Sunday", topics=["jazz"], cell=NEW_YORK, city="New York"),
+    an_item("marathon", category="events", title="City Marathon", topics=["running"], cell=NEW_YORK, city="New York"),
+    an_item("fado", category="events", title="Fado and Jazz", topics=["jazz"], cell=LISBON, city="Lisbon"),
+    an_item("song", category="music", title="A Jazz Song", topics=["jazz"]),
+]
+
+
+class Place(NamedTuple):
+    timestamp: int = 0
+    topic: str = ITEMS.name
+    partition: int = 0
+    offset: int = 0
+
+
+@pytest.fixture
+async def redis(stack: Addresses) -> AsyncIterator[Redis]:
+    client = connect(stack.redis_url.removesuffix("/0") + "/7")  # a database of its own, to be emptied
+    await client.flushdb()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def pool(stack: Addresses) -> AsyncIterator[asyncpg.Pool]:
+    """A database whose catalogue holds a few events."""
+    pool = await database.connect(stack.database_url)
+    await pool.execute("TRUNCATE items CASCADE")
+    await index(pool, EVENTS)
+    yield pool
+    await pool.execute("TRUNCATE items CASCADE")
+    await pool.close()
+
+
+async def index(pool: asyncpg.Pool, items: list[Item]) -> None:
+    for item in items:
+        await pool.execute(archive.upsert_items(), *archive.item_row(Place(), item))
+    await Indexing(pool, Subword()).step()
+
+
+class Rig:
+    """A way from requests to content, and what came of it."""
+
+    def __init__(self, claude: Claude, redis: Redis, publisher: MemoryPublisher) -> None:
+        self.claude, self.redis, self.publisher = claude, redis, publisher
+        self.store = RedisPrefetchStore(redis)
+        self.calls: list[LlmCall] = []
+        self.fetching: Fetching
+
+    async def answer(self, **request: Any) -> Content:
+        """Have a request answered and return the newest content."""
+        await self.fetching.answer(a_fetch_request(**request), asked_at=clock.now_ms())
+        content: Content = self.publisher.of(CONTENT)[-1]
+        return content
+
+
+@asynccontextmanager
+async def a_rig(pool: asyncpg.Pool, redis: Redis, **given: Any) -> AsyncIterator[Rig]:
+    claude = Claude(slow_s=0.6)
+    claude.retry_after_s = 0.0
+    async with AsyncExitStack() as exits:
+        url = await exits.enter_async_context(claude.serve())
+        settings = replace(
+            Settings(llm_base_url=url, anthropic_api_key=KEY, llm_max_retries=1, llm_timeout_s=0.3, fetch_within_s=5.0),
+            **given,
+        )
+        rig = Rig(claude, redis, MemoryPublisher())
+        llm = await exits.enter_async_context(connect_llm(settings, redis, rig.calls.append))
+        rig.fetching = Fetching(
+            llm,
+            Catalogue(pool, encoder="subwords", radius_km=settings.place_radius_km),
+            rig.store,
+            rig.publisher,
+            fetchers=FETCHERS,
+            cached_s=seconds_by_name(settings.fetch_categories),
+            encoder=Subword(),
+            within_s=settings.fetch_within_s,
+            radius_km=settings.place_radius_km,
+            now_ms=clock.now_ms,
+        )
+        yield rig
+
+
+async def test_the_model_answers_with_new_items_which_are_cached(pool: asyncpg.Pool, redis: Redis) -> None:
+    async with a_rig(pool, redis) as rig:
+        content = await rig.answer(event_id="r1")
+        new = {item.item_id: item for item in rig.publisher.of(ITEMS)}
+        [cached] = await rig.store.read("u1")
+    assert (content.source, content.fallback, content.request_id) == ("llm", "", "r1")
+    assert [found.item_id for found in content.items] == list(new)
+    assert {item.city for item in new.values()} == {"New York"}
+    assert (cached.items, cached.place, cached.request_id) == (content.items, NEW_YORK, "r1")
+    assert content.prompt_version == FETCHERS["events"].prompt_version
+    assert content.prompt_hash == rig.calls[0].prompt_hash
+    assert 0 < await redis.pttl(f"prefetch:u1:events:{NEW_YORK}") <= 3_600_000
+
+
+TABLE: list[tuple[Fault, dict[str, Any], str, int]] = [
+    ("slow", {}, "timeout", 2),
+    ("rate_limited", {}, "rate_limited", 2),
+    ("server_error", {}, "server_error", 2),
+    ("overloaded", {}, "server_error", 2),
+    ("unauthorized", {}, "no_key", 1),
+    ("garbage", {}, "malformed", 1),
+    ("malformed", {}, "malformed", 1),
+    ("cut", {}, "malformed", 1),
+    ("refusal", {}, "refused", 1),
+    ("slow", {"llm_budget_user_usd": 0.0}, "over_budget", 0),
+    ("slow", {"anthropic_api_key": ""}, "no_key", 0),
+]
+
+
+@pytest.mark.parametrize(("fault", "given", "reason", "requests"), TABLE, ids=[f"{row[0]}-{row[2]}" for row in TABLE])
+async def test_whatever_the_model_does_the_catalogue_answers_and_says_why(
+    pool: asyncpg.Pool, redis: Redis, fault: Fault, given: dict[str, Any], reason: str, requests: int
+) -> None:
+    async with a_rig(pool, redis, **given) as rig:
+        rig.claude.every = fault
+        content = await rig.answer(words=["jazz"])
+        [cached] = await rig.store.read("u1")
+    assert (content.source, content.fallback) == ("catalogue", reason)
+    assert [(found.item_id, found.reason) for found in content.items] == [
+        *(("big-band", "You like jazz"), ("marathon", "Near you")),
+    ]
+    assert (cached.source, cached.fallback, cached.items) == ("catalogue", reason, content.items)
+    assert len(rig.claude.requests) == requests
+    assert rig.publisher.of(ITEMS) == []
+
+
+async def test_after_failures_in_a_row_the_model_is_left_alone(pool: asyncpg.Pool, redis: Redis) -> None:
+    async with a_rig(pool, redis, llm_breaker_failures=2) as rig:
+        rig.claude.every = "server_error"
+        reasons = [(await rig.answer(about=f'{{"where":"{n}"}}')).fallback for n in range(4)]
+    assert reasons == ["server_error", "server_error", "open_circuit", "open_circuit"]
+    assert len(rig.claude.requests) == 4
+
+
+async def test_a_request_is_answered_once_and_its_question_asked_once(pool: asyncpg.Pool, redis: Redis) -> None:
+    async with a_rig(pool, redis) as rig:
+        await rig.answer(event_id="r1")
+        await rig.answer(event_id="r1")
+        again = await rig.answer(event_id="r2")
+    assert [content.request_id for content in rig.publisher.of(CONTENT)] == ["r1", "r2"]
+    assert again.source == "llm"
+    assert len(rig.claude.requests) == 1
+
+
+async def test_a_request_that_kills_its_worker_is_not_asked_for_ever(pool: asyncpg.Pool, redis: Redis) -> None:
+    async with a_rig(pool, redis) as rig:
+        for _ in range(2):  # begun, and never answered
+            await rig.store.begin("r1")
+        content = await rig.answer(event_id="r1")
+    assert (content.source, content.fallback) == ("catalogue", "cut_off")
+    assert rig.claude.requests == []
+
+
+async def test_what_comes_too_late_is_only_noted(pool: asyncpg.Pool, redis: Redis) -> None:
+    async with a_rig(pool, redis) as rig:
+        await rig.fetching.answer(a_fetch_request(), asked_at=clock.now_ms() - 6_000)
+        await rig.fetching.answer(a_fetch_request(category="podcasts"), asked_at=clock.now_ms())
+    told = [(content.source, content.fallback, content.items) for content in rig.publisher.of(CONTENT)]
+    assert told == [("none", "late", []), ("none", "off", [])]
+    assert (rig.claude.requests, await rig.store.read("u1")) == ([], [])
+
+
+async def test_a_model_that_may_not_be_told_where_is_not_asked_for_places(pool: asyncpg.Pool, redis: Redis) -> None:
+    async with a_rig(pool, redis) as rig:
+        content = await rig.answer(about='{"interests":["jazz"]}')
+    assert (content.source, content.fallback, rig.claude.requests) == ("catalogue", "withheld", [])
+
+
+async def test_what_the_catalogue_has_under_another_spelling_is_recognised(pool: asyncpg.Pool, redis: Redis) -> None:
+    known = [
+        an_item("ours", category="events", title="JAZZ at the Ferry House, New York!", cell=NEW_YORK),
+        an_item("theirs", category="events", title="Midnight Big Band, New York", cell=LISBON, city="Lisbon"),
+    ]
+    await index(pool, known)
+    async with a_rig(pool, redis) as rig:
+        content = await rig.answer()
+        new = [item.title for item in rig.publisher.of(ITEMS)]
+    assert content.items[0].item_id == "ours"
+    assert "theirs" not in [found.item_id for found in content.items]
+    assert "Midnight Big Band, New York" in new
+    assert len(new) == len(content.items) - 1
+
+
+async def test_what_the_user_knows_is_not_offered_again(pool: asyncpg.Pool, redis: Redis) -> None:
+    async with a_rig(pool, redis, anthropic_api_key="") as rig:
+        content = await rig.answer(known=["big-band"])
+    assert [found.item_id for found in content.items] == ["marathon"]
+
+
+async def test_nothing_found_is_remembered_for_a_short_while(pool: asyncpg.Pool, redis: Redis) -> None:
+    async with a_rig(pool, redis, anthropic_api_key="") as rig:
+        content = await rig.answer(category="workshops")
+    assert (content.source, content.items) == ("catalogue", [])
+    assert 0 < await redis.pttl(f"prefetch:u1:workshops:{NEW_YORK}") <= 60_000
+
+
+async def test_without_the_catalogue_the_model_still_answers(redis: Redis) -> None:
+    away = await database.connect("postgresql://nobody@127.0.0.1:1/none", ready=0)
+    async with a_rig(away, redis, fetch_within_s=0.6) as rig:
+        content = await rig.answer()
+        rig.claude.every = "server_error"
+        nothing = await rig.answer(about='{"where":"Lisbon"}')
+    assert (content.source, len(content.items)) == ("llm", 6)
+    assert (nothing.source, nothing.fallback) == ("none", "catalogue_away")

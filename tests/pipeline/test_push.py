@@ -1,0 +1,255 @@
+"""Pushes on real servers, the push service a double: once, not in quiet hours, and what a crash makes of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from api.app import create_app
+from api.context import Clients
+from infra.address import Addresses
+from infra.double.fcm import Fcm
+from infra.feed_store import RedisFeedStore
+from infra.item_store import RedisItemStore
+from infra.provision import PUSH_APP_ID
+from infra.push_store import RedisPushStore
+from infra.settings import Settings
+from infra.settle import committed_offsets, end_offsets
+from schemas.types import Feed
+from tests.build import a_feed, a_push_request, an_item
+from tests.pipeline.pipeline import Pipeline, a_pipeline, until
+from topics.topic import FEEDS, PUSH_REQUESTS
+
+NEW_YORK = ZoneInfo("America/New_York")
+NIGHT = {"quiet_hours": {"start": "22:00", "end": "08:00", "timezone": "America/New_York"}}
+OLD = [f"old-{n}" for n in range(8)]
+NEW = ["jazz-tonight", "jazz-tomorrow", "jazz-late"]
+SCORES = [9.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0]
+_versions = count(1)
+
+
+def ms(text: str) -> int:
+    """Return a time in New York in ms since the epoch."""
+    return round(datetime.fromisoformat(text).replace(tzinfo=NEW_YORK).timestamp() * 1000)
+
+
+@dataclass
+class World:
+    """A pipeline with a push service, a client of the API, and a clock."""
+
+    pipeline: Pipeline
+    fcm: Fcm
+    http: httpx.AsyncClient
+    env: dict[str, str]
+    worker: asyncio.subprocess.Process | None = None
+
+    async def start(self, **env: str) -> None:
+        """Start the push worker."""
+        self.worker = await self.pipeline.start_module("tests.pipeline.push_worker", **(self.env | env))
+
+    async def kill(self) -> None:
+        """Kill the push worker as a crash would."""
+        assert self.worker is not None
+        await self.pipeline.kill(self.worker)
+
+    def at(self, text: str) -> None:
+        """Set the clock to a time in New York."""
+        partial = self.pipeline.home / "clock.partial"
+        partial.write_text(str(ms(text)))
+        partial.replace(self.pipeline.home / "clock")
+
+    async def register(self, user_id: str, **preferences: Any) -> None:
+        """Register a phone and wait until it is known."""
+        body = {"user_id": user_id, "token": f"phone of {user_id}", "platform": "ios", "preferences": preferences}
+        assert (await self.http.post("/push/register", json=body)).status_code == 202
+        await until(lambda: self.devices(user_id), what=f"{user_id} registered")
+
+    async def devices(self, user_id: str) -> list[dict[str, Any]]:
+        """Return a user's devices as the API tells them."""
+        answer = await self.http.get(f"/push/preferences/{user_id}")
+        return list(answer.json()["devices"]) if answer.status_code == 200 else []
+
+    async def told(self, user_id: str) -> list[dict[str, Any]]:
+        """Return what was decided, newest first."""
+        answer = await self.http.get(f"/notifications/{user_id}")
+        return list(answer.json()["notifications"])
+
+    async def statuses(self, user_id: str) -> list[str]:
+        """Return the decisions, oldest first."""
+        return [told["status"] for told in reversed(await self.told(user_id))]
+
+    async def comes_to(self, user_id: str, *statuses: str) -> None:
+        """Wait until just these decisions were made."""
+
+        async def there() -> bool:
+            return await self.statuses(user_id) == list(statuses)
+
+        try:
+            await until(there)
+        except TimeoutError:
+            assert await self.statuses(user_id) == list(statuses)
+
+    async def publish(self, user_id: str, **new: float) -> Feed:
+        """Publish a feed in which new items have some scores, by id."""
+        scored = sorted([*zip(OLD, SCORES, strict=True), *new.items()], key=lambda pair: -pair[1])
+        feed = a_feed(
+            user_id=user_id,
+            features_version=next(_versions),
+            items=[item_id for item_id, _ in scored],
+            scores=[score for _, score in scored],
+            sources=["trending"] * len(scored),
+            reasons=["Because you like jazz"] * len(scored),
+            parts={},
+        )
+        await self.pipeline.publish(FEEDS, [feed])
+        return feed
+
+    async def caught_up(self) -> None:
+        """Wait until everything that is asked for and shown is worked on for good."""
+        admin = AdminClient({"bootstrap.servers": self.pipeline.addresses.kafka_bootstrap_servers})
+
+        async def done() -> bool:
+            ends = await asyncio.to_thread(end_offsets, admin, [FEEDS, PUSH_REQUESTS])
+            reached = await asyncio.to_thread(committed_offsets, admin, PUSH_APP_ID)
+            return all(reached.get(name, 0) >= end for name, end in ends.items())
+
+        await until(done, what="the push role to catch up")
+
+    def delivered(self, user_id: str) -> list[str]:
+        """Return the items, or titles, that reached a user's phone."""
+        messages = [found.message for found in self.fcm.delivered if found.token == f"phone of {user_id}"]
+        return [message["data"].get("item_id", message["notification"]["title"]) for message in messages]
+
+
+@pytest.fixture(scope="module")
+async def world(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    home: Path = tmp_path_factory.mktemp("push")
+    fcm = Fcm()
+    async with a_pipeline(stack, home) as pipeline, fcm.serve() as url:
+        clients = Clients(
+            publisher=pipeline.publisher,
+            feeds=RedisFeedStore(pipeline.redis),
+            items=RedisItemStore(pipeline.redis),
+            pushes=RedisPushStore(pipeline.redis),
+        )
+        transport = httpx.ASGITransport(create_app(Settings(), clients))
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
+            env = {"FCM_SERVICE_ACCOUNT": fcm.service_account(url), "FCM_BASE_URL": url, "FCM_CONCURRENCY": "1"}
+            world = World(pipeline, fcm, http, env)
+            world.at("2023-11-17 18:00")
+            items = [an_item(item_id, created_at=0) for item_id in OLD]
+            items += [
+                an_item(item_id, created_at=ms("2023-11-17 18:00"))
+                for item_id in ("jazz-tonight", "jazz-tomorrow", "jazz-late")
+            ]
+            await RedisItemStore(pipeline.redis).write(items)
+            yield world
+
+
+async def test_without_an_account_it_is_decided_and_told_and_nothing_is_sent(world: World) -> None:
+    await world.start(FCM_SERVICE_ACCOUNT="")
+    await world.register("nora")
+    await world.http.post("/push/send", json={"user_id": "nora", "title": "Hello"})
+    await world.comes_to("nora", "not_configured")
+    assert world.worker is not None
+    assert await world.pipeline.stop(world.worker) == 0
+    assert world.fcm.attempts == 0
+
+
+async def test_a_new_item_that_stands_out_is_pushed_once_and_at_night_in_the_morning(world: World) -> None:
+    await world.start()
+    await world.register("alex", **NIGHT)
+    for _ in range(3):
+        await world.publish("alex")
+    await world.publish("alex", **{"jazz-late": 9.0})
+    await world.comes_to("alex", "not_worth_it")
+    world.at("2023-11-17 19:00")
+    stands_out = await world.publish("alex", **{"jazz-tonight": 14.0})
+    await world.comes_to("alex", "not_worth_it", "sent")
+    told = (await world.told("alex"))[0]
+    assert (told["item_id"], told["link"], told["body"]) == (
+        *("jazz-tonight", "/item/jazz-tonight"),
+        "Because you like jazz",
+    )
+
+    await world.pipeline.publish(FEEDS, [stands_out])
+    await world.publish("alex", **{"jazz-tonight": 15.0})
+    await world.caught_up()
+    assert world.delivered("alex") == ["jazz-tonight"]
+
+    world.at("2023-11-17 23:00")
+    await world.publish("alex", **{"jazz-tomorrow": 30.0})
+    await world.comes_to("alex", "not_worth_it", "sent", "quiet_hours")
+    assert (await world.told("alex"))[0]["due_at"] == ms("2023-11-18 08:00")
+    world.at("2023-11-18 07:59")
+    await world.caught_up()
+    await world.kill()
+    await world.start()
+    await world.publish("bo", **{"jazz-tomorrow": 30.0})
+    await world.caught_up()
+    assert world.delivered("alex") == ["jazz-tonight"]
+
+    world.at("2023-11-18 08:00")
+    await world.comes_to("alex", "not_worth_it", "sent", "quiet_hours", "sent")
+    await world.caught_up()
+    assert world.delivered("alex") == ["jazz-tonight", "jazz-tomorrow"]
+    assert len({found.notification_id for found in world.fcm.delivered}) == 2
+    assert await world.told("bo") == [], "of those without a device nothing is decided"
+
+
+async def test_a_worker_killed_between_sending_and_noting_sends_once_more_with_the_same_id(world: World) -> None:
+    world.at("2023-11-18 12:00")
+    await world.register("kim")
+    world.fcm.faults.extend([None, "lost"])
+    hellos = [a_push_request(user_id="kim", kind="send", token=None, title=title) for title in ("Hello", "Hello again")]
+    await world.pipeline.publish(PUSH_REQUESTS, hellos)
+    await until(lambda: len(world.delivered("kim")) == 2, what="both pushes to arrive, the answer to one lost")
+    await world.kill()
+    assert "Hello again" not in [told["title"] for told in await world.told("kim")]
+    await world.start()
+    await world.comes_to("kim", "sent", "sent")
+    await world.caught_up()
+    assert world.delivered("kim") == ["Hello", "Hello again", "Hello again"]
+    ids = [found.notification_id for found in world.fcm.delivered if found.token == "phone of kim"]
+    assert ids[1] == ids[2] != ids[0]
+
+
+async def test_a_device_that_is_gone_is_forgotten(world: World) -> None:
+    await world.register("lee")
+    world.fcm.gone.add("phone of lee")
+    await world.http.post("/push/batch", json={"user_ids": ["lee", "mo"], "title": "Hello"})
+    await world.comes_to("lee", "unregistered")
+    await world.comes_to("mo", "unregistered")
+
+    async def forgotten() -> bool:
+        return await world.devices("lee") == []
+
+    await until(forgotten, what="the device to be forgotten")
+    attempts = world.fcm.attempts
+    await world.http.post("/notifications/send", json={"user_id": "lee", "title": "Hello again"})
+    await world.comes_to("lee", "unregistered", "unregistered")
+    assert world.fcm.attempts == attempts
+
+
+async def test_what_is_put_off_is_tried_again_when_the_pause_is_over(world: World) -> None:
+    world.at("2023-11-18 13:00")
+    await world.register("ola")
+    world.fcm.retry_after = "90"
+    world.fcm.faults.append("unavailable")
+    await world.http.post("/push/send", json={"user_id": "ola", "title": "Hello"})
+    await world.comes_to("ola", "retrying")
+    assert world.delivered("ola") == []
+    world.at("2023-11-18 13:01:30")
+    await world.comes_to("ola", "retrying", "sent")
+    assert world.delivered("ola") == ["Hello"]
+    assert await world.pipeline.dead_letters() == []
