@@ -49,7 +49,7 @@ format: $(VENV)/.dev ## Put the code in house style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.dev ## Measure throughput, freshness, reads, memory and restart (ARGS="throughput": one part)
+bench: $(VENV)/.dev ## Measure throughput, freshness, prefetch, reads, memory and restart (ARGS="throughput": one part)
 	$(BIN)/millrace bench $(ARGS)
 
 docs: $(VENV)/.dev ## Write the generated parts: record types, topic and setting tables
@@ -57,7 +57,7 @@ docs: $(VENV)/.dev ## Write the generated parts: record types, topic and setting
 	$(BIN)/python docs/generate.py
 
 lock: $(BIN)/uv ## Resolve the newest versions that pyproject.toml allows, for every platform (torch is left to its extras)
-	$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --extra bench \
+	$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --extra bench --extra evaluate \
 		--universal --upgrade --no-header --no-annotate --quiet --output-file requirements.lock
 
 clean: ## Remove the environment, the caches and the local stack's data
@@ -74,7 +74,7 @@ $(VENV)/.local: pyproject.toml requirements.lock | $(BIN)/uv
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml requirements.lock | $(BIN)/uv
-	$(call install,local$(comma)dev$(comma)bench$(comma)train$(comma)text)
+	$(call install,local$(comma)dev$(comma)bench$(comma)evaluate$(comma)train$(comma)text)
 	@touch $@ $(VENV)/.local
 
 comma := ,
