@@ -77,7 +77,7 @@ async def run(
     redis = connect(settings.redis_url)
     quarantine = Quarantine(publisher, now_ms=now_ms)
     view = View(half_life_days=settings.cooccurrence_half_life_days) if view is None else view
-    app = new_app(settings, APP_ID, settings.home / "worker")
+    app = await new_app(settings, APP_ID, "worker")
     blender = new_blender()
     broadcast = Broadcast(settings.kafka_bootstrap_servers, view, blender, registry, quarantine)
     context = Context(app, settings, registry, publisher, quarantine, view, blender, broadcast, now_ms)

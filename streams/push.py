@@ -39,7 +39,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
     await asyncio.to_thread(registry.connect)
     publisher = Publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
-    app = new_app(settings, PUSH_APP_ID, settings.home / "push")
+    app = await new_app(settings, PUSH_APP_ID, "push")
     context = RoleContext(app, settings, registry, publisher, Quarantine(publisher, now_ms=clock.now_ms))
     table = app.bytes_table(PUSH_TABLE, partitions=PARTITIONS)
     items = ItemCache(RedisItemStore(redis))

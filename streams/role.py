@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol, cast
+from urllib.parse import quote
 
+from infra.cluster import cluster_id
 from infra.publisher import Publisher
 from infra.registry import Registry
 from infra.settings import Settings
@@ -53,12 +54,17 @@ class Agent(Protocol):
         """Forget what is not durable."""
 
 
-def new_app(settings: Settings, app_id: str, folder: Path) -> App:
-    """Return a role's app, its tables in a folder of this worker's own."""
+async def new_app(settings: Settings, app_id: str, folder: str) -> App:
+    """Return a role's app, its tables in a folder of this worker's own, for this cluster: they hold its offsets.
+
+    Raises:
+        OperatorError: Kafka does not answer.
+    """
+    cluster = await asyncio.to_thread(cluster_id, settings.kafka_bootstrap_servers)
     return faust_app(
         app_id,
         bootstrap_servers=settings.kafka_bootstrap_servers,
-        datadir=folder / settings.worker_id,
+        datadir=settings.home / folder / quote(cluster, safe="") / settings.worker_id,
         store=cast(Literal["memory", "rocksdb"], settings.worker_store),
         limits=Limits(
             batch_records=settings.batch_records,
