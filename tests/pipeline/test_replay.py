@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from math import isclose
 from multiprocessing import get_context
 from operator import attrgetter
 from pathlib import Path
@@ -38,8 +39,8 @@ UNWEIGHED = {"MODEL_PUBLISH_INTERVAL_S": "0", "MODEL_FIT_INTERVAL_S": "0", "MODE
 WITHIN_S = 900.0
 EQUAL = 1e-4
 """Scores closer than this may stand in any order."""
-ROUNDED = 2e-5
-"""What rounding to five places can make of sums that differ in their last bits, as they were added in another order."""
+SAME = 1e-6
+"""Numbers this close, relative to them when they are greater than 1, differ in the order of additions only."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def assert_same(found: End, expected: End) -> None:
             assert close(comparable(getattr(found, name)[key]), comparable(record)), f"{name} of {key}"
     assert found.feeds.keys() == expected.feeds.keys()
     for user_id, feed in expected.feeds.items():
-        assert alike(found.feeds[user_id], feed, within=ROUNDED), f"feed of {user_id}"
+        assert alike(found.feeds[user_id], feed, within=SAME), f"feed of {user_id}"
 
 
 def comparable(record: Any) -> Any:
@@ -209,13 +210,13 @@ def comparable(record: Any) -> Any:
 
 
 def close(one: Any, other: Any) -> bool:
-    """Say whether two values are the same, numbers within 1e-6."""
+    """Say whether two values are the same."""
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(close(one[key], other[key]) for key in one)
     if isinstance(one, list):
         return len(one) == len(other) and all(close(a, b) for a, b in zip(one, other, strict=True))
     if isinstance(one, float):
-        return one == other or abs(one - other) <= 1e-6
+        return isclose(one, other, rel_tol=SAME, abs_tol=SAME)
     return bool(one == other)
 
 
@@ -224,6 +225,7 @@ def alike(found: Feed, expected: Feed, *, within: float = EQUAL) -> bool:
     scores = dict(zip(expected.items, expected.scores, strict=True))
     last = min(expected.scores)
     return all(
-        abs(score - other) <= within and abs(score - scores.get(item, last)) <= within
+        isclose(score, other, rel_tol=within, abs_tol=within)
+        and isclose(score, scores.get(item, last), rel_tol=within, abs_tol=within)
         for item, score, other in zip(found.items, found.scores, expected.scores, strict=True)
     )
