@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
+from api.answer import answer
 from api.context import Context
-from api.error import NoPromptsError
-from api.guard import AdminOnly
+from api.endpoint import Endpoint, Handler
+from api.error import ApiError, NoPromptsError, StoreAwayError
+from infra.prefetch_store import Prefetched, Question
+from schemas.types import Interaction
+
+
+class Prompts(msgspec.Struct, frozen=True):
+    """What a language model would be asked."""
+
+    user_id: str
+    prompts: Sequence[Question]
+
+
+class Entry(Prefetched, frozen=True, kw_only=True, gc=False):
+    """What is cached, and for how long yet."""
+
+    left_s: float
+
+
+class Cached(msgspec.Struct, frozen=True):
+    """What is cached for a user, and what they did within a day."""
+
+    user_id: str
+    entries: list[Entry]
+    interaction_log: list[Interaction]
+
+
+class Cleared(msgspec.Struct, frozen=True):
+    """How many entries were forgotten."""
+
+    user_id: str
+    cleared: int
 
 
 class AdminEndpoints:
@@ -22,14 +51,13 @@ class AdminEndpoints:
     def __init__(self, context: Context) -> None:
         clients = context.clients
         self._prefetched, self._interactions, self._now_ms = clients.prefetched, clients.interactions, clients.now_ms
-        self._guard = [Middleware(AdminOnly, token=context.settings.admin_token)]
 
-    def routes(self) -> Sequence[BaseRoute]:
-        """Return their routes."""
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
         return [
-            Route("/prompts/{user_id}", self.prompts, methods=["GET"], middleware=self._guard),
-            Route("/admin/cache/view/{user_id}", self.view, methods=["GET"], middleware=self._guard),
-            Route("/admin/cache/clear/{user_id}", self.clear, methods=["POST"], middleware=self._guard),
+            _admin("GET", "/prompts/{user_id}", self.prompts, Prompts, NoPromptsError),
+            _admin("GET", "/admin/cache/view/{user_id}", self.view, Cached),
+            _admin("POST", "/admin/cache/clear/{user_id}", self.clear, Cleared),
         ]
 
     async def prompts(self, request: Request) -> Response:
@@ -38,21 +66,23 @@ class AdminEndpoints:
         questions = await self._prefetched.read_questions(user_id)
         if not questions:
             raise NoPromptsError(user_id)
-        return _json({"user_id": user_id, "prompts": questions})
+        return answer(Prompts(user_id, questions))
 
     async def view(self, request: Request) -> Response:
         """Answer with what is cached for a user, and with what they did within a day."""
         user_id, now_ms = request.path_params["user_id"], self._now_ms()
         found = await self._prefetched.read(user_id)
-        entries = [{**msgspec.to_builtins(one), "left_s": (one.expires_at - now_ms) / 1_000} for one in found]
+        entries = [Entry(**msgspec.structs.asdict(one), left_s=(one.expires_at - now_ms) / 1_000) for one in found]
         events = await self._interactions.read(user_id)
-        return _json({"user_id": user_id, "entries": entries, "interaction_log": events})
+        return answer(Cached(user_id, entries, events))
 
     async def clear(self, request: Request) -> Response:
         """Forget what is cached for a user: the next trigger has it fetched anew."""
         user_id = request.path_params["user_id"]
-        return _json({"user_id": user_id, "cleared": await self._prefetched.clear(user_id)})
+        return answer(Cleared(user_id, await self._prefetched.clear(user_id)))
 
 
-def _json(body: Any) -> Response:
-    return Response(msgspec.json.encode(body), headers={"Cache-Control": "no-store"}, media_type="application/json")
+def _admin(
+    method: Literal["GET", "POST"], path: str, handler: Handler, answers: Any, *errors: type[ApiError]
+) -> Endpoint:
+    return Endpoint(method, path, handler, scope="admin", answers={200: answers}, errors=(StoreAwayError, *errors))

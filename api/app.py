@@ -21,13 +21,15 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from api.admin import AdminEndpoints
 from api.content import ContentEndpoints
 from api.context import Clients, Context
 from api.edge import Edge
+from api.endpoint import Endpoint
 from api.error import ApiError, on_api_error, on_http_exception, on_store_error
+from api.guard import Guard
 from api.health import Health
 from api.history import HistoryEndpoints
 from api.metrics import Metrics
@@ -47,8 +49,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
     Serve it with uvicorn (`loop="uvloop", http="httptools", access_log=False`), one process per core.
     `more_routes` come after all others, for pages served beside the API.
     """
-    metrics = Metrics()
-    context = Context(settings, clients, metrics, ItemCache(clients.items))
+    context = Context(settings, clients, Metrics(), ItemCache(clients.items))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -59,19 +60,10 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
 
     app = Starlette(
         routes=[
-            *ContentEndpoints(context).routes(),
-            *PublishEndpoints(context).routes(),
-            *HistoryEndpoints(context).routes(),
-            *ResultEndpoints(context).routes(),
-            *ModelEndpoints(context).routes(),
-            *AdminEndpoints(context).routes(),
-            *PushEndpoints(context).routes(),
-            Route("/health", Health(context).show, methods=["GET"]),
-            Route("/metrics", metrics.show, methods=["GET"]),
-            *(route for surface in SURFACES for route in surface(context)),
+            *Guard(settings.admin_token).routes(endpoints(context)),
             *more_routes,
         ],
-        middleware=[Middleware(Edge, metrics=metrics)],
+        middleware=[Middleware(Edge, metrics=context.metrics)],
         exception_handlers={
             ApiError: on_api_error,
             HTTPException: on_http_exception,
@@ -81,3 +73,20 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
     )
     app.router.redirect_slashes = False  # a redirected POST loses its body
     return app
+
+
+def endpoints(context: Context) -> list[Endpoint]:
+    """Return all that the API does, in the order in which routes are tried."""
+    groups = (
+        ContentEndpoints(context),
+        PublishEndpoints(context),
+        HistoryEndpoints(context),
+        ResultEndpoints(context),
+        ModelEndpoints(context),
+        AdminEndpoints(context),
+        PushEndpoints(context),
+        Health(context),
+        context.metrics,
+    )
+    own = [endpoint for group in groups for endpoint in group.endpoints()]
+    return own + [endpoint for surface in SURFACES for endpoint in surface(context)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,15 +14,13 @@ import uuid_utils
 from msgspec import Meta
 from starlette.requests import Request
 
-from api.error import ContentTypeError, InvalidError, MalformedError, TooLargeError
+from api.error import ContentTypeError, InvalidError, MalformedError, TooLargeError, invalid
 from schemas import limit, types
 from schemas.limit import RETRAINER
 from schemas.zone import zone_named
 
 B = TypeVar("B")
 
-_PLACE = re.compile(r"(?P<problem>.*?)(?: - at `(?:key in )?\$\.?(?P<field>.*)`)?", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
 _DISCARDED = 16
 """How many times the limit a body may have to be read to its end, though it is refused."""
 _DISCARD_S = 2.0
@@ -232,6 +229,15 @@ def new_id() -> str:
     return str(uuid_utils.uuid7())
 
 
+async def take(request: Request, decoder: msgspec.json.Decoder[B], limit_bytes: int) -> B:
+    """Return a request's body as what it must be.
+
+    Raises:
+        ContentTypeError, TooLargeError, MalformedError, InvalidError
+    """
+    return decode(decoder, await read(request, limit_bytes))
+
+
 async def read(request: Request, limit_bytes: int) -> bytes:
     """Return a request's JSON body, keeping no more of it than the limit.
 
@@ -278,12 +284,7 @@ def decode(decoder: msgspec.json.Decoder[B], data: bytes | msgspec.Raw) -> B:
     try:
         return decoder.decode(data)
     except msgspec.ValidationError as error:
-        place = _PLACE.fullmatch(str(error))
-        assert place is not None  # the pattern matches every text
-        missing = _MISSING.fullmatch(place["problem"])
-        if missing:
-            raise InvalidError(".".join(filter(None, (place["field"], missing["name"]))), "is missing") from error
-        raise InvalidError(place["field"], f"cannot be used: {place['problem']}") from error
+        raise invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedError(f"the body is not JSON: {error}") from error
 

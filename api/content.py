@@ -11,20 +11,18 @@ from typing import Any
 
 import msgspec
 from sse_starlette import EventSourceResponse, ServerSentEvent
-from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
 from api.context import Context
-from api.error import CrowdedError, InvalidError, NoFeedError
+from api.endpoint import Endpoint
+from api.error import CrowdedError, NoFeedError, StoreAwayError
+from api.query import FeedQuery, asked
 from infra.feed_layout import halves, version
 from infra.feed_store import EVERYONE
 from infra.redis_client import StoreError
-from schemas.limit import ID_CHARS
 from schemas.types import Feed
 
-_MOST_ITEMS = 1_000
 _LOOK_S = 15.0
 """How often a stream looks by itself: a change that went unheard is seen by then."""
 
@@ -40,8 +38,8 @@ class ContentItem(msgspec.Struct, gc=False):
     item: msgspec.Raw | None
 
 
-class Content(msgspec.Struct, gc=False):
-    """A feed as clients see it. Times are in ms since the epoch."""
+class Standing(msgspec.Struct, gc=False):
+    """What a feed says of itself. Times are in ms since the epoch."""
 
     user_id: str
     version: str
@@ -50,6 +48,11 @@ class Content(msgspec.Struct, gc=False):
     watermark: int
     model: str
     fallback: bool
+
+
+class Content(Standing, gc=False):
+    """A feed as clients see it."""
+
     items: list[ContentItem]
 
 
@@ -90,16 +93,31 @@ class ContentEndpoints:
         self._context = context
         self._listeners = 0
 
-    def routes(self) -> Sequence[BaseRoute]:
-        """Return their routes."""
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
         return [
-            Route("/content", self.read, methods=["GET"]),
-            Route("/content/stream", self.stream, methods=["GET"]),
+            Endpoint(
+                "GET",
+                "/content",
+                self.read,
+                query=FeedQuery,
+                answers={200: Content, 304: None},
+                errors=(NoFeedError, StoreAwayError),
+            ),
+            Endpoint(
+                "GET",
+                "/content/stream",
+                self.stream,
+                query=FeedQuery,
+                answers={200: "text/event-stream"},
+                errors=(CrowdedError,),
+            ),
         ]
 
     async def read(self, request: Request) -> Response:
         """Answer with a user's feed, or everyone's when there is none; 304 when the client has it."""
-        user_id, limit = _asked(request.query_params)
+        query = asked(request, FeedQuery)
+        user_id, limit = query.user_id, query.limit
         feed = await self._context.feed_of(user_id)
         headers = {"ETag": f'W/"{version(feed)}"', "Cache-Control": "private, no-cache"}
         if _has(request.headers.get("if-none-match"), headers["ETag"]):
@@ -108,7 +126,8 @@ class ContentEndpoints:
 
     async def stream(self, request: Request) -> Response:
         """Send the feed now, unless Last-Event-ID says the client has it, and whenever it is replaced."""
-        user_id, limit = _asked(request.query_params)
+        query = asked(request, FeedQuery)
+        user_id, limit = query.user_id, query.limit
         if self.crowded():
             raise CrowdedError(self._context.settings.api_max_listeners)
         events = self.events(user_id, limit, request.headers.get("last-event-id"))
@@ -142,35 +161,6 @@ class ContentEndpoints:
     async def _render(self, user_id: str, feed: Feed, limit: int) -> bytes:
         found = await self._context.items_of(feed, limit)
         return _encoder.encode(content(user_id, feed, found, limit=limit, now_ms=self._context.clients.now_ms()))
-
-
-def _asked(query: QueryParams) -> tuple[str, int]:
-    return user_in(query.get("user_id", "")), limit_in(query)
-
-
-def user_in(user_id: str) -> str:
-    """Return a user's id as it was asked for.
-
-    Raises:
-        InvalidError: it is none.
-    """
-    if not user_id or len(user_id) > ID_CHARS or not user_id.isprintable():
-        raise InvalidError("user_id", f"must be 1 to {ID_CHARS} printable characters")
-    return user_id
-
-
-def limit_in(query: QueryParams) -> int:
-    """Return how many items are asked for, at most.
-
-    Raises:
-        InvalidError: it is no such number.
-    """
-    limit = query.get("limit")
-    if limit is None:
-        return _MOST_ITEMS
-    if not (limit.isascii() and limit.isdecimal() and len(limit) <= 4 and 1 <= int(limit) <= _MOST_ITEMS):
-        raise InvalidError("limit", f"must be a whole number from 1 to {_MOST_ITEMS}")
-    return int(limit)
 
 
 def _has(if_none_match: str | None, etag: str) -> bool:

@@ -24,6 +24,7 @@ ApiError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -34,6 +35,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 RETRY_AFTER_S = 5
+_PLACE = re.compile(r"(?P<problem>.*?)(?: - at `(?:key in )?\$\.?(?P<field>.*)`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
 
 
 class ApiError(Exception):
@@ -127,6 +130,16 @@ class InvalidError(ApiError):
     def __init__(self, field: str | None, problem: str) -> None:
         self.problem = problem
         super().__init__(problem if field is None else f"{field} {problem}", field=field)
+
+
+def invalid(error: msgspec.ValidationError) -> InvalidError:
+    """Return the error of a value that has not the type it must have, with its place."""
+    place = _PLACE.fullmatch(str(error))
+    assert place is not None  # the pattern matches every text
+    missing = _MISSING.fullmatch(place["problem"])
+    if missing:
+        return InvalidError(".".join(filter(None, (place["field"], missing["name"]))), "is missing")
+    return InvalidError(place["field"], f"cannot be used: {place['problem']}")
 
 
 class InvalidBatchError(ApiError):

@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterable
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
+from api.endpoint import Endpoint, Handler
 from api.error import ForbiddenError
 
 
-class AdminOnly:
-    """Lets through who shows the admin's token, `Authorization: Bearer …`; nobody where none is set."""
+class Guard:
+    """Lets callers through to the endpoints that are theirs.
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app, self._token = app, token.encode()
+    An admin shows the admin's token, `Authorization: Bearer …`; where none is set, nobody is one.
+    """
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request.
+    def __init__(self, admin_token: str) -> None:
+        self._admin_token = admin_token.encode()
 
-        Raises:
-            ForbiddenError
-        """
-        kind, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-        same = hmac.compare_digest(given.strip().encode(), self._token)
-        if not (self._token and kind.lower() == "bearer" and same):
+    def routes(self, endpoints: Iterable[Endpoint]) -> list[BaseRoute]:
+        """Return the routes of endpoints, each behind what its scope asks for."""
+        return [Route(one.path, self._guarded(one), methods=[one.method]) for one in endpoints]
+
+    def _guarded(self, endpoint: Endpoint) -> Handler:
+        if endpoint.scope != "admin":
+            return endpoint.handler
+
+        async def guarded(request: Request) -> Response:
+            self._admit_admin(request)
+            return await endpoint.handler(request)
+
+        return guarded
+
+    def _admit_admin(self, request: Request) -> None:
+        kind, _, given = request.headers.get("authorization", "").partition(" ")
+        same = hmac.compare_digest(given.strip().encode(), self._admin_token)
+        if not (self._admin_token and kind.lower() == "bearer" and same):
             raise ForbiddenError
-        await self._app(scope, receive, send)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.answer import answer
 from api.context import Context
+from api.endpoint import Endpoint
 from infra.probe import Probe
 
 _TIMEOUT_S = 2.5
@@ -22,6 +25,21 @@ _ESSENTIAL = "redis"
 Status = Literal["ok", "degraded", "down"]
 
 
+class Dependency(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Whether a server that the API needs answers."""
+
+    status: Literal["ok", "down"]
+    latency_ms: float
+    error: str | None = None
+
+
+class Wellbeing(msgspec.Struct, frozen=True):
+    """ok; degraded, when reads go on; or down."""
+
+    status: Status
+    dependencies: dict[str, Dependency]
+
+
 class Health:
     """The endpoint that asks every dependency."""
 
@@ -29,18 +47,21 @@ class Health:
         self._probes = context.clients.probes
         self._lock = asyncio.Lock()
         self._asked_s = float("-inf")
-        self._found: dict[str, dict[str, Any]] = {}
+        self._found: dict[str, Dependency] = {}
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
+        return [Endpoint("GET", "/health", self.show, scope="public", answers={200: Wellbeing, 503: Wellbeing})]
 
     async def show(self, request: Request) -> Response:
-        """GET /health: 200 while feeds can be read, 503 when they cannot."""
+        """Answer with 200 while feeds can be read, with 503 when they cannot, and say which servers answer."""
         async with self._lock:
             if time.monotonic() - self._asked_s > _KEEP_S:
                 answers = await asyncio.gather(*(_ask(probe) for probe in self._probes.values()))
                 self._found = dict(zip(self._probes, answers, strict=True))
                 self._asked_s = time.monotonic()
-        status = overall({name: found["status"] == "ok" for name, found in self._found.items()})
-        body = msgspec.json.encode({"status": status, "dependencies": self._found})
-        return Response(body, 503 if status == "down" else 200, {"Cache-Control": "no-store"}, "application/json")
+        status = overall({name: found.status == "ok" for name, found in self._found.items()})
+        return answer(Wellbeing(status, self._found), 503 if status == "down" else 200)
 
 
 def overall(answering: dict[str, bool]) -> Status:
@@ -50,7 +71,7 @@ def overall(answering: dict[str, bool]) -> Status:
     return "ok" if all(answering.values()) else "degraded"
 
 
-async def _ask(probe: Probe) -> dict[str, Any]:
+async def _ask(probe: Probe) -> Dependency:
     began_s = time.perf_counter()
     problem = None
     try:
@@ -58,8 +79,8 @@ async def _ask(probe: Probe) -> dict[str, Any]:
             await probe()
     except Exception as error:  # whatever a client raises, it means the same here
         problem = type(error).__name__  # its text could hold an address or a password
-    found = {
-        "status": "ok" if problem is None else "down",
-        "latency_ms": round(1e3 * (time.perf_counter() - began_s), 2),
-    }
-    return found if problem is None else {**found, "error": problem}
+    return Dependency(
+        status="ok" if problem is None else "down",
+        latency_ms=round(1e3 * (time.perf_counter() - began_s), 2),
+        error=problem,
+    )

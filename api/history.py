@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
-from api.content import limit_in, user_in
+from api.answer import answer
 from api.context import Context
+from api.endpoint import Endpoint
+from api.error import StoreAwayError
+from api.query import LimitQuery, asked, user_in
 from infra.interaction_log import DAY_MS
 from schemas.types import Interaction
 
@@ -21,7 +22,7 @@ class _Filed(msgspec.Struct, gc=False):
     category: str
 
 
-class _Shown(msgspec.Struct, gc=False, omit_defaults=True):
+class Done(msgspec.Struct, gc=False, omit_defaults=True):
     """One interaction; its context is the pipeline's business."""
 
     event_id: str
@@ -34,6 +35,27 @@ class _Shown(msgspec.Struct, gc=False, omit_defaults=True):
     request_id: str | None = None
 
 
+class History(msgspec.Struct, gc=False):
+    """What a user did since then, newest first."""
+
+    user_id: str
+    since: int
+    interactions: list[Done]
+
+
+class Aggregate(msgspec.Struct, gc=False):
+    """How often a user did what since then, and in which categories."""
+
+    user_id: str
+    since: int
+    count: int
+    first_at: int | None
+    last_at: int | None
+    items: int
+    actions: dict[str, int]
+    categories: dict[str, int]
+
+
 _filed = msgspec.json.Decoder(_Filed)
 
 
@@ -43,20 +65,31 @@ class HistoryEndpoints:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def routes(self) -> Sequence[BaseRoute]:
-        """Return their routes."""
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
         return [
-            Route("/interaction/aggregate/{user_id:path}", self.aggregate, methods=["GET"]),
-            Route("/interaction/{user_id:path}", self.show, methods=["GET"]),
+            Endpoint(
+                "GET",
+                "/interaction/aggregate/{user_id:path}",
+                self.aggregate,
+                answers={200: Aggregate},
+                errors=(StoreAwayError,),
+            ),
+            Endpoint(
+                "GET",
+                "/interaction/{user_id:path}",
+                self.show,
+                query=LimitQuery,
+                answers={200: History},
+                errors=(StoreAwayError,),
+            ),
         ]
 
     async def show(self, request: Request) -> Response:
         """Answer with a user's interactions, newest first."""
-        user_id, limit = user_in(request.path_params["user_id"]), limit_in(request.query_params)
+        user_id, limit = user_in(request.path_params["user_id"]), asked(request, LimitQuery).limit
         entries, since_ms = await self._read(user_id)
-        return _json(
-            {"user_id": user_id, "since": since_ms, "interactions": [_shown(event) for event in entries[:limit]]}
-        )
+        return answer(History(user_id, since_ms, [_shown(event) for event in entries[:limit]]))
 
     async def aggregate(self, request: Request) -> Response:
         """Answer with how often a user did what, and in which categories."""
@@ -64,17 +97,17 @@ class HistoryEndpoints:
         entries, since_ms = await self._read(user_id)
         items = [entry.item_id for entry in entries if entry.item_id is not None]
         found, _ = await self._context.items.read(items)
-        return _json(
-            {
-                "user_id": user_id,
-                "since": since_ms,
-                "count": len(entries),
-                "first_at": entries[-1].occurred_at if entries else None,
-                "last_at": entries[0].occurred_at if entries else None,
-                "items": len(set(items)),
-                "actions": Counter(entry.action for entry in entries),
-                "categories": Counter(_filed.decode(data).category for data in found if data is not None),
-            }
+        return answer(
+            Aggregate(
+                user_id=user_id,
+                since=since_ms,
+                count=len(entries),
+                first_at=entries[-1].occurred_at if entries else None,
+                last_at=entries[0].occurred_at if entries else None,
+                items=len(set(items)),
+                actions=Counter(entry.action for entry in entries),
+                categories=Counter(_filed.decode(data).category for data in found if data is not None),
+            )
         )
 
     async def _read(self, user_id: str) -> tuple[list[Interaction], int]:
@@ -82,9 +115,5 @@ class HistoryEndpoints:
         return await clients.interactions.read(user_id), clients.now_ms() - DAY_MS
 
 
-def _shown(event: Interaction) -> _Shown:
-    return msgspec.convert(event, _Shown, from_attributes=True)
-
-
-def _json(body: Any) -> Response:
-    return Response(msgspec.json.encode(body), headers={"Cache-Control": "no-store"}, media_type="application/json")
+def _shown(event: Interaction) -> Done:
+    return msgspec.convert(event, Done, from_attributes=True)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
+
+from api.endpoint import Endpoint
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _AGES_S = (0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 300, 900, 3_600, 21_600, 86_400, 604_800)
@@ -61,6 +65,10 @@ class Metrics:
         meters[0].inc()
         meters[1].observe(seconds)
 
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
+        return [Endpoint("GET", "/metrics", self.show, scope="public", answers={200: "text/plain"})]
+
     async def show(self, request: Request) -> Response:
-        """GET /metrics."""
+        """Answer with what was counted and measured, as Prometheus reads it."""
         return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

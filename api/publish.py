@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
+from api.answer import Accepted, AcceptedBatch, accepted, accepted_batch, answer
 from api.body import (
     BatchBody,
     ImpressionBody,
@@ -20,12 +20,15 @@ from api.body import (
     RetrieveBody,
     admit,
     decode,
-    read,
+    take,
 )
 from api.context import Context
-from api.error import InvalidBatchError, InvalidError, TooLargeError
+from api.endpoint import Endpoint, Handler
+from api.error import ApiError, BrokerAwayError, InvalidBatchError, InvalidError, TooLargeError
 from schemas.types import Interaction
 from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS
+
+B = TypeVar("B")
 
 EVENT_BYTES = 256 << 10
 """Largest body of one event; brokers take messages of some 1 MB."""
@@ -39,37 +42,73 @@ _retrieve = msgspec.json.Decoder(RetrieveBody)
 _retrieve_batch = msgspec.json.Decoder(RetrieveBatchBody)
 
 
+_CLICK = {"user_id": "alex", "item_id": "music-distant-garden-side-two", "action": "click"}
+_SHOWN = {"user_id": "alex", "items": [{"item_id": "music-distant-garden-side-two", "position": 0}], "surface": "home"}
+_PROFILE = {"user_id": "alex", "categories": ["music"], "timezone": "Europe/Lisbon", "attributes": {"age": 31}}
+
+
+class Interactions(msgspec.Struct, frozen=True):
+    """POST /interaction/batch, as clients see it."""
+
+    interactions: list[InteractionBody]
+
+
+class AcceptedPlace(msgspec.Struct, frozen=True):
+    """The event is in its topic, with the cell in place of the coordinates."""
+
+    event_id: str
+    cell: str
+
+
 class PublishEndpoints:
     """The endpoints that publish."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def routes(self) -> Sequence[BaseRoute]:
-        """Return their routes."""
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
         return [
-            Route("/interaction", self.interaction, methods=["POST"]),
-            Route("/interaction/batch", self.batch, methods=["POST"]),
-            Route("/impression", self.impression, methods=["POST"]),
-            Route("/location", self.location, methods=["POST"]),
-            Route("/profile", self.profile, methods=["POST"]),
-            Route("/retrieve", self.retrieve, methods=["POST"]),
-            Route("/retrieve/batch", self.retrieve_batch, methods=["POST"]),
+            _publishes("/interaction", self.interaction, InteractionBody, _CLICK),
+            _publishes(
+                "/interaction/batch",
+                self.batch,
+                Interactions,
+                {"interactions": [_CLICK, {**_CLICK, "action": "rate", "value": 4.5}]},
+                AcceptedBatch,
+                InvalidBatchError,
+            ),
+            _publishes("/impression", self.impression, ImpressionBody, _SHOWN),
+            _publishes(
+                "/location", self.location, LocationBody, {"user_id": "alex", "lat": 38.7, "lon": -9.1}, AcceptedPlace
+            ),
+            _publishes("/profile", self.profile, ProfileBody, _PROFILE),
+            _publishes("/retrieve", self.retrieve, RetrieveBody, {"user_id": "alex", "reason": "pulled to refresh"}),
+            Endpoint(
+                "POST",
+                "/retrieve/batch",
+                self.retrieve_batch,
+                scope="service",
+                body=RetrieveBatchBody,
+                example={"user_ids": ["alex", "kim"]},
+                answers={202: AcceptedBatch},
+                errors=(BrokerAwayError,),
+            ),
         ]
 
     async def interaction(self, request: Request) -> Response:
         """Take one interaction."""
         now_ms = self._context.clients.now_ms()
-        event = decode(_interaction, await self._event(request)).record(now_ms)
+        event = (await self._event(request, _interaction)).record(now_ms)
         admit(event, now_ms)
         await self._context.publish(INTERACTIONS, [event])
-        return _accepted({"event_id": event.event_id})
+        return accepted(event.event_id)
 
     async def batch(self, request: Request) -> Response:
         """Take many interactions: all of them, or none when one is bad."""
         settings = self._context.settings
         now_ms = self._context.clients.now_ms()
-        entries = decode(_batch, await read(request, settings.api_max_body_bytes)).interactions
+        entries = (await take(request, _batch, settings.api_max_body_bytes)).interactions
         if not 1 <= len(entries) <= settings.api_max_batch:
             raise InvalidError("interactions", f"must have 1 to {settings.api_max_batch} entries, not {len(entries)}")
         events: list[Interaction] = []
@@ -82,56 +121,56 @@ class PublishEndpoints:
         if problems:
             raise InvalidBatchError(len(entries), problems)
         await self._context.publish(INTERACTIONS, events)
-        return _accepted({"accepted": len(events), "event_ids": [event.event_id for event in events]})
+        return accepted_batch([event.event_id for event in events])
 
     async def impression(self, request: Request) -> Response:
         """Take what was shown to a user."""
         now_ms = self._context.clients.now_ms()
-        event = decode(_impression, await self._event(request)).record(now_ms)
+        event = (await self._event(request, _impression)).record(now_ms)
         admit(event, now_ms)
         await self._context.publish(IMPRESSIONS, [event])
-        return _accepted({"event_id": event.event_id})
+        return accepted(event.event_id)
 
     async def location(self, request: Request) -> Response:
         """Take where a user is, coarsened to a cell before it goes anywhere."""
         now_ms = self._context.clients.now_ms()
-        body = decode(_location, await self._event(request))
+        body = await self._event(request, _location)
         event = body.record(now_ms, resolution=self._context.settings.location_resolution)
         admit(event, now_ms)
         await self._context.publish(LOCATIONS, [event])
-        return _accepted({"event_id": event.event_id, "cell": event.cell})
+        return answer(AcceptedPlace(event.event_id, event.cell), 202)
 
     async def profile(self, request: Request) -> Response:
         """Take what a user says of themselves."""
         now_ms = self._context.clients.now_ms()
-        event = decode(_profile, await self._event(request)).record(now_ms)
+        event = (await self._event(request, _profile)).record(now_ms)
         admit(event, now_ms)
         await self._context.publish(PROFILES, [event])
-        return _accepted({"event_id": event.event_id})
+        return accepted(event.event_id)
 
     async def retrieve(self, request: Request) -> Response:
         """Ask for a fresh feed."""
         now_ms = self._context.clients.now_ms()
-        event = decode(_retrieve, await self._event(request)).record(now_ms)
+        event = (await self._event(request, _retrieve)).record(now_ms)
         admit(event, now_ms)
         await self._context.publish(TRIGGERS, [event])
-        return _accepted({"event_id": event.event_id})
+        return accepted(event.event_id)
 
     async def retrieve_batch(self, request: Request) -> Response:
         """Ask for fresh feeds of many users: all of them, or none when one is bad."""
         settings = self._context.settings
         now_ms = self._context.clients.now_ms()
-        body = decode(_retrieve_batch, await read(request, settings.api_max_body_bytes))
+        body = await take(request, _retrieve_batch, settings.api_max_body_bytes)
         if not 1 <= len(body.user_ids) <= settings.api_max_batch:
             raise InvalidError("user_ids", f"must have 1 to {settings.api_max_batch} entries, not {len(body.user_ids)}")
         events = body.records(now_ms)
         for event in events:
             admit(event, now_ms)
         await self._context.publish(TRIGGERS, events)
-        return _accepted({"accepted": len(events), "event_ids": [event.event_id for event in events]})
+        return accepted_batch([event.event_id for event in events])
 
-    async def _event(self, request: Request) -> bytes:
-        return await read(request, min(EVENT_BYTES, self._context.settings.api_max_body_bytes))
+    async def _event(self, request: Request, decoder: msgspec.json.Decoder[B]) -> B:
+        return await take(request, decoder, min(EVENT_BYTES, self._context.settings.api_max_body_bytes))
 
 
 def _batched(entry: msgspec.Raw, now_ms: int) -> Interaction:
@@ -142,5 +181,20 @@ def _batched(entry: msgspec.Raw, now_ms: int) -> Interaction:
     return event
 
 
-def _accepted(body: dict[str, Any]) -> Response:
-    return Response(msgspec.json.encode(body), 202, {"Cache-Control": "no-store"}, "application/json")
+def _publishes(
+    path: str,
+    handler: Handler,
+    body: Any,
+    example: Any,
+    answers: Any = Accepted,
+    *errors: type[ApiError],
+) -> Endpoint:
+    return Endpoint(
+        "POST",
+        path,
+        handler,
+        body=body,
+        example=example,
+        answers={202: answers},
+        errors=(BrokerAwayError, *errors),
+    )

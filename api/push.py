@@ -11,15 +11,16 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
-from api.body import admit, decode, new_id, read
-from api.content import limit_in, user_in
+from api.answer import Accepted, AcceptedBatch, accepted, accepted_batch, answer
+from api.body import admit, new_id, take
 from api.context import Context
-from api.error import InvalidError, NoDevicesError
+from api.endpoint import Endpoint, Handler, Scope
+from api.error import BrokerAwayError, InvalidError, NoDevicesError, StoreAwayError
 from api.publish import EVENT_BYTES
+from api.query import LimitQuery, asked, user_in
 from infra.push_store import KEPT
-from schemas.types import Devices, PushPreferences, PushRequest
+from schemas.types import Devices, Notification, PushPreferences, PushRequest
 from topics.topic import PUSH_REQUESTS
 
 B = TypeVar("B")
@@ -62,6 +63,33 @@ class BatchBody(MessageBody, frozen=True, kw_only=True):
     user_ids: list[str]
 
 
+class ShownDevice(msgspec.Struct, frozen=True):
+    """A device without its token."""
+
+    platform: str
+    registered_at: int
+
+
+class Reachable(msgspec.Struct, frozen=True):
+    """Where a user may be reached, and what they want to be pushed."""
+
+    user_id: str
+    preferences: PushPreferences
+    devices: list[ShownDevice]
+    changed_at: int
+
+
+class Decisions(msgspec.Struct, frozen=True):
+    """What was decided of a user's notifications, newest first."""
+
+    user_id: str
+    notifications: list[Notification]
+
+
+_DEVICE = {"user_id": "alex", "token": "a-token-of-the-device"}
+_SAYS = {"title": "Tonight: a concert near you", "category": "music"}
+_MESSAGE = {"user_id": "alex", **_SAYS}
+_MESSAGES = {"user_ids": ["alex", "kim"], **_SAYS}
 _device = msgspec.json.Decoder(DeviceBody)
 _register = msgspec.json.Decoder(RegisterBody)
 _preferences = msgspec.json.Decoder(PushPreferences)
@@ -75,17 +103,38 @@ class PushEndpoints:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def routes(self) -> Sequence[BaseRoute]:
-        """Return their routes."""
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
         return [
-            Route("/push/register", self.register, methods=["POST"]),
-            Route("/push/unregister", self.unregister, methods=["POST"]),
-            Route("/push/preferences/{user_id}", self.show, methods=["GET"]),
-            Route("/push/preferences/{user_id}", self.prefer, methods=["PUT"]),
-            Route("/push/send", self.send, methods=["POST"]),
-            Route("/push/batch", self.batch, methods=["POST"]),
-            Route("/notifications/send", self.send, methods=["POST"]),
-            Route("/notifications/{user_id}", self.decisions, methods=["GET"]),
+            _asks("/push/register", self.register, RegisterBody, {**_DEVICE, "platform": "web"}),
+            _asks("/push/unregister", self.unregister, DeviceBody, _DEVICE),
+            Endpoint(
+                "GET",
+                "/push/preferences/{user_id}",
+                self.show,
+                answers={200: Reachable},
+                errors=(NoDevicesError, StoreAwayError),
+            ),
+            Endpoint(
+                "PUT",
+                "/push/preferences/{user_id}",
+                self.prefer,
+                body=PushPreferences,
+                example={"quiet_hours": {"start": "22:00", "end": "08:00"}, "daily_cap": 2},
+                answers={202: Accepted},
+                errors=(BrokerAwayError,),
+            ),
+            _asks("/push/send", self.send, SendBody, _MESSAGE, scope="service"),
+            _asks("/push/batch", self.batch, BatchBody, _MESSAGES, scope="service", answers=AcceptedBatch),
+            _asks("/notifications/send", self.send, SendBody, _MESSAGE, scope="service"),
+            Endpoint(
+                "GET",
+                "/notifications/{user_id}",
+                self.decisions,
+                query=LimitQuery,
+                answers={200: Decisions},
+                errors=(StoreAwayError,),
+            ),
         ]
 
     async def register(self, request: Request) -> Response:
@@ -99,20 +148,20 @@ class PushEndpoints:
             platform=body.platform,
             preferences=body.preferences,
         )
-        return _answer({"event_id": event_id}, 202)
+        return accepted(event_id)
 
     async def unregister(self, request: Request) -> Response:
         """Take a device off, as when its user logs out."""
         body = await self._body(request, _device)
         [event_id] = await self._publish([body.user_id], event_id=body.event_id, kind="unregister", token=body.token)
-        return _answer({"event_id": event_id}, 202)
+        return accepted(event_id)
 
     async def prefer(self, request: Request) -> Response:
         """Take preferences in place of those that hold."""
         user_id = user_in(request.path_params["user_id"])
         preferences = await self._body(request, _preferences)
         [event_id] = await self._publish([user_id], event_id=None, kind="preferences", preferences=preferences)
-        return _answer({"event_id": event_id}, 202)
+        return accepted(event_id)
 
     async def show(self, request: Request) -> Response:
         """Answer with a user's preferences and devices, without the tokens of these."""
@@ -120,32 +169,32 @@ class PushEndpoints:
         devices = await self._context.clients.pushes.read_devices(user_id)
         if devices is None:
             raise NoDevicesError(user_id)
-        return _answer(shown(devices), 200)
+        return answer(shown(devices))
 
     async def send(self, request: Request) -> Response:
         """Ask for a notification to one user."""
         body = await self._body(request, _send)
         [event_id] = await self._publish([body.user_id], **_message(body))
-        return _answer({"event_id": event_id}, 202)
+        return accepted(event_id)
 
     async def batch(self, request: Request) -> Response:
         """Ask for the same notification to many users: to all of them, or to none when one cannot be."""
-        body = decode(_batch, await read(request, self._context.settings.api_max_body_bytes))
+        body = await take(request, _batch, self._context.settings.api_max_body_bytes)
         most = self._context.settings.api_max_batch
         if not 1 <= len(body.user_ids) <= most:
             raise InvalidError("user_ids", f"must have 1 to {most} entries, not {len(body.user_ids)}")
         event_ids = await self._publish(body.user_ids, **_message(body))
-        return _answer({"accepted": len(event_ids), "event_ids": event_ids}, 202)
+        return accepted_batch(event_ids)
 
     async def decisions(self, request: Request) -> Response:
         """Answer with what was decided of a user's notifications, newest first."""
         user_id = user_in(request.path_params["user_id"])
-        limit = min(limit_in(request.query_params), KEPT)
+        limit = min(asked(request, LimitQuery).limit, KEPT)
         found = await self._context.clients.pushes.read_notifications(user_id, limit)
-        return _answer({"user_id": user_id, "notifications": found}, 200)
+        return answer(Decisions(user_id, found))
 
     async def _body(self, request: Request, decoder: msgspec.json.Decoder[B]) -> B:
-        return decode(decoder, await read(request, min(EVENT_BYTES, self._context.settings.api_max_body_bytes)))
+        return await take(request, decoder, min(EVENT_BYTES, self._context.settings.api_max_body_bytes))
 
     async def _publish(self, user_ids: Sequence[str], *, event_id: str | None, **fields: Any) -> list[str]:
         """Publish the same request for some users, and return the ids of their events."""
@@ -160,19 +209,30 @@ class PushEndpoints:
         return [event.event_id for event in events]
 
 
-def shown(devices: Devices) -> dict[str, Any]:
+def shown(devices: Devices) -> Reachable:
     """Return devices and preferences as clients see them: who knows a token can push to its device."""
-    return {
-        "user_id": devices.user_id,
-        "preferences": devices.preferences,
-        "devices": [{"platform": device.platform, "registered_at": device.registered_at} for device in devices.devices],
-        "changed_at": devices.changed_at,
-    }
+    return Reachable(
+        devices.user_id,
+        devices.preferences,
+        [ShownDevice(device.platform, device.registered_at) for device in devices.devices],
+        devices.changed_at,
+    )
 
 
 def _message(body: MessageBody) -> dict[str, Any]:
     return {"kind": "send", **{name: getattr(body, name) for name in MessageBody.__struct_fields__}}
 
 
-def _answer(body: dict[str, Any], status: int) -> Response:
-    return Response(msgspec.json.encode(body), status, {"Cache-Control": "no-store"}, "application/json")
+def _asks(
+    path: str, handler: Handler, body: Any, example: Any, *, scope: Scope = "user", answers: Any = Accepted
+) -> Endpoint:
+    return Endpoint(
+        "POST",
+        path,
+        handler,
+        scope=scope,
+        body=body,
+        example=example,
+        answers={202: answers},
+        errors=(BrokerAwayError,),
+    )

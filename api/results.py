@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
-from api.body import RerankBody, admit, decode, read
-from api.content import ContentItem, content, limit_in, user_in
+from api.answer import answer
+from api.body import RerankBody, admit, take
+from api.content import Content, ContentItem, Standing, content
 from api.context import Context
-from api.error import BusyError, InvalidError, LateError
+from api.endpoint import Endpoint
+from api.error import BrokerAwayError, BusyError, InvalidError, LateError, NoFeedError, StoreAwayError
+from api.query import LimitQuery, asked, user_in
 from infra.feed_store import reranked
 from schemas.identity import Identity, identity
 from schemas.types import Feed, Trigger
@@ -53,6 +55,18 @@ class Category(msgspec.Struct, gc=False):
 
     category: str
     items: list[Result]
+
+
+class Results(Standing, gc=False, kw_only=True):
+    """A feed by category."""
+
+    categories: list[Category]
+
+
+class Reranked(Content, gc=False, kw_only=True):
+    """Given items in the order for a user."""
+
+    event_id: str
 
 
 _subject = msgspec.json.Decoder(Subject)
@@ -96,25 +110,40 @@ class ResultEndpoints:
         self._context = context
         self._waiting = 0
 
-    def routes(self) -> Sequence[BaseRoute]:
-        """Return their routes."""
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
         return [
-            Route("/results/re-rank", self.rerank, methods=["POST"]),
-            Route("/results/{user_id:path}", self.show, methods=["GET"]),
+            Endpoint(
+                "POST",
+                "/results/re-rank",
+                self.rerank,
+                body=RerankBody,
+                example={"user_id": "alex", "candidates": ["music-distant-garden-side-two", "places-old-mill"]},
+                answers={200: Reranked},
+                errors=(BrokerAwayError, StoreAwayError, BusyError, LateError),
+            ),
+            Endpoint(
+                "GET",
+                "/results/{user_id:path}",
+                self.show,
+                query=LimitQuery,
+                answers={200: Results},
+                errors=(NoFeedError, StoreAwayError),
+            ),
         ]
 
     async def show(self, request: Request) -> Response:
         """Answer with a user's feed by category, each thing once; the limit is for each category."""
-        user_id, limit = user_in(request.path_params["user_id"]), limit_in(request.query_params)
+        user_id, limit = user_in(request.path_params["user_id"]), asked(request, LimitQuery).limit
         feed = await self._context.feed_of(user_id)
         shown = await self._content(user_id, feed)
         categories = by_category(shown.pop("items"), limit=limit)
-        return _json(shown | {"categories": categories})
+        return answer(Results(**shown, categories=categories))
 
     async def rerank(self, request: Request) -> Response:
         """Answer with given items in the order for a user, as a worker ranks them."""
         context, now_ms = self._context, self._context.clients.now_ms()
-        body = decode(_rerank, await read(request, context.settings.api_max_body_bytes))
+        body = await take(request, _rerank, context.settings.api_max_body_bytes)
         most = context.settings.api_max_candidates
         if not 1 <= len(body.candidates) <= most:
             raise InvalidError("candidates", f"must have 1 to {most} entries, not {len(body.candidates)}")
@@ -127,7 +156,7 @@ class ResultEndpoints:
             feed = await self._answer(trigger)
         finally:
             self._waiting -= 1
-        return _json(await self._content(body.user_id, feed) | {"event_id": trigger.event_id})
+        return answer(Reranked(**await self._content(body.user_id, feed), event_id=trigger.event_id))
 
     async def _answer(self, trigger: Trigger) -> Feed:
         """Have a worker rank, and wait for what it leaves in the store."""
@@ -157,7 +186,3 @@ class ResultEndpoints:
         found = await self._context.items_of(feed, len(feed.items))
         shown = content(user_id, feed, found, limit=len(feed.items), now_ms=self._context.clients.now_ms())
         return msgspec.structs.asdict(shown)
-
-
-def _json(body: Any) -> Response:
-    return Response(msgspec.json.encode(body), headers={"Cache-Control": "no-store"}, media_type="application/json")

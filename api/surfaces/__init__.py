@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from starlette.routing import BaseRoute
-
 from api.context import Context
+from api.endpoint import Endpoint
 
-SURFACES: tuple[Callable[[Context], Sequence[BaseRoute]], ...] = ()
-"""What each contract adds to the app: a function from the context to routes."""
+SURFACES: tuple[Callable[[Context], Sequence[Endpoint]], ...] = ()
+"""What each contract adds to the app: a function from the context to its endpoints."""

@@ -1,0 +1,36 @@
+"""What endpoints answer with: JSON that nobody keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The event is in its topic; sent again with the same id, it counts once."""
+
+    event_id: str
+
+
+class AcceptedBatch(msgspec.Struct, frozen=True):
+    """So many events are in their topic, in the order they were sent."""
+
+    accepted: int
+    event_ids: list[str]
+
+
+def answer(body: Any, status: int = 200) -> Response:
+    """Return the response of a body."""
+    return Response(msgspec.json.encode(body), status, {"Cache-Control": "no-store"}, "application/json")
+
+
+def accepted(event_id: str) -> Response:
+    """Return the response to one event that was published."""
+    return answer(Accepted(event_id), 202)
+
+
+def accepted_batch(event_ids: list[str]) -> Response:
+    """Return the response to many."""
+    return answer(AcceptedBatch(len(event_ids), event_ids), 202)
