@@ -21,6 +21,7 @@ COMMANDS = {
     "dead-letters": "cli.dead_letters:dead_letters",
     "worker": "cli.worker:worker",
     "api": "cli.api:api",
+    "import": "cli.imports:imports",
     "train": "cli.train:train",
     "models": "cli.models:models",
     "provision": "cli.provision:provision",

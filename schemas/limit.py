@@ -42,6 +42,9 @@ LIST_ITEMS = 1_000
 """Longest list or map in an event."""
 RATING_MAX = 10.0
 VALUE_MAX = 1e6
+PRODUCT = "product"
+"""What the kind of an item is that a shop sells."""
+PRODUCT_ID = re.compile(r"[A-Z0-9]{10}")
 THRESHOLD_MAX = 1_000.0
 """Highest threshold of value from which on an item is pushed."""
 FUTURE_MS = 5 * 60 * 1000
@@ -165,8 +168,11 @@ def _item(item: Item, now_ms: int) -> None:
     _ids("topics", item.topics)
     _map("attributes", item.attributes)
     _time("created_at", item.created_at, now_ms)
-    if item.price is not None:
-        _number("price", item.price, 0.0, 1e12)
+    _lines(item, "kind", "brand")
+    for name, most in (("price", 1e12), ("original_price", 1e12), ("rating", 5.0), ("reviews", 1e12), ("stock", 1e12)):
+        value = getattr(item, name)
+        if value is not None:
+            _number(name, value, 0.0, most)
 
 
 def _signal(signal: ItemSignal, now_ms: int) -> None:

@@ -224,6 +224,12 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     price: float | None = None
     created_at: int
     attributes: dict[str, str] = msgspec.field(default_factory=dict)
+    kind: str = ""
+    brand: str | None = None
+    original_price: float | None = None
+    rating: float | None = None
+    reviews: int | None = None
+    stock: int | None = None
 
 
 class ItemNeighbors(msgspec.Struct, frozen=True, kw_only=True, gc=False):
