@@ -11,7 +11,9 @@ import h3
 
 from schemas.codec import DecodeError
 from schemas.types import (
+    Candidate,
     Content,
+    Experiment,
     Features,
     FetchRequest,
     Impression,
@@ -49,6 +51,8 @@ THRESHOLD_MAX = 1_000.0
 """Highest threshold of value from which on an item is pushed."""
 FUTURE_MS = 5 * 60 * 1000
 """How far a client's clock may run ahead of the broker's."""
+_FEWEST_ARMS = 2
+_SHARES_WITHIN = 1e-6
 
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
@@ -105,6 +109,37 @@ def _trigger(event: Trigger, now_ms: int) -> None:
     _ids("candidates", event.candidates)
     _optional_ids(event, "request_id")
     _lines(event, "reason")
+    for place, candidate in enumerate(event.described):
+        _candidate(f"described[{place}]", candidate)
+    _map("context", event.context)
+    if event.topic_distance is not None:
+        _number("topic_distance", event.topic_distance, 0.0, 1.0)
+
+
+def _candidate(field: str, candidate: Candidate) -> None:
+    _id(f"{field}.item_id", candidate.item_id)
+    _ids(f"{field}.topics", candidate.topics)
+    for name in ("category", "title", "text", "source"):
+        _no_longer(f"{field}.{name}", getattr(candidate, name), LINE_CHARS)
+
+
+def _experiment(experiment: Experiment, now_ms: int) -> None:
+    _id("experiment_id", experiment.experiment_id)
+    _text("name", experiment.name, LINE_CHARS)
+    _no_longer("description", experiment.description, TEXT_CHARS)
+    _lines(experiment, "metric")
+    names = [arm.name for arm in experiment.arms]
+    _ids("arms", names)
+    if len(names) < _FEWEST_ARMS or len(set(names)) < len(names):
+        raise OutOfRangeError("arms", "must be two or more, each of another name")
+    for arm in experiment.arms:
+        _number(f"arms[{arm.name}].share", arm.share, 0.0, 1.0)
+        _map(f"arms[{arm.name}].parameters", arm.parameters)
+    if not math.isclose(sum(arm.share for arm in experiment.arms), 1.0, abs_tol=_SHARES_WITHIN):
+        raise OutOfRangeError("arms", "must have shares that add up to 1")
+    if experiment.starts_at is not None and experiment.ends_at is not None:
+        _number("ends_at", experiment.ends_at, experiment.starts_at + 1, math.inf)
+    _time("occurred_at", experiment.occurred_at, now_ms)
 
 
 def _profile(event: Profile, now_ms: int) -> None:
@@ -293,4 +328,5 @@ _RULES: dict[type, Callable[[Any, int], None]] = {
     LlmScores: _llm_scores,
     FetchRequest: _fetch_request,
     Content: _content,
+    Experiment: _experiment,
 }

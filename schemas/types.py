@@ -90,6 +90,37 @@ class Devices(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     changed_at: int
 
 
+ExperimentStatus = Literal[
+    "unknown",
+    "draft",
+    "running",
+    "paused",
+    "completed",
+]
+
+
+class Arm(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One of the ways that are compared."""
+
+    name: str
+    share: float
+    parameters: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class Experiment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A comparison of ways to rank, as it was defined; replaces the definition before it."""
+
+    experiment_id: str
+    name: str
+    description: str = ""
+    status: ExperimentStatus
+    arms: list[Arm]
+    metric: str = ""
+    starts_at: int | None = None
+    ends_at: int | None = None
+    occurred_at: int
+
+
 class RecentItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One of the last items."""
 
@@ -432,6 +463,17 @@ TriggerKind = Literal[
 ]
 
 
+class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What is said of an item that is to be ranked, for when the catalogue does not hold it."""
+
+    item_id: str
+    category: str = ""
+    title: str = ""
+    text: str = ""
+    topics: list[str] = msgspec.field(default_factory=list)
+    source: str = ""
+
+
 class Trigger(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something that should happen for a user."""
 
@@ -441,4 +483,7 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str = ""
     candidates: list[str] = msgspec.field(default_factory=list)
     request_id: str | None = None
+    described: list[Candidate] = msgspec.field(default_factory=list)
+    context: dict[str, str] = msgspec.field(default_factory=dict)
+    topic_distance: float | None = None
     occurred_at: int

@@ -209,6 +209,15 @@ NOTIFICATIONS = Topic(
     "Each decision on a push, with its reason.",
     retention_ms=90 * DAY_MS,
 )
+EXPERIMENTS = Topic(
+    "experiments.v1",
+    types.Experiment,
+    "experiment_id",
+    "api",
+    "Comparisons of ways to rank, as they are defined; the newest holds.",
+    retention_ms=FOREVER,
+    compacted=True,
+)
 DEAD_LETTERS = Topic(
     "dead-letters.v1",
     types.DeadLetter,
@@ -240,6 +249,7 @@ TOPICS: tuple[Topic, ...] = (
     PUSH_REQUESTS,
     DEVICES,
     NOTIFICATIONS,
+    EXPERIMENTS,
     DEAD_LETTERS,
 )
 

@@ -13,8 +13,8 @@ from infra.feed_store import RERANKED_TTL_S, FeedStore, reranked
 from infra.redis_client import StoreError
 from schemas.types import Features, Feed, Trigger
 from streams.context import Context
+from streams.core.given import rank_given
 from streams.core.params import RankParams
-from streams.core.rank import rank
 from streams.decode import Decoder
 from streams.transport import Batch
 from topics.topic import TRIGGERS
@@ -64,12 +64,12 @@ class RerankAgent:
 
     def _ranked(self, partition: int, trigger: Trigger) -> Feed:
         context = self._context
-        feed = rank(
+        feed = rank_given(
+            trigger,
             self._features(partition, trigger.user_id),
             context.view,
             context.blender,
             self._params,
             now_ms=context.now_ms(),
-            among=trigger.candidates,
         )
         return structs.replace(feed, user_id=reranked(trigger))

@@ -1,0 +1,160 @@
+"""Lists that somebody gave, ranked for a person: also items of which no more is known than what was said of them.
+
+What nobody has acted on cannot go with anything. In place of what goes with a person's last items stands how alike it
+is to those they liked; its affinity is counted as that of any item, by its source where it tells no category.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from msgspec import structs
+from numpy.typing import NDArray
+
+from models.blender import Blender
+from models.cooccurrence import STEP
+from models.signature import signature
+from schemas.types import Candidate, Features, Feed, Trigger
+from streams.core.params import RankParams
+from streams.core.part import PARTS
+from streams.core.person import Person, person
+from streams.core.rank import rank
+from streams.core.view import View
+
+CONTENT, AFFINITY = "content", "affinity"
+"""Sources of what is new to us: like what the person liked, or of their categories and topics."""
+_STANDS_FOR = "near"
+_WEIGHED = (list(PARTS).index(_STANDS_FOR), list(PARTS).index(AFFINITY))
+_LIKED = 20
+"""Last liked items that a new one is held against."""
+_CHANCE = 0.2
+"""Likeness that two items have by chance: three standard deviations of the cosine of signatures that share no word."""
+_DIGITS = 6
+
+
+def rank_given(
+    trigger: Trigger, features: Features, view: View, blender: Blender, params: RankParams, *, now_ms: int
+) -> Feed:
+    """Return the feed of the items that a trigger names, each once."""
+    new = {one.item_id: one for one in trigger.described if not _is_listed(one.item_id, view)}
+    known = [item for item in trigger.candidates if item not in new]
+    feed = rank(features, view, blender, params, now_ms=now_ms, among=known)
+    if new:
+        whom = person(features, view, params, at_ms=max(view.watermark, features.watermark))
+        feed = _with_new(feed, list(new.values()), whom, view, blender)
+    if trigger.topic_distance is None:
+        return feed
+    topics = {one.item_id: one.topics for one in trigger.described}
+    return _arranged(feed, _apart(feed, _topics(feed.items, topics, view), trigger.topic_distance))
+
+
+def _is_listed(item_id: str, view: View) -> bool:
+    index = view.items.get(item_id)
+    return 0 <= index < view.columns.count and bool(view.columns.is_listed[index])
+
+
+def _with_new(feed: Feed, new: Sequence[Candidate], whom: Person, view: View, blender: Blender) -> Feed:
+    """Return a feed with new items among the others, in the order of their scores."""
+    told = _parts(new, whom, view) * blender.weights(whom.context)[list(_WEIGHED)][:, None]
+    names, none = (CONTENT, AFFINITY), [0.0] * len(new)
+    sources = [names[place] for place in told.argmax(axis=0).tolist()]
+    reasons = [_reason(one, part, whom) for one, part in zip(new, told.T.tolist(), strict=True)]
+    added = dict(zip(names, told.round(_DIGITS).tolist(), strict=True))
+    before = [0.0] * len(feed.items)
+    joined = structs.replace(
+        feed,
+        items=feed.items + [one.item_id for one in new],
+        scores=feed.scores + told.sum(axis=0).round(_DIGITS).tolist(),
+        sources=feed.sources + sources,
+        reasons=feed.reasons + reasons,
+        parts={
+            name: feed.parts.get(name, before) + added.get(name, none) for name in dict.fromkeys([*feed.parts, *added])
+        },
+    )
+    return _arranged(joined, np.argsort(-np.array(joined.scores), kind="stable").tolist())
+
+
+def _parts(new: Sequence[Candidate], whom: Person, view: View) -> NDArray[np.float64]:
+    """Return (2, items): how alike new items are to what the person liked, and the affinity to them."""
+    vectors = np.stack([signature(one.item_id, f"{one.title} {one.text}", one.category, one.topics) for one in new])
+    liked = whom.history[whom.liked][:_LIKED].tolist()
+    alike = np.zeros(len(new))
+    if liked:
+        names = [view.items.names[index] for index in liked]
+        known = np.stack([_signature(name, view) for name in names])
+        cosines = vectors @ known.T
+        alike = (np.where(cosines > _CHANCE, cosines, 0.0) * STEP ** np.arange(len(liked))).max(axis=1)
+    told = whom.features
+    kinds, topics, sources = (_shares(sums, told.preferred) for sums in (told.categories, told.topics, told.sources))
+    affinity = [
+        (
+            (kinds.get(one.category, 0.0) if one.category else sources.get(one.source, 0.0))
+            + min(max(sum(topics.get(topic, 0.0) for topic in one.topics), -1.0), 1.0)
+        )
+        / 2
+        for one in new
+    ]
+    return np.stack([alike, np.array(affinity)])
+
+
+def _signature(item_id: str, view: View) -> NDArray[np.float32]:
+    subject = view.subject(item_id)
+    if subject is None:
+        return signature(item_id, "", "", ())
+    return signature(item_id, view.title(item_id), subject.category, subject.topics)
+
+
+def _shares(sums: Mapping[str, float], preferred: Iterable[str]) -> dict[str, float]:
+    """Return affinities as shares of the strongest; what is stated is as strong."""
+    strongest = max((abs(affinity) for affinity in sums.values()), default=0.0) or 1.0
+    return {name: affinity / strongest for name, affinity in sums.items()} | dict.fromkeys(preferred, 1.0)
+
+
+def _reason(one: Candidate, parts: Sequence[float], whom: Person) -> str:
+    alike, affinity = parts
+    if max(alike, affinity) <= 0:
+        return "New here"
+    told = whom.features
+    liked = [name for name in (*one.topics, one.category, one.source) if name in told.preferred or _likes(told, name)]
+    return f"You like {liked[0]}" if affinity > alike and liked else "Like what you liked"
+
+
+def _likes(told: Features, name: str) -> bool:
+    return any(sums.get(name, 0.0) > 0 for sums in (told.topics, told.categories, told.sources))
+
+
+def _topics(items: Sequence[str], said: Mapping[str, Sequence[str]], view: View) -> list[set[str]]:
+    """Return the topics of each item: those of the catalogue, else those that were said."""
+    found = []
+    for item in items:
+        subject = view.subject(item)
+        found.append(set(subject.topics if subject is not None else said.get(item, ())))
+    return found
+
+
+def _apart(feed: Feed, topics: Sequence[set[str]], distance: float) -> list[int]:
+    """Return the places of a feed's items such that each differs from those before it by a share of topics.
+
+    The best come first, then what is too much like one of them, in its order.
+    """
+    order = sorted(range(len(feed.items)), key=lambda place: -feed.scores[place])
+    chosen: list[int] = []
+    alike: list[int] = []
+    for place in order:
+        far = all(_distance(topics[place], topics[other]) >= distance for other in chosen)
+        (chosen if far else alike).append(place)
+    return chosen + alike
+
+
+def _distance(some: set[str], others: set[str]) -> float:
+    """Return the Jaccard distance: 0 of the same topics, 1 of none in common or none at all."""
+    both = some | others
+    return 1.0 - len(some & others) / len(both) if both else 1.0
+
+
+def _arranged(feed: Feed, places: Sequence[int]) -> Feed:
+    """Return a feed in another order."""
+    columns = {name: [getattr(feed, name)[place] for place in places] for name in ("items", "scores", "sources", "reasons")}
+    parts = {name: [part[place] for place in places] for name, part in feed.parts.items()}
+    return structs.replace(feed, parts=parts, **columns)

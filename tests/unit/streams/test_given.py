@@ -1,0 +1,84 @@
+"""Given lists: items that nobody has seen are ranked by what is said of them, and told apart by their topics."""
+
+from typing import Any
+
+import pytest
+
+from schemas.types import Candidate, Features, Feed, RecentItem
+from streams.core.given import rank_given
+from streams.core.params import RankParams
+from streams.core.rank import new_blender
+from streams.core.view import View
+from tests.build import T0_MS, a_trigger, an_item, features
+
+
+def a_view() -> View:
+    """Return a catalogue of two items that say what they are about."""
+    view = View()
+    view.apply_item(an_item("i1", title="Trends in machine learning", category="articles", topics=["ai"]))
+    view.apply_item(an_item("i2", title="The garden in autumn", category="articles", topics=["garden"]))
+    view.refresh()
+    return view
+
+
+def a_reader(**overrides: Any) -> Features:
+    recent = [RecentItem(item_id="i1", weight=1.0, at=T0_MS)]
+    return features(recent=recent, seen=["i1"], event_count=6, **overrides)
+
+
+def ranked(*said: Candidate, whom: Features | None = None, more: tuple[str, ...] = (), **overrides: Any) -> Feed:
+    candidates = [*(one.item_id for one in said), *more]
+    trigger = a_trigger(kind="rerank", candidates=candidates, described=list(said), **overrides)
+    return rank_given(trigger, whom or a_reader(), a_view(), new_blender(), RankParams(), now_ms=T0_MS)
+
+
+def test_new_items_are_ranked_by_topics_and_by_what_was_liked() -> None:
+    loved = Candidate(item_id="n1", title="Anything", topics=["technology"])
+    alike = Candidate(item_id="n2", title="Trends in machine learning today", topics=["ai"])
+    strange = Candidate(item_id="n3", title="Cooking with salt", topics=["food"])
+    feed = ranked(strange, loved, alike, whom=a_reader(topics={"technology": 3.0, "food": -1.0}))
+    assert feed.items == ["n2", "n1", "n3"] or feed.items == ["n1", "n2", "n3"]
+    assert dict(zip(feed.items, feed.reasons, strict=True)) == {
+        "n1": "You like technology",
+        "n2": "Like what you liked",
+        "n3": "New here",
+    }
+    assert feed.scores == sorted(feed.scores, reverse=True)
+    assert feed.scores[-1] < 0
+
+
+def test_the_parts_of_new_items_add_up_beside_those_of_known_ones() -> None:
+    feed = ranked(Candidate(item_id="n1", topics=["ai"], source="news"), more=("i2",), whom=a_reader(topics={"ai": 1.0}))
+    assert set(feed.items) == {"n1", "i2"}
+    for place, score in enumerate(feed.scores):
+        assert sum(part[place] for part in feed.parts.values()) == pytest.approx(score, abs=1e-6)
+
+
+def test_an_item_of_no_category_is_liked_for_its_source() -> None:
+    other, known = Candidate(item_id="n1", source="b"), Candidate(item_id="n2", source="a")
+    assert ranked(other, known, whom=features(sources={"a": 2.0})).items == ["n2", "n1"]
+
+
+def test_what_the_catalogue_holds_is_ranked_as_it_says_and_the_rest_of_unknown_stays_last() -> None:
+    said = Candidate(item_id="i1", title="Something else", topics=["food"])
+    feed = ranked(said, more=("nowhere",), whom=features(topics={"ai": 1.0, "food": -1.0}))
+    assert feed.items == ["i1", "nowhere"]
+    assert feed.reasons == ["You like ai", "Not in the catalogue"]
+
+
+@pytest.mark.parametrize(
+    ("distance", "items"),
+    [(0.0, ["n1", "n2", "n3"]), (0.3, ["n1", "n3", "n2"]), (1.0, ["n1", "n3", "n2"]), (None, ["n1", "n2", "n3"])],
+)
+def test_items_differ_in_topics_as_far_as_is_asked_for(distance: float | None, items: list[str]) -> None:
+    said = [
+        Candidate(item_id="n1", topics=["ai", "art"]),
+        Candidate(item_id="n2", topics=["ai", "art"]),
+        Candidate(item_id="n3", topics=["food"]),
+    ]
+    whom = features(topics={"ai": 1.0, "food": 0.1})
+    assert ranked(*said, whom=whom, topic_distance=distance).items == items
+
+
+def test_nothing_given_is_nothing() -> None:
+    assert ranked().items == []
