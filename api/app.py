@@ -15,6 +15,7 @@ GET  /push/preferences/{user_id}  /notifications/{user_id}   PUT /push/preferenc
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -49,7 +50,9 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
     Serve it with uvicorn (`loop="uvloop", http="httptools", access_log=False`), one process per core.
     `more_routes` come after all others, for pages served beside the API.
     """
-    context = Context(settings, clients, Metrics(), ItemCache(clients.items))
+    context = Context(
+        settings, clients, Metrics(), ItemCache(clients.items), asyncio.Semaphore(settings.api_max_listeners)
+    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

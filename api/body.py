@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
@@ -35,32 +35,38 @@ class EventBody(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class InteractionBody(EventBody, frozen=True, kw_only=True):
-    """POST /interaction; `rating` is another name for `value`."""
+    """POST /interaction; `interaction_type` is another name for `action`, and `rating` for `value`."""
 
-    action: types.Action
+    action: types.Action | None = None
+    interaction_type: types.Action | None = None
     item_id: str | None = None
     value: float | None = None
     rating: float | None = None
     query: str | None = None
     session_id: str | None = None
     request_id: str | None = None
-    context: dict[str, str | int | float | bool] = {}
+    device_type: str | None = None
+    context: dict[str, str | int | float | bool | list[str]] = {}
 
     def record(self, now_ms: int) -> types.Interaction:
         """Return the record to publish."""
-        if self.action == "unknown":
+        action = self.action or self.interaction_type
+        if action is None:
+            raise InvalidError("action", "is missing")
+        if action == "unknown":
             raise InvalidError("action", "must be one of the known actions")
+        context = self.context if self.device_type is None else {"device_type": self.device_type, **self.context}
         return types.Interaction(
             event_id=self.event_id or new_id(),
             user_id=self.user_id,
             item_id=self.item_id,
-            action=self.action,
+            action=action,
             occurred_at=_ms(self.occurred_at, now_ms),
             value=self.rating if self.value is None else self.value,
             query=self.query,
             session_id=self.session_id,
             request_id=self.request_id,
-            context={key: _text(value) for key, value in self.context.items()},
+            context=texts(context),
         )
 
 
@@ -150,7 +156,7 @@ class ProfileBody(EventBody, frozen=True, kw_only=True):
             timezone=self.timezone,
             locale=self.locale,
             city=self.city,
-            attributes={key: _text(value) for key, value in self.attributes.items()},
+            attributes=texts(self.attributes),
             occurred_at=_ms(self.occurred_at, now_ms),
         )
 
@@ -301,13 +307,21 @@ def admit(record: Any, now_ms: int) -> None:
         raise InvalidError(error.field, error.detail.removeprefix(f"{error.field} ")) from error
 
 
-def _ms(time: int | datetime | None, now_ms: int) -> int:
-    if time is None:
-        return now_ms
+def milliseconds(time: int | datetime) -> int:
+    """Return a moment in ms since the epoch; one without a time zone is UTC."""
     if isinstance(time, datetime):
         return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
     return time
 
 
-def _text(value: str | float | bool) -> str:
+def _ms(time: int | datetime | None, now_ms: int) -> int:
+    return now_ms if time is None else milliseconds(time)
+
+
+def texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return values as the texts that records hold: JSON, but for what is text already."""
+    return {key: _text(value) for key, value in values.items()}
+
+
+def _text(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

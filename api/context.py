@@ -11,10 +11,13 @@ import msgspec
 from api.error import BrokerAwayError, NoFeedError
 from api.metrics import Metrics
 from infra import clock
+from infra.chart_store import ChartStore, MemoryChartStore
+from infra.experiment_store import ExperimentStore, MemoryExperimentStore
 from infra.feed_store import EVERYONE, FeedStore
 from infra.interaction_log import InteractionLog, MemoryInteractionLog
 from infra.item_store import ItemCache, ItemStore
 from infra.model_board import BoardStore, MemoryBoardStore
+from infra.portrait_store import MemoryPortraitStore, PortraitStore
 from infra.prefetch_store import MemoryPrefetchStore, PrefetchStore
 from infra.probe import Probe
 from infra.publisher import PublishError, Publishes
@@ -39,6 +42,12 @@ class Clients:
     """What was fetched ahead for users."""
     pushes: PushStore = field(default_factory=MemoryPushStore)
     """What the push role tells of devices and decisions."""
+    portraits: PortraitStore = field(default_factory=MemoryPortraitStore)
+    """Who users are."""
+    charts: ChartStore = field(default_factory=MemoryChartStore)
+    """What trends."""
+    experiments: ExperimentStore = field(default_factory=MemoryExperimentStore)
+    """Which comparisons there are."""
     probes: Mapping[str, Probe] = field(default_factory=dict)
     """What /health asks, by dependency: kafka, registry, redis, database."""
     now_ms: Callable[[], int] = clock.now_ms
@@ -60,6 +69,8 @@ class Context:
     clients: Clients
     metrics: Metrics
     items: ItemCache
+    reranks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1_000))
+    """Taken by who waits for a worker to rank."""
 
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
         """Publish records and return once the broker has them.

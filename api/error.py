@@ -7,6 +7,7 @@ ApiError
 ├── ForbiddenError       403 forbidden
 ├── NoFeedError          404 no_feed
 ├── NoPromptsError       404 no_prompts
+├── NoProfileError       404 unknown_user
 ├── NoDevicesError       404 not_registered
 ├── TooLargeError        413 body_too_large
 ├── ContentTypeError     415 unsupported_content_type
@@ -89,6 +90,15 @@ class NoPromptsError(ApiError):
 
     def __init__(self, user_id: str) -> None:
         super().__init__(f"no trigger has asked for content for {user_id!r} within the last day")
+
+
+class NoProfileError(ApiError):
+    """Nothing is known of a user."""
+
+    status, code = 404, "unknown_user"
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__(f"nothing is known of {user_id!r}: no event and no profile, or only just now")
 
 
 class NoDevicesError(ApiError):

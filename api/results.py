@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,19 +10,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answer import answer
-from api.body import RerankBody, admit, take
+from api.body import RerankBody, take
 from api.content import Content, ContentItem, Standing, content
 from api.context import Context
 from api.endpoint import Endpoint
-from api.error import BrokerAwayError, BusyError, InvalidError, LateError, NoFeedError, StoreAwayError
+from api.error import NoFeedError, StoreAwayError
 from api.query import LimitQuery, asked, user_in
-from infra.feed_store import reranked
+from api.rerank import ERRORS as RANKED_ERRORS
+from api.rerank import check_count, ranked
 from schemas.identity import Identity, identity
-from schemas.types import Feed, Trigger
-from topics.topic import TRIGGERS
+from schemas.types import Feed
 
-_LOOK_S = 0.25
-"""How often an answer is looked for by itself: one that went unheard is seen by then."""
 _rerank = msgspec.json.Decoder(RerankBody)
 
 
@@ -108,7 +104,6 @@ class ResultEndpoints:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._waiting = 0
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Return their declarations."""
@@ -120,7 +115,7 @@ class ResultEndpoints:
                 body=RerankBody,
                 example={"user_id": "alex", "candidates": ["music-distant-garden-side-two", "places-old-mill"]},
                 answers={200: Reranked},
-                errors=(BrokerAwayError, StoreAwayError, BusyError, LateError),
+                errors=RANKED_ERRORS,
             ),
             Endpoint(
                 "GET",
@@ -142,45 +137,11 @@ class ResultEndpoints:
 
     async def rerank(self, request: Request) -> Response:
         """Answer with given items in the order for a user, as a worker ranks them."""
-        context, now_ms = self._context, self._context.clients.now_ms()
-        body = await take(request, _rerank, context.settings.api_max_body_bytes)
-        most = context.settings.api_max_candidates
-        if not 1 <= len(body.candidates) <= most:
-            raise InvalidError("candidates", f"must have 1 to {most} entries, not {len(body.candidates)}")
-        trigger = body.record(now_ms)
-        admit(trigger, now_ms)
-        if self._waiting >= context.settings.api_max_listeners:
-            raise BusyError(context.settings.api_max_listeners)
-        self._waiting += 1
-        try:
-            feed = await self._answer(trigger)
-        finally:
-            self._waiting -= 1
+        body = await take(request, _rerank, self._context.settings.api_max_body_bytes)
+        check_count(self._context, body.candidates)
+        trigger = body.record(self._context.clients.now_ms())
+        feed = await ranked(self._context, trigger)
         return answer(Reranked(**await self._content(body.user_id, feed), event_id=trigger.event_id))
-
-    async def _answer(self, trigger: Trigger) -> Feed:
-        """Have a worker rank, and wait for what it leaves in the store."""
-        feeds, name = self._context.clients.feeds, reranked(trigger)
-        async with feeds.listen(name) as changed:
-            [feed] = await feeds.read([name])
-            if feed is None:
-                await self._context.publish(TRIGGERS, [trigger])
-                feed = await self._wait(name, changed)
-            return feed
-
-    async def _wait(self, name: str, changed: asyncio.Event) -> Feed:
-        timeout_s = self._context.settings.api_rerank_timeout_s
-        try:
-            async with asyncio.timeout(timeout_s):
-                while True:
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(changed.wait(), _LOOK_S)
-                    changed.clear()
-                    [feed] = await self._context.clients.feeds.read([name])
-                    if feed is not None:
-                        return feed
-        except TimeoutError as error:
-            raise LateError(timeout_s) from error
 
     async def _content(self, user_id: str, feed: Feed) -> dict[str, Any]:
         found = await self._context.items_of(feed, len(feed.items))

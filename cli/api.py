@@ -16,10 +16,13 @@ from cli.log import set_up
 from cli.run import until_stopped
 from infra import probe, settings
 from infra.address import located
+from infra.chart_store import RedisChartStore
+from infra.experiment_store import RedisExperimentStore
 from infra.feed_store import RedisFeedStore
 from infra.interaction_log import RedisInteractionLog
 from infra.item_store import RedisItemStore
 from infra.model_board import RedisBoardStore
+from infra.portrait_store import RedisPortraitStore
 from infra.prefetch_store import RedisPrefetchStore
 from infra.publisher import Publisher
 from infra.push_store import RedisPushStore
@@ -60,6 +63,9 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         boards=RedisBoardStore(redis),
         prefetched=RedisPrefetchStore(redis),
         pushes=RedisPushStore(redis),
+        portraits=RedisPortraitStore(redis),
+        charts=RedisChartStore(redis),
+        experiments=RedisExperimentStore(redis),
         probes={
             "kafka": probe.kafka(configured.kafka_bootstrap_servers),
             "registry": probe.registry(configured.schema_registry_url),

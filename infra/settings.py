@@ -180,6 +180,13 @@ class Settings:
     diversity_cap: float = _setting(
         "DIVERSITY_CAP", 0.7, "largest share of one category in any ten items of a feed", check=_share, must="in (0, 1]"
     )
+    diversity_threshold: float = _setting(
+        "DIVERSITY_THRESHOLD",
+        0.3,
+        "share of topics by which the results of POST /personalize differ, where the request does not say",
+        check=lambda share: 0 <= share <= 1,
+        must="in [0, 1]",
+    )
 
     trainer_batch_events: int = _setting(
         "TRAINER_BATCH_EVENTS", 50, "events in a mini-batch of the trainer", check=_positive

@@ -167,3 +167,15 @@ def a_notification(**overrides: Any) -> types.Notification:
         "decided_at": T0_MS,
     }
     return types.Notification(**(fields | overrides))
+
+
+def an_experiment(**overrides: Any) -> types.Experiment:
+    """Return a comparison of two ways to rank."""
+    fields: dict[str, Any] = {
+        "experiment_id": "x1",
+        "name": "Blend against popularity",
+        "status": "draft",
+        "arms": [types.Arm(name="blend", share=0.5), types.Arm(name="popular", share=0.5)],
+        "occurred_at": T0_MS,
+    }
+    return types.Experiment(**(fields | overrides))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from api.context import Context
 from api.endpoint import Endpoint
+from api.surfaces import personalization
 
-SURFACES: tuple[Callable[[Context], Sequence[Endpoint]], ...] = ()
+SURFACES: tuple[Callable[[Context], Sequence[Endpoint]], ...] = (personalization.endpoints,)
 """What each contract adds to the app: a function from the context to its endpoints."""

@@ -155,6 +155,8 @@ def _distance(some: set[str], others: set[str]) -> float:
 
 def _arranged(feed: Feed, places: Sequence[int]) -> Feed:
     """Return a feed in another order."""
-    columns = {name: [getattr(feed, name)[place] for place in places] for name in ("items", "scores", "sources", "reasons")}
+    columns = {
+        name: [getattr(feed, name)[place] for place in places] for name in ("items", "scores", "sources", "reasons")
+    }
     parts = {name: [part[place] for place in places] for name, part in feed.parts.items()}
     return structs.replace(feed, parts=parts, **columns)

@@ -1,47 +1,95 @@
-"""interactions → the log of each user's last day, in Redis."""
+"""Topics → what the API reads in Redis: users' last days, who they are, what trends, which experiments there are."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
+import msgspec
 from aiokafka import ConsumerRecord
+from redis.asyncio import Redis
 
 from infra import heartbeat
-from infra.interaction_log import InteractionLog, RedisInteractionLog
+from infra.chart_store import ChartStore, RedisChartStore
+from infra.experiment_store import RedisExperimentStore
+from infra.interaction_log import RedisInteractionLog
+from infra.item_store import ItemStore, RedisItemStore
+from infra.portrait_store import RedisPortraitStore
 from infra.redis_client import StoreError, connect
 from infra.registry import Registry
 from infra.settings import Settings
+from schemas.types import ItemStats
 from streams.decode import Decoder
 from streams.jobs.sink import drain
-from topics.topic import INTERACTIONS
+from topics import Topic
+from topics.topic import EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS, PROFILES
 
 GROUP = "millrace-log"
 _RETRY_S = 0.5
 _LOG = logging.getLogger(__name__)
 
+Put = Callable[[Sequence[Any]], Awaitable[None]]
+"""Writes the records of a batch; what came before may come again."""
+
+
+class _Filed(msgspec.Struct, gc=False):
+    category: str
+
+
+class Charting:
+    """Writes how items are doing to the charts."""
+
+    def __init__(self, charts: ChartStore, items: ItemStore) -> None:
+        self._charts, self._items = charts, items
+        self._filed = msgspec.json.Decoder(_Filed)
+
+    async def write(self, stats: Sequence[ItemStats]) -> None:
+        """Write how items are doing now."""
+        trends = {one.item_id: one.trending for one in stats if math.isfinite(one.trending)}
+        found = await self._items.read(list(trends))
+        categories = {
+            item: self._filed.decode(data).category
+            for item, data in zip(trends, found, strict=True)
+            if data is not None
+        }
+        await self._charts.write(trends, categories)
+
 
 class Logging:
     """Writes batches, and counts."""
 
-    def __init__(self, store: InteractionLog, registry: Registry) -> None:
-        self._store = store
-        # What is unusable is passed over: the user agent sets it aside.
-        self._decoder = Decoder(INTERACTIONS, registry, None, stage="log")
+    def __init__(self, writes: Mapping[Topic, Put], registry: Registry) -> None:
+        self._puts = {topic.name: put for topic, put in writes.items()}
+        # What is unusable is passed over: the agents that own these topics set it aside.
+        self._decoders = {topic.name: Decoder(topic, registry, None, stage="log") for topic in writes}
         self.written = 0
 
-    async def write(self, _topic: str, records: Sequence[ConsumerRecord]) -> None:
+    async def write(self, topic: str, records: Sequence[ConsumerRecord]) -> None:
         """Write a batch; waits for as long as Redis is away."""
-        events = [event for _, event in await self._decoder.decode(records)]
+        values = [value for _, value in await self._decoders[topic].decode(records)]
         while True:
             try:
-                await self._store.write(events)
+                await self._puts[topic](values)
                 break
             except StoreError as error:
-                _LOG.warning("interactions wait for the store: %s", error)
+                _LOG.warning("%s wait for the store: %s", topic, error)
                 await asyncio.sleep(_RETRY_S)
-        self.written += len(events)
+        self.written += len(values)
+
+
+def writes(redis: Redis) -> dict[Topic, Put]:
+    """Return what is written of each topic."""
+    portraits = RedisPortraitStore(redis)
+    return {
+        INTERACTIONS: RedisInteractionLog(redis).write,
+        FEATURES: portraits.write_found,
+        PROFILES: portraits.write_stated,
+        ITEM_STATS: Charting(RedisChartStore(redis), RedisItemStore(redis)).write,
+        EXPERIMENTS: RedisExperimentStore(redis).write,
+    }
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -49,10 +97,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     redis = connect(settings.redis_url)
-    logging_ = Logging(RedisInteractionLog(redis), registry)
+    written = writes(redis)
+    logging_ = Logging(written, registry)
     sign = heartbeat.beat(redis, "log", lambda: {"written": logging_.written})
     try:
-        await drain(settings.kafka_bootstrap_servers, GROUP, [INTERACTIONS], logging_.write, stop=stop, beside=[sign])
+        await drain(settings.kafka_bootstrap_servers, GROUP, written, logging_.write, stop=stop, beside=[sign])
     finally:
         await redis.aclose()
         registry.close()

@@ -74,7 +74,7 @@ async def test_interaction_fields_of_other_versions_are_ignored() -> None:
         (an_interaction_body(occurred_at=NOW_MS + limit.FUTURE_MS + 1), "occurred_at"),
         (an_interaction_body(occurred_at=-1), "occurred_at"),
         (an_interaction_body(occurred_at="yesterday"), "occurred_at"),
-        (an_interaction_body(context={"a": [1]}), "context[...]"),
+        (an_interaction_body(context={"a": {"b": 1}}), "context[...]"),
         ({"item_id": "i1", "action": "click"}, "user_id"),
         ([], None),
     ],

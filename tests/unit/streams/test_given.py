@@ -37,7 +37,7 @@ def test_new_items_are_ranked_by_topics_and_by_what_was_liked() -> None:
     alike = Candidate(item_id="n2", title="Trends in machine learning today", topics=["ai"])
     strange = Candidate(item_id="n3", title="Cooking with salt", topics=["food"])
     feed = ranked(strange, loved, alike, whom=a_reader(topics={"technology": 3.0, "food": -1.0}))
-    assert feed.items == ["n2", "n1", "n3"] or feed.items == ["n1", "n2", "n3"]
+    assert feed.items[-1] == "n3"
     assert dict(zip(feed.items, feed.reasons, strict=True)) == {
         "n1": "You like technology",
         "n2": "Like what you liked",
@@ -48,7 +48,9 @@ def test_new_items_are_ranked_by_topics_and_by_what_was_liked() -> None:
 
 
 def test_the_parts_of_new_items_add_up_beside_those_of_known_ones() -> None:
-    feed = ranked(Candidate(item_id="n1", topics=["ai"], source="news"), more=("i2",), whom=a_reader(topics={"ai": 1.0}))
+    feed = ranked(
+        Candidate(item_id="n1", topics=["ai"], source="news"), more=("i2",), whom=a_reader(topics={"ai": 1.0})
+    )
     assert set(feed.items) == {"n1", "i2"}
     for place, score in enumerate(feed.scores):
         assert sum(part[place] for part in feed.parts.values()) == pytest.approx(score, abs=1e-6)

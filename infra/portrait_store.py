@@ -1,0 +1,116 @@
+"""Who users are, for reading: `portrait:{user_id}`, what was found of them, and `profile:{user_id}`, what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, cast
+
+import msgspec
+from redis.asyncio import Redis
+
+from infra.redis_client import store_errors
+from schemas.types import Features, Profile, RecentItem
+
+FOUND, STATED = "portrait:", "profile:"
+_LIVES_S = 90 * 86_400
+_RECENT = 20
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What of a user's features says something to a reader; the place is not in it. Times are in ms since the epoch."""
+
+    user_id: str
+    version: int
+    watermark: int
+    event_count: int
+    segment: str = ""
+    categories: dict[str, float] = {}
+    topics: dict[str, float] = {}
+    sources: dict[str, float] = {}
+    hours: list[float] = []
+    """Activity by hour of the day, UTC."""
+    counts: dict[str, int] = {}
+    recent: list[RecentItem] = []
+    """The last items, newest first."""
+    queries: list[str] = []
+    city: str | None = None
+
+
+class Portrait(NamedTuple):
+    """What is known of a user, either of which may be nothing."""
+
+    found: Found | None
+    stated: Profile | None
+
+
+class PortraitStore(Protocol):
+    """What is known of users. Every method raises `StoreError` when the store does not answer."""
+
+    async def write_found(self, features: Sequence[Features]) -> None:
+        """Replace what was found of users; of one user the last holds."""
+        ...
+
+    async def write_stated(self, profiles: Sequence[Profile]) -> None:
+        """Replace what users say of themselves; of one user the last holds."""
+        ...
+
+    async def read(self, user_id: str) -> Portrait:
+        """Return what is known of a user."""
+        ...
+
+
+class MemoryPortraitStore:
+    """What one process knows."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Found] = {}
+        self._stated: dict[str, Profile] = {}
+
+    async def write_found(self, features: Sequence[Features]) -> None:
+        """Replace what was found of users."""
+        self._found |= {one.user_id: _found_in(one) for one in features}
+
+    async def write_stated(self, profiles: Sequence[Profile]) -> None:
+        """Replace what users say of themselves."""
+        self._stated |= {one.user_id: one for one in profiles}
+
+    async def read(self, user_id: str) -> Portrait:
+        """Return what is known of a user."""
+        return Portrait(self._found.get(user_id), self._stated.get(user_id))
+
+
+class RedisPortraitStore:
+    """What is known, as JSON; what was found goes when nothing is heard of a user for long."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._found, self._stated = msgspec.json.Decoder(Found), msgspec.json.Decoder(Profile)
+
+    async def write_found(self, features: Sequence[Features]) -> None:
+        """Replace what was found of users."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for one in {one.user_id: one for one in features}.values():
+            pipeline.set(FOUND + one.user_id, msgspec.json.encode(_found_in(one)), ex=_LIVES_S)
+        with store_errors("writing portraits"):
+            await pipeline.execute()
+
+    async def write_stated(self, profiles: Sequence[Profile]) -> None:
+        """Replace what users say of themselves."""
+        if profiles:
+            with store_errors("writing profiles"):
+                await self._redis.mset({STATED + one.user_id: msgspec.json.encode(one) for one in profiles})
+
+    async def read(self, user_id: str) -> Portrait:
+        """Return what is known of a user."""
+        with store_errors("reading a portrait"):
+            data = await self._redis.mget([FOUND + user_id, STATED + user_id])
+        found, stated = cast("list[bytes | None]", data)  # the client was not asked to decode
+        return Portrait(
+            None if found is None else self._found.decode(found),
+            None if stated is None else self._stated.decode(stated),
+        )
+
+
+def _found_in(features: Features) -> Found:
+    told = {name: getattr(features, name) for name in Found.__struct_fields__}
+    return Found(**told | {"recent": features.recent[:_RECENT]})

@@ -1,0 +1,101 @@
+"""One suite for each small read model: what holds in memory holds in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from infra.address import Addresses
+from infra.chart_store import MOST, ChartStore, MemoryChartStore, RedisChartStore
+from infra.experiment_store import ExperimentStore, MemoryExperimentStore, RedisExperimentStore
+from infra.item_store import RedisItemStore
+from infra.portrait_store import MemoryPortraitStore, Portrait, PortraitStore, RedisPortraitStore
+from infra.redis_client import StoreError, connect
+from schemas.types import Experiment, RecentItem
+from streams.jobs.log import Charting
+from tests.build import T0_MS, a_profile, an_experiment, an_item, features, stats
+
+
+@pytest.fixture
+async def redis(stack: Addresses) -> AsyncIterator[Redis]:
+    client = connect(stack.redis_url.removesuffix("/0") + "/12")  # a database of its own, to be emptied
+    await client.flushdb()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture(params=("memory", "redis"))
+def portraits(request: pytest.FixtureRequest, redis: Redis) -> PortraitStore:
+    return MemoryPortraitStore() if request.param == "memory" else RedisPortraitStore(redis)
+
+
+@pytest.fixture(params=("memory", "redis"))
+def experiments(request: pytest.FixtureRequest, redis: Redis) -> ExperimentStore:
+    return MemoryExperimentStore() if request.param == "memory" else RedisExperimentStore(redis)
+
+
+@pytest.fixture(params=("memory", "redis"))
+def charts(request: pytest.FixtureRequest, redis: Redis) -> ChartStore:
+    return MemoryChartStore() if request.param == "memory" else RedisChartStore(redis)
+
+
+async def test_a_portrait_is_what_was_found_and_what_was_stated(portraits: PortraitStore) -> None:
+    recent = [RecentItem(item_id=f"i{n}", weight=1.0, at=T0_MS) for n in range(30)]
+    await portraits.write_found([features(version=1), features(version=2, topics={"jazz": 1.5}, recent=recent)])
+    stated = a_profile(categories=["music"])
+    await portraits.write_stated([a_profile(), stated])
+    found, said = await portraits.read("u1")
+    assert found is not None
+    assert (found.version, found.topics, len(found.recent)) == (2, {"jazz": 1.5}, 20)
+    assert said == stated
+    assert await portraits.read("nobody") == Portrait(None, None)
+
+
+async def test_where_a_user_is_stays_out_of_what_is_read(redis: Redis) -> None:
+    await RedisPortraitStore(redis).write_found([features(cell="872a1072bffffff")])
+    assert b"872a1072bffffff" not in await redis.get("portrait:u1")
+
+
+async def test_experiments_come_newest_first_and_the_last_definition_holds(experiments: ExperimentStore) -> None:
+    old, new = an_experiment(experiment_id="a"), an_experiment(experiment_id="b", occurred_at=T0_MS + 1)
+    changed: Experiment = an_experiment(experiment_id="a", status="running")
+    await experiments.write([old, new])
+    await experiments.write([changed])
+    assert await experiments.read() == [new, changed]
+    await experiments.write([])
+
+
+async def test_charts_are_by_trend_and_category(charts: ChartStore) -> None:
+    await charts.write({"i1": 1.0, "i2": 3.0, "i3": 2.0}, {"i1": "music", "i2": "music"})
+    await charts.write({"i1": 9.0}, {"i1": "music"})
+    assert await charts.read(None, limit=10) == ["i1", "i2", "i3"]
+    assert await charts.read("music", limit=1) == ["i1"]
+    assert await charts.read("other", limit=10) == []
+
+
+async def test_only_the_first_of_a_chart_are_kept(redis: Redis) -> None:
+    await RedisChartStore(redis).write({f"i{n}": float(n) for n in range(MOST + 5)}, {})
+    assert await redis.zcard("chart:trending") == MOST
+    assert await RedisChartStore(redis).read(None, limit=1) == [f"i{MOST + 4}"]
+
+
+async def test_how_items_do_is_charted_by_the_categories_of_the_catalogue(redis: Redis) -> None:
+    items, charts = RedisItemStore(redis), RedisChartStore(redis)
+    await items.write([an_item("i1", category="places")])
+    await Charting(charts, items).write(
+        [stats("i1", trending=1.0), stats("i2", trending=2.0), stats("i3", trending=-float("inf"))]
+    )
+    assert await charts.read(None, limit=10) == ["i2", "i1"]
+    assert await charts.read("places", limit=10) == ["i1"]
+
+
+@pytest.mark.parametrize("store", [RedisPortraitStore, RedisExperimentStore, RedisChartStore])
+async def test_an_away_store_is_a_store_error(store: Any) -> None:
+    away = connect("redis://127.0.0.1:1/0", timeout_s=0.2)
+    asked = {"RedisPortraitStore": ("u1",), "RedisExperimentStore": (), "RedisChartStore": (None,)}[store.__name__]
+    with pytest.raises(StoreError):
+        await store(away).read(*asked, **({"limit": 1} if store is RedisChartStore else {}))
+    await away.aclose()
