@@ -22,6 +22,7 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
 from api.admin import AdminEndpoints
@@ -50,23 +51,29 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
     Serve it with uvicorn (`loop="uvloop", http="httptools", access_log=False`), one process per core.
     `more_routes` come after all others, for pages served beside the API.
     """
-    context = Context(
-        settings, clients, Metrics(), ItemCache(clients.items), asyncio.Semaphore(settings.api_max_listeners)
-    )
+    metrics = Metrics()
+    reranks = asyncio.Semaphore(settings.api_max_listeners)
+    context = Context(settings, clients, metrics, ItemCache(clients.items), reranks)
+    guard = Guard(context)
+    metrics.limits_blind.set_function(lambda: guard.limits == "blind")
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        auditing = asyncio.create_task(context.audits.run())
         try:
             yield
         finally:
+            auditing.cancel()
+            await asyncio.wait((auditing,))
+            await context.audits.flush()
             await clients.close()
 
     app = Starlette(
         routes=[
-            *Guard(settings.admin_token).routes(endpoints(context)),
+            *guard.routes(endpoints(context, guard)),
             *more_routes,
         ],
-        middleware=[Middleware(Edge, metrics=context.metrics)],
+        middleware=[Middleware(Edge, metrics=metrics), *_cors(settings)],
         exception_handlers={
             ApiError: on_api_error,
             HTTPException: on_http_exception,
@@ -78,7 +85,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
     return app
 
 
-def endpoints(context: Context) -> list[Endpoint]:
+def endpoints(context: Context, guard: Guard) -> list[Endpoint]:
     """Return all that the API does, in the order in which routes are tried."""
     groups = (
         ContentEndpoints(context),
@@ -88,8 +95,24 @@ def endpoints(context: Context) -> list[Endpoint]:
         ModelEndpoints(context),
         AdminEndpoints(context),
         PushEndpoints(context),
-        Health(context),
+        Health(context, guard),
         context.metrics,
     )
     own = [endpoint for group in groups for endpoint in group.endpoints()]
     return own + [endpoint for surface in SURFACES for endpoint in surface(context)]
+
+
+def _cors(settings: Settings) -> list[Middleware]:
+    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", "X-Request-ID"],
+            expose_headers=["ETag", "Retry-After", "X-Request-ID"],
+            max_age=3_600,
+        )
+    ]

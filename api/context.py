@@ -7,7 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+from limits.aio.storage import MemoryStorage, Storage
 
+from api.audit import Audits
+from api.caller import CURRENT, vouch
 from api.error import BrokerAwayError, NoFeedError
 from api.metrics import Metrics
 from infra import clock
@@ -50,6 +53,8 @@ class Clients:
     """Which comparisons there are."""
     probes: Mapping[str, Probe] = field(default_factory=dict)
     """What /health asks, by dependency: kafka, registry, redis, database."""
+    rates: Storage = field(default_factory=MemoryStorage)
+    """Where requests are counted."""
     now_ms: Callable[[], int] = clock.now_ms
     closers: Sequence[Callable[[], Awaitable[object]]] = ()
     """Run in this order after the last request, such as `publisher.close` and `redis.aclose`."""
@@ -71,13 +76,24 @@ class Context:
     items: ItemCache
     reranks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1_000))
     """Taken by who waits for a worker to rank."""
+    audits: Audits = field(init=False)
+
+    def __post_init__(self) -> None:
+        audits = Audits(
+            self.clients.publisher, self.metrics, now_ms=self.clients.now_ms, reads=self.settings.audit_reads
+        )
+        object.__setattr__(self, "audits", audits)
 
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
         """Publish records and return once the broker has them.
 
         Raises:
             BrokerAwayError: it did not acknowledge within the setting's time.
+            ForbiddenError: who asks may not speak for the user of a record.
         """
+        for value in values:
+            if hasattr(value, "user_id"):
+                vouch(value.user_id)
         try:
             async with asyncio.timeout(self.settings.api_publish_timeout_s):
                 await self.clients.publisher.publish(topic, values)
@@ -92,7 +108,12 @@ class Context:
         Raises:
             NoFeedError: there is neither.
             StoreError: the store did not answer.
+            ForbiddenError: who asks may not speak for the user.
         """
+        vouch(user_id)
+        trace = CURRENT.get()
+        if trace is not None:
+            trace.user_id = user_id
         own, everyones = await self.clients.feeds.read((user_id, EVERYONE))
         if own is not None:
             self.metrics.feed_reads.labels("own").inc()
@@ -104,8 +125,9 @@ class Context:
         return everyones
 
     async def items_of(self, feed: Feed, limit: int) -> list[msgspec.Raw | None]:
-        """Return the JSON of a feed's first items, None where the catalogue holds none."""
+        """Return the JSON of a feed's first items, which are served, None where the catalogue holds none."""
         wanted = feed.items[:limit]
+        self.audits.served(feed, len(wanted))
         found, misses = await self.items.read(wanted)
         self.metrics.cached_items.labels("miss").inc(misses)
         self.metrics.cached_items.labels("hit").inc(len(wanted) - misses)

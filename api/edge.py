@@ -9,6 +9,7 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.body import new_id
+from api.caller import CURRENT, Trace
 from api.error import UnforeseenError, respond
 from api.metrics import Metrics
 
@@ -20,6 +21,7 @@ _SAFETY = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
 
 
@@ -38,6 +40,8 @@ class Edge:
         began_s = time.perf_counter()
         request_id = _given_id(scope) or new_id()
         scope["request_id"] = request_id
+        scope["trace"] = trace = Trace(request_id)
+        CURRENT.set(trace)
         own_headers = [(b"x-request-id", request_id.encode()), *_SAFETY]
         status = 0
 

@@ -4,6 +4,7 @@
 
 ApiError
 ├── MalformedError       400 malformed_json
+├── UnauthorizedError    401 unauthorized       with WWW-Authenticate
 ├── ForbiddenError       403 forbidden
 ├── NoFeedError          404 no_feed
 ├── NoPromptsError       404 no_prompts
@@ -13,9 +14,11 @@ ApiError
 ├── ContentTypeError     415 unsupported_content_type
 ├── InvalidError         422 invalid_value      with the field
 │   └── InvalidBatchError    invalid_batch      with `problems`: index, field and message of each
+├── TooManyRequestsError 429 too_many_requests  with Retry-After
 ├── AwayError            503 with Retry-After
 │   ├── BrokerAwayError      broker_away
 │   ├── StoreAwayError       store_away
+│   ├── KeysAwayError        keys_away
 │   ├── CrowdedError         too_many_listeners
 │   └── BusyError            too_many_waiting
 ├── LateError            504 not_in_time
@@ -28,6 +31,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -65,13 +69,20 @@ class MalformedError(ApiError):
     status, code = 400, "malformed_json"
 
 
+class UnauthorizedError(ApiError):
+    """The caller must show a token, or showed one that is no good."""
+
+    status, code = 401, "unauthorized"
+
+    def headers(self) -> dict[str, str]:
+        """Say what is wanted."""
+        return {"WWW-Authenticate": "Bearer"}
+
+
 class ForbiddenError(ApiError):
     """The caller may not do this."""
 
     status, code = 403, "forbidden"
-
-    def __init__(self) -> None:
-        super().__init__("this needs the admin's token: Authorization: Bearer …")
 
 
 class NoFeedError(ApiError):
@@ -170,6 +181,20 @@ class InvalidBatchError(ApiError):
         }
 
 
+class TooManyRequestsError(ApiError):
+    """The user, or the address, asks more often than is allowed."""
+
+    status, code = 429, "too_many_requests"
+
+    def __init__(self, kind: str, limit: str, wait_s: float) -> None:
+        self._wait_s = wait_s
+        super().__init__(f"more than {limit} for one {kind}")
+
+    def headers(self) -> dict[str, str]:
+        """Say when the next one is taken."""
+        return {"Retry-After": str(max(1, ceil(self._wait_s)))}
+
+
 class AwayError(ApiError):
     """Something this needs is not there now."""
 
@@ -196,6 +221,15 @@ class StoreAwayError(AwayError):
 
     def __init__(self) -> None:
         super().__init__("the feed store does not answer")
+
+
+class KeysAwayError(AwayError):
+    """The keys that tokens are held against cannot be had from their issuer."""
+
+    code = "keys_away"
+
+    def __init__(self) -> None:
+        super().__init__("the issuer of tokens does not tell its keys")
 
 
 class CrowdedError(AwayError):

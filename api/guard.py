@@ -1,43 +1,101 @@
-"""Who may use what: the one place that decides."""
+"""Who may use what: the one place that decides.
+
+Outside development a caller shows a token (`Authorization: Bearer …`), speaks for its subject only, unless its scopes
+have `service` or `admin`, and asks no more often than the limits for users and addresses allow. In development nobody
+has to show a token, but who shows one is held to it. What is for admins is for admins only, everywhere.
+"""
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterable
+from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from api.endpoint import Endpoint, Handler
-from api.error import ForbiddenError
+from api.caller import ADMIN, Caller, vouch
+from api.context import Context
+from api.endpoint import Endpoint, Handler, Scope
+from api.error import ApiError, ForbiddenError, UnauthorizedError
+from api.pace import Pace, network
+from api.token import Tokens
 
 
 class Guard:
-    """Lets callers through to the endpoints that are theirs.
+    """Lets callers through to the endpoints that are theirs."""
 
-    An admin shows the admin's token, `Authorization: Bearer …`; where none is set, nobody is one.
-    """
+    def __init__(self, context: Context) -> None:
+        settings, rates = context.settings, context.clients.rates
+        self._is_strict, self._audits, self._tokens = settings.is_secured, context.audits, Tokens(settings)
+        self._users = Pace("user", settings.rate_limit_user, rates)
+        self._addresses = Pace("address", settings.rate_limit_address, rates)
 
-    def __init__(self, admin_token: str) -> None:
-        self._admin_token = admin_token.encode()
+    @property
+    def limits(self) -> Literal["off", "on", "blind"]:
+        """Say whether there are limits, and whether requests can be counted now."""
+        if not self._is_strict:
+            return "off"
+        return "blind" if self._users.is_blind or self._addresses.is_blind else "on"
 
     def routes(self, endpoints: Iterable[Endpoint]) -> list[BaseRoute]:
         """Return the routes of endpoints, each behind what its scope asks for."""
         return [Route(one.path, self._guarded(one), methods=[one.method]) for one in endpoints]
 
     def _guarded(self, endpoint: Endpoint) -> Handler:
-        if endpoint.scope != "admin":
+        if endpoint.scope == "public":
             return endpoint.handler
 
         async def guarded(request: Request) -> Response:
-            self._admit_admin(request)
+            caller = request.scope["trace"].caller = await self._caller(request)
+            self._admit(endpoint.scope, caller)
+            for named in (request.path_params, request.query_params):
+                if "user_id" in named:
+                    vouch(named["user_id"])
             return await endpoint.handler(request)
 
-        return guarded
+        return self._audited(endpoint, guarded) if endpoint.scope == ADMIN else guarded
 
-    def _admit_admin(self, request: Request) -> None:
-        kind, _, given = request.headers.get("authorization", "").partition(" ")
-        same = hmac.compare_digest(given.strip().encode(), self._admin_token)
-        if not (self._admin_token and kind.lower() == "bearer" and same):
-            raise ForbiddenError
+    async def _caller(self, request: Request) -> Caller | None:
+        """Return who asks, None when they do not have to say."""
+        caller, refusal = None, None
+        try:
+            caller = await self._tokens.caller(_bearer(request))
+        except UnauthorizedError as error:
+            refusal = error
+        if self._is_strict and not (caller and caller.is_trusted):
+            await self._addresses.spend(network(request.client.host if request.client else ""))
+            if caller:
+                await self._users.spend(caller.subject)
+            elif refusal is None:
+                raise UnauthorizedError("show a token: Authorization: Bearer …")
+        if refusal:
+            raise refusal
+        return caller
+
+    def _admit(self, scope: Scope, caller: Caller | None) -> None:
+        if scope == ADMIN and not (caller and caller.is_admin):
+            raise ForbiddenError("this is for admins only")
+        if scope == "service" and caller and not caller.is_trusted:
+            raise ForbiddenError("this needs the scope service or admin")
+
+    def _audited(self, endpoint: Endpoint, serve: Handler) -> Handler:
+        async def audited(request: Request) -> Response:
+            status = 500
+            try:
+                response = await serve(request)
+                status = response.status_code
+                return response
+            except ApiError as error:
+                status = error.status
+                raise
+            finally:
+                user_id = request.path_params.get("user_id", "")
+                self._audits.called(endpoint.method, endpoint.path, user_id=user_id, status=status)
+
+        return audited
+
+
+def _bearer(request: Request) -> str:
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from api.answer import answer
 from api.context import Context
 from api.endpoint import Endpoint
+from api.guard import Guard
 from infra.probe import Probe
 
 _TIMEOUT_S = 2.5
@@ -37,13 +38,16 @@ class Wellbeing(msgspec.Struct, frozen=True):
     """ok; degraded, when reads go on; or down."""
 
     status: Status
+    rate_limits: Literal["off", "on", "blind"]
+    """blind: requests cannot be counted now, and are all let through."""
     dependencies: dict[str, Dependency]
 
 
 class Health:
     """The endpoint that asks every dependency."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, guard: Guard) -> None:
+        self._guard = guard
         self._probes = context.clients.probes
         self._lock = asyncio.Lock()
         self._asked_s = float("-inf")
@@ -61,7 +65,7 @@ class Health:
                 self._found = dict(zip(self._probes, answers, strict=True))
                 self._asked_s = time.monotonic()
         status = overall({name: found.status == "ok" for name, found in self._found.items()})
-        return answer(Wellbeing(status, self._found), 503 if status == "down" else 200)
+        return answer(Wellbeing(status, self._guard.limits, self._found), 503 if status == "down" else 200)
 
 
 def overall(answering: dict[str, bool]) -> Status:

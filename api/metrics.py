@@ -54,6 +54,14 @@ class Metrics:
             registry=self.registry,
         )
         self.listeners = Gauge("millrace_feed_listeners", "Clients that follow a feed.", registry=self.registry)
+        self.audits_lost = Counter(
+            "millrace_audits_lost", "Audits for which there was no room.", registry=self.registry
+        )
+        self.limits_blind = Gauge(
+            "millrace_rate_limits_blind",
+            "1 while requests cannot be counted and are all let through.",
+            registry=self.registry,
+        )
         self._ends: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def ended(self, method: str, route: str, status: int, seconds: float) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 from starlette.requests import Request
 
+from api.caller import vouch
 from api.error import InvalidError, invalid
 from schemas.limit import ID_CHARS
 
@@ -39,11 +40,15 @@ def asked(request: Request, kind: type[Q]) -> Q:
 
     Raises:
         InvalidError: naming the one that cannot be used.
+        ForbiddenError: they speak of another user than who asks.
     """
     try:
-        return msgspec.convert(dict(request.query_params), kind, strict=False)
+        query = msgspec.convert(dict(request.query_params), kind, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(error) from error
+    if hasattr(query, "user_id"):
+        vouch(query.user_id)
+    return query
 
 
 def user_in(user_id: str) -> str:

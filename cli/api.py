@@ -26,6 +26,7 @@ from infra.portrait_store import RedisPortraitStore
 from infra.prefetch_store import RedisPrefetchStore
 from infra.publisher import Publisher
 from infra.push_store import RedisPushStore
+from infra.rate import rates
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
@@ -72,6 +73,7 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
             "redis": probe.redis(redis),
             "database": probe.database(configured.database_url),
         },
+        rates=rates(redis),
         closers=[publisher.close, redis.aclose],
     )
 
@@ -86,6 +88,8 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         loop="none",  # this one already runs on uvloop
         http="httptools",
         access_log=False,
+        server_header=False,
+        forwarded_allow_ips=configured.api_proxies,
         log_config=None,
         timeout_graceful_shutdown=5,
     )

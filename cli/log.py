@@ -1,18 +1,66 @@
-"""Logging of a process: one line an entry, to standard error."""
+"""Logging of a process: one entry a line, to standard error; JSON where machines read it.
+
+An entry says what happened, where, and in which request. It names no person: whose request it was is in the audits.
+"""
 
 from __future__ import annotations
 
 import logging
+import sys
 
+import structlog
+from structlog.dev import plain_traceback
+from structlog.tracebacks import ExceptionDictTransformer
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from api.caller import CURRENT
 from infra.settings import Settings
 
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _CHATTY = ("aiokafka", "anthropic", "botocore", "faust", "httpx", "httpx2", "httpcore", "httpcore2", "mode")
+_PERSONAL = frozenset(
+    ("user_id", "user_ids", "subject", "token", "authorization", "email", "name", "lat", "lon", "cell", "query", "body")
+)
 
 
 def set_up(settings: Settings) -> None:
     """Log from now on; what libraries say of their daily work only when debugging."""
-    logging.basicConfig(level=logging.DEBUG if settings.debug else logging.INFO, format=_FORMAT)
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter(settings))
+    logging.basicConfig(level=logging.DEBUG if settings.debug else logging.INFO, handlers=[handler])
     if not settings.debug:
         for name in _CHATTY:
             logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def formatter(settings: Settings) -> logging.Formatter:
+    """Return what makes a line of an entry."""
+    is_json = settings.log_format == "json" or (settings.log_format == "auto" and not settings.is_development)
+    last: list[Processor] = (
+        [
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.JSONRenderer(sort_keys=True),
+        ]
+        if is_json
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain_traceback)]
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.ExtraAdder(),
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _with_request,
+            impersonal,
+        ],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+    )
+
+
+def impersonal(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:
+    """Leave out of an entry what tells of a person."""
+    return {key: value for key, value in entry.items() if key not in _PERSONAL}
+
+
+def _with_request(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:
+    trace = CURRENT.get()
+    return entry if trace is None else {**entry, "request_id": trace.request_id}

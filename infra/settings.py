@@ -23,15 +23,19 @@ class SettingsError(ValueError):
         super().__init__("\n".join(["these settings cannot be used:", *(f"  {problem}" for problem in problems)]))
 
 
+OFF = "off"
 _SLOT = re.compile(r"(daily|mon|tue|wed|thu|fri|sat|sun) +([01]\d|2[0-3]):[0-5]\d +[a-z0-9-]{1,64}")
+
+_RATE = re.compile(r"[1-9]\d{0,8}/(second|minute|hour)")
+_RATE_MUST = "like 600/minute, or off"
 
 
 def _setting(env: str, default: Any, doc: str, *, check: Callable[[Any], bool] | None = None, must: str = "") -> Any:
     return field(default=default, metadata={"env": env, "doc": doc, "check": check, "must": must})
 
 
-def _secret(env: str, doc: str) -> Any:
-    return field(default="", repr=False, metadata={"env": env, "doc": doc, "check": None, "must": ""})
+def _secret(env: str, doc: str, *, check: Callable[[str], bool] | None = None, must: str = "") -> Any:
+    return field(default="", repr=False, metadata={"env": env, "doc": doc, "check": check, "must": must})
 
 
 def _port(env: str, default: int, doc: str) -> Any:
@@ -44,6 +48,10 @@ def _positive(value: float) -> bool:
 
 def _not_negative(value: float) -> bool:
     return value >= 0
+
+
+def _is_rate(limit: str) -> bool:
+    return limit == OFF or _RATE.fullmatch(limit) is not None
 
 
 def _share(value: float) -> bool:
@@ -72,6 +80,13 @@ class Settings:
     """Everything that can be configured. A URL left empty means: the local stack runs that server."""
 
     environment: str = _setting("ENVIRONMENT", "development", "development or production")
+    log_format: str = _setting(
+        "LOG_FORMAT",
+        "auto",
+        "json, console, or auto for json everywhere but in development",
+        check=lambda name: name in {"auto", "json", "console"},
+        must="auto, json or console",
+    )
     debug: bool = _setting("DEBUG", False, "log at debug level")
     home: Path = _setting("MILLRACE_HOME", Path(".millrace"), "folder of the local stack's data, logs and state")
     cache: Path = _setting(
@@ -98,7 +113,39 @@ class Settings:
     api_max_listeners: int = _setting(
         "API_MAX_LISTENERS", 1_000, "most clients that follow a feed as a stream, per process", check=_positive
     )
-    admin_token: str = _secret("ADMIN_TOKEN", "bearer token of the admin endpoints; without one they answer nobody")
+    api_security: str = _setting(
+        "API_SECURITY",
+        "auto",
+        "whether callers need tokens and are limited: on, off, or auto for everywhere but in development",
+        check=lambda state: state in {"auto", "on", OFF},
+        must="auto, on or off",
+    )
+    jwt_secret: str = _secret(
+        "JWT_SECRET",
+        "secret that HS256 tokens are signed with",
+        check=lambda key: len(key) >= 32,
+        must="32 characters or more",
+    )
+    jwt_jwks_url: str = _setting("JWT_JWKS_URL", "", "address where the issuer of RS256 tokens publishes its keys")
+    jwt_audience: str = _setting("JWT_AUDIENCE", "", "audience that tokens must be for; any when empty")
+    jwt_issuer: str = _setting("JWT_ISSUER", "", "issuer that tokens must be from; any when empty")
+    jwt_leeway_s: float = _setting(
+        "JWT_LEEWAY_S", 10.0, "how far an issuer's clock may be off", check=_not_negative, must="0 or more"
+    )
+    admin_token: str = _secret("ADMIN_TOKEN", "bearer token of an admin, beside those with the scope admin")
+    rate_limit_user: str = _setting(
+        "RATE_LIMIT_USER", "600/minute", "requests of one user, or off", check=_is_rate, must=_RATE_MUST
+    )
+    rate_limit_address: str = _setting(
+        "RATE_LIMIT_ADDRESS", "3000/minute", "requests from one address, or off", check=_is_rate, must=_RATE_MUST
+    )
+    cors_origins: str = _setting(
+        "CORS_ORIGINS", "", "origins whose pages may ask, comma-separated, such as https://app.example; none when empty"
+    )
+    api_proxies: str = _setting(
+        "API_PROXIES", "127.0.0.1", "addresses of proxies whose X-Forwarded-For is believed, comma-separated"
+    )
+    audit_reads: bool = _setting("AUDIT_READS", True, "whether each feed that is served is told on the topic audits")
     api_max_candidates: int = _setting(
         "API_MAX_CANDIDATES",
         500,
@@ -375,6 +422,16 @@ class Settings:
     worker_id: str = _setting("WORKER_ID", "0", "name of this worker: its tables' folder under MILLRACE_HOME/worker")
     worker_store: str = _setting("WORKER_STORE", "rocksdb", "where tables live: rocksdb or memory")
 
+    @property
+    def is_development(self) -> bool:
+        """Say whether this is somebody's own machine."""
+        return self.environment == "development"
+
+    @property
+    def is_secured(self) -> bool:
+        """Say whether callers need tokens and are limited."""
+        return not self.is_development if self.api_security == "auto" else self.api_security == "on"
+
 
 def read(env: Mapping[str, str] | None = None) -> Settings:
     """Return the settings of an environment, the process's own by default.
@@ -397,7 +454,8 @@ def read(env: Mapping[str, str] | None = None) -> Settings:
             continue
         check = spec.metadata["check"]
         if check is not None and not check(value):
-            problems.append(f"{name}={raw!r}: must be {spec.metadata['must'] or 'positive'} ({spec.metadata['doc']})")
+            shown = repr(raw) if spec.repr else "***"
+            problems.append(f"{name}={shown}: must be {spec.metadata['must'] or 'positive'} ({spec.metadata['doc']})")
             continue
         values[spec.name] = value
     if problems:

@@ -42,7 +42,9 @@ def render() -> str:
     blocks: dict[str, str] = {}
     for schema in load().values():
         _record(schema, blocks)
-    return _HEADER + "\n\n" + "\n\n".join(blocks.values())
+    parts = list(blocks.values())
+    gap = "\n\n" if parts[0].startswith("class") else "\n"
+    return _HEADER + gap + "\n\n".join(parts)
 
 
 def _record(schema: dict[str, Any], blocks: dict[str, str]) -> None:

@@ -6,6 +6,30 @@ from typing import Literal
 
 import msgspec
 
+AuditKind = Literal[
+    "unknown",
+    "admin_call",
+    "recommendations_served",
+]
+
+
+class Audit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Who did what through the API; what was served is named by version, not repeated."""
+
+    audit_id: str
+    kind: AuditKind
+    actor: str
+    user_id: str
+    request_id: str = ""
+    method: str = ""
+    path: str = ""
+    status: int = 0
+    version: str = ""
+    model: str = ""
+    count: int = 0
+    fallback: bool = False
+    occurred_at: int
+
 
 class FoundItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One item found."""

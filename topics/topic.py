@@ -218,6 +218,14 @@ EXPERIMENTS = Topic(
     retention_ms=FOREVER,
     compacted=True,
 )
+AUDITS = Topic(
+    "audits.v1",
+    types.Audit,
+    "user_id",
+    "api",
+    "Admins' calls, and recommendations that were served.",
+    retention_ms=90 * DAY_MS,
+)
 DEAD_LETTERS = Topic(
     "dead-letters.v1",
     types.DeadLetter,
@@ -250,6 +258,7 @@ TOPICS: tuple[Topic, ...] = (
     DEVICES,
     NOTIFICATIONS,
     EXPERIMENTS,
+    AUDITS,
     DEAD_LETTERS,
 )
 

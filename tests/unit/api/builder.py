@@ -8,10 +8,11 @@ from typing import Any
 import httpx
 
 from api.app import create_app
-from api.context import Clients
+from api.context import Clients, Context
+from api.metrics import Metrics
 from infra.feed_store import MemoryFeedStore
 from infra.interaction_log import MemoryInteractionLog
-from infra.item_store import MemoryItemStore
+from infra.item_store import ItemCache, MemoryItemStore
 from infra.memory import MemoryPublisher
 from infra.probe import Probe
 from infra.settings import Settings
@@ -52,6 +53,13 @@ class World:
             httpx.AsyncClient(transport=transport, base_url="http://api") as client,
         ):
             yield client
+
+
+def a_context(**settings: Any) -> Context:
+    """Return what endpoints are made of."""
+    world = World()
+    clients = Clients(publisher=world.publisher, feeds=world.feeds, items=world.items)
+    return Context(replace(Settings(), **settings), clients, Metrics(), ItemCache(world.items))
 
 
 def an_interaction_body(**overrides: Any) -> dict[str, Any]:

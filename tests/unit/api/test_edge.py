@@ -130,3 +130,28 @@ async def test_app_closes_what_it_was_given() -> None:
     async with World(clients={"closers": (close_publisher, close_redis)}).http():
         assert closed == []
     assert closed == ["publisher", "redis"]
+
+
+async def test_answers_say_what_a_browser_may_do_with_them() -> None:
+    async with World().http() as http:
+        headers = (await http.get("/health")).headers
+    assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert (headers["X-Content-Type-Options"], headers["X-Frame-Options"]) == ("nosniff", "DENY")
+    assert headers["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "origin", "answered"),
+    [
+        ("", "https://app.example", None),
+        ("https://app.example, https://b.example", "https://app.example", "https://app.example"),
+        ("https://app.example", "https://evil.example", None),
+    ],
+)
+async def test_pages_of_other_origins_ask_where_they_may(allowed: str, origin: str, answered: str | None) -> None:
+    ask = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    async with World().http(cors_origins=allowed) as http:
+        before = await http.options("/interaction", headers=ask)
+        given = await http.get("/content?user_id=ann", headers={"Origin": origin})
+    assert before.headers.get("Access-Control-Allow-Origin") == answered
+    assert given.headers.get("Access-Control-Allow-Origin") == answered

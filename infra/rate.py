@@ -1,0 +1,14 @@
+"""Where requests are counted for rate limits: in Redis, over the connections of the client that is there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from limits.aio.storage import RedisStorage, Storage
+from redis.asyncio import Redis
+
+
+def rates(redis: Redis) -> Storage:
+    """Return the counters' storage; it raises `limits.errors.StorageError` when Redis does not answer."""
+    options: dict[str, Any] = {"connection_pool": redis.connection_pool}
+    return RedisStorage("async+redis://", implementation="redispy", wrap_exceptions=True, **options)

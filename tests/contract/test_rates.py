@@ -1,0 +1,18 @@
+"""Limits before a real Redis: processes count together there."""
+
+from infra.address import Addresses
+from infra.rate import rates
+from infra.redis_client import connect
+from tests.unit.api.test_pace import Pace, spent
+
+
+async def test_processes_count_together_in_redis(stack: Addresses) -> None:
+    client = connect(stack.redis_url.removesuffix("/0") + "/11")  # a database of its own, to be emptied
+    await client.flushdb()
+    one, other = (Pace("user", "20/hour", rates(client)) for _ in range(2))
+    assert await spent(one, "ann", 12) == 12
+    assert await spent(other, "ann") == 9  # 8, and what it counts before it tells
+    assert await spent(one, "bob", 5) == 5
+    [key] = await client.keys("*ann*")
+    assert 0 < await client.ttl(key) <= 3_600
+    await client.aclose()

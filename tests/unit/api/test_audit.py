@@ -1,0 +1,62 @@
+"""Audits: who was served what, and who called what is for admins."""
+
+from tests.build import a_feed
+from tests.unit.api.builder import NOW_MS, World
+from tests.unit.api.test_auth import STRICT, a_token, bearer
+from topics.topic import AUDITS
+
+
+async def test_each_feed_that_is_served_is_told_by_version() -> None:
+    world = World()
+    await world.feeds.write([a_feed(user_id="ann", items=["i1", "i2", "i3"])])
+    async with world.http(**STRICT) as http:
+        headers = bearer(a_token()) | {"X-Request-ID": "r1"}
+        answer = await http.get("/content?user_id=ann&limit=2", headers=headers)
+        await http.get("/content?user_id=ann", headers={**headers, "If-None-Match": answer.headers["ETag"]})
+    [audit] = world.publisher.of(AUDITS)
+    assert (audit.kind, audit.actor, audit.user_id, audit.request_id) == ("recommendations_served", "ann", "ann", "r1")
+    assert (audit.version, audit.count, audit.fallback) == (answer.json()["version"], 2, False)
+    assert audit.occurred_at == NOW_MS
+
+
+async def test_everyones_feed_is_told_under_who_was_served() -> None:
+    world = World()
+    await world.feeds.write([a_feed(user_id="~everyone")])
+    async with world.http() as http:
+        await http.get("/content?user_id=new")
+    [audit] = world.publisher.of(AUDITS)
+    assert (audit.actor, audit.user_id, audit.fallback) == ("anonymous", "new", True)
+
+
+async def test_reads_may_be_left_out() -> None:
+    world = World()
+    await world.feeds.write([a_feed(user_id="ann")])
+    async with world.http(audit_reads=False) as http:
+        await http.get("/content?user_id=ann")
+    assert world.publisher.of(AUDITS) == []
+
+
+async def test_admins_calls_are_told_and_those_of_who_is_none() -> None:
+    world = World()
+    async with world.http(**STRICT, admin_token="sesame") as http:
+        await http.post("/admin/cache/clear/ann", headers=bearer("sesame"))
+        await http.post("/admin/cache/clear/ann", headers=bearer(a_token("bob")))
+        await http.post("/admin/cache/clear/ann")
+    told = [(one.actor, one.user_id, one.method, one.path, one.status) for one in world.publisher.of(AUDITS)]
+    path = "/admin/cache/clear/{user_id}"
+    assert told == [
+        ("admin", "ann", "POST", path, 200),
+        ("bob", "ann", "POST", path, 403),
+        ("anonymous", "ann", "POST", path, 401),
+    ]
+
+
+async def test_reads_go_on_while_audits_cannot_be_told_and_these_are_told_later() -> None:
+    world = World()
+    await world.feeds.write([a_feed(user_id="ann")])
+    world.publisher.away = True
+    async with world.http() as http:
+        assert (await http.get("/content?user_id=ann")).status_code == 200
+        assert world.publisher.of(AUDITS) == []
+        world.publisher.away = False
+    assert len(world.publisher.of(AUDITS)) == 1
