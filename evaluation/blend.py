@@ -93,13 +93,11 @@ class _Ablated(Blender):
 
     def __init__(self, without: frozenset[str]) -> None:
         super().__init__(PRIOR, CLASSES)
-        self._without = [part in without for part in self.parts]
+        self._kept = np.array([part not in without for part in self.parts], np.float64)
 
     def weights(self, context: Context) -> Weights:
         """Return (parts,) what each part counts in a context."""
-        total = super().weights(context)
-        total[self._without] = 0.0
-        return total
+        return super().weights(context) * self._kept
 
 
 def interaction(event: Event, number: int) -> Interaction:

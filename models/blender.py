@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from models.parts import Parts
+
 Weights = NDArray[np.float64]
 Context = tuple[int, ...]
 """The class of each context, in the order of the blender's classes."""
@@ -35,26 +37,29 @@ class Blender:
         self._squares = np.full_like(self.table, _FIRST_STEP)
         self.outcomes = 0
         """Outcomes learned from."""
+        self._known: dict[Context, Weights] = {}
+        """What was asked for since the table last changed."""
 
     def weights(self, context: Context) -> Weights:
         """Return (parts,) what each part counts in a context."""
-        total: Weights = self.table[self._rows(context)].sum(axis=0)
-        return total
+        known = self._known.get(context)
+        if known is None:
+            known = self._known[context] = self.table[self._rows(context)].sum(axis=0)
+        return known
 
-    def learn(
-        self, parts: NDArray[np.float32], taken: int, context: Context, *, among: NDArray[np.bool_] | None = None
-    ) -> None:
+    def learn(self, parts: Parts, taken: int, context: Context, *, among: NDArray[np.bool_] | None = None) -> None:
         """Learn that of (parts, n) candidates, or of some among them, the one at place `taken` was the outcome."""
-        scores = self.weights(context).astype(np.float32) @ parts
+        scores = parts.weighed(self.weights(context).astype(np.float32))
         if among is not None:
             scores[~among] = -np.inf
         chances = np.exp(scores - scores.max())
-        expected = parts @ (chances / chances.sum())
-        gradient = parts[:, taken].astype(np.float64) - expected
+        expected = parts.expected(chances / chances.sum())
+        gradient = parts.at(slice(taken, taken + 1))[:, 0].astype(np.float64) - expected
         rows = self._rows(context)
         self._squares[rows] += gradient**2
         self.table[rows] += self._rate * gradient / np.sqrt(self._squares[rows])
         self.outcomes += 1
+        self._known.clear()
 
     def state(self) -> dict[str, Weights]:
         """Return everything learned, as arrays."""
@@ -70,6 +75,7 @@ class Blender:
             raise ValueError(f"weights of shape {state['table'].shape} do not fit {self.table.shape}")
         self.table, self._squares = state["table"].copy(), state["squares"].copy()
         self.outcomes = int(state["outcomes"][0])
+        self._known.clear()
 
     def _rows(self, context: Context) -> NDArray[np.intp]:
         return np.array([0, *(self._starts + context)], np.intp)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import decay
-from models.links import Indices, Links, Sums, Votes
+from models.links import Indices, Links, Question, Votes
 from models.model import Event, Model, Query, Scores
 from models.popularity import Popularity
 from models.weight import is_liking
@@ -78,9 +78,9 @@ class Table:
         factor = 2.0 ** ((reference_ms - self.reference_ms) / self._half_life_ms)
         self.links.put(item, others, (sums * factor), mass * factor)
 
-    def votes(self, items: Indices, weights: Sums | Votes, *, channel: int, count: int) -> Votes:
-        """Return (queries, count): what goes with (m,) items weighted by (queries, m), freed of popularity."""
-        return self.links.votes(items, weights, channel=channel, count=count, damped=True)
+    def votes(self, *asked: Question, count: int) -> Votes:
+        """Return (queries, count): what goes with weighted items, freed of popularity."""
+        return self.links.votes(*asked, count=count, damped=True)
 
     def events(self, item: int, at_ms: int) -> float:
         """Return how many events an item has, decayed to a time."""
@@ -136,7 +136,7 @@ class Cooccurrence(Model):
         items = np.array([item for item, _ in recent], np.int32)
         strengths = np.array([[1.0 if is_liking(weight) else WEAK for _, weight in recent]])
         weights = strengths * STEP ** np.arange(len(items))
-        votes = self._table.votes(items, weights, channel=TOGETHER, count=len(self.items))[0]
+        votes = self._table.votes((TOGETHER, items, weights), count=len(self.items))[0]
         if not votes.any():
             popular: Scores = self._fallback.scores([query])[0]
             return popular

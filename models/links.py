@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 Indices = NDArray[np.int32]
 Sums = NDArray[np.float64]
 Votes = NDArray[np.float32]
+Question = tuple[int, Indices, Sums | Votes]
+"""A channel, (m,) items, and (queries, m) weights of them."""
 
 PLACES = 6_144
 """Items that can have links at a time: 300 MB of doubles for each channel once so many are in use, 150 MB of floats.
@@ -39,6 +41,8 @@ class Links:
         self._mass = np.zeros(64)
         self._damping: Votes | None = None
         """One over the square root of each mass, while it is known."""
+        self._slot: NDArray[np.intp] | None = None
+        """Place of each item, or the number of places, while it is known."""
 
     def add_mass(self, item: int, amount: float) -> None:
         """Add to the mass of an item, and find a place for it."""
@@ -107,7 +111,7 @@ class Links:
         self._items = np.empty(0, np.int32)
         self._sums[:] = 0.0
         self._mass[:] = 0.0
-        self._damping = None
+        self._damping = self._slot = None
 
     def scale(self, factor: float) -> None:
         """Multiply all sums and masses."""
@@ -115,23 +119,24 @@ class Links:
         self._mass *= factor
         self._damping = None
 
-    def votes(self, items: Indices, weights: Sums | Votes, *, channel: int, count: int, damped: bool = False) -> Votes:
-        """Return (queries, count): the rows of (m,) items added up with (queries, m) weights.
+    def votes(self, *asked: Question, count: int, damped: bool = False) -> Votes:
+        """Return (queries, count): for each question, rows of items added up with the weights.
 
         Damped votes are divided by the square root of each candidate's mass; one without mass gets none.
         """
-        places = self._found(items)
-        known = places >= 0
-        if not known.any():
-            return np.zeros((len(weights), count), np.float32)
         size = len(self._items)
-        rows = self._sums[channel][places[known], :size].astype(np.float32, copy=False)
-        found = np.zeros((len(weights), size + 1), np.float32)  # the last stands for no place
-        found[:, :size] = weights[:, known].astype(np.float32, copy=False) @ rows
+        found = np.zeros((sum(len(weights) for _, _, weights in asked), size + 1), np.float32)  # the last: no place
+        start = 0
+        for channel, items, weights in asked:
+            end = start + len(weights)
+            places = self._found(items)
+            known = places >= 0
+            rows = self._sums[channel][places[known], :size].astype(np.float32, copy=False)
+            np.matmul(weights[:, known].astype(np.float32, copy=False), rows, out=found[start:end, :size])
+            start = end
         if damped:
             found[:, :size] *= self._damped()[:size]
-        self._reach(count)
-        return found.take(self._places[:count], axis=1, mode="wrap")
+        return found.take(self._slots(count), axis=1)
 
     def between(self, items: Indices, others: Indices, *, channel: int) -> Votes:
         """Return (items, others): the links of each item with each other; 0 where there is none."""
@@ -148,9 +153,16 @@ class Links:
             self._damping = damping.astype(np.float32)
         return self._damping
 
+    def _slots(self, count: int) -> NDArray[np.intp]:
+        if self._slot is None or len(self._slot) != count:
+            self._reach(count)
+            places = self._places[:count].astype(np.intp)
+            self._slot = np.where(places == _NOWHERE, len(self._items), places)
+        return self._slot
+
     def _found(self, items: Indices) -> Indices:
-        places = self._places[np.minimum(items, len(self._places) - 1)]
-        return np.where(items < len(self._places), places, _NOWHERE)
+        self._reach(int(items.max(initial=0)) + 1)
+        return self._places[items]
 
     def _find(self, item: int) -> int:
         return int(self._places[item]) if 0 <= item < len(self._places) else _NOWHERE
@@ -172,7 +184,7 @@ class Links:
             self._mass[place], self._damping = 0.0, None
             self._sums[:, place] = 0.0
             self._sums[:, :, place] = 0.0
-        self._places[item] = place
+        self._places[item], self._slot = place, None
         return place
 
     def _reach(self, count: int) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
@@ -82,6 +83,15 @@ class Codec(Generic[R]):
         self._writers: dict[int, ParsedSchema] = {schema_id: self._reader}
         self._others: dict[int, str] = {}
         self._missing: set[int] = set()
+        self._own: OrderedDict[bytes, R] = OrderedDict()
+        self._most = 0
+
+    def remember(self, most: int) -> None:
+        """Keep up to so many records that were encoded here, to be had at no cost where they are decoded here.
+
+        What a record holds may not be changed after it was encoded.
+        """
+        self._most = most
 
     def knows(self, schema_id: int) -> bool:
         """Say whether a writer's schema has been learned, or learned to be missing."""
@@ -117,7 +127,12 @@ class Codec(Generic[R]):
         out = io.BytesIO()
         out.write(self._frame)
         fastavro.schemaless_writer(out, self._reader, msgspec.to_builtins(value, builtin_types=(bytes,)))
-        return out.getvalue()
+        data = out.getvalue()
+        if self._most:
+            self._own[data] = value
+            if len(self._own) > self._most:
+                self._own.popitem(last=False)
+        return data
 
     def decode(self, data: bytes | None) -> R:
         """Return the record of framed bytes.
@@ -126,6 +141,9 @@ class Codec(Generic[R]):
             UnseenSchemaError: the id was never looked up.
             DecodeError: the bytes are not such a record; `reason` says how.
         """
+        known = self._own.pop(data, None) if data else None
+        if known is not None:
+            return known
         found = schema_id(data)
         writer = self._writers.get(found)
         if writer is None:

@@ -47,7 +47,10 @@ from streams.role import PUBLISH_TIMEOUT_S, beside, new_app, settle
 from streams.transport import App
 from streams.transport import run as run_app
 from streams.wake import Waker
-from topics.topic import DAY_MS, INTERACTIONS, PARTITIONS
+from topics.topic import DAY_MS, FEATURES, INTERACTIONS, PARTITIONS
+
+_REMEMBERED = 4_096
+"""Features kept until they come back to the worker that wrote them."""
 
 
 def attend(app: App, waker: Waker) -> None:
@@ -73,6 +76,7 @@ async def run(
     """Run the feed role until `stop` is set. A view or a clock may be handed in where another is wanted."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
+    registry.codec(FEATURES.record).remember(_REMEMBERED)
     publisher = Publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
     quarantine = Quarantine(publisher, now_ms=now_ms)

@@ -23,7 +23,7 @@ MICRO_BATCH, MICRO_BATCH_BEHIND = 32, 256
 """Users ranked before the event loop turns to something else; more while events wait and throughput is what counts."""
 _REFRESH_S = 0.25
 _RETRY_S = 0.5
-_YIELD = 9.0
+_YIELD = 19.0
 """How many times the time just spent on ranking is left to folding while events wait."""
 _PATIENCE_S = 5.0
 """How long an item that was fetched for a user may take from its topic to the view."""
@@ -130,7 +130,7 @@ class RankAgent:
     async def _refresh(self) -> bool:
         """Make the view's lists anew when they are stale, but not all the time."""
         now_s = asyncio.get_running_loop().time()
-        if now_s - self._refreshed_s < _REFRESH_S * (_YIELD if self._context.backlog else 1.0):
+        if now_s - self._refreshed_s < _REFRESH_S * (_YIELD / 2 if self._context.backlog else 1.0):
             return False
         self._refreshed_s = now_s
         return self._context.view.refresh()

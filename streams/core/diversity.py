@@ -28,7 +28,7 @@ def spread(order: NDArray[np.intp], categories: Indices, params: RankParams) -> 
     before = params.diversity_window - 1
     labels = categories.tolist()
     counts = dict.fromkeys(labels, 0)  # items of each category in the window
-    waiting: dict[int, deque[int]] = {label: deque() for label in counts}
+    waiting: dict[int, deque[int]] = {}
     chosen: list[int] = []
     upcoming = iter(range(len(labels)))
     for step in range(min(params.feed_items, len(labels))):
@@ -43,11 +43,18 @@ def spread(order: NDArray[np.intp], categories: Indices, params: RankParams) -> 
 def _next(
     waiting: dict[int, deque[int]], upcoming: Iterator[int], labels: list[int], counts: dict[int, int], most: int
 ) -> int:
-    free = [(places[0], label) for label, places in waiting.items() if places and counts[label] < most]
+    free = [(places[0], label) for label, places in waiting.items() if counts[label] < most]
     if free:
-        return waiting[min(free)[1]].popleft()
+        return _first(waiting, min(free)[1])
     for place in upcoming:
         if counts[labels[place]] < most:
             return place
-        waiting[labels[place]].append(place)
-    return waiting[min((places[0], label) for label, places in waiting.items() if places)[1]].popleft()
+        waiting.setdefault(labels[place], deque()).append(place)
+    return _first(waiting, min((places[0], label) for label, places in waiting.items())[1])
+
+
+def _first(waiting: dict[int, deque[int]], label: int) -> int:
+    places = waiting[label]
+    if len(places) == 1:
+        del waiting[label]
+    return places.popleft()

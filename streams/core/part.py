@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.names import Names
-from streams.core.person import FAR, FAR_TASTE, FOLLOWING, LAST, NEAR, TASTE, Person
-from streams.core.view import Column, View, Where
+from models.parts import Parts, rows_of
+from streams.core.person import VOTES, Person
+from streams.core.view import CHARTED, Column, Scores, View, Where
 
 _LATELY = ((0, 1), (1, 2), (2, 3), (3, 6), (6, 20))
 """Steps back in a history between which an item was last acted on: a part for each."""
 
 
-def affinity(whom: Person, view: View, where: Where) -> Column:
+def affinity(whom: Person, view: View, where: Where) -> Column | Scores:
     """Score items by the person's affinities to their category and topics, as shares of the strongest."""
     told, columns = whom.features, view.columns
     if not (told.categories or told.topics or told.preferred):
@@ -23,9 +24,10 @@ def affinity(whom: Person, view: View, where: Where) -> Column:
     categories = _column(told.categories, view.categories, told.preferred)
     topics = _column(told.topics, view.topics, told.preferred)
     items, of_topics = columns.topic_pairs
-    scores = np.bincount(items, topics[of_topics], minlength=columns.count)[where].astype(np.float32)
-    np.minimum(np.maximum(scores, -1.0, out=scores), 1.0, out=scores)
-    scores += categories.take(columns.category[where], mode="wrap")
+    counted = np.bincount(items, topics[of_topics], minlength=columns.count)[where]
+    scores = counted.astype(np.float64, copy=False)  # they are integers when no item has a topic
+    np.clip(scores, -1.0, 1.0, out=scores)
+    scores += categories[columns.category[where]]
     scores *= 0.5
     return scores
 
@@ -68,38 +70,42 @@ def lately(start: int, end: int) -> Callable[[Person, View, Where], Column]:
     return part
 
 
+Own = Callable[[Person, View, Where], Column | Scores]
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part: the source that it is told as, what it counts before anything was learned, and its score."""
+    """One part: the source that it is told as, and what it counts before anything was learned."""
 
     source: str
     prior: float
-    score: Callable[[Person, View, Where], Column]
+    own: Own | None = None
+    """What it says to a person of items; nothing for a row of a block that is there already."""
     repeats: bool = False
     """Whether it speaks only where items are shown again."""
 
 
 PARTS: Mapping[str, Part] = {
-    "near": Part("neighbors", 0.9, lambda whom, view, where: whom.votes[NEAR][where]),
-    "near_heard": Part("neighbors", 0.9, lambda whom, view, where: whom.heard[NEAR][where]),
-    "far_heard": Part("neighbors", 0.1, lambda whom, view, where: whom.heard[FAR][where]),
-    "last": Part("neighbors", 0.0, lambda whom, view, where: whom.votes[LAST][where]),
-    "last_heard": Part("neighbors", 0.0, lambda whom, view, where: whom.heard[LAST][where]),
-    "next": Part("neighbors", 0.2, lambda whom, view, where: whom.votes[FOLLOWING][where]),
-    "next_heard": Part("neighbors", 0.1, lambda whom, view, where: whom.heard[FOLLOWING][where]),
-    "taste": Part("taste", 0.1, lambda whom, view, where: whom.votes[TASTE][where]),
-    "taste_heard": Part("taste", 0.05, lambda whom, view, where: whom.heard[TASTE][where]),
-    "far_taste": Part("taste", 0.3, lambda whom, view, where: whom.votes[FAR_TASTE][where]),
+    "near": Part("neighbors", 0.9),
+    "near_heard": Part("neighbors", 0.9),
+    "far_heard": Part("neighbors", 0.1),
+    "last": Part("neighbors", 0.0),
+    "last_heard": Part("neighbors", 0.0),
+    "next": Part("neighbors", 0.2),
+    "next_heard": Part("neighbors", 0.1),
+    "taste": Part("taste", 0.1),
+    "taste_heard": Part("taste", 0.05),
+    "far_taste": Part("taste", 0.3),
     "affinity": Part("affinity", 1.0, affinity),
-    "trending": Part("trending", 0.05, lambda whom, view, where: view.columns.trending[where]),
-    "day": Part("trending", 0.0, lambda whom, view, where: view.columns.day[where]),
-    "week": Part("popular", 0.0, lambda whom, view, where: view.columns.week[where]),
-    "popular": Part("popular", 0.3, lambda whom, view, where: view.columns.popular[where]),
-    "lasting": Part("popular", 0.0, lambda whom, view, where: view.columns.lasting[where]),
+    "trending": Part("trending", 0.05),
+    "day": Part("trending", 0.0),
+    "week": Part("popular", 0.0),
+    "popular": Part("popular", 0.3),
+    "lasting": Part("popular", 0.0),
     "cohort": Part("popular", 0.1, lambda whom, view, where: view.columns.cohort(whom.cohort)[where]),
     "segment": Part("segment", 0.5, segment),
-    "rated": Part("rated", 1.0, lambda whom, view, where: view.columns.rated[where]),
-    "fresh": Part("fresh", 0.3, lambda whom, view, where: view.columns.fresh[where]),
+    "rated": Part("rated", 1.0),
+    "fresh": Part("fresh", 0.3),
     "prefetched": Part("prefetched", 3.0, prefetched),
     "again": Part("again", 1.0, again, repeats=True),
     **{f"lately_{start}": Part("again", 0.5, lately(start, end), repeats=True) for start, end in _LATELY},
@@ -108,20 +114,39 @@ PARTS: Mapping[str, Part] = {
 PRIOR = {name: part.prior for name, part in PARTS.items()}
 SOURCES = tuple(dict.fromkeys(part.source for part in PARTS.values()))
 """What a person is told of parts, which are too many to be told one by one."""
+_VOTED = rows_of(VOTES, PARTS)
+_HEARD = rows_of([f"{name}_heard" for name in VOTES], PARTS)
+_CHARTED = rows_of(CHARTED, PARTS)
 
 
-def parts_of(whom: Person, view: View, where: Where, *, repeats: bool) -> Column:
+def _own(*, repeats: bool) -> tuple[list[Own], Column]:
+    """Return what is made for each person alone, and which parts it is."""
+    found = {name: part.own for name, part in PARTS.items() if part.own and (repeats or not part.repeats)}
+    return list(found.values()), rows_of(list(found), PARTS)
+
+
+_OWN = {repeats: _own(repeats=repeats) for repeats in (False, True)}
+
+
+def parts_of(whom: Person, view: View, where: Where, *, repeats: bool) -> Parts:
     """Return (parts, items)."""
-    parts = np.zeros((len(PARTS), len(view.columns.every[where])), np.float32)
-    for row, part in zip(parts, PARTS.values(), strict=True):
-        if repeats or not part.repeats:
-            row[:] = part.score(whom, view, where)
-    return parts
+    made, rows = _OWN[repeats]
+    own = np.empty((len(made), len(view.columns.every[where])), np.float32)
+    for row, one in zip(own, made, strict=True):
+        row[:] = one(whom, view, where)
+    return Parts(
+        [
+            (_VOTED, whom.votes[:, where]),
+            (_HEARD, whom.heard[:, where]),
+            (_CHARTED, view.columns.charted[:, where]),
+            (rows, own),
+        ]
+    )
 
 
-def _column(affinities: Mapping[str, float], names: Names, preferred: Sequence[str]) -> Column:
+def _column(affinities: Mapping[str, float], names: Names, preferred: Sequence[str]) -> Scores:
     """Return affinities by number, as shares of the strongest; the last entry stands for no name and is 0."""
-    column = np.zeros(len(names) + 1, np.float32)
+    column = np.zeros(len(names) + 1)
     strongest = max((abs(affinity) for affinity in affinities.values()), default=0.0)
     if strongest > 0:
         for name, affinity in affinities.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,8 @@ from streams.core.params import RankParams
 from streams.core.signal import cohort_of
 from streams.core.view import SMALL, Column, Indices, View
 
-NEAR, FAR, LAST, FOLLOWING, TASTE, FAR_TASTE = range(6)
-"""What of other items is asked of a history: the places in `Person.votes`."""
+VOTES = ("near", "far", "last", "next", "taste", "far_taste")
+"""What of other items is asked of a history: the rows of `Person.votes`."""
 _DISLIKED = -1.0
 """A dislike or a hide. Whoever rates a film low has still chosen it, and says something of what goes with it."""
 _BACK = np.arange(WINDOW)
@@ -25,10 +26,10 @@ _FAR_STEPS = 0.98**_BACK
 _TASTE_STEP = 0.9
 _TOGETHER = np.array([_NEAR_ITEMS * STEP**_BACK, _FAR_STEPS, _BACK == 0], np.float32)
 _TOGETHER_WEAK = np.array([[WEAK], [_FAR_WEAK], [1.0]], np.float32)
-"""What NEAR, FAR and LAST weigh by steps back, and an event that is not a liking beside one that is."""
+"""What near, far and last weigh by steps back, and an event that is not a liking beside one that is."""
 _TASTES = np.array([_NEAR_ITEMS * _TASTE_STEP**_BACK, _FAR_STEPS], np.float32)
 _TASTES_WEAK = np.full((2, 1), _FAR_WEAK, np.float32)
-"""The same for TASTE and FAR_TASTE."""
+"""The same for taste and far taste."""
 _MOMENT_STEP = 0.5
 _MOMENTS = 3
 _SCALES = np.array([[1.0 / SMALL]] * 4 + [[100.0]] * 2, np.float32)
@@ -79,7 +80,7 @@ def person(features: Features, view: View, params: RankParams, *, at_ms: int) ->
         history=history,
         liked=liked,
         votes=votes,
-        heard=np.log1p(np.maximum(votes, 0.0) * _SCALES),
+        heard=_heard(votes),
     )
 
 
@@ -96,14 +97,20 @@ def _votes(history: Indices, liked: NDArray[np.bool_], moments: NDArray[np.int64
     following = (_MOMENT_STEP ** back[last])[None]
     votes = np.concatenate(
         [
-            view.neighbors.votes(history, together, channel=TOGETHER, count=count),
-            view.neighbors.votes(history[last], following, channel=NEXT, count=count),
-            view.tastes.votes(history, tastes, channel=0, count=count),
+            view.neighbors.votes((TOGETHER, history, together), (NEXT, history[last], following), count=count),
+            view.tastes.votes((0, history, tastes), count=count),
         ]
     )
     highest = votes.max(axis=1, keepdims=True)
     votes /= np.where(highest > 0, highest, one)
     return votes
+
+
+def _heard(votes: Column) -> Column:
+    heard: Column = votes * _SCALES
+    np.maximum(heard, 0.0, out=heard)
+    np.log1p(heard, out=heard)
+    return heard
 
 
 def _gap_class(features: Features, at_ms: int) -> int:
@@ -115,4 +122,4 @@ def _item_class(history: Indices, view: View) -> int:
 
 
 def _class(value: float, bounds: tuple[float, ...]) -> int:
-    return int(np.searchsorted(bounds, value, side="right"))
+    return bisect_right(bounds, value)

@@ -14,6 +14,7 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from models.blender import Blender
+from models.parts import Parts
 from schemas.types import Features, Feed
 from streams.core import reason
 from streams.core.diversity import spread
@@ -46,8 +47,7 @@ class Look:
     items: Indices
     admissible: NDArray[np.bool_]
     """Which of the items may be shown."""
-    parts: Column
-    """(parts, items)."""
+    parts: Parts
 
 
 def look(features: Features, view: View, params: RankParams, *, at_ms: int) -> Look:
@@ -73,7 +73,7 @@ def _look_at(names: Sequence[str], features: Features, view: View, params: RankP
 
 def score(seen: Look, blender: Blender) -> Column:
     """Return (items,) scores; what may not be shown has -inf."""
-    scores = (blender.weights(seen.whom.context).astype(np.float32) @ seen.parts).round(_DIGITS)
+    scores = seen.parts.weighed(blender.weights(seen.whom.context).astype(np.float32)).round(_DIGITS)
     scores[~seen.admissible] = -np.inf
     return scores
 
@@ -108,7 +108,7 @@ def rank(
 def _feed(seen: Look, view: View, blender: Blender, params: RankParams, *, now_ms: int) -> Feed:
     whom, chosen = seen.whom, order(seen, score(seen, blender), view, params)
     weights = blender.weights(whom.context)
-    items, told = seen.items[chosen], _by_source(weights, seen.parts[:, chosen])
+    items, told = seen.items[chosen], _by_source(weights, seen.parts.at(chosen))
     sources = reason.leading(SOURCES, told, _by_source(weights, _usual(seen))) if len(items) else []
     if len(items) < params.feed_items:
         items, told = _fill(items, told, whom, view, params)
@@ -123,7 +123,7 @@ def _feed(seen: Look, view: View, blender: Blender, params: RankParams, *, now_m
         scores=told.sum(axis=0).round(_DIGITS).tolist(),
         sources=sources,
         reasons=reason.reasons(items, sources, whom, view),
-        parts={name: part.tolist() for name, part in zip(SOURCES, told, strict=True) if part.any()},
+        parts={name: part for name, part in zip(SOURCES, told.tolist(), strict=True) if any(part)},
     )
 
 
@@ -144,7 +144,7 @@ def _with_unknown(feed: Feed, names: Sequence[str]) -> Feed:
 def _usual(seen: Look) -> Column:
     """Return (parts, 1): the mean of each part over what may be shown."""
     shares = seen.admissible.astype(np.float32) / np.float32(seen.admissible.sum())
-    return (seen.parts @ shares)[:, None]
+    return seen.parts.expected(shares)[:, None]
 
 
 def _by_source(weights: NDArray[np.float64], parts: Column) -> NDArray[np.float64]:

@@ -27,6 +27,7 @@ from streams.core.signal import COHORTS, HORIZON_RATES
 Indices = NDArray[np.int32]
 Scores = NDArray[np.float64]
 Column = NDArray[np.float32]
+Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
 Where = slice | Indices
 """Which items: all of them, without a copy, or some."""
 
@@ -49,6 +50,8 @@ class Subject:
 
 
 NOTHING: Indices = np.empty(0, np.int32)
+CHARTED = ("trending", "day", "week", "popular", "lasting", "rated", "fresh")
+"""What items are scored by whoever asks: the rows of `Columns.charted`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +77,11 @@ class Columns:
         self.nothing = np.zeros(count, np.float32)
         self.is_listed = view.listed[:count].copy()
         self.listed = np.flatnonzero(self.is_listed).astype(np.int32)
-        self.trending = strength(view.trending[:count])
-        self.day, self.week, self.lasting = (strength(column) for column in view.horizons[:count].T)
-        self.popular = strength(view.popularity[:count])
-        counts, sums = view.rating_counts[:count], view.rating_sums[:count]
-        mean = sums.sum() / max(counts.sum(), 1.0)
-        self.rated = ((sums + _PRIOR_RATINGS * mean) / (counts + _PRIOR_RATINGS) - mean).astype(np.float32)
-        age_ms = view.watermark - np.where(view.first_at > 0, view.first_at, view.created_at)[:count]
-        days = np.maximum(age_ms, 0.0) / decay.DAY_MS
-        self.fresh = (1.0 - np.minimum(np.log1p(days) / np.log1p(_OLD_DAYS), 1.0)).astype(np.float32)
-        self.category = view.category[:count]
+        day, week, lasting = (strength(column) for column in view.horizons[:count].T)
+        trending, popular = strength(view.trending[:count]), strength(view.popularity[:count])
+        self.charted = np.stack([trending, day, week, popular, lasting, _rated(view, count), _fresh(view, count)])
+        """(charted, items)."""
+        self.category = view.category[:count].astype(np.intp)
         self.topic_pairs = view.topic_pairs
         self._view, self._cohorts, self._segments = view, dict[int, Column](), dict[str, Column]()
 
@@ -109,6 +107,20 @@ def strength(logs: Scores) -> Column:
     if not np.isfinite(high):
         return np.zeros(len(logs), np.float32)
     return np.asarray(np.log1p(np.exp((logs - high).astype(np.float32)) / np.float32(SMALL)))
+
+
+def _rated(view: View, count: int) -> Column:
+    """Return how far mean ratings lie above the mean of all, the nearer to it the fewer they are of."""
+    counts, sums = view.rating_counts[:count], view.rating_sums[:count]
+    mean = sums.sum() / max(counts.sum(), 1.0)
+    return np.asarray((sums + _PRIOR_RATINGS * mean) / (counts + _PRIOR_RATINGS) - mean, np.float32)
+
+
+def _fresh(view: View, count: int) -> Column:
+    """Return how new items are: 1 for today, falling to 0 over ten years."""
+    age_ms = view.watermark - np.where(view.first_at > 0, view.first_at, view.created_at)[:count]
+    days = np.maximum(age_ms, 0.0) / decay.DAY_MS
+    return np.asarray(1.0 - np.minimum(np.log1p(days) / np.log1p(_OLD_DAYS), 1.0), np.float32)
 
 
 class View:
@@ -154,7 +166,7 @@ class View:
         self.neighbors = Table(half_life_days=half_life_days, adds=learns)
         self.tastes = Links(1, adds=False)
         self.likeness = Likeness()
-        self._topic_pairs: tuple[Indices, Indices] | None = None
+        self._topic_pairs: Pairs | None = None
         self.watermark = 0
         self.stale = False
         """Whether anything changed since the last refresh."""
@@ -241,11 +253,11 @@ class View:
         return self.subjects.get(item_id) if item_id is not None else None
 
     @property
-    def topic_pairs(self) -> tuple[Indices, Indices]:
+    def topic_pairs(self) -> Pairs:
         """Return every item and topic that go together, as two columns."""
         if self._topic_pairs is None:
             items, places = np.nonzero(self.item_topics != NOWHERE)
-            self._topic_pairs = items.astype(np.int32), self.item_topics[items, places]
+            self._topic_pairs = items, self.item_topics[items, places].astype(np.intp)
         return self._topic_pairs
 
     def popular_rest(self) -> Indices:

@@ -182,3 +182,15 @@ def test_a_value_that_does_not_fit_is_not_encoded(broken: dict[str, Any]) -> Non
 
 def default_of(record: type[msgspec.Struct], name: str) -> Any:
     return next(field["default"] for field in avro_schema(record)["fields"] if field["name"] == name)
+
+
+def test_what_was_encoded_here_is_remembered_until_it_is_decoded_or_too_much_is() -> None:
+    codec = Codec(types.Location, OURS)
+    codec.remember(2)
+    values = [a_location(user_id=name) for name in "abc"]
+    encoded = [codec.encode(value) for value in values]
+    assert codec.decode(encoded[0]) is not values[0], "there is room for two"
+    assert codec.decode(bytes(bytearray(encoded[2]))) is values[2]
+    again = codec.decode(encoded[2])
+    assert again is not values[2]
+    assert again == values[2]

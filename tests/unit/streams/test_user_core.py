@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +42,14 @@ def test_a_click_feeds_every_feature() -> None:
     assert signal is not None
     assert (signal.segment, signal.weight) == ("25-34|f", 2.0)
     assert (signal.source_partition, signal.source_offset, signal.source_timestamp) == (3, 7, T0_MS + 5)
+
+
+def test_a_snapshot_does_not_change_with_what_comes_after_it() -> None:
+    state = fold_all([an_interaction(occurred_at=T0_MS), an_interaction(occurred_at=T0_MS + 1)])
+    found = user.snapshot(state, PARAMS)
+    told = msgspec.json.encode(found)
+    fold_all([an_interaction(occurred_at=T0_MS + 2, action="like")], state=state, first=2)
+    assert msgspec.json.encode(found) == told
 
 
 def test_an_affinity_halves_with_its_half_life() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from infra.model_board import REFUSED
+from models.parts import Parts
 from streams.core.rank import MODEL, new_blender
 from streams.core.version import restore
 from streams.core.view import View
@@ -53,7 +54,7 @@ def test_a_blender_goes_on_as_if_it_had_not_stopped(fit: Fit) -> None:
     continued = new_blender()
     continued.restore({name: array.copy() for name, array in going_on.state().items()})
     for blender in (restored, continued):
-        blender.learn(parts, 2, (1, 1, 1))
+        blender.learn(Parts.whole(parts), 2, (1, 1, 1))
     np.testing.assert_array_equal(restored.table, continued.table)
 
 

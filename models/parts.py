@@ -1,0 +1,50 @@
+"""The parts of many candidates' scores, in blocks as they were made: to copy them costs as much as to weigh them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Column = NDArray[np.float32]
+Block = tuple[Column, Column]
+"""(rows, parts) with a 1 where a row is a part, and (rows, items) what the rows hold."""
+
+
+def rows_of(names: Sequence[str], parts: Iterable[str]) -> Column:
+    """Return which of the parts each row of a block is; a row with another name is none of them."""
+    return np.array([[float(name == part) for part in parts] for name in names], np.float32)
+
+
+class Parts:
+    """(parts, items)."""
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self._blocks = blocks
+
+    @classmethod
+    def whole(cls, parts: Column) -> Parts:
+        """Return (parts, items) that lie in one array."""
+        return cls([(np.eye(len(parts), dtype=np.float32), parts)])
+
+    def weighed(self, weights: Column) -> Column:
+        """Return (items,) scores by (parts,) weights."""
+        return _sum(np.matmul(rows @ weights, block) for rows, block in self._blocks)
+
+    def expected(self, shares: Column) -> Column:
+        """Return (parts,) means over items that have (items,) shares."""
+        return _sum(np.matmul(block @ shares, rows) for rows, block in self._blocks)
+
+    def at(self, places: NDArray[np.intp] | slice) -> Column:
+        """Return (parts, places)."""
+        return _sum(np.matmul(rows.T, block[:, places]) for rows, block in self._blocks)
+
+
+def _sum(arrays: Iterable[Column]) -> Column:
+    """Return the sum of some arrays, of which the first is overwritten."""
+    each = iter(arrays)
+    total = next(each)
+    for array in each:
+        total += array
+    return total
