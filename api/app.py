@@ -10,6 +10,7 @@ GET  /metrics/models   POST /retrain                                            
 GET  /prompts/{user_id}  /admin/cache/view/{user_id}   POST /admin/cache/clear/{user_id}  api.admin
 POST /push/register  /push/unregister  /push/send  /push/batch  /notifications/send
 GET  /push/preferences/{user_id}  /notifications/{user_id}   PUT /push/preferences/{user_id}   api.push
+GET  /openapi.json  /docs  /redoc  /asyncapi.json  /docs/topics  /docs/errors          api.document
 …    one file per outside contract                                                    api.surfaces
 """
 
@@ -25,6 +26,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
+from api import document
 from api.admin import AdminEndpoints
 from api.content import ContentEndpoints
 from api.context import Clients, Context
@@ -68,11 +70,9 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
             await context.audits.flush()
             await clients.close()
 
+    declared = endpoints(context, guard)
     app = Starlette(
-        routes=[
-            *guard.routes(endpoints(context, guard)),
-            *more_routes,
-        ],
+        routes=[*guard.routes(declared), *document.routes(declared, settings), *more_routes],
         middleware=[Middleware(Edge, metrics=metrics), *_cors(settings)],
         exception_handlers={
             ApiError: on_api_error,

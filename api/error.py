@@ -1,6 +1,6 @@
 """What the API answers when it cannot do what was asked, always in one shape.
 
-{"error": {"code": "...", "message": "...", "field": "...", "request_id": "..."}}
+{"error": {"code": "...", "message": "...", "field": "...", "request_id": "...", "docs": "/docs/errors#..."}}
 
 ApiError
 ├── MalformedError       400 malformed_json
@@ -22,7 +22,9 @@ ApiError
 │   ├── CrowdedError         too_many_listeners
 │   └── BusyError            too_many_waiting
 ├── LateError            504 not_in_time
-├── RefusedError         404 not_found, 405 method_not_allowed
+├── RefusedError
+│   ├── NotFoundError        404 not_found
+│   └── MethodError          405 method_not_allowed
 └── UnforeseenError      500 internal_error, logged with its request id
 """
 
@@ -260,7 +262,7 @@ class LateError(ApiError):
 
 
 class RefusedError(ApiError):
-    """What the router refuses: not_found, method_not_allowed."""
+    """What the router refuses."""
 
     def __init__(self, cause: HTTPException) -> None:
         super().__init__(cause.detail)
@@ -273,16 +275,56 @@ class RefusedError(ApiError):
         return self._headers
 
 
+class NotFoundError(RefusedError):
+    """There is nothing at this path."""
+
+    status, code = 404, "not_found"
+
+
+class MethodError(RefusedError):
+    """The path is there, for other methods (see Allow)."""
+
+    status, code = 405, "method_not_allowed"
+
+
 class UnforeseenError(ApiError):
     """A mistake of ours; clients learn no more of it."""
+
+    status, code = 500, "internal_error"
 
     def __init__(self) -> None:
         super().__init__("something went wrong on our side")
 
 
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What is wrong with one entry of a batch."""
+
+    index: int
+    message: str
+    field: str | None = None
+
+
+class Told(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What clients learn of an error; some errors tell more, as the catalogue at `docs` says."""
+
+    code: str
+    message: str
+    request_id: str
+    docs: str
+    field: str | None = None
+    problems: list[Problem] = []
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True):
+    """The one shape of all errors."""
+
+    error: Told
+
+
 def respond(error: ApiError, request_id: str) -> Response:
     """Return the response of an error."""
-    body = {"error": {"code": error.code, "message": error.message, **error.details(), "request_id": request_id}}
+    told = Told(code=error.code, message=error.message, request_id=request_id, docs=f"/docs/errors#{error.code}")
+    body = {"error": {**msgspec.to_builtins(told), **error.details()}}
     return Response(msgspec.json.encode(body), error.status, error.headers(), "application/json")
 
 
@@ -295,7 +337,8 @@ async def on_api_error(request: Request, error: Exception) -> Response:
 async def on_http_exception(request: Request, error: Exception) -> Response:
     """Answer what the router raised."""
     assert isinstance(error, HTTPException)
-    return respond(RefusedError(error), request.scope["request_id"])
+    kind = {kind.status: kind for kind in (NotFoundError, MethodError)}.get(error.status_code, RefusedError)
+    return respond(kind(error), request.scope["request_id"])
 
 
 async def on_store_error(request: Request, _: Exception) -> Response:

@@ -87,6 +87,10 @@ class Decisions(msgspec.Struct, frozen=True):
 
 
 _DEVICE = {"user_id": "alex", "token": "a-token-of-the-device"}
+_PREFERENCES = {
+    "quiet_hours": {"start": "22:00", "end": "08:00", "timezone": "Europe/Lisbon"},
+    "categories": ["music"],
+}
 _SAYS = {"title": "Tonight: a concert near you", "category": "music"}
 _MESSAGE = {"user_id": "alex", **_SAYS}
 _MESSAGES = {"user_ids": ["alex", "kim"], **_SAYS}
@@ -120,7 +124,7 @@ class PushEndpoints:
                 "/push/preferences/{user_id}",
                 self.prefer,
                 body=PushPreferences,
-                example={"quiet_hours": {"start": "22:00", "end": "08:00"}, "daily_cap": 2},
+                example=_PREFERENCES,
                 answers={202: Accepted},
                 errors=(BrokerAwayError,),
             ),

@@ -14,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+import api.app  # noqa: E402, F401 - it imports whatever may fail
+from api.document.catalogue import catalogue  # noqa: E402
 from infra.settings import Settings  # noqa: E402
 from topics import TOPICS, Topic  # noqa: E402
 from topics.topic import DAY_MS, FOREVER  # noqa: E402
@@ -34,6 +36,12 @@ def settings() -> str:
     return _table(["variable", "default", "what"], rows)
 
 
+def errors() -> str:
+    """Return the table of the errors."""
+    rows = ([f'<a id="{entry.code}"></a>`{entry.code}`', str(entry.status), entry.what] for entry in catalogue())
+    return _table(["code", "status", "what"], rows)
+
+
 def environment() -> str:
     """Return the settings as the lines of a .env file, each with its default and commented out."""
     return "\n".join(f"# {f.metadata['doc']}\n# {f.metadata['env']}={_text(f.default)}" for f in fields(Settings))
@@ -42,6 +50,7 @@ def environment() -> str:
 PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "topics": ("docs/architecture.md", topics),
     "settings": ("docs/settings.md", settings),
+    "errors": ("docs/errors.md", errors),
     "environment": (".env.example", environment),
 }
 
