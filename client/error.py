@@ -1,0 +1,84 @@
+"""What may go wrong.
+
+MillraceError
+├── UnauthorizedError       401
+├── ForbiddenError          403
+├── NotFoundError           404
+├── InvalidError            400, 413, 415, 422: it will not do better when sent again
+├── TooManyRequestsError    429
+├── AwayError               5xx
+└── UnreachableError        there was no answer
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+
+class MillraceError(Exception):
+    """The API did not do what was asked."""
+
+    def __init__(self, status: int, told: Mapping[str, Any], *, retry_after_s: float | None = None) -> None:
+        self.status = status
+        self.code = str(told.get("code", "unknown"))
+        self.message = str(told.get("message", f"answered with {status}"))
+        self.field = told.get("field")
+        self.problems = told.get("problems", [])
+        """Of a batch: index, message and field of each entry that cannot be used."""
+        self.request_id = told.get("request_id")
+        self.retry_after_s = retry_after_s
+        super().__init__(f"{self.code}: {self.message}")
+
+
+class UnauthorizedError(MillraceError):
+    """A token is needed, or the one shown is no good."""
+
+
+class ForbiddenError(MillraceError):
+    """The token does not open this."""
+
+
+class NotFoundError(MillraceError):
+    """There is none."""
+
+
+class InvalidError(MillraceError):
+    """What was sent cannot be used; `field` or `problems` say what of it."""
+
+
+class TooManyRequestsError(MillraceError):
+    """More was asked than is allowed; `retry_after_s` says when to come again."""
+
+
+class AwayError(MillraceError):
+    """Something the API needs is not there now."""
+
+
+class UnreachableError(MillraceError):
+    """Nobody answered."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(0, {"code": "unreachable", "message": f"{type(cause).__name__}: {cause}"})
+
+
+_KINDS: dict[int, type[MillraceError]] = {
+    **dict.fromkeys((400, 413, 415, 422), InvalidError),
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    429: TooManyRequestsError,
+}
+
+
+def error_of(status: int, headers: Mapping[str, str], body: bytes) -> MillraceError:
+    """Return the error of an answer, also of one that something before the API gave."""
+    try:
+        told = msgspec.json.decode(body, type=dict[str, dict[str, Any]])["error"]
+    except (msgspec.MsgspecError, KeyError, UnicodeDecodeError):
+        told = {}
+    after = headers.get("retry-after", "")
+    kind = AwayError if status >= 500 else _KINDS.get(status, MillraceError)
+    return kind(status, told, retry_after_s=float(after) if after.isdecimal() else None)

@@ -1,0 +1,113 @@
+"""The client that waits for each answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from client.error import MillraceError, UnreachableError, error_of
+from client.event import Event, bodies
+from client.feed import Feed, Parser, feed_query, feeds
+from client.retry import Retry
+
+TIMEOUT_S = 10.0
+SILENCE_S = 45.0
+"""Longest that a stream may say nothing: the API says something every 15 seconds."""
+
+
+class Millrace:
+    """One API. Close it when it is no longer needed, or use it as a context manager; threads may share it."""
+
+    def __init__(
+        self,
+        base_url: str = "http://localhost:8000",
+        *,
+        token: str | None = None,
+        retry: Retry | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._retry = retry or Retry()
+        self._http = httpx.Client(base_url=base_url, headers=headers, timeout=TIMEOUT_S, transport=transport)
+
+    def publish(self, *events: Event) -> list[str]:
+        """Publish events in their order and return their ids once all of them are safe.
+
+        Raises:
+            MillraceError
+        """
+        for path, body in bodies(events):
+            self._ask("POST", path, content=body, headers={"Content-Type": "application/json"})
+        return [event.event_id for event in events]
+
+    def feed(self, user_id: str, *, limit: int | None = None, known: Feed | None = None) -> Feed:
+        """Return a user's feed; the one that is `known`, if there is no newer one.
+
+        Raises:
+            MillraceError
+        """
+        headers = {} if known is None else {"If-None-Match": f'W/"{known.version}"'}
+        answer = self._ask("GET", "/content", params=feed_query(user_id, limit), headers=headers)
+        return known if known is not None and answer.status_code == 304 else feeds.decode(answer.content)
+
+    def updates(self, user_id: str, *, limit: int | None = None, known: Feed | None = None) -> Iterator[Feed]:
+        """Yield a user's feed, unless it is the `known` one, and each newer one; connect again when it breaks off.
+
+        Raises:
+            MillraceError: it could not be connected as often as `Retry` says.
+        """
+        last, failures = (known.version if known else ""), 0
+        while True:
+            parser = Parser()
+            try:
+                with self._http.stream(
+                    "GET",
+                    "/content/stream",
+                    params=feed_query(user_id, limit),
+                    headers={"Last-Event-ID": last} if last else {},
+                    timeout=httpx.Timeout(TIMEOUT_S, read=SILENCE_S),
+                ) as answer:
+                    if not answer.is_success:
+                        raise error_of(answer.status_code, answer.headers, answer.read())
+                    for line in answer.iter_lines():
+                        told = parser.line(line)
+                        if told is not None:
+                            last, failures = told.id, 0
+                            yield feeds.decode(told.data)
+                error: MillraceError = UnreachableError(EOFError("the stream ended"))
+            except httpx.TransportError as cause:
+                error = UnreachableError(cause)
+            except MillraceError as refusal:
+                error = refusal
+            failures += 1
+            time.sleep(self._retry.pause_s(failures, error))
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, method: str, path: str, **asked: Any) -> httpx.Response:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                answer = self._http.request(method, path, **asked)
+            except httpx.TransportError as cause:
+                error: MillraceError = UnreachableError(cause)
+            else:
+                if answer.is_success or answer.status_code == 304:
+                    return answer
+                error = error_of(answer.status_code, answer.headers, answer.content)
+            time.sleep(self._retry.pause_s(attempt, error))
