@@ -19,6 +19,7 @@ from infra.experiment_store import ExperimentStore, MemoryExperimentStore
 from infra.feed_store import EVERYONE, FeedStore
 from infra.interaction_log import InteractionLog, MemoryInteractionLog
 from infra.item_store import ItemCache, ItemStore
+from infra.listing import Listing, MemoryListing
 from infra.model_board import BoardStore, MemoryBoardStore
 from infra.portrait_store import MemoryPortraitStore, PortraitStore
 from infra.prefetch_store import MemoryPrefetchStore, PrefetchStore
@@ -49,6 +50,8 @@ class Clients:
     """Who users are."""
     charts: ChartStore = field(default_factory=MemoryChartStore)
     """What trends."""
+    listing: Listing = field(default_factory=MemoryListing)
+    """The catalogue by what clients filter by."""
     experiments: ExperimentStore = field(default_factory=MemoryExperimentStore)
     """Which comparisons there are."""
     probes: Mapping[str, Probe] = field(default_factory=dict)

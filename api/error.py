@@ -9,6 +9,7 @@ ApiError
 ├── NoFeedError          404 no_feed
 ├── NoPromptsError       404 no_prompts
 ├── NoProfileError       404 unknown_user
+├── NoItemError          404 unknown_item
 ├── NoDevicesError       404 not_registered
 ├── TooLargeError        413 body_too_large
 ├── ContentTypeError     415 unsupported_content_type
@@ -112,6 +113,15 @@ class NoProfileError(ApiError):
 
     def __init__(self, user_id: str) -> None:
         super().__init__(f"nothing is known of {user_id!r}: no event and no profile, or only just now")
+
+
+class NoItemError(ApiError):
+    """The catalogue does not hold an item."""
+
+    status, code = 404, "unknown_item"
+
+    def __init__(self, item_id: str) -> None:
+        super().__init__(f"the catalogue does not hold {item_id!r}")
 
 
 class NoDevicesError(ApiError):

@@ -17,10 +17,12 @@ from cli.run import until_stopped
 from infra import probe, settings
 from infra.address import located
 from infra.chart_store import RedisChartStore
+from infra.database import Lazy
 from infra.experiment_store import RedisExperimentStore
 from infra.feed_store import RedisFeedStore
 from infra.interaction_log import RedisInteractionLog
 from infra.item_store import RedisItemStore
+from infra.listing import PostgresListing
 from infra.model_board import RedisBoardStore
 from infra.portrait_store import RedisPortraitStore
 from infra.prefetch_store import RedisPrefetchStore
@@ -56,6 +58,7 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(registry.connect)
     publisher = Publisher(configured.kafka_bootstrap_servers, registry, timeout_s=configured.api_publish_timeout_s)
     redis = connect(configured.redis_url)
+    database = Lazy(configured.database_url)
     clients = Clients(
         publisher=publisher,
         feeds=RedisFeedStore(redis, ttl_days=configured.feed_ttl_days),
@@ -66,6 +69,7 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         pushes=RedisPushStore(redis),
         portraits=RedisPortraitStore(redis),
         charts=RedisChartStore(redis),
+        listing=PostgresListing(database),
         experiments=RedisExperimentStore(redis),
         probes={
             "kafka": probe.kafka(configured.kafka_bootstrap_servers),
@@ -74,7 +78,7 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
             "database": probe.database(configured.database_url),
         },
         rates=rates(redis),
-        closers=[publisher.close, redis.aclose],
+        closers=[publisher.close, redis.aclose, database.close],
     )
 
     async def read_users() -> bytes | None:

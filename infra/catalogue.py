@@ -113,7 +113,7 @@ class Catalogue:
         if query.words:
             rankings.append(
                 _ranking(
-                    f"SELECT item_id FROM pool, websearch_to_tsquery('english', {bind(_any_of(query.words))}) AS words"  # noqa: S608
+                    f"SELECT item_id FROM pool, websearch_to_tsquery('english', {bind(any_of(query.words))}) AS words"  # noqa: S608
                     f" WHERE document @@ words ORDER BY ts_rank(document, words) DESC, item_id LIMIT {_RANKED}"
                 )
             )
@@ -191,7 +191,7 @@ def _ranking(statement: str, after: int = 0) -> str:
     return f"(SELECT item_id, {after} + row_number() OVER () AS rank FROM ({statement}) AS best)"  # noqa: S608
 
 
-def _any_of(words: Sequence[str]) -> str:
+def any_of(words: Sequence[str]) -> str:
     """Return a web search for texts with all the parts of any of the words; nothing in them is an operator."""
     parts = ("".join(char if char.isalnum() else " " for char in word).split() for word in words)
     plain = (" ".join(part for part in of_word if part.casefold() != "or") for of_word in parts)

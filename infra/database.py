@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,31 @@ async def connect(url: str, *, connections: int = 4, ready: int = 1, timeout_s: 
     return await asyncpg.create_pool(
         url, min_size=ready, max_size=connections, timeout=timeout_s, command_timeout=60.0, init=_initialize
     )
+
+
+class Lazy:
+    """Connections that are opened when they are first asked for: who holds them starts while PostgreSQL is away."""
+
+    def __init__(self, url: str, *, connections: int = 4) -> None:
+        self._url, self._connections = url, connections
+        self._pool: asyncpg.Pool | None = None
+        self._connecting = asyncio.Lock()
+
+    async def pool(self) -> asyncpg.Pool:
+        """Return the connections.
+
+        Raises:
+            AWAY: the server did not answer.
+        """
+        async with self._connecting:
+            if self._pool is None:
+                self._pool = await connect(self._url, connections=self._connections, ready=0, timeout_s=2.0)
+            return self._pool
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._pool is not None:
+            self._pool.terminate()
 
 
 def migrations(folder: Path = _MIGRATIONS) -> dict[str, str]:

@@ -235,6 +235,14 @@ class Settings:
         must="in [0, 1]",
     )
 
+    similarity_threshold: float = _setting(
+        "SIMILARITY_THRESHOLD",
+        0.3,
+        "likeness from which on items are called similar",
+        check=lambda share: 0 <= share <= 1,
+        must="in [0, 1]",
+    )
+
     trainer_batch_events: int = _setting(
         "TRAINER_BATCH_EVENTS", 50, "events in a mini-batch of the trainer", check=_positive
     )

@@ -4,7 +4,10 @@ from collections.abc import Callable, Sequence
 
 from api.context import Context
 from api.endpoint import Endpoint
-from api.surfaces import personalization
+from api.surfaces import personalization, video
 
-SURFACES: tuple[Callable[[Context], Sequence[Endpoint]], ...] = (personalization.endpoints,)
+SURFACES: tuple[Callable[[Context], Sequence[Endpoint]], ...] = (
+    personalization.endpoints,
+    lambda context: video.VideoEndpoints(context).endpoints(),
+)
 """What each contract adds to the app: a function from the context to its endpoints."""

@@ -1,0 +1,336 @@
+"""The video engine: feeds of posts by page, what trends, what is alike, and interactions with posts.
+
+A post is an item of the catalogue whose id is `post-` and the post's number. A feed is the user's own, as far as it
+holds posts that are asked for; past its end a worker ranks more of the catalogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.answer import answer
+from api.body import InteractionBody, admit, new_id, take
+from api.context import Context
+from api.endpoint import Endpoint
+from api.error import ApiError, BrokerAwayError, InvalidError, NoFeedError, NoItemError, StoreAwayError
+from api.query import asked, user_in
+from api.rerank import ranked
+from api.surfaces.mood import words_of
+from infra.chart_store import MOST as CHARTED
+from infra.listing import Wanted
+from infra.redis_client import StoreError
+from schemas.limit import ID_CHARS
+from schemas.types import Feed, Item, Trigger
+from topics.topic import INTERACTIONS
+
+POST = "post-"
+_BODY_BYTES = 16 << 10
+_item = msgspec.json.Decoder(Item)
+
+Username = Annotated[str, Meta(min_length=1, max_length=ID_CHARS, description="Whose it is.", examples=["user123"])]
+Page = Annotated[int, Meta(ge=1, le=1_000, description="Which page, from 1 on.")]
+PageSize = Annotated[int, Meta(ge=1, le=1_000, description="Posts on a page; MAX_RECOMMENDATIONS at most.")]
+Name = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
+
+
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which page of how many."""
+
+    page: Page = 1
+    page_size: PageSize = 20
+
+
+class TrendingQuery(PageQuery, frozen=True, kw_only=True):
+    """What trends, over all or in a category."""
+
+    category: Name | None = None
+
+
+class SimilarQuery(PageQuery, frozen=True, kw_only=True):
+    """For whom; what they acted on lately is left out."""
+
+    username: Username | None = None
+
+
+class VideoFeedQuery(PageQuery, frozen=True, kw_only=True):
+    """Whose feed, and which posts of it."""
+
+    username: Username
+    project_code: Name | None = None
+    mood: Name | None = None
+    category: Name | None = None
+
+    def wanted(self) -> Wanted:
+        """Return what is looked for."""
+        words = words_of(self.mood) if self.mood is not None else ()
+        return Wanted(prefix=POST, category=self.category, project_code=self.project_code, words=words)
+
+
+class CategoryFeedQuery(PageQuery, frozen=True, kw_only=True):
+    """Whose feed, and of which category."""
+
+    username: Username
+    project_code: Name
+
+
+class PostInteractionBody(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /api/v1/interaction; the value of a rate is the rating, that of a view the share watched."""
+
+    username: Username
+    post_id: Annotated[int, Meta(ge=0, le=2**53)]
+    interaction_type: Literal[
+        "view", "click", "like", "dislike", "inspire", "inspired", "rate", "rating", "share", "save", "skip", "hide"
+    ]
+    interaction_value: float | None = None
+    event_id: str | None = None
+
+
+class Post(msgspec.Struct):
+    """A post of the catalogue."""
+
+    post_id: int
+    title: str
+    category: str
+    topics: list[str]
+    project_code: str | None
+    username: str
+    """Who made it."""
+    video_url: str | None
+    thumbnail_url: str | None
+    created_at: int
+    score: float
+    reason: str
+
+
+class Posts(msgspec.Struct):
+    """A page of posts, best first; `total` is how many there are on all pages as far as is known."""
+
+    status: str
+    page: int
+    page_size: int
+    total: int
+    has_next: bool
+    posts: list[Post]
+
+
+class VideoFeed(Posts, kw_only=True):
+    """A page of a user's feed, and what it was made by: personal, mood or popular, of whom little is known."""
+
+    username: str
+    strategy: str
+
+
+class Recorded(msgspec.Struct):
+    """The interaction is in its topic."""
+
+    status: str
+    message: str
+    event_id: str
+
+
+class _Pick(msgspec.Struct, frozen=True, gc=False):
+    item: Item
+    score: float
+    reason: str
+
+
+_interaction = msgspec.json.Decoder(PostInteractionBody)
+_NAMES = {"inspire": "inspired", "rating": "rate"}
+_INTERACTION = {"username": "user123", "post_id": 1234, "interaction_type": "like", "interaction_value": 1.0}
+
+
+class VideoEndpoints:
+    """The endpoints that clients of the video engine read and write by."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
+        return [
+            Endpoint(
+                "GET",
+                "/api/v1/feed",
+                self.feed,
+                query=VideoFeedQuery,
+                answers={200: VideoFeed},
+                errors=(StoreAwayError,),
+            ),
+            Endpoint(
+                "GET",
+                "/api/v1/feed/category",
+                self.category,
+                query=CategoryFeedQuery,
+                answers={200: VideoFeed},
+                errors=(StoreAwayError,),
+            ),
+            Endpoint(
+                "GET",
+                "/api/v1/trending",
+                self.trending,
+                query=TrendingQuery,
+                answers={200: Posts},
+                errors=(StoreAwayError,),
+            ),
+            Endpoint(
+                "GET",
+                "/api/v1/similar/{post_id}",
+                self.similar,
+                query=SimilarQuery,
+                answers={200: Posts},
+                errors=(NoItemError, StoreAwayError),
+            ),
+            Endpoint(
+                "POST",
+                "/api/v1/interaction",
+                self.interaction,
+                body=PostInteractionBody,
+                example=_INTERACTION,
+                answers={200: Recorded},
+                errors=(BrokerAwayError,),
+            ),
+        ]
+
+    async def feed(self, request: Request) -> Response:
+        """Answer with a page of a user's feed."""
+        query = asked(request, VideoFeedQuery)
+        return answer(await self._feed(query.username, query.wanted(), query, mood=query.mood))
+
+    async def category(self, request: Request) -> Response:
+        """Answer with a page of a user's feed in one category."""
+        query = asked(request, CategoryFeedQuery)
+        return answer(await self._feed(query.username, Wanted(prefix=POST, project_code=query.project_code), query))
+
+    async def trending(self, request: Request) -> Response:
+        """Answer with what trends."""
+        query = asked(request, TrendingQuery)
+        names = await self._context.clients.charts.read(query.category, limit=CHARTED)
+        wanted = Wanted(prefix=POST, category=query.category)
+        picks = [_Pick(item, 0.0, "Trending now") for item in await self._items(names) if wanted.fits(item)]
+        return answer(Posts(**self._page(picks, query)))
+
+    async def similar(self, request: Request) -> Response:
+        """Answer with what is like a post."""
+        query, post_id = asked(request, SimilarQuery), request.path_params["post_id"]
+        if not (post_id.isascii() and post_id.isdecimal()):
+            raise InvalidError("post_id", "must be a whole number")
+        settings, item_id = self._context.settings, f"{POST}{int(post_id)}"
+        if not await self._items([item_id]):
+            raise NoItemError(item_id)
+        left_out = await self._lately(query.username) if query.username is not None else set()
+        alike = await self._context.clients.listing.alike(
+            item_id, prefix=POST, least=settings.similarity_threshold, limit=settings.api_max_candidates
+        )
+        likeness = {item: score for item, score in alike if item not in left_out}
+        items = await self._items(list(likeness))
+        picks = [_Pick(item, round(likeness[item.item_id], 4), "Like the post") for item in items]
+        return answer(Posts(**self._page(picks, query)))
+
+    async def interaction(self, request: Request) -> Response:
+        """Take an interaction with a post."""
+        now_ms = self._context.clients.now_ms()
+        body = await take(request, _interaction, _BODY_BYTES)
+        event = InteractionBody(
+            user_id=body.username,
+            event_id=body.event_id,
+            action=_NAMES.get(body.interaction_type, body.interaction_type),  # type: ignore[arg-type]
+            item_id=f"{POST}{body.post_id}",
+            value=body.interaction_value,
+        ).record(now_ms)
+        admit(event, now_ms)
+        await self._context.publish(INTERACTIONS, [event])
+        return answer(Recorded("success", "Interaction recorded", event.event_id))
+
+    async def _feed(self, username: str, wanted: Wanted, query: PageQuery, *, mood: str | None = None) -> VideoFeed:
+        user_in(username)
+        most = self._context.settings.api_max_candidates
+        needed = min(query.page * self._size(query) + 1, most)
+        picks = await self._own(username, wanted)
+        if len(picks) < needed:
+            picks += await self._more(username, wanted, {pick.item.item_id for pick in picks})
+        found, _ = await self._context.clients.portraits.read(username)
+        is_new = found is None or found.event_count < self._context.settings.cold_start_threshold
+        strategy = "personal" if not is_new else "popular" if mood is None else "mood"
+        return VideoFeed(**self._page(picks, query), username=username, strategy=strategy)
+
+    async def _own(self, username: str, wanted: Wanted) -> list[_Pick]:
+        """Return what there is of a user's own feed, or of everyone's."""
+        try:
+            feed = await self._context.feed_of(username)
+        except NoFeedError:
+            return []
+        return [pick for pick in await self._picks(feed) if wanted.fits(pick.item)]
+
+    async def _more(self, username: str, wanted: Wanted, known: set[str]) -> list[_Pick]:
+        """Return more of the catalogue as a worker ranks it; nothing when that cannot be had in time."""
+        clients, most = self._context.clients, self._context.settings.api_max_candidates
+        with suppress(ApiError, StoreError):
+            trending = await clients.charts.read(wanted.category, limit=CHARTED)
+            charted = [item.item_id for item in await self._items(trending) if wanted.fits(item)]
+            newest = await clients.listing.find(wanted, limit=most)
+            known = known | await self._lately(username)
+            names = [item for item in dict.fromkeys(charted + newest) if item not in known][:most]
+            if names:
+                trigger = Trigger(
+                    event_id=new_id(),
+                    user_id=username,
+                    kind="rerank",
+                    candidates=names,
+                    occurred_at=clients.now_ms(),
+                )
+                return await self._picks(await ranked(self._context, trigger))
+        return []
+
+    async def _lately(self, username: str) -> set[str]:
+        found, _ = await self._context.clients.portraits.read(user_in(username))
+        return {event.item_id for event in found.recent} if found is not None else set()
+
+    async def _picks(self, feed: Feed) -> list[_Pick]:
+        found = await self._context.items_of(feed, len(feed.items))
+        columns = zip(feed.scores, feed.reasons, found, strict=True)
+        return [_Pick(_item.decode(data), score, reason) for score, reason, data in columns if data is not None]
+
+    async def _items(self, names: Sequence[str]) -> list[Item]:
+        found, _ = await self._context.items.read(names)
+        return [_item.decode(data) for data in found if data is not None]
+
+    def _size(self, query: PageQuery) -> int:
+        return min(query.page_size, self._context.settings.max_recommendations)
+
+    def _page(self, picks: Sequence[_Pick], query: PageQuery) -> dict[str, Any]:
+        """Return one page of what was found."""
+        size = self._size(query)
+        end = query.page * size
+        return {
+            "status": "success",
+            "page": query.page,
+            "page_size": size,
+            "total": len(picks),
+            "has_next": len(picks) > end,
+            "posts": [_post(pick) for pick in picks[end - size : end]],
+        }
+
+
+def _post(pick: _Pick) -> Post:
+    item = pick.item
+    number = item.item_id.removeprefix(POST)
+    return Post(
+        post_id=int(number) if number.isdecimal() else 0,
+        title=item.title,
+        category=item.category,
+        topics=item.topics,
+        project_code=item.attributes.get("project_code"),
+        username=item.source,
+        video_url=item.url,
+        thumbnail_url=item.image_url,
+        created_at=item.created_at,
+        score=pick.score,
+        reason=pick.reason,
+    )

@@ -1,0 +1,96 @@
+"""One suite for every listing of the catalogue: what holds in memory holds in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from infra import database
+from infra.address import Addresses
+from infra.listing import Listing, MemoryListing, PostgresListing, Wanted
+from infra.redis_client import StoreError
+from models.subword import Subword
+from schemas.types import Item
+from streams.jobs import archive
+from streams.jobs.indexing import Indexing
+from tests.build import T0_MS, an_interaction, an_item
+from tests.pipeline.test_catalogue_search import Place
+
+ITEMS = [
+    an_item("post-1", category="Comedy", title="Funny cats", topics=["funny"], created_at=T0_MS + 1),
+    an_item("post-2", category="Sport", title="A run in the hills", topics=["running"], created_at=T0_MS + 2),
+    an_item("post-3", category="Comedy", title="Funny cats again", topics=["funny"], attributes={"project_code": "p"}),
+    an_item("i1", category="Comedy", title="Funny cats in town", topics=["funny"], created_at=T0_MS + 9),
+]
+EVENTS = [
+    *(an_interaction(event_id=f"a{n}", item_id=f"post-{n}") for n in (1, 2, 3)),
+    an_interaction(event_id="b1", item_id="nowhere"),
+    an_interaction(event_id="c1", user_id="u2", item_id="post-2"),
+]
+
+
+@pytest.fixture
+async def connections(stack: Addresses) -> AsyncIterator[database.Lazy]:
+    connections = database.Lazy(stack.database_url)
+    pool = await connections.pool()
+    await fill(pool, ITEMS)
+    yield connections
+    await pool.execute("TRUNCATE items CASCADE")
+    await pool.execute("TRUNCATE interactions")
+    await connections.close()
+
+
+async def fill(pool: asyncpg.Pool, items: list[Item]) -> None:
+    await pool.execute("TRUNCATE items CASCADE")
+    await pool.execute("TRUNCATE interactions")
+    await pool.executemany(archive.upsert_items(), [archive.item_row(Place(), item) for item in items])
+    rows = [archive.interaction_row(Place(offset=place), event) for place, event in enumerate(EVENTS)]
+    await pool.executemany(archive.insert_interactions(), rows)
+    await Indexing(pool, Subword()).step()
+
+
+@pytest.fixture(params=("memory", "postgres"))
+def listing(request: pytest.FixtureRequest, connections: database.Lazy) -> Listing:
+    return MemoryListing(ITEMS, EVENTS) if request.param == "memory" else PostgresListing(connections)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"prefix": "post-"}, ["post-2", "post-1", "post-3"]),
+        ({}, ["i1", "post-2", "post-1", "post-3"]),
+        ({"category": "Comedy", "prefix": "post-"}, ["post-1", "post-3"]),
+        ({"project_code": "p"}, ["post-3"]),
+        ({"words": ["running", "swimming"]}, ["post-2"]),
+        ({"words": ["cats"], "prefix": "post-"}, ["post-1", "post-3"]),
+        ({"words": ["'; DROP TABLE items; --"]}, []),
+    ],
+)
+async def test_what_is_looked_for_is_found_newest_first(
+    listing: Listing, wanted: dict[str, Any], expected: list[str]
+) -> None:
+    assert await listing.find(Wanted(**wanted), limit=10) == expected
+    assert await listing.find(Wanted(**wanted), limit=1) == expected[:1]
+
+
+async def test_the_most_alike_come_first_and_the_rest_is_left_out(listing: Listing) -> None:
+    found = await listing.alike("post-1", prefix="post-", least=0.3, limit=10)
+    assert [item for item, _ in found] == ["post-3"]
+    assert 0.3 <= found[0][1] <= 1
+    assert len(await listing.alike("post-1", prefix="", least=0.3, limit=10)) == 2
+    assert await listing.alike("nowhere", prefix="", least=0.0, limit=10) == []
+
+
+async def test_categories_are_counted_by_user(listing: Listing) -> None:
+    assert await listing.categories_of("u1", 5) == [("Comedy", 2), ("Sport", 1)]
+    assert await listing.categories_of("u1", 1) == [("Comedy", 2)]
+    assert await listing.categories_of("nobody", 5) == []
+
+
+async def test_an_away_database_is_a_store_error() -> None:
+    away = database.Lazy("postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(StoreError):
+        await PostgresListing(away).find(Wanted(), limit=1)
