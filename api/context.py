@@ -15,6 +15,7 @@ from api.error import BrokerAwayError, NoFeedError
 from api.metrics import Metrics
 from infra import clock
 from infra.chart_store import ChartStore, MemoryChartStore
+from infra.collection_store import CollectionStore, MemoryCollectionStore
 from infra.experiment_store import ExperimentStore, MemoryExperimentStore
 from infra.feed_store import EVERYONE, FeedStore
 from infra.interaction_log import InteractionLog, MemoryInteractionLog
@@ -52,6 +53,8 @@ class Clients:
     """What trends."""
     listing: Listing = field(default_factory=MemoryListing)
     """The catalogue by what clients filter by."""
+    collections: CollectionStore = field(default_factory=MemoryCollectionStore)
+    """How far collections of the external API have come."""
     experiments: ExperimentStore = field(default_factory=MemoryExperimentStore)
     """Which comparisons there are."""
     probes: Mapping[str, Probe] = field(default_factory=dict)

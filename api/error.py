@@ -5,6 +5,8 @@
 ApiError
 ├── MalformedError       400 malformed_json
 ├── UnauthorizedError    401 unauthorized       with WWW-Authenticate
+=======
+├── NoTokenError         401 flic_token
 ├── ForbiddenError       403 forbidden
 ├── NoFeedError          404 no_feed
 ├── NoPromptsError       404 no_prompts
@@ -80,6 +82,15 @@ class UnauthorizedError(ApiError):
     def headers(self) -> dict[str, str]:
         """Say what is wanted."""
         return {"WWW-Authenticate": "Bearer"}
+
+
+class NoTokenError(ApiError):
+    """The token of the external API was not shown, or it is another."""
+
+    status, code = 401, "flic_token"
+
+    def __init__(self) -> None:
+        super().__init__("show the token of the external API: Flic-Token: …")
 
 
 class ForbiddenError(ApiError):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from api.body import admit
+from api.caller import vouch
 from api.context import Context
 from api.error import ApiError, BrokerAwayError, BusyError, InvalidError, LateError, StoreAwayError
 from infra.feed_store import reranked
@@ -35,9 +36,11 @@ async def ranked(context: Context, trigger: Trigger) -> Feed:
 
     Raises:
         InvalidError: one of its values cannot be used.
+        ForbiddenError: who asks may not speak for its user.
         BusyError: as many wait as may.
         LateError: no worker answered in time.
     """
+    vouch(trigger.user_id)
     admit(trigger, context.clients.now_ms())
     if context.reranks.locked():
         raise BusyError(context.settings.api_max_listeners)

@@ -17,6 +17,7 @@ from cli.run import until_stopped
 from infra import probe, settings
 from infra.address import located
 from infra.chart_store import RedisChartStore
+from infra.collection_store import RedisCollectionStore
 from infra.database import Lazy
 from infra.experiment_store import RedisExperimentStore
 from infra.feed_store import RedisFeedStore
@@ -70,6 +71,7 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         portraits=RedisPortraitStore(redis),
         charts=RedisChartStore(redis),
         listing=PostgresListing(database),
+        collections=RedisCollectionStore(redis),
         experiments=RedisExperimentStore(redis),
         probes={
             "kafka": probe.kafka(configured.kafka_bootstrap_servers),

@@ -25,6 +25,8 @@ ROLES = {
 """Each child process and its command."""
 ASKING = {"worker score": ("worker", "--roles", "score")}
 """Those that ask a language model: nothing for them to do without a key."""
+COLLECTING = {"worker collect": ("worker", "--roles", "collect")}
+"""That which collects from the external API: nothing for it to do without a token."""
 _START_WITHIN_S = 60.0
 _ASK_S = 2.0
 
@@ -47,7 +49,7 @@ async def application(settings: Settings, *, on_step: OnStep) -> AsyncIterator[S
     """
     require_free(settings.api_port, name="the API", port_setting="API_PORT")
     async with servers(settings, on_step=on_step) as located:
-        roles = ROLES | ASKING if has_key(settings) else ROLES
+        roles = ROLES | (ASKING if has_key(settings) else {}) | (COLLECTING if settings.flic_token else {})
         children = [_child(name, arguments, located, on_step) for name, arguments in roles.items()]
         try:
             for child in children:  # one after the other: together they would only slow each other down

@@ -22,6 +22,7 @@ COMMANDS = {
     "worker": "cli.worker:worker",
     "api": "cli.api:api",
     "import": "cli.imports:imports",
+    "collect": "cli.collect:collect",
     "train": "cli.train:train",
     "models": "cli.models:models",
     "provision": "cli.provision:provision",

@@ -21,6 +21,7 @@ ROLES = {
     "archive": "streams.jobs.archive:run",
     "score": "streams.jobs.score:run",
     "fetch": "streams.jobs.fetch:run",
+    "collect": "streams.jobs.collect:run",
     "log": "streams.jobs.log:run",
     "push": "streams.push:run",
 }

@@ -243,6 +243,30 @@ class Settings:
         must="in [0, 1]",
     )
 
+    api_base_url: str = _setting(
+        "API_BASE_URL", "https://api.socialverseapp.com", "address of the external API that videos are collected from"
+    )
+    flic_token: str = _secret(
+        "FLIC_TOKEN",
+        "token of the external API, which callers of the collecting endpoints show, too; without one nobody",
+    )
+    collect_requests_per_s: float = _setting(
+        "COLLECT_REQUESTS_PER_S", 2.0, "most requests to the external API in a second", check=_positive
+    )
+    collect_timeout_s: float = _setting(
+        "COLLECT_TIMEOUT_S", 30.0, "longest wait for a page of the external API", check=_positive
+    )
+    collect_query: str = _setting(
+        "COLLECT_QUERY", "", "further parameters of requests to the external API, as name=value&name=value"
+    )
+    collect_interval_s: float = _setting(
+        "COLLECT_INTERVAL_S",
+        0.0,
+        "seconds between collections of all lists; 0: only when asked",
+        check=_not_negative,
+        must="0 or more",
+    )
+
     trainer_batch_events: int = _setting(
         "TRAINER_BATCH_EVENTS", 50, "events in a mini-batch of the trainer", check=_positive
     )

@@ -36,6 +36,8 @@ RESERVED = "~"
 """First character of the ids under which feeds of no one user are stored."""
 RETRAINER = "trainer"
 """Under which user's id calls to retrain travel, which are nobody's in particular."""
+COLLECTOR = "collector"
+"""The same for calls to collect."""
 TEXT_CHARS = 4_096
 """Longest description."""
 LINE_CHARS = TEXT_CHARS // 4

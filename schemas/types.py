@@ -484,6 +484,7 @@ TriggerKind = Literal[
     "rerank",
     "retrain",
     "erase",
+    "collect",
 ]
 
 

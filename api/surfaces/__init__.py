@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 
 from api.context import Context
 from api.endpoint import Endpoint
-from api.surfaces import personalization, video
+from api.surfaces import collect, personalization, video
 
 SURFACES: tuple[Callable[[Context], Sequence[Endpoint]], ...] = (
     personalization.endpoints,
     lambda context: video.VideoEndpoints(context).endpoints(),
+    lambda context: collect.CollectEndpoints(context).endpoints(),
 )
 """What each contract adds to the app: a function from the context to its endpoints."""

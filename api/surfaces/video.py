@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from api.answer import answer
 from api.body import InteractionBody, admit, new_id, take
+from api.caller import vouch
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import ApiError, BrokerAwayError, InvalidError, NoFeedError, NoItemError, StoreAwayError
@@ -224,7 +225,10 @@ class VideoEndpoints:
         settings, item_id = self._context.settings, f"{POST}{int(post_id)}"
         if not await self._items([item_id]):
             raise NoItemError(item_id)
-        left_out = await self._lately(query.username) if query.username is not None else set()
+        left_out = set()
+        if query.username is not None:
+            vouch(query.username)
+            left_out = await self._lately(query.username)
         alike = await self._context.clients.listing.alike(
             item_id, prefix=POST, least=settings.similarity_threshold, limit=settings.api_max_candidates
         )
@@ -249,7 +253,7 @@ class VideoEndpoints:
         return answer(Recorded("success", "Interaction recorded", event.event_id))
 
     async def _feed(self, username: str, wanted: Wanted, query: PageQuery, *, mood: str | None = None) -> VideoFeed:
-        user_in(username)
+        vouch(user_in(username))
         most = self._context.settings.api_max_candidates
         needed = min(query.page * self._size(query) + 1, most)
         picks = await self._own(username, wanted)

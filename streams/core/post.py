@@ -1,0 +1,171 @@
+"""What collected records become: posts are items, and what was done with them are interactions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from schemas.codec import DecodeError
+from schemas.limit import LINE_CHARS, TEXT_CHARS
+from schemas.types import Action, Interaction, Item
+
+POST, VIDEO = "post-", "video"
+ACTIONS: Mapping[str, tuple[Action, str]] = MappingProxyType(
+    {
+        "viewed-posts": ("view", "viewed_at"),
+        "liked-posts": ("like", "liked_at"),
+        "inspired-posts": ("inspired", "inspired_at"),
+        "rated-posts": ("rate", "rated_at"),
+    }
+)
+"""What the records of a collection say was done, and which of their fields says when."""
+_UNFILED = "video"
+_TOPICS = 20
+_PERCENT_OF_FIVE = 20.0
+_MS_FROM = 1e11
+"""Times from this number on are in ms, those below in seconds."""
+
+
+class Named(msgspec.Struct, frozen=True):
+    """Something with a name."""
+
+    name: str = ""
+    project_code: str | None = None
+
+
+class PostRecord(msgspec.Struct, frozen=True):
+    """A post as the external API tells it; what is not named here is passed over."""
+
+    id: int
+    title: str = ""
+    username: str = ""
+    category: Named | str | None = None
+    topic: Named | None = None
+    tags: list[str] | None = None
+    description: str | None = None
+    video_link: str | None = None
+    thumbnail_url: str | None = None
+    mood: str | None = None
+    created_at: int | str | None = None
+
+
+class UserRecord(msgspec.Struct, frozen=True):
+    """A user as the external API tells it; of all that it says only the name is kept."""
+
+    id: int
+    username: str
+
+
+class DoneRecord(msgspec.Struct, frozen=True):
+    """Something a user did with a post."""
+
+    id: int
+    post_id: int
+    user_id: int
+    viewed_at: int | str | None = None
+    liked_at: int | str | None = None
+    inspired_at: int | str | None = None
+    rated_at: int | str | None = None
+    rating_percent: float | None = None
+
+
+_posts = msgspec.json.Decoder(PostRecord, strict=False)
+_users = msgspec.json.Decoder(UserRecord, strict=False)
+_done = msgspec.json.Decoder(DoneRecord, strict=False)
+
+
+def post(data: msgspec.Raw) -> Item:
+    """Return the item of a post.
+
+    Raises:
+        DecodeError: it is none.
+    """
+    told: PostRecord = _read(_posts, data)
+    category = told.category.name if isinstance(told.category, Named) else told.category
+    topics = [*(told.tags or ()), told.topic.name if told.topic is not None else ""]
+    code = told.topic.project_code if told.topic is not None else None
+    attributes = {"project_code": code, "mood": told.mood}
+    return Item(
+        item_id=f"{POST}{told.id}",
+        category=_line(category or "") or _UNFILED,
+        title=_line(told.title) or f"Post {told.id}",
+        description=(told.description or "").strip()[:TEXT_CHARS],
+        topics=[line for topic in dict.fromkeys(topics) if (line := _line(topic))][:_TOPICS],
+        source=_line(told.username),
+        url=_address(told.video_link),
+        image_url=_address(told.thumbnail_url),
+        created_at=_ms(told.created_at),
+        attributes={name: _line(value) for name, value in attributes.items() if value},
+        kind=VIDEO,
+    )
+
+
+def user(data: msgspec.Raw) -> tuple[str, str]:
+    """Return the number and the name of a user.
+
+    Raises:
+        DecodeError: it is none.
+    """
+    told: UserRecord = _read(_users, data)
+    return str(told.id), told.username
+
+
+def done(data: msgspec.Raw) -> DoneRecord:
+    """Return what a record says was done.
+
+    Raises:
+        DecodeError: it says no such thing.
+    """
+    told: DoneRecord = _read(_done, data)
+    return told
+
+
+def interaction(collection: str, told: DoneRecord, username: str | None) -> Interaction:
+    """Return the interaction that a record of a collection tells of; the same record has the same id again.
+
+    Raises:
+        DecodeError: it does not say when, or how much.
+    """
+    action, field = ACTIONS[collection]
+    if action == "rate" and told.rating_percent is None:
+        raise DecodeError("bad_record", "rating_percent is missing")
+    return Interaction(
+        event_id=f"{collection}-{told.id}",
+        user_id=username or f"user-{told.user_id}",
+        item_id=f"{POST}{told.post_id}",
+        action=action,
+        value=None if action != "rate" or told.rating_percent is None else told.rating_percent / _PERCENT_OF_FIVE,
+        context={"collected": collection},
+        occurred_at=_ms(getattr(told, field)),
+    )
+
+
+def _read(decoder: msgspec.json.Decoder[Any], data: msgspec.Raw) -> Any:
+    try:
+        return decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise DecodeError("bad_record", str(error)) from error
+
+
+def _ms(moment: int | str | None) -> int:
+    try:
+        if isinstance(moment, str) and not moment.isdecimal():
+            told = datetime.fromisoformat(moment)
+            return round((told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp() * 1_000)
+        number = int(moment or "")
+        return number if number >= _MS_FROM else number * 1_000
+    except ValueError as error:
+        raise DecodeError("bad_record", "it does not say when it was") from error
+
+
+def _line(text: str) -> str:
+    """Return a text in one line that can be printed, no longer than lines may be."""
+    return "".join(char if char.isprintable() else " " for char in text).strip()[: LINE_CHARS // 4]
+
+
+def _address(url: str | None) -> str | None:
+    return url[:LINE_CHARS] if url and url.startswith(("https://", "http://")) else None

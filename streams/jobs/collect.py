@@ -1,0 +1,90 @@
+"""triggers → collections of the external API, one after the other; a batch consumer that needs no table.
+
+A call is committed once its collection has ended. After a crash it is read again, and goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import ConsumerRecord
+
+from infra import clock, heartbeat
+from infra.collection_store import CollectionStore, RedisCollectionStore
+from infra.publisher import Publisher
+from infra.redis_client import connect
+from infra.registry import Registry
+from infra.settings import Settings
+from infra.socialverse import LISTS, Socialverse
+from schemas.types import Trigger
+from streams.decode import Decoder
+from streams.jobs.collecting import Collecting
+from streams.jobs.sink import drain
+from topics.topic import TRIGGERS
+
+GROUP = "millrace-collect"
+_LOG = logging.getLogger(__name__)
+
+
+class Calls:
+    """Answers calls to collect."""
+
+    def __init__(self, collecting: Collecting, store: CollectionStore, registry: Registry) -> None:
+        self._collecting, self._store = collecting, store
+        # What is unusable is passed over: the user agent sets it aside.
+        self._decoder = Decoder(TRIGGERS, registry, None, stage="collect")
+        self.answered = 0
+
+    async def write(self, _topic: str, records: Sequence[ConsumerRecord]) -> None:
+        """Answer the calls of a batch."""
+        for _, trigger in await self._decoder.decode(records):
+            if trigger.kind == "collect" and trigger.reason in LISTS and await self._is_new(trigger):
+                await self._collecting.collect(
+                    trigger.reason,
+                    request_id=trigger.event_id,
+                    page=_number(trigger.context.get("page"), 1),
+                    page_size=_number(trigger.context.get("page_size"), 1_000),
+                )
+                self.answered += 1
+
+    async def _is_new(self, trigger: Trigger) -> bool:
+        """Say whether no later call was answered, as where the topic is read from its beginning."""
+        known = (await self._store.read())[trigger.reason]
+        return known.request_id == trigger.event_id or known.started_at <= trigger.occurred_at
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the role until `stop` is set."""
+    registry = Registry(settings.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    publisher = Publisher(settings.kafka_bootstrap_servers, registry)
+    redis = connect(settings.redis_url)
+    store, pages = RedisCollectionStore(redis), Socialverse(settings)
+    collecting = Collecting(pages, publisher, store, now_ms=clock.now_ms)
+    calls = Calls(collecting, store, registry)
+    beside: list[Any] = [heartbeat.beat(redis, "collect", lambda: {"answered": calls.answered})]
+    if settings.collect_interval_s:
+        beside.append(_again_and_again(collecting, settings.collect_interval_s))
+    try:
+        await drain(settings.kafka_bootstrap_servers, GROUP, [TRIGGERS], calls.write, stop=stop, beside=beside)
+    finally:
+        await pages.close()
+        await publisher.close()
+        await redis.aclose()
+        registry.close()
+
+
+async def _again_and_again(collecting: Collecting, interval_s: float) -> None:
+    """Collect every list now and then, all under the name of the interval, so that a restart goes on."""
+    while True:
+        turn = int(clock.now_ms() / 1_000 // interval_s)
+        for name in LISTS:
+            await collecting.collect(name, request_id=f"scheduled-{turn}")
+        await asyncio.sleep(interval_s * (turn + 1) - clock.now_ms() / 1_000)
+
+
+def _number(text: str | None, otherwise: int) -> int:
+    return int(text) if text and text.isascii() and text.isdecimal() and int(text) > 0 else otherwise

@@ -1,0 +1,183 @@
+"""The external API's lists → items and interactions, page by page.
+
+What a page holds is published before its place is noted, so that a crash repeats a page at most; a record that comes
+again is not published again. What is no record becomes a dead letter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from infra.collection_store import Collection, CollectionStore
+from infra.publisher import Publishes
+from infra.socialverse import CollectError
+from schemas import limit
+from schemas.codec import DecodeError
+from schemas.types import DeadLetter, Interaction, Item
+from streams.core import post
+from topics.topic import DEAD_LETTERS, INTERACTIONS, ITEMS, MIB
+
+T = TypeVar("T")
+
+USERS, POSTS = "all-users", "all-posts"
+_STAGE = "collect"
+_LOG = logging.getLogger(__name__)
+
+
+class Pages(Protocol):
+    """Where records come from."""
+
+    async def page(self, collection: str, page: int, page_size: int) -> list[msgspec.Raw]:
+        """Return the records of one page, none past the last; raises CollectError."""
+        ...
+
+
+class Collecting:
+    """Collects lists, one at a time."""
+
+    def __init__(
+        self,
+        pages: Pages,
+        publisher: Publishes,
+        store: CollectionStore,
+        *,
+        now_ms: Callable[[], int],
+        on_page: Callable[[Collection], None] = lambda _: None,
+    ) -> None:
+        """`on_page` is told how far a collection has come."""
+        self._pages, self._publisher, self._store = pages, publisher, store
+        self._now_ms, self._on_page = now_ms, on_page
+
+    async def collect(self, name: str, *, request_id: str, page: int = 1, page_size: int = 1_000) -> Collection:
+        """Collect a list from a page on, and return what came of it.
+
+        A request that was interrupted goes on where it was; one that was answered is not done again.
+        """
+        now_ms = self._now_ms()
+        known = (await self._store.read())[name]
+        if known.request_id == request_id and known.state == "done":
+            return known
+        if known.request_id != request_id or known.state != "running":
+            known = Collection(
+                name=name, state="running", request_id=request_id, page=page, page_size=page_size, started_at=now_ms
+            )
+            await self._note(known)
+        if name in post.ACTIONS:
+            await self._users_first(request_id)
+        try:
+            return await self._collect(known)
+        except CollectError as error:
+            _LOG.warning("not collected: %s", error)
+            reached = (await self._store.read())[name]
+            return await self._note(replace(reached, state="failed", error=str(error)))
+
+    async def _users_first(self, request_id: str) -> None:
+        """Learn users' names before what they did, unless that was done once."""
+        if (await self._store.read())[USERS].state != "done":
+            await self.collect(USERS, request_id=f"{request_id}-users")
+
+    async def _collect(self, state: Collection) -> Collection:
+        before: list[msgspec.Raw] = []
+        while True:
+            records = await self._pages.page(state.name, state.page, state.page_size)
+            if not records or records == before:  # past the end, some lists give their last page again
+                return await self._note(replace(state, state="done"))
+            state = await self._note(await self._published(state, records))
+            before = records
+
+    async def _published(self, state: Collection, records: Sequence[msgspec.Raw]) -> Collection:
+        """Publish what a page holds, and return how far that is."""
+        bad: list[DeadLetter] = []
+        count = repeated = 0
+        if state.name == USERS:
+            named = dict(self._usable(state, records, bad, post.user))
+            await self._store.name_users(named)
+            count = len(named)
+        elif state.name == POSTS:
+            items = self._usable(state, records, bad, self._item)
+            await self._publisher.publish(ITEMS, items)
+            count = len(items)
+        else:
+            count, repeated = await self._interactions(state, records, bad)
+        await self._publisher.publish(DEAD_LETTERS, bad)
+        return replace(
+            state,
+            page=state.page + 1,
+            records=state.records + len(records),
+            published=state.published + count,
+            repeated=state.repeated + repeated,
+            bad=state.bad + len(bad),
+        )
+
+    async def _interactions(
+        self, state: Collection, records: Sequence[msgspec.Raw], bad: list[DeadLetter]
+    ) -> tuple[int, int]:
+        """Publish what was done and was not told before; return how much of each."""
+        told = self._usable(state, records, bad, lambda data: (post.done(data), data))
+        one_each = {str(done.id): (done, data) for done, data in told}
+        fresh = await self._store.new(state.name, list(one_each))
+        left = {number: one for (number, one), is_new in zip(one_each.items(), fresh, strict=True) if is_new}
+        names = await self._store.users([str(done.user_id) for done, _ in left.values()])
+        events: list[Interaction] = []
+        for (done, data), username in zip(left.values(), names, strict=True):
+            try:
+                events.append(self._event(state.name, done, username))
+            except DecodeError as error:
+                bad.append(self._letter(state, bytes(data), error))
+        await self._publisher.publish(INTERACTIONS, events)
+        await self._store.note(state.name, list(left))
+        return len(events), len(told) - len(left)
+
+    def _event(self, name: str, told: post.DoneRecord, username: str | None) -> Interaction:
+        event = post.interaction(name, told, username)
+        limit.check(event, now_ms=self._now_ms())
+        return event
+
+    def _item(self, data: msgspec.Raw) -> Item:
+        item = post.post(data)
+        limit.check(item, now_ms=self._now_ms())
+        return item
+
+    def _usable(
+        self,
+        state: Collection,
+        records: Sequence[msgspec.Raw],
+        bad: list[DeadLetter],
+        read: Callable[[msgspec.Raw], T],
+    ) -> list[T]:
+        """Return what can be read; what cannot is added to `bad`."""
+        found = []
+        for data in records:
+            try:
+                found.append(read(data))
+            except DecodeError as error:
+                bad.append(self._letter(state, bytes(data), error))
+        return found
+
+    def _letter(self, state: Collection, data: bytes, error: DecodeError) -> DeadLetter:
+        """Return the letter of a record; the same record gives the same letter again."""
+        name = hashlib.blake2b(data, digest_size=8).hexdigest()
+        return DeadLetter(
+            letter_id=f"{_STAGE}-{state.name}-{name}",
+            topic=f"{_STAGE}.{state.name}",
+            partition=0,
+            offset=state.page,
+            timestamp=self._now_ms(),
+            value=data[:MIB],
+            stage=_STAGE,
+            reason=error.reason,
+            detail=error.detail[:1_000],
+            failed_at=self._now_ms(),
+        )
+
+    async def _note(self, state: Collection) -> Collection:
+        state = replace(state, updated_at=self._now_ms())
+        await self._store.write(state)
+        self._on_page(state)
+        return state
