@@ -5,13 +5,13 @@
 ApiError
 ├── MalformedError       400 malformed_json
 ├── UnauthorizedError    401 unauthorized       with WWW-Authenticate
-=======
 ├── NoTokenError         401 flic_token
 ├── ForbiddenError       403 forbidden
 ├── NoFeedError          404 no_feed
 ├── NoPromptsError       404 no_prompts
 ├── NoProfileError       404 unknown_user
 ├── NoItemError          404 unknown_item
+├── NotRecommendedError  404 not_recommended
 ├── NoDevicesError       404 not_registered
 ├── TooLargeError        413 body_too_large
 ├── ContentTypeError     415 unsupported_content_type
@@ -133,6 +133,15 @@ class NoItemError(ApiError):
 
     def __init__(self, item_id: str) -> None:
         super().__init__(f"the catalogue does not hold {item_id!r}")
+
+
+class NotRecommendedError(ApiError):
+    """An item is not in a user's feed."""
+
+    status, code = 404, "not_recommended"
+
+    def __init__(self, user_id: str, item_id: str) -> None:
+        super().__init__(f"{item_id!r} is not in the feed of {user_id!r}, or not any more")
 
 
 class NoDevicesError(ApiError):

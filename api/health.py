@@ -43,15 +43,30 @@ class Wellbeing(msgspec.Struct, frozen=True):
     dependencies: dict[str, Dependency]
 
 
-class Health:
-    """The endpoint that asks every dependency."""
+class Prober:
+    """Asks every dependency, but not more often than an answer holds."""
 
-    def __init__(self, context: Context, guard: Guard) -> None:
-        self._guard = guard
+    def __init__(self, context: Context) -> None:
         self._probes = context.clients.probes
         self._lock = asyncio.Lock()
         self._asked_s = float("-inf")
         self._found: dict[str, Dependency] = {}
+
+    async def found(self) -> dict[str, Dependency]:
+        """Return how the dependencies are."""
+        async with self._lock:
+            if time.monotonic() - self._asked_s > _KEEP_S:
+                answers = await asyncio.gather(*(_ask(probe) for probe in self._probes.values()))
+                self._found = dict(zip(self._probes, answers, strict=True))
+                self._asked_s = time.monotonic()
+        return self._found
+
+
+class Health:
+    """The endpoint that asks every dependency."""
+
+    def __init__(self, context: Context, guard: Guard) -> None:
+        self._guard, self._prober = guard, Prober(context)
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Return their declarations."""
@@ -59,13 +74,9 @@ class Health:
 
     async def show(self, request: Request) -> Response:
         """Answer with 200 while feeds can be read, with 503 when they cannot, and say which servers answer."""
-        async with self._lock:
-            if time.monotonic() - self._asked_s > _KEEP_S:
-                answers = await asyncio.gather(*(_ask(probe) for probe in self._probes.values()))
-                self._found = dict(zip(self._probes, answers, strict=True))
-                self._asked_s = time.monotonic()
-        status = overall({name: found.status == "ok" for name, found in self._found.items()})
-        return answer(Wellbeing(status, self._guard.limits, self._found), 503 if status == "down" else 200)
+        found = await self._prober.found()
+        status = overall({name: one.status == "ok" for name, one in found.items()})
+        return answer(Wellbeing(status, self._guard.limits, found), 503 if status == "down" else 200)
 
 
 def overall(answering: dict[str, bool]) -> Status:

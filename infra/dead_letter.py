@@ -10,10 +10,11 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from infra.publisher import Publisher
 from infra.registry import Registry
 from schemas.types import DeadLetter
-from topics.topic import DEAD_LETTERS
+from topics.topic import DEAD_LETTERS, TOPICS
 
 REPLAYED_HEADER = "millrace-replayed-from"
 """Header of a message that was sent again: the id of its letter."""
+_OURS = frozenset(topic.name for topic in TOPICS)
 _POLL_S = 1.0
 _SILENT_POLLS = 10
 _BATCH = 1_000
@@ -55,12 +56,13 @@ def open_letters(bootstrap_servers: str, registry: Registry, only: Only) -> list
 async def replay(publisher: Publisher, letters: Iterable[DeadLetter]) -> int:
     """Send the original bytes to the original topics again, close the letters, and return how many there were.
 
+    Letters of what never was on a topic of ours, such as collected records, stay open.
     A letter is closed only after its message was acknowledged, so a crash in between sends it once more at most.
 
     Raises:
         PublishError: the brokers did not take all of them; the letters stay open.
     """
-    letters = list(letters)
+    letters = [letter for letter in letters if letter.topic in _OURS]
     for letter in letters:
         headers = letter.headers | {REPLAYED_HEADER: letter.letter_id.encode()}
         publisher.produce_bytes(letter.topic, letter.key, letter.value, headers=headers)

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 
 from api.context import Context
 from api.endpoint import Endpoint
-from api.surfaces import collect, personalization, video
+from api.surfaces import collect, context_iq, personalization, video
 
 SURFACES: tuple[Callable[[Context], Sequence[Endpoint]], ...] = (
     personalization.endpoints,
     lambda context: video.VideoEndpoints(context).endpoints(),
     lambda context: collect.CollectEndpoints(context).endpoints(),
+    lambda context: context_iq.ContextIqEndpoints(context).endpoints(),
 )
 """What each contract adds to the app: a function from the context to its endpoints."""

@@ -1,9 +1,11 @@
 """The video engine's endpoints for readers: feeds by page, category and mood, trends, likeness, interactions."""
 
 import asyncio
+import time
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 
 from infra.chart_store import MemoryChartStore
@@ -210,3 +212,24 @@ async def test_bad_parameters_are_named(path: str, params: dict[str, Any], field
     async with World().http() as http:
         answer = await http.get(f"/api/v1/{path}", params=params)
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
+
+
+async def test_who_shows_a_token_asks_for_themselves_only() -> None:
+    secret = "a secret of thirty-two characters and more"
+    token = jwt.encode({"sub": "ann", "exp": time.time() + 60}, secret, "HS256")
+    world = await a_world(feed=["post-1"])
+    async with world.http(environment="production", jwt_secret=secret, api_rerank_timeout_s=0.02) as http:
+        http.headers["Authorization"] = f"Bearer {token}"
+        sent = {"post_id": 1, "interaction_type": "like"}
+        own = [
+            await http.get("/api/v1/feed?username=ann"),
+            await http.get("/api/v1/similar/1?username=ann"),
+            await http.post("/api/v1/interaction", json={"username": "ann", **sent}),
+        ]
+        others = [
+            await http.get("/api/v1/feed?username=bob"),
+            await http.get("/api/v1/similar/1?username=bob"),
+            await http.post("/api/v1/interaction", json={"username": "bob", **sent}),
+        ]
+    assert [answer.status_code for answer in own] == [200] * 3
+    assert [answer.status_code for answer in others] == [403] * 3
