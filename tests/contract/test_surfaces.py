@@ -6,13 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from api.app import endpoints
-from api.context import Clients, Context
-from api.metrics import Metrics
-from infra.feed_store import MemoryFeedStore
-from infra.item_store import ItemCache, MemoryItemStore
-from infra.memory import MemoryPublisher
-from infra.settings import Settings
+from api.guard import Guard
 from tests.contract.test_requirements import ROOT
+from tests.unit.api.builder import a_context
 
 OUTSIDE = {"/docs", "/redoc", "/"}
 """Pages, which are no endpoints."""
@@ -28,15 +24,13 @@ def rows() -> Iterator[tuple[str, str, str]]:
 
 def served() -> set[tuple[str, str]]:
     """Return the method and path of every endpoint."""
-    items = MemoryItemStore()
-    clients = Clients(publisher=MemoryPublisher(), feeds=MemoryFeedStore(), items=items)
-    context = Context(Settings(), clients, Metrics(), ItemCache(items))
-    return {(one.method, one.path.replace(":path}", "}")) for one in endpoints(context)}
+    context = a_context()
+    return {(one.method, one.path.replace(":path}", "}")) for one in endpoints(context, Guard(context))}
 
 
 @pytest.mark.parametrize(("endpoint", "where", "proof"), list(rows()))
 def test_every_endpoint_of_the_documents_is_there_and_proved(endpoint: str, where: str, proof: str) -> None:
-    method = endpoint.split(" ")[0].strip("`")
+    method = endpoint.split(" ", maxsplit=1)[0].strip("`")
     assert where in OUTSIDE or (method, where) in served()
     proofs = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", proof)
     assert proofs

@@ -23,7 +23,7 @@ STRICT = {"environment": "production", "jwt_secret": SECRET}
 
 
 def a_token(sub: str = "ann", **claims: Any) -> str:
-    return jwt.encode({"sub": sub, "exp": time.time() + 60, **claims}, SECRET, "HS256")
+    return jwt.encode({"sub": sub, "exp": time.time() + 3_600, **claims}, SECRET, "HS256")
 
 
 def bearer(token: str) -> dict[str, str]:

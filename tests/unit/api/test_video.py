@@ -216,7 +216,7 @@ async def test_bad_parameters_are_named(path: str, params: dict[str, Any], field
 
 async def test_who_shows_a_token_asks_for_themselves_only() -> None:
     secret = "a secret of thirty-two characters and more"
-    token = jwt.encode({"sub": "ann", "exp": time.time() + 60}, secret, "HS256")
+    token = jwt.encode({"sub": "ann", "exp": time.time() + 3_600}, secret, "HS256")
     world = await a_world(feed=["post-1"])
     async with world.http(environment="production", jwt_secret=secret, api_rerank_timeout_s=0.02) as http:
         http.headers["Authorization"] = f"Bearer {token}"
