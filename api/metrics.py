@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.requests import Request
@@ -12,6 +13,30 @@ from api.endpoint import Endpoint
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _AGES_S = (0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 300, 900, 3_600, 21_600, 86_400, 604_800)
+_ACTIVE_S, _MOST_ACTIVE = 300.0, 100_000
+
+
+class Active:
+    """Users who were seen lately."""
+
+    def __init__(self, *, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._clock_s = clock_s
+        self._seen: dict[str, float] = {}
+        """When each was seen last, longest ago first."""
+
+    def see(self, user_id: str) -> None:
+        """Note a user."""
+        self._seen.pop(user_id, None)
+        self._seen[user_id] = self._clock_s()
+        if len(self._seen) > _MOST_ACTIVE:
+            del self._seen[next(iter(self._seen))]
+
+    def count(self) -> float:
+        """Return how many there are."""
+        since_s = self._clock_s() - _ACTIVE_S
+        while self._seen and (longest := next(iter(self._seen))) and self._seen[longest] < since_s:
+            del self._seen[longest]
+        return len(self._seen)
 
 
 class Metrics:
@@ -53,6 +78,23 @@ class Metrics:
             ("result",),
             registry=self.registry,
         )
+        self.personalizations = Counter(
+            "personalization_requests", "Requests to POST /personalize.", registry=self.registry
+        )
+        self.personalization_duration = Histogram(
+            "personalization_request_duration_seconds",
+            "How long they took.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.recommendations = Counter(
+            "personalization_recommendations", "Recommendations they were answered with.", registry=self.registry
+        )
+        self.active = Active()
+        active_users = Gauge(
+            "personalization_active_users", "Users for whom one came within five minutes.", registry=self.registry
+        )
+        active_users.set_function(self.active.count)
         self.listeners = Gauge("millrace_feed_listeners", "Clients that follow a feed.", registry=self.registry)
         self.audits_lost = Counter(
             "millrace_audits_lost", "Audits for which there was no room.", registry=self.registry

@@ -318,17 +318,26 @@ class _Personalization:
 
     async def personalize(self, request: Request) -> Response:
         """Answer with given items in the order for a user, also with items that were never seen before."""
+        metrics = self._context.metrics
+        metrics.personalizations.inc()
+        with metrics.personalization_duration.time():
+            found = await self._personalized(request)
+        metrics.active.see(found.user_id)
+        metrics.recommendations.inc(found.count)
+        return answer(found)
+
+    async def _personalized(self, request: Request) -> Personalized:
         context = self._context
         body = await take(request, _personalize, context.settings.api_max_body_bytes)
         most = body.diversity_params.max_results
         if not body.candidates:
             feed = await context.feed_of(user_in(body.user_id))
-            return answer(await self._shown(body.user_id, feed, {}, most))
+            return await self._shown(body.user_id, feed, {}, most)
         check_count(context, body.candidates)
         trigger = body.record(context.clients.now_ms(), threshold=context.settings.diversity_threshold)
         feed = await ranked(context, trigger)
         said = {one.id: one for one in body.candidates}
-        return answer(await self._shown(body.user_id, feed, said, most, event_id=trigger.event_id))
+        return await self._shown(body.user_id, feed, said, most, event_id=trigger.event_id)
 
     async def profile(self, request: Request) -> Response:
         """Answer with who a user is."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from api.metrics import Active
 from infra.experiment_store import MemoryExperimentStore
 from infra.feed_store import reranked
 from infra.model_board import SERVING, Board, Live, MemoryBoardStore
@@ -228,3 +229,26 @@ async def test_evaluation_tells_what_was_measured_of_what_serves() -> None:
     assert (body["online"]["events"], body["online"]["outcomes"]) == (5, 2)
     assert [one["version"] for one in body["history"]] == ["v1", "v0"]
     assert (empty["offline"], empty["history"]) == (None, [])
+
+
+async def test_requests_recommendations_and_active_users_are_measured() -> None:
+    world = World()
+    await world.feeds.write([a_feed(user_id="ann"), a_feed(user_id="bob")])
+    async with world.http() as http:
+        for name in ("ann", "bob", "ann"):
+            await http.post("/personalize", json={"user_id": name})
+        told = dict(line.rsplit(" ", 1) for line in (await http.get("/metrics")).text.splitlines() if line[0] != "#")
+    assert told["personalization_requests_total"] == "3.0"
+    assert told["personalization_request_duration_seconds_count"] == "3.0"
+    assert told["personalization_recommendations_total"] == "9.0"
+    assert told["personalization_active_users"] == "2.0"
+
+
+def test_who_was_not_seen_for_five_minutes_is_not_active() -> None:
+    now_s = 0.0
+    active = Active(clock_s=lambda: now_s)
+    for at_s, name in ((0.0, "ann"), (100.0, "bob"), (200.0, "ann")):
+        now_s = at_s
+        active.see(name)
+    now_s = 450.0
+    assert active.count() == 1
