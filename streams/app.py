@@ -49,7 +49,7 @@ from streams.transport import run as run_app
 from streams.wake import Waker
 from topics.topic import DAY_MS, FEATURES, INTERACTIONS, PARTITIONS
 
-_REMEMBERED = 4_096
+_REMEMBERED = 8_192
 """Features kept until they come back to the worker that wrote them."""
 
 

@@ -1,0 +1,36 @@
+"""The parts of the benchmark that need no servers, on a small load."""
+
+from __future__ import annotations
+
+from bench import index, ranking
+from bench.folded import folded
+from bench.load import Load, Size
+from infra.settings import Settings
+
+LOAD = Load(Size(events=2_000, users=60, items=80), now_ms=1_700_000_000_000)
+
+
+def silent(_what: str, _done: float, _of: float) -> None:
+    """Tell nobody."""
+
+
+def test_what_is_ranked_with_knows_every_item_and_everyone_who_acted() -> None:
+    known = folded(LOAD, Settings(), on_progress=silent)
+    assert set(known.view.items.names) == {item.item_id for item in LOAD.items}
+    assert set(known.users) == {event.user_id for event in LOAD.history()}
+    assert list(known.users)[-1] == list(LOAD.history())[-1].user_id
+    assert known.blender.outcomes > 0
+    assert known.view.neighbors.links.row(known.view.items.get(LOAD.items[0].item_id))[0].size
+
+
+def test_the_time_of_a_ranking_is_told_of_as_many_candidates_as_there_are() -> None:
+    told = ranking.measure(LOAD, Settings(), on_progress=silent)
+    assert told["ms_per_user"] > 0
+    assert told["candidates"] == 80
+    assert told["events_per_user"] > 1
+
+
+def test_an_index_that_looks_at_nearly_everything_finds_all_that_is_nearest() -> None:
+    told = index.measure(LOAD.resized(Size(events=1, users=1, items=300)), on_progress=silent)
+    assert told["items"] == 300
+    assert told["recall_at_100"] >= 0.99
