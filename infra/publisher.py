@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -16,6 +16,8 @@ from topics import Topic
 from topics.topic import MIB
 
 _POLL_S = 0.05
+_BY_KEY = -1
+"""The partition of messages that go where their key says."""
 _HIGH_WATER = 200_000
 """Messages in the buffer past which `room` waits."""
 
@@ -136,26 +138,43 @@ class Publisher:
             PublishError: it did not within the timeout; some of them may have arrived all the same.
         """
         codec = self._registry.codec(topic.record)
+        await self._deliver(topic.name, [(_BY_KEY, topic.key_of(value), codec.encode(value)) for value in values])
+
+    async def publish_at(self, topic: str, messages: Mapping[int, Sequence[tuple[bytes, bytes]]]) -> dict[int, int]:
+        """Publish (key, value) pairs to given partitions; return the offset of each one's last, once all are there.
+
+        Raises:
+            PublishError: as `publish`.
+        """
+        return await self._deliver(
+            topic, [(partition, key, value) for partition, pairs in messages.items() for key, value in pairs]
+        )
+
+    async def _deliver(self, topic: str, messages: Sequence[tuple[int, bytes | None, bytes]]) -> dict[int, int]:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        left = len(values)
+        left = len(messages)
         failure: PublishError | None = None
+        last: dict[int, int] = {}
 
-        def delivered(error: Any, _: Message) -> None:
+        def delivered(error: Any, message: Message) -> None:
             nonlocal left, failure
             left -= 1
             if error is not None:
-                failure = PublishError(topic.name, str(error))
+                failure = PublishError(topic, str(error))
+            else:
+                last[message.partition()] = message.offset()
             if not left:
                 loop.call_soon_threadsafe(_settle, done, failure)
 
         try:
-            for value in values:
-                self._publishing.produce(topic.name, codec.encode(value), topic.key_of(value), on_delivery=delivered)
+            for partition, key, value in messages:
+                self._publishing.produce(topic, value, key, partition, on_delivery=delivered)
         except (BufferError, KafkaException) as error:
-            raise PublishError(topic.name, str(error)) from error
-        if values:
+            raise PublishError(topic, str(error)) from error
+        if messages:
             await done
+        return last
 
     async def close(self) -> None:
         """Deliver what is buffered and stop."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from streams.transport import as_current, stored_values
+from infra.publisher import Publisher
+from streams.transport import put, stored_values
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -18,8 +19,10 @@ _FORMAT = b"\x01"
 class RecordCache(Generic[S]):
     """The states of the partitions this worker owns."""
 
-    def __init__(self, table: Any, kind: type[S], *, new: Callable[[str], S], most: int = 100_000) -> None:
-        self._table, self._kind = table, kind
+    def __init__(
+        self, table: Any, kind: type[S], publisher: Publisher, *, new: Callable[[str], S], most: int = 100_000
+    ) -> None:
+        self._table, self._kind, self._publisher = table, kind, publisher
         self._new = new
         self._most = most
         self._encoder = msgspec.msgpack.Encoder()
@@ -47,13 +50,25 @@ class RecordCache(Generic[S]):
         """Say that a state has changed."""
         self._dirty.setdefault(partition, {})[key] = None
 
-    def write(self, partition: int, event: Any) -> None:
-        """Write the changed states of a partition to the table, while `event` of that partition is pending."""
+    async def write(self, events: Mapping[int, Any]) -> None:
+        """Write the changed states of partitions, of each of which an event is pending.
+
+        The changelog comes first: what a crash leaves between the two is there when the table is restored, here or
+        elsewhere. It is not Faust's producer that writes it, which takes a key at a time.
+
+        Raises:
+            PublishError: the changelog did not take it.
+        """
+        changes = {partition: self._changes(partition) for partition in events}
+        ends = await self._publisher.publish_at(self._table.changelog_topic_name, changes)
+        for partition, event in events.items():
+            if event.app.is_live(event):  # otherwise another worker has the partition by now
+                put(self._table, event, changes[partition], end=ends.get(partition))
+                self._shed(self._states.get(partition, {}))
+
+    def _changes(self, partition: int) -> list[tuple[bytes, bytes]]:
         states = self._states.get(partition, {})
-        with as_current(event):
-            for key in self._dirty.pop(partition, ()):
-                self._table[key.encode()] = _FORMAT + self._encoder.encode(states[key])
-        self._shed(states)
+        return [(key.encode(), _FORMAT + self._encoder.encode(states[key])) for key in self._dirty.pop(partition, ())]
 
     def stored(self, *fields: str) -> Iterator[S]:
         """Yield the states that the table holds, with these fields only: the others cost more than all the rest."""

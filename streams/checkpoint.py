@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from infra.publisher import Publisher
@@ -24,7 +24,7 @@ class Checkpoint:
         publisher: What the agent's outputs went to.
         interval_s: Time between checkpoints.
         emit: Publishes what the agent has put off.
-        write: Writes the changed states of a partition, given a pending event of it.
+        write: Writes the changed states of some partitions, given a pending event of each.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Checkpoint:
         *,
         interval_s: float,
         emit: Callable[[], None] = lambda: None,
-        write: Callable[[int, Any], None] = lambda _partition, _event: None,
+        write: Callable[[Mapping[int, Any]], Awaitable[None]] | None = None,
     ) -> None:
         self._app, self._publisher = app, publisher
         self._interval_s = interval_s
@@ -64,10 +64,11 @@ class Checkpoint:
             held, self._held = self._held, []
             await self._publisher.flush()
             live = [event for event in held if self._app.is_live(event)]
-            for partition, event in {event.message.partition: event for event in live}.items():
-                self._write(partition, event)
+            if self._write is not None:
+                await self._write({event.message.partition: event for event in live})
             for event in live:
-                event.ack()
+                if self._app.is_live(event):
+                    event.ack()
 
     def drop(self) -> None:
         """Forget what is held: after a rebalance the events are read again, here or elsewhere."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
@@ -37,7 +37,7 @@ class RoleContext:
         """Return a decoder of a topic for an agent."""
         return Decoder(topic, self.registry, self.quarantine, stage=agent)
 
-    def checkpoint(self, **hooks: Callable[..., None]) -> Checkpoint:
+    def checkpoint(self, **hooks: Any) -> Checkpoint:
         """Return a checkpoint for an agent, with its `emit` and `write`."""
         return Checkpoint(self.app, self.publisher, interval_s=self.settings.commit_interval_s, **hooks)
 

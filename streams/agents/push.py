@@ -67,7 +67,7 @@ class PushAgent:
         self._sender, self._now_ms = sender, now_ms
         self._publisher = context.publisher
         self._decoders = {topic.name: context.decoder(topic, "push") for topic in SOURCES}
-        self._states = RecordCache(table, PushState, new=PushState)
+        self._states = RecordCache(table, PushState, context.publisher, new=PushState)
         self._agenda = Agenda()
         self._rebalances = 0
         self._absent: dict[str, None] = {}
@@ -182,8 +182,7 @@ class PushAgent:
         """Make decisions and states durable, though the batch as a whole is not yet."""
         await self._publisher.flush()
         if self._context.app.is_live(event):
-            self._states.write(event.value.partition, event)
-            await self._context.app.producer.flush()
+            await self._states.write({event.value.partition: event})
 
     def _tell(self, decisions: Iterable[Notification]) -> None:
         for decision in decisions:

@@ -22,7 +22,7 @@ class SignalAgent:
     def __init__(self, context: Context, table: Any, params: SignalParams) -> None:
         self._context, self._params = context, params
         self._decoder = context.decoder(ITEM_SIGNALS, "signal")
-        self._states = RecordCache(table, ItemState, new=ItemState)
+        self._states = RecordCache(table, ItemState, context.publisher, new=ItemState)
         self._unsent: dict[tuple[int, str], None] = {}
         self.checkpoint = context.checkpoint(emit=self._emit, write=self._states.write)
 

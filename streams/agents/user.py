@@ -41,7 +41,7 @@ class UserAgent:
         self._context, self._params, self._roster = context, params, roster
         self._publisher: Publisher = context.publisher
         self._decoders: dict[str, Decoder] = {topic.name: context.decoder(topic, "user") for topic in SOURCES}
-        self._states = RecordCache(table, UserState, new=UserState)
+        self._states = RecordCache(table, UserState, context.publisher, new=UserState)
         self._unsent: dict[int, dict[str, None]] = {}
         """Users whose features changed and were not yet published, by partition."""
         self.checkpoint = context.checkpoint(emit=self._emit_all, write=self._states.write)

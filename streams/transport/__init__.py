@@ -11,9 +11,10 @@
             event.ack()                  # now or later, once its effects are out
 
 Events may be held and acknowledged later, from any task of the loop; the ledger commits what may be. Tables are
-written inside `as_current(event)`. Before partitions are taken away, and before the worker stops, the coroutine
-functions given to `app.on_drain` are awaited, and what they acknowledged is committed. After a rebalance all that was
-not is read again: what was held is void (`app.is_live(event)` is false) and must be dropped, not written.
+written inside `as_current(event)`, or their changelog by someone else and then their store by `put`. Before partitions
+are taken away, and before the worker stops, the coroutine functions given to `app.on_drain` are awaited, and what they
+acknowledged is committed. After a rebalance all that was not is read again: what was held is void
+(`app.is_live(event)` is false) and must be dropped, not written.
 """
 
 from faust.transport.drivers import aiokafka as driver
@@ -28,6 +29,7 @@ from streams.transport.topic import batch_topic as batch_topic
 from streams.transport.worker import run as run
 from streams.transport.writing import StaleEventError as StaleEventError
 from streams.transport.writing import as_current as as_current
+from streams.transport.writing import put as put
 
 
 class Transport(driver.Transport):  # type: ignore[misc]

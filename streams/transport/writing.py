@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from faust.streams import _current_event
-from faust.types import EventT
+from faust.types import TP, EventT
 
 
 class StaleEventError(RuntimeError):
@@ -34,3 +35,17 @@ def as_current(event: EventT) -> Iterator[None]:
         yield
     finally:
         _current_event.reset(token)
+
+
+def put(table: Any, event: EventT, changes: Iterable[tuple[bytes, bytes]], *, end: int | None) -> None:
+    """Take over into a table's store what its changelog holds already, up to an offset.
+
+    Raises:
+        StaleEventError: as `as_current`.
+    """
+    store = table.data
+    with as_current(event):
+        for key, value in changes:
+            store[key] = value
+    if end is not None:
+        store.set_persisted_offset(TP(table.changelog_topic_name, event.message.partition), end)
