@@ -5,6 +5,7 @@ POST /retrieve  /retrieve/batch                                                 
 GET  /content  /content/stream                                                        api.content
 GET  /interaction/{user_id}  /interaction/aggregate/{user_id}                         api.history
 GET  /results/{user_id}   POST /results/re-rank                                       api.results
+GET  /search                                                                          api.search
 GET  /health  /metrics                                                                api.health, api.metrics
 GET  /metrics/models   POST /retrain                                                  api.models
 GET  /prompts/{user_id}  /admin/cache/view/{user_id}   POST /admin/cache/clear/{user_id}  api.admin
@@ -41,6 +42,7 @@ from api.models import ModelEndpoints
 from api.publish import PublishEndpoints
 from api.push import PushEndpoints
 from api.results import ResultEndpoints
+from api.search import SearchEndpoints
 from api.surfaces import SURFACES
 from infra.item_store import ItemCache
 from infra.redis_client import StoreError
@@ -92,6 +94,7 @@ def endpoints(context: Context, guard: Guard) -> list[Endpoint]:
         PublishEndpoints(context),
         HistoryEndpoints(context),
         ResultEndpoints(context),
+        SearchEndpoints(context),
         ModelEndpoints(context),
         AdminEndpoints(context),
         PushEndpoints(context),

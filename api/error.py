@@ -4,6 +4,7 @@
 
 ApiError
 ├── MalformedError       400 malformed_json
+├── BadValueError        400 bad_value          with the field; where a document asks for 400 and not for 422
 ├── UnauthorizedError    401 unauthorized       with WWW-Authenticate
 ├── NoTokenError         401 flic_token
 ├── ForbiddenError       403 forbidden
@@ -13,6 +14,8 @@ ApiError
 ├── NoItemError          404 unknown_item
 ├── NotRecommendedError  404 not_recommended
 ├── NoDevicesError       404 not_registered
+├── NoProductError       404 unknown_product
+├── NoMatchError         404 no_match
 ├── TooLargeError        413 body_too_large
 ├── ContentTypeError     415 unsupported_content_type
 ├── InvalidError         422 invalid_value      with the field
@@ -93,6 +96,15 @@ class NoTokenError(ApiError):
         super().__init__("show the token of the external API: Flic-Token: …")
 
 
+class BadValueError(ApiError):
+    """A value cannot be used, or is missing, and the document says 400 of it."""
+
+    status, code = 400, "bad_value"
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field} {problem}", field=field)
+
+
 class ForbiddenError(ApiError):
     """The caller may not do this."""
 
@@ -151,6 +163,24 @@ class NoDevicesError(ApiError):
 
     def __init__(self, user_id: str) -> None:
         super().__init__(f"{user_id!r} has registered no device and stated no preferences, or only just now")
+
+
+class NoProductError(ApiError):
+    """The shop has no such product."""
+
+    status, code = 404, "unknown_product"
+
+    def __init__(self, product_id: str) -> None:
+        super().__init__(f"there is no product {product_id}")
+
+
+class NoMatchError(ApiError):
+    """Nothing was found, and nothing trends that could be shown instead."""
+
+    status, code = 404, "no_match"
+
+    def __init__(self) -> None:
+        super().__init__("nothing matches, and nothing trends yet that could be shown instead")
 
 
 class TooLargeError(ApiError):

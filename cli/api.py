@@ -33,6 +33,7 @@ from infra.rate import rates
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
+from infra.shop_store import RedisShopStore
 
 
 def api() -> None:
@@ -73,6 +74,8 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         listing=PostgresListing(database),
         collections=RedisCollectionStore(redis),
         experiments=RedisExperimentStore(redis),
+        shop=RedisShopStore(redis),
+        database=database,
         probes={
             "kafka": probe.kafka(configured.kafka_bootstrap_servers),
             "registry": probe.registry(configured.schema_registry_url),

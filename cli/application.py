@@ -20,6 +20,7 @@ ROLES = {
     "worker trainer,archive,log": ("worker", "--roles", "trainer,archive,log"),
     "worker fetch": ("worker", "--roles", "fetch"),
     "worker push": ("worker", "--roles", "push"),
+    "worker shop": ("worker", "--roles", "shop"),
     "api": ("api",),
 }
 """Each child process and its command."""

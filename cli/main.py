@@ -27,6 +27,7 @@ COMMANDS = {
     "models": "cli.models:models",
     "provision": "cli.provision:provision",
     "evaluate": "cli.evaluate:evaluate",
+    "evaluate-search": "cli.evaluate_search:evaluate_search",
     "bench": "cli.bench:bench",
 }
 """Each command, in the order of the help, and its function or Typer app."""

@@ -24,6 +24,7 @@ ROLES = {
     "collect": "streams.jobs.collect:run",
     "log": "streams.jobs.log:run",
     "push": "streams.push:run",
+    "shop": "streams.jobs.shop:run",
 }
 """Where each role is: `async def run(settings, stop)`. Imported when it is asked for, as some are heavy."""
 

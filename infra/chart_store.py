@@ -6,7 +6,7 @@ acts on one of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, cast
 
 from redis.asyncio import Redis
@@ -29,6 +29,10 @@ class ChartStore(Protocol):
         """Return the first items of a category's chart, or of that of all."""
         ...
 
+    async def trends(self, categories: Sequence[str]) -> dict[str, float]:
+        """Return the items of some categories' charts, each with its trend."""
+        ...
+
 
 class MemoryChartStore:
     """Charts of one process."""
@@ -45,6 +49,10 @@ class MemoryChartStore:
         """Return the first items of a chart."""
         chart = self._charts.get(_key(category), {})
         return sorted(chart, key=lambda item: (-chart[item], item))[: min(limit, MOST)]
+
+    async def trends(self, categories: Sequence[str]) -> dict[str, float]:
+        """Return the items of some categories' charts."""
+        return {item: trend for name in categories for item, trend in self._charts.get(_key(name), {}).items()}
 
 
 class RedisChartStore:
@@ -68,6 +76,15 @@ class RedisChartStore:
         with store_errors("reading a chart"):
             found = cast("list[bytes]", await self._redis.zrange(_key(category), 0, limit - 1))
         return [item.decode() for item in found]
+
+    async def trends(self, categories: Sequence[str]) -> dict[str, float]:
+        """Return the items of some categories' charts, read in one pipeline."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for category in categories:
+            pipeline.zrange(_key(category), 0, -1, withscores=True)
+        with store_errors("reading charts"):
+            found = await pipeline.execute()
+        return {item.decode(): -score for chart in found for item, score in chart}
 
 
 def _charts(trends: Mapping[str, float], categories: Mapping[str, str]) -> dict[str, dict[str, float]]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+
+from infra.redis_client import StoreError
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _LOCK_ID = 0x6D696C6C
@@ -34,9 +37,9 @@ async def connect(url: str, *, connections: int = 4, ready: int = 1, timeout_s: 
 
 
 class Lazy:
-    """Connections that are opened when they are first asked for: who holds them starts while PostgreSQL is away."""
+    """Lazy that are opened when they are first asked for: who holds them starts while PostgreSQL is away."""
 
-    def __init__(self, url: str, *, connections: int = 4) -> None:
+    def __init__(self, url: str, *, connections: int = 8) -> None:
         self._url, self._connections = url, connections
         self._pool: asyncpg.Pool | None = None
         self._connecting = asyncio.Lock()
@@ -51,6 +54,19 @@ class Lazy:
             if self._pool is None:
                 self._pool = await connect(self._url, connections=self._connections, ready=0, timeout_s=2.0)
             return self._pool
+
+    @asynccontextmanager
+    async def reading(self, doing: str) -> AsyncIterator[Any]:
+        """Yield a connection in a transaction that changes nothing.
+
+        Raises:
+            StoreError: PostgreSQL does not answer.
+        """
+        try:
+            async with (await self.pool()).acquire() as connection, connection.transaction(readonly=True):
+                yield connection
+        except AWAY as error:
+            raise StoreError(doing, error) from error
 
     async def close(self) -> None:
         """Close the connections."""

@@ -341,6 +341,25 @@ class Settings:
         must="subwords or minilm",
     )
 
+    shop_clicked_weight: float = _setting(
+        "SHOP_CLICKED_WEIGHT", 0.5, "what products like those clicked count on a shop's home", check=_not_negative
+    )
+    shop_searched_weight: float = _setting(
+        "SHOP_SEARCHED_WEIGHT", 0.4, "what products found by the last searches count", check=_not_negative
+    )
+    shop_diverse_weight: float = _setting(
+        "SHOP_DIVERSE_WEIGHT", 0.1, "what products of other categories count", check=_not_negative
+    )
+    shop_stale_days: float = _setting(
+        "SHOP_STALE_DAYS", 30.0, "days after the last click or search for which a home is personal", check=_positive
+    )
+    shop_fit_interval_s: float = _setting(
+        "SHOP_FIT_INTERVAL_S",
+        86_400.0,
+        "seconds between fits of what is alike and of association rules to the products and clicks",
+        check=_positive,
+    )
+
     anthropic_api_key: str = _secret("ANTHROPIC_API_KEY", "key of Claude's API; without one no model is asked")
     aws_access_key_id: str = _secret("AWS_ACCESS_KEY_ID", "access key, where Claude is asked through Amazon Bedrock")
     aws_secret_access_key: str = _secret("AWS_SECRET_ACCESS_KEY", "secret of the access key")

@@ -70,6 +70,10 @@ class TfIdf:
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
 
+    def meanings(self) -> tuple[list[str], Vectors]:
+        """Return the words and (words, dimensions) what each adds to a text, so that a text is the sum of its words."""
+        return list(self._words), (self._rarity[:, None] * self._directions).astype(np.float32)
+
     def _table(self, texts: Sequence[str]) -> sparse.csr_array:
         """Return (texts, words) weights, each row of unit length."""
         columns: list[int] = []

@@ -42,6 +42,8 @@ TEXT_CHARS = 4_096
 """Longest description."""
 LINE_CHARS = TEXT_CHARS // 4
 """Longest title, query, address or other line."""
+QUERY_CHARS = 255
+"""Longest query that is searched by."""
 LIST_ITEMS = 1_000
 """Longest list or map in an event."""
 RATING_MAX = 10.0

@@ -42,6 +42,15 @@ def an_item(item_id: str = "i1", **overrides: Any) -> types.Item:
     return types.Item(**(fields | overrides))
 
 
+def a_product(item_id: str = "A000000001", title: str = "Ear Plugs", **overrides: Any) -> types.Item:
+    """Return ear plugs at half their price."""
+    fields: dict[str, Any] = {
+        **{"category": "stores", "topics": ["Amazon Fashion"], "kind": "product", "url": None, "source": ""},
+        **{"price": 250.0, "original_price": 500.0, "rating": 4.0, "reviews": 100},
+    }
+    return an_item(item_id, **({"title": title} | fields | overrides))
+
+
 def a_profile(**overrides: Any) -> types.Profile:
     """Return the profile of user u1."""
     fields: dict[str, Any] = {"event_id": f"event-{next(_numbers)}", "user_id": "u1", "occurred_at": T0_MS}

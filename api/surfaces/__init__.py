@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 
 from api.context import Context
 from api.endpoint import Endpoint
-from api.surfaces import collect, context_iq, personalization, video
+from api.surfaces import collect, context_iq, personalization, shop, video
 
 SURFACES: tuple[Callable[[Context], Sequence[Endpoint]], ...] = (
     personalization.endpoints,
+    shop.endpoints,
     lambda context: video.VideoEndpoints(context).endpoints(),
     lambda context: collect.CollectEndpoints(context).endpoints(),
     lambda context: context_iq.ContextIqEndpoints(context).endpoints(),

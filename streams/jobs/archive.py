@@ -36,7 +36,7 @@ _INTERACTION = (
 )
 _ITEM = (
     *("item_id", "category", "title", "description", "topics", "source", "url", "image_url", "city", "cell", "price"),
-    *("created_at", "attributes"),
+    *("created_at", "attributes", "kind", "brand", "original_price", "rating", "reviews", "stock"),
 )
 
 _FORGET = 'DELETE FROM items WHERE item_id = $1 AND (appended_at, "offset") < ($2, $3)'

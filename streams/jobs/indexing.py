@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 import asyncpg
@@ -19,6 +20,8 @@ from schemas.types import Item
 ENCODERS: dict[str, type[TextEncoder]] = {"subwords": Subword, "minilm": MiniLm}
 """By the name in the setting TEXT_ENCODER; none of them has to be fitted."""
 _MOST_ITEMS = 500
+_REST = 20.0
+"""How many times what counting words took is left until they are counted again."""
 _LOOK_EVERY_S = 60.0
 _LOG = logging.getLogger(__name__)
 _COLUMNS = (
@@ -35,11 +38,23 @@ _PUT = f"""
 INSERT INTO catalogue ({", ".join(f'"{name}"' for name in _COLUMNS)})
 SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text::vector,
        setweight(to_tsvector('english', title), 'A')
-       || setweight(to_tsvector('english', array_to_string(topics, ' ')), 'B')
+       || setweight(to_tsvector('english', concat_ws(' ', array_to_string(topics, ' '), brand, category)), 'B')
        || setweight(to_tsvector('english', description), 'C')
 FROM items WHERE item_id = $1
 ON CONFLICT (item_id) DO UPDATE SET {", ".join(f'"{name}" = excluded."{name}"' for name in _COLUMNS[1:])}
 """  # noqa: S608 - all names are ours
+_COUNTED = """
+SELECT word, ndoc FROM ts_stat($$
+    SELECT to_tsvector('simple', concat_ws(' ', title, array_to_string(topics, ' '), brand, category)) FROM items
+$$) WHERE word ~ '^[[:alpha:]][[:alnum:]]{1,39}$'
+"""
+_SPELL = f"""
+WITH counted AS MATERIALIZED ({_COUNTED}),
+     gone AS (DELETE FROM words WHERE word NOT IN (SELECT word FROM counted))
+INSERT INTO words (word, items, stem, trigrams)
+SELECT word, ndoc, coalesce((ts_lexize('english_stem', word))[1], word), trigrams(word) FROM counted
+ON CONFLICT (word) DO UPDATE SET items = excluded.items WHERE words.items <> excluded.items
+"""  # noqa: S608 - nothing in it is given
 
 
 class Indexing:
@@ -48,6 +63,7 @@ class Indexing:
     def __init__(self, pool: asyncpg.Pool, encoder: TextEncoder) -> None:
         self._pool, self._encoder = pool, encoder
         self._changed = asyncio.Event()
+        self._unspelled, self._not_before_s = True, 0.0
         self.indexed = 0
         """Items indexed since the start."""
 
@@ -59,13 +75,18 @@ class Indexing:
         """Index what has changed, until cancelled; while PostgreSQL is away, what is left to do waits."""
         while True:
             self._changed.clear()
+            wait_s = _LOOK_EVERY_S
             try:
                 while await self.step():
-                    pass
+                    self._unspelled = True
+                if self._unspelled and time.monotonic() >= self._not_before_s:
+                    await self.spell()
+                elif self._unspelled:
+                    wait_s = min(self._not_before_s - time.monotonic(), _LOOK_EVERY_S)
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 _LOG.warning("the catalogue is not indexed now: %s", error)
             try:
-                await asyncio.wait_for(self._changed.wait(), _LOOK_EVERY_S)
+                await asyncio.wait_for(self._changed.wait(), wait_s)
             except TimeoutError:
                 continue
 
@@ -78,6 +99,14 @@ class Indexing:
                 await connection.executemany(_PUT, list(map(self._entry, rows, vectors)))
             self.indexed += len(rows)
         return len(rows)
+
+    async def spell(self) -> None:
+        """Note which words items are described by, and how many are by each; all are counted, so not all the time."""
+        began_s = time.monotonic()
+        self._unspelled = False
+        await self._pool.execute(_SPELL)
+        ended_s = time.monotonic()
+        self._not_before_s = ended_s + _REST * (ended_s - began_s)
 
     def _entry(self, row: Any, vector: Vectors) -> tuple[Any, ...]:
         known = identity(row["title"], year=row["attributes"].get("year", ""), city=row["city"])

@@ -10,7 +10,7 @@ from topics.topic import PARTITIONS
 
 ROOT = Path(__file__).parents[2]
 SERVERS = {"kafka", "registry", "redis", "postgres"}
-APPLICATION = {"provision", "worker", "learner", "judge", "fetcher", "collector", "push", "api"}
+APPLICATION = {"provision", "worker", "learner", "judge", "fetcher", "collector", "push", "shop", "api"}
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 DOCKERFILES = sorted((ROOT / "infra" / "docker").glob("*Dockerfile"))
 

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from infra import clock
 from infra.address import Addresses
 from infra.chart_store import MOST, ChartStore, MemoryChartStore, RedisChartStore
 from infra.experiment_store import ExperimentStore, MemoryExperimentStore, RedisExperimentStore
 from infra.item_store import RedisItemStore
 from infra.portrait_store import MemoryPortraitStore, Portrait, PortraitStore, RedisPortraitStore
 from infra.redis_client import StoreError, connect
+from infra.shop_store import Charts, Home, MemoryShopStore, RedisShopStore, ShopStore
 from schemas.types import Experiment, RecentItem
 from streams.jobs.log import Charting
 from tests.build import T0_MS, a_profile, an_experiment, an_item, features, stats
@@ -40,6 +42,24 @@ def experiments(request: pytest.FixtureRequest, redis: Redis) -> ExperimentStore
 @pytest.fixture(params=("memory", "redis"))
 def charts(request: pytest.FixtureRequest, redis: Redis) -> ChartStore:
     return MemoryChartStore() if request.param == "memory" else RedisChartStore(redis)
+
+
+@pytest.fixture(params=("memory", "redis"))
+def shop(request: pytest.FixtureRequest, redis: Redis) -> ShopStore:
+    return MemoryShopStore() if request.param == "memory" else RedisShopStore(redis)
+
+
+async def test_a_home_holds_until_it_is_stale_and_charts_until_they_are_replaced(shop: ShopStore) -> None:
+    now_ms = clock.now_ms()
+    assert await shop.read("ann", now_ms=now_ms) == (None, Charts())
+    home = Home(user_id="ann", personalized=["a"], diverse=["b"], stale_at=now_ms + 60_000)
+    charts = Charts(trending=["a"], best_value=["b"], top_categories={"c": ["a", "b"]}, diverse=["b"])
+    await shop.write([home, Home(user_id="old", personalized=["a"], stale_at=now_ms - 1)])
+    await shop.write_charts(charts)
+    assert await shop.read("ann", now_ms=now_ms) == (home, charts)
+    assert await shop.read("ann", now_ms=home.stale_at) == (None, charts)
+    assert await shop.read("old", now_ms=now_ms) == (None, charts)
+    await shop.write([])
 
 
 async def test_a_portrait_is_what_was_found_and_what_was_stated(portraits: PortraitStore) -> None:
@@ -74,6 +94,8 @@ async def test_charts_are_by_trend_and_category(charts: ChartStore) -> None:
     assert await charts.read(None, limit=10) == ["i1", "i2", "i3"]
     assert await charts.read("music", limit=1) == ["i1"]
     assert await charts.read("other", limit=10) == []
+    assert await charts.trends(["music", "other"]) == {"i1": 9.0, "i2": 3.0}
+    assert await charts.trends([]) == {}
 
 
 async def test_only_the_first_of_a_chart_are_kept(redis: Redis) -> None:

@@ -1,0 +1,365 @@
+"""The shop recommender: a home, similar products, search, and what its users do.
+
+What is invalid in an address is answered with 400 and what is invalid in a body with 422, as its document has it; a
+body without what its event needs is answered with 400.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.answer import answer
+from api.body import admit, new_id, take
+from api.context import Context
+from api.endpoint import Endpoint
+from api.error import BadValueError, BrokerAwayError, InvalidError, NoMatchError, NoProductError, StoreAwayError
+from api.query import asked
+from api.search import NO_MATCHES
+from infra.search import Search, Sought
+from infra.shop_archive import ShopArchive
+from schemas.limit import PRODUCT, PRODUCT_ID, QUERY_CHARS
+from schemas.types import Interaction
+from topics.topic import INTERACTIONS
+
+_BODY_BYTES = 16 << 10
+_USER_ID = re.compile(r"[a-zA-Z0-9]{1,50}")
+_MOST_SHOWN, _MOST_FOUND = 60, 6_000
+_EVENTS: dict[str, Literal["click", "search"]] = {"product_click": "click", "search_query": "search"}
+_NAMES: dict[str, str] = {action: event for event, action in _EVENTS.items()}
+
+
+def _told(pattern: str, example: str) -> Any:
+    """Return what the documents say of a value that the handler checks."""
+    return Meta(extra_json_schema={"pattern": pattern}, examples=[example])
+
+
+UserId = Annotated[str, _told("^[a-zA-Z0-9]{1,50}$", "user123")]
+ProductId = Annotated[str, _told("^[A-Z0-9]{10}$", "B08CF3D7QR")]
+
+
+class ProductPath(msgspec.Struct, frozen=True, kw_only=True):
+    """Which product."""
+
+    product_id: ProductId
+
+
+class UserPath(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose."""
+
+    user_id: UserId
+
+
+class ProductQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """How many are asked for; held to 1 to 60."""
+
+    response_limit: int = 20
+
+
+class HomeQuery(ProductQuery, frozen=True, kw_only=True):
+    """Whose home."""
+
+    user_id: UserId = ""
+
+
+class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What is looked for; the limit is held to 1 to 6000."""
+
+    query: Annotated[str, Meta(extra_json_schema={"maxLength": QUERY_CHARS}, examples=["earbuds"])] = ""
+    response_limit: int = 2_000
+
+
+class DaysQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """How far back."""
+
+    days: Annotated[int, Meta(ge=1, le=365)] = 30
+
+
+class ShopInteractionBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A click on a product, or a search."""
+
+    user_id: UserId
+    event_type: Literal["product_click", "search_query"]
+    product_id: ProductId | None = None
+    query: str | None = None
+
+    def record(self, now_ms: int) -> Interaction:
+        """Return the record to publish.
+
+        Raises:
+            BadValueError: what this event needs is missing.
+            InvalidError: naming the field that cannot be used.
+        """
+        query = (self.query or "").strip()
+        clicked = self.event_type == "product_click"
+        if not _USER_ID.fullmatch(self.user_id):
+            raise InvalidError("user_id", "must be 1 to 50 letters and digits")
+        if clicked and not self.product_id:
+            raise BadValueError("product_id", "is missing: a product_click needs it")
+        if not clicked and not query:
+            raise BadValueError("query", "is missing or blank: a search_query needs it")
+        if self.product_id and not PRODUCT_ID.fullmatch(self.product_id):
+            raise InvalidError("product_id", "must be 10 of A to Z and 0 to 9")
+        if len(query) > QUERY_CHARS:
+            raise InvalidError("query", f"must have at most {QUERY_CHARS} characters")
+        return Interaction(
+            event_id=new_id(),
+            user_id=self.user_id,
+            item_id=self.product_id if clicked else None,
+            action=_EVENTS[self.event_type],
+            query=None if clicked else query,
+            occurred_at=now_ms,
+        )
+
+
+class Product(msgspec.Struct, gc=False):
+    """A product as shops show it."""
+
+    id: str
+    name: str
+    category: str
+    image: str | None
+    price: float | None
+    original_price: float | None
+    rating: float | None
+    reviews: int | None
+    discount_ratio: float | None
+
+
+class Home(msgspec.Struct):
+    """What a home shows; nothing is personal for who is new or was away for 30 days."""
+
+    personalized: list[Product]
+    trending: list[Product]
+    best_value: list[Product]
+    top_categories: dict[str, list[Product]]
+    diverse_picks: list[Product]
+
+
+class Similar(msgspec.Struct):
+    """The products most like one."""
+
+    similar: list[Product]
+
+
+class Associated(msgspec.Struct):
+    """A product that is clicked by those who click on another, by how many, and how much more than by chance."""
+
+    product: Product
+    support: float
+    confidence: float
+    lift: float
+
+
+class Rules(msgspec.Struct):
+    """What goes with a product, the surest first."""
+
+    rules: list[Associated]
+
+
+class Results(msgspec.Struct, omit_defaults=True):
+    """What was found, best first; with a reason it is what trends, since nothing was found."""
+
+    results: list[Product]
+    fallback_reason: str | None = None
+
+
+class Event(msgspec.Struct):
+    """One thing that a user did."""
+
+    event_type: str
+    product_id: str | None
+    query: str | None
+    timestamp: datetime
+
+
+class Events(msgspec.Struct):
+    """What a user did, newest first."""
+
+    user_id: str
+    interactions: list[Event]
+
+
+class _Item(msgspec.Struct, gc=False):
+    item_id: str
+    title: str
+    category: str
+    kind: str = ""
+    topics: list[str] = []
+    image_url: str | None = None
+    price: float | None = None
+    original_price: float | None = None
+    rating: float | None = None
+    reviews: int | None = None
+
+
+_item = msgspec.json.Decoder(_Item)
+_body = msgspec.json.Decoder(ShopInteractionBody)
+
+
+def endpoints(context: Context) -> list[Endpoint]:
+    """Return the document's endpoints."""
+    shop = _Shop(context)
+    read, publish = (StoreAwayError, BadValueError), (BrokerAwayError, BadValueError, InvalidError)
+    click = {"user_id": "user123", "event_type": "product_click", "product_id": "ABCD1234XY"}
+    posted: dict[str, Any] = {"body": ShopInteractionBody, "answers": {200: None}, "errors": publish, "example": click}
+    product = "/recommendations/product/{product_id}"
+    of_product: dict[str, Any] = {
+        "query": ProductQuery,
+        "path_parameters": ProductPath,
+        "errors": (*read, NoProductError),
+    }
+    return [
+        Endpoint("GET", "/recommendations/home", shop.home, query=HomeQuery, answers={200: Home}, errors=read),
+        Endpoint("GET", product, shop.similar, answers={200: Similar}, **of_product),
+        Endpoint("GET", f"{product}/rules", shop.rules, answers={200: Rules}, **of_product),
+        Endpoint(
+            "GET",
+            "/recommendations/search",
+            shop.search,
+            query=SearchQuery,
+            answers={200: Results},
+            errors=(*read, NoMatchError),
+        ),
+        Endpoint("POST", "/interactions", shop.interaction, **posted),
+        Endpoint("POST", "/api/v1/interactions/interactions", shop.interaction, **posted),
+        Endpoint(
+            "GET",
+            "/api/v1/interactions/interactions/{user_id}",
+            shop.interactions,
+            query=DaysQuery,
+            path_parameters=UserPath,
+            answers={200: Events},
+            errors=read,
+        ),
+    ]
+
+
+class _Shop:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def home(self, request: Request) -> Response:
+        """Answer with what a user's home shows."""
+        query = asked(request, HomeQuery)
+        limit, now_ms = _held(query.response_limit, _MOST_SHOWN), self._context.clients.now_ms()
+        home, charts = await self._context.clients.shop.read(_user(query.user_id), now_ms=now_ms)
+        lists = {
+            "personalized": home.personalized if home else [],
+            "trending": charts.trending,
+            "best_value": charts.best_value,
+            "diverse_picks": home.diverse if home else charts.diverse,
+        }
+        shown = await self._products({*_first(lists.values(), limit), *_first(charts.top_categories.values(), limit)})
+        return answer(
+            Home(
+                **{name: _among(shown, item_ids[:limit]) for name, item_ids in lists.items()},
+                top_categories={
+                    name: _among(shown, item_ids[:limit]) for name, item_ids in charts.top_categories.items()
+                },
+            )
+        )
+
+    async def similar(self, request: Request) -> Response:
+        """Answer with the products whose name and sub-category are most like a product's."""
+        product_id, limit = await self._product(request)
+        item_ids = await ShopArchive(self._context.database).similar(product_id, limit)
+        return answer(Similar(_among(await self._products(item_ids), item_ids)))
+
+    async def rules(self, request: Request) -> Response:
+        """Answer with the products that are clicked by those who click on a product."""
+        product_id, limit = await self._product(request)
+        found = await ShopArchive(self._context.database).rules(product_id, limit)
+        shown = await self._products([rule.other for rule in found])
+        return answer(Rules([Associated(shown[rule.other], *rule[1:]) for rule in found if rule.other in shown]))
+
+    async def search(self, request: Request) -> Response:
+        """Search the products; where nothing matches, answer with what trends, and say so."""
+        asked_for = asked(request, SearchQuery)
+        query, limit = asked_for.query.strip(), _held(asked_for.response_limit, _MOST_FOUND)
+        if not 1 <= len(query) <= QUERY_CHARS:
+            raise BadValueError("query", f"must have 1 to {QUERY_CHARS} characters, blanks around it not counted")
+        found = await Search(self._context.database).find(Sought(query=query, kind=PRODUCT, limit=limit))
+        if found.item_ids:
+            return answer(Results(_among(await self._products(found.item_ids), found.item_ids)))
+        _, charts = await self._context.clients.shop.read("", now_ms=self._context.clients.now_ms())
+        trending = charts.trending[:limit]
+        if not trending:
+            raise NoMatchError
+        return answer(Results(_among(await self._products(trending), trending), NO_MATCHES))
+
+    async def interaction(self, request: Request) -> Response:
+        """Take a click on a product, or a search."""
+        now_ms = self._context.clients.now_ms()
+        event = (await take(request, _body, _BODY_BYTES)).record(now_ms)
+        admit(event, now_ms)
+        await self._context.publish(INTERACTIONS, [event])
+        return Response(headers={"Cache-Control": "no-store"})
+
+    async def interactions(self, request: Request) -> Response:
+        """Answer with a user's clicks and searches."""
+        user_id, days = _user(request.path_params["user_id"]), asked(request, DaysQuery).days
+        now = datetime.fromtimestamp(self._context.clients.now_ms() / 1_000, UTC)
+        done = await ShopArchive(self._context.database).done(user_id, now - timedelta(days=days))
+        return answer(Events(user_id, [Event(_NAMES[one.action], one.item_id, one.query, one.at) for one in done]))
+
+    async def _product(self, request: Request) -> tuple[str, int]:
+        """Return which product is asked for, and how many others.
+
+        Raises:
+            BadValueError, NoProductError
+        """
+        product_id = request.path_params["product_id"]
+        if not PRODUCT_ID.fullmatch(product_id):
+            raise BadValueError("product_id", "must be 10 of A to Z and 0 to 9")
+        if not await self._products([product_id]):
+            raise NoProductError(product_id)
+        return product_id, _held(asked(request, ProductQuery).response_limit, _MOST_SHOWN)
+
+    async def _products(self, item_ids: Iterable[str]) -> dict[str, Product]:
+        """Return those of the items that are products, as shops show them."""
+        found, _ = await self._context.items.read(list(item_ids))
+        items = (_item.decode(data) for data in found if data is not None)
+        return {item.item_id: _shown(item) for item in items if item.kind == PRODUCT}
+
+
+def _shown(item: _Item) -> Product:
+    reduced = None
+    if item.price is not None and item.original_price:
+        reduced = round(1 - item.price / item.original_price, 4)
+    return Product(
+        id=item.item_id,
+        name=item.title,
+        category=" > ".join((item.category, *item.topics[:1])),
+        image=item.image_url,
+        price=item.price,
+        original_price=item.original_price,
+        rating=item.rating,
+        reviews=item.reviews,
+        discount_ratio=reduced,
+    )
+
+
+def _among(shown: dict[str, Product], item_ids: Iterable[str]) -> list[Product]:
+    return [shown[item_id] for item_id in item_ids if item_id in shown]
+
+
+def _first(lists: Iterable[Sequence[str]], limit: int) -> Iterable[str]:
+    return (item_id for item_ids in lists for item_id in item_ids[:limit])
+
+
+def _user(user_id: str) -> str:
+    if not _USER_ID.fullmatch(user_id):
+        raise BadValueError("user_id", "must be 1 to 50 letters and digits")
+    return user_id
+
+
+def _held(limit: int, most: int) -> int:
+    return max(1, min(limit, most))

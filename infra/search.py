@@ -1,0 +1,203 @@
+"""The catalogue as a shopper asks for it: by words, by what stands for them, by what was meant, and by filters.
+
+Everything is read from PostgreSQL as the archive and shop roles have made it ready; nothing is learned or encoded here.
+A word that no item is described by is taken for the known word that it resembles. What an item scores is the share of
+the query that its text covers, rare words counting more, a synonym less than the word itself; how near its text is to
+the query among all texts; and a little for being well rated by many.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra import spelling
+from infra.catalogue import Bind
+from infra.database import Lazy
+from infra.synonym import Phrase, terms, words
+
+MOST_TERMS = 12
+_NEAREST = 200
+"""Items that are found by their meaning alone, at most."""
+_NEAR = 0.45
+"""How near they must be: the cosine."""
+_STANDS_IN = 0.75
+"""What a synonym counts against the word itself."""
+_MEANING, _WELL_RATED = 0.6, 0.02
+_WEIGHTS = "'{0.1, 0.2, 0.8, 1.0}'"
+"""Of description, other text, topics and category, title."""
+_LEAST_ITEMS = 1_000
+
+_KNOWN = """
+SELECT typed, coalesce(sum(items), 0)::int AS items,
+       (SELECT reltuples FROM pg_class WHERE oid = 'items'::regclass) AS every
+FROM unnest($1::text[]) AS typed
+LEFT JOIN words ON stem = coalesce((ts_lexize('english_stem', typed))[1], typed)
+WHERE ts_lexize('english_stem', typed) <> '{}' GROUP BY typed
+"""
+_ALIKE = f"""
+SELECT word, items FROM words WHERE trigrams && trigrams($1) AND abs(length(word) - length($1)) <= 2 AND word <> $1
+ORDER BY cardinality(ARRAY(SELECT unnest(trigrams) INTERSECT SELECT unnest(trigrams($1)))) DESC, items DESC
+LIMIT {_NEAREST}
+"""  # noqa: S608 - the number is ours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """What is looked for."""
+
+    query: str
+    kind: str = ""
+    category: str = ""
+    """The category, or one of the topics."""
+    min_price: float | None = None
+    max_price: float | None = None
+    min_rating: float | None = None
+    limit: int = 20
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What was found, best first."""
+
+    item_ids: list[str] = field(default_factory=list)
+    total: int = 0
+    """How many there are, on all pages."""
+    corrected: dict[str, str] = field(default_factory=dict)
+    """What was typed, and what was taken to be meant."""
+
+
+class Search:
+    """Searches PostgreSQL."""
+
+    def __init__(self, connections: Lazy) -> None:
+        self._connections = connections
+
+    async def find(self, sought: Sought) -> Found:
+        """Return what is found; nothing when no word of the query says anything.
+
+        Raises:
+            StoreError: PostgreSQL did not answer.
+        """
+        typed = words(sought.query)
+        async with self._connections.reading("searching") as connection:
+            found = await self._terms(connection, typed)
+            if not found:
+                return Found()
+            values: list[Any] = []
+
+            def bind(value: Any) -> str:
+                values.append(value)
+                return f"${len(values)}"
+
+            statement = _statement(sought, found, bind)
+            await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
+            rows = await connection.fetch(statement, *values)
+        return Found(
+            item_ids=[row["item_id"] for row in rows],
+            total=rows[0]["total"] if rows else 0,
+            corrected={" ".join(term.typed): term.meant for term in found if term.meant},
+        )
+
+    async def _terms(self, connection: Any, typed: Sequence[str]) -> list[Term]:
+        rows = await connection.fetch(_KNOWN, list(dict.fromkeys(typed)))
+        used = {row["typed"]: row["items"] for row in rows}
+        every = max((row["every"] for row in rows), default=0)
+        found = []
+        for phrase, synonyms in list(terms([word for word in typed if word in used]))[:MOST_TERMS]:
+            others, items = synonyms, min(used[word] for word in phrase)
+            meant = None
+            if (
+                len(phrase) == 1
+                and not (items or synonyms)
+                and len(phrase[0]) >= spelling.SHORTEST
+                and phrase[0].isalpha()
+            ):
+                alike = [(row["word"], row["items"]) for row in await connection.fetch(_ALIKE, phrase[0])]
+                meant = spelling.meant(phrase[0], alike)
+            if meant is not None:
+                others = [*next(iter(terms([meant])))[1], *synonyms]
+                items = dict(alike)[meant]
+            found.append(Term(phrase, others, math.log1p(max(every, _LEAST_ITEMS) / (1 + items)), meant))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One thing that a query asks for."""
+
+    typed: Phrase
+    others: list[Phrase]
+    """What stands for it."""
+    rarity: float
+    meant: str | None
+    """The word that was taken to be meant."""
+
+    @property
+    def phrases(self) -> list[Phrase]:
+        """Return all that it is found by; what was typed comes first, or what was meant."""
+        return list(dict.fromkeys([*([(self.meant,)] if self.meant else []), self.typed, *self.others]))
+
+
+def _statement(sought: Sought, found: Sequence[Term], bind: Bind) -> str:
+    """Return the statement; what is looked for is in its values alone."""
+    vector = f"(SELECT sum(meaning) FROM words WHERE word = ANY({bind(_telling(found))}))"  # noqa: S608
+    anything = " || ".join(_any_of(term.phrases, bind) for term in found)
+    most = sum(term.rarity for term in found)
+    covered = " + ".join(f"{bind(term.rarity / most)}::float8 * {_covered(term, bind)}" for term in found)
+    return f"""
+WITH pool AS NOT MATERIALIZED (
+        SELECT catalogue.item_id, document, meaning, items.rating, items.reviews
+        FROM catalogue JOIN items USING (item_id) LEFT JOIN likeness USING (item_id) WHERE {_where(sought, bind)}),
+     asked AS MATERIALIZED (SELECT {vector} AS meaning),
+     near AS (SELECT item_id, document, meaning, rating, reviews FROM pool
+              WHERE meaning IS NOT NULL AND (SELECT meaning FROM asked) IS NOT NULL
+              ORDER BY meaning <=> (SELECT meaning FROM asked) LIMIT {_NEAREST}),
+     candidates AS (
+        SELECT * FROM near WHERE meaning <=> (SELECT meaning FROM asked) <= {1 - _NEAR}
+        UNION
+        SELECT * FROM pool WHERE document @@ ({anything}))
+SELECT item_id, count(*) OVER ()::int AS total FROM candidates
+ORDER BY {covered}
+       + {_MEANING} * coalesce(1 - (meaning <=> (SELECT meaning FROM asked)), 0)
+       + {_WELL_RATED} * coalesce(rating, 0) / 5 * ln(1 + coalesce(reviews, 0)) DESC, item_id
+LIMIT {bind(sought.limit)} OFFSET {bind(sought.offset)}
+"""  # noqa: S608 - values are bound
+
+
+def _covered(term: Term, bind: Bind) -> str:
+    """Return how well a term is covered, about 1 where the title and what it is filed under tell of it."""
+    first, *others = term.phrases
+    own = f"ts_rank({_WEIGHTS}, document, {_any_of([first], bind)})"
+    if not others:
+        return own
+    return f"greatest({own}, {_STANDS_IN} * ts_rank({_WEIGHTS}, document, {_any_of(others, bind)}))"
+
+
+def _where(sought: Sought, bind: Bind) -> str:
+    conditions = ["true"]
+    if sought.kind:
+        conditions.append(f"items.kind = {bind(sought.kind)}")
+    if sought.category:
+        named = bind(sought.category)
+        conditions.append(f"(items.category = {named} OR {named} = ANY(items.topics))")
+    for column, sign, value in (
+        ("price", ">=", sought.min_price),
+        ("price", "<=", sought.max_price),
+        ("rating", ">=", sought.min_rating),
+    ):
+        if value is not None:
+            conditions.append(f"items.{column} {sign} {bind(value)}")
+    return " AND ".join(conditions)
+
+
+def _telling(found: Sequence[Term]) -> list[str]:
+    """Return the words whose meaning the query's is."""
+    return [word for term in found for word in term.phrases[0]]
+
+
+def _any_of(phrases: Sequence[Phrase], bind: Bind) -> str:
+    return "(" + " || ".join(f"phraseto_tsquery('english', {bind(' '.join(phrase))})" for phrase in phrases) + ")"

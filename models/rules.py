@@ -1,0 +1,55 @@
+"""Association rules: what those who chose one thing chose as well (FP-Growth; Han, Pei and Yin, SIGMOD 2000)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+LEAST_CONFIDENCE = 0.02
+PER_ITEM = 60
+
+
+class Rule(NamedTuple):
+    """Baskets with an item hold the other, too, in so large a share; lift 1 is what chance would give."""
+
+    item: str
+    other: str
+    support: float
+    confidence: float
+    lift: float
+
+
+def mine(baskets: Sequence[Sequence[str]], *, least: int = 2) -> list[Rule]:
+    """Return the rules between pairs that stand in `least` baskets or more and go together more than by chance.
+
+    They are sorted by item, the most confident first, at most `PER_ITEM` of each.
+    """
+    # Imported here: pandas comes with it, which nothing else needs.
+    import pandas as pd
+    from mlxtend.frequent_patterns import association_rules, fpgrowth
+
+    kept = [sorted(set(basket)) for basket in baskets if len(set(basket)) > 1]
+    if len(kept) < least:
+        return []
+    names = sorted({item for basket in kept for item in basket})
+    numbers = {name: number for number, name in enumerate(names)}
+    columns = [numbers[item] for basket in kept for item in basket]
+    ends = np.cumsum([0, *map(len, kept)])
+    table = sparse.csr_matrix((np.ones(len(columns), bool), columns, ends), shape=(len(kept), len(names)))
+    frame = pd.DataFrame.sparse.from_spmatrix(table)
+    frequent = fpgrowth(frame, min_support=(least - 0.5) / len(kept), max_len=2)
+    if not (frequent["itemsets"].map(len) > 1).any():
+        return []
+    told = ["support", "confidence", "lift"]
+    found = association_rules(frequent, metric="confidence", min_threshold=LEAST_CONFIDENCE, return_metrics=told)
+    columns_of = found[["antecedents", "consequents", *told]]
+    rules = [
+        Rule(names[next(iter(one))], names[next(iter(other))], float(support), float(confidence), float(lift))
+        for one, other, support, confidence, lift in columns_of.itertuples(index=False)
+        if lift > 1
+    ]
+    rules.sort(key=lambda rule: (rule.item, -rule.confidence, -rule.lift, rule.other))
+    return [rule for place, rule in enumerate(rules) if place < PER_ITEM or rules[place - PER_ITEM].item != rule.item]

@@ -1,0 +1,140 @@
+"""What a shop shows on its home: the mix for who is known, and the charts for everyone."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+_FADE = 0.9
+"""What each older click or search counts against the one after it."""
+_PRIOR_REVIEWS = 50.0
+_CATEGORIES = 5
+_SHELF = 20
+"""Products of a category that diverse picks are drawn from."""
+
+
+class Product(NamedTuple):
+    """What is known of a product."""
+
+    item_id: str
+    category: str
+    price: float | None
+    original_price: float | None
+    rating: float | None
+    reviews: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mix:
+    """What each part of a home counts."""
+
+    clicked: float = 0.5
+    searched: float = 0.4
+    diverse: float = 0.1
+
+
+Scores = Mapping[str, float]
+
+
+def faded(parts: Iterable[Scores]) -> dict[str, float]:
+    """Return the sum of what was said after each click or search, the newest first, the best as 1."""
+    sums: defaultdict[str, float] = defaultdict(float)
+    for age, part in enumerate(parts):
+        for item, score in part.items():
+            sums[item] += score * _FADE**age
+    high = max(sums.values(), default=0.0)
+    return {item: score / high for item, score in sums.items()} if high > 0 else {}
+
+
+def by_rank(items: Sequence[str]) -> dict[str, float]:
+    """Return scores that fall with the rank."""
+    return {item: 1 / math.log2(2 + rank) for rank, item in enumerate(items)}
+
+
+def mixed(
+    clicked: Scores, searched: Scores, diverse: Scores, *, mix: Mix, known: Iterable[str] = (), most: int
+) -> list[str]:
+    """Return the best of three parts, best first, but for what the user knows already."""
+    parts = ((mix.clicked, clicked), (mix.searched, searched), (mix.diverse, diverse))
+    sums: defaultdict[str, float] = defaultdict(float)
+    for weight, part in parts:
+        for item, score in part.items():
+            sums[item] += weight * score
+    for item in known:
+        sums.pop(item, None)
+    return sorted((item for item in sums if sums[item] > 0), key=lambda item: (-sums[item], item))[:most]
+
+
+class Shelves:
+    """All products, and the best of each category."""
+
+    def __init__(self, products: Sequence[Product], trending: Mapping[str, float]) -> None:
+        """`trending` holds logarithms of decayed popularity, which compare at any time."""
+        self.products = {product.item_id: product for product in products}
+        rated = [product.rating for product in products if product.rating is not None]
+        self._mean = sum(rated) / len(rated) if rated else 0.0
+        self._trending = trending
+        self._by_category: dict[str, list[str]] = {}
+        for product in sorted(products, key=lambda one: (-self.esteem(one), one.item_id)):
+            self._by_category.setdefault(product.category, []).append(product.item_id)
+
+    def esteem(self, product: Product) -> float:
+        """Return how well a product is rated by how many."""
+        return self.rating(product) * math.log1p(product.reviews or 0)
+
+    def rating(self, product: Product) -> float:
+        """Return the rating, drawn to the mean of all the more, the fewer have rated."""
+        count = 0.0 if product.rating is None else float(product.reviews or 0)
+        return ((product.rating or 0.0) * count + self._mean * _PRIOR_REVIEWS) / (count + _PRIOR_REVIEWS)
+
+    def trending(self, most: int) -> list[str]:
+        """Return what trends; where too little does, what is well rated by many fills up."""
+        return self._led(self.products.values(), most)
+
+    def best_value(self, most: int) -> list[str]:
+        """Return what is well rated and much reduced in price."""
+
+        def value(product: Product) -> float:
+            if not product.price or not product.original_price:
+                return 0.0
+            return self.rating(product) * (1 - product.price / product.original_price)
+
+        found = sorted(self.products.values(), key=lambda product: (-value(product), product.item_id))
+        return [product.item_id for product in found[:most] if value(product) > 0]
+
+    def top_categories(self, most: int) -> dict[str, list[str]]:
+        """Return the categories that trend most, or whose best are best rated, with what leads each."""
+        high = max((self._trending[item] for item in self.products if item in self._trending), default=0.0)
+
+        def strength(category: str) -> tuple[float, float]:
+            items = self._by_category[category]
+            trend = sum(math.exp(self._trending[item] - high) for item in items if item in self._trending)
+            return trend, sum(self.esteem(self.products[item]) for item in items[:_SHELF])
+
+        leading = sorted(sorted(self._by_category), key=strength, reverse=True)[:_CATEGORIES]
+        return {
+            category: self._led((self.products[item] for item in self._by_category[category]), most)
+            for category in leading
+        }
+
+    def diverse(self, clicked: Sequence[str], rng: random.Random, most: int) -> list[str]:
+        """Draw products, one of each category after the other, first of those that are clicked on least."""
+        counts = Counter(self.products[item].category for item in clicked if item in self.products)
+        categories = sorted(self._by_category)
+        rng.shuffle(categories)
+        categories.sort(key=counts.__getitem__)
+        least = categories[: max(1, len(categories) - len(counts))]
+        shelves = [rng.sample(shelf, len(shelf)) for name in least for shelf in [self._by_category[name][:_SHELF]]]
+        rounds = (shelf[turn] for turn in range(_SHELF) for shelf in shelves if turn < len(shelf))
+        return [item for _, item in zip(range(most), rounds, strict=False)]
+
+    def _led(self, products: Iterable[Product], most: int) -> list[str]:
+        found = sorted(
+            products,
+            key=lambda one: (-self._trending.get(one.item_id, -math.inf), -self.esteem(one), one.item_id),
+        )
+        return [product.item_id for product in found[:most]]

@@ -1,0 +1,39 @@
+"""Which word is meant, and what stands for what."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.spelling import distance, meant
+from infra.synonym import terms, words
+
+LETTERS = st.text("abc", max_size=6)
+
+
+def test_the_nearest_and_most_used_word_is_meant() -> None:
+    known = [("headphones", 90), ("headphone", 20), ("telephones", 40)]
+    assert meant("hedphones", known) == "headphones"
+    assert meant("haedphones", known) == "headphones", "two letters swapped are one error"
+    assert meant("megaphones", known) is None, "three letters away is another word"
+    assert meant("shose", [("shoes", 5), ("those", 9)]) == "those"
+    assert meant("shirtt", []) is None
+
+
+@given(LETTERS, LETTERS, LETTERS)
+def test_a_distance_is_symmetric_and_nothing_only_to_itself(one: str, other: str, third: str) -> None:
+    assert distance(one, other) == distance(other, one)
+    assert (distance(one, other) == 0) == (one == other)
+    assert distance(one, other) <= max(len(one), len(other))
+    assert distance(one + third, other + third) <= distance(one, other)
+
+
+def test_the_longest_known_phrase_is_one_term_with_what_stands_for_it() -> None:
+    found = dict(terms(words("Portable Charger for cell phones")))
+    assert ("power", "bank") in found["portable", "charger"]
+    assert ("smartphone",) in found["cell", "phones"]
+    assert found[("for",)] == []
+
+
+def test_plurals_have_the_synonyms_of_their_singular() -> None:
+    [(term, others)] = terms(["earbud"])
+    assert term == ("earbud",)
+    assert ("earphones",) in others
