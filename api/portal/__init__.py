@@ -1,6 +1,7 @@
 """The page at /: someone picks a person, sees their feed with scores and reasons, acts, and watches it change.
 
-Plain files served from memory: no build step, nothing from other hosts, no inline script.
+Plain files served from memory: no build step, no inline script, nothing from other hosts but pictures of items.
+Every view has an address of its own; all of them are answered with the one page, which opens the view.
 """
 
 from __future__ import annotations
@@ -13,15 +14,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from api.surfaces.mood import MOODS
+
 USERS_KEY = "demo:users"
 """Redis key of the people whom the page offers: the JSON of a list of `DemoUser`."""
 
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-_PARTS = ("page.css", "main.js", "feed.js", "card.js", "client.js", "art.js", "picker.js", "icon.svg")
+_VIEWS = ("/", "/c/{category:path}", "/item/{item_id:path}")
+_PARTS = (
+    "page.css",
+    "icon.svg",
+    *("main.js", "place.js", "home.js", "feed.js", "card.js", "sheet.js", "filter.js"),
+    *("toast.js", "client.js", "stream.js", "art.js", "picker.js"),
+)
 _HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https:; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "no-referrer",
@@ -44,9 +53,13 @@ def routes(read_users: Callable[[], Awaitable[bytes | None]]) -> list[BaseRoute]
             await read_users() or b"[]", media_type="application/json", headers={"Cache-Control": "no-store"}
         )
 
-    page = Route("/", _file("page.html"), name="portal")
+    async def moods(_: Request) -> Response:
+        return Response(msgspec.json.encode(MOODS), media_type="application/json", headers=_HEADERS)
+
+    page = _file("page.html")
+    views = [Route(path, page) for path in _VIEWS]
     parts = [Route(f"/portal/{name}", _file(name)) for name in _PARTS]
-    return [page, *parts, Route("/demo/users", users)]
+    return [*views, *parts, Route("/portal/moods", moods), Route("/demo/users", users)]
 
 
 def _file(name: str) -> Callable[[Request], Awaitable[Response]]:

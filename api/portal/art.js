@@ -1,4 +1,4 @@
-// Pictures without pictures: a colour for each category, a glyph for each interest or genre.
+// An item's picture, and pictures without pictures: a colour for each category, a glyph for each interest or genre.
 
 const HUES = { places: 155, music: 265, movies: 15, workshops: 38 };
 
@@ -21,4 +21,26 @@ export function hue(category) {
   let sum = 0;
   for (const letter of String(category)) sum = (sum * 31 + letter.codePointAt(0)) % 360;
   return sum;
+}
+
+// Show an item's picture, or its glyph where it has none that can be had.
+export function showArt(art, item) {
+  const address = pictureOf(item);
+  if (art.dataset.picture === (address ?? glyph(item))) return;
+  art.dataset.picture = address ?? glyph(item);
+  art.textContent = glyph(item);
+  if (!address) return;
+  const picture = new Image();
+  picture.alt = "";
+  picture.loading = "lazy";
+  picture.onload = () => picture.classList.add("here");
+  picture.onerror = () => picture.remove();
+  picture.src = address;
+  art.append(picture);
+}
+
+function pictureOf(item) {
+  if (!item.image_url || !URL.canParse(item.image_url, location.href)) return null;
+  const address = new URL(item.image_url, location.href);
+  return address.protocol === "https:" || address.origin === location.origin ? address.href : null;
 }

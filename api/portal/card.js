@@ -1,6 +1,6 @@
 // One item of a feed. All text goes in as text; nothing here parses HTML.
 
-import { glyph, hue } from "./art.js";
+import { hue, showArt } from "./art.js";
 
 // What each part of a score is called on a card, and what it means.
 const PARTS = {
@@ -10,13 +10,21 @@ const PARTS = {
   popular: ["popular", "popular in your categories"],
   segment: ["your group", "popular with people like you"],
   fresh: ["new", "new in the catalogue"],
+  taste: ["learned taste", "what people with a history like yours chose"],
+  llm: ["language model", "judged for the moment you are in"],
+  nearby: ["nearby", "close to where you are"],
+  prefetched: ["found for you", "fetched for you in advance"],
+  again: ["again", "you come back to this"],
+  rated: ["rated", "well rated"],
 };
-const OTHER_COLOURS = 6;
+const COLOURS = 9;
 
 export const ACTIONS = [
   { name: "like", label: "Like", glyph: "♥", done: "Liked" },
   { name: "save", label: "Save", glyph: "★", done: "Saved" },
+  { name: "share", label: "Share", glyph: "↗", done: "Shared" },
   { name: "skip", label: "Skip", glyph: "✕", done: "Skipped" },
+  { name: "hide", label: "Hide", glyph: "⊘", done: "Hidden" },
 ];
 
 export function element(tag, className, text) {
@@ -29,15 +37,15 @@ export function element(tag, className, text) {
 export const partLabel = (name) => PARTS[name]?.[0] ?? name;
 export const partMeaning = (name) => PARTS[name]?.[1] ?? "";
 
-// The six known parts have a colour each; others take theirs from their name.
+// The first known parts have a colour each; others take theirs from their place or name.
 export function partColour(name) {
   const known = Object.keys(PARTS).indexOf(name);
-  const index = known >= 0 ? known : [...name].reduce((sum, letter) => sum + letter.codePointAt(0), 0) % OTHER_COLOURS;
+  const index = known >= 0 ? known % COLOURS : [...name].reduce((sum, letter) => sum + letter.codePointAt(0), 0) % COLOURS;
   return `var(--part-${index})`;
 }
 
-export function createCard(itemId) {
-  const card = element("li", "card");
+export function createCard(itemId, tag = "li") {
+  const card = element(tag, "card");
   card.dataset.item = itemId;
   const art = element("div", "art");
   art.setAttribute("aria-hidden", "true");
@@ -53,7 +61,9 @@ export function createCard(itemId) {
   const body = element("div", "body");
   body.append(head, element("p", "meta"), element("p", "description"), element("p", "reason"));
   const score = element("div", "score");
-  score.append(element("span", "score-value"), element("span", "bar-track"), element("ul", "parts"));
+  score.append(element("span", "score-value"), element("span", "bar-track"));
+  const why = element("details", "why");
+  why.append(element("summary", "", "Why this"), element("ul", "parts"));
   const actions = element("div", "actions");
   for (const action of ACTIONS) {
     const button = element("button", `action ${action.name}`);
@@ -61,32 +71,37 @@ export function createCard(itemId) {
     button.dataset.action = action.name;
     const sign = element("span", "sign", action.glyph);
     sign.setAttribute("aria-hidden", "true");
+    button.title = action.label;
     button.append(sign, element("span", "action-label", action.label));
     actions.append(button);
   }
-  card.append(rank, art, body, score, actions);
+  card.append(rank, art, body, score, why, actions);
   return card;
 }
 
 export function updateCard(card, entry, place) {
   const item = entry.item ?? { title: entry.item_id, category: "" };
   card.style.setProperty("--hue", hue(item.category));
-  put(card, ".rank", String(place.rank));
-  put(card, ".art", glyph(item));
+  put(card, ".rank", place.rank ? String(place.rank) : "");
+  showArt(card.querySelector(".art"), item);
   put(card, ".open", item.title || entry.item_id);
   put(card, ".meta", metaOf(item));
   put(card, ".description", item.description ?? "");
   card.querySelector(".description").hidden = !item.description;
-  const reason = card.querySelector(".reason");
-  reason.replaceChildren(sourceChip(entry.source), document.createTextNode(entry.reason || ""));
-  put(card, ".score-value", entry.score.toFixed(3));
-  fillBar(card.querySelector(".bar-track"), entry, place.topScore);
-  fillParts(card.querySelector(".parts"), entry);
+  for (const part of [".reason", ".score", ".why"]) card.querySelector(part).hidden = entry.score === undefined;
+  if (entry.score !== undefined) showScore(card, entry, place);
   for (const button of card.querySelectorAll(".action")) {
     const action = ACTIONS.find((known) => known.name === button.dataset.action);
     button.setAttribute("aria-label", `${action.label} ${item.title || entry.item_id}`);
   }
   showMove(card, place);
+}
+
+function showScore(card, entry, place) {
+  card.querySelector(".reason").replaceChildren(sourceChip(entry.source), document.createTextNode(entry.reason || ""));
+  put(card, ".score-value", entry.score.toFixed(3));
+  fillBar(card.querySelector(".bar-track"), entry, place.topScore);
+  fillParts(card.querySelector(".parts"), entry);
 }
 
 function metaOf(item) {
@@ -118,11 +133,17 @@ function fillBar(track, entry, topScore) {
 function fillParts(list, entry) {
   const parts = Object.entries(entry.parts ?? {}).filter(([, value]) => Math.abs(value) >= 0.0005);
   parts.sort(([, left], [, right]) => right - left);
+  const most = Math.max(...parts.map(([, value]) => Math.abs(value)));
   list.replaceChildren(
     ...parts.map(([name, value]) => {
       const part = element("li", "part");
       part.style.setProperty("--part", partColour(name));
-      part.append(element("span", "part-name", partLabel(name)), element("span", "part-value", signed(value)));
+      const bar = element("span", "part-bar");
+      bar.style.width = `${(100 * Math.abs(value)) / most}%`;
+      const track = element("span", "part-track");
+      track.append(bar);
+      part.append(element("span", "part-name", partLabel(name)), track, element("span", "part-value", signed(value)));
+      part.title = partMeaning(name);
       return part;
     }),
   );

@@ -1,5 +1,7 @@
 // The API as this page uses it: read a feed, follow it, say what the person did.
 
+import { followEvents } from "./stream.js";
+
 export class ApiError extends Error {
   constructor(status, message) {
     super(message);
@@ -7,19 +9,22 @@ export class ApiError extends Error {
   }
 }
 
-const RETRY_MS = [500, 1_000, 2_000, 4_000, 8_000];
-
-async function request(path, options = {}) {
+async function answered(path, { headers = {}, ...options } = {}) {
   let response;
   try {
-    response = await fetch(path, { headers: { Accept: "application/json" }, ...options });
+    response = await fetch(path, { headers: { Accept: "application/json", ...headers }, ...options });
   } catch {
     throw new ApiError(0, "The server cannot be reached.");
   }
+  if (response.ok) return response;
   const body = await response.json().catch(() => null);
-  if (!response.ok) throw new ApiError(response.status, messageOf(body) ?? `The server answered ${response.status}.`);
-  return body;
+  throw new ApiError(response.status, messageOf(body) ?? `The server answered ${response.status}.`);
 }
+
+const request = async (path, options) => (await answered(path, options)).json();
+
+const send = (path, body, method = "POST") =>
+  request(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 
 function messageOf(body) {
   const error = body?.error ?? body;
@@ -30,78 +35,25 @@ export const readUsers = () => request("/demo/users");
 
 export const readFeed = (userId) => request(`/content?user_id=${encodeURIComponent(userId)}`);
 
-export function act(userId, itemId, action) {
-  return request("/interaction", {
-    method: "POST",
-    headers: { "Content-Type": "application/json", Accept: "application/json" },
-    body: JSON.stringify({
-      event_id: uuid7(),
-      user_id: userId,
-      item_id: itemId,
-      action,
-      occurred_at: Date.now(),
-      context: { surface: "portal" },
-    }),
+export const readMoods = () => request("/portal/moods");
+
+export const act = (userId, itemId, action) =>
+  send("/interaction", {
+    event_id: uuid7(),
+    user_id: userId,
+    item_id: itemId,
+    action,
+    occurred_at: Date.now(),
+    context: { surface: "portal" },
   });
-}
 
-// Follow a person's feed. `onFeed` gets each feed, `onState` one of connecting, live, lost.
-// EventSource gives up for good on an error answer, so it is opened again here, later each time.
+// Follow a person's feed. `onFeed` gets each feed, `onState` one of connecting, live, lost, refused.
 export function follow(userId, { onFeed, onState }) {
-  let source = null;
-  let timer = 0;
-  let failures = 0;
-  let closed = false;
-
-  const receive = (event) => {
-    failures = 0;
-    onState("live");
-    if (!event.data) return;
-    try {
-      const feed = JSON.parse(event.data);
-      if (Array.isArray(feed?.items)) onFeed(feed);
-    } catch {
-      // not a feed: a heartbeat, or an event of a later server
-    }
-  };
-  const open = () => {
-    if (closed) return;
-    source?.close();
-    source = new EventSource(`/content/stream?user_id=${encodeURIComponent(userId)}`);
-    source.onopen = () => {
-      failures = 0;
-      onState("live");
-    };
-    source.onmessage = receive;
-    source.addEventListener("feed", receive);
-    source.onerror = () => {
-      if (closed) return;
-      onState("lost");
-      source.close();
-      clearTimeout(timer);
-      timer = setTimeout(open, RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)]);
-    };
-  };
-  const now = () => {
-    failures = 0;
-    clearTimeout(timer);
-    if (!source || source.readyState !== EventSource.OPEN) open();
-  };
-  const visible = () => document.visibilityState === "visible" && now();
-  addEventListener("online", now);
-  document.addEventListener("visibilitychange", visible);
-  onState("connecting");
-  open();
-  return {
-    retry: now,
-    close() {
-      closed = true;
-      source?.close();
-      clearTimeout(timer);
-      removeEventListener("online", now);
-      document.removeEventListener("visibilitychange", visible);
-    },
-  };
+  const path = `/content/stream?user_id=${encodeURIComponent(userId)}`;
+  const connect = ({ signal, last }) =>
+    answered(path, { signal, headers: { Accept: "text/event-stream", ...(last && { "Last-Event-ID": last }) } });
+  const onEvent = ({ event, data }) => event === "feed" && onFeed(JSON.parse(data));
+  return followEvents(connect, { onEvent, onState });
 }
 
 // crypto.randomUUID makes version 4 and needs https or localhost; events carry version 7, whose start is the time.

@@ -15,9 +15,40 @@ export class FeedList {
     this.cards = new Map();
     this.ranks = new Map();
     this.glow = 0;
+    this.accepts = () => true;
+    this.away = new Set();
+  }
+
+  // Show what `accepts` takes of the feed that is there; return how many cards that is.
+  filter(accepts) {
+    this.accepts = accepts;
+    for (const card of this.cards.values()) this.veil(card, card.entry);
+    return this.visible;
+  }
+
+  // Take a card away before the feed says so, or bring it back.
+  dismiss(itemId, away = true) {
+    this.away[away ? "add" : "delete"](itemId);
+    const card = this.cards.get(itemId);
+    if (card) this.veil(card, card.entry);
+  }
+
+  veil(card, entry) {
+    card.entry = entry;
+    card.hidden = this.away.has(entry.item_id) || !this.accepts(entry.item);
+  }
+
+  get visible() {
+    return [...this.cards.values()].filter((card) => !card.hidden).length;
+  }
+
+  place(itemId) {
+    const card = this.cards.get(itemId);
+    return card && { entry: card.entry, rank: this.ranks.get(itemId), topScore: this.topScore };
   }
 
   clear() {
+    this.away.clear();
     this.cards.clear();
     this.ranks.clear();
     this.list.replaceChildren();
@@ -51,7 +82,7 @@ export class FeedList {
   }
 
   arrange(entries, first) {
-    const topScore = entries.reduce((most, entry) => Math.max(most, entry.score), 0);
+    this.topScore = entries.reduce((most, entry) => Math.max(most, entry.score), 0);
     const before = this.ranks;
     this.ranks = new Map(entries.map((entry, index) => [entry.item_id, index + 1]));
     for (const [itemId, card] of this.cards) {
@@ -68,7 +99,8 @@ export class FeedList {
       const old = before.get(entry.item_id);
       const card = this.cards.get(entry.item_id) ?? createCard(entry.item_id);
       this.cards.set(entry.item_id, card);
-      updateCard(card, entry, { rank, before: old, first, topScore });
+      updateCard(card, entry, { rank, before: old, first, topScore: this.topScore });
+      this.veil(card, entry);
       if (card === at) at = at.nextElementSibling;
       else this.list.insertBefore(card, at);
       if (!first && old === undefined) entered += 1;
@@ -79,7 +111,7 @@ export class FeedList {
 
   // Where everything is: tops of the cards, the card being read, and the focus.
   remember(staying) {
-    const cards = [...this.list.children].filter((card) => this.cards.has(card.dataset.item));
+    const cards = [...this.list.children].filter((card) => !card.hidden && this.cards.has(card.dataset.item));
     const tops = new Map(cards.map((card) => [card, card.getBoundingClientRect().top]));
     const reading = cards.filter((card) => card.getBoundingClientRect().bottom > this.topPx);
     const anchor = scrollY < TOP_PX ? null : reading.find((card) => staying.has(card.dataset.item));
@@ -112,7 +144,9 @@ export class FeedList {
 
   // Move the focus to the next or previous card's title.
   step(from, by) {
-    const to = by > 0 ? from.nextElementSibling : from.previousElementSibling;
+    const next = by > 0 ? "nextElementSibling" : "previousElementSibling";
+    let to = from[next];
+    while (to?.hidden) to = to[next];
     const open = to?.querySelector(".open");
     open?.focus({ preventScroll: true });
     to?.scrollIntoView({ block: "center", behavior: still.matches ? "instant" : "smooth" });

@@ -83,7 +83,8 @@ class Browser:
                 assert "error" not in answer, (method, answer["error"])
                 result: dict[str, Any] = answer["result"]
                 return result
-            self._listen(answer)
+            if answer.get("sessionId") == self._session:  # not of a page opened before
+                self._listen(answer)
 
     def _listen(self, event: dict[str, Any]) -> None:
         params = event.get("params", {})

@@ -1,0 +1,53 @@
+// Which cards of a feed are seen: those of a category, those that suit a mood. Their order stays the feed's.
+
+import { element } from "./card.js";
+import { categoryPath } from "./place.js";
+
+export class Filter {
+  constructor(categories, moods, onChange) {
+    this.categories = categories;
+    this.moods = moods;
+    this.words = {};
+    this.category = "";
+    moods.addEventListener("change", onChange);
+  }
+
+  offerMoods(words) {
+    this.words = words;
+    this.moods.append(...Object.keys(words).map((mood) => new Option(mood)));
+    this.moods.parentElement.hidden = false;
+  }
+
+  get active() {
+    return Boolean(this.category || this.moods.value);
+  }
+
+  accepts(item) {
+    if (this.category && item?.category !== this.category) return false;
+    const words = this.words[this.moods.value];
+    return !words || wordsOf(item).some((word) => words.includes(word));
+  }
+
+  // Offer the categories of a feed as links; the one being looked at is offered whatever there is.
+  show(feed) {
+    const found = feed.items.map((entry) => entry.item?.category).filter(Boolean);
+    const names = [...new Set([...found, this.category].filter(Boolean))].sort();
+    this.categories.replaceChildren(...["", ...names].map((name) => this.link(name)));
+    this.categories.hidden = names.length < 2 && !this.category;
+    const current = this.categories.querySelector("[aria-current]");
+    this.categories.scrollLeft = current.offsetLeft - this.categories.offsetLeft - 40;
+  }
+
+  link(name) {
+    const link = element("a", "filter", name || "Everything");
+    link.href = categoryPath(name) + location.hash;
+    link.dataset.view = "";
+    if (name === this.category) link.setAttribute("aria-current", "true");
+    return link;
+  }
+}
+
+function wordsOf(item) {
+  const { topics = [], category = "", title = "", description = "" } = item ?? {};
+  return [...topics, category, title, description].join(" ").toLowerCase().match(/\p{L}+/gu) ?? [];
+}
