@@ -22,7 +22,7 @@ endif
 install = $(BIN)/uv pip install --python $(BIN)/python --constraints requirements.lock --editable '.[$(1)]' \
 	|| $(BIN)/python -m pip install --constraint requirements.lock --editable '.[$(1)]'
 
-.PHONY: help demo up test check format bench docs lock clean
+.PHONY: help demo up test check fuzz format bench docs lock clean
 
 help: ## Show this help
 	@echo 'usage: make TARGET'
@@ -44,6 +44,9 @@ check: $(VENV)/.dev ## Install and check style, types, imports and generated fil
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m schemas.generate --check
 	$(BIN)/python docs/generate.py --check
+
+fuzz: $(VENV)/.dev ## Hold the API against its own document with requests nobody thought of, for some ten minutes
+	FUZZ_EXAMPLES=300 $(BIN)/pytest tests/contract/test_openapi_fuzz.py $(ARGS)
 
 format: $(VENV)/.dev ## Put the code in house style
 	$(BIN)/ruff check --fix

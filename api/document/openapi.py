@@ -73,11 +73,11 @@ def openapi(endpoints: Iterable[Endpoint], *, version: str, is_strict: bool) -> 
 
 def refusals(endpoint: Endpoint) -> dict[int, list[type[ApiError]]]:
     """Return what an endpoint may refuse or fail with, by status."""
-    has_body, parameters = endpoint.body is not None, list(_PARAMETER.finditer(endpoint.path))
+    has_parameters = _PARAMETER.search(endpoint.path) is not None
     kinds: dict[type[ApiError], None] = dict.fromkeys(endpoint.errors)
-    kinds |= dict.fromkeys(_BODY_ERRORS if has_body else ())
-    kinds |= dict.fromkeys((InvalidError,) if endpoint.query or parameters else ())
-    kinds |= dict.fromkeys((NotFoundError,) if any(not found["kind"] for found in parameters) else ())
+    kinds |= dict.fromkeys(_BODY_ERRORS if endpoint.body is not None else ())
+    kinds |= dict.fromkeys((InvalidError,) if endpoint.query or has_parameters else ())
+    kinds |= dict.fromkeys((NotFoundError,) if has_parameters else ())  # an id with a slash in it has no route
     kinds |= dict.fromkeys(_CALLER_ERRORS if endpoint.scope != "public" else ())
     by_status: dict[int, list[type[ApiError]]] = {}
     for kind in kinds:

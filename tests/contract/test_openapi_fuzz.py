@@ -1,0 +1,106 @@
+"""The API held against its own document, with requests that nobody thought of: no 5xx, nothing undocumented.
+
+`make fuzz` looks for some ten minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from api.app import create_app, endpoints
+from api.context import Clients
+from api.document.openapi import openapi
+from api.guard import Guard
+from infra.double.serve import serving
+from infra.feed_store import EVERYONE, MemoryFeedStore, reranked
+from infra.item_store import MemoryItemStore
+from infra.memory import MemoryPublisher
+from infra.settings import Settings
+from schemas.types import Trigger
+from tests.build import a_feed, an_item
+from tests.unit.api.builder import a_context
+from topics import Topic
+from topics.topic import TRIGGERS
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "8"))
+CHECKS: list[Any] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+ADMIN = {"Authorization": "Bearer sesame"}
+ENDLESS = ["/content/stream"]
+
+
+class Worker(MemoryPublisher):
+    """Keeps nothing, and ranks given lists at once, as a worker would."""
+
+    def __init__(self, feeds: MemoryFeedStore) -> None:
+        super().__init__()
+        self._feeds = feeds
+
+    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
+        for value in values:
+            if topic is TRIGGERS and isinstance(value, Trigger) and value.kind == "rerank":
+                await self._feeds.write([a_feed(user_id=reranked(value))])
+
+
+def document() -> dict[str, Any]:
+    context = a_context()
+    made = openapi(endpoints(context, Guard(context)), version="1", is_strict=False)
+    return msgspec.json.decode(msgspec.json.encode(made), type=dict[str, Any])
+
+
+schema = schemathesis.openapi.from_dict(document()).exclude(path=ENDLESS)
+schema.config.phases.coverage.enabled = EXAMPLES >= 100  # each bound of each value, which takes its time
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A served API, in a thread of its own, that knows some users."""
+    ready: list[str] = []
+    started, done = threading.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        feeds, items = MemoryFeedStore(), MemoryItemStore()
+        await feeds.write([a_feed(user_id="alex"), a_feed(user_id=EVERYONE)])
+        await items.write([an_item("i1"), an_item("i2")])
+        app = create_app(Settings(admin_token="sesame"), Clients(publisher=Worker(feeds), feeds=feeds, items=items))
+        async with serving(app) as address:
+            ready.append(address)
+            loops.append(asyncio.get_running_loop())
+            started.set()
+            await done.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    started.wait()
+    yield ready[0]
+    loops[0].call_soon_threadsafe(done.set)
+    thread.join()
+
+
+@schema.parametrize()
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=EXAMPLES < 100)
+def test_what_is_answered_is_documented(case: schemathesis.Case, url: str) -> None:
+    answer = case.call(base_url=url, headers=ADMIN)
+    case.validate_response(answer, checks=CHECKS)
