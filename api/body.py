@@ -14,7 +14,7 @@ import uuid_utils
 from msgspec import Meta
 from starlette.requests import Request
 
-from api.caller import vouch
+from api.caller import vouch_in
 from api.error import ContentTypeError, InvalidError, MalformedError, TooLargeError, invalid
 from schemas import limit, types
 from schemas.limit import RETRAINER
@@ -244,10 +244,7 @@ async def take(request: Request, decoder: msgspec.json.Decoder[B], limit_bytes: 
         ForbiddenError: it speaks for another user than who sends it.
     """
     body = decode(decoder, await read(request, limit_bytes))
-    for user_id in getattr(body, "user_ids", ()):
-        vouch(user_id)
-    if hasattr(body, "user_id"):
-        vouch(body.user_id)
+    vouch_in(body)
     return body
 
 

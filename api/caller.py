@@ -10,6 +10,8 @@ import msgspec
 from api.error import ForbiddenError
 
 ADMIN, SERVICE = "admin", "service"
+NAMES = ("user_id", "username")
+"""What clients call a user."""
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
@@ -59,3 +61,17 @@ def vouch(user_id: object) -> None:
         return
     if user_id != trace.caller.subject:
         raise ForbiddenError("a token speaks for its own user only, unless it has the scope service or admin")
+
+
+def vouch_in(said: object) -> None:
+    """Hold who asks to speaking for themselves in a body, or in parameters.
+
+    Raises:
+        ForbiddenError: these name another user.
+    """
+    for name in NAMES:
+        user_id = getattr(said, name, None)
+        if user_id is not None:
+            vouch(user_id)
+    for user_id in getattr(said, "user_ids", ()):
+        vouch(user_id)

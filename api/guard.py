@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from api.caller import ADMIN, Caller, vouch
+from api.caller import ADMIN, NAMES, Caller, vouch
 from api.context import Context
 from api.endpoint import Endpoint, Handler, Scope
 from api.error import ApiError, ForbiddenError, UnauthorizedError
@@ -44,17 +44,26 @@ class Guard:
 
     def _guarded(self, endpoint: Endpoint) -> Handler:
         if endpoint.scope == "public":
-            return endpoint.handler
+            return endpoint.handler if endpoint.method == "GET" else self._limited(endpoint)
 
         async def guarded(request: Request) -> Response:
             caller = request.scope["trace"].caller = await self._caller(request)
             self._admit(endpoint.scope, caller)
-            for named in (request.path_params, request.query_params):
-                if "user_id" in named:
-                    vouch(named["user_id"])
+            for said in (request.path_params, request.query_params):
+                for name in NAMES:
+                    if name in said:
+                        vouch(said[name])
             return await endpoint.handler(request)
 
         return self._audited(endpoint, guarded) if endpoint.scope == ADMIN else guarded
+
+    def _limited(self, endpoint: Endpoint) -> Handler:
+        async def limited(request: Request) -> Response:
+            if self._is_strict:
+                await self._addresses.spend(_address(request))
+            return await endpoint.handler(request)
+
+        return limited
 
     async def _caller(self, request: Request) -> Caller | None:
         """Return who asks, None when they do not have to say."""
@@ -64,7 +73,7 @@ class Guard:
         except UnauthorizedError as error:
             refusal = error
         if self._is_strict and not (caller and caller.is_trusted):
-            await self._addresses.spend(network(request.client.host if request.client else ""))
+            await self._addresses.spend(_address(request))
             if caller:
                 await self._users.spend(caller.subject)
             elif refusal is None:
@@ -94,6 +103,10 @@ class Guard:
                 self._audits.called(endpoint.method, endpoint.path, user_id=user_id, status=status)
 
         return audited
+
+
+def _address(request: Request) -> str:
+    return network(request.client.host if request.client else "")
 
 
 def _bearer(request: Request) -> str:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 from starlette.requests import Request
 
-from api.caller import vouch
+from api.caller import vouch_in
 from api.error import InvalidError, invalid
 from schemas.limit import ID_CHARS
 
@@ -46,8 +46,7 @@ def asked(request: Request, kind: type[Q]) -> Q:
         query = msgspec.convert(dict(request.query_params), kind, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(error) from error
-    if hasattr(query, "user_id"):
-        vouch(query.user_id)
+    vouch_in(query)
     return query
 
 

@@ -79,6 +79,7 @@ def refusals(endpoint: Endpoint) -> dict[int, list[type[ApiError]]]:
     kinds |= dict.fromkeys((InvalidError,) if endpoint.query or has_parameters else ())
     kinds |= dict.fromkeys((NotFoundError,) if has_parameters else ())  # an id with a slash in it has no route
     kinds |= dict.fromkeys(_CALLER_ERRORS if endpoint.scope != "public" else ())
+    kinds |= dict.fromkeys((TooManyRequestsError,) if endpoint.method != "GET" else ())
     by_status: dict[int, list[type[ApiError]]] = {}
     for kind in kinds:
         by_status.setdefault(kind.status, []).append(kind)
