@@ -55,7 +55,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
     Serve it with uvicorn (`loop="uvloop", http="httptools", access_log=False`), one process per core.
     `more_routes` come after all others, for pages served beside the API.
     """
-    metrics = Metrics()
+    metrics = Metrics(clients.signs)
     reranks = asyncio.Semaphore(settings.api_max_listeners)
     context = Context(settings, clients, metrics, ItemCache(clients.items), reranks)
     guard = Guard(context)

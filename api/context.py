@@ -12,7 +12,7 @@ from limits.aio.storage import MemoryStorage, Storage
 from api.audit import Audits
 from api.caller import CURRENT, vouch
 from api.error import BrokerAwayError, NoFeedError, StoreAwayError
-from api.metrics import Metrics
+from api.metrics import Metrics, Signs, no_signs
 from infra import clock
 from infra.chart_store import ChartStore, MemoryChartStore
 from infra.collection_store import CollectionStore, MemoryCollectionStore
@@ -67,6 +67,8 @@ class Clients:
     """What /health asks, by dependency: kafka, registry, redis, database."""
     rates: Storage = field(default_factory=MemoryStorage)
     """Where requests are counted."""
+    signs: Signs = no_signs
+    """Reads what every role says of itself."""
     now_ms: Callable[[], int] = clock.now_ms
     closers: Sequence[Callable[[], Awaitable[object]]] = ()
     """Run in this order after the last request, such as `publisher.close` and `redis.aclose`."""

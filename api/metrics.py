@@ -1,15 +1,19 @@
-"""What the API counts and measures, for Prometheus."""
+"""What the API counts and measures, and what every role says of itself, for Prometheus."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter as Tally
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.endpoint import Endpoint
+from infra.redis_client import StoreError
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _AGES_S = (0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 300, 900, 3_600, 21_600, 86_400, 604_800)
@@ -37,12 +41,22 @@ class Active:
         while self._seen and (longest := next(iter(self._seen))) and self._seen[longest] < since_s:
             del self._seen[longest]
         return len(self._seen)
+_UNTOLD = frozenset({"role", "pid", "started_at"})
+
+Signs = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
+"""Reads the signs of life of all roles that run."""
+
+
+async def no_signs() -> Sequence[Mapping[str, Any]]:
+    """Return the signs of life where no role runs."""
+    return ()
 
 
 class Metrics:
     """The meters of one app, in a registry of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, signs: Signs = no_signs) -> None:
+        self._signs = signs
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "millrace_http_requests",
@@ -104,6 +118,12 @@ class Metrics:
             "1 while requests cannot be counted and are all let through.",
             registry=self.registry,
         )
+        self.roles = Gauge(
+            "millrace_role",
+            "What roles say of themselves, over all processes: what waits for them, and what became of it.",
+            ("role", "what"),
+            registry=self.registry,
+        )
         self._ends: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def ended(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -120,5 +140,25 @@ class Metrics:
         return [Endpoint("GET", "/metrics", self.show, scope="public", answers={200: "text/plain"})]
 
     async def show(self, request: Request) -> Response:
-        """Answer with what was counted and measured, as Prometheus reads it."""
+        """Answer with what was counted and measured, as Prometheus reads it; without Redis, not with what roles say."""
+        self.roles.clear()
+        with suppress(StoreError):
+            told = Tally[tuple[str, str]]()
+            for sign in await self._signs():
+                told.update({(sign["role"], what): number for what, number in _numbers(sign)})
+            for (role, what), number in told.items():
+                self.roles.labels(role, what).set(number)
         return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _numbers(sign: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the numbers of a sign of life by name; a word counts as one of its kind."""
+    for name, value in sign.items():
+        if name in _UNTOLD:
+            continue
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{within}{name}.")
+        elif isinstance(value, str):
+            yield f"{within}{name}.{value}", 1
+        elif isinstance(value, int | float):
+            yield f"{within}{name}", value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import cast
 
 import uvicorn
@@ -14,7 +15,7 @@ from api.app import create_app
 from api.context import Clients
 from cli.log import set_up
 from cli.run import until_stopped
-from infra import probe, settings
+from infra import heartbeat, probe, settings
 from infra.address import located
 from infra.chart_store import RedisChartStore
 from infra.collection_store import RedisCollectionStore
@@ -84,6 +85,8 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         },
         rates=rates(redis),
         closers=[publisher.close, redis.aclose, database.close],
+        signs=partial(heartbeat.signs, redis),
+        closers=[publisher.close, redis.aclose],
     )
 
     async def read_users() -> bytes | None:

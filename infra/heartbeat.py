@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from redis.asyncio import Redis
@@ -16,9 +16,11 @@ from redis.asyncio import Redis
 from infra import clock
 from infra.redis_client import StoreError, store_errors
 
-KEY = "role:"
+KEY, INDEX = "role:", "roles"
 _INTERVAL_S = 1.0
 _LIVES_S = 5
+_NAMED_MS = 60_000
+"""How long a role that was heard of is looked for."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -31,7 +33,11 @@ async def beat(redis: Redis, role: str, describe: Callable[[], dict[str, Any]]) 
             sign = {"role": role, "pid": os.getpid(), "started_at": started_at, **describe()}
             try:
                 with store_errors("writing a sign of life"):
-                    await redis.set(name, msgspec.json.encode(sign), ex=_LIVES_S)
+                    pipeline = redis.pipeline(transaction=False)
+                    pipeline.set(name, msgspec.json.encode(sign), ex=_LIVES_S)
+                    pipeline.zadd(INDEX, {name: clock.now_ms()})
+                    pipeline.zremrangebyscore(INDEX, 0, clock.now_ms() - _NAMED_MS)
+                    await pipeline.execute()
             except StoreError as error:
                 _LOG.warning("%s", error)
             await asyncio.sleep(_INTERVAL_S)
@@ -47,6 +53,6 @@ async def signs(redis: Redis) -> list[dict[str, Any]]:
         StoreError: Redis did not answer.
     """
     with store_errors("reading signs of life"):
-        names = sorted([name async for name in redis.scan_iter(match=f"{KEY}*", count=1_000)])
+        names = sorted(cast("list[bytes]", await redis.zrange(INDEX, 0, -1)))  # the client was not asked to decode
         found = await redis.mget(names) if names else []
     return [msgspec.json.decode(sign) for sign in found if sign is not None]

@@ -175,6 +175,8 @@ class Features(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     visits: dict[str, int] = msgspec.field(default_factory=dict)
     city: str | None = None
     prefetched: list[str] = msgspec.field(default_factory=list)
+    timezone: str = ""
+    triggered_at: int = 0
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True, gc=False):

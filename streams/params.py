@@ -51,6 +51,7 @@ def rank_params(settings: Settings) -> RankParams:
         diversity_cap=settings.diversity_cap,
         repeats=settings.show_seen_items,
         place_radius_km=settings.place_radius_km,
+        timezone=settings.default_timezone,
     )
 
 
@@ -71,6 +72,7 @@ def retrieval_params(settings: Settings) -> RetrievalParams:
         facts=frozenset(facts),
         place_resolution=settings.place_resolution,
         place_radius_km=settings.place_radius_km,
+        timezone=settings.default_timezone,
     )
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 Json = dict[str, Any]
@@ -79,6 +80,13 @@ class _Subject:
     city: str
     day: str
 
+    @property
+    def starts(self) -> str | None:
+        """Return when it begins: events on the evening of the day, workshops on the day after it."""
+        if self.day and self.category == "workshops":
+            return f"{date.fromisoformat(self.day) + timedelta(days=1)}T11:00"
+        return f"{self.day}T20:00" if self.day and self.category == "events" else None
+
     def field(self, name: str) -> Any:
         """Return what this subject has to say under a property's name, None for nothing."""
         slug = "-".join(_WORD.findall(f"{self.title} {self.city}".lower()))
@@ -91,7 +99,7 @@ class _Subject:
             "category": self.category,
             "city": self.city,
             "venue": f"{self.title.split()[-1]} House",
-            "starts": f"{self.day}T20:00" if self.day else None,
+            "starts": self.starts,
             "year": 1950 + len(self.title),
             "price": float(len(self.title)),
         }

@@ -21,10 +21,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from infra.double import NAME
 from infra.double.answer import answer, broken
 from infra.double.serve import serving
 
-KEY = "simulated"
+KEY = NAME
 """The key that is accepted, with any secret."""
 Fault = Literal[
     "unauthorized",  # 401

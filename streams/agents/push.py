@@ -22,7 +22,8 @@ from streams.core.params import PushParams
 from streams.core.position import Position
 from streams.core.push import PushState, due_at, snapshot
 from streams.core.repeat import remember
-from streams.core.wish import LOOKED_AT, Card, fold_feed, fold_request
+from streams.core.wish import Card, fold_feed, fold_request
+from streams.core.worth import head
 from streams.quarantine import Record
 from streams.role import RoleContext
 from streams.transport import Batch
@@ -218,5 +219,5 @@ def _key(record: Record) -> str:
 def _items(value: Feed | PushRequest) -> Sequence[str]:
     """Return the items of which a push may come."""
     if isinstance(value, Feed):
-        return value.items[:LOOKED_AT]
+        return [leading.item_id for leading in head(value)]
     return [value.item_id] if value.item_id else []

@@ -48,7 +48,7 @@ class RerankAgent:
         await self._context.broadcast.ready.wait()
         since_ms = self._context.now_ms() - RERANKED_TTL_S * 1000
         for record, trigger in await self._decoder.decode(batch):
-            if trigger.kind == "rerank" and record.timestamp > since_ms:
+            if trigger.kind == "rerank" and trigger.candidates and record.timestamp > since_ms:
                 try:
                     await self._store.write([self._ranked(batch.partition, trigger)])
                 except StoreError as error:

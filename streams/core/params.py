@@ -89,6 +89,8 @@ class RankParams:
     diversity_window: int = 10
     place_radius_km: float = 50.0
     """How far away what is at a place may be."""
+    timezone: str = "UTC"
+    """Of users who have not said theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ class RetrievalParams:
     """H3 resolution of the places that content is fetched for."""
     place_radius_km: float = 50.0
     """How far away the city that is told may be."""
+    timezone: str = "UTC"
+    """Of users who have not said theirs."""
 
 
 @dataclass(frozen=True, slots=True)

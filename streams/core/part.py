@@ -9,6 +9,7 @@ import numpy as np
 
 from models.names import Names
 from models.parts import Parts, rows_of
+from streams.core.occasion import nearness
 from streams.core.person import VOTES, Person
 from streams.core.view import CHARTED, Column, Scores, View, Where
 
@@ -70,6 +71,16 @@ def lately(start: int, end: int) -> Callable[[Person, View, Where], Column]:
     return part
 
 
+def soon(whom: Person, view: View, where: Where) -> Column:
+    """Score what takes place by how soon it does."""
+    columns = view.columns
+    if not len(columns.timed):
+        return columns.nothing[where]
+    scores = np.zeros(columns.count, np.float32)
+    scores[columns.timed] = nearness(columns.spans[:, 0], whom.local_ms)
+    return scores[where]
+
+
 Own = Callable[[Person, View, Where], Column | Scores]
 
 
@@ -106,6 +117,7 @@ PARTS: Mapping[str, Part] = {
     "segment": Part("segment", 0.5, segment),
     "rated": Part("rated", 1.0),
     "fresh": Part("fresh", 0.3),
+    "soon": Part("soon", 1.0, soon),
     "prefetched": Part("prefetched", 3.0, prefetched),
     "again": Part("again", 1.0, again, repeats=True),
     **{f"lately_{start}": Part("again", 0.5, lately(start, end), repeats=True) for start, end in _LATELY},
@@ -145,13 +157,18 @@ def parts_of(whom: Person, view: View, where: Where, *, repeats: bool) -> Parts:
 
 
 def _column(affinities: Mapping[str, float], names: Names, preferred: Sequence[str]) -> Scores:
-    """Return affinities by number, as shares of the strongest; the last entry stands for no name and is 0."""
+    """Return affinities by number, as shares of the strongest; the last entry stands for no name and is 0.
+
+    What is stated counts as much as the strongest affinity, beside what was found: acting on one of several stated
+    things puts it before the others.
+    """
+    sums = dict(affinities)
+    strongest = max(map(abs, sums.values()), default=0.0) or 1.0
+    for name in dict.fromkeys(preferred):
+        sums[name] = sums.get(name, 0.0) + strongest
+    strongest = max(map(abs, sums.values()), default=0.0) or 1.0
     column = np.zeros(len(names) + 1)
-    strongest = max((abs(affinity) for affinity in affinities.values()), default=0.0)
-    if strongest > 0:
-        for name, affinity in affinities.items():
-            column[names.get(name)] = affinity / strongest
-    for name in preferred:
-        column[names.get(name)] = 1.0
+    for name, affinity in sums.items():
+        column[names.get(name)] = affinity / strongest
     column[-1] = 0.0
     return column

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from models.cooccurrence import NEXT, STEP, TOGETHER, WEAK, WINDOW, moments_back
 from models.weight import LIKING
 from schemas.types import Features
+from schemas.zone import zone_of
+from streams.core.occasion import local_ms
 from streams.core.params import RankParams
 from streams.core.signal import cohort_of
 from streams.core.view import SMALL, Column, Indices, View
@@ -48,6 +50,8 @@ class Person:
     """What is to be known of a user. Columns are over all items."""
 
     features: Features
+    local_ms: int
+    """The time at which is ranked, by the person's clock; see `streams.core.occasion`."""
     context: tuple[int, int, int]
     """Classes of the history's length, of the time since the last event, and of how much is known of its item."""
     cohort: int
@@ -74,6 +78,7 @@ def person(features: Features, view: View, params: RankParams, *, at_ms: int) ->
     votes = _votes(history, liked, moments, view)
     return Person(
         features,
+        local_ms=local_ms(max(at_ms, features.triggered_at), zone_of(features.timezone, params.timezone)),
         context=(_class(features.event_count, _LENGTHS), _gap_class(features, at_ms), _item_class(history, view)),
         cohort=cohort_of(features.event_count),
         cold=params.cold_start_threshold / max(params.cold_start_threshold + features.event_count, 1),

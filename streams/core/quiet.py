@@ -6,11 +6,11 @@ A local time that comes twice means the first time; one that is skipped comes as
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import NamedTuple
 
 from schemas.types import QuietHours
-from schemas.zone import zone_named
+from schemas.zone import zone_of
 
 _DAY = timedelta(days=1)
 
@@ -24,7 +24,7 @@ class Spell(NamedTuple):
 
 def spell(hours: QuietHours, at_ms: int) -> Spell:
     """Return whether it is quiet at a time, and until when."""
-    zone = zone_named(hours.timezone) or UTC
+    zone = zone_of(hours.timezone, "UTC")
     start, end = time.fromisoformat(hours.start), time.fromisoformat(hours.end)
     day = datetime.fromtimestamp(at_ms / 1000, zone).date() - _DAY
     while True:

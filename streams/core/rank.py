@@ -24,7 +24,7 @@ from streams.core.person import CLASSES, Person, person
 from streams.core.source import named
 from streams.core.view import NOTHING, Column, Indices, View
 
-MODEL = "blend-3"
+MODEL = "blend-4"
 UNKNOWN = "unknown"
 """The source of items that were given and are not in the catalogue."""
 _DIGITS = 6
@@ -59,6 +59,7 @@ def look(features: Features, view: View, params: RankParams, *, at_ms: int) -> L
     admissible = columns.is_listed.copy()
     admissible[_out(whom.features, view, params)] = False
     admissible[_far(whom.features, view, params)] = False
+    admissible[_over(whom, view)] = False
     return Look(whom, items, admissible[where], parts_of(whom, view, where, repeats=params.repeats))
 
 
@@ -168,6 +169,12 @@ def _far(told: Features, view: View, params: RankParams) -> Indices:
     return np.flatnonzero(far).astype(np.int32)
 
 
+def _over(whom: Person, view: View) -> Indices:
+    """Return what has taken place."""
+    columns = view.columns
+    return columns.timed[columns.spans[:, 1] <= whom.local_ms]
+
+
 def _muted(names: list[str], view: View) -> Indices:
     """Return the muted items, and the items of muted categories and topics."""
     if not names:
@@ -200,7 +207,9 @@ def _fill(
     seen = view.items.known(whom.features.seen)
     rest = view.popular_rest()
     more = np.concatenate([rest[~np.isin(rest, seen)], seen[view.listed[seen]]])
-    out = np.concatenate([items, _muted(whom.features.muted, view), _far(whom.features, view, params)])
+    out = np.concatenate(
+        [items, _muted(whom.features.muted, view), _far(whom.features, view, params), _over(whom, view)]
+    )
     more = more[~np.isin(more, out)][: params.feed_items - len(items)]
     zeros = np.zeros((len(told), len(more)))
     return np.concatenate([items, more]).astype(np.int32), np.concatenate([told, zeros], axis=1)

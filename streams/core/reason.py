@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.cooccurrence import STEP, TOGETHER
+from streams.core import occasion
 from streams.core.person import Person
 from streams.core.view import Indices, View
 
@@ -43,9 +44,20 @@ def reasons(items: Indices, sources: Sequence[str], whom: Person, view: View) ->
     topics, via = _favourite_topics(whom), _via(items, whom, view)
     each = zip(items.tolist(), sources, view.category[items].tolist(), via, strict=True)
     return [
-        _FIXED.get(source) or _told(source, index, view.categories.names[category], liked, topics, view)
+        _when(source, index, whom, view)
+        or _FIXED.get(source)
+        or _told(source, index, view.categories.names[category], liked, topics, view)
         for index, source, category, liked in each
     ]
+
+
+def _when(source: str, index: int, whom: Person, view: View) -> str:
+    """Return when an item takes place, where that is why it is there."""
+    starts = int(view.spans[index, 0])
+    if not starts or source not in ("soon", "prefetched"):
+        return ""
+    told = occasion.told(starts, whom.local_ms)
+    return told if source == "soon" else f"{told}, found for you"
 
 
 def _told(source: str, index: int, category: str, liked: int, topics: dict[str, float], view: View) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from typing import Literal, Protocol
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import h3
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from models.weight import is_liking
 from schemas.identity import city_key
 from schemas.types import FetchRequest, Trigger
+from schemas.zone import zone_of
 from streams.core.nearby import Places
 from streams.core.params import RetrievalParams
 from streams.core.user import UserState
@@ -103,7 +104,8 @@ def requests(
 
     `title_of` gives the title of an item, empty for one that is not known.
     """
-    known = facts(state, place, at_ms=trigger.occurred_at, title_of=title_of)
+    when = local_time(trigger.occurred_at, zone_of(state.timezone, params.timezone))
+    known = facts(state, place, when=when, title_of=title_of)
     words = dict.fromkeys([*known.get("interests", ()), *known.get("keywords", ())])
     found = []
     for fetcher in fetchers:
@@ -119,7 +121,7 @@ def requests(
                 reason=trigger.reason,
                 cell=place.cell if fetcher.placed else None,
                 city=place.city if fetcher.placed else None,
-                local_time=str(known.get("when", "")),
+                local_time=when,
                 about=msgspec.json.encode({"category": fetcher.category} | told).decode(),
                 words=list(words),
                 known=list(state.seen)[-_KNOWN:],
@@ -129,11 +131,11 @@ def requests(
     return found
 
 
-def facts(state: UserState, place: Place, *, at_ms: int, title_of: Callable[[str], str]) -> dict[Fact, Told]:
+def facts(state: UserState, place: Place, *, when: str, title_of: Callable[[str], str]) -> dict[Fact, Told]:
     """Return what is known of a user, in words; what is not known is not there."""
     found: dict[Fact, Told] = {
         "where": _line(str(place)),
-        "when": local_time(at_ms, state.timezone),
+        "when": when,
         "interests": _lines(_interests(state), _INTERESTS),
         "keywords": _lines([*state.about.get("keywords", "").split(","), *state.queries], _KEYWORDS),
         "liked": _lines((title_of(item) for item, weight, _ in reversed(state.recent) if is_liking(weight)), _LIKED),
@@ -145,12 +147,9 @@ def facts(state: UserState, place: Place, *, at_ms: int, title_of: Callable[[str
     return {fact: told for fact, told in found.items() if told}
 
 
-def local_time(at_ms: int, timezone: str | None) -> str:
-    """Return day and part of the day, such as `Friday evening, 2026-11-20`; empty where the time zone is not known."""
-    try:
-        at = datetime.fromtimestamp(at_ms / 1000, ZoneInfo(timezone or ""))
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ""
+def local_time(at_ms: int, zone: ZoneInfo) -> str:
+    """Return day and part of the day, such as `Friday evening, 2026-11-20`."""
+    at = datetime.fromtimestamp(at_ms / 1000, zone)
     part = next(name for end, name in _PARTS_OF_DAY if at.hour < end)
     return f"{at:%A} {part}, {at:%Y-%m-%d}"
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from schemas.types import Trigger
-from schemas.zone import zone_named
+from schemas.zone import zone_of
 from streams.core.params import TriggerParams
 from streams.core.schedule import due
 from streams.core.trigger import timed
 from streams.core.user import UserState
-
-_UTC = ZoneInfo("UTC")
 
 
 class Sleeper(NamedTuple):
@@ -67,7 +64,7 @@ class Roster:
         slots = {
             name: found
             for name in self._timezones
-            if (found := due(self._params.schedule, self._zone(name), after_ms, upto_ms))
+            if (found := due(self._params.schedule, zone_of(name, self._params.timezone), after_ms, upto_ms))
         }
         for user_id, sleeper in list(self._sleepers.items()) if slots else ():
             for slot in slots.get(sleeper.timezone, ()):
@@ -82,6 +79,3 @@ class Roster:
     def _forget(self, user_id: str, sleeper: Sleeper) -> None:
         if self._sleepers.get(user_id) is sleeper:
             del self._sleepers[user_id]
-
-    def _zone(self, name: str) -> ZoneInfo:
-        return zone_named(name or self._params.timezone) or _UTC

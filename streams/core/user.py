@@ -24,8 +24,8 @@ _ABOUT_CHARS = 500
 _RESCALE_EXPONENT = 64.0
 _HOURS = 24
 _NEVER = -(1 << 60)
-_KINDS = ("time", "location", "refresh")
-"""Triggers that ask for a user's own feed."""
+_KINDS = ("time", "location", "refresh", "rerank")
+"""Triggers that ask for a user's own feed, where they name no candidates; for a re-rank nothing is fetched."""
 
 
 class UserState(msgspec.Struct, array_like=True, gc=False):
@@ -147,7 +147,7 @@ def fold_profile(state: UserState, event: Profile, position: Position) -> None:
 def fold_trigger(state: UserState, event: Trigger, position: Position, params: UserParams) -> None:
     """Have the user ranked again, but not for a repeat, nor within the window after another trigger of the kind."""
     event_id, last = fingerprint(event.event_id), state.triggered.get(event.kind, _NEVER)
-    if event.kind not in _KINDS or event_id in state.event_ids:
+    if event.kind not in _KINDS or event.candidates or event_id in state.event_ids:
         return
     if abs(event.occurred_at - last) >= params.triggers.window_ms:
         state.triggered[event.kind] = max(event.occurred_at, last)
@@ -190,6 +190,8 @@ def snapshot(state: UserState, params: UserParams) -> Features:
         visits=dict(state.visits),
         city=state.city,
         prefetched=list(dict.fromkeys(item for _, items in state.fetched.values() for item in items)),
+        timezone=state.timezone,
+        triggered_at=max(state.triggered.values(), default=0),
     )
 
 

@@ -20,6 +20,7 @@ from models.names import NOWHERE, Names
 from schemas.types import Item, ItemNeighbors, ItemStats, ItemWeights
 from streams.core.likeness import Likeness
 from streams.core.nearby import Places
+from streams.core.occasion import STARTS, span
 from streams.core.params import EXACT_ITEMS
 from streams.core.repeat import fingerprint
 from streams.core.signal import COHORTS, HORIZON_RATES
@@ -81,6 +82,9 @@ class Columns:
         trending, popular = strength(view.trending[:count]), strength(view.popularity[:count])
         self.charted = np.stack([trending, day, week, popular, lasting, _rated(view, count), _fresh(view, count)])
         """(charted, items)."""
+        self.timed = np.flatnonzero(view.spans[:count, 0]).astype(np.int32)
+        """Items that take place at a time, and when."""
+        self.spans = view.spans[self.timed]
         self.category = view.category[:count].astype(np.intp)
         self.topic_pairs = view.topic_pairs
         self._view, self._cohorts, self._segments = view, dict[int, Column](), dict[str, Column]()
@@ -152,6 +156,8 @@ class View:
         self.category = np.full(_GROWTH, NOWHERE, np.int32)
         self.item_topics = np.full((_GROWTH, TOPICS_PER_ITEM), NOWHERE, np.int32)
         self.created_at = np.zeros(_GROWTH, np.int64)
+        self.spans = np.zeros((_GROWTH, 2), np.int64)
+        """From when to when items take place; see `streams.core.occasion`."""
         self.ties = np.zeros(_GROWTH, np.int64)
         """Decides between equal scores: a hash of the id, so that it depends on nothing else."""
         self.listed = np.zeros(_GROWTH, bool)
@@ -184,6 +190,7 @@ class View:
         if self.item_topics[index].tolist() != topics:
             self.item_topics[index], self._topic_pairs = topics, None
         self.created_at[index] = item.created_at
+        self.spans[index] = span(item.attributes.get(STARTS))
         self.titles[index] = item.title
         self.places.put(index, item.cell, item.city)
         self.subjects[item.item_id] = Subject(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source)
@@ -308,7 +315,7 @@ class View:
     def _grow(self) -> None:
         for name in ("category", "item_topics"):
             setattr(self, name, _doubled(getattr(self, name), NOWHERE))
-        for name in ("created_at", "ties", "listed", "scratch", "rating_sums", "rating_counts", "first_at"):
+        for name in ("created_at", "spans", "ties", "listed", "scratch", "rating_sums", "rating_counts", "first_at"):
             setattr(self, name, _doubled(getattr(self, name), 0))
         for name in ("trending", "popularity", "horizons", "cohorts"):
             setattr(self, name, _doubled(getattr(self, name), -np.inf))

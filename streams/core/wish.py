@@ -13,10 +13,8 @@ from streams.core.params import PushParams
 from streams.core.position import Position
 from streams.core.push import PushState, Waiting, barred, decide, notification_id, shed
 from streams.core.repeat import fingerprint, remember
-from streams.core.worth import leads
+from streams.core.worth import head
 
-LOOKED_AT = 10
-"""Places at the head of a feed from which an item may be pushed."""
 _DEVICES, _EVENT_IDS = 20, 256
 
 
@@ -50,14 +48,14 @@ def fold_request(
 def fold_feed(
     state: PushState, feed: Feed, cards: Mapping[str, Card], *, params: PushParams, now_ms: int
 ) -> list[Notification]:
-    """Find what is worth a push in a feed; a repeat changes nothing. `cards` are those of its first LOOKED_AT items."""
+    """Find what is worth a push in a feed; a repeat changes nothing. `cards` are those of the items at its head."""
     version = (feed.features_version, feed.generated_at)
     if version <= state.feed:
         return []
     state.feed = version
     decisions: list[Notification] = []
     usual = []
-    for item_id, lead, reason in zip(feed.items[:LOOKED_AT], leads(feed.scores), feed.reasons, strict=False):
+    for item_id, lead, reason in head(feed):
         card = cards.get(item_id)
         if card is None:
             continue

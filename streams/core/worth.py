@@ -1,21 +1,44 @@
 """What makes a new item worth a push: how far it stands out in a feed, against what usually leads the user's feeds.
 
 Scores have no unit, and what a blend adds up shifts and stretches as its weights are learned. So a lead is measured
-within one feed, from its middle, in the spread of its middle half: (score - median) / (upper - lower quartile). What is
-usual is the mean lead of the best item that is not new, over the user's last feeds. The value of an item is its lead as
-a share of that: 1 for an item as far ahead as the leader of an ordinary feed, 2 for one twice as far.
+within one feed, from its middle, in the spread of its middle half: (score - median) / (upper - lower quartile). What an
+item scores for having been fetched for the user is left out: all that was fetched has the same of it, which parts a
+feed in two. What is usual is the mean lead of the best item that is not new, over the user's last feeds. The value of
+an item is its lead as a share of that: 1 for an item as far ahead as the leader of an ordinary feed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
+
+from schemas.types import Feed
+
+LOOKED_AT = 10
+"""Items of a feed, by what they score themselves, of which one may be pushed."""
 
 _FIRST_FEEDS = 3
 """Feeds from which on it is known what is usual."""
 _LAST_FEEDS = 20
 """Feeds that the mean goes back over, older ones counting less and less."""
+_FETCHED = "prefetched"
+
+
+class Head(NamedTuple):
+    """One of the items that lead a feed."""
+
+    item_id: str
+    lead: float
+    reason: str
+
+
+def head(feed: Feed) -> list[Head]:
+    """Return the items that lead a feed, furthest ahead first."""
+    fetched = feed.parts.get(_FETCHED) or [0.0] * len(feed.items)
+    ahead = leads([score - part for score, part in zip(feed.scores, fetched, strict=False)])
+    return sorted(map(Head, feed.items, ahead, feed.reasons), key=lambda one: -one.lead)[:LOOKED_AT]
 
 
 def leads(scores: Sequence[float]) -> list[float]:

@@ -1,9 +1,10 @@
-"""A feed worker whose clock a test sets: the pipeline's own code, with the time in ms in `MILLRACE_HOME/clock`."""
+"""A feed worker whose clock a test sets, by the time in ms in `MILLRACE_HOME/clock`; it runs on from there."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+import time
 
 import uvloop
 
@@ -18,7 +19,11 @@ async def main() -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     configured = settings.read()
     clock = configured.home / "clock"
-    await run(configured, stop, now_ms=lambda: int(clock.read_text()))
+
+    def now_ms() -> int:
+        return int(clock.read_text()) + round((time.time() - clock.stat().st_mtime) * 1_000)
+
+    await run(configured, stop, now_ms=now_ms)
 
 
 if __name__ == "__main__":

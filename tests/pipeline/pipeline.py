@@ -10,8 +10,10 @@ import uuid
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import msgspec
@@ -22,15 +24,16 @@ from redis.asyncio import Redis
 from infra import clock, heartbeat
 from infra.address import Addresses
 from infra.model_board import Board, RedisBoardStore, Version
+from infra.provision import PUSH_APP_ID
 from infra.publisher import Publisher
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.renew import renew
-from infra.settle import end_offsets, settled, work_left
+from infra.settle import committed_offsets, end_offsets, settled, work_left
 from schemas.limit import RETRAINER
 from schemas.types import DeadLetter, Trigger
 from topics import Topic
-from topics.topic import DEAD_LETTERS, FEATURES, ITEM_SIGNALS, ITEM_STATS, TRIGGERS
+from topics.topic import DEAD_LETTERS, FEATURES, FEEDS, ITEM_SIGNALS, ITEM_STATS, PUSH_REQUESTS, TRIGGERS
 
 _COMMAND_S = 120.0
 
@@ -93,6 +96,12 @@ class Pipeline:
             self.publisher.produce(topic, value)
         await self.publisher.flush()
 
+    def set_clock(self, now_ms: int) -> None:
+        """Have workers with a clock of ours know another time; who reads meanwhile reads the old or the new one."""
+        new = self.home / "clock.new"
+        new.write_text(str(now_ms))
+        new.replace(self.home / "clock")
+
     async def settle(self, timeout_s: float = 180.0) -> None:
         """Wait until nothing is left to do."""
         await settled(self.addresses.kafka_bootstrap_servers, self.redis, timeout_s=timeout_s)
@@ -100,6 +109,16 @@ class Pipeline:
     async def work_left(self) -> dict[str, int]:
         """Return what there is to do."""
         return await work_left(self._admin, self.redis)
+
+    async def pushed(self) -> None:
+        """Wait until the push role has worked on everything that is asked for and shown, for good."""
+
+        async def done() -> bool:
+            ends = await asyncio.to_thread(end_offsets, self._admin, [FEEDS, PUSH_REQUESTS])
+            reached = await asyncio.to_thread(committed_offsets, self._admin, PUSH_APP_ID)
+            return all(reached.get(name, 0) >= end for name, end in ends.items())
+
+        await until(done, what="the push role to catch up")
 
     async def signals(self) -> int:
         """Return how many item signals were sent."""
@@ -204,6 +223,11 @@ class Pipeline:
     async def stats(self) -> dict[str, Any]:
         """Return the newest stats by item."""
         return await self.newest(ITEM_STATS)
+
+
+def local_ms(text: str, zone: str) -> int:
+    """Return the time of a local date and hour, in ms since the epoch."""
+    return round(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp() * 1000)
 
 
 async def until(condition: Callable[[], Any], *, timeout_s: float = 60.0, what: str = "") -> Any:

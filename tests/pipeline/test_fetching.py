@@ -13,6 +13,7 @@ from infra import clock, database
 from infra.address import Addresses
 from infra.catalogue import Catalogue
 from infra.double.claude import KEY, Claude, Fault
+from infra.llm.client import Llm
 from infra.llm.client import connect as connect_llm
 from infra.memory import MemoryPublisher
 from infra.prefetch_store import RedisPrefetchStore
@@ -74,6 +75,7 @@ class Rig:
         self.claude, self.redis, self.publisher = claude, redis, publisher
         self.store = RedisPrefetchStore(redis)
         self.calls: list[LlmCall] = []
+        self.llm: Llm
         self.fetching: Fetching
 
     async def answer(self, **request: Any) -> Content:
@@ -94,9 +96,9 @@ async def a_rig(pool: asyncpg.Pool, redis: Redis, **given: Any) -> AsyncIterator
             **given,
         )
         rig = Rig(claude, redis, MemoryPublisher())
-        llm = await exits.enter_async_context(connect_llm(settings, redis, rig.calls.append))
+        rig.llm = await exits.enter_async_context(connect_llm(settings, redis, rig.calls.append))
         rig.fetching = Fetching(
-            llm,
+            rig.llm,
             Catalogue(pool, encoder="subwords", radius_km=settings.place_radius_km),
             rig.store,
             rig.publisher,
@@ -152,7 +154,9 @@ async def test_whatever_the_model_does_the_catalogue_answers_and_says_why(
         *(("big-band", "You like jazz"), ("marathon", "Near you")),
     ]
     assert (cached.source, cached.fallback, cached.items) == ("catalogue", reason, content.items)
-    assert len(rig.claude.requests) == requests
+    assert len(rig.claude.requests) == sum(call.attempts for call in rig.calls) == requests
+    assert [call.outcome for call in rig.calls] == [reason] * bool(requests)
+    assert (rig.fetching.answered, rig.llm.describe()["questions"]) == ({f"catalogue {reason}": 1}, {reason: 1})
     assert rig.publisher.of(ITEMS) == []
 
 

@@ -5,32 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from confluent_kafka.admin import AdminClient
 
 from api.app import create_app
 from api.context import Clients
 from infra.address import Addresses
-from infra.double.fcm import Fcm
+from infra.double.fcm import Fault, Fcm
 from infra.feed_store import RedisFeedStore
 from infra.item_store import RedisItemStore
-from infra.provision import PUSH_APP_ID
 from infra.push_store import RedisPushStore
 from infra.settings import Settings
-from infra.settle import committed_offsets, end_offsets
 from schemas.types import Feed
 from tests.build import a_feed, a_push_request, an_item
-from tests.pipeline.pipeline import Pipeline, a_pipeline, until
+from tests.pipeline.pipeline import Pipeline, a_pipeline, local_ms, until
 from topics.topic import FEEDS, PUSH_REQUESTS
 
-NEW_YORK = ZoneInfo("America/New_York")
 NIGHT = {"quiet_hours": {"start": "22:00", "end": "08:00", "timezone": "America/New_York"}}
 OLD = [f"old-{n}" for n in range(8)]
 NEW = ["jazz-tonight", "jazz-tomorrow", "jazz-late"]
@@ -40,7 +34,7 @@ _versions = count(1)
 
 def ms(text: str) -> int:
     """Return a time in New York in ms since the epoch."""
-    return round(datetime.fromisoformat(text).replace(tzinfo=NEW_YORK).timestamp() * 1000)
+    return local_ms(text, "America/New_York")
 
 
 @dataclass
@@ -64,9 +58,7 @@ class World:
 
     def at(self, text: str) -> None:
         """Set the clock to a time in New York."""
-        partial = self.pipeline.home / "clock.partial"
-        partial.write_text(str(ms(text)))
-        partial.replace(self.pipeline.home / "clock")
+        self.pipeline.set_clock(ms(text))
 
     async def register(self, user_id: str, **preferences: Any) -> None:
         """Register a phone and wait until it is known."""
@@ -113,17 +105,6 @@ class World:
         )
         await self.pipeline.publish(FEEDS, [feed])
         return feed
-
-    async def caught_up(self) -> None:
-        """Wait until everything that is asked for and shown is worked on for good."""
-        admin = AdminClient({"bootstrap.servers": self.pipeline.addresses.kafka_bootstrap_servers})
-
-        async def done() -> bool:
-            ends = await asyncio.to_thread(end_offsets, admin, [FEEDS, PUSH_REQUESTS])
-            reached = await asyncio.to_thread(committed_offsets, admin, PUSH_APP_ID)
-            return all(reached.get(name, 0) >= end for name, end in ends.items())
-
-        await until(done, what="the push role to catch up")
 
     def delivered(self, user_id: str) -> list[str]:
         """Return the items, or titles, that reached a user's phone."""
@@ -184,7 +165,7 @@ async def test_a_new_item_that_stands_out_is_pushed_once_and_at_night_in_the_mor
 
     await world.pipeline.publish(FEEDS, [stands_out])
     await world.publish("alex", **{"jazz-tonight": 15.0})
-    await world.caught_up()
+    await world.pipeline.pushed()
     assert world.delivered("alex") == ["jazz-tonight"]
 
     world.at("2023-11-17 23:00")
@@ -192,16 +173,16 @@ async def test_a_new_item_that_stands_out_is_pushed_once_and_at_night_in_the_mor
     await world.comes_to("alex", "not_worth_it", "sent", "quiet_hours")
     assert (await world.told("alex"))[0]["due_at"] == ms("2023-11-18 08:00")
     world.at("2023-11-18 07:59")
-    await world.caught_up()
+    await world.pipeline.pushed()
     await world.kill()
     await world.start()
     await world.publish("bo", **{"jazz-tomorrow": 30.0})
-    await world.caught_up()
+    await world.pipeline.pushed()
     assert world.delivered("alex") == ["jazz-tonight"]
 
     world.at("2023-11-18 08:00")
     await world.comes_to("alex", "not_worth_it", "sent", "quiet_hours", "sent")
-    await world.caught_up()
+    await world.pipeline.pushed()
     assert world.delivered("alex") == ["jazz-tonight", "jazz-tomorrow"]
     assert len({found.notification_id for found in world.fcm.delivered}) == 2
     assert await world.told("bo") == [], "of those without a device nothing is decided"
@@ -218,7 +199,7 @@ async def test_a_worker_killed_between_sending_and_noting_sends_once_more_with_t
     assert "Hello again" not in [told["title"] for told in await world.told("kim")]
     await world.start()
     await world.comes_to("kim", "sent", "sent")
-    await world.caught_up()
+    await world.pipeline.pushed()
     assert world.delivered("kim") == ["Hello", "Hello again", "Hello again"]
     ids = [found.notification_id for found in world.fcm.delivered if found.token == "phone of kim"]
     assert ids[1] == ids[2] != ids[0]
@@ -241,15 +222,31 @@ async def test_a_device_that_is_gone_is_forgotten(world: World) -> None:
     assert world.fcm.attempts == attempts
 
 
-async def test_what_is_put_off_is_tried_again_when_the_pause_is_over(world: World) -> None:
+@pytest.mark.parametrize(
+    ("fault", "attempts", "reason", "then"),
+    [
+        ("unauthorized", 2, "401 UNAUTHENTICATED", ["sent"]),
+        ("quota", 1, "429 QUOTA_EXCEEDED", ["sent"]),
+        ("unavailable", 1, "503 UNAVAILABLE", ["sent"]),
+        ("not_found", 1, "404 NOT_FOUND", []),
+    ],
+)
+async def test_what_is_put_off_is_tried_again_when_the_pause_is_over_and_says_why(
+    world: World, fault: Fault, attempts: int, reason: str, then: list[str]
+) -> None:
+    user_id = f"user-{fault}"
     world.at("2023-11-18 13:00")
-    await world.register("ola")
+    await world.register(user_id)
     world.fcm.retry_after = "90"
-    world.fcm.faults.append("unavailable")
-    await world.http.post("/push/send", json={"user_id": "ola", "title": "Hello"})
-    await world.comes_to("ola", "retrying")
-    assert world.delivered("ola") == []
+    world.fcm.faults.extend([fault] * attempts)
+    before = world.fcm.attempts
+    await world.http.post("/push/send", json={"user_id": user_id, "title": "Hello"})
+    first = "retrying" if then else "failed"
+    await world.comes_to(user_id, first)
+    assert reason in (await world.told(user_id))[0]["reason"]
+    assert (world.delivered(user_id), world.fcm.attempts - before) == ([], attempts)
     world.at("2023-11-18 13:01:30")
-    await world.comes_to("ola", "retrying", "sent")
-    assert world.delivered("ola") == ["Hello"]
+    await world.comes_to(user_id, first, *then)
+    await world.pipeline.pushed()
+    assert world.delivered(user_id) == ["Hello"] * len(then)
     assert await world.pipeline.dead_letters() == []

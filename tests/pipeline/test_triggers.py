@@ -5,10 +5,8 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -17,7 +15,7 @@ from infra.address import Addresses
 from infra.feed_store import KEY, RERANKED_TTL_S, reranked
 from schemas.types import Trigger
 from tests.build import T0_MS, a_profile, an_interaction, an_item
-from tests.pipeline.pipeline import Pipeline, a_pipeline, until
+from tests.pipeline.pipeline import Pipeline, a_pipeline, local_ms, until
 from topics.topic import INTERACTIONS, ITEMS, PROFILES, TRIGGERS
 
 DAY_MS = 86_400_000
@@ -28,18 +26,6 @@ async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
     async with a_pipeline(stack, tmp_path) as pipeline:
         await pipeline.publish(ITEMS, [an_item(f"i{n}", category=f"c{n % 3}") for n in range(12)])
         yield pipeline
-
-
-def local_ms(text: str, zone: str) -> int:
-    """Return the time of a local date and hour."""
-    return round(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp() * 1000)
-
-
-def set_clock(pipeline: Pipeline, now_ms: int) -> None:
-    """Have the worker know another time; whoever reads meanwhile reads the old or the new one."""
-    new = pipeline.home / "clock.new"
-    new.write_text(str(now_ms))
-    new.replace(pipeline.home / "clock")
 
 
 async def told(pipeline: Pipeline) -> Counter[tuple[str, str, str]]:
@@ -54,7 +40,7 @@ async def known(pipeline: Pipeline) -> int:
 
 
 async def test_everyone_is_woken_once_by_their_own_clock_though_the_worker_is_killed(pipeline: Pipeline) -> None:
-    set_clock(pipeline, local_ms("2023-11-16 12:00", "UTC"))
+    pipeline.set_clock(local_ms("2023-11-16 12:00", "UTC"))
     zones = {"alex": "America/New_York", "bea": "Europe/Lisbon", "gone": "Europe/Lisbon", "far": None}
     stated = [
         a_profile(user_id=user_id, timezone=zone, occurred_at=T0_MS - 20 * DAY_MS) for user_id, zone in zones.items()
@@ -72,7 +58,7 @@ async def test_everyone_is_woken_once_by_their_own_clock_though_the_worker_is_ki
         ("2023-11-17 17:00", "Europe/Lisbon", {"far", "bea"}),
         ("2023-11-17 17:20", "America/New_York", {"far", "bea", "alex"}),
     ):
-        set_clock(pipeline, local_ms(now, zone))
+        pipeline.set_clock(local_ms(now, zone))
 
         async def woken(users: set[str] = users) -> bool:
             return set(await told(pipeline)) == {(user_id, "time", "friday-evening") for user_id in users}
@@ -84,10 +70,10 @@ async def test_everyone_is_woken_once_by_their_own_clock_though_the_worker_is_ki
 
     await until(folded, what="the triggers folded and committed")
     await pipeline.kill(worker)
-    set_clock(pipeline, local_ms("2023-11-17 17:40", "America/New_York"))
+    pipeline.set_clock(local_ms("2023-11-17 17:40", "America/New_York"))
     await pipeline.start_module("tests.pipeline.clock_worker", DEFAULT_TIMEZONE="Asia/Tokyo")
     await until(all_known, what="the users recalled from the table")
-    set_clock(pipeline, local_ms("2023-11-18 09:00", "America/New_York"))
+    pipeline.set_clock(local_ms("2023-11-18 09:00", "America/New_York"))
 
     async def next_day() -> bool:
         return ("alex", "time", "saturday-morning") in await told(pipeline)

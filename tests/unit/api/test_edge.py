@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from api.health import overall
+from infra.redis_client import StoreError
 from tests.unit.api.builder import World
 
 
@@ -76,6 +77,32 @@ async def test_metrics_count_unknown_paths_as_one() -> None:
             await http.get(path)
         text = (await http.get("/metrics")).text
     assert 'millrace_http_requests_total{method="GET",route="unmatched",status="404"} 3.0' in text
+
+
+async def test_metrics_tell_what_waits_for_each_role() -> None:
+    async def signs() -> list[dict[str, Any]]:
+        fetch = {"role": "fetch", "pid": 7, "llm": {"circuit": "open", "questions": {"timeout": 2}}}
+        return [{**fetch, "waiting": 3}, {**fetch, "waiting": 4}, {"role": "feed", "stale": True, "partitions": [1]}]
+
+    async with World(clients={"signs": signs}).http() as http:
+        text = (await http.get("/metrics")).text
+    told = {line for line in text.splitlines() if line.startswith("millrace_role{")}
+    assert told == {
+        'millrace_role{role="fetch",what="waiting"} 7.0',
+        'millrace_role{role="fetch",what="llm.circuit.open"} 2.0',
+        'millrace_role{role="fetch",what="llm.questions.timeout"} 4.0',
+        'millrace_role{role="feed",what="stale"} 1.0',
+    }
+
+
+async def test_metrics_are_told_without_redis() -> None:
+    async def signs() -> list[dict[str, Any]]:
+        raise StoreError("reading signs of life", OSError())
+
+    async with World(clients={"signs": signs}).http() as http:
+        answer = await http.get("/metrics")
+    assert answer.status_code == 200
+    assert "millrace_role{" not in answer.text
 
 
 @pytest.mark.parametrize(

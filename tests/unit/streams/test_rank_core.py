@@ -6,6 +6,7 @@ import random
 from collections import Counter
 
 import pytest
+from msgspec import structs
 
 from schemas.types import Features, Feed, ItemNeighbors, RecentItem
 from streams.core import source
@@ -88,6 +89,51 @@ def test_stated_preferences_count_before_the_first_event() -> None:
     found = feed(features(preferred=["workshops"]), params=RankParams(feed_items=8, diversity_cap=1.0))
     view = a_view()
     assert Counter(view.subjects[item].category for item in found.items).most_common(1)[0][0] == "workshops"
+
+
+def test_acting_on_one_of_several_stated_things_puts_it_before_the_others() -> None:
+    view = View()
+    for topic in ("jazz", "hiking", "cooking", "opera"):
+        for n in range(3):
+            view.apply_item(an_item(f"{topic}-{n}", category="events", topics=[topic]))
+    view.refresh()
+    stated = features(preferred=["jazz", "hiking", "cooking"])
+    assert len(set(feed(stated, view).scores[:9])) == 1
+    found = feed(structs.replace(stated, topics={"jazz": 1.0, "opera": 1.0}, event_count=1), view)
+    assert {item.partition("-")[0] for item in found.items[:3]} == {"jazz"}
+    assert len(set(found.scores[3:])) == 1, "what was acted on counts as much as what was only stated"
+
+
+def test_what_takes_place_ranks_by_time_and_what_is_over_is_not_shown() -> None:
+    view = View()
+    starts = {
+        "over": "2023-11-14T13:00",
+        "tonight": "2023-11-14T20:00",
+        "saturday": "2023-11-18T11:00",
+        "later": "2024-01-01",
+    }
+    for item_id, time in starts.items():
+        view.apply_item(an_item(item_id, attributes={"starts": time}))
+    view.apply_item(an_item("any-time"))
+    view.refresh()
+    found = feed(features(timezone="America/New_York"), view)  # it is 17:13 there, on a Tuesday
+    assert found.items == ["tonight", "saturday", "later", "any-time"]
+    assert found.reasons[0] == "Tonight"
+    assert feed(features(timezone="Asia/Tokyo"), view).items[0] == "saturday", "there it is Wednesday"
+    woken = features(timezone="America/New_York", triggered_at=T0_MS + 4 * 86_400_000)
+    assert feed(woken, view).items == ["later", "any-time"], "a trigger tells the time, too"
+
+
+def test_what_is_new_comes_before_what_is_equal_and_old() -> None:
+    view = View()
+    day_ms = 86_400_000
+    for item_id, age_days in (("old", 3_000), ("new", 1), ("month", 30)):
+        view.apply_item(an_item(item_id, created_at=T0_MS - age_days * day_ms))
+    view.watermark = T0_MS
+    view.refresh()
+    found = feed(features(), view)
+    assert found.items == ["new", "month", "old"]
+    assert found.reasons[0] == "New in music"
 
 
 def test_what_trends_in_a_category_is_found_though_others_trend_more() -> None:

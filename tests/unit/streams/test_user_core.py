@@ -159,8 +159,15 @@ def test_triggers_of_a_kind_within_the_window_are_merged_and_a_repeat_does_nothi
 @pytest.mark.parametrize("kind", ["rerank", "retrain", "erase", "unknown"])
 def test_triggers_that_ask_for_something_else_leave_the_user_alone(kind: str) -> None:
     state = UserState("u1")
-    user.fold_trigger(state, a_trigger(kind=kind), Position(0, 0, T0_MS), PARAMS)
+    candidates = ["i1"] if kind == "rerank" else []
+    user.fold_trigger(state, a_trigger(kind=kind, candidates=candidates), Position(0, 0, T0_MS), PARAMS)
     assert state == UserState("u1")
+
+
+def test_a_rerank_without_candidates_is_of_the_users_own_feed() -> None:
+    state = UserState("u1")
+    user.fold_trigger(state, a_trigger(kind="rerank"), Position(0, 0, T0_MS), PARAMS)
+    assert (state.version, user.snapshot(state, PARAMS).triggered_at) == (T0_MS, T0_MS)
 
 
 def test_versions_only_grow() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from streams.core.worth import Usual, leads
+from streams.core.worth import LOOKED_AT, Usual, head, leads
+from tests.build import a_feed
 
 FEED = [9.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0]
 SCORES = st.lists(st.floats(-100, 100, allow_nan=False, width=32), min_size=4, max_size=30)
@@ -31,6 +33,18 @@ def test_leads_do_not_depend_on_the_scale_of_scores(shift: int, scale: float) ->
 def test_a_higher_score_leads_by_more(scores: list[float]) -> None:
     found = leads(scores)
     assert [lead for _, lead in sorted(zip(scores, found, strict=True))] == sorted(found)
+
+
+def test_what_was_fetched_stands_out_by_what_it_scores_beside_that_alone() -> None:
+    items = [f"i{n}" for n in range(len(FEED))]
+    fetched = {"i6", "i7"}
+    plain = a_feed(items=items, scores=FEED, sources=["popular"] * 8, reasons=items, parts={"popular": FEED})
+    part = [3.0 if item in fetched else 0.0 for item in items]
+    scores = [score + more for score, more in zip(FEED, part, strict=True)]
+    assert head(replace(plain, scores=scores, parts={"popular": FEED, "prefetched": part})) == head(plain)
+    assert [(one.item_id, one.lead) for one in head(plain)] == list(zip(items, leads(FEED), strict=True))
+    longer = replace(plain, items=items * 2, scores=FEED * 2, reasons=items * 2, parts={})
+    assert len(head(longer)) == LOOKED_AT
 
 
 def test_nothing_is_of_value_before_it_is_known_what_is_usual() -> None:
