@@ -20,6 +20,7 @@ from infra.address import located
 from infra.chart_store import RedisChartStore
 from infra.collection_store import RedisCollectionStore
 from infra.database import Lazy
+from infra.double import simulated
 from infra.experiment_store import RedisExperimentStore
 from infra.feed_store import RedisFeedStore
 from infra.interaction_log import RedisInteractionLog
@@ -86,13 +87,12 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         rates=rates(redis),
         closers=[publisher.close, redis.aclose, database.close],
         signs=partial(heartbeat.signs, redis),
-        closers=[publisher.close, redis.aclose],
     )
 
     async def read_users() -> bytes | None:
         return cast(bytes | None, await redis.get(portal.USERS_KEY))
 
-    app = create_app(configured, clients, more_routes=portal.routes(read_users))
+    app = create_app(configured, clients, more_routes=portal.routes(read_users, simulated(configured)))
     config = uvicorn.Config(
         app,
         host=configured.api_host,

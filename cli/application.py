@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 from cli.address import api_url
+from infra.double import CLAUDE, simulated
 from infra.llm.key import has_key
 from infra.local import Child, Command, LocalStack, OnStep, Ports, Step
 from infra.local.port import require_free
@@ -50,7 +51,8 @@ async def application(settings: Settings, *, on_step: OnStep) -> AsyncIterator[S
     """
     require_free(settings.api_port, name="the API", port_setting="API_PORT")
     async with servers(settings, on_step=on_step) as located:
-        roles = ROLES | (ASKING if has_key(settings) else {}) | (COLLECTING if settings.flic_token else {})
+        asks = has_key(settings) and CLAUDE not in simulated(settings)  # what a double says of a feed is worth nothing
+        roles = ROLES | (ASKING if asks else {}) | (COLLECTING if settings.flic_token else {})
         children = [_child(name, arguments, located, on_step) for name, arguments in roles.items()]
         try:
             for child in children:  # one after the other: together they would only slow each other down

@@ -6,7 +6,7 @@ Every view has an address of its own; all of them are answered with the one page
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 
 import msgspec
@@ -45,8 +45,11 @@ class DemoUser(msgspec.Struct, frozen=True):
     label: str = ""
 
 
-def routes(read_users: Callable[[], Awaitable[bytes | None]]) -> list[BaseRoute]:
-    """Return the page's routes; `read_users` fetches what is stored under `USERS_KEY`."""
+def routes(read_users: Callable[[], Awaitable[bytes | None]], simulated: Sequence[str] = ()) -> list[BaseRoute]:
+    """Return the page's routes; `read_users` fetches what is stored under `USERS_KEY`.
+
+    `simulated` names the services in whose place doubles are, which the page says.
+    """
 
     async def users(_: Request) -> Response:
         return Response(
@@ -56,10 +59,16 @@ def routes(read_users: Callable[[], Awaitable[bytes | None]]) -> list[BaseRoute]
     async def moods(_: Request) -> Response:
         return Response(msgspec.json.encode(MOODS), media_type="application/json", headers=_HEADERS)
 
+    async def doubles(_: Request) -> Response:
+        return Response(
+            msgspec.json.encode(simulated), media_type="application/json", headers={"Cache-Control": "no-store"}
+        )
+
     page = _file("page.html")
     views = [Route(path, page) for path in _VIEWS]
     parts = [Route(f"/portal/{name}", _file(name)) for name in _PARTS]
-    return [*views, *parts, Route("/portal/moods", moods), Route("/demo/users", users)]
+    data = {"/portal/moods": moods, "/demo/users": users, "/demo/simulated": doubles}
+    return [*views, *parts, *(Route(path, answer) for path, answer in data.items())]
 
 
 def _file(name: str) -> Callable[[Request], Awaitable[Response]]:

@@ -14,6 +14,7 @@ const PARTS = {
   llm: ["language model", "judged for the moment you are in"],
   nearby: ["nearby", "close to where you are"],
   prefetched: ["found for you", "fetched for you in advance"],
+  soon: ["soon", "takes place soon"],
   again: ["again", "you come back to this"],
   rated: ["rated", "well rated"],
 };

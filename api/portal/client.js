@@ -33,6 +33,8 @@ function messageOf(body) {
 
 export const readUsers = () => request("/demo/users");
 
+export const readSimulated = () => request("/demo/simulated");
+
 export const readFeed = (userId) => request(`/content?user_id=${encodeURIComponent(userId)}`);
 
 export const readMoods = () => request("/portal/moods");

@@ -1,6 +1,6 @@
 // The page: whom it is of, which view of it is open, and by which light.
 
-import { readUsers } from "./client.js";
+import { readSimulated, readUsers } from "./client.js";
 import * as home from "./home.js";
 import { Picker } from "./picker.js";
 import { follow } from "./place.js";
@@ -12,6 +12,10 @@ async function begin() {
   const users = await readUsers().catch(() => []);
   picker.offer(Array.isArray(users) ? users : []);
   follow(home.visit);
+  const simulated = await readSimulated().catch(() => []);
+  if (!Array.isArray(simulated) || !simulated.length) return;
+  $("simulated").textContent = `Simulated here: ${simulated.join(" and ")}. What they suggest is made up, and no push leaves this machine.`;
+  $("simulated").hidden = false;
 }
 
 function theme(name) {

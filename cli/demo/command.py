@@ -16,6 +16,7 @@ from confluent_kafka import KafkaException
 from cli.address import api_url
 from cli.application import application
 from cli.demo import plan
+from cli.demo.double import doubled
 from cli.demo.play import opened
 from cli.demo.proof import DemoError, Proof
 from cli.demo.screen import Screen
@@ -23,6 +24,7 @@ from cli.run import until_stopped
 from infra import clock, settings
 from infra.address import Addresses
 from infra.dataset import Dataset, DatasetError, movielens, world
+from infra.double import FIREBASE, simulated
 from infra.error import OperatorError
 from infra.publisher import PublishError
 from infra.redis_client import StoreError
@@ -111,8 +113,8 @@ async def _demo(configured: Settings, wish: Wish, screen: Screen) -> int:
     proof = Proof(dataset=wish.data.name, bad_lines=len(wish.data.bad_lines), seconds=screen.seconds)
     try:
         with screen.stack() as on_step:
-            async with application(configured, on_step=on_step) as located:
-                proof.addresses = _addresses(located)
+            async with doubled(configured) as keyed, application(keyed, on_step=on_step) as located:
+                proof.addresses, proof.simulated = _addresses(located), simulated(located)
                 await _play(located, wish, screen, proof)
                 _tell(wish, screen, proof)
                 if proof.ok and not wish.once:
@@ -132,7 +134,12 @@ async def _play(located: Settings, wish: Wish, screen: Screen, proof: Proof) -> 
             await play.begin()
             if not wish.keep:
                 await play.load()
-            await play.show(plan.shown_user(wish.data))
+            user_id = plan.shown_user(wish.data)
+            if plan.has_city(wish.data, user_id):
+                await play.fetch(user_id)
+            await play.show(user_id)
+            if FIREBASE in proof.simulated:
+                await play.push(user_id)
             await play.account()
     except _FAILURES as error:
         proof.error = f"{type(error).__name__}: {error}"

@@ -50,3 +50,8 @@ def shown_user(data: Dataset) -> str:
     if "alex" in counts:
         return "alex"
     return min(counts, key=lambda user_id: (abs(counts[user_id] - _SHOWN_ACTIVITY), user_id))
+
+
+def has_city(data: Dataset, user_id: str) -> bool:
+    """Say whether it is known where someone is: only for who is somewhere there are events and places."""
+    return any(profile.user_id == user_id and profile.city for profile in data.profiles)

@@ -13,14 +13,17 @@ from redis.asyncio import Redis
 
 from api.portal import USERS_KEY, DemoUser
 from cli.address import api_url
-from cli.demo.click import click, item_ids
+from cli.demo.click import click, item_ids, read_feed
 from cli.demo.proof import DemoError, Proof
 from cli.demo.publish import post, to_api, to_kafka
 from cli.demo.screen import Screen
 from cli.demo.watch import Watch
 from infra import clock
 from infra.dataset import Dataset, event_id
+from infra.double import CLAUDE, FIREBASE
+from infra.prefetch_store import RedisPrefetchStore
 from infra.publisher import Publisher
+from infra.push_store import KEPT, RedisPushStore
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
@@ -78,6 +81,51 @@ class Play:
         with self.screen.step("trends and neighbours learned"):
             await self.watch.settled("learning")
         await self._rank_everyone(users)
+
+    async def fetch(self, user_id: str) -> None:
+        """Have content fetched for a user before anybody reads the feed.
+
+        Raises:
+            DemoError: nothing came of it.
+        """
+        with self.screen.step(f"content fetched ahead for {user_id}{self._simulated(CLAUDE)}"):
+            await post(self.client, "/retrieve", {"user_id": user_id, "reason": "demo"})
+            await self.watch.settled("fetching")
+        found = await RedisPrefetchStore(self.redis).read(user_id)
+        self.proof.prefetched = {one.category: len(one.items) for one in found}
+        self.proof.fetched_by = sorted({one.source for one in found})
+        if not found:
+            raise DemoError(f"nothing was fetched for {user_id}")
+
+    async def push(self, user_id: str) -> None:
+        """Register a device for a user, and send it what leads the feed.
+
+        Raises:
+            DemoError: nothing was decided.
+        """
+        leader = (await read_feed(self.client, user_id))["items"][0]
+        now_ms = clock.now_ms()
+        asked = {
+            "user_id": user_id,
+            "event_id": event_id(now_ms, "push", self.run_at_ms),
+            "title": (leader["item"] or {}).get("title", leader["item_id"]),
+            "body": leader["reason"],
+        }
+        with self.screen.step(f"push to {user_id}{self._simulated(FIREBASE)}"):
+            await post(self.client, "/push/register", {"user_id": user_id, "token": "demo", "platform": "web"})
+            await post(self.client, "/push/send", asked)
+            store = RedisPushStore(self.redis)
+
+            async def decided() -> bool:
+                for told in await store.read_notifications(user_id, KEPT):
+                    if told.request_id == asked["event_id"]:
+                        self.proof.pushed, self.proof.push = told.title, f"{told.status}: {told.reason}"
+                return bool(self.proof.push)
+
+            await self.watch.until("nothing was decided on a push", decided)
+
+    def _simulated(self, service: str) -> str:
+        return f" (simulated {service})" if service in self.proof.simulated else ""
 
     async def show(self, user_id: str) -> None:
         """Print a user's feed before and after one click.
@@ -152,9 +200,9 @@ class Play:
         now_ms = clock.now_ms()
         wanted = [
             Trigger(
-                event_id=event_id(now_ms, "refresh", self.run_at_ms, user_id),
+                event_id=event_id(now_ms, "rerank", self.run_at_ms, user_id),
                 user_id=user_id,
-                kind="refresh",
+                kind="rerank",
                 reason="demo",
                 occurred_at=now_ms,
             )

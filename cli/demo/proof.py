@@ -34,6 +34,16 @@ class Proof(msgspec.Struct, kw_only=True):
     clicked: str = ""
     click_to_feed_ms: float = 0.0
     """From sending the click to holding the changed feed, as a client of the API sees it."""
+    simulated: list[str] = msgspec.field(default_factory=list)
+    """Services for which there is no key: what they answer is made up by doubles."""
+    prefetched: dict[str, int] = msgspec.field(default_factory=dict)
+    """Things that lay ready for the user before the feed was read, by category."""
+    fetched_by: list[str] = msgspec.field(default_factory=list)
+    """Who found them: llm or catalogue."""
+    pushed: str = ""
+    """Title of the notification that was sent to the user's device."""
+    push: str = ""
+    """What was decided on it, and why."""
     feed_before: list[str] = msgspec.field(default_factory=list)
     feed_after: list[str] = msgspec.field(default_factory=list)
     seconds: dict[str, float] = msgspec.field(default_factory=dict)

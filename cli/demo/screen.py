@@ -111,6 +111,18 @@ class Screen:
             f"[bold]click to changed feed: {proof.click_to_feed_ms:.0f} ms[/]",
             highlight=False,
         )
+        if proof.prefetched:
+            found = ", ".join(f"{count} {category}" for category, count in proof.prefetched.items())
+            self._console.print(f"fetched ahead: {found}", highlight=False)
+        if proof.push:
+            self._console.print(f"push “{escape(proof.pushed)}” {escape(proof.push)}", highlight=False)
+        if proof.simulated:
+            names = " and ".join(proof.simulated)
+            self._console.print(
+                f"[yellow]simulated:[/] {names}, for want of a key; what they suggest is made up, and no push leaves"
+                " this machine",
+                highlight=False,
+            )
         if proof.error:
             self._console.print(f"[red]✗ {escape(proof.error)}[/]")
 

@@ -16,7 +16,6 @@ expired it is never sent again.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -105,11 +104,6 @@ def snapshot(state: PushState, now_ms: int) -> Devices:
         preferences=state.preferences,
         changed_at=now_ms,
     )
-
-
-def notification_id(user_id: str, about: str) -> str:
-    """Return the id of what a user is told about something, in 32 characters that any push service takes."""
-    return blake2b(f"{user_id}\n{about}".encode(), digest_size=16).hexdigest()
 
 
 def shed(entries: dict[str, Any], most: int) -> None:

@@ -22,3 +22,8 @@ def remember(known: dict[K, None], new: K, most: int) -> K | None:
     oldest = next(iter(known))
     del known[oldest]
     return oldest
+
+
+def derived(*parts: str) -> str:
+    """Return an id, in 32 characters, that follows from others: what is made again is known as a repeat."""
+    return blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()

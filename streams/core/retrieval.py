@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import blake2b
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
 
@@ -18,6 +17,7 @@ from schemas.types import FetchRequest, Trigger
 from schemas.zone import zone_of
 from streams.core.nearby import Places
 from streams.core.params import RetrievalParams
+from streams.core.repeat import derived
 from streams.core.user import UserState
 
 Fact = Literal[
@@ -114,7 +114,7 @@ def requests(
         told = {fact: known[fact] for fact in fetcher.facts if fact in params.facts and fact in known}
         found.append(
             FetchRequest(
-                event_id=_derived(trigger.event_id, fetcher.category),
+                event_id=derived(trigger.event_id, fetcher.category),
                 user_id=trigger.user_id,
                 category=fetcher.category,
                 trigger_id=trigger.event_id,
@@ -172,7 +172,3 @@ def _lines(texts: Iterable[str], most: int) -> list[str]:
 def _line(text: str) -> str:
     """Return one printable line: what people typed must neither break a record nor outweigh the rest of a prompt."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_CHARS].rstrip()
-
-
-def _derived(trigger_id: str, category: str) -> str:
-    return blake2b(f"{trigger_id}\n{category}".encode(), digest_size=16).hexdigest()

@@ -11,8 +11,8 @@ import msgspec
 from schemas.types import Device, Feed, Notification, PushPreferences, PushRequest
 from streams.core.params import PushParams
 from streams.core.position import Position
-from streams.core.push import PushState, Waiting, barred, decide, notification_id, shed
-from streams.core.repeat import fingerprint, remember
+from streams.core.push import PushState, Waiting, barred, decide, shed
+from streams.core.repeat import derived, fingerprint, remember
 from streams.core.worth import head
 
 _DEVICES, _EVENT_IDS = 20, 256
@@ -145,7 +145,7 @@ def _admitted(state: PushState, wish: Notification, params: PushParams, now_ms: 
 def _wish(state: PushState, about: str, now_ms: int, **fields: Any) -> Notification:
     """Return a notification of which nothing is decided yet."""
     return Notification(
-        notification_id=notification_id(state.user_id, about),
+        notification_id=derived(state.user_id, about),
         user_id=state.user_id,
         status="unknown",
         reason="",

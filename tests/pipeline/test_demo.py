@@ -74,6 +74,11 @@ async def test_the_demo_proves_itself_and_does_so_again_on_the_same_home(environ
     assert proof["user"] == "alex"
     assert all(proof["published_by"][way] > 0 for way in ("kafka", "api", "click"))
     assert "after one click" in told
+    assert proof["simulated"] == ["Claude", "Firebase Cloud Messaging"]
+    assert told.count("simulated") == 3, "with what it did for either, and at the end"
+    assert set(proof["prefetched"]) == {"events", "movies", "music", "places", "workshops"}
+    assert proof["fetched_by"] == ["llm"]
+    assert proof["push"] == "sent: 1 device reached"
     second = await demo(environment, "--users", "20")
     check(*second, users=20)
     assert second[1]["published"] == proof["published"], "all of it once more, under ids of its own"

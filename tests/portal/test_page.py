@@ -74,7 +74,7 @@ async def serving(pipeline: Pipeline, port: int = 0) -> AsyncIterator[str]:
     app = create_app(
         Settings(),
         Clients(publisher=pipeline, feeds=pipeline.feeds, items=items),
-        more_routes=portal.routes(people),
+        more_routes=portal.routes(people, ["Claude"]),
     )
     listener = socket.create_server(("127.0.0.1", port))
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
@@ -136,6 +136,7 @@ async def test_a_feed_is_shown_with_scores_and_reasons(page: Browser) -> None:
     assert await page.js(f"{first}.querySelector('.reason').textContent") == "trendingTrending now"
     assert await page.js(f"{first}.querySelectorAll('.bar-part').length") == 2
     assert await page.until("document.getElementById('connection').dataset.state === 'live'")
+    assert "Simulated here: Claude." in await page.until("document.getElementById('simulated').textContent")
     assert re.fullmatch(r"just now|\d+ s ago", await page.js("document.getElementById('age').textContent"))
     assert page.complaints == []
 
