@@ -90,12 +90,16 @@ class Play:
         """
         with self.screen.step(f"content fetched ahead for {user_id}{self._simulated(CLAUDE)}"):
             await post(self.client, "/retrieve", {"user_id": user_id, "reason": "demo"})
-            await self.watch.settled("fetching")
-        found = await RedisPrefetchStore(self.redis).read(user_id)
-        self.proof.prefetched = {one.category: len(one.items) for one in found}
-        self.proof.fetched_by = sorted({one.source for one in found})
-        if not found:
-            raise DemoError(f"nothing was fetched for {user_id}")
+            store = RedisPrefetchStore(self.redis)
+
+            async def fetched() -> bool:
+                asked, found = await store.read_questions(user_id), await store.read(user_id)
+                self.proof.prefetched = {one.category: len(one.items) for one in found}
+                self.proof.fetched_by = sorted({one.source for one in found})
+                return bool(asked) and self.proof.prefetched.keys() >= {one.category for one in asked}
+
+            await self.watch.until("not everything was fetched", fetched)
+            await self.watch.settled("ranking what was fetched")
 
     async def push(self, user_id: str) -> None:
         """Register a device for a user, and send it what leads the feed.

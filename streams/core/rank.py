@@ -31,6 +31,8 @@ _DIGITS = 6
 """Scores are compared after rounding, so that the order of additions cannot turn a tie into an order."""
 _SHORTLIST = 4
 """Feeds' worth of candidates that diversity may choose from."""
+_FETCHED, _FETCHED_SHARE = list(PARTS).index("prefetched"), 0.8
+"""Which part it is to have been fetched, and what of the best other score it counts at least."""
 _SOURCES_BY_PART = np.array([[float(part.source == source) for part in PARTS.values()] for source in SOURCES])
 
 
@@ -107,8 +109,10 @@ def rank(
 
 
 def _feed(seen: Look, view: View, blender: Blender, params: RankParams, *, now_ms: int) -> Feed:
-    whom, chosen = seen.whom, order(seen, score(seen, blender), view, params)
-    weights = blender.weights(whom.context)
+    whom, weights, scores = seen.whom, blender.weights(seen.whom.context), score(seen, blender)
+    if whom.features.prefetched:
+        weights[_FETCHED] += _lift(seen, scores, view, weights[_FETCHED])
+    chosen = order(seen, scores, view, params)
     items, told = seen.items[chosen], _by_source(weights, seen.parts.at(chosen))
     sources = reason.leading(SOURCES, told, _by_source(weights, _usual(seen))) if len(items) else []
     if len(items) < params.feed_items:
@@ -126,6 +130,18 @@ def _feed(seen: Look, view: View, blender: Blender, params: RankParams, *, now_m
         reasons=reason.reasons(items, sources, whom, view),
         parts={name: part for name, part in zip(SOURCES, told.tolist(), strict=True) if any(part)},
     )
+
+
+def _lift(seen: Look, scores: Column, view: View, weight: float) -> float:
+    """Raise what was fetched to stand beside the best of the rest, and return by how much.
+
+    No outcome was learned from that had been fetched, so that its weight stays while those of the others grow.
+    """
+    fetched = np.isin(seen.items, view.items.known(seen.whom.features.prefetched))
+    best = scores[~fetched].max(initial=-np.inf)
+    lift = float(max(_FETCHED_SHARE * best - weight, 0.0))
+    scores[fetched] += np.float32(lift)
+    return lift
 
 
 def _with_unknown(feed: Feed, names: Sequence[str]) -> Feed:

@@ -11,6 +11,7 @@ from msgspec import structs
 from schemas.types import Features, Feed, ItemNeighbors, RecentItem
 from streams.core import source
 from streams.core.params import RankParams
+from streams.core.part import PRIOR
 from streams.core.person import person as whom
 from streams.core.rank import new_blender, rank
 from streams.core.view import View
@@ -200,6 +201,17 @@ def test_what_was_fetched_for_a_person_comes_before_what_is_like_it() -> None:
     assert found.items[0] == "i59"
     assert (found.sources[0], found.reasons[0]) == ("prefetched", "Found for you")
     assert "i59" not in feed(features(prefetched=["i59"], seen=["i59"], event_count=10)).items[:10]
+
+
+def test_what_was_fetched_stands_beside_the_best_however_much_outcomes_have_taught_of_the_rest() -> None:
+    view, blender = a_view(), new_blender()
+    blender.table[0] *= 10.0
+    blender.table[0, blender.parts.index("prefetched")] = PRIOR["prefetched"]
+    found = rank(a_fan_of("i0", prefetched=["i30", "i31"]), view, blender, PARAMS, now_ms=T0_MS)
+    assert {"i30", "i31"} <= set(found.items)
+    place = found.items.index("i30")
+    assert found.parts["prefetched"][place] == pytest.approx(0.8 * max(found.scores), rel=1e-3)
+    assert sum(part[place] for part in found.parts.values()) == pytest.approx(found.scores[place], abs=1e-5)
 
 
 def test_what_was_fetched_is_a_candidate_of_a_catalogue_too_large_to_score_whole() -> None:
