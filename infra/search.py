@@ -23,12 +23,14 @@ _NEAREST = 200
 """Items that are found by their meaning alone, at most."""
 _NEAR = 0.45
 """How near they must be: the cosine."""
-_STANDS_IN = 0.75
+_STANDS_IN = 0.9
 """What a synonym counts against the word itself."""
 _MEANING, _WELL_RATED = 0.6, 0.02
-_WEIGHTS = "'{0.1, 0.2, 0.8, 1.0}'"
-"""Of description, other text, topics and category, title."""
+_WEIGHTS = "'{0.1, 0.2, 1.0, 0.8}'"
+"""Of other text, description, what an item is filed under, title."""
 _LEAST_ITEMS = 1_000
+_RARE, _MORE = 3, 30
+"""Items up to which a word may itself be misspelt, where so many times more are described by one that resembles it."""
 
 _KNOWN = """
 SELECT typed, coalesce(sum(items), 0)::int AS items,
@@ -104,20 +106,15 @@ class Search:
 
     async def _terms(self, connection: Any, typed: Sequence[str]) -> list[Term]:
         rows = await connection.fetch(_KNOWN, list(dict.fromkeys(typed)))
-        used = {row["typed"]: row["items"] for row in rows}
+        known = {row["typed"]: row["items"] for row in rows}
         every = max((row["every"] for row in rows), default=0)
         found = []
-        for phrase, synonyms in list(terms([word for word in typed if word in used]))[:MOST_TERMS]:
-            others, items = synonyms, min(used[word] for word in phrase)
+        for phrase, synonyms in list(terms([word for word in typed if word in known]))[:MOST_TERMS]:
+            others, items = synonyms, min(known[word] for word in phrase)
             meant = None
-            if (
-                len(phrase) == 1
-                and not (items or synonyms)
-                and len(phrase[0]) >= spelling.SHORTEST
-                and phrase[0].isalpha()
-            ):
+            if items <= _RARE and not synonyms and len(phrase[0]) >= spelling.SHORTEST and phrase[0].isalpha():
                 alike = [(row["word"], row["items"]) for row in await connection.fetch(_ALIKE, phrase[0])]
-                meant = spelling.meant(phrase[0], alike)
+                meant = spelling.meant(phrase[0], [(word, used) for word, used in alike if used >= _MORE * items])
             if meant is not None:
                 others = [*next(iter(terms([meant])))[1], *synonyms]
                 items = dict(alike)[meant]
@@ -195,8 +192,8 @@ def _where(sought: Sought, bind: Bind) -> str:
 
 
 def _telling(found: Sequence[Term]) -> list[str]:
-    """Return the words whose meaning the query's is."""
-    return [word for term in found for word in term.phrases[0]]
+    """Return the words whose meaning the query's is, what stands for others among them."""
+    return [word for term in found for phrase in term.phrases for word in phrase]
 
 
 def _any_of(phrases: Sequence[Phrase], bind: Bind) -> str:

@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 
 Phrase = tuple[str, ...]
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"\d+(?:\.\d+)+|\w+")
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text in small letters."""
+    """Return the words and numbers of a text in small letters."""
     return _WORD.findall(text.casefold())
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
 
@@ -41,7 +41,8 @@ _CLICKS, _SEARCHES = 20, 5
 """Of a user, the newest so many count."""
 _FOUND = 60
 _NOT_LIKED = frozenset(("skip", "dislike", "unknown"))
-_AWAY = (*database.AWAY, StoreError)
+_AWAY = (*database.AWAY, StoreError, asyncpg.DeadlockDetectedError, asyncpg.IntegrityConstraintViolationError)
+"""What is tried again: the last two where others write what a fit does."""
 _LOG = logging.getLogger(__name__)
 
 _PRODUCTS = "SELECT item_id, category, price, original_price, rating, reviews FROM items WHERE kind = $1"
@@ -70,6 +71,7 @@ class Shop:
             diverse=settings.shop_diverse_weight,
         )
         self.shelves = Shelves([], {})
+        self._found: dict[str, list[str]] = {}
         self.homes = 0
         """Homes made since the start."""
 
@@ -83,6 +85,7 @@ class Shop:
         products = [Product(*row) for row in rows]
         trending = await self._charts.trends(sorted({product.category for product in products}))
         self.shelves = await asyncio.to_thread(Shelves, products, trending)
+        self._found.clear()
         if rows:
             await self._store.write_charts(await asyncio.to_thread(self._drawn, now_ms))
 
@@ -104,45 +107,53 @@ class Shop:
         by_user: dict[str, list[Interaction]] = {}
         for event in sorted(done.values(), key=lambda one: (-one.occurred_at, one.event_id)):
             by_user.setdefault(event.user_id, []).append(event)
-        homes = [await self._home(user_id, mine, now_ms) for user_id, mine in by_user.items()]
+        clicked = {user_id: self._clicked(mine) for user_id, mine in by_user.items()}
+        alike = await self._alike({item for items in clicked.values() for item in items})
+        homes = [await self._home(user_id, clicked[user_id], mine, alike, now_ms) for user_id, mine in by_user.items()]
         await self._store.write([home for home in homes if home is not None])
         self.homes += len(homes)
 
-    async def _home(self, user_id: str, done: Sequence[Interaction], now_ms: int) -> Home | None:
+    async def _home(
+        self, user_id: str, clicked: list[str], done: Sequence[Interaction], alike: Mapping[str, Scores], now_ms: int
+    ) -> Home | None:
         """Return a user's home, given what they did, the newest first; none when none of it concerns the shop."""
-        products = self.shelves.products
-        liked = dict.fromkeys(
-            str(event.item_id) for event in done if event.item_id in products and event.action not in _NOT_LIKED
-        )
-        asked = dict.fromkeys(event.query for event in done if event.action == "search" and event.query)
-        concern = [event.occurred_at for event in done if event.item_id in products or event.action == "search"]
-        if not (liked or asked) or not concern:
+        queries = list(dict.fromkeys(event.query for event in done if event.action == "search" and event.query))
+        if not (clicked or queries):
             return None
-        clicked, queries = list(liked)[:_CLICKS], list(asked)[:_SEARCHES]
         rng = random.Random(f"{user_id} {now_ms // DAY_MS}")  # noqa: S311 - which products, not a secret
         diverse = self.shelves.diverse(clicked, rng, MOST)
         personal = mixed(
-            faded(await self._alike(clicked)),
-            faded([by_rank(await self._found(query)) for query in queries]),
+            faded(alike[item] for item in clicked),
+            faded([by_rank(await self._find(query)) for query in queries[:_SEARCHES]]),
             by_rank(diverse),
             mix=self._mix,
             known=clicked,
             most=MOST,
         )
-        stale_at = max(concern) + self._stale_ms
-        return Home(user_id=user_id, personalized=personal, diverse=diverse, stale_at=stale_at)
+        products = self.shelves.products
+        newest = max(event.occurred_at for event in done if event.item_id in products or event.action == "search")
+        return Home(user_id=user_id, personalized=personal, diverse=diverse, stale_at=newest + self._stale_ms)
 
-    async def _alike(self, clicked: Sequence[str]) -> list[Scores]:
+    def _clicked(self, done: Sequence[Interaction]) -> list[str]:
+        """Return the products that a user liked, the newest first."""
+        products = self.shelves.products
+        liked = (str(event.item_id) for event in done if event.item_id in products and event.action not in _NOT_LIKED)
+        return list(dict.fromkeys(liked))[:_CLICKS]
+
+    async def _alike(self, clicked: Iterable[str]) -> dict[str, dict[str, float]]:
         """Return for each product what is like it or goes with it."""
-        sums: dict[str, dict[str, float]] = {item: {} for item in clicked}
-        for row in await self._pool.fetch(_ALIKE, list(clicked)):
-            mine = sums[row["item_id"]]
+        found: dict[str, dict[str, float]] = {item: {} for item in clicked}
+        for row in await self._pool.fetch(_ALIKE, list(found)):
+            mine = found[row["item_id"]]
             for other, score in zip(row["others"], row["scores"], strict=True):
                 mine[other] = mine.get(other, 0.0) + score
-        return list(sums.values())
+        return found
 
-    async def _found(self, query: str) -> list[str]:
-        return (await self._search.find(Sought(query=query, kind=PRODUCT, limit=_FOUND))).item_ids
+    async def _find(self, query: str) -> list[str]:
+        """Return what a query finds; it is looked for once until the shop is stocked again."""
+        if query not in self._found:
+            self._found[query] = (await self._search.find(Sought(query=query, kind=PRODUCT, limit=_FOUND))).item_ids
+        return self._found[query]
 
     def _drawn(self, now_ms: int) -> Charts:
         rng = random.Random(now_ms // DAY_MS)  # noqa: S311 - which products, not a secret

@@ -87,6 +87,17 @@ async def test_a_misspelt_word_is_put_right(connections: Lazy) -> None:
     assert not (await Search(connections).find(Sought(query="headphones"))).corrected
 
 
+async def test_a_word_misspelt_in_the_catalogue_itself_is_put_right_too(connections: Lazy) -> None:
+    pool = await connections.pool()
+    try:
+        await pool.execute("UPDATE words SET items = 90 WHERE word = 'wireless'")
+        await pool.execute("UPDATE words SET word = 'wireles', stem = 'wirel' WHERE word = 'brass'")
+        answer = await Search(connections).find(Sought(query="wireles"))
+        assert (answer.corrected, answer.total) == ({"wireles": "wireless"}, 7)
+    finally:
+        await Indexing(pool, Subword()).spell()
+
+
 async def test_pages_follow_each_other_and_filters_hold(connections: Lazy) -> None:
     pages = [await found(connections, "wireless", kind="product", limit=2, offset=at) for at in (0, 2, 4, 6)]
     assert [len(page) for page in pages] == [2, 2, 2, 0]

@@ -33,6 +33,10 @@ def test_the_longest_known_phrase_is_one_term_with_what_stands_for_it() -> None:
     assert found[("for",)] == []
 
 
+def test_a_number_is_one_word_with_its_point() -> None:
+    assert words("Split AC, 1.5 Ton.") == ["split", "ac", "1.5", "ton"]
+
+
 def test_plurals_have_the_synonyms_of_their_singular() -> None:
     [(term, others)] = terms(["earbud"])
     assert term == ("earbud",)
