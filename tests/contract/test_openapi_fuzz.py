@@ -27,9 +27,12 @@ from api.app import create_app, endpoints
 from api.context import Clients
 from api.document.openapi import openapi
 from api.guard import Guard
+from infra.address import Addresses
+from infra.database import Lazy
 from infra.double.serve import serving
 from infra.feed_store import EVERYONE, MemoryFeedStore, reranked
 from infra.item_store import MemoryItemStore
+from infra.listing import PostgresListing
 from infra.memory import MemoryPublisher
 from infra.settings import Settings
 from schemas.types import Trigger
@@ -74,8 +77,8 @@ schema.config.phases.coverage.enabled = EXAMPLES >= 100  # each bound of each va
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """A served API, in a thread of its own, that knows some users."""
+def url(stack: Addresses) -> Iterator[str]:
+    """A served API, in a thread of its own, that knows some users, over a PostgreSQL that holds no items."""
     ready: list[str] = []
     started, done = threading.Event(), asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
@@ -84,12 +87,20 @@ def url() -> Iterator[str]:
         feeds, items = MemoryFeedStore(), MemoryItemStore()
         await feeds.write([a_feed(user_id="alex"), a_feed(user_id=EVERYONE)])
         await items.write([an_item("i1"), an_item("i2")])
-        app = create_app(Settings(admin_token="sesame"), Clients(publisher=Worker(feeds), feeds=feeds, items=items))
-        async with serving(app) as address:
+        connections = Lazy(stack.database_url)
+        clients = Clients(
+            publisher=Worker(feeds),
+            feeds=feeds,
+            items=items,
+            database=connections,
+            listing=PostgresListing(connections),
+        )
+        async with serving(create_app(Settings(admin_token="sesame"), clients)) as address:
             ready.append(address)
             loops.append(asyncio.get_running_loop())
             started.set()
             await done.wait()
+        await connections.close()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
