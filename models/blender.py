@@ -41,10 +41,11 @@ class Blender:
         """What was asked for since the table last changed."""
 
     def weights(self, context: Context) -> Weights:
-        """Return (parts,) what each part counts in a context."""
+        """Return (parts,) what each part counts in a context; it is shared, so make a copy to change it."""
         known = self._known.get(context)
         if known is None:
             known = self._known[context] = self.table[self._rows(context)].sum(axis=0)
+            known.flags.writeable = False
         return known
 
     def learn(self, parts: Parts, taken: int, context: Context, *, among: NDArray[np.bool_] | None = None) -> None:

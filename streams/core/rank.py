@@ -111,6 +111,7 @@ def rank(
 def _feed(seen: Look, view: View, blender: Blender, params: RankParams, *, now_ms: int) -> Feed:
     whom, weights, scores = seen.whom, blender.weights(seen.whom.context), score(seen, blender)
     if whom.features.prefetched:
+        weights = weights.copy()
         weights[_FETCHED] += _lift(seen, scores, view, weights[_FETCHED])
     chosen = order(seen, scores, view, params)
     items, told = seen.items[chosen], _by_source(weights, seen.parts.at(chosen))

@@ -211,6 +211,7 @@ def test_what_was_fetched_stands_beside_the_best_however_much_outcomes_have_taug
     assert {"i30", "i31"} <= set(found.items)
     place = found.items.index("i30")
     assert found.parts["prefetched"][place] == pytest.approx(0.8 * max(found.scores), rel=1e-3)
+    assert rank(a_fan_of("i0", prefetched=["i30", "i31"]), view, blender, PARAMS, now_ms=T0_MS) == found
     assert sum(part[place] for part in found.parts.values()) == pytest.approx(found.scores[place], abs=1e-5)
 
 
