@@ -18,6 +18,8 @@ MOST_ITEMS = 1_000
 
 UserId = Annotated[str, Meta(min_length=1, max_length=ID_CHARS, description="Whose it is.", examples=["alex"])]
 Limit = Annotated[int, Meta(ge=1, le=MOST_ITEMS, description="How many items at most.", examples=[5])]
+Name = Annotated[str, Meta(min_length=1, max_length=ID_CHARS, pattern=r"^[^\x00]*$")]
+"""The name of something that is looked for in the database, which takes no zero bytes."""
 
 
 class LimitQuery(msgspec.Struct, frozen=True, kw_only=True):

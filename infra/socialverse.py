@@ -18,15 +18,18 @@ from infra.settings import Settings
 
 LISTS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        "all-users": ("/users/get_all", "users"),
+        "all-posts": ("/posts/summary/get", "posts"),
         "viewed-posts": ("/posts/view", "posts"),
         "liked-posts": ("/posts/like", "posts"),
         "inspired-posts": ("/posts/inspire", "posts"),
         "rated-posts": ("/posts/rating", "posts"),
-        "all-posts": ("/posts/summary/get", "posts"),
-        "all-users": ("/users/get_all", "users"),
     }
 )
-"""Each list by the name of its collection: its path, and under which name a page holds its records."""
+"""Each list by the name of its collection: its path, and under which name a page holds its records.
+
+They are in the order in which they are collected: who and what there is before who did what.
+"""
 _ATTEMPTS = 5
 _LONGEST_PAUSE_S = 60.0
 _AGAIN = frozenset((408, 425, 429))

@@ -55,6 +55,8 @@ THRESHOLD_MAX = 1_000.0
 """Highest threshold of value from which on an item is pushed."""
 FUTURE_MS = 5 * 60 * 1000
 """How far a client's clock may run ahead of the broker's."""
+_LAST_MS = 253_402_300_799_999
+"""The end of the year 9999."""
 _FEWEST_ARMS = 2
 _SHARES_WITHIN = 1e-6
 
@@ -141,8 +143,10 @@ def _experiment(experiment: Experiment, now_ms: int) -> None:
         _map(f"arms[{arm.name}].parameters", arm.parameters)
     if not math.isclose(sum(arm.share for arm in experiment.arms), 1.0, abs_tol=_SHARES_WITHIN):
         raise OutOfRangeError("arms", "must have shares that add up to 1")
-    if experiment.starts_at is not None and experiment.ends_at is not None:
-        _number("ends_at", experiment.ends_at, experiment.starts_at + 1, math.inf)
+    starts_at = experiment.starts_at or 0
+    _number("starts_at", starts_at, 0, _LAST_MS)
+    if experiment.ends_at is not None:
+        _number("ends_at", experiment.ends_at, starts_at + 1, _LAST_MS)
     _time("occurred_at", experiment.occurred_at, now_ms)
 
 

@@ -29,7 +29,7 @@ from api.error import (
     StoreAwayError,
 )
 from api.health import Prober, overall
-from api.query import MOST_ITEMS, UserId, asked, user_in
+from api.query import MOST_ITEMS, Name, UserId, asked, user_in
 from infra.feed_store import EVERYONE
 from infra.listing import Wanted
 from infra.llm.key import has_key
@@ -78,7 +78,7 @@ class ExplanationQuery(msgspec.Struct, frozen=True, kw_only=True):
 class ContentQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which part of the catalogue."""
 
-    category: ContentId | None = None
+    category: Name | None = None
     limit: Count = 50
 
 

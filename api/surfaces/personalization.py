@@ -18,7 +18,7 @@ from api.answer import answer
 from api.body import admit, milliseconds, new_id, take, texts
 from api.context import Context
 from api.endpoint import Endpoint
-from api.error import BrokerAwayError, InvalidError, NoFeedError, NoProfileError, StoreAwayError
+from api.error import BrokerAwayError, InvalidError, NoFeedError, NoProfileError, StoreAwayError, TooLargeError
 from api.query import asked, user_in
 from api.rerank import ERRORS as RANKED_ERRORS
 from api.rerank import check_count, ranked
@@ -29,6 +29,8 @@ from topics.topic import EXPERIMENTS
 
 _MOST_RESULTS = 500
 _BODY_BYTES = 64 << 10
+_TRIGGER_BYTES = 900_000
+"""What candidates may take of a message: brokers take some 1 MB."""
 _SHORT_CONTENT = 500
 """How much of a candidate's content travels with it: its words are held against those of liked items."""
 
@@ -240,6 +242,7 @@ class _Shown(msgspec.Struct, gc=False):
 
 _personalize = msgspec.json.Decoder(PersonalizeBody)
 _experiment = msgspec.json.Decoder(ExperimentBody)
+_packed = msgspec.msgpack.Encoder()
 _shown = msgspec.json.Decoder(_Shown)
 _CANDIDATE = {
     "id": "article1",
@@ -335,6 +338,8 @@ class _Personalization:
             return await self._shown(body.user_id, feed, {}, most)
         check_count(context, body.candidates)
         trigger = body.record(context.clients.now_ms(), threshold=context.settings.diversity_threshold)
+        if len(_packed.encode(trigger)) > _TRIGGER_BYTES:
+            raise TooLargeError(_TRIGGER_BYTES)
         feed = await ranked(context, trigger)
         said = {one.id: one for one in body.candidates}
         return await self._shown(body.user_id, feed, said, most, event_id=trigger.event_id)

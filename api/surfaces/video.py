@@ -21,7 +21,7 @@ from api.caller import vouch
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import ApiError, BrokerAwayError, InvalidError, NoFeedError, NoItemError, StoreAwayError
-from api.query import asked, user_in
+from api.query import Name, asked, user_in
 from api.rerank import ranked
 from api.surfaces.mood import words_of
 from infra.chart_store import MOST as CHARTED
@@ -33,12 +33,12 @@ from topics.topic import INTERACTIONS
 
 POST = "post-"
 _BODY_BYTES = 16 << 10
+_NUMBER_DIGITS = 16
 _item = msgspec.json.Decoder(Item)
 
 Username = Annotated[str, Meta(min_length=1, max_length=ID_CHARS, description="Whose it is.", examples=["user123"])]
 Page = Annotated[int, Meta(ge=1, le=1_000, description="Which page, from 1 on.")]
 PageSize = Annotated[int, Meta(ge=1, le=1_000, description="Posts on a page; MAX_RECOMMENDATIONS at most.")]
-Name = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,8 +220,8 @@ class VideoEndpoints:
     async def similar(self, request: Request) -> Response:
         """Answer with what is like a post."""
         query, post_id = asked(request, SimilarQuery), request.path_params["post_id"]
-        if not (post_id.isascii() and post_id.isdecimal()):
-            raise InvalidError("post_id", "must be a whole number")
+        if not (post_id.isascii() and post_id.isdecimal() and len(post_id) <= _NUMBER_DIGITS):
+            raise InvalidError("post_id", f"must be a whole number of {_NUMBER_DIGITS} digits at most")
         settings, item_id = self._context.settings, f"{POST}{int(post_id)}"
         if not await self._items([item_id]):
             raise NoItemError(item_id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiokafka import ConsumerRecord
@@ -67,7 +67,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     calls = Calls(collecting, store, registry)
     beside: list[Any] = [heartbeat.beat(redis, "collect", lambda: {"answered": calls.answered})]
     if settings.collect_interval_s:
-        beside.append(_again_and_again(collecting, settings.collect_interval_s))
+        beside.append(again_and_again(collecting, settings.collect_interval_s))
     try:
         await drain(settings.kafka_bootstrap_servers, GROUP, [TRIGGERS], calls.write, stop=stop, beside=beside)
     finally:
@@ -77,13 +77,19 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         registry.close()
 
 
-async def _again_and_again(collecting: Collecting, interval_s: float) -> None:
-    """Collect every list now and then, all under the name of the interval, so that a restart goes on."""
+async def again_and_again(
+    collecting: Collecting,
+    interval_s: float,
+    *,
+    now_ms: Callable[[], int] = clock.now_ms,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Collect every list now and then, all under the name of the turn, so that a restart goes on."""
     while True:
-        turn = int(clock.now_ms() / 1_000 // interval_s)
+        turn = int(now_ms() / 1_000 // interval_s)
         for name in LISTS:
-            await collecting.collect(name, request_id=f"scheduled-{turn}")
-        await asyncio.sleep(interval_s * (turn + 1) - clock.now_ms() / 1_000)
+            await collecting.collect(name, request_id=f"turn-{turn}")
+        await sleep(max(0.0, interval_s * (turn + 1) - now_ms() / 1_000))
 
 
 def _number(text: str | None, otherwise: int) -> int:

@@ -134,10 +134,10 @@ class Pipeline:
         await self.publish(TRIGGERS, triggers)
         await self.settle()
 
-    async def millrace(self, *arguments: str) -> tuple[int, str, str]:
+    async def millrace(self, *arguments: str, **env: str) -> tuple[int, str, str]:
         """Run a command to its end, and return its exit status and what it printed."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli.main", *arguments), env=self._environment, stdout=PIPE, stderr=PIPE
+            *(sys.executable, "-m", "cli.main", *arguments), env=self._environment | env, stdout=PIPE, stderr=PIPE
         )
         out, err = await asyncio.wait_for(process.communicate(), _COMMAND_S)
         return process.returncode or 0, out.decode(), err.decode()

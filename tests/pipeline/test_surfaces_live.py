@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from infra.address import Addresses
@@ -27,29 +28,36 @@ async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
 
 
 @pytest.fixture
-async def api(pipeline: Pipeline, unused_tcp_port: int) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the API, with an external API of six posts and two who looked at them."""
-    external = SocialverseDouble(token=TOKEN)
+async def external() -> AsyncIterator[dict[str, str]]:
+    """Settings for an external API of six posts and two who looked at them."""
+    double = SocialverseDouble(token=TOKEN)
     kinds = ("Motivation", "Comedy")
-    external.lists["all-posts"] = [
+    double.lists["all-posts"] = [
         {"id": n, "title": f"Post {kinds[n % 2]}", "category": {"name": kinds[n % 2]}, "created_at": 1_700_000_000}
         for n in range(6)
     ]
-    external.lists["all-users"] = [{"id": 7, "username": "kim"}]
+    double.lists["all-users"] = [{"id": 7, "username": "kim"}]
     viewed = [(1, 7, 0), (2, 7, 2), (3, 9, 2)]
-    external.lists["liked-posts"] = [
+    double.lists["liked-posts"] = [
         {"id": number, "user_id": user, "post_id": post, "liked_at": "2023-11-14 10:00:00"}
         for number, user, post in viewed
     ]
-    async with external.serve() as address:
-        told = {"FLIC_TOKEN": TOKEN, "API_BASE_URL": address, "COLLECT_REQUESTS_PER_S": "100"}
-        url = await pipeline.start_api(unused_tcp_port, **told)
-        await pipeline.start("feed,log,archive,collect", **told)
-        async with httpx.AsyncClient(base_url=url, timeout=30, headers={"Flic-Token": TOKEN}) as http:
-            yield http
+    async with double.serve() as address:
+        yield {"FLIC_TOKEN": TOKEN, "API_BASE_URL": address, "COLLECT_REQUESTS_PER_S": "100"}
 
 
-async def test_what_the_documents_publish_becomes_what_they_read(api: httpx.AsyncClient) -> None:
+@pytest.fixture
+async def api(pipeline: Pipeline, external: dict[str, str], unused_tcp_port: int) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the API."""
+    url = await pipeline.start_api(unused_tcp_port, **external)
+    await pipeline.start("feed,log,archive,collect", **external)
+    async with httpx.AsyncClient(base_url=url, timeout=30, headers={"Flic-Token": TOKEN}) as http:
+        yield http
+
+
+async def test_what_the_documents_publish_becomes_what_they_read(
+    api: httpx.AsyncClient, pipeline: Pipeline, external: dict[str, str]
+) -> None:
     async def post(path: str, body: dict[str, Any] | None = None) -> Any:
         answer = await api.post(path, json=body)
         assert answer.is_success, answer.text
@@ -61,6 +69,9 @@ async def test_what_the_documents_publish_becomes_what_they_read(api: httpx.Asyn
 
     await personalizes(post, get)
     await collects(post, get)
+    status, out, _ = await pipeline.millrace("collect", "liked-posts", "--json", **external)
+    again = msgspec.json.decode(out)
+    assert (status, again["state"], again["published"], again["repeated"]) == (0, "done", 0, 3)
 
 
 async def personalizes(post: Post, get: Get) -> None:

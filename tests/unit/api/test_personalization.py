@@ -125,6 +125,15 @@ async def test_bad_requests_are_named_and_publish_nothing(body: dict[str, Any], 
     assert not world.publisher.published
 
 
+async def test_candidates_that_no_message_has_room_for_are_refused() -> None:
+    world, topics = World(), [f"{n:0200}" for n in range(9)]
+    async with world.http(api_max_body_bytes=4 << 20) as http:
+        many = [{"id": f"{n:0200}", "title": "t" * 300, "topics": topics} for n in range(500)]
+        answer = await http.post("/personalize", json={"user_id": "ann", "candidates": many})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+    assert not world.publisher.published
+
+
 async def test_an_interaction_may_say_its_type_rating_and_device() -> None:
     world = World()
     sent = {
@@ -193,6 +202,8 @@ async def test_an_experiment_is_published_as_defined() -> None:
         ({"name": " "}, "name"),
         ({"status": "unknown"}, "status"),
         ({"starts_at": 2, "ends_at": 1}, "ends_at"),
+        ({"starts_at": 2**70}, "starts_at"),
+        ({"starts_at": -1}, "starts_at"),
     ],
 )
 async def test_an_experiment_that_cannot_be_run_is_refused(body: dict[str, Any], field: str) -> None:

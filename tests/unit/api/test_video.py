@@ -206,6 +206,8 @@ async def test_an_interaction_with_a_post_is_published(told: str, value: float |
         ("feed", {"username": "ann", "page_size": 0}, "page_size"),
         ("feed/category", {"username": "ann"}, "project_code"),
         ("trending", {"page": "x"}, "page"),
+        ("trending", {"category": "a\0b"}, "category"),
+        ("similar/" + "9" * 5_000, {}, "post_id"),
     ],
 )
 async def test_bad_parameters_are_named(path: str, params: dict[str, Any], field: str) -> None:
