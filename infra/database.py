@@ -37,7 +37,7 @@ async def connect(url: str, *, connections: int = 4, ready: int = 1, timeout_s: 
 
 
 class Lazy:
-    """Lazy that are opened when they are first asked for: who holds them starts while PostgreSQL is away."""
+    """Connections that are opened when they are first asked for: who holds them starts while PostgreSQL is away."""
 
     def __init__(self, url: str, *, connections: int = 8) -> None:
         self._url, self._connections = url, connections
