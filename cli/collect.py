@@ -30,7 +30,9 @@ def collect(
     names: Annotated[
         list[str] | None, typer.Argument(help=f"Which: {', '.join(LISTS)}; all of them by default.")
     ] = None,
-    page: Annotated[int, typer.Option(min=1, help="Begin with this page; by default where the last one stopped.")] = 0,
+    page: Annotated[
+        int | None, typer.Option(min=1, help="Begin with this page; by default where the last one stopped.")
+    ] = None,
     page_size: Annotated[int, typer.Option(min=1, max=1_000, help="Records to a page.")] = 1_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print each collection as a line of JSON.")] = False,
 ) -> None:
@@ -63,7 +65,7 @@ def collect(
 
 
 async def _collect(
-    configured: Settings, names: list[str], page: int, page_size: int, show: Callable[[Collection], None]
+    configured: Settings, names: list[str], page: int | None, page_size: int, show: Callable[[Collection], None]
 ) -> list[Collection]:
     registry = Registry(configured.schema_registry_url)
     await asyncio.to_thread(registry.connect)

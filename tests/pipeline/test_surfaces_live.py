@@ -69,7 +69,8 @@ async def test_what_the_documents_publish_becomes_what_they_read(
 
     await personalizes(post, get)
     await collects(post, get)
-    status, out, _ = await pipeline.millrace("collect", "liked-posts", "--json", **external)
+    status, out, told = await pipeline.millrace("collect", "liked-posts", "--json", **external)
+    assert status == 0, told
     again = msgspec.json.decode(out)
     assert (status, again["state"], again["published"], again["repeated"]) == (0, "done", 0, 3)
 

@@ -55,3 +55,12 @@ def test_an_unknown_topic_is_refused_with_the_known_ones() -> None:
     done = RUN.invoke(app, ["topics", "tail", "nonsense"])
     assert done.exit_code == 1
     assert "interactions" in done.stderr
+
+
+def test_collecting_needs_a_token_and_a_list_that_there_is() -> None:
+    servers = ("KAFKA_BOOTSTRAP_SERVERS", "SCHEMA_REGISTRY_URL", "REDIS_URL", "DATABASE_URL")
+    env = dict.fromkeys(servers, "redis://127.0.0.1:1")
+    without, unknown = RUN.invoke(app, ["collect"], env=env), RUN.invoke(app, ["collect", "secrets"], env=env)
+    assert (without.exit_code, unknown.exit_code) == (1, 1)
+    assert "Set FLIC_TOKEN" in without.stderr
+    assert "There is no list secrets" in unknown.stderr
