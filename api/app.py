@@ -5,7 +5,7 @@ POST /retrieve  /retrieve/batch                                                 
 GET  /content  /content/stream                                                        api.content
 GET  /interaction/{user_id}  /interaction/aggregate/{user_id}                         api.history
 GET  /results/{user_id}   POST /results/re-rank                                       api.results
-GET  /search                                                                          api.search
+GET  /items/{item_id}  /search                                                        api.items, api.search
 GET  /health  /metrics                                                                api.health, api.metrics
 GET  /metrics/models   POST /retrain                                                  api.models
 GET  /prompts/{user_id}  /admin/cache/view/{user_id}   POST /admin/cache/clear/{user_id}  api.admin
@@ -37,6 +37,7 @@ from api.error import ApiError, on_api_error, on_http_exception, on_store_error
 from api.guard import Guard
 from api.health import Health
 from api.history import HistoryEndpoints
+from api.items import ItemEndpoints
 from api.metrics import Metrics
 from api.models import ModelEndpoints
 from api.publish import PublishEndpoints
@@ -94,6 +95,7 @@ def endpoints(context: Context, guard: Guard) -> list[Endpoint]:
         PublishEndpoints(context),
         HistoryEndpoints(context),
         ResultEndpoints(context),
+        ItemEndpoints(context),
         SearchEndpoints(context),
         ModelEndpoints(context),
         AdminEndpoints(context),

@@ -1,5 +1,6 @@
 // The API as this page uses it: read a feed, follow it, say what the person did.
 
+import { authorization } from "./session.js";
 import { followEvents } from "./stream.js";
 
 export class ApiError extends Error {
@@ -12,7 +13,7 @@ export class ApiError extends Error {
 async function answered(path, { headers = {}, ...options } = {}) {
   let response;
   try {
-    response = await fetch(path, { headers: { Accept: "application/json", ...headers }, ...options });
+    response = await fetch(path, { headers: { Accept: "application/json", ...authorization(), ...headers }, ...options });
   } catch {
     throw new ApiError(0, "The server cannot be reached.");
   }
@@ -39,15 +40,24 @@ export const readFeed = (userId) => request(`/content?user_id=${encodeURICompone
 
 export const readMoods = () => request("/portal/moods");
 
-export const act = (userId, itemId, action) =>
-  send("/interaction", {
-    event_id: uuid7(),
-    user_id: userId,
-    item_id: itemId,
-    action,
-    occurred_at: Date.now(),
-    context: { surface: "portal" },
-  });
+export const readItem = (itemId) => request(`/items/${encodeURIComponent(itemId)}`);
+
+export const search = (words) => request(`/search?q=${encodeURIComponent(words)}&limit=30`);
+
+export const readProfile = (userId) => request(`/profile/${encodeURIComponent(userId)}`);
+
+export const writeProfile = (userId, said) => send("/profile", { ...said, user_id: userId, event_id: uuid7() });
+
+export const readPush = (userId) => request(`/push/preferences/${encodeURIComponent(userId)}`);
+
+export const writePush = (userId, preferences) => send(`/push/preferences/${encodeURIComponent(userId)}`, preferences, "PUT");
+
+export const readNotifications = (userId) => request(`/notifications/${encodeURIComponent(userId)}?limit=10`);
+
+export const publish = (userId, what) =>
+  send("/interaction", { event_id: uuid7(), user_id: userId, occurred_at: Date.now(), context: { surface: "portal" }, ...what });
+
+export const act = (userId, itemId, action) => publish(userId, { item_id: itemId, action });
 
 // Follow a person's feed. `onFeed` gets each feed, `onState` one of connecting, live, lost, refused.
 export function follow(userId, { onFeed, onState }) {

@@ -1,10 +1,10 @@
 // The feed of one person: read once, followed after that, and acted on.
 
 import { ACTIONS, element, partColour, partLabel, partMeaning } from "./card.js";
-import { act, follow, readFeed, readMoods } from "./client.js";
+import { act, follow, readFeed, readItem, readMoods } from "./client.js";
 import { FeedList } from "./feed.js";
 import { Filter } from "./filter.js";
-import { categoryPath, go, itemPath } from "./place.js";
+import { go, goBehind, itemPath } from "./place.js";
 import { Sheet } from "./sheet.js";
 import { announce, toast } from "./toast.js";
 
@@ -39,14 +39,13 @@ export async function start(userId) {
 }
 
 // Show what the address asks for: a category of the feed, or an item of it.
-export function visit({ category = "", item }) {
-  if (item === undefined) filter.category = category;
-  wanted = item ?? null;
-  title();
+export function visit({ view, category = "", item = null }) {
+  if (view === "home") filter.category = category;
+  wanted = item;
+  if (view === "home") title();
   if (wanted === null) sheet.close();
-  if (!shown) return;
   refilter();
-  showItem();
+  if (shown) showItem();
 }
 
 function title() {
@@ -62,15 +61,23 @@ function refilter() {
   showState(!shown.items.length ? "empty" : count ? null : "filtered");
 }
 
-function showItem() {
+async function showItem() {
   if (wanted === null) return;
-  const place = feedList.place(wanted);
-  if (place) sheet.show(wanted, place.entry, { rank: place.rank, topScore: place.topScore, first: true });
-  else if (sheet.itemId !== wanted) sheet.say(wanted, "This item is not in the feed.");
+  const itemId = wanted;
+  const place = feedList.place(itemId);
+  if (place) sheet.show(itemId, place.entry, { rank: place.rank, topScore: place.topScore, first: true });
+  if (place || sheet.itemId === itemId) return;
+  sheet.say(itemId, "Looking it up …");
+  try {
+    const item = await readItem(itemId);
+    if (wanted === itemId && !feedList.place(itemId)) sheet.show(itemId, { item_id: itemId, item }, { first: true });
+  } catch (error) {
+    if (wanted === itemId) sheet.say(itemId, error.status === 404 ? "There is no such item." : error.message);
+  }
 }
 
 function leaveItem(itemId) {
-  go(categoryPath(filter.category));
+  goBehind();
   const card = $("feed").querySelector(`[data-item="${CSS.escape(itemId)}"]:not([hidden])`) ?? $("feed").querySelector(".card:not([hidden])");
   card?.querySelector(".open")?.focus({ preventScroll: true });
 }
@@ -121,7 +128,7 @@ function answered(action, changedAt, changes) {
 
 const summary = ({ up, entered }) => [up && `${up} up`, entered && `${entered} new`].filter(Boolean).join(", ") || "same items";
 
-async function send(card, name) {
+export async function send(card, name) {
   const itemId = card.dataset.item;
   const forUser = user;
   if (name === "click") go(itemPath(itemId));
@@ -148,7 +155,7 @@ function reflect(card, name, on) {
     mark(each, name, on);
   }
   if (name !== "hide") return;
-  if (on && sheet.itemId === itemId) go(categoryPath(filter.category));
+  if (on && sheet.itemId === itemId) goBehind();
   if (on && card.contains(document.activeElement)) feedList.step(card, 1);
   feedList.dismiss(itemId, on);
 }
@@ -259,6 +266,7 @@ function banner(text) {
 const STATES = {
   filtered: ["🔎", "Nothing of that in the feed right now", "It appears here by itself when it is ranked."],
   empty: ["🌾", "No feed yet", "The catalogue is empty, or the workers are still reading it. The feed appears here by itself."],
+  refused: ["🔑", "Sign in to see this feed", "A token opens the feed of its own user."],
   error: ["⚙️", "The feed cannot be read", ""],
 };
 
@@ -270,20 +278,21 @@ function showState(name, text) {
   $("state-art").textContent = art;
   $("state-title").textContent = title;
   $("state-text").textContent = text ?? words;
-  $("retry").textContent = name === "filtered" ? "Show everything" : "Try again";
+  $("retry").textContent = { filtered: "Show everything", refused: "Sign in" }[name] ?? "Try again";
+  $("retry").dataset.for = name;
 }
 
 function failed(error) {
   feedList.clear();
-  showState("error", error.message);
+  const refused = error.status === 401 || error.status === 403;
+  showState(refused ? "refused" : "error", error.message);
 }
 
 $("retry").addEventListener("click", () => {
-  if (shown?.items.length) {
-    $("mood").value = "";
-    go("/");
-    return;
-  }
+  const why = $("retry").dataset.for;
+  if (why === "filtered") $("mood").value = "";
+  if (why === "filtered") return go("/");
+  if (why === "refused") return go("/you");
   showState(null);
   feedList.showLoading();
   subscription?.retry();

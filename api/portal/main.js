@@ -1,21 +1,46 @@
 // The page: whom it is of, which view of it is open, and by which light.
 
 import { readSimulated, readUsers } from "./client.js";
+import * as find from "./find.js";
 import * as home from "./home.js";
+import { watch } from "./notices.js";
 import { Picker } from "./picker.js";
 import { follow } from "./place.js";
+import { subject } from "./session.js";
+import * as you from "./you.js";
 
 const $ = (id) => document.getElementById(id);
+const VIEWS = { home, find, you };
+let place = null;
+
+const picker = new Picker($("user"), $("visitor"), (userId) => {
+  home.start(userId);
+  watch(userId);
+  if (place && place.view !== "home") VIEWS[place.view].visit(place, userId);
+});
 
 async function begin() {
-  const picker = new Picker($("user"), $("visitor"), home.start);
   const users = await readUsers().catch(() => []);
-  picker.offer(Array.isArray(users) ? users : []);
-  follow(home.visit);
+  picker.offer(Array.isArray(users) ? users : [], subject());
+  follow(open);
+  addEventListener("session", ({ detail }) => picker.pick(detail ?? picker.current));
   const simulated = await readSimulated().catch(() => []);
   if (!Array.isArray(simulated) || !simulated.length) return;
   $("simulated").textContent = `Simulated here: ${simulated.join(" and ")}. What they suggest is made up, and no push leaves this machine.`;
   $("simulated").hidden = false;
+}
+
+function open(next) {
+  const moved = place?.view !== next.view;
+  place = next;
+  for (const name of Object.keys(VIEWS)) $(`view-${name}`).hidden = name !== place.view;
+  for (const link of document.querySelectorAll(".views a")) {
+    if (link.dataset.view === place.view) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  home.visit(place);
+  if (place.view !== "home") VIEWS[place.view].visit(place, picker.current);
+  if (moved) scrollTo({ top: 0, behavior: "instant" });
 }
 
 function theme(name) {

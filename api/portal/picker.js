@@ -16,10 +16,10 @@ export class Picker {
     return new URLSearchParams(location.hash.slice(1)).get("user");
   }
 
-  offer(users) {
+  offer(users, signedIn) {
     this.select.replaceChildren(...users.map((user) => option(user.user_id, user.label)));
     this.select.disabled = false;
-    this.pick(this.named() ?? users[0]?.user_id ?? "visitor-1");
+    this.pick(this.named() ?? signedIn ?? users[0]?.user_id ?? "visitor-1");
   }
 
   pick(userId) {

@@ -1,10 +1,14 @@
 // Which view an address means, and going to another. Whom it is about stays in the fragment (#user=…).
 
-export function placeAt(path) {
-  const [, name, ...rest] = path.split("/");
+const VIEWS = ["find", "you"];
+let behind = "/"; // what an item is shown beside
+
+export function placeAt({ pathname, search = "" }) {
+  const [, name, ...rest] = pathname.split("/");
   const named = decoded(rest.join("/"));
+  if (name === "item" && named) return { ...placeAt(new URL(behind, location.origin)), item: named };
   if (name === "c" && named) return { view: "home", category: named };
-  if (name === "item" && named) return { view: "home", item: named };
+  if (VIEWS.includes(name)) return { view: name, query: new URLSearchParams(search).get("q") ?? "" };
   return { view: "home" };
 }
 
@@ -17,24 +21,31 @@ function decoded(text) {
 }
 
 export const categoryPath = (category) => (category ? `/c/${encodeURIComponent(category)}` : "/");
+export const searchPath = (words) => `/find?q=${encodeURIComponent(words)}`;
 export const itemPath = (itemId) => `/item/${encodeURIComponent(itemId)}`;
 
 // Tell `onPlace` the view of the address, now and whenever it changes; links within the page change it without a load.
 export function follow(onPlace) {
-  const arrive = () => onPlace(placeAt(location.pathname));
+  const arrive = () => {
+    const place = placeAt(location);
+    if (!place.item) behind = location.pathname + location.search;
+    onPlace(place);
+  };
   addEventListener("popstate", arrive);
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.("a[data-view]");
     if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
-    go(link.pathname);
+    go(link.pathname + link.search);
   });
   follow.arrive = arrive;
   arrive();
 }
 
-export function go(path, { replace = false } = {}) {
-  const address = path + location.hash;
-  if (address !== location.pathname + location.hash) history[replace ? "replaceState" : "pushState"](null, "", address);
+export function go(path) {
+  if (path !== location.pathname + location.search) history.pushState(null, "", path + location.hash);
   follow.arrive?.();
 }
+
+// Leave an item for what it is shown beside.
+export const goBehind = () => go(behind);

@@ -21,13 +21,13 @@ export class Sheet {
 
   // Show an item as its feed has it, or as the catalogue has it where the feed holds it no more.
   show(itemId, entry, place) {
-    if (this.itemId !== itemId) {
+    if (this.content.firstElementChild?.dataset.item !== itemId) {
       const card = createCard(itemId, "article");
       card.querySelector(".open").replaceWith(element("span", "open"));
       card.querySelector(".why").open = true;
       this.content.replaceChildren(card);
-      this.itemId = itemId;
     }
+    this.itemId = itemId;
     updateCard(this.content.querySelector(".card"), entry, place);
     this.link(entry.item?.url);
     if (!this.dialog.open) this.dialog.showModal();

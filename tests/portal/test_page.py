@@ -1,11 +1,13 @@
 import asyncio
 import re
 import socket
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import jwt
 import msgspec
 import pytest
 import uvicorn
@@ -16,9 +18,10 @@ from api.context import Clients
 from infra import clock
 from infra.feed_store import EVERYONE, MemoryFeedStore
 from infra.item_store import MemoryItemStore
+from infra.push_store import MemoryPushStore
 from infra.settings import Settings
 from schemas.types import Feed
-from tests.build import an_item
+from tests.build import a_notification, an_item
 from tests.portal.browser import CHROMIUM, Browser, browser
 from topics import Topic
 
@@ -32,13 +35,15 @@ class Pipeline:
 
     def __init__(self) -> None:
         self.feeds = MemoryFeedStore()
+        self.pushes = MemoryPushStore()
         self.ranked: dict[str, list[str]] = {}
         self.published: list[Any] = []
 
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
-        for value in values:
-            assert topic.name == "interactions.v1"
+        for value in values if topic.name != "audits.v1" else ():
             self.published.append(value)
+            if topic.name != "interactions.v1" or value.item_id is None:
+                continue
             left = [item for item in self.ranked.get(value.user_id, ITEMS) if item != value.item_id]
             await self.rank(value.user_id, [left[-1], *left[:-1]])
 
@@ -62,9 +67,9 @@ class Pipeline:
 
 
 @asynccontextmanager
-async def serving(pipeline: Pipeline, port: int = 0) -> AsyncIterator[str]:
+async def serving(pipeline: Pipeline, port: int = 0, *, settings: Settings | None = None) -> AsyncIterator[str]:
     items = MemoryItemStore()
-    await items.write([an_item(item_id, description="A concert.") for item_id in ITEMS])
+    await items.write([an_item(item_id, description="A concert.") for item_id in [*ITEMS, "elsewhere"]])
     await items.write([an_item("i2", title=NASTY, description=NASTY)])
     await items.write([an_item("i7", category="movies", topics=["comedy"], image_url="/portal/icon.svg")])
 
@@ -72,8 +77,8 @@ async def serving(pipeline: Pipeline, port: int = 0) -> AsyncIterator[str]:
         return msgspec.json.encode([portal.DemoUser("ann", "jazz"), portal.DemoUser("bob")])
 
     app = create_app(
-        Settings(),
-        Clients(publisher=pipeline, feeds=pipeline.feeds, items=items),
+        settings or Settings(),
+        Clients(publisher=pipeline, feeds=pipeline.feeds, items=items, pushes=pipeline.pushes),
         more_routes=portal.routes(people, ["Claude"]),
     )
     listener = socket.create_server(("127.0.0.1", port))
@@ -115,7 +120,7 @@ def order(selector: str = ".feed .card") -> str:
 async def test_the_page_is_served_whole_and_lets_no_foreign_code_in(pipeline: Pipeline) -> None:
     async with serving(pipeline) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
         page = await client.get("/")
-        for view in ("/c/music", "/item/a%2Fb"):
+        for view in ("/c/music", "/item/a%2Fb", "/find", "/you"):
             assert (await client.get(view)).content == page.content
         assert "default-src 'none'; script-src 'self'" in page.headers["content-security-policy"]
         assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=", page.text), "inline code"
@@ -224,6 +229,82 @@ async def test_an_item_has_an_address_that_opens_it_beside_the_feed(pipeline: Pi
         await chromium.js("document.querySelector('.sheet-close').click()")
         await chromium.until("location.pathname === '/'")
         assert await chromium.js("!document.querySelector('.sheet').open && location.hash === '#user=ann'")
+
+
+@needs_browser
+async def test_an_item_that_is_in_no_feed_is_shown_as_the_catalogue_has_it(
+    pipeline: Pipeline, chromium: Browser
+) -> None:
+    async with serving(pipeline) as url:
+        await chromium.open(f"{url}/item/elsewhere#user=ann")
+        await chromium.until("document.querySelector('.sheet[open] .title')?.textContent === 'Title of elsewhere'")
+        await chromium.open(f"{url}/item/nowhere#user=ann")
+        await chromium.until("document.querySelector('.sheet[open] .state')?.textContent === 'There is no such item.'")
+
+
+@needs_browser
+async def test_a_person_says_who_they_are_and_when_not_to_be_disturbed(page: Browser, pipeline: Pipeline) -> None:
+    await page.js("document.querySelector('[data-view=you]').click()")
+    await page.until("document.getElementById('found-note').textContent === 'Nothing is known yet'")
+    await page.js(
+        "(form => { form.elements.topics.value = 'jazz, coffee'; form.requestSubmit() })"
+        "(document.getElementById('profile'))"
+    )
+    await page.until("document.querySelector('.toast.shown')?.textContent === 'Saved. The feed follows.'")
+    await page.js(
+        "(form => { form.elements.quiet.click(); form.elements.zone.value = 'Europe/Lisbon'; form.requestSubmit() })"
+        "(document.getElementById('push'))"
+    )
+    await page.until("document.querySelector('.toast.shown')?.textContent === 'Saved.'")
+    profile, asked = pipeline.published
+    assert (profile.user_id, profile.topics) == ("ann", ["jazz", "coffee"])
+    assert (asked.user_id, asked.preferences.quiet_hours.timezone) == ("ann", "Europe/Lisbon")
+
+
+@needs_browser
+async def test_a_notification_that_is_sent_appears_on_the_page(page: Browser, pipeline: Pipeline) -> None:
+    sent = a_notification(user_id="ann", status="sent", title="Tonight: jazz", decided_at=clock.now_ms() + 60_000)
+    await pipeline.pushes.add_notifications([sent])
+    await page.js("document.dispatchEvent(new Event('visibilitychange'))")
+    await page.until("document.querySelector('.toast.shown')?.textContent.includes('Tonight: jazz')")
+    await page.js("document.querySelector('[data-view=you]').click()")
+    await page.until("document.getElementById('told').textContent === 'Tonight: jazzSent'")
+
+
+@needs_browser
+async def test_a_search_that_cannot_be_made_says_so(page: Browser, pipeline: Pipeline) -> None:
+    await page.js("document.querySelector('[data-view=find]').click()")
+    await page.js(
+        "(form => { form.elements.query.value = 'late jazz'; form.requestSubmit() })(document.getElementById('search'))"
+    )
+    await page.until(
+        "document.getElementById('search-note').textContent.startsWith('The catalogue cannot be searched')"
+    )
+    assert await page.js("location.pathname + location.search") == "/find?q=late%20jazz"
+    await page.until("document.getElementById('view-home').hidden")
+    assert [(event.action, event.query) for event in pipeline.published] == [("search", "late jazz")]
+
+
+@needs_browser
+async def test_a_token_opens_the_feed_of_its_user(pipeline: Pipeline, chromium: Browser) -> None:
+    secret = "a secret for tests that is long enough"
+    token = jwt.encode({"sub": "bob", "exp": time.time() + 600}, secret, "HS256")
+    async with serving(pipeline, settings=Settings(api_security="on", jwt_secret=secret)) as url:
+        await chromium.open(url)
+        await chromium.until("document.getElementById('state-title')?.textContent === 'Sign in to see this feed'")
+        await chromium.js("document.getElementById('retry').click()")
+        await chromium.until("document.getElementById('view-you').hidden === false")
+        await chromium.js(
+            f"(form => {{ form.elements.token.value = '{token}'; form.requestSubmit() }})"
+            "(document.getElementById('session'))"
+        )
+        await chromium.until("document.getElementById('signed').textContent === 'Signed in as bob.'")
+        await chromium.js("document.querySelector('[data-view=home]').click()")
+        await chromium.until("document.querySelectorAll('.feed .card .open').length === 30")
+        await chromium.until("document.getElementById('connection').dataset.state === 'live'")
+        await chromium.js("document.querySelector('.like').click()")
+        await chromium.until("document.querySelector('.took')?.textContent.startsWith('feed changed')")
+        assert [event.user_id for event in pipeline.published] == ["bob"]
 
 
 @needs_browser
