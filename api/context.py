@@ -11,12 +11,11 @@ from limits.aio.storage import MemoryStorage, Storage
 
 from api.audit import Audits
 from api.caller import CURRENT, vouch
-from api.error import BrokerAwayError, NoFeedError, StoreAwayError
+from api.error import BrokerAwayError, NoFeedError
 from api.metrics import Metrics, Signs, no_signs
 from infra import clock
 from infra.chart_store import ChartStore, MemoryChartStore
 from infra.collection_store import CollectionStore, MemoryCollectionStore
-from infra.database import Lazy
 from infra.experiment_store import ExperimentStore, MemoryExperimentStore
 from infra.feed_store import EVERYONE, FeedStore
 from infra.interaction_log import InteractionLog, MemoryInteractionLog
@@ -28,7 +27,9 @@ from infra.prefetch_store import MemoryPrefetchStore, PrefetchStore
 from infra.probe import Probe
 from infra.publisher import PublishError, Publishes
 from infra.push_store import MemoryPushStore, PushStore
+from infra.search import MemorySearch, Searches
 from infra.settings import Settings
+from infra.shop_archive import MemoryShopArchive, ShopArchive
 from infra.shop_store import MemoryShopStore, ShopStore
 from schemas.types import Feed
 from topics import Topic
@@ -61,8 +62,10 @@ class Clients:
     """Which comparisons there are."""
     shop: ShopStore = field(default_factory=MemoryShopStore)
     """What a shop's home shows."""
-    database: Lazy | None = None
-    """PostgreSQL, where what can be searched is; without it, what needs it answers 503."""
+    shop_archive: ShopArchive = field(default_factory=MemoryShopArchive)
+    """What is alike, what goes together, and what shoppers did."""
+    search: Searches = field(default_factory=MemorySearch)
+    """The catalogue as it is searched."""
     probes: Mapping[str, Probe] = field(default_factory=dict)
     """What /health asks, by dependency: kafka, registry, redis, database."""
     rates: Storage = field(default_factory=MemoryStorage)
@@ -115,17 +118,6 @@ class Context:
             self.metrics.publish_failures.labels(topic.name).inc()
             raise BrokerAwayError from error
         self.metrics.published.labels(topic.name).inc(len(values))
-
-    @property
-    def database(self) -> Lazy:
-        """Return the connections to PostgreSQL.
-
-        Raises:
-            StoreAwayError: there are none.
-        """
-        if self.clients.database is None:
-            raise StoreAwayError
-        return self.clients.database
 
     async def feed_of(self, user_id: str) -> Feed:
         """Return a user's feed, or everyone's when there is none.

@@ -15,7 +15,7 @@ from api.context import Context
 from api.endpoint import Endpoint
 from api.error import InvalidError, StoreAwayError
 from api.query import asked
-from infra.search import Search, Sought
+from infra.search import Sought
 from schemas.limit import ID_CHARS, QUERY_CHARS
 
 NO_MATCHES = "no_search_matches"
@@ -91,7 +91,7 @@ class SearchEndpoints:
             offset=query.offset,
         )
         context = self._context
-        found = await Search(context.database).find(sought)
+        found = await context.clients.search.find(sought)
         item_ids, end = found.item_ids, query.offset + len(found.item_ids)
         fallback = not item_ids and not query.offset
         if fallback:

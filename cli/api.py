@@ -34,7 +34,9 @@ from infra.push_store import RedisPushStore
 from infra.rate import rates
 from infra.redis_client import connect
 from infra.registry import Registry
+from infra.search import Search
 from infra.settings import Settings
+from infra.shop_archive import PostgresShopArchive
 from infra.shop_store import RedisShopStore
 
 
@@ -77,7 +79,8 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         collections=RedisCollectionStore(redis),
         experiments=RedisExperimentStore(redis),
         shop=RedisShopStore(redis),
-        database=database,
+        shop_archive=PostgresShopArchive(database),
+        search=Search(database),
         probes={
             "kafka": probe.kafka(configured.kafka_bootstrap_servers),
             "registry": probe.registry(configured.schema_registry_url),

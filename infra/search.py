@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from infra import spelling
 from infra.catalogue import Bind
 from infra.database import Lazy
 from infra.synonym import Phrase, terms, words
+from schemas.types import Item
 
 MOST_TERMS = 12
 _NEAREST = 200
@@ -70,6 +71,35 @@ class Found:
     """How many there are, on all pages."""
     corrected: dict[str, str] = field(default_factory=dict)
     """What was typed, and what was taken to be meant."""
+
+
+class Searches(Protocol):
+    """Searches the catalogue."""
+
+    async def find(self, sought: Sought) -> Found:
+        """Return what is found; nothing when no word of the query says anything.
+
+        Raises:
+            StoreError: the store did not answer.
+        """
+        ...
+
+
+class MemorySearch:
+    """Searches items of one process: by any of the words as they are, and by kind."""
+
+    def __init__(self, items: Sequence[Item] = ()) -> None:
+        self._items = items
+
+    async def find(self, sought: Sought) -> Found:
+        """Return what is found."""
+        typed = set(words(sought.query))
+        found = [
+            item.item_id
+            for item in self._items
+            if sought.kind in ("", item.kind) and typed & set(words(" ".join((item.title, *item.topics))))
+        ]
+        return Found(item_ids=found[sought.offset :][: sought.limit], total=len(found))
 
 
 class Search:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from infra.database import Lazy
 
@@ -38,8 +38,40 @@ class Done(NamedTuple):
     at: datetime
 
 
-class ShopArchive:
-    """Reads. Every method raises `StoreError` when PostgreSQL does not answer."""
+class ShopArchive(Protocol):
+    """Every method raises `StoreError` when the store does not answer."""
+
+    async def similar(self, item_id: str, limit: int) -> list[str]:
+        """Return the products whose texts are most like a product's, most alike first."""
+        ...
+
+    async def rules(self, item_id: str, limit: int) -> list[Rule]:
+        """Return the products that are clicked by those who click on one, the surest first."""
+        ...
+
+    async def done(self, user_id: str, since: datetime) -> list[Done]:
+        """Return a user's clicks and searches, newest first."""
+        ...
+
+
+class MemoryShopArchive:
+    """The archive of one process, in which nothing has happened yet."""
+
+    async def similar(self, item_id: str, limit: int) -> list[str]:
+        """Return nothing."""
+        return []
+
+    async def rules(self, item_id: str, limit: int) -> list[Rule]:
+        """Return nothing."""
+        return []
+
+    async def done(self, user_id: str, since: datetime) -> list[Done]:
+        """Return nothing."""
+        return []
+
+
+class PostgresShopArchive:
+    """Reads what is in PostgreSQL."""
 
     def __init__(self, connections: Lazy) -> None:
         self._connections = connections

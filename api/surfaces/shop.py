@@ -23,8 +23,7 @@ from api.endpoint import Endpoint
 from api.error import BadValueError, BrokerAwayError, InvalidError, NoMatchError, NoProductError, StoreAwayError
 from api.query import asked
 from api.search import NO_MATCHES
-from infra.search import Search, Sought
-from infra.shop_archive import ShopArchive
+from infra.search import Sought
 from schemas.limit import PRODUCT, PRODUCT_ID, QUERY_CHARS
 from schemas.types import Interaction
 from topics.topic import INTERACTIONS
@@ -270,13 +269,13 @@ class _Shop:
     async def similar(self, request: Request) -> Response:
         """Answer with the products whose name and sub-category are most like a product's."""
         product_id, limit = await self._product(request)
-        item_ids = await ShopArchive(self._context.database).similar(product_id, limit)
+        item_ids = await self._context.clients.shop_archive.similar(product_id, limit)
         return answer(Similar(_among(await self._products(item_ids), item_ids)))
 
     async def rules(self, request: Request) -> Response:
         """Answer with the products that are clicked by those who click on a product."""
         product_id, limit = await self._product(request)
-        found = await ShopArchive(self._context.database).rules(product_id, limit)
+        found = await self._context.clients.shop_archive.rules(product_id, limit)
         shown = await self._products([rule.other for rule in found])
         return answer(Rules([Associated(shown[rule.other], *rule[1:]) for rule in found if rule.other in shown]))
 
@@ -286,7 +285,7 @@ class _Shop:
         query, limit = asked_for.query.strip(), _held(asked_for.response_limit, _MOST_FOUND)
         if not 1 <= len(query) <= QUERY_CHARS:
             raise BadValueError("query", f"must have 1 to {QUERY_CHARS} characters, blanks around it not counted")
-        found = await Search(self._context.database).find(Sought(query=query, kind=PRODUCT, limit=limit))
+        found = await self._context.clients.search.find(Sought(query=query, kind=PRODUCT, limit=limit))
         if found.item_ids:
             return answer(Results(_among(await self._products(found.item_ids), found.item_ids)))
         _, charts = await self._context.clients.shop.read("", now_ms=self._context.clients.now_ms())
@@ -307,7 +306,7 @@ class _Shop:
         """Answer with a user's clicks and searches."""
         user_id, days = _user(request.path_params["user_id"]), asked(request, DaysQuery).days
         now = datetime.fromtimestamp(self._context.clients.now_ms() / 1_000, UTC)
-        done = await ShopArchive(self._context.database).done(user_id, now - timedelta(days=days))
+        done = await self._context.clients.shop_archive.done(user_id, now - timedelta(days=days))
         return answer(Events(user_id, [Event(_NAMES[one.action], one.item_id, one.query, one.at) for one in done]))
 
     async def _product(self, request: Request) -> tuple[str, int]:

@@ -133,7 +133,7 @@ async def test_the_api_answers_with_items_or_with_what_trends(connections: Lazy)
     items, charts = MemoryItemStore(), MemoryChartStore()
     await items.write(SHELF)
     await charts.write({"LAMP000001": 1.0}, {})
-    world = World(items=items, clients={"database": connections, "charts": charts})
+    world = World(items=items, clients={"search": Search(connections), "charts": charts})
     async with world.http() as http:
         page = (await http.get("/search", params={"q": "hedphones", "kind": "product", "limit": 2})).json()
         nothing = (await http.get("/search", params={"q": "qwxzzyk"})).json()
@@ -154,10 +154,9 @@ async def test_while_the_database_is_away_search_says_so() -> None:
     away = Lazy("postgresql://postgres@127.0.0.1:1/none")
     with pytest.raises(StoreError):
         await found(away, "shoes")
-    for clients in ({"database": away}, {}):
-        async with World(clients=clients).http() as http:
-            answer = await http.get("/search", params={"q": "shoes"})
-        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "store_away")
+    async with World(clients={"search": Search(away)}).http() as http:
+        answer = await http.get("/search", params={"q": "shoes"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "store_away")
 
 
 async def test_products_are_a_table_by_the_documents_names(connections: Lazy) -> None:
@@ -170,7 +169,7 @@ async def test_products_are_a_table_by_the_documents_names(connections: Lazy) ->
 
 
 async def test_nothing_found_and_nothing_trending_is_not_found(connections: Lazy) -> None:
-    world = World(clients={"database": connections})
+    world = World(clients={"search": Search(connections)})
     async with world.http() as http:
         answer = await http.get("/recommendations/search", params={"query": "qwxzzyk"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "no_match")
@@ -183,6 +182,6 @@ async def test_the_limit_of_a_shops_search_is_held_to_1_to_6000(
     items = MemoryItemStore()
     await items.write(SHELF)
     params = {"query": " mic "} | ({} if limit is None else {"response_limit": limit})
-    async with World(items=items, clients={"database": connections}).http() as http:
+    async with World(items=items, clients={"search": Search(connections)}).http() as http:
         answer = await http.get("/recommendations/search", params=params)
     assert len(answer.json()["results"]) == found

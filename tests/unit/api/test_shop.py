@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from infra.search import MemorySearch
 from infra.shop_store import Charts, Home, MemoryShopStore
 from schemas.limit import PRODUCT
 from tests.build import a_product, an_item
@@ -174,8 +175,20 @@ async def test_what_an_event_lacks_is_400_and_what_breaks_its_schema_422(
 
 
 async def test_interactions_are_asked_for_by_user_and_days() -> None:
-    for path, status in (("/user_1", 400), ("/user1?days=0", 422), ("/user1?days=many", 422), ("/user1", 503)):
+    for path, status in (("/user_1", 400), ("/user1?days=0", 422), ("/user1?days=many", 422), ("/user1", 200)):
         assert (await got(await a_world(), POST + path))[0] == status
+
+
+async def test_a_search_answers_with_products_or_with_what_trends_and_says_so() -> None:
+    world = await a_world()
+    world.clients["search"] = MemorySearch([a_product(IDS[3]), an_item("concert", title="Ear Opera")])
+    path = "/recommendations/search"
+    status, found = await got(world, path, query=" ear ")
+    assert (status, ids(found["results"]), "fallback_reason" in found) == (200, IDS[3:4], False)
+    status, nothing = await got(world, path, query="shoes", response_limit=2)
+    assert (status, ids(nothing["results"]), nothing["fallback_reason"]) == (200, IDS[:2], "no_search_matches")
+    status, empty = await got(World(), path, query="shoes")
+    assert (status, empty["error"]["code"]) == (404, "no_match")
 
 
 def test_what_a_shop_sells_is_a_product() -> None:
