@@ -138,10 +138,10 @@ async def test_the_whole_application_starts_serves_and_stops(settings: Settings)
         assert found["api_url"] == f"http://127.0.0.1:{api_port}"
         children = psutil.Process(up.pid).children(recursive=True)
         roles = {" ".join(child.cmdline()[3:]) for child in children if "cli.main" in child.cmdline()}
-        workers = ("feed", "trainer,archive,log", "fetch", "push")
+        workers = ("feed", "trainer,archive,log", "fetch", "push", "shop")
         assert roles == {*(f"worker --roles {names}" for names in workers), "api"}
 
-        everyone = {"feed", "trainer", "archive", "log", "fetch", "push"}
+        everyone = {"feed", "trainer", "archive", "log", "fetch", "push", "shop"}
         redis = connect(found["redis_url"])
         async with asyncio.timeout(DEADLINE_S):
             while {sign["role"] for sign in await heartbeat.signs(redis)} != everyone:  # noqa: ASYNC110
