@@ -20,11 +20,12 @@ USERS_KEY = "demo:users"
 """Redis key of the people whom the page offers: the JSON of a list of `DemoUser`."""
 
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-_VIEWS = ("/", "/c/{category:path}", "/item/{item_id:path}", "/find", "/you")
+_VIEWS = ("/", "/c/{category:path}", "/item/{item_id:path}", "/find", "/you", "/operations")
 _PARTS = (
     "page.css",
     "icon.svg",
     *("main.js", "place.js", "home.js", "feed.js", "card.js", "sheet.js", "filter.js", "find.js", "you.js"),
+    *("operations.js", "chart.js", "meters.js"),
     *("session.js", "notices.js", "toast.js", "client.js", "stream.js", "art.js", "picker.js"),
 )
 _HEADERS = {

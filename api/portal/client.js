@@ -1,5 +1,6 @@
 // The API as this page uses it: read a feed, follow it, say what the person did.
 
+import { Meters } from "./meters.js";
 import { authorization } from "./session.js";
 import { followEvents } from "./stream.js";
 
@@ -53,6 +54,17 @@ export const readPush = (userId) => request(`/push/preferences/${encodeURICompon
 export const writePush = (userId, preferences) => send(`/push/preferences/${encodeURIComponent(userId)}`, preferences, "PUT");
 
 export const readNotifications = (userId) => request(`/notifications/${encodeURIComponent(userId)}?limit=10`);
+
+export const readHistory = (userId) => request(`/interaction/${encodeURIComponent(userId)}?limit=10`);
+
+export const readBoard = () => request("/metrics/models");
+
+export const readMeters = async () => new Meters(await (await answered("/metrics")).text());
+
+export async function readHealth() {
+  const response = await fetch("/health"); // 503, too, says which servers answer
+  return response.json();
+}
 
 export const publish = (userId, what) =>
   send("/interaction", { event_id: uuid7(), user_id: userId, occurred_at: Date.now(), context: { surface: "portal" }, ...what });

@@ -30,7 +30,8 @@ export async function visit({ query = "" }, user) {
 
 function show({ results, total, corrected = {}, fallback_reason: fallback }) {
   const instead = Object.entries(corrected).map(([typed, meant]) => `“${meant}” for “${typed}”`);
-  const count = fallback ? "Nothing fits these words. This is what many look at now:" : `${total} ${total === 1 ? "item" : "items"}`;
+  const nothing = `Nothing fits these words.${results.length ? " This is what many look at now:" : ""}`;
+  const count = fallback ? nothing : `${total} ${total === 1 ? "item" : "items"}`;
   say([count, instead.length && `searched for ${instead.join(", ")}`].filter(Boolean).join(" · "));
   announce($("search-note").textContent);
   $("results").replaceChildren(

@@ -4,13 +4,14 @@ import { readSimulated, readUsers } from "./client.js";
 import * as find from "./find.js";
 import * as home from "./home.js";
 import { watch } from "./notices.js";
+import * as operations from "./operations.js";
 import { Picker } from "./picker.js";
 import { follow } from "./place.js";
 import { subject } from "./session.js";
 import * as you from "./you.js";
 
 const $ = (id) => document.getElementById(id);
-const VIEWS = { home, find, you };
+const VIEWS = { home, find, you, operations };
 let place = null;
 
 const picker = new Picker($("user"), $("visitor"), (userId) => {

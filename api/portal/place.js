@@ -1,6 +1,6 @@
 // Which view an address means, and going to another. Whom it is about stays in the fragment (#user=…).
 
-const VIEWS = ["find", "you"];
+const VIEWS = ["find", "you", "operations"];
 let behind = "/"; // what an item is shown beside
 
 export function placeAt({ pathname, search = "" }) {

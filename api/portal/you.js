@@ -1,6 +1,7 @@
 // What is known of a person and what they say of themselves; what may be pushed to them, and when; who is signed in.
 
 import { element } from "./card.js";
+import { bar } from "./chart.js";
 import { readNotifications, readProfile, readPush, writeProfile, writePush } from "./client.js";
 import { signedIn, signIn, signOut, subject } from "./session.js";
 import { toast } from "./toast.js";
@@ -46,19 +47,8 @@ function showProfile(profile) {
   stated.segment = profile?.segment ?? "";
   const found = Object.entries({ ...profile?.preferences?.topics, ...profile?.preferences?.categories });
   found.sort(([, left], [, right]) => right - left);
-  $("found").replaceChildren(...found.slice(0, MOST_SHOWN).map(([name, share]) => bar(name, share)));
+  $("found").replaceChildren(...found.slice(0, MOST_SHOWN).map(([name, share]) => bar(name, share, share.toFixed(2), "var(--part-0)")));
   $("found-note").textContent = profile ? `Learned from ${profile.total_interactions} interactions` : "Nothing is known yet";
-}
-
-function bar(name, share) {
-  const line = element("li", "part");
-  const fill = element("span", "part-bar");
-  fill.style.width = `${100 * Math.min(1, Math.abs(share))}%`;
-  const track = element("span", "part-track");
-  track.append(fill);
-  line.style.setProperty("--part", share < 0 ? "var(--bad)" : "var(--part-0)");
-  line.append(element("span", "part-name", name), track, element("span", "part-value", share.toFixed(2)));
-  return line;
 }
 
 function showPush(preferences) {

@@ -38,14 +38,17 @@ class Browser:
         self._commands, self._answers = commands, answers
         self._ids = count(1)
         self._session: str | None = None
+        self._target: str | None = None
         self.complaints: list[str] = []
         """Exceptions and errors that the page logged."""
 
     async def open(self, url: str, *, width: int = 1280, height: int = 900) -> None:
-        """Open an address in a new page, which is the one spoken to from now on."""
+        """Open an address in a new page, in place of the one before it."""
         self._session, self.complaints = None, []
-        target = await self._call("Target.createTarget", url="about:blank")
-        attached = await self._call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        if self._target is not None:
+            await self._call("Target.closeTarget", targetId=self._target)
+        self._target = (await self._call("Target.createTarget", url="about:blank"))["targetId"]
+        attached = await self._call("Target.attachToTarget", targetId=self._target, flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Runtime", "Log", "Page"):
             await self._call(f"{domain}.enable")

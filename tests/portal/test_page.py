@@ -120,7 +120,7 @@ def order(selector: str = ".feed .card") -> str:
 async def test_the_page_is_served_whole_and_lets_no_foreign_code_in(pipeline: Pipeline) -> None:
     async with serving(pipeline) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
         page = await client.get("/")
-        for view in ("/c/music", "/item/a%2Fb", "/find", "/you"):
+        for view in ("/c/music", "/item/a%2Fb", "/find", "/you", "/operations"):
             assert (await client.get(view)).content == page.content
         assert "default-src 'none'; script-src 'self'" in page.headers["content-security-policy"]
         assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=", page.text), "inline code"
@@ -272,14 +272,25 @@ async def test_a_notification_that_is_sent_appears_on_the_page(page: Browser, pi
 
 
 @needs_browser
-async def test_a_search_that_cannot_be_made_says_so(page: Browser, pipeline: Pipeline) -> None:
+async def test_operations_are_drawn_and_one_persons_flow_is_told(page: Browser) -> None:
+    await page.js("document.querySelector('[data-view=operations]').click()")
+    await page.until("document.querySelectorAll('#charts svg .line').length >= 2")
+    charts = await page.js("[...document.querySelectorAll('#charts svg')].map(svg => svg.getAttribute('aria-label'))")
+    assert [text.partition(":")[0] for text in charts] == ["Events a second", "Lag", "Freshness", "Language model"]
+    assert await page.js("document.getElementById('health-text').textContent") == "All is well"
+    assert await page.js("document.querySelector('#mix .part').textContent") == "trending100 %"
+    assert await page.js("document.querySelector('#flow-feed .part').textContent") == "Title of i11.000"
+
+
+@needs_browser
+async def test_a_search_has_an_address_and_is_told_and_says_when_nothing_fits(
+    page: Browser, pipeline: Pipeline
+) -> None:
     await page.js("document.querySelector('[data-view=find]').click()")
     await page.js(
         "(form => { form.elements.query.value = 'late jazz'; form.requestSubmit() })(document.getElementById('search'))"
     )
-    await page.until(
-        "document.getElementById('search-note').textContent.startsWith('The catalogue cannot be searched')"
-    )
+    await page.until("document.getElementById('search-note').textContent=== 'Nothing fits these words.'")
     assert await page.js("location.pathname + location.search") == "/find?q=late%20jazz"
     await page.until("document.getElementById('view-home').hidden")
     assert [(event.action, event.query) for event in pipeline.published] == [("search", "late jazz")]

@@ -1,0 +1,33 @@
+// What /metrics tells, as Prometheus writes it.
+
+const LINE = /^(\w+)(?:\{(.*)\})? (\S+)/;
+const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
+
+export class Meters {
+  constructor(text) {
+    this.samples = text.split("\n").flatMap((line) => {
+      const [, name, labels = "", value] = LINE.exec(line) ?? [];
+      return name ? [{ name, value: Number(value), labels: Object.fromEntries([...labels.matchAll(LABEL)].map((found) => found.slice(1))) }] : [];
+    });
+  }
+
+  find(name, accepts = () => true) {
+    return this.samples.filter((sample) => sample.name === name && accepts(sample.labels));
+  }
+
+  // Return the sum of a meter over its labels, null where it is not told.
+  sum(name, accepts) {
+    const found = this.find(name, accepts);
+    return found.length ? found.reduce((sum, sample) => sum + sample.value, 0) : null;
+  }
+
+  // Return the bound under which a share of what a histogram has seen lies, null where it has seen nothing.
+  quantile(name, share) {
+    const count = this.sum(`${name}_count`);
+    if (!count) return null;
+    const bounds = this.find(`${name}_bucket`).sort((left, right) => bound(left) - bound(right));
+    return bound(bounds.find((bucket) => bucket.value >= share * count));
+  }
+}
+
+const bound = (sample) => (sample.labels.le === "+Inf" ? Infinity : Number(sample.labels.le));
