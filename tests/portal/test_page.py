@@ -272,6 +272,17 @@ async def test_a_notification_that_is_sent_appears_on_the_page(page: Browser, pi
 
 
 @needs_browser
+@pytest.mark.parametrize("path", ["/", "/item/i7", "/you", "/find", "/operations"])
+async def test_every_view_fits_a_phone(pipeline: Pipeline, chromium: Browser, path: str) -> None:
+    async with serving(pipeline) as url:
+        await chromium.open(f"{url}{path}#user=ann", width=390, height=844)
+        await chromium.until("document.querySelectorAll('.feed .card .open').length === 30")
+        await chromium.until("document.querySelector('.views [aria-current]')")
+        assert await chromium.js("document.documentElement.scrollWidth <= innerWidth")
+        assert await chromium.js("document.querySelector('.views').getBoundingClientRect().bottom === innerHeight")
+
+
+@needs_browser
 async def test_operations_are_drawn_and_one_persons_flow_is_told(page: Browser) -> None:
     await page.js("document.querySelector('[data-view=operations]').click()")
     await page.until("document.querySelectorAll('#charts svg .line').length >= 2")
