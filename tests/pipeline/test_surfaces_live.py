@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from infra.address import Addresses
@@ -54,7 +55,9 @@ async def api(pipeline: Pipeline, external: dict[str, str], unused_tcp_port: int
         yield http
 
 
-async def test_what_the_documents_publish_becomes_what_they_read(api: httpx.AsyncClient) -> None:
+async def test_what_the_documents_publish_becomes_what_they_read(
+    api: httpx.AsyncClient, pipeline: Pipeline, external: dict[str, str]
+) -> None:
     async def post(path: str, body: dict[str, Any] | None = None) -> Any:
         answer = await api.post(path, json=body)
         assert answer.is_success, answer.text
@@ -66,6 +69,10 @@ async def test_what_the_documents_publish_becomes_what_they_read(api: httpx.Asyn
 
     await personalizes(post, get)
     await collects(post, get)
+    status, out, told = await pipeline.millrace("collect", "liked-posts", "--json", **external)
+    assert status == 0, told
+    again = msgspec.json.decode(out)
+    assert (status, again["state"], again["published"], again["repeated"]) == (0, "done", 0, 3)
 
 
 async def personalizes(post: Post, get: Get) -> None:
