@@ -9,6 +9,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import msgspec
@@ -34,7 +35,9 @@ from infra.feed_store import EVERYONE, MemoryFeedStore, reranked
 from infra.item_store import MemoryItemStore
 from infra.listing import PostgresListing
 from infra.memory import MemoryPublisher
+from infra.search import Search
 from infra.settings import Settings
+from infra.shop_archive import PostgresShopArchive
 from schemas.types import Trigger
 from tests.build import a_feed, an_item
 from tests.unit.api.builder import a_context
@@ -79,11 +82,12 @@ schema.config.phases.coverage.enabled = EXAMPLES >= 100  # each bound of each va
 @pytest.fixture(scope="module")
 def url(stack: Addresses) -> Iterator[str]:
     """A served API, in a thread of its own, that knows some users, over a PostgreSQL that holds no items."""
-    ready: list[str] = []
-    started, done = threading.Event(), asyncio.Event()
+    ready: Future[str] = Future()
+    done = asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
         feeds, items = MemoryFeedStore(), MemoryItemStore()
         await feeds.write([a_feed(user_id="alex"), a_feed(user_id=EVERYONE)])
         await items.write([an_item("i1"), an_item("i2")])
@@ -92,20 +96,27 @@ def url(stack: Addresses) -> Iterator[str]:
             publisher=Worker(feeds),
             feeds=feeds,
             items=items,
-            database=connections,
             listing=PostgresListing(connections),
+            shop_archive=PostgresShopArchive(connections),
+            search=Search(connections),
+            closers=[connections.close],
         )
         async with serving(create_app(Settings(admin_token="sesame"), clients)) as address:
-            ready.append(address)
-            loops.append(asyncio.get_running_loop())
-            started.set()
+            ready.set_result(address)
             await done.wait()
-        await connections.close()
+        await clients.close()
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    def run() -> None:
+        try:
+            asyncio.run(serve())
+        except Exception as error:
+            if ready.done():
+                raise
+            ready.set_exception(error)
+
+    thread = threading.Thread(target=run)
     thread.start()
-    started.wait()
-    yield ready[0]
+    yield ready.result()
     loops[0].call_soon_threadsafe(done.set)
     thread.join()
 
