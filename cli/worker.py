@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -28,6 +29,10 @@ ROLES = {
 }
 """Where each role is: `async def run(settings, stop)`. Imported when it is asked for, as some are heavy."""
 
+_PATIENCE_S = 20.0
+"""How long a role may take to stop."""
+_LOG = logging.getLogger(__name__)
+
 
 def worker(
     roles: Annotated[str, typer.Option(help=f"What to do, comma-separated: {', '.join(ROLES)}.")] = "feed",
@@ -48,7 +53,10 @@ def worker(
 
 
 async def _run_all(runs: list[Any], configured: Settings, stop: asyncio.Event) -> None:
-    """Run all roles; when one ends or fails, stop the others too, so that whoever watches starts all again."""
+    """Run all roles; when one ends or fails, stop the others too, so that whoever watches starts all again.
+
+    A role that hangs when it should stop is cut off, as a crash would: what it had not acknowledged comes again.
+    """
 
     async def one(run: Any) -> None:
         try:
@@ -56,10 +64,17 @@ async def _run_all(runs: list[Any], configured: Settings, stop: asyncio.Event) -
         finally:
             stop.set()
 
-    results = await asyncio.gather(*(one(run) for run in runs), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
+    roles = [asyncio.ensure_future(one(run)) for run in runs]
+    await stop.wait()
+    ended, late = await asyncio.wait(roles, timeout=_PATIENCE_S)
+    if late:
+        _LOG.warning("%d of %d roles did not stop within %.0f s and are cut off", len(late), len(roles), _PATIENCE_S)
+        for role in late:
+            role.cancel()
+        await asyncio.wait(late, timeout=_PATIENCE_S / 4)
+    for role in roles:
+        if role in ended:
+            role.result()
 
 
 def _load(name: str) -> Any:

@@ -1,0 +1,44 @@
+"""Roles that share a process end together."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from cli import worker
+from infra.settings import Settings
+
+
+async def ends(_settings: Settings, _stop: asyncio.Event) -> None:
+    """End at once."""
+
+
+async def fails(_settings: Settings, _stop: asyncio.Event) -> None:
+    raise RuntimeError("broken")
+
+
+async def stops(_settings: Settings, stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+async def hangs(_settings: Settings, _stop: asyncio.Event) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("roles", [[ends, stops], [stops, ends, stops]])
+async def test_when_a_role_ends_the_others_stop(roles: list[Any]) -> None:
+    async with asyncio.timeout(5):
+        await worker._run_all(roles, Settings(), asyncio.Event())
+
+
+async def test_what_a_role_failed_with_is_raised_once_the_others_have_stopped() -> None:
+    with pytest.raises(RuntimeError, match="broken"):
+        await worker._run_all([stops, fails], Settings(), asyncio.Event())
+
+
+async def test_a_role_that_does_not_stop_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_PATIENCE_S", 0.01)
+    async with asyncio.timeout(5):
+        await worker._run_all([ends, hangs], Settings(), asyncio.Event())
