@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -71,7 +72,9 @@ async def _run_all(runs: list[Any], configured: Settings, stop: asyncio.Event) -
         _LOG.warning("%d of %d roles did not stop within %.0f s and are cut off", len(late), len(roles), _PATIENCE_S)
         for role in late:
             role.cancel()
-        await asyncio.wait(late, timeout=_PATIENCE_S / 4)
+        _, stuck = await asyncio.wait(late, timeout=_PATIENCE_S / 4)
+        if stuck:
+            os._exit(1)  # anything else would wait for them
     for role in roles:
         if role in ended:
             role.result()
