@@ -25,6 +25,8 @@ _REFRESH_S = 0.25
 _RETRY_S = 0.5
 _YIELD = 19.0
 """How many times the time just spent on ranking is left to folding while events wait."""
+_LOOK_S = 0.02
+"""How often it is looked whether they still do."""
 _PATIENCE_S = 5.0
 """How long an item that was fetched for a user may take from its topic to the view."""
 _LOG = logging.getLogger(__name__)
@@ -80,8 +82,7 @@ class RankAgent:
             started_s = asyncio.get_running_loop().time()
             feeds = [feed for record, features in work.values() if (feed := self._rank(record, features)) is not None]
             await self._hand_over(feeds, self._settled(work))
-            if self._context.backlog:  # folding goes first
-                await asyncio.sleep(_YIELD * (asyncio.get_running_loop().time() - started_s))
+            await self._give_way(asyncio.get_running_loop().time() - started_s)
 
     def drop(self) -> None:
         """Forget what is queued: after a rebalance it is read again."""
@@ -141,6 +142,12 @@ class RankAgent:
             await asyncio.wait_for(self._wake.wait(), _REFRESH_S)
         except TimeoutError:
             return
+
+    async def _give_way(self, spent_s: float) -> None:
+        """Leave the loop to folding while events wait."""
+        until_s = asyncio.get_running_loop().time() + _YIELD * spent_s
+        while self._context.backlog and asyncio.get_running_loop().time() < until_s:  # noqa: ASYNC110 - it is a set
+            await asyncio.sleep(_LOOK_S)
 
     async def _hand_over(self, feeds: list[Feed], work: dict[str, Work]) -> None:
         """Have feeds written once those before them are."""
