@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from typing import Any
 
 from infra.item_store import ItemStore
-from infra.redis_client import StoreError
 from streams.context import Context
+from streams.patience import patiently
 from streams.transport import Batch
 from topics.topic import ITEMS
 
 SOURCES = (ITEMS,)
-_RETRY_S = 0.5
-_LOG = logging.getLogger(__name__)
 
 
 class CatalogAgent:
@@ -37,7 +33,7 @@ class CatalogAgent:
                 item_id = record.key.decode(errors="replace")
                 if newest.get(item_id, (-1, None))[0] < record.offset:
                     newest[item_id] = (record.offset, None)
-        await self._apply(newest)
+        await patiently(lambda: self._apply(newest), "items wait for the store")
         self.checkpoint.hold([event])
 
     def drop(self) -> None:
@@ -45,11 +41,5 @@ class CatalogAgent:
         self.checkpoint.drop()
 
     async def _apply(self, newest: dict[str, Any]) -> None:
-        while True:
-            try:
-                await self._store.write([item for _, item in newest.values() if item is not None])
-                await self._store.delete([item_id for item_id, (_, item) in newest.items() if item is None])
-                return
-            except StoreError as error:
-                _LOG.warning("items wait for the store: %s", error)
-                await asyncio.sleep(_RETRY_S)
+        await self._store.write([item for _, item in newest.values() if item is not None])
+        await self._store.delete([item_id for item_id, (_, item) in newest.items() if item is None])

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 
 from infra.feed_store import FeedStore
-from infra.redis_client import StoreError
 from schemas.types import Feed
 from streams.context import Context
 from streams.core.combine import Judged
 from streams.core.params import RankParams
+from streams.patience import patiently
 from streams.quarantine import Record
 from topics.topic import FEEDS, LLM_SCORES
 
 SOURCES = (LLM_SCORES,)
-_RETRY_S = 0.5
-_LOG = logging.getLogger(__name__)
 
 
 class CombineAgent:
@@ -40,7 +38,12 @@ class CombineAgent:
         for _, scores in usable:
             self._judged.put(scores)
         newest = {scores.user_id: record for record, scores in usable}
-        await asyncio.gather(*(self._improve(record, user_id) for user_id, record in newest.items()))
+        await asyncio.gather(
+            *(
+                patiently(partial(self._improve, record, user_id), "scores wait for the store")
+                for user_id, record in newest.items()
+            )
+        )
         self.checkpoint.hold([event])
 
     def drop(self) -> None:
@@ -48,17 +51,11 @@ class CombineAgent:
         self.checkpoint.drop()
 
     async def _improve(self, record: Record, user_id: str) -> None:
-        """Replace the feed that a user is served, however long the store is away."""
-        while True:
-            try:
-                [served] = await self._store.read([user_id])
-                feed = None if served is None else self._improved(record, served)
-                if feed is not None and await self._store.write([feed]):
-                    self._context.publisher.produce(FEEDS, feed)
-                return
-            except StoreError as error:
-                _LOG.warning("scores wait for the store: %s", error)
-                await asyncio.sleep(_RETRY_S)
+        """Replace the feed that a user is served."""
+        [served] = await self._store.read([user_id])
+        feed = None if served is None else self._improved(record, served)
+        if feed is not None and await self._store.write([feed]):
+            self._context.publisher.produce(FEEDS, feed)
 
     def _improved(self, record: Record, served: Feed) -> Feed | None:
         """Return a feed as newer than it was, None when its user's scores have no say in it."""

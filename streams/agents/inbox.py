@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from typing import Any
 
 from infra.push_store import PushStore
-from infra.redis_client import StoreError
+from streams.patience import patiently
 from streams.role import RoleContext
 from streams.transport import Batch
 from topics.topic import DEVICES, NOTIFICATIONS
 
 SOURCES = (DEVICES, NOTIFICATIONS)
-_RETRY_S = 0.5
-_LOG = logging.getLogger(__name__)
 
 
 class InboxAgent:
@@ -32,13 +28,7 @@ class InboxAgent:
         """Store one batch."""
         batch: Batch = event.value
         values = [value for _, value in await self._decoders[batch.topic].decode(batch)]
-        while True:
-            try:
-                await self._writes[batch.topic](values)
-                break
-            except StoreError as error:
-                _LOG.warning("notifications wait for the store: %s", error)
-                await asyncio.sleep(_RETRY_S)
+        await patiently(lambda: self._writes[batch.topic](values), "notifications wait for the store")
         self.checkpoint.hold([event])
 
     def drop(self) -> None:

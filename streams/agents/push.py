@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Protocol
@@ -12,7 +11,6 @@ import msgspec
 import uuid_utils
 
 from infra.item_store import ItemCache
-from infra.redis_client import StoreError
 from schemas.types import Feed, Notification, PushRequest
 from streams.cache import RecordCache
 from streams.core import delivery
@@ -24,19 +22,19 @@ from streams.core.push import PushState, due_at, snapshot
 from streams.core.repeat import remember
 from streams.core.wish import Card, fold_feed, fold_request
 from streams.core.worth import head
+from streams.patience import patiently
 from streams.quarantine import Record
 from streams.role import RoleContext
 from streams.transport import Batch
 from topics.topic import DEVICES, FEEDS, NOTIFICATIONS, PUSH_REQUESTS
 
 SOURCES = (PUSH_REQUESTS, FEEDS)
-_LOOK_S, _RETRY_S = 0.5, 0.5
+_LOOK_S = 0.5
 _LAG_S = 0.25
 """How much later than in a feed an item may be in the store."""
 _ABSENT = 10_000
 _ROWS = 500
 """Rows recalled before the event loop turns to something else."""
-_LOG = logging.getLogger(__name__)
 _card = msgspec.json.Decoder(Card)
 
 
@@ -203,13 +201,8 @@ class PushAgent:
         return cards
 
     async def _read(self, item_ids: Sequence[str]) -> dict[str, Card]:
-        while True:
-            try:
-                found, _ = await self._items.read(item_ids)
-                return {card.item_id: card for card in (_card.decode(item) for item in found if item is not None)}
-            except StoreError as error:
-                _LOG.warning("pushes wait for the store: %s", error)
-                await asyncio.sleep(_RETRY_S)
+        found, _ = await patiently(lambda: self._items.read(item_ids), "pushes wait for the store")
+        return {card.item_id: card for card in (_card.decode(item) for item in found if item is not None)}
 
 
 def _key(record: Record) -> str:

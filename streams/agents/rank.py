@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
 from infra.feed_store import EVERYONE, FeedStore
-from infra.redis_client import StoreError
 from schemas.types import Features, Feed
 from streams.context import Context
 from streams.core.combine import Judged
 from streams.core.conflate import Conflator
 from streams.core.params import RankParams
 from streams.core.rank import rank
+from streams.patience import patiently
 from streams.quarantine import Record
 from streams.transport import Batch
 from topics.topic import FEATURES, FEEDS
@@ -22,14 +21,12 @@ SOURCES = (FEATURES,)
 MICRO_BATCH, MICRO_BATCH_BEHIND = 32, 256
 """Users ranked before the event loop turns to something else; more while events wait and throughput is what counts."""
 _REFRESH_S = 0.25
-_RETRY_S = 0.5
 _YIELD = 19.0
 """How many times the time just spent on ranking is left to folding while events wait."""
 _LOOK_S = 0.02
 """How often it is looked whether they still do."""
 _PATIENCE_S = 5.0
 """How long an item that was fetched for a user may take from its topic to the view."""
-_LOG = logging.getLogger(__name__)
 
 Work = tuple[Record, Features]
 
@@ -162,13 +159,7 @@ class RankAgent:
 
     async def _write(self, feeds: list[Feed], work: dict[str, Work]) -> None:
         """Write feeds, however long the store is away, publish them, and say that their work is done."""
-        while True:
-            try:
-                await self._store.write(feeds)
-                break
-            except StoreError as error:
-                _LOG.warning("feeds wait for the store: %s", error)
-                await asyncio.sleep(_RETRY_S)
+        await patiently(lambda: self._store.write(feeds), "feeds wait for the store")
         for feed in feeds:
             if feed.user_id != EVERYONE:
                 self._context.publisher.produce(FEEDS, feed)

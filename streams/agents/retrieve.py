@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any
 
 from infra.partition import partition_of
 from infra.prefetch_store import PrefetchStore, Question, Slot
-from infra.redis_client import StoreError
 from schemas.types import FetchRequest, Trigger
 from streams.context import Context
 from streams.core import retrieval
@@ -17,12 +14,11 @@ from streams.core.params import RetrievalParams
 from streams.core.user import UserState
 from streams.decode import Decoder
 from streams.fetchers import Fetcher
+from streams.patience import patiently
 from streams.transport import Batch
 from topics.topic import FETCH_REQUESTS, PARTITIONS, TRIGGERS
 
 SOURCES = (TRIGGERS,)
-_RETRY_S = 0.5
-_LOG = logging.getLogger(__name__)
 
 
 class RetrieveAgent:
@@ -56,7 +52,7 @@ class RetrieveAgent:
                 by_user[trigger.user_id] = found = self._requests(batch.partition, trigger)
                 asked = {_slot(request): request for request in found} | asked
         if asked:
-            await self._ask(asked, by_user)
+            await patiently(lambda: self._ask(asked, by_user), "triggers wait for the store")
         self.checkpoint.hold([event])
 
     def drop(self) -> None:
@@ -83,20 +79,14 @@ class RetrieveAgent:
         )
 
     async def _ask(self, asked: dict[Slot, FetchRequest], by_user: dict[str, list[FetchRequest]]) -> None:
-        """Publish the requests that are wanted, however long the store is away."""
-        while True:
-            try:
-                await self._store.write_questions(
-                    {user_id: [self._question(request) for request in found] for user_id, found in by_user.items()}
-                )
-                wanted = await self._store.wanted(list(asked))
-                due = {slot: asked[slot] for slot, is_wanted in zip(asked, wanted, strict=True) if is_wanted}
-                await self._context.publisher.publish(FETCH_REQUESTS, list(due.values()))
-                await self._store.ask(list(due), within_s=self._within_s)
-                return
-            except StoreError as error:
-                _LOG.warning("triggers wait for the store: %s", error)
-                await asyncio.sleep(_RETRY_S)
+        """Publish the requests that are wanted."""
+        await self._store.write_questions(
+            {user_id: [self._question(request) for request in found] for user_id, found in by_user.items()}
+        )
+        wanted = await self._store.wanted(list(asked))
+        due = {slot: asked[slot] for slot, is_wanted in zip(asked, wanted, strict=True) if is_wanted}
+        await self._context.publisher.publish(FETCH_REQUESTS, list(due.values()))
+        await self._store.ask(list(due), within_s=self._within_s)
 
     def _question(self, request: FetchRequest) -> Question:
         fetcher = self._fetchers[request.category]

@@ -6,10 +6,9 @@ Offsets are committed after the rows are; a row that comes again changes nothing
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 from aiokafka import ConsumerRecord
@@ -22,12 +21,14 @@ from schemas.types import Interaction, Item
 from streams.decode import Decoder
 from streams.jobs.indexing import ENCODERS, Indexing
 from streams.jobs.sink import drain
+from streams.patience import patiently
 from topics import Topic
 from topics.topic import INTERACTIONS, ITEMS
 
+T = TypeVar("T")
+
 GROUP = "millrace-archive"
 _RETRY_S = 1.0
-_LOG = logging.getLogger(__name__)
 
 _PLACE = ("appended_at", "topic", "partition", "offset")
 _INTERACTION = (
@@ -90,15 +91,13 @@ class Archive:
         gone = [
             (_key(record), *_place(record)[::3]) for record in records if record.value is None and topic == ITEMS.name
         ]
-        while True:
-            try:
-                async with self._pool.acquire() as connection:
-                    await connection.executemany(statement, rows)
-                    await connection.executemany(_FORGET, gone)
-                break
-            except database.AWAY as error:
-                _LOG.warning("PostgreSQL does not answer, trying again: %s", error)
-            await asyncio.sleep(_RETRY_S)
+
+        async def put() -> None:
+            async with self._pool.acquire() as connection:
+                await connection.executemany(statement, rows)
+                await connection.executemany(_FORGET, gone)
+
+        await _patiently(put)
         if topic == ITEMS.name:
             self._on_items()
         self.written += len(rows) + len(gone)
@@ -110,7 +109,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     redis = connect(settings.redis_url)
-    pool = await _connect(settings.database_url)
+    pool = await _patiently(lambda: database.connect(settings.database_url, connections=2))
     indexing = Indexing(pool, ENCODERS[settings.text_encoder]())
     archive = Archive(pool, registry, on_items=indexing.wake)
 
@@ -127,13 +126,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         registry.close()
 
 
-async def _connect(url: str) -> asyncpg.Pool:
-    while True:
-        try:
-            return await database.connect(url, connections=2)
-        except database.AWAY as error:
-            _LOG.warning("PostgreSQL does not answer, trying again: %s", error)
-            await asyncio.sleep(_RETRY_S)
+async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
+    return await patiently(work, "PostgreSQL does not answer, trying again", away=database.AWAY, pause_s=_RETRY_S)
 
 
 def _insert(table: str, columns: Iterable[str]) -> str:

@@ -22,13 +22,13 @@ from infra.llm import LlmError, Prompt
 from infra.llm.client import Llm
 from infra.prefetch_store import Prefetched, PrefetchStore
 from infra.publisher import Publishes
-from infra.redis_client import StoreError
 from models.text import TextEncoder
 from schemas.identity import Identity, city_key
 from schemas.types import Content, FetchRequest, FoundItem, Item
 from streams.core.retrieval import Place
 from streams.fetchers import Fetcher
 from streams.fetchers.suggestion import MOST, SOURCE, Offer, Suggestions, offers
+from streams.patience import patiently
 from topics.topic import CONTENT, ITEMS
 
 CATALOGUE, NOBODY = "catalogue", "none"
@@ -43,6 +43,7 @@ _TOKENS = 2_048
 _EMPTY_S = 60.0
 """How long it is remembered that nothing was found."""
 _RETRY_S = 0.5
+_WAITS = "a fetch waits for Redis"
 _LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -90,7 +91,7 @@ class Fetching:
         if self._now_ms() > until_ms or request.category not in self._fetchers:
             await self._publish(request, Found(NOBODY, [], LATE if request.category in self._fetchers else OFF))
             return
-        attempt = await self._patient(lambda: self._store.begin(request.event_id))
+        attempt = await patiently(lambda: self._store.begin(request.event_id), _WAITS)
         if not attempt:
             return
         found = await self._found(request, attempt, until_ms)
@@ -124,7 +125,7 @@ class Fetching:
             category=request.category,
             max_tokens=_TOKENS,
         )
-        answer = await self._patient(lambda: self._llm.ask(prompt))
+        answer = await patiently(lambda: self._llm.ask(prompt), _WAITS)
         told = offers(answer.value, request)
         if not told:
             return await self._search(request, EMPTY, until_ms)
@@ -206,7 +207,7 @@ class Fetching:
             fetched_at=now_ms,
             expires_at=now_ms + round(cached_s * 1_000),
         )
-        await self._patient(lambda: self._store.write(request.user_id, answer))
+        await patiently(lambda: self._store.write(request.user_id, answer), _WAITS)
 
     def _prompt_version(self, request: FetchRequest) -> str:
         fetcher = self._fetchers.get(request.category)
@@ -222,15 +223,6 @@ class Fetching:
             if self._now_ms() > until_ms:
                 return None
             await asyncio.sleep(_RETRY_S)
-
-    async def _patient(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask Redis until it answers."""
-        while True:
-            try:
-                return await ask()
-            except StoreError as error:
-                _LOG.warning("a fetch waits for Redis: %s", error)
-                await asyncio.sleep(_RETRY_S)
 
 
 def _why(match: Match, request: FetchRequest) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -18,18 +17,17 @@ from infra.experiment_store import RedisExperimentStore
 from infra.interaction_log import RedisInteractionLog
 from infra.item_store import ItemStore, RedisItemStore
 from infra.portrait_store import RedisPortraitStore
-from infra.redis_client import StoreError, connect
+from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
 from schemas.types import ItemStats
 from streams.decode import Decoder
 from streams.jobs.sink import drain
+from streams.patience import patiently
 from topics import Topic
 from topics.topic import EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS, PROFILES
 
 GROUP = "millrace-log"
-_RETRY_S = 0.5
-_LOG = logging.getLogger(__name__)
 
 Put = Callable[[Sequence[Any]], Awaitable[None]]
 """Writes the records of a batch; what came before may come again."""
@@ -70,13 +68,7 @@ class Logging:
     async def write(self, topic: str, records: Sequence[ConsumerRecord]) -> None:
         """Write a batch; waits for as long as Redis is away."""
         values = [value for _, value in await self._decoders[topic].decode(records)]
-        while True:
-            try:
-                await self._puts[topic](values)
-                break
-            except StoreError as error:
-                _LOG.warning("%s wait for the store: %s", topic, error)
-                await asyncio.sleep(_RETRY_S)
+        await patiently(lambda: self._puts[topic](values), f"{topic} wait for the store")
         self.written += len(values)
 
 

@@ -7,10 +7,10 @@ archive has not got to it yet, so that a batch that comes again ends in the same
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 import asyncpg
@@ -29,6 +29,7 @@ from streams.core.shop import Mix, Product, Scores, Shelves, by_rank, faded, mix
 from streams.decode import Decoder
 from streams.jobs import likeness
 from streams.jobs.sink import drain
+from streams.patience import patiently
 from topics.topic import DAY_MS, INTERACTIONS
 
 P = ParamSpec("P")
@@ -43,7 +44,6 @@ _FOUND = 60
 _NOT_LIKED = frozenset(("skip", "dislike", "unknown"))
 _AWAY = (*database.AWAY, StoreError, asyncpg.DeadlockDetectedError, asyncpg.IntegrityConstraintViolationError)
 """What is tried again: the last two where others write what a fit does."""
-_LOG = logging.getLogger(__name__)
 
 _PRODUCTS = "SELECT item_id, category, price, original_price, rating, reviews FROM items WHERE kind = $1"
 _DONE = """
@@ -205,12 +205,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 async def _again(work: Callable[P, Awaitable[T]], *given: P.args, **named: P.kwargs) -> T:
     """Do some work, however long a store is away."""
-    while True:
-        try:
-            return await work(*given, **named)
-        except _AWAY as error:
-            _LOG.warning("the shop waits for a store: %s", error)
-            await asyncio.sleep(_RETRY_S)
+    done = partial(work, *given, **named)
+    return await patiently(done, "the shop waits for a store", away=_AWAY, pause_s=_RETRY_S)
 
 
 def _event(row: Any) -> Interaction:
