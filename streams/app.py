@@ -35,6 +35,7 @@ from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
 from streams.agents import catalog, combine, rank, rerank, retrieve, signal, user
+from streams.beside import beside
 from streams.broadcast import Broadcast
 from streams.context import Context
 from streams.core.combine import Judged
@@ -43,7 +44,7 @@ from streams.core.roster import Roster
 from streams.core.view import View
 from streams.params import combine_params, fetchers, rank_params, retrieval_params, signal_params, user_params
 from streams.quarantine import Quarantine
-from streams.role import PUBLISH_TIMEOUT_S, beside, new_app, settle
+from streams.role import PUBLISH_TIMEOUT_S, new_app, settle
 from streams.transport import App
 from streams.transport import run as run_app
 from streams.wake import Waker

@@ -21,9 +21,10 @@ from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
 from streams.agents import inbox, push
+from streams.beside import beside
 from streams.params import push_params
 from streams.quarantine import Quarantine
-from streams.role import PUBLISH_TIMEOUT_S, RoleContext, beside, new_app, settle
+from streams.role import PUBLISH_TIMEOUT_S, RoleContext, new_app, settle
 from streams.transport import run as run_app
 from topics.topic import PARTITIONS
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 from urllib.parse import quote
@@ -94,21 +93,3 @@ def settle(app: App, sources: Iterable[Topic], agent: Agent) -> None:
     app.timer(app.conf.broker_commit_interval / 2, name=f"{name} checkpoint")(checkpoint)
     app.on_drain(agent.checkpoint.force)
     app.on_partitions_assigned.connect(drop, weak=False)
-
-
-@asynccontextmanager
-async def beside(stop: asyncio.Event, *coroutines: Any) -> AsyncIterator[None]:
-    """Run coroutines beside the app; when one fails, stop the app and raise what it failed with."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-    for task in tasks:
-        task.add_done_callback(lambda _: stop.set())
-    try:
-        yield
-    finally:
-        failed = [task.exception() for task in tasks if task.done() and not task.cancelled()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for error in failed:
-            if error is not None:
-                raise error

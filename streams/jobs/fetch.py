@@ -26,6 +26,7 @@ from infra.publisher import Publisher, PublishError
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings, seconds_by_name
+from streams.beside import until
 from streams.decode import Decoder
 from streams.jobs.fetching import Fetching
 from streams.jobs.indexing import ENCODERS
@@ -66,17 +67,19 @@ class Fetch(ConsumerRebalanceListener):  # type: ignore[misc]
         """Return how many requests are under way."""
         return len(self._under_way)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then finish what can be finished soon."""
+    async def run(self) -> None:
+        """Work until cancelled, then finish what can be finished soon."""
         self._consumer.subscribe([FETCH_REQUESTS.name], listener=self)
-        await self._consumer.start()
         try:
-            while not stop.is_set():
+            await self._consumer.start()
+            while True:
                 await self._take()
                 await self._commit()
+        except asyncio.CancelledError:
             if self._under_way:
                 await asyncio.wait(self._under_way, timeout=_DRAIN_S)
             await self._commit()
+            raise
         finally:
             for task in self._under_way:
                 task.cancel()
@@ -164,14 +167,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         def describe() -> dict[str, Any]:
             return {"waiting": fetch.waiting, "answered": dict(fetching.answered), "llm": llm.describe()}
 
-        sign = asyncio.ensure_future(heartbeat.beat(redis, "fetch", describe))
-        try:
+        async def work() -> None:
             if has_key(settings):
                 await restore(settings, registry, Recall(redis, ttl_s=settings.llm_answer_ttl_s))
-            await fetch.run(stop)
+            await fetch.run()
+
+        try:
+            await until(stop, work(), heartbeat.beat(redis, "fetch", describe))
         finally:
-            sign.cancel()
-            await asyncio.gather(sign, return_exceptions=True)
             pool.terminate()
             await publisher.close()
             await redis.aclose()

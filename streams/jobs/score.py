@@ -23,6 +23,7 @@ from infra.redis_client import connect as connect_redis
 from infra.registry import Registry
 from infra.score_store import ScoreStore
 from infra.settings import Settings
+from streams.beside import until
 from streams.decode import Decoder
 from streams.jobs.history import offsets_since
 from streams.jobs.recall import restore
@@ -60,32 +61,27 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         async with connect(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:
             known = ScoreStore(redis, ttl_s=settings.llm_scores_ttl_s)
             scorer = Scorer(settings, publisher, llm, RedisItemStore(redis), known)
-            sign = asyncio.ensure_future(heartbeat.beat(redis, "score", scorer.describe))
-            try:
-                if has_key(settings):
-                    await restore(settings, registry, Recall(redis, ttl_s=settings.llm_answer_ttl_s))
-                    await _follow(settings, registry, scorer, stop)
-                else:
-                    await stop.wait()
-            finally:
-                sign.cancel()
-                await asyncio.gather(sign, return_exceptions=True)
+            works = [heartbeat.beat(redis, "score", scorer.describe)]
+            if has_key(settings):
+                works.append(_work(settings, registry, scorer, Recall(redis, ttl_s=settings.llm_answer_ttl_s)))
+            await until(stop, *works)
     finally:
         await publisher.close()
         await redis.aclose()
         registry.close()
 
 
-async def _follow(settings: Settings, registry: Registry, scorer: Scorer, stop: asyncio.Event) -> None:
+async def _work(settings: Settings, registry: Registry, scorer: Scorer, recall: Recall) -> None:
     """Hear what the topics tell, and have it judged."""
+    await restore(settings, registry, recall)
     decoders = {topic.name: Decoder(topic, registry, None, stage="score") for topic in (FEATURES, FEEDS)}
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka_bootstrap_servers, group_id=GROUP, enable_auto_commit=False
     )
     consumer.subscribe(list(decoders), listener=_Rewind(consumer))
-    await consumer.start()
     try:
-        while not stop.is_set():
+        await consumer.start()
+        while True:
             fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(
                 timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS
             )

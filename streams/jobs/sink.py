@@ -10,6 +10,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
+from streams.beside import until
 from topics import Topic
 
 _MOST_RECORDS = 5_000
@@ -37,19 +38,11 @@ async def drain(
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )
-    tasks = [asyncio.ensure_future(work) for work in (_work(consumer, write), *beside)]
-    stopping = asyncio.ensure_future(stop.wait())
     try:
-        await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (*tasks, stopping):
-            task.cancel()
         # A batch given up half-way is read again: its offsets are not committed.
-        results = await asyncio.gather(*tasks, stopping, return_exceptions=True)
+        await until(stop, _work(consumer, write), *beside)
+    finally:
         await consumer.stop()
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
 
 
 async def _work(consumer: AIOKafkaConsumer, write: Write) -> None:

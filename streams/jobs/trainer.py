@@ -25,6 +25,7 @@ from infra.redis_client import StoreError, connect
 from infra.registry import Registry
 from infra.settings import Settings
 from schemas.types import ModelVersion
+from streams.beside import until
 from streams.core.learner import Learner
 from streams.core.position import Position
 from streams.core.rank import MODEL
@@ -62,7 +63,11 @@ class Trainer:
         self._decoders = {topic.name: Decoder(topic, registry, None, stage="trainer") for topic in _FOLLOWED}
         self._rows_s = self._weights_s = 0.0
 
-    async def start(self) -> dict[TopicPartition, int]:
+    async def run(self) -> None:
+        """Learn what the topics hold and then what comes, until cancelled."""
+        await self._follow(await self._start())
+
+    async def _start(self) -> dict[TopicPartition, int]:
         """Learn what the topics hold, and return where to go on."""
         offsets: dict[TopicPartition, int] = {}
         for topic in (ITEMS, PROFILES):
@@ -84,8 +89,8 @@ class Trainer:
         await self._take_over(None if told_of is None else told_of[1])
         return offsets
 
-    async def follow(self, offsets: dict[TopicPartition, int], stop: asyncio.Event) -> None:
-        """Learn what comes, until `stop` is set."""
+    async def _follow(self, offsets: dict[TopicPartition, int]) -> None:
+        """Learn what comes."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._settings.kafka_bootstrap_servers,
             enable_auto_commit=False,
@@ -93,8 +98,8 @@ class Trainer:
             fetch_min_bytes=_MIN_BYTES,
             fetch_max_wait_ms=_WAIT_MS,
         )
-        await consumer.start()
         try:
+            await consumer.start()
             partitions = [
                 TopicPartition(topic.name, number) for topic in _FOLLOWED for number in range(topic.partitions)
             ]
@@ -103,7 +108,7 @@ class Trainer:
             lately = await offsets_since(consumer, triggers, clock.now_ms() - _REMEMBERED_MS)
             for tp, offset in (offsets | lately).items():
                 consumer.seek(tp, offset)
-            while not stop.is_set():
+            while True:
                 fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(
                     timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS
                 )
@@ -199,16 +204,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     publisher = Publisher(settings.kafka_bootstrap_servers, registry)
     redis = connect(settings.redis_url)
     trainer = Trainer(settings, registry, publisher, RedisBoardStore(redis))
-    signs = [
-        asyncio.ensure_future(heartbeat.beat(redis, "trainer", trainer.describe)),
-        asyncio.ensure_future(trainer.write_board()),
-    ]
     try:
-        await trainer.follow(await trainer.start(), stop)
+        await until(stop, trainer.run(), trainer.write_board(), heartbeat.beat(redis, "trainer", trainer.describe))
     finally:
-        for sign in signs:
-            sign.cancel()
-        await asyncio.gather(*signs, return_exceptions=True)
         await publisher.close()
         await redis.aclose()
         registry.close()

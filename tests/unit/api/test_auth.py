@@ -21,7 +21,7 @@ from topics.topic import INTERACTIONS
 
 SECRET = "a secret of thirty-two characters and more"
 STRICT = {"environment": "production", "jwt_secret": SECRET}
-DAY_S = 86_400  # tokens are made when this file is read: what they say must hold until its last test, a whole suite later
+DAY_S = 86_400  # tokens are made when this file is read, and must hold until its last test is through
 
 
 def a_token(sub: str = "ann", **claims: Any) -> str:

@@ -1,0 +1,35 @@
+"""Several things at once in one role: when one of them fails, the role ends with what it failed with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+
+@asynccontextmanager
+async def beside(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run coroutines beside the body, and cancel them after it.
+
+    When one of them ends before, `stop` is set, which the body heeds; what it failed with is raised after the body.
+    """
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    for task in tasks:
+        task.add_done_callback(lambda _: stop.set())
+    try:
+        yield
+    finally:
+        failed = [task.exception() for task in tasks if task.done() and not task.cancelled()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for error in failed:
+            if error is not None:
+                raise error
+
+
+async def until(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines until `stop` is set, whatever they wait for then; what one of them fails with is raised."""
+    async with beside(stop, *coroutines):
+        await stop.wait()
