@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.load import Load
 from bench.rig import Rig
+from infra import heartbeat
 from topics.topic import INTERACTIONS, ITEMS
 
 
@@ -16,11 +17,13 @@ async def publish(rig: Rig, load: Load) -> None:
         await rig.rest("let the trainer learn", "trainer")
 
 
-async def fold(rig: Rig, load: Load) -> None:
-    """Have one worker process fold and rank what was published."""
+async def fold(rig: Rig, load: Load) -> int:
+    """Have one worker process fold and rank what was published; return when it was ready to read the first record."""
     async with rig.worker("feed"):
         await rig.rest("fold and rank", "feed")
+        signs = await heartbeat.signs(rig.redis)
     rig.folded = load.size
+    return next(int(sign["ready_at"]) for sign in signs if sign["role"] == "feed")
 
 
 async def ensure_folded(rig: Rig, load: Load) -> None:

@@ -1,8 +1,7 @@
 """Throughput of one worker process through the whole path, beside what reading the same topic costs other ways.
 
-The clock of the pipeline is the broker's, which stamps every record when it is appended. It starts with the first item
-signal, which the first batch to be folded gives, so the records of one batch are left out of the count; it ends with
-the last feed, which is published once it is in Redis. Meanwhile the worker is only asked once a second what is left.
+The clock starts when the worker knows the catalogue and turns to the first record. It ends with the last feed as the
+broker stamped it, which is published once it is in Redis. Meanwhile the worker is asked once a second what is left.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from bench.peer import PEERS
 from bench.rig import BenchError, Rig
 from infra.error import OperatorError
 from infra.feed_store import RedisFeedStore
-from topics.topic import FEATURES, FEEDS, ITEM_SIGNALS
+from topics.topic import FEATURES, FEEDS
 
 _READ = 500
 
@@ -28,8 +27,9 @@ async def measure(rig: Rig, load: Load) -> dict[str, int]:
     if find_spec("quixstreams") is None:
         raise OperatorError("Quix Streams is not installed.", "Install it with: pip install 'millrace[bench]'.")
     await history.publish(rig, load)
-    await history.fold(rig, load)
-    figures = {"millrace_eps": round(await asyncio.to_thread(_per_s, rig, load))}
+    started_ms = await history.fold(rig, load)
+    ended_ms = await asyncio.to_thread(_last_ms, rig)
+    figures = {"millrace_eps": round(load.size.events / (ended_ms - started_ms) * 1_000)}
     await _check_feeds(rig)
     for peer in PEERS:
         rig.on_progress(f"read the topic: {peer}", 0, 0)
@@ -37,11 +37,9 @@ async def measure(rig: Rig, load: Load) -> dict[str, int]:
     return figures
 
 
-def _per_s(rig: Rig, load: Load) -> float:
-    started_ms: int = min(message.timestamp()[1] for message in scan(rig.kafka, ITEM_SIGNALS))
-    ended_ms: int = max(message.timestamp()[1] for message in scan(rig.kafka, FEEDS))
-    counted = load.size.events - min(rig.settings.batch_records, load.size.events // 2)
-    return counted / (ended_ms - started_ms) * 1000
+def _last_ms(rig: Rig) -> int:
+    last: int = max(message.timestamp()[1] for message in scan(rig.kafka, FEEDS))
+    return last
 
 
 async def _check_feeds(rig: Rig) -> None:

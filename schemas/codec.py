@@ -80,6 +80,7 @@ class Codec(Generic[R]):
         self.record = record
         self._reader = fastavro.parse_schema(_comparable(avro_schema(record)))
         self._frame = _FRAME.pack(_MAGIC, schema_id)
+        self._fields = _all_fields if _nests(self._reader["fields"]) else msgspec.structs.asdict
         self._writers: dict[int, ParsedSchema] = {schema_id: self._reader}
         self._others: dict[int, str] = {}
         self._missing: set[int] = set()
@@ -126,7 +127,7 @@ class Codec(Generic[R]):
         """
         out = io.BytesIO()
         out.write(self._frame)
-        fastavro.schemaless_writer(out, self._reader, msgspec.to_builtins(value, builtin_types=(bytes,)))
+        fastavro.schemaless_writer(out, self._reader, self._fields(value))
         data = out.getvalue()
         if self._most:
             self._own[data] = value
@@ -141,7 +142,7 @@ class Codec(Generic[R]):
             UnseenSchemaError: the id was never looked up.
             DecodeError: the bytes are not such a record; `reason` says how.
         """
-        known = self._own.pop(data, None) if data else None
+        known = self._own.pop(data, None) if data and self._own else None
         if known is not None:
             return known
         found = schema_id(data)
@@ -166,6 +167,18 @@ class Codec(Generic[R]):
         if schema_id in self._missing:
             return DecodeError("unknown_schema", f"no schema has the id {schema_id}")
         return UnseenSchemaError(schema_id)
+
+
+def _all_fields(value: msgspec.Struct) -> Any:
+    """Return a record's fields, and those of the records in it."""
+    return msgspec.to_builtins(value, builtin_types=(bytes,))
+
+
+def _nests(schema: Any) -> bool:
+    """Say whether a part of a schema holds a record."""
+    if isinstance(schema, list):
+        return any(map(_nests, schema))
+    return isinstance(schema, dict) and (schema.get("type") == "record" or any(map(_nests, schema.values())))
 
 
 def _comparable(schema: Any) -> Any:

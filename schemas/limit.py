@@ -19,7 +19,7 @@ from schemas.types import (
     Impression,
     Interaction,
     Item,
-    ItemSignal,
+    ItemSignals,
     LlmScores,
     Location,
     Profile,
@@ -218,11 +218,16 @@ def _item(item: Item, now_ms: int) -> None:
             _number(name, value, 0.0, most)
 
 
-def _signal(signal: ItemSignal, now_ms: int) -> None:
-    _id("event_id", signal.event_id)
-    _id("item_id", signal.item_id)
-    _number("weight", signal.weight, -VALUE_MAX, VALUE_MAX)
-    _time("occurred_at", signal.occurred_at, now_ms)
+def _signals(signals: ItemSignals, now_ms: int) -> None:
+    _id("item_id", signals.item_id)
+    count = len(signals.source_offsets)
+    for name in ("source_timestamps", "occurred_at", "actions", "weights", "ratings", "segments", "nths"):
+        if len(getattr(signals, name)) != count:
+            raise OutOfRangeError(name, f"must have {count} values, as many as source_offsets")
+    for weight in signals.weights:
+        _number("weights", weight, -VALUE_MAX, VALUE_MAX)
+    for occurred_at in signals.occurred_at:
+        _time("occurred_at", occurred_at, now_ms)
 
 
 def _features(features: Features, now_ms: int) -> None:
@@ -331,7 +336,7 @@ _RULES: dict[type, Callable[[Any, int], None]] = {
     Impression: _impression,
     PushRequest: _push_request,
     Item: _item,
-    ItemSignal: _signal,
+    ItemSignals: _signals,
     Features: _features,
     LlmScores: _llm_scores,
     FetchRequest: _fetch_request,

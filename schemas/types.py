@@ -301,20 +301,19 @@ class ItemNeighbors(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reference: int = 0
 
 
-class ItemSignal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What one folded interaction meant for its item."""
+class ItemSignals(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What interactions of one partition meant for an item, in the order they were folded. Columns of equal length."""
 
-    event_id: str
     item_id: str
-    action: Action
-    weight: float
-    segment: str = ""
-    occurred_at: int
     source_partition: int
-    source_offset: int
-    source_timestamp: int
-    rating: float | None = None
-    nth: int = 0
+    source_offsets: list[int]
+    source_timestamps: list[int]
+    occurred_at: list[int]
+    actions: list[Action]
+    weights: list[float]
+    ratings: list[float | None]
+    segments: list[str]
+    nths: list[int]
 
 
 class ItemStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):

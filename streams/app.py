@@ -118,6 +118,7 @@ async def run(
         return {
             "partitions": partitions,
             "view": broadcast.progress(),
+            "ready_at": broadcast.ready_at,
             "stale": view.stale,
             "waiting": ranker.waiting,
             "items": len(view.items),

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from infra import clock
 from infra.registry import Registry
 from models.blender import Blender
 from schemas.types import ItemWeights
@@ -53,6 +54,7 @@ class Broadcast:
         """What a deletion means, where there are any."""
         self._positions: dict[TopicPartition, int] = {}
         self.ready = asyncio.Event()
+        self.ready_at = 0
 
     def progress(self) -> dict[str, int]:
         """Return the next offset by topic-partition."""
@@ -77,6 +79,7 @@ class Broadcast:
                 await self._follow(consumer, partitions)
                 if not self.ready.is_set() and all(self._positions[tp] >= ends[tp] for tp in partitions):
                     self._view.refresh()
+                    self.ready_at = clock.now_ms()
                     self.ready.set()
         finally:
             await consumer.stop()

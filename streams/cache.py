@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -11,6 +12,8 @@ from infra.publisher import Publisher
 from streams.transport import put, stored_values
 
 S = TypeVar("S", bound=msgspec.Struct)
+Changes = list[tuple[bytes, bytes]]
+"""Keys and states as a table holds them."""
 
 _FORMAT = b"\x01"
 """First byte of a stored state, so that another layout can follow."""
@@ -50,8 +53,12 @@ class RecordCache(Generic[S]):
         """Say that a state has changed."""
         self._dirty.setdefault(partition, {})[key] = None
 
-    async def write(self, events: Mapping[int, Any]) -> None:
-        """Write the changed states of partitions, of each of which an event is pending.
+    def changes(self, partitions: Iterable[int]) -> dict[int, Changes]:
+        """Return what has changed in some partitions, as it is to be written; what changes from now on is not in it."""
+        return {partition: self._changes(partition) for partition in partitions}
+
+    async def write(self, changes: Mapping[int, Changes], events: Mapping[int, Any]) -> None:
+        """Write the changes of partitions, of each of which an event is pending.
 
         The changelog comes first: what a crash leaves between the two is there when the table is restored, here or
         elsewhere. It is not Faust's producer that writes it, which takes a key at a time.
@@ -59,14 +66,13 @@ class RecordCache(Generic[S]):
         Raises:
             PublishError: the changelog did not take it.
         """
-        changes = {partition: self._changes(partition) for partition in events}
         ends = await self._publisher.publish_at(self._table.changelog_topic_name, changes)
         for partition, event in events.items():
             if event.app.is_live(event):  # otherwise another worker has the partition by now
                 put(self._table, event, changes[partition], end=ends.get(partition))
-                self._shed(self._states.get(partition, {}))
+                self._shed(partition)
 
-    def _changes(self, partition: int) -> list[tuple[bytes, bytes]]:
+    def _changes(self, partition: int) -> Changes:
         states = self._states.get(partition, {})
         return [(key.encode(), _FORMAT + self._encoder.encode(states[key])) for key in self._dirty.pop(partition, ())]
 
@@ -81,9 +87,11 @@ class RecordCache(Generic[S]):
         self._states.clear()
         self._dirty.clear()
 
-    def _shed(self, states: dict[str, S]) -> None:
-        """Let the states that were loaded first give way; all are clean after a write."""
-        for key in [key for key, _ in zip(states, range(len(states) - self._most), strict=False)]:
+    def _shed(self, partition: int) -> None:
+        """Let the states that were loaded first give way, but none that has changed since it was written."""
+        states, dirty = self._states.get(partition, {}), self._dirty.get(partition, {})
+        clean = (key for key in states if key not in dirty)
+        for key in list(islice(clean, max(len(states) - self._most, 0))):
             del states[key]
 
 

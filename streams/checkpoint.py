@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from infra.publisher import Publisher
+from streams.cache import RecordCache
 from streams.transport import App
 
 _PATIENCE = 10
@@ -18,13 +19,14 @@ class Checkpoint:
 
     The order is what makes a crash harmless: outputs are acknowledged by the broker, then states go to their tables,
     then the events are acknowledged and may be committed. What a crash repeats is recognised as a repeat.
+    Folding goes on meanwhile: what it changes is for the next checkpoint.
 
     Args:
         app: Knows which events still count after a rebalance.
         publisher: What the agent's outputs went to.
         interval_s: Time between checkpoints.
         emit: Publishes what the agent has put off.
-        write: Writes the changed states of some partitions, given a pending event of each.
+        states: What the agent has changed.
     """
 
     def __init__(
@@ -34,26 +36,31 @@ class Checkpoint:
         *,
         interval_s: float,
         emit: Callable[[], None] = lambda: None,
-        write: Callable[[Mapping[int, Any]], Awaitable[None]] | None = None,
+        states: RecordCache[Any] | None = None,
     ) -> None:
         self._app, self._publisher = app, publisher
         self._interval_s = interval_s
-        self._emit, self._write = emit, write
+        self._emit, self._states = emit, states
         self._held: list[Any] = []
-        self._last_s = 0.0
+        self._last_s: float | None = None
+        """When the last one began; before the first, when there was first something for it to do."""
         self.behind = False
         """Whether whole batches wait in the broker; set by the agent."""
         self.lock = asyncio.Lock()
-        """Held while a checkpoint runs; an agent folds under it, so that a checkpoint sees whole batches."""
+        """Held while a checkpoint runs. It must see whole batches: an agent that awaits amid one works under it."""
 
     def hold(self, events: Iterable[Any]) -> None:
         """Take events whose effects are made but not yet durable."""
         self._held.extend(events)
+        if self._last_s is None:
+            self._last_s = asyncio.get_running_loop().time()
 
     async def run(self) -> None:
         """Make effects durable and acknowledge, unless there is nothing to do or it is better to wait."""
+        if not self._held or self._last_s is None:
+            return
         waited_s = asyncio.get_running_loop().time() - self._last_s
-        if self._held and waited_s >= self._interval_s * (_PATIENCE if self.behind else 1):
+        if waited_s >= self._interval_s * (_PATIENCE if self.behind else 1):
             await self.force()
 
     async def force(self) -> None:
@@ -61,12 +68,13 @@ class Checkpoint:
         async with self.lock:
             self._last_s = asyncio.get_running_loop().time()
             self._emit()
-            held, self._held = self._held, []
+            held, self._held = [event for event in self._held if self._app.is_live(event)], []
+            pending = {event.message.partition: event for event in held}
+            changes = {} if self._states is None else self._states.changes(pending)
             await self._publisher.flush()
-            live = [event for event in held if self._app.is_live(event)]
-            if self._write is not None:
-                await self._write({event.message.partition: event for event in live})
-            for event in live:
+            if self._states is not None:
+                await self._states.write(changes, pending)
+            for event in held:
                 if self._app.is_live(event):
                     event.ack()
 

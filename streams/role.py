@@ -37,7 +37,7 @@ class RoleContext:
         return Decoder(topic, self.registry, self.quarantine, stage=agent)
 
     def checkpoint(self, **hooks: Any) -> Checkpoint:
-        """Return a checkpoint for an agent, with its `emit` and `write`."""
+        """Return a checkpoint for an agent, with its `emit` and `states`."""
         return Checkpoint(self.app, self.publisher, interval_s=self.settings.commit_interval_s, **hooks)
 
 

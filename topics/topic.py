@@ -89,11 +89,11 @@ ITEMS = Topic(
     compacted=True,
 )
 ITEM_SIGNALS = Topic(
-    "item-signals.v1",
-    types.ItemSignal,
+    "item-signals.v2",
+    types.ItemSignals,
     "item_id",
     "streams.user",
-    "What interactions meant for their items, re-keyed by item.",
+    "What interactions meant for their items, re-keyed by item: those of a batch, or of a checkpoint, together.",
     retention_ms=7 * DAY_MS,
 )
 FEATURES = Topic(

@@ -71,7 +71,7 @@ class PushAgent:
         self._rebalances = 0
         self._absent: dict[str, None] = {}
         """Items that the store does not hold, for which nothing waits again."""
-        self.checkpoint = context.checkpoint(write=self._states.write)
+        self.checkpoint = context.checkpoint(states=self._states)
         table.on_recover(self._recall)
 
     @property
@@ -181,7 +181,8 @@ class PushAgent:
         """Make decisions and states durable, though the batch as a whole is not yet."""
         await self._publisher.flush()
         if self._context.app.is_live(event):
-            await self._states.write({event.value.partition: event})
+            pending = {event.value.partition: event}
+            await self._states.write(self._states.changes(pending), pending)
 
     def _tell(self, decisions: Iterable[Notification]) -> None:
         for decision in decisions:

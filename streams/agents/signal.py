@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.types import ItemSignal
+from schemas.types import ItemSignals
 from streams.cache import RecordCache
 from streams.context import Context
 from streams.core import signal
@@ -24,22 +24,21 @@ class SignalAgent:
         self._decoder = context.decoder(ITEM_SIGNALS, "signal")
         self._states = RecordCache(table, ItemState, context.publisher, new=ItemState)
         self._unsent: dict[tuple[int, str], None] = {}
-        self.checkpoint = context.checkpoint(emit=self._emit, write=self._states.write)
+        self.checkpoint = context.checkpoint(emit=self._emit, states=self._states)
 
     async def process(self, event: Any) -> None:
         """Fold one batch."""
         batch: Batch = event.value
         usable = await self._decoder.decode(batch)
-        async with self.checkpoint.lock:
-            if not self._context.app.is_live(event):
-                return
-            for record, value in usable:
-                try:
-                    self._fold(batch.partition, value)
-                except Exception as error:
-                    self._context.quarantine.put(record, error, stage="signal.fold")
-            self.checkpoint.hold([event])
-            self.checkpoint.behind = batch.remaining >= self._context.settings.batch_records
+        if not self._context.app.is_live(event):
+            return
+        for record, value in usable:
+            try:
+                self._fold(batch.partition, value)
+            except Exception as error:
+                self._context.quarantine.put(record, error, stage="signal.fold")
+        self.checkpoint.hold([event])
+        self.checkpoint.behind = batch.remaining >= self._context.settings.batch_records
 
     def drop(self) -> None:
         """Forget everything that is not durable: after a rebalance it is read again."""
@@ -47,9 +46,10 @@ class SignalAgent:
         self._states.drop()
         self._unsent.clear()
 
-    def _fold(self, partition: int, value: ItemSignal) -> None:
+    def _fold(self, partition: int, value: ItemSignals) -> None:
         state = self._states.get(partition, value.item_id)
-        if signal.fold(state, value, params=self._params):
+        news = [signal.fold(state, one, params=self._params) for one in signal.heard(value)]
+        if any(news):
             self._states.touch(partition, value.item_id)
             self._unsent[partition, value.item_id] = None
 

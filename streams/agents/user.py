@@ -14,6 +14,7 @@ from streams.core import user
 from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.roster import FIELDS, Roster, sleeper
+from streams.core.signal import Signal, told
 from streams.core.user import UserState
 from streams.core.view import Subject
 from streams.decode import Decoder
@@ -31,6 +32,8 @@ from topics.topic import (
     Topic,
 )
 
+_SIGNALS = 1_000
+"""Most signals in one record."""
 SOURCES: tuple[Topic, ...] = (INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, CONTENT)
 
 
@@ -44,7 +47,9 @@ class UserAgent:
         self._states = RecordCache(table, UserState, context.publisher, new=UserState)
         self._unsent: dict[int, dict[str, None]] = {}
         """Users whose features changed and were not yet published, by partition."""
-        self.checkpoint = context.checkpoint(emit=self._emit_all, write=self._states.write)
+        self._signals: dict[int, dict[str, list[Signal]]] = {}
+        """What was not yet published of items, by partition."""
+        self.checkpoint = context.checkpoint(emit=self._emit_all, states=self._states)
         self._folds: dict[type, Callable[[UserState, Any, Position], None]] = {
             Interaction: self._fold_interaction,
             Location: self._fold_location,
@@ -58,17 +63,16 @@ class UserAgent:
         batch: Batch = event.value
         await self._context.broadcast.ready.wait()
         usable = await self._decoders[batch.topic].decode(batch)
-        async with self.checkpoint.lock:
-            if not self._context.app.is_live(event):
-                return
-            for record, value in usable:
-                try:
-                    self._fold(batch.partition, record, value)
-                except Exception as error:
-                    self._context.quarantine.put(record, error, stage="user.fold")
-            self.checkpoint.hold([event])
-            if not self._is_behind(batch):
-                self._emit(batch.partition)
+        if not self._context.app.is_live(event):
+            return
+        for record, value in usable:
+            try:
+                self._fold(batch.partition, record, value)
+            except Exception as error:
+                self._context.quarantine.put(record, error, stage="user.fold")
+        self.checkpoint.hold([event])
+        if not self._is_behind(batch):
+            self._emit(batch.partition)
         await self._publisher.room()
 
     def peek(self, partition: int, user_id: str) -> UserState | None:
@@ -85,6 +89,7 @@ class UserAgent:
         self.checkpoint.drop()
         self._states.drop()
         self._unsent.clear()
+        self._signals.clear()
         self._context.backlog.clear()
 
     def stored(self) -> Iterator[UserState]:
@@ -111,7 +116,7 @@ class UserAgent:
         subject = self._context.view.subject(event.item_id) or stated(event)
         signal = user.fold(state, event, position, subject=subject, params=self._params)
         if signal is not None:
-            self._publisher.produce(ITEM_SIGNALS, signal)
+            self._signals.setdefault(position.partition, {}).setdefault(signal.item_id, []).append(signal)
 
     def _fold_location(self, state: UserState, event: Location, position: Position) -> None:
         trigger = user.fold_location(state, event, position, self._params)
@@ -126,9 +131,12 @@ class UserAgent:
             state = self._states.get(partition, user_id)
             self._roster.note(user_id, sleeper(state))
             self._publisher.produce(FEATURES, user.snapshot(state, self._params))
+        for signals in self._signals.pop(partition, {}).values():
+            for start in range(0, len(signals), _SIGNALS):
+                self._publisher.produce(ITEM_SIGNALS, told(signals[start : start + _SIGNALS]))
 
     def _emit_all(self) -> None:
-        for partition in list(self._unsent):
+        for partition in {*self._unsent, *self._signals}:
             self._emit(partition)
 
     def _is_behind(self, batch: Batch) -> bool:

@@ -43,9 +43,10 @@ def spread(order: NDArray[np.intp], categories: Indices, params: RankParams) -> 
 def _next(
     waiting: dict[int, deque[int]], upcoming: Iterator[int], labels: list[int], counts: dict[int, int], most: int
 ) -> int:
-    free = [(places[0], label) for label, places in waiting.items() if counts[label] < most]
-    if free:
-        return _first(waiting, min(free)[1])
+    if waiting:
+        free = [(places[0], label) for label, places in waiting.items() if counts[label] < most]
+        if free:
+            return _first(waiting, min(free)[1])
     for place in upcoming:
         if counts[labels[place]] < most:
             return place

@@ -15,6 +15,8 @@ from streams.core.view import Indices, View
 
 _TOLD_ITEMS = 20
 """Liked items that may be named as a reason; those before them count next to nothing."""
+_TIMED = ("soon", "prefetched")
+"""Sources that say when an item takes place."""
 FILL = "popular"
 """The source of items that only fill a feed up."""
 _FIXED = {
@@ -44,7 +46,7 @@ def reasons(items: Indices, sources: Sequence[str], whom: Person, view: View) ->
     topics, via = _favourite_topics(whom), _via(items, whom, view)
     each = zip(items.tolist(), sources, view.category[items].tolist(), via, strict=True)
     return [
-        _when(source, index, whom, view)
+        (_when(source, index, whom, view) if source in _TIMED else "")
         or _FIXED.get(source)
         or _told(source, index, view.categories.names[category], liked, topics, view)
         for index, source, category, liked in each
@@ -52,9 +54,9 @@ def reasons(items: Indices, sources: Sequence[str], whom: Person, view: View) ->
 
 
 def _when(source: str, index: int, whom: Person, view: View) -> str:
-    """Return when an item takes place, where that is why it is there."""
+    """Return when an item takes place, where it does."""
     starts = int(view.spans[index, 0])
-    if not starts or source not in ("soon", "prefetched"):
+    if not starts:
         return ""
     told = occasion.told(starts, whom.local_ms)
     return told if source == "soon" else f"{told}, found for you"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from models import decay
-from schemas.types import ItemSignal, ItemStats
+from schemas.types import Action, ItemSignals, ItemStats
 from streams.core.params import SignalParams
 from streams.core.position import Position
 
@@ -37,16 +38,56 @@ class ItemState(msgspec.Struct, array_like=True, gc=False):
     first_at: int = 0
 
 
-def fold(state: ItemState, signal: ItemSignal, *, params: SignalParams) -> bool:
+class Signal(msgspec.Struct, frozen=True, gc=False):
+    """What one interaction meant for its item."""
+
+    item_id: str
+    position: Position
+    """Where the interaction stood."""
+    occurred_at: int
+    action: Action
+    weight: float
+    rating: float | None = None
+    segment: str = ""
+    nth: int = 0
+    """Interactions of the user before this one."""
+
+
+def told(signals: Sequence[Signal]) -> ItemSignals:
+    """Return signals of one item, from one partition and in its order, as they are published."""
+    offsets, timestamps = zip(*((one.position.offset, one.position.append_ms) for one in signals), strict=True)
+    return ItemSignals(
+        item_id=signals[0].item_id,
+        source_partition=signals[0].position.partition,
+        source_offsets=list(offsets),
+        source_timestamps=list(timestamps),
+        occurred_at=[one.occurred_at for one in signals],
+        actions=[one.action for one in signals],
+        weights=[one.weight for one in signals],
+        ratings=[one.rating for one in signals],
+        segments=[one.segment for one in signals],
+        nths=[one.nth for one in signals],
+    )
+
+
+def heard(signals: ItemSignals) -> Iterator[Signal]:
+    """Yield published signals one by one."""
+    columns = (signals.occurred_at, signals.actions, signals.weights, signals.ratings, signals.segments, signals.nths)
+    places = zip(signals.source_offsets, signals.source_timestamps, strict=True)
+    for (offset, append_ms), *values in zip(places, *columns, strict=True):
+        yield Signal(signals.item_id, Position(signals.source_partition, offset, append_ms), *values)
+
+
+def fold(state: ItemState, signal: Signal, *, params: SignalParams) -> bool:
     """Fold one signal into its item's state; return False for a repeat, which changes nothing.
 
     Each source partition is folded in its order, so one position per partition tells every repeat.
     """
-    position = Position(signal.source_partition, signal.source_offset, signal.source_timestamp)
-    last = state.positions.get(signal.source_partition)
+    position = signal.position
+    last = state.positions.get(position.partition)
     if position.repeats(last):
         return False
-    state.positions[signal.source_partition] = position.after(last)
+    state.positions[position.partition] = position.after(last)
     state.counts[signal.action] = state.counts.get(signal.action, 0) + 1
     state.watermark = max(state.watermark, signal.occurred_at)
     state.first_at = min(state.first_at or signal.occurred_at, signal.occurred_at)
@@ -58,7 +99,7 @@ def fold(state: ItemState, signal: ItemSignal, *, params: SignalParams) -> bool:
     return True
 
 
-def _count(state: ItemState, signal: ItemSignal, params: SignalParams) -> None:
+def _count(state: ItemState, signal: Signal, params: SignalParams) -> None:
     log_weight, at_ms = math.log(signal.weight), signal.occurred_at
     lasting, cohort = log_weight + params.popularity_rate * at_ms, cohort_of(signal.nth)
     state.horizons = [

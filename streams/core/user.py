@@ -10,12 +10,13 @@ import msgspec
 
 from models import decay
 from models.weight import rating_of, weight_of
-from schemas.types import Content, Features, Interaction, ItemSignal, Location, Profile, RecentItem, Trigger
+from schemas.types import Content, Features, Interaction, Location, Profile, RecentItem, Trigger
 from schemas.zone import zone_named
 from streams.core import place, trigger
 from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.repeat import fingerprint, remember
+from streams.core.signal import Signal
 from streams.core.view import Subject
 
 ABOUT = ("keywords", "travel_history", "relationship_status")
@@ -70,7 +71,7 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
 
 def fold(
     state: UserState, event: Interaction, position: Position, *, subject: Subject, params: UserParams
-) -> ItemSignal | None:
+) -> Signal | None:
     """Fold one interaction into its user's state; a repeat changes nothing.
 
     `subject` is what is known of the item. Returns the signal for the item, if there is one to send.
@@ -88,7 +89,7 @@ def fold(
 
 def _apply(
     state: UserState, event: Interaction, position: Position, *, subject: Subject, params: UserParams
-) -> ItemSignal | None:
+) -> Signal | None:
     touch(state, position)
     state.watermark = max(state.watermark, event.occurred_at)
     state.event_count += 1
@@ -108,18 +109,15 @@ def _apply(
     forgotten = remember(state.seen, event.item_id, params.seen_items)
     if forgotten is not None:
         state.visits.pop(forgotten, None)
-    return ItemSignal(
-        event_id=event.event_id,
-        item_id=event.item_id,
-        action=event.action,
-        weight=weight,
-        segment=state.segment,
+    return Signal(
+        event.item_id,
+        position,
+        event.occurred_at,
+        event.action,
+        weight,
         rating=rating_of(event.action, event.value),
+        segment=state.segment,
         nth=state.event_count - 1,
-        occurred_at=event.occurred_at,
-        source_partition=position.partition,
-        source_offset=position.offset,
-        source_timestamp=position.append_ms,
     )
 
 

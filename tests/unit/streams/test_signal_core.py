@@ -10,28 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import decay
-from schemas.types import ItemSignal
 from streams.core import signal
 from streams.core.params import SignalParams
-from streams.core.signal import ItemState
+from streams.core.position import Position
+from streams.core.signal import ItemState, Signal
 from tests.build import T0_MS
 
 PARAMS = SignalParams()
 HOUR_MS = 3_600_000
 
 
-def a_signal(offset: int, **overrides: Any) -> ItemSignal:
+def a_signal(offset: int, *, partition: int = 0, **overrides: Any) -> Signal:
     fields: dict[str, Any] = {
-        "event_id": f"e{offset}",
         "item_id": "i1",
+        "position": Position(partition, offset, T0_MS + offset),
+        "occurred_at": T0_MS,
         "action": "click",
         "weight": 1.0,
-        "occurred_at": T0_MS,
-        "source_partition": 0,
-        "source_offset": offset,
-        "source_timestamp": T0_MS + offset,
     }
-    return ItemSignal(**(fields | overrides))
+    return Signal(**(fields | overrides))
 
 
 def trend(state: ItemState, at_ms: int) -> float:
@@ -61,7 +58,7 @@ def test_a_signal_that_comes_again_changes_nothing() -> None:
     assert not signal.fold(state, a_signal(4), params=PARAMS)
     assert not signal.fold(state, a_signal(3), params=PARAMS)
     assert signal.stats(state) == before
-    assert signal.fold(state, a_signal(4, source_partition=1), params=PARAMS)
+    assert signal.fold(state, a_signal(4, partition=1), params=PARAMS)
 
 
 def test_a_dislike_is_counted_and_does_not_lift_the_item() -> None:
@@ -81,13 +78,26 @@ def test_each_group_has_its_own_popularity() -> None:
 
 @given(st.permutations(list(range(12))))
 def test_partitions_may_interleave_in_any_way(order: list[int]) -> None:
-    signals = [
-        a_signal(n // 3, source_partition=n % 3, weight=1.0 + n, occurred_at=T0_MS + n * HOUR_MS) for n in range(12)
-    ]
-    lanes = {partition: iter([s for s in signals if s.source_partition == partition]) for partition in range(3)}
+    signals = [a_signal(n // 3, partition=n % 3, weight=1.0 + n, occurred_at=T0_MS + n * HOUR_MS) for n in range(12)]
+    lanes = {partition: iter([s for s in signals if s.position.partition == partition]) for partition in range(3)}
     straight, mixed = ItemState("i1"), ItemState("i1")
     for each in signals:
         signal.fold(straight, each, params=PARAMS)
     for n in order:
         signal.fold(mixed, next(lanes[n % 3]), params=PARAMS)
     assert signal.stats(mixed).trending == pytest.approx(signal.stats(straight).trending, abs=1e-9)
+
+
+def test_signals_come_back_as_they_were_published() -> None:
+    signals = [a_signal(4, rating=0.5), a_signal(7, action="dislike", weight=-2.0, segment="25-34|f", nth=3)]
+    assert list(signal.heard(signal.told(signals))) == signals
+
+
+def test_of_signals_told_together_those_that_come_again_are_passed_over() -> None:
+    once, twice = ItemState("i1"), ItemState("i1")
+    for each in (a_signal(0), a_signal(1), a_signal(2)):
+        signal.fold(once, each, params=PARAMS)
+    for told in ([a_signal(0), a_signal(1)], [a_signal(1), a_signal(2)]):
+        for each in signal.heard(signal.told(told)):
+            signal.fold(twice, each, params=PARAMS)
+    assert signal.stats(twice) == signal.stats(once)

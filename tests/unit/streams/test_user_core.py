@@ -41,7 +41,7 @@ def test_a_click_feeds_every_feature() -> None:
     assert (found.version, found.watermark) == (T0_MS + 5, T0_MS)
     assert signal is not None
     assert (signal.segment, signal.weight) == ("25-34|f", 2.0)
-    assert (signal.source_partition, signal.source_offset, signal.source_timestamp) == (3, 7, T0_MS + 5)
+    assert signal.position == (3, 7, T0_MS + 5)
 
 
 def test_a_snapshot_does_not_change_with_what_comes_after_it() -> None:

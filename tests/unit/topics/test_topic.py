@@ -57,7 +57,7 @@ def test_the_cleanup_policy_follows_retention_and_compaction() -> None:
 
 
 def test_a_topic_is_found_by_its_full_or_short_name() -> None:
-    assert by_name("item-signals.v1") is by_name("item-signals")
+    assert by_name("item-signals.v2") is by_name("item-signals")
     assert by_name("interactions") is INTERACTIONS
     assert INTERACTIONS.subject == "interactions.v1-value"
     with pytest.raises(KeyError):
