@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sized
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
@@ -297,6 +297,16 @@ def decode(decoder: msgspec.json.Decoder[B], data: bytes | msgspec.Raw) -> B:
         raise invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedError(f"the body is not JSON: {error}") from error
+
+
+def check_count(field: str, entries: Sized, most: int) -> None:
+    """Hold a list that was sent against how long it may be.
+
+    Raises:
+        InvalidError
+    """
+    if not 1 <= len(entries) <= most:
+        raise InvalidError(field, f"must have 1 to {most} entries, not {len(entries)}")
 
 
 def admit(record: Any, now_ms: int) -> None:

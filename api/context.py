@@ -10,6 +10,7 @@ import msgspec
 from limits.aio.storage import MemoryStorage, Storage
 
 from api.audit import Audits
+from api.body import admit
 from api.caller import CURRENT, vouch
 from api.error import BrokerAwayError, NoFeedError
 from api.metrics import Metrics, Signs, no_signs
@@ -31,8 +32,10 @@ from infra.search import MemorySearch, Searches
 from infra.settings import Settings
 from infra.shop_archive import MemoryShopArchive, ShopArchive
 from infra.shop_store import MemoryShopStore, ShopStore
-from schemas.types import Feed
+from schemas.types import Feed, Item
 from topics import Topic
+
+_item = msgspec.json.Decoder(Item)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,13 +105,16 @@ class Context:
         object.__setattr__(self, "audits", audits)
 
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
-        """Publish records and return once the broker has them.
+        """Publish records, all of them or none, and return once the broker has them.
 
         Raises:
-            BrokerAwayError: it did not acknowledge within the setting's time.
+            InvalidError: a record breaks one of its limits.
             ForbiddenError: who asks may not speak for the user of a record.
+            BrokerAwayError: it did not acknowledge within the setting's time.
         """
+        now_ms = self.clients.now_ms()
         for value in values:
+            admit(value, now_ms)
             if hasattr(value, "user_id"):
                 vouch(value.user_id)
         try:
@@ -118,6 +124,15 @@ class Context:
             self.metrics.publish_failures.labels(topic.name).inc()
             raise BrokerAwayError from error
         self.metrics.published.labels(topic.name).inc(len(values))
+
+    async def catalogued(self, item_ids: Sequence[str]) -> dict[str, Item]:
+        """Return items by id, in this order, as far as the catalogue holds them.
+
+        Raises:
+            StoreError: the store did not answer.
+        """
+        found, _ = await self.items.read(item_ids)
+        return {item_id: _item.decode(data) for item_id, data in zip(item_ids, found, strict=True) if data is not None}
 
     async def feed_of(self, user_id: str) -> Feed:
         """Return a user's feed, or everyone's when there is none.

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answer import answer
-from api.body import RetrainBody, admit, take
+from api.body import RetrainBody, take
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import BrokerAwayError, StoreAwayError
@@ -96,7 +96,6 @@ class ModelEndpoints:
         sent = "content-type" in request.headers or request.headers.get("content-length", "0") != "0"
         body = await take(request, _retrain, _BODY_BYTES) if sent else RetrainBody()
         event = body.record(now_ms)
-        admit(event, now_ms)
         await self._context.publish(TRIGGERS, [event])
         return answer(Retraining(event.event_id), 202)
 

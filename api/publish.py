@@ -19,6 +19,7 @@ from api.body import (
     RetrieveBatchBody,
     RetrieveBody,
     admit,
+    check_count,
     decode,
     take,
 )
@@ -100,7 +101,6 @@ class PublishEndpoints:
         """Take one interaction."""
         now_ms = self._context.clients.now_ms()
         event = (await self._event(request, _interaction)).record(now_ms)
-        admit(event, now_ms)
         await self._context.publish(INTERACTIONS, [event])
         return accepted(event.event_id)
 
@@ -109,8 +109,7 @@ class PublishEndpoints:
         settings = self._context.settings
         now_ms = self._context.clients.now_ms()
         entries = (await take(request, _batch, settings.api_max_body_bytes)).interactions
-        if not 1 <= len(entries) <= settings.api_max_batch:
-            raise InvalidError("interactions", f"must have 1 to {settings.api_max_batch} entries, not {len(entries)}")
+        check_count("interactions", entries, settings.api_max_batch)
         events: list[Interaction] = []
         problems: list[tuple[int, InvalidError]] = []
         for index, entry in enumerate(entries):
@@ -127,7 +126,6 @@ class PublishEndpoints:
         """Take what was shown to a user."""
         now_ms = self._context.clients.now_ms()
         event = (await self._event(request, _impression)).record(now_ms)
-        admit(event, now_ms)
         await self._context.publish(IMPRESSIONS, [event])
         return accepted(event.event_id)
 
@@ -136,7 +134,6 @@ class PublishEndpoints:
         now_ms = self._context.clients.now_ms()
         body = await self._event(request, _location)
         event = body.record(now_ms, resolution=self._context.settings.location_resolution)
-        admit(event, now_ms)
         await self._context.publish(LOCATIONS, [event])
         return answer(AcceptedPlace(event.event_id, event.cell), 202)
 
@@ -144,7 +141,6 @@ class PublishEndpoints:
         """Take what a user says of themselves."""
         now_ms = self._context.clients.now_ms()
         event = (await self._event(request, _profile)).record(now_ms)
-        admit(event, now_ms)
         await self._context.publish(PROFILES, [event])
         return accepted(event.event_id)
 
@@ -152,7 +148,6 @@ class PublishEndpoints:
         """Ask for a fresh feed."""
         now_ms = self._context.clients.now_ms()
         event = (await self._event(request, _retrieve)).record(now_ms)
-        admit(event, now_ms)
         await self._context.publish(TRIGGERS, [event])
         return accepted(event.event_id)
 
@@ -161,11 +156,8 @@ class PublishEndpoints:
         settings = self._context.settings
         now_ms = self._context.clients.now_ms()
         body = await take(request, _retrieve_batch, settings.api_max_body_bytes)
-        if not 1 <= len(body.user_ids) <= settings.api_max_batch:
-            raise InvalidError("user_ids", f"must have 1 to {settings.api_max_batch} entries, not {len(body.user_ids)}")
+        check_count("user_ids", body.user_ids, settings.api_max_batch)
         events = body.records(now_ms)
-        for event in events:
-            admit(event, now_ms)
         await self._context.publish(TRIGGERS, events)
         return accepted_batch([event.event_id for event in events])
 

@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answer import Accepted, AcceptedBatch, accepted, accepted_batch, answer
-from api.body import admit, new_id, take
+from api.body import check_count, new_id, take
 from api.context import Context
 from api.endpoint import Endpoint, Handler, Scope
-from api.error import BrokerAwayError, InvalidError, NoDevicesError, StoreAwayError
+from api.error import BrokerAwayError, NoDevicesError, StoreAwayError
 from api.publish import EVENT_BYTES
 from api.query import LimitQuery, asked, user_in
 from infra.push_store import KEPT
@@ -184,9 +184,7 @@ class PushEndpoints:
     async def batch(self, request: Request) -> Response:
         """Ask for the same notification to many users: to all of them, or to none when one cannot be."""
         body = await take(request, _batch, self._context.settings.api_max_body_bytes)
-        most = self._context.settings.api_max_batch
-        if not 1 <= len(body.user_ids) <= most:
-            raise InvalidError("user_ids", f"must have 1 to {most} entries, not {len(body.user_ids)}")
+        check_count("user_ids", body.user_ids, self._context.settings.api_max_batch)
         event_ids = await self._publish(body.user_ids, **_message(body))
         return accepted_batch(event_ids)
 
@@ -207,8 +205,6 @@ class PushEndpoints:
             PushRequest(event_id=event_id or new_id(), user_id=user_id, occurred_at=now_ms, **fields)
             for user_id in user_ids
         ]
-        for event in events:
-            admit(event, now_ms)
         await self._context.publish(PUSH_REQUESTS, events)
         return [event.event_id for event in events]
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import suppress
 
 from api.body import admit
 from api.caller import vouch
 from api.context import Context
-from api.error import ApiError, BrokerAwayError, BusyError, InvalidError, LateError, StoreAwayError
+from api.error import ApiError, BrokerAwayError, BusyError, LateError, StoreAwayError
 from infra.feed_store import reranked
 from schemas.types import Feed, Trigger
 from topics.topic import TRIGGERS
@@ -18,17 +17,6 @@ ERRORS: tuple[type[ApiError], ...] = (BrokerAwayError, StoreAwayError, BusyError
 """What may come of it."""
 _LOOK_S = 0.25
 """How often an answer is looked for by itself: one that went unheard is seen by then."""
-
-
-def check_count(context: Context, candidates: Sequence[object]) -> None:
-    """Hold a request's candidates against how many there may be.
-
-    Raises:
-        InvalidError
-    """
-    most = context.settings.api_max_candidates
-    if not 1 <= len(candidates) <= most:
-        raise InvalidError("candidates", f"must have 1 to {most} entries, not {len(candidates)}")
 
 
 async def ranked(context: Context, trigger: Trigger) -> Feed:

@@ -10,14 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answer import answer
-from api.body import RerankBody, take
+from api.body import RerankBody, check_count, take
 from api.content import Content, ContentItem, Standing, content
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import NoFeedError, StoreAwayError
 from api.query import LimitQuery, asked, user_in
 from api.rerank import ERRORS as RANKED_ERRORS
-from api.rerank import check_count, ranked
+from api.rerank import ranked
 from schemas.identity import Identity, identity
 from schemas.types import Feed
 
@@ -138,7 +138,7 @@ class ResultEndpoints:
     async def rerank(self, request: Request) -> Response:
         """Answer with given items in the order for a user, as a worker ranks them."""
         body = await take(request, _rerank, self._context.settings.api_max_body_bytes)
-        check_count(self._context, body.candidates)
+        check_count("candidates", body.candidates, self._context.settings.api_max_candidates)
         trigger = body.record(self._context.clients.now_ms())
         feed = await ranked(self._context, trigger)
         return answer(Reranked(**await self._content(body.user_id, feed), event_id=trigger.event_id))

@@ -23,11 +23,6 @@ class Parts:
     def __init__(self, blocks: Sequence[Block]) -> None:
         self._blocks = blocks
 
-    @classmethod
-    def whole(cls, parts: Column) -> Parts:
-        """Return (parts, items) that lie in one array."""
-        return cls([(np.eye(len(parts), dtype=np.float32), parts)])
-
     def weighed(self, weights: Column) -> Column:
         """Return (items,) scores by (parts,) weights."""
         return _sum(np.matmul(rows @ weights, block) for rows, block in self._blocks)

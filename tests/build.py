@@ -6,14 +6,22 @@ from itertools import count
 from typing import Any
 
 import h3
+import numpy as np
+from numpy.typing import NDArray
 
 from infra.model_board import SERVING, Version
+from models.parts import Parts
 from schemas import types
 
 _numbers = count(1)
 T0_MS = 1_700_000_000_000
 NEW_YORK, LISBON = "852a1073fffffff", "85393363fffffff"
 """H3 cells of resolution 5."""
+
+
+def whole(parts: NDArray[np.float32]) -> Parts:
+    """Return (parts, items) that lie in one array."""
+    return Parts([(np.eye(len(parts), dtype=np.float32), parts)])
 
 
 def an_interaction(**overrides: Any) -> types.Interaction:

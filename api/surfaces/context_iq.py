@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Annotated, Literal
@@ -16,12 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answer import answer
-from api.body import InteractionBody, ProfileBody, admit, new_id, take
+from api.body import InteractionBody, ProfileBody, check_count, new_id, take
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import (
     BrokerAwayError,
-    InvalidError,
     NoFeedError,
     NoItemError,
     NoProfileError,
@@ -358,7 +357,6 @@ class ContextIqEndpoints:
             item_id=body.content_id,
             context=told,
         ).record(now_ms)
-        admit(event, now_ms)
         await self._context.publish(INTERACTIONS, [event])
         return answer(Interacted("success", "Interaction recorded and queued for processing", event.event_id))
 
@@ -391,9 +389,7 @@ class ContextIqEndpoints:
     async def export(self, request: Request) -> Response:
         """Answer with the recommendations of many users as CSV; who has none has no lines."""
         body = await take(request, _export, self._context.settings.api_max_body_bytes)
-        most = self._context.settings.api_max_batch
-        if not 1 <= len(body.user_ids) <= most:
-            raise InvalidError("user_ids", f"must have 1 to {most} entries, not {len(body.user_ids)}")
+        check_count("user_ids", body.user_ids, self._context.settings.api_max_batch)
         users = list(dict.fromkeys(map(user_in, body.user_ids)))
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\r\n")
@@ -427,17 +423,17 @@ class ContextIqEndpoints:
         """Answer with what the catalogue holds."""
         query = asked(request, ContentQuery)
         names = await self._context.clients.listing.find(Wanted(category=query.category), limit=query.limit)
-        entries = [_entry(item) for item in (await self._items(names)).values()]
+        entries = [_entry(item) for item in (await self._context.catalogued(names)).values()]
         return answer(Contents(entries, len(entries)))
 
     async def similar(self, request: Request) -> Response:
         """Answer with what is like something of the catalogue."""
         query, content_id = asked(request, SimilarContentQuery), request.path_params["content_id"]
-        if not await self._items([content_id]):
+        if not await self._context.catalogued([content_id]):
             raise NoItemError(content_id)
         least = self._context.settings.similarity_threshold if query.threshold is None else query.threshold
         alike = await self._context.clients.listing.alike(content_id, prefix="", least=least, limit=query.limit)
-        items = await self._items([item for item, _ in alike])
+        items = await self._context.catalogued([item for item, _ in alike])
         found = [
             SimilarEntry(**msgspec.structs.asdict(_entry(items[item])), similarity=round(score, _DIGITS))
             for item, score in alike
@@ -462,17 +458,12 @@ class ContextIqEndpoints:
         if "timezone" in said:
             ProfileBody(user_id=user_id, timezone=said["timezone"]).record(now_ms)  # which knows the zones
         profile = replace(await self._profile_of(user_id), **said, event_id=new_id(), occurred_at=now_ms)
-        admit(profile, now_ms)
         await self._context.publish(PROFILES, [profile])
         return answer(_stated(profile))
 
     async def _profile_of(self, user_id: str) -> Profile:
         _, stated = await self._context.clients.portraits.read(user_id)
         return stated or Profile(event_id="", user_id=user_id, occurred_at=0)
-
-    async def _items(self, names: Sequence[str]) -> Mapping[str, Item]:
-        found, _ = await self._context.items.read(names)
-        return {name: _item.decode(data) for name, data in zip(names, found, strict=True) if data is not None}
 
     async def _scored(self, feed: Feed, limit: int) -> list[ScoredContent]:
         """Return the first items of a feed with their scores."""

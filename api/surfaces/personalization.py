@@ -15,13 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answer import answer
-from api.body import admit, milliseconds, new_id, take, texts
+from api.body import check_count, milliseconds, new_id, take, texts
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import BrokerAwayError, InvalidError, NoFeedError, NoProfileError, StoreAwayError, TooLargeError
 from api.query import asked, user_in
 from api.rerank import ERRORS as RANKED_ERRORS
-from api.rerank import check_count, ranked
+from api.rerank import ranked
 from infra.model_board import Live
 from schemas.limit import ID_CHARS, LINE_CHARS, TEXT_CHARS
 from schemas.types import Arm, Candidate, Experiment, Feed, RecentItem, Trigger
@@ -336,7 +336,7 @@ class _Personalization:
         if not body.candidates:
             feed = await context.feed_of(user_in(body.user_id))
             return await self._shown(body.user_id, feed, {}, most)
-        check_count(context, body.candidates)
+        check_count("candidates", body.candidates, context.settings.api_max_candidates)
         trigger = body.record(context.clients.now_ms(), threshold=context.settings.diversity_threshold)
         if len(_packed.encode(trigger)) > _TRIGGER_BYTES:
             raise TooLargeError(_TRIGGER_BYTES)
@@ -379,7 +379,6 @@ class _Personalization:
         """Take the definition of an experiment."""
         now_ms = self._context.clients.now_ms()
         experiment = (await take(request, _experiment, _BODY_BYTES)).record(now_ms)
-        admit(experiment, now_ms)
         await self._context.publish(EXPERIMENTS, [experiment])
         return answer(experiment, 201)
 

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answer import answer
-from api.body import admit, new_id, take
+from api.body import new_id, take
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import BadValueError, BrokerAwayError, InvalidError, NoMatchError, NoProductError, StoreAwayError
@@ -298,7 +298,6 @@ class _Shop:
         """Take a click on a product, or a search."""
         now_ms = self._context.clients.now_ms()
         event = (await take(request, _body, _BODY_BYTES)).record(now_ms)
-        admit(event, now_ms)
         await self._context.publish(INTERACTIONS, [event])
         return Response(headers={"Cache-Control": "no-store"})
 

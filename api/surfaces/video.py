@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answer import answer
-from api.body import InteractionBody, admit, new_id, take
+from api.body import InteractionBody, new_id, take
 from api.caller import vouch
 from api.context import Context
 from api.endpoint import Endpoint
@@ -214,7 +214,8 @@ class VideoEndpoints:
         query = asked(request, TrendingQuery)
         names = await self._context.clients.charts.read(query.category, limit=CHARTED)
         wanted = Wanted(prefix=POST, category=query.category)
-        picks = [_Pick(item, 0.0, "Trending now") for item in await self._items(names) if wanted.fits(item)]
+        items = await self._context.catalogued(names)
+        picks = [_Pick(item, 0.0, "Trending now") for item in items.values() if wanted.fits(item)]
         return answer(Posts(**self._page(picks, query)))
 
     async def similar(self, request: Request) -> Response:
@@ -223,7 +224,7 @@ class VideoEndpoints:
         if not (post_id.isascii() and post_id.isdecimal() and len(post_id) <= _NUMBER_DIGITS):
             raise InvalidError("post_id", f"must be a whole number of {_NUMBER_DIGITS} digits at most")
         settings, item_id = self._context.settings, f"{POST}{int(post_id)}"
-        if not await self._items([item_id]):
+        if not await self._context.catalogued([item_id]):
             raise NoItemError(item_id)
         left_out = set()
         if query.username is not None:
@@ -233,8 +234,8 @@ class VideoEndpoints:
             item_id, prefix=POST, least=settings.similarity_threshold, limit=settings.api_max_candidates
         )
         likeness = {item: score for item, score in alike if item not in left_out}
-        items = await self._items(list(likeness))
-        picks = [_Pick(item, round(likeness[item.item_id], 4), "Like the post") for item in items]
+        items = await self._context.catalogued(list(likeness))
+        picks = [_Pick(item, round(likeness[item_id], 4), "Like the post") for item_id, item in items.items()]
         return answer(Posts(**self._page(picks, query)))
 
     async def interaction(self, request: Request) -> Response:
@@ -248,7 +249,6 @@ class VideoEndpoints:
             item_id=f"{POST}{body.post_id}",
             value=body.interaction_value,
         ).record(now_ms)
-        admit(event, now_ms)
         await self._context.publish(INTERACTIONS, [event])
         return answer(Recorded("success", "Interaction recorded", event.event_id))
 
@@ -277,7 +277,8 @@ class VideoEndpoints:
         clients, most = self._context.clients, self._context.settings.api_max_candidates
         with suppress(ApiError, StoreError):
             trending = await clients.charts.read(wanted.category, limit=CHARTED)
-            charted = [item.item_id for item in await self._items(trending) if wanted.fits(item)]
+            items = await self._context.catalogued(trending)
+            charted = [item_id for item_id, item in items.items() if wanted.fits(item)]
             newest = await clients.listing.find(wanted, limit=most)
             known = known | await self._lately(username)
             names = [item for item in dict.fromkeys(charted + newest) if item not in known][:most]
@@ -300,10 +301,6 @@ class VideoEndpoints:
         found = await self._context.items_of(feed, len(feed.items))
         columns = zip(feed.scores, feed.reasons, found, strict=True)
         return [_Pick(_item.decode(data), score, reason) for score, reason, data in columns if data is not None]
-
-    async def _items(self, names: Sequence[str]) -> list[Item]:
-        found, _ = await self._context.items.read(names)
-        return [_item.decode(data) for data in found if data is not None]
 
     def _size(self, query: PageQuery) -> int:
         return min(query.page_size, self._context.settings.max_recommendations)

@@ -176,8 +176,6 @@ class View:
         self.watermark = 0
         self.stale = False
         """Whether anything changed since the last refresh."""
-        self.scratch = np.zeros(_GROWTH, bool)
-        """All False between uses; lent to whoever needs a set of items."""
         self.charts = self._draw()
         self.columns = Columns(self)
 
@@ -315,7 +313,7 @@ class View:
     def _grow(self) -> None:
         for name in ("category", "item_topics"):
             setattr(self, name, _doubled(getattr(self, name), NOWHERE))
-        for name in ("created_at", "spans", "ties", "listed", "scratch", "rating_sums", "rating_counts", "first_at"):
+        for name in ("created_at", "spans", "ties", "listed", "rating_sums", "rating_counts", "first_at"):
             setattr(self, name, _doubled(getattr(self, name), 0))
         for name in ("trending", "popularity", "horizons", "cohorts"):
             setattr(self, name, _doubled(getattr(self, name), -np.inf))

@@ -7,9 +7,9 @@ from evaluation import contestant
 from evaluation.blend import Blend
 from evaluation.contestant import Setup, UnknownModelError
 from models.model import Event
-from models.parts import Parts
 from streams.core.part import PARTS
 from streams.core.rank import Look, new_blender
+from tests.build import whole
 
 SETUP = Setup(catalogue=[], repeats=False, seed=0)
 EVENTS = [Event(f"u{n % 7}", f"i{n * n % 23}", 1_000_000 + 60_000 * n, 1.0) for n in range(200)]
@@ -35,7 +35,7 @@ def test_a_blend_learns_as_if_the_parts_left_out_were_not_there(name: str, left_
 
     def learn(seen: Look, taken: int) -> None:
         parts = np.where(out[:, None], np.float32(0), seen.parts.at(slice(None)))
-        without.learn(Parts.whole(parts), taken, seen.whom.context, among=seen.admissible)
+        without.learn(whole(parts), taken, seen.whom.context, among=seen.admissible)
 
     model.learner.on_outcome = learn
     model.learn(EVENTS)

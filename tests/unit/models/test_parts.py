@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from models.parts import Parts, rows_of
+from tests.build import whole
 
 RNG = np.random.default_rng(3)
 DENSE = RNG.random((4, 6), np.float32)
@@ -16,7 +17,7 @@ BLOCKS = Parts(
 )
 
 
-@pytest.mark.parametrize("parts", [BLOCKS, Parts.whole(DENSE)])
+@pytest.mark.parametrize("parts", [BLOCKS, whole(DENSE)])
 def test_blocks_are_weighed_averaged_and_read_as_one_array(parts: Parts) -> None:
     weights, shares = RNG.random(4, np.float32), RNG.random(6, np.float32)
     assert parts.weighed(weights) == pytest.approx(weights @ DENSE, rel=1e-6)

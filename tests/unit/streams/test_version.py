@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from infra.model_board import REFUSED
-from models.parts import Parts
 from streams.core.rank import MODEL, new_blender
 from streams.core.version import restore
 from streams.core.view import View
 from streams.jobs.fit import Fit
 from streams.jobs.shelf import Shelf
 from streams.jobs.version import REFUSED_MODEL, fitted, name_of, record, rows
-from tests.build import T0_MS, a_version, an_item
+from tests.build import T0_MS, a_version, an_item, whole
 
 
 def test_a_version_goes_through_a_file_and_a_record_to_a_worker_unchanged(fit: Fit, tmp_path: Path) -> None:
@@ -54,7 +53,7 @@ def test_a_blender_goes_on_as_if_it_had_not_stopped(fit: Fit) -> None:
     continued = new_blender()
     continued.restore({name: array.copy() for name, array in going_on.state().items()})
     for blender in (restored, continued):
-        blender.learn(Parts.whole(parts), 2, (1, 1, 1))
+        blender.learn(whole(parts), 2, (1, 1, 1))
     np.testing.assert_array_equal(restored.table, continued.table)
 
 
