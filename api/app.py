@@ -76,7 +76,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
     declared = endpoints(context, guard)
     app = Starlette(
         routes=[*guard.routes(declared), *document.routes(declared, settings), *more_routes],
-        middleware=[Middleware(Edge, metrics=metrics), *_cors(settings)],
+        middleware=[Middleware(Edge, metrics=metrics, logs=settings.log_requests), *_cors(settings)],
         exception_handlers={
             ApiError: on_api_error,
             HTTPException: on_http_exception,

@@ -28,9 +28,9 @@ _SAFETY = [
 class Edge:
     """Plain ASGI: nothing is wrapped but `send`."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app = app
-        self._metrics = metrics
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, logs: bool = False) -> None:
+        """`logs` says whether each request that ends has a line in the log."""
+        self._app, self._metrics, self._logs = app, metrics, logs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -63,7 +63,11 @@ class Edge:
         finally:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             route = getattr(scope.get("route"), "path", "unmatched")
-            self._metrics.ended(method, route, status, time.perf_counter() - began_s)
+            took_s = time.perf_counter() - began_s
+            self._metrics.ended(method, route, status, took_s)
+            if self._logs:
+                told = {"method": method, "route": route, "status": status, "took_ms": round(1e3 * took_s, 1)}
+                _log.info("request ended", extra=told)
 
 
 def _given_id(scope: Scope) -> str | None:

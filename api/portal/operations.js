@@ -8,7 +8,7 @@ const $ = (id) => document.getElementById(id);
 const LOOK_MS = 2_000;
 const ROOM = 60;
 const MOST_SHOWN = 6;
-const past = { rate: [], waiting: [], age: [], asked: [] };
+const past = { rate: [], waiting: [], age: [], spent: [] };
 let timer = 0;
 let user = null;
 let before = null;
@@ -35,20 +35,25 @@ async function drawMeters() {
   keep("rate", before && events !== null ? Math.max(0, (1_000 * (events - before.events)) / (at - before.at)) : null);
   keep("waiting", meters?.sum("millrace_role", ({ what }) => what === "waiting") ?? null);
   keep("age", meters?.quantile("millrace_feed_age_at_read_seconds", 0.5) ?? null);
-  keep("asked", meters?.sum("millrace_role", ({ what }) => what.split(".").at(-2) === "questions") ?? null);
+  keep("spent", meters?.sum("millrace_role", ({ what }) => what.endsWith("spent_usd")) ?? null);
+  const asked = meters?.sum("millrace_role", ({ what }) => what.split(".").at(-2) === "questions") ?? 0;
   before = events === null ? null : { events, at };
   const room = ROOM;
   $("charts").replaceChildren(
     chart({ title: "Events a second", note: "taken by this API", values: past.rate, room, show: (value) => value.toFixed(1) }),
     chart({ title: "Lag", note: "what waits for all roles", values: past.waiting, room, show: (value) => value.toLocaleString() }),
     chart({ title: "Freshness", note: "half of all feeds read were younger", values: past.age, room, show: span }),
-    chart({ title: "Language model", note: "questions asked since the roles began", values: past.asked, room, show: (value) => value.toLocaleString() }),
+    chart({ title: "Language model", note: `spent on ${asked.toLocaleString()} questions since the roles began`, values: past.spent, room, show: dollars }),
   );
 }
 
 function keep(name, value) {
   past[name].push(value);
   if (past[name].length > ROOM) past[name].shift();
+}
+
+function dollars(value) {
+  return value.toLocaleString("en", { style: "currency", currency: "USD", minimumFractionDigits: 2, maximumFractionDigits: 4 });
 }
 
 function span(seconds) {

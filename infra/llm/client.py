@@ -79,6 +79,8 @@ class Llm:
         self._budget = Budget(redis, settings)
         self._breaker = Breaker(failures=settings.llm_breaker_failures, cooldown_s=settings.llm_breaker_cooldown_s)
         self._slots = asyncio.Semaphore(settings.llm_concurrency)
+        self._spent = 0
+        """Millionths of a dollar that questions are known to have cost."""
         self.outcomes: Counter[str] = Counter()
         """Questions by what came of them: answered, recalled, or why there was no answer."""
 
@@ -102,7 +104,7 @@ class Llm:
     def describe(self) -> dict[str, Any]:
         """Return what a sign of life tells."""
         circuit = "no key" if self._provider is None else "open" if self._breaker.is_open else "closed"
-        return {"circuit": circuit, "questions": dict(self.outcomes)}
+        return {"circuit": circuit, "questions": dict(self.outcomes), "spent_usd": self._spent / MILLION}
 
     def _recalled(self, known: bytes, prompt: Prompt[A], name: str) -> Answer[A]:
         return Answer(value=_checked(known, prompt), hash=name, model=self._settings.llm_model, recalled=True)
@@ -122,6 +124,7 @@ class Llm:
                 self._log(self._event(prompt, call, name))
                 cost = self._cost(call)
                 if cost is not None:
+                    self._spent += cost
                     await self._budget.settle(taken, cost)
 
     async def _asked(self, provider: Provider, prompt: Prompt[A], call: _Call, name: str) -> Answer[A]:

@@ -107,6 +107,12 @@ async def test_an_answer_is_of_the_questions_type_and_accounted_for(bench: Bench
     assert answer.cost_usd == call.cost_usd == pytest.approx(dollars / 1e6, abs=1e-6)
 
 
+async def test_what_was_spent_is_told(bench: Bench) -> None:
+    async with bench.client() as llm:
+        answers = [await llm.ask(a_prompt(user_id=user_id)) for user_id in ("u1", "u1")]
+        assert llm.describe()["spent_usd"] == pytest.approx(answers[0].cost_usd), "an answer given before costs nothing"
+
+
 async def test_the_stable_part_is_read_from_the_providers_cache(bench: Bench) -> None:
     async with bench.client() as llm:
         await llm.ask(a_prompt())

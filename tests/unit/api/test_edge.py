@@ -79,6 +79,27 @@ async def test_metrics_count_unknown_paths_as_one() -> None:
     assert 'millrace_http_requests_total{method="GET",route="unmatched",status="404"} 3.0' in text
 
 
+async def test_a_request_that_ends_is_logged_where_that_is_wanted_and_never_whose_it_was(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "api.edge")
+    async with World().http(log_requests=True) as http:
+        await http.get("/feed/stream/ann?user_id=ann")
+        await http.get("/content?user_id=ann")
+    assert [record.message for record in caplog.records] == ["request ended"] * 2
+    told = vars(caplog.records[1])
+    assert (told["method"], told["route"], told["status"]) == ("GET", "/content", 404)
+    assert told["took_ms"] > 0
+    assert "ann" not in str([vars(record) for record in caplog.records])
+
+
+async def test_requests_are_not_logged_unless_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "api.edge")
+    async with World().http() as http:
+        await http.get("/content?user_id=ann")
+    assert not caplog.records
+
+
 async def test_metrics_tell_what_waits_for_each_role() -> None:
     async def signs() -> list[dict[str, Any]]:
         fetch = {"role": "fetch", "pid": 7, "llm": {"circuit": "open", "questions": {"timeout": 2}}}
