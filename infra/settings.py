@@ -145,9 +145,7 @@ class Settings:
     api_proxies: str = _setting(
         "API_PROXIES", "127.0.0.1", "addresses of proxies whose X-Forwarded-For is believed, comma-separated"
     )
-    log_requests: bool = _setting(
-        "LOG_REQUESTS", False, "whether each request is logged as it ends, without its user"
-    )
+    log_requests: bool = _setting("LOG_REQUESTS", False, "whether each request is logged as it ends, without its user")
     audit_reads: bool = _setting("AUDIT_READS", True, "whether each feed that is served is told on the topic audits")
     api_max_candidates: int = _setting(
         "API_MAX_CANDIDATES",
