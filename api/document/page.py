@@ -79,7 +79,8 @@ def _page(title: str, body: str) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{title} · Millrace</title><link rel="stylesheet" href="/docs/page.css"></head><body><header><nav>'
+        f'<title>{title} · Millrace</title><link rel="icon" href="data:,">'
+        '<link rel="stylesheet" href="/docs/page.css"></head><body><header><nav>'
         '<a href="/docs">Endpoints</a> <a href="/redoc">Reference</a> <a href="/docs/topics">Topics</a> '
         f'<a href="/docs/errors">Errors</a></nav></header><main><h1>{title}</h1>{body}</main></body></html>'
     )

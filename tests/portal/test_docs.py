@@ -17,11 +17,11 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this ma
 
 
 @pytest.fixture(scope="module")
-async def docs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[str, Browser]]:
+async def docs() -> AsyncIterator[tuple[str, Browser]]:
     clients = Clients(publisher=MemoryPublisher(), feeds=MemoryFeedStore(), items=MemoryItemStore())
     async with (
         serving(create_app(Settings(), clients)) as url,
-        browser(tmp_path_factory.mktemp("browser")) as chromium,
+        browser() as chromium,
     ):
         yield url, chromium
 

@@ -18,10 +18,11 @@ from api.context import Clients
 from infra import clock
 from infra.feed_store import EVERYONE, MemoryFeedStore
 from infra.item_store import MemoryItemStore
+from infra.portrait_store import MemoryPortraitStore
 from infra.push_store import MemoryPushStore
 from infra.settings import Settings
-from schemas.types import Feed
-from tests.build import a_notification, an_item
+from schemas.types import Devices, Feed, PushPreferences
+from tests.build import a_notification, a_profile, an_item
 from tests.portal.browser import CHROMIUM, Browser, browser
 from topics import Topic
 
@@ -36,6 +37,7 @@ class Pipeline:
     def __init__(self) -> None:
         self.feeds = MemoryFeedStore()
         self.pushes = MemoryPushStore()
+        self.portraits = MemoryPortraitStore()
         self.ranked: dict[str, list[str]] = {}
         self.published: list[Any] = []
 
@@ -78,7 +80,9 @@ async def serving(pipeline: Pipeline, port: int = 0, *, settings: Settings | Non
 
     app = create_app(
         settings or Settings(),
-        Clients(publisher=pipeline, feeds=pipeline.feeds, items=items, pushes=pipeline.pushes),
+        Clients(
+            publisher=pipeline, feeds=pipeline.feeds, items=items, pushes=pipeline.pushes, portraits=pipeline.portraits
+        ),
         more_routes=portal.routes(people, ["Claude"]),
     )
     listener = socket.create_server(("127.0.0.1", port))
@@ -100,8 +104,8 @@ async def pipeline() -> Pipeline:
 
 
 @pytest.fixture(scope="module")
-async def chromium(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
-    async with browser(tmp_path_factory.mktemp("browser")) as found:
+async def chromium() -> AsyncIterator[Browser]:
+    async with browser() as found:
         yield found
 
 
@@ -280,6 +284,22 @@ async def test_every_view_fits_a_phone(pipeline: Pipeline, chromium: Browser, pa
         await chromium.until("document.querySelector('.views [aria-current]')")
         assert await chromium.js("document.documentElement.scrollWidth <= innerWidth")
         assert await chromium.js("document.querySelector('.views').getBoundingClientRect().bottom === innerHeight")
+
+
+@needs_browser
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("path", ["/", "/item/i7", "/you", "/find?q=concert", "/operations"])
+async def test_no_view_keeps_anybody_out(pipeline: Pipeline, chromium: Browser, path: str, dark: bool) -> None:
+    await pipeline.portraits.write_stated([a_profile(user_id="ann", categories=["music"])])
+    reached = Devices(user_id="ann", devices=[], preferences=PushPreferences(), changed_at=clock.now_ms())
+    await pipeline.pushes.write_devices([reached])
+    async with serving(pipeline) as url:
+        for width, height in ((390, 844), (1280, 900)):
+            await chromium.open(f"{url}{path}#user=ann", width=width, height=height, dark=dark)
+            await chromium.until("document.querySelectorAll('.feed .card .open').length === 30")
+            await chromium.until("document.querySelector('.views [aria-current]')")
+            assert await chromium.barriers() == []
+            assert chromium.complaints == []
 
 
 @needs_browser
