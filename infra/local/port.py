@@ -15,6 +15,7 @@ from infra.settings import Settings
 HOST = "127.0.0.1"
 _BELOW_EPHEMERAL = range(20_000, 32_000)
 """Ports that no outgoing connection is given, so that a free one stays free until its server binds it."""
+_given: set[int] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,13 @@ class Ports:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return different ports that nobody listens on."""
+    """Return ports that nobody listens on and that were not returned before: whoever has one may not listen yet."""
     found: list[int] = []
     for port in random.sample(_BELOW_EPHEMERAL, len(_BELOW_EPHEMERAL)):
         if len(found) == count:
             break
-        if is_free(port):
+        if port not in _given and is_free(port):
+            _given.add(port)
             found.append(port)
     return found
 

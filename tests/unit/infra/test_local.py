@@ -36,6 +36,11 @@ def test_a_free_port_is_accepted() -> None:
     require_free(port, name="Redis", port_setting="REDIS_PORT")
 
 
+def test_a_port_is_given_out_once_though_nobody_listens_on_it_yet() -> None:
+    given = [port for _ in range(300) for port in free_ports(4)]
+    assert len(set(given)) == len(given)
+
+
 def test_free_ports_differ_and_are_free() -> None:
     ports = Ports.free()
     found = {ports.kafka, ports.schema_registry, ports.redis, ports.database}
