@@ -165,7 +165,8 @@ class Rig:
 async def a_rig(settings: Settings, *, on_step: OnStep, on_progress: OnProgress) -> AsyncIterator[Rig]:
     """Run servers of our own in a folder that is removed again; those that the settings name are never touched."""
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
-        own = Settings(home=Path(folder), cache=settings.cache)
+        # A fit takes a core for minutes: what is measured beside one says nothing of what is measured without.
+        own = Settings(home=Path(folder), cache=settings.cache, model_fit_interval_s=0.0, model_full_fit_interval_s=0.0)
         async with LocalStack(own.home, settings=own, ports=Ports.free(), on_step=on_step) as addresses:
             await provision(addresses)
             rig = Rig(addresses, addresses.into(own), on_step=on_step, on_progress=on_progress)
