@@ -26,7 +26,6 @@ USERS = 500
 """Users for each of whom a question is under way."""
 MODEL_S = 3.0
 RATE_PER_S = 200
-_ROLES = ("feed", "trainer", "archive")
 _NO_LIMIT = "1e6"
 _UNDER_WAY_WITHIN_S = 120.0
 
@@ -56,7 +55,7 @@ async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str
             LLM_BUDGET_USER_USD=_NO_LIMIT,
         ),
     ):
-        await rig.rest("let the workers start", *_ROLES)
+        await rig.rest("let the workers start", "feed", "trainer")
         without = await freshness.run(rig, load, RATE_PER_S, seconds=seconds)
         await _ask(rig, load, rounds=math.ceil(seconds / MODEL_S) + 1)
         during = await freshness.run(rig, load, RATE_PER_S, seconds=seconds)

@@ -135,7 +135,7 @@ class Rig:
         return msgspec.json.decode(out.splitlines()[-1])
 
     async def rest(self, what: str, *roles: str) -> None:
-        """Wait until these workers, which must be all that run, have nothing left to do.
+        """Wait until these workers, of feed and trainer all that run, have nothing left to do.
 
         Raises:
             UnsettledError: it took too long.

@@ -26,7 +26,6 @@ _PATHS = {
     "GET /api/v1/user-profile/{user_id}": "/api/v1/user-profile/{user}",
 }
 _USERS = 2_000
-_ROLES = ("feed", "trainer", "archive")
 
 
 async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str, float]]:
@@ -53,7 +52,7 @@ async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str
         rig.worker("shop"),
         rig.process("api", "-m", "cli.main", "api", check=stocked, API_PORT=str(port)),
     ):
-        await rig.rest("let the workers start", *_ROLES)
+        await rig.rest("let the workers start", "feed", "trainer")
         for salt, (name, path) in enumerate(_PATHS.items(), 1):
             flowing = asyncio.create_task(_flow(rig, load, seconds=seconds + 2 * read.WARM_UP_S, salt=salt))
             found[name] = await read.ask(rig, port, [path.format(user=user) for user in users], seconds=seconds)
