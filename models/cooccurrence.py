@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ TOGETHER, NEXT = 0, 1
 _GAP_EXPONENT = 0.5
 _NEXT_MOMENTS = 3
 _RESCALE_EXPONENT = 60.0
+_YOUNG_EVENTS = 20.0
 
 
 class Table:
@@ -44,14 +46,19 @@ class Table:
         self.links = Links(2, adds=adds)
         self.reference_ms: int | None = None
         self._half_life_ms = half_life_days * decay.DAY_MS
-        self.changed: dict[int, None] = {}
-        """Items whose rows changed since `drain`, longest waiting first."""
+        self._young: dict[int, None] = {}
+        self._changed: dict[int, None] = {}
+        """Items whose rows changed since `drain`, longest waiting first: those of few events, and the others."""
 
     def learn(self, item: int, window: Indices, moments: NDArray[np.int64], *, at_ms: int, liking: bool) -> None:
         """Link an item with the (m,) items before it, newest first, that lie so many moments back (0: this one)."""
         scale = self._scale(at_ms) * (1.0 if liking else WEAK)
         self.links.add_mass(item, scale)
-        self.changed[item] = None
+        if self.links.mass(item) < _YOUNG_EVENTS * scale:
+            self._young[item] = None
+            self._changed.pop(item, None)
+        else:
+            self._mark([item])
         if not len(window):
             return
         together = scale * np.arange(1.0, len(window) + 1.0) ** -_GAP_EXPONENT
@@ -62,14 +69,25 @@ class Table:
         into = np.stack([together, follows])
         out = np.stack([together, np.zeros_like(together)])
         self.links.link(item, window, into=into, out=out)
-        self.changed.update(dict.fromkeys(window.tolist()))
+        self._mark(window.tolist())
+
+    @property
+    def waiting(self) -> int:
+        """Return how many items have rows that changed since `drain`."""
+        return len(self._young) + len(self._changed)
 
     def drain(self, most: int) -> list[int]:
-        """Return at most so many items whose rows changed, and forget that they did."""
-        taken = [item for item, _ in zip(self.changed, range(most), strict=False)]
+        """Return at most so many items whose rows changed, and forget that they did.
+
+        Those of few events come first: their rows are short, and one event more is much of what there is.
+        """
+        taken = list(islice(chain(self._young, self._changed), most))
         for item in taken:
-            del self.changed[item]
+            (self._young if item in self._young else self._changed).pop(item)
         return taken
+
+    def _mark(self, items: Iterable[int]) -> None:
+        self._changed.update((item, None) for item in items if item not in self._young)
 
     def put(self, item: int, others: Indices, sums: NDArray[np.float64], *, mass: float, reference_ms: int) -> None:
         """Take over a row that another table learned with its own reference time."""

@@ -42,7 +42,7 @@ class Live:
     @property
     def waiting(self) -> int:
         """Return how many changed rows are not published yet."""
-        return len(self.learner.view.neighbors.changed)
+        return self.learner.view.neighbors.waiting
 
     @property
     def version(self) -> str:
@@ -79,9 +79,9 @@ class Live:
         return True
 
     def rows(self, most_links: int) -> Iterator[ItemNeighbors]:
-        """Yield changed rows, longest waiting first, until they hold about so many links."""
+        """Yield changed rows, those of young items first, until they hold about so many links."""
         table = self.learner.view.neighbors
-        while most_links > 0 and table.changed:
+        while most_links > 0 and table.waiting:
             row = self._row(table.drain(1)[0])
             most_links -= 1 + len(row.neighbors)
             yield row
