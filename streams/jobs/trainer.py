@@ -40,7 +40,7 @@ from topics.topic import INTERACTIONS, ITEM_NEIGHBORS, ITEM_WEIGHTS, ITEMS, MODE
 _FOLLOWED = (INTERACTIONS, ITEMS, PROFILES, TRIGGERS, MODEL_VERSIONS)
 _PUBLISH_EVERY_S = 1.0
 _LINKS, _LINKS_IDLE = 20_000, 400_000
-"""Links published a second while events come, and while none do: each costs the trainer 0.4 µs and every worker 0.9 µs."""
+"""Links published a second while events come, and while none do: one costs the trainer 0.4 µs, every worker 0.9 µs."""
 _KEEPING_UP = 1_000
 """Interactions not read yet up to which the blender learns too: it costs about 1 ms of each."""
 _MOST_RECORDS = 1_000

@@ -56,6 +56,7 @@ def test_changed_rows_of_items_with_few_events_are_drained_first() -> None:
     table, nothing = Table(), (np.empty(0, np.int32), np.empty(0, np.int64))
     for _ in range(30):
         table.learn(0, *nothing, at_ms=T0_MS, liking=True)
+        table.drain(1)
     table.learn(1, np.array([0], np.int32), np.array([1]), at_ms=T0_MS, liking=True)
     assert table.waiting == 2
     assert table.drain(9) == [1, 0]
