@@ -1,8 +1,12 @@
-"""A language model that takes its time: `python -m bench.model PORT SECONDS`."""
+"""A language model that takes its time: `python -m bench.model PORT SECONDS`.
+
+It would run elsewhere: here it takes what processor time the pipeline leaves.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 
 from infra.double.claude import Claude
@@ -15,4 +19,5 @@ async def serve(port: int, delay_s: float) -> None:
 
 
 if __name__ == "__main__":
+    os.nice(19)
     asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2])))

@@ -27,6 +27,20 @@ async def hangs(_settings: Settings, _stop: asyncio.Event) -> None:
     await asyncio.Event().wait()
 
 
+@pytest.mark.parametrize(
+    ("roles", "yields"), [("fetch", [5]), ("archive,score", [5]), ("feed", []), ("fetch,feed", [])]
+)
+def test_roles_that_nobody_waits_for_leave_the_processor_to_the_others(
+    roles: str, yields: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    monkeypatch.setattr("os.nice", told.append)
+    for name in ("set_up", "located", "on_one_core", "until_stopped", "_load"):
+        monkeypatch.setattr(worker, name, lambda *_: None)
+    worker.worker(roles)
+    assert told == yields
+
+
 @pytest.mark.parametrize("roles", [[ends, stops], [stops, ends, stops]])
 async def test_when_a_role_ends_the_others_stop(roles: list[Any]) -> None:
     async with asyncio.timeout(5):
