@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import footprint, freshness, index, memory, prefetch, ranking, read, restart, surfaces, throughput
+from bench import footprint, freshness, index, memory, prefetch, ranking, read, restart, throughput
 from bench.load import Load, Size
 from bench.rig import OnProgress, Rig, a_rig
 from infra.local import OnStep
@@ -43,8 +43,6 @@ class Plan:
             "footprint": "Footprint: weighed on smaller numbers and scaled; links do not grow with the items.",
             "read": f"Read: {read.CONNECTIONS} connections, closed loop, {self.read_s:g} s, one API process, users"
             " drawn evenly.",
-            "surfaces": f"Surfaces: as read, while {surfaces.EVENTS_PER_S} events/s flow in and every role runs that"
-            " writes what is read.",
             "freshness": f"Freshness: open loop, {self.freshness_s:g} s at each rate, one feed worker and the trainer"
             " running; counted from when an event was due to when its feed was replaced in Redis.",
             "prefetch": f"Prefetch: freshness again, without and with {prefetch.USERS} users' fetches under way at a"
@@ -84,7 +82,6 @@ SERVED: dict[str, Part] = {
     "redis": lambda rig, load, _: memory.measure(rig, load),
     "footprint": lambda rig, load, _: footprint.measure(rig, load),
     "read": lambda rig, load, plan: read.measure(rig, load, seconds=plan.read_s),
-    "surfaces": lambda rig, load, plan: surfaces.measure(rig, load, seconds=plan.read_s / 2),
     "freshness": lambda rig, load, plan: freshness.measure(rig, load, seconds=plan.freshness_s),
     "prefetch": lambda rig, load, plan: prefetch.measure(rig, load, seconds=plan.freshness_s),
     "restart": lambda rig, load, plan: restart.measure(rig, load, users=plan.restart_users),
