@@ -105,16 +105,25 @@ class Context:
         object.__setattr__(self, "audits", audits)
 
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
-        """Publish records, all of them or none, and return once the broker has them.
+        """Hold records against their limits, then send them.
 
         Raises:
-            InvalidError: a record breaks one of its limits.
-            ForbiddenError: who asks may not speak for the user of a record.
-            BrokerAwayError: it did not acknowledge within the setting's time.
+            InvalidError: a record breaks one of its limits; none is sent.
+            ForbiddenError, BrokerAwayError: as `send`.
         """
         now_ms = self.clients.now_ms()
         for value in values:
             admit(value, now_ms)
+        await self.send(topic, values)
+
+    async def send(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
+        """Publish records that were admitted, and return once the broker has them.
+
+        Raises:
+            ForbiddenError: who asks may not speak for the user of a record.
+            BrokerAwayError: it did not acknowledge within the setting's time.
+        """
+        for value in values:
             if hasattr(value, "user_id"):
                 vouch(value.user_id)
         try:

@@ -119,7 +119,7 @@ class PublishEndpoints:
                 problems.append((index, error))
         if problems:
             raise InvalidBatchError(len(entries), problems)
-        await self._context.publish(INTERACTIONS, events)
+        await self._context.send(INTERACTIONS, events)
         return accepted_batch([event.event_id for event in events])
 
     async def impression(self, request: Request) -> Response:

@@ -41,7 +41,7 @@ async def _answer(context: Context, trigger: Trigger) -> Feed:
     async with feeds.listen(name) as changed:
         [feed] = await feeds.read([name])
         if feed is None:
-            await context.publish(TRIGGERS, [trigger])
+            await context.send(TRIGGERS, [trigger])
             feed = await _wait(context, name, changed)
         return feed
 
