@@ -36,6 +36,7 @@ _GAP_EXPONENT = 0.5
 _NEXT_MOMENTS = 3
 _RESCALE_EXPONENT = 60.0
 _YOUNG_EVENTS = 20.0
+"""Items of fewer events are young."""
 
 
 class Table:

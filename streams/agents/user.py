@@ -48,7 +48,7 @@ class UserAgent:
         self._unsent: dict[int, dict[str, None]] = {}
         """Users whose features changed and were not yet published, by partition."""
         self._signals: dict[int, dict[str, list[Signal]]] = {}
-        """What was not yet published of items, by partition."""
+        """What was not yet published of items, by partition; where there are any, so there are in `_unsent`."""
         self.checkpoint = context.checkpoint(emit=self._emit_all, states=self._states)
         self._folds: dict[type, Callable[[UserState, Any, Position], None]] = {
             Interaction: self._fold_interaction,
@@ -136,7 +136,7 @@ class UserAgent:
                 self._publisher.produce(ITEM_SIGNALS, told(signals[start : start + _SIGNALS]))
 
     def _emit_all(self) -> None:
-        for partition in {*self._unsent, *self._signals}:
+        for partition in list(self._unsent):
             self._emit(partition)
 
     def _is_behind(self, batch: Batch) -> bool:
