@@ -110,10 +110,6 @@ def unpack(user_id: str, data: bytes) -> Feed:
     )
 
 
-def _llm_column(feed: Feed) -> list[float]:
-    return [feed.llm_scores.get(item, math.nan) for item in feed.items] if feed.llm_scores else []
-
-
 def _table(names: Sequence[str]) -> tuple[list[str], bytes]:
     codes: dict[str, int] = {}
     column = [codes.setdefault(name, len(codes)) for name in names]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,38 +23,36 @@ def spread(order: NDArray[np.intp], categories: Indices, params: RankParams) -> 
     An item over the cap waits until the window has moved on; when only such items are left, the best of them is taken,
     so the cap never shortens a feed.
     """
-    most = max(1, math.ceil(params.diversity_cap * params.diversity_window))
-    before = params.diversity_window - 1
+    most, window = max(1, math.ceil(params.diversity_cap * params.diversity_window)), params.diversity_window
     labels = categories.tolist()
+    count = len(labels)
     counts = dict.fromkeys(labels, 0)  # items of each category in the window
     waiting: dict[int, deque[int]] = {}
     chosen: list[int] = []
-    upcoming = iter(range(len(labels)))
-    for step in range(min(params.feed_items, len(labels))):
-        if step > before:
-            counts[labels[chosen[step - before - 1]]] -= 1
-        place = _next(waiting, upcoming, labels, counts, most)
+    upcoming = 0
+    for step in range(min(params.feed_items, count)):
+        if step >= window:
+            counts[labels[chosen[step - window]]] -= 1
+        free = [label for label in waiting if counts[label] < most] if waiting else []
+        place = _best(waiting, free) if free else None
+        while place is None and upcoming < count:
+            label = labels[upcoming]
+            if counts[label] < most:
+                place = upcoming
+            else:
+                waiting.setdefault(label, deque()).append(upcoming)
+            upcoming += 1
+        if place is None:
+            place = _best(waiting, list(waiting))
         chosen.append(place)
         counts[labels[place]] += 1
     return order[np.array(chosen, np.intp)]
 
 
-def _next(
-    waiting: dict[int, deque[int]], upcoming: Iterator[int], labels: list[int], counts: dict[int, int], most: int
-) -> int:
-    if waiting:
-        free = [(places[0], label) for label, places in waiting.items() if counts[label] < most]
-        if free:
-            return _first(waiting, min(free)[1])
-    for place in upcoming:
-        if counts[labels[place]] < most:
-            return place
-        waiting.setdefault(labels[place], deque()).append(place)
-    return _first(waiting, min((places[0], label) for label, places in waiting.items())[1])
-
-
-def _first(waiting: dict[int, deque[int]], label: int) -> int:
-    places = waiting[label]
-    if len(places) == 1:
+def _best(waiting: dict[int, deque[int]], labels: list[int]) -> int:
+    """Take the best item that waits, of those of some labels."""
+    label = min(labels, key=lambda one: waiting[one][0])
+    place = waiting[label].popleft()
+    if not waiting[label]:
         del waiting[label]
-    return places.popleft()
+    return place

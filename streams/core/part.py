@@ -17,20 +17,14 @@ _LATELY = ((0, 1), (1, 2), (2, 3), (3, 6), (6, 20))
 """Steps back in a history between which an item was last acted on: a part for each."""
 
 
-def affinity(whom: Person, view: View, where: Where) -> Column | Scores:
+def affinity(whom: Person, view: View, where: Where) -> Column:
     """Score items by the person's affinities to their category and topics, as shares of the strongest."""
     told, columns = whom.features, view.columns
     if not (told.categories or told.topics or told.preferred):
         return columns.nothing[where]
     categories = _column(told.categories, view.categories, told.preferred)
     topics = _column(told.topics, view.topics, told.preferred)
-    items, of_topics = columns.topic_pairs
-    counted = np.bincount(items, topics[of_topics], minlength=columns.count)[where]
-    scores = counted.astype(np.float64, copy=False)  # they are integers when no item has a topic
-    np.clip(scores, -1.0, 1.0, out=scores)
-    scores += categories[columns.category[where]]
-    scores *= 0.5
-    return scores
+    return view.kinds.scores(categories, topics).astype(np.float32)[columns.kind[where]]
 
 
 def segment(whom: Person, view: View, where: Where) -> Column:
@@ -53,6 +47,8 @@ def again(whom: Person, view: View, where: Where) -> Column:
 
 def prefetched(whom: Person, view: View, where: Where) -> Column:
     """Score what was fetched for the person."""
+    if not whom.features.prefetched:
+        return view.columns.nothing[where]
     scores = np.zeros(view.columns.count, np.float32)
     known = view.items.known(whom.features.prefetched)
     scores[known[known < len(scores)]] = 1.0
@@ -81,7 +77,7 @@ def soon(whom: Person, view: View, where: Where) -> Column:
     return scores[where]
 
 
-Own = Callable[[Person, View, Where], Column | Scores]
+Own = Callable[[Person, View, Where], Column]
 
 
 @dataclass(frozen=True, slots=True)

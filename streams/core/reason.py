@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.cooccurrence import STEP, TOGETHER
+from models.names import NOWHERE
 from streams.core import occasion
 from streams.core.person import Person
 from streams.core.view import Indices, View
@@ -17,6 +18,9 @@ _TOLD_ITEMS = 20
 """Liked items that may be named as a reason; those before them count next to nothing."""
 _TIMED = ("soon", "prefetched")
 """Sources that say when an item takes place."""
+_LINKED = ("neighbors", "taste")
+"""Sources that say what an item goes with."""
+_LOOKED_AT = "Goes with what you looked at"
 FILL = "popular"
 """The source of items that only fill a feed up."""
 _FIXED = {
@@ -43,13 +47,15 @@ def leading(names: Sequence[str], told: NDArray[np.float64], usual: NDArray[np.f
 
 def reasons(items: Indices, sources: Sequence[str], whom: Person, view: View) -> list[str]:
     """Return a reason per item."""
-    topics, via = _favourite_topics(whom), _via(items, whom, view)
-    each = zip(items.tolist(), sources, view.category[items].tolist(), via, strict=True)
+    topics, because = _favourite_topics(whom), _because(items, sources, whom, view)
+    each = zip(items.tolist(), sources, view.category[items].tolist(), strict=True)
     return [
-        (_when(source, index, whom, view) if source in _TIMED else "")
+        because[index]
+        if source in _LINKED
+        else (_when(source, index, whom, view) if source in _TIMED else "")
         or _FIXED.get(source)
-        or _told(source, index, view.categories.names[category], liked, topics, view)
-        for index, source, category, liked in each
+        or _told(source, index, view.categories.names[category], topics, view)
+        for index, source, category in each
     ]
 
 
@@ -62,9 +68,7 @@ def _when(source: str, index: int, whom: Person, view: View) -> str:
     return told if source == "soon" else f"{told}, found for you"
 
 
-def _told(source: str, index: int, category: str, liked: int, topics: dict[str, float], view: View) -> str:
-    if source in ("neighbors", "taste"):
-        return f"Because you liked {_title(liked, view)}" if liked >= 0 else "Goes with what you looked at"
+def _told(source: str, index: int, category: str, topics: dict[str, float], view: View) -> str:
     if source == "affinity":
         found = [topic for topic in view.subjects[view.items.names[index]].topics if topic in topics]
         return f"You like {max(found, key=topics.__getitem__) if found else category}"
@@ -75,17 +79,20 @@ def _title(index: int, view: View) -> str:
     return view.titles[index] or view.items.names[index]
 
 
-def _via(items: Indices, whom: Person, view: View) -> list[int]:
-    """Return the liked item of the history that each item goes with most, or -1."""
+def _because(items: Indices, sources: Sequence[str], whom: Person, view: View) -> dict[int, str]:
+    """Return, for each item that goes with the history, the liked item of it that it goes with most."""
+    linked = items[[source in _LINKED for source in sources]]
     liked = whom.history[whom.liked][:_TOLD_ITEMS]
+    if not len(linked):
+        return {}
     if not len(liked):
-        return [-1] * len(items)
-    links = view.neighbors.links.between(liked, items, channel=TOGETHER)
-    fitted = np.maximum(view.tastes.between(liked, items, channel=0), 0.0)
+        return dict.fromkeys(linked.tolist(), _LOOKED_AT)
+    links = view.neighbors.links.between(liked, linked, channel=TOGETHER)
+    fitted = np.maximum(view.tastes.between(liked, linked, channel=0), 0.0)
     links = np.where(links.any(axis=0), links, fitted) * (STEP ** np.flatnonzero(whom.liked)[:_TOLD_ITEMS])[:, None]
-    best = links.argmax(axis=0)
-    found: list[int] = np.where(links.max(axis=0) > 0, liked[best], -1).tolist()
-    return found
+    best = np.where(links.max(axis=0) > 0, liked[links.argmax(axis=0)], NOWHERE).tolist()
+    told = {one: f"Because you liked {_title(one, view)}" for one in set(best) - {NOWHERE}} | {NOWHERE: _LOOKED_AT}
+    return {index: told[one] for index, one in zip(linked.tolist(), best, strict=True)}
 
 
 def _favourite_topics(whom: Person) -> dict[str, float]:

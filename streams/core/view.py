@@ -18,6 +18,7 @@ from models.cooccurrence import HALF_LIFE_DAYS, Table
 from models.links import Links
 from models.names import NOWHERE, Names
 from schemas.types import Item, ItemNeighbors, ItemStats, ItemWeights
+from streams.core.kind import Kinds
 from streams.core.likeness import Likeness
 from streams.core.nearby import Places
 from streams.core.occasion import STARTS, span
@@ -28,7 +29,6 @@ from streams.core.signal import COHORTS, HORIZON_RATES
 Indices = NDArray[np.int32]
 Scores = NDArray[np.float64]
 Column = NDArray[np.float32]
-Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
 Where = slice | Indices
 """Which items: all of them, without a copy, or some."""
 
@@ -85,8 +85,7 @@ class Columns:
         self.timed = np.flatnonzero(view.spans[:count, 0]).astype(np.int32)
         """Items that take place at a time, and when."""
         self.spans = view.spans[self.timed]
-        self.category = view.category[:count].astype(np.intp)
-        self.topic_pairs = view.topic_pairs
+        self.kind = view.kind[:count].copy()
         self._view, self._cohorts, self._segments = view, dict[int, Column](), dict[str, Column]()
 
     def cohort(self, cohort: int) -> Column:
@@ -155,6 +154,9 @@ class View:
         self.places = Places()
         self.category = np.full(_GROWTH, NOWHERE, np.int32)
         self.item_topics = np.full((_GROWTH, TOPICS_PER_ITEM), NOWHERE, np.int32)
+        self.kind = np.zeros(_GROWTH, np.intp)
+        """What items are about: those of the same category and topics are of the same kind."""
+        self.kinds = Kinds()
         self.created_at = np.zeros(_GROWTH, np.int64)
         self.spans = np.zeros((_GROWTH, 2), np.int64)
         """From when to when items take place; see `streams.core.occasion`."""
@@ -172,7 +174,6 @@ class View:
         self.neighbors = Table(half_life_days=half_life_days, adds=learns)
         self.tastes = Links(1, adds=False)
         self.likeness = Likeness()
-        self._topic_pairs: Pairs | None = None
         self.watermark = 0
         self.stale = False
         """Whether anything changed since the last refresh."""
@@ -184,9 +185,8 @@ class View:
         index = self._index(item.item_id)
         topics = [self.topics.add(topic) for topic in item.topics[:TOPICS_PER_ITEM]]
         self.category[index] = self.categories.add(item.category)
-        topics += [NOWHERE] * (TOPICS_PER_ITEM - len(topics))
-        if self.item_topics[index].tolist() != topics:
-            self.item_topics[index], self._topic_pairs = topics, None
+        self.item_topics[index] = topics + [NOWHERE] * (TOPICS_PER_ITEM - len(topics))
+        self.kind[index] = self.kinds.add(int(self.category[index]), topics)
         self.created_at[index] = item.created_at
         self.spans[index] = span(item.attributes.get(STARTS))
         self.titles[index] = item.title
@@ -257,14 +257,6 @@ class View:
         """Return what the catalogue says of an item, if it is or was in it."""
         return self.subjects.get(item_id) if item_id is not None else None
 
-    @property
-    def topic_pairs(self) -> Pairs:
-        """Return every item and topic that go together, as two columns."""
-        if self._topic_pairs is None:
-            items, places = np.nonzero(self.item_topics != NOWHERE)
-            self._topic_pairs = items, self.item_topics[items, places].astype(np.intp)
-        return self._topic_pairs
-
     def popular_rest(self) -> Indices:
         """Return the whole catalogue, most popular first, items nobody acted on last."""
         listed = self.columns.listed
@@ -313,7 +305,7 @@ class View:
     def _grow(self) -> None:
         for name in ("category", "item_topics"):
             setattr(self, name, _doubled(getattr(self, name), NOWHERE))
-        for name in ("created_at", "spans", "ties", "listed", "rating_sums", "rating_counts", "first_at"):
+        for name in ("kind", "created_at", "spans", "ties", "listed", "rating_sums", "rating_counts", "first_at"):
             setattr(self, name, _doubled(getattr(self, name), 0))
         for name in ("trending", "popularity", "horizons", "cohorts"):
             setattr(self, name, _doubled(getattr(self, name), -np.inf))
