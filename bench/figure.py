@@ -9,6 +9,7 @@ from typing import Any
 EVENTS_PER_S = 8_000
 FRESHNESS_P99_MS = 1_000
 READ_P99_MS = 20
+SURFACE_P95_MS, SURFACE_PER_MINUTE = 150, 10_000
 BYTES_PER_USER = 2_048
 PREFETCH_RATIO = 1.2
 RANKING_MS = 1
@@ -61,6 +62,14 @@ def _read(found: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
     yield Figure("  p50 / p95 / p99", _percentiles(bare))
 
 
+def _surfaces(found: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
+    for name, reached in found.items():
+        limit = _at_most(reached["p95_ms"], SURFACE_P95_MS, "ms at p95")
+        yield Figure(f"{name} while events flow in: p50 / p95 / p99", _percentiles(reached), limit)
+        times = 60 * reached["rps"] / SURFACE_PER_MINUTE
+        yield Figure("  requests", _per_s(reached["rps"], "requests"), f"{times:.0f} times 10,000 a minute")
+
+
 def _redis(found: Mapping[str, float]) -> Iterator[Figure]:
     size = found["bytes_per_user"]
     yield Figure(
@@ -106,6 +115,7 @@ _LINES: dict[str, Callable[[Any], Iterator[Figure]]] = {
     "freshness": _freshness,
     "prefetch": _prefetch,
     "read": _read,
+    "surfaces": _surfaces,
     "redis": _redis,
     "footprint": _footprint,
     "restart": _restart,

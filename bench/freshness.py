@@ -54,13 +54,13 @@ async def run(rig: Rig, load: Load, rate_per_s: int, *, seconds: float) -> list[
     start_ms = int((time.time() + _LEAD_S) * 1_000)
     events = load.live(count, start_ms=start_ms, step_ms=step_ms, salt=rate_per_s)
     async with _noting(rig.redis) as replaced_s:
-        await _publish(rig, events, rate_per_s=rate_per_s)
+        await publish(rig, events, rate_per_s=rate_per_s)
         await rig.rest("wait for the last feeds", "feed", "trainer")
     watermarks = await asyncio.to_thread(_watermarks, rig, since)
     return latencies_ms(events, replaced_s, watermarks)
 
 
-async def _publish(rig: Rig, events: Sequence[Interaction], *, rate_per_s: int) -> None:
+async def publish(rig: Rig, events: Sequence[Interaction], *, rate_per_s: int) -> None:
     """Publish each event when it is due."""
     for number, event in enumerate(events):
         early_s = event.occurred_at / 1000 - time.time()

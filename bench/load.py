@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infra.dataset.dataset import event_id
 from infra.dataset.vocabulary import CITIES, FIRST_WORDS, INTERESTS, SECOND_WORDS
+from schemas import limit
 from schemas.types import Action, Interaction, Item
 
 CATEGORIES = ("places", "music", "movies", "workshops", "products", "articles")
@@ -123,4 +125,17 @@ class Load:
             source=f"{category}-guide",
             city=city,
             created_at=self._now_ms - age_ms,
+            **(_offer(rank) if category == "products" else {}),
         )
+
+
+def _offer(rank: int) -> dict[str, Any]:
+    """Return what makes an item one that a shop sells."""
+    price = 5.0 + rank % 200
+    return {
+        "kind": limit.PRODUCT,
+        "price": price,
+        "original_price": price * (1.0 + rank % 5 / 10),
+        "rating": 3.0 + rank % 20 / 10,
+        "reviews": 10 + rank % 500,
+    }

@@ -18,7 +18,7 @@ from bench.rig import BenchError, Rig
 from infra.local.port import HOST, free_ports
 
 CONNECTIONS = 32
-_WARM_UP_S = 2.0
+WARM_UP_S = 2.0
 _PATHS = 20_000
 
 
@@ -32,16 +32,17 @@ async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str
     async with rig.process(
         "api", *feed, check=_whole_feed(port, paths[0], rig.settings.max_recommendations), API_PORT=str(port)
     ):
-        found = {"feed": await _ask(rig, port, paths, seconds=seconds)}
+        found = {"feed": await ask(rig, port, paths, seconds=seconds)}
     (port,) = free_ports(1)
     async with rig.process("bare endpoint", "-m", "bench.bare", str(port), check=_answers(port)):
-        found["bare"] = await _ask(rig, port, ["/"], seconds=seconds)
+        found["bare"] = await ask(rig, port, ["/"], seconds=seconds)
     return found
 
 
-async def _ask(rig: Rig, port: int, paths: list[str], *, seconds: float) -> dict[str, float]:
+async def ask(rig: Rig, port: int, paths: list[str], *, seconds: float) -> dict[str, float]:
+    """Return requests per second and latencies of some paths, in turn."""
     rig.on_progress(f"ask for {paths[0].partition('?')[0]} for {seconds:g} s", 0, 0)
-    task = Task(port=port, paths=paths, connections=CONNECTIONS, seconds=seconds, warm_up_s=_WARM_UP_S)
+    task = Task(port=port, paths=paths, connections=CONNECTIONS, seconds=seconds, warm_up_s=WARM_UP_S)
     found: dict[str, float] = await rig.ask("bench.http_load", given=msgspec.to_builtins(task))
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from msgspec import structs
@@ -169,6 +170,19 @@ def test_the_cap_never_shortens_a_feed() -> None:
         view.apply_stats(stats(f"i{n}"))
     view.refresh()
     assert len(feed(features(), view).items) == PARAMS.feed_items
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kinds", [3, 1_000])
+def test_a_feed_is_the_start_of_the_whole_order(seed: int, kinds: int) -> None:
+    """However many items share a score: the best are found without putting all in order."""
+    draw, view = random.Random(seed), View()
+    for number in range(900):
+        view.apply_item(an_item(f"i{number}", category="all", created_at=1))
+        view.apply_stats(stats(f"i{number}", popularity=float(draw.randrange(kinds)), trending=0.0))
+    view.refresh()
+    every = replace(PARAMS, feed_items=900, diversity_cap=1.0)
+    assert feed(features(), view, replace(every, feed_items=20)).items == feed(features(), view, every).items[:20]
 
 
 def test_an_item_taken_off_the_catalogue_is_not_shown() -> None:
