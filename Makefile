@@ -34,8 +34,8 @@ demo: $(VENV)/.local ## Install, start the whole stack, play events and show a f
 up: $(VENV)/.local ## Install and start the whole stack (ARGS="...": more flags)
 	$(BIN)/millrace up $(ARGS)
 
-test: check ## Install, check and run every test (ARGS="...": handed to pytest)
-	$(BIN)/pytest $(ARGS)
+test: check ## Install, check and run every test in two processes, each with servers of its own (ARGS="...": handed to pytest)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev ## Install and check style, types, imports and generated files
 	$(BIN)/ruff check
