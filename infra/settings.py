@@ -305,6 +305,40 @@ class Settings:
     model_artifacts_kept: int = _setting(
         "MODEL_ARTIFACTS_KEPT", 10, "versions kept under MILLRACE_HOME/models", check=_positive
     )
+    taste_model: str = _setting(
+        "TASTE_MODEL", "ease", "model that says what a liking of an item says of others, as named in docs/models.md"
+    )
+    collaborative_factors: int = _setting(
+        "COLLABORATIVE_FACTORS", 100, "factors of each item, where TASTE_MODEL is als", check=_positive
+    )
+    collaborative_regularization: float = _setting(
+        "COLLABORATIVE_REGULARIZATION", 0.01, "regularization of these factors", check=_positive
+    )
+    embedding_dim: int = _setting(
+        "EMBEDDING_DIM",
+        128,
+        "length of the vectors of users and items, where TASTE_MODEL is dot-product or deep",
+        check=_positive,
+    )
+    batch_size: int = _setting(
+        "BATCH_SIZE",
+        32,
+        "events of a training step, where TASTE_MODEL is deep",
+        check=lambda events: events >= 2,
+        must="2 or more",
+    )
+    learning_rate: float = _setting(
+        "LEARNING_RATE", 0.001, "rate of a training step, where TASTE_MODEL is deep", check=_positive
+    )
+    tfidf_max_features: int = _setting(
+        "TFIDF_MAX_FEATURES",
+        10_000,
+        "words that texts are compared by, in a shop and where TASTE_MODEL is content",
+        check=_positive,
+    )
+    content_embedding_dim: int = _setting(
+        "CONTENT_EMBEDDING_DIM", 384, "length of the vectors of texts, where TASTE_MODEL is content", check=_positive
+    )
 
     fetch_categories: str = _setting(
         "FETCH_CATEGORIES",

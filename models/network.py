@@ -24,8 +24,14 @@ class Builder(Protocol):
         """Return the model, which draws with this seed."""
 
 
-def network(module: str, model: str) -> Builder:
+def network(module: str, model: str, *, config: str = "", **options: float) -> Builder:
     """Return a builder of a model that imports its module when called and computes on one thread.
+
+    Args:
+        module: Where the model is.
+        model: Its class.
+        config: The class of its config; without one it has its own defaults.
+        options: What the config is given.
 
     Raises:
         MissingTorchError: when called, without torch.
@@ -37,6 +43,8 @@ def network(module: str, model: str) -> Builder:
         except ModuleNotFoundError as error:
             raise MissingTorchError(model) from error
         torch.set_num_threads(1)
-        return cast(Callable[..., Model], getattr(import_module(module), model))(seed=seed)
+        found = import_module(module)
+        given = (getattr(found, config)(**options),) if config else ()
+        return cast(Callable[..., Model], getattr(found, model))(*given, seed=seed)
 
     return build

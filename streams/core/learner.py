@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models import ease
 from models.cooccurrence import HALF_LIFE_DAYS, WINDOW, moments_back
 from models.refit import Log
 from models.weight import is_liking, weight_of
@@ -24,6 +23,7 @@ from streams.core.position import Position
 from streams.core.rank import Look, look, new_blender
 from streams.core.repeat import fingerprint
 from streams.core.signal import ItemState
+from streams.core.taste import EaseTastes, Tastes
 from streams.core.user import UserState
 from streams.core.view import Subject, View
 
@@ -33,7 +33,6 @@ FIT_GROWTH = 0.02
 """Share of the events so far that pass between fits at least."""
 TASTE_ITEMS = 2_500
 """Items in a fit, the most popular ones: its time grows with their cube."""
-REGULARIZATION = 500.0
 _WEAK = 0.3
 _MOMENTS = 8
 """Moments remembered; events of more users than that hardly share one second and mix."""
@@ -48,6 +47,8 @@ class Params:
     rank: RankParams
     half_life_days: float = HALF_LIFE_DAYS
     """Half-life of the links between items."""
+    tastes: Callable[[], Tastes] = EaseTastes
+    """Makes what tastes come from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +76,15 @@ class Learner:
 
         Args:
             params: How everything is folded, and what is ranked.
-            refits: Whether tastes are fitted anew as events add up; otherwise `fit` is left to the caller.
+            refits: Whether tastes are fitted anew as events add up, and their model learns; otherwise `fit` is left to
+                the caller.
             on_outcome: Hears of each outcome, what there was and the place of what was taken, before it is learned.
         """
         self.params = params
         self.refits, self.on_outcome = refits, on_outcome
         self.view = View(half_life_days=params.half_life_days, learns=True, exact_items=params.rank.exact_items)
         self.blender = new_blender()
+        self.tastes = params.tastes()
         self.events = 0
         self._users: dict[str, UserState] = {}
         self._items: dict[str, ItemState] = {}
@@ -116,7 +119,7 @@ class Learner:
             self._weigh(event)
         if self.view.subject(event.item_id) is None:
             self.view.apply_item(item or _unlisted(event.item_id, event.occurred_at))
-        self._fold(event, position, liking=liking)
+        self._fold(event, position, item=item, liking=liking)
         self.events += 1
         if self.refits and self.events >= self._fit_due:
             self.fit()
@@ -130,7 +133,8 @@ class Learner:
         matrix = self._log.matrix()
         heard = np.asarray(matrix.sum(axis=0)).ravel()
         kept = np.sort(np.argsort(-heard, kind="stable")[:TASTE_ITEMS]).astype(np.int32)
-        self.view.tastes.fill(kept, ease.weights(matrix[:, kept], REGULARIZATION)[None].astype(np.float64))
+        names = [self.view.items.names[index] for index in kept.tolist()]
+        self.view.tastes.fill(kept, self.tastes.weights(matrix[:, kept], names)[None].astype(np.float64))
         self._fit_due = self.events + max(FIT_EVENTS, int(FIT_GROWTH * self.events))
 
     def _repeats(self, event: Interaction, position: Position) -> bool:
@@ -166,7 +170,7 @@ class Learner:
             self.on_outcome(seen, int(taken[0]))
             self.blender.learn(seen.parts, int(taken[0]), seen.whom.context, among=seen.admissible)
 
-    def _fold(self, event: Interaction, position: Position, *, liking: bool) -> None:
+    def _fold(self, event: Interaction, position: Position, *, item: Item | None, liking: bool) -> None:
         item_id = str(event.item_id)
         state = self._users.setdefault(event.user_id, UserState(event.user_id))
         before = state.recent[-WINDOW:][::-1]
@@ -175,14 +179,16 @@ class Learner:
         )
         if told is None:
             return
-        item = self._items.setdefault(item_id, ItemState(item_id))
-        if signal.fold(item, told, params=self.params.signal):
-            self.view.apply_stats(signal.stats(item))
+        doing = self._items.setdefault(item_id, ItemState(item_id))
+        if signal.fold(doing, told, params=self.params.signal):
+            self.view.apply_stats(signal.stats(doing))
         index = self.view.items.get(item_id)
-        window = self.view.items.known(item for item, _, _ in before)
+        window = self.view.items.known(name for name, _, _ in before)
         moments = moments_back([at_ms for _, _, at_ms in before], event.occurred_at)
         self.view.neighbors.learn(index, window, moments, at_ms=event.occurred_at, liking=liking)
         self._log.add(event.user_id, index, 1.0 if liking else _WEAK)
+        if self.refits:
+            self.tastes.add(event, item)
 
 
 def _unlisted(item_id: str, at_ms: int) -> Item:

@@ -15,7 +15,7 @@ from infra.catalogue import vector_text
 from infra.shop_store import MOST
 from models.nearest import nearest
 from models.rules import Rule, mine
-from models.text import TfIdf, Vectors
+from models.text import FEATURES, TfIdf, Vectors
 from schemas.limit import PRODUCT
 
 DIMENSIONS = 128
@@ -52,9 +52,9 @@ class Learned:
     alike: list[tuple[list[str], list[float]]]
 
 
-def learn(item_ids: Sequence[str], texts: Sequence[str]) -> Learned:
-    """Fit TF-IDF to texts and compare them all."""
-    encoder = TfIdf(dimensions=DIMENSIONS)
+def learn(item_ids: Sequence[str], texts: Sequence[str], *, features: int = FEATURES) -> Learned:
+    """Fit TF-IDF of so many words to texts and compare them all."""
+    encoder = TfIdf(features=features, dimensions=DIMENSIONS)
     encoder.fit(texts)
     vectors = encoder.encode(texts)
     alike = [
@@ -80,12 +80,12 @@ async def due(pool: asyncpg.Pool, interval_s: float, now: datetime) -> bool:
     return bool(abs(products - last["products"]) > last["products"] / 10)
 
 
-async def fit(pool: asyncpg.Pool, now: datetime) -> None:
+async def fit(pool: asyncpg.Pool, now: datetime, *, features: int = FEATURES) -> None:
     """Fit to all products and the last baskets; who searches meanwhile is answered as before."""
     began_s = time.monotonic()
     rows = await pool.fetch(_PRODUCTS, PRODUCT)
     item_ids = [row["item_id"] for row in rows]
-    learned = await asyncio.to_thread(learn, item_ids, [text_of(row) for row in rows])
+    learned = await asyncio.to_thread(learn, item_ids, [text_of(row) for row in rows], features=features)
     found = await pool.fetch(_BASKETS, PRODUCT, now - SINCE, list(_NOT_CHOSEN))
     rules = await asyncio.to_thread(mine, [row["basket"] for row in found], least=_LEAST_BASKETS)
     async with pool.acquire() as connection, connection.transaction():

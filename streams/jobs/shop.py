@@ -188,7 +188,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         while True:
             now = datetime.now(UTC)
             if await _again(likeness.due, pool, settings.shop_fit_interval_s, now):
-                await _again(likeness.fit, pool, now)
+                await _again(likeness.fit, pool, now, features=settings.tfidf_max_features)
             await asyncio.sleep(_CHARTS_EVERY_S)
 
     def describe() -> dict[str, Any]:

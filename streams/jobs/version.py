@@ -32,6 +32,8 @@ class Fitted:
     """What the rows and columns of the tastes stand for."""
     tastes: NDArray[np.float32]
     """(items, items)."""
+    taste_model: str
+    """The name of the model that they came from."""
 
 
 def name_of(at_ms: int) -> str:
@@ -50,6 +52,7 @@ def fitted(version: Version, learner: Learner) -> Fitted:
         state,
         [view.items.names[n] for n in numbers.tolist()],
         tastes.astype(np.float32),
+        learner.tastes.name,
     )
 
 
@@ -110,6 +113,7 @@ def to_artifact(found: Fitted) -> tuple[Header, dict[str, NDArray[Any]]]:
             "events": version.events,
             "watermark": version.watermark,
             "full": version.full,
+            "taste_model": found.taste_model,
             "request_ids": "\n".join(version.request_ids),
         },
         names={"parts": found.parts, "items": found.items},
@@ -136,4 +140,11 @@ def of_header(header: Header) -> Version:
 def of_artifact(header: Header, arrays: Mapping[str, NDArray[Any]]) -> Fitted:
     """Return the version that a file holds."""
     blender = {name: arrays[name] for name in ("table", "squares", "outcomes")}
-    return Fitted(of_header(header), header.names["parts"], blender, header.names["items"], arrays["tastes"])
+    return Fitted(
+        of_header(header),
+        header.names["parts"],
+        blender,
+        header.names["items"],
+        arrays["tastes"],
+        str(header.settings.get("taste_model", "ease")),
+    )
