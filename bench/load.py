@@ -60,7 +60,7 @@ class Load:
 
     def user_id(self, rank: int) -> str:
         """Return the id of the user who is the so-manyth most active."""
-        return f"user-{rank:06d}"
+        return f"user{rank:06d}"
 
     @property
     def user_ids(self) -> list[str]:

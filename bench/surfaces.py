@@ -23,7 +23,6 @@ _PATHS = {
     "GET /results/{user_id}": "/results/{user}",
     "GET /recommendations/home": "/recommendations/home?user_id={user}",
     "GET /api/v1/recommendations": "/api/v1/recommendations?user_id={user}",
-    "GET /api/v1/user-profile/{user_id}": "/api/v1/user-profile/{user}",
 }
 _STOCKED_WITHIN_S = 300.0
 
@@ -70,8 +69,9 @@ async def _missing(client: httpx.AsyncClient, paths: list[str]) -> str:
         answer = await client.get(path)
         if not answer.is_success:
             return f"{path} answers {answer.status_code}: {answer.text[:200]}"
-    home = await client.get("/recommendations/home")
-    return "" if home.json()["trending"] else "/recommendations/home has nothing that trends"
+        if not answer.json().get("trending", True):
+            return f"{path} has nothing that trends"
+    return ""
 
 
 async def _flow(rig: Rig, load: Load, *, seconds: float, salt: int) -> None:

@@ -30,8 +30,8 @@ ROLES = {
 }
 """Where each role is: `async def run(settings, stop)`. Imported when it is asked for, as some are heavy."""
 
-_UNHURRIED = frozenset(("fetch", "score", "archive", "collect"))
-"""Roles that nobody waits for: a process with no others leaves the processor to those that make feeds."""
+_HURRIED = frozenset(("feed", "push"))
+"""Roles that somebody waits for: a process with none of them leaves the processor to those that make and serve feeds."""
 _NICENESS = 5
 _PATIENCE_S = 20.0
 """How long a role may take to stop."""
@@ -53,7 +53,7 @@ def worker(
     set_up(configured)
     runs = [_load(name) for name in names]
     on_one_core()
-    if _UNHURRIED.issuperset(names):
+    if _HURRIED.isdisjoint(names):
         os.nice(_NICENESS)
     until_stopped(lambda stop: _run_all(runs, configured, stop))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import NamedTuple
 
 _YEAR = re.compile(r"\s*[(\[](\d{4})[)\]]\s*$")
@@ -24,10 +25,15 @@ class Identity(NamedTuple):
 
     def is_same(self, other: Identity) -> bool:
         """Say whether both mean the same thing."""
-        pairs = (self.year, other.year), (self.city, other.city)
-        return self.key == other.key and all(not one or not two or one == two for one, two in pairs)
+        return self.key == other.key and _agree(self.year, other.year) and _agree(self.city, other.city)
 
 
+def _agree(one: str, other: str) -> bool:
+    return not one or not other or one == other
+
+
+# What is read is read again and again: titles and cities are taken apart once.
+@lru_cache(maxsize=50_000)
 def identity(title: str, *, year: str = "", city: str | None = None) -> Identity:
     """Return what a title is recognised by; a year in brackets at its end counts when none is told."""
     found = _YEAR.search(title)
@@ -37,6 +43,7 @@ def identity(title: str, *, year: str = "", city: str | None = None) -> Identity
     return Identity(key or title.casefold(), year or (found[1] if found else ""), city_key(city))
 
 
+@lru_cache(maxsize=10_000)
 def city_key(name: str | None) -> str:
     """Return what a city's name is compared by; empty for none."""
     return _plain(name or "")
