@@ -8,13 +8,14 @@ A message of a batched topic carries a `Batch`; all other topics (changelogs, re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 from faust.types.tuples import ack_lock
+from mode.services import WaitResults
 from mode.utils.futures import notify
 
 from streams.transport.batch import Batch
@@ -141,6 +142,29 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             self._cursors.move(tp, record.offset + 1)
             yield self._to_message(tp, record)
         self._cursors.move(tp, end)
+
+    async def wait_first(self, *awaited: Any, timeout: float | None = None) -> WaitResults:  # noqa: ASYNC109
+        """Wait for the first of some; a coroutine that comes first and has nothing to wait for is done at once.
+
+        Faust hands each message over by this, beside the suspension of the flow. It would make tasks of both, which
+        takes turns of the event loop for every message; so all that a fetch brought is handed over in one.
+        """
+        first, *others = awaited
+        if not asyncio.iscoroutine(first):
+            return await super().wait_first(*awaited, timeout=timeout)
+        try:
+            waits_for = first.send(None)
+        except BaseException as ended:
+            for other in filter(asyncio.iscoroutine, others):
+                other.close()
+            if isinstance(ended, StopIteration):
+                return WaitResults([first], [ended.value], False)
+            raise
+        return await super().wait_first(_Started(first, waits_for), *others, timeout=timeout)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        if not self.is_batched(tp.topic):  # of batches the ledger knows what they hold
+            await super()._add_gap(tp, offset_from, offset_to)
 
     # Where reading starts
 
@@ -272,3 +296,22 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def batched_partitions(self) -> set[TP]:
         """Return the partitions that are assigned and read in batches."""
         return {tp for tp in self.assignment() if self.is_batched(tp.topic)}
+
+
+class _Started:
+    """A coroutine that was started and waits for something, to go on with."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> None:
+        self._coroutine, self._waits_for = coroutine, waits_for
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        step: Callable[[Any], Any]
+        while True:
+            try:
+                given, step = (yield self._waits_for), self._coroutine.send
+            except BaseException as error:
+                given, step = error, self._coroutine.throw
+            try:
+                self._waits_for = step(given)
+            except StopIteration as ended:
+                return ended.value

@@ -22,6 +22,7 @@ from infra.feed_store import RedisFeedStore
 from infra.item_store import RedisItemStore
 from infra.model_board import REFUSED, REPLACED, SERVING, RedisBoardStore
 from infra.settings import Settings
+from models.artifact import read_header
 from schemas.types import Interaction, ModelVersion, Trigger
 from streams.core.learner import Learner
 from streams.core.position import Position
@@ -93,6 +94,19 @@ async def test_a_fit_is_promoted_and_the_running_workers_use_it(pipeline: Pipeli
     assert "taste" in await sources(pipeline)
     assert (await pipeline.board()).serving == version.version
     assert (pipeline.home / "models" / MODEL / f"{version.version}.safetensors").is_file()
+
+
+@pytest.mark.parametrize("model", ["als", "item-knn"])
+async def test_tastes_of_another_model_serve_where_it_is_configured(pipeline: Pipeline, model: str) -> None:
+    await pipeline.start("feed")
+    await pipeline.start("trainer", **ON_DEMAND, TASTE_MODEL=model, COLLABORATIVE_FACTORS="8")
+    await pipeline.settle()
+    version = await pipeline.fit()
+    assert version.status == SERVING
+    header = read_header(pipeline.home / "models" / MODEL / f"{version.version}.safetensors")
+    assert header.settings["taste_model"] == model
+    assert await tastes_of(pipeline) == {version.version}
+    assert "taste" in await sources(pipeline)
 
 
 async def test_a_worse_fit_is_refused_and_what_serves_goes_on(pipeline: Pipeline) -> None:
