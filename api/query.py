@@ -18,8 +18,8 @@ MOST_ITEMS = 1_000
 
 UserId = Annotated[str, Meta(min_length=1, max_length=ID_CHARS, description="Whose it is.", examples=["alex"])]
 Limit = Annotated[int, Meta(ge=1, le=MOST_ITEMS, description="How many items at most.", examples=[5])]
-Name = Annotated[str, Meta(min_length=1, max_length=ID_CHARS, pattern=r"^[^\x00]*$")]
-"""The name of something that is looked for in the database, which takes no zero bytes."""
+Name = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
+"""The name of something that is looked for."""
 
 
 class LimitQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,8 +44,12 @@ def asked(request: Request, kind: type[Q]) -> Q:
         InvalidError: naming the one that cannot be used.
         ForbiddenError: they speak of another user than who asks.
     """
+    given = dict(request.query_params)
+    for name, value in given.items():
+        if "\x00" in value:
+            raise InvalidError(name, "must not hold a zero byte")  # the database takes none
     try:
-        query = msgspec.convert(dict(request.query_params), kind, strict=False)
+        query = msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(error) from error
     vouch_in(query)

@@ -57,6 +57,8 @@ FUTURE_MS = 5 * 60 * 1000
 """How far a client's clock may run ahead of the broker's."""
 _LAST_MS = 253_402_300_799_999
 """The end of the year 9999."""
+_ZERO = "\x00"
+"""What PostgreSQL takes in no text."""
 _FEWEST_ARMS = 2
 _SHARES_WITHIN = 1e-6
 
@@ -126,13 +128,13 @@ def _candidate(field: str, candidate: Candidate) -> None:
     _id(f"{field}.item_id", candidate.item_id)
     _ids(f"{field}.topics", candidate.topics)
     for name in ("category", "title", "text", "source"):
-        _no_longer(f"{field}.{name}", getattr(candidate, name), LINE_CHARS)
+        _free(f"{field}.{name}", getattr(candidate, name), LINE_CHARS)
 
 
 def _experiment(experiment: Experiment, now_ms: int) -> None:
     _id("experiment_id", experiment.experiment_id)
     _text("name", experiment.name, LINE_CHARS)
-    _no_longer("description", experiment.description, TEXT_CHARS)
+    _free("description", experiment.description, TEXT_CHARS)
     _lines(experiment, "metric")
     names = [arm.name for arm in experiment.arms]
     _ids("arms", names)
@@ -179,7 +181,7 @@ def _push_request(event: PushRequest, now_ms: int) -> None:
         _text("title", event.title, LINE_CHARS)
     _optional_ids(event, "item_id")
     _lines(event, "category", "title")
-    _no_longer("body", event.body, TEXT_CHARS)
+    _free("body", event.body, TEXT_CHARS)
     if event.preferences is not None:
         _preferences(event.preferences)
 
@@ -206,7 +208,7 @@ def _item(item: Item, now_ms: int) -> None:
     _id("item_id", item.item_id)
     _id("category", item.category)
     _text("title", item.title, LINE_CHARS)
-    _no_longer("description", item.description, TEXT_CHARS)
+    _free("description", item.description, TEXT_CHARS)
     _lines(item, "source", "url", "image_url", "city", "cell")
     _ids("topics", item.topics)
     _map("attributes", item.attributes)
@@ -249,7 +251,7 @@ def _fetch_request(event: FetchRequest, now_ms: int) -> None:
     _event(event, now_ms)
     _id("category", event.category)
     _lines(event, "reason", "cell", "city", "local_time")
-    _no_longer("about", event.about, 4 * TEXT_CHARS)
+    _free("about", event.about, 4 * TEXT_CHARS)
     _ids("words", event.words)
     _ids("known", event.known)
 
@@ -284,6 +286,7 @@ def _id(field: str, value: str | None) -> None:
 def _text(field: str, value: str | None, longest: int) -> None:
     if not value or not value.strip() or len(value) > longest:
         raise OutOfRangeError(field, f"must be 1 to {longest} characters and not blank")
+    _free(field, value, longest)
 
 
 def _optional_ids(record: Any, *fields: str) -> None:
@@ -294,12 +297,14 @@ def _optional_ids(record: Any, *fields: str) -> None:
 
 def _lines(record: Any, *fields: str) -> None:
     for field in fields:
-        _no_longer(field, getattr(record, field) or "", LINE_CHARS)
+        _free(field, getattr(record, field) or "", LINE_CHARS)
 
 
-def _no_longer(field: str, value: str, longest: int) -> None:
+def _free(field: str, value: str, longest: int) -> None:
     if len(value) > longest:
         raise OutOfRangeError(field, f"is longer than {longest} characters")
+    if _ZERO in value:
+        raise OutOfRangeError(field, "holds a zero byte")
 
 
 def _ids(field: str, values: Iterable[str]) -> None:
@@ -315,7 +320,7 @@ def _map(field: str, values: Mapping[str, str]) -> None:
         raise OutOfRangeError(field, f"has more than {LIST_ITEMS} entries")
     for key, value in values.items():
         _id(f"{field} key", key)
-        _no_longer(f"{field}[{key}]", value, TEXT_CHARS)
+        _free(f"{field}[{key}]", value, TEXT_CHARS)
 
 
 def _number(field: str, value: float, low: float, high: float) -> None:

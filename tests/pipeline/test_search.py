@@ -139,14 +139,14 @@ async def test_the_api_answers_with_items_or_with_what_trends(connections: Lazy)
         nothing = (await http.get("/search", params={"q": "qwxzzyk"})).json()
         bad = [
             await http.get("/search", params=params)
-            for params in ({"q": " "}, {"q": "a", "limit": 0}, {"q": "a" * 256})
+            for params in ({"q": " "}, {"q": "a", "limit": 0}, {"q": "a" * 256}, {"q": "a", "kind": "\x00"})
         ]
     assert (page["total"], page["next_offset"], page["corrected"]) == (7, 2, {"hedphones": "headphones"})
     assert [item["kind"] for item in page["results"]] == ["product"] * 2
     assert (nothing["total"], nothing["fallback_reason"]) == (0, "no_search_matches")
     assert [item["item_id"] for item in nothing["results"]] == ["LAMP000001"]
     assert [(answer.status_code, answer.json()["error"]["field"]) for answer in bad] == [
-        *((422, "q"), (422, "limit"), (422, "q"))
+        *((422, "q"), (422, "limit"), (422, "q"), (422, "kind"))
     ]
 
 
