@@ -31,7 +31,7 @@ ROLES = {
 """Where each role is: `async def run(settings, stop)`. Imported when it is asked for, as some are heavy."""
 
 _HURRIED = frozenset(("feed", "push"))
-"""Roles that somebody waits for: a process with none of them leaves the processor to those that make and serve feeds."""
+"""Roles that somebody waits for: a process with none of them leaves the processor to feeds and the API."""
 _NICENESS = 5
 _PATIENCE_S = 20.0
 """How long a role may take to stop."""
