@@ -31,22 +31,43 @@ _LIKED = 20
 _CHANCE = 0.2
 """Likeness that two items have by chance: three standard deviations of the cosine of signatures that share no word."""
 _DIGITS = 6
+_AROUND = ' []"'
+"""What may stand around a word of a context, whose lists are told as JSON."""
 
 
 def rank_given(
     trigger: Trigger, features: Features, view: View, blender: Blender, params: RankParams, *, now_ms: int
 ) -> Feed:
-    """Return the feed of the items that a trigger names, each once."""
+    """Return the feed of the items that a trigger names, each once.
+
+    What the trigger's context names of categories and topics counts as if the user had stated it, this once.
+    """
+    wanted = _wanted(trigger, view, features)
+    features = structs.replace(features, preferred=[*features.preferred, *wanted])
     new = {one.item_id: one for one in trigger.described if not _is_listed(one.item_id, view)}
     known = [item for item in trigger.candidates if item not in new]
     feed = rank(features, view, blender, params, now_ms=now_ms, among=known)
     if new:
         whom = person(features, view, params, at_ms=max(view.watermark, features.watermark))
         feed = _with_new(feed, list(new.values()), whom, view, blender)
+    asked = {f"You like {name}": f"You asked for {name}" for name in wanted}
+    feed = structs.replace(feed, reasons=[asked.get(reason, reason) for reason in feed.reasons])
     if trigger.topic_distance is None:
         return feed
     topics = {one.item_id: one.topics for one in trigger.described}
     return _arranged(feed, _apart(feed, _topics(feed.items, topics, view), trigger.topic_distance))
+
+
+def _wanted(trigger: Trigger, view: View, features: Features) -> list[str]:
+    """Return the categories and topics that a trigger's context names, as far as they are not liked or stated."""
+    said = {name for one in trigger.described for name in (one.category, *one.topics)}
+    words = dict.fromkeys(word.strip(_AROUND) for told in trigger.context.values() for word in told.split(","))
+    return [
+        word
+        for word in words
+        if (word in said or view.categories.get(word) >= 0 or view.topics.get(word) >= 0)
+        and not (word in features.preferred or _likes(features, word))
+    ]
 
 
 def _is_listed(item_id: str, view: View) -> bool:

@@ -82,5 +82,22 @@ def test_items_differ_in_topics_as_far_as_is_asked_for(distance: float | None, i
     assert ranked(*said, whom=whom, topic_distance=distance).items == items
 
 
+@pytest.mark.parametrize("context", [{"mood": "garden"}, {"interests": '["food", "garden"]'}, {"a": "x, garden"}])
+def test_what_the_context_names_counts_this_once(context: dict[str, str]) -> None:
+    said = [Candidate(item_id="n1", title="Anything", topics=["garden"]), Candidate(item_id="n2", title="Other")]
+    without, feed = ranked(*said, more=("i2",)), ranked(*said, more=("i2",), context=context)
+    scores, raised = (dict(zip(one.items, one.scores, strict=True)) for one in (without, feed))
+    assert raised["n1"] > scores["n1"]
+    assert raised["i2"] > scores["i2"]
+    assert raised["n2"] == scores["n2"]
+    assert dict(zip(feed.items, feed.reasons, strict=True))["n1"] == "You asked for garden"
+
+
+def test_what_is_liked_anyway_is_not_asked_for() -> None:
+    said = Candidate(item_id="n1", title="Anything", topics=["garden"])
+    feed = ranked(said, whom=a_reader(topics={"garden": 1.0}), context={"mood": "garden"})
+    assert feed.reasons == ["You like garden"]
+
+
 def test_nothing_given_is_nothing() -> None:
     assert ranked().items == []
