@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -74,29 +74,36 @@ def by_category(items: Iterable[ContentItem], *, limit: int) -> list[Category]:
     Items are the same when they are of one category and have one address, or when `schemas.identity` says so. What the
     catalogue does not hold any more is left out.
     """
-    known: dict[str, list[_Known]] = {}
+    groups: dict[str, _Group] = {}
     for item in items:
         if item.item is not None:
-            _add(known, item, limit)
-    return [Category(name, [one.result for one in group]) for name, group in known.items()]
+            subject = _subject.decode(item.item)
+            groups.setdefault(subject.category, _Group(limit)).add(item, subject)
+    return [Category(name, group.results) for name, group in groups.items()]
 
 
-class _Known(NamedTuple):
-    url: str | None
-    identity: Identity
-    result: Result
+class _Group:
+    """The results of one category, to be found by their addresses and by what they are recognised by."""
 
+    def __init__(self, limit: int) -> None:
+        self.results: list[Result] = []
+        self._limit = limit
+        self._by_url: dict[str, Result] = {}
+        self._by_key: dict[str, list[tuple[Identity, Result]]] = {}
 
-def _add(known: dict[str, list[_Known]], item: ContentItem, limit: int) -> None:
-    subject = _subject.decode(item.item or b"")
-    named = identity(subject.title, year=subject.attributes.year, city=subject.city)
-    group = known.setdefault(subject.category, [])
-    for one in group:
-        if (one.url and one.url == subject.url) or one.identity.is_same(named):
-            one.result.also.append(item.item_id)
-            return
-    if len(group) < limit:
-        group.append(_Known(subject.url, named, Result(**msgspec.structs.asdict(item), also=[])))
+    def add(self, item: ContentItem, subject: Subject) -> None:
+        """Add an item, or note that it is there already."""
+        named = identity(subject.title, year=subject.attributes.year, city=subject.city)
+        of_key = self._by_key.setdefault(named.key, [])
+        same = self._by_url.get(subject.url or "") or next((one for known, one in of_key if known.is_same(named)), None)
+        if same is not None:
+            same.also.append(item.item_id)
+        elif len(self.results) < self._limit:
+            result = Result(**msgspec.structs.asdict(item), also=[])
+            self.results.append(result)
+            of_key.append((named, result))
+            if subject.url:
+                self._by_url[subject.url] = result
 
 
 class ResultEndpoints:
