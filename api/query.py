@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from api.caller import vouch_in
 from api.error import InvalidError, invalid
-from schemas.limit import ID_CHARS
+from schemas.limit import ID_CHARS, ZERO
 
 Q = TypeVar("Q")
 
@@ -46,8 +46,8 @@ def asked(request: Request, kind: type[Q]) -> Q:
     """
     given = dict(request.query_params)
     for name, value in given.items():
-        if "\x00" in value:
-            raise InvalidError(name, "must not hold a zero byte")  # the database takes none
+        if ZERO in value:
+            raise InvalidError(name, "must not hold a zero byte")
     try:
         query = msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:

@@ -43,7 +43,6 @@ def identity(title: str, *, year: str = "", city: str | None = None) -> Identity
     return Identity(key or title.casefold(), year or (found[1] if found else ""), city_key(city))
 
 
-@lru_cache(maxsize=10_000)
 def city_key(name: str | None) -> str:
     """Return what a city's name is compared by; empty for none."""
     return _plain(name or "")

@@ -57,7 +57,7 @@ FUTURE_MS = 5 * 60 * 1000
 """How far a client's clock may run ahead of the broker's."""
 _LAST_MS = 253_402_300_799_999
 """The end of the year 9999."""
-_ZERO = "\x00"
+ZERO = "\x00"
 """What PostgreSQL takes in no text."""
 _FEWEST_ARMS = 2
 _SHARES_WITHIN = 1e-6
@@ -303,7 +303,7 @@ def _lines(record: Any, *fields: str) -> None:
 def _free(field: str, value: str, longest: int) -> None:
     if len(value) > longest:
         raise OutOfRangeError(field, f"is longer than {longest} characters")
-    if _ZERO in value:
+    if ZERO in value:
         raise OutOfRangeError(field, "holds a zero byte")
 
 

@@ -89,9 +89,10 @@ class ModelTastes:
 class ContentTastes(ModelTastes):
     """The likeness of items by their texts."""
 
+    model: Content
+
     def __init__(self, name: str, model: Content) -> None:
         super().__init__(name, model)
-        self._content = model
         self._texts: dict[str, str] = {}
 
     def add(self, event: Interaction, item: Item | None) -> None:
@@ -102,7 +103,7 @@ class ContentTastes(ModelTastes):
 
     def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
         """Return how like each other the items are, new texts included."""
-        self._content.describe(self._texts)
+        self.model.describe(self._texts)
         self._texts.clear()
         return super().weights(values, items)
 
