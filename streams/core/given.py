@@ -65,7 +65,8 @@ def _wanted(trigger: Trigger, view: View, features: Features) -> list[str]:
     return [
         word
         for word in words
-        if (word in said or view.categories.get(word) >= 0 or view.topics.get(word) >= 0)
+        if word
+        and (word in said or view.categories.get(word) >= 0 or view.topics.get(word) >= 0)
         and not (word in features.preferred or _likes(features, word))
     ]
 

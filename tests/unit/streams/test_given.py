@@ -99,5 +99,10 @@ def test_what_is_liked_anyway_is_not_asked_for() -> None:
     assert feed.reasons == ["You like garden"]
 
 
+def test_a_context_that_says_nothing_asks_for_nothing() -> None:
+    feed = ranked(Candidate(item_id="n1", source="a"), whom=a_reader(sources={"a": 1.0}), context={"mood": ""})
+    assert feed.reasons == ["You like a"]
+
+
 def test_nothing_given_is_nothing() -> None:
     assert ranked().items == []
