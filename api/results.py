@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from starlette.requests import Request
@@ -65,21 +65,50 @@ class Reranked(Content, gc=False, kw_only=True):
     event_id: str
 
 
+class Known(NamedTuple):
+    """What an item was found to be known by."""
+
+    data: msgspec.Raw
+    category: str
+    url: str | None
+    named: Identity
+
+
+class Grouper:
+    """Groups ranked items by category, and reads each item's JSON once as long as it stays the same object."""
+
+    def __init__(self, capacity: int = 100_000) -> None:
+        self._capacity = capacity
+        self._known: dict[str, Known] = {}
+
+    def by_category(self, items: Iterable[ContentItem], *, limit: int) -> list[Category]:
+        """Group items, best category first; what is there several times is one, in the place of the best.
+
+        Items are the same when they are of one category and have one address, or when `schemas.identity` says so. What
+        the catalogue does not hold any more is left out.
+        """
+        groups: dict[str, _Group] = {}
+        for item in items:
+            if item.item is not None:
+                known = self._known.get(item.item_id)
+                if known is None or known.data is not item.item:
+                    known = self._read(item.item_id, item.item)
+                group = groups.get(known.category)
+                if group is None:
+                    group = groups[known.category] = _Group(limit)
+                group.add(item, known)
+        return [Category(name, group.results) for name, group in groups.items()]
+
+    def _read(self, item_id: str, data: msgspec.Raw) -> Known:
+        subject = _subject.decode(data)
+        named = identity(subject.title, year=subject.attributes.year, city=subject.city)
+        if len(self._known) >= self._capacity:
+            self._known.clear()  # what is shown comes back at once
+        known = self._known[item_id] = Known(data, subject.category, subject.url, named)
+        return known
+
+
 _subject = msgspec.json.Decoder(Subject)
-
-
-def by_category(items: Iterable[ContentItem], *, limit: int) -> list[Category]:
-    """Group ranked items, best category first; what is there several times is one, in the place of the best.
-
-    Items are the same when they are of one category and have one address, or when `schemas.identity` says so. What the
-    catalogue does not hold any more is left out.
-    """
-    groups: dict[str, _Group] = {}
-    for item in items:
-        if item.item is not None:
-            subject = _subject.decode(item.item)
-            groups.setdefault(subject.category, _Group(limit)).add(item, subject)
-    return [Category(name, group.results) for name, group in groups.items()]
 
 
 class _Group:
@@ -91,19 +120,25 @@ class _Group:
         self._by_url: dict[str, Result] = {}
         self._by_key: dict[str, list[tuple[Identity, Result]]] = {}
 
-    def add(self, item: ContentItem, subject: Subject) -> None:
+    def add(self, item: ContentItem, known: Known) -> None:
         """Add an item, or note that it is there already."""
-        named = identity(subject.title, year=subject.attributes.year, city=subject.city)
-        of_key = self._by_key.setdefault(named.key, [])
-        same = self._by_url.get(subject.url or "") or next((one for known, one in of_key if known.is_same(named)), None)
+        same = self._same(known)
         if same is not None:
             same.also.append(item.item_id)
         elif len(self.results) < self._limit:
-            result = Result(**msgspec.structs.asdict(item), also=[])
+            result = Result(item.item_id, item.score, item.source, item.reason, item.parts, item.item, also=[])
             self.results.append(result)
-            of_key.append((named, result))
-            if subject.url:
-                self._by_url[subject.url] = result
+            self._by_key.setdefault(known.named.key, []).append((known.named, result))
+            if known.url:
+                self._by_url[known.url] = result
+
+    def _same(self, known: Known) -> Result | None:
+        if known.url in self._by_url:
+            return self._by_url[known.url]
+        for named, result in self._by_key.get(known.named.key, ()):
+            if named.is_same(known.named):
+                return result
+        return None
 
 
 class ResultEndpoints:
@@ -111,6 +146,7 @@ class ResultEndpoints:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._grouper = Grouper()
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Return their declarations."""
@@ -139,7 +175,7 @@ class ResultEndpoints:
         user_id, limit = user_in(request.path_params["user_id"]), asked(request, LimitQuery).limit
         feed = await self._context.feed_of(user_id)
         shown = await self._content(user_id, feed)
-        categories = by_category(shown.pop("items"), limit=limit)
+        categories = self._grouper.by_category(shown.pop("items"), limit=limit)
         return answer(Results(**shown, categories=categories))
 
     async def rerank(self, request: Request) -> Response:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
 from typing import NamedTuple
 
 _YEAR = re.compile(r"\s*[(\[](\d{4})[)\]]\s*$")
@@ -32,8 +31,6 @@ def _agree(one: str, other: str) -> bool:
     return not one or not other or one == other
 
 
-# What is read is read again and again: titles and cities are taken apart once.
-@lru_cache(maxsize=50_000)
 def identity(title: str, *, year: str = "", city: str | None = None) -> Identity:
     """Return what a title is recognised by; a year in brackets at its end counts when none is told."""
     found = _YEAR.search(title)
