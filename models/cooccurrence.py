@@ -97,9 +97,9 @@ class Table:
         factor = 2.0 ** ((reference_ms - self.reference_ms) / self._half_life_ms)
         self.links.put(item, others, (sums * factor), mass * factor)
 
-    def votes(self, *asked: Question, count: int) -> Votes:
-        """Return (queries, count): what goes with weighted items, freed of popularity."""
-        return self.links.votes(*asked, count=count, damped=True)
+    def votes(self, items: Indices, *asked: Question, out: Votes) -> Votes:
+        """Fill and return (queries, count): what goes with weighted items, freed of popularity."""
+        return self.links.votes(items, *asked, out=out, damped=True)
 
     def events(self, item: int, at_ms: int) -> float:
         """Return how many events an item has, decayed to a time."""
@@ -155,16 +155,18 @@ class Cooccurrence(Model):
         items = np.array([item for item, _ in recent], np.int32)
         strengths = np.array([[1.0 if is_liking(weight) else WEAK for _, weight in recent]])
         weights = strengths * STEP ** np.arange(len(items))
-        votes = self._table.votes((TOGETHER, items, weights), count=len(self.items))[0]
+        [votes] = self._table.votes(items, (TOGETHER, weights), out=np.empty((1, len(self.items)), np.float32))
         if not votes.any():
             popular: Scores = self._fallback.scores([query])[0]
             return popular
         return np.where(votes > 0, votes.astype(np.float64), -math.inf)
 
 
-def moments_back(times_ms: Sequence[int] | NDArray[np.int64], now_ms: int) -> NDArray[np.int64]:
+def moments_back(times_ms: Iterable[int], now_ms: int) -> NDArray[np.int64]:
     """Return how many moments (distinct times) lie between each time, newest first, and now; 0 for now itself."""
-    if not len(times_ms):
-        return np.empty(0, np.int64)
-    times = np.asarray(times_ms)
-    return np.cumsum(times != np.concatenate([[now_ms], times[:-1]]))
+    moments, moment, later_ms = [], 0, now_ms
+    for at_ms in times_ms:  # most histories are short: arrays would take longer
+        moment += at_ms != later_ms
+        moments.append(moment)
+        later_ms = at_ms
+    return np.array(moments, np.int64)

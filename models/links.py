@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 Indices = NDArray[np.int32]
 Sums = NDArray[np.float64]
 Votes = NDArray[np.float32]
-Question = tuple[int, Indices, Sums | Votes]
-"""A channel, (m,) items, and (queries, m) weights of them."""
+Question = tuple[int, Sums | Votes]
+"""A channel, and (queries, m) weights of the first m items that are asked about."""
 
 PLACES = 6_144
 """Items that can have links at a time: 300 MB of doubles for each channel once so many are in use, 150 MB of floats.
@@ -119,24 +119,26 @@ class Links:
         self._mass *= factor
         self._damping = None
 
-    def votes(self, *asked: Question, count: int, damped: bool = False) -> Votes:
-        """Return (queries, count): for each question, rows of items added up with the weights.
+    def votes(self, items: Indices, *asked: Question, out: Votes, damped: bool = False) -> Votes:
+        """Fill and return (queries, count): for each question, rows of items added up with the weights.
 
         Damped votes are divided by the square root of each candidate's mass; one without mass gets none.
         """
-        size = len(self._items)
-        found = np.zeros((sum(len(weights) for _, _, weights in asked), size + 1), np.float32)  # the last: no place
+        size, places = len(self._items), self._found(items)
+        found = np.empty((len(out), size + 1), np.float32)
+        found[:, size] = 0.0  # for what has no place
         start = 0
-        for channel, items, weights in asked:
-            end = start + len(weights)
-            places = self._found(items)
-            known = places >= 0
-            rows = self._sums[channel][places[known], :size].astype(np.float32, copy=False)
-            np.matmul(weights[:, known].astype(np.float32, copy=False), rows, out=found[start:end, :size])
+        for channel, weights in asked:
+            end, where = start + len(weights), places[: weights.shape[1]]
+            known = where >= 0
+            if not known.all():
+                where, weights = where[known], weights[:, known]
+            rows = self._sums[channel][where, :size].astype(np.float32, copy=False)
+            np.matmul(weights.astype(np.float32, copy=False), rows, out=found[start:end, :size])
             start = end
         if damped:
             found[:, :size] *= self._damped()[:size]
-        return found.take(self._slots(count), axis=1)
+        return found.take(self._slots(out.shape[1]), axis=1, out=out, mode="clip")  # the default mode makes a copy
 
     def between(self, items: Indices, others: Indices, *, channel: int) -> Votes:
         """Return (items, others): the links of each item with each other; 0 where there is none."""
@@ -161,8 +163,11 @@ class Links:
         return self._slot
 
     def _found(self, items: Indices) -> Indices:
-        self._reach(int(items.max(initial=0)) + 1)
-        return self._places[items]
+        try:
+            return self._places[items]
+        except IndexError:  # some are new
+            self._reach(int(items.max()) + 1)
+            return self._places[items]
 
     def _find(self, item: int) -> int:
         return int(self._places[item]) if 0 <= item < len(self._places) else _NOWHERE

@@ -122,8 +122,7 @@ PARTS: Mapping[str, Part] = {
 PRIOR = {name: part.prior for name, part in PARTS.items()}
 SOURCES = tuple(dict.fromkeys(part.source for part in PARTS.values()))
 """What a person is told of parts, which are too many to be told one by one."""
-_VOTED = rows_of(VOTES, PARTS)
-_HEARD = rows_of([f"{name}_heard" for name in VOTES], PARTS)
+_SAID = rows_of([*VOTES, *(f"{name}_heard" for name in VOTES)], PARTS)
 _CHARTED = rows_of(CHARTED, PARTS)
 
 
@@ -142,14 +141,7 @@ def parts_of(whom: Person, view: View, where: Where, *, repeats: bool) -> Parts:
     own = np.empty((len(made), len(view.columns.every[where])), np.float32)
     for row, one in zip(own, made, strict=True):
         row[:] = one(whom, view, where)
-    return Parts(
-        [
-            (_VOTED, whom.votes[:, where]),
-            (_HEARD, whom.heard[:, where]),
-            (_CHARTED, view.columns.charted[:, where]),
-            (rows, own),
-        ]
-    )
+    return Parts([(_SAID, whom.says[:, where]), (_CHARTED, view.columns.charted[:, where]), (rows, own)])
 
 
 def _column(affinities: Mapping[str, float], names: Names, preferred: Sequence[str]) -> Scores:

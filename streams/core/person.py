@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.cooccurrence import NEXT, STEP, TOGETHER, WEAK, WINDOW, moments_back
+from models.names import NOWHERE
 from models.weight import LIKING
 from schemas.types import Features
 from schemas.zone import zone_of
@@ -18,7 +19,7 @@ from streams.core.signal import cohort_of
 from streams.core.view import SMALL, Column, Indices, View
 
 VOTES = ("near", "far", "last", "next", "taste", "far_taste")
-"""What of other items is asked of a history: the rows of `Person.votes`."""
+"""What of other items is asked of a history."""
 _DISLIKED = -1.0
 """A dislike or a hide. Whoever rates a film low has still chosen it, and says something of what goes with it."""
 _BACK = np.arange(WINDOW)
@@ -27,13 +28,13 @@ _FAR_WEAK = 0.3
 _FAR_STEPS = 0.98**_BACK
 _TASTE_STEP = 0.9
 _TOGETHER = np.array([_NEAR_ITEMS * STEP**_BACK, _FAR_STEPS, _BACK == 0], np.float32)
-_TOGETHER_WEAK = np.array([[WEAK], [_FAR_WEAK], [1.0]], np.float32)
-"""What near, far and last weigh by steps back, and an event that is not a liking beside one that is."""
+_TOGETHER_WEAK = _TOGETHER * np.array([[WEAK], [_FAR_WEAK], [1.0]], np.float32)
+"""What near, far and last weigh by steps back, for a liking and for an event that is none."""
 _TASTES = np.array([_NEAR_ITEMS * _TASTE_STEP**_BACK, _FAR_STEPS], np.float32)
-_TASTES_WEAK = np.full((2, 1), _FAR_WEAK, np.float32)
+_TASTES_WEAK = _TASTES * np.float32(_FAR_WEAK)
 """The same for taste and far taste."""
-_MOMENT_STEP = 0.5
-_MOMENTS = 3
+_FOLLOWING = np.array([1.0, 0.5, 0.25], np.float32)
+"""What next weighs by moments back."""
 _SCALES = np.array([[1.0 / SMALL]] * 4 + [[100.0]] * 2, np.float32)
 _LENGTHS = (1, 2, 3, 5, 10, 30, 100)
 """Where classes of history length begin."""
@@ -61,21 +62,26 @@ class Person:
     """The last items that were not plainly disliked, newest first."""
     liked: NDArray[np.bool_]
     """Which of them were liked."""
-    votes: Column
-    """(6, items) what the history says of other items, each as a share of the strongest."""
-    heard: Column
-    """(6, items) the same on a scale like that of `view.strength`; what is below zero says nothing."""
+    says: Column
+    """(12, items) what the history says of other items: `VOTES`, each as a share of the strongest, then the same on a
+    scale like that of `view.strength`, where what is below zero says nothing."""
+
+    @property
+    def votes(self) -> Column:
+        """Return (6, items) shares of the strongest."""
+        return self.says[: len(VOTES)]
 
 
 def person(features: Features, view: View, params: RankParams, *, at_ms: int) -> Person:
     """Return what is to be known of a user who is ranked for at a time in the stream."""
-    recent = features.recent[:WINDOW]
-    numbers = view.items.numbers([event.item_id for event in recent])
-    weights = np.array([event.weight for event in recent])
-    told = (numbers >= 0) & (weights > _DISLIKED)
-    history, liked = numbers[told], weights[told] >= LIKING
-    moments = moments_back(np.array([event.at for event in recent], np.int64)[told], at_ms)
-    votes = _votes(history, liked, moments, view)
+    recent = [
+        (index, event)
+        for event in features.recent[:WINDOW]
+        if event.weight > _DISLIKED and (index := view.items.get(event.item_id)) != NOWHERE
+    ]
+    history = np.array([index for index, _ in recent], np.int32)
+    liked = np.array([event.weight >= LIKING for _, event in recent], bool)
+    moments = moments_back((event.at for _, event in recent), at_ms)
     return Person(
         features,
         local_ms=local_ms(max(at_ms, features.triggered_at), zone_of(features.timezone, params.timezone)),
@@ -84,38 +90,29 @@ def person(features: Features, view: View, params: RankParams, *, at_ms: int) ->
         cold=params.cold_start_threshold / max(params.cold_start_threshold + features.event_count, 1),
         history=history,
         liked=liked,
-        votes=votes,
-        heard=_heard(votes),
+        says=_says(history, liked, moments, view),
     )
 
 
-def _votes(history: Indices, liked: NDArray[np.bool_], moments: NDArray[np.int64], view: View) -> Column:
+def _says(history: Indices, liked: NDArray[np.bool_], moments: NDArray[np.int64], view: View) -> Column:
     """Ask the tables what goes with a history."""
-    count, length = view.columns.count, len(history)
+    length, half = len(history), len(VOTES)
     if not length:
-        return np.zeros((6, count), np.float32)
-    one = np.float32(1.0)
-    together = _TOGETHER[:, :length] * np.where(liked, one, _TOGETHER_WEAK)
-    tastes = _TASTES[:, :length] * np.where(liked, one, _TASTES_WEAK)
-    back = moments - moments.min()
-    last = back < _MOMENTS
-    following = (_MOMENT_STEP ** back[last])[None]
-    votes = np.concatenate(
-        [
-            view.neighbors.votes((TOGETHER, history, together), (NEXT, history[last], following), count=count),
-            view.tastes.votes((0, history, tastes), count=count),
-        ]
-    )
+        return np.zeros((2 * half, view.columns.count), np.float32)
+    says = np.empty((2 * half, view.columns.count), np.float32)
+    votes, heard = says[:half], says[half:]
+    together = np.where(liked, _TOGETHER[:, :length], _TOGETHER_WEAK[:, :length])
+    tastes = np.where(liked, _TASTES[:, :length], _TASTES_WEAK[:, :length])
+    back = moments - moments[0]  # of the newest
+    following = _FOLLOWING[back[: back.searchsorted(len(_FOLLOWING))]][None]
+    view.neighbors.votes(history, (TOGETHER, together), (NEXT, following), out=votes[:4])
+    view.tastes.votes(history, (0, tastes), out=votes[4:])
     highest = votes.max(axis=1, keepdims=True)
-    votes /= np.where(highest > 0, highest, one)
-    return votes
-
-
-def _heard(votes: Column) -> Column:
-    heard: Column = votes * _SCALES
-    np.maximum(heard, np.zeros_like(heard), out=heard)  # with a number instead it takes three times as long
+    votes /= np.where(highest > 0, highest, np.float32(1.0))
+    np.multiply(votes, _SCALES, out=heard)
+    np.maximum(heard[4:], 0.0, out=heard[4:])  # links are never below zero
     np.log1p(heard, out=heard)
-    return heard
+    return says
 
 
 def _gap_class(features: Features, at_ms: int) -> int:

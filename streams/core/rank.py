@@ -163,7 +163,7 @@ def _with_unknown(feed: Feed, names: Sequence[str]) -> Feed:
 
 def _usual(seen: Look) -> Column:
     """Return (parts, 1): the mean of each part over what may be shown."""
-    shares = seen.admissible.astype(np.float32) / np.float32(seen.admissible.sum())
+    shares = seen.admissible.astype(np.float32) / np.float32(np.count_nonzero(seen.admissible))
     return seen.parts.expected(shares)[:, None]
 
 
@@ -213,21 +213,26 @@ def _muted(names: list[str], view: View) -> Indices:
 def _shortlist(seen: Look, scores: Column, view: View, *, most: int) -> NDArray[np.intp]:
     """Return the places of the best items that may be shown, best first, ties by id."""
     if len(scores) > most:
-        places = np.flatnonzero(scores >= _least(scores, most))
+        places = _best(scores, most)
         places = places[seen.admissible[places]]
     else:
         places = np.flatnonzero(seen.admissible)
     return places[np.lexsort((view.ties[seen.items[places]], -scores[places]))]
 
 
-def _least(scores: Column, most: int) -> np.float32:
-    """Return the lowest of the best scores. A look at a few of them rules most others out, in a third of the time."""
+def _best(scores: Column, most: int) -> NDArray[np.intp]:
+    """Return the places of the best scores, with all that equal the last of them.
+
+    A look at a few scores rules most others out, in a third of the time.
+    """
     some = scores[::_SAMPLED]
     wanted = _SAMPLE_MARGIN * most // _SAMPLED
     if wanted < len(some):
-        good = scores[scores >= np.partition(some, -wanted)[-wanted]]
-        scores = good if len(good) >= most else scores
-    return np.float32(np.partition(scores, -most)[-most])
+        places = np.flatnonzero(scores >= np.partition(some, -wanted)[-wanted])
+        if len(places) >= most:
+            good = scores[places]
+            return np.asarray(places[good >= np.partition(good, -most)[-most]])
+    return np.flatnonzero(scores >= np.partition(scores, -most)[-most])
 
 
 def _fill(
