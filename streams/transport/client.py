@@ -15,6 +15,8 @@ from mode.threads import WorkerThread
 
 _FETCH_MIN_BYTES = 64 << 10
 """A fetch that would bring less waits at the broker for more: asking for one record costs more than folding it."""
+_IDLE_AFTER_S, _IDLE_WAIT_MS = 0.1, 200
+"""How long nothing comes before a fetch waits for the first record alone, and how long it then waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,13 @@ class ClientThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         astray = {tp: start for tp, start in starts.items() if due[tp] is not None and start != due[tp]}
         if astray:
             return {tp: Fetch((), start, start, start) for tp, start in astray.items()}
-        records = await self._fetch_records(consumer, set(due), timeout=wait_s, max_records=None)
+        idle = asyncio.get_running_loop().call_later(_IDLE_AFTER_S, self._pace, consumer, 1, _IDLE_WAIT_MS)
+        try:
+            records = await self._fetch_records(consumer, set(due), timeout=wait_s, max_records=None)
+        finally:
+            idle.cancel()
+        if records:
+            self._pace(consumer, _FETCH_MIN_BYTES, self.app.limits.batch_wait_ms)
         ends = _positions(consumer, due)
         found = {}
         for tp in due:
@@ -101,6 +109,12 @@ class ClientThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._fetch_max_wait_ms = self.app.limits.batch_wait_ms
         consumer._fetch_min_bytes = _FETCH_MIN_BYTES
         return consumer
+
+    @staticmethod
+    def _pace(consumer: AIOKafkaConsumer, min_bytes: int, max_wait_ms: int) -> None:
+        """Say what the next fetches wait for: each costs a millisecond, whether it brings anything or not."""
+        fetcher: Any = consumer._fetcher
+        fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = min_bytes, max_wait_ms
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         consumer = self._ensure_consumer()
