@@ -1,7 +1,8 @@
 """Prefetch: what it does to the freshness of feeds that a slow model is being asked for hundreds of users.
 
-The same events are measured twice, as `bench.freshness` does: while the fetch role has nothing to do, and while it has
-as many questions under way all the time, each to a double of the model that takes some seconds.
+The same events are measured three times, as `bench.freshness` does: while the fetch role has nothing to do; while all
+those users are asked for at once, and again as soon as all answers are there; and while as many questions are under way
+without a pause. A double of the model takes some seconds for each.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Callable
 
 import httpx
 
@@ -31,7 +33,7 @@ _UNDER_WAY_WITHIN_S = 120.0
 
 
 async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str, float]]:
-    """Return the percentiles of freshness without and with questions under way."""
+    """Return the percentiles of freshness without questions, with waves of them, and with as many all the time."""
     await history.ensure_folded(rig, load)
     (port,) = free_ports(1)
     url = f"http://{HOST}:{port}"
@@ -57,19 +59,25 @@ async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str
     ):
         await rig.rest("let the workers start", "feed", "trainer")
         without = await freshness.run(rig, load, RATE_PER_S, seconds=seconds)
+        asking = asyncio.create_task(_ask_in_waves(rig, load, until_s=time.monotonic() + seconds))
+        waves = await freshness.run(rig, load, RATE_PER_S, seconds=seconds)
+        await asking
         await _ask(rig, load, rounds=math.ceil(seconds / MODEL_S) + 1)
-        during = await freshness.run(rig, load, RATE_PER_S, seconds=seconds)
+        always = await freshness.run(rig, load, RATE_PER_S, seconds=seconds)
     rig.folded = None
-    return {"without": summary_ms(without), "during": summary_ms(during)}
+    return {"without": summary_ms(without), "waves": summary_ms(waves), "always": summary_ms(always)}
+
+
+async def _ask_in_waves(rig: Rig, load: Load, *, until_s: float) -> None:
+    """Ask for all users, and again whenever all were answered."""
+    while time.monotonic() < until_s:
+        await _ask(rig, load, rounds=1)
+        await _fetches(rig, lambda under_way: not under_way)
 
 
 async def _ask(rig: Rig, load: Load, *, rounds: int) -> None:
-    """Publish requests for so many rounds of all users, no two alike, and wait until they are under way.
-
-    Raises:
-        BenchError: they never were.
-    """
-    now_ms = int(time.time() * 1_000)
+    """Publish requests for so many rounds of all users, no two alike, and wait until as many as may be are under way."""
+    now_ms, users = int(time.time() * 1_000), min(USERS, load.size.users)
     requests = [
         FetchRequest(
             event_id=f"bench-{now_ms}-{turn}-{rank}",
@@ -80,15 +88,24 @@ async def _ask(rig: Rig, load: Load, *, rounds: int) -> None:
             occurred_at=now_ms + turn,
         )
         for turn in range(rounds)
-        for rank in range(min(USERS, load.size.users))
+        for rank in range(users)
     ]
     await rig.publish(FETCH_REQUESTS, requests, total=len(requests))
+    await _fetches(rig, lambda under_way: under_way >= users)
+
+
+async def _fetches(rig: Rig, enough: Callable[[int], bool]) -> None:
+    """Wait until so many fetches are under way, as the role says once a second.
+
+    Raises:
+        BenchError: the role does not run.
+        TimeoutError: there never were.
+    """
     async with asyncio.timeout(_UNDER_WAY_WITHIN_S):
         while True:
             signs = await heartbeat.signs(rig.redis)
-            waiting = sum(sign["waiting"] for sign in signs if sign["role"] == "fetch")
-            if waiting >= min(USERS, load.size.users):
-                return
             if not signs:
                 raise BenchError("the fetch role does not run")
+            if enough(sum(sign["waiting"] for sign in signs if sign["role"] == "fetch")):
+                return
             await asyncio.sleep(0.2)

@@ -28,11 +28,17 @@ _LOOK_S = 0.02
 _PATIENCE_S = 5.0
 """How long an item that was fetched for a user may take from its topic to the view."""
 
+_HERE_MS = 2_000
+"""How long ago someone may have acted to be taken to be there."""
+
 Work = tuple[Record, Features]
 
 
 class RankAgent:
-    """Ranks the newest features of each user; when it cannot keep up, users are ranked less often, never not at all."""
+    """Ranks the newest features of each user; when it cannot keep up, users are ranked less often, never not at all.
+
+    Who has just acted goes before those for whom something was found: they are there to see it.
+    """
 
     def __init__(self, context: Context, store: FeedStore, judged: Judged, params: RankParams) -> None:
         """`judged` holds what a language model said of items, if it was asked."""
@@ -59,7 +65,9 @@ class RankAgent:
         batch: Batch = event.value
         usable = await self._decoder.decode(batch)
         if usable:
-            self._queue.add(event, {value.user_id: (record, value) for record, value in usable})
+            users = {value.user_id: (record, value) for record, value in usable}
+            pressing = [user_id for user_id, (record, value) in users.items() if _is_here(record, value)]
+            self._queue.add(event, users, pressing=pressing)
             self._wake.set()
         else:
             self.checkpoint.hold([event])
@@ -165,3 +173,7 @@ class RankAgent:
                 self._context.publisher.produce(FEEDS, feed)
         await self._context.publisher.room()
         self.checkpoint.hold(self._queue.done(work))
+
+
+def _is_here(record: Record, features: Features) -> bool:
+    return record.timestamp - features.watermark < _HERE_MS

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
+
+_LONGEST_SHARE = 4
+"""One in so many of what is taken are the longest waiting, however much presses."""
 
 
 class _Debt(Generic[T]):
@@ -18,7 +22,7 @@ class _Debt(Generic[T]):
 
 
 class Conflator(Generic[T, K, V]):
-    """Holds the newest value of each key until it is taken, first come first served.
+    """Holds the newest value of each key until it is taken: first come first served, but for keys that press.
 
     A token, such as the event that brought values, is given back by `done` once all its keys were worked on, be it with
     its own values or with newer ones.
@@ -26,6 +30,8 @@ class Conflator(Generic[T, K, V]):
 
     def __init__(self) -> None:
         self._waiting: dict[K, V] = {}
+        self._pressing: dict[K, None] = {}
+        """Of the keys that wait, those that go first."""
         self._owed: dict[K, list[_Debt[T]]] = {}
         self._taken: dict[K, list[_Debt[T]]] = {}
 
@@ -33,17 +39,23 @@ class Conflator(Generic[T, K, V]):
         """Return how many keys wait or are being worked on."""
         return len(self._waiting) + len(self._taken)
 
-    def add(self, token: T, values: Mapping[K, V]) -> None:
-        """Put newer values in place of those that wait. `values` must not be empty."""
+    def add(self, token: T, values: Mapping[K, V], *, pressing: Iterable[K] = ()) -> None:
+        """Put newer values in place of those that wait. `values` must not be empty; some of its keys may press."""
         debt = _Debt(token, len(values))
         for key, value in values.items():
             self._waiting[key] = value
             self._owed.setdefault(key, []).append(debt)
+        self._pressing.update(dict.fromkeys(pressing))
 
     def take(self, most: int) -> dict[K, V]:
-        """Return the longest waiting values, at most so many."""
-        keys = [key for key, _ in zip(self._waiting, range(most), strict=False)]
+        """Return at most so many values: those that press, then the longest waiting, which always get a share."""
+        keys = dict.fromkeys(islice(self._pressing, most - most // _LONGEST_SHARE))
+        for key in self._waiting:
+            if len(keys) == most:
+                break
+            keys[key] = None
         for key in keys:
+            self._pressing.pop(key, None)
             self._taken.setdefault(key, []).extend(self._owed.pop(key))
         return {key: self._waiting.pop(key) for key in keys}
 
@@ -66,5 +78,6 @@ class Conflator(Generic[T, K, V]):
     def clear(self) -> None:
         """Forget everything, as after a rebalance."""
         self._waiting.clear()
+        self._pressing.clear()
         self._owed.clear()
         self._taken.clear()

@@ -38,6 +38,17 @@ def test_what_is_put_back_is_owed_still_and_gives_way_to_what_is_newer() -> None
     assert sorted(queue.done(["u1", "u2"])) == ["first", "second"]
 
 
+def test_what_presses_goes_first_and_leaves_a_share_to_what_waits_longest() -> None:
+    queue: Conflator[str, int, int] = Conflator()
+    queue.add("old", dict.fromkeys(range(8), 0))
+    queue.add("new", dict.fromkeys(range(8, 16), 0), pressing=range(8, 16))
+    assert set(queue.take(8)) == {8, 9, 10, 11, 12, 13, 0, 1}
+    queue.add("newer", {2: 0, 3: 0}, pressing=[3])
+    assert set(queue.take(4)) == {14, 15, 3, 2}
+    assert queue.done([*range(8, 16)]) == ["new"]
+    assert set(queue.take(9)) == {4, 5, 6, 7}
+
+
 @given(st.lists(st.one_of(st.sets(st.integers(0, 5), min_size=1), st.integers(1, 4)), max_size=40))
 def test_no_token_is_lost_or_given_back_early(steps: list[set[int] | int]) -> None:
     queue: Conflator[int, int, int] = Conflator()
