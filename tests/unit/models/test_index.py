@@ -77,6 +77,15 @@ def test_vectors_are_told_as_they_were_put_and_zeros_where_there_are_none() -> N
     assert not told[1].any()
 
 
+@pytest.mark.parametrize("length", [1e-3, 1e3])
+def test_only_the_direction_counts(length: float) -> None:
+    vectors = some_vectors()
+    index = filled(vectors * np.float32(length))
+    assert recall(index, vectors, numbers(2_000)) >= 0.95
+    assert index.nearest(vectors[7] / np.float32(length), 1).tolist() == [7]
+    assert np.linalg.norm(index.vectors(numbers(10)), axis=1) == pytest.approx(np.ones(10))
+
+
 def test_of_an_empty_index_nothing_is_nearest() -> None:
     index = Index(DIMENSIONS)
     assert len(index.nearest(some_vectors(1)[0], 10)) == 0
