@@ -76,7 +76,7 @@ async def _ask_in_waves(rig: Rig, load: Load, *, until_s: float) -> None:
 
 
 async def _ask(rig: Rig, load: Load, *, rounds: int) -> None:
-    """Publish requests for so many rounds of all users, no two alike, and wait until as many as may be are under way."""
+    """Publish requests for so many rounds of all users, no two alike, and wait until one round of them is under way."""
     now_ms, users = int(time.time() * 1_000), min(USERS, load.size.users)
     requests = [
         FetchRequest(

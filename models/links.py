@@ -130,11 +130,9 @@ class Links:
         start = 0
         for channel, weights in asked:
             end, where = start + len(weights), places[: weights.shape[1]]
-            known = where >= 0
-            if not known.all():
-                where, weights = where[known], weights[:, known]
-            rows = self._sums[channel][where, :size].astype(np.float32, copy=False)
-            np.matmul(weights.astype(np.float32, copy=False), rows, out=found[start:end, :size])
+            known = slice(None) if (where >= 0).all() else where >= 0
+            rows = self._sums[channel][where[known], :size].astype(np.float32, copy=False)
+            np.matmul(weights[:, known].astype(np.float32, copy=False), rows, out=found[start:end, :size])
             start = end
         if damped:
             found[:, :size] *= self._damped()[:size]
