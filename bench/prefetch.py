@@ -11,13 +11,14 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 
 from bench import freshness, history
 from bench.latency import summary_ms
 from bench.load import Load
-from bench.rig import BenchError, Rig
+from bench.rig import Rig
 from infra import heartbeat
 from infra.double.claude import KEY
 from infra.local.port import HOST, free_ports
@@ -29,7 +30,7 @@ USERS = 500
 MODEL_S = 3.0
 RATE_PER_S = 200
 _NO_LIMIT = "1e6"
-_UNDER_WAY_WITHIN_S = 120.0
+_WITHIN_S = 120.0
 
 
 async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str, float]]:
@@ -62,7 +63,7 @@ async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str
         asking = asyncio.create_task(_ask_in_waves(rig, load, until_s=time.monotonic() + seconds))
         waves = await freshness.run(rig, load, RATE_PER_S, seconds=seconds)
         await asking
-        await _ask(rig, load, rounds=math.ceil(seconds / MODEL_S) + 1)
+        await _ask_always(rig, load, seconds=seconds)
         always = await freshness.run(rig, load, RATE_PER_S, seconds=seconds)
     rig.folded = None
     return {"without": summary_ms(without), "waves": summary_ms(waves), "always": summary_ms(always)}
@@ -70,14 +71,26 @@ async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str
 
 async def _ask_in_waves(rig: Rig, load: Load, *, until_s: float) -> None:
     """Ask for all users, and again whenever all were answered."""
+    answers = 0
+
+    def answered(sign: Any) -> bool:
+        return sum(sign["answered"].values()) >= answers
+
     while time.monotonic() < until_s:
-        await _ask(rig, load, rounds=1)
-        await _fetches(rig, lambda under_way: not under_way)
+        answers += await _ask(rig, load, rounds=1)
+        await _until(rig, answered)
 
 
-async def _ask(rig: Rig, load: Load, *, rounds: int) -> None:
-    """Publish requests for so many rounds of all users, no two alike, and wait until one round of them is under way."""
-    now_ms, users = int(time.time() * 1_000), min(USERS, load.size.users)
+async def _ask_always(rig: Rig, load: Load, *, seconds: float) -> None:
+    """Ask for all users so often that as many fetches are under way for some time, and wait until they are."""
+    rounds = math.ceil(seconds / MODEL_S) + 1
+    asked = await _ask(rig, load, rounds=rounds)
+    await _until(rig, lambda sign: bool(sign["waiting"] >= asked // rounds))
+
+
+async def _ask(rig: Rig, load: Load, *, rounds: int) -> int:
+    """Publish requests for so many rounds of all users, no two alike; return how many."""
+    now_ms = int(time.time() * 1_000)
     requests = [
         FetchRequest(
             event_id=f"bench-{now_ms}-{turn}-{rank}",
@@ -88,24 +101,18 @@ async def _ask(rig: Rig, load: Load, *, rounds: int) -> None:
             occurred_at=now_ms + turn,
         )
         for turn in range(rounds)
-        for rank in range(users)
+        for rank in range(min(USERS, load.size.users))
     ]
     await rig.publish(FETCH_REQUESTS, requests, total=len(requests))
-    await _fetches(rig, lambda under_way: under_way >= users)
+    return len(requests)
 
 
-async def _fetches(rig: Rig, enough: Callable[[int], bool]) -> None:
-    """Wait until so many fetches are under way, as the role says once a second.
+async def _until(rig: Rig, enough: Callable[[Any], bool]) -> None:
+    """Wait until the fetch role's sign of life, which comes once a second, tells of enough.
 
     Raises:
-        BenchError: the role does not run.
-        TimeoutError: there never were.
+        TimeoutError: it never did.
     """
-    async with asyncio.timeout(_UNDER_WAY_WITHIN_S):
-        while True:
-            signs = await heartbeat.signs(rig.redis)
-            if not signs:
-                raise BenchError("the fetch role does not run")
-            if enough(sum(sign["waiting"] for sign in signs if sign["role"] == "fetch")):
-                return
+    async with asyncio.timeout(_WITHIN_S):
+        while not any(enough(sign) for sign in await heartbeat.signs(rig.redis) if sign["role"] == "fetch"):
             await asyncio.sleep(0.2)
