@@ -74,7 +74,7 @@ async def _ask_in_waves(rig: Rig, load: Load, *, until_s: float) -> None:
     answers = 0
 
     def answered(sign: Any) -> bool:
-        return sum(sign["answered"].values()) >= answers
+        return int(sum(sign["answered"].values())) >= answers
 
     while time.monotonic() < until_s:
         answers += await _ask(rig, load, rounds=1)
@@ -114,5 +114,7 @@ async def _until(rig: Rig, enough: Callable[[Any], bool]) -> None:
         TimeoutError: it never did.
     """
     async with asyncio.timeout(_WITHIN_S):
-        while not any(enough(sign) for sign in await heartbeat.signs(rig.redis) if sign["role"] == "fetch"):
+        while True:
+            if any(enough(sign) for sign in await heartbeat.signs(rig.redis) if sign["role"] == "fetch"):
+                return
             await asyncio.sleep(0.2)
