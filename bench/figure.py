@@ -47,11 +47,13 @@ def _freshness(found: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
 
 
 def _prefetch(found: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
-    waves, always = (found[how]["p99_ms"] / found["without"]["p99_ms"] for how in ("waves", "always"))
-    limit = f"p99 {waves:.2f} times that; {_at_most(waves, PREFETCH_RATIO, 'times')}"
+    in_flight, at_once = (found[how]["p99_ms"] / found["without"]["p99_ms"] for how in ("in_flight", "at_once"))
+    limit = f"p99 {in_flight:.2f} times that; {_at_most(in_flight, PREFETCH_RATIO, 'times')}"
     yield Figure("freshness with nothing to fetch: p50 / p95 / p99", _percentiles(found["without"]))
-    yield Figure("  while users are fetched for, all at once", _percentiles(found["waves"]), limit)
-    yield Figure("  without a pause", _percentiles(found["always"]), f"p99 {always:.2f} times that")
+    yield Figure("  with users' fetches in flight", _percentiles(found["in_flight"]), limit)
+    yield Figure(
+        "  with all of them at the model at once", _percentiles(found["at_once"]), f"p99 {at_once:.2f} times that"
+    )
 
 
 def _read(found: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:

@@ -1,8 +1,8 @@
-"""Prefetch: what it does to the freshness of feeds that a slow model is being asked for hundreds of users.
+"""Prefetch: what it does to the freshness of feeds that hundreds of users are being fetched for from a slow model.
 
 The same events are measured three times, as `bench.freshness` does: while the fetch role has nothing to do; while all
-those users are asked for at once, and again as soon as all answers are there; and while as many questions are under way
-without a pause. A double of the model takes some seconds for each.
+those users' fetches are in flight, with the settings as they are, so that few are asked at a time and the others wait;
+and while all of them are at the model at once, without a pause. A double of the model takes some seconds for each.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx
@@ -26,7 +26,7 @@ from schemas.types import FetchRequest
 from topics.topic import FETCH_REQUESTS
 
 USERS = 500
-"""Users for each of whom a question is under way."""
+"""Users whose fetches are in flight."""
 MODEL_S = 3.0
 RATE_PER_S = 200
 _NO_LIMIT = "1e6"
@@ -34,10 +34,11 @@ _WITHIN_S = 120.0
 
 
 async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str, float]]:
-    """Return the percentiles of freshness without questions, with waves of them, and with as many all the time."""
+    """Return the percentiles of freshness without fetches, with them in flight, and with all at the model at once."""
     await history.ensure_folded(rig, load)
     (port,) = free_ports(1)
     url = f"http://{HOST}:{port}"
+    found = {}
 
     async def answers() -> None:
         async with httpx.AsyncClient() as client:
@@ -48,44 +49,31 @@ async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str
         rig.worker("feed"),
         rig.worker("trainer"),
         rig.worker("archive"),
-        rig.process(
-            *("worker fetch", "-m", "cli.main", "worker", "--roles", "fetch"),
-            LLM_BASE_URL=url,
-            ANTHROPIC_API_KEY=KEY,
-            LLM_CONCURRENCY=str(USERS),
-            LLM_BUDGET_USD=_NO_LIMIT,
-            LLM_BUDGET_CATEGORY_USD=_NO_LIMIT,
-            LLM_BUDGET_USER_USD=_NO_LIMIT,
-        ),
     ):
         await rig.rest("let the workers start", "feed", "trainer")
-        without = await freshness.run(rig, load, RATE_PER_S, seconds=seconds)
-        asking = asyncio.create_task(_ask_in_waves(rig, load, until_s=time.monotonic() + seconds))
-        waves = await freshness.run(rig, load, RATE_PER_S, seconds=seconds)
-        await asking
-        await _ask_always(rig, load, seconds=seconds)
-        always = await freshness.run(rig, load, RATE_PER_S, seconds=seconds)
+        async with _fetching(rig, url, at_once=rig.settings.llm_concurrency):
+            found["without"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
+            asked = await _ask(rig, load, rounds=1)
+            await _until_under_way(rig, min(asked, rig.settings.llm_concurrency))
+            found["in_flight"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
+        async with _fetching(rig, url, at_once=USERS):
+            asked = await _ask(rig, load, rounds=(rounds := math.ceil(seconds / MODEL_S) + 1))
+            await _until_under_way(rig, asked // rounds)
+            found["at_once"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
     rig.folded = None
-    return {"without": summary_ms(without), "waves": summary_ms(waves), "always": summary_ms(always)}
+    return found
 
 
-async def _ask_in_waves(rig: Rig, load: Load, *, until_s: float) -> None:
-    """Ask for all users, and again whenever all were answered."""
-    answers = 0
-
-    def answered(sign: Any) -> bool:
-        return int(sum(sign["answered"].values())) >= answers
-
-    while time.monotonic() < until_s:
-        answers += await _ask(rig, load, rounds=1)
-        await _until(rig, answered)
-
-
-async def _ask_always(rig: Rig, load: Load, *, seconds: float) -> None:
-    """Ask for all users so often that as many fetches are under way for some time, and wait until they are."""
-    rounds = math.ceil(seconds / MODEL_S) + 1
-    asked = await _ask(rig, load, rounds=rounds)
-    await _until(rig, lambda sign: bool(sign["waiting"] >= asked // rounds))
+def _fetching(rig: Rig, url: str, *, at_once: int) -> AbstractAsyncContextManager[Any]:
+    return rig.process(
+        *("worker fetch", "-m", "cli.main", "worker", "--roles", "fetch"),
+        LLM_BASE_URL=url,
+        LLM_CONCURRENCY=str(at_once),
+        ANTHROPIC_API_KEY=KEY,
+        LLM_BUDGET_USD=_NO_LIMIT,
+        LLM_BUDGET_CATEGORY_USD=_NO_LIMIT,
+        LLM_BUDGET_USER_USD=_NO_LIMIT,
+    )
 
 
 async def _ask(rig: Rig, load: Load, *, rounds: int) -> int:
@@ -107,14 +95,15 @@ async def _ask(rig: Rig, load: Load, *, rounds: int) -> int:
     return len(requests)
 
 
-async def _until(rig: Rig, enough: Callable[[Any], bool]) -> None:
-    """Wait until the fetch role's sign of life, which comes once a second, tells of enough.
+async def _until_under_way(rig: Rig, count: int) -> None:
+    """Wait until so many fetches are under way, as the role says once a second.
 
     Raises:
-        TimeoutError: it never did.
+        TimeoutError: they never were.
     """
     async with asyncio.timeout(_WITHIN_S):
         while True:
-            if any(enough(sign) for sign in await heartbeat.signs(rig.redis) if sign["role"] == "fetch"):
+            signs = await heartbeat.signs(rig.redis)
+            if sum(sign["waiting"] for sign in signs if sign["role"] == "fetch") >= count:
                 return
             await asyncio.sleep(0.2)

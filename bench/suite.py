@@ -48,8 +48,9 @@ class Plan:
             f" writes what is read; {self.surfaces.users:,} users, {self.surfaces.items:,} items.",
             "freshness": f"Freshness: open loop, {self.freshness_s:g} s at each rate, one feed worker and the trainer"
             " running; counted from when an event was due to when its feed was replaced in Redis.",
-            "prefetch": f"Prefetch: freshness again, without and with {prefetch.USERS} users' fetches under way at a"
-            f" model that takes {prefetch.MODEL_S:g} s.",
+            "prefetch": f"Prefetch: freshness again, without and with {prefetch.USERS} users' fetches in flight, for"
+            f" which a model that takes {prefetch.MODEL_S:g} s is asked as many at a time as the settings say; then for"
+            " all of them at once, without a pause.",
             "restart": f"Restart: {self.restart_users:,} users in the table on RocksDB; {restart.USERS} of them must"
             " have a feed that knows of what was published after the kill.",
         }.get(part, "")
