@@ -50,8 +50,9 @@ async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str
         rig.worker("trainer"),
         rig.worker("archive"),
     ):
-        await rig.rest("let the workers start", "feed", "trainer")
         async with _fetching(rig, url, at_once=rig.settings.llm_concurrency):
+            await _until_under_way(rig, 0)
+            await rig.rest("let the workers start", "feed", "trainer")
             found["without"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
             asked = await _ask(rig, load, rounds=1)
             await _until_under_way(rig, min(asked, rig.settings.llm_concurrency))
@@ -96,14 +97,14 @@ async def _ask(rig: Rig, load: Load, *, rounds: int) -> int:
 
 
 async def _until_under_way(rig: Rig, count: int) -> None:
-    """Wait until so many fetches are under way, as the role says once a second.
+    """Wait until the fetch role runs and so many fetches are under way, as it says once a second.
 
     Raises:
         TimeoutError: they never were.
     """
     async with asyncio.timeout(_WITHIN_S):
         while True:
-            signs = await heartbeat.signs(rig.redis)
-            if sum(sign["waiting"] for sign in signs if sign["role"] == "fetch") >= count:
+            signs = [sign for sign in await heartbeat.signs(rig.redis) if sign["role"] == "fetch"]
+            if signs and sum(sign["waiting"] for sign in signs) >= count:
                 return
             await asyncio.sleep(0.2)
