@@ -46,7 +46,8 @@ def _weighed(load: Load, redis_bytes: float) -> dict[str, float]:
     users = list(folded.states(load, View())[0].values())
     (full,) = folded.states(load.resized(Size(_FULL_EVENTS, 1, load.size.items)), View())[0].values()
     stored, in_cache = _states(users)
-    view_bytes, index_bytes = (more - fewer for more, fewer in zip(_view(_MORE), _view(_FEWER), strict=True))
+    (fewer_bytes, _), (more_bytes, index_bytes) = _view(_FEWER), _view(_MORE)
+    view_item_bytes, index_item_bytes = (more_bytes - fewer_bytes) / (_MORE - _FEWER), index_bytes / _MORE
     return {
         "users_1m_redis_gb": _scaled(redis_bytes, _USERS),
         "users_1m_table_gb": _scaled(stored, _USERS),
@@ -54,10 +55,10 @@ def _weighed(load: Load, redis_bytes: float) -> dict[str, float]:
         "users_1m_gb": _scaled(redis_bytes + in_cache, _USERS),
         "full_user_table_bytes": _states([full])[0],
         "events_per_user": round(load.size.events / len(users)),
-        "items_100k_view_gb": _scaled(view_bytes / (_MORE - _FEWER), _ITEMS),
-        "items_100k_index_gb": _scaled(index_bytes / (_MORE - _FEWER), _ITEMS),
+        "items_100k_view_gb": _scaled(view_item_bytes, _ITEMS),
+        "items_100k_index_gb": _scaled(index_item_bytes, _ITEMS),
         "links_gb": _scaled(_allocated(_full_links)[1], 1),
-        "items_100k_gb": _scaled((view_bytes + index_bytes) / (_MORE - _FEWER), _ITEMS),
+        "items_100k_gb": _scaled(view_item_bytes + index_item_bytes, _ITEMS),
     }
 
 

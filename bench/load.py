@@ -44,16 +44,17 @@ def zipf(rng: np.random.Generator, ranks: int, count: int, *, exponent: float = 
 class Load:
     """Interactions of users whose activity, like the popularity of items, is Zipf(1.0)."""
 
-    def __init__(self, size: Size, *, now_ms: int, seed: int = 1) -> None:
-        self.size, self._now_ms, self._seed = size, now_ms, seed
+    def __init__(self, size: Size, *, now_ms: int, seed: int = 1, posts: bool = False) -> None:
+        """`posts` says whether items have numbers for ids, as the video engine's have."""
+        self.size, self._now_ms, self._seed, self._posts = size, now_ms, seed, posts
 
-    def resized(self, size: Size) -> Load:
+    def resized(self, size: Size, *, posts: bool = False) -> Load:
         """Return the same load in another size."""
-        return Load(size, now_ms=self._now_ms, seed=self._seed)
+        return Load(size, now_ms=self._now_ms, seed=self._seed, posts=posts)
 
     @cached_property
     def items(self) -> list[Item]:
-        """Return the catalogue; its ids are as long as those of the demo's."""
+        """Return the catalogue; its ids are as long as those of the demo's, unless they are numbers."""
         rng = np.random.default_rng((self._seed, 0))
         ages_ms = rng.integers(1, 90 * _DAY_MS, self.size.items)
         return [self._item(rank, int(age_ms), rng) for rank, age_ms in enumerate(ages_ms)]
@@ -116,8 +117,9 @@ class Load:
         city = CITIES[rank % len(CITIES)].name
         title = f"{FIRST_WORDS[rank % len(FIRST_WORDS)]} {SECOND_WORDS[rank // len(FIRST_WORDS) % len(SECOND_WORDS)]}"
         topics = rng.choice(len(INTERESTS), _TOPICS_PER_ITEM, replace=False)
+        named = f"{category}-{city}-{title}-{rank}".lower().replace(" ", "-")
         return Item(
-            item_id=f"{category}-{city}-{title}-{rank}".lower().replace(" ", "-"),
+            item_id=f"post-{rank}" if self._posts else named,
             category=category,
             title=title,
             description=f"{title}, a favourite of those who know {city}, is back with more of what made it one.",

@@ -88,7 +88,9 @@ SERVED: dict[str, Part] = {
     "redis": lambda rig, load, _: memory.measure(rig, load),
     "footprint": lambda rig, load, _: footprint.measure(rig, load),
     "read": lambda rig, load, plan: read.measure(rig, load, seconds=plan.read_s),
-    "surfaces": lambda rig, load, plan: surfaces.measure(rig, load.resized(plan.surfaces), seconds=plan.read_s),
+    "surfaces": lambda rig, load, plan: surfaces.measure(
+        rig, load.resized(plan.surfaces, posts=True), seconds=plan.read_s
+    ),
     "freshness": lambda rig, load, plan: freshness.measure(rig, load, seconds=plan.freshness_s),
     "prefetch": lambda rig, load, plan: prefetch.measure(rig, load, seconds=plan.freshness_s),
     "restart": lambda rig, load, plan: restart.measure(rig, load, users=plan.restart_users),

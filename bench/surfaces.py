@@ -23,6 +23,7 @@ _PATHS = {
     "GET /results/{user_id}": "/results/{user}",
     "GET /recommendations/home": "/recommendations/home?user_id={user}",
     "GET /api/v1/recommendations": "/api/v1/recommendations?user_id={user}",
+    "GET /api/v1/feed": "/api/v1/feed?username={user}",
 }
 _STOCKED_WITHIN_S = 300.0
 
@@ -69,8 +70,10 @@ async def _missing(client: httpx.AsyncClient, paths: list[str]) -> str:
         answer = await client.get(path)
         if not answer.is_success:
             return f"{path} answers {answer.status_code}: {answer.text[:200]}"
-        if not answer.json().get("trending", True):
-            return f"{path} has nothing that trends"
+        told = answer.json()
+        for part in ("trending", "posts"):
+            if not told.get(part, True):
+                return f"{path} has no {part}"
     return ""
 
 

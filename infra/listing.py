@@ -52,13 +52,16 @@ class Wanted:
 
     def fits(self, item: Item) -> bool:
         """Say whether an item is looked for; words are compared as they are, without their endings."""
-        text = " ".join((item.title, item.description, *item.topics)).casefold()
         return (
             item.item_id.startswith(self.prefix)
             and self.category in (None, item.category)
             and self.project_code in (None, item.attributes.get("project_code"))
-            and (not self.words or not {word.casefold() for word in self.words}.isdisjoint(_WORD.findall(text)))
+            and (not self.words or self._is_worded(item))
         )
+
+    def _is_worded(self, item: Item) -> bool:
+        text = " ".join((item.title, item.description, *item.topics)).casefold()
+        return not {word.casefold() for word in self.words}.isdisjoint(_WORD.findall(text))
 
 
 class Listing(Protocol):
