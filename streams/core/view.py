@@ -78,9 +78,9 @@ class Columns:
         self.nothing = np.zeros(count, np.float32)
         self.is_listed = view.listed[:count].copy()
         self.listed = np.flatnonzero(self.is_listed).astype(np.int32)
-        day, week, lasting = (strength(column) for column in view.horizons[:count].T)
-        trending, popular = strength(view.trending[:count]), strength(view.popularity[:count])
-        self.charted = np.stack([trending, day, week, popular, lasting, _rated(view, count), _fresh(view, count)])
+        day, week, lasting = view.horizons[:count].T
+        counted = np.stack([view.trending[:count], day, week, view.popularity[:count], lasting])
+        self.charted = np.stack([*strength(counted), _rated(view, count), _fresh(view, count)])
         """(charted, items)."""
         self.timed = np.flatnonzero(view.spans[:count, 0]).astype(np.int32)
         """Items that take place at a time, and when."""
@@ -102,14 +102,13 @@ class Columns:
 
 
 def strength(logs: Scores) -> Column:
-    """Return how strong sums are against the strongest, given their logarithms: 0 for nothing, 6.9 for the strongest.
+    """Return how strong sums are against the strongest of their row, by their logarithms: 0 for nothing, 6.9 for that.
 
     It is ln(1 + share / 0.001): a logarithm that ends at nothing, since a part that does not speak must not count.
     """
-    high = logs.max(initial=-np.inf)
-    if not np.isfinite(high):
-        return np.zeros(len(logs), np.float32)
-    return np.asarray(np.log1p(np.exp((logs - high).astype(np.float32)) / np.float32(SMALL)))
+    high = logs.max(axis=-1, keepdims=True, initial=-np.inf)
+    shares = np.exp((logs - np.where(np.isfinite(high), high, 0.0)).astype(np.float32))
+    return np.asarray(np.log1p(shares / np.float32(SMALL)))
 
 
 def _rated(view: View, count: int) -> Column:
