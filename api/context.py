@@ -20,7 +20,7 @@ from infra.collection_store import CollectionStore, MemoryCollectionStore
 from infra.experiment_store import ExperimentStore, MemoryExperimentStore
 from infra.feed_store import EVERYONE, FeedStore
 from infra.interaction_log import InteractionLog, MemoryInteractionLog
-from infra.item_store import ItemCache, ItemStore
+from infra.item_store import ItemCache, ItemReader, ItemStore
 from infra.listing import Listing, MemoryListing
 from infra.model_board import BoardStore, MemoryBoardStore
 from infra.portrait_store import MemoryPortraitStore, PortraitStore
@@ -96,6 +96,8 @@ class Context:
     items: ItemCache
     reranks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1_000))
     """Taken by who waits for a worker to rank."""
+    reader: ItemReader[Item] = field(default_factory=lambda: ItemReader(_item.decode))
+    """Reads what `items` holds."""
     audits: Audits = field(init=False)
 
     def __post_init__(self) -> None:
@@ -141,7 +143,11 @@ class Context:
             StoreError: the store did not answer.
         """
         found, _ = await self.items.read(item_ids)
-        return {item_id: _item.decode(data) for item_id, data in zip(item_ids, found, strict=True) if data is not None}
+        return {
+            item_id: self.reader.read(item_id, data)
+            for item_id, data in zip(item_ids, found, strict=True)
+            if data is not None
+        }
 
     async def feed_of(self, user_id: str) -> Feed:
         """Return a user's feed, or everyone's when there is none.

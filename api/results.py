@@ -18,6 +18,7 @@ from api.error import NoFeedError, StoreAwayError
 from api.query import LimitQuery, asked, user_in
 from api.rerank import ERRORS as RANKED_ERRORS
 from api.rerank import ranked
+from infra.item_store import ItemReader
 from schemas.identity import Identity, identity
 from schemas.types import Feed
 
@@ -68,47 +69,36 @@ class Reranked(Content, gc=False, kw_only=True):
 class Known(NamedTuple):
     """What an item was found to be known by."""
 
-    data: msgspec.Raw
     category: str
     url: str | None
     named: Identity
 
 
-class Grouper:
-    """Groups ranked items by category, and reads each item's JSON once as long as it stays the same object."""
-
-    def __init__(self, capacity: int = 100_000) -> None:
-        self._capacity = capacity
-        self._known: dict[str, Known] = {}
-
-    def by_category(self, items: Iterable[ContentItem], *, limit: int) -> list[Category]:
-        """Group items, best category first; what is there several times is one, in the place of the best.
-
-        Items are the same when they are of one category and have one address, or when `schemas.identity` says so. What
-        the catalogue does not hold any more is left out.
-        """
-        groups: dict[str, _Group] = {}
-        for item in items:
-            if item.item is not None:
-                known = self._known.get(item.item_id)
-                if known is None or known.data is not item.item:
-                    known = self._read(item.item_id, item.item)
-                group = groups.get(known.category)
-                if group is None:
-                    group = groups[known.category] = _Group(limit)
-                group.add(item, known)
-        return [Category(name, group.results) for name, group in groups.items()]
-
-    def _read(self, item_id: str, data: msgspec.Raw) -> Known:
-        subject = _subject.decode(data)
-        named = identity(subject.title, year=subject.attributes.year, city=subject.city)
-        if len(self._known) >= self._capacity:
-            self._known.clear()  # what is shown comes back at once
-        known = self._known[item_id] = Known(data, subject.category, subject.url, named)
-        return known
-
-
 _subject = msgspec.json.Decoder(Subject)
+
+
+def known(data: msgspec.Raw) -> Known:
+    """Return what an item is known by, given its JSON."""
+    subject = _subject.decode(data)
+    named = identity(subject.title, year=subject.attributes.year, city=subject.city)
+    return Known(subject.category, subject.url, named)
+
+
+def by_category(items: Iterable[ContentItem], reader: ItemReader[Known], *, limit: int) -> list[Category]:
+    """Group ranked items, best category first; what is there several times is one, in the place of the best.
+
+    Items are the same when they are of one category and have one address, or when `schemas.identity` says so. What the
+    catalogue does not hold any more is left out.
+    """
+    groups: dict[str, _Group] = {}
+    for item in items:
+        if item.item is not None:
+            found = reader.read(item.item_id, item.item)
+            group = groups.get(found.category)
+            if group is None:
+                group = groups[found.category] = _Group(limit)
+            group.add(item, found)
+    return [Category(name, group.results) for name, group in groups.items()]
 
 
 class _Group:
@@ -146,7 +136,7 @@ class ResultEndpoints:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._grouper = Grouper()
+        self._reader = ItemReader(known)
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Return their declarations."""
@@ -175,7 +165,7 @@ class ResultEndpoints:
         user_id, limit = user_in(request.path_params["user_id"]), asked(request, LimitQuery).limit
         feed = await self._context.feed_of(user_id)
         shown = await self._content(user_id, feed)
-        categories = self._grouper.by_category(shown.pop("items"), limit=limit)
+        categories = by_category(shown.pop("items"), self._reader, limit=limit)
         return answer(Results(**shown, categories=categories))
 
     async def rerank(self, request: Request) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from typing import Generic, Protocol, TypeVar, cast
 
 import msgspec
 from redis.asyncio import Redis
@@ -13,6 +13,8 @@ from redis.asyncio import Redis
 from infra.coalescer import Coalescer
 from infra.redis_client import store_errors
 from schemas.types import Item
+
+T = TypeVar("T")
 
 KEY = "item:"
 _encoder = msgspec.json.Encoder()
@@ -135,3 +137,20 @@ class ItemCache:
         now_s = self._clock_s()
         while self._ends and (self._ends[0][0] <= now_s or len(self._entries) > self._capacity):
             del self._entries[self._ends.popleft()[1]]
+
+
+class ItemReader(Generic[T]):
+    """Reads the JSON of items: each once for as long as it is the same object, as while an `ItemCache` keeps it."""
+
+    def __init__(self, read: Callable[[msgspec.Raw], T], *, capacity: int = 50_000) -> None:
+        self._read, self._capacity = read, capacity
+        self._known: dict[str, tuple[msgspec.Raw, T]] = {}
+
+    def read(self, item_id: str, data: msgspec.Raw) -> T:
+        """Return what an item's JSON was read as; it is shared, do not change it."""
+        known = self._known.get(item_id)
+        if known is None or known[0] is not data:
+            if len(self._known) >= self._capacity:
+                self._known.clear()  # what is shown comes back at once
+            known = self._known[item_id] = data, self._read(data)
+        return known[1]

@@ -224,7 +224,6 @@ class StatedPreferences(msgspec.Struct):
 _interact = msgspec.json.Decoder(InteractBody)
 _preferences = msgspec.json.Decoder(PreferencesBody)
 _export = msgspec.json.Decoder(ExportBody)
-_item = msgspec.json.Decoder(Item)
 _INTERACT = {
     "user_id": "user123",
     "content_id": "article_abc",
@@ -472,7 +471,7 @@ class ContextIqEndpoints:
         combined = feed.scores if feed.ml_scores else ml
         scored = []
         for place, (item_id, data) in enumerate(zip(feed.items, found, strict=False)):
-            item = None if data is None else _item.decode(data)
+            item = None if data is None else self._context.reader.read(item_id, data)
             scored.append(
                 ScoredContent(
                     content_id=item_id,

@@ -34,7 +34,6 @@ from topics.topic import INTERACTIONS
 POST = "post-"
 _BODY_BYTES = 16 << 10
 _NUMBER_DIGITS = 16
-_item = msgspec.json.Decoder(Item)
 
 Username = Annotated[str, Meta(min_length=1, max_length=ID_CHARS, description="Whose it is.", examples=["user123"])]
 Page = Annotated[int, Meta(ge=1, le=1_000, description="Which page, from 1 on.")]
@@ -299,8 +298,8 @@ class VideoEndpoints:
 
     async def _picks(self, feed: Feed) -> list[_Pick]:
         found = await self._context.items_of(feed, len(feed.items))
-        columns = zip(feed.scores, feed.reasons, found, strict=True)
-        return [_Pick(_item.decode(data), score, reason) for score, reason, data in columns if data is not None]
+        columns, read = zip(feed.items, feed.scores, feed.reasons, found, strict=True), self._context.reader.read
+        return [_Pick(read(item, data), score, reason) for item, score, reason, data in columns if data is not None]
 
     def _size(self, query: PageQuery) -> int:
         return min(query.page_size, self._context.settings.max_recommendations)

@@ -4,11 +4,8 @@ import asyncio
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 
-from api.content import ContentItem
-from api.results import Grouper
 from infra.feed_store import EVERYONE, reranked
 from tests.build import T0_MS, a_feed, an_item
 from tests.unit.api.builder import NOW_MS, World
@@ -62,16 +59,6 @@ async def test_one_thing_under_several_names_and_sources_is_one_result() -> None
         "music": [("i1", ["i3"]), ("i2", []), ("i4", []), ("i5", ["i6"])],
         "movies": [("i7", []), ("i8", []), ("i9", [])],
     }
-
-
-def test_an_item_is_read_anew_once_its_json_is_another() -> None:
-    def shown(**changes: Any) -> ContentItem:
-        return ContentItem("i1", 1.0, "trending", "", {}, msgspec.Raw(msgspec.json.encode(an_item("i1", **changes))))
-
-    grouper = Grouper(capacity=1)
-    first, second = shown(), shown(category="places")
-    for item, category in ((first, "music"), (first, "music"), (second, "places"), (first, "music")):
-        assert [group.category for group in grouper.by_category([item], limit=1)] == [category]
 
 
 async def test_results_say_of_which_feed_they_are_and_leave_out_what_is_gone() -> None:

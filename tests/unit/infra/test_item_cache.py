@@ -1,6 +1,8 @@
 from collections.abc import Sequence
 
-from infra.item_store import ItemCache, MemoryItemStore
+import msgspec
+
+from infra.item_store import ItemCache, ItemReader, MemoryItemStore
 from tests.build import an_item
 
 
@@ -82,3 +84,12 @@ async def test_item_cache_answers_in_the_order_asked_with_repeats() -> None:
         b'{"item_id":"i2"',
     ]
     assert missed == 4
+
+
+def test_an_item_is_read_anew_once_its_json_is_another() -> None:
+    read: list[bytes] = []
+    reader: ItemReader[int] = ItemReader(lambda data: read.append(bytes(data)) or len(read), capacity=2)  # type: ignore[func-returns-value]
+    first, second = msgspec.Raw(b"1"), msgspec.Raw(b"2")
+    assert [reader.read("i1", data) for data in (first, first, second, second, first)] == [1, 1, 2, 2, 3]
+    assert read == [b"1", b"2", b"1"]
+    assert [reader.read(item, first) for item in ("i2", "i3", "i3", "i1")] == [4, 5, 5, 6]
