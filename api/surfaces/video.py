@@ -6,6 +6,7 @@ holds posts that are asked for; past its end a worker ranks more of the catalogu
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated, Any, Literal
@@ -255,10 +256,11 @@ class VideoEndpoints:
         vouch(user_in(username))
         most = self._context.settings.api_max_candidates
         needed = min(query.page * self._size(query) + 1, most)
-        picks = await self._own(username, wanted)
+        picks, (found, _) = await asyncio.gather(
+            self._own(username, wanted), self._context.clients.portraits.read(username)
+        )
         if len(picks) < needed:
             picks += await self._more(username, wanted, {pick.item.item_id for pick in picks})
-        found, _ = await self._context.clients.portraits.read(username)
         is_new = found is None or found.event_count < self._context.settings.cold_start_threshold
         strategy = "personal" if not is_new else "popular" if mood is None else "mood"
         return VideoFeed(**self._page(picks, query), username=username, strategy=strategy)
