@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, cast
 import msgspec
 from redis.asyncio import Redis
 
+from infra.coalescer import Coalescer
 from infra.redis_client import store_errors
 from schemas.types import Features, Profile, RecentItem
 
@@ -80,10 +81,14 @@ class MemoryPortraitStore:
 
 
 class RedisPortraitStore:
-    """What is known, as JSON; what was found goes when nothing is heard of a user for long."""
+    """What is known, as JSON; what was found goes when nothing is heard of a user for long.
+
+    The reads of a loop tick are one MGET.
+    """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._reads: Coalescer[bytes | None] = Coalescer(self._fetch)
         self._found, self._stated = msgspec.json.Decoder(Found), msgspec.json.Decoder(Profile)
 
     async def write_found(self, features: Sequence[Features]) -> None:
@@ -102,13 +107,16 @@ class RedisPortraitStore:
 
     async def read(self, user_id: str) -> Portrait:
         """Return what is known of a user."""
-        with store_errors("reading a portrait"):
-            data = await self._redis.mget([FOUND + user_id, STATED + user_id])
-        found, stated = cast("list[bytes | None]", data)  # the client was not asked to decode
+        found, stated = await self._reads.read([FOUND + user_id, STATED + user_id])
         return Portrait(
             None if found is None else self._found.decode(found),
             None if stated is None else self._stated.decode(stated),
         )
+
+    async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
+        with store_errors("reading portraits"):
+            found = await self._redis.mget(list(keys))
+        return cast("list[bytes | None]", found)  # the client was not asked to decode
 
 
 def _found_in(features: Features) -> Found:
