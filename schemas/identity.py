@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import NamedTuple
 
 _YEAR = re.compile(r"\s*[(\[](\d{4})[)\]]\s*$")
@@ -40,6 +41,8 @@ def identity(title: str, *, year: str = "", city: str | None = None) -> Identity
     return Identity(key or title.casefold(), year or (found[1] if found else ""), city_key(city))
 
 
+# Each ranking for who is in a city asks for its key: names are taken apart once.
+@lru_cache(maxsize=10_000)
 def city_key(name: str | None) -> str:
     """Return what a city's name is compared by; empty for none."""
     return _plain(name or "")
