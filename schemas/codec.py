@@ -23,6 +23,7 @@ from typing import Any, Generic, TypeVar
 import fastavro
 import msgspec
 
+from schemas.compiled import compiled
 from schemas.generate import load
 
 _FRAME = struct.Struct(">bI")
@@ -80,7 +81,7 @@ class Codec(Generic[R]):
         self.record = record
         self._reader = fastavro.parse_schema(_comparable(avro_schema(record)))
         self._frame = _FRAME.pack(_MAGIC, schema_id)
-        self._fields = _all_fields if _nests(self._reader["fields"]) else msgspec.structs.asdict
+        self._read, self._write = compiled(record)
         self._writers: dict[int, ParsedSchema] = {schema_id: self._reader}
         self._others: dict[int, str] = {}
         self._missing: set[int] = set()
@@ -125,10 +126,12 @@ class Codec(Generic[R]):
         Raises:
             ValueError, TypeError: a field does not fit its Avro type.
         """
-        out = io.BytesIO()
-        out.write(self._frame)
-        fastavro.schemaless_writer(out, self._reader, self._fields(value))
-        data = out.getvalue()
+        out = bytearray(self._frame)
+        try:
+            self._write(value, out)
+        except (AttributeError, KeyError, struct.error) as error:
+            raise ValueError(f"no {self.record.__name__}: {type(error).__name__}: {error}") from error
+        data = bytes(out)
         if self._most:
             self._own[data] = value
             if len(self._own) > self._most:
@@ -150,16 +153,22 @@ class Codec(Generic[R]):
         if writer is None:
             raise self._refusal(found)
         assert data is not None
+        try:
+            value, end = self._read(data, _FRAME.size) if writer is self._reader else self._resolved(data, writer)
+        except Exception as error:  # what the bytes lead to: EOF, Unicode, Index, Type, Overflow …
+            raise DecodeError("bad_body", f"{type(error).__name__}: {error}") from error
+        if end < len(data):
+            raise DecodeError("bad_body", f"{len(data) - end} bytes are left over")
+        if end > len(data):
+            raise DecodeError("bad_body", f"{end - len(data)} bytes are missing")
+        return value
+
+    def _resolved(self, data: bytes, writer: ParsedSchema) -> tuple[R, int]:
+        """Read what was written with another schema, and return where it ends."""
         body = io.BytesIO(data)
         body.seek(_FRAME.size)
-        try:
-            fields = fastavro.schemaless_reader(body, writer, None if writer is self._reader else self._reader)
-            value = msgspec.convert(fields, self.record)
-        except Exception as error:  # fastavro raises what its C code meets: EOF, Unicode, Index, Type, Overflow …
-            raise DecodeError("bad_body", f"{type(error).__name__}: {error}") from error
-        if body.tell() != len(data):
-            raise DecodeError("bad_body", f"{len(data) - body.tell()} bytes are left over")
-        return value
+        fields = fastavro.schemaless_reader(body, writer, self._reader)
+        return msgspec.convert(fields, self.record), body.tell()
 
     def _refusal(self, schema_id: int) -> DecodeError:
         if schema_id in self._others:
@@ -167,18 +176,6 @@ class Codec(Generic[R]):
         if schema_id in self._missing:
             return DecodeError("unknown_schema", f"no schema has the id {schema_id}")
         return UnseenSchemaError(schema_id)
-
-
-def _all_fields(value: msgspec.Struct) -> Any:
-    """Return a record's fields, and those of the records in it."""
-    return msgspec.to_builtins(value, builtin_types=(bytes,))
-
-
-def _nests(schema: Any) -> bool:
-    """Say whether a part of a schema holds a record."""
-    if isinstance(schema, list):
-        return any(map(_nests, schema))
-    return isinstance(schema, dict) and (schema.get("type") == "record" or any(map(_nests, schema.values())))
 
 
 def _comparable(schema: Any) -> Any:
