@@ -61,9 +61,10 @@ def states(load: Load, view: View) -> tuple[dict[str, UserState], dict[str, Item
         state = users[event.user_id] = users.pop(event.user_id, UserState(event.user_id))
         subject = view.subject(event.item_id) or Subject()
         position = Position(0, number, event.occurred_at)
-        told = user.fold(state, event, position, subject=subject, params=UserParams())
-        if told is not None:
-            signal.fold(items.setdefault(told.item_id, ItemState(told.item_id)), told, params=SignalParams())
+        heard = user.fold(state, event, position, subject=subject, params=UserParams())
+        if heard is not None:
+            doing = items.setdefault(heard.item_id, ItemState(heard.item_id))
+            signal.fold(doing, signal.told([heard]), params=SignalParams())
     return users, items
 
 

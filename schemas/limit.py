@@ -228,23 +228,21 @@ def _signals(signals: ItemSignals, now_ms: int) -> None:
             raise OutOfRangeError(name, f"must have {count} values, as many as source_offsets")
     for weight in signals.weights:
         _number("weights", weight, -VALUE_MAX, VALUE_MAX)
-    for occurred_at in signals.occurred_at:
+    for occurred_at in (min(signals.occurred_at, default=0), max(signals.occurred_at, default=0)):
         _time("occurred_at", occurred_at, now_ms)
 
 
 def _features(features: Features, now_ms: int) -> None:
     _id("user_id", features.user_id)
     for name in ("categories", "topics", "sources"):
-        for key, value in getattr(features, name).items():
-            _number(f"{name}[{key}]", value, -1e12, 1e12)
+        _numbers(name, getattr(features, name), -1e12, 1e12)
 
 
 def _llm_scores(scores: LlmScores, now_ms: int) -> None:
     _id("user_id", scores.user_id)
     _ids("scores", scores.scores)
     _time("scored_at", scores.scored_at, now_ms)
-    for item, score in scores.scores.items():
-        _number(f"scores[{item}]", score, 0.0, 1.0)
+    _numbers("scores", scores.scores, 0.0, 1.0)
 
 
 def _fetch_request(event: FetchRequest, now_ms: int) -> None:
@@ -318,14 +316,22 @@ def _ids(field: str, values: Iterable[str]) -> None:
 def _map(field: str, values: Mapping[str, str]) -> None:
     if len(values) > LIST_ITEMS:
         raise OutOfRangeError(field, f"has more than {LIST_ITEMS} entries")
+    key_field = f"{field} key"
     for key, value in values.items():
-        _id(f"{field} key", key)
-        _free(f"{field}[{key}]", value, TEXT_CHARS)
+        _id(key_field, key)
+        if len(value) > TEXT_CHARS or ZERO in value:
+            _free(f"{field}[{key}]", value, TEXT_CHARS)
 
 
 def _number(field: str, value: float, low: float, high: float) -> None:
-    if not (math.isfinite(value) and low <= value <= high):
+    if not low <= value <= high:  # nor is a NaN
         raise OutOfRangeError(field, f"must be a number from {low:g} to {high:g}, not {value:g}")
+
+
+def _numbers(field: str, values: Mapping[str, float], low: float, high: float) -> None:
+    for key, value in values.items():
+        if not low <= value <= high:
+            _number(f"{field}[{key}]", value, low, high)
 
 
 def _time(field: str, value: int, now_ms: int) -> None:

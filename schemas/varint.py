@@ -10,7 +10,11 @@ _LOW, _HIGH = -(1 << 63), (1 << 63) - 1
 _INT_LOW, _INT_HIGH = -(1 << 31), (1 << 31) - 1
 _MOST_BYTES, _LAST_SHIFT = 10, 63
 _CHUNK_BITS = 14
+_THIRD_BITS = 2 * _CHUNK_BITS - 1
+"""Bits of a long before it is zig-zagged that the first two chunks hold."""
 _CHUNK = 1 << _CHUNK_BITS
+_MASK = _CHUNK - 1
+_TWO, _THREE = _CHUNK**2, _CHUNK**3
 _LAST = [bytes([n]) if n < 128 else bytes([n & 127 | 128, n >> 7]) for n in range(_CHUNK)]
 """What ends with these 14 bits, by their value."""
 _MORE = [bytes([n & 127 | 128, n >> 7 | 128]) for n in range(_CHUNK)]
@@ -21,7 +25,7 @@ def varint(number: int) -> bytes:
     """Return the bytes of a number that is zig-zagged already."""
     if number < _CHUNK:
         return _LAST[number]
-    return _MORE[number & (_CHUNK - 1)] + varint(number >> _CHUNK_BITS)
+    return _MORE[number & _MASK] + varint(number >> _CHUNK_BITS)
 
 
 def size(number: int) -> bytes:
@@ -35,6 +39,8 @@ def long(number: int) -> bytes:
     Raises:
         OverflowError: it has more than 64 bits.
     """
+    if _TWO <= number < _THREE >> 1:  # times in ms, which most longs are
+        return _MORE[number << 1 & _MASK] + _MORE[number >> _CHUNK_BITS - 1 & _MASK] + _LAST[number >> _THIRD_BITS]
     if not _LOW <= number <= _HIGH:
         raise OverflowError(f"{number} does not fit a long")
     return varint(number << 1 if number >= 0 else ~(number << 1))

@@ -48,8 +48,7 @@ class SignalAgent:
 
     def _fold(self, partition: int, value: ItemSignals) -> None:
         state = self._states.get(partition, value.item_id)
-        news = [signal.fold(state, one, params=self._params) for one in signal.heard(value)]
-        if any(news):
+        if signal.fold(state, value, params=self._params):
             self._states.touch(partition, value.item_id)
             self._unsent[partition, value.item_id] = None
 

@@ -174,13 +174,13 @@ class Learner:
         item_id = str(event.item_id)
         state = self._users.setdefault(event.user_id, UserState(event.user_id))
         before = state.recent[-WINDOW:][::-1]
-        told = user.fold(
+        heard = user.fold(
             state, event, position, subject=self.view.subject(item_id) or Subject(), params=self.params.user
         )
-        if told is None:
+        if heard is None:
             return
         doing = self._items.setdefault(item_id, ItemState(item_id))
-        if signal.fold(doing, told, params=self.params.signal):
+        if signal.fold(doing, signal.told([heard]), params=self.params.signal):
             self.view.apply_stats(signal.stats(doing))
         index = self.view.items.get(item_id)
         window = self.view.items.known(name for name, _, _ in before)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from models import decay
 from streams.core.schedule import Entry
@@ -53,16 +53,15 @@ class SignalParams:
     trending_decay_rate: float = 0.95
     """What is left of a signal's trend after an hour."""
     popularity_half_life_days: float = 30.0
+    trending_rate: float = field(init=False)
+    """The trend's decay rate per ms."""
+    popularity_rate: float = field(init=False)
+    """Popularity's decay rate per ms."""
 
-    @property
-    def trending_rate(self) -> float:
-        """Return the trend's decay rate per ms."""
-        return decay.rate_of_hourly(self.trending_decay_rate)
-
-    @property
-    def popularity_rate(self) -> float:
-        """Return popularity's decay rate per ms."""
-        return decay.rate_of_half_life(self.popularity_half_life_days)
+    def __post_init__(self) -> None:
+        """Work the rates out once: every signal asks for them."""
+        object.__setattr__(self, "trending_rate", decay.rate_of_hourly(self.trending_decay_rate))
+        object.__setattr__(self, "popularity_rate", decay.rate_of_half_life(self.popularity_half_life_days))
 
 
 EXACT_ITEMS = 20_000

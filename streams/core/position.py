@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -36,3 +37,19 @@ class Position(NamedTuple):
     def after(self, last: tuple[int, int] | None) -> tuple[int, int]:
         """Return the newest (offset, append time) once this record is folded."""
         return self.offset, self.append_ms if last is None else max(self.append_ms, last[1])
+
+
+def news(
+    last: tuple[int, int] | None, offsets: Sequence[int], times_ms: Sequence[int]
+) -> tuple[list[int], tuple[int, int] | None]:
+    """Return which records of a partition, given in their order, are no repeats, and the newest position after them.
+
+    It says of each what `Position.repeats` says, of many at once.
+    """
+    newest, newest_ms = last or (-1, -1)
+    found = []
+    for place, (offset, append_ms) in enumerate(zip(offsets, times_ms, strict=True)):
+        if offset > newest or append_ms > newest_ms:
+            newest, newest_ms = offset, max(append_ms, newest_ms)
+            found.append(place)
+    return found, (newest, newest_ms) if found else last

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from models import decay
 from schemas.types import Action, ItemSignals, ItemStats
 from streams.core.params import SignalParams
-from streams.core.position import Position
+from streams.core.position import Position, news
 
 HORIZON_RATES = tuple(decay.rate_of_half_life(days) for days in (1.0, 7.0, math.inf))
 """Decay rates of the horizons over which popularity is told besides the two that are settings."""
 _COHORT_BOUNDS = (1, 5, 15, 40, 100)
 COHORTS = len(_COHORT_BOUNDS) + 1
+
+_Row = tuple[int, Action, float, float | None, str, int]
+"""Time, action, weight, rating, segment and number of a signal."""
 
 
 class ItemState(msgspec.Struct, array_like=True, gc=False):
@@ -70,46 +73,51 @@ def told(signals: Sequence[Signal]) -> ItemSignals:
     )
 
 
-def heard(signals: ItemSignals) -> Iterator[Signal]:
-    """Yield published signals one by one."""
-    columns = (signals.occurred_at, signals.actions, signals.weights, signals.ratings, signals.segments, signals.nths)
-    places = zip(signals.source_offsets, signals.source_timestamps, strict=True)
-    for (offset, append_ms), *values in zip(places, *columns, strict=True):
-        yield Signal(signals.item_id, Position(signals.source_partition, offset, append_ms), *values)
-
-
-def fold(state: ItemState, signal: Signal, *, params: SignalParams) -> bool:
-    """Fold one signal into its item's state; return False for a repeat, which changes nothing.
+def fold(state: ItemState, signals: ItemSignals, *, params: SignalParams) -> bool:
+    """Fold signals into their item's state; return False where all are repeats, which change nothing.
 
     Each source partition is folded in its order, so one position per partition tells every repeat.
     """
-    position = signal.position
-    last = state.positions.get(position.partition)
-    if position.repeats(last):
+    partition = signals.source_partition
+    places, position = news(state.positions.get(partition), signals.source_offsets, signals.source_timestamps)
+    if not places or position is None:
         return False
-    state.positions[position.partition] = position.after(last)
-    state.counts[signal.action] = state.counts.get(signal.action, 0) + 1
-    state.watermark = max(state.watermark, signal.occurred_at)
-    state.first_at = min(state.first_at or signal.occurred_at, signal.occurred_at)
-    if signal.rating is not None:
-        state.rating_sum += signal.rating
-        state.rating_count += 1
-    if signal.weight > 0:
-        _count(state, signal, params)
+    state.positions[partition] = position
+    columns = (signals.occurred_at, signals.actions, signals.weights, signals.ratings, signals.segments, signals.nths)
+    rows = list(zip(*columns, strict=True))
+    if len(places) < len(rows):
+        rows = [rows[place] for place in places]
+    times_ms, actions, _, ratings, _, _ = zip(*rows, strict=True)
+    for action in actions:
+        state.counts[action] = state.counts.get(action, 0) + 1
+    state.watermark = max(state.watermark, *times_ms)
+    state.first_at = min(state.first_at or times_ms[0], *times_ms)
+    rated = [rating for rating in ratings if rating is not None]
+    if rated:
+        state.rating_sum += sum(rated)
+        state.rating_count += len(rated)
+    _count(state, rows, params)
     return True
 
 
-def _count(state: ItemState, signal: Signal, params: SignalParams) -> None:
-    log_weight, at_ms = math.log(signal.weight), signal.occurred_at
-    lasting, cohort = log_weight + params.popularity_rate * at_ms, cohort_of(signal.nth)
-    state.horizons = [
-        _add(log_sum, log_weight + rate * at_ms) for log_sum, rate in zip(state.horizons, HORIZON_RATES, strict=True)
-    ]
-    state.cohorts[cohort] = _add(state.cohorts[cohort], lasting)
-    state.trending = _add(state.trending, log_weight + params.trending_rate * at_ms)
-    state.popularity = _add(state.popularity, lasting)
-    if signal.segment:
-        state.segments[signal.segment] = _add(state.segments.get(signal.segment), lasting)
+def _count(state: ItemState, rows: Iterable[_Row], params: SignalParams) -> None:
+    """Add up what has a weight above zero."""
+    liked = [(math.log(weight), at_ms, segment, nth) for at_ms, _, weight, _, segment, nth in rows if weight > 0]
+    if not liked:
+        return
+
+    def grown(rate: float) -> list[float]:
+        return [log_weight + rate * at_ms for log_weight, at_ms, _, _ in liked]
+
+    state.horizons = [_added(log_sum, grown(rate)) for log_sum, rate in zip(state.horizons, HORIZON_RATES, strict=True)]
+    state.trending = _added(state.trending, grown(params.trending_rate))
+    lasting = grown(params.popularity_rate)
+    state.popularity = _added(state.popularity, lasting)
+    for (_, _, segment, nth), term in zip(liked, lasting, strict=True):
+        cohort = cohort_of(nth)
+        state.cohorts[cohort] = _added(state.cohorts[cohort], (term,))
+        if segment:
+            state.segments[segment] = _added(state.segments.get(segment), (term,))
 
 
 def stats(state: ItemState) -> ItemStats:
@@ -138,5 +146,10 @@ def _log(log_sum: float | None) -> float:
     return decay.EMPTY if log_sum is None else log_sum
 
 
-def _add(log_sum: float | None, term: float) -> float:
-    return term if log_sum is None else decay.plus(log_sum, term)
+def _added(log_sum: float | None, terms: Sequence[float]) -> float:
+    """Return the logarithm of a sum and of more terms, all of them given as logarithms."""
+    if len(terms) == 1:
+        return terms[0] if log_sum is None else decay.plus(log_sum, terms[0])
+    high = max(terms) if log_sum is None else max(log_sum, *terms)
+    rest = 0.0 if log_sum is None else math.exp(log_sum - high)
+    return high + math.log(rest + sum([math.exp(term - high) for term in terms]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,13 +32,17 @@ def a_signal(offset: int, *, partition: int = 0, **overrides: Any) -> Signal:
     return Signal(**(fields | overrides))
 
 
+def fold(state: ItemState, *signals: Signal) -> bool:
+    return signal.fold(state, signal.told(signals), params=PARAMS)
+
+
 def trend(state: ItemState, at_ms: int) -> float:
     return decay.as_of(signal.stats(state).trending, at_ms=at_ms, rate=PARAMS.trending_rate)
 
 
 def test_a_trend_keeps_ninety_five_percent_an_hour() -> None:
     state = ItemState("i1")
-    signal.fold(state, a_signal(0, weight=2.0), params=PARAMS)
+    fold(state, a_signal(0, weight=2.0))
     assert trend(state, T0_MS) == pytest.approx(2.0)
     assert trend(state, T0_MS + HOUR_MS) == pytest.approx(2.0 * 0.95)
     assert trend(state, T0_MS + 24 * HOUR_MS) == pytest.approx(2.0 * 0.95**24)
@@ -47,31 +52,31 @@ def test_a_late_signal_counts_as_if_it_had_come_in_time() -> None:
     early, late = a_signal(0, occurred_at=T0_MS), a_signal(1, occurred_at=T0_MS - 5 * HOUR_MS)
     state = ItemState("i1")
     for each in (early, late):
-        signal.fold(state, each, params=PARAMS)
+        fold(state, each)
     assert trend(state, T0_MS) == pytest.approx(1.0 + 0.95**5)
 
 
 def test_a_signal_that_comes_again_changes_nothing() -> None:
     state = ItemState("i1")
-    assert signal.fold(state, a_signal(4), params=PARAMS)
+    assert fold(state, a_signal(4))
     before = signal.stats(state)
-    assert not signal.fold(state, a_signal(4), params=PARAMS)
-    assert not signal.fold(state, a_signal(3), params=PARAMS)
+    assert not fold(state, a_signal(4))
+    assert not fold(state, a_signal(3))
     assert signal.stats(state) == before
-    assert signal.fold(state, a_signal(4, partition=1), params=PARAMS)
+    assert fold(state, a_signal(4, partition=1))
 
 
 def test_a_dislike_is_counted_and_does_not_lift_the_item() -> None:
     state = ItemState("i1")
-    signal.fold(state, a_signal(0, action="dislike", weight=-2.0), params=PARAMS)
+    fold(state, a_signal(0, action="dislike", weight=-2.0))
     found = signal.stats(state)
     assert (found.counts, found.trending) == ({"dislike": 1}, -math.inf)
 
 
 def test_each_group_has_its_own_popularity() -> None:
     state = ItemState("i1")
-    signal.fold(state, a_signal(0, segment="25-34|f", weight=3.0), params=PARAMS)
-    signal.fold(state, a_signal(1, weight=1.0), params=PARAMS)
+    fold(state, a_signal(0, segment="25-34|f", weight=3.0))
+    fold(state, a_signal(1, weight=1.0))
     found = signal.stats(state)
     assert found.popularity - found.segments["25-34|f"] == pytest.approx(math.log(4.0 / 3.0))
 
@@ -82,22 +87,39 @@ def test_partitions_may_interleave_in_any_way(order: list[int]) -> None:
     lanes = {partition: iter([s for s in signals if s.position.partition == partition]) for partition in range(3)}
     straight, mixed = ItemState("i1"), ItemState("i1")
     for each in signals:
-        signal.fold(straight, each, params=PARAMS)
+        fold(straight, each)
     for n in order:
-        signal.fold(mixed, next(lanes[n % 3]), params=PARAMS)
+        fold(mixed, next(lanes[n % 3]))
     assert signal.stats(mixed).trending == pytest.approx(signal.stats(straight).trending, abs=1e-9)
 
 
-def test_signals_come_back_as_they_were_published() -> None:
-    signals = [a_signal(4, rating=0.5), a_signal(7, action="dislike", weight=-2.0, segment="25-34|f", nth=3)]
-    assert list(signal.heard(signal.told(signals))) == signals
+def test_signals_told_together_count_as_those_told_one_by_one() -> None:
+    signals = [
+        a_signal(4, rating=0.5, nth=3),
+        a_signal(7, action="dislike", weight=-2.0, segment="25-34|f", nth=7, occurred_at=T0_MS + HOUR_MS),
+        a_signal(9, weight=2.5, segment="25-34|f", nth=40, occurred_at=T0_MS - HOUR_MS),
+        a_signal(10, weight=0.3, rating=1.0, occurred_at=T0_MS + 30 * HOUR_MS),
+    ]
+    together, apart = ItemState("i1"), ItemState("i1")
+    assert fold(together, *signals)
+    for each in signals:
+        fold(apart, each)
+    found, expected = (msgspec.to_builtins(state) for state in (together, apart))
+    assert flat(found) == pytest.approx(flat(expected), rel=1e-12)
+
+
+def flat(state: Any) -> list[Any]:
+    """Return the numbers of a state, in their order."""
+    if isinstance(state, dict):
+        state = [state[key] for key in sorted(state)]
+    return [number for part in state for number in flat(part)] if isinstance(state, list) else [state]
 
 
 def test_of_signals_told_together_those_that_come_again_are_passed_over() -> None:
     once, twice = ItemState("i1"), ItemState("i1")
-    for each in (a_signal(0), a_signal(1), a_signal(2)):
-        signal.fold(once, each, params=PARAMS)
-    for told in ([a_signal(0), a_signal(1)], [a_signal(1), a_signal(2)]):
-        for each in signal.heard(signal.told(told)):
-            signal.fold(twice, each, params=PARAMS)
-    assert signal.stats(twice) == signal.stats(once)
+    fold(once, a_signal(0), a_signal(1), a_signal(2))
+    assert fold(twice, a_signal(0), a_signal(1))
+    assert fold(twice, a_signal(1), a_signal(2))
+    assert not fold(twice, a_signal(0), a_signal(2))
+    assert signal.stats(twice).counts == signal.stats(once).counts == {"click": 3}
+    assert signal.stats(twice).trending == pytest.approx(signal.stats(once).trending)
