@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 import struct
-import zlib
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 
 import msgspec
+from cramjam import zstd
 
 from schemas.types import Feed
 
@@ -24,8 +24,9 @@ _FORMATS = {2: "e", 4: "f", 8: "d"}
 _LLM_DIGITS = 4
 _LONG_BYTES = 1_700
 """Past this the next size that Redis can allocate would be 2 KB and more."""
-_ZLIB = 0x78
-"""First byte of what zlib writes; that of a msgpack array of columns is another."""
+_LEVEL = 1
+_ZSTD = 0x28
+"""First byte of what Zstandard writes; that of a msgpack array of columns is another."""
 
 
 class _Columns(msgspec.Struct, array_like=True, gc=False):
@@ -79,7 +80,7 @@ def pack(feed: Feed) -> bytes:
         ),
     )
     body = _encoder.encode(columns)
-    return order(feed) + (body if len(body) < _LONG_BYTES else zlib.compress(body, 1))
+    return order(feed) + (body if len(body) < _LONG_BYTES else bytes(zstd.compress(body, _LEVEL)))
 
 
 # Feeds that are read again and again, above all the one for everyone, are unpacked once.
@@ -87,7 +88,7 @@ def pack(feed: Feed) -> bytes:
 def unpack(user_id: str, data: bytes) -> Feed:
     """Return the feed of packed bytes. Feeds are shared between callers: do not change their lists."""
     body = memoryview(data)[VERSION_CHARS:]
-    columns = _decoder.decode(zlib.decompress(body) if body[0] == _ZLIB else body)
+    columns = _decoder.decode(zstd.decompress(body) if body[0] == _ZSTD else body)
     count = len(columns.items)
     return Feed(
         user_id=user_id,

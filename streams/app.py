@@ -48,10 +48,10 @@ from streams.role import PUBLISH_TIMEOUT_S, new_app, settle
 from streams.transport import App
 from streams.transport import run as run_app
 from streams.wake import Waker
-from topics.topic import DAY_MS, FEATURES, INTERACTIONS, PARTITIONS
+from topics.topic import DAY_MS, FEATURES, INTERACTIONS, ITEM_SIGNALS, PARTITIONS
 
 _REMEMBERED = 8_192
-"""Features kept until they come back to the worker that wrote them."""
+"""Records of a type kept until they come back to the worker that wrote them."""
 
 
 def attend(app: App, waker: Waker) -> None:
@@ -77,7 +77,8 @@ async def run(
     """Run the feed role until `stop` is set. A view or a clock may be handed in where another is wanted."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
-    registry.codec(FEATURES.record).remember(_REMEMBERED)
+    for topic in (FEATURES, ITEM_SIGNALS):
+        registry.codec(topic.record).remember(_REMEMBERED)
     publisher = Publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
     quarantine = Quarantine(publisher, now_ms=now_ms)
