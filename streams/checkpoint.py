@@ -6,12 +6,17 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from faust.types import TP
+
 from infra.publisher import Publisher
 from streams.cache import RecordCache
-from streams.transport import App
+from streams.transport import App, Load
 
 _PATIENCE = 10
 """Intervals that a checkpoint may be put off while there is a backlog, so that work is conflated."""
+_HELD_SHARE = 0.5
+"""Of what may be in flight of a partition. Once so much of one is held the checkpoint is due: at all of it, reading
+stops until there is one."""
 
 
 class Checkpoint:
@@ -42,6 +47,8 @@ class Checkpoint:
         self._interval_s = interval_s
         self._emit, self._states = emit, states
         self._held: list[Any] = []
+        self._loads: dict[TP, Load] = {}
+        """What is held of each partition."""
         self._last_s: float | None = None
         """When the last one began; before the first, when there was first something for it to do."""
         self.behind = False
@@ -51,22 +58,32 @@ class Checkpoint:
 
     def hold(self, events: Iterable[Any]) -> None:
         """Take events whose effects are made but not yet durable."""
-        self._held.extend(events)
+        for event in events:
+            self._held.append(event)
+            ticket, load = event.message.ticket, self._loads.get(event.message.tp, Load())
+            self._loads[event.message.tp] = Load(
+                load.batches + 1, load.records + ticket.records, load.size_bytes + ticket.size_bytes
+            )
         if self._last_s is None:
             self._last_s = asyncio.get_running_loop().time()
 
     async def run(self) -> None:
         """Make effects durable and acknowledge, unless there is nothing to do or it is better to wait."""
-        if not self._held or self._last_s is None:
-            return
-        waited_s = asyncio.get_running_loop().time() - self._last_s
-        if waited_s >= self._interval_s * (_PATIENCE if self.behind else 1):
+        if self.is_due(asyncio.get_running_loop().time()):
             await self.force()
+
+    def is_due(self, now_s: float) -> bool:
+        """Say whether there is something to do that is not better put off, at a time of the event loop."""
+        if not self._held or self._last_s is None:
+            return False
+        patience = _PATIENCE if self.behind and not self._is_full() else 1
+        return now_s - self._last_s >= self._interval_s * patience
 
     async def force(self) -> None:
         """Make effects durable and acknowledge now."""
         async with self.lock:
             self._last_s = asyncio.get_running_loop().time()
+            self._loads.clear()
             self._emit()
             held, self._held = [event for event in self._held if self._app.is_live(event)], []
             pending = {event.message.partition: event for event in held}
@@ -81,3 +98,7 @@ class Checkpoint:
     def drop(self) -> None:
         """Forget what is held: after a rebalance the events are read again, here or elsewhere."""
         self._held.clear()
+        self._loads.clear()
+
+    def _is_full(self) -> bool:
+        return any(self._app.limits.reached(load, share=_HELD_SHARE) for load in self._loads.values())

@@ -12,6 +12,7 @@ from faust.types import EventT
 from mode.supervisors import CrashingSupervisor
 from yarl import URL
 
+from streams.transport.ledger import Load
 from streams.transport.monitor import LeanMonitor
 
 Drain = Callable[[], Awaitable[None]]
@@ -33,6 +34,10 @@ class Limits:
     unacked_bytes: int = 64 << 20
     drain_s: float = 5.0
     """How long agents may take to finish when partitions are revoked or the worker stops."""
+
+    def reached(self, load: Load, *, share: float = 1.0) -> bool:
+        """Say whether a partition has a share of what may be in flight of it."""
+        return load.records >= share * self.unacked_records or load.size_bytes >= share * self.unacked_bytes
 
 
 class App(faust.App):  # type: ignore[misc]

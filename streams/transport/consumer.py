@@ -107,8 +107,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         return found
 
     def _is_full(self, tp: TP) -> bool:
-        load = self._ledger.load(tp)
-        return load.records >= self._limits.unacked_records or load.size_bytes >= self._limits.unacked_bytes
+        return self._limits.reached(self._ledger.load(tp))
 
     async def _continues(self, tp: TP, fetch: Fetch) -> bool:
         verdict = self._cursors.judge(tp, fetch.start)

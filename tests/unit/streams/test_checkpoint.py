@@ -1,0 +1,94 @@
+"""When a checkpoint is due: by time, later while work waits, and before so much is held that reading would stop."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from streams.checkpoint import Checkpoint
+from streams.transport import Limits
+
+INTERVAL_S = 2.0
+
+
+@dataclass
+class Ticket:
+    records: int
+    size_bytes: int = 0
+
+
+@dataclass
+class Message:
+    tp: tuple[str, int]
+    ticket: Ticket
+    partition: int = 0
+
+
+@dataclass
+class Event:
+    message: Message
+    acked: bool = False
+
+    def ack(self) -> None:
+        self.acked = True
+
+
+@dataclass
+class App:
+    limits: Limits = field(default_factory=lambda: Limits(unacked_records=100, unacked_bytes=1_000))
+
+    def is_live(self, event: Any) -> bool:
+        return True
+
+
+class Publisher:
+    async def flush(self) -> None:
+        await asyncio.sleep(0)
+
+
+def a_checkpoint(*events: Event, behind: bool) -> Any:
+    checkpoint = Checkpoint(App(), Publisher(), interval_s=INTERVAL_S)  # type: ignore[arg-type]
+    checkpoint.hold(events)
+    checkpoint.behind = behind
+    return checkpoint
+
+
+def an_event(records: int, *, size_bytes: int = 0, partition: int = 0) -> Event:
+    return Event(Message(("t", partition), Ticket(records, size_bytes), partition))
+
+
+def now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def test_it_is_due_after_its_interval_and_later_while_work_waits() -> None:
+    assert not a_checkpoint(behind=False).is_due(now_s() + 1_000.0), "nothing is held"
+    caught_up, behind = (a_checkpoint(an_event(1), behind=value) for value in (False, True))
+    for checkpoint, after in ((caught_up, 1), (behind, 10)):
+        assert not checkpoint.is_due(now_s() + (after - 0.5) * INTERVAL_S)
+        assert checkpoint.is_due(now_s() + after * INTERVAL_S)
+
+
+@pytest.mark.parametrize(
+    ("events", "due"),
+    [
+        ([an_event(30), an_event(20)], True),
+        ([an_event(30), an_event(19)], False),
+        ([an_event(30), an_event(30, partition=1)], False),
+        ([an_event(1, size_bytes=500)], True),
+    ],
+    ids=["half the records", "less", "half in two partitions", "half the bytes"],
+)
+async def test_while_work_waits_it_is_put_off_but_not_until_reading_would_stop(events: list[Event], due: bool) -> None:
+    assert a_checkpoint(*events, behind=True).is_due(now_s() + INTERVAL_S) == due
+
+
+async def test_what_was_acknowledged_counts_no_more() -> None:
+    checkpoint = a_checkpoint(event := an_event(60), behind=True)
+    await checkpoint.force()
+    assert event.acked
+    checkpoint.hold([an_event(40)])
+    assert not checkpoint.is_due(now_s() + INTERVAL_S)
