@@ -73,7 +73,7 @@ def _wanted(trigger: Trigger, view: View, features: Features) -> list[str]:
 
 def _is_listed(item_id: str, view: View) -> bool:
     index = view.items.get(item_id)
-    return 0 <= index < view.columns.count and bool(view.columns.is_listed[index])
+    return 0 <= index < view.columns.count and bool(view.columns.listing.is_listed[index])
 
 
 def _with_new(feed: Feed, new: Sequence[Candidate], whom: Person, view: View, blender: Blender) -> Feed:

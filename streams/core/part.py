@@ -21,16 +21,16 @@ def affinity(whom: Person, view: View, where: Where) -> Column:
     """Score items by the person's affinities to their category and topics, as shares of the strongest."""
     told, columns = whom.features, view.columns
     if not (told.categories or told.topics or told.preferred):
-        return columns.nothing[where]
+        return columns.listing.nothing[where]
     categories = _column(told.categories, view.categories, told.preferred)
     topics = _column(told.topics, view.topics, told.preferred)
-    return view.kinds.scores(categories, topics).astype(np.float32)[columns.kind[where]]
+    return view.kinds.scores(categories, topics).astype(np.float32)[columns.listing.kind[where]]
 
 
 def segment(whom: Person, view: View, where: Where) -> Column:
     """Score items by their popularity with the person's demographic group, the less the more is known."""
     column = view.columns.segment(whom.features.segment)
-    return view.columns.nothing[where] if column is None else column[where] * np.float32(whom.cold)
+    return view.columns.listing.nothing[where] if column is None else column[where] * np.float32(whom.cold)
 
 
 def again(whom: Person, view: View, where: Where) -> Column:
@@ -48,7 +48,7 @@ def again(whom: Person, view: View, where: Where) -> Column:
 def prefetched(whom: Person, view: View, where: Where) -> Column:
     """Score what was fetched for the person."""
     if not whom.features.prefetched:
-        return view.columns.nothing[where]
+        return view.columns.listing.nothing[where]
     scores = np.zeros(view.columns.count, np.float32)
     known = view.items.known(whom.features.prefetched)
     scores[known[known < len(scores)]] = 1.0
@@ -70,10 +70,10 @@ def lately(start: int, end: int) -> Callable[[Person, View, Where], Column]:
 def soon(whom: Person, view: View, where: Where) -> Column:
     """Score what takes place by how soon it does."""
     columns = view.columns
-    if not len(columns.timed):
-        return columns.nothing[where]
+    if not len(columns.listing.timed):
+        return columns.listing.nothing[where]
     scores = np.zeros(columns.count, np.float32)
-    scores[columns.timed] = nearness(columns.spans[:, 0], whom.local_ms)
+    scores[columns.listing.timed] = nearness(columns.listing.spans[:, 0], whom.local_ms)
     return scores[where]
 
 
@@ -138,7 +138,7 @@ _OWN = {repeats: _own(repeats=repeats) for repeats in (False, True)}
 def parts_of(whom: Person, view: View, where: Where, *, repeats: bool) -> Parts:
     """Return (parts, items)."""
     made, rows = _OWN[repeats]
-    own = np.empty((len(made), len(view.columns.every[where])), np.float32)
+    own = np.empty((len(made), len(view.columns.listing.every[where])), np.float32)
     for row, one in zip(own, made, strict=True):
         row[:] = one(whom, view, where)
     return Parts([(_SAID, whom.says[:, where]), (_CHARTED, view.columns.charted[:, where]), (rows, own)])

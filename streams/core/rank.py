@@ -57,10 +57,10 @@ class Look:
 def look(features: Features, view: View, params: RankParams, *, at_ms: int) -> Look:
     """Return the candidates for a user at a time in the stream, with the parts of their scores."""
     whom, columns = person(features, view, params, at_ms=at_ms), view.columns
-    whole = len(columns.listed) <= params.exact_items
-    items = columns.every if whole else named(whom, view, params)
+    whole = len(columns.listing.listed) <= params.exact_items
+    items = columns.listing.every if whole else named(whom, view, params)
     where = slice(None) if whole else items
-    admissible = columns.is_listed.copy()
+    admissible = columns.listing.is_listed.copy()
     admissible[_out(whom.features, view, params)] = False
     admissible[_far(whom.features, view, params)] = False
     admissible[_over(whom, view)] = False
@@ -72,7 +72,7 @@ def _look_at(names: Sequence[str], features: Features, view: View, params: RankP
     whom = person(features, view, params, at_ms=at_ms)
     items = np.unique(view.items.known(names))
     items = items[items < view.columns.count]
-    items = items[view.columns.is_listed[items]]
+    items = items[view.columns.listing.is_listed[items]]
     return Look(whom, items, np.ones(len(items), bool), parts_of(whom, view, items, repeats=params.repeats))
 
 
@@ -191,7 +191,7 @@ def _far(told: Features, view: View, params: RankParams) -> Indices:
 def _over(whom: Person, view: View) -> Indices:
     """Return what has taken place."""
     columns = view.columns
-    return columns.timed[columns.spans[:, 1] <= whom.local_ms]
+    return columns.listing.timed[columns.listing.spans[:, 1] <= whom.local_ms]
 
 
 def _muted(names: list[str], view: View) -> Indices:

@@ -24,7 +24,7 @@ from streams.core.nearby import Places
 from streams.core.occasion import STARTS, span
 from streams.core.params import EXACT_ITEMS
 from streams.core.repeat import fingerprint
-from streams.core.signal import COHORTS, HORIZON_RATES
+from streams.core.signal import COHORTS
 
 Indices = NDArray[np.int32]
 Scores = NDArray[np.float64]
@@ -51,7 +51,11 @@ class Subject:
 
 
 NOTHING: Indices = np.empty(0, np.int32)
-CHARTED = ("trending", "day", "week", "popular", "lasting", "rated", "fresh")
+COUNTED = ("trending", "day", "week", "popular", "lasting")
+"""Over how long what was done to items is counted, from hours to for ever."""
+_TRENDING, _POPULAR = COUNTED.index("trending"), COUNTED.index("popular")
+_HORIZONS = [COUNTED.index(name) for name in ("day", "week", "lasting")]
+CHARTED = (*COUNTED, "rated", "fresh")
 """What items are scored by whoever asks: the rows of `Columns.charted`."""
 
 
@@ -69,8 +73,8 @@ class Charts:
     segments: dict[str, Indices]
 
 
-class Columns:
-    """What is scored from items alone, as of the last refresh: (items,) each, 0 where nothing speaks for one."""
+class Listing:
+    """What the catalogue says of items: (items,) each. It holds until the catalogue changes."""
 
     def __init__(self, view: View) -> None:
         self.count = count = len(view.items)
@@ -78,14 +82,23 @@ class Columns:
         self.nothing = np.zeros(count, np.float32)
         self.is_listed = view.listed[:count].copy()
         self.listed = np.flatnonzero(self.is_listed).astype(np.int32)
-        day, week, lasting = view.horizons[:count].T
-        counted = np.stack([view.trending[:count], day, week, view.popularity[:count], lasting])
-        self.charted = np.stack([*strength(counted), _rated(view, count), _fresh(view, count)])
-        """(charted, items)."""
         self.timed = np.flatnonzero(view.spans[:count, 0]).astype(np.int32)
         """Items that take place at a time, and when."""
         self.spans = view.spans[self.timed]
         self.kind = view.kind[:count].copy()
+
+
+class Columns:
+    """What is scored from items alone, as of the last refresh: (items,) each, 0 where nothing speaks for one."""
+
+    def __init__(self, view: View, listing: Listing) -> None:
+        self.listing, self.count = listing, listing.count
+        self.charted = np.empty((len(CHARTED), self.count), np.float32)
+        """(charted, items)."""
+        counted = view.counted[:, : self.count]
+        strength(counted, out=self.charted[: len(counted)])
+        self.charted[CHARTED.index("rated")] = _rated(view, self.count)
+        self.charted[CHARTED.index("fresh")] = _fresh(view, self.count)
         self._view, self._cohorts, self._segments = view, dict[int, Column](), dict[str, Column]()
 
     def cohort(self, cohort: int) -> Column:
@@ -101,14 +114,16 @@ class Columns:
         return self._segments.get(segment)
 
 
-def strength(logs: Scores) -> Column:
+def strength(logs: Scores, *, out: Column | None = None) -> Column:
     """Return how strong sums are against the strongest of their row, by their logarithms: 0 for nothing, 6.9 for that.
 
     It is ln(1 + share / 0.001): a logarithm that ends at nothing, since a part that does not speak must not count.
     """
     high = logs.max(axis=-1, keepdims=True, initial=-np.inf)
-    shares = np.exp((logs - np.where(np.isfinite(high), high, 0.0)).astype(np.float32))
-    return np.asarray(np.log1p(shares / np.float32(SMALL)))
+    found = np.subtract(logs, np.where(np.isfinite(high), high, 0.0), out=out, dtype=np.float64, casting="same_kind")
+    shares = np.exp(found.astype(np.float32, copy=False), out=out)
+    shares *= np.float32(1.0 / SMALL)
+    return np.log1p(shares, out=shares)
 
 
 def _rated(view: View, count: int) -> Column:
@@ -162,10 +177,9 @@ class View:
         self.ties = np.zeros(_GROWTH, np.int64)
         """Decides between equal scores: a hash of the id, so that it depends on nothing else."""
         self.listed = np.zeros(_GROWTH, bool)
-        self.trending = np.full(_GROWTH, -np.inf)
-        self.popularity = np.full(_GROWTH, -np.inf)
+        self.counted = np.full((len(COUNTED), _GROWTH), -np.inf)
+        """Logarithms of decayed sums: a row for each of `COUNTED`."""
         self.segments: dict[str, Scores] = {}
-        self.horizons = np.full((_GROWTH, len(HORIZON_RATES)), -np.inf)
         self.cohorts = np.full((_GROWTH, COHORTS), -np.inf)
         self.rating_sums = np.zeros(_GROWTH)
         self.rating_counts = np.zeros(_GROWTH)
@@ -177,7 +191,9 @@ class View:
         self.stale = False
         """Whether anything changed since the last refresh."""
         self.charts = self._draw()
-        self.columns = Columns(self)
+        self._listing: Listing | None = None
+        """What the catalogue says, while that is known."""
+        self.columns = self._columns()
 
     def apply_item(self, item: Item) -> None:
         """Take over an item of the catalogue."""
@@ -193,7 +209,7 @@ class View:
         self.subjects[item.item_id] = Subject(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source)
         self.likeness.put(index, item)
         self.listed[index] = True
-        self.stale = True
+        self.stale, self._listing = True, None
 
     def remove_item(self, item_id: str) -> None:
         """Take an item off the catalogue; what is known of its past stays."""
@@ -201,16 +217,16 @@ class View:
         if index != NOWHERE:
             self.listed[index] = False
             self.likeness.remove(index)
-            self.stale = True
+            self.stale, self._listing = True, None
 
     def apply_stats(self, stats: ItemStats) -> None:
         """Take over how an item is doing."""
         index = self._index(stats.item_id)
-        self.trending[index], self.popularity[index] = stats.trending, stats.popularity
+        self.counted[_TRENDING, index], self.counted[_POPULAR, index] = stats.trending, stats.popularity
         for segment, popularity in stats.segments.items():
             self._segment(segment)[index] = popularity
         if stats.horizons:
-            self.horizons[index] = stats.horizons
+            self.counted[_HORIZONS, index] = stats.horizons
         if stats.cohorts:
             self.cohorts[index] = stats.cohorts
         self.rating_sums[index], self.rating_counts[index] = stats.rating_sum, stats.rating_count
@@ -236,12 +252,12 @@ class View:
             return False
         self.charts = self._draw()
         self.refresh_columns()
-        self.stale = len(self.columns.listed) > self._exact_items and self.likeness.catch_up()
+        self.stale = len(self.columns.listing.listed) > self._exact_items and self.likeness.catch_up()
         return True
 
     def refresh_columns(self) -> None:
         """Draw anew what is scored from items alone."""
-        self.columns = Columns(self)
+        self.columns = self._columns()
 
     def unseen(self, item_ids: Sequence[str]) -> list[str]:
         """Return the items that the last refresh knew nothing of."""
@@ -258,8 +274,13 @@ class View:
 
     def popular_rest(self) -> Indices:
         """Return the whole catalogue, most popular first, items nobody acted on last."""
-        listed = self.columns.listed
-        return listed[np.lexsort((self.ties[listed], -self.popularity[listed]))]
+        listed = self.columns.listing.listed
+        return listed[np.lexsort((self.ties[listed], -self.counted[_POPULAR, listed]))]
+
+    def _columns(self) -> Columns:
+        if self._listing is None:
+            self._listing = Listing(self)
+        return Columns(self, self._listing)
 
     def _draw(self) -> Charts:
         listed = np.flatnonzero(self.listed[: len(self.items)]).astype(np.int32)
@@ -268,11 +289,11 @@ class View:
         names = [self.categories.names[code] for code in codes.tolist()]
         members = dict(zip(names, np.split(by_category, starts[1:]), strict=bool(names)))
         return Charts(
-            trending=self._leading(listed, self.trending),
-            popular=self._leading(listed, self.popularity),
+            trending=self._leading(listed, self.counted[_TRENDING]),
+            popular=self._leading(listed, self.counted[_POPULAR]),
             fresh=self._leading(listed, self.created_at),
-            popular_in={name: self._leading(items, self.popularity) for name, items in members.items()},
-            trending_in={name: self._leading(items, self.trending) for name, items in members.items()},
+            popular_in={name: self._leading(items, self.counted[_POPULAR]) for name, items in members.items()},
+            trending_in={name: self._leading(items, self.counted[_TRENDING]) for name, items in members.items()},
             segments={name: self._leading(listed, column) for name, column in self.segments.items()},
         )
 
@@ -290,6 +311,7 @@ class View:
     def _index(self, item_id: str) -> int:
         index = self.items.add(item_id)
         if index == len(self.titles):
+            self._listing = None
             self.titles.append("")
             if index == len(self.category):
                 self._grow()
@@ -306,8 +328,8 @@ class View:
             setattr(self, name, _doubled(getattr(self, name), NOWHERE))
         for name in ("kind", "created_at", "spans", "ties", "listed", "rating_sums", "rating_counts", "first_at"):
             setattr(self, name, _doubled(getattr(self, name), 0))
-        for name in ("trending", "popularity", "horizons", "cohorts"):
-            setattr(self, name, _doubled(getattr(self, name), -np.inf))
+        self.cohorts = _doubled(self.cohorts, -np.inf)
+        self.counted = _doubled(self.counted.T, -np.inf).T.copy()
         self.segments = {name: _doubled(column, -np.inf) for name, column in self.segments.items()}
 
 
