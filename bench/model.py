@@ -6,9 +6,9 @@ It would run elsewhere: here it takes what processor time the pipeline leaves.
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 
+from infra import priority
 from infra.double.claude import Claude
 
 
@@ -19,5 +19,5 @@ async def serve(port: int, delay_s: float) -> None:
 
 
 if __name__ == "__main__":
-    os.nice(19)
+    priority.lower(19)
     asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2])))

@@ -12,7 +12,7 @@ import typer
 
 from cli.log import set_up
 from cli.run import on_one_core, until_stopped
-from infra import settings
+from infra import priority, settings
 from infra.address import located
 from infra.error import OperatorError
 from infra.settings import Settings
@@ -32,7 +32,7 @@ ROLES = {
 
 _HURRIED = frozenset(("feed", "push"))
 """Roles that somebody waits for: a process with none of them leaves the processor to feeds and the API."""
-_NICENESS = 5
+_NICENESS = 10
 _PATIENCE_S = 20.0
 """How long a role may take to stop."""
 _LOG = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def worker(
     runs = [_load(name) for name in names]
     on_one_core()
     if _HURRIED.isdisjoint(names):
-        os.nice(_NICENESS)
+        priority.lower(_NICENESS)
     until_stopped(lambda stop: _run_all(runs, configured, stop))
 
 

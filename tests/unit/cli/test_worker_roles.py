@@ -28,13 +28,13 @@ async def hangs(_settings: Settings, _stop: asyncio.Event) -> None:
 
 
 @pytest.mark.parametrize(
-    ("roles", "yields"), [("fetch", [5]), ("archive,score", [5]), ("feed", []), ("fetch,feed", [])]
+    ("roles", "yields"), [("fetch", [10]), ("archive,score", [10]), ("feed", []), ("fetch,feed", [])]
 )
 def test_roles_that_nobody_waits_for_leave_the_processor_to_the_others(
     roles: str, yields: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[int] = []
-    monkeypatch.setattr("os.nice", told.append)
+    monkeypatch.setattr("infra.priority.lower", told.append)
     for name in ("set_up", "located", "on_one_core", "until_stopped", "_load"):
         monkeypatch.setattr(worker, name, lambda *_: None)
     worker.worker(roles)
