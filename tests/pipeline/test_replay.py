@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from evaluation.blend import Blend
+from evaluation.blend import Blend, interaction
 from evaluation.contestant import Setup
 from evaluation.stream import of_dataset
 from infra.address import Addresses
@@ -109,7 +109,22 @@ def evaluated(data: Dataset) -> dict[str, Feed]:
 def data() -> Dataset:
     """The data by (time, event id), as the trainer takes partitions: many events of a user share a second."""
     data = movielens.read(FOLDER) if FOLDER.is_dir() else world.build(seed=7, now_ms=1_700_000_000_000)
-    return replace(data, interactions=sorted(data.interactions, key=attrgetter("occurred_at", "event_id")))
+    data = replace(data, interactions=sorted(data.interactions, key=attrgetter("occurred_at", "event_id")))
+    return data if FOLDER.is_dir() else rated(data)
+
+
+def rated(data: Dataset) -> Dataset:
+    """Return what evaluation takes from a data set: who rated or clicked what and when, and what that is."""
+    heard = [event for event in data.interactions if event.item_id is not None]
+    told = [
+        msgspec.structs.replace(interaction(event, number), event_id=known.event_id)
+        for number, (event, known) in enumerate(zip(of_dataset(data).events, heard, strict=True), start=1)
+    ]
+    first = {event.item_id: event.occurred_at for event in reversed(told)}
+    items = [
+        msgspec.structs.replace(item, created_at=first[item.item_id]) for item in data.items if item.item_id in first
+    ]
+    return replace(data, interactions=told, items=items)
 
 
 # Each of these goes on where the one before has come to; the first ends before the next begins, as they share servers.
