@@ -1,9 +1,10 @@
 """Decayed item-item co-occurrence, learned one event at a time.
 
-An event on item j after items i₁, i₂, … of the same user (newest first) adds w·g^-½·2^(t/half-life) to the links
-between j and each i_g, in both directions, and w·2^-m·2^(t/half-life) to the one-way links from the items of the last
-few moments, m moments before. A query adds up the rows of its items and divides by the square root of each candidate's
-mass (its own decayed events), which keeps the head of the catalogue from winning every time.
+An event on item j after items i₁, i₂, … of the same user (newest first) adds w·2^-m·2^(t/half-life) to the one-way
+links from the items of the last few moments, m moments before. If j is none of them, it also adds
+w·g^-½·2^(t/half-life) to the links between j and each i_g, in both directions: whoever goes to and fro between two
+items says once that they go together. A query adds up the rows of its items and divides by a power of each
+candidate's mass (its own decayed events), which keeps the head of the catalogue from winning every time.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ WEAK = 0.5
 """Weight of an event that is not a liking."""
 TOGETHER, NEXT = 0, 1
 """The channels of the links: near each other in a user's history, and one moment after the other."""
+DAMPING = 0.5
 _GAP_EXPONENT = 0.5
 _NEXT_MOMENTS = 3
 _RESCALE_EXPONENT = 60.0
@@ -62,11 +64,14 @@ class Table:
             self._mark([item])
         if not len(window):
             return
-        together = scale * np.arange(1.0, len(window) + 1.0) ** -_GAP_EXPONENT
         follows = np.where((moments > 0) & (moments <= _NEXT_MOMENTS), scale * 0.5 ** (moments - 1.0), 0.0)
-        if len(set(window.tolist())) < len(window):  # people come back to items: add up what goes to the same one
-            window, where = np.unique(window, return_inverse=True)
-            together, follows = (np.bincount(where, column).astype(float) for column in (together, follows))
+        places = np.arange(len(window))
+        if len(set(window.tolist())) < len(window):  # people come back to items: each is as near as it was last
+            window, places, where = np.unique(window, return_index=True, return_inverse=True)
+            follows = np.bincount(where, follows).astype(float)
+        together = scale * (places + 1.0) ** -_GAP_EXPONENT
+        if item in window:
+            together[:] = 0.0
         into = np.stack([together, follows])
         out = np.stack([together, np.zeros_like(together)])
         self.links.link(item, window, into=into, out=out)
@@ -98,14 +103,22 @@ class Table:
         self.links.put(item, others, (sums * factor), mass * factor)
 
     def votes(self, items: Indices, *asked: Question, out: Votes) -> Votes:
-        """Fill and return (queries, count): what goes with weighted items, freed of popularity."""
-        return self.links.votes(items, *asked, out=out, damped=True)
+        """Fill and return (queries, count): what goes with weighted items."""
+        return self.links.votes(items, *asked, out=out)
+
+    def share(self, item: int, at_ms: int, *, damping: float) -> float:
+        """Return the weight that makes an item's links shares of its events; the damping is of events up to a time."""
+        mass = self.links.mass(item)
+        return self._age(at_ms) ** -damping / mass if mass > 0.0 else 0.0
 
     def events(self, item: int, at_ms: int) -> float:
         """Return how many events an item has, decayed to a time."""
-        if self.reference_ms is None:
-            return 0.0
-        return self.links.mass(item) * float(2.0 ** ((self.reference_ms - at_ms) / self._half_life_ms))
+        return self.links.mass(item) * self._age(at_ms)
+
+    def _age(self, at_ms: int) -> float:
+        """Return what a mass has decayed to by a time."""
+        reference_ms = at_ms if self.reference_ms is None else self.reference_ms
+        return float(2.0 ** ((reference_ms - at_ms) / self._half_life_ms))
 
     def _scale(self, at_ms: int) -> float:
         if self.reference_ms is None:
@@ -146,16 +159,17 @@ class Cooccurrence(Model):
     def row(self, item_id: str, k: int) -> tuple[list[str], list[float]]:
         """Return the k strongest links of an item, as shares of its strongest; ties by id."""
         others, sums = self._table.links.row(self.items.get(item_id))
-        names = [self.items.names[other] for other in others.tolist()]
-        order = sorted(range(len(names)), key=lambda at: (-sums[TOGETHER, at], names[at]))[:k]
-        return [names[at] for at in order], [float(sums[TOGETHER, at] / sums[TOGETHER].max()) for at in order]
+        names, together = [self.items.names[other] for other in others.tolist()], sums[TOGETHER]
+        order = sorted(np.flatnonzero(together).tolist(), key=lambda at: (-together[at], names[at]))[:k]
+        return [names[at] for at in order], [float(together[at] / together.max()) for at in order]
 
     def _score(self, query: Query) -> Scores:
         recent = [(item, weight) for name, weight in query.recent[:QUERY_ITEMS] if (item := self.items.get(name)) >= 0]
         items = np.array([item for item, _ in recent], np.int32)
         strengths = np.array([[1.0 if is_liking(weight) else WEAK for _, weight in recent]])
         weights = strengths * STEP ** np.arange(len(items))
-        [votes] = self._table.votes(items, (TOGETHER, weights), out=np.empty((1, len(self.items)), np.float32))
+        asked = Question(TOGETHER, weights, DAMPING)
+        [votes] = self._table.votes(items, asked, out=np.empty((1, len(self.items)), np.float32))
         if not votes.any():
             popular: Scores = self._fallback.scores([query])[0]
             return popular

@@ -8,14 +8,25 @@ is linked with its user's whole window in two additions, and a query adds up a h
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 Indices = NDArray[np.int32]
 Sums = NDArray[np.float64]
 Votes = NDArray[np.float32]
-Question = tuple[int, Sums | Votes]
-"""A channel, and (queries, m) weights of the first m items that are asked about."""
+
+
+class Question(NamedTuple):
+    """What is asked of links about some items."""
+
+    channel: int
+    weights: Sums | Votes
+    """(queries, m) weights of the first m of the items."""
+    damping: float = 0.0
+    """The power of its mass by which each candidate's votes are divided; one without mass then gets none."""
+
 
 PLACES = 6_144
 """Items that can have links at a time: 300 MB of doubles for each channel once so many are in use, 150 MB of floats.
@@ -37,18 +48,18 @@ class Links:
         """Place of each item, or -1."""
         self._items = np.empty(0, np.int32)
         """Item at each place, as far as they are taken."""
-        self._sums = np.zeros((channels, 64, 64), np.float64 if adds else np.float32)
-        self._mass = np.zeros(64)
-        self._damping: Votes | None = None
-        """One over the square root of each mass, while it is known."""
+        start = min(64, places)
+        self._sums = np.zeros((channels, start, start), np.float64 if adds else np.float32)
+        self._mass = np.zeros(start)
+        self._damping: dict[float, Votes] = {}
+        """One over a power of each mass, by the power, as far as they were asked for."""
         self._slot: NDArray[np.intp] | None = None
         """Place of each item, or the number of places, while it is known."""
 
     def add_mass(self, item: int, amount: float) -> None:
         """Add to the mass of an item, and find a place for it."""
         place = self._place(item)  # finding one may replace the arrays
-        self._mass[place] += amount
-        self._damping = None
+        self._weigh(place, self._mass[place] + amount)
 
     def link(self, item: int, others: Indices, *, into: Sums, out: Sums) -> None:
         """Add to the links between an item that has a place and others; those without one are passed over.
@@ -91,7 +102,7 @@ class Links:
     def put(self, item: int, others: Indices, sums: Sums, mass: float) -> None:
         """Replace an item's mass and links; others without a place get one."""
         place = self._place(item)
-        self._mass[place], self._damping = mass, None
+        self._weigh(place, mass)
         places = self._found(others)
         for new in np.flatnonzero(places < 0).tolist():
             places[new] = self._place(int(others[new]))
@@ -111,31 +122,29 @@ class Links:
         self._items = np.empty(0, np.int32)
         self._sums[:] = 0.0
         self._mass[:] = 0.0
-        self._damping = self._slot = None
+        self._damping.clear()
+        self._slot = None
 
     def scale(self, factor: float) -> None:
         """Multiply all sums and masses."""
         self._sums *= factor
         self._mass *= factor
-        self._damping = None
+        self._damping.clear()
 
-    def votes(self, items: Indices, *asked: Question, out: Votes, damped: bool = False) -> Votes:
-        """Fill and return (queries, count): for each question, rows of items added up with the weights.
-
-        Damped votes are divided by the square root of each candidate's mass; one without mass gets none.
-        """
+    def votes(self, items: Indices, *asked: Question, out: Votes) -> Votes:
+        """Fill and return (queries, count): for each question, rows of items added up with the weights."""
         size, places = len(self._items), self._found(items)
         found = np.empty((len(out), size + 1), np.float32)
         found[:, size] = 0.0  # for what has no place
         start = 0
-        for channel, weights in asked:
+        for channel, weights, damping in asked:
             end, where = start + len(weights), places[: weights.shape[1]]
             known = slice(None) if (where >= 0).all() else where >= 0
             rows = self._sums[channel][where[known], :size].astype(np.float32, copy=False)
             np.matmul(weights[:, known].astype(np.float32, copy=False), rows, out=found[start:end, :size])
+            if damping:
+                found[start:end, :size] *= self._damped(damping)[:size]
             start = end
-        if damped:
-            found[:, :size] *= self._damped()[:size]
         return found.take(self._slots(out.shape[1]), axis=1, out=out, mode="clip")  # the default mode makes a copy
 
     def between(self, items: Indices, others: Indices, *, channel: int) -> Votes:
@@ -146,12 +155,15 @@ class Links:
         found[:, columns < 0] = 0.0
         return found
 
-    def _damped(self) -> Votes:
-        if self._damping is None:
-            heavy = self._mass > 0
-            damping = np.where(heavy, 1.0 / np.sqrt(np.maximum(self._mass, _LEAST_MASS)), 0.0)
-            self._damping = damping.astype(np.float32)
-        return self._damping
+    def _weigh(self, place: int, mass: float) -> None:
+        self._mass[place] = mass
+        for power, damping in self._damping.items():
+            damping[place] = _damping(mass, power)
+
+    def _damped(self, power: float) -> Votes:
+        if power not in self._damping:
+            self._damping[power] = np.array([_damping(mass, power) for mass in self._mass.tolist()], np.float32)
+        return self._damping[power]
 
     def _slots(self, count: int) -> NDArray[np.intp]:
         if self._slot is None or len(self._slot) != count:
@@ -184,7 +196,7 @@ class Links:
             place = int(self._mass.argmin())
             self._places[self._items[place]] = _NOWHERE
             self._items[place] = item
-            self._mass[place], self._damping = 0.0, None
+            self._weigh(place, 0.0)
             self._sums[:, place] = 0.0
             self._sums[:, :, place] = 0.0
         self._places[item], self._slot = place, None
@@ -198,5 +210,10 @@ class Links:
 
     def _grow(self) -> None:
         more = min(len(self._mass), self._most - len(self._mass))
-        self._mass, self._damping = np.pad(self._mass, (0, more)), None
+        self._mass = np.pad(self._mass, (0, more))
+        self._damping.clear()
         self._sums = np.pad(self._sums, ((0, 0), (0, more), (0, more)))
+
+
+def _damping(mass: float, power: float) -> float:
+    return max(mass, _LEAST_MASS) ** -power if mass > 0.0 else 0.0

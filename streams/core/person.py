@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.cooccurrence import NEXT, STEP, TOGETHER, WEAK, moments_back
+from models.cooccurrence import DAMPING, NEXT, STEP, TOGETHER, WEAK, moments_back
+from models.links import Question
 from models.names import NOWHERE
 from models.weight import LIKING
 from schemas.types import Features
@@ -18,7 +19,7 @@ from streams.core.params import RankParams
 from streams.core.signal import cohort_of
 from streams.core.view import SMALL, Column, Indices, View
 
-VOTES = ("near", "far", "last", "next", "taste", "far_taste")
+VOTES = ("near", "far", "next", "last", "taste", "far_taste")
 """What of other items is asked of a history."""
 _DISLIKED = -1.0
 """A dislike or a hide. Whoever rates a film low has still chosen it, and says something of what goes with it."""
@@ -29,22 +30,28 @@ _NEAR_ITEMS = _BACK < 50
 _FAR_WEAK = 0.3
 _FAR_STEPS = 0.98**_BACK
 _TASTE_STEP = 0.9
-_TOGETHER = np.array([_NEAR_ITEMS * STEP**_BACK, _FAR_STEPS, _BACK == 0], np.float32)
-_TOGETHER_WEAK = _TOGETHER * np.array([[WEAK], [_FAR_WEAK], [1.0]], np.float32)
-"""What near, far and last weigh by steps back, for a liking and for an event that is none."""
+_TOGETHER = np.array([_NEAR_ITEMS * STEP**_BACK, _FAR_STEPS], np.float32)
+_TOGETHER_WEAK = _TOGETHER * np.array([[WEAK], [_FAR_WEAK]], np.float32)
+"""What near and far weigh by steps back, for a liking and for an event that is none."""
 _TASTES = np.array([_NEAR_ITEMS * _TASTE_STEP**_BACK, _FAR_STEPS], np.float32)
 _TASTES_WEAK = _TASTES * np.float32(_FAR_WEAK)
 """The same for taste and far taste."""
 _FOLLOWING = np.array([1.0, 0.5, 0.25], np.float32)
 """What next weighs by moments back."""
-_SCALES = np.array([[1.0 / SMALL]] * 4 + [[100.0]] * 2, np.float32)
+_LAST_DAMPING = 0.15
+_OF_STRONGEST = np.array([[name != "last"] for name in VOTES])
+"""What is heard by its share of the strongest vote; the last item's links are shares as they are."""
+_SCALES = np.array([[1.0 / SMALL]] * 3 + [[100.0]] * 3, np.float32)
 _LENGTHS = (1, 2, 3, 5, 10, 30, 100)
 """Where classes of history length begin."""
-_GAPS_MS = (1, 60_000, 600_000, 6 * 3_600_000, 2 * 86_400_000)
+_GAPS_MS = (1, 4_000, 15_000, 60_000, 600_000, 6 * 3_600_000, 2 * 86_400_000)
 """Where classes of the time since the last event begin."""
 _EVENTS = (1e-9, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Where classes of the last item's events begin: links of a rare item say less. Nobody's come first."""
-CLASSES = (len(_LENGTHS) + 1, len(_GAPS_MS) + 2, len(_EVENTS) + 2)
+_RETURNS = (1e-3, 0.25, 0.45, 0.65)
+"""Where classes of the share of a history that are returns to its items begin; there are as many again for when the
+last event is one."""
+CLASSES = (len(_LENGTHS) + 1, len(_GAPS_MS) + 2, len(_EVENTS) + 2, 2 * len(_RETURNS) + 1)
 """How many classes each context has."""
 
 
@@ -55,8 +62,9 @@ class Person:
     features: Features
     local_ms: int
     """The time at which is ranked, by the person's clock; see `streams.core.occasion`."""
-    context: tuple[int, int, int]
-    """Classes of the history's length, of the time since the last event, and of how much is known of its item."""
+    context: tuple[int, int, int, int]
+    """Classes of the history's length, of the time since the last event, of how much is known of its item, and of how
+    many of the events are returns."""
     cohort: int
     cold: float
     """How little is known of the person: 1 for a newcomer, falling to 0."""
@@ -65,8 +73,8 @@ class Person:
     liked: NDArray[np.bool_]
     """Which of them were liked."""
     says: Column
-    """(12, items) what the history says of other items: `VOTES`, each as a share of the strongest, then the same on a
-    scale like that of `view.strength`, where what is below zero says nothing."""
+    """(12, items) what the history says of other items: `VOTES`, each as a share of the strongest, then what is heard
+    of them, on a scale like that of `view.strength`, where what is below zero says nothing."""
 
     @property
     def votes(self) -> Column:
@@ -87,7 +95,12 @@ def person(features: Features, view: View, params: RankParams, *, at_ms: int) ->
     return Person(
         features,
         local_ms=local_ms(max(at_ms, features.triggered_at), zone_of(features.timezone, params.timezone)),
-        context=(_class(features.event_count, _LENGTHS), _gap_class(features, at_ms), _item_class(history, view)),
+        context=(
+            _class(features.event_count, _LENGTHS),
+            _gap_class(features, at_ms),
+            _item_class(history, view),
+            _returns_class(history),
+        ),
         cohort=cohort_of(features.event_count),
         cold=params.cold_start_threshold / max(params.cold_start_threshold + features.event_count, 1),
         history=history,
@@ -107,11 +120,19 @@ def _says(history: Indices, liked: NDArray[np.bool_], moments: NDArray[np.int64]
     tastes = np.where(liked, _TASTES[:, :length], _TASTES_WEAK[:, :length])
     back = moments - moments[0]  # of the newest
     following = _FOLLOWING[back[: back.searchsorted(len(_FOLLOWING))]][None]
-    view.neighbors.votes(history, (TOGETHER, together), (NEXT, following), out=votes[:4])
-    view.tastes.votes(history, (0, tastes), out=votes[4:])
+    last = np.array([[view.neighbors.share(int(history[0]), view.watermark, damping=_LAST_DAMPING)]])
+    view.neighbors.votes(
+        history,
+        Question(TOGETHER, together, DAMPING),
+        Question(NEXT, following, DAMPING),
+        Question(TOGETHER, last, _LAST_DAMPING),
+        out=votes[:4],
+    )
+    view.tastes.votes(history, Question(0, tastes), out=votes[4:])
     highest = votes.max(axis=1, keepdims=True)
-    votes /= np.where(highest > 0, highest, np.float32(1.0))
-    np.multiply(votes, _SCALES, out=heard)
+    highest[highest <= 0] = 1.0
+    np.multiply(votes, np.where(_OF_STRONGEST, _SCALES / highest, _SCALES), out=heard)
+    votes /= highest
     np.maximum(heard[4:], 0.0, out=heard[4:])  # links are never below zero
     np.log1p(heard, out=heard)
     return says
@@ -123,6 +144,12 @@ def _gap_class(features: Features, at_ms: int) -> int:
 
 def _item_class(history: Indices, view: View) -> int:
     return 1 + _class(view.neighbors.events(int(history[0]), view.watermark), _EVENTS) if len(history) else 0
+
+
+def _returns_class(history: Indices) -> int:
+    items = history.tolist()
+    share = _class((len(items) - len(set(items))) / max(len(items), 1), _RETURNS)
+    return share + len(_RETURNS) if share and items[0] in items[1:] else share
 
 
 def _class(value: float, bounds: tuple[float, ...]) -> int:

@@ -24,7 +24,7 @@ from streams.core.person import CLASSES, Person, person
 from streams.core.source import named
 from streams.core.view import NOTHING, Column, Indices, View
 
-MODEL = "blend-4"
+MODEL = "blend-5"
 UNKNOWN = "unknown"
 """The source of items that were given and are not in the catalogue."""
 _DIGITS = 6

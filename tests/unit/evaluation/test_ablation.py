@@ -40,7 +40,7 @@ def test_a_blend_learns_as_if_the_parts_left_out_were_not_there(name: str, left_
     model.learner.on_outcome = learn
     model.learn(EVENTS)
     blender = model.learner.blender
-    assert not blender.weights((3, 2, 1))[out].any()
+    assert not blender.weights((3, 2, 1, 0))[out].any()
     assert blender.table[:, ~out] == pytest.approx(without.table[:, ~out], abs=1e-3)
     assert without.outcomes > 0
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.cooccurrence import Cooccurrence, Table
+from models.cooccurrence import NEXT, TOGETHER, Cooccurrence, Table
+from models.links import Question
 from models.model import Event, Query
 from tests.unit.models.builder import DAY_MS, T0_MS, checkerboard
 
@@ -41,6 +42,52 @@ def test_ages_of_silence_do_not_overflow() -> None:
         at = T0_MS + age * 2_000 * DAY_MS
         model.learn([Event(f"u{age}", "a", at, 1.0), Event(f"u{age}", f"b{age}", at, 1.0)])
     assert model.row("a", 1)[0] == ["b4"]
+
+
+def visited(*names: str) -> Cooccurrence:
+    model = Cooccurrence()
+    model.learn([Event("u1", name, T0_MS + number, 1.0) for number, name in enumerate(names)])
+    return model
+
+
+def test_a_return_says_nothing_new_of_what_goes_together() -> None:
+    once, to_and_fro = visited("a", "b", "c"), visited("a", "b", "a", "b", "a", "b", "c")
+    assert to_and_fro.row("a", 5)[0] == ["b", "c"]
+    assert to_and_fro.row("a", 1) == once.row("a", 1)
+
+
+def test_an_item_that_was_returned_to_is_as_near_as_it_was_last() -> None:
+    assert visited("a", "x", "y", "a", "new").row("new", 3)[0] == ["a", "y", "x"]
+
+
+def test_an_item_is_no_neighbour_of_itself() -> None:
+    assert visited("a", "b", "a", "a").row("a", 5)[0] == ["b"]
+
+
+def test_what_follows_counts_every_return() -> None:
+    table = Table()
+    table.learn(0, np.empty(0, np.int32), np.empty(0, np.int64), at_ms=T0_MS, liking=True)
+    for window, item in (([0], 1), ([1, 0], 0), ([0, 1, 0], 1)):
+        back = np.arange(1, len(window) + 1)
+        table.learn(item, np.array(window, np.int32), back, at_ms=T0_MS, liking=True)
+    others, sums = table.links.row(0)
+    assert sums[NEXT][others == 1] == pytest.approx(1.0 + 1.0 + 0.25)
+
+
+def test_links_are_shares_of_the_events_of_their_item() -> None:
+    table, weight = Table(half_life_days=10), np.empty((1, 2), np.float32)
+    for user in range(4):
+        table.learn(0, np.empty(0, np.int32), np.empty(0, np.int64), at_ms=T0_MS, liking=True)
+        if user:
+            table.learn(1, np.array([0], np.int32), np.array([1]), at_ms=T0_MS, liking=True)
+    for days in (0, 10):  # what has decayed is the same share of what has decayed with it
+        share = table.share(0, T0_MS + days * DAY_MS, damping=0.0)
+        table.votes(np.array([0], np.int32), Question(TOGETHER, np.array([[share]])), out=weight)
+        np.testing.assert_allclose(weight, [[0.0, 3 / 4]], rtol=1e-6)
+    damped = table.share(0, T0_MS + 10 * DAY_MS, damping=0.5)
+    table.votes(np.array([0], np.int32), Question(TOGETHER, np.array([[damped]]), 0.5), out=weight)
+    np.testing.assert_allclose(weight, [[0.0, 3 / 4 / np.sqrt(3 / 2)]], rtol=1e-6)
+    assert table.share(9, T0_MS, damping=0.5) == 0.0
 
 
 def test_changed_rows_are_drained_once() -> None:

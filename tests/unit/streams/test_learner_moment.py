@@ -5,6 +5,7 @@ from __future__ import annotations
 from infra.settings import Settings
 from schemas.types import Interaction
 from streams.core.learner import Learner
+from streams.core.person import CLASSES
 from streams.core.position import Position
 from streams.core.rank import Look
 from streams.jobs.params import learner_params
@@ -58,3 +59,18 @@ def test_the_context_tells_how_much_is_known_of_the_last_item() -> None:
     for number in range(21, 40):
         learn(learner, number, an_interaction(user_id=f"fan{number}", item_id="i25", occurred_at=T0_MS + 61_000))
     assert learner.look("u1", T0_MS + 62_000).whom.context[2] > rare > 0
+
+
+def test_the_context_tells_how_much_of_a_history_are_returns_and_whether_the_last_event_was_one() -> None:
+    learner = a_learner([])
+
+    def returns(*items: str) -> int:
+        user_id = "-".join(items)
+        for number, item in enumerate(items, start=learner.events + 20):
+            learn(learner, number, an_interaction(user_id=user_id, item_id=item, occurred_at=T0_MS + number))
+        return learner.look(user_id, T0_MS + 60_000).whom.context[3]
+
+    assert learner.look("nobody", T0_MS + 60_000).whom.context[3] == returns("i1", "i2", "i3") == 0
+    new, back = returns("i1", "i2", "i1", "i3"), returns("i1", "i2", "i3", "i1")
+    assert 0 < new < returns("i1", "i2", "i1", "i2", "i1", "i3") < back
+    assert back < CLASSES[3]

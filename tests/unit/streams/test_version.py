@@ -53,7 +53,7 @@ def test_a_blender_goes_on_as_if_it_had_not_stopped(fit: Fit) -> None:
     continued = new_blender()
     continued.restore({name: array.copy() for name, array in going_on.state().items()})
     for blender in (restored, continued):
-        blender.learn(whole(parts), 2, (1, 1, 1))
+        blender.learn(whole(parts), 2, (1, 1, 1, 1))
     np.testing.assert_array_equal(restored.table, continued.table)
 
 
