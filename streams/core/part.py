@@ -15,6 +15,8 @@ from streams.core.view import CHARTED, Column, Scores, View, Where
 
 _LATELY = ((0, 1), (1, 2), (2, 3), (3, 6), (6, 20))
 """Steps back in a history between which an item was last acted on: a part for each."""
+_FOLLOWED_STEP = 0.8
+"""What each earlier time at an item counts of the next."""
 
 
 def affinity(whom: Person, view: View, where: Where) -> Column:
@@ -67,6 +69,14 @@ def lately(start: int, end: int) -> Callable[[Person, View, Where], Column]:
     return part
 
 
+def followed(whom: Person, view: View, where: Where) -> Column:
+    """Score what the person went on to after being at the last item before, the less the longer ago."""
+    scores = np.zeros(view.columns.count, np.float32)
+    after = np.flatnonzero(whom.history[1:] == whom.history[:1])  # one step newer than each earlier time at the item
+    scores[whom.history[after][::-1]] = _FOLLOWED_STEP ** np.arange(len(after))[::-1]  # the newest counts
+    return scores[where]
+
+
 def soon(whom: Person, view: View, where: Where) -> Column:
     """Score what takes place by how soon it does."""
     columns = view.columns
@@ -116,6 +126,7 @@ PARTS: Mapping[str, Part] = {
     "soon": Part("soon", 1.0, soon),
     "prefetched": Part("prefetched", 3.0, prefetched),
     "again": Part("again", 1.0, again, repeats=True),
+    "followed": Part("again", 0.5, followed, repeats=True),
     **{f"lately_{start}": Part("again", 0.5, lately(start, end), repeats=True) for start, end in _LATELY},
 }
 """By name; the blender has weights for each."""

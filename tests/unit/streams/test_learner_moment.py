@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
+
 from infra.settings import Settings
 from schemas.types import Interaction
 from streams.core.learner import Learner
+from streams.core.part import followed
 from streams.core.person import CLASSES
 from streams.core.position import Position
 from streams.core.rank import Look
@@ -74,3 +78,20 @@ def test_the_context_tells_how_much_of_a_history_are_returns_and_whether_the_las
     new, back = returns("i1", "i2", "i1", "i3"), returns("i1", "i2", "i3", "i1")
     assert 0 < new < returns("i1", "i2", "i1", "i2", "i1", "i3") < back
     assert back < CLASSES[3]
+
+
+def test_what_a_person_went_on_to_after_being_at_an_item_is_told_the_newest_time_most() -> None:
+    learner = a_learner([])
+    for number, item in enumerate(("i1", "i2", "i1", "i3", "i1", "i3", "i1"), start=20):
+        learn(learner, number, an_interaction(user_id="u1", item_id=item, occurred_at=T0_MS + number))
+    column = followed(learner.look("u1", T0_MS + 60_000).whom, learner.view, slice(None))
+    told = {learner.view.items.names[at]: float(column[at]) for at in np.flatnonzero(column)}
+    assert told == pytest.approx({"i3": 1.0, "i2": 0.64})
+
+
+@pytest.mark.parametrize("items", [(), ("i1",), ("i1", "i2")])
+def test_nothing_is_told_to_follow_an_item_that_a_person_is_at_for_the_first_time(items: tuple[str, ...]) -> None:
+    learner = a_learner([])
+    for number, item in enumerate(items, start=20):
+        learn(learner, number, an_interaction(user_id="u1", item_id=item, occurred_at=T0_MS + number))
+    assert not followed(learner.look("u1", T0_MS + 60_000).whom, learner.view, slice(None)).any()
