@@ -34,6 +34,7 @@ WEAK = 0.5
 TOGETHER, NEXT = 0, 1
 """The channels of the links: near each other in a user's history, and one moment after the other."""
 DAMPING = 0.5
+"""The power of a candidate's mass that sums of many items' links are divided by."""
 _GAP_EXPONENT = 0.5
 _NEXT_MOMENTS = 3
 _RESCALE_EXPONENT = 60.0
@@ -107,7 +108,7 @@ class Table:
         return self.links.votes(items, *asked, out=out)
 
     def share(self, item: int, at_ms: int, *, damping: float) -> float:
-        """Return the weight that makes an item's links shares of its events; the damping is of events up to a time."""
+        """Return the weight that makes an item's links shares of its events, and what damps them events up to a time."""
         mass = self.links.mass(item)
         return self._age(at_ms) ** -damping / mass if mass > 0.0 else 0.0
 
