@@ -108,7 +108,7 @@ class Table:
         return self.links.votes(items, *asked, out=out)
 
     def share(self, item: int, at_ms: int, *, damping: float) -> float:
-        """Return the weight that makes an item's links shares of its events, and what damps them events up to a time."""
+        """Return the weight that makes an item's links shares of its events, and what damps them events by then."""
         mass = self.links.mass(item)
         return self._age(at_ms) ** -damping / mass if mass > 0.0 else 0.0
 
