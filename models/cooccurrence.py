@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import decay
-from models.links import Indices, Links, Question, Votes
+from models.links import Indices, Links, Question
 from models.model import Event, Model, Query, Scores
 from models.popularity import Popularity
 from models.weight import is_liking
@@ -71,8 +71,9 @@ class Table:
             window, places, where = np.unique(window, return_index=True, return_inverse=True)
             follows = np.bincount(where, follows).astype(float)
         together = scale * (places + 1.0) ** -_GAP_EXPONENT
-        if item in window:
-            together[:] = 0.0
+        if item in window:  # a return changes no more than what it follows
+            kept = follows > 0.0
+            window, follows, together = window[kept], follows[kept], np.zeros(np.count_nonzero(kept))
         into = np.stack([together, follows])
         out = np.stack([together, np.zeros_like(together)])
         self.links.link(item, window, into=into, out=out)
@@ -102,10 +103,6 @@ class Table:
             self.reference_ms = reference_ms
         factor = 2.0 ** ((reference_ms - self.reference_ms) / self._half_life_ms)
         self.links.put(item, others, (sums * factor), mass * factor)
-
-    def votes(self, items: Indices, *asked: Question, out: Votes) -> Votes:
-        """Fill and return (queries, count): what goes with weighted items."""
-        return self.links.votes(items, *asked, out=out)
 
     def share(self, item: int, at_ms: int, *, damping: float) -> float:
         """Return the weight that makes an item's links shares of its events, and what damps them events by then."""
@@ -170,7 +167,7 @@ class Cooccurrence(Model):
         strengths = np.array([[1.0 if is_liking(weight) else WEAK for _, weight in recent]])
         weights = strengths * STEP ** np.arange(len(items))
         asked = Question(TOGETHER, weights, DAMPING)
-        [votes] = self._table.votes(items, asked, out=np.empty((1, len(self.items)), np.float32))
+        [votes] = self._table.links.votes(items, asked, out=np.empty((1, len(self.items)), np.float32))
         if not votes.any():
             popular: Scores = self._fallback.scores([query])[0]
             return popular

@@ -121,7 +121,7 @@ def _says(history: Indices, liked: NDArray[np.bool_], moments: NDArray[np.int64]
     back = moments - moments[0]  # of the newest
     following = _FOLLOWING[back[: back.searchsorted(len(_FOLLOWING))]][None]
     last = np.array([[view.neighbors.share(int(history[0]), view.watermark, damping=_LAST_DAMPING)]])
-    view.neighbors.votes(
+    view.neighbors.links.votes(
         history,
         Question(TOGETHER, together, DAMPING),
         Question(NEXT, following, DAMPING),

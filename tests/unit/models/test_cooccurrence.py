@@ -74,6 +74,15 @@ def test_what_follows_counts_every_return() -> None:
     assert sums[NEXT][others == 1] == pytest.approx(1.0 + 1.0 + 0.25)
 
 
+def test_a_return_changes_the_rows_of_what_it_follows_only() -> None:
+    table = Table()
+    for item in range(4):
+        table.learn(item, np.arange(item)[::-1].astype(np.int32), np.arange(1, item + 1), at_ms=T0_MS, liking=True)
+    table.drain(9)
+    table.learn(1, np.array([3, 2, 1, 0], np.int32), np.array([1, 2, 9, 9]), at_ms=T0_MS, liking=True)
+    assert sorted(table.drain(9)) == [1, 2, 3]
+
+
 def test_links_are_shares_of_the_events_of_their_item() -> None:
     table, weight = Table(half_life_days=10), np.empty((1, 2), np.float32)
     for user in range(4):
@@ -82,10 +91,10 @@ def test_links_are_shares_of_the_events_of_their_item() -> None:
             table.learn(1, np.array([0], np.int32), np.array([1]), at_ms=T0_MS, liking=True)
     for days in (0, 10):  # what has decayed is the same share of what has decayed with it
         share = table.share(0, T0_MS + days * DAY_MS, damping=0.0)
-        table.votes(np.array([0], np.int32), Question(TOGETHER, np.array([[share]])), out=weight)
+        table.links.votes(np.array([0], np.int32), Question(TOGETHER, np.array([[share]])), out=weight)
         np.testing.assert_allclose(weight, [[0.0, 3 / 4]], rtol=1e-6)
     damped = table.share(0, T0_MS + 10 * DAY_MS, damping=0.5)
-    table.votes(np.array([0], np.int32), Question(TOGETHER, np.array([[damped]]), 0.5), out=weight)
+    table.links.votes(np.array([0], np.int32), Question(TOGETHER, np.array([[damped]]), 0.5), out=weight)
     np.testing.assert_allclose(weight, [[0.0, 3 / 4 / np.sqrt(3 / 2)]], rtol=1e-6)
     assert table.share(9, T0_MS, damping=0.5) == 0.0
 
