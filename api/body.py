@@ -309,14 +309,16 @@ def check_count(field: str, entries: Sized, most: int) -> None:
         raise InvalidError(field, f"must have 1 to {most} entries, not {len(entries)}")
 
 
-def admit(record: Any, now_ms: int) -> None:
-    """Hold a record against its limits, and against what is ours alone.
+def admit(record: Any, now_ms: int, *, rating_scale: float) -> None:
+    """Hold a record against its limits, and a rating against the scale of this deployment.
 
     Raises:
         InvalidError: naming the field.
     """
     try:
         limit.check(record, now_ms=now_ms)
+        if isinstance(record, types.Interaction):
+            limit.check_rating(record, rating_scale)
     except limit.OutOfRangeError as error:
         raise InvalidError(error.field, error.detail.removeprefix(f"{error.field} ")) from error
 

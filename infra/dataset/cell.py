@@ -16,7 +16,7 @@ def is_missing(text: str) -> bool:
 
 
 def is_missing_number(text: str) -> bool:
-    """Return whether a cell that should hold a number is missing: as `is_missing`, and for dashes and question marks."""
+    """Return whether a cell that should hold a number is missing; dashes and question marks stand for that, too."""
     return is_missing(text) or set(text.strip()) <= _DASHES or text.strip() == "?"
 
 

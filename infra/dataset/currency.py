@@ -11,7 +11,7 @@ from babel.numbers import get_currency_precision
 
 _SPELLINGS = {
     "AED": "dhs د.إ درهم", "AMD": "֏", "AUD": "a$ au$ aud$", "AZN": "₼", "BDT": "৳ tk taka", "BGN": "лв lv leva",
-    "BOB": "bs", "BRL": "r$ reais real", "CAD": "ca$ cad$ can$", "CHF": "fr sfr franken francs", "CLP": "clp$ cl$",
+    "BOB": "bs", "BRL": "r$ reais real", "CAD": "ca$ cad$ can$", "CHF": "fr sfr franken", "CLP": "clp$ cl$",
     "CNY": "cn¥ rmb 元 人民币 yuan", "COP": "col$ cop$", "CRC": "₡", "CZK": "kč kc", "DKK": "dkr", "DOP": "rd$",
     "EGP": "ج.م e£ eg£", "EUR": "€ euro euros", "GBP": "gb£ uk£", "GEL": "₾", "GHS": "₵ gh₵ gh¢", "HKD": "hk$",
     "HRK": "kn", "HUF": "ft", "IDR": "rp", "ILS": "₪ nis ש\"ח", "INR": "₹ ₨ inr.", "IQD": "د.ع", "ISK": "ikr",
@@ -41,7 +41,8 @@ _SHARED = {
     "dh": ("", "AED", "MAD"),
 }
 """Signs of several currencies: the first is assumed where nothing says otherwise, and none where that is empty."""
-_LOWER = frozenset("usd eur gbp inr jpy cny chf cad aud nzd sek nok dkk pln czk huf brl mxn rub krw sgd hkd zar".split())
+_LOWER = frozenset(("usd", "eur", "gbp", "inr", "jpy", "cny", "chf", "cad", "aud", "nzd", "sek", "nok", "dkk", "pln"))
+"""Codes that are taken in lower case; others are words, such as all, top and try."""
 
 
 @cache

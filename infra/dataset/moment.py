@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, tzinfo
 from statistics import median
+from typing import cast
 
 from dateutil import parser as dateutil
 
@@ -38,9 +39,8 @@ def read(times: Sequence[object]) -> list[int | ValueError]:
     parsed = [_parse(time) for time in times]
     numbers = [time for time in parsed if isinstance(time, float)]
     unit = unit_ms(median(numbers)) if numbers else 1.0
-    is_compact = bool(numbers) and all(
-        _DIGITS.fullmatch(str(time).strip()) for time, found in zip(times, parsed, strict=True) if isinstance(found, float)
-    )
+    counted = [str(text).strip() for text, time in zip(times, parsed, strict=True) if isinstance(time, float)]
+    is_compact = bool(counted) and all(map(_DIGITS.fullmatch, counted))
     order = _order([time for time in parsed if isinstance(time, tuple)])
 
     def settle(text: object, time: Parsed) -> int | ValueError:
@@ -145,7 +145,7 @@ def _worded(text: str) -> datetime:
     }
     if len(guesses) != 1:
         raise ValueError(f"{text!r} is not a whole date")
-    return guesses.pop()
+    return cast("datetime", guesses.pop())
 
 
 def _refused(name: str | None, offset_s: int | None) -> tzinfo | int | None:

@@ -35,7 +35,8 @@ class Price:
 @dataclass(frozen=True, slots=True)
 class _Amount:
     text: str
-    number: str
+    digits: str
+    """The number, with its separators."""
     codes: tuple[str, ...]
     """The currencies that its sign may mean, the assumed one first; empty when there is no sign."""
     sign: str = ""
@@ -88,9 +89,7 @@ class Prices:
             raise ValueError(f"{shown(text)} is not a range of prices: {values[0]:g} is above {values[1]:g}")
         named = ends[-1] if ends[-1].codes else ends[0]
         shared = named.sign if len(named.codes) > 1 and not self._code else ""
-        return Price(
-            amount=values[0], currency=named.code, to=values[1] if len(values) > 1 else None, sign=shared
-        )
+        return Price(amount=values[0], currency=named.code, to=values[1] if len(values) > 1 else None, sign=shared)
 
     def _evidence(self, amount: _Amount) -> str:
         return (amount.code or amount.sign) if self._is_mixed else ""
@@ -116,7 +115,7 @@ def _ends(text: str, code: str) -> list[_Amount] | ValueError:
             raise ValueError(f"{shown(text)} is in two currencies")
         if not low.codes or not high.codes:
             codes, sign = (low.codes, low.sign) if low.codes else (high.codes, high.sign)
-            low, high = (_Amount(text, end.number, codes, sign, end.readings) for end in (low, high))
+            low, high = (_Amount(text, end.digits, codes, sign, end.readings) for end in (low, high))
         return [low, high]
     except ValueError as error:
         return error
@@ -155,7 +154,7 @@ def _mark_of_currency(amount: _Amount) -> str | None:
     if not codes:
         return None
     digits = max(map(currency.digits_of, codes))
-    sensible = [mark for mark in amount.readings if number.decimals(amount.number, mark) <= digits]
+    sensible = [mark for mark in amount.readings if number.decimals(amount.digits, mark) <= digits]
     if len(sensible) != 1:
         return None
     at_home = {currency.home_mark(code) for code in codes}

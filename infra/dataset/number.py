@@ -20,9 +20,10 @@ _DECIMAL, _GROUP = "٫", "٬"
 _PLAIN = str.maketrans({
     **dict.fromkeys("’‘ʼ`´′＇", "'"),
     **dict.fromkeys("−﹣－", "-"),
-    "．": POINT, "，": COMMA, "、": COMMA, "·": _DECIMAL, "＄": "$", "％": "%", "٪": "%", "￥": "¥", "￡": "£", "￦": "₩",
-    "（": "(", "）": ")", "\t": " ", "\n": " ", "\r": " ",
-    **dict.fromkeys("\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"),
+    "．": POINT, "，": COMMA, "、": COMMA, "·": _DECIMAL, "％": "%", "٪": "%", "（": "(", "）": ")",
+    "＄": "$", "￥": "¥", "￡": "£", "￦": "₩",
+    **dict.fromkeys("\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"),
+    **dict.fromkeys("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"),
 })  # fmt: skip
 NUMBER = rf"\d(?:[\d.,' {_DECIMAL}{_GROUP}]*\d)?"
 """Pattern of digits with any separators between them, in text that `plain` returned."""
@@ -97,7 +98,7 @@ def choose(text: str, values: Readings, mark: str | None, *, is_valid: Callable[
     Raises:
         AmbiguousNumberError: there are several values, no mark, and not one value alone makes sense.
     """
-    if mark in values:
+    if mark is not None and mark in values:
         return values[mark]
     different = set(values.values())
     if len(different) > 1 and is_valid is not None:

@@ -1,4 +1,4 @@
-"""From the cells of a product's row to an item. Numbers and times are read by column, since their cells explain each other."""
+"""From the cells of a row to an item. Numbers and times are read by column, since their cells explain each other."""
 
 from __future__ import annotations
 
@@ -118,7 +118,8 @@ class ProductValues:
         if shown_price and shown_price.to is not None:
             attributes["price_to"] = f"{shown_price.to:.12g}"
         self._note(price, original)
-        return shown_price and shown_price.amount, original and original.amount, attributes
+        amounts = [None if one is None else one.amount for one in (shown_price, original)]
+        return amounts[0], amounts[1], attributes
 
     def _price(self, name: str, cells: Mapping[str, str]) -> Price | None:
         try:

@@ -48,8 +48,8 @@ class Products:
     repeated: int
     """Rows of a product that an earlier row describes."""
     rejected: list[Rejected]
-    has_times: bool
-    """Whether the items have times of their own, and not the file's."""
+    undated: frozenset[str]
+    """Items without a time of their own, which are as old as the file."""
     notes: list[str]
     """How the file was read, and what was assumed."""
 
@@ -76,6 +76,7 @@ def read(path: Path, *, now_ms: int, form: Format | None = None) -> Products:
     at_ms = min(round(path.stat().st_mtime * 1_000), now_ms)
     items: dict[str, Item] = {}
     rejected: list[Rejected] = []
+    undated: set[str] = set()
     conflicts = 0
     for row, named in zip(rows, cells, strict=True):
         try:
@@ -85,6 +86,8 @@ def read(path: Path, *, now_ms: int, form: Format | None = None) -> Products:
             where = BadLine(path.name, row.line, str(error))
             rejected.append(Rejected(where=where, fields=row.fields, item_id=_id(named, form)))
             continue
+        if item.item_id not in items and not (named and named.get("created_at")):
+            undated.add(item.item_id)
         known = items.setdefault(item.item_id, item)
         conflicts += (known.title, known.price) != (item.title, item.price)
         items[item.item_id] = _merged(known, item)
@@ -94,7 +97,7 @@ def read(path: Path, *, now_ms: int, form: Format | None = None) -> Products:
         items=list(items.values()),
         repeated=len(rows) - len(items) - len(rejected),
         rejected=rejected,
-        has_times="created_at" in places,
+        undated=frozenset(undated),
         notes=[text.description, *values.notes(), *_conflict(conflicts)],
     )
 

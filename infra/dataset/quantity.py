@@ -10,7 +10,8 @@ from infra.dataset import number
 from infra.dataset.cell import CELL_CHARS, is_missing_number, shown
 
 _COUNT = re.compile(
-    rf"\(?(?P<number>{number.NUMBER}) ?(?P<unit>[kKmM]?)(?: ?(?:(?:global )?ratings?|reviews?|votes?|pcs\.?|pieces))?\)?"
+    rf"\(?(?P<number>{number.NUMBER}) ?(?P<unit>[kKmM]?)"
+    r"(?: ?(?:(?:global )?ratings?|reviews?|votes?|pcs\.?|pieces))?\)?"
 )
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 _RATING = re.compile(
@@ -97,12 +98,11 @@ def _column(
             values[text] = None if cell is None else ValueError(f"{shown(text)} is not {must}")
             continue
         try:
-            values[text] = number.choose(text, scaled[text], mark, is_valid=is_valid)
+            value = number.choose(text, scaled[text], mark, is_valid=is_valid)
         except ValueError as error:
             values[text] = error
             continue
-        if not is_valid(values[text]):
-            values[text] = ValueError(f"{shown(text)} is not {must}")
+        values[text] = value if is_valid(value) else ValueError(f"{shown(text)} is not {must}")
     return values
 
 

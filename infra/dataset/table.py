@@ -153,9 +153,10 @@ def _parquet() -> Any:
 
 
 def _interaction(name: str, row: _Row, at_ms: int | ValueError, rating: float | ValueError | None) -> Interaction:
-    for value in (at_ms, rating):
-        if isinstance(value, ValueError):
-            raise value
+    if isinstance(at_ms, ValueError):
+        raise at_ms
+    if isinstance(rating, ValueError):
+        raise rating
     return Interaction(
         event_id=event_id(at_ms, name, row.file, row.line),
         user_id=_id("user", row.fields[row.columns.user]),
@@ -190,4 +191,6 @@ def _rating(text: str, readings: number.Readings, mark: str | None) -> float | V
         value = number.choose(text, readings, mark) if "," in text else float(text)
     except ValueError:
         value = float("nan")
-    return value if math.isfinite(value) and "_" not in text else ValueError(f"the rating {shown(text)} is not a number")
+    if not math.isfinite(value) or "_" in text:
+        return ValueError(f"the rating {shown(text)} is not a number")
+    return value

@@ -30,7 +30,7 @@ def test_the_lists_give_the_reports_figures_again(clicks: Path, tmp_path: Path) 
     assert done.exit_code == 0, done.output
     assert "items may repeat" in done.output
     found = json.loads(report.read_text())
-    assert found["data"]["bad_lines"] == ["clicks.csv:12: 'whenever' is no time"]
+    assert found["data"]["bad_lines"] == ["clicks.csv:12: 'whenever' is not a time"]
     assert found["reference"] == "popularity"
     rows = [json.loads(line) for line in lists.read_text().splitlines()]
     events = [line.split(",") for line in clicks.read_text().splitlines()[1:] if "whenever" not in line]
