@@ -58,7 +58,7 @@ def of_dataset(data: Dataset, *, repeats: bool | None = None, rating_scale: floa
     """Return the stream of a data set; events on no item (searches) are left out.
 
     Items repeat if `repeats` says so, else if the reader of the format knows it, else if over 1 % of the events repeat
-    a (user, item) pair. The highest rating is `rating_scale`, by default the first of 1, 5, 10 and 100 that none exceeds.
+    a (user, item) pair. The highest rating is `rating_scale`, by default the first of 1, 5, 10, 100 that none exceeds.
     """
     heard = [event for event in data.interactions if event.item_id is not None]
     users, items = Names(), Names()

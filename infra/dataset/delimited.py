@@ -62,7 +62,7 @@ class Text:
         """
         reader = _Reader(self, width)
         while not reader.at_end:
-            yield from (row for row in reader.next() if any(row.fields) or row.problem)
+            yield from (row for row in reader.next() if row.problem or any(map(str.strip, row.fields)))
 
 
 def read(

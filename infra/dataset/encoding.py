@@ -19,7 +19,7 @@ _BYTE_ORDER_MARKS = (
 _SAMPLE_BYTES = 4_096
 _HIGH = re.compile(rb"[\x80-\xff]")
 _SYMBOL_IN_WORD = re.compile(r"[^\W\d_][\xa1-\xa6\xac\xaf\xb1-\xb3\xb6\xb8\xb9\xbb-\xbf][^\W\d_]")
-_LETTERS_RUN = re.compile(r"[À-ÖØ-öø-ÿ]{3}")
+_RUN = re.compile(r"[À-ÖØ-öø-ÿ]{3}|[^\x00-\x7f]{4}")
 _IMPLAUSIBLE = 0.02
 """Share of lines with accents up to which Windows-1252 is believed though they hold what it hardly ever spells."""
 
@@ -45,13 +45,12 @@ def decode(data: bytes, encoding: str | None = None, *, whole: bool = True) -> t
     try:
         name = codecs.lookup(encoding).name if encoding else _recognised(data)
         errors = UNDECODED if name.startswith((UTF_8, WINDOWS)) else "strict"
+        b"a".decode(name, "ignore")  # refuses codecs that are not of text
         text = codecs.getincrementaldecoder(name)(errors).decode(data, final=whole)
     except UnicodeDecodeError as error:
         raise EncodingError(f"it is not {name}: {error.reason} at byte {error.start:,}") from error
     except LookupError as error:
         raise EncodingError(f"{encoding} is not an encoding of text") from error
-    if not isinstance(text, str):
-        raise EncodingError(f"{encoding} is not an encoding of text")
     return text.removeprefix("\ufeff"), name
 
 
@@ -71,7 +70,7 @@ def _recognised(data: bytes) -> str:
     if 2 * len(broken) <= len(accented):
         return UTF_8
     lines = list(_as_windows(broken))
-    odd = sum(1 for line in lines if line is None or _SYMBOL_IN_WORD.search(line) or _LETTERS_RUN.search(line))
+    odd = sum(1 for line in lines if line is None or _SYMBOL_IN_WORD.search(line) or _RUN.search(line))
     if odd > _IMPLAUSIBLE * len(lines):
         raise EncodingError("it is neither UTF-8 nor Windows-1252; name its encoding")
     return WINDOWS

@@ -23,6 +23,7 @@ _DIGITS = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[
 """A date, and perhaps a time of day, without separators."""
 _NUMERIC = re.compile(r"(\d{1,2})([/.\-])(\d{1,2})\2(\d{4})(?!\d)(.*)", re.DOTALL)
 _OFFSET = re.compile(r"(.*\d) ?(?:UTC|GMT) ?([+-])(\d{1,2})(?::?(\d\d))?", re.DOTALL)
+_YEARS = range(1970, 2100)
 _WHOLE_YEAR = re.compile(r"(?<![\d:.])(?:19|20)\d\d(?!\d)", re.ASCII)
 _ZONE = re.compile(r"(.*\d) ?(UTC|GMT|Z|[A-Z][A-Za-z]+/[A-Za-z_/+-]+)", re.DOTALL)
 
@@ -41,13 +42,16 @@ def read(times: Sequence[object]) -> list[int | ValueError]:
     unit = unit_ms(median(numbers)) if numbers else 1.0
     counted = [str(text).strip() for text, time in zip(times, parsed, strict=True) if isinstance(time, float)]
     is_compact = bool(counted) and all(map(_DIGITS.fullmatch, counted))
+    are_years = bool(numbers) and all(number in _YEARS for number in numbers)
     order = _order([time for time in parsed if isinstance(time, tuple)])
 
     def settle(text: object, time: Parsed) -> int | ValueError:
         if isinstance(time, tuple):
             return _dated(str(text), time, order)
+        if isinstance(time, float) and are_years:
+            return ValueError(f"the year {shown(text)} alone is not a time")
         if isinstance(time, float):
-            return _iso(str(text).strip()) if is_compact else _counted(text, time, unit)
+            return _compact(str(text).strip()) if is_compact else _counted(text, time, unit)
         return time
 
     return [settle(text, time) for text, time in zip(times, parsed, strict=True)]
@@ -82,6 +86,10 @@ def _counted(text: object, number: float, unit: float) -> int | ValueError:
         problem = f"the time {shown(text)} counts {_UNIT_NAMES[own]}, most others {_UNIT_NAMES[unit]}"
         return ValueError(problem)
     return round(number * unit)
+
+
+def _compact(text: str) -> int | ValueError:
+    return _iso(f"{text[:8]}T{text[8:]}" if len(text) > 8 else text, text)
 
 
 def _open(text: str) -> tuple[int, int, int, str] | None:

@@ -64,8 +64,9 @@ class Prices:
             code: The currency of prices without a sign, or with a sign that several currencies share.
         """
         self._code = code
-        self._cells = {text: _ends(text, code) for column in columns for text in column}
-        amounts = [amount for ends in self._cells.values() if isinstance(ends, list) for amount in ends]
+        texts = [text for column in columns for text in column]
+        self._cells = {text: _ends(text, code) for text in dict.fromkeys(texts)}
+        amounts = [amount for text in texts if isinstance(ends := self._cells[text], list) for amount in ends]
         self._is_mixed = len({amount.code or amount.sign for amount in amounts} - {""}) > 1
         by_currency: dict[str, list[number.Readings]] = {}
         for amount in amounts:

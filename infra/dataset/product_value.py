@@ -39,7 +39,7 @@ class ProductValues:
             ValueError: the ratings are on another scale.
         """
         mark = form.decimal_mark
-        self._form = form
+        self._has_ids = "id" in form.columns or bool(column("id"))
         self._prices = Prices([column(name) for name in _PRICES], mark=mark, code=form.currency)
         self._counts = {name: quantity.counts(column(name), mark=mark) for name in _COUNTS}
         self._ratings = quantity.ratings(column("ratings"), scale=form.rating_scale, mark=mark)
@@ -59,7 +59,7 @@ class ProductValues:
             raise ValueError("it holds bytes that its encoding does not have")
         if not cells["name"]:
             raise ValueError("the name is missing")
-        item_id = id_of(cells, self._form)
+        item_id = self.id_of(cells)
         price, original, attributes = self._cost(cells)
         rating = _value(self._ratings, "ratings", cells)
         reviews, stock = (_value(self._counts[name], name, cells) for name in _COUNTS)
@@ -82,6 +82,25 @@ class ProductValues:
             stock=None if stock is None else round(stock),
         )
 
+    def id_of(self, cells: Mapping[str, str]) -> str:
+        """Return the id of a product: its own, the one in its link, or one made from its link or name.
+
+        Raises:
+            ValueError: it has none where other rows have one, or a spreadsheet has rounded it.
+        """
+        given = cells.get("id", "")
+        if _ROUNDED_ID.fullmatch(given):
+            raise ValueError(f"id: {shown(given)} has been rounded by a spreadsheet")
+        if given:
+            return given
+        linked = _LINKED_ID.search(cells.get("link", ""))
+        if linked:
+            return linked[1]
+        if self._has_ids:
+            raise ValueError("the id is missing")
+        made_of = cells.get("link") or cells["name"]
+        return hashlib.blake2b(made_of.encode(errors="replace"), digest_size=5).hexdigest().upper()
+
     def notes(self) -> list[str]:
         """Return how the numbers of the items so far were read where that was not certain."""
         marks = sorted({mark for mark in self._prices.marks.values() if mark})
@@ -90,10 +109,10 @@ class ProductValues:
             code, *others = currency.codes_of(sign)
             meaning = f"is taken for {code}" if code else "is left open"
             notes.append(
-                f"the currency of {count:,} prices with {sign} {meaning}; it may be {', '.join(others)}: see --currency"
+                f"the currency of {_prices(count)} with {sign} {meaning}; it may be {', '.join(others)}: see --currency"
             )
         if self._ranges:
-            notes.append(f"{self._ranges:,} prices are ranges: the lower end is the price, the upper end is price_to")
+            notes.append(f"{_prices(self._ranges)} with a range: the lower end is the price, the upper end is price_to")
         return notes
 
     def _cost(self, cells: Mapping[str, str]) -> tuple[float | None, float | None, dict[str, str]]:
@@ -132,24 +151,8 @@ class ProductValues:
         self._ranges += any(price.to is not None for price in prices if price)
 
 
-def id_of(cells: Mapping[str, str], form: Format) -> str:
-    """Return the id of a product: its own, the one in its link, or one made from its link or name.
-
-    Raises:
-        ValueError: it has none of its own where the caller has named the column, or a spreadsheet has rounded it.
-    """
-    given = cells.get("id", "")
-    if _ROUNDED_ID.fullmatch(given):
-        raise ValueError(f"id: {shown(given)} has been rounded by a spreadsheet")
-    if given:
-        return given
-    if "id" in form.columns:
-        raise ValueError("the id is missing")
-    linked = _LINKED_ID.search(cells.get("link", ""))
-    if linked:
-        return linked[1]
-    made_of = cells.get("link") or cells["name"]
-    return hashlib.blake2b(made_of.encode(errors="replace"), digest_size=5).hexdigest().upper()
+def _prices(count: int) -> str:
+    return "1 price" if count == 1 else f"{count:,} prices"
 
 
 def _value(values: Mapping[str, float | int | ValueError | None], name: str, cells: Mapping[str, str]) -> float | None:

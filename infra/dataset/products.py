@@ -22,7 +22,7 @@ from infra.dataset.dataset import BadLine, DatasetError
 from infra.dataset.delimited import Row, Text
 from infra.dataset.encoding import EncodingError
 from infra.dataset.product_column import COLUMNS, NEEDED, Format
-from infra.dataset.product_value import ProductValues, id_of
+from infra.dataset.product_value import ProductValues
 from schemas import limit
 from schemas.types import Item
 
@@ -84,7 +84,7 @@ def read(path: Path, *, now_ms: int, form: Format | None = None) -> Products:
             limit.check(item, now_ms=now_ms)
         except ValueError as error:
             where = BadLine(path.name, row.line, str(error))
-            rejected.append(Rejected(where=where, fields=row.fields, item_id=_id(named, form)))
+            rejected.append(Rejected(where=where, fields=row.fields, item_id=_id(named, values)))
             continue
         if item.item_id not in items and not (named and named.get("created_at")):
             undated.add(item.item_id)
@@ -146,9 +146,9 @@ def _refuse(row: Row, width: int) -> Item:
     raise ValueError(_problem(row, width))
 
 
-def _id(cells: dict[str, str] | None, form: Format) -> str | None:
+def _id(cells: dict[str, str] | None, values: ProductValues) -> str | None:
     try:
-        return None if cells is None else id_of(cells, form)
+        return None if cells is None else values.id_of(cells)
     except ValueError:
         return None
 
