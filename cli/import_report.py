@@ -9,8 +9,12 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
+from infra.dataset.change import Change
 from infra.dataset.encoding import UNDECODED
 from infra.dataset.products import Products
+
+_SHOWN = 5
+"""Rows and items that are listed; the file of rejected rows has them all."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +37,30 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     problems: list[str]
     absent_items: list[str]
     took_s: float
+
+    @classmethod
+    def of(
+        cls, file: Path, aside: Path, found: Products, changes: Change, *, source: str, removed: int, took_s: float
+    ) -> Report:
+        """Return the report of a file whose changes are published."""
+        return cls(
+            file=str(file),
+            source=source,
+            rows=found.rows,
+            items=len(found.items),
+            repeated=found.repeated,
+            rejected=len(found.rejected),
+            added=changes.added,
+            updated=changes.updated,
+            unchanged=changes.unchanged,
+            absent=len(changes.absent),
+            removed=removed,
+            notes=found.notes,
+            rejected_file=str(aside) if found.rejected else None,
+            problems=[str(row.where) for row in found.rejected[:_SHOWN]],
+            absent_items=list(changes.absent[:_SHOWN]),
+            took_s=took_s,
+        )
 
 
 def set_aside(found: Products, path: Path) -> None:

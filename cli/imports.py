@@ -20,6 +20,7 @@ from infra.address import located
 from infra.cluster import cluster_id
 from infra.dataset import DatasetError, products
 from infra.dataset.change import SOURCE, Change, change
+from infra.dataset.currency import is_code
 from infra.dataset.product_column import COLUMNS, Format
 from infra.dataset.products import Products
 from infra.error import OperatorError
@@ -35,7 +36,6 @@ imports = typer.Typer(
     help="Publish what files hold.\n\nExample: millrace import products catalogue.csv",
 )
 _BATCH = 2_000
-_SHOWN = 5
 _MARKS = {"point": ".", ".": ".", "comma": ",", ",": ","}
 _SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "bar": "|"}
 _REJECTED = ".rejected"
@@ -100,55 +100,33 @@ def products_(  # noqa: PLR0913, PLR0917 - each is a flag
     millrace import products catalogue.csv --sync --max-rejected 0 --json | jq .removed
     """
     began_s = time.monotonic()
-    configured = located(settings.read())
+    configured = settings.read()
     form = Format(
         columns=_columns(id_column, column or []),
         encoding=encoding,
         separator=separator and _SEPARATORS.get(separator, separator),
         decimal_mark=decimal_mark and _choice("--decimal-mark", decimal_mark, _MARKS),
-        currency=currency.upper(),
+        currency=_currency(currency),
         rating_scale=rating_scale or configured.rating_scale,
     )
     most = threshold(max_rejected)
     name = source or file.name.partition(".")[0] or "products"
     if sync and file.stem.endswith(_REJECTED):
         raise OperatorError(f"{file} holds rejected rows only.", "Import it without --sync, or the whole catalogue.")
-    try:
-        found = products.read(file, now_ms=clock.now_ms(), form=form)
-    except DatasetError as error:
-        raise OperatorError(str(error), "See the options with `millrace import products --help`.") from error
     aside = rejected or configured.home.expanduser() / "imports" / f"{file.stem}{_REJECTED}.csv"
-    if found.rejected:
-        set_aside(found, aside)
-    if not found.items:
-        raise OperatorError(f"{file} holds no product that can be used.", f"{aside} says of each row why.")
+    found = _read(file, form, aside)
     is_over = len(found.rejected) > most(found.rows)
-    hidden = sum(row.item_id is None for row in found.rejected)
-    changes, removed = run(_import(configured, found, name, sync=sync and not is_over and not hidden))
-    notes = [*found.notes, *_withheld(changes, sync=sync, is_over=is_over, hidden=hidden)]
-    report = Report(
-        file=str(file),
-        source=name,
-        rows=found.rows,
-        items=len(found.items),
-        repeated=found.repeated,
-        rejected=len(found.rejected),
-        added=changes.added,
-        updated=changes.updated,
-        unchanged=changes.unchanged,
-        absent=len(changes.absent),
-        removed=removed,
-        notes=notes,
-        rejected_file=str(aside) if found.rejected else None,
-        problems=[str(row.where) for row in found.rejected[:_SHOWN]],
-        absent_items=list(changes.absent[:_SHOWN]),
-        took_s=round(time.monotonic() - began_s, 2),
-    )
+    withheld = _withheld(found, is_over=is_over) if sync else ""
+    changes, removed = run(_import(located(configured), found, name, sync=sync and not withheld))
+    if withheld and changes.absent:
+        found.notes.append(f"nothing is removed: {withheld}")
+    took_s = round(time.monotonic() - began_s, 2)
+    report = Report.of(file, aside, found, changes, source=name, removed=removed, took_s=took_s)
     if as_json:
         print(msgspec.json.encode(report).decode())
     else:
         show(report)
-    if is_over or (sync and removed < len(changes.absent)):
+    if is_over or (withheld and changes.absent):
         raise typer.Exit(1)
 
 
@@ -185,18 +163,41 @@ def _columns(id_column: str | None, pairs: Sequence[str]) -> dict[str, str]:
     return columns
 
 
+def _currency(code: str) -> str:
+    if code and not is_code(code.upper()):
+        raise OperatorError(f"--currency {code} is not the code of a currency.", "Give a code such as EUR or INR.")
+    return code.upper()
+
+
 def _choice(option: str, text: str, known: dict[str, str]) -> str:
     if text not in known:
         raise OperatorError(f"{option} {text} is not known.", f"There are {', '.join(known)}.")
     return known[text]
 
 
-def _withheld(changes: Change, *, sync: bool, is_over: bool, hidden: int) -> list[str]:
-    """Return why nothing was removed though that was asked for."""
-    if not sync or not changes.absent or not (is_over or hidden):
-        return []
-    reason = "too many rows are rejected" if is_over else f"{hidden:,} rejected rows have no id that can be read"
-    return [f"nothing is removed: {reason}"]
+def _read(file: Path, form: Format, aside: Path) -> Products:
+    """Return the content of a file, with its rejected rows set aside.
+
+    Raises:
+        OperatorError: it cannot be read, or holds no product.
+    """
+    try:
+        found = products.read(file, now_ms=clock.now_ms(), form=form)
+    except DatasetError as error:
+        raise OperatorError(str(error), "See the options with `millrace import products --help`.") from error
+    if found.rejected:
+        set_aside(found, aside)
+    if not found.items:
+        raise OperatorError(f"{file} holds no product that can be used.", f"{aside} says of each row why.")
+    return found
+
+
+def _withheld(found: Products, *, is_over: bool) -> str:
+    """Return why no product may be removed; nothing when they may."""
+    if is_over:
+        return "too many rows are rejected"
+    hidden = sum(row.item_id is None for row in found.rejected)
+    return f"{hidden:,} rejected rows have no id that can be read" if hidden else ""
 
 
 async def _import(configured: Settings, found: Products, source: str, *, sync: bool) -> tuple[Change, int]:

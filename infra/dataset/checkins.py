@@ -129,7 +129,7 @@ def _gowalla(path: Path) -> Path | None:
         if file.suffix not in {".csv", ".txt", ".tsv"} or not file.is_file():
             continue
         try:
-            _parse(delimited.read_header(file, len))
+            _parse(delimited.read_header(file, len, separator="\t"))
         except ValueError:
             continue
         return file

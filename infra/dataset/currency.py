@@ -54,13 +54,18 @@ def codes_of(sign: str) -> tuple[str, ...]:
     """
     sign = sign.strip()
     bare = sign.rstrip(". ")
-    if bare in get_global("all_currencies") or bare in _LOWER:
+    if is_code(bare) or bare in _LOWER:
         return (bare.upper(),)
     folded = bare.replace(" ", "").casefold()
     if folded in _SHARED:
         return _SHARED[folded]
     code = _codes().get(folded) or _codes().get(sign.casefold())
     return (code,) if code else ()
+
+
+def is_code(code: str) -> bool:
+    """Return whether a text is the ISO code of a currency."""
+    return code in get_global("all_currencies")
 
 
 @cache

@@ -83,14 +83,18 @@ def read(
     return parse(path.read_bytes(), choose, name=name, separator=separator)
 
 
-def read_header(path: Path, choose: Callable[[Sequence[str]], int]) -> list[str]:
-    """Return the fields of the first line of a file, of which only the beginning is read; none when it is not text."""
+def read_header(path: Path, choose: Callable[[Sequence[str]], int], *, separator: str | None = None) -> list[str]:
+    """Return the fields of the first line of a file, of which only the beginning is read.
+
+    Names of columns can be read in any encoding; whether that of the file is known shows when all of it is read.
+    """
     with path.open("rb") as file:
         data = file.read(_HEADER_BYTES)
     try:
-        return first_row(parse(data, choose, whole=len(data) < _HEADER_BYTES)).fields
+        text = parse(data, choose, separator=separator, whole=len(data) < _HEADER_BYTES)
     except encoding.EncodingError:
-        return []
+        text = parse(data, choose, separator=separator, name="latin-1")
+    return first_row(text).fields
 
 
 def parse(

@@ -64,7 +64,7 @@ def _recognised(data: bytes) -> str:
         if data.startswith(mark):
             return name
     if data[:_SAMPLE_BYTES].count(0) * 4 > len(data[:_SAMPLE_BYTES]):
-        raise EncodingError("it looks like UTF-16 without a byte order mark; name its encoding")
+        raise EncodingError("it looks like UTF-16 without a byte order mark")
     accented = [line for line in data.splitlines() if _HIGH.search(line)]
     broken = [line for line in accented if not _is_utf8(line)]
     if 2 * len(broken) <= len(accented):
@@ -72,7 +72,7 @@ def _recognised(data: bytes) -> str:
     lines = list(_as_windows(broken))
     odd = sum(1 for line in lines if line is None or _SYMBOL_IN_WORD.search(line) or _RUN.search(line))
     if odd > _IMPLAUSIBLE * len(lines):
-        raise EncodingError("it is neither UTF-8 nor Windows-1252; name its encoding")
+        raise EncodingError("it is neither UTF-8 nor Windows-1252")
     return WINDOWS
 
 

@@ -117,7 +117,7 @@ def _opened(path: Path, form: Format) -> tuple[Text, list[str], dict[str, int]]:
     try:
         text = delimited.read(path, fit, name=form.encoding, separator=form.separator)
     except EncodingError as error:
-        raise DatasetError(path, str(error)) from error
+        raise DatasetError(path, f"{error}; name its encoding") from error
     header = delimited.first_row(text)
     columns = [name.strip() for name in header.fields]
     places = product_column.find(columns, form)

@@ -63,6 +63,6 @@ def read(path: Path) -> Dataset:
             try:
                 return found.read(path)
             except EncodingError as error:
-                raise DatasetError(path, str(error)) from error
+                raise DatasetError(path, f"{error}; write it as UTF-8") from error
     known = "\n".join(f"  {known.name}: {known.files}" for known in FORMATS)
     raise DatasetError(path, f"not a known format. These are:\n{known}")
