@@ -57,6 +57,11 @@ def read(times: Sequence[object]) -> list[int | ValueError]:
     return [settle(text, time) for text, time in zip(times, parsed, strict=True)]
 
 
+def is_time(text: object) -> bool:
+    """Return whether a text may be a time in some column."""
+    return not isinstance(_parse(text), ValueError)
+
+
 def unit_ms(size: float) -> float:
     """Return how many milliseconds one is, for numbers of this size."""
     return next(unit for least, unit in _UNITS_MS if size >= least)

@@ -125,6 +125,8 @@ def test_click_sessions_are_one_stream_whose_users_are_sessions(tmp_path: Path) 
         ("t.inter", "user_id:token\titem_id:token\trating:float\ttimestamp:float\na\tx\t4.5\t1396860669.0\n"),
         ("t.csv", "\ufeffuser,item,rating,time\r\na,x,4.5,2014-04-07 08:51:09\r\n"),
         ("t.csv", "a,x,4.5,1396860669\n"),
+        ("t.csv", "a,x,4.5,07.04.2014 08:51:09\n"),
+        ("t.csv", "a,x,4.5,07/04/2014 08:51:09\nb,x,4.5,31/04/2014\n"),
         ("t.dat", "a::x::4.5::1396860669000000\n"),
         ("t.csv", "user;item;rating;time\na;x;4,5;2014-04-07 08:51:09 UTC\n"),
         ("t.csv", "sep=|\nuser|item|rating|time\na|x|4.5|2014-04-07T10:51:09+02:00\n"),
