@@ -40,39 +40,39 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(
-        cls, file: Path, aside: Path, found: Products, changes: Change, *, source: str, removed: int, took_s: float
+        cls, file: Path, aside: Path, content: Products, changes: Change, *, source: str, removed: int, took_s: float
     ) -> Report:
         """Return the report of a file whose changes are published."""
         return cls(
             file=str(file),
             source=source,
-            rows=found.rows,
-            items=len(found.items),
-            repeated=found.repeated,
-            rejected=len(found.rejected),
+            rows=content.rows,
+            items=len(content.items),
+            repeated=content.repeated,
+            rejected=len(content.rejected),
             added=changes.added,
             updated=changes.updated,
             unchanged=changes.unchanged,
             absent=len(changes.absent),
             removed=removed,
-            notes=found.notes,
-            rejected_file=str(aside) if found.rejected else None,
-            problems=[str(row.where) for row in found.rejected[:_SHOWN]],
+            notes=content.notes,
+            rejected_file=str(aside) if content.rejected else None,
+            problems=[str(row.where) for row in content.rejected[:_SHOWN]],
             absent_items=list(changes.absent[:_SHOWN]),
             took_s=took_s,
         )
 
 
-def set_aside(found: Products, path: Path) -> None:
+def set_aside(content: Products, path: Path) -> None:
     """Write the rejected rows, each with its line and the reason, under the columns they had."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    names = [name for name in found.columns if name not in ("line", "reason")]
-    places = [found.columns.index(name) for name in names]
+    names = [name for name in content.columns if name not in ("line", "reason")]
+    places = [content.columns.index(name) for name in names]
     with path.open("w", encoding="utf-8", errors=UNDECODED, newline="") as text:
         rows = csv.writer(text)
         rows.writerow(["line", "reason", *names])
-        for row in found.rejected:
-            whole = len(row.fields) == len(found.columns)
+        for row in content.rejected:
+            whole = len(row.fields) == len(content.columns)
             fields = [row.fields[place] for place in places] if whole else row.fields
             rows.writerow([row.where.line, row.where.problem, *fields])
 

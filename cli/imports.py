@@ -114,14 +114,14 @@ def products_(  # noqa: PLR0913, PLR0917 - each is a flag
     if sync and file.stem.endswith(_REJECTED):
         raise OperatorError(f"{file} holds rejected rows only.", "Import it without --sync, or the whole catalogue.")
     aside = rejected or configured.home.expanduser() / "imports" / f"{file.stem}{_REJECTED}.csv"
-    found = _read(file, form, aside)
-    is_over = len(found.rejected) > most(found.rows)
-    withheld = _withheld(found, is_over=is_over) if sync else ""
-    changes, removed = run(_import(located(configured), found, name, sync=sync and not withheld))
+    content = _read(file, form, aside)
+    is_over = len(content.rejected) > most(content.rows)
+    withheld = _withheld(content, is_over=is_over) if sync else ""
+    changes, removed = run(_import(located(configured), content, name, sync=sync and not withheld))
     if withheld and changes.absent:
-        found.notes.append(f"nothing is removed: {withheld}")
+        content.notes.append(f"nothing is removed: {withheld}")
     took_s = round(time.monotonic() - began_s, 2)
-    report = Report.of(file, aside, found, changes, source=name, removed=removed, took_s=took_s)
+    report = Report.of(file, aside, content, changes, source=name, removed=removed, took_s=took_s)
     if as_json:
         print(msgspec.json.encode(report).decode())
     else:
@@ -182,39 +182,39 @@ def _read(file: Path, form: Format, aside: Path) -> Products:
         OperatorError: it cannot be read, or holds no product.
     """
     try:
-        found = products.read(file, now_ms=clock.now_ms(), form=form)
+        content = products.read(file, now_ms=clock.now_ms(), form=form)
     except DatasetError as error:
         raise OperatorError(str(error), "See the options with `millrace import products --help`.") from error
-    if found.rejected:
-        set_aside(found, aside)
-    if not found.items:
+    if content.rejected:
+        set_aside(content, aside)
+    if not content.items:
         raise OperatorError(f"{file} holds no product that can be used.", f"{aside} says of each row why.")
-    return found
+    return content
 
 
-def _withheld(found: Products, *, is_over: bool) -> str:
+def _withheld(content: Products, *, is_over: bool) -> str:
     """Return why no product may be removed; nothing when they may."""
     if is_over:
         return "too many rows are rejected"
-    hidden = sum(row.item_id is None for row in found.rejected)
+    hidden = sum(row.item_id is None for row in content.rejected)
     return f"{hidden:,} rejected rows have no id that can be read" if hidden else ""
 
 
-async def _import(configured: Settings, found: Products, source: str, *, sync: bool) -> tuple[Change, int]:
+async def _import(configured: Settings, content: Products, source: str, *, sync: bool) -> tuple[Change, int]:
     """Publish what differs from the catalogue, and return that and how many items were removed.
 
     Raises:
         OperatorError: Kafka does not answer, or does not take everything.
     """
     await asyncio.to_thread(cluster_id, configured.kafka_bootstrap_servers)
-    ids = {item.item_id for item in found.items}
+    ids = {item.item_id for item in content.items}
 
     def is_of_interest(item: Item) -> bool:
         return item.item_id in ids or item.attributes.get(SOURCE) == source
 
     async with _clients(configured) as (registry, publisher):
         known = await newest_items(configured.kafka_bootstrap_servers, registry, is_of_interest)
-        changes = change(found, known, source=source)
+        changes = change(content, known, source=source)
         gone = changes.absent if sync else ()
         done = 0
         try:

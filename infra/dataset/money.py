@@ -132,14 +132,12 @@ def _amount(text: str, spelled: str, code: str) -> _Amount:
     if match["before"].startswith(("-", "(")) or match["after"].strip() == "-":
         raise ValueError(f"{shown(text)} is a negative price")
     signs = [sign.strip() for sign in (match["before"], match["after"]) if sign.strip(" .")]
-    found = [("ZAR",) if sign == "R" and match["before"].strip() else currency.codes_of(sign) for sign in signs]
-    if not all(found):
-        raise ValueError(f"{shown(text)} is not a price: {signs[found.index(())]!r} is no known currency")
-    codes = tuple(one for one in found[0] if all(one in other for other in found)) if found else ()
-    if found and not any(codes):
-        codes = found[0] if len(found) == 1 else ()
-        if not codes:
-            raise ValueError(f"{shown(text)} is in two currencies")
+    meanings = [("ZAR",) if sign == "R" and match["before"].strip() else currency.codes_of(sign) for sign in signs]
+    if not all(meanings):
+        raise ValueError(f"{shown(text)} is not a price: {signs[meanings.index(())]!r} is no known currency")
+    codes = tuple(one for one in meanings[0] if all(one in other for other in meanings)) if meanings else ()
+    if len(meanings) > 1 and not any(codes):
+        raise ValueError(f"{shown(text)} is in two currencies")
     if code and (not codes or code in codes):
         codes = (code,)
     return _Amount(text, match["number"], codes, signs[0].strip(" .") if signs else "", readings)

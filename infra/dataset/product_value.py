@@ -19,7 +19,7 @@ RATING_MAX = 5.0
 """The scale of ratings in the catalogue."""
 _PRICES, _COUNTS = ("discount_price", "actual_price"), ("no_of_ratings", "stock")
 _LINKED_ID = re.compile(r"/(?:dp|gp/product)/([A-Z0-9]{10})(?![A-Z0-9])")
-_ROUNDED_ID = re.compile(r"\d(?:[.,]\d+)?[eE]\+?\d+")
+_ROUNDED_ID = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
 _UNFILED = "other"
 _SAME_RATIO = 0.02
 """How far a discount may be from that of the prices."""
@@ -122,8 +122,9 @@ class ProductValues:
             ValueError: the prices cannot be read, or contradict each other.
         """
         price, original = (self._price(name, cells) for name in _PRICES)
-        if price and original and price.currency and original.currency and price.currency != original.currency:
-            raise ValueError(f"discount_price is in {price.currency} and actual_price in {original.currency}")
+        signs = [one.currency or one.sign for one in (price, original) if one and (one.currency or one.sign)]
+        if len(set(signs)) > 1:
+            raise ValueError(f"discount_price is in {signs[0]} and actual_price in {signs[1]}")
         if price and original and price.amount > original.amount:
             raise ValueError(f"discount_price {price.amount:g} is above actual_price {original.amount:g}")
         ratio = _value(self._ratios, "discount_ratio", cells)

@@ -75,6 +75,7 @@ def test_a_product_in_several_rows_is_one_in_all_their_sub_categories(tmp_path: 
         ("243.0", "cheap", "discount_price: 'cheap' is not a price"),
         ("243.0", "-243.0", "discount_price: '-243.0' is a negative price"),
         ("243.0,1240.0", "₹243,$1240", "discount_price is in INR and actual_price in USD"),
+        ("243.0,1240.0", "243 kr,1240 €", "discount_price is in kr and actual_price in EUR"),
         ("243.0,1240.0", "1240.0,243.0", "discount_price 1240 is above actual_price 243"),
         ("0.804", "0.3", "discount_ratio 0.3 is not that of 243 and 1240"),
         ("AF321D06AE", "8.90123E+12", "id: '8.90123E+12' has been rounded by a spreadsheet"),
