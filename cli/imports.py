@@ -188,7 +188,8 @@ def _read(file: Path, form: Format, aside: Path) -> Products:
     if content.rejected:
         set_aside(content, aside)
     if not content.items:
-        raise OperatorError(f"{file} holds no product that can be used.", f"{aside} says of each row why.")
+        remedy = f"{aside} says of each row why." if content.rejected else "It has no rows after the names of columns."
+        raise OperatorError(f"{file} holds no product that can be used.", remedy)
     return content
 
 

@@ -33,6 +33,12 @@ class Row:
     fields: list[str]
     problem: str = ""
 
+    def misfit(self, width: int) -> str:
+        """Return why the row does not have so many fields; nothing when it has, or ends with empty ones."""
+        if self.problem or len(self.fields) == width or (len(self.fields) > width and not any(self.fields[width:])):
+            return self.problem
+        return f"{len(self.fields)} fields instead of {width}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:

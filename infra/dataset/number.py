@@ -6,6 +6,7 @@ reveals the decimal mark of its column, and the other cells follow. A number tha
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections import Counter
@@ -43,7 +44,9 @@ class AmbiguousNumberError(ValueError):
 
 
 def plain(text: str) -> str:
-    """Return a text with ASCII digits, marks and spaces for those of other scripts, and without invisible signs."""
+    """Return a text with ASCII digits, marks and spaces for those of other scripts and of HTML, without invisible signs."""
+    if "&" in text:
+        text = html.unescape(text)
     if text.isascii():
         return " ".join(text.split())
     return " ".join("".join(map(_plain, text.translate(_PLAIN))).split())

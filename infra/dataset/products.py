@@ -68,7 +68,7 @@ def read(path: Path, *, now_ms: int, form: Format | None = None) -> Products:
     form = form or Format()
     text, columns, places = _opened(path, form)
     rows = list(text.rows(len(columns)))[1:]
-    cells = [_cells(row, places) if not _problem(row, len(columns)) else None for row in rows]
+    cells = [_cells(row, places) if not row.misfit(len(columns)) else None for row in rows]
     try:
         values = ProductValues(lambda name: [row[name] for row in cells if row and row.get(name)], form)
     except ValueError as error:
@@ -118,15 +118,17 @@ def _opened(path: Path, form: Format) -> tuple[Text, list[str], dict[str, int]]:
         text = delimited.read(path, fit, name=form.encoding, separator=form.separator)
     except EncodingError as error:
         raise DatasetError(path, f"{error}; name its encoding") from error
+    except OSError as error:
+        raise DatasetError(path, str(error)) from error
     header = delimited.first_row(text)
     columns = [name.strip() for name in header.fields]
     places = product_column.find(columns, form)
     absent = [name for column, name in form.columns.items() if column not in places]
     if absent:
-        raise DatasetError(path, f"it has no column {' and none '.join(absent)}; it has {', '.join(columns)}")
+        raise DatasetError(path, f"it has no column {' and none '.join(absent)}; its columns are {', '.join(columns)}")
     missing = [name for name in NEEDED if name not in places]
     if missing:
-        problem = header.problem or f"it should have {', '.join(COLUMNS)}"
+        problem = header.problem or f"its columns are {', '.join(columns)}; it should have {', '.join(COLUMNS)}"
         raise DatasetError(path, f"it has no column {' and none '.join(missing)}; {problem}")
     return text, columns, places
 
@@ -137,13 +139,8 @@ def _cells(row: Row, places: dict[str, int]) -> dict[str, str]:
     return {name: "" if is_missing(cell) else cell for name, cell in cells.items()}
 
 
-def _problem(row: Row, width: int) -> str:
-    """Return why a row could not be split into its columns; nothing when it could."""
-    return row.problem or ("" if len(row.fields) == width else f"{len(row.fields)} fields instead of {width}")
-
-
 def _refuse(row: Row, width: int) -> Item:
-    raise ValueError(_problem(row, width))
+    raise ValueError(row.misfit(width))
 
 
 def _id(cells: dict[str, str] | None, values: ProductValues) -> str | None:

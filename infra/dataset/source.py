@@ -64,5 +64,7 @@ def read(path: Path) -> Dataset:
                 return found.read(path)
             except EncodingError as error:
                 raise DatasetError(path, f"{error}; write it as UTF-8") from error
+            except OSError as error:
+                raise DatasetError(path, str(error)) from error
     known = "\n".join(f"  {known.name}: {known.files}" for known in FORMATS)
     raise DatasetError(path, f"not a known format. These are:\n{known}")

@@ -128,14 +128,7 @@ def _rows(file: Path, text: delimited.Text | None) -> Iterator[_Row]:
         return
     for place, row in enumerate(text.rows(len(header))):
         if place or not columns.named:
-            yield _Row(file.name, row.line, row.fields, columns, row.problem or _misfit(row.fields, len(header)))
-
-
-def _misfit(fields: Sequence[str], width: int) -> str:
-    """Return what is wrong with the number of fields; separators at the end of a line do no harm."""
-    if len(fields) == width or (len(fields) > width and not any(field.strip() for field in fields[width:])):
-        return ""
-    return f"{len(fields)} fields instead of {width}"
+            yield _Row(file.name, row.line, row.fields, columns, row.misfit(len(header)))
 
 
 def _example(bad: Sequence[tuple[_Row, BadLine]]) -> str:

@@ -50,7 +50,7 @@ def test_what_is_no_threshold_is_refused(text: str) -> None:
         (["--decimal-mark", "dash"], "There are point"),
         (["--currency", "XXY"], "is not the code of a currency"),
         (["--max-rejected", "few"], "is not a number"),
-        (["--id-column", "EAN"], "no column EAN; it has id, name, main_category"),
+        (["--id-column", "EAN"], "no column EAN; its columns are id, name, main_category"),
         (["--encoding", "klingon"], "klingon is not an encoding"),
     ],
 )

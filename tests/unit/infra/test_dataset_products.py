@@ -97,7 +97,7 @@ def test_the_line_of_a_row_is_that_of_the_file_though_fields_hold_breaks(tmp_pat
 
 
 def test_a_file_without_the_columns_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="no column name and none main_category"):
+    with pytest.raises(DatasetError, match="no column name and none main_category; its columns are user, item, rating"):
         read(tmp_path, "user,item,rating", "1,2,3")
     with pytest.raises(DatasetError, match="there is no such file"):
         products.read(tmp_path / "none.csv", now_ms=NOW_MS)
@@ -125,7 +125,7 @@ AMBIGUOUS = "may be {} or {}: the column does not show its decimal mark"
         ("multi_line.csv", 2, "P1 P2", {}),
         ("old_mac.csv", 2, "P1 P2", {}),
         ("open_to_the_end.csv", 3, "P1 P3", {3: UNCLOSED}),
-        ("ragged.csv", 3, "P3", {2: "2 fields instead of 3", 3: "4 fields instead of 3"}),
+        ("ragged.csv", 4, "P3 P4", {2: "2 fields instead of 3", 3: "4 fields instead of 3"}),
         ("ranges.csv", 3, "P1 P2", {4: "15 is above 10"}),
         ("semicolons.csv", 3, "P1 P2 P3", {}),
         ("tabs.tsv", 3, "P1 P2 P3", {}),
@@ -187,7 +187,7 @@ def test_columns_may_have_other_names(tmp_path: Path) -> None:
     )
     [item] = read(tmp_path, "SKU;Produkt;Gruppe;VK;price", "a/1;Stift;Büro;1,99 €;7", form=form).items
     assert (item.item_id, item.title, item.category, item.price) == ("a/1", "Stift", "Büro", 1.99)
-    with pytest.raises(DatasetError, match="no column Preis; it has SKU"):
+    with pytest.raises(DatasetError, match="no column Preis; its columns are SKU"):
         read(tmp_path, "SKU,name,category", "1,2,3", form=Format(columns={"discount_price": "Preis"}))
 
 
