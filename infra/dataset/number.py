@@ -44,7 +44,7 @@ class AmbiguousNumberError(ValueError):
 
 
 def plain(text: str) -> str:
-    """Return a text with ASCII digits, marks and spaces for those of other scripts and HTML, without invisible signs."""
+    """Return a text with ASCII digits, marks and spaces for those of other scripts and HTML, and nothing invisible."""
     if "&" in text:
         text = html.unescape(text)
     if text.isascii():
