@@ -27,7 +27,7 @@ def a_learner(settings: Settings) -> Learner:
     return learner
 
 
-def rate(learner: Learner, item_id: str, value: float, users: int = 20) -> None:
+def rate(learner: Learner, item_id: str, value: float, users: int = 20, *, weigh: bool = False) -> None:
     for number in range(users):
         event = an_interaction(
             event_id=f"{item_id}{number}",
@@ -37,7 +37,7 @@ def rate(learner: Learner, item_id: str, value: float, users: int = 20) -> None:
             value=value,
             occurred_at=T0_MS,
         )
-        learner.learn(event, Position(0, learner.events, learner.events + 1), weigh=False)
+        learner.learn(event, Position(0, learner.events, learner.events + 1), weigh=weigh)
 
 
 def test_a_mean_of_nines_is_above_a_mean_of_fives_in_a_shop_of_ten_points() -> None:
@@ -57,6 +57,16 @@ def test_four_of_ten_is_no_liking() -> None:
     assert signal is not None
     assert (signal.weight, signal.rating) == (pytest.approx(-0.2), 0.4)
     assert user.snapshot(state, params).categories["music"] < 0
+
+
+@pytest.mark.parametrize(("settings", "value", "outcomes"), [(TEN, 4.0, 0), (TEN, 8.0, 1), (Settings(), 4.0, 1)])
+def test_a_liking_by_the_scale_is_an_outcome(settings: Settings, value: float, outcomes: int) -> None:
+    taken: list[int] = []
+    learner = Learner(learner_params(settings), on_outcome=lambda look, place: taken.append(place))
+    for name in "pqr":
+        learner.view.apply_item(an_item(name, created_at=T0_MS - 1))
+    rate(learner, "p", value, users=1, weigh=True)
+    assert len(taken) == outcomes
 
 
 def test_a_rating_above_the_scale_is_refused_and_changes_nothing() -> None:
