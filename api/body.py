@@ -36,7 +36,10 @@ class EventBody(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class InteractionBody(EventBody, frozen=True, kw_only=True):
-    """POST /interaction; `interaction_type` is another name for `action`, and `rating` for `value`."""
+    """POST /interaction; `interaction_type` is another name for `action`, and `rating` for `value`.
+
+    The value of a rate is the rating, from 0 to the setting RATING_SCALE (5 by default).
+    """
 
     action: types.Action | None = None
     interaction_type: types.Action | None = None
