@@ -13,11 +13,9 @@ SEPARATORS = ("\t", "::", ",", ";", "|")
 SEPARATOR_NAMES = {"\t": "tabs", "::": "double colons", ",": "commas", ";": "semicolons", "|": "bars"}
 _UNQUOTED = ("\t", "::")
 """Separators of files in which a double quote is a character like any other, unless all names of columns are quoted."""
-_DECLARED = re.compile(r"\"?sep=(?P<separator>[^\n\"])\"?\n", re.IGNORECASE)
+_DECLARATION = re.compile(r"\"?sep=(?P<separator>[^\n\"])\"?\n", re.IGNORECASE)
 _LONGEST = 1 << 20
 """Most characters of one record: a quote that is still open after that is not closed."""
-
-
 _HEADER_BYTES = 64 << 10
 
 
@@ -112,20 +110,18 @@ def parse(
     whole: bool = True,
 ) -> Text:
     """Return the text of bytes, which may be the beginning of a file only; see `read`."""
-    content, used = encoding.decode(data, name, whole=whole)
-    content = content.replace("\r\n", "\n").replace("\r", "\n")
-    first_line = 1
-    declared = _DECLARED.match(content)
-    if declared is not None:
-        separator = separator or declared["separator"]
-        content, first_line = content[declared.end() :], 2
-    while content.startswith("\n"):
-        content, first_line = content[1:], first_line + 1
+    everything, codec = encoding.decode(data, name, whole=whole)
+    everything = everything.replace("\r\n", "\n").replace("\r", "\n")
+    declaration = _DECLARATION.match(everything)
+    if declaration is not None:
+        separator = separator or declaration["separator"]
+    content = everything[declaration.end() if declaration else 0 :].lstrip("\n")
+    first_line = 1 + everything.count("\n", 0, len(everything) - len(content))
     if separator is None:
-        separator = max(SEPARATORS, key=lambda mark: (choose(_first(content, used, mark)), mark == ","))
+        separator = max(SEPARATORS, key=lambda mark: (choose(_first(content, codec, mark)), mark == ","))
     header = content.partition("\n")[0].split(separator)
     quoted = separator not in _UNQUOTED or all(re.fullmatch(r'"[^"]*"', field.strip()) for field in header)
-    return Text(content=content, encoding=used, separator=separator, first_line=first_line, quoted=quoted)
+    return Text(content=content, encoding=codec, separator=separator, first_line=first_line, quoted=quoted)
 
 
 def first_row(text: Text) -> Row:
@@ -133,8 +129,8 @@ def first_row(text: Text) -> Row:
     return next(text.rows(), Row(text.first_line, []))
 
 
-def _first(content: str, used: str, separator: str) -> list[str]:
-    return first_row(Text(content=content[:_LONGEST], encoding=used, separator=separator)).fields
+def _first(content: str, codec: str, separator: str) -> list[str]:
+    return first_row(Text(content=content[:_LONGEST], encoding=codec, separator=separator)).fields
 
 
 class _Reader:
@@ -145,7 +141,7 @@ class _Reader:
         self._at, self._line = 0, text.first_line
         mark = re.escape(text.separator)
         plain = f"[^{mark}\n]*" if len(text.separator) == 1 else f"(?:(?!{mark})[^\n])*"
-        self._quoted = re.compile(rf' *"(?P<field>(?:[^"]|"")*+)"[ \t]*?(?P<end>{mark}|\n|\Z)')
+        self._quoted = re.compile(rf' *"(?P<field>[^"]*+(?:""[^"]*+)*+)"[ \t]*?(?P<end>{mark}|\n|\Z)')
         self._plain = re.compile(rf"(?P<field>{plain})(?P<end>{mark}|\n|\Z)")
         self._opens = re.compile(r' *"')
 

@@ -114,8 +114,8 @@ def _order(dates: Sequence[tuple[int, int, int, str]]) -> str:
     return "" if first or not all(date[3].startswith(".") for date in dates) else "day"  # points: day first everywhere
 
 
-def _dated(text: str, found: tuple[int, int, int, str], order: str) -> int | ValueError:
-    first, second, year, rest = found
+def _dated(text: str, numbers: tuple[int, int, int, str], order: str) -> int | ValueError:
+    first, second, year, rest = numbers
     if first == second or first > 12 or second > 12:
         day, month = (first, second) if first > 12 or first == second else (second, first)
     elif order:
@@ -129,10 +129,10 @@ def _iso(text: str, original: str = "") -> int | ValueError:
     """Return the time of a text, which `original` is in the file."""
     original = original or text
     text = _OFFSET.sub(lambda match: f"{match[1]}{match[2]}{int(match[3]):02}:{match[4] or '00'}", text)
-    zone, zoned = None, _ZONE.fullmatch(text)
-    if zoned is not None and "T" not in zoned[2]:
-        zone = UTC if zoned[2] in ("UTC", "GMT", "Z") else zone_named(zoned[2])
-        text = zoned[1] if zone is not None else text
+    zone, match = None, _ZONE.fullmatch(text)
+    if match is not None:
+        zone = UTC if match[2] in ("UTC", "GMT", "Z") else zone_named(match[2])
+        text = match[1] if zone is not None else text
     try:
         try:
             moment = datetime.fromisoformat(text)

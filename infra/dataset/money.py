@@ -88,9 +88,8 @@ class Prices:
         values = [self._value(amount) for amount in ends]
         if values != sorted(values):
             raise ValueError(f"{shown(text)} is not a range of prices: {values[0]:g} is above {values[1]:g}")
-        named = ends[-1] if ends[-1].codes else ends[0]
-        shared = named.sign if len(named.codes) > 1 and not self._code else ""
-        return Price(amount=values[0], currency=named.code, to=values[1] if len(values) > 1 else None, sign=shared)
+        sign = ends[0].sign if len(ends[0].codes) > 1 and not self._code else ""
+        return Price(amount=values[0], currency=ends[0].code, to=values[1] if len(values) > 1 else None, sign=sign)
 
     def _evidence(self, amount: _Amount) -> str:
         return (amount.code or amount.sign) if self._is_mixed else ""

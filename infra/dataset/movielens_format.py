@@ -169,9 +169,9 @@ FORMATS = (
 def rows(file: Path, fmt: Format) -> Iterator[Row]:
     """Yield every line that is not blank, after the header if there is one."""
     separator = fmt.ratings_separator if file.name == fmt.ratings else fmt.separator
-    content, used = decode(file.read_bytes(), fmt.encoding)
+    content, codec = decode(file.read_bytes(), fmt.encoding)
     quoted = separator == ","
-    text = Text(content=content.replace("\r\n", "\n"), encoding=used, separator=separator, quoted=quoted)
+    text = Text(content=content.replace("\r\n", "\n"), encoding=codec, separator=separator, quoted=quoted)
     width = len(first_row(text).fields) if fmt.header else None
     yield from islice(text.rows(width), fmt.header, None)
 

@@ -78,15 +78,15 @@ def read(path: Path, *, now_ms: int, form: Format | None = None) -> Products:
     rejected: list[Rejected] = []
     undated: set[str] = set()
     conflicts = 0
-    for row, named in zip(rows, cells, strict=True):
+    for row, row_cells in zip(rows, cells, strict=True):
         try:
-            item = values.item(named, at_ms=at_ms) if named is not None else _refuse(row, len(columns))
+            item = values.item(row_cells, at_ms=at_ms) if row_cells is not None else _refuse(row, len(columns))
             limit.check(item, now_ms=now_ms)
         except ValueError as error:
             where = BadLine(path.name, row.line, str(error))
-            rejected.append(Rejected(where=where, fields=row.fields, item_id=_id(named, values)))
+            rejected.append(Rejected(where=where, fields=row.fields, item_id=_id(row_cells, values)))
             continue
-        if item.item_id not in items and not (named and named.get("created_at")):
+        if item.item_id not in items and not (row_cells and row_cells.get("created_at")):
             undated.add(item.item_id)
         known = items.setdefault(item.item_id, item)
         conflicts += (known.title, known.price) != (item.title, item.price)
