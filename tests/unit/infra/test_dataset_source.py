@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from infra.dataset import Dataset, DatasetError, moment, source
 from schemas import limit
@@ -285,3 +287,28 @@ def test_one_odd_number_does_not_get_a_unit_of_its_own() -> None:
         13_968_606_690_000,
         1_396_860_670_500,
     ]
+
+
+FRAGMENTS = ('"', '""', ",", ";", "\t", "|", "\\", "\x00", "\u2028", "NULL", "x" * 200, "1.299", "'", " ")
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.lists(st.sampled_from(FRAGMENTS), max_size=4), min_size=1, max_size=30),
+    places=st.lists(st.integers(0, 25), min_size=4, max_size=4),
+    separator=st.sampled_from((",", ";", "\t", "::")),
+)
+def test_each_line_of_a_table_is_an_event_or_named(
+    tmp_path: Path, rows: list[list[str]], places: list[int], separator: str
+) -> None:
+    lines = [separator.join(("whole", "item", "4.5", "100"))]
+    for number, fragments in enumerate(rows):
+        line = separator.join((f"u{number}", f"item{number}", "4", str(200 + number)))
+        for fragment, place in zip(fragments, places, strict=False):
+            line = line[:place] + fragment + line[place:]
+        lines.append(line)
+    header = separator.join(("user", "item", "rating", "timestamp"))
+    (tmp_path / "t.csv").write_text("\n".join([header, *lines]), "utf-8")
+    data = source.read(tmp_path)
+    assert len(data.interactions) + len(data.bad_lines) == len(lines)
+    assert len({line.line for line in data.bad_lines}) == len(data.bad_lines)
