@@ -36,7 +36,10 @@ class EventBody(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class InteractionBody(EventBody, frozen=True, kw_only=True):
-    """POST /interaction; `interaction_type` is another name for `action`, and `rating` for `value`."""
+    """POST /interaction; `interaction_type` is another name for `action`, and `rating` for `value`.
+
+    The value of a rate is the rating, from 0 to the setting RATING_SCALE (5 by default).
+    """
 
     action: types.Action | None = None
     interaction_type: types.Action | None = None
@@ -309,14 +312,16 @@ def check_count(field: str, entries: Sized, most: int) -> None:
         raise InvalidError(field, f"must have 1 to {most} entries, not {len(entries)}")
 
 
-def admit(record: Any, now_ms: int) -> None:
-    """Hold a record against its limits, and against what is ours alone.
+def admit(record: Any, now_ms: int, *, rating_scale: float) -> None:
+    """Hold a record against its limits, and a rating against the scale of this deployment.
 
     Raises:
         InvalidError: naming the field.
     """
     try:
         limit.check(record, now_ms=now_ms)
+        if isinstance(record, types.Interaction):
+            limit.check_rating(record, rating_scale)
     except limit.OutOfRangeError as error:
         raise InvalidError(error.field, error.detail.removeprefix(f"{error.field} ")) from error
 

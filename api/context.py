@@ -115,7 +115,7 @@ class Context:
         """
         now_ms = self.clients.now_ms()
         for value in values:
-            admit(value, now_ms)
+            admit(value, now_ms, rating_scale=self.settings.rating_scale)
         await self.send(topic, values)
 
     async def send(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:

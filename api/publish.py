@@ -114,7 +114,7 @@ class PublishEndpoints:
         problems: list[tuple[int, InvalidError]] = []
         for index, entry in enumerate(entries):
             try:
-                events.append(_batched(entry, now_ms))
+                events.append(_batched(entry, now_ms, rating_scale=settings.rating_scale))
             except InvalidError as error:
                 problems.append((index, error))
         if problems:
@@ -165,11 +165,11 @@ class PublishEndpoints:
         return await take(request, decoder, min(EVENT_BYTES, self._context.settings.api_max_body_bytes))
 
 
-def _batched(entry: msgspec.Raw, now_ms: int) -> Interaction:
+def _batched(entry: msgspec.Raw, now_ms: int, *, rating_scale: float) -> Interaction:
     if len(memoryview(entry)) > EVENT_BYTES:
         raise InvalidError(None, TooLargeError(EVENT_BYTES).message)
     event = decode(_interaction, entry).record(now_ms)
-    admit(event, now_ms)
+    admit(event, now_ms, rating_scale=rating_scale)
     return event
 
 

@@ -72,7 +72,9 @@ async def _collect(
     publisher = Publisher(configured.kafka_bootstrap_servers, registry)
     redis = connect(configured.redis_url)
     pages, store = Socialverse(configured), RedisCollectionStore(redis)
-    collecting = Collecting(pages, publisher, store, now_ms=clock.now_ms, on_page=show)
+    collecting = Collecting(
+        pages, publisher, store, now_ms=clock.now_ms, rating_scale=configured.rating_scale, on_page=show
+    )
     try:
         known = await store.read()
         return [

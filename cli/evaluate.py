@@ -54,6 +54,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     repeats: Annotated[
         bool | None, typer.Option("--repeats/--no-repeats", help="Whether touched items are ranked again (found out).")
     ] = None,
+    rating_scale: Annotated[
+        float | None, typer.Option(min=0.01, help="The highest rating: by default 1, 5, 10 or 100, as the data need.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Write the whole report.")] = None,
     lists_file: Annotated[
         Path | None, typer.Option("--lists", metavar="OUT", help="Write every top 10, one JSON line per test event.")
@@ -95,7 +98,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     console = table.a_console()
     _check(protocol, part, ablate)
     found = _read(data, console)
-    stream = of_dataset(found, repeats=repeats)
+    stream = of_dataset(found, repeats=repeats, rating_scale=rating_scale)
+    if rating_scale is not None and stream.high > rating_scale:
+        raise OperatorError(f"Ratings go up to {stream.high:g}.", f"Give a --rating-scale of {stream.high:g} or more.")
     console.print(_about(stream), soft_wrap=True)
     asked = Asked(protocol=protocol, part=cast("Part", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold)
     if protocol == _RMSE:
@@ -110,6 +115,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
                 model=name,
                 seed=seed + number,
                 cold=cold,
+                rating_scale=rating_scale,
             )
             for name in (_names(models) if ablate is None else contestant.ablations(ablate, repeats=stream.repeats))
             for number in range(seeds)
@@ -151,6 +157,8 @@ def _read(path: Path, console: Console) -> Dataset:
             data = source.read(path)
         except DatasetError as error:
             raise OperatorError(str(error), "See millrace evaluate --help.") from error
+    for note in data.notes:
+        console.print(f"read as {escape(note)}", soft_wrap=True)
     for line in data.bad_lines[:_BAD_LINES_SHOWN]:
         console.print(f"[yellow]left out[/] {escape(str(line))}", soft_wrap=True)
     if len(data.bad_lines) > _BAD_LINES_SHOWN:

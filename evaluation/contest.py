@@ -28,6 +28,7 @@ class Task:
     model: str
     seed: int
     cold: bool = False
+    rating_scale: float | None = None
 
 
 @dataclass(slots=True)
@@ -72,12 +73,12 @@ def _side_by_side(
 
 
 def _elsewhere(task: Task) -> Outcome | str:
-    return _outcome(task, _read(task.path, task.repeats), lambda learned: None)
+    return _outcome(task, _read(task.path, task.repeats, task.rating_scale), lambda learned: None)
 
 
 @lru_cache(maxsize=1)
-def _read(path: Path, repeats: bool | None) -> Stream:
-    return of_dataset(source.read(path), repeats=repeats)
+def _read(path: Path, repeats: bool | None, rating_scale: float | None) -> Stream:
+    return of_dataset(source.read(path), repeats=repeats, rating_scale=rating_scale)
 
 
 def _outcome(task: Task, stream: Stream, on_progress: Callable[[int], None]) -> Outcome | str:

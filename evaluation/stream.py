@@ -54,11 +54,11 @@ class Stream:
         return len(self.events)
 
 
-def of_dataset(data: Dataset, *, repeats: bool | None = None) -> Stream:
+def of_dataset(data: Dataset, *, repeats: bool | None = None, rating_scale: float | None = None) -> Stream:
     """Return the stream of a data set; events on no item (searches) are left out.
 
     Items repeat if `repeats` says so, else if the reader of the format knows it, else if over 1 % of the events repeat
-    a (user, item) pair.
+    a (user, item) pair. The highest rating is `rating_scale`, by default the first of 1, 5, 10, 100 that none exceeds.
     """
     heard = [event for event in data.interactions if event.item_id is not None]
     users, items = Names(), Names()
@@ -67,7 +67,7 @@ def of_dataset(data: Dataset, *, repeats: bool | None = None) -> Stream:
     fresh = np.zeros(len(heard), np.bool_)
     fresh[np.unique(user.astype(np.int64) * max(len(items), 1) + item, return_index=True)[1]] = True
     stars = np.array([_stars(event) for event in heard], np.float64)
-    scale = scale_of(stars)
+    scale = scale_of(stars) and (rating_scale or scale_of(stars))
     low, high = _bounds(stars)
     if repeats is None:
         repeats = data.repeats

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from schemas.limit import LIST_ITEMS
+from schemas.limit import LIST_ITEMS, RATING_MAX
 from schemas.zone import zone_named
 
 
@@ -236,6 +236,13 @@ class Settings:
         must="in [0, 1]",
     )
 
+    rating_scale: float = _setting(
+        "RATING_SCALE",
+        5.0,
+        "highest rating that users give; higher ones are refused",
+        check=lambda scale: 0 < scale <= RATING_MAX,
+        must=f"above 0 and at most {RATING_MAX:g}",
+    )
     similarity_threshold: float = _setting(
         "SIMILARITY_THRESHOLD",
         0.3,

@@ -21,30 +21,37 @@ ACTION_WEIGHTS: Mapping[str, float] = MappingProxyType(
         "search": 0.0,
     }
 )
-_NEUTRAL_RATING = 2.5
+RATING_SCALE = 5.0
+"""The highest rating, where nothing else is set."""
 LIKING = 0.5
 
 
-def weight_of(action: str, value: float | None) -> float:
+def weight_of(action: str, value: float | None, scale: float = RATING_SCALE) -> float:
     """Return the signed strength of an action.
 
-    A rate on the usual scale of 5 gives -1 to 1 and 2 for ratings past it (scales of 10); other actions have a fixed
-    weight, and a view that carries the share watched (0 to 1) grows to that of a click.
+    A rate gives -1 for a rating of 0 to 1 for the highest on the scale; other actions have a fixed weight, and a view
+    that carries the share watched (0 to 1) grows to that of a click.
     """
     if action == "rate" and value is not None:
-        return min((value - _NEUTRAL_RATING) / _NEUTRAL_RATING, 2.0)
+        neutral = scale / 2
+        return max(-1.0, min((value - neutral) / neutral, 1.0))
     if action == "view" and value is not None and 0.0 <= value <= 1.0:
         return ACTION_WEIGHTS["view"] + (ACTION_WEIGHTS["click"] - ACTION_WEIGHTS["view"]) * value
     return ACTION_WEIGHTS.get(action, 0.0)
 
 
+def is_on_scale(action: str, value: float | None, scale: float) -> bool:
+    """Return whether a rating is not above its scale; what is no rating always is."""
+    return action != "rate" or value is None or value <= scale
+
+
 def is_liking(weight: float) -> bool:
-    """Say whether an action of this strength says that the item was liked: a click, or 4 stars of 5."""
+    """Return whether an action of this strength says that the item was liked: a click, or 4 stars of 5, or 8 of 10."""
     return weight >= LIKING
 
 
-def rating_of(action: str, value: float | None) -> float | None:
-    """Return a rating on [0, 1], of 5 or, past that, of 10; None for what is no rating."""
+def rating_of(action: str, value: float | None, scale: float = RATING_SCALE) -> float | None:
+    """Return a rating as a share of its scale, from 0 to 1; None for what is no rating."""
     if action != "rate" or value is None:
         return None
-    return value / 5.0 if value <= 5.0 else min(value / 10.0, 1.0)
+    return max(0.0, min(value / scale, 1.0))

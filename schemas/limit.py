@@ -46,11 +46,11 @@ QUERY_CHARS = 255
 """Longest query that is searched by."""
 LIST_ITEMS = 1_000
 """Longest list or map in an event."""
-RATING_MAX = 10.0
+RATING_MAX = 100.0
+"""Highest scale that ratings can be on."""
 VALUE_MAX = 1e6
 PRODUCT = "product"
 """What the kind of an item is that a shop sells."""
-PRODUCT_ID = re.compile(r"[A-Z0-9]{10}")
 THRESHOLD_MAX = 1_000.0
 """Highest threshold of value from which on an item is pushed."""
 FUTURE_MS = 5 * 60 * 1000
@@ -99,6 +99,21 @@ def _interaction(event: Interaction, now_ms: int) -> None:
     elif event.action == "rate":
         raise OutOfRangeError("value", "is missing: a rate needs the rating")
     _map("context", event.context)
+
+
+def check_rating(event: Interaction, scale: float) -> None:
+    """Hold the rating of a rate against the scale of this deployment.
+
+    Args:
+        event: An interaction; one that is no rate passes.
+        scale: The highest rating, the setting RATING_SCALE.
+
+    Raises:
+        OutOfRangeError: it is above the scale.
+    """
+    if event.action == "rate" and event.value is not None and not event.value <= scale:
+        problem = f"must be a rating from 0 to {scale:g}, not {event.value:g}; RATING_SCALE sets the highest"
+        raise OutOfRangeError("value", problem)
 
 
 def _value_max(event: Interaction) -> float:

@@ -26,6 +26,7 @@ def user_params(settings: Settings) -> UserParams:
     """Return how users are folded."""
     return UserParams(
         affinity_half_life_days=settings.affinity_half_life_days,
+        rating_scale=settings.rating_scale,
         triggers=TriggerParams(
             schedule=parse(settings.trigger_schedule),
             timezone=settings.default_timezone,

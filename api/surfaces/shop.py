@@ -24,12 +24,14 @@ from api.error import BadValueError, BrokerAwayError, InvalidError, NoMatchError
 from api.query import asked
 from api.search import NO_MATCHES
 from infra.search import Sought
-from schemas.limit import PRODUCT, PRODUCT_ID, QUERY_CHARS
+from schemas.limit import PRODUCT, QUERY_CHARS
 from schemas.types import Interaction
 from topics.topic import INTERACTIONS
 
 _BODY_BYTES = 16 << 10
 _USER_ID = re.compile(r"[a-zA-Z0-9]{1,50}")
+_PRODUCT_ID = re.compile(r"[A-Z0-9]{10}")
+"""The form that the document gives ids of products; the catalogue has products with other ids, too."""
 _MOST_SHOWN, _MOST_FOUND = 60, 6_000
 _EVENTS: dict[str, Literal["click", "search"]] = {"product_click": "click", "search_query": "search"}
 _NAMES: dict[str, str] = {action: event for event, action in _EVENTS.items()}
@@ -104,7 +106,7 @@ class ShopInteractionBody(msgspec.Struct, frozen=True, kw_only=True):
             raise BadValueError("product_id", "is missing: a product_click needs it")
         if not clicked and not query:
             raise BadValueError("query", "is missing or blank: a search_query needs it")
-        if self.product_id and not PRODUCT_ID.fullmatch(self.product_id):
+        if self.product_id and not _PRODUCT_ID.fullmatch(self.product_id):
             raise InvalidError("product_id", "must be 10 of A to Z and 0 to 9")
         if len(query) > QUERY_CHARS:
             raise InvalidError("query", f"must have at most {QUERY_CHARS} characters")
@@ -315,7 +317,7 @@ class _Shop:
             BadValueError, NoProductError
         """
         product_id = request.path_params["product_id"]
-        if not PRODUCT_ID.fullmatch(product_id):
+        if not _PRODUCT_ID.fullmatch(product_id):
             raise BadValueError("product_id", "must be 10 of A to Z and 0 to 9")
         if not await self._products([product_id]):
             raise NoProductError(product_id)

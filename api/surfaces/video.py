@@ -82,7 +82,7 @@ class CategoryFeedQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class PostInteractionBody(msgspec.Struct, frozen=True, kw_only=True):
-    """POST /api/v1/interaction; the value of a rate is the rating, that of a view the share watched."""
+    """POST /api/v1/interaction; the value of a rate is of RATING_SCALE, that of a view the share watched."""
 
     username: Username
     post_id: Annotated[int, Meta(ge=0, le=2**53)]

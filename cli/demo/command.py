@@ -74,14 +74,14 @@ def demo(
     configured = settings.read()
     if port is not None:
         configured = replace(configured, api_port=port)
-    wish = Wish(data=_dataset(movielens_folder, users), once=once, as_json=as_json, keep=keep)
+    wish = Wish(data=_dataset(configured, movielens_folder, users), once=once, as_json=as_json, keep=keep)
     code = until_stopped(lambda stop: _until(stop, _demo(configured, wish, Screen())))
     raise typer.Exit(code)
 
 
-def _dataset(folder: Path | None, users: int | None) -> Dataset:
+def _dataset(configured: Settings, folder: Path | None, users: int | None) -> Dataset:
     now_ms = clock.now_ms()
-    return plan.renewed(_read(folder, users, now_ms), now_ms)
+    return plan.renewed(_read(folder, users, now_ms), now_ms, rating_scale=configured.rating_scale)
 
 
 def _read(folder: Path | None, users: int | None, now_ms: int) -> Dataset:

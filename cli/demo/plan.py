@@ -7,13 +7,17 @@ from collections import Counter
 import msgspec
 
 from infra.dataset import Dataset, event_id
+from models.weight import RATING_SCALE
 
 _SHOWN_ACTIVITY = 100
 """Interactions of someone whose feed is worth showing, where nobody is named alex."""
 
 
-def renewed(data: Dataset, run_at_ms: int) -> Dataset:
-    """Return a data set with event ids of this run, so that playing it a second time is not taken for repeats."""
+def renewed(data: Dataset, run_at_ms: int, *, rating_scale: float = RATING_SCALE) -> Dataset:
+    """Return a data set with event ids of this run, so that playing it a second time is not taken for repeats.
+
+    Its ratings, which are of 5, are put on the scale of this run.
+    """
     replace = msgspec.structs.replace
     return Dataset(
         name=data.name,
@@ -23,7 +27,11 @@ def renewed(data: Dataset, run_at_ms: int) -> Dataset:
             for profile in data.profiles
         ],
         interactions=[
-            replace(event, event_id=event_id(event.occurred_at, run_at_ms, event.event_id))
+            replace(
+                event,
+                event_id=event_id(event.occurred_at, run_at_ms, event.event_id),
+                value=None if event.value is None else event.value * rating_scale / RATING_SCALE,
+            )
             for event in data.interactions
         ],
         labels=data.labels,

@@ -15,8 +15,10 @@ import h3
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.dataset import moment
+from infra.dataset import delimited, moment
+from infra.dataset.cell import is_missing
 from infra.dataset.dataset import BadLine, Dataset, DatasetError, event_id
+from infra.dataset.encoding import is_decoded
 from schemas.types import Interaction, Item
 
 CELL_RESOLUTION = 9
@@ -126,9 +128,8 @@ def _gowalla(path: Path) -> Path | None:
     for file in files:
         if file.suffix not in {".csv", ".txt", ".tsv"} or not file.is_file():
             continue
-        fields = next(_lines(file), (0, []))[1]
         try:
-            _parse(fields)
+            _parse(delimited.read_header(file, len, separator="\t"))
         except ValueError:
             continue
         return file
@@ -136,10 +137,8 @@ def _gowalla(path: Path) -> Path | None:
 
 
 def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
-    with file.open(encoding="utf-8-sig", errors="replace") as text:
-        for number, line in enumerate(text, start=1):
-            if line.strip():
-                yield number, line.rstrip("\r\n").split("\t")
+    for row in delimited.read(file, len, separator="\t").rows():
+        yield row.line, row.fields
 
 
 def _parse(fields: list[str]) -> tuple[tuple[str, str, int], tuple[float, float]]:
@@ -149,8 +148,10 @@ def _parse(fields: list[str]) -> tuple[tuple[str, str, int], tuple[float, float]
     (at_ms,) = moment.read([time])
     if isinstance(at_ms, ValueError):
         raise at_ms
-    if not user or not place:
-        raise ValueError("the user or the place is empty")
+    if is_missing(user) or is_missing(place):
+        raise ValueError("the user or the place is missing")
+    if not is_decoded(user + place):
+        raise ValueError("the user or the place holds bytes that the encoding of the file does not have")
     where = float(latitude), float(longitude)
     if not (abs(where[0]) <= 90 and abs(where[1]) <= 180):
         raise ValueError(f"{latitude}, {longitude} is nowhere on Earth")

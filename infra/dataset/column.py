@@ -52,7 +52,6 @@ def _nameless(first: Sequence[str]) -> Columns | None:
     if len(first) not in _NAMELESS:
         return None
     user, item, rating, time = _NAMELESS[len(first)]
-    (at_ms,) = moment.read([first[time or 0]])
-    if isinstance(at_ms, ValueError) or time is None or user is None or item is None:
+    if time is None or user is None or item is None or not moment.is_time(first[time]):
         return None
     return Columns(user, item, rating, time, named=False)

@@ -50,6 +50,8 @@ class Dataset:
     """Whether people come back to the same item, where the format says so."""
     bad_lines: list[BadLine] = field(default_factory=list)
     """Lines left out. They are never dropped unseen: whoever reads a data set reports them."""
+    notes: list[str] = field(default_factory=list)
+    """How its files were read."""
 
     @property
     def user_ids(self) -> list[str]:

@@ -39,11 +39,13 @@ def read(path: Path, *, ratings_suffice: bool = False) -> Dataset:
     bad_lines: list[BadLine] = []
 
     def lines(name: str, parse: Callable[[list[str]], T]) -> Iterator[tuple[int, T]]:
-        for number, row in rows(folder / name, fmt):
+        for row in rows(folder / name, fmt):
             try:
-                yield number, parse(row)
+                if row.problem:
+                    raise ValueError(row.problem)
+                yield row.line, parse(row.fields)
             except (ValueError, IndexError, KeyError) as error:
-                bad_lines.append(BadLine(name, number, _problem(error, row)))
+                bad_lines.append(BadLine(name, row.line, _problem(error, row.fields)))
 
     ratings = [_interaction(folder.name, number, rating) for number, rating in lines(fmt.ratings, fmt.rating)]
     ratings.sort(key=lambda event: event.occurred_at)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
+
+from infra.dataset.cell import is_missing
+from infra.dataset.delimited import Row, Text, first_row
+from infra.dataset.encoding import decode, is_decoded
 
 STARS_MAX = 5.0
 _YEAR = re.compile(r"\((\d{4})\)\s*$")
@@ -162,18 +166,14 @@ FORMATS = (
 )
 
 
-def rows(file: Path, fmt: Format) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number from 1, fields) of every line that is not blank, after the header if there is one."""
+def rows(file: Path, fmt: Format) -> Iterator[Row]:
+    """Yield every line that is not blank, after the header if there is one."""
     separator = fmt.ratings_separator if file.name == fmt.ratings else fmt.separator
-    with file.open(encoding=fmt.encoding, errors="replace", newline="") as text:
-        if separator == ",":
-            reader = csv.reader(text)
-            numbered = ((reader.line_num, row) for row in reader)
-        else:
-            numbered = ((number, line.rstrip("\r\n").split(separator)) for number, line in enumerate(text, start=1))
-        if fmt.header:
-            next(numbered, None)
-        yield from ((number, row) for number, row in numbered if any(row))
+    content, codec = decode(file.read_bytes(), fmt.encoding)
+    quoted = separator == ","
+    text = Text(content=content.replace("\r\n", "\n"), encoding=codec, separator=separator, quoted=quoted)
+    width = len(first_row(text).fields) if fmt.header else None
+    yield from islice(text.rows(width), fmt.header, None)
 
 
 def is_ratings(file: Path, fmt: Format) -> bool:
@@ -191,6 +191,8 @@ def slug(genre: str) -> str:
 
 
 def _present(text: str) -> str:
-    if not text.strip():
-        raise ValueError("an id or title is empty")
+    if is_missing(text):
+        raise ValueError("an id or title is missing")
+    if not is_decoded(text):
+        raise ValueError("an id or title holds bytes that the encoding of the file does not have")
     return text.strip()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from infra.dataset import checkins, clicks, movielens, table
 from infra.dataset.dataset import Dataset, DatasetError
+from infra.dataset.encoding import EncodingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,11 @@ def read(path: Path) -> Dataset:
         raise DatasetError(path, "there is nothing here")
     for found in FORMATS:
         if found.matches(path):
-            return found.read(path)
+            try:
+                return found.read(path)
+            except EncodingError as error:
+                raise DatasetError(path, f"{error}; write it as UTF-8") from error
+            except OSError as error:
+                raise DatasetError(path, str(error)) from error
     known = "\n".join(f"  {known.name}: {known.files}" for known in FORMATS)
     raise DatasetError(path, f"not a known format. These are:\n{known}")

@@ -6,28 +6,44 @@ without names, by their order. Several tables with the same columns in one folde
 
 from __future__ import annotations
 
-import csv
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from infra.dataset import column, moment
+from infra.dataset import column, delimited, moment, number
+from infra.dataset.cell import is_missing, shown
+from infra.dataset.column import Columns
 from infra.dataset.dataset import BadLine, Dataset, DatasetError, event_id
+from infra.dataset.encoding import is_decoded
 from schemas.types import Interaction
 
 _TEXT = frozenset({".csv", ".tsv", ".txt", ".dat", ".data", ".inter"})
 _PARQUET = ".parquet"
-_SEPARATORS = ("\t", "::", ",", ";", "|")
-_LEAST_COLUMNS = 3
+_EXPECTED = (
+    "a line has a user, an item, perhaps a rating, and a time: in seconds or finer since 1970, or such as "
+    "2019-10-01 00:00:00 UTC"
+)
 
 
 class _Row(NamedTuple):
     file: str
     line: int
-    user: object
-    item: object
-    rating: object
-    time: object
+    fields: Sequence[object]
+    columns: Columns
+    problem: str = ""
+
+    @property
+    def rating(self) -> str | None:
+        """Return the rating as text, None where the table has no column of ratings."""
+        if self.columns.rating is None:
+            return None
+        value = self.fields[self.columns.rating]
+        return "" if value is None else str(value)
+
+    def bad(self, problem: object) -> BadLine:
+        """Return the row as one that cannot be used."""
+        return BadLine(self.file, self.line, str(problem))
 
 
 def matches(path: Path) -> bool:
@@ -50,22 +66,38 @@ def read(path: Path) -> Dataset:
 
 
 def read_tables(path: Path, tables: Sequence[Path], *, repeats: bool | None = None) -> Dataset:
-    """Read tables as one data set, in this order."""
-    rows: list[_Row] = []
-    bad_lines: list[BadLine] = []
-    for table in tables:
-        for found in _rows(table):
-            (rows if isinstance(found, _Row) else bad_lines).append(found)  # type: ignore[arg-type]
+    """Read tables as one data set, in this order.
+
+    Raises:
+        DatasetError: not one line can be read.
+        EncodingError: the encoding of a table is not clear.
+    """
+    texts = {table: delimited.read(table, _fit) for table in tables if table.suffix != _PARQUET}
+    rows = [row for table in tables for row in _rows(table, texts.get(table))]
+    whole = [row for row in rows if not row.problem]
+    times = iter(moment.read([row.fields[row.columns.time] for row in whole]))
+    ratings = iter(_ratings([row.rating for row in whole]))
     events: list[Interaction] = []
-    for row, at_ms in zip(rows, moment.read([row.time for row in rows]), strict=True):
+    bad: list[tuple[_Row, BadLine]] = []
+    for row in rows:
         try:
-            events.append(_interaction(path.name, row, at_ms))
+            if row.problem:
+                raise ValueError(row.problem)
+            events.append(_interaction(path.name, row, next(times), next(ratings)))
         except ValueError as error:
-            bad_lines.append(BadLine(row.file, row.line, str(error)))
+            bad.append((row, row.bad(error)))
     if not events:
-        raise DatasetError(path, f"not one line can be read; {bad_lines[0] if bad_lines else 'there is none'}")
+        raise DatasetError(path, f"not one line can be read; {_example(bad)}")
     events.sort(key=lambda event: event.occurred_at)
-    return Dataset(name=path.stem, items=[], profiles=[], interactions=events, repeats=repeats, bad_lines=bad_lines)
+    return Dataset(
+        name=path.stem,
+        items=[],
+        profiles=[],
+        interactions=events,
+        repeats=repeats,
+        bad_lines=[line for _, line in bad],
+        notes=list(dict.fromkeys(text.description for text in texts.values())),
+    )
 
 
 def _tables(path: Path) -> list[Path]:
@@ -73,42 +105,38 @@ def _tables(path: Path) -> list[Path]:
     return [file for file in files if file.is_file() and column.find(_first(file)) is not None]
 
 
+def _fit(header: Sequence[str]) -> int:
+    return column.find(header) is not None
+
+
 def _first(file: Path) -> tuple[str, ...]:
     """Return the names of a table's columns, or its first line when it has none."""
     if file.suffix == _PARQUET:
         return tuple(_parquet().read_schema(file).names)
-    if file.suffix not in _TEXT:
-        return ()
-    with file.open(encoding="utf-8-sig", errors="replace", newline="") as text:
-        line = text.readline()
-    return tuple(next(_split([line], _separator(line)), ()))
+    return tuple(delimited.read_header(file, _fit)) if file.suffix in _TEXT else ()
 
 
-def _rows(file: Path) -> Iterator[_Row | BadLine]:
-    columns = column.find(_first(file))
+def _rows(file: Path, text: delimited.Text | None) -> Iterator[_Row]:
+    """Yield the rows of a table: the line each is in, from 1, and its fields, or why it has none."""
+    header = _first(file)
+    columns = column.find(header)
     assert columns is not None
-    for line, fields in _parquet_lines(file) if file.suffix == _PARQUET else _text_lines(file, named=columns.named):
-        try:
-            rating = None if columns.rating is None else fields[columns.rating]
-            yield _Row(file.name, line, fields[columns.user], fields[columns.item], rating, fields[columns.time])
-        except IndexError:
-            yield BadLine(file.name, line, f"{len(fields)} fields are too few")
+    if text is None:
+        table = _parquet().read_table(file)
+        lines = enumerate(zip(*(cells.to_pylist() for cells in table.columns), strict=True), start=1)
+        yield from (_Row(file.name, line, fields, columns) for line, fields in lines)
+        return
+    for place, row in enumerate(text.rows(len(header))):
+        if place or not columns.named:
+            yield _Row(file.name, row.line, row.fields, columns, row.misfit(len(header)))
 
 
-def _text_lines(file: Path, *, named: bool) -> Iterator[tuple[int, Sequence[object]]]:
-    """Yield (line number from 1, fields) of every line that is not blank, after the names if there are any."""
-    with file.open(encoding="utf-8-sig", errors="replace", newline="") as text:
-        separator = _separator(text.readline())
-        text.seek(0)
-        numbered = enumerate(_split(text, separator), start=1)
-        if named:
-            next(numbered, None)
-        yield from ((number, fields) for number, fields in numbered if any(fields))
-
-
-def _parquet_lines(file: Path) -> Iterator[tuple[int, Sequence[object]]]:
-    table = _parquet().read_table(file)
-    yield from enumerate(zip(*(found.to_pylist() for found in table.columns), strict=True), start=1)
+def _example(bad: Sequence[tuple[_Row, BadLine]]) -> str:
+    """Return why no line of a table can be read."""
+    if not bad:
+        return f"there is none; {_EXPECTED}"
+    row, line = bad[0]
+    return f"for example {line}, in {shown(' '.join(map(str, row.fields)))}; {_EXPECTED}"
 
 
 def _parquet() -> Any:
@@ -117,40 +145,45 @@ def _parquet() -> Any:
     return parquet
 
 
-def _separator(line: str) -> str:
-    """Return what parts the first line into columns."""
-    return next((mark for mark in _SEPARATORS if len(line.split(mark)) >= _LEAST_COLUMNS), ",")
-
-
-def _split(lines: Any, separator: str) -> Iterator[list[str]]:
-    if len(separator) == 1:
-        return iter(csv.reader(lines, delimiter=separator))
-    return (line.rstrip("\r\n").split(separator) for line in lines)
-
-
-def _interaction(name: str, row: _Row, at_ms: int | ValueError) -> Interaction:
+def _interaction(name: str, row: _Row, at_ms: int | ValueError, rating: float | ValueError | None) -> Interaction:
     if isinstance(at_ms, ValueError):
         raise at_ms
+    if isinstance(rating, ValueError):
+        raise rating
     return Interaction(
         event_id=event_id(at_ms, name, row.file, row.line),
-        user_id=_id("user", row.user),
-        item_id=_id("item", row.item),
-        action="click" if row.rating is None else "rate",
+        user_id=_id("user", row.fields[row.columns.user]),
+        item_id=_id("item", row.fields[row.columns.item]),
+        action="click" if rating is None else "rate",
         occurred_at=at_ms,
-        value=None if row.rating is None else _number(row.rating),
+        value=rating,
     )
 
 
-def _id(what: str, value: object) -> str:
+def _id(name: str, value: object) -> str:
     """Return an id as text; whole numbers that a table keeps as floats lose their point."""
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
-    if value is None or not text:
-        raise ValueError(f"the {what} is empty")
+    if value is None or is_missing(text):
+        raise ValueError(f"the {name} is missing")
+    if not is_decoded(text):
+        raise ValueError(f"the {name} holds bytes that the encoding of the file does not have")
     return text
 
 
-def _number(value: object) -> float:
-    number = float(str(value))
-    if not -float("inf") < number < float("inf"):
-        raise ValueError(f"a rating of {value} is no number")
-    return number
+def _ratings(texts: Sequence[str | None]) -> list[float | ValueError | None]:
+    """Return the ratings of a column, None where there is no column, an error for each that is not a number."""
+    cells = [number.readings(number.plain(text or "")) for text in texts]
+    mark = number.decimal_mark(cells)
+    return [None if text is None else _rating(text, cell, mark) for text, cell in zip(texts, cells, strict=True)]
+
+
+def _rating(text: str, readings: number.Readings, mark: str | None) -> float | ValueError:
+    if is_missing(text):
+        return ValueError("the rating is missing")
+    try:
+        value = number.choose(text, readings, mark) if "," in text else float(text)
+    except ValueError:
+        value = float("nan")
+    if not math.isfinite(value) or "_" in text:
+        return ValueError(f"the rating {shown(text)} is not a number")
+    return value

@@ -15,7 +15,7 @@ import numpy as np
 
 from models.cooccurrence import HALF_LIFE_DAYS, WINDOW, moments_back
 from models.refit import Log
-from models.weight import is_liking, weight_of
+from models.weight import is_liking, is_on_scale, weight_of
 from schemas.types import Features, Interaction, Item, Profile
 from streams.core import signal, user
 from streams.core.params import RankParams, SignalParams, UserParams
@@ -23,7 +23,7 @@ from streams.core.position import Position
 from streams.core.rank import Look, look, new_blender
 from streams.core.repeat import fingerprint
 from streams.core.signal import ItemState
-from streams.core.taste import EaseTastes, Tastes
+from streams.core.taste import EaseTastes, Tastes, model_event
 from streams.core.user import UserState
 from streams.core.view import Subject, View
 
@@ -102,7 +102,7 @@ class Learner:
         return self._moment(user_id, at_ms).now
 
     def learn(self, event: Interaction, position: Position, *, item: Item | None = None, weigh: bool = True) -> None:
-        """Learn from one interaction.
+        """Learn from one interaction; one whose rating is above the scale is passed over.
 
         Args:
             event: The interaction.
@@ -110,11 +110,10 @@ class Learner:
             item: What the catalogue says of its item, when it is not in the view yet.
             weigh: Whether the blender learns too, which costs a ranking.
         """
-        if event.item_id is None:
+        scale = self.params.user.rating_scale
+        if event.item_id is None or not is_on_scale(event.action, event.value, scale) or self._repeats(event, position):
             return
-        if self._repeats(event, position):
-            return
-        liking = is_liking(weight_of(event.action, event.value))
+        liking = is_liking(weight_of(event.action, event.value, scale))
         if weigh and liking:
             self._weigh(event)
         if self.view.subject(event.item_id) is None:
@@ -188,7 +187,7 @@ class Learner:
         self.view.neighbors.learn(index, window, moments, at_ms=event.occurred_at, liking=liking)
         self._log.add(event.user_id, index, 1.0 if liking else _WEAK)
         if self.refits:
-            self.tastes.add(event, item)
+            self.tastes.add(model_event(event, self.params.user.rating_scale), item)
 
 
 def _unlisted(item_id: str, at_ms: int) -> Item:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from models import decay
+from models.weight import RATING_SCALE
 from streams.core.schedule import Entry
 
 _HOUR_MS = 3_600_000
@@ -43,6 +44,8 @@ class UserParams:
     queries: int = 10
     affinities: int = 200
     """Most entries of one affinity map; the weakest give way."""
+    rating_scale: float = RATING_SCALE
+    """The highest rating."""
     triggers: TriggerParams = TriggerParams()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from models.weight import RATING_SCALE
 from schemas.codec import DecodeError
 from schemas.limit import LINE_CHARS, TEXT_CHARS
 from schemas.types import Action, Interaction, Item
@@ -25,7 +26,7 @@ ACTIONS: Mapping[str, tuple[Action, str]] = MappingProxyType(
 """What the records of a collection say was done, and which of their fields says when."""
 _UNFILED = "video"
 _TOPICS = 20
-_PERCENT_OF_FIVE = 20.0
+_PERCENT = 100.0
 _MS_FROM = 1e11
 """Times from this number on are in ms, those below in seconds."""
 
@@ -124,7 +125,9 @@ def done(data: msgspec.Raw) -> DoneRecord:
     return told
 
 
-def interaction(collection: str, told: DoneRecord, username: str | None) -> Interaction:
+def interaction(
+    collection: str, told: DoneRecord, username: str | None, *, rating_scale: float = RATING_SCALE
+) -> Interaction:
     """Return the interaction that a record of a collection tells of; the same record has the same id again.
 
     Raises:
@@ -133,12 +136,13 @@ def interaction(collection: str, told: DoneRecord, username: str | None) -> Inte
     action, field = ACTIONS[collection]
     if action == "rate" and told.rating_percent is None:
         raise DecodeError("bad_record", "rating_percent is missing")
+    percent = told.rating_percent if action == "rate" else None
     return Interaction(
         event_id=f"{collection}-{told.id}",
         user_id=username or f"user-{told.user_id}",
         item_id=f"{POST}{told.post_id}",
         action=action,
-        value=None if action != "rate" or told.rating_percent is None else told.rating_percent / _PERCENT_OF_FIVE,
+        value=None if percent is None else percent * rating_scale / _PERCENT,
         context={"collected": collection},
         occurred_at=_ms(getattr(told, field)),
     )

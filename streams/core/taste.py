@@ -18,7 +18,7 @@ from models.content import Content
 from models.model import Event, Model, Query
 from models.names import NOWHERE
 from models.text import text_of
-from models.weight import rating_of, weight_of
+from models.weight import RATING_SCALE, rating_of, weight_of
 from schemas.types import Interaction, Item
 
 REGULARIZATION = 500.0
@@ -35,7 +35,7 @@ class Tastes(Protocol):
 
     name: str
 
-    def add(self, event: Interaction, item: Item | None) -> None:
+    def add(self, event: Event, item: Item | None) -> None:
         """Learn an event on an item, with what the catalogue says of the item where that is known."""
 
     def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
@@ -52,7 +52,7 @@ class EaseTastes:
 
     name = "ease"
 
-    def add(self, event: Interaction, item: Item | None) -> None:
+    def add(self, event: Event, item: Item | None) -> None:
         """Learn nothing: a fit has all it needs in the values."""
 
     def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
@@ -66,9 +66,9 @@ class ModelTastes:
     def __init__(self, name: str, model: Model) -> None:
         self.name, self.model = name, model
 
-    def add(self, event: Interaction, item: Item | None) -> None:
+    def add(self, event: Event, item: Item | None) -> None:
         """Have the model learn the event."""
-        self.model.learn([model_event(event)])
+        self.model.learn([event])
 
     def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
         """Return the scores; the row of an item that the model has nothing to say of is 0."""
@@ -95,7 +95,7 @@ class ContentTastes(ModelTastes):
         super().__init__(name, model)
         self._texts: dict[str, str] = {}
 
-    def add(self, event: Interaction, item: Item | None) -> None:
+    def add(self, event: Event, item: Item | None) -> None:
         """Hear of the item, and remember what it says of itself."""
         if item is not None and self.model.items.get(item.item_id) == NOWHERE:
             self._texts[item.item_id] = text_of(item)
@@ -108,12 +108,12 @@ class ContentTastes(ModelTastes):
         return super().weights(values, items)
 
 
-def model_event(event: Interaction) -> Event:
+def model_event(event: Interaction, rating_scale: float = RATING_SCALE) -> Event:
     """Return an interaction on an item as models see it."""
     return Event(
         event.user_id,
         str(event.item_id),
         event.occurred_at,
-        weight_of(event.action, event.value),
-        rating_of(event.action, event.value),
+        weight_of(event.action, event.value, rating_scale),
+        rating_of(event.action, event.value, rating_scale),
     )

@@ -10,6 +10,7 @@ import msgspec
 
 from models import decay
 from models.weight import rating_of, weight_of
+from schemas.limit import check_rating
 from schemas.types import Content, Features, Interaction, Location, Profile, RecentItem, Trigger
 from schemas.zone import zone_named
 from streams.core import place, trigger
@@ -75,7 +76,11 @@ def fold(
     """Fold one interaction into its user's state; a repeat changes nothing.
 
     `subject` is what is known of the item. Returns the signal for the item, if there is one to send.
+
+    Raises:
+        OutOfRangeError: the rating is above the scale.
     """
+    check_rating(event, params.rating_scale)
     if position.repeats(state.position):
         return None
     state.position = position.after(state.position)
@@ -100,7 +105,7 @@ def _apply(
         state.queries = [event.query, *(query for query in state.queries if query != event.query)][: params.queries]
     if event.item_id is None:
         return None
-    weight = weight_of(event.action, event.value)
+    weight = weight_of(event.action, event.value, params.rating_scale)
     _add_affinities(state, subject, weight * scale, params)
     state.recent.append((event.item_id, weight, event.occurred_at))
     del state.recent[: -params.recent_items]
@@ -115,7 +120,7 @@ def _apply(
         event.occurred_at,
         event.action,
         weight,
-        rating=rating_of(event.action, event.value),
+        rating=rating_of(event.action, event.value, params.rating_scale),
         segment=state.segment,
         nth=state.event_count - 1,
     )

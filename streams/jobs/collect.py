@@ -63,7 +63,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     publisher = Publisher(settings.kafka_bootstrap_servers, registry)
     redis = connect(settings.redis_url)
     store, pages = RedisCollectionStore(redis), Socialverse(settings)
-    collecting = Collecting(pages, publisher, store, now_ms=clock.now_ms)
+    collecting = Collecting(pages, publisher, store, now_ms=clock.now_ms, rating_scale=settings.rating_scale)
     calls = Calls(collecting, store, registry)
     beside: list[Any] = [heartbeat.beat(redis, "collect", lambda: {"answered": calls.answered})]
     if settings.collect_interval_s:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from infra.collection_store import Collection, CollectionStore
 from infra.publisher import Publishes
 from infra.socialverse import CollectError
+from models.weight import RATING_SCALE
 from schemas import limit
 from schemas.codec import DecodeError
 from schemas.types import DeadLetter, Interaction, Item
@@ -48,11 +49,21 @@ class Collecting:
         store: CollectionStore,
         *,
         now_ms: Callable[[], int],
+        rating_scale: float = RATING_SCALE,
         on_page: Callable[[Collection], None] = lambda _: None,
     ) -> None:
-        """`on_page` is told how far a collection has come."""
+        """Collect into topics.
+
+        Args:
+            pages: Where the records come from.
+            publisher: Publishes them.
+            store: Remembers how far each collection is.
+            now_ms: The clock.
+            rating_scale: The highest rating here; the external API rates in percent.
+            on_page: Is called with a collection after each page.
+        """
         self._pages, self._publisher, self._store = pages, publisher, store
-        self._now_ms, self._on_page = now_ms, on_page
+        self._now_ms, self._on_page, self._rating_scale = now_ms, on_page, rating_scale
 
     async def collect(self, name: str, *, request_id: str, page: int = 1, page_size: int = 1_000) -> Collection:
         """Collect a list from a page on, and return what came of it.
@@ -135,7 +146,7 @@ class Collecting:
         return len(events), len(told) - len(left)
 
     def _event(self, name: str, told: post.DoneRecord, username: str | None) -> Interaction:
-        event = post.interaction(name, told, username)
+        event = post.interaction(name, told, username, rating_scale=self._rating_scale)
         limit.check(event, now_ms=self._now_ms())
         return event
 

@@ -53,6 +53,23 @@ async def test_interaction_rating_is_another_name_for_value() -> None:
     assert world.publisher.of(INTERACTIONS)[0].value == 4.0
 
 
+@pytest.mark.parametrize(
+    ("value", "scale", "status"), [(5, 5, 202), (9, 5, 422), (9, 10, 202), (11, 10, 422), (80, 100, 202)]
+)
+async def test_a_rating_is_held_to_the_scale_of_the_deployment(value: float, scale: float, status: int) -> None:
+    world = World()
+    body = an_interaction_body(action="rate", value=value)
+    async with world.http(rating_scale=float(scale)) as http:
+        one = await http.post("/interaction", json=body)
+        many = await http.post("/interaction/batch", json={"interactions": [body]})
+    assert (one.status_code, many.status_code) == (status, status)
+    assert len(world.publisher.of(INTERACTIONS)) == (2 if status == 202 else 0)
+    if status == 422:
+        error = one.json()["error"]
+        assert error["field"] == "value"
+        assert f"from 0 to {scale}, not {value}; RATING_SCALE" in error["message"]
+
+
 async def test_interaction_fields_of_other_versions_are_ignored() -> None:
     async with World().http() as http:
         assert (await http.post("/interaction", json=an_interaction_body(device_type="mobile"))).status_code == 202

@@ -32,6 +32,12 @@ def test_each_run_has_ids_of_its_own_and_nothing_else_differs() -> None:
     ]
 
 
+def test_ratings_are_put_on_the_scale_of_the_run() -> None:
+    data = a_dataset(interactions=[an_interaction(action="rate", value=4.0), an_interaction()])
+    assert [event.value for event in plan.renewed(data, 1, rating_scale=10.0).interactions] == [8.0, None]
+    assert [event.value for event in plan.renewed(data, 1).interactions] == [4.0, None]
+
+
 def test_the_first_users_come_with_what_is_theirs() -> None:
     data = plan.first_users(a_dataset(), 2)
     assert data.user_ids == ["ann", "bob"]

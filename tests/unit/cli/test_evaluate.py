@@ -30,7 +30,7 @@ def test_the_lists_give_the_reports_figures_again(clicks: Path, tmp_path: Path) 
     assert done.exit_code == 0, done.output
     assert "items may repeat" in done.output
     found = json.loads(report.read_text())
-    assert found["data"]["bad_lines"] == ["clicks.csv:12: 'whenever' is no time"]
+    assert found["data"]["bad_lines"] == ["clicks.csv:12: 'whenever' is not a time"]
     assert found["reference"] == "popularity"
     rows = [json.loads(line) for line in lists.read_text().splitlines()]
     events = [line.split(",") for line in clicks.read_text().splitlines()[1:] if "whenever" not in line]
@@ -113,6 +113,16 @@ def test_a_wish_that_cannot_be_met_is_answered_with_what_can(clicks: Path, flags
     assert done.exit_code == 1
     assert problem in done.stderr
     assert "Traceback" not in done.output
+
+
+def test_ratings_above_a_named_scale_are_answered_with_the_scale(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("user,item,rating,timestamp\na,x,9,100\nb,y,4,200\n")
+    done = RUN.invoke(app, ["evaluate", "--data", str(tmp_path), "--models", "popularity", "--rating-scale", "5"])
+    assert done.exit_code == 1
+    assert "Ratings go up to 9." in done.stderr
+    done = RUN.invoke(app, ["evaluate", "--data", str(tmp_path), "--models", "popularity", "--rating-scale", "10"])
+    assert done.exit_code == 0, done.output
+    assert "read as utf-8, separated by commas" in done.output
 
 
 def test_data_of_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path) -> None:

@@ -1,46 +1,71 @@
-"""An import that goes on where it was, and rows that are set aside so that they can be corrected."""
+"""The options of an import, and rows that are set aside so that they can be corrected."""
 
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from cli import imports
-from cli.imports import Mark
+from cli import import_report, imports
+from cli.main import app
 from infra.dataset import products
-from infra.memory import MemoryPublisher
-from infra.publisher import PublishError
-from tests.build import an_item
-from topics.topic import ITEMS
+from infra.error import OperatorError
 
 NOW_MS = 1_795_000_000_000
-
-
-async def test_an_interrupted_import_goes_on_after_what_was_acknowledged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(imports, "_BATCH", 2)
-    items = [an_item(f"i{number}") for number in range(5)]
-    publisher, mark = MemoryPublisher(), Mark(tmp_path / "imports" / "a.mark")
-
-    def cut(done: int) -> None:
-        publisher.away = done == 4
-
-    with pytest.raises(PublishError):
-        await imports.publish(publisher, items, mark, cut)
-    publisher.away = False
-    assert await imports.publish(publisher, items, mark, lambda _: None) == 4
-    assert publisher.of(ITEMS) == items
-    assert await imports.publish(publisher, items, mark, lambda _: None) == 0, "the next one begins anew"
+RUN = CliRunner()
 
 
 def test_rows_set_aside_can_be_corrected_and_imported(tmp_path: Path) -> None:
     file, aside = tmp_path / "a.csv", tmp_path / "b" / "bad.csv"
-    file.write_text("name,main_category,ratings\nLamp,home,4.1\nChair,home,Get\nTable,home\n")
-    imports.set_aside(products.read(file, now_ms=NOW_MS), aside)
+    file.write_text('name,main_category,ratings\nLamp,home,4.1\nChair,home,Get\nTable,home\n"Bed,home,4\n')
+    import_report.set_aside(products.read(file, now_ms=NOW_MS), aside)
     assert aside.read_text().splitlines() == [
         "line,reason,name,main_category,ratings",
-        "3,ratings: 'Get' is no number from 0 to 5,Chair,home,Get",
+        "3,ratings: 'Get' is not a rating from 0 to 5,Chair,home,Get",
         "4,2 fields instead of 3,Table,home",
+        '5,a quote is not closed at the end of its field,"""Bed,home,4"',
     ]
-    aside.write_text(aside.read_text().replace("home,Get", "home,4").replace("Table,home", "Table,home,"))
-    assert [item.title for item in products.read(aside, now_ms=NOW_MS).items] == ["Chair", "Table"]
+    corrected = aside.read_text().replace("home,Get", "home,4").replace("Table,home", "Table,home,")
+    aside.write_text(corrected.replace('"""Bed,home,4"', "Bed,home,4"))
+    assert [item.title for item in products.read(aside, now_ms=NOW_MS).items] == ["Chair", "Table", "Bed"]
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "most"), [("0", 100, 0), ("20", 100, 20), ("5%", 200, 10), (" 2.5 % ", 1_000, 25)]
+)
+def test_the_threshold_is_a_count_or_a_percentage(text: str, rows: int, most: float) -> None:
+    assert imports.threshold(text)(rows) == most
+
+
+@pytest.mark.parametrize("text", ["", "many", "-1", "nan", "inf", "%", "5%%"])
+def test_what_is_no_threshold_is_refused(text: str) -> None:
+    with pytest.raises(OperatorError, match="is not a number"):
+        imports.threshold(text)
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (["--column", "colour=Farbe"], "names no column"),
+        (["--column", "name"], "names no column"),
+        (["--decimal-mark", "dash"], "There are point"),
+        (["--currency", "XXY"], "is not the code of a currency"),
+        (["--max-rejected", "few"], "is not a number"),
+        (["--id-column", "EAN"], "no column EAN; its columns are id, name, main_category"),
+        (["--encoding", "klingon"], "klingon is not an encoding"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_answered_with_what_can(
+    tmp_path: Path, flags: list[str], problem: str
+) -> None:
+    (tmp_path / "shop.csv").write_text("id,name,main_category\nA,Lamp,x\n")
+    done = RUN.invoke(app, ["import", "products", str(tmp_path / "shop.csv"), *flags])
+    assert done.exit_code == 1
+    assert problem in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_rejected_rows_alone_are_not_synchronised_with(tmp_path: Path) -> None:
+    (tmp_path / "shop.rejected.csv").write_text("line,reason,id,name,main_category\n3,x,A,Lamp,x\n")
+    done = RUN.invoke(app, ["import", "products", str(tmp_path / "shop.rejected.csv"), "--sync"])
+    assert done.exit_code == 1
+    assert "holds rejected rows only" in done.stderr

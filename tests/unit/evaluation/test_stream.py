@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from evaluation.stream import scale_of
+from evaluation.stream import of_dataset, scale_of
+from infra.dataset import Dataset
+from tests.build import an_interaction
 from tests.unit.evaluation.builder import a_stream
 
 
@@ -19,6 +21,19 @@ from tests.unit.evaluation.builder import a_stream
 )
 def test_the_scale_of_ratings_is_read_from_them(stars: list[float], scale: float) -> None:
     assert scale_of(np.array(stars, np.float64)) == scale
+
+
+def test_the_scale_may_be_named() -> None:
+    data = Dataset(
+        name="few",
+        items=[],
+        profiles=[],
+        interactions=[an_interaction(action="rate", value=value, item_id=f"i{value:g}") for value in (1.0, 4.0, 5.0)],
+    )
+    assert of_dataset(data).positive.tolist() == [False, True, True]
+    stream = of_dataset(data, rating_scale=10.0)
+    assert stream.positive.tolist() == [False, False, False]
+    assert [event.weight for event in stream.events] == pytest.approx([-0.8, -0.2, 0.0])
 
 
 def test_four_of_five_is_positive_on_every_scale() -> None:

@@ -100,7 +100,7 @@ def test_every_movielens_record_is_within_its_limits(tmp_path: Path) -> None:
         ("8\t1\tfive\t200", "could not convert"),
         ("8\t1\t9\t200", "a rating of 9 is not from 0 to 5"),
         ("8\t1\t5\t-3", "the time -3 lies before 1970"),
-        ("\t1\t5\t200", "an id or title is empty"),
+        ("\t1\t5\t200", "an id or title is missing"),
     ],
 )
 def test_a_bad_rating_is_reported_with_file_and_line(tmp_path: Path, line: str, problem: str) -> None:

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from infra.dataset import DatasetError, money, products
+from infra.dataset import DatasetError, products
+from infra.dataset.product_column import Format
 from infra.dataset.products import Products
 
 NOW_MS = 1_795_000_000_000
@@ -18,16 +21,20 @@ PLUGS = (
 SCRAPED = "name,main_category,sub_category,image,link,ratings,no_of_ratings,discount_price,actual_price,Unnamed: 0"
 
 
-def read(folder: Path, *lines: str) -> Products:
+def read(folder: Path, *lines: str, form: Format | None = None) -> Products:
     path = folder / "products.csv"
     path.write_bytes("\n".join(lines).encode(errors="surrogateescape"))
-    return products.read(path, now_ms=NOW_MS)
+    return products.read(path, now_ms=NOW_MS, form=form)
 
 
 def problem(folder: Path, row: str) -> str:
-    [bad] = read(folder, COLUMNS, row, PLUGS).bad_lines
-    assert bad.line == 2
-    return bad.problem
+    [bad] = read(folder, COLUMNS, row, PLUGS).rejected
+    assert bad.where.line == 2
+    return bad.where.problem
+
+
+def rejected(found: Products) -> dict[int, str]:
+    return {row.where.line: row.where.problem for row in found.rejected}
 
 
 def test_the_eleven_columns_become_an_item(tmp_path: Path) -> None:
@@ -50,7 +57,7 @@ def test_what_is_not_told_is_none_and_a_price_alone_is_the_price(tmp_path: Path)
     [item] = read(tmp_path, COLUMNS, ",A lamp,,,,,,,,99,").items
     assert (item.category, item.topics, item.rating, item.reviews, item.url) == ("other", [], None, None, None)
     assert (item.price, item.original_price) == (99.0, 99.0)
-    assert products.PRODUCT_ID.fullmatch(item.item_id)
+    assert len(item.item_id) == 10
 
 
 def test_a_product_in_several_rows_is_one_in_all_their_sub_categories(tmp_path: Path) -> None:
@@ -62,17 +69,18 @@ def test_a_product_in_several_rows_is_one_in_all_their_sub_categories(tmp_path: 
 @pytest.mark.parametrize(
     ("good", "bad", "told"),
     [
-        ("3.5,115", "Get,115", "ratings: 'Get' is no number from 0 to 5"),
+        ("3.5,115", "Get,115", "ratings: 'Get' is not a rating from 0 to 5"),
         ("3.5,115", "5.1,115", "ratings: '5.1'"),
         ("115", "FREE Delivery", "no_of_ratings: 'FREE Delivery'"),
-        ("243.0", "cheap", "discount_price: 'cheap' is no amount of money"),
-        ("243.0", "-243.0", "discount_price: '-243.0'"),
+        ("243.0", "cheap", "discount_price: 'cheap' is not a price"),
+        ("243.0", "-243.0", "discount_price: '-243.0' is a negative price"),
         ("243.0,1240.0", "₹243,$1240", "discount_price is in INR and actual_price in USD"),
+        ("243.0,1240.0", "243 kr,1240 €", "discount_price is in kr and actual_price in EUR"),
         ("243.0,1240.0", "1240.0,243.0", "discount_price 1240 is above actual_price 243"),
         ("0.804", "0.3", "discount_ratio 0.3 is not that of 243 and 1240"),
-        ("AF321D06AE", "af321d06ae", "id: 'af321d06ae'"),
-        ("SOUNDLINK Soft Silicone Ear Plugs", "  ", "title must be 1 to 1024"),
-        ("SOUNDLINK Soft", "SOUND\udcffLINK", "it is not UTF-8"),
+        ("AF321D06AE", "8.90123E+12", "id: '8.90123E+12' has been rounded by a spreadsheet"),
+        ("AF321D06AE", "A" * 257, "item_id must be 1 to 256"),
+        ("SOUNDLINK Soft Silicone Ear Plugs", "  ", "the name is missing"),
         (",0.804", "", "10 fields instead of 11"),
     ],
 )
@@ -85,37 +93,170 @@ def test_the_line_of_a_row_is_that_of_the_file_though_fields_hold_breaks(tmp_pat
     found = read(
         tmp_path, COLUMNS, PLUGS.replace("SOUNDLINK Soft Silicone Ear Plugs", broken), PLUGS.replace("3.5", "x")
     )
-    assert [bad.line for bad in found.bad_lines] == [4]
+    assert [bad.where.line for bad in found.rejected] == [4]
 
 
 def test_a_file_without_the_columns_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="no column name and none main_category"):
+    with pytest.raises(DatasetError, match="no column name and none main_category; its columns are user, item, rating"):
         read(tmp_path, "user,item,rating", "1,2,3")
     with pytest.raises(DatasetError, match="there is no such file"):
         products.read(tmp_path / "none.csv", now_ms=NOW_MS)
 
 
+TABLES = Path(__file__).parent / "tables"
+GERMAN = Format(columns={"id": "EAN", "name": "Bezeichnung", "main_category": "Warengruppe"})
+UNCLOSED = "a quote is not closed at the end of its field"
+SPOILED = "a quote opens in line 2 and closes after lines that could be rows of their own"
+AMBIGUOUS = "may be {} or {}: the column does not show its decimal mark"
+
+
 @pytest.mark.parametrize(
-    ("text", "amount"),
+    ("name", "rows", "ids", "problems"),
     [
-        ("₹1,23,456", (123_456.0, "INR")),
-        ("$131.99", (131.99, "USD")),
-        ("1.234,56 €", (1_234.56, "EUR")),
-        ("Rs. 1,299.00", (1_299.0, "INR")),
-        ("1 299,50", (1_299.5, "")),
-        ("1'299", (1_299.0, "")),
-        ("USD 5", (5.0, "USD")),
-        ("1.234.567", (1_234_567.0, "")),
-        ("243.0", (243.0, "")),
-        ("1.299", (1.299, "")),
-        (" ", (None, "")),
+        ("ambiguous.csv", 3, "P2", {2: AMBIGUOUS.format(1299, 1.299), 4: AMBIGUOUS.format(2499, 2.499)}),
+        ("bars.txt", 3, "P1 P2", {4: "'free' is not a price"}),
+        ("bom.csv", 1, "P1", {}),
+        ("broken_utf8.csv", 3, "P1 P3", {3: "bytes that its encoding does not have"}),
+        ("dates.csv", 3, "P1 P2", {4: "created_at: 'soon' is not a time"}),
+        ("declared_separator.csv", 2, "P1 P2", {}),
+        ("ids.csv", 5, "4006381333931 0012345678905 SKU-1/a", {4: "rounded by a spreadsheet", 6: "the id is missing"}),
+        ("missing_markers.csv", 4, "P3", {2: "the id is missing", 3: "the name is missing", 5: "the id is missing"}),
+        ("mixed_marks.csv", 3, "P1 P2", {4: AMBIGUOUS.format(1299, 1.299)}),
+        ("multi_line.csv", 2, "P1 P2", {}),
+        ("old_mac.csv", 2, "P1 P2", {}),
+        ("open_to_the_end.csv", 3, "P1 P3", {3: UNCLOSED}),
+        ("ragged.csv", 4, "P3 P4", {2: "2 fields instead of 3", 3: "4 fields instead of 3"}),
+        ("ranges.csv", 3, "P1 P2", {4: "15 is above 10"}),
+        ("semicolons.csv", 3, "P1 P2 P3", {}),
+        ("tabs.tsv", 3, "P1 P2 P3", {}),
+        ("two_stray_quotes.csv", 4, "P4", {2: SPOILED, 3: SPOILED, 4: SPOILED}),
+        ("unclosed_quote.csv", 4, "P1 P3 P4", {3: UNCLOSED}),
+        ("utf16be.csv", 1, "P1", {}),
+        ("utf16le.csv", 2, "P1 P2", {}),
+        ("windows.csv", 3, "P1 P2 P3", {}),
+        ("zero_bytes.csv", 2, "P2", {2: "zero byte"}),
     ],
 )
-def test_amounts_are_read_as_people_write_them(text: str, amount: tuple[float | None, str]) -> None:
-    assert money.read(text) == amount
+def test_awkward_files(name: str, rows: int, ids: str, problems: dict[int, str]) -> None:
+    found = products.read(TABLES / name, now_ms=NOW_MS, form=GERMAN if name == "ids.csv" else None)
+    assert found.rows == rows == len(found.items) + found.repeated + len(found.rejected)
+    assert [item.item_id for item in found.items] == ids.split()
+    assert list(rejected(found)) == list(problems)
+    for line, told in problems.items():
+        assert told in rejected(found)[line]
 
 
-@pytest.mark.parametrize("text", ["free", "-5", "12,34,5", "5 apples", "₹", "1e5", "nan"])
-def test_what_is_no_amount_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no"):
-        money.read(text)
+def test_every_awkward_file_is_tried() -> None:
+    [marker] = [mark for mark in test_awkward_files.pytestmark if mark.name == "parametrize"]
+    assert {case[0] for case in marker.args[1]} == {
+        file.name for file in TABLES.iterdir() if file.suffix in {".csv", ".tsv", ".txt"}
+    }
+
+
+def test_how_a_file_was_read_is_said() -> None:
+    notes = products.read(TABLES / "ranges.csv", now_ms=NOW_MS).notes
+    assert notes[0] == "utf-8, separated by commas"
+    assert any("the currency of 1 price with $ is taken for USD; it may be CAD" in note for note in notes)
+    assert any("1 price with a range" in note for note in notes)
+    assert products.read(TABLES / "windows.csv", now_ms=NOW_MS).notes[0] == "cp1252, separated by commas"
+
+
+def test_an_unclosed_quote_does_not_swallow_the_rows_after_it(tmp_path: Path) -> None:
+    rows = [f"H{number:09},Thing {number},Home" for number in range(40)]
+    rows[10] = 'H000000010,"24 inch monitor,Home'
+    found = read(tmp_path, "id,name,main_category", *rows)
+    assert (found.rows, len(found.items), list(rejected(found))) == (40, 39, [12])
+
+
+def test_products_of_any_ids_are_taken_and_ids_in_links_too(tmp_path: Path) -> None:
+    found = read(
+        tmp_path,
+        "id,name,category,link",
+        "af321d06ae,A,x,",
+        "4006381333931,B,x,",
+        ",C,x,https://a/dp/B0BRKXTSBT",
+        ",D,x,",
+    )
+    assert [item.item_id for item in found.items] == ["af321d06ae", "4006381333931", "B0BRKXTSBT"]
+    assert rejected(found) == {5: "the id is missing"}
+
+
+def test_columns_may_have_other_names(tmp_path: Path) -> None:
+    form = Format(
+        columns={"id": "SKU", "name": "Produkt", "main_category": "Gruppe", "discount_price": "VK"}, separator=";"
+    )
+    [item] = read(tmp_path, "SKU;Produkt;Gruppe;VK;price", "a/1;Stift;Büro;1,99 €;7", form=form).items
+    assert (item.item_id, item.title, item.category, item.price) == ("a/1", "Stift", "Büro", 1.99)
+    with pytest.raises(DatasetError, match="no column Preis; its columns are SKU"):
+        read(tmp_path, "SKU,name,category", "1,2,3", form=Format(columns={"discount_price": "Preis"}))
+
+
+def test_ratings_come_from_the_scale_of_the_file(tmp_path: Path) -> None:
+    lines = ("name,category,ratings", "A,x,9", "B,x,5", "C,x,4.5/5")
+    assert [item.rating for item in read(tmp_path, *lines, form=Format(rating_scale=10)).items] == [4.5, 2.5, 4.5]
+    with pytest.raises(DatasetError, match="above 5; name the scale of its ratings"):
+        read(tmp_path, "name,category,ratings", *(f"{number},x,{number}" for number in range(10)))
+
+
+def test_a_range_of_prices_keeps_both_ends(tmp_path: Path) -> None:
+    [item] = read(tmp_path, "name,category,price", "A,x,$10 - $15").items
+    assert (item.price, item.attributes) == (10.0, {"currency": "USD", "price_to": "15"})
+
+
+def test_the_marks_of_both_columns_of_prices_decide_together(tmp_path: Path) -> None:
+    [item] = read(tmp_path, "name;category;discount_price;actual_price", "A;x;1.299 €;1.499,50 €").items
+    assert (item.price, item.original_price) == (1_299.0, 1_499.5)
+
+
+def test_rows_that_contradict_the_first_of_their_id_are_counted(tmp_path: Path) -> None:
+    found = read(tmp_path, "id,name,category,price", "A,Lamp,x,5", "A,Lamp,y,5", "A,Lamp,x,6", "A,Chair,x,5")
+    assert (found.repeated, len(found.items)) == (3, 1)
+    assert "2 rows repeat an id with another name or price: the first row holds" in found.notes
+
+
+def test_a_time_of_creation_is_read_and_undated_products_are_known(tmp_path: Path) -> None:
+    found = read(tmp_path, "id,name,category,created_at", "A,a,x,2019-10-01 00:00:00 UTC", "B,b,x,", "C,c,x,1569888000")
+    assert [item.created_at for item in found.items][::2] == [1_569_888_000_000] * 2, "one is in seconds, one ISO 8601"
+    assert found.undated == {"B"}
+
+
+FRAGMENTS = (
+    '"',
+    '""',
+    ",",
+    ";",
+    "\t",
+    "|",
+    "\\",
+    "\x00",
+    "\udcff",
+    "\u2028",
+    "\xa0",
+    "x" * 200,
+    "₹",
+    "1.299",
+    "=1+1",
+    "'",
+    " ",
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.lists(st.sampled_from(FRAGMENTS), max_size=4), min_size=1, max_size=30),
+    places=st.lists(st.integers(0, 25), min_size=4, max_size=4),
+)
+def test_each_line_is_imported_or_named(tmp_path: Path, rows: list[list[str]], places: list[int]) -> None:
+    lines = []
+    for number, fragments in enumerate(rows):
+        line = f"P{number},Thing {number},Home,499"
+        for fragment, place in zip(fragments, places, strict=False):
+            line = line[:place] + fragment + line[place:]
+        lines.append(line)
+    found = read(tmp_path, "id,name,main_category,price", *lines, form=Format(encoding="utf-8"))
+    assert found.rows == len(lines) == len(found.items) + found.repeated + len(found.rejected)
+    named = rejected(found)
+    intact = {number for number, fragments in enumerate(rows) if not fragments}
+    ids = {item.item_id for item in found.items}
+    for number in intact - {line - 2 for line in named}:
+        assert f"P{number}" in ids, "what is not named is there"

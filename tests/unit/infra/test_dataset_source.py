@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from infra.dataset import Dataset, DatasetError, moment, source
 from schemas import limit
@@ -125,7 +127,13 @@ def test_click_sessions_are_one_stream_whose_users_are_sessions(tmp_path: Path) 
         ("t.inter", "user_id:token\titem_id:token\trating:float\ttimestamp:float\na\tx\t4.5\t1396860669.0\n"),
         ("t.csv", "\ufeffuser,item,rating,time\r\na,x,4.5,2014-04-07 08:51:09\r\n"),
         ("t.csv", "a,x,4.5,1396860669\n"),
+        ("t.csv", "a,x,4.5,07.04.2014 08:51:09\n"),
+        ("t.csv", "a,x,4.5,07/04/2014 08:51:09\nb,x,4.5,31/04/2014\n"),
         ("t.dat", "a::x::4.5::1396860669000000\n"),
+        ("t.csv", "user;item;rating;time\na;x;4,5;2014-04-07 08:51:09 UTC\n"),
+        ("t.csv", "sep=|\nuser|item|rating|time\na|x|4.5|2014-04-07T10:51:09+02:00\n"),
+        ("t.tsv", '"user"\t"item"\t"rating"\t"time"\n"a"\t"x"\t4.5\t1396860669\n'),
+        ("t.csv", 'user,item,rating,time\ra,x,4.5,"Mon, 07 Apr 2014 08:51:09 GMT"\r'),
     ],
 )
 def test_tables_go_by_the_names_or_the_order_of_their_columns(tmp_path: Path, name: str, text: str) -> None:
@@ -145,12 +153,18 @@ def test_a_table_without_ratings_is_of_clicks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["a,x", ",x,4,100", "a,,4,100", "a,x,many,100", "a,x,inf,100", "a,x,4,soon", "a,x,4,-1"]
-)
+    "line",
+    [
+        "a,x", ",x,4,100", "a,,4,100", "a,x,many,100", "a,x,inf,100", "a,x,4,soon", "a,x,4,-1", "NULL,x,4,100",
+        "nan,x,4,100", "a,N/A,4,100", "a,None,4,100", "a,x,,100", "a,x,NaN,100", "a,x,4,null", "a,b,x,4,100",
+        "a,x,1_0,100", 'a,"x,4,100', "a,x\udcff,4,100",
+    ],
+)  # fmt: skip
 def test_a_bad_line_of_a_table_is_reported(tmp_path: Path, line: str) -> None:
-    (tmp_path / "t.csv").write_text(f"user,item,rating,timestamp\na,x,4,100\n{line}\na,y,4,100\n")
+    text = f"user,item,rating,timestamp\na,x,4,100\n{line}\na,y,4,100\na,é,4,100\nb,é,4,100\n"
+    (tmp_path / "t.csv").write_text(text, "utf-8", "surrogateescape")
     data = source.read(tmp_path)
-    assert [event.item_id for event in data.interactions] == ["x", "y"]
+    assert [event.item_id for event in data.interactions] == ["x", "y", "é", "é"]
     assert bad(data) == [("t.csv", 3)]
 
 
@@ -186,12 +200,23 @@ def test_reading_twice_gives_the_same(tmp_path: Path) -> None:
     [
         ({}, "MovieLens: u.data"),
         ({"products.csv": "name,price\nx,3\n"}, "a table: one .csv"),
-        ({"t.csv": "user,item,timestamp\n"}, "not one line can be read"),
+        ({"t.csv": "user,item,timestamp\n"}, "not one line can be read; there is none; a line has a user, an item"),
+        (
+            {"t.csv": "user,item,timestamp\na,x,soon\nb,y,later\n"},
+            r"for example t\.csv:2: 'soon' is not a time, in 'a x soon'; .* such as 2019-10-01 00:00:00 UTC",
+        ),
+        (
+            {"t.csv": "user,item,timestamp\na,Чайник,100\n".encode("cp1251")},
+            "neither UTF-8 nor Windows-1252; write it as UTF-8",
+        ),
+        ({"t.csv": "user,item,timestamp\na,x,100\n".encode("utf-16-le")}, "UTF-16 without a byte order mark"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_what_could_be(tmp_path: Path, files: dict[str, str], problem: str) -> None:
+def test_what_cannot_be_read_is_refused_with_what_could_be(
+    tmp_path: Path, files: dict[str, str | bytes], problem: str
+) -> None:
     for name, text in files.items():
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(DatasetError, match=problem):
         source.read(tmp_path)
 
@@ -201,9 +226,89 @@ def test_a_path_to_nothing_is_refused(tmp_path: Path) -> None:
         source.read(tmp_path / "missing")
 
 
+def test_the_form_of_rees46_is_read(tmp_path: Path) -> None:
+    (tmp_path / "2019-Oct.csv").write_text(
+        "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n"
+        "2019-10-01 00:00:00 UTC,view,11,21,home.kitchen,acme,35.79,1,72d7\n"
+        "2019-10-01 00:00:01 UTC,purchase,12,21,,,33.20,2,9333\n"
+        "2019-10-01 00:00:01 PST,view,12,21,,,33.20,2,9333\n"
+    )
+    data = source.read(tmp_path)
+    assert told(data) == [("1", "11", "click", None, 1_569_888_000_000), ("2", "12", "click", None, 1_569_888_001_000)]
+    assert bad(data) == [("2019-Oct.csv", 4)]
+
+
+def test_a_quote_in_a_table_of_tabs_swallows_nothing(tmp_path: Path) -> None:
+    lines = [f"u{number}\tB{number}\t{1_700_000_000 + number}" for number in range(2_020)]
+    lines[7] = 'u1\t"Awaken, My Love\t1700000007'
+    (tmp_path / "t.tsv").write_text("\n".join(["user\titem\ttimestamp", *lines]))
+    data = source.read(tmp_path)
+    assert (len(data.interactions), data.bad_lines) == (2_020, [])
+    assert data.interactions[7].item_id == '"Awaken, My Love'
+
+
+@pytest.mark.parametrize("length", [10, 140_000])
+def test_an_unclosed_quote_in_a_table_is_named_and_swallows_nothing(tmp_path: Path, length: int) -> None:
+    lines = [f"u{number},B{number},{1_700_000_000 + number}" for number in range(60)]
+    lines[7] = f'u1,"{"x" * length},1700000007'
+    (tmp_path / "t.csv").write_text("\n".join(["user,item,timestamp", *lines]))
+    data = source.read(tmp_path)
+    assert (len(data.interactions), bad(data)) == (59, [("t.csv", 9)])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_encodings_of_tables_are_recognised_and_said(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "t.csv").write_bytes("user;item;timestamp\nRené;Crème;100\n".encode(encoding))
+    data = source.read(tmp_path)
+    assert told(data) == [("René", "Crème", "click", None, 100_000)]
+    assert data.notes == [f"{encoding}, separated by semicolons"]
+
+
+def test_dates_whose_order_the_column_shows_are_read(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("user,item,date\na,x,01/02/2014 10:00\na,y,31/01/2014\n")
+    assert [event.item_id for event in source.read(tmp_path).interactions] == ["y", "x"]
+    (tmp_path / "t.csv").write_text("user,item,date\na,x,01/02/2014\na,y,2014-01-01\n")
+    assert bad(source.read(tmp_path)) == [("t.csv", 2)]
+
+
+def test_check_ins_without_a_user_or_place_make_none(tmp_path: Path) -> None:
+    (tmp_path / "visits.csv").write_text(
+        "1\t2010-10-18T22:17:43Z\t30.3\t-97.8\t420315\nNULL\t2010-10-18T22:17:43Z\t30.3\t-97.8\t420315\n"
+        "1\t2010-10-18T22:17:43Z\t30.3\t-97.8\tNaN\n2\t2010-10-18 22:17:43 UTC\t30.3\t-97.8\t7\n"
+    )
+    data = source.read(tmp_path)
+    assert [event.user_id for event in data.interactions] == ["1", "2"]
+    assert bad(data) == [("visits.csv", 2), ("visits.csv", 3)]
+
+
 def test_one_odd_number_does_not_get_a_unit_of_its_own() -> None:
     assert moment.read(["1396860669", "13968606690", "1396860670.5"]) == [
         1_396_860_669_000,
         13_968_606_690_000,
         1_396_860_670_500,
     ]
+
+
+FRAGMENTS = ('"', '""', ",", ";", "\t", "|", "\\", "\x00", "\u2028", "NULL", "x" * 200, "1.299", "'", " ")
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.lists(st.sampled_from(FRAGMENTS), max_size=4), min_size=1, max_size=30),
+    places=st.lists(st.integers(0, 25), min_size=4, max_size=4),
+    separator=st.sampled_from((",", ";", "\t", "::")),
+)
+def test_each_line_of_a_table_is_an_event_or_named(
+    tmp_path: Path, rows: list[list[str]], places: list[int], separator: str
+) -> None:
+    lines = [separator.join(("whole", "item", "4.5", "100"))]
+    for number, fragments in enumerate(rows):
+        line = separator.join((f"u{number}", f"item{number}", "4", str(200 + number)))
+        for fragment, place in zip(fragments, places, strict=False):
+            line = line[:place] + fragment + line[place:]
+        lines.append(line)
+    header = separator.join(("user", "item", "rating", "timestamp"))
+    (tmp_path / "t.csv").write_text("\n".join([header, *lines]), "utf-8")
+    data = source.read(tmp_path)
+    assert len(data.interactions) + len(data.bad_lines) == len(lines)
+    assert len({line.line for line in data.bad_lines}) == len(data.bad_lines)

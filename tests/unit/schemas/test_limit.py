@@ -74,7 +74,7 @@ def test_an_ordinary_record_passes(record: type) -> None:
     "record",
     [
         a(types.Interaction, item_id=None, action="search", query="red shoes"),
-        a(types.Interaction, action="rate", value=10.0),
+        a(types.Interaction, action="rate", value=100.0),
         a(types.Interaction, action="rate", value=0.0),
         a(types.Interaction, action="unknown"),
         a(types.Interaction, value=-VALUE_MAX),
@@ -160,7 +160,7 @@ def test_each_limit_names_its_field(record: type, field: str, value: Any) -> Non
     ("record", "field"),
     [
         (a(types.Interaction, action="rate", value=None), "value"),
-        (a(types.Interaction, action="rate", value=10.5), "value"),
+        (a(types.Interaction, action="rate", value=100.5), "value"),
         (a(types.Interaction, action="rate", value=-0.5), "value"),
         (a(types.Interaction, action="search", query=" \t "), "query"),
         (a(types.Interaction, action="search", query=None), "query"),

@@ -143,8 +143,8 @@ def test_tastes_by_content_are_the_likeness_of_what_items_say_of_themselves() ->
 def test_an_item_that_a_model_has_nothing_to_say_of_tells_of_no_other() -> None:
     tastes: Tastes = ModelTastes("als", Als(factors=2))
     for number in range(32):  # the first refit
-        tastes.add(an_interaction(user_id=f"u{number % 8}", item_id=f"i{number % 5}"), None)
-    tastes.add(an_interaction(user_id="u1", item_id="late"), None)
+        tastes.add(model_event(an_interaction(user_id=f"u{number % 8}", item_id=f"i{number % 5}")), None)
+    tastes.add(model_event(an_interaction(user_id="u1", item_id="late")), None)
     found = tastes.weights(sparse.csr_array((8, 6), dtype=np.float32), ["i0", "i1", "late", "never"])
     assert found[:2, :2].any()
     assert not found[2:].any()

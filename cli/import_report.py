@@ -1,0 +1,107 @@
+"""What came of an import: the report, and the file of rejected rows."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from infra.dataset.change import Change
+from infra.dataset.encoding import UNDECODED
+from infra.dataset.products import Products
+
+_SHOWN = 5
+"""Rows and items that are listed; the file of rejected rows has them all."""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of an import. The items, the repeated and the rejected rows are `rows` together."""
+
+    file: str
+    source: str
+    rows: int
+    items: int
+    repeated: int
+    rejected: int
+    added: int
+    updated: int
+    unchanged: int
+    absent: int
+    """Items of the source that the file does not have."""
+    removed: int
+    notes: list[str]
+    rejected_file: str | None
+    problems: list[str]
+    absent_items: list[str]
+    took_s: float
+
+    @classmethod
+    def of(
+        cls, file: Path, aside: Path, content: Products, changes: Change, *, source: str, removed: int, took_s: float
+    ) -> Report:
+        """Return the report of a file whose changes are published."""
+        return cls(
+            file=str(file),
+            source=source,
+            rows=content.rows,
+            items=len(content.items),
+            repeated=content.repeated,
+            rejected=len(content.rejected),
+            added=changes.added,
+            updated=changes.updated,
+            unchanged=changes.unchanged,
+            absent=len(changes.absent),
+            removed=removed,
+            notes=content.notes,
+            rejected_file=str(aside) if content.rejected else None,
+            problems=[str(row.where) for row in content.rejected[:_SHOWN]],
+            absent_items=list(changes.absent[:_SHOWN]),
+            took_s=took_s,
+        )
+
+
+def set_aside(content: Products, path: Path) -> None:
+    """Write the rejected rows, each with its line and the reason, under the columns they had."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = [name for name in content.columns if name not in ("line", "reason")]
+    places = [content.columns.index(name) for name in names]
+    with path.open("w", encoding="utf-8", errors=UNDECODED, newline="") as text:
+        rows = csv.writer(text)
+        rows.writerow(["line", "reason", *names])
+        for row in content.rejected:
+            whole = len(row.fields) == len(content.columns)
+            fields = [row.fields[place] for place in places] if whole else row.fields
+            rows.writerow([row.where.line, row.where.problem, *fields])
+
+
+def show(report: Report) -> None:
+    """Print a report for people."""
+    console = Console(highlight=False, soft_wrap=True)
+
+    def say(text: str) -> None:
+        console.print(text, markup=False)
+
+    say(
+        f"{report.rows:,} rows: {report.items:,} products, {report.repeated:,} repeated rows, {report.rejected:,} "
+        f"rejected. {report.took_s:.1f} s."
+    )
+    say(f"{report.added:,} products are new, {report.updated:,} changed, {report.unchanged:,} as they were.")
+    for note in report.notes:
+        say(f"  {note}")
+    if report.absent:
+        kept = "are removed" if report.removed else "stay in the catalogue; --sync removes them"
+        say(f"{report.absent:,} products of {report.source} are not in the file and {kept}:")
+        _list(say, report.absent_items, report.absent)
+    if report.rejected:
+        say(f"{report.rejected:,} rows are rejected; they are in {report.rejected_file}:")
+        _list(say, report.problems, report.rejected)
+
+
+def _list(say: Callable[[str], None], shown: Sequence[str], count: int) -> None:
+    for line in shown:
+        say(f"  {line}")
+    if count > len(shown):
+        say(f"  … and {count - len(shown):,} more")

@@ -1,0 +1,30 @@
+"""Cells of a table: which texts stand for a missing value, and how an error quotes a cell."""
+
+from __future__ import annotations
+
+_EXACT = frozenset({"NA", "\\N", "#NULL!", "#REF!", "#VALUE!"})
+_FOLDED = frozenset({
+    "", "null", "(null)", "[null]", "<null>", "nan", "n/a", "#n/a", "#na", "<na>", "none", "nil", "undefined", "nat",
+})  # fmt: skip
+_DASHES = frozenset("-–—―")
+
+
+def is_missing(text: str) -> bool:
+    """Return whether a cell is empty or holds a marker such as NULL, NaN, N/A or None."""
+    text = text.strip()
+    return text in _EXACT or text.casefold() in _FOLDED
+
+
+def is_missing_number(text: str) -> bool:
+    """Return whether a cell that should hold a number is missing; dashes and question marks stand for that, too."""
+    return is_missing(text) or set(text.strip()) <= _DASHES or text.strip() == "?"
+
+
+CELL_CHARS = 100
+"""Longest text that may be a number, a price or a time."""
+
+
+def shown(text: object) -> str:
+    """Return a cell as an error quotes it."""
+    quoted = repr(str(text))
+    return quoted if len(quoted) <= CELL_CHARS else f"{quoted[: CELL_CHARS - 2]}…{quoted[-1]}"

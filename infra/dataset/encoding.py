@@ -1,0 +1,92 @@
+"""Which encoding the bytes of a table are in: UTF-8, UTF-16 or UTF-32 by their mark, or Windows-1252."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+
+UNDECODED = "surrogateescape"
+"""How bytes that the encoding does not have are read, and written as they were."""
+UTF_8, WINDOWS = "utf-8", "cp1252"
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_SAMPLE_BYTES = 4_096
+_HIGH = re.compile(rb"[\x80-\xff]")
+_SYMBOL_IN_WORD = re.compile(r"[^\W\d_][\xa1-\xa6\xac\xaf\xb1-\xb3\xb6\xb8\xb9\xbb-\xbf][^\W\d_]")
+_RUN = re.compile(r"[À-ÖØ-öø-ÿ]{3}|[^\x00-\x7f]{4}")
+_IMPLAUSIBLE = 0.02
+"""Share of lines with accents up to which Windows-1252 is believed though they hold what it hardly ever spells."""
+
+
+class EncodingError(ValueError):
+    """Bytes in an encoding that cannot be recognised."""
+
+
+def decode(data: bytes, encoding: str | None = None, *, whole: bool = True) -> tuple[str, str]:
+    """Return the text of a file, and its encoding.
+
+    A file is UTF-8 unless most of its lines with other characters than ASCII are not. Bytes that are not of the
+    encoding come out as surrogates, so that single rows can be refused.
+
+    Args:
+        data: The file.
+        encoding: The encoding, where it is known.
+        whole: Whether that is all of the file; the beginning of one may end within a character.
+
+    Raises:
+        EncodingError: it is in another encoding than those that can be recognised, or not in the one that is named.
+    """
+    try:
+        name = codecs.lookup(encoding).name if encoding else _recognised(data)
+        errors = UNDECODED if name.startswith((UTF_8, WINDOWS)) else "strict"
+        b"a".decode(name, "ignore")  # refuses codecs that are not of text
+        text = codecs.getincrementaldecoder(name)(errors).decode(data, final=whole)
+    except UnicodeDecodeError as error:
+        raise EncodingError(f"it is not {name}: {error.reason} at byte {error.start:,}") from error
+    except LookupError as error:
+        raise EncodingError(f"{encoding} is not an encoding of text") from error
+    return text.removeprefix("\ufeff"), name
+
+
+def is_decoded(text: str) -> bool:
+    """Return whether a text holds no byte that its encoding does not have."""
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def _recognised(data: bytes) -> str:
+    for mark, name in _BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            return name
+    if data[:_SAMPLE_BYTES].count(0) * 4 > len(data[:_SAMPLE_BYTES]):
+        raise EncodingError("it looks like UTF-16 without a byte order mark")
+    accented = [line for line in data.splitlines() if _HIGH.search(line)]
+    broken = [line for line in accented if not _is_utf8(line)]
+    if 2 * len(broken) <= len(accented):
+        return UTF_8
+    lines = list(_as_windows(broken))
+    odd = sum(1 for line in lines if line is None or _SYMBOL_IN_WORD.search(line) or _RUN.search(line))
+    if odd > _IMPLAUSIBLE * len(lines):
+        raise EncodingError("it is neither UTF-8 nor Windows-1252")
+    return WINDOWS
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _as_windows(lines: list[bytes]) -> Iterator[str | None]:
+    for line in lines:
+        try:
+            yield line.decode(WINDOWS)
+        except UnicodeDecodeError:
+            yield None
