@@ -16,7 +16,7 @@ from infra import dead_letter, settings
 from infra.address import located
 from infra.dead_letter import Only
 from infra.error import OperatorError
-from infra.publisher import Publisher
+from infra.publisher import open_publisher
 from infra.registry import Registry
 from infra.settings import Settings
 from schemas.types import DeadLetter
@@ -126,11 +126,14 @@ def replay(
             print(f"{letter.letter_id}  {letter.reason}")
         print(f"{len(letters)} would be sent again.")
         return
-    print(f"{asyncio.run(_replay(configured, registry, letters))} sent again.")
+    sent = asyncio.run(_replay(configured, registry, letters))
+    print(f"{sent} sent again.")
+    if sent < len(letters):
+        print(f"{len(letters) - sent} stay: too large for their topic, not whole, or never on a topic of ours.")
 
 
 async def _replay(configured: Settings, registry: Registry, letters: list[DeadLetter]) -> int:
-    publisher = Publisher(configured.kafka_bootstrap_servers, registry)
+    publisher = await open_publisher(configured.kafka_bootstrap_servers, registry)
     try:
         return await dead_letter.replay(publisher, letters)
     finally:

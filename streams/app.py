@@ -30,7 +30,7 @@ from infra.feed_store import RERANKED_TTL_S, RedisFeedStore
 from infra.item_store import RedisItemStore
 from infra.prefetch_store import RedisPrefetchStore
 from infra.provision import APP_ID, TABLES
-from infra.publisher import Publisher
+from infra.publisher import open_publisher
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
@@ -79,7 +79,7 @@ async def run(
     await asyncio.to_thread(registry.connect)
     for topic in (FEATURES, ITEM_SIGNALS):
         registry.codec(topic.record).remember(_REMEMBERED)
-    publisher = Publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
     quarantine = Quarantine(publisher, now_ms=now_ms)
     view = View(half_life_days=settings.cooccurrence_half_life_days) if view is None else view

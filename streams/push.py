@@ -15,7 +15,7 @@ from typing import Any
 from infra import clock, fcm, heartbeat
 from infra.item_store import ItemCache, RedisItemStore
 from infra.provision import PUSH_APP_ID, PUSH_TABLE
-from infra.publisher import Publisher
+from infra.publisher import open_publisher
 from infra.push_store import RedisPushStore
 from infra.redis_client import connect
 from infra.registry import Registry
@@ -38,7 +38,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
     sender = fcm.connect(settings)
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
-    publisher = Publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
     app = await new_app(settings, PUSH_APP_ID, "push")
     context = RoleContext(app, settings, registry, publisher, Quarantine(publisher, now_ms=clock.now_ms))

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
+from infra.letter import bounded
 from infra.publisher import Publisher
 from schemas.codec import DecodeError
 from schemas.types import DeadLetter
 from streams.core.position import Placed
-from topics.topic import DEAD_LETTERS, MIB
+from topics.topic import DEAD_LETTERS
 
 AGENT_ERROR = "agent_error"
 """Reason of a record that decoded well and made its agent fail."""
-_DETAIL_CHARS = 1_000
-_VALUE_BYTES = 3 * MIB // 2
-"""Bytes kept of a value: more than our topics take, so that only one from a topic set up otherwise is cut."""
 
 
 class Record(Placed, Protocol):
@@ -41,23 +39,23 @@ class Quarantine:
         """Set a record aside with the stage and the error it failed with."""
         reason = error.reason if isinstance(error, DecodeError) else AGENT_ERROR
         detail = error.detail if isinstance(error, DecodeError) else f"{type(error).__name__}: {error}"
-        if record.value is not None and len(record.value) > _VALUE_BYTES:
-            detail = f"cut from {len(record.value)} bytes; {detail}"
         self.counts[stage, reason] += 1
-        self._publisher.produce(
-            DEAD_LETTERS,
-            DeadLetter(
-                letter_id=f"{record.topic}-{record.partition}-{record.offset}",
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                timestamp=max(record.timestamp, 0),
-                key=record.key,
-                value=None if record.value is None else record.value[:_VALUE_BYTES],
-                headers={name: value or b"" for name, value in record.headers},
-                stage=stage,
-                reason=reason,
-                detail=detail[:_DETAIL_CHARS],
-                failed_at=self._now_ms(),
-            ),
+        letter = DeadLetter(
+            letter_id=f"{record.topic}-{record.partition}-{record.offset}",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            timestamp=max(record.timestamp, 0),
+            key=record.key,
+            value=record.value,
+            headers={name: value or b"" for name, value in record.headers},
+            stage=stage,
+            reason=reason,
+            detail=detail,
+            failed_at=self._now_ms(),
         )
+        self._publisher.produce(DEAD_LETTERS, bounded(letter))
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a heartbeat says of it: letters by stage and reason."""
+        return {"dead_letters": {f"{stage}.{reason}": count for (stage, reason), count in self.counts.items()}}

@@ -14,7 +14,7 @@ from aiokafka import ConsumerRecord
 
 from infra import clock, heartbeat
 from infra.collection_store import CollectionStore, RedisCollectionStore
-from infra.publisher import Publisher
+from infra.publisher import open_publisher
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
@@ -60,7 +60,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
-    publisher = Publisher(settings.kafka_bootstrap_servers, registry)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     redis = connect(settings.redis_url)
     store, pages = RedisCollectionStore(redis), Socialverse(settings)
     collecting = Collecting(pages, publisher, store, now_ms=clock.now_ms)

@@ -22,7 +22,7 @@ from infra.llm.key import has_key
 from infra.llm.recall import Recall
 from infra.prefetch_store import RedisPrefetchStore
 from infra.provision import FETCH_GROUP
-from infra.publisher import Publisher, PublishError
+from infra.publisher import Publisher, PublishError, open_publisher
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings, seconds_by_name
@@ -144,7 +144,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
-    publisher = Publisher(settings.kafka_bootstrap_servers, registry)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     redis = connect(settings.redis_url)
     quarantine = Quarantine(publisher, now_ms=clock.now_ms)
     encoder = ENCODERS[settings.text_encoder]()

@@ -18,7 +18,7 @@ from infra.item_store import RedisItemStore
 from infra.llm.client import connect
 from infra.llm.key import has_key
 from infra.llm.recall import Recall
-from infra.publisher import Publisher
+from infra.publisher import open_publisher
 from infra.redis_client import connect as connect_redis
 from infra.registry import Registry
 from infra.score_store import ScoreStore
@@ -55,7 +55,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set. Without a key it only says so."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
-    publisher = Publisher(settings.kafka_bootstrap_servers, registry)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     redis = connect_redis(settings.redis_url)
     try:
         async with connect(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:

@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from infra import clock, heartbeat
 from infra.model_board import BoardStore, RedisBoardStore
-from infra.publisher import Publisher
+from infra.publisher import Publisher, open_publisher
 from infra.redis_client import StoreError, connect
 from infra.registry import Registry
 from infra.settings import Settings
@@ -204,7 +204,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the trainer until `stop` is set."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
-    publisher = Publisher(settings.kafka_bootstrap_servers, registry)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     redis = connect(settings.redis_url)
     trainer = Trainer(settings, registry, publisher, RedisBoardStore(redis))
     try:
