@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from infra.letter import is_whole
 from infra.publisher import Publisher, RecordTooLargeError
@@ -82,27 +82,29 @@ async def replay(publisher: Publisher, letters: Iterable[DeadLetter]) -> int:
 def _messages(bootstrap_servers: str) -> Iterator[tuple[bytes, bytes | None]]:
     """Yield keys and values of the topic as it is now."""
     consumer = Consumer(
-        {"bootstrap.servers": bootstrap_servers, "group.id": "millrace-cli", "enable.auto.commit": False}
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": "millrace-cli",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+        }
     )
     try:
-        left: dict[int, int] = {}
-        starts = []
-        for number in range(DEAD_LETTERS.partitions):
-            tp = TopicPartition(DEAD_LETTERS.name, number)
-            low, high = consumer.get_watermark_offsets(tp, timeout=10.0)
-            if high > low:
-                left[number] = high
-                starts.append(TopicPartition(DEAD_LETTERS.name, number, low))
-        consumer.assign(starts)
+        consumer.list_topics(DEAD_LETTERS.name, timeout=10.0)
+        left = set(range(DEAD_LETTERS.partitions))
+        consumer.assign([TopicPartition(DEAD_LETTERS.name, number, OFFSET_BEGINNING) for number in left])
         silent = 0
         while left and silent < _SILENT_POLLS:
             messages = consumer.consume(_BATCH, timeout=_POLL_S)
             silent = 0 if messages else silent + 1
             for message in messages:
-                if message.error():
-                    raise KafkaException(message.error())
-                yield message.key() or b"", message.value()
-            positions = {tp.partition: tp.offset for tp in consumer.position(starts)}
-            left = {number: end for number, end in left.items() if positions.get(number, 0) < end}
+                error = message.error()
+                if error is None:
+                    yield message.key() or b"", message.value()
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    left.discard(message.partition())
+                else:
+                    raise KafkaException(error)
     finally:
         consumer.close()

@@ -37,11 +37,11 @@ class MemoryInteractionLog:
 
     def __init__(self, *, clock_s: Callable[[], float] = time.time) -> None:
         self._clock_s = clock_s
-        self._events: dict[str, Interaction] = {}
+        self._events: dict[tuple[str, str], Interaction] = {}
 
     async def write(self, events: Sequence[Interaction]) -> None:
         """Keep events."""
-        self._events |= {event.event_id: event for event in events}
+        self._events |= {(event.user_id, event.event_id): event for event in events}
 
     async def read(self, user_id: str) -> list[Interaction]:
         """Return what a user did."""

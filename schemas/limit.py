@@ -59,6 +59,8 @@ _LAST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 ZERO = "\x00"
 """What PostgreSQL takes in no text."""
+_PARTITIONS_MAX = 1_000
+"""More than any topic has."""
 _FEWEST_ARMS = 2
 _SHARES_WITHIN = 1e-6
 
@@ -226,6 +228,8 @@ def _signals(signals: ItemSignals, now_ms: int) -> None:
     for name in ("source_timestamps", "occurred_at", "actions", "weights", "ratings", "segments", "nths"):
         if len(getattr(signals, name)) != count:
             raise OutOfRangeError(name, f"must have {count} values, as many as source_offsets")
+    _number("source_partition", signals.source_partition, 0, _PARTITIONS_MAX)
+    _free("segments", max(signals.segments, key=len, default=""), LINE_CHARS)
     for weight in signals.weights:
         _number("weights", weight, -VALUE_MAX, VALUE_MAX)
     for occurred_at in (min(signals.occurred_at, default=0), max(signals.occurred_at, default=0)):

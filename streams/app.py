@@ -103,7 +103,8 @@ async def run(
     settle(app, user.SOURCES, folder)
     settle(app, retrieve.SOURCES, retriever)
     settle(app, rerank.SOURCES, rerank.RerankAgent(context, folder.features, answers, params))
-    settle(app, signal.SOURCES, signal.SignalAgent(context, items, signal_params(settings)))
+    counter = signal.SignalAgent(context, items, signal_params(settings))
+    settle(app, signal.SOURCES, counter)
     settle(app, rank.SOURCES, ranker)
     settle(app, combine.SOURCES, combine.CombineAgent(context, feeds, judged, params))
 
@@ -124,6 +125,9 @@ async def run(
             "waiting": ranker.waiting,
             "items": len(view.items),
             "roster": len(roster),
+            "trimmed": dict(folder.trimmed + counter.trimmed + view.trimmed),
+            **publisher.describe(),
+            **quarantine.describe(),
         }
 
     try:

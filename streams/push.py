@@ -41,7 +41,8 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
     app = await new_app(settings, PUSH_APP_ID, "push")
-    context = RoleContext(app, settings, registry, publisher, Quarantine(publisher, now_ms=clock.now_ms))
+    quarantine = Quarantine(publisher, now_ms=clock.now_ms)
+    context = RoleContext(app, settings, registry, publisher, quarantine)
     table = app.bytes_table(PUSH_TABLE, partitions=PARTITIONS)
     items = ItemCache(RedisItemStore(redis))
     agent = push.PushAgent(context, table, items, push_params(settings), sender=sender, now_ms=now_ms)
@@ -49,7 +50,13 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
     settle(app, inbox.SOURCES, inbox.InboxAgent(context, RedisPushStore(redis)))
 
     def describe() -> dict[str, Any]:
-        return {"waiting": agent.waiting, "configured": sender is not None}
+        return {
+            "waiting": agent.waiting,
+            "configured": sender is not None,
+            "trimmed": dict(agent.trimmed),
+            **publisher.describe(),
+            **quarantine.describe(),
+        }
 
     try:
         async with beside(stop, agent.run(), heartbeat.beat(redis, "push", describe)):

@@ -114,7 +114,7 @@ def requests(
         told = {fact: known[fact] for fact in fetcher.facts if fact in params.facts and fact in known}
         found.append(
             FetchRequest(
-                event_id=derived(trigger.event_id, fetcher.category),
+                event_id=derived(trigger.user_id, trigger.event_id, fetcher.category),
                 user_id=trigger.user_id,
                 category=fetcher.category,
                 trigger_id=trigger.event_id,

@@ -6,6 +6,7 @@ from are drawn anew by `refresh`, never while a user is being ranked.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ from streams.core.nearby import Places
 from streams.core.occasion import STARTS, span
 from streams.core.params import EXACT_ITEMS
 from streams.core.repeat import fingerprint
-from streams.core.signal import COHORTS
+from streams.core.signal import COHORTS, SEGMENTS
 
 Indices = NDArray[np.int32]
 Scores = NDArray[np.float64]
@@ -180,6 +181,10 @@ class View:
         self.counted = np.full((len(COUNTED), _GROWTH), -np.inf)
         """Logarithms of decayed sums: a row for each of `COUNTED`."""
         self.segments: dict[str, Scores] = {}
+        self._strengths: dict[str, float] = {}
+        """The highest popularity that was ever heard of in each segment."""
+        self.trimmed: Counter[str] = Counter()
+        """What gave way for lack of room, or found none."""
         self.cohorts = np.full((_GROWTH, COHORTS), -np.inf)
         self.rating_sums = np.zeros(_GROWTH)
         self.rating_counts = np.zeros(_GROWTH)
@@ -224,7 +229,9 @@ class View:
         index = self._index(stats.item_id)
         self.counted[_TRENDING, index], self.counted[_POPULAR, index] = stats.trending, stats.popularity
         for segment, popularity in stats.segments.items():
-            self._segment(segment)[index] = popularity
+            column = self._segment(segment, popularity)
+            if column is not None:
+                column[index] = popularity
         if stats.horizons:
             self.counted[_HORIZONS, index] = stats.horizons
         if stats.cohorts:
@@ -318,10 +325,23 @@ class View:
             self.ties[index] = fingerprint(item_id)
         return index
 
-    def _segment(self, name: str) -> Scores:
-        if name not in self.segments:
-            self.segments[name] = np.full(len(self.category), -np.inf)
-        return self.segments[name]
+    def _segment(self, name: str, popularity: float) -> Scores | None:
+        """Return the column of a segment; None when those that have one are all stronger than a new one."""
+        column = self.segments.get(name)
+        if column is None:
+            if len(self.segments) < SEGMENTS:
+                column = np.full(len(self.category), -np.inf)
+            else:
+                self.trimmed["segments"] += 1
+                weakest = min(self._strengths, key=self._strengths.__getitem__)
+                if self._strengths[weakest] >= popularity:
+                    return None
+                del self._strengths[weakest]
+                column = self.segments.pop(weakest)
+                column.fill(-np.inf)
+            self.segments[name] = column
+        self._strengths[name] = max(self._strengths.get(name, -np.inf), popularity)
+        return column
 
     def _grow(self) -> None:
         for name in ("category", "item_topics"):

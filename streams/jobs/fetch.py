@@ -12,11 +12,12 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from infra import clock, database, heartbeat
 from infra.catalogue import Catalogue
+from infra.consumer import kafka_consumer
 from infra.llm.client import connect as connect_llm
 from infra.llm.key import has_key
 from infra.llm.recall import Recall
@@ -55,11 +56,8 @@ class Fetch(ConsumerRebalanceListener):  # type: ignore[misc]
         self._most = _PER_SLOT * settings.llm_concurrency
         self._ledger: Ledger[TopicPartition] = Ledger()
         self._under_way: set[asyncio.Task[None]] = set()
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.kafka_bootstrap_servers,
-            group_id=FETCH_GROUP,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
+        self._consumer = kafka_consumer(
+            settings.kafka_bootstrap_servers, group_id=FETCH_GROUP, auto_offset_reset="earliest"
         )
 
     @property
@@ -165,7 +163,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         fetch = Fetch(settings, registry, publisher, quarantine, fetching)
 
         def describe() -> dict[str, Any]:
-            return {"waiting": fetch.waiting, "answered": dict(fetching.answered), "llm": llm.describe()}
+            return {
+                "waiting": fetch.waiting,
+                "answered": dict(fetching.answered),
+                "llm": llm.describe(),
+                **publisher.describe(),
+                **quarantine.describe(),
+            }
 
         async def work() -> None:
             if has_key(settings):

@@ -11,9 +11,10 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 
 from infra import clock, heartbeat
+from infra.consumer import kafka_consumer
 from infra.item_store import RedisItemStore
 from infra.llm.client import connect
 from infra.llm.key import has_key
@@ -75,9 +76,7 @@ async def _work(settings: Settings, registry: Registry, scorer: Scorer, recall: 
     """Hear what the topics tell, and have it judged."""
     await restore(settings, registry, recall)
     decoders = {topic.name: Decoder(topic, registry, None, stage="score") for topic in (FEATURES, FEEDS)}
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap_servers, group_id=GROUP, enable_auto_commit=False
-    )
+    consumer = kafka_consumer(settings.kafka_bootstrap_servers, group_id=GROUP)
     consumer.subscribe(list(decoders), listener=_Rewind(consumer))
     try:
         await consumer.start()
