@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import httpx
 import msgspec
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from infra.error import OperatorError
@@ -17,6 +18,8 @@ from topics import TOPICS, Topic
 
 COMPATIBILITY = "BACKWARD_TRANSITIVE"
 _NOT_FOUND = 404
+_MOST_REFERENCES = 100
+"""Schemas that are fetched for one that refers to others."""
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -82,12 +85,40 @@ class Registry:
                 raise
             codec.learn(schema_id, None)
         else:
-            avro = found.schema_type == "AVRO"
-            codec.learn(schema_id, json.loads(found.schema_str) if avro else {"type": found.schema_type})
+            referenced = await asyncio.to_thread(self._referenced, found)
+            codec.learn(schema_id, _content(found), referenced=referenced)
+
+    def _referenced(self, schema: Schema) -> list[Any]:
+        """Return the schemas that a schema refers to, each after those that it refers to itself.
+
+        One that the registry does not hold is left out: parsing will say which type is unknown.
+        """
+        known: dict[tuple[str, int], Any] = {}
+
+        def visit(references: Sequence[SchemaReference]) -> None:
+            for reference in references:
+                version = reference.subject, reference.version
+                if version in known or len(known) >= _MOST_REFERENCES:
+                    continue
+                try:
+                    found = self._client.get_version(*version).schema
+                except SchemaRegistryError as error:
+                    if error.http_status_code != _NOT_FOUND:
+                        raise
+                    continue
+                visit(found.references or ())
+                known[version] = _content(found)
+
+        visit(schema.references or ())
+        return list(known.values())
 
     def close(self) -> None:
         """Close the connections."""
         self._client.__exit__()
+
+
+def _content(schema: Schema) -> Any:
+    return json.loads(schema.schema_str) if schema.schema_type == "AVRO" else {"type": schema.schema_type}
 
 
 def _schema(topic: Topic) -> Schema:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from infra.letter import bounded, is_whole
 from infra.publisher import Publisher, PublishError, RecordTooLargeError
 from schemas.types import DeadLetter
+from tests.broker import Broker, Codecs
 from tests.build import a_feed, an_item, features
-from tests.unit.streams.broker import Broker, Codecs
 from topics.topic import DEAD_LETTERS, FEATURES, FEEDS, ITEMS, MIB
 
 LONG = "語" * 256

@@ -12,8 +12,8 @@ import pytest
 
 from infra.partition import partition_of
 from infra.publisher import PublishError
+from tests.broker import Broker, Codecs, Reader, Stepped, Worker
 from tests.build import an_interaction
-from tests.unit.streams.broker import Broker, Codecs, Reader, Stepped, Worker
 from topics.topic import DEAD_LETTERS, FEATURES, INTERACTIONS, ITEM_STATS, PARTITIONS
 
 USERS, ITEMS, LIKES = 4, 3, 24

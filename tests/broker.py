@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 from confluent_kafka import KafkaError
@@ -152,6 +153,8 @@ class Delivered:
 
 class Table(dict[bytes, bytes]):
     """A table that was restored from its changelog."""
+
+    app = SimpleNamespace(conf=SimpleNamespace(store=SimpleNamespace(scheme="memory")))
 
     def __init__(self, broker: Broker, name: str) -> None:
         self.changelog_topic_name = f"{name}-changelog"
