@@ -38,6 +38,10 @@ _GROWTH = 1_024
 _DIGITS = 9
 SMALL = 1e-3
 """The share of the strongest from which on a signal is heard."""
+CATEGORIES = 1_000
+"""Categories that have charts of their own: those of the most items."""
+_NAMES = 50_000
+"""Categories and topics from which on those that no item has any more are forgotten now and then."""
 _PRIOR_RATINGS = 5.0
 _OLD_DAYS = 3_650.0
 
@@ -181,6 +185,7 @@ class View:
         self.counted = np.full((len(COUNTED), _GROWTH), -np.inf)
         """Logarithms of decayed sums: a row for each of `COUNTED`."""
         self.segments: dict[str, Scores] = {}
+        self._compact_at = _NAMES
         self._strengths: dict[str, float] = {}
         """The highest popularity that was ever heard of in each segment."""
         self.trimmed: Counter[str] = Counter()
@@ -257,6 +262,8 @@ class View:
         """Draw the charts anew if anything changed; return whether it did. A large catalogue takes several turns."""
         if not self.stale:
             return False
+        if len(self.categories) + len(self.topics) > self._compact_at:
+            self._compact()
         self.charts = self._draw()
         self.refresh_columns()
         self.stale = len(self.columns.listing.listed) > self._exact_items and self.likeness.catch_up()
@@ -295,6 +302,10 @@ class View:
         codes, starts = np.unique(self.category[by_category], return_index=True)
         names = [self.categories.names[code] for code in codes.tolist()]
         members = dict(zip(names, np.split(by_category, starts[1:]), strict=bool(names)))
+        if len(members) > CATEGORIES:
+            largest = sorted(members, key=lambda name: (-len(members[name]), name))[:CATEGORIES]
+            self.trimmed["categories"] = len(members) - CATEGORIES
+            members = {name: members[name] for name in largest}
         return Charts(
             trending=self._leading(listed, self.counted[_TRENDING]),
             popular=self._leading(listed, self.counted[_POPULAR]),
@@ -303,6 +314,22 @@ class View:
             trending_in={name: self._leading(items, self.counted[_TRENDING]) for name, items in members.items()},
             segments={name: self._leading(listed, column) for name, column in self.segments.items()},
         )
+
+    def _compact(self) -> None:
+        """Forget the categories and topics that no item of the catalogue has any more, and number the others anew."""
+        names, self.categories, self.topics, self.kinds = (self.categories, self.topics), Names(), Names(), Kinds()
+        categories, topics = (known.names for known in names)
+        count = len(self.items)
+        for index in range(count):
+            is_listed = bool(self.listed[index])
+            category = self.categories.add(categories[self.category[index]]) if is_listed else NOWHERE
+            old = self.item_topics[index][self.item_topics[index] != NOWHERE].tolist() if is_listed else []
+            new = [self.topics.add(topics[number]) for number in old]
+            self.category[index] = category
+            self.item_topics[index] = new + [NOWHERE] * (TOPICS_PER_ITEM - len(new))
+            self.kind[index] = self.kinds.add(category, new)
+        self._compact_at = max(_NAMES, 2 * (len(self.categories) + len(self.topics)))
+        self._listing = None
 
     def _leading(self, items: Indices, column: NDArray[Any]) -> Indices:
         """Return the best of some items by a column, ties by id; those that it says nothing of are left out."""

@@ -33,7 +33,7 @@ from streams.core.push import PushState, Waiting
 from streams.core.rank import new_blender, rank
 from streams.core.signal import SEGMENTS, ItemState, Signal
 from streams.core.user import UserState
-from streams.core.view import View
+from streams.core.view import CATEGORIES, View
 from streams.core.wish import fold_request
 from streams.jobs.live import Live
 from streams.jobs.version import Fitted, rows
@@ -258,6 +258,43 @@ def test_a_view_knows_the_strongest_segments() -> None:
     assert "weakest" not in view.segments
     view.refresh()
     assert set(view.charts.segments) == set(view.segments)
+
+
+def test_names_that_no_item_has_any_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.core.view._NAMES", 100)
+    view = View()
+    for turn in range(50):
+        for number in range(10):
+            topics = [f"t{turn}", f"t{turn}-{number}", "jazz"]
+            view.apply_item(an_item(f"i{number}", category=f"c{turn % 7}", topics=topics))
+        view.apply_item(an_item(f"gone-{turn}", category="gone", topics=[f"gone-{turn}"]))
+        view.remove_item(f"gone-{turn}")
+        view.refresh()
+        assert len(view.topics) + len(view.categories) < 250
+    assert view.categories.get("gone") < 0 or len(view.categories) <= 8
+    ranked = rank(
+        features(categories={"c0": 2.0, "c1": -1.0}, topics={"jazz": 1.0, "t49-3": 5.0}, muted=["t49-4"]),
+        view,
+        new_blender(),
+        RankParams(),
+        now_ms=T0_MS,
+    )
+    assert ranked.items[0] == "i3"
+    assert set(ranked.items) == {f"i{number}" for number in range(10)} - {"i4"}
+    assert {view.categories.names[code] for code in view.category[:10]} == {f"c{49 % 7}"}
+
+
+def test_the_largest_categories_have_charts() -> None:
+    view = View()
+    for number in range(CATEGORIES + 200):
+        view.apply_item(an_item(f"i{number}", category=f"c{number}", topics=[]))
+        view.apply_stats(stats(f"i{number}", popularity=1.0, trending=1.0))
+    for number in range(5):
+        view.apply_item(an_item(f"more-{number}", category="c1199", topics=[]))
+    view.refresh()
+    assert len(view.charts.popular_in) == CATEGORIES
+    assert "c1199" in view.charts.popular_in
+    assert view.trimmed["categories"] == 200
 
 
 def test_segments_that_grow_stronger_find_a_place() -> None:
