@@ -9,6 +9,7 @@ from typing import Any
 
 import h3
 
+from schemas.cell import is_cell
 from schemas.codec import DecodeError
 from schemas.types import (
     Candidate,
@@ -110,7 +111,7 @@ def _value_max(event: Interaction) -> float:
 def _location(event: Location, now_ms: int) -> None:
     _event(event, now_ms)
     _number("resolution", event.resolution, 0, 15)
-    if not h3.is_valid_cell(event.cell) or h3.get_resolution(event.cell) != event.resolution:
+    if not is_cell(event.cell) or h3.get_resolution(event.cell) != event.resolution:
         raise OutOfRangeError("cell", "must be an H3 cell of the resolution")
 
 

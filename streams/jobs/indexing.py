@@ -22,6 +22,7 @@ from infra.redis_client import RefusedError, StoreError
 from models.minilm import MiniLm
 from models.subword import Subword
 from models.text import TextEncoder, Vectors, text_of
+from schemas.cell import is_cell
 from schemas.codec import Codec
 from schemas.identity import identity
 from schemas.types import Item
@@ -158,7 +159,7 @@ class Indexing:
 
     def _entry(self, row: Any, vector: Vectors | None) -> tuple[Any, ...]:
         known = identity(row["title"], year=row["attributes"].get("year", ""), city=row["city"])
-        cell = row["cell"] if row["cell"] and h3.is_valid_cell(row["cell"]) else None
+        cell = row["cell"] if is_cell(row["cell"]) else None
         latitude, longitude = h3.cell_to_latlng(cell) if cell else (None, None)
         return (
             *(row["item_id"], row["category"], *known, latitude, longitude, region(cell) if cell else None),

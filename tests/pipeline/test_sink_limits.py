@@ -37,6 +37,7 @@ from streams.jobs.shop import Shop
 from streams.quarantine import Quarantine
 from tests.broker import Broker, Codecs, Record
 from tests.build import (
+    T0_MS,
     a_feed,
     a_notification,
     a_profile,
@@ -150,7 +151,7 @@ def an_extreme_item(text: str, id_text: str, *, first: str = "") -> Item:
         reviews=10**12,
         stock=0,
         created_at=0,
-        attributes=dict.fromkeys(names[:50], text) | {"long": long, "year": line, "starts": line},
+        attributes=dict.fromkeys(names[:50], text[: limit.TEXT_CHARS]) | {"long": long, "year": line, "starts": line},
     )
 
 
@@ -287,7 +288,7 @@ def items(draw: st.DrawFn) -> Item:
         source=draw(LINES),
         attributes=draw(st.dictionaries(NAMES, LINES, max_size=3)),
         kind=draw(LINES),
-        created_at=draw(st.integers(0, clock.now_ms())),
+        created_at=draw(st.integers(0, T0_MS)),
         **{name: draw(lines) for name in ("url", "image_url", "city", "cell", "brand")},
         **{name: draw(numbers) for name in ("price", "original_price")},
         reviews=draw(st.none() | st.integers(0, 10**12)),
