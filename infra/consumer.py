@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import IllegalStateError
 
 READ_COMMITTED = "read_committed"
 
@@ -27,3 +28,17 @@ def kafka_consumer(bootstrap_servers: str, *topics: str, **options: Any) -> AIOK
         enable_auto_commit=False,
         **options,
     )
+
+
+async def positions(consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+    """Return the offset that each assigned partition is read from next.
+
+    It is past aborted records and markers of transactions too, after which nothing may come for long.
+    """
+    found: dict[TopicPartition, int] = {}
+    for tp in consumer.assignment():
+        try:
+            found[tp] = await consumer.position(tp)
+        except IllegalStateError:
+            continue  # a rebalance has taken it away meanwhile
+    return found

@@ -45,7 +45,7 @@ _BATCH_BYTES = 1_000_000
 _OVERHEAD_BYTES = 256
 """What a batch of one message holds besides the message."""
 _CLOSING_S = 1.0
-"""How long closing takes at most once something was lost: the process is to start again."""
+"""How long closing takes at most once something was lost: the process is to start again soon."""
 _LETTER_EVERY_S = 60.0
 """Time between two letters about the same key."""
 _LETTERS = 10_000
@@ -91,8 +91,10 @@ class _Lane:
         self._poller = threading.Thread(target=self._poll, name="publisher", daemon=True)
         self._poller.start()
 
-    def close(self, timeout_s: float) -> None:
-        """Deliver what is buffered and stop."""
+    def close(self, timeout_s: float, *, purge: bool) -> None:
+        """Deliver what is buffered, or throw it away, and stop."""
+        if purge:
+            self.producer.purge()
         self.producer.flush(timeout_s)
         self._closing.set()
         self._poller.join()
@@ -320,9 +322,10 @@ class Publisher:
         return last
 
     async def close(self) -> None:
-        """Deliver what is buffered and stop."""
+        """Deliver what is buffered and stop; after a loss, what is still buffered is made again by the next process."""
+        purge = self._failure is not None
         for lane in self._lanes:
-            await asyncio.to_thread(lane.close, self._timeout_s if self._failure is None else _CLOSING_S)
+            await asyncio.to_thread(lane.close, _CLOSING_S if purge else self._timeout_s, purge=purge)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

@@ -134,6 +134,9 @@ class Producer:
         time.sleep(0.001)
         return 0
 
+    def purge(self) -> None:
+        self._waiting.clear()
+
 
 @dataclass(frozen=True)
 class Delivered:

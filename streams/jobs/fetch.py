@@ -17,7 +17,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from infra import clock, database, heartbeat
 from infra.catalogue import Catalogue
-from infra.consumer import kafka_consumer
+from infra.consumer import kafka_consumer, positions
 from infra.llm.client import connect as connect_llm
 from infra.llm.key import has_key
 from infra.llm.recall import Recall
@@ -105,6 +105,8 @@ class Fetch(ConsumerRebalanceListener):  # type: ignore[misc]
                 for record in records:
                     ticket = self._ledger.deliver(tp, record.offset + 1, records=1, size_bytes=len(record.value or b""))
                     self._begin(self._answer(record, ticket))
+            for tp, position in (await positions(self._consumer)).items():
+                self._ledger.pass_over(tp, position)
         for task in [task for task in self._under_way if task.done()]:
             self._under_way.remove(task)
             task.result()  # raises what must end the role

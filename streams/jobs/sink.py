@@ -10,7 +10,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
-from infra.consumer import kafka_consumer
+from infra.consumer import kafka_consumer, positions
 from streams.beside import until
 from topics import Topic
 
@@ -46,14 +46,13 @@ async def _work(consumer: AIOKafkaConsumer, write: Write) -> None:
     committed: dict[TopicPartition, int] = {}
     while True:
         fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
-        # A position is past aborted records and markers of transactions too, after which nothing may come for long.
-        positions = {tp: await consumer.position(tp) for tp in consumer.assignment()}
+        reached = await positions(consumer)
         for tp, records in fetched.items():
             await write(tp.topic, records)
-        moved = {tp: position for tp, position in positions.items() if committed.get(tp) != position}
+        moved = {tp: position for tp, position in reached.items() if committed.get(tp) != position}
         if moved:
             try:
                 await consumer.commit(moved)
-                committed = positions
+                committed = reached
             except (CommitFailedError, IllegalStateError) as error:
                 _LOG.info("the group has rebalanced, what was written is read again: %s", error)

@@ -118,7 +118,7 @@ class World:
 async def world(stack: Addresses) -> AsyncIterator[World]:
     pool = await database.connect(stack.database_url)
     await pool.execute("TRUNCATE items, interactions, words CASCADE")
-    redis = connect(stack.redis_url.removesuffix("/0") + "/11")  # a database of its own, to be emptied
+    redis = connect(stack.redis_url.removesuffix("/0") + "/14")  # a database of its own, to be emptied
     await redis.flushdb()
     world = World(pool, redis, stack)
     yield world

@@ -20,10 +20,20 @@ from infra.partition import partition_of
 from infra.settings import Settings
 from infra.tail import last
 from schemas.types import Interaction
-from tests.build import a_profile, a_trigger, an_interaction, an_item, stats
+from tests.build import a_fetch_request, a_profile, a_trigger, an_interaction, an_item, stats
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics import Topic
-from topics.topic import DEAD_LETTERS, INTERACTIONS, ITEM_STATS, ITEMS, MODEL_VERSIONS, PARTITIONS, PROFILES, TRIGGERS
+from topics.topic import (
+    DEAD_LETTERS,
+    FETCH_REQUESTS,
+    INTERACTIONS,
+    ITEM_STATS,
+    ITEMS,
+    MODEL_VERSIONS,
+    PARTITIONS,
+    PROFILES,
+    TRIGGERS,
+)
 
 DEADLINE_S = 60.0
 
@@ -101,6 +111,7 @@ async def test_what_is_aborted_counts_nowhere_and_is_waited_for_nowhere(pipeline
     await asyncio.to_thread(out.abort, ITEM_STATS, [stats(f"gone-{n}", counts={"like": 9}) for n in range(60)])
     await asyncio.to_thread(out.abort, PROFILES, [a_profile(user_id=user, segment="gone") for user in USERS])
     await asyncio.to_thread(out.abort, TRIGGERS, [a_trigger(user_id=user) for user in USERS])
+    await asyncio.to_thread(out.abort, FETCH_REQUESTS, [a_fetch_request(user_id=user) for user in USERS])
     await asyncio.to_thread(out.commit, INTERACTIONS, clicks(USERS, "tx-1"))
     await asyncio.to_thread(out.abort, INTERACTIONS, clicks(USERS, "tx-gone", 3))
     feed, others = await pipeline.start("feed"), await pipeline.start("trainer,archive,log,shop,push,fetch,collect")

@@ -118,6 +118,9 @@ class Crowded:
     def flush(self, _timeout_s: float) -> int:
         return 0
 
+    def purge(self) -> None:
+        self.buffered = 0
+
 
 async def test_a_full_buffer_is_waited_for() -> None:
     client = Crowded(3, BufferError("full"))
