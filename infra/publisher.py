@@ -280,11 +280,12 @@ class Publisher:
     async def publish_at(self, topic: str, messages: Mapping[int, Sequence[tuple[bytes, bytes]]]) -> dict[int, int]:
         """Publish (key, value) pairs to given partitions; return the offset of each one's last, once all are there.
 
-        A pair that is too large is rejected, and the others go on.
+        A pair that is too large is rejected, and the others go on; its letter is there, too.
 
         Raises:
             PublishError: as `publish`.
         """
+        rejected = self.rejected[topic]
         fitting: list[tuple[int, bytes, bytes]] = []
         for partition, pairs in messages.items():
             for key, value in pairs:
@@ -293,6 +294,8 @@ class Publisher:
                     fitting.append((partition, key, value))
                 except RecordTooLargeError as error:
                     self.reject(topic, key, error, value=value)
+        if self.rejected[topic] > rejected:
+            await self.flush()
         return await self._deliver(topic, fitting)
 
     async def _deliver(self, topic: str, messages: Sequence[tuple[int, bytes | None, bytes]]) -> dict[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Protocol
 
@@ -225,7 +226,13 @@ class PushAgent:
 
     async def _read(self, item_ids: Sequence[str]) -> dict[str, Card]:
         found, _ = await patiently(lambda: self._items.read(item_ids), "pushes wait for the store")
-        return {card.item_id: card for card in (_card.decode(item) for item in found if item is not None)}
+        cards: dict[str, Card] = {}
+        for item in found:
+            with suppress(msgspec.MsgspecError):  # what is no item is as good as absent
+                if item is not None:
+                    card = _card.decode(item)
+                    cards[card.item_id] = card
+        return cards
 
 
 def _key(record: Record) -> str:
