@@ -124,7 +124,8 @@ class RankAgent:
         """Say whether items fetched for a user are still on their way; what takes too long is not waited for."""
         now_s = asyncio.get_running_loop().time()
         missing = self._context.view.unseen(work[1].prefetched)
-        return any(now_s < self._awaited.setdefault(item, now_s + _PATIENCE_S) for item in missing)
+        until_s = [self._awaited.setdefault(item, now_s + _PATIENCE_S) for item in missing]  # all wait at once
+        return any(now_s < one_s for one_s in until_s)
 
     def _everyone(self) -> Feed:
         now_ms = self._context.now_ms()

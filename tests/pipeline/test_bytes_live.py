@@ -119,7 +119,8 @@ def limited(servers: str, topic: Topic, size: int) -> None:
     """Have a broker take smaller messages of a topic than it was made for."""
     entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, topic.name, incremental_configs=[entry])
-    for done in AdminClient({"bootstrap.servers": servers}).incremental_alter_configs([resource]).values():
+    admin = AdminClient({"bootstrap.servers": servers})
+    for done in admin.incremental_alter_configs([resource]).values():
         done.result(30)
 
 

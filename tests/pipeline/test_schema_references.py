@@ -67,7 +67,7 @@ async def test_records_of_schemas_with_references_are_read(pipeline: Pipeline) -
     folded = (await pipeline.features())["u1"]
     assert (folded.event_count, folded.counts) == (2, {"save": 2})
     assert {found.item_id for found in folded.recent} == {f"i{direct}", f"i{nested}"}
-    [letter] = await pipeline.dead_letters()
-    assert (letter.reason, letter.detail) == ("wrong_record", "'millrace.Thing' is not a millrace.Interaction")
+    letters = [(letter.stage, letter.reason, letter.detail) for letter in await pipeline.dead_letters()]
+    assert letters == [("user.decode", "wrong_record", "'millrace.Thing' is not a millrace.Interaction")]
     assert worker.returncode is None
     await asyncio.to_thread(client.__exit__)

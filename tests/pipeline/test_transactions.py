@@ -206,6 +206,8 @@ async def test_people_who_look_see_what_was_committed_and_do_not_wait(pipeline: 
     await asyncio.to_thread(out.abort, DEAD_LETTERS, [*letters.values()])
     began_s = asyncio.get_running_loop().time()
     waiting = await asyncio.to_thread(dead_letter.open_letters, servers, pipeline.registry, Only())
-    assert [letter.reason for letter in waiting] == ["bad_frame"]
+    assert [(letter.stage, letter.reason, letter.detail[:40]) for letter in waiting] == [
+        ("user.decode", "bad_frame", "the first byte is 110, not 0: not Conflu")
+    ]
     assert asyncio.get_running_loop().time() - began_s < 9, "the end is known, and not waited for"
     assert worker.returncode is None

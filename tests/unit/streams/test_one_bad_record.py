@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -210,6 +211,22 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     assert world.app.ledger.committable((FEATURES.name, 0)) == 100
     assert letters(world.broker) == {("rank.write", "agent_error", b"bad"): 1}
     assert EVERYONE not in world.broker.newest(FEEDS)
+    await world.publisher.close()
+
+
+async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streams.agents.rank._PATIENCE_S", 0.05)
+    world = World()
+    agent = RankAgent(world.context, Picky(), Judged(CombineParams()), RankParams())
+    told = features(prefetched=[f"never-{number}" for number in range(1_000)])
+    [record] = records(FEATURES, told)
+    assert agent._is_early((record, told))
+    began_s = asyncio.get_running_loop().time()
+    while agent._is_early((record, told)):
+        await asyncio.sleep(0.01)
+    assert asyncio.get_running_loop().time() - began_s < 2.0
     await world.publisher.close()
 
 
