@@ -19,7 +19,7 @@ from infra.partition import partition_of
 from infra.publisher import Publisher
 from infra.settings import Settings
 from models.blender import Blender
-from schemas.types import DeadLetter, Feed, Interaction, Item
+from schemas.types import DeadLetter, Feed, Interaction, Item, RecentItem
 from streams.agents.combine import CombineAgent
 from streams.agents.rank import RankAgent
 from streams.broadcast import TOPICS, Broadcast
@@ -28,7 +28,7 @@ from streams.context import Context
 from streams.core.combine import Judged
 from streams.core.params import CombineParams, RankParams
 from streams.core.position import Position
-from streams.core.rank import new_blender
+from streams.core.rank import new_blender, rank
 from streams.core.user import UserState
 from streams.core.view import View
 from streams.jobs.trainer import Trainer
@@ -224,10 +224,17 @@ async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_o
     [record] = records(FEATURES, told)
     assert agent._is_early((record, told))
     began_s = asyncio.get_running_loop().time()
-    while agent._is_early((record, told)):
+    while agent._is_early((record, told)):  # noqa: ASYNC110 - it is a matter of time
         await asyncio.sleep(0.01)
     assert asyncio.get_running_loop().time() - began_s < 2.0
     await world.publisher.close()
+
+
+def test_a_catalogue_of_which_nothing_is_drawn_yet_gives_an_empty_feed() -> None:
+    view = View()
+    view.apply_stats(stats("i1"))
+    told = features(recent=[RecentItem(item_id="i1", weight=1.0, at=T0_MS)], seen=["i1"], event_count=1)
+    assert rank(told, view, new_blender(), RankParams(), now_ms=T0_MS).items == []
 
 
 async def test_a_feed_that_cannot_be_read_is_not_improved_and_stops_no_other() -> None:
