@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from infra.llm.client import _ANSWER_BYTES
 from schemas import limit
 from schemas.types import (
     Content,
@@ -19,6 +21,7 @@ from schemas.types import (
     Interaction,
     ItemSignals,
     ItemStats,
+    LlmCall,
     Notification,
     Profile,
     PushPreferences,
@@ -27,21 +30,46 @@ from schemas.types import (
 from streams.agents.user import stated
 from streams.core import push, signal, user
 from streams.core.learner import Learner
-from streams.core.params import PushParams, RankParams, SignalParams, UserParams
+from streams.core.params import PushParams, RankParams, RetrievalParams, SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.push import PushState, Waiting
 from streams.core.rank import new_blender, rank
+from streams.core.retrieval import Fact, Place, requests
 from streams.core.signal import SEGMENTS, ItemState, Signal
 from streams.core.user import UserState
 from streams.core.view import CATEGORIES, View
 from streams.core.wish import fold_request
+from streams.fetchers import FETCHERS
 from streams.jobs.live import Live
 from streams.jobs.version import Fitted, rows
 from tests.broker import Codecs
-from tests.build import T0_MS, a_content, a_profile, a_push_request, a_version, an_interaction, an_item, features, stats
+from tests.build import (
+    T0_MS,
+    a_content,
+    a_profile,
+    a_push_request,
+    a_trigger,
+    a_version,
+    an_interaction,
+    an_item,
+    features,
+    stats,
+)
+from tests.sample import a_sample
 from tests.unit.streams.builder import PARAMS as LEARNER_PARAMS
 from topics import Topic
-from topics.topic import DEVICES, FEATURES, FEEDS, ITEM_NEIGHBORS, ITEM_SIGNALS, ITEM_STATS, ITEM_WEIGHTS, MIB
+from topics.topic import (
+    DEVICES,
+    FEATURES,
+    FEEDS,
+    FETCH_REQUESTS,
+    ITEM_NEIGHBORS,
+    ITEM_SIGNALS,
+    ITEM_STATS,
+    ITEM_WEIGHTS,
+    LLM_CALLS,
+    MIB,
+)
 
 PARAMS = UserParams()
 ROOM = MIB - 1_000
@@ -354,6 +382,26 @@ def test_a_feed_stays_within_a_record(kind: str) -> None:
     feed = rank(told, view, new_blender(), RankParams(feed_items=100), now_ms=T0_MS)
     assert len(feed.items) == 100
     assert len(encoded(FEEDS, feed)) < ROOM
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_asked_and_told_of_a_user_stays_within_a_record(kind: str) -> None:
+    state = UserState(long_id(0, kind))
+    fold(state, everything(kind))
+    trigger = a_trigger(event_id=long_id(1, kind), user_id=state.user_id, reason=line(2, kind))
+    place = Place(city=line(3, kind))
+    params = RetrievalParams(facts=frozenset(get_args(Fact)))
+    found = requests(trigger, state, place, FETCHERS.values(), title_of=lambda _: line(4, kind), params=params)
+    assert len(found) == len(FETCHERS)
+    assert all(len(encoded(FETCH_REQUESTS, request)) < ROOM for request in found)
+
+
+@pytest.mark.parametrize(
+    "answer", [b"\xff" * _ANSWER_BYTES, b"a" * _ANSWER_BYTES, "語".encode() * (_ANSWER_BYTES // 3)]
+)
+def test_an_answer_of_a_language_model_stays_within_a_record(answer: bytes) -> None:
+    call = replace(a_sample(LlmCall), user_id=long_id(0, WIDEST), response=answer.decode(errors="replace"))
+    assert len(encoded(LLM_CALLS, call)) < ROOM
 
 
 def push_fold(state: PushState, number: int, **fields: Any) -> list[Notification]:
