@@ -262,8 +262,6 @@ class View:
         """Draw the charts anew if anything changed; return whether it did. A large catalogue takes several turns."""
         if not self.stale:
             return False
-        if len(self.categories) + len(self.topics) > self._compact_at:
-            self._compact()
         self.charts = self._draw()
         self.refresh_columns()
         self.stale = len(self.columns.listing.listed) > self._exact_items and self.likeness.catch_up()
@@ -271,6 +269,8 @@ class View:
 
     def refresh_columns(self) -> None:
         """Draw anew what is scored from items alone."""
+        if len(self.categories) + len(self.topics) > self._compact_at:
+            self._compact()
         self.columns = self._columns()
 
     def unseen(self, item_ids: Sequence[str]) -> list[str]:
