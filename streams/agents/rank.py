@@ -50,8 +50,8 @@ class RankAgent:
         self._queue: Conflator[Any, str, Work] = Conflator()
         self._early: dict[str, Work] = {}
         """Users who were ranked without items that were fetched for them and are still on their way to the view."""
-        self._awaited: dict[str, float] = {}
-        """Until when to wait for such items."""
+        self._until_s: dict[str, float] = {}
+        """Until when users wait for such items."""
         self._wake = asyncio.Event()
         self._refreshed_s = 0.0
         self._writing: asyncio.Task[None] | None = None
@@ -97,6 +97,7 @@ class RankAgent:
         self.checkpoint.drop()
         self._queue.clear()
         self._early.clear()
+        self._until_s.clear()
 
     def _rank(self, record: Record, features: Features) -> Feed | None:
         try:
@@ -109,23 +110,24 @@ class RankAgent:
         """Return whose feeds are as they should be; the others are ranked once more, and owed until then."""
         early = {user_id: one for user_id, one in work.items() if self._is_early(one)}
         self._early = {user_id: one for user_id, one in self._early.items() if user_id not in work} | early
-        return {user_id: one for user_id, one in work.items() if user_id not in early}
+        settled = {user_id: one for user_id, one in work.items() if user_id not in early}
+        for user_id in settled:
+            self._until_s.pop(user_id, None)
+        return settled
 
     def _ripe(self) -> dict[str, Work]:
         """Return, and forget, who was ranked too early and would not be now."""
         ripe = {user_id: one for user_id, one in self._early.items() if not self._is_early(one)}
         for user_id in ripe:
             del self._early[user_id]
-        if not self._early:
-            self._awaited.clear()
         return ripe
 
     def _is_early(self, work: Work) -> bool:
         """Say whether items fetched for a user are still on their way; what takes too long is not waited for."""
-        now_s = asyncio.get_running_loop().time()
-        missing = self._context.view.unseen(work[1].prefetched)
-        until_s = [self._awaited.setdefault(item, now_s + _PATIENCE_S) for item in missing]  # all wait at once
-        return any(now_s < one_s for one_s in until_s)
+        now_s, features = asyncio.get_running_loop().time(), work[1]
+        return bool(self._context.view.unseen(features.prefetched)) and now_s < self._until_s.setdefault(
+            features.user_id, now_s + _PATIENCE_S
+        )
 
     def _everyone(self) -> Feed:
         now_ms = self._context.now_ms()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import uuid
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -22,6 +23,10 @@ from topics.topic import CONTENT, FEATURES, INTERACTIONS, ITEMS, MIB, PROFILES
 
 USERS = [f"u{number}" for number in range(24)]
 LONG = ["語" * 250 + f"{number:06}" for number in range(1_000)]
+NOISE = [
+    "".join(chr(random.Random(f"{n} {place}").randrange(0x4E00, 0x9FFF)) for place in range(250)) for n in range(40)
+]
+"""What no compression makes small."""
 HOSTILE = "hostile"
 
 
@@ -129,8 +134,8 @@ async def test_a_record_that_the_broker_refuses_is_set_aside_for_its_key_alone(p
     await pipeline.publish(INTERACTIONS, clicks(USERS))
     await pipeline.settle()
     await asyncio.to_thread(limited, pipeline.addresses.kafka_bootstrap_servers, FEATURES, 8_000)
-    await pipeline.publish(INTERACTIONS, [*clicks([HOSTILE] * 30, LONG[0]), *clicks(USERS)])
-    for item_id in LONG[:30]:
+    await pipeline.publish(INTERACTIONS, clicks(USERS))
+    for item_id in NOISE:
         await pipeline.publish(INTERACTIONS, clicks([HOSTILE], item_id))
     await asyncio.wait_for(worker.wait(), 60)
     assert worker.returncode not in (0, None), "what was lost ends the process, and not in order"
@@ -142,7 +147,7 @@ async def test_a_record_that_the_broker_refuses_is_set_aside_for_its_key_alone(p
     assert (letter.topic, letter.key, letter.reason) == (FEATURES.name, HOSTILE.encode(), "too_large")
     assert len(letter.value or b"") > 8_000
     assert worker.returncode is None
-    shown = (await pipeline.stats())[LONG[29]].counts
+    shown = (await pipeline.stats())[NOISE[-1]].counts
     assert shown == {"click": 1}, "what the events meant for their items is not lost with it"
 
     async def counted() -> bool:

@@ -54,7 +54,8 @@ def records(topic: Topic, *values: Any) -> list[Record]:
 
 
 def an_event(app: Any, topic: Topic, *values: Any) -> Event:
-    ticket = app.ledger.deliver((topic.name, 0), 100, records=len(values), size_bytes=1)
+    end = 100 + (app.ledger.load((topic.name, 0)).batches and 100)
+    ticket = app.ledger.deliver((topic.name, 0), end, records=len(values), size_bytes=1)
     return Event(app, Message(ticket, (topic.name, 0)), Batch(topic.name, 0, cast(Any, records(topic, *values))))
 
 
@@ -220,13 +221,19 @@ async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_o
     monkeypatch.setattr("streams.agents.rank._PATIENCE_S", 0.05)
     world = World()
     agent = RankAgent(world.context, Picky(), Judged(CombineParams()), RankParams())
-    told = features(prefetched=[f"never-{number}" for number in range(1_000)])
-    [record] = records(FEATURES, told)
-    assert agent._is_early((record, told))
-    began_s = asyncio.get_running_loop().time()
-    while agent._is_early((record, told)):  # noqa: ASYNC110 - it is a matter of time
-        await asyncio.sleep(0.01)
-    assert asyncio.get_running_loop().time() - began_s < 2.0
+    never = [f"never-{number}" for number in range(1_000)]
+    for version in (1, 2):
+        event = an_event(world.app, FEATURES, features(prefetched=never, version=version), features(user_id="u2"))
+        await agent.process(event)
+    ranking = asyncio.create_task(agent.run())
+    async with asyncio.timeout(5):
+        while agent.waiting:  # noqa: ASYNC110 - it is a matter of time
+            await asyncio.sleep(0.01)
+    await agent.checkpoint.force()
+    assert world.app.ledger.committable((FEATURES.name, 0)) == 200, "who waits in vain holds nobody up"
+    assert (agent._early, agent._until_s) == ({}, {})
+    ranking.cancel()
+    await asyncio.gather(ranking, return_exceptions=True)
     await world.publisher.close()
 
 
