@@ -71,3 +71,17 @@ async def test_records_of_schemas_with_references_are_read(pipeline: Pipeline) -
     assert letters == [("user.decode", "wrong_record", "'millrace.Thing' is not a millrace.Interaction")]
     assert worker.returncode is None
     await asyncio.to_thread(client.__exit__)
+
+
+async def test_ids_that_no_registry_gives_stop_nobody(pipeline: Pipeline) -> None:
+    worker, _ = await pipeline.start("feed"), await pipeline.start("trainer")
+    body = pipeline.registry.codec(Interaction).encode(an_interaction(user_id="u1"))[5:]
+    ids = (0, 999_999, (1 << 31) - 1, 1 << 31, (1 << 32) - 1)
+    for schema_id in ids:
+        pipeline.publisher.produce_bytes(INTERACTIONS, b"u1", struct.pack(">bI", 0, schema_id) + body)
+    await pipeline.publisher.flush()
+    await pipeline.publish(INTERACTIONS, [an_interaction(user_id="u1")])
+    await pipeline.settle()
+    assert (await pipeline.features())["u1"].event_count == 1
+    assert [letter.reason for letter in await pipeline.dead_letters()] == ["unknown_schema"] * len(ids)
+    assert worker.returncode is None
