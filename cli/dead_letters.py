@@ -90,7 +90,8 @@ def show(
     console = Console(highlight=False)
     for name in ("letter_id", "stage", "reason", "detail"):
         console.print(f"[bold]{name:10}[/bold] {getattr(letter, name)}")
-    console.print(f"[bold]{'read at':10}[/bold] {_time(letter.timestamp)}")
+    read_at = _time(letter.timestamp) if letter.timestamp else "never: it was not written"
+    console.print(f"[bold]{'read at':10}[/bold] {read_at}")
     console.print(f"[bold]{'failed at':10}[/bold] {_time(letter.failed_at)}")
     console.print(f"[bold]{'headers':10}[/bold] {letter.headers}")
     for name in ("key", "value"):
