@@ -18,7 +18,7 @@ import h3
 
 from infra import database
 from infra.catalogue import region, vector_text
-from infra.redis_client import RefusedError, StoreError
+from infra.redis_client import StoreError
 from models.minilm import MiniLm
 from models.subword import Subword
 from models.text import TextEncoder, Vectors, text_of
@@ -136,16 +136,15 @@ class Indexing:
 
     async def _put_bare(self, row: Any) -> None:
         """Put an item into the catalogue without its text, so that it is not indexed again."""
-        entry = (*self._entry(row, None), False)
 
         async def put() -> None:
             with database.write_errors("indexing without a text"):
-                await self._pool.execute(_PUT, *entry)
+                await self._pool.execute(_PUT, *self._entry(row, None), False)
 
         try:
             await patiently(put, _WAITS)
-        except RefusedError as refusal:
-            _LOG.error("%s is not in the catalogue: %s", row["item_id"], refusal)
+        except Exception as error:
+            _LOG.error("%s is not in the catalogue: %s", row["item_id"], error)
             self._given_up.add((row["item_id"], row["offset"]))
 
     async def spell(self) -> None:
