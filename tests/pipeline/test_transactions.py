@@ -90,15 +90,20 @@ def clicks(users: Sequence[str], item_id: str, times: int = 1) -> list[Interacti
 @pytest.fixture
 async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
     async with a_pipeline(stack, tmp_path) as pipeline:
+        await asked(pipeline, "DELETE FROM interactions WHERE item_id LIKE 'tx-%'")
         yield pipeline
 
 
-async def archived(pipeline: Pipeline) -> int:
+async def asked(pipeline: Pipeline, query: str) -> Any:
     connection = await asyncpg.connect(pipeline.addresses.database_url)
     try:
-        return int(await connection.fetchval("SELECT count(*) FROM interactions WHERE item_id LIKE 'tx-%'"))
+        return await connection.fetchval(query)
     finally:
         await connection.close()
+
+
+async def archived(pipeline: Pipeline) -> int:
+    return int(await asked(pipeline, "SELECT count(*) FROM interactions WHERE item_id LIKE 'tx-%'"))
 
 
 async def test_what_is_aborted_counts_nowhere_and_is_waited_for_nowhere(pipeline: Pipeline) -> None:
