@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The event is in its topic; sent again with the same id, it counts once."""
+    """The event is in its topic. Sent again with the same id within a day, it counts once; ids are unique per user."""
 
     event_id: str
 

@@ -25,6 +25,8 @@ _AT_ONCE = 50
 """So few that encoding them holds up no request."""
 _AGAIN_S = 1.0
 _LAST_S = 2.0
+_ACTOR_CHARS = 1_024
+"""What an audit keeps of names that have no limit of their own, so that it is never too large for its topic."""
 
 
 class Audits:
@@ -44,7 +46,7 @@ class Audits:
             Audit(
                 audit_id=new_id(),
                 kind="recommendations_served",
-                actor=trace.actor,
+                actor=trace.actor[:_ACTOR_CHARS],
                 user_id=trace.user_id if feed.user_id == EVERYONE else feed.user_id,
                 request_id=trace.request_id,
                 version=version(feed),
@@ -62,8 +64,8 @@ class Audits:
             Audit(
                 audit_id=new_id(),
                 kind="admin_call",
-                actor=trace.actor,
-                user_id=user_id or trace.actor,
+                actor=trace.actor[:_ACTOR_CHARS],
+                user_id=(user_id or trace.actor)[:_ACTOR_CHARS],
                 request_id=trace.request_id,
                 method=method,
                 path=path,

@@ -12,7 +12,7 @@ from limits.aio.storage import MemoryStorage, Storage
 from api.audit import Audits
 from api.body import admit
 from api.caller import CURRENT, vouch
-from api.error import BrokerAwayError, NoFeedError
+from api.error import BrokerAwayError, NoFeedError, TooLargeError
 from api.metrics import Metrics, Signs, no_signs
 from infra import clock
 from infra.chart_store import ChartStore, MemoryChartStore
@@ -26,7 +26,7 @@ from infra.model_board import BoardStore, MemoryBoardStore
 from infra.portrait_store import MemoryPortraitStore, PortraitStore
 from infra.prefetch_store import MemoryPrefetchStore, PrefetchStore
 from infra.probe import Probe
-from infra.publisher import PublishError, Publishes
+from infra.publisher import PublishError, Publishes, RecordTooLargeError
 from infra.push_store import MemoryPushStore, PushStore
 from infra.search import MemorySearch, Searches
 from infra.settings import Settings
@@ -124,6 +124,7 @@ class Context:
         Raises:
             ForbiddenError: who asks may not speak for the user of a record.
             BrokerAwayError: it did not acknowledge within the setting's time.
+            TooLargeError: a record is larger than its topic takes.
         """
         for value in values:
             if hasattr(value, "user_id"):
@@ -131,6 +132,8 @@ class Context:
         try:
             async with asyncio.timeout(self.settings.api_publish_timeout_s):
                 await self.clients.publisher.publish(topic, values)
+        except RecordTooLargeError as error:
+            raise TooLargeError(error.limit) from error
         except (PublishError, TimeoutError) as error:
             self.metrics.publish_failures.labels(topic.name).inc()
             raise BrokerAwayError from error

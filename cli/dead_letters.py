@@ -16,7 +16,7 @@ from infra import dead_letter, settings
 from infra.address import located
 from infra.dead_letter import Only
 from infra.error import OperatorError
-from infra.publisher import Publisher
+from infra.publisher import open_publisher
 from infra.registry import Registry
 from infra.settings import Settings
 from schemas.types import DeadLetter
@@ -90,7 +90,8 @@ def show(
     console = Console(highlight=False)
     for name in ("letter_id", "stage", "reason", "detail"):
         console.print(f"[bold]{name:10}[/bold] {getattr(letter, name)}")
-    console.print(f"[bold]{'read at':10}[/bold] {_time(letter.timestamp)}")
+    read_at = _time(letter.timestamp) if letter.timestamp else "never: it was not written"
+    console.print(f"[bold]{'read at':10}[/bold] {read_at}")
     console.print(f"[bold]{'failed at':10}[/bold] {_time(letter.failed_at)}")
     console.print(f"[bold]{'headers':10}[/bold] {letter.headers}")
     for name in ("key", "value"):
@@ -126,11 +127,14 @@ def replay(
             print(f"{letter.letter_id}  {letter.reason}")
         print(f"{len(letters)} would be sent again.")
         return
-    print(f"{asyncio.run(_replay(configured, registry, letters))} sent again.")
+    sent = asyncio.run(_replay(configured, registry, letters))
+    print(f"{sent} sent again.")
+    if sent < len(letters):
+        print(f"{len(letters) - sent} stay: too large for their topic, not whole, or never on a topic of ours.")
 
 
 async def _replay(configured: Settings, registry: Registry, letters: list[DeadLetter]) -> int:
-    publisher = Publisher(configured.kafka_bootstrap_servers, registry)
+    publisher = await open_publisher(configured.kafka_bootstrap_servers, registry)
     try:
         return await dead_letter.replay(publisher, letters)
     finally:

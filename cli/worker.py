@@ -58,21 +58,25 @@ def worker(
     until_stopped(lambda stop: _run_all(runs, configured, stop))
 
 
+class RoleEndedError(RuntimeError):
+    """A role ended, or had to be cut off, though nobody had asked it to end so."""
+
+
 async def _run_all(runs: list[Any], configured: Settings, stop: asyncio.Event) -> None:
     """Run all roles; when one ends or fails, stop the others too, so that whoever watches starts all again.
 
     A role that hangs when it should stop is cut off, as a crash would: what it had not acknowledged comes again.
+
+    Raises:
+        RoleEndedError: a role ended by itself, or was cut off.
+        Exception: what a role failed with. Only a stop in order ends the process with status 0.
     """
-
-    async def one(run: Any) -> None:
-        try:
-            await run(configured, stop)
-        finally:
-            stop.set()
-
-    roles = [asyncio.ensure_future(one(run)) for run in runs]
-    await stop.wait()
-    ended, late = await asyncio.wait(roles, timeout=_PATIENCE_S)
+    asked = asyncio.ensure_future(stop.wait())
+    roles = [asyncio.ensure_future(run(configured, stop)) for run in runs]
+    await asyncio.wait({asked, *roles}, return_when=asyncio.FIRST_COMPLETED)
+    was_asked = asked.done()
+    stop.set()
+    _, late = await asyncio.wait(roles, timeout=_PATIENCE_S)
     if late:
         _LOG.warning("%d of %d roles did not stop within %.0f s and are cut off", len(late), len(roles), _PATIENCE_S)
         for role in late:
@@ -81,8 +85,12 @@ async def _run_all(runs: list[Any], configured: Settings, stop: asyncio.Event) -
         if stuck:
             os._exit(1)  # anything else would wait for them
     for role in roles:
-        if role in ended:
+        if not role.cancelled():
             role.result()
+    if late:
+        raise RoleEndedError(f"{len(late)} of {len(roles)} roles were cut off")
+    if not was_asked:
+        raise RoleEndedError("a role ended by itself")
 
 
 def _load(name: str) -> Any:

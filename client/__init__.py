@@ -10,7 +10,7 @@
             print(feed.version)
 
 `AsyncMillrace` is the same for asyncio. What fails for a moment is tried again, as `Retry` says; an event has its id
-from when it is made, so sending it again counts once.
+from when it is made, so sending it again within a day counts once.
 """
 
 from client.error import AwayError as AwayError

@@ -1,4 +1,4 @@
-"""What can be published. An event gets its id and its time when it is made; sent again, it counts once."""
+"""What can be published. An event gets its id and its time when it is made; sent again within a day, it counts once."""
 
 from __future__ import annotations
 

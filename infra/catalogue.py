@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import asyncpg
 import h3
 
+from infra.database import INDEXED_CHARS, equals
+
 REGION_RESOLUTION = 4
 """H3 resolution of the regions that items are found by: cells with edges of 26 km, and nowhere less than 20."""
 _SHORTEST_EDGE_KM = 20.0
@@ -24,6 +26,11 @@ _DAMPING = 60
 _LAST = 1_000
 """Added to the ranks of the newest items: they only fill up what the words leave."""
 
+_WITH_KEYS = f"""
+SELECT item_id, title_key, year, city_key, latitude, longitude FROM catalogue
+WHERE category = $1 AND left(title_key, {INDEXED_CHARS}) = ANY($2) AND title_key = ANY($3)
+ORDER BY created_at, item_id
+"""  # noqa: S608 - the number is ours
 Bind = Callable[[Any], str]
 """Takes a value and returns what stands for it in a statement."""
 
@@ -91,9 +98,9 @@ class Catalogue:
     async def known(self, category: str, title_keys: Sequence[str]) -> list[Known]:
         """Return what there is in a category under some keys."""
         rows = await self._pool.fetch(
-            "SELECT item_id, title_key, year, city_key, latitude, longitude FROM catalogue"
-            " WHERE category = $1 AND title_key = ANY($2) ORDER BY created_at, item_id",
+            _WITH_KEYS,
             category,
+            [key[:INDEXED_CHARS] for key in title_keys],
             list(title_keys),
         )
         return [Known(*row) for row in rows]
@@ -135,10 +142,12 @@ class Catalogue:
     def _place(self, query: Query, bind: Bind, distance: Callable[[Bind, str, float], str]) -> str:
         """Return the condition that an item is where it is looked for."""
         if query.cell is None:
-            by_city = f"city_key = {bind(query.city_key)}"
+            by_city = equals("city_key", query.city_key, bind)
             return by_city if query.city_key else f"latitude IS NULL AND {by_city}"
         near = distance(bind, query.cell, self._radius_km)
-        return f"({near} OR latitude IS NULL AND city_key = {bind(query.city_key)})" if query.city_key else near
+        return (
+            f"({near} OR latitude IS NULL AND {equals('city_key', query.city_key, bind)})" if query.city_key else near
+        )
 
 
 async def distance_by(connection: Any) -> Callable[[Bind, str, float], str]:

@@ -16,6 +16,8 @@ from infra.redis_client import store_errors
 KEY = "chart:trending"
 MOST = 1_000
 """Items kept in a chart."""
+_LIVES_S = 90 * 86_400
+"""How long a chart lives that nothing is added to: there is one for each category that ever was."""
 
 
 class ChartStore(Protocol):
@@ -68,6 +70,7 @@ class RedisChartStore:
             # Redis orders equal scores by name, and reads from the end: negated, the best come first.
             pipeline.zadd(key, {item: -trend for item, trend in chart.items()})
             pipeline.zremrangebyrank(key, MOST, -1)
+            pipeline.expire(key, _LIVES_S)
         with store_errors("writing charts"):
             await pipeline.execute()
 

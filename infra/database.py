@@ -4,25 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 
-from infra.redis_client import StoreError
+from infra.redis_client import RefusedError, StoreError
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _LOCK_ID = 0x6D696C6C
 """Key of the advisory lock that keeps two migrations apart; "mill" in ASCII."""
 
+INDEXED_CHARS = 256
+"""Characters of a long text that its index holds, see migration 0004."""
+
 AWAY = (
     *(OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError),
     asyncpg.OperatorInterventionError,  # it shuts down or starts
     asyncpg.InternalClientError,  # a connection was cut while it was being given back
+    asyncpg.InsufficientResourcesError,  # its disk or memory is full, or it has no connection left
+    *(asyncpg.PostgresSystemError, asyncpg.ReadOnlySQLTransactionError),  # its disk fails; it is a standby
 )
-"""What is raised while the server does not answer."""
+"""What is raised while the server does not answer, or cannot take anything."""
+_REFUSALS = (
+    *(asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError),
+    asyncpg.InternalServerError,  # a value that the server itself fails at
+)
+
+
+@contextmanager
+def write_errors(doing: str) -> Iterator[None]:
+    """Turn what is raised while rows are written into `RefusedError` where a row is at fault, else into `StoreError`.
+
+    A missing table or a missing right is not a row's fault: whoever writes waits until an operator has seen to it.
+    """
+    try:
+        yield
+    except (*AWAY, asyncpg.PostgresError) as error:
+        unfit = isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)  # found by the client
+        kind = RefusedError if unfit or isinstance(error, _REFUSALS) else StoreError
+        raise kind(doing, error) from error
 
 
 async def connect(url: str, *, connections: int = 4, ready: int = 1, timeout_s: float = 10.0) -> asyncpg.Pool:
@@ -34,6 +57,14 @@ async def connect(url: str, *, connections: int = 4, ready: int = 1, timeout_s: 
     return await asyncpg.create_pool(
         url, min_size=ready, max_size=connections, timeout=timeout_s, command_timeout=60.0, init=_initialize
     )
+
+
+def equals(column: str, value: str, bind: Callable[[Any], str]) -> str:
+    """Return the condition that a column of long texts has a value, as the column's index serves it.
+
+    `bind` takes a value and returns what stands for it in the statement.
+    """
+    return f"(left({column}, {INDEXED_CHARS}) = {bind(value[:INDEXED_CHARS])} AND {column} = {bind(value)})"
 
 
 class Lazy:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from infra.publisher import Publisher
+from infra.letter import is_whole
+from infra.publisher import Publisher, RecordTooLargeError
 from infra.registry import Registry
 from schemas.types import DeadLetter
 from topics.topic import DEAD_LETTERS, TOPICS
@@ -56,47 +58,53 @@ def open_letters(bootstrap_servers: str, registry: Registry, only: Only) -> list
 async def replay(publisher: Publisher, letters: Iterable[DeadLetter]) -> int:
     """Send the original bytes to the original topics again, close the letters, and return how many there were.
 
-    Letters of what never was on a topic of ours, such as collected records, stay open.
+    Letters stay open where their message was never on a topic of ours, such as collected records, where they hold only
+    a part of it, and where it is still larger than its topic takes.
     A letter is closed only after its message was acknowledged, so a crash in between sends it once more at most.
 
     Raises:
         PublishError: the brokers did not take all of them; the letters stay open.
     """
-    letters = [letter for letter in letters if letter.topic in _OURS]
+    sent: list[DeadLetter] = []
     for letter in letters:
-        headers = letter.headers | {REPLAYED_HEADER: letter.letter_id.encode()}
-        publisher.produce_bytes(letter.topic, letter.key, letter.value, headers=headers)
+        if letter.topic in _OURS and is_whole(letter):
+            headers = letter.headers | {REPLAYED_HEADER: letter.letter_id.encode()}
+            with suppress(RecordTooLargeError):
+                publisher.produce_bytes(letter.topic, letter.key, letter.value, headers=headers)
+                sent.append(letter)
     await publisher.flush()
-    for letter in letters:
+    for letter in sent:
         publisher.produce_bytes(DEAD_LETTERS, letter.letter_id.encode(), None)
     await publisher.flush()
-    return len(letters)
+    return len(sent)
 
 
 def _messages(bootstrap_servers: str) -> Iterator[tuple[bytes, bytes | None]]:
     """Yield keys and values of the topic as it is now."""
     consumer = Consumer(
-        {"bootstrap.servers": bootstrap_servers, "group.id": "millrace-cli", "enable.auto.commit": False}
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": "millrace-cli",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+        }
     )
     try:
-        left: dict[int, int] = {}
-        starts = []
-        for number in range(DEAD_LETTERS.partitions):
-            tp = TopicPartition(DEAD_LETTERS.name, number)
-            low, high = consumer.get_watermark_offsets(tp, timeout=10.0)
-            if high > low:
-                left[number] = high
-                starts.append(TopicPartition(DEAD_LETTERS.name, number, low))
-        consumer.assign(starts)
+        consumer.list_topics(DEAD_LETTERS.name, timeout=10.0)
+        left = set(range(DEAD_LETTERS.partitions))
+        consumer.assign([TopicPartition(DEAD_LETTERS.name, number, OFFSET_BEGINNING) for number in left])
         silent = 0
         while left and silent < _SILENT_POLLS:
             messages = consumer.consume(_BATCH, timeout=_POLL_S)
             silent = 0 if messages else silent + 1
             for message in messages:
-                if message.error():
-                    raise KafkaException(message.error())
-                yield message.key() or b"", message.value()
-            positions = {tp.partition: tp.offset for tp in consumer.position(starts)}
-            left = {number: end for number, end in left.items() if positions.get(number, 0) < end}
+                error = message.error()
+                if error is None:
+                    yield message.key() or b"", message.value()
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    left.discard(message.partition())
+                else:
+                    raise KafkaException(error)
     finally:
         consumer.close()

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
+from urllib.parse import quote
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
@@ -20,7 +21,8 @@ from schemas.types import Feed, Trigger
 EVERYONE = "~everyone"
 """The user id of the feed for those who have none of their own."""
 RERANKED = "~reranked:"
-"""What the ids begin with under which given lists lie, ranked for whoever asked: `~reranked:{event_id}:{user_id}`."""
+"""What the ids begin with under which given lists lie, ranked for whoever asked: `~reranked:{event_id}:{user_id}`, the
+event's id quoted as in an address, since it may hold colons."""
 RERANKED_TTL_S = 60
 KEY = "feed:"
 _CHUNK = 50
@@ -52,7 +54,7 @@ _SHA = hashlib.sha1(_REPLACE_OLDER.encode()).hexdigest()  # noqa: S324 - the nam
 
 def reranked(trigger: Trigger) -> str:
     """Return the id under which the answer to a re-rank lies."""
-    return f"{RERANKED}{trigger.event_id}:{trigger.user_id}"
+    return f"{RERANKED}{quote(trigger.event_id, safe='')}:{trigger.user_id}"
 
 
 class FeedStore(Protocol):

@@ -1,4 +1,4 @@
-"""What a user did within a day: `interaction_log:{user_id}` in Redis, or memory; rolling, and bounded."""
+"""What a user did within a day: `interaction_log:{user_id}` in Redis, or memory; rolling, and bounded in bytes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ KEY = "interaction_log:"
 MOST = 500
 """Interactions kept of one user, the newest."""
 DAY_MS = 86_400_000
+ENTRY_BYTES = 8 << 10
+"""Bytes of an interaction past which its context is left out."""
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Interaction)
 
@@ -37,11 +39,11 @@ class MemoryInteractionLog:
 
     def __init__(self, *, clock_s: Callable[[], float] = time.time) -> None:
         self._clock_s = clock_s
-        self._events: dict[str, Interaction] = {}
+        self._events: dict[tuple[str, str], Interaction] = {}
 
     async def write(self, events: Sequence[Interaction]) -> None:
         """Keep events."""
-        self._events |= {event.event_id: event for event in events}
+        self._events |= {(event.user_id, event.event_id): _decoder.decode(_entry(event)) for event in events}
 
     async def read(self, user_id: str) -> list[Interaction]:
         """Return what a user did."""
@@ -62,7 +64,7 @@ class RedisInteractionLog:
         by_user: dict[str, dict[bytes, int]] = {}
         for event in events:
             if event.occurred_at > since_ms:
-                by_user.setdefault(event.user_id, {})[_encoder.encode(event)] = event.occurred_at
+                by_user.setdefault(event.user_id, {})[_entry(event)] = event.occurred_at
         pipeline = self._redis.pipeline(transaction=False)
         for user_id, entries in by_user.items():
             key = KEY + user_id
@@ -81,3 +83,9 @@ class RedisInteractionLog:
 
     def _since_ms(self) -> int:
         return round(self._clock_s() * 1_000) - DAY_MS
+
+
+def _entry(event: Interaction) -> bytes:
+    """Return what is kept of an event: all of it, unless its context is large."""
+    data = _encoder.encode(event)
+    return data if len(data) <= ENTRY_BYTES else _encoder.encode(msgspec.structs.replace(event, context={}))

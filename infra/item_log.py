@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
+from infra.consumer import kafka_consumer
 from infra.registry import Registry
 from schemas.codec import DecodeError, UnseenSchemaError
 from schemas.types import Item
@@ -22,12 +23,7 @@ async def newest_items(bootstrap_servers: str, registry: Registry, wanted: Calla
         registry: Where the schemas are.
         wanted: Says of an item whether it is to be kept, so that a large catalogue need not fit into memory.
     """
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-    )
+    consumer = kafka_consumer(bootstrap_servers, auto_offset_reset="earliest")
     await consumer.start()
     items: dict[str, Item] = {}
     try:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import httpx
 import msgspec
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from infra.error import OperatorError
@@ -16,7 +17,13 @@ from schemas.codec import Codec, avro_schema
 from topics import TOPICS, Topic
 
 COMPATIBILITY = "BACKWARD_TRANSITIVE"
-_NOT_FOUND = 404
+_NOT_FOUND, _SERVER_ERROR = 404, 500
+_NOT_NOW = frozenset((401, 403, 408, 429))
+"""Statuses that say nothing of what was asked for."""
+_HIGHEST_ID = (1 << 31) - 1
+"""Registries count in 32 bits with a sign; a frame has room for more."""
+_MOST_REFERENCES = 100
+"""Schemas that are fetched for one that refers to others."""
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -75,19 +82,65 @@ class Registry:
         Raises:
             SchemaRegistryError, httpx.HTTPError: the registry could not answer, which says nothing about the id.
         """
-        try:
-            found = await asyncio.to_thread(self._client.get_schema, schema_id)
-        except SchemaRegistryError as error:
-            if error.http_status_code != _NOT_FOUND:
-                raise
+        found = await asyncio.to_thread(self._schema_of, schema_id)
+        if found is None:
             codec.learn(schema_id, None)
         else:
-            avro = found.schema_type == "AVRO"
-            codec.learn(schema_id, json.loads(found.schema_str) if avro else {"type": found.schema_type})
+            referenced = await asyncio.to_thread(self._referenced, found)
+            codec.learn(schema_id, _content(found), referenced=referenced)
+
+    def _schema_of(self, schema_id: int) -> Schema | None:
+        """Return the schema of an id. A registry that fails at this id and answers otherwise has none of that id."""
+        if not 0 < schema_id <= _HIGHEST_ID:
+            return None
+        try:
+            return self._client.get_schema(schema_id)
+        except SchemaRegistryError as error:
+            if error.http_status_code in _NOT_NOW:
+                raise
+            if error.http_status_code >= _SERVER_ERROR:
+                self._client.get_subjects()
+            return None
+
+    def _referenced(self, schema: Schema) -> list[Any]:
+        """Return the schemas that a schema refers to, each after those that it refers to itself.
+
+        One that the registry does not hold is left out: parsing will say which type is unknown.
+        """
+        asked: set[tuple[str, int]] = set()
+        contents: list[Any] = []
+
+        def visit(references: Sequence[SchemaReference]) -> None:
+            for reference in references:
+                version = reference.subject, reference.version
+                if version in asked or len(asked) >= _MOST_REFERENCES:
+                    continue
+                asked.add(version)
+                try:
+                    found = self._client.get_version(*version).schema
+                except SchemaRegistryError as error:
+                    if error.http_status_code != _NOT_FOUND:
+                        raise
+                    continue
+                visit(found.references or ())
+                contents.append(_content(found))
+
+        visit(schema.references or ())
+        return contents
 
     def close(self) -> None:
         """Close the connections."""
         self._client.__exit__()
+
+
+def _content(schema: Schema) -> Any:
+    """Return a schema as JSON data; what is none is of a type that Avro does not have."""
+    if schema.schema_type != "AVRO":
+        return {"type": schema.schema_type}
+    try:
+        return json.loads(schema.schema_str or "") or {"type": "nothing"}
+    except (ValueError, RecursionError) as error:
+        return {"type": f"{type(error).__name__}: {error}"}
 
 
 def _schema(topic: Topic) -> Schema:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from infra import spelling
 from infra.catalogue import Bind
-from infra.database import Lazy
+from infra.database import Lazy, equals
 from infra.synonym import Phrase, terms, words
 from schemas.types import Item
 
@@ -207,7 +207,7 @@ def _covered(term: Term, bind: Bind) -> str:
 def _where(sought: Sought, bind: Bind) -> str:
     conditions = ["true"]
     if sought.kind:
-        conditions.append(f"items.kind = {bind(sought.kind)}")
+        conditions.append(equals("items.kind", sought.kind, bind))
     if sought.category:
         named = bind(sought.category)
         conditions.append(f"(items.category = {named} OR {named} = ANY(items.topics))")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from redis.asyncio import Redis
 
@@ -110,13 +110,12 @@ async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
 
 
 def end_offsets(admin: AdminClient, topics: Iterable[Topic]) -> dict[str, int]:
-    """Return the end of every partition of some topics, by topic-partition."""
+    """Return the end of what is committed in every partition of some topics, by topic-partition."""
     asked = {
         TopicPartition(topic.name, part): OffsetSpec.latest() for topic in topics for part in range(topic.partitions)
     }
-    return {
-        f"{tp.topic}-{tp.partition}": found.result(_CALL_S).offset for tp, found in admin.list_offsets(asked).items()
-    }
+    answers = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED)
+    return {f"{tp.topic}-{tp.partition}": found.result(_CALL_S).offset for tp, found in answers.items()}
 
 
 def committed_offsets(admin: AdminClient, group: str) -> dict[str, int]:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import msgspec
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from infra import clock, heartbeat, probe
@@ -120,5 +120,9 @@ def _newest(admin: Any, topic: Topic) -> int | None:
 def _offsets(admin: Any, partitions: set[tuple[str, int]], spec: Any) -> dict[tuple[str, int], Any]:
     if not partitions:
         return {}
-    futures = admin.list_offsets({TopicPartition(*tp): spec for tp in partitions}, request_timeout=_WITHIN_S)
+    futures = admin.list_offsets(
+        {TopicPartition(*tp): spec for tp in partitions},
+        isolation_level=IsolationLevel.READ_COMMITTED,
+        request_timeout=_WITHIN_S,
+    )
     return {(tp.topic, tp.partition): future.result() for tp, future in futures.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from infra.consumer import kafka_consumer
 from infra.registry import Registry
 from schemas.codec import DecodeError, UnseenSchemaError
 from topics import Topic
@@ -56,7 +57,7 @@ async def follow(bootstrap_servers: str, registry: Registry, topic: Topic) -> As
 
 async def _open(bootstrap_servers: str, topic: Topic) -> tuple[AIOKafkaConsumer, dict[TopicPartition, int]]:
     """Return a consumer of all partitions, in no group, and where they end."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    consumer = kafka_consumer(bootstrap_servers)
     await consumer.start()
     partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
     consumer.assign(partitions)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import io
 import struct
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 import fastavro
@@ -86,27 +86,36 @@ class Codec(Generic[R]):
         self._others: dict[int, str] = {}
         self._missing: set[int] = set()
         self._own: OrderedDict[bytes, R] = OrderedDict()
-        self._most = 0
+        self._most = self._most_bytes = self._own_bytes = 0
 
-    def remember(self, most: int) -> None:
-        """Keep up to so many records that were encoded here, to be had at no cost where they are decoded here.
+    def remember(self, most: int, *, most_bytes: int = 32 << 20) -> None:
+        """Keep records that were encoded here, up to so many and so many bytes, to be had at no cost when decoded here.
 
         What a record holds may not be changed after it was encoded.
         """
-        self._most = most
+        self._most, self._most_bytes = most, most_bytes
 
     def knows(self, schema_id: int) -> bool:
         """Say whether a writer's schema has been learned, or learned to be missing."""
         return schema_id in self._writers or schema_id in self._others or schema_id in self._missing
 
-    def learn(self, schema_id: int, schema: Any | None) -> None:
-        """Remember a writer's schema as the registry holds it, as JSON data; None when it holds none of that id."""
+    def learn(self, schema_id: int, schema: Any | None, *, referenced: Iterable[Any] = ()) -> None:
+        """Remember a writer's schema.
+
+        Args:
+            schema_id: Its id in the registry.
+            schema: The schema as JSON data; None when the registry holds none of that id.
+            referenced: Schemas of the named types that it refers to, each one after those that it refers to itself.
+        """
         self._missing.discard(schema_id)
         if schema is None:
             self._missing.add(schema_id)
             return
         try:
-            parsed = fastavro.parse_schema(_comparable(schema))
+            named: dict[str, Any] = {}
+            for part in referenced:
+                fastavro.parse_schema(_comparable(part), named_schemas=named)
+            parsed = fastavro.parse_schema(_comparable(schema), named_schemas=named)
         except Exception as error:  # a JSON Schema, say: fastavro raises what it meets
             self._others[schema_id] = f"not an Avro schema: {type(error).__name__}: {error}"
             return
@@ -133,9 +142,11 @@ class Codec(Generic[R]):
             raise ValueError(f"no {self.record.__name__}: {type(error).__name__}: {error}") from error
         data = bytes(out)
         if self._most:
+            self._own_bytes += 0 if data in self._own else len(data)
             self._own[data] = value
-            if len(self._own) > self._most:
-                self._own.popitem(last=False)
+            while len(self._own) > self._most or self._own_bytes > self._most_bytes:
+                oldest, _ = self._own.popitem(last=False)
+                self._own_bytes -= len(oldest)
         return data
 
     def decode(self, data: bytes | None) -> R:
@@ -146,7 +157,8 @@ class Codec(Generic[R]):
             DecodeError: the bytes are not such a record; `reason` says how.
         """
         known = self._own.pop(data, None) if data and self._own else None
-        if known is not None:
+        if known is not None and data:
+            self._own_bytes -= len(data)
             return known
         found = schema_id(data)
         writer = self._writers.get(found)

@@ -9,6 +9,7 @@ from typing import Any
 
 import h3
 
+from schemas.cell import is_cell
 from schemas.codec import DecodeError
 from schemas.types import (
     Candidate,
@@ -59,6 +60,8 @@ _LAST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 ZERO = "\x00"
 """What PostgreSQL takes in no text."""
+_PARTITIONS_MAX = 1_000
+"""More than any topic has."""
 _FEWEST_ARMS = 2
 _SHARES_WITHIN = 1e-6
 
@@ -123,7 +126,7 @@ def _value_max(event: Interaction) -> float:
 def _location(event: Location, now_ms: int) -> None:
     _event(event, now_ms)
     _number("resolution", event.resolution, 0, 15)
-    if not h3.is_valid_cell(event.cell) or h3.get_resolution(event.cell) != event.resolution:
+    if not is_cell(event.cell) or h3.get_resolution(event.cell) != event.resolution:
         raise OutOfRangeError("cell", "must be an H3 cell of the resolution")
 
 
@@ -241,6 +244,8 @@ def _signals(signals: ItemSignals, now_ms: int) -> None:
     for name in ("source_timestamps", "occurred_at", "actions", "weights", "ratings", "segments", "nths"):
         if len(getattr(signals, name)) != count:
             raise OutOfRangeError(name, f"must have {count} values, as many as source_offsets")
+    _number("source_partition", signals.source_partition, 0, _PARTITIONS_MAX)
+    _free("segments", max(signals.segments, key=len, default=""), LINE_CHARS)
     for weight in signals.weights:
         _number("weights", weight, -VALUE_MAX, VALUE_MAX)
     for occurred_at in (min(signals.occurred_at, default=0), max(signals.occurred_at, default=0)):

@@ -57,7 +57,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A message that could not be used, as it was."""
+    """A message that could not be used, or a record that could not be written, as it was."""
 
     letter_id: str
     topic: str

@@ -30,7 +30,7 @@ from infra.feed_store import RERANKED_TTL_S, RedisFeedStore
 from infra.item_store import RedisItemStore
 from infra.prefetch_store import RedisPrefetchStore
 from infra.provision import APP_ID, TABLES
-from infra.publisher import Publisher
+from infra.publisher import open_publisher
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
@@ -79,7 +79,7 @@ async def run(
     await asyncio.to_thread(registry.connect)
     for topic in (FEATURES, ITEM_SIGNALS):
         registry.codec(topic.record).remember(_REMEMBERED)
-    publisher = Publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
     quarantine = Quarantine(publisher, now_ms=now_ms)
     view = View(half_life_days=settings.cooccurrence_half_life_days) if view is None else view
@@ -103,7 +103,8 @@ async def run(
     settle(app, user.SOURCES, folder)
     settle(app, retrieve.SOURCES, retriever)
     settle(app, rerank.SOURCES, rerank.RerankAgent(context, folder.features, answers, params))
-    settle(app, signal.SOURCES, signal.SignalAgent(context, items, signal_params(settings)))
+    counter = signal.SignalAgent(context, items, signal_params(settings))
+    settle(app, signal.SOURCES, counter)
     settle(app, rank.SOURCES, ranker)
     settle(app, combine.SOURCES, combine.CombineAgent(context, feeds, judged, params))
 
@@ -124,6 +125,9 @@ async def run(
             "waiting": ranker.waiting,
             "items": len(view.items),
             "roster": len(roster),
+            "trimmed": dict(folder.trimmed + counter.trimmed + view.trimmed),
+            **publisher.describe(),
+            **quarantine.describe(),
         }
 
     try:

@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from infra import clock
+from infra.consumer import kafka_consumer
 from infra.registry import Registry
 from models.blender import Blender
 from schemas.types import ItemWeights
@@ -34,7 +35,7 @@ class Broadcast:
         self, bootstrap_servers: str, view: View, blender: Blender, registry: Registry, quarantine: Quarantine
     ) -> None:
         self._bootstrap_servers = bootstrap_servers
-        self._view = view
+        self._view, self._quarantine = view, quarantine
         self._decoders = {
             # The catalog agent sets aside what is unusable among items.
             topic.name: Decoder(topic, registry, None if topic is ITEMS else quarantine, stage="broadcast")
@@ -62,9 +63,8 @@ class Broadcast:
 
     async def run(self) -> None:
         """Follow the topics until cancelled."""
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap_servers,
-            enable_auto_commit=False,
+        consumer = kafka_consumer(
+            self._bootstrap_servers,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=_WAIT_MS // 2,
             fetch_min_bytes=_MIN_BYTES,
@@ -92,8 +92,11 @@ class Broadcast:
                 if record.value is None and record.key and tp.topic in self._forget:
                     self._forget[tp.topic](record.key.decode(errors="replace"))
             usable = await self._decoders[tp.topic].decode(record for record in newest if record.value is not None)
-            for _, value in usable:
-                self._apply[tp.topic](value)
+            for record, value in usable:
+                try:
+                    self._apply[tp.topic](value)
+                except Exception as error:
+                    self._quarantine.put(record, error, stage="broadcast.apply")
         for tp in partitions:
             self._positions[tp] = await consumer.position(tp)
 

@@ -26,6 +26,10 @@ class Checkpoint:
     then the events are acknowledged and may be committed. What a crash repeats is recognised as a repeat.
     Folding goes on meanwhile: what it changes is for the next checkpoint.
 
+    After any failure states may hold events whose outputs are missing. No checkpoint of the process may make such a
+    state durable, this agent's or another's: from then on all of them fail, and the process reads again what it had
+    not acknowledged.
+
     Args:
         app: Knows which events still count after a rebalance.
         publisher: What the agent's outputs went to.
@@ -80,20 +84,35 @@ class Checkpoint:
         return now_s - self._last_s >= self._interval_s * patience
 
     async def force(self) -> None:
-        """Make effects durable and acknowledge now."""
+        """Make effects durable and acknowledge now.
+
+        Raises:
+            PublishError: outputs were lost, now or before, by this agent or another.
+        """
         async with self.lock:
-            self._last_s = asyncio.get_running_loop().time()
-            self._loads.clear()
-            self._emit()
-            held, self._held = [event for event in self._held if self._app.is_live(event)], []
-            pending = {event.message.partition: event for event in held}
-            changes = {} if self._states is None else self._states.changes(pending)
-            await self._publisher.flush()
-            if self._states is not None:
-                await self._states.write(changes, pending)
-            for event in held:
-                if self._app.is_live(event):
-                    event.ack()
+            try:
+                await self._run()
+            except Exception as error:
+                self.fail(error)
+                raise
+
+    def fail(self, error: Exception) -> None:
+        """Say that outputs of the agent are missing: no checkpoint of this process succeeds from here on."""
+        self._publisher.fail(error)
+
+    async def _run(self) -> None:
+        self._last_s = asyncio.get_running_loop().time()
+        self._loads.clear()
+        self._emit()
+        held, self._held = [event for event in self._held if self._app.is_live(event)], []
+        pending = {event.message.partition: event for event in held}
+        changes = {} if self._states is None else self._states.changes(pending)
+        await self._publisher.flush()
+        if self._states is not None:
+            await self._states.write(changes, pending)
+        for event in held:
+            if self._app.is_live(event):
+                event.ack()
 
     def drop(self) -> None:
         """Forget what is held: after a rebalance the events are read again, here or elsewhere."""

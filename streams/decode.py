@@ -44,13 +44,13 @@ class Decoder:
                 await self._learn(unseen.schema_id)
                 try:
                     usable.append((record, self._decode(record)))
-                except DecodeError as error:
+                except Exception as error:
                     self._refuse(record, error)
-            except DecodeError as error:
+            except Exception as error:  # a DecodeError, or what a check of ours meets in a value nobody thought of
                 self._refuse(record, error)
         return usable
 
-    def _refuse(self, record: Record, error: DecodeError) -> None:
+    def _refuse(self, record: Record, error: Exception) -> None:
         if self._quarantine is not None:
             self._quarantine.put(record, error, stage=self._stage)
 

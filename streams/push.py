@@ -15,7 +15,7 @@ from typing import Any
 from infra import clock, fcm, heartbeat
 from infra.item_store import ItemCache, RedisItemStore
 from infra.provision import PUSH_APP_ID, PUSH_TABLE
-from infra.publisher import Publisher
+from infra.publisher import open_publisher
 from infra.push_store import RedisPushStore
 from infra.redis_client import connect
 from infra.registry import Registry
@@ -38,10 +38,11 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
     sender = fcm.connect(settings)
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
-    publisher = Publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
     app = await new_app(settings, PUSH_APP_ID, "push")
-    context = RoleContext(app, settings, registry, publisher, Quarantine(publisher, now_ms=clock.now_ms))
+    quarantine = Quarantine(publisher, now_ms=clock.now_ms)
+    context = RoleContext(app, settings, registry, publisher, quarantine)
     table = app.bytes_table(PUSH_TABLE, partitions=PARTITIONS)
     items = ItemCache(RedisItemStore(redis))
     agent = push.PushAgent(context, table, items, push_params(settings), sender=sender, now_ms=now_ms)
@@ -49,7 +50,13 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
     settle(app, inbox.SOURCES, inbox.InboxAgent(context, RedisPushStore(redis)))
 
     def describe() -> dict[str, Any]:
-        return {"waiting": agent.waiting, "configured": sender is not None}
+        return {
+            "waiting": agent.waiting,
+            "configured": sender is not None,
+            "trimmed": dict(agent.trimmed),
+            **publisher.describe(),
+            **quarantine.describe(),
+        }
 
     try:
         async with beside(stop, agent.run(), heartbeat.beat(redis, "push", describe)):

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
+from infra.letter import bounded
 from infra.publisher import Publisher
+from infra.redis_client import RefusedError
 from schemas.codec import DecodeError
 from schemas.types import DeadLetter
 from streams.core.position import Placed
-from topics.topic import DEAD_LETTERS, MIB
+from streams.patience import write_apart
+from topics.topic import DEAD_LETTERS
 
 AGENT_ERROR = "agent_error"
 """Reason of a record that decoded well and made its agent fail."""
-_DETAIL_CHARS = 1_000
-_VALUE_BYTES = 3 * MIB // 2
-"""Bytes kept of a value: more than our topics take, so that only one from a topic set up otherwise is cut."""
 
 
 class Record(Placed, Protocol):
@@ -26,6 +27,23 @@ class Record(Placed, Protocol):
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Message:
+    """A record of which only the value is at hand, and where it stood."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+
+
+R = TypeVar("R", bound=Record)
+V = TypeVar("V")
 
 
 class Quarantine:
@@ -39,25 +57,74 @@ class Quarantine:
 
     def put(self, record: Record, error: Exception, *, stage: str) -> None:
         """Set a record aside with the stage and the error it failed with."""
-        reason = error.reason if isinstance(error, DecodeError) else AGENT_ERROR
-        detail = error.detail if isinstance(error, DecodeError) else f"{type(error).__name__}: {error}"
-        if record.value is not None and len(record.value) > _VALUE_BYTES:
-            detail = f"cut from {len(record.value)} bytes; {detail}"
+        reason, detail = described(error)
         self.counts[stage, reason] += 1
-        self._publisher.produce(
-            DEAD_LETTERS,
-            DeadLetter(
-                letter_id=f"{record.topic}-{record.partition}-{record.offset}",
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                timestamp=max(record.timestamp, 0),
-                key=record.key,
-                value=None if record.value is None else record.value[:_VALUE_BYTES],
-                headers={name: value or b"" for name, value in record.headers},
-                stage=stage,
-                reason=reason,
-                detail=detail[:_DETAIL_CHARS],
-                failed_at=self._now_ms(),
-            ),
+        letter = DeadLetter(
+            letter_id=f"{record.topic}-{record.partition}-{record.offset}",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            timestamp=max(record.timestamp, 0),
+            key=record.key,
+            value=record.value,
+            headers={name: value or b"" for name, value in record.headers},
+            stage=stage,
+            reason=reason,
+            detail=detail,
+            failed_at=self._now_ms(),
         )
+        self._publisher.produce(DEAD_LETTERS, bounded(letter))
+
+    async def write(
+        self,
+        entries: Sequence[tuple[R, V]],
+        write: Callable[[Sequence[tuple[R, V]]], Awaitable[object]],
+        *,
+        stage: str,
+        waits: str,
+    ) -> int:
+        """Write entries to a store, however long it is away; an entry at which that fails is set aside.
+
+        Args:
+            entries: Records, and what is written of them.
+            write: Writes some of them, in one go; what was written before may be written again.
+            stage: Where an entry fails.
+            waits: Who waits for what, for the log.
+
+        Returns:
+            How many entries were set aside; their letters are written.
+
+        Raises:
+            PublishError: a letter was not written.
+        """
+        refused = 0
+
+        def refuse(entry: tuple[R, V], error: Exception) -> None:
+            nonlocal refused
+            refused += 1
+            self.put(entry[0], error, stage=stage)
+
+        await write_apart(entries, write, refuse, waits=waits)
+        if refused:
+            await self.flush()
+        return refused
+
+    async def flush(self) -> None:
+        """Wait until all letters are acknowledged.
+
+        Raises:
+            PublishError: one was not.
+        """
+        await self._publisher.flush()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a heartbeat says of it: letters by stage and reason."""
+        return {"dead_letters": {f"{stage}.{reason}": count for (stage, reason), count in self.counts.items()}}
+
+
+def described(error: Exception) -> tuple[str, str]:
+    """Return the reason of a letter, and its detail."""
+    if isinstance(error, DecodeError):
+        return error.reason, error.detail
+    reason = error.reason if isinstance(error, RefusedError) else AGENT_ERROR
+    return reason, f"{type(error).__name__}: {error}"

@@ -80,7 +80,11 @@ def settle(app: App, sources: Iterable[Topic], agent: Agent) -> None:
 
     async def read(stream: Any) -> None:
         async for event in stream.noack().events():
-            await agent.process(event)
+            try:
+                await agent.process(event)
+            except Exception as error:
+                agent.checkpoint.fail(error)  # half of a batch may be folded: the last checkpoint must not keep it
+                raise
 
     async def checkpoint() -> None:
         await agent.checkpoint.run()

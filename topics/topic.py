@@ -231,7 +231,7 @@ DEAD_LETTERS = Topic(
     types.DeadLetter,
     "letter_id",
     "streams",
-    "Messages that could not be used, with the reason.",
+    "Messages that could not be used and records that could not be written, with the reason.",
     retention_ms=365 * DAY_MS,
     max_message_bytes=2 * MIB,  # room for the largest message of any other topic and what is said of it
 )

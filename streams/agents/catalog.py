@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from infra.item_store import ItemStore
+from schemas.types import Item
 from streams.context import Context
-from streams.patience import patiently
+from streams.quarantine import Record
 from streams.transport import Batch
 from topics.topic import ITEMS
 
 SOURCES = (ITEMS,)
+Change = tuple[Record, Item | None]
+"""A record, and the item it holds; None for a deletion."""
 
 
 class CatalogAgent:
     """Keeps the item store equal to the items topic; a null value takes an item away."""
 
     def __init__(self, context: Context, store: ItemStore) -> None:
-        self._store = store
+        self._store, self._quarantine = store, context.quarantine
         self._decoder = context.decoder(ITEMS, "catalog")
         self.checkpoint = context.checkpoint()
 
@@ -25,21 +29,22 @@ class CatalogAgent:
         """Store one batch; of one item the last record holds."""
         batch: Batch = event.value
         usable = await self._decoder.decode(record for record in batch if record.value is not None or not record.key)
-        newest: dict[str, Any] = {}
-        for record, item in usable:
-            newest[item.item_id] = (record.offset, item)
+        newest: dict[str, Change] = {item.item_id: (record, item) for record, item in usable}
         for record in batch:
             if record.value is None and record.key:
                 item_id = record.key.decode(errors="replace")
-                if newest.get(item_id, (-1, None))[0] < record.offset:
-                    newest[item_id] = (record.offset, None)
-        await patiently(lambda: self._apply(newest), "items wait for the store")
+                if item_id not in newest or newest[item_id][0].offset < record.offset:
+                    newest[item_id] = record, None
+        changes = list(newest.values())
+        await self._quarantine.write(changes, self._apply, stage="catalog.write", waits="items wait for the store")
         self.checkpoint.hold([event])
 
     def drop(self) -> None:
         """Forget what is held: after a rebalance it is read again."""
         self.checkpoint.drop()
 
-    async def _apply(self, newest: dict[str, Any]) -> None:
-        await self._store.write([item for _, item in newest.values() if item is not None])
-        await self._store.delete([item_id for item_id, (_, item) in newest.items() if item is None])
+    async def _apply(self, changes: Sequence[Change]) -> None:
+        await self._store.write([item for _, item in changes if item is not None])
+        await self._store.delete(
+            [(record.key or b"").decode(errors="replace") for record, item in changes if item is None]
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
@@ -38,12 +37,7 @@ class CombineAgent:
         for _, scores in usable:
             self._judged.put(scores)
         newest = {scores.user_id: record for record, scores in usable}
-        await asyncio.gather(
-            *(
-                patiently(partial(self._improve, record, user_id), "scores wait for the store")
-                for user_id, record in newest.items()
-            )
-        )
+        await asyncio.gather(*(self._improve(record, user_id) for user_id, record in newest.items()))
         self.checkpoint.hold([event])
 
     def drop(self) -> None:
@@ -52,17 +46,19 @@ class CombineAgent:
 
     async def _improve(self, record: Record, user_id: str) -> None:
         """Replace the feed that a user is served."""
-        [served] = await self._store.read([user_id])
-        feed = None if served is None else self._improved(record, served)
-        if feed is not None and await self._store.write([feed]):
-            self._context.publisher.produce(FEEDS, feed)
-
-    def _improved(self, record: Record, served: Feed) -> Feed | None:
-        """Return a feed as newer than it was, None when its user's scores have no say in it."""
-        renewed = replace(served, generated_at=max(self._context.now_ms(), served.generated_at + 1))
         try:
-            feed = self._judged.combined(renewed, self._context.view, self._params)
+            feed = await patiently(lambda: self._replaced(user_id), "scores wait for the store")
         except Exception as error:
             self._context.quarantine.put(record, error, stage="combine.feed")
+            return
+        if feed is not None:
+            self._context.publisher.produce(FEEDS, feed)
+
+    async def _replaced(self, user_id: str) -> Feed | None:
+        """Put a newer feed in the place of a user's; None when the user's scores have no say in it."""
+        [served] = await self._store.read([user_id])
+        if served is None:
             return None
-        return None if feed is renewed else feed
+        renewed = replace(served, generated_at=max(self._context.now_ms(), served.generated_at + 1))
+        feed = self._judged.combined(renewed, self._context.view, self._params)
+        return feed if feed is not renewed and await self._store.write([feed]) else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from infra.push_store import PushStore
-from streams.patience import patiently
 from streams.role import RoleContext
 from streams.transport import Batch
 from topics.topic import DEVICES, NOTIFICATIONS
@@ -17,6 +16,7 @@ class InboxAgent:
     """Keeps the push store equal to its topics; what is read again is stored once."""
 
     def __init__(self, context: RoleContext, store: PushStore) -> None:
+        self._quarantine = context.quarantine
         self._decoders = {topic.name: context.decoder(topic, "inbox") for topic in SOURCES}
         self._writes: dict[str, Any] = {
             DEVICES.name: store.write_devices,
@@ -27,8 +27,14 @@ class InboxAgent:
     async def process(self, event: Any) -> None:
         """Store one batch."""
         batch: Batch = event.value
-        values = [value for _, value in await self._decoders[batch.topic].decode(batch)]
-        await patiently(lambda: self._writes[batch.topic](values), "notifications wait for the store")
+        usable = await self._decoders[batch.topic].decode(batch)
+        write = self._writes[batch.topic]
+        await self._quarantine.write(
+            usable,
+            lambda some: write([value for _, value in some]),
+            stage="inbox.write",
+            waits="notifications wait for the store",
+        )
         self.checkpoint.hold([event])
 
     def drop(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Protocol
 
@@ -18,7 +20,7 @@ from streams.core.agenda import Agenda
 from streams.core.delivery import Answer, Delivery
 from streams.core.params import PushParams
 from streams.core.position import Position
-from streams.core.push import PushState, due_at, snapshot
+from streams.core.push import PushState, crowd_out, due_at, snapshot
 from streams.core.repeat import remember
 from streams.core.wish import Card, fold_feed, fold_request
 from streams.core.worth import head
@@ -69,6 +71,8 @@ class PushAgent:
         self._states = RecordCache(table, PushState, context.publisher, new=PushState)
         self._agenda = Agenda()
         self._rebalances = 0
+        self.trimmed: Counter[str] = Counter()
+        """Entries of states that gave way for lack of room, by collection."""
         self._absent: dict[str, None] = {}
         """Items that the store does not hold, for which nothing waits again."""
         self.checkpoint = context.checkpoint(states=self._states)
@@ -87,11 +91,11 @@ class PushAgent:
         async with self.checkpoint.lock:
             if not self._context.app.is_live(event):
                 return
-            touched: dict[str, PushState] = {}
+            touched: dict[str, tuple[PushState, Record]] = {}
             for record, value in usable:
-                state = self._states.get(batch.partition, value.user_id)
-                touched[value.user_id] = state
                 try:
+                    state = self._states.get(batch.partition, value.user_id)
+                    touched[value.user_id] = state, record
                     self._tell(self._fold(state, value, record, cards))
                 except Exception as error:
                     self._context.quarantine.put(record, error, stage="push.fold")
@@ -140,24 +144,43 @@ class PushAgent:
             return fold_feed(state, value, cards, params=params, now_ms=now_ms)
         position = Position.of(record)
         version = state.version
-        told = fold_request(state, value, position, card=cards.get(value.item_id or ""), params=params, now_ms=now_ms)
+        told = fold_request(
+            state,
+            value,
+            position,
+            card=cards.get(value.item_id or ""),
+            params=params,
+            now_ms=now_ms,
+            trimmed=self.trimmed,
+        )
         if state.version != version:
             self._publisher.produce(DEVICES, snapshot(state, now_ms))
         return told
 
-    async def _release(self, event: Any, touched: Mapping[str, PushState]) -> None:
+    async def _release(self, event: Any, touched: Mapping[str, tuple[PushState, Record]]) -> None:
         """Send what is due to some users."""
         due: list[tuple[PushState, Delivery]] = []
-        for state in touched.values():
-            released = delivery.release(state, params=self._params, now_ms=self._now_ms())
+        for state, record in touched.values():
+            try:
+                self._crowd_out(state)
+                released = delivery.release(state, params=self._params, now_ms=self._now_ms())
+            except Exception as error:
+                self._context.quarantine.put(record, error, stage="push.release")
+                continue
             self._tell(released.decisions)
             due.extend((state, found) for found in released.deliveries)
         at_once = self._context.settings.fcm_concurrency
         for start in range(0, len(due), at_once):
             await self._send(event, due[start : start + at_once])
             await self._write(event)
-        for user_id, state in touched.items():
+        for user_id, (state, _) in touched.items():
+            self._crowd_out(state)  # what is tried again waits with the devices that are left
             self._agenda.put(user_id, due_at(state))
+
+    def _crowd_out(self, state: PushState) -> None:
+        decisions = list(crowd_out(state, self._now_ms()))
+        self.trimmed["waiting"] += len(decisions)
+        self._tell(decisions)
 
     async def _send(self, event: Any, due: Sequence[tuple[PushState, Delivery]]) -> None:
         answers = await asyncio.gather(*(self._answers(found) for _, found in due))
@@ -203,7 +226,13 @@ class PushAgent:
 
     async def _read(self, item_ids: Sequence[str]) -> dict[str, Card]:
         found, _ = await patiently(lambda: self._items.read(item_ids), "pushes wait for the store")
-        return {card.item_id: card for card in (_card.decode(item) for item in found if item is not None)}
+        cards: dict[str, Card] = {}
+        for item in found:
+            with suppress(msgspec.MsgspecError):  # what is no item is as good as absent
+                if item is not None:
+                    card = _card.decode(item)
+                    cards[card.item_id] = card
+        return cards
 
 
 def _key(record: Record) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from infra.feed_store import EVERYONE, FeedStore
@@ -32,6 +33,8 @@ _HERE_MS = 2_000
 """How long ago someone may have acted to be taken to be there."""
 
 Work = tuple[Record, Features]
+Ranked = tuple[Record, Feed]
+_LOG = logging.getLogger(__name__)
 
 
 class RankAgent:
@@ -47,8 +50,8 @@ class RankAgent:
         self._queue: Conflator[Any, str, Work] = Conflator()
         self._early: dict[str, Work] = {}
         """Users who were ranked without items that were fetched for them and are still on their way to the view."""
-        self._awaited: dict[str, float] = {}
-        """Until when to wait for such items."""
+        self._until_s: dict[str, float] = {}
+        """Until when users wait for such items."""
         self._wake = asyncio.Event()
         self._refreshed_s = 0.0
         self._writing: asyncio.Task[None] | None = None
@@ -77,7 +80,7 @@ class RankAgent:
         await self._context.broadcast.ready.wait()
         while True:
             if await self._refresh():
-                await self._hand_over([self._everyone()], {})
+                await self._refresh_everyones()
             self._queue.back(self._ripe())
             work = self._queue.take(MICRO_BATCH_BEHIND if self._context.backlog else MICRO_BATCH)
             if not work:
@@ -85,8 +88,8 @@ class RankAgent:
                 await self._rest()
                 continue
             started_s = asyncio.get_running_loop().time()
-            feeds = [feed for record, features in work.values() if (feed := self._rank(record, features)) is not None]
-            await self._hand_over(feeds, self._settled(work))
+            ranked = [(record, self._rank(record, features)) for record, features in work.values()]
+            await self._hand_over([(record, feed) for record, feed in ranked if feed is not None], self._settled(work))
             await self._give_way(asyncio.get_running_loop().time() - started_s)
 
     def drop(self) -> None:
@@ -94,6 +97,7 @@ class RankAgent:
         self.checkpoint.drop()
         self._queue.clear()
         self._early.clear()
+        self._until_s.clear()
 
     def _rank(self, record: Record, features: Features) -> Feed | None:
         try:
@@ -106,22 +110,24 @@ class RankAgent:
         """Return whose feeds are as they should be; the others are ranked once more, and owed until then."""
         early = {user_id: one for user_id, one in work.items() if self._is_early(one)}
         self._early = {user_id: one for user_id, one in self._early.items() if user_id not in work} | early
-        return {user_id: one for user_id, one in work.items() if user_id not in early}
+        settled = {user_id: one for user_id, one in work.items() if user_id not in early}
+        for user_id in settled:
+            self._until_s.pop(user_id, None)
+        return settled
 
     def _ripe(self) -> dict[str, Work]:
         """Return, and forget, who was ranked too early and would not be now."""
         ripe = {user_id: one for user_id, one in self._early.items() if not self._is_early(one)}
         for user_id in ripe:
             del self._early[user_id]
-        if not self._early:
-            self._awaited.clear()
         return ripe
 
     def _is_early(self, work: Work) -> bool:
         """Say whether items fetched for a user are still on their way; what takes too long is not waited for."""
-        now_s = asyncio.get_running_loop().time()
-        missing = self._context.view.unseen(work[1].prefetched)
-        return any(now_s < self._awaited.setdefault(item, now_s + _PATIENCE_S) for item in missing)
+        now_s, features = asyncio.get_running_loop().time(), work[1]
+        return bool(self._context.view.unseen(features.prefetched)) and now_s < self._until_s.setdefault(
+            features.user_id, now_s + _PATIENCE_S
+        )
 
     def _everyone(self) -> Feed:
         now_ms = self._context.now_ms()
@@ -154,7 +160,15 @@ class RankAgent:
         while self._context.backlog and asyncio.get_running_loop().time() < until_s:  # noqa: ASYNC110 - it is a set
             await asyncio.sleep(_LOOK_S)
 
-    async def _hand_over(self, feeds: list[Feed], work: dict[str, Work]) -> None:
+    async def _refresh_everyones(self) -> None:
+        """Write the feed of those who have none of their own; no record stands behind it that could be set aside."""
+        await self._written()
+        try:
+            await patiently(lambda: self._store.write([self._everyone()]), "everyone's feed waits for the store")
+        except Exception:
+            _LOG.exception("everyone's feed is not written")
+
+    async def _hand_over(self, feeds: list[Ranked], work: dict[str, Work]) -> None:
         """Have feeds written once those before them are."""
         await self._written()
         self._writing = asyncio.create_task(self._write(feeds, work))
@@ -165,12 +179,16 @@ class RankAgent:
             await self._writing
             self._writing = None
 
-    async def _write(self, feeds: list[Feed], work: dict[str, Work]) -> None:
+    async def _write(self, feeds: list[Ranked], work: dict[str, Work]) -> None:
         """Write feeds, however long the store is away, publish them, and say that their work is done."""
-        await patiently(lambda: self._store.write(feeds), "feeds wait for the store")
-        for feed in feeds:
-            if feed.user_id != EVERYONE:
-                self._context.publisher.produce(FEEDS, feed)
+        await self._context.quarantine.write(
+            feeds,
+            lambda some: self._store.write([feed for _, feed in some]),
+            stage="rank.write",
+            waits="feeds wait for the store",
+        )
+        for _, feed in feeds:
+            self._context.publisher.produce(FEEDS, feed)
         await self._context.publisher.room()
         self.checkpoint.hold(self._queue.done(work))
 

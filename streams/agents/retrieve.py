@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from infra.partition import partition_of
@@ -14,11 +14,13 @@ from streams.core.params import RetrievalParams
 from streams.core.user import UserState
 from streams.decode import Decoder
 from streams.fetchers import Fetcher
-from streams.patience import patiently
+from streams.quarantine import Record
 from streams.transport import Batch
 from topics.topic import FETCH_REQUESTS, PARTITIONS, TRIGGERS
 
 SOURCES = (TRIGGERS,)
+Wanted = tuple[Record, list[FetchRequest]]
+"""A trigger's record, and what it asks for."""
 
 
 class RetrieveAgent:
@@ -45,14 +47,17 @@ class RetrieveAgent:
     async def process(self, event: Any) -> None:
         """Ask for what the triggers of one batch want."""
         batch: Batch = event.value
-        asked: dict[Slot, FetchRequest] = {}
-        by_user: dict[str, list[FetchRequest]] = {}
+        wanted: list[Wanted] = []
         for record, trigger in await self._decoder.decode(batch):
             if trigger.kind in retrieval.FETCHING and self._is_timely(record.timestamp):
-                by_user[trigger.user_id] = found = self._requests(batch.partition, trigger)
-                asked = {_slot(request): request for request in found} | asked
-        if asked:
-            await patiently(lambda: self._ask(asked, by_user), "triggers wait for the store")
+                try:
+                    wanted.append((record, self._requests(batch.partition, trigger)))
+                except Exception as error:
+                    self._context.quarantine.put(record, error, stage="retrieve.requests")
+        wanted = [(record, requests) for record, requests in wanted if requests]
+        await self._context.quarantine.write(
+            wanted, self._ask, stage="retrieve.ask", waits="triggers wait for the store"
+        )
         self.checkpoint.hold([event])
 
     def drop(self) -> None:
@@ -78,8 +83,10 @@ class RetrieveAgent:
             params=self._params,
         )
 
-    async def _ask(self, asked: dict[Slot, FetchRequest], by_user: dict[str, list[FetchRequest]]) -> None:
-        """Publish the requests that are wanted."""
+    async def _ask(self, entries: Sequence[Wanted]) -> None:
+        """Publish the requests that are wanted; of those for one slot the first."""
+        by_user = {requests[0].user_id: requests for _, requests in entries}
+        asked = {_slot(request): request for _, requests in reversed(entries) for request in requests}
         await self._store.write_questions(
             {user_id: [self._question(request) for request in found] for user_id, found in by_user.items()}
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from schemas.types import ItemSignals
@@ -24,6 +25,8 @@ class SignalAgent:
         self._decoder = context.decoder(ITEM_SIGNALS, "signal")
         self._states = RecordCache(table, ItemState, context.publisher, new=ItemState)
         self._unsent: dict[tuple[int, str], None] = {}
+        self.trimmed: Counter[str] = Counter()
+        """Entries of states that gave way for lack of room, by collection."""
         self.checkpoint = context.checkpoint(emit=self._emit, states=self._states)
 
     async def process(self, event: Any) -> None:
@@ -48,7 +51,7 @@ class SignalAgent:
 
     def _fold(self, partition: int, value: ItemSignals) -> None:
         state = self._states.get(partition, value.item_id)
-        if signal.fold(state, value, params=self._params):
+        if signal.fold(state, value, params=self._params, trimmed=self.trimmed):
             self._states.touch(partition, value.item_id)
             self._unsent[partition, value.item_id] = None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from infra.partition import partition_of
@@ -14,9 +16,9 @@ from streams.core import user
 from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.roster import FIELDS, Roster, sleeper
-from streams.core.signal import Signal, told
+from streams.core.signal import Signal, batches
 from streams.core.user import UserState
-from streams.core.view import Subject
+from streams.core.view import TOPICS_PER_ITEM, Subject
 from streams.decode import Decoder
 from streams.quarantine import Record
 from streams.transport import Batch
@@ -32,8 +34,6 @@ from topics.topic import (
     Topic,
 )
 
-_SIGNALS = 1_000
-"""Most signals in one record."""
 SOURCES: tuple[Topic, ...] = (INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, CONTENT)
 
 
@@ -49,13 +49,15 @@ class UserAgent:
         """Users whose features changed and were not yet published, by partition."""
         self._signals: dict[int, dict[str, list[Signal]]] = {}
         """What was not yet published of items, by partition; where there are any, so there are in `_unsent`."""
+        self.trimmed: Counter[str] = Counter()
+        """Entries of states that gave way for lack of room, by collection."""
         self.checkpoint = context.checkpoint(emit=self._emit_all, states=self._states)
         self._folds: dict[type, Callable[[UserState, Any, Position], None]] = {
             Interaction: self._fold_interaction,
             Location: self._fold_location,
-            Profile: user.fold_profile,
+            Profile: partial(user.fold_profile, trimmed=self.trimmed),
             Trigger: self._fold_trigger,
-            Content: user.fold_content,
+            Content: partial(user.fold_content, trimmed=self.trimmed),
         }
 
     async def process(self, event: Any) -> None:
@@ -114,7 +116,7 @@ class UserAgent:
 
     def _fold_interaction(self, state: UserState, event: Interaction, position: Position) -> None:
         subject = self._context.view.subject(event.item_id) or stated(event)
-        signal = user.fold(state, event, position, subject=subject, params=self._params)
+        signal = user.fold(state, event, position, subject=subject, params=self._params, trimmed=self.trimmed)
         if signal is not None:
             self._signals.setdefault(position.partition, {}).setdefault(signal.item_id, []).append(signal)
 
@@ -130,10 +132,15 @@ class UserAgent:
         for user_id in self._unsent.pop(partition, ()):
             state = self._states.get(partition, user_id)
             self._roster.note(user_id, sleeper(state))
-            self._publisher.produce(FEATURES, user.snapshot(state, self._params))
+            try:
+                features = user.snapshot(state, self._params)
+            except Exception as error:
+                self._publisher.reject(FEATURES.name, user_id.encode(), error)
+            else:
+                self._publisher.produce(FEATURES, features)
         for signals in self._signals.pop(partition, {}).values():
-            for start in range(0, len(signals), _SIGNALS):
-                self._publisher.produce(ITEM_SIGNALS, told(signals[start : start + _SIGNALS]))
+            for batch in batches(signals):
+                self._publisher.produce(ITEM_SIGNALS, batch)
 
     def _emit_all(self) -> None:
         for partition in list(self._unsent):
@@ -153,4 +160,4 @@ class UserAgent:
 def stated(event: Interaction) -> Subject:
     """Return what an event itself says of an item that the catalogue does not hold."""
     topics = tuple(topic for topic in event.context.get("topics", "").split(",") if topic)
-    return Subject(event.context.get("category", ""), topics, event.context.get("source", ""))
+    return Subject(event.context.get("category", ""), topics[:TOPICS_PER_ITEM], event.context.get("source", ""))

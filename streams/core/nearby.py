@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.names import NOWHERE, Names
+from schemas.cell import is_cell
 from schemas.identity import city_key
 
 _EARTH_KM = 6371.0
@@ -77,7 +78,7 @@ class Places:
 
 def _vector(cell: str | None) -> NDArray[np.float32] | None:
     """Return the point on the unit sphere at a cell's middle; None for what is no cell."""
-    if not cell or not h3.is_valid_cell(cell):
+    if cell is None or not is_cell(cell):
         return None
     latitude, longitude = map(math.radians, h3.cell_to_latlng(cell))
     along = math.cos(latitude)

@@ -40,7 +40,9 @@ class UserParams:
     recent_items: int = 100
     seen_items: int = 1_000
     event_ids: int = 1_024
-    """Ids remembered to recognise an event that was published twice."""
+    """Ids remembered, however old they are, to recognise an event that was published twice."""
+    event_ids_most: int = 16_384
+    """Most ids remembered of the last day."""
     queries: int = 10
     affinities: int = 200
     """Most entries of one affinity map; the weakest give way."""

@@ -129,7 +129,7 @@ def _says(history: Indices, liked: NDArray[np.bool_], moments: NDArray[np.int64]
         out=votes[:4],
     )
     view.tastes.votes(history, Question(0, tastes), out=votes[4:])
-    highest = votes.max(axis=1, keepdims=True)
+    highest = votes.max(axis=1, keepdims=True, initial=0.0)
     highest[highest <= 0] = 1.0
     np.multiply(votes, np.where(_OF_STRONGEST, _SCALES / highest, _SCALES), out=heard)
     votes /= highest

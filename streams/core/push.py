@@ -21,10 +21,13 @@ from typing import Any
 import msgspec
 
 from schemas.types import Device, Devices, Notification, NotificationStatus, PushPreferences
+from streams.core.budget import total
 from streams.core.worth import Usual
 
 _FINAL: frozenset[NotificationStatus] = frozenset({"sent", "failed", "expired", "not_configured"})
 _TOLD = 500
+_WAITING_BYTES = 256 << 10
+"""Bytes of what waits: a state is one record of its changelog."""
 
 Outcome = tuple[NotificationStatus, str]
 """What is decided, and why."""
@@ -60,6 +63,8 @@ class PushState(msgspec.Struct, array_like=True):
     """Times of the last day."""
     told: dict[str, tuple[NotificationStatus, int | None]] = msgspec.field(default_factory=dict)
     """What was decided of each notification last, and until when; newest last."""
+    event_hours: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    """How many of `event_ids` came in which hour; see `streams.core.repeat`."""
 
     def is_closed(self, about: str) -> bool:
         """Say whether a notification is on its way or done with."""
@@ -79,6 +84,18 @@ def decide(
     shed(state.told, _TOLD)
     if told != (status, due_at):
         yield msgspec.structs.replace(wish, status=status, reason=reason, due_at=due_at, decided_at=now_ms)
+
+
+def crowd_out(state: PushState, now_ms: int) -> Iterator[Notification]:
+    """Give up what has waited longest where more waits than a state has room for, and yield the decisions."""
+    sizes = {name: len(msgspec.msgpack.encode(waiting)) for name, waiting in state.waiting.items()}
+    excess = sum(sizes.values()) - _WAITING_BYTES
+    for name, size in sizes.items():
+        if excess <= 0:
+            return
+        excess -= size
+        outcome: Outcome = "expired", "too many newer notifications wait"
+        yield from decide(state, state.waiting[name].notification, outcome, now_ms)
 
 
 def due_at(state: PushState) -> int | None:
@@ -106,7 +123,16 @@ def snapshot(state: PushState, now_ms: int) -> Devices:
     )
 
 
-def shed(entries: dict[str, Any], most: int) -> None:
-    """Let the oldest entries give way."""
-    while len(entries) > most:
+def shed(entries: dict[str, Any], most: int, *, budget: int | None = None) -> int:
+    """Let the oldest entries give way, and return how many did for lack of bytes.
+
+    Args:
+        entries: Entries by key, the oldest first.
+        most: Entries that are kept at most.
+        budget: Bytes of their keys, where these can be long.
+    """
+    dropped = 0
+    while len(entries) > most or (budget is not None and total(entries) > budget):
+        dropped += len(entries) <= most
         del entries[next(iter(entries))]
+    return dropped

@@ -16,6 +16,8 @@ from streams.core.view import Indices, View
 
 _TOLD_ITEMS = 20
 """Liked items that may be named as a reason; those before them count next to nothing."""
+_TITLE_CHARS = 120
+"""Longest title in a reason: feeds are bounded in bytes."""
 _TIMED = ("soon", "prefetched")
 """Sources that say when an item takes place."""
 _LINKED = ("neighbors", "taste")
@@ -76,7 +78,8 @@ def _told(source: str, index: int, category: str, topics: dict[str, float], view
 
 
 def _title(index: int, view: View) -> str:
-    return view.titles[index] or view.items.names[index]
+    title = view.titles[index] or view.items.names[index]
+    return title if len(title) <= _TITLE_CHARS else title[: _TITLE_CHARS - 1] + "…"
 
 
 def _because(items: Indices, sources: Sequence[str], whom: Person, view: View) -> dict[int, str]:

@@ -1,11 +1,19 @@
-"""Recognising an event that was published twice, by its id."""
+"""Recognising an event that was published twice, by its id.
+
+The ids of a user's events are remembered for a day by the broker's clock, as 63-bit fingerprints. The newest ones are
+remembered for longer, and no more than a bound at a time.
+"""
 
 from __future__ import annotations
 
 from hashlib import blake2b
+from itertools import islice
 from typing import TypeVar
 
 K = TypeVar("K", int, str)
+WINDOW_HOURS = 24
+"""Hours for which the id of an event is remembered."""
+_HOUR_MS = 3_600_000
 
 
 def fingerprint(event_id: str) -> int:
@@ -22,6 +30,53 @@ def remember(known: dict[K, None], new: K, most: int) -> K | None:
     oldest = next(iter(known))
     del known[oldest]
     return oldest
+
+
+def remember_event(
+    ids: dict[int, None], hours: list[tuple[int, int]], event_id: int, at_ms: int, *, least: int, most: int
+) -> int:
+    """Remember the id of a new event, and forget ids that are older than the window.
+
+    Args:
+        ids: Fingerprints, the oldest first.
+        hours: How many of them came in which hour since the epoch, the oldest first. All hours before the window are
+            one entry, as are fingerprints of which no hour is known.
+        event_id: The fingerprint of the event.
+        at_ms: When the broker appended the event, in ms since the epoch.
+        least: Fingerprints that are kept however old they are.
+        most: Fingerprints that are kept at most, also within the window.
+
+    Returns:
+        How many were forgotten within the window, for lack of room.
+    """
+    hour = at_ms // _HOUR_MS
+    if ids and not hours:
+        hours.append((0, len(ids)))
+    ids[event_id] = None
+    if hours and hours[-1][0] >= hour:
+        hours[-1] = hours[-1][0], hours[-1][1] + 1
+    else:
+        hours.append((hour, 1))
+    while len(hours) > 1 and hours[1][0] < hour - WINDOW_HOURS:
+        hours[:2] = [(hours[1][0], hours[0][1] + hours[1][1])]
+    expired = hours[0][1] if hours[0][0] < hour - WINDOW_HOURS else 0
+    forgotten = max(len(ids) - most, min(expired, len(ids) - least), 0)
+    for oldest in list(islice(ids, forgotten)):
+        del ids[oldest]
+    _shorten(hours, forgotten)
+    return max(forgotten - expired, 0)
+
+
+def _shorten(hours: list[tuple[int, int]], count: int) -> None:
+    """Take so many of the oldest away."""
+    while count:
+        hour, there = hours[0]
+        taken = min(there, count)
+        count -= taken
+        if taken < there:
+            hours[0] = hour, there - taken
+        else:
+            del hours[0]
 
 
 def derived(*parts: str) -> str:

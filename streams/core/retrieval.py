@@ -12,6 +12,7 @@ import h3
 import msgspec
 
 from models.weight import is_liking
+from schemas.cell import is_cell
 from schemas.identity import city_key
 from schemas.types import FetchRequest, Trigger
 from schemas.zone import zone_of
@@ -84,7 +85,7 @@ class Asks(Protocol):
 
 def place_of(state: UserState, places: Places, params: RetrievalParams) -> Place:
     """Return where a user is: by the newest ping, with the city that is known there, or by the profile."""
-    if state.cell is None or not h3.is_valid_cell(state.cell):
+    if state.cell is None or not is_cell(state.cell):
         return Place(city=state.city)
     resolution = min(params.place_resolution, h3.get_resolution(state.cell))
     city = places.city_near(state.cell, radius_km=params.place_radius_km)
@@ -114,7 +115,7 @@ def requests(
         told = {fact: known[fact] for fact in fetcher.facts if fact in params.facts and fact in known}
         found.append(
             FetchRequest(
-                event_id=derived(trigger.event_id, fetcher.category),
+                event_id=derived(trigger.user_id, trigger.event_id, fetcher.category),
                 user_id=trigger.user_id,
                 category=fetcher.category,
                 trigger_id=trigger.event_id,

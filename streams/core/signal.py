@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from models import decay
 from schemas.types import Action, ItemSignals, ItemStats
+from streams.core.budget import size
 from streams.core.params import SignalParams
 from streams.core.position import Position, news
 
@@ -17,6 +19,10 @@ HORIZON_RATES = tuple(decay.rate_of_half_life(days) for days in (1.0, 7.0, math.
 """Decay rates of the horizons over which popularity is told besides the two that are settings."""
 _COHORT_BOUNDS = (1, 5, 15, 40, 100)
 COHORTS = len(_COHORT_BOUNDS) + 1
+SEGMENTS = 64
+"""Demographic groups that an item's popularity is told by, and that every worker knows: the strongest ones."""
+_SIGNALS, _SIGNAL_BYTES, _RECORD_BYTES = 1_000, 64, 512 << 10
+"""Most signals in one record, bytes of one besides its segment, and bytes of all."""
 
 _Row = tuple[int, Action, float, float | None, str, int]
 """Time, action, weight, rating, segment and number of a signal."""
@@ -73,10 +79,19 @@ def told(signals: Sequence[Signal]) -> ItemSignals:
     )
 
 
-def fold(state: ItemState, signals: ItemSignals, *, params: SignalParams) -> bool:
+def batches(signals: Sequence[Signal]) -> Iterator[ItemSignals]:
+    """Yield signals of one item, from one partition and in its order, as records that are bounded in bytes."""
+    longest = max(size(one.segment) for one in signals)
+    most = min(_SIGNALS, _RECORD_BYTES // (_SIGNAL_BYTES + longest))
+    for start in range(0, len(signals), most):
+        yield told(signals[start : start + most])
+
+
+def fold(state: ItemState, signals: ItemSignals, *, params: SignalParams, trimmed: Counter[str] | None = None) -> bool:
     """Fold signals into their item's state; return False where all are repeats, which change nothing.
 
-    Each source partition is folded in its order, so one position per partition tells every repeat.
+    Each source partition is folded in its order, so one position per partition tells every repeat. `trimmed` counts
+    segments that gave way to stronger ones.
     """
     partition = signals.source_partition
     places, position = news(state.positions.get(partition), signals.source_offsets, signals.source_timestamps)
@@ -97,6 +112,12 @@ def fold(state: ItemState, signals: ItemSignals, *, params: SignalParams) -> boo
         state.rating_sum += sum(rated)
         state.rating_count += len(rated)
     _count(state, rows, params)
+    weakest = len(state.segments) - SEGMENTS
+    if weakest > 0:
+        for segment in sorted(state.segments, key=lambda name: (state.segments[name], name))[:weakest]:
+            del state.segments[segment]
+        if trimmed is not None:
+            trimmed["segments"] += weakest
     return True
 
 

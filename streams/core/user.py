@@ -2,9 +2,14 @@
 
 Sums decay forward: a weight at time t is stored as w·2^((t - reference)/half-life) and read back at the watermark, so
 that folding an event costs no sweep over what is there and late events land where they belong.
+
+A state is bounded in bytes, and with it what is published of it: every collection has a budget, beyond which its oldest
+or weakest entries give way.
 """
 
 from __future__ import annotations
+
+from collections import Counter
 
 import msgspec
 
@@ -14,9 +19,10 @@ from schemas.limit import check_rating
 from schemas.types import Content, Features, Interaction, Location, Profile, RecentItem, Trigger
 from schemas.zone import zone_named
 from streams.core import place, trigger
+from streams.core.budget import fitting, size, total
 from streams.core.params import UserParams
 from streams.core.position import Position
-from streams.core.repeat import fingerprint, remember
+from streams.core.repeat import fingerprint, remember_event
 from streams.core.signal import Signal
 from streams.core.view import Subject
 
@@ -26,6 +32,13 @@ _ABOUT_CHARS = 500
 _RESCALE_EXPONENT = 64.0
 _HOURS = 24
 _NEVER = -(1 << 60)
+_SEEN_BYTES = 128 << 10
+"""Bytes of the ids of seen items. Ids of items acted on again count twice, here and among the visits."""
+_LABEL_BYTES = 32 << 10
+"""Bytes of the names in one affinity map, and of stated preferences."""
+_MUTED_BYTES = 64 << 10
+_FETCHED_BYTES = 64 << 10
+"""Bytes of what was fetched, over all categories."""
 _KINDS = ("time", "location", "refresh", "rerank")
 """Triggers that ask for a user's own feed, where they name no candidates; for a re-rank nothing is fetched."""
 
@@ -68,14 +81,25 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     moved_at: int = -1
     triggered: dict[str, int] = msgspec.field(default_factory=dict)
     """When a trigger of each kind was last acted on."""
+    seen_bytes: int = 0
+    """Bytes of the ids in `seen`; 0 while they are not counted."""
+    event_hours: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    """How many of `event_ids` came in which hour; see `streams.core.repeat`."""
 
 
 def fold(
-    state: UserState, event: Interaction, position: Position, *, subject: Subject, params: UserParams
+    state: UserState,
+    event: Interaction,
+    position: Position,
+    *,
+    subject: Subject,
+    params: UserParams,
+    trimmed: Counter[str] | None = None,
 ) -> Signal | None:
     """Fold one interaction into its user's state; a repeat changes nothing.
 
-    `subject` is what is known of the item. Returns the signal for the item, if there is one to send.
+    `subject` is what is known of the item. `trimmed` counts entries that gave way for lack of room, by collection.
+    Returns the signal for the item, if there is one to send.
 
     Raises:
         OutOfRangeError: the rating is above the scale.
@@ -87,13 +111,20 @@ def fold(
     event_id = fingerprint(event.event_id)
     if event_id in state.event_ids:
         return None
-    signal = _apply(state, event, position, subject=subject, params=params)
-    remember(state.event_ids, event_id, params.event_ids)  # last: what fails before may be sent again and count
+    trimmed = Counter() if trimmed is None else trimmed
+    signal = _apply(state, event, position, subject=subject, params=params, trimmed=trimmed)
+    _remember(state, event_id, position, params, trimmed)  # last: what fails before may be sent again and count
     return signal
 
 
 def _apply(
-    state: UserState, event: Interaction, position: Position, *, subject: Subject, params: UserParams
+    state: UserState,
+    event: Interaction,
+    position: Position,
+    *,
+    subject: Subject,
+    params: UserParams,
+    trimmed: Counter[str],
 ) -> Signal | None:
     touch(state, position)
     state.watermark = max(state.watermark, event.occurred_at)
@@ -106,14 +137,10 @@ def _apply(
     if event.item_id is None:
         return None
     weight = weight_of(event.action, event.value, params.rating_scale)
-    _add_affinities(state, subject, weight * scale, params)
+    _add_affinities(state, subject, weight * scale, params, trimmed)
     state.recent.append((event.item_id, weight, event.occurred_at))
     del state.recent[: -params.recent_items]
-    if event.item_id in state.seen:
-        state.visits[event.item_id] = state.visits.get(event.item_id, 1) + 1
-    forgotten = remember(state.seen, event.item_id, params.seen_items)
-    if forgotten is not None:
-        state.visits.pop(forgotten, None)
+    _see(state, event.item_id, params, trimmed)
     return Signal(
         event.item_id,
         position,
@@ -136,11 +163,16 @@ def fold_location(state: UserState, event: Location, position: Position, params:
     return None if reason is None else trigger.moved(event, reason)
 
 
-def fold_profile(state: UserState, event: Profile, position: Position) -> None:
-    """Take over what the newest profile states."""
+def fold_profile(state: UserState, event: Profile, position: Position, *, trimmed: Counter[str] | None = None) -> None:
+    """Take over what the newest profile states, the first entries of lists that are longer than there is room for."""
     if event.occurred_at > state.profile_at:
-        state.segment, state.muted, state.profile_at = event.segment, event.muted, event.occurred_at
-        state.preferred = [*event.categories, *event.topics]
+        preferred = [*event.categories, *event.topics]
+        state.segment, state.profile_at = event.segment, event.occurred_at
+        state.muted = event.muted[: fitting(event.muted, _MUTED_BYTES)]
+        state.preferred = preferred[: fitting(preferred, _LABEL_BYTES)]
+        if trimmed is not None:
+            trimmed["muted"] += len(event.muted) - len(state.muted)
+            trimmed["preferred"] += len(preferred) - len(state.preferred)
         state.city = event.city
         state.about = {name: event.attributes[name][:_ABOUT_CHARS] for name in ABOUT if name in event.attributes}
         state.timezone = event.timezone if event.timezone and zone_named(event.timezone) else ""
@@ -155,13 +187,24 @@ def fold_trigger(state: UserState, event: Trigger, position: Position, params: U
     if abs(event.occurred_at - last) >= params.triggers.window_ms:
         state.triggered[event.kind] = max(event.occurred_at, last)
         touch(state, position)
-        remember(state.event_ids, event_id, params.event_ids)
+        _remember(state, event_id, position, params, Counter())
 
 
-def fold_content(state: UserState, event: Content, position: Position) -> None:
-    """Take over what was fetched, where it was asked for later than what is there; nothing found changes nothing."""
+def fold_content(state: UserState, event: Content, position: Position, *, trimmed: Counter[str] | None = None) -> None:
+    """Take over what was fetched, where it was asked for later than what is there; nothing found changes nothing.
+
+    Where there is no room for all, the last items of a category and the categories asked for longest ago give way.
+    """
     if event.items and event.requested_at > state.fetched.get(event.category, (-1, []))[0]:
-        state.fetched[event.category] = event.requested_at, [found.item_id for found in event.items]
+        items = [found.item_id for found in event.items]
+        kept = items[: fitting(items, _FETCHED_BYTES - size(event.category))]
+        state.fetched[event.category] = event.requested_at, kept
+        dropped = len(items) - len(kept)
+        while sum(size(name) + total(ids) for name, (_, ids) in state.fetched.items()) > _FETCHED_BYTES:
+            oldest = min(state.fetched, key=lambda name: (name == event.category, state.fetched[name][0], name))
+            dropped += len(state.fetched.pop(oldest)[1])
+        if trimmed is not None:
+            trimmed["fetched"] += dropped
         touch(state, position)
 
 
@@ -198,19 +241,63 @@ def snapshot(state: UserState, params: UserParams) -> Features:
     )
 
 
-def _add_affinities(state: UserState, subject: Subject, weight: float, params: UserParams) -> None:
+def _remember(state: UserState, event_id: int, position: Position, params: UserParams, trimmed: Counter[str]) -> None:
+    early = remember_event(
+        state.event_ids,
+        state.event_hours,
+        event_id,
+        position.append_ms,
+        least=params.event_ids,
+        most=params.event_ids_most,
+    )
+    if early:
+        trimmed["event_ids"] += early
+
+
+def _see(state: UserState, item_id: str, params: UserParams, trimmed: Counter[str]) -> None:
+    """Put an item last among those seen; the ones seen longest ago give way."""
+    seen, visits = state.seen, state.visits
+    state.seen_bytes = state.seen_bytes or total(seen)
+    if item_id in seen:
+        visits[item_id] = visits.get(item_id, 1) + 1
+        del seen[item_id]
+    else:
+        state.seen_bytes += size(item_id)
+    seen[item_id] = None
+    while len(seen) > params.seen_items or state.seen_bytes > _SEEN_BYTES:
+        if len(seen) <= params.seen_items:
+            trimmed["seen"] += 1
+        oldest = next(iter(seen))
+        del seen[oldest]
+        visits.pop(oldest, None)
+        state.seen_bytes -= size(oldest)
+
+
+def _add_affinities(
+    state: UserState, subject: Subject, weight: float, params: UserParams, trimmed: Counter[str]
+) -> None:
+    dropped = 0
     if subject.category:
-        _add(state.categories, subject.category, weight, params.affinities)
+        dropped += _add(state.categories, subject.category, weight, params.affinities)
     if subject.source:
-        _add(state.sources, subject.source, weight, params.affinities)
+        dropped += _add(state.sources, subject.source, weight, params.affinities)
     for topic in subject.topics:
-        _add(state.topics, topic, weight / len(subject.topics), params.affinities)
+        dropped += _add(state.topics, topic, weight / len(subject.topics), params.affinities)
+    if dropped:
+        trimmed["affinities"] += dropped
 
 
-def _add(sums: dict[str, float], name: str, weight: float, most: int) -> None:
-    sums[name] = sums.get(name, 0.0) + weight
-    if len(sums) > most:
+def _add(sums: dict[str, float], name: str, weight: float, most: int) -> int:
+    """Add to a name's sum; the weakest names give way to a new one. Return how many did for lack of bytes."""
+    if name in sums:
+        sums[name] += weight
+        return 0
+    sums[name] = weight
+    dropped = 0
+    while len(sums) > most or total(sums) > _LABEL_BYTES:
+        dropped += len(sums) <= most
         del sums[min(sums, key=lambda known: (abs(sums[known]), known))]
+    return dropped
 
 
 def _scale(state: UserState, at_ms: int, params: UserParams) -> float:

@@ -6,6 +6,7 @@ from are drawn anew by `refresh`, never while a user is being ranked.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ from streams.core.nearby import Places
 from streams.core.occasion import STARTS, span
 from streams.core.params import EXACT_ITEMS
 from streams.core.repeat import fingerprint
-from streams.core.signal import COHORTS
+from streams.core.signal import COHORTS, SEGMENTS
 
 Indices = NDArray[np.int32]
 Scores = NDArray[np.float64]
@@ -37,6 +38,10 @@ _GROWTH = 1_024
 _DIGITS = 9
 SMALL = 1e-3
 """The share of the strongest from which on a signal is heard."""
+CATEGORIES = 1_000
+"""Categories that have charts of their own: those of the most items."""
+_NAMES = 50_000
+"""Categories and topics from which on those that no item has any more are forgotten now and then."""
 _PRIOR_RATINGS = 5.0
 _OLD_DAYS = 3_650.0
 
@@ -180,6 +185,11 @@ class View:
         self.counted = np.full((len(COUNTED), _GROWTH), -np.inf)
         """Logarithms of decayed sums: a row for each of `COUNTED`."""
         self.segments: dict[str, Scores] = {}
+        self._compact_at = _NAMES
+        self._strengths: dict[str, float] = {}
+        """The highest popularity that was ever heard of in each segment."""
+        self.trimmed: Counter[str] = Counter()
+        """What gave way for lack of room, or found none."""
         self.cohorts = np.full((_GROWTH, COHORTS), -np.inf)
         self.rating_sums = np.zeros(_GROWTH)
         self.rating_counts = np.zeros(_GROWTH)
@@ -224,7 +234,9 @@ class View:
         index = self._index(stats.item_id)
         self.counted[_TRENDING, index], self.counted[_POPULAR, index] = stats.trending, stats.popularity
         for segment, popularity in stats.segments.items():
-            self._segment(segment)[index] = popularity
+            column = self._segment(segment, popularity)
+            if column is not None:
+                column[index] = popularity
         if stats.horizons:
             self.counted[_HORIZONS, index] = stats.horizons
         if stats.cohorts:
@@ -257,6 +269,8 @@ class View:
 
     def refresh_columns(self) -> None:
         """Draw anew what is scored from items alone."""
+        if len(self.categories) + len(self.topics) > self._compact_at:
+            self._compact()
         self.columns = self._columns()
 
     def unseen(self, item_ids: Sequence[str]) -> list[str]:
@@ -288,6 +302,10 @@ class View:
         codes, starts = np.unique(self.category[by_category], return_index=True)
         names = [self.categories.names[code] for code in codes.tolist()]
         members = dict(zip(names, np.split(by_category, starts[1:]), strict=bool(names)))
+        if len(members) > CATEGORIES:
+            largest = sorted(members, key=lambda name: (-len(members[name]), name))[:CATEGORIES]
+            self.trimmed["categories"] = len(members) - CATEGORIES
+            members = {name: members[name] for name in largest}
         return Charts(
             trending=self._leading(listed, self.counted[_TRENDING]),
             popular=self._leading(listed, self.counted[_POPULAR]),
@@ -296,6 +314,22 @@ class View:
             trending_in={name: self._leading(items, self.counted[_TRENDING]) for name, items in members.items()},
             segments={name: self._leading(listed, column) for name, column in self.segments.items()},
         )
+
+    def _compact(self) -> None:
+        """Forget the categories and topics that no item of the catalogue has any more, and number the others anew."""
+        names, self.categories, self.topics, self.kinds = (self.categories, self.topics), Names(), Names(), Kinds()
+        categories, topics = (known.names for known in names)
+        count = len(self.items)
+        for index in range(count):
+            is_listed = bool(self.listed[index])
+            category = self.categories.add(categories[self.category[index]]) if is_listed else NOWHERE
+            old = self.item_topics[index][self.item_topics[index] != NOWHERE].tolist() if is_listed else []
+            new = [self.topics.add(topics[number]) for number in old]
+            self.category[index] = category
+            self.item_topics[index] = new + [NOWHERE] * (TOPICS_PER_ITEM - len(new))
+            self.kind[index] = self.kinds.add(category, new)
+        self._compact_at = max(_NAMES, 2 * (len(self.categories) + len(self.topics)))
+        self._listing = None
 
     def _leading(self, items: Indices, column: NDArray[Any]) -> Indices:
         """Return the best of some items by a column, ties by id; those that it says nothing of are left out."""
@@ -318,10 +352,23 @@ class View:
             self.ties[index] = fingerprint(item_id)
         return index
 
-    def _segment(self, name: str) -> Scores:
-        if name not in self.segments:
-            self.segments[name] = np.full(len(self.category), -np.inf)
-        return self.segments[name]
+    def _segment(self, name: str, popularity: float) -> Scores | None:
+        """Return the column of a segment; None when those that have one are all stronger than a new one."""
+        column = self.segments.get(name)
+        if column is None:
+            if len(self.segments) < SEGMENTS:
+                column = np.full(len(self.category), -np.inf)
+            else:
+                self.trimmed["segments"] += 1
+                weakest = min(self._strengths, key=self._strengths.__getitem__)
+                if self._strengths[weakest] >= popularity:
+                    return None
+                del self._strengths[weakest]
+                column = self.segments.pop(weakest)
+                column.fill(-np.inf)
+            self.segments[name] = column
+        self._strengths[name] = max(self._strengths.get(name, -np.inf), popularity)
+        return column
 
     def _grow(self) -> None:
         for name in ("category", "item_topics"):

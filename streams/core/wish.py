@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -9,13 +10,17 @@ from urllib.parse import quote
 import msgspec
 
 from schemas.types import Device, Feed, Notification, PushPreferences, PushRequest
+from streams.core.budget import fitting
 from streams.core.params import PushParams
 from streams.core.position import Position
 from streams.core.push import PushState, Waiting, barred, decide, shed
-from streams.core.repeat import derived, fingerprint, remember
+from streams.core.repeat import derived, fingerprint, remember_event
 from streams.core.worth import head
 
-_DEVICES, _EVENT_IDS = 20, 256
+_DEVICES, _DEVICES_BYTES = 20, 128 << 10
+_CATEGORIES_BYTES = 64 << 10
+_EVENT_IDS, _EVENT_IDS_MOST = 256, 4_096
+"""Ids of requests that are remembered in any case, and at most within a day."""
 
 
 class Card(msgspec.Struct, frozen=True, gc=False):
@@ -28,20 +33,33 @@ class Card(msgspec.Struct, frozen=True, gc=False):
 
 
 def fold_request(
-    state: PushState, request: PushRequest, position: Position, *, card: Card | None, params: PushParams, now_ms: int
+    state: PushState,
+    request: PushRequest,
+    position: Position,
+    *,
+    card: Card | None,
+    params: PushParams,
+    now_ms: int,
+    trimmed: Counter[str] | None = None,
 ) -> list[Notification]:
-    """Take in what is asked for; a repeat changes nothing. `card` is that of the item asked for, if there is one."""
+    """Take in what is asked for; a repeat changes nothing.
+
+    `card` is that of the item asked for, if there is one. `trimmed` counts what gave way for lack of room.
+    """
     event_id = fingerprint(request.event_id)
     if position.repeats(state.position) or event_id in state.event_ids:
         return []
     state.position = position.after(state.position)
-    remember(state.event_ids, event_id, _EVENT_IDS)
+    trimmed = Counter() if trimmed is None else trimmed
+    trimmed["event_ids"] += remember_event(
+        state.event_ids, state.event_hours, event_id, position.append_ms, least=_EVENT_IDS, most=_EVENT_IDS_MOST
+    )
     if request.kind == "send":
         return list(_asked(state, request, card, params, now_ms))
     if request.token is not None:
-        _register(state, request, request.token)
+        trimmed["devices"] += _register(state, request, request.token)
     if request.preferences is not None:
-        _prefer(state, request.preferences, now_ms)
+        trimmed["categories"] += _prefer(state, request.preferences, now_ms)
     return []
 
 
@@ -78,22 +96,29 @@ def fold_feed(
     return decisions
 
 
-def _register(state: PushState, request: PushRequest, token: str) -> None:
-    """Put a device last, or take it off."""
+def _register(state: PushState, request: PushRequest, token: str) -> int:
+    """Put a device last, or take it off. Return how many others gave way for lack of bytes."""
+    dropped = 0
     state.devices.pop(token, None)
     if request.kind == "register":
         state.devices[token] = Device(token=token, platform=request.platform, registered_at=request.occurred_at)
-        shed(state.devices, _DEVICES)
+        dropped = shed(state.devices, _DEVICES, budget=_DEVICES_BYTES)
     state.version += 1
+    return dropped
 
 
-def _prefer(state: PushState, preferences: PushPreferences, now_ms: int) -> None:
-    """Take over preferences; what is held by the old ones is looked at anew."""
+def _prefer(state: PushState, preferences: PushPreferences, now_ms: int) -> int:
+    """Take over preferences, and look anew at what is held by the old ones. Return how many categories had no room."""
+    categories = preferences.categories or []
+    kept = fitting(categories, _CATEGORIES_BYTES)
+    if kept < len(categories):
+        preferences = msgspec.structs.replace(preferences, categories=categories[:kept])
     state.preferences = preferences
     state.version += 1
     for waiting in state.waiting.values():
         if not waiting.attempts:
             waiting.due_at = min(waiting.due_at, now_ms)
+    return len(categories) - kept
 
 
 def _asked(

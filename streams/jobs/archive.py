@@ -1,34 +1,38 @@
 """interactions, items → PostgreSQL, for analysts and for the catalogue's search. A batch consumer; it needs no table.
 
-Offsets are committed after the rows are; a row that comes again changes nothing.
+Offsets are committed after the rows are; a row that comes again changes nothing. A row that PostgreSQL refuses becomes
+a dead letter, and the others of its batch are written.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import asyncpg
 from aiokafka import ConsumerRecord
 
-from infra import database, heartbeat
+from infra import clock, database, heartbeat
+from infra.publisher import open_publisher
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
 from schemas.types import Interaction, Item
 from streams.decode import Decoder
-from streams.jobs.indexing import ENCODERS, Indexing
+from streams.jobs.indexing import ENCODERS, Indexing, message
 from streams.jobs.sink import drain
 from streams.patience import patiently
+from streams.quarantine import Quarantine
 from topics import Topic
 from topics.topic import INTERACTIONS, ITEMS
 
-T = TypeVar("T")
-
+Change = tuple[ConsumerRecord, Any]
+"""A record and its value; None for the deletion of an item."""
 GROUP = "millrace-archive"
 _RETRY_S = 1.0
+_WAITS = "the archive waits for PostgreSQL"
 
 _PLACE = ("appended_at", "topic", "partition", "offset")
 _INTERACTION = (
@@ -45,8 +49,8 @@ _FORGET = 'DELETE FROM items WHERE item_id = $1 AND (appended_at, "offset") < ($
 
 
 def insert_interactions() -> str:
-    """Return the statement that keeps the first of events with one id."""
-    return f"{_insert('interactions', (*_INTERACTION, *_PLACE))} ON CONFLICT (event_id) DO NOTHING"
+    """Return the statement that keeps the first of a user's events with one id."""
+    return f"{_insert('interactions', (*_INTERACTION, *_PLACE))} ON CONFLICT (user_id, event_id) DO NOTHING"
 
 
 def upsert_items() -> str:
@@ -74,9 +78,16 @@ def item_row(record: ConsumerRecord, item: Item) -> tuple[Any, ...]:
 class Archive:
     """Writes batches, and counts."""
 
-    def __init__(self, pool: asyncpg.Pool, registry: Registry, *, on_items: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        registry: Registry,
+        quarantine: Quarantine,
+        *,
+        on_items: Callable[[], None] = lambda: None,
+    ) -> None:
         """`on_items` is called when items have changed."""
-        self._pool = pool
+        self._pool, self._quarantine = pool, quarantine
         self._on_items = on_items
         # What is unusable is passed over: the agents that own these topics set it aside.
         self._decoders = {name: Decoder(topic, registry, None, stage="archive") for name, (topic, *_) in WRITES.items()}
@@ -84,24 +95,29 @@ class Archive:
         self.unusable = 0
 
     async def write(self, topic: str, records: Sequence[ConsumerRecord]) -> None:
-        """Write a batch; waits for as long as PostgreSQL is away."""
-        _, statement, row = WRITES[topic]
-        usable = await self._decoders[topic].decode(records)
-        rows = [row(record, value) for record, value in usable]
-        gone = [
-            (_key(record), *_place(record)[::3]) for record in records if record.value is None and topic == ITEMS.name
-        ]
+        """Write a batch; waits for as long as PostgreSQL is away.
 
-        async def put() -> None:
+        Raises:
+            PublishError: a dead letter was not written.
+        """
+        changes: list[Change] = await self._decoders[topic].decode(records)
+        gone = [(record, None) for record in records if record.value is None and topic == ITEMS.name]
+        refused = await self._quarantine.write(
+            changes + gone, lambda some: self._put(topic, some), stage="archive.write", waits=_WAITS
+        )
+        if topic == ITEMS.name:
+            self._on_items()
+        self.written += len(changes) + len(gone) - refused
+        self.unusable += len(records) - len(changes) - len(gone)
+
+    async def _put(self, topic: str, changes: Sequence[Change]) -> None:
+        _, statement, row = WRITES[topic]
+        rows = [row(record, value) for record, value in changes if value is not None]
+        gone = [(_key(record), *_place(record)[::3]) for record, value in changes if value is None]
+        with database.write_errors("archiving"):
             async with self._pool.acquire() as connection:
                 await connection.executemany(statement, rows)
                 await connection.executemany(_FORGET, gone)
-
-        await _patiently(put)
-        if topic == ITEMS.name:
-            self._on_items()
-        self.written += len(rows) + len(gone)
-        self.unusable += len(records) - len(rows) - len(gone)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -109,12 +125,26 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     redis = connect(settings.redis_url)
-    pool = await _patiently(lambda: database.connect(settings.database_url, connections=2))
-    indexing = Indexing(pool, ENCODERS[settings.text_encoder]())
-    archive = Archive(pool, registry, on_items=indexing.wake)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
+    quarantine = Quarantine(publisher, now_ms=clock.now_ms)
+    pool = await patiently(
+        lambda: database.connect(settings.database_url, connections=2), _WAITS, away=database.AWAY, pause_s=_RETRY_S
+    )
+
+    async def refuse(row: Any, error: Exception) -> None:
+        quarantine.put(message(row, registry.codec(Item)), error, stage="archive.index")
+        await quarantine.flush()
+
+    indexing = Indexing(pool, ENCODERS[settings.text_encoder](), refuse=refuse)
+    archive = Archive(pool, registry, quarantine, on_items=indexing.wake)
 
     def describe() -> dict[str, Any]:
-        return {"written": archive.written, "unusable": archive.unusable, "indexed": indexing.indexed}
+        return {
+            "written": archive.written,
+            "unusable": archive.unusable,
+            "indexed": indexing.indexed,
+            **quarantine.describe(),
+        }
 
     beside = [indexing.run(), heartbeat.beat(redis, "archive", describe)]
     topics = [topic for topic, *_ in WRITES.values()]
@@ -122,12 +152,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await drain(settings.kafka_bootstrap_servers, GROUP, topics, archive.write, stop=stop, beside=beside)
     finally:
         pool.terminate()
+        await publisher.close()
         await redis.aclose()
         registry.close()
-
-
-async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
-    return await patiently(work, "PostgreSQL does not answer, trying again", away=database.AWAY, pause_s=_RETRY_S)
 
 
 def _insert(table: str, columns: Iterable[str]) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from aiokafka import ConsumerRecord
 
 from infra import clock, heartbeat
 from infra.collection_store import CollectionStore, RedisCollectionStore
-from infra.publisher import Publisher
+from infra.publisher import PublishError, open_publisher
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
@@ -23,25 +24,39 @@ from schemas.types import Trigger
 from streams.decode import Decoder
 from streams.jobs.collecting import Collecting
 from streams.jobs.sink import drain
+from streams.patience import patiently
+from streams.quarantine import Quarantine
 from topics.topic import TRIGGERS
 
 GROUP = "millrace-collect"
+_WAITS = "a collection waits for Redis"
 _LOG = logging.getLogger(__name__)
 
 
 class Calls:
     """Answers calls to collect."""
 
-    def __init__(self, collecting: Collecting, store: CollectionStore, registry: Registry) -> None:
-        self._collecting, self._store = collecting, store
+    def __init__(
+        self, collecting: Collecting, store: CollectionStore, registry: Registry, quarantine: Quarantine
+    ) -> None:
+        self._collecting, self._store, self._quarantine = collecting, store, quarantine
         # What is unusable is passed over: the user agent sets it aside.
         self._decoder = Decoder(TRIGGERS, registry, None, stage="collect")
         self.answered = 0
 
     async def write(self, _topic: str, records: Sequence[ConsumerRecord]) -> None:
-        """Answer the calls of a batch."""
-        for _, trigger in await self._decoder.decode(records):
-            if trigger.kind == "collect" and trigger.reason in LISTS and await self._is_new(trigger):
+        """Answer the calls of a batch, however long Redis is away; one that cannot be answered is set aside.
+
+        Raises:
+            PublishError: the broker is away.
+        """
+        usable = await self._decoder.decode(records)
+        for call in ((record, one) for record, one in usable if one.kind == "collect" and one.reason in LISTS):
+            await self._quarantine.write([call], self._answer, stage="collect.answer", waits=_WAITS)
+
+    async def _answer(self, calls: Sequence[tuple[ConsumerRecord, Trigger]]) -> None:
+        for _, trigger in calls:
+            if await self._is_new(trigger):
                 await self._collecting.collect(
                     trigger.reason,
                     request_id=trigger.event_id,
@@ -60,12 +75,17 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
-    publisher = Publisher(settings.kafka_bootstrap_servers, registry)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     redis = connect(settings.redis_url)
     store, pages = RedisCollectionStore(redis), Socialverse(settings)
     collecting = Collecting(pages, publisher, store, now_ms=clock.now_ms, rating_scale=settings.rating_scale)
-    calls = Calls(collecting, store, registry)
-    beside: list[Any] = [heartbeat.beat(redis, "collect", lambda: {"answered": calls.answered})]
+    quarantine = Quarantine(publisher, now_ms=clock.now_ms)
+    calls = Calls(collecting, store, registry, quarantine)
+
+    def describe() -> dict[str, Any]:
+        return {"answered": calls.answered, **publisher.describe(), **quarantine.describe()}
+
+    beside: list[Any] = [heartbeat.beat(redis, "collect", describe)]
     if settings.collect_interval_s:
         beside.append(again_and_again(collecting, settings.collect_interval_s))
     try:
@@ -88,7 +108,12 @@ async def again_and_again(
     while True:
         turn = int(now_ms() / 1_000 // interval_s)
         for name in LISTS:
-            await collecting.collect(name, request_id=f"turn-{turn}")
+            try:
+                await patiently(partial(collecting.collect, name, request_id=f"turn-{turn}"), _WAITS)
+            except PublishError:
+                raise
+            except Exception:
+                _LOG.exception("%s are not collected in this turn", name)
         await sleep(max(0.0, interval_s * (turn + 1) - now_ms() / 1_000))
 
 

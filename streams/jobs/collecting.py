@@ -15,14 +15,16 @@ import msgspec
 from msgspec.structs import replace
 
 from infra.collection_store import Collection, CollectionStore
+from infra.letter import bounded
 from infra.publisher import Publishes
 from infra.socialverse import CollectError
 from models.weight import RATING_SCALE
 from schemas import limit
-from schemas.codec import DecodeError
 from schemas.types import DeadLetter, Interaction, Item
 from streams.core import post
-from topics.topic import DEAD_LETTERS, INTERACTIONS, ITEMS, MIB
+from streams.patience import write_apart
+from streams.quarantine import described
+from topics.topic import DEAD_LETTERS, INTERACTIONS, ITEMS, Topic
 
 T = TypeVar("T")
 
@@ -107,13 +109,12 @@ class Collecting:
         bad: list[DeadLetter] = []
         count = repeated = 0
         if state.name == USERS:
-            named = dict(self._usable(state, records, bad, post.user))
+            named = dict(user for user, _ in self._usable(state, records, bad, post.user))
             await self._store.name_users(named)
             count = len(named)
         elif state.name == POSTS:
             items = self._usable(state, records, bad, self._item)
-            await self._publisher.publish(ITEMS, items)
-            count = len(items)
+            count = await self._publish(ITEMS, state, items, bad)
         else:
             count, repeated = await self._interactions(state, records, bad)
         await self._publisher.publish(DEAD_LETTERS, bad)
@@ -130,20 +131,37 @@ class Collecting:
         self, state: Collection, records: Sequence[msgspec.Raw], bad: list[DeadLetter]
     ) -> tuple[int, int]:
         """Publish what was done and was not told before; return how much of each."""
-        told = self._usable(state, records, bad, lambda data: (post.done(data), data))
+        told = self._usable(state, records, bad, post.done)
         one_each = {str(done.id): (done, data) for done, data in told}
         fresh = await self._store.new(state.name, list(one_each))
         left = {number: one for (number, one), is_new in zip(one_each.items(), fresh, strict=True) if is_new}
         names = await self._store.users([str(done.user_id) for done, _ in left.values()])
-        events: list[Interaction] = []
+        events: list[tuple[Interaction, msgspec.Raw]] = []
         for (done, data), username in zip(left.values(), names, strict=True):
             try:
-                events.append(self._event(state.name, done, username))
-            except DecodeError as error:
+                events.append((self._event(state.name, done, username), data))
+            except Exception as error:
                 bad.append(self._letter(state, bytes(data), error))
-        await self._publisher.publish(INTERACTIONS, events)
+        count = await self._publish(INTERACTIONS, state, events, bad)
         await self._store.note(state.name, list(left))
-        return len(events), len(told) - len(left)
+        return count, len(told) - len(left)
+
+    async def _publish(
+        self,
+        topic: Topic,
+        state: Collection,
+        entries: Sequence[tuple[msgspec.Struct, msgspec.Raw]],
+        bad: list[DeadLetter],
+    ) -> int:
+        """Publish what was made of records, and return how many that were; others are added to `bad`."""
+        before = len(bad)
+        await write_apart(
+            entries,
+            lambda some: self._publisher.publish(topic, [value for value, _ in some]),
+            lambda entry, error: bad.append(self._letter(state, bytes(entry[1]), error)),
+            waits="records wait for their topic",
+        )
+        return len(entries) - (len(bad) - before)
 
     def _event(self, name: str, told: post.DoneRecord, username: str | None) -> Interaction:
         event = post.interaction(name, told, username, rating_scale=self._rating_scale)
@@ -161,31 +179,33 @@ class Collecting:
         records: Sequence[msgspec.Raw],
         bad: list[DeadLetter],
         read: Callable[[msgspec.Raw], T],
-    ) -> list[T]:
-        """Return what can be read; what cannot is added to `bad`."""
+    ) -> list[tuple[T, msgspec.Raw]]:
+        """Return what can be read, with the record that it was read from; what cannot is added to `bad`."""
         found = []
         for data in records:
             try:
-                found.append(read(data))
-            except DecodeError as error:
+                found.append((read(data), data))
+            except Exception as error:
                 bad.append(self._letter(state, bytes(data), error))
         return found
 
-    def _letter(self, state: Collection, data: bytes, error: DecodeError) -> DeadLetter:
+    def _letter(self, state: Collection, data: bytes, error: Exception) -> DeadLetter:
         """Return the letter of a record; the same record gives the same letter again."""
         name = hashlib.blake2b(data, digest_size=8).hexdigest()
-        return DeadLetter(
+        reason, detail = described(error)
+        letter = DeadLetter(
             letter_id=f"{_STAGE}-{state.name}-{name}",
             topic=f"{_STAGE}.{state.name}",
             partition=0,
             offset=state.page,
             timestamp=self._now_ms(),
-            value=data[:MIB],
+            value=data,
             stage=_STAGE,
-            reason=error.reason,
-            detail=error.detail[:1_000],
+            reason=reason,
+            detail=detail,
             failed_at=self._now_ms(),
         )
+        return bounded(letter)
 
     async def _note(self, state: Collection) -> Collection:
         state = replace(state, updated_at=self._now_ms())

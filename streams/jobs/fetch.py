@@ -12,17 +12,18 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from infra import clock, database, heartbeat
 from infra.catalogue import Catalogue
+from infra.consumer import kafka_consumer, positions
 from infra.llm.client import connect as connect_llm
 from infra.llm.key import has_key
 from infra.llm.recall import Recall
 from infra.prefetch_store import RedisPrefetchStore
 from infra.provision import FETCH_GROUP
-from infra.publisher import Publisher, PublishError
+from infra.publisher import Publisher, PublishError, open_publisher
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings, seconds_by_name
@@ -55,11 +56,8 @@ class Fetch(ConsumerRebalanceListener):  # type: ignore[misc]
         self._most = _PER_SLOT * settings.llm_concurrency
         self._ledger: Ledger[TopicPartition] = Ledger()
         self._under_way: set[asyncio.Task[None]] = set()
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.kafka_bootstrap_servers,
-            group_id=FETCH_GROUP,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
+        self._consumer = kafka_consumer(
+            settings.kafka_bootstrap_servers, group_id=FETCH_GROUP, auto_offset_reset="earliest"
         )
 
     @property
@@ -107,6 +105,8 @@ class Fetch(ConsumerRebalanceListener):  # type: ignore[misc]
                 for record in records:
                     ticket = self._ledger.deliver(tp, record.offset + 1, records=1, size_bytes=len(record.value or b""))
                     self._begin(self._answer(record, ticket))
+            for tp, position in (await positions(self._consumer)).items():
+                self._ledger.pass_over(tp, position)
         for task in [task for task in self._under_way if task.done()]:
             self._under_way.remove(task)
             task.result()  # raises what must end the role
@@ -144,7 +144,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
-    publisher = Publisher(settings.kafka_bootstrap_servers, registry)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     redis = connect(settings.redis_url)
     quarantine = Quarantine(publisher, now_ms=clock.now_ms)
     encoder = ENCODERS[settings.text_encoder]()
@@ -165,7 +165,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         fetch = Fetch(settings, registry, publisher, quarantine, fetching)
 
         def describe() -> dict[str, Any]:
-            return {"waiting": fetch.waiting, "answered": dict(fetching.answered), "llm": llm.describe()}
+            return {
+                "waiting": fetch.waiting,
+                "answered": dict(fetching.answered),
+                "llm": llm.describe(),
+                **publisher.describe(),
+                **quarantine.describe(),
+            }
 
         async def work() -> None:
             if has_key(settings):

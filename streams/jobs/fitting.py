@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -199,7 +199,10 @@ class Fitting:
 
     async def _replay(self, fit: Fit, events: History) -> None:
         async for position, event in events.merged():
-            fit.learn(event, position)
+            try:
+                fit.learn(event, position)
+            except Exception:
+                _LOG.exception("the fit passes over the event %s", event.event_id)
             if fit.learned % self._settings.trainer_batch_events == 0:
                 self._training = msgspec.structs.replace(self._training, learned=fit.learned, total=fit.total)
                 await asyncio.sleep(0)
@@ -210,7 +213,7 @@ class Fitting:
         serving = version.version if version.status == SERVING else None if base is None else base.version
         await asyncio.to_thread(self._shelf.put, found, serving=serving)
         if version.status == SERVING:
-            self.told = await publish_tastes(self._publisher, found, self.told)
+            self.told = await publish_tastes(self._publisher, found, self.told, trimmed=self._live.trimmed)
             await self._catch_up(learner, ends)
         self._publisher.produce(MODEL_VERSIONS, self.own(record(version, found.parts, found.blender)))
         await self._publisher.flush()
@@ -228,7 +231,10 @@ class Fitting:
             waiting, self._since = self._since, []
             for told, position in waiting:
                 if not isinstance(told, Interaction) or position.offset >= ends[position.partition]:
-                    absorb(learner, told, position, weigh=weigh)
+                    try:
+                        absorb(learner, told, position, weigh=weigh)
+                    except Exception:
+                        _LOG.exception("the fit passes over the %s at %s", type(told).__name__, position)
                 number += 1
                 if number % self._settings.trainer_batch_events == 0:
                     await asyncio.sleep(0)
@@ -241,9 +247,14 @@ class Fitting:
         return history(self._settings.kafka_bootstrap_servers, self._registry, topic)
 
 
-async def publish_tastes(publisher: Publisher, found: Fitted, told: set[str]) -> set[str]:
-    """Publish a version's tastes, delete those of items that it has none for, and return whose there are now."""
-    for number, row in enumerate(rows(found), 1):
+async def publish_tastes(
+    publisher: Publisher, found: Fitted, told: set[str], *, trimmed: Counter[str] | None = None
+) -> set[str]:
+    """Publish a version's tastes, delete those of items that it has none for, and return whose there are now.
+
+    `trimmed` counts weights that a record has no room for.
+    """
+    for number, row in enumerate(rows(found, trimmed=trimmed), 1):
         publisher.produce(ITEM_WEIGHTS, row)
         if number % _ROWS_AT_A_TIME == 0:
             await publisher.room()

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
+from infra.consumer import kafka_consumer
 from infra.registry import Registry
 from streams.core.position import Position
 from streams.decode import Decoder
@@ -97,9 +98,7 @@ async def history(
     bootstrap_servers: str, registry: Registry, topic: Topic, *, since_ms: int | None = None
 ) -> AsyncIterator[History]:
     """Open a topic from its beginning, or from an append time; unusable records are passed over."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer = kafka_consumer(bootstrap_servers, auto_offset_reset="earliest")
     await consumer.start()
     try:
         partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]

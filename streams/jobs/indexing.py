@@ -1,28 +1,42 @@
-"""items → catalogue, both in PostgreSQL: each item made ready to be searched and recognised."""
+"""items → catalogue, both in PostgreSQL: each item made ready to be searched and recognised.
+
+An item that PostgreSQL refuses is set aside. It is in the catalogue all the same, without the text by which it would be
+found, and the others are indexed.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import asyncpg
 import h3
 
+from infra import database
 from infra.catalogue import region, vector_text
+from infra.redis_client import StoreError
 from models.minilm import MiniLm
 from models.subword import Subword
 from models.text import TextEncoder, Vectors, text_of
+from schemas.cell import is_cell
+from schemas.codec import Codec
 from schemas.identity import identity
 from schemas.types import Item
+from streams.patience import patiently, write_apart
+from streams.quarantine import Message
 
+Refuse = Callable[[Any, Exception], Awaitable[None]]
 ENCODERS: dict[str, type[TextEncoder]] = {"subwords": Subword, "minilm": MiniLm}
 """By the name in the setting TEXT_ENCODER; none of them has to be fitted."""
 _MOST_ITEMS = 500
 _REST = 20.0
 """How many times what counting words took is left until they are counted again."""
 _LOOK_EVERY_S = 60.0
+_WAITS = "items wait for PostgreSQL to be indexed"
 _LOG = logging.getLogger(__name__)
 _COLUMNS = (
     *("item_id", "category", "title_key", "year", "city_key", "latitude", "longitude", "region"),
@@ -34,20 +48,22 @@ WHERE catalogue.item_id IS NULL OR catalogue.encoder <> $1
    OR (catalogue.appended_at, catalogue."offset") <> (items.appended_at, items."offset")
 LIMIT $2
 """
+_TOPICS = "left(array_to_string(topics, ' '), 20000)"
+"""As many as a text search vector has room for."""
 _PUT = f"""
 INSERT INTO catalogue ({", ".join(f'"{name}"' for name in _COLUMNS)})
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text::vector,
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text::vector, CASE WHEN $14 THEN
        setweight(to_tsvector('english', title), 'A')
-       || setweight(to_tsvector('english', concat_ws(' ', array_to_string(topics, ' '), brand, category)), 'B')
-       || setweight(to_tsvector('english', description), 'C')
+       || setweight(to_tsvector('english', concat_ws(' ', {_TOPICS}, brand, category)), 'B')
+       || setweight(to_tsvector('english', description), 'C') ELSE '' END
 FROM items WHERE item_id = $1
 ON CONFLICT (item_id) DO UPDATE SET {", ".join(f'"{name}" = excluded."{name}"' for name in _COLUMNS[1:])}
 """  # noqa: S608 - all names are ours
-_COUNTED = """
+_COUNTED = f"""
 SELECT word, ndoc FROM ts_stat($$
-    SELECT to_tsvector('simple', concat_ws(' ', title, array_to_string(topics, ' '), brand, category)) FROM items
-$$) WHERE word ~ '^[[:alpha:]][[:alnum:]]{1,39}$'
-"""
+    SELECT to_tsvector('simple', concat_ws(' ', title, {_TOPICS}, brand, category)) FROM items
+$$) WHERE word ~ '^[[:alpha:]][[:alnum:]]{{1,39}}$'
+"""  # noqa: S608 - nothing in it is given
 _SPELL = f"""
 WITH counted AS MATERIALIZED ({_COUNTED}),
      gone AS (DELETE FROM words WHERE word NOT IN (SELECT word FROM counted))
@@ -60,8 +76,12 @@ ON CONFLICT (word) DO UPDATE SET items = excluded.items WHERE words.items <> exc
 class Indexing:
     """Follows the table of items. Two that do so at once do it twice, to the same end."""
 
-    def __init__(self, pool: asyncpg.Pool, encoder: TextEncoder) -> None:
+    def __init__(self, pool: asyncpg.Pool, encoder: TextEncoder, *, refuse: Refuse | None = None) -> None:
+        """`refuse` takes the row of an item that PostgreSQL refuses, and why; by default it is only logged."""
         self._pool, self._encoder = pool, encoder
+        self._refuse = refuse or _log
+        self._given_up: set[tuple[str, int]] = set()
+        """Versions of items, by id and offset, that cannot be in the catalogue at all."""
         self._changed = asyncio.Event()
         self._unspelled, self._not_before_s = True, 0.0
         self.indexed = 0
@@ -83,7 +103,7 @@ class Indexing:
                     await self.spell()
                 elif self._unspelled:
                     wait_s = min(self._not_before_s - time.monotonic(), _LOOK_EVERY_S)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except StoreError as error:
                 _LOG.warning("the catalogue is not indexed now: %s", error)
             try:
                 await asyncio.wait_for(self._changed.wait(), wait_s)
@@ -91,34 +111,83 @@ class Indexing:
                 continue
 
     async def step(self) -> int:
-        """Index some of what has changed and return how many items those were."""
-        rows = await self._pool.fetch(_STALE, self._encoder.name, _MOST_ITEMS)
-        if rows:
-            vectors = await asyncio.to_thread(self._encoder.encode, [text_of(_item(row)) for row in rows])
-            async with self._pool.acquire() as connection:
-                await connection.executemany(_PUT, list(map(self._entry, rows, vectors)))
-            self.indexed += len(rows)
+        """Index some of what has changed and return how many items those were.
+
+        Raises:
+            StoreError: PostgreSQL does not answer.
+        """
+        with database.write_errors("reading what is to be indexed"):
+            found = await self._pool.fetch(_STALE, self._encoder.name, _MOST_ITEMS + len(self._given_up))
+        rows = [row for row in found if (row["item_id"], row["offset"]) not in self._given_up]
+        refused: list[tuple[Any, Exception]] = []
+        await write_apart(rows, self._put, lambda row, error: refused.append((row, error)), waits=_WAITS)
+        for row, error in refused:
+            await self._refuse(row, error)
+            await self._put_bare(row)
+        self.indexed += len(rows)
         return len(rows)
+
+    async def _put(self, rows: Sequence[Any]) -> None:
+        vectors = await asyncio.to_thread(self._encoder.encode, [text_of(_described(row)) for row in rows])
+        entries = list(map(self._entry, rows, vectors))
+        with database.write_errors("indexing"):
+            async with self._pool.acquire() as connection:
+                await connection.executemany(_PUT, [(*entry, True) for entry in entries])
+
+    async def _put_bare(self, row: Any) -> None:
+        """Put an item into the catalogue without its text, so that it is not indexed again."""
+
+        async def put() -> None:
+            with database.write_errors("indexing without a text"):
+                await self._pool.execute(_PUT, *self._entry(row, None), False)
+
+        try:
+            await patiently(put, _WAITS)
+        except Exception as error:
+            _LOG.error("%s is not in the catalogue: %s", row["item_id"], error)
+            self._given_up.add((row["item_id"], row["offset"]))
 
     async def spell(self) -> None:
         """Note which words items are described by, and how many are by each; all are counted, so not all the time."""
         began_s = time.monotonic()
         self._unspelled = False
-        await self._pool.execute(_SPELL)
+        with database.write_errors("counting words"):
+            await self._pool.execute(_SPELL)
         ended_s = time.monotonic()
         self._not_before_s = ended_s + _REST * (ended_s - began_s)
 
-    def _entry(self, row: Any, vector: Vectors) -> tuple[Any, ...]:
+    def _entry(self, row: Any, vector: Vectors | None) -> tuple[Any, ...]:
         known = identity(row["title"], year=row["attributes"].get("year", ""), city=row["city"])
-        cell = row["cell"] if row["cell"] and h3.is_valid_cell(row["cell"]) else None
+        cell = row["cell"] if is_cell(row["cell"]) else None
         latitude, longitude = h3.cell_to_latlng(cell) if cell else (None, None)
         return (
             *(row["item_id"], row["category"], *known, latitude, longitude, region(cell) if cell else None),
             *(self._encoder.name, row["created_at"], row["appended_at"], row["offset"]),
-            vector_text(vector.tolist()) if vector.any() else None,
+            vector_text(vector.tolist()) if vector is not None and vector.any() else None,
         )
 
 
-def _item(row: Any) -> Item:
+def message(row: Any, codec: Codec[Item]) -> Message:
+    """Return the record of an item as its row holds it."""
+    told = {name: row[name] for name in Item.__struct_fields__} | {"created_at": _ms(row["created_at"])}
+    return Message(
+        topic=row["topic"],
+        partition=row["partition"],
+        offset=row["offset"],
+        timestamp=_ms(row["appended_at"]),
+        key=row["item_id"].encode(),
+        value=codec.encode(Item(**told)),
+    )
+
+
+async def _log(row: Any, error: Exception) -> None:
+    _LOG.error("%s cannot be indexed: %s", row["item_id"], error)
+
+
+def _described(row: Any) -> Item:
     told = {name: row[name] for name in ("item_id", "category", "title", "description", "topics")}
     return Item(**told, created_at=0)
+
+
+def _ms(at: datetime) -> int:
+    return round(at.timestamp() * 1_000)

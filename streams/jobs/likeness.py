@@ -24,10 +24,10 @@ SINCE = timedelta(days=30)
 _LEAST_BASKETS = 3
 _NOT_CHOSEN = ("skip", "dislike", "search")
 
-_PRODUCTS = "SELECT item_id, title, topics FROM items WHERE kind = $1 ORDER BY item_id"
+_PRODUCTS = "SELECT item_id, title, topics FROM items WHERE left(kind, 256) = $1 ORDER BY item_id"
 _BASKETS = """
 SELECT array_agg(DISTINCT item_id ORDER BY item_id) AS basket FROM interactions JOIN items USING (item_id)
-WHERE kind = $1 AND occurred_at > $2 AND action <> ALL($3)
+WHERE left(kind, 256) = $1 AND occurred_at > $2 AND action <> ALL($3)
 GROUP BY user_id, coalesce(session_id, date_trunc('day', occurred_at)::text)
 HAVING count(DISTINCT item_id) > 1
 """
@@ -71,7 +71,7 @@ def text_of(row: Any) -> str:
 
 async def due(pool: asyncpg.Pool, interval_s: float, now: datetime) -> bool:
     """Say whether to fit: never done yet, too long ago, or to another catalogue by more than a tenth."""
-    products = await pool.fetchval("SELECT count(*) FROM items WHERE kind = $1", PRODUCT)
+    products = await pool.fetchval("SELECT count(*) FROM items WHERE left(kind, 256) = $1", PRODUCT)
     if not products or not await pool.fetchval("SELECT EXISTS (SELECT FROM words)"):
         return False
     last = await pool.fetchrow("SELECT * FROM shop_fits ORDER BY fitted_at DESC LIMIT 1")

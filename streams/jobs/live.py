@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,12 +11,15 @@ import msgspec
 from infra.model_board import SERVING, Version
 from models.cooccurrence import NEXT, TOGETHER
 from schemas.types import Interaction, Item, ItemNeighbors, ModelVersion, Profile
+from streams.core.budget import strongest
 from streams.core.learner import Learner
 from streams.core.position import Position
 from streams.core.version import restore
 from streams.jobs.fit import teach
-from streams.jobs.version import record, version_of
+from streams.jobs.version import ROW_BYTES, record, version_of
 
+_LINK_BYTES = 20
+"""Bytes of the two sums of a link, and of the length of the id beside them."""
 Told = Interaction | Item | Profile
 
 
@@ -35,6 +39,8 @@ class Live:
         """The version whose weights it goes on from."""
         self.outcomes = 0
         """Outcomes learned from since."""
+        self.trimmed: Counter[str] = Counter()
+        """What records had no room for."""
         self._told_outcomes = 0
         self._start = 0
         """Outcomes that the learner's blender had learned from when it began to go on."""
@@ -108,9 +114,13 @@ class Live:
     def _row(self, index: int) -> ItemNeighbors:
         view = self.learner.view
         others, sums = view.neighbors.links.row(index)
+        names = [view.items.names[other] for other in others.tolist()]
+        kept = strongest(names, sums.sum(axis=0).tolist(), ROW_BYTES, each=_LINK_BYTES)
+        self.trimmed["links"] += len(names) - len(kept)
+        sums = sums[:, kept]
         return ItemNeighbors(
             item_id=view.items.names[index],
-            neighbors=[view.items.names[other] for other in others.tolist()],
+            neighbors=[names[place] for place in kept],
             scores=sums[TOGETHER].tolist(),
             follows=sums[NEXT].tolist(),
             mass=view.neighbors.links.mass(index),

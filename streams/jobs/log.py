@@ -11,19 +11,20 @@ import msgspec
 from aiokafka import ConsumerRecord
 from redis.asyncio import Redis
 
-from infra import heartbeat
+from infra import clock, heartbeat
 from infra.chart_store import ChartStore, RedisChartStore
 from infra.experiment_store import RedisExperimentStore
 from infra.interaction_log import RedisInteractionLog
 from infra.item_store import ItemStore, RedisItemStore
 from infra.portrait_store import RedisPortraitStore
+from infra.publisher import open_publisher
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
 from schemas.types import ItemStats
 from streams.decode import Decoder
 from streams.jobs.sink import drain
-from streams.patience import patiently
+from streams.quarantine import Quarantine
 from topics import Topic
 from topics.topic import EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS, PROFILES
 
@@ -57,19 +58,30 @@ class Charting:
 
 
 class Logging:
-    """Writes batches, and counts."""
+    """Writes batches, and counts. A record that Redis refuses becomes a dead letter, and the others are written."""
 
-    def __init__(self, writes: Mapping[Topic, Put], registry: Registry) -> None:
+    def __init__(self, writes: Mapping[Topic, Put], registry: Registry, quarantine: Quarantine) -> None:
+        self._quarantine = quarantine
         self._puts = {topic.name: put for topic, put in writes.items()}
         # What is unusable is passed over: the agents that own these topics set it aside.
         self._decoders = {topic.name: Decoder(topic, registry, None, stage="log") for topic in writes}
         self.written = 0
 
     async def write(self, topic: str, records: Sequence[ConsumerRecord]) -> None:
-        """Write a batch; waits for as long as Redis is away."""
-        values = [value for _, value in await self._decoders[topic].decode(records)]
-        await patiently(lambda: self._puts[topic](values), f"{topic} wait for the store")
-        self.written += len(values)
+        """Write a batch; waits for as long as Redis is away.
+
+        Raises:
+            PublishError: a dead letter was not written.
+        """
+        usable = await self._decoders[topic].decode(records)
+        put = self._puts[topic]
+        refused = await self._quarantine.write(
+            usable,
+            lambda some: put([value for _, value in some]),
+            stage="log.write",
+            waits=f"{topic} wait for the store",
+        )
+        self.written += len(usable) - refused
 
 
 def writes(redis: Redis) -> dict[Topic, Put]:
@@ -89,11 +101,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     redis = connect(settings.redis_url)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
+    quarantine = Quarantine(publisher, now_ms=clock.now_ms)
     written = writes(redis)
-    logging_ = Logging(written, registry)
-    sign = heartbeat.beat(redis, "log", lambda: {"written": logging_.written})
+    logging_ = Logging(written, registry, quarantine)
+    sign = heartbeat.beat(redis, "log", lambda: {"written": logging_.written, **quarantine.describe()})
     try:
         await drain(settings.kafka_bootstrap_servers, GROUP, written, logging_.write, stop=stop, beside=[sign])
     finally:
+        await publisher.close()
         await redis.aclose()
         registry.close()

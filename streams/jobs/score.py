@@ -11,14 +11,15 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 
 from infra import clock, heartbeat
+from infra.consumer import kafka_consumer
 from infra.item_store import RedisItemStore
 from infra.llm.client import connect
 from infra.llm.key import has_key
 from infra.llm.recall import Recall
-from infra.publisher import Publisher
+from infra.publisher import open_publisher
 from infra.redis_client import connect as connect_redis
 from infra.registry import Registry
 from infra.score_store import ScoreStore
@@ -55,7 +56,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set. Without a key it only says so."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
-    publisher = Publisher(settings.kafka_bootstrap_servers, registry)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     redis = connect_redis(settings.redis_url)
     try:
         async with connect(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:
@@ -75,9 +76,7 @@ async def _work(settings: Settings, registry: Registry, scorer: Scorer, recall: 
     """Hear what the topics tell, and have it judged."""
     await restore(settings, registry, recall)
     decoders = {topic.name: Decoder(topic, registry, None, stage="score") for topic in (FEATURES, FEEDS)}
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap_servers, group_id=GROUP, enable_auto_commit=False
-    )
+    consumer = kafka_consumer(settings.kafka_bootstrap_servers, group_id=GROUP)
     consumer.subscribe(list(decoders), listener=_Rewind(consumer))
     try:
         await consumer.start()

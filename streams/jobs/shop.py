@@ -7,10 +7,10 @@ archive has not got to it yet, so that a batch that comes again ends in the same
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 import asyncpg
@@ -18,7 +18,8 @@ from aiokafka import ConsumerRecord
 
 from infra import clock, database, heartbeat
 from infra.chart_store import ChartStore, RedisChartStore
-from infra.redis_client import StoreError, connect
+from infra.publisher import open_publisher
+from infra.redis_client import connect
 from infra.registry import Registry
 from infra.search import Search, Sought
 from infra.settings import Settings
@@ -30,6 +31,7 @@ from streams.decode import Decoder
 from streams.jobs import likeness
 from streams.jobs.sink import drain
 from streams.patience import patiently
+from streams.quarantine import Quarantine
 from topics.topic import DAY_MS, INTERACTIONS
 
 P = ParamSpec("P")
@@ -38,14 +40,16 @@ T = TypeVar("T")
 GROUP = "millrace-shop"
 _CHARTS_EVERY_S = 15.0
 _RETRY_S = 1.0
+_WAITS = "the shop waits for a store"
 _CLICKS, _SEARCHES = 20, 5
 """Of a user, the newest so many count."""
 _FOUND = 60
 _NOT_LIKED = frozenset(("skip", "dislike", "unknown"))
-_AWAY = (*database.AWAY, StoreError, asyncpg.DeadlockDetectedError, asyncpg.IntegrityConstraintViolationError)
-"""What is tried again: the last two where others write what a fit does."""
+_FOUND_QUERIES = 5_000
+"""Queries whose answers are kept until the shop is stocked again."""
+_LOG = logging.getLogger(__name__)
 
-_PRODUCTS = "SELECT item_id, category, price, original_price, rating, reviews FROM items WHERE kind = $1"
+_PRODUCTS = "SELECT item_id, category, price, original_price, rating, reviews FROM items WHERE left(kind, 256) = $1"
 _DONE = """
 SELECT event_id, user_id, item_id, action, query, occurred_at FROM unnest($1::text[]) AS wanted, LATERAL (
     SELECT * FROM interactions WHERE user_id = wanted AND occurred_at > $2 ORDER BY occurred_at DESC LIMIT 200) AS done
@@ -102,8 +106,8 @@ class Shop:
             return
         since_ms = now_ms - self._stale_ms
         rows = await self._pool.fetch(_DONE, users, datetime.fromtimestamp(since_ms / 1000, UTC))
-        done = {event.event_id: event for event in theirs if event.occurred_at > since_ms}
-        done |= {row["event_id"]: _event(row) for row in rows}
+        done = {(event.user_id, event.event_id): event for event in theirs if event.occurred_at > since_ms}
+        done |= {(row["user_id"], row["event_id"]): _event(row) for row in rows}
         by_user: dict[str, list[Interaction]] = {}
         for event in sorted(done.values(), key=lambda one: (-one.occurred_at, one.event_id)):
             by_user.setdefault(event.user_id, []).append(event)
@@ -152,6 +156,8 @@ class Shop:
     async def _find(self, query: str) -> list[str]:
         """Return what a query finds; it is looked for once until the shop is stocked again."""
         if query not in self._found:
+            if len(self._found) >= _FOUND_QUERIES:
+                self._found.clear()
             self._found[query] = (await self._search.find(Sought(query=query, kind=PRODUCT, limit=_FOUND))).item_ids
         return self._found[query]
 
@@ -170,34 +176,36 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     redis = connect(settings.redis_url)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
+    quarantine = Quarantine(publisher, now_ms=clock.now_ms)
     connections = database.Lazy(settings.database_url, connections=4)
     pool = await _again(connections.pool)
     shop = Shop(pool, Search(connections), RedisChartStore(redis), RedisShopStore(redis), settings)
     decoder = Decoder(INTERACTIONS, registry, None, stage="shop")
 
     async def write(_topic: str, records: Sequence[ConsumerRecord]) -> None:
-        events = [event for _, event in await decoder.decode(records)]
-        await _again(shop.serve, events, clock.now_ms())
+        async def serve(some: Sequence[tuple[ConsumerRecord, Interaction]]) -> None:
+            with database.write_errors("making homes"):
+                await shop.serve([event for _, event in some], clock.now_ms())
+
+        await quarantine.write(await decoder.decode(records), serve, stage="shop.serve", waits=_WAITS)
 
     async def stock() -> None:
-        while True:
-            await _again(shop.stock, clock.now_ms())
-            await asyncio.sleep(_CHARTS_EVERY_S)
+        await _again(shop.stock, clock.now_ms())
 
     async def fit() -> None:
-        while True:
-            now = datetime.now(UTC)
-            if await _again(likeness.due, pool, settings.shop_fit_interval_s, now):
-                await _again(likeness.fit, pool, now, features=settings.tfidf_max_features)
-            await asyncio.sleep(_CHARTS_EVERY_S)
+        now = datetime.now(UTC)
+        if await _again(likeness.due, pool, settings.shop_fit_interval_s, now):
+            await _again(likeness.fit, pool, now, features=settings.tfidf_max_features)
 
     def describe() -> dict[str, Any]:
-        return {"products": len(shop.shelves.products), "homes": shop.homes}
+        return {"products": len(shop.shelves.products), "homes": shop.homes, **quarantine.describe()}
 
-    beside = [stock(), fit(), heartbeat.beat(redis, "shop", describe)]
+    beside = [_now_and_then(stock), _now_and_then(fit), heartbeat.beat(redis, "shop", describe)]
     try:
         await drain(settings.kafka_bootstrap_servers, GROUP, [INTERACTIONS], write, stop=stop, beside=beside)
     finally:
+        await publisher.close()
         await connections.close()
         await redis.aclose()
         registry.close()
@@ -205,8 +213,22 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 async def _again(work: Callable[P, Awaitable[T]], *given: P.args, **named: P.kwargs) -> T:
     """Do some work, however long a store is away."""
-    done = partial(work, *given, **named)
-    return await patiently(done, "the shop waits for a store", away=_AWAY, pause_s=_RETRY_S)
+
+    async def done() -> T:
+        with database.write_errors("the shop's work"):
+            return await work(*given, **named)
+
+    return await patiently(done, _WAITS, pause_s=_RETRY_S)
+
+
+async def _now_and_then(work: Callable[[], Awaitable[None]]) -> None:
+    """Do some work every now and then. It may fail, as where others write the same rows or over what a row holds."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            _LOG.exception("the shop goes on with what it has")
+        await asyncio.sleep(_CHARTS_EVERY_S)
 
 
 def _event(row: Any) -> Interaction:

@@ -7,9 +7,10 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
+from infra.consumer import kafka_consumer, positions
 from streams.beside import until
 from topics import Topic
 
@@ -31,13 +32,8 @@ async def drain(
     beside: Sequence[Coroutine[Any, Any, None]] = (),
 ) -> None:
     """Read topics as a group until `stop` is set, with other coroutines beside; what fails in one of them is raised."""
-    consumer = AIOKafkaConsumer(
-        *(topic.name for topic in topics),
-        bootstrap_servers=bootstrap_servers,
-        group_id=group,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
+    names = (topic.name for topic in topics)
+    consumer = kafka_consumer(bootstrap_servers, *names, group_id=group, auto_offset_reset="earliest")
     try:
         # A batch given up half-way is read again: its offsets are not committed.
         await until(stop, _work(consumer, write), *beside)
@@ -47,12 +43,16 @@ async def drain(
 
 async def _work(consumer: AIOKafkaConsumer, write: Write) -> None:
     await consumer.start()
+    committed: dict[TopicPartition, int] = {}
     while True:
         fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
+        reached = await positions(consumer)
         for tp, records in fetched.items():
             await write(tp.topic, records)
-        if fetched:
+        moved = {tp: position for tp, position in reached.items() if committed.get(tp) != position}
+        if moved:
             try:
-                await consumer.commit({tp: records[-1].offset + 1 for tp, records in fetched.items()})
+                await consumer.commit(moved)
+                committed = reached
             except (CommitFailedError, IllegalStateError) as error:
                 _LOG.info("the group has rebalanced, what was written is read again: %s", error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,11 +15,16 @@ from infra.model_board import SERVING, Version
 from models.artifact import Header
 from models.blender import Weights
 from schemas.types import ItemWeights, ModelVersion
+from streams.core.budget import strongest
 from streams.core.learner import Learner
 from streams.core.rank import MODEL
 
 REFUSED_MODEL = f"{MODEL}/refused"
 """The key of refused versions, which must not replace the one in service on the compacted topic."""
+ROW_BYTES = 768 << 10
+"""Bytes of what one item's row tells of others."""
+_WEIGHT_BYTES = 12
+"""Bytes of a weight, and of the length of the id beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +62,18 @@ def fitted(version: Version, learner: Learner) -> Fitted:
     )
 
 
-def rows(found: Fitted) -> Iterator[ItemWeights]:
-    """Yield a version's tastes, item by item."""
+def rows(found: Fitted, *, trimmed: Counter[str] | None = None) -> Iterator[ItemWeights]:
+    """Yield a version's tastes, item by item: the strongest weights, where a record has no room for all.
+
+    `trimmed` counts the weights that had none.
+    """
     items = np.array(found.items, object)
     for item_id, weights in zip(found.items, found.tastes, strict=True):
         told = np.flatnonzero(weights)
+        kept = strongest(items[told].tolist(), weights[told].tolist(), ROW_BYTES, each=_WEIGHT_BYTES)
+        if trimmed is not None:
+            trimmed["weights"] += len(told) - len(kept)
+        told = told[kept]
         yield ItemWeights(
             item_id=item_id,
             model_version=found.version.version,

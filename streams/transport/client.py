@@ -13,6 +13,8 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 from mode.threads import WorkerThread
 
+from infra.consumer import READ_COMMITTED
+
 _FETCH_MIN_BYTES = 64 << 10
 """A fetch that would bring less waits at the broker for more: asking for one record costs more than folding it."""
 _IDLE_AFTER_S, _IDLE_WAIT_MS = 0.1, 200
@@ -28,7 +30,8 @@ class Fetch:
     """Position before the fetch; None while the broker was setting it."""
     end: int
     """Position after it, which may be past the last record: compacted offsets, control records."""
-    highwater: int
+    stable: int
+    """Offset up to which records are committed: where the log ends, or its first open transaction begins."""
 
 
 class _DaemonThread(WorkerThread):  # type: ignore[misc]
@@ -70,7 +73,7 @@ class ClientThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         for tp in due:
             start, end = starts.get(tp), ends.get(tp)
             if end is not None and (tp in records or (start is not None and end > start)):
-                found[tp] = Fetch(records.get(tp, ()), start, end, consumer.highwater(tp) or end)
+                found[tp] = Fetch(records.get(tp, ()), start, end, consumer.last_stable_offset(tp) or end)
         return found
 
     async def seek_back(self, tp: TP, position: int) -> None:
@@ -108,6 +111,7 @@ class ClientThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         # Other requests to the same broker wait behind a fetch that waits for records: Faust's 1.5 s is long for that.
         consumer._fetch_max_wait_ms = self.app.limits.batch_wait_ms
         consumer._fetch_min_bytes = _FETCH_MIN_BYTES
+        consumer._isolation_level = READ_COMMITTED  # Faust reads so only within transactions of its own
         return consumer
 
     @staticmethod

@@ -128,7 +128,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         for records, size_bytes in cuts:
             left -= len(records)
             end = fetch.end if not left else records[-1].offset + 1
-            batch = Batch(tp.topic, tp.partition, records, max(fetch.highwater - end, 0))
+            batch = Batch(tp.topic, tp.partition, records, max(fetch.stable - end, 0))
             ticket = self._ledger.deliver(tp, end, records=len(records), size_bytes=size_bytes)
             self._cursors.move(tp, end)
             yield batch_message(tp, batch, ticket, generation_id=self.app.consumer_generation_id)
@@ -284,13 +284,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def load(self, tp: TP) -> Load:
         """Return what of a partition is in flight."""
         return self._ledger.load(tp)
-
-    def lag(self, tp: TP) -> int:
-        """Return how many records of a partition are not delivered yet."""
-        position = self._cursors.position(tp)
-        if position is None or tp not in self.assignment():
-            return 0
-        return max((self.highwater(tp) or position) - position, 0)
 
     def batched_partitions(self) -> set[TP]:
         """Return the partitions that are assigned and read in batches."""

@@ -11,7 +11,8 @@ async def run(app: App, stop: asyncio.Event) -> None:
     """Run an app until `stop` is set, then let it finish and commit.
 
     Raises:
-        BaseException: whatever crashed the app.
+        BaseException: whatever crashed the app, be it while it stopped.
+        RuntimeError: the app ended though nobody had asked it to.
     """
     app.finalize()
     stopping = asyncio.ensure_future(stop.wait())
@@ -19,6 +20,7 @@ async def run(app: App, stop: asyncio.Event) -> None:
         await app.start()
         ended = asyncio.ensure_future(app.wait_until_stopped())
         await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
+        was_asked = stopping.done()
         ended.cancel()
     finally:
         stopping.cancel()
@@ -30,5 +32,8 @@ async def run(app: App, stop: asyncio.Event) -> None:
             if crash is None:
                 raise
             app.log.exception("The crashed app did not stop in order")
+    crash = crash or app.crash_reason
     if crash is not None:
         raise crash
+    if not was_asked:
+        raise RuntimeError("the app ended by itself")

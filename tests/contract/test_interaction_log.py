@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from infra.address import Addresses
@@ -48,6 +49,19 @@ async def test_a_repeat_changes_nothing_and_nothing_is_no_error(log: Interaction
     await log.write([event])
     await log.write([])
     assert await log.read("u1") == [event]
+
+
+async def test_ids_are_those_of_a_users_events(log: InteractionLog) -> None:
+    events = [an_interaction(event_id="1", user_id=user_id, occurred_at=T0_MS) for user_id in ("u1", "u2")]
+    await log.write(events)
+    assert [await log.read(event.user_id) for event in events] == [[event] for event in events]
+
+
+async def test_a_large_context_is_left_out(log: InteractionLog) -> None:
+    small = an_interaction(occurred_at=T0_MS, context={"page": "x" * 1_000})
+    large = an_interaction(occurred_at=T0_MS - 1, context={f"{n}": "語" * 4_000 for n in range(20)}, query="q")
+    await log.write([large, small])
+    assert await log.read("u1") == [small, replace(large, context={})]
 
 
 async def test_a_day_later_it_is_forgotten(log: InteractionLog) -> None:

@@ -216,16 +216,18 @@ async def test_control_records_at_the_end_are_committed_past(stack: Stack, tmp_p
             out.flush()
 
         begin()
+        out.commit_transaction(30)
         await until(lambda: len(reader.records) == PARTITIONS, "the records are read")
         reader.acknowledge()
-        await until(lambda: committed_to(1), "the records are committed")
-        out.commit_transaction(30)
-        await until(lambda: committed_to(2), "the markers are committed past, on their own")
+        await until(lambda: committed_to(2), "the markers are committed past, with their records")
+        begin()
+        out.abort_transaction(30)
+        await until(lambda: committed_to(4), "what was aborted is committed past, on its own")
         begin()
         out.commit_transaction(30)
         await until(lambda: len(reader.records) == 2 * PARTITIONS, "the records are read")
         reader.acknowledge()
-        await until(lambda: committed_to(4), "the markers are committed past, with their records")
+        await until(lambda: committed_to(6), "the next ones are committed")
 
 
 async def test_records_deleted_under_the_reader_are_passed_over(stack: Stack, tmp_path: Path) -> None:

@@ -25,8 +25,15 @@ class Stack(Protocol):
 def create_topics(servers: str, *names: str, **config: str) -> None:
     topics = [NewTopic(name, PARTITIONS, 1, config=config) for name in names]
     admin = AdminClient({"bootstrap.servers": servers})
-    for made in admin.create_topics(topics).values():
+    for made in admin.create_topics(topics, operation_timeout=30).values():
         made.result(30)
+
+    def led() -> bool:
+        """A worker that joins before the broker knows of a topic has none of its partitions for minutes."""
+        known = admin.list_topics(timeout=30).topics
+        return all(name in known and all(p.leader >= 0 for p in known[name].partitions.values()) for name in names)
+
+    until(led, within_s=30, what="the topics have leaders")
 
 
 def producer(servers: str, **config: Any) -> Producer:

@@ -1,13 +1,17 @@
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import h3
+import msgspec
 import pytest
 
+from infra.memory import MemoryPublisher
+from infra.publisher import RecordTooLargeError
 from schemas import limit
 from tests.unit.api.builder import NOW_MS, World, an_interaction_body
+from topics import Topic
 from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS
 
 LISBON = {"lat": 38.7223, "lon": -9.1393}
@@ -44,6 +48,22 @@ async def test_interaction_time_is_ms_or_iso_8601(occurred_at: Any, expected_ms:
         answer = await http.post("/interaction", json=an_interaction_body(occurred_at=occurred_at, event_id="mine"))
     assert answer.json() == {"event_id": "mine"}
     assert world.publisher.of(INTERACTIONS)[0].occurred_at == expected_ms
+
+
+class Narrow(MemoryPublisher):
+    """A broker that takes small records only."""
+
+    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
+        raise RecordTooLargeError(topic.name, b"ann", 9_000, 5_000)
+
+
+async def test_a_record_larger_than_its_topic_takes_is_refused_for_good() -> None:
+    async with World(publisher=Narrow()).http() as http:
+        answer = await http.post("/interaction", json=an_interaction_body())
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (413, "body_too_large")
+    assert "5000 bytes" in error["message"]
+    assert "Retry-After" not in answer.headers
 
 
 async def test_interaction_rating_is_another_name_for_value() -> None:

@@ -42,17 +42,49 @@ def test_roles_that_nobody_waits_for_leave_the_processor_to_the_others(
 
 
 @pytest.mark.parametrize("roles", [[ends, stops], [stops, ends, stops]])
-async def test_when_a_role_ends_the_others_stop(roles: list[Any]) -> None:
+async def test_when_a_role_ends_by_itself_the_others_stop_and_it_is_a_failure(roles: list[Any]) -> None:
     async with asyncio.timeout(5):
+        with pytest.raises(worker.RoleEndedError, match="by itself"):
+            await worker._run_all(roles, Settings(), asyncio.Event())
+
+
+async def test_a_stop_that_was_asked_for_is_none() -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.01, stop.set)
+    async with asyncio.timeout(5):
+        await worker._run_all([stops, stops], Settings(), stop)
+
+
+@pytest.mark.parametrize("roles", [[stops, fails], [fails, hangs], [hangs, fails, ends]])
+async def test_what_a_role_failed_with_is_raised_once_the_others_have_stopped(
+    roles: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_PATIENCE_S", 0.01)
+    with pytest.raises(RuntimeError, match="broken"):
         await worker._run_all(roles, Settings(), asyncio.Event())
 
 
-async def test_what_a_role_failed_with_is_raised_once_the_others_have_stopped() -> None:
-    with pytest.raises(RuntimeError, match="broken"):
-        await worker._run_all([stops, fails], Settings(), asyncio.Event())
-
-
-async def test_a_role_that_does_not_stop_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("asked", [False, True])
+async def test_a_role_that_does_not_stop_is_cut_off_which_is_a_failure(
+    asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(worker, "_PATIENCE_S", 0.01)
+    stop = asyncio.Event()
+    if asked:
+        stop.set()
     async with asyncio.timeout(5):
-        await worker._run_all([ends, hangs], Settings(), asyncio.Event())
+        with pytest.raises(worker.RoleEndedError, match="1 of 2"):
+            await worker._run_all([stops if asked else ends, hangs], Settings(), stop)
+
+
+async def test_what_a_role_fails_with_while_it_is_cut_off_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_PATIENCE_S", 0.05)
+
+    async def fails_late(_settings: Settings, _stop: asyncio.Event) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise RuntimeError("the app had crashed")
+
+    with pytest.raises(RuntimeError, match="had crashed"):
+        await worker._run_all([ends, fails_late], Settings(), asyncio.Event())

@@ -184,6 +184,61 @@ def default_of(record: type[msgspec.Struct], name: str) -> Any:
     return next(field["default"] for field in avro_schema(record)["fields"] if field["name"] == name)
 
 
+def test_what_is_remembered_is_bounded_in_bytes() -> None:
+    codec = Codec(types.Location, OURS)
+    size = len(codec.encode(a_location(user_id="a")))
+    codec.remember(100, most_bytes=2 * size)
+    values = [a_location(user_id=name) for name in "abca"]
+    encoded = [codec.encode(value) for value in values]
+    same = [codec.decode(data) is value for data, value in zip(encoded[1:], values[1:], strict=True)]
+    assert same == [False, True, True]
+    large = a_location(user_id="u" * 3 * size)
+    assert codec.decode(codec.encode(large)) is not large, "it has no room"
+    assert codec.decode(codec.encode(values[0])) is values[0], "and leaves room for what comes after it"
+
+
+def refers() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the schema of an interaction's action, and that of an interaction which refers to it."""
+    schema = copy.deepcopy(avro_schema(types.Interaction))
+    field = next(field for field in schema["fields"] if field["name"] == "action")
+    action, field["type"] = field["type"] | {"namespace": "millrace"}, "millrace.Action"
+    return action, schema
+
+
+def bodied(value: types.Interaction) -> bytes:
+    """Return an interaction as a writer of another schema id would have sent it."""
+    return b"\0" + THEIRS.to_bytes(4, "big") + Codec(types.Interaction, OURS).encode(value)[5:]
+
+
+def test_a_schema_that_refers_to_named_types_is_read_with_them() -> None:
+    action, schema = refers()
+    codec = Codec(types.Interaction, OURS)
+    value = a_sample(types.Interaction)
+    codec.learn(THEIRS, schema, referenced=[action])
+    assert codec.decode(bodied(value)) == value
+
+
+@pytest.mark.parametrize(
+    "referenced", [[], [{"type": "JSON"}], [{"type": "enum", "name": "Other", "symbols": ["a"]}], ["string"]]
+)
+def test_a_schema_that_refers_to_what_is_not_there_is_told(referenced: list[Any]) -> None:
+    _, schema = refers()
+    codec = Codec(types.Interaction, OURS)
+    codec.learn(THEIRS, schema, referenced=referenced)
+    with pytest.raises(DecodeError) as caught:
+        codec.decode(bodied(a_sample(types.Interaction)))
+    assert caught.value.reason == "wrong_record"
+    assert "not an Avro schema" in caught.value.detail
+
+
+def test_a_referenced_record_is_not_the_record_itself() -> None:
+    codec = Codec(types.Interaction, OURS)
+    codec.learn(THEIRS, "millrace.Interaction", referenced=[avro_schema(types.Interaction)])
+    value = a_sample(types.Interaction)
+    with pytest.raises(DecodeError, match="wrong_record"):
+        codec.decode(bodied(value))
+
+
 def test_what_was_encoded_here_is_remembered_until_it_is_decoded_or_too_much_is() -> None:
     codec = Codec(types.Location, OURS)
     codec.remember(2)

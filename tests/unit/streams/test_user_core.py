@@ -111,7 +111,6 @@ def test_what_is_kept_is_bounded() -> None:
     assert len(state.seen) == PARAMS.seen_items
     assert "i0" not in state.seen
     assert len(state.recent) == PARAMS.recent_items
-    assert len(state.event_ids) == PARAMS.event_ids
 
 
 def test_only_the_newest_place_and_profile_hold() -> None:

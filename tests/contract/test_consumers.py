@@ -1,0 +1,47 @@
+"""Every consumer reads committed records only."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from infra.consumer import kafka_consumer
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("api", "cli", "client", "evaluation", "infra", "models", "streams", "topics")
+SOURCES = {str(path.relative_to(ROOT)): path.read_text() for name in PACKAGES for path in (ROOT / name).rglob("*.py")}
+
+
+def those_with(pattern: str) -> set[str]:
+    return {path for path, source in SOURCES.items() if re.search(pattern, source)}
+
+
+def test_consumers_of_aiokafka_are_made_in_one_place() -> None:
+    assert those_with(r"AIOKafkaConsumer\(") == {"infra/consumer.py"}
+
+
+async def test_that_place_reads_committed_records_and_commits_when_told() -> None:
+    consumer = kafka_consumer("127.0.0.1:1", group_id="g", auto_offset_reset="earliest")
+    assert consumer._isolation_level == "read_committed"
+    assert consumer._enable_auto_commit is False
+    await consumer.stop()
+    with pytest.raises(TypeError):
+        kafka_consumer("127.0.0.1:1", isolation_level="read_uncommitted")
+
+
+def test_the_transport_of_faust_reads_committed_records() -> None:
+    assert "consumer._isolation_level = READ_COMMITTED" in SOURCES["streams/transport/client.py"]
+
+
+def test_no_consumer_of_librdkafka_says_otherwise() -> None:
+    """Its default is read_committed."""
+    assert those_with(r"read_uncommitted") == set()
+
+
+def test_ends_are_asked_for_as_committed() -> None:
+    asked = those_with(r"\.list_offsets\(")
+    assert asked == {"infra/settle.py", "infra/status.py"}
+    assert {path for path in asked if "IsolationLevel.READ_COMMITTED" in SOURCES[path]} == asked
+    assert those_with(r"\.highwater\(|get_watermark_offsets\(") == set(), "they are past what is committed"
