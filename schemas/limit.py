@@ -27,6 +27,7 @@ from schemas.types import (
     PushRequest,
     QuietHours,
     Trigger,
+    UserWeights,
 )
 from schemas.zone import zone_named
 
@@ -59,6 +60,7 @@ _LAST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 ZERO = "\x00"
 """What PostgreSQL takes in no text."""
+_WEIGHT_MAX = 1e3
 _FEWEST_ARMS = 2
 _SHARES_WITHIN = 1e-6
 
@@ -253,6 +255,13 @@ def _features(features: Features, now_ms: int) -> None:
         _numbers(name, getattr(features, name), -1e12, 1e12)
 
 
+def _user_weights(own: UserWeights, now_ms: int) -> None:
+    _id("user_id", own.user_id)
+    _ids("weights", own.weights)
+    _numbers("weights", own.weights, -_WEIGHT_MAX, _WEIGHT_MAX)
+    _time("watermark", own.watermark, now_ms)
+
+
 def _llm_scores(scores: LlmScores, now_ms: int) -> None:
     _id("user_id", scores.user_id)
     _ids("scores", scores.scores)
@@ -365,6 +374,7 @@ _RULES: dict[type, Callable[[Any, int], None]] = {
     ItemSignals: _signals,
     Features: _features,
     LlmScores: _llm_scores,
+    UserWeights: _user_weights,
     FetchRequest: _fetch_request,
     Content: _content,
     Experiment: _experiment,

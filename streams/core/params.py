@@ -42,6 +42,8 @@ class UserParams:
     event_ids: int = 1_024
     """Ids remembered to recognise an event that was published twice."""
     queries: int = 10
+    day_items: int = 1_000
+    """Items that a user may count for within a day."""
     affinities: int = 200
     """Most entries of one affinity map; the weakest give way."""
     rating_scale: float = RATING_SCALE
