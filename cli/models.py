@@ -16,7 +16,7 @@ from cli.run import run
 from infra import clock, settings
 from infra.address import located
 from infra.error import OperatorError
-from infra.model_board import REFUSED, REPLACED, SERVING, Version, standing
+from infra.model_board import NOT_JUDGED, REFUSED, REPLACED, SERVING, Version, standing
 from infra.publisher import Publisher
 from infra.registry import Registry
 from infra.settings import Settings
@@ -25,7 +25,7 @@ from topics.topic import ITEM_WEIGHTS, MODEL_VERSIONS
 
 models = typer.Typer(invoke_without_command=True, add_completion=False, rich_markup_mode="rich")
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_COLORS = {SERVING: "green", REFUSED: "red", REPLACED: "dim"}
+_COLORS = {SERVING: "green", REFUSED: "red", NOT_JUDGED: "yellow", REPLACED: "dim"}
 
 
 @models.callback()

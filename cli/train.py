@@ -17,7 +17,7 @@ from cli.run import run
 from infra import clock, heartbeat, settings
 from infra.address import located
 from infra.error import OperatorError
-from infra.model_board import REFUSED, Board, RedisBoardStore, Training, Version
+from infra.model_board import NEVER_SERVED, Board, RedisBoardStore, Training, Version
 from infra.publisher import Publisher
 from infra.redis_client import connect
 from infra.registry import Registry
@@ -61,7 +61,7 @@ def train(
             f"It has learned from {version.events:,} events.",
             markup=False,
         )
-    if version.status == REFUSED:
+    if version.status in NEVER_SERVED:
         raise typer.Exit(1)
 
 

@@ -7,12 +7,15 @@ are those of this very event, while a worker's lag by up to a second.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from evaluation.contestant import Setup
-from models.blender import Blender, Context, Weights
+from models.blender import Blender
 from models.model import Event, Model, Query, Scores
+from models.parts import Parts
+from models.personal import Personal
 from schemas.types import Feed, Interaction
 from streams.core import user
 from streams.core.learner import Learner, Params
@@ -20,7 +23,7 @@ from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.part import PRIOR
 from streams.core.person import CLASSES
 from streams.core.position import Position
-from streams.core.rank import Look, look, order, rank, score
+from streams.core.rank import Look, look, order, rank, score, weights_for
 from streams.core.user import UserState
 from streams.core.view import Subject
 
@@ -40,7 +43,7 @@ class Blend(Model):
         rank = RankParams(feed_items=LISTED, exact_items=1_000_000, repeats=setup.repeats)
         self.learner = Learner(Params(UserParams(), SignalParams(), rank))
         if without:
-            self.learner.blender = _Ablated(without)
+            self.learner.weights = _Ablated(without)
         self.items = self.learner.view.items
         self._catalogue = {item.item_id: item for item in setup.catalogue}
         self._count = 0
@@ -69,7 +72,7 @@ class Blend(Model):
     def _score(self, row: Scores, query: Query) -> None:
         view, blender, params = self.learner.view, self.learner.blender, self.learner.params.rank
         seen = self._met(query) if query.history else self.learner.look(query.user_id, query.at_ms)
-        scores = score(seen, blender)
+        scores = score(seen, weights_for(seen.whom, blender))
         row[seen.items] = scores
         head = seen.items[order(seen, scores, view, params)]
         if len(head):
@@ -88,16 +91,16 @@ class Blend(Model):
         return look(user.snapshot(state, params.user), view, params.rank, at_ms=query.at_ms)
 
 
-class _Ablated(Blender):
+class _Ablated(Personal):
     """Weighs some parts with 0, and so learns the others as if they were not there."""
 
     def __init__(self, without: frozenset[str]) -> None:
-        super().__init__(PRIOR, CLASSES)
-        self._kept = np.array([part not in without for part in self.parts], np.float64)
+        super().__init__(Blender({name: weight * (name not in without) for name, weight in PRIOR.items()}, CLASSES))
+        self._kept = np.array([name not in without for name in PRIOR], np.float32)
 
-    def weights(self, context: Context) -> Weights:
-        """Return (parts,) what each part counts in a context."""
-        return super().weights(context) * self._kept
+    def learn(self, user_id: str, parts: Parts, *args: Any, **kwargs: Any) -> None:
+        """Learn from one outcome as if the other parts were all there is."""
+        super().learn(user_id, Parts([(rows * self._kept, block) for rows, block in parts.blocks]), *args, **kwargs)
 
 
 def interaction(event: Event, number: int) -> Interaction:

@@ -10,8 +10,12 @@ from redis.asyncio import Redis
 from infra.redis_client import store_errors
 
 KEY = "models"
-SERVING, REFUSED = "serving", "refused"
+SERVING: Literal["serving"] = "serving"
+REFUSED: Literal["refused"] = "refused"
+NOT_JUDGED: Literal["not judged"] = "not judged"
 REPLACED = "replaced"
+NEVER_SERVED = frozenset({REFUSED, NOT_JUDGED})
+"""What fits are that have never been in service."""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -19,7 +23,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     version: str
     status: str
-    """serving, refused or replaced."""
+    """serving, replaced, refused or not judged."""
     reason: str = ""
     created_at: int
     watermark: int = 0
@@ -37,7 +41,7 @@ def standing(version: Version, serving: str | None) -> Version:
     """Return a version with the status it has while another, or itself, is in service."""
     if version.version == serving:
         return msgspec.structs.replace(version, status=SERVING)
-    return version if version.status == REFUSED else msgspec.structs.replace(version, status=REPLACED)
+    return version if version.status in NEVER_SERVED else msgspec.structs.replace(version, status=REPLACED)
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True, gc=False):

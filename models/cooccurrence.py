@@ -37,7 +37,8 @@ DAMPING = 0.5
 """The power of a candidate's mass that sums of many items' links are divided by."""
 _GAP_EXPONENT = 0.5
 _NEXT_MOMENTS = 3
-_RESCALE_EXPONENT = 60.0
+_RESCALE_EXPONENT = 40.0
+"""Half-lives past which sums are scaled down. A row taken over may have grown as far elsewhere: floats hold both."""
 _YOUNG_EVENTS = 20.0
 """Items of fewer events are young."""
 
@@ -54,9 +55,27 @@ class Table:
         self._changed: dict[int, None] = {}
         """Items whose rows changed since `drain`, longest waiting first: those of few events, and the others."""
 
-    def learn(self, item: int, window: Indices, moments: NDArray[np.int64], *, at_ms: int, liking: bool) -> None:
-        """Link an item with the (m,) items before it, newest first, that lie so many moments back (0: this one)."""
-        scale = self._scale(at_ms) * (1.0 if liking else WEAK)
+    def learn(
+        self,
+        item: int,
+        window: Indices,
+        moments: NDArray[np.int64],
+        *,
+        at_ms: int,
+        liking: bool,
+        share: float = 1.0,
+    ) -> None:
+        """Link an item with the items before it.
+
+        Args:
+            item: The item of an event.
+            window: (m,) items of the same user before it, newest first.
+            moments: (m,) how many moments back they lie; 0 is the event's own.
+            at_ms: When it happened.
+            liking: Whether it says that the item was liked.
+            share: From 0 to 1, how much the event counts.
+        """
+        scale = self._scale(at_ms) * share * (1.0 if liking else WEAK)
         self.links.add_mass(item, scale)
         if self.links.mass(item) < _YOUNG_EVENTS * scale:
             self._young[item] = None
@@ -99,9 +118,7 @@ class Table:
 
     def put(self, item: int, others: Indices, sums: NDArray[np.float64], *, mass: float, reference_ms: int) -> None:
         """Take over a row that another table learned with its own reference time."""
-        if self.reference_ms is None:
-            self.reference_ms = reference_ms
-        factor = 2.0 ** ((reference_ms - self.reference_ms) / self._half_life_ms)
+        factor = self._scale(reference_ms)
         self.links.put(item, others, (sums * factor), mass * factor)
 
     def share(self, item: int, at_ms: int, *, damping: float) -> float:
@@ -116,16 +133,17 @@ class Table:
     def _age(self, at_ms: int) -> float:
         """Return what a mass has decayed to by a time."""
         reference_ms = at_ms if self.reference_ms is None else self.reference_ms
-        return float(2.0 ** ((reference_ms - at_ms) / self._half_life_ms))
+        return decay.factor((reference_ms - at_ms) / self._half_life_ms, most=_RESCALE_EXPONENT)
 
     def _scale(self, at_ms: int) -> float:
+        """Return what one event at a time adds; once that is much, what is there is scaled down instead."""
         if self.reference_ms is None:
             self.reference_ms = at_ms
         exponent = (at_ms - self.reference_ms) / self._half_life_ms
         if exponent > _RESCALE_EXPONENT:
-            self.links.scale(2.0**-exponent)
+            self.links.scale(decay.factor(-exponent))
             self.reference_ms, exponent = at_ms, 0.0
-        return float(2.0**exponent)
+        return decay.factor(exponent)
 
 
 class Cooccurrence(Model):

@@ -15,6 +15,22 @@ EMPTY = -math.inf
 """The logarithm of nothing."""
 
 
+_MOST_LOG = 700.0
+_MOST_HALVINGS = 1_000.0
+"""Half-lives that a factor is for at most: a double holds no more."""
+
+
+def factor(half_lives: float, *, most: float = _MOST_HALVINGS) -> float:
+    """Return 2 to the power of a number of half-lives, held between 2^-1000 and 2^most, whatever times it comes from.
+
+    >>> factor(-1.0)
+    0.5
+    >>> factor(1e12, most=64.0) == 2.0**64
+    True
+    """
+    return math.pow(2.0, max(-_MOST_HALVINGS, min(half_lives, most)))
+
+
 def rate_of_hourly(share_left: float) -> float:
     """Return the decay rate per ms that leaves `share_left` after an hour."""
     return -math.log(share_left) / HOUR_MS
@@ -37,5 +53,5 @@ def plus(log_sum: float, term: float) -> float:
 
 
 def as_of(log_sum: float, *, at_ms: int, rate: float) -> float:
-    """Return the decayed sum itself, as of a time."""
-    return math.exp(log_sum - rate * at_ms) if log_sum > EMPTY else 0.0
+    """Return the decayed sum itself, as of a time; a sum that would pass the range of a double is held there."""
+    return math.exp(min(log_sum - rate * at_ms, _MOST_LOG)) if log_sum > EMPTY else 0.0

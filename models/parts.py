@@ -21,19 +21,19 @@ class Parts:
     """(parts, items)."""
 
     def __init__(self, blocks: Sequence[Block]) -> None:
-        self._blocks = blocks
+        self.blocks = blocks
 
     def weighed(self, weights: Column) -> Column:
         """Return (items,) scores by (parts,) weights."""
-        return _sum(np.matmul(rows @ weights, block) for rows, block in self._blocks)
+        return _sum(np.matmul(rows @ weights, block) for rows, block in self.blocks)
 
     def expected(self, shares: Column) -> Column:
         """Return (parts,) means over items that have (items,) shares."""
-        return _sum(np.matmul(block @ shares, rows) for rows, block in self._blocks)
+        return _sum(np.matmul(block @ shares, rows) for rows, block in self.blocks)
 
     def at(self, places: NDArray[np.intp] | slice) -> Column:
         """Return (parts, places)."""
-        return _sum(np.matmul(rows.T, block[:, places]) for rows, block in self._blocks)
+        return _sum(np.matmul(rows.T, block[:, places]) for rows, block in self.blocks)
 
 
 def _sum(arrays: Iterable[Column]) -> Column:

@@ -28,6 +28,7 @@ from schemas.types import (
     PushRequest,
     QuietHours,
     Trigger,
+    UserWeights,
 )
 from schemas.zone import zone_named
 
@@ -62,6 +63,7 @@ ZERO = "\x00"
 """What PostgreSQL takes in no text."""
 _PARTITIONS_MAX = 1_000
 """More than any topic has."""
+_WEIGHT_MAX = 1e3
 _FEWEST_ARMS = 2
 _SHARES_WITHIN = 1e-6
 
@@ -258,6 +260,13 @@ def _features(features: Features, now_ms: int) -> None:
         _numbers(name, getattr(features, name), -1e12, 1e12)
 
 
+def _user_weights(own: UserWeights, now_ms: int) -> None:
+    _id("user_id", own.user_id)
+    _ids("weights", own.weights)
+    _numbers("weights", own.weights, -_WEIGHT_MAX, _WEIGHT_MAX)
+    _time("watermark", own.watermark, now_ms)
+
+
 def _llm_scores(scores: LlmScores, now_ms: int) -> None:
     _id("user_id", scores.user_id)
     _ids("scores", scores.scores)
@@ -370,6 +379,7 @@ _RULES: dict[type, Callable[[Any, int], None]] = {
     ItemSignals: _signals,
     Features: _features,
     LlmScores: _llm_scores,
+    UserWeights: _user_weights,
     FetchRequest: _fetch_request,
     Content: _content,
     Experiment: _experiment,

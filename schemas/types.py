@@ -177,6 +177,7 @@ class Features(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     prefetched: list[str] = msgspec.field(default_factory=list)
     timezone: str = ""
     triggered_at: int = 0
+    weights: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -398,6 +399,7 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     parts: list[str] = msgspec.field(default_factory=list)
     weights: list[float] = msgspec.field(default_factory=list)
     squares: list[float] = msgspec.field(default_factory=list)
+    scales: list[float] = msgspec.field(default_factory=list)
 
 
 NotificationStatus = Literal[
@@ -513,3 +515,11 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     context: dict[str, str] = msgspec.field(default_factory=dict)
     topic_distance: float | None = None
     occurred_at: int
+
+
+class UserWeights(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a user's own choices add to the weights that all users share."""
+
+    user_id: str
+    weights: dict[str, float]
+    watermark: int

@@ -153,6 +153,15 @@ MODEL_VERSIONS = Topic(
     retention_ms=FOREVER,
     compacted=True,
 )
+USER_WEIGHTS = Topic(
+    "user-weights.v1",
+    types.UserWeights,
+    "user_id",
+    "streams.trainer",
+    "What each user's own choices add to the weights that all users share.",
+    retention_ms=FOREVER,
+    compacted=True,
+)
 LLM_CALLS = Topic(
     "llm-calls.v1",
     types.LlmCall,
@@ -250,6 +259,7 @@ TOPICS: tuple[Topic, ...] = (
     ITEM_NEIGHBORS,
     ITEM_WEIGHTS,
     MODEL_VERSIONS,
+    USER_WEIGHTS,
     LLM_CALLS,
     LLM_SCORES,
     FETCH_REQUESTS,

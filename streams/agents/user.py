@@ -1,4 +1,4 @@
-"""interactions, locations, profiles, triggers, content → features, item signals, triggers. Owns the table `users`."""
+"""What happens to users → features, item signals, triggers. Owns the table `users`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from infra.partition import partition_of
 from infra.publisher import Publisher
-from schemas.types import Content, Features, Interaction, Location, Profile, Trigger
+from schemas.types import Content, Features, Interaction, Location, Profile, Trigger, UserWeights
 from streams.cache import RecordCache
 from streams.context import Context
 from streams.core import user
@@ -31,10 +31,11 @@ from topics.topic import (
     PARTITIONS,
     PROFILES,
     TRIGGERS,
+    USER_WEIGHTS,
     Topic,
 )
 
-SOURCES: tuple[Topic, ...] = (INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, CONTENT)
+SOURCES: tuple[Topic, ...] = (INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, CONTENT, USER_WEIGHTS)
 
 
 class UserAgent:
@@ -58,6 +59,7 @@ class UserAgent:
             Profile: partial(user.fold_profile, trimmed=self.trimmed),
             Trigger: self._fold_trigger,
             Content: partial(user.fold_content, trimmed=self.trimmed),
+            UserWeights: user.fold_weights,
         }
 
     async def process(self, event: Any) -> None:
@@ -105,8 +107,9 @@ class UserAgent:
             self._forward(record)
             return
         self._folds[type(value)](state, value, Position.of(record))
-        if state.version != version:
+        if state.version != version or isinstance(value, UserWeights):
             self._states.touch(partition, value.user_id)
+        if state.version != version:
             self._unsent.setdefault(partition, {})[value.user_id] = None
 
     def _forward(self, record: Record) -> None:

@@ -19,7 +19,7 @@ from schemas.types import Candidate, Features, Feed, Trigger
 from streams.core.params import RankParams
 from streams.core.part import PARTS
 from streams.core.person import Person, person
-from streams.core.rank import rank
+from streams.core.rank import rank, weights_for
 from streams.core.view import View
 
 CONTENT, AFFINITY = "content", "affinity"
@@ -78,7 +78,7 @@ def _is_listed(item_id: str, view: View) -> bool:
 
 def _with_new(feed: Feed, new: Sequence[Candidate], whom: Person, view: View, blender: Blender) -> Feed:
     """Return a feed with new items among the others, in the order of their scores."""
-    told = _parts(new, whom, view) * blender.weights(whom.context)[list(_WEIGHED)][:, None]
+    told = _parts(new, whom, view) * weights_for(whom, blender)[list(_WEIGHED)][:, None]
     names, none = (CONTENT, AFFINITY), [0.0] * len(new)
     sources = [names[place] for place in told.argmax(axis=0).tolist()]
     reasons = [_reason(one, part, whom) for one, part in zip(new, told.T.tolist(), strict=True)]

@@ -12,13 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec import structs
 
+from models.blender import Blender
 from models.cooccurrence import HALF_LIFE_DAYS, WINDOW, moments_back
+from models.personal import Personal
 from models.refit import Log
 from models.weight import is_liking, is_on_scale, weight_of
 from schemas.types import Features, Interaction, Item, Profile
 from streams.core import signal, user
 from streams.core.params import RankParams, SignalParams, UserParams
+from streams.core.part import by_name
 from streams.core.position import Position
 from streams.core.rank import Look, look, new_blender
 from streams.core.repeat import fingerprint
@@ -34,6 +38,8 @@ FIT_GROWTH = 0.02
 TASTE_ITEMS = 2_500
 """Items in a fit, the most popular ones: its time grows with their cube."""
 _WEAK = 0.3
+_VISIT_MS = 30 * 60_000
+"""How long after it was opened an item is taken to be acted on because of that."""
 _MOMENTS = 8
 """Moments remembered; events of more users than that hardly share one second and mix."""
 
@@ -60,6 +66,8 @@ class _Moment:
     """That of the features by now."""
     first: Look
     now: Look
+    outcomes: set[str]
+    """Items that were learned from: acting on one more than once at a time is one outcome."""
 
 
 class Learner:
@@ -83,7 +91,7 @@ class Learner:
         self.params = params
         self.refits, self.on_outcome = refits, on_outcome
         self.view = View(half_life_days=params.half_life_days, learns=True, exact_items=params.rank.exact_items)
-        self.blender = new_blender()
+        self.weights = Personal(new_blender())
         self.tastes = params.tastes()
         self.events = 0
         self._users: dict[str, UserState] = {}
@@ -92,9 +100,16 @@ class Learner:
         self._log = Log(self.view.items)
         self._fit_due = FIT_EVENTS
 
+    @property
+    def blender(self) -> Blender:
+        """Return the weights that all users share."""
+        return self.weights.blender
+
     def features(self, user_id: str) -> Features:
         """Return the features of a user, known or not."""
-        state = self._users.get(user_id) or UserState(user_id)
+        state, offset = self._users.get(user_id) or UserState(user_id), self.weights.offset(user_id)
+        if offset is not None:
+            state.weights = by_name(offset)
         return user.snapshot(state, self.params.user)
 
     def look(self, user_id: str, at_ms: int) -> Look:
@@ -148,8 +163,9 @@ class Learner:
         if known is None or known.at_ms != at_ms or known.version != features.version:
             self.view.refresh_columns()
             now = look(features, self.view, self.params.rank, at_ms=at_ms)
-            first = known.first if known is not None and known.at_ms == at_ms else now
-            known = _Moment(at_ms, features.version, first, now)
+            goes_on = known is not None and known.at_ms == at_ms
+            first, outcomes = (known.first, known.outcomes) if known is not None and goes_on else (now, set[str]())
+            known = _Moment(at_ms, features.version, first, now, outcomes)
             self._moments.pop(user_id, None)
             self._moments[user_id] = known
             if len(self._moments) > _MOMENTS:
@@ -157,22 +173,69 @@ class Learner:
         return known
 
     def _weigh(self, event: Interaction) -> None:
+        viewed = self._as_viewed(event)
+        if viewed is not None:
+            self._learn_outcome(viewed, event)
+            return
         moment = self._moment(event.user_id, event.occurred_at)
+        if event.item_id in moment.outcomes:
+            return
+        moment.outcomes.add(str(event.item_id))
         self._learn_outcome(moment.first, event)
         if moment.now is not moment.first:
             self._learn_outcome(moment.now, event)
+
+    def _share(self, event: Interaction) -> float:
+        state = self._users.get(event.user_id)
+        return 1.0 if state is None else user.share(state, str(event.item_id), event.occurred_at)
+
+    def _as_viewed(self, event: Interaction) -> Look | None:
+        """Return what there was to choose from when a user first looked at an item that is now acted on.
+
+        Whoever opens an item before liking it has chosen it then: by now it is one of those that are not shown again.
+        """
+        state = self._users.get(event.user_id)
+        if state is None or self.params.rank.repeats:
+            return None
+        times_ms = [at_ms for item_id, _, at_ms in state.recent if item_id == event.item_id]
+        if not times_ms or event.occurred_at - times_ms[0] > _VISIT_MS or self._was_judged(state, event):
+            return None
+        features = self.features(event.user_id)
+        recent = [one for one in features.recent if one.item_id != event.item_id]
+        before = structs.replace(
+            features,
+            recent=recent,
+            seen=[item_id for item_id in features.seen if item_id != event.item_id],
+            watermark=recent[0].at if recent else 0,
+            event_count=features.event_count - len(times_ms),
+        )
+        self.view.refresh_columns()
+        return look(before, self.view, self.params.rank, at_ms=times_ms[0])
+
+    def _was_judged(self, state: UserState, event: Interaction) -> bool:
+        """Say whether the user has already shown to like or dislike an item, beyond having looked at it."""
+        return any(
+            is_liking(weight) or weight <= 0.0 for item_id, weight, _ in state.recent if item_id == event.item_id
+        )
 
     def _learn_outcome(self, seen: Look, event: Interaction) -> None:
         index = self.view.items.get(str(event.item_id))
         taken = np.flatnonzero((seen.items == index) & seen.admissible)
         if len(taken):
             self.on_outcome(seen, int(taken[0]))
-            self.blender.learn(seen.parts, int(taken[0]), seen.whom.context, among=seen.admissible)
+            self.weights.learn(
+                event.user_id,
+                seen.parts,
+                int(taken[0]),
+                seen.whom.context,
+                among=seen.admissible,
+                share=self._share(event),
+            )
 
     def _fold(self, event: Interaction, position: Position, *, item: Item | None, liking: bool) -> None:
         item_id = str(event.item_id)
         state = self._users.setdefault(event.user_id, UserState(event.user_id))
-        before = state.recent[-WINDOW:][::-1]
+        before, share = state.recent[-WINDOW:][::-1], user.share(state, item_id, event.occurred_at)
         heard = user.fold(
             state, event, position, subject=self.view.subject(item_id) or Subject(), params=self.params.user
         )
@@ -184,7 +247,7 @@ class Learner:
         index = self.view.items.get(item_id)
         window = self.view.items.known(name for name, _, _ in before)
         moments = moments_back([at_ms for _, _, at_ms in before], event.occurred_at)
-        self.view.neighbors.learn(index, window, moments, at_ms=event.occurred_at, liking=liking)
+        self.view.neighbors.learn(index, window, moments, at_ms=event.occurred_at, liking=liking, share=share)
         self._log.add(event.user_id, index, 1.0 if liking else _WEAK)
         if self.refits:
             self.tastes.add(model_event(event, self.params.user.rating_scale), item)

@@ -44,6 +44,8 @@ class UserParams:
     event_ids_most: int = 16_384
     """Most ids remembered of the last day."""
     queries: int = 10
+    day_items: int = 1_000
+    """Items that a user may count for within a day."""
     affinities: int = 200
     """Most entries of one affinity map; the weakest give way."""
     rating_scale: float = RATING_SCALE

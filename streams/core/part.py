@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.blender import Weights
 from models.names import Names
 from models.parts import Parts, rows_of
 from streams.core.occasion import nearness
@@ -15,6 +16,9 @@ from streams.core.view import CHARTED, Column, Scores, View, Where
 
 _LATELY = ((0, 1), (1, 2), (2, 3), (3, 6), (6, 20))
 """Steps back in a history between which an item was last acted on: a part for each."""
+_DIGITS = 6
+_PRIOR_EVIDENCE = 2.0
+"""Evidence that is taken to be there for nothing in particular, as of two clicks."""
 _FOLLOWED_STEP = 0.8
 """What each earlier time at an item counts of the next."""
 
@@ -131,10 +135,26 @@ PARTS: Mapping[str, Part] = {
 }
 """By name; the blender has weights for each."""
 PRIOR = {name: part.prior for name, part in PARTS.items()}
+_LEAST_WEIGHT = 1e-4
+"""A personal weight closer to zero is left out of what is stored."""
 SOURCES = tuple(dict.fromkeys(part.source for part in PARTS.values()))
 """What a person is told of parts, which are too many to be told one by one."""
 _SAID = rows_of([*VOTES, *(f"{name}_heard" for name in VOTES)], PARTS)
 _CHARTED = rows_of(CHARTED, PARTS)
+
+
+def in_order(weights: Mapping[str, float]) -> Weights:
+    """Return (parts,) weights that are given by the names of parts; those of unknown names are left out."""
+    return np.array([weights.get(name, 0.0) for name in PARTS])
+
+
+def by_name(weights: Weights) -> dict[str, float]:
+    """Return the weights that are not next to nothing, by the names of their parts."""
+    return {
+        name: weight
+        for name, weight in zip(PARTS, weights.round(_DIGITS).tolist(), strict=True)
+        if abs(weight) >= _LEAST_WEIGHT
+    }
 
 
 def _own(*, repeats: bool) -> tuple[list[Own], Column]:
@@ -158,16 +178,16 @@ def parts_of(whom: Person, view: View, where: Where, *, repeats: bool) -> Parts:
 def _column(affinities: Mapping[str, float], names: Names, preferred: Sequence[str]) -> Scores:
     """Return affinities by number, as shares of the strongest; the last entry stands for no name and is 0.
 
-    What is stated counts as much as the strongest affinity, beside what was found: acting on one of several stated
-    things puts it before the others.
+    What was found counts the less the less there is of it. What is stated counts as much as the strongest affinity can,
+    beside what was found: acting on one of several stated things puts it before the others.
     """
-    sums = dict(affinities)
-    strongest = max(map(abs, sums.values()), default=0.0) or 1.0
+    evidence = max(map(abs, affinities.values()), default=0.0) + _PRIOR_EVIDENCE
+    shares = {name: affinity / evidence for name, affinity in affinities.items()}
     for name in dict.fromkeys(preferred):
-        sums[name] = sums.get(name, 0.0) + strongest
-    strongest = max(map(abs, sums.values()), default=0.0) or 1.0
+        shares[name] = shares.get(name, 0.0) + 1.0
+    strongest = max(1.0, *map(abs, shares.values())) if shares else 1.0
     column = np.zeros(len(names) + 1)
-    for name, affinity in sums.items():
-        column[names.get(name)] = affinity / strongest
+    for name, share in shares.items():
+        column[names.get(name)] = share / strongest
     column[-1] = 0.0
     return column

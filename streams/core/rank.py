@@ -13,13 +13,14 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from models.blender import Blender
+from models.blender import Blender, Weights
 from models.parts import Parts
 from schemas.types import Features, Feed
 from streams.core import reason
+from streams.core.calibration import Quota, calibrated, quotas
 from streams.core.diversity import spread
 from streams.core.params import RankParams
-from streams.core.part import PARTS, PRIOR, SOURCES, parts_of
+from streams.core.part import PARTS, PRIOR, SOURCES, in_order, parts_of
 from streams.core.person import CLASSES, Person, person
 from streams.core.source import named
 from streams.core.view import NOTHING, Column, Indices, View
@@ -34,7 +35,7 @@ _SHORTLIST = 4
 _SAMPLED, _SAMPLE_MARGIN = 8, 2
 """Every so-manyth score is looked at, for so many times as many as are wanted."""
 _FETCHED, _FETCHED_SHARE = list(PARTS).index("prefetched"), 0.8
-"""Which part it is to have been fetched, and what of the best other score it counts at least."""
+"""The part of having been fetched, and how far from the usual score to the best of the others it lifts."""
 _SOURCES_BY_PART = np.array([[float(part.source == source) for part in PARTS.values()] for source in SOURCES])
 
 
@@ -76,17 +77,38 @@ def _look_at(names: Sequence[str], features: Features, view: View, params: RankP
     return Look(whom, items, np.ones(len(items), bool), parts_of(whom, view, items, repeats=params.repeats))
 
 
-def score(seen: Look, blender: Blender) -> Column:
-    """Return (items,) scores; what may not be shown has -inf."""
-    scores = seen.parts.weighed(blender.weights(seen.whom.context).astype(np.float32)).round(_DIGITS)
+def weights_for(whom: Person, blender: Blender) -> Weights:
+    """Return (parts,) the weights that rank for a user: those shared by all, and the user's own on top."""
+    shared, own = blender.weights(whom.context), whom.features.weights
+    return shared + in_order(own) if own else shared
+
+
+def score(seen: Look, weights: Weights) -> Column:
+    """Return (items,) scores by (parts,) weights; what may not be shown has -inf."""
+    scores = seen.parts.weighed(weights.astype(np.float32)).round(_DIGITS)
     scores[~seen.admissible] = -np.inf
     return scores
 
 
 def order(seen: Look, scores: Column, view: View, params: RankParams) -> NDArray[np.intp]:
     """Return the places of the items that make the feed, best first."""
-    best = _shortlist(seen, scores, view, most=_SHORTLIST * params.feed_items)
+    most = _SHORTLIST * params.feed_items
+    best = _shortlist(seen, scores, view, most=most)
+    shares = quotas(seen.whom, seen.items, view, params)
+    if shares:
+        members = np.concatenate(
+            [best, *(_of_interest(share, seen, scores, most=params.feed_items) for share in shares)]
+        )
+        members = np.unique(members)
+        best = members[np.lexsort((view.ties[seen.items[members]], -scores[members]))]
+        best = calibrated(best, shares, params.feed_items)
     return spread(best, view.category[seen.items[best]], params)
+
+
+def _of_interest(share: Quota, seen: Look, scores: Column, *, most: int) -> NDArray[np.intp]:
+    """Return the places of the best items of an interest that may be shown."""
+    places = np.flatnonzero(share.members & seen.admissible)
+    return places[np.argsort(-scores[places], kind="stable")[:most]]
 
 
 def rank(
@@ -111,10 +133,11 @@ def rank(
 
 
 def _feed(seen: Look, view: View, blender: Blender, params: RankParams, *, now_ms: int) -> Feed:
-    whom, weights, scores = seen.whom, blender.weights(seen.whom.context), score(seen, blender)
+    whom, weights = seen.whom, weights_for(seen.whom, blender)
+    scores = score(seen, weights)
     if whom.features.prefetched:
         weights = weights.copy()
-        weights[_FETCHED] += _lift(seen, scores, view, weights[_FETCHED])
+        weights[_FETCHED] += _lift(seen, scores, view)
     chosen = order(seen, scores, view, params)
     items, told = seen.items[chosen], _by_source(weights, seen.parts.at(chosen))
     sources = reason.leading(SOURCES, told, _by_source(weights, _usual(seen))) if len(items) else []
@@ -135,14 +158,18 @@ def _feed(seen: Look, view: View, blender: Blender, params: RankParams, *, now_m
     )
 
 
-def _lift(seen: Look, scores: Column, view: View, weight: float) -> float:
+def _lift(seen: Look, scores: Column, view: View) -> float:
     """Raise what was fetched to stand beside the best of the rest, and return by how much.
 
     No outcome was learned from that had been fetched, so that its weight stays while those of the others grow.
     """
-    fetched = np.isin(seen.items, view.items.known(seen.whom.features.prefetched))
-    best = scores[~fetched].max(initial=-np.inf)
-    lift = float(max(_FETCHED_SHARE * best - weight, 0.0))
+    fetched = np.isin(seen.items, view.items.known(seen.whom.features.prefetched)) & seen.admissible
+    rest = scores[seen.admissible & ~fetched]
+    if not len(rest) or not fetched.any():
+        return 0.0
+    usual = float(rest.mean())
+    wanted = usual + _FETCHED_SHARE * (float(rest.max()) - usual)
+    lift = max(wanted - float(scores[fetched].mean()), 0.0)
     scores[fetched] += np.float32(lift)
     return lift
 

@@ -18,6 +18,8 @@ from streams.core.position import Position, news
 HORIZON_RATES = tuple(decay.rate_of_half_life(days) for days in (1.0, 7.0, math.inf))
 """Decay rates of the horizons over which popularity is told besides the two that are settings."""
 _COHORT_BOUNDS = (1, 5, 15, 40, 100)
+_EARLIEST = 3
+"""Times by which an item is dated: one wrong clock is not believed."""
 COHORTS = len(_COHORT_BOUNDS) + 1
 SEGMENTS = 64
 """Demographic groups that an item's popularity is told by, and that every worker knows: the strongest ones."""
@@ -45,6 +47,7 @@ class ItemState(msgspec.Struct, array_like=True, gc=False):
     rating_sum: float = 0.0
     rating_count: int = 0
     first_at: int = 0
+    earliest: list[int] = msgspec.field(default_factory=list)
 
 
 class Signal(msgspec.Struct, frozen=True, gc=False):
@@ -56,6 +59,7 @@ class Signal(msgspec.Struct, frozen=True, gc=False):
     occurred_at: int
     action: Action
     weight: float
+    """What the user's action adds for the item; nothing for more of what already counted."""
     rating: float | None = None
     segment: str = ""
     nth: int = 0
@@ -102,11 +106,12 @@ def fold(state: ItemState, signals: ItemSignals, *, params: SignalParams, trimme
     rows = list(zip(*columns, strict=True))
     if len(places) < len(rows):
         rows = [rows[place] for place in places]
-    times_ms, actions, _, ratings, _, _ = zip(*rows, strict=True)
+    times_ms, actions, weights, ratings, _, _ = zip(*rows, strict=True)
     for action in actions:
         state.counts[action] = state.counts.get(action, 0) + 1
     state.watermark = max(state.watermark, *times_ms)
-    state.first_at = min(state.first_at or times_ms[0], *times_ms)
+    if len(state.earliest) < _EARLIEST or min(times_ms) < state.first_at:
+        _date(state, [at_ms for at_ms, weight in zip(times_ms, weights, strict=True) if weight > 0])
     rated = [rating for rating in ratings if rating is not None]
     if rated:
         state.rating_sum += sum(rated)
@@ -119,6 +124,13 @@ def fold(state: ItemState, signals: ItemSignals, *, params: SignalParams, trimme
         if trimmed is not None:
             trimmed["segments"] += weakest
     return True
+
+
+def _date(state: ItemState, times_ms: Sequence[int]) -> None:
+    """Move the time when the item was first acted on to the third of the earliest, or the last of fewer."""
+    known = state.earliest or ([state.first_at] if state.first_at else [])
+    state.earliest = sorted((*known, *times_ms))[:_EARLIEST]
+    state.first_at = state.earliest[-1] if state.earliest else 0
 
 
 def _count(state: ItemState, rows: Iterable[_Row], params: SignalParams) -> None:

@@ -9,14 +9,16 @@ or weakest entries give way.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
+from operator import itemgetter
 
 import msgspec
 
 from models import decay
 from models.weight import rating_of, weight_of
 from schemas.limit import check_rating
-from schemas.types import Content, Features, Interaction, Location, Profile, RecentItem, Trigger
+from schemas.types import Content, Features, Interaction, Location, Profile, RecentItem, Trigger, UserWeights
 from schemas.zone import zone_named
 from streams.core import place, trigger
 from streams.core.budget import fitting, size, total
@@ -31,6 +33,10 @@ ABOUT = ("keywords", "travel_history", "relationship_status")
 _ABOUT_CHARS = 500
 _RESCALE_EXPONENT = 64.0
 _HOURS = 24
+_DAY_MS = 86_400_000
+_FULL_EVENTS, _FULL_RETURNS = 200.0, 3.0
+"""Events of a user's day, and those on one item, after which the next one counts a quarter for what others see."""
+_UNTOUCHED = (0.0, 0)
 _NEVER = -(1 << 60)
 _SEEN_BYTES = 128 << 10
 """Bytes of the ids of seen items. Ids of items acted on again count twice, here and among the visits."""
@@ -85,6 +91,13 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     """Bytes of the ids in `seen`; 0 while they are not counted."""
     event_hours: list[tuple[int, int]] = msgspec.field(default_factory=list)
     """How many of `event_ids` came in which hour; see `streams.core.repeat`."""
+    weights: dict[str, float] = msgspec.field(default_factory=dict)
+    """What the user's own choices add to the weights that all users share, by part of a score."""
+    day: int = 0
+    """The newest day of which there is an event, in days since the epoch."""
+    day_events: int = 0
+    today: dict[int, tuple[float, int]] = msgspec.field(default_factory=dict)
+    """The strongest action of that day on each item, by fingerprint, and how many there were."""
 
 
 def fold(
@@ -137,8 +150,11 @@ def _apply(
     if event.item_id is None:
         return None
     weight = weight_of(event.action, event.value, params.rating_scale)
+    counts = share(state, event.item_id, event.occurred_at)
+    added, is_first = _note_today(state, event.item_id, weight, event.occurred_at, params)
     _add_affinities(state, subject, weight * scale, params, trimmed)
-    state.recent.append((event.item_id, weight, event.occurred_at))
+    place = bisect_right(state.recent, event.occurred_at, key=itemgetter(2))  # late events go where they belong
+    state.recent.insert(place, (event.item_id, weight, event.occurred_at))
     del state.recent[: -params.recent_items]
     _see(state, event.item_id, params, trimmed)
     return Signal(
@@ -146,8 +162,8 @@ def _apply(
         position,
         event.occurred_at,
         event.action,
-        weight,
-        rating=rating_of(event.action, event.value, params.rating_scale),
+        added * counts,
+        rating=rating_of(event.action, event.value, params.rating_scale) if is_first else None,
         segment=state.segment,
         nth=state.event_count - 1,
     )
@@ -208,6 +224,11 @@ def fold_content(state: UserState, event: Content, position: Position, *, trimme
         touch(state, position)
 
 
+def fold_weights(state: UserState, event: UserWeights, position: Position) -> None:
+    """Take over what the user's own choices add to the weights; it ranks from the next event on."""
+    state.weights = event.weights
+
+
 def touch(state: UserState, position: Position) -> None:
     """Give the state its next version: the broker's time, or one more than the last when that is no later."""
     state.version = max(state.version + 1, position.append_ms)
@@ -215,7 +236,7 @@ def touch(state: UserState, position: Position) -> None:
 
 def snapshot(state: UserState, params: UserParams) -> Features:
     """Return the features that the state stands for, affinities decayed to the watermark."""
-    factor = 2.0 ** -((state.watermark - state.reference_ms) / _half_life_ms(params))
+    factor = decay.factor((state.reference_ms - state.watermark) / _half_life_ms(params))
     return Features(
         user_id=state.user_id,
         version=state.version,
@@ -238,7 +259,37 @@ def snapshot(state: UserState, params: UserParams) -> Features:
         prefetched=list(dict.fromkeys(item for _, items in state.fetched.values() for item in items)),
         timezone=state.timezone,
         triggered_at=max(state.triggered.values(), default=0),
+        weights=state.weights,
     )
+
+
+def share(state: UserState, item_id: str, at_ms: int) -> float:
+    """Return how much an event counts beside those of others: the less the more the user did that day.
+
+    All events of a user's day count no more than some two hundred together, and those on one item no more than three.
+    """
+    if at_ms // _DAY_MS > state.day:
+        return 1.0
+    _, earlier = state.today.get(fingerprint(item_id), _UNTOUCHED)
+    return (1.0 + state.day_events / _FULL_EVENTS) ** -2 * (1.0 + earlier / _FULL_RETURNS) ** -2
+
+
+def _note_today(state: UserState, item_id: str, weight: float, at_ms: int, params: UserParams) -> tuple[float, bool]:
+    """Count an event among those of its day; late ones count among those of the newest day.
+
+    Within a day a user counts for an item as its strongest action, and no more. Returns what this action adds to that,
+    and whether it is the first one on the item.
+    """
+    if at_ms // _DAY_MS > state.day:
+        state.day, state.day_events = at_ms // _DAY_MS, 0
+        state.today.clear()
+    state.day_events += 1
+    item = fingerprint(item_id)
+    strongest, earlier = state.today.get(item, _UNTOUCHED)
+    if not earlier and len(state.today) >= params.day_items:
+        return min(weight, 0.0), False
+    state.today[item] = max(weight, strongest), earlier + 1
+    return (max(weight - strongest, 0.0) if weight > 0.0 else weight), not earlier
 
 
 def _remember(state: UserState, event_id: int, position: Position, params: UserParams, trimmed: Counter[str]) -> None:
@@ -305,13 +356,13 @@ def _scale(state: UserState, at_ms: int, params: UserParams) -> float:
         state.reference_ms = at_ms
     exponent = (at_ms - state.reference_ms) / _half_life_ms(params)
     if exponent > _RESCALE_EXPONENT:
-        factor = 2.0**-exponent
+        factor = decay.factor(-exponent)
         for sums in (state.categories, state.topics, state.sources):
             for name in sums:
                 sums[name] *= factor
         state.hours = [hour * factor for hour in state.hours]
         state.reference_ms, exponent = at_ms, 0.0
-    return float(2.0**exponent)
+    return decay.factor(exponent)
 
 
 def _decayed(sums: dict[str, float], factor: float) -> dict[str, float]:

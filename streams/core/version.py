@@ -15,10 +15,12 @@ def restore(blender: Blender, told: ModelVersion) -> bool:
         return False
     shape = blender.table.shape
     squares = told.squares if len(told.squares) == blender.table.size else [1.0] * blender.table.size
+    scales = told.scales if len(told.scales) == len(blender.parts) else [1.0] * len(blender.parts)
     blender.restore(
         {
             "table": np.array(told.weights).reshape(shape),
             "squares": np.array(squares).reshape(shape),
+            "scales": np.array(scales),
             "outcomes": np.array([float(blender.outcomes)]),
         }
     )

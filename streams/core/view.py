@@ -42,6 +42,10 @@ CATEGORIES = 1_000
 """Categories that have charts of their own: those of the most items."""
 _NAMES = 50_000
 """Categories and topics from which on those that no item has any more are forgotten now and then."""
+_RANK, _ITEMS_PER_RANK = 5, 20
+"""The rank of the item whose sum others are held against, and how many items there must be for each."""
+_MOST_SHARE = np.float32(3.0)
+"""The logarithm of the largest share of that."""
 _PRIOR_RATINGS = 5.0
 _OLD_DAYS = 3_650.0
 
@@ -120,15 +124,33 @@ class Columns:
 
 
 def strength(logs: Scores, *, out: Column | None = None) -> Column:
-    """Return how strong sums are against the strongest of their row, by their logarithms: 0 for nothing, 6.9 for that.
+    """Return how strong sums are against a strong one of their row, by their logarithms: 0 for nothing, 6.9 for that.
 
-    It is ln(1 + share / 0.001): a logarithm that ends at nothing, since a part that does not speak must not count.
+    It is ln(1 + share / 0.001): a logarithm that ends at nothing, since a part that does not speak must not count. No
+    single item sets the measure, so that one event after a quiet time leaves those of all others where they were.
+
+    Args:
+        logs: (items,) or (rows, items) natural logarithms; -inf for nothing.
+        out: Where to put the strengths.
     """
-    high = logs.max(axis=-1, keepdims=True, initial=-np.inf)
-    found = np.subtract(logs, np.where(np.isfinite(high), high, 0.0), out=out, dtype=np.float64, casting="same_kind")
-    shares = np.exp(found.astype(np.float32, copy=False), out=out)
+    shares = np.subtract(logs, _measure(logs), out=out, dtype=np.float64, casting="same_kind")
+    shares = shares.astype(np.float32, copy=False)
+    np.minimum(shares, _MOST_SHARE, out=shares)
+    np.exp(shares, out=shares)
     shares *= np.float32(1.0 / SMALL)
     return np.log1p(shares, out=shares)
+
+
+def _measure(logs: Scores) -> NDArray[np.float64]:
+    """Return (rows, 1) what sums are held against: the fifth strongest, or a stronger one where there are few."""
+    measures = np.zeros((*logs.shape[:-1], 1))
+    for at in np.ndindex(*logs.shape[:-1]):
+        row = logs[at]
+        heard = int(np.count_nonzero(row > -np.inf))
+        if heard:
+            rank = min(max(heard // _ITEMS_PER_RANK, 1), _RANK)
+            measures[at] = np.partition(row, len(row) - rank)[len(row) - rank]
+    return measures
 
 
 def _rated(view: View, count: int) -> Column:

@@ -12,11 +12,14 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.blender import Blender, Weights
+from infra.model_board import NOT_JUDGED, REFUSED, SERVING
+from models.blender import Weights
+from models.personal import Personal
 from schemas.types import Interaction, Item, Profile
 from streams.core.learner import Learner, Params
 from streams.core.position import Position
@@ -87,11 +90,15 @@ class Rival:
     """NDCG@10 that it had when it was judged, if it was."""
 
 
+Status = Literal["serving", "refused", "not judged"]
+"""What a fit may be once it is judged; see `infra.model_board`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a fit may serve, and why."""
+    """What came of judging a fit, and why."""
 
-    promoted: bool
+    status: Status
     reason: str
     metrics: Mapping[str, float] = field(default_factory=dict)
 
@@ -129,9 +136,9 @@ class Fit:
         self._weighed_from = 0 if weighed is None else total - weighed
         self._judged_from = (1.0 - JUDGED) * total
         self._serving, self._at_ms = serving, 0
-        self._rival = new_blender()
+        self._rival = Personal(new_blender())
         if serving is not None:
-            self._rival.restore({name: array.copy() for name, array in serving.blender.items()})
+            self._rival.blender.restore({name: array.copy() for name, array in serving.blender.items()})
         for position, profile in profiles:
             self.learner.profile(profile, position)
 
@@ -160,25 +167,29 @@ class Fit:
         return learner
 
     def verdict(self, *, tolerance: float) -> Verdict:
-        """Say whether it may serve: not when it ranks worse than what does, by more than a share of that and chance."""
+        """Judge it. What ranks worse than what serves, by more than a share of that and chance, is refused.
+
+        What serves is taken as far as it has learned live. Too few outcomes say nothing, and a fit of which nothing is
+        known does not serve.
+        """
         tally = self.unseen if self.unseen.outcomes >= FEWEST else self.judged
+        if tally.outcomes < FEWEST:
+            reason = f"{tally.outcomes} outcomes are too few to judge by: it takes {FEWEST}"
+            return Verdict(NOT_JUDGED, reason, {"outcomes": float(tally.outcomes)})
         (own, rival), (own_hr, rival_hr) = tally.ndcg(), tally.hr()
-        metrics = {"ndcg@10": own, "hr@10": own_hr, "outcomes": float(tally.outcomes)}
-        if self._serving is None:
-            return Verdict(True, "nothing was in service", metrics)
         lead, error = tally.lead()
-        if tally is self.judged and self._serving.ndcg is not None:
+        metrics = {"ndcg@10": own, "hr@10": own_hr, "outcomes": float(tally.outcomes)}
+        if tally is self.judged and self._serving is not None and self._serving.ndcg is not None:
             rival = self._serving.ndcg
             lead, error = own - rival, tally.error()
         else:
             metrics |= {"serving_hr@10": rival_hr}
         metrics |= {"serving_ndcg@10": rival}
-        if tally.outcomes < FEWEST:
-            return Verdict(True, f"{tally.outcomes} outcomes are too few to judge by", metrics)
-        told = f"NDCG@{K} {own:.4f} against {rival:.4f} of what was in service, on {tally.outcomes:,} outcomes"
+        serving = "the weights before any fit" if self._serving is None else "what was in service"
+        summary = f"NDCG@{K} {own:.4f} against {rival:.4f} of {serving}, on {tally.outcomes:,} outcomes"
         if lead < -max(tolerance * rival, _CHANCE * error):
-            return Verdict(False, f"worse: {told}", metrics)
-        return Verdict(True, told, metrics)
+            return Verdict(REFUSED, f"worse: {summary}", metrics)
+        return Verdict(SERVING, summary, metrics)
 
     def _enter(self, at_ms: float) -> None:
         """Let items in that were created before a time."""
@@ -189,17 +200,20 @@ class Fit:
                 view.apply_item(item)
 
     def _judge(self, seen: Look, taken: int) -> None:
-        if self.learned < self._judged_from:
-            return
-        own = _rank(self.learner.blender, seen, taken)
-        if self._serving is None:
-            return self.judged.add(own)
-        rival = _rank(self._rival, seen, taken)
-        self.judged.add(own, rival)
-        if self._at_ms > self._serving.watermark:
-            self.unseen.add(own, rival)
-            self._rival.learn(seen.parts, taken, seen.whom.context, among=seen.admissible)
-        return None
+        is_news = self._serving is None or self._at_ms > self._serving.watermark
+        if self.learned >= self._judged_from:
+            own, rival = (_rank(weights, seen, taken) for weights in (self.learner.weights, self._rival))
+            self.judged.add(own, rival)
+            if is_news:
+                self.unseen.add(own, rival)
+        if is_news and self._serving is not None:
+            self._rival.learn(
+                seen.whom.features.user_id,
+                seen.parts,
+                taken,
+                seen.whom.context,
+                among=seen.admissible,
+            )
 
 
 def teach(learner: Learner, event: Interaction, position: Position, *, item: Item | None = None, weigh: bool) -> None:
@@ -210,8 +224,9 @@ def teach(learner: Learner, event: Interaction, position: Position, *, item: Ite
         learner.view.remove_item(event.item_id)
 
 
-def _rank(blender: Blender, seen: Look, taken: int) -> float:
+def _rank(weights: Personal, seen: Look, taken: int) -> float:
     """Return where what was taken stood, ties at their mean rank."""
-    scores = score(seen, blender)
+    shared, offset = weights.blender.weights(seen.whom.context), weights.offset(seen.whom.features.user_id)
+    scores = score(seen, shared if offset is None else shared + offset)
     ahead, level = int((scores > scores[taken]).sum()), int((scores == scores[taken]).sum())
     return 1.0 + ahead + (level - 1) / 2

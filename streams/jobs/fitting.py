@@ -169,7 +169,7 @@ class Fitting:
         now_ms = clock.now_ms()
         version = Version(
             version=name_of(now_ms),
-            status=SERVING if verdict.promoted else REFUSED,
+            status=verdict.status,
             reason=verdict.reason,
             created_at=now_ms,
             watermark=learner.view.watermark,
@@ -179,8 +179,8 @@ class Fitting:
             request_ids=request_ids,
         )
         _LOG.log(
-            logging.INFO if verdict.promoted else logging.WARNING,
-            "version %s is %s: %s", version.version, "promoted" if verdict.promoted else "refused", verdict.reason
+            logging.WARNING if verdict.status == REFUSED else logging.INFO,
+            "version %s is %s: %s", version.version, verdict.status, verdict.reason
         )  # fmt: skip
         await self._settle(fitted(version, learner), learner, ends)
 

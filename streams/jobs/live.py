@@ -10,9 +10,10 @@ import msgspec
 
 from infra.model_board import SERVING, Version
 from models.cooccurrence import NEXT, TOGETHER
-from schemas.types import Interaction, Item, ItemNeighbors, ModelVersion, Profile
+from schemas.types import Interaction, Item, ItemNeighbors, ModelVersion, Profile, UserWeights
 from streams.core.budget import strongest
 from streams.core.learner import Learner
+from streams.core.part import by_name
 from streams.core.position import Position
 from streams.core.version import restore
 from streams.jobs.fit import teach
@@ -91,6 +92,14 @@ class Live:
             row = self._row(table.drain(1)[0])
             most_links -= 1 + len(row.neighbors)
             yield row
+
+    def user_weights(self, most: int) -> Iterator[UserWeights]:
+        """Yield what at most so many users' choices add to the weights, where that changed."""
+        learner = self.learner
+        for user_id in learner.weights.drain(most):
+            offset = learner.weights.offset(user_id)
+            if offset is not None:
+                yield UserWeights(user_id=user_id, weights=by_name(offset), watermark=learner.view.watermark)
 
     def weights(self, now_ms: int) -> ModelVersion:
         """Return the weights as they are now, under the name of their base and how far they went since."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from infra.model_board import Version
+from infra.model_board import NOT_JUDGED, Version
 
 FIRST_S = 60.0
 """How soon after its start a trainer that finds no version fits the first one."""
 FIRST_EVENTS = 1_000
-"""Events without which a first fit has nothing to say."""
+"""Events without which a first fit has nothing to say, and after one that could not be judged neither has the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,9 @@ class Schedule:
         """
         if not (self.interval_s or self.full_interval_s):
             return None
-        if not versions:
-            return Due(started_at + _ms(FIRST_S), full=True) if events >= FIRST_EVENTS else None
+        if all(version.status == NOT_JUDGED for version in versions):
+            at_ms, known = (versions[0].created_at, versions[0].events) if versions else (started_at, 0)
+            return Due(at_ms + _ms(FIRST_S), full=True) if events - known >= FIRST_EVENTS else None
         if events == versions[0].events:
             return None
         full_at = next((version.created_at for version in versions if version.full), 0)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from infra.error import OperatorError
-from infra.model_board import REFUSED, Version
+from infra.model_board import NEVER_SERVED, Version
 from models import artifact
 from models.artifact import ArtifactError
 from streams.core.rank import MODEL
@@ -60,7 +60,7 @@ class Shelf:
             OperatorError: there is none.
         """
         for one in self.versions():
-            if one.status != REFUSED and (version is None or one.version < version):
+            if one.status not in NEVER_SERVED and (version is None or one.version < version):
                 return one.version
         raise OperatorError(f"There is no version before {version or 'the first'}.", "See millrace models.")
 

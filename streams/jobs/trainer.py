@@ -28,6 +28,7 @@ from infra.settings import Settings
 from schemas.types import ModelVersion
 from streams.beside import until
 from streams.core.learner import Learner
+from streams.core.part import in_order
 from streams.core.position import Position
 from streams.core.rank import MODEL
 from streams.decode import Decoder
@@ -37,7 +38,17 @@ from streams.jobs.live import Gone, Live
 from streams.jobs.params import learner_params
 from streams.jobs.shelf import Shelf
 from streams.quarantine import Message, Quarantine
-from topics.topic import INTERACTIONS, ITEM_NEIGHBORS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, PROFILES, TRIGGERS, Topic
+from topics.topic import (
+    INTERACTIONS,
+    ITEM_NEIGHBORS,
+    ITEM_WEIGHTS,
+    ITEMS,
+    MODEL_VERSIONS,
+    PROFILES,
+    TRIGGERS,
+    USER_WEIGHTS,
+    Topic,
+)
 
 _FOLLOWED = (INTERACTIONS, ITEMS, PROFILES, TRIGGERS, MODEL_VERSIONS)
 _TOPICS = {topic.record: topic for topic in (INTERACTIONS, ITEMS, PROFILES)}
@@ -45,6 +56,8 @@ _TOPICS = {topic.record: topic for topic in (INTERACTIONS, ITEMS, PROFILES)}
 _PUBLISH_EVERY_S = 1.0
 _LINKS, _LINKS_IDLE = 20_000, 400_000
 """Links published a second while events come, and while none do: one costs the trainer 0.4 µs, every worker 0.9 µs."""
+_USERS = 2_000
+"""Users whose own weights are published a second."""
 _KEEPING_UP = 1_000
 """Interactions not read yet up to which the blender learns too: it costs about 1 ms of each."""
 _MOST_RECORDS = 1_000
@@ -93,6 +106,9 @@ class Trainer:
         async with self._history(MODEL_VERSIONS) as found:
             told_of = (await found.newest()).get(MODEL)
             offsets |= found.ends
+        async with self._history(USER_WEIGHTS) as found:
+            for _, own in (await found.newest()).values():
+                self.live.learner.weights.put(own.user_id, in_order(own.weights))
         await self._take_over(None if told_of is None else told_of[1])
         return offsets
 
@@ -210,6 +226,8 @@ class Trainer:
             most_links, self._heard = _LINKS if self._heard else _LINKS_IDLE, False
             for row in self.live.rows(most_links):
                 self._publisher.produce(ITEM_NEIGHBORS, row)
+            for own in self.live.user_weights(_USERS) if self._settings.model_publish_interval_s else ():
+                self._publisher.produce(USER_WEIGHTS, own)
         every_s = self._settings.model_publish_interval_s
         since_s = now_s - self._weights_s
         if every_s and self.live.untold and (since_s >= every_s or (idle and since_s >= _PUBLISH_EVERY_S)):
@@ -222,10 +240,12 @@ class Trainer:
 
     def describe(self) -> dict[str, Any]:
         """Return what a sign of life tells."""
-        untold = self.live.untold and self._settings.model_publish_interval_s > 0
+        waiting = self.live.waiting
+        if self._settings.model_publish_interval_s > 0:
+            waiting += self.live.untold + self.live.learner.weights.waiting
         return {
             "positions": self.positions,
-            "waiting": self.live.waiting + untold,
+            "waiting": waiting,
             "trimmed": dict(self.live.trimmed),
             **self._publisher.describe(),
             **self._quarantine.describe(),

@@ -96,6 +96,7 @@ def record(version: Version, parts: list[str], blender: Mapping[str, Weights]) -
         parts=parts,
         weights=blender["table"].ravel().tolist(),
         squares=blender["squares"].ravel().tolist(),
+        scales=blender["scales"].tolist(),
     )
 
 
@@ -153,6 +154,7 @@ def of_header(header: Header) -> Version:
 def of_artifact(header: Header, arrays: Mapping[str, NDArray[Any]]) -> Fitted:
     """Return the version that a file holds."""
     blender = {name: arrays[name] for name in ("table", "squares", "outcomes")}
+    blender["scales"] = arrays.get("scales", np.ones(blender["table"].shape[1]))  # files of before have none
     return Fitted(
         of_header(header),
         header.names["parts"],
