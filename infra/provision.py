@@ -22,8 +22,8 @@ APP_ID = "millrace"
 """Name of the feed role's Faust app: its consumer group, and the first part of its changelogs' names."""
 FETCH_GROUP = f"{APP_ID}-fetch"
 """Consumer group of the fetch role."""
-TABLES = ("users", "items")
-PUSH_APP_ID, PUSH_TABLE = f"{APP_ID}-push", "pushes"
+TABLES = ("users", "items", "profiles")
+PUSH_APP_ID, PUSH_TABLES = f"{APP_ID}-push", ("pushes", "tokens")
 _TIMESTAMPS = {"message.timestamp.type": "LogAppendTime"}
 _WITHIN_S = 30.0
 _ASK_EVERY_S = 0.05
@@ -57,7 +57,8 @@ def broker_topics() -> list[BrokerTopic]:
     ]
     changelogs = [
         BrokerTopic(f"{name}-changelog", PARTITIONS, {"cleanup.policy": "compact", **_TIMESTAMPS})
-        for name in (*(f"{APP_ID}-{table}" for table in TABLES), f"{PUSH_APP_ID}-{PUSH_TABLE}")
+        for app_id, tables in ((APP_ID, TABLES), (PUSH_APP_ID, PUSH_TABLES))
+        for name in (f"{app_id}-{table}" for table in tables)
     ]
     return events + changelogs
 

@@ -22,6 +22,7 @@ from infra.dataset import money
 from infra.dataset.dataset import BadLine, DatasetError
 from schemas import limit
 from schemas.limit import PRODUCT, PRODUCT_ID
+from schemas.text import canonical
 from schemas.types import Item
 
 _NAMES = {
@@ -83,7 +84,7 @@ def read(path: Path, *, now_ms: int) -> Products:
     for line, fields in lines:
         rows += 1
         try:
-            item = _item(fields, places, len(columns), at_ms)
+            item = canonical(_item(fields, places, len(columns), at_ms))
             limit.check(item, now_ms=now_ms)
         except ValueError as error:
             found.bad_lines.append(BadLine(path.name, line, str(error)))

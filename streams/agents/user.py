@@ -13,6 +13,7 @@ from streams.context import Context
 from streams.core import user
 from streams.core.params import UserParams
 from streams.core.position import Position
+from streams.core.profile import forgotten_at
 from streams.core.roster import FIELDS, Roster, sleeper
 from streams.core.signal import Signal, told
 from streams.core.user import UserState
@@ -43,7 +44,9 @@ class UserAgent:
     def __init__(self, context: Context, table: Any, params: UserParams, *, roster: Roster) -> None:
         self._context, self._params, self._roster = context, params, roster
         self._publisher: Publisher = context.publisher
-        self._decoders: dict[str, Decoder] = {topic.name: context.decoder(topic, "user") for topic in SOURCES}
+        self._decoders: dict[str, Decoder] = {
+            topic.name: context.decoder(topic, "user", tombstones=topic is PROFILES) for topic in SOURCES
+        }
         self._states = RecordCache(table, UserState, context.publisher, new=UserState)
         self._unsent: dict[int, dict[str, None]] = {}
         """Users whose features changed and were not yet published, by partition."""
@@ -97,15 +100,19 @@ class UserAgent:
         return self._states.stored(*FIELDS)
 
     def _fold(self, partition: int, record: Record, value: Any) -> None:
-        state = self._states.get(partition, value.user_id)
+        user_id = (record.key or b"").decode() if value is None else value.user_id
+        state = self._states.get(partition, user_id)
         version = state.version
         if not version and partition_of(record.key or b"", PARTITIONS) != partition:
             self._forward(record)
             return
-        self._folds[type(value)](state, value, Position.of(record))
+        if value is None:
+            user.forget_profile(state, forgotten_at(record), Position.of(record))
+        else:
+            self._folds[type(value)](state, value, Position.of(record))
         if state.version != version:
-            self._states.touch(partition, value.user_id)
-            self._unsent.setdefault(partition, {})[value.user_id] = None
+            self._states.touch(partition, user_id)
+            self._unsent.setdefault(partition, {})[user_id] = None
 
     def _forward(self, record: Record) -> None:
         """Send on a record that its producer put where its user's others are not: it partitions otherwise than Java."""

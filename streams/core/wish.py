@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from schemas.limit import PUSH_FIELDS
 from schemas.types import Device, Feed, Notification, PushPreferences, PushRequest
 from streams.core.params import PushParams
 from streams.core.position import Position
@@ -39,9 +40,9 @@ def fold_request(
     if request.kind == "send":
         return list(_asked(state, request, card, params, now_ms))
     if request.token is not None:
-        _register(state, request, request.token)
+        _register(state, request, request.token, position)
     if request.preferences is not None:
-        _prefer(state, request.preferences, now_ms)
+        _prefer(state, request, request.preferences, now_ms)
     return []
 
 
@@ -78,18 +79,29 @@ def fold_feed(
     return decisions
 
 
-def _register(state: PushState, request: PushRequest, token: str) -> None:
-    """Put a device last, or take it off."""
+def _register(state: PushState, request: PushRequest, token: str, position: Position) -> None:
+    """Put a device last, or take it off; what is older than the device's registration does nothing."""
+    at_ms, known = min(request.occurred_at, position.append_ms), state.devices.get(token)
+    if known is not None:
+        if request.kind == "revoke":
+            is_late = request.appended_at < known.appended_at
+        else:
+            is_late = (at_ms, position.append_ms) < (known.registered_at, known.appended_at)
+        if is_late:
+            return
     state.devices.pop(token, None)
     if request.kind == "register":
-        state.devices[token] = Device(token=token, platform=request.platform, registered_at=request.occurred_at)
+        state.devices[token] = Device(
+            token=token, platform=request.platform, registered_at=at_ms, appended_at=position.append_ms
+        )
         shed(state.devices, _DEVICES)
     state.version += 1
 
 
-def _prefer(state: PushState, preferences: PushPreferences, now_ms: int) -> None:
-    """Take over preferences; what is held by the old ones is looked at anew."""
-    state.preferences = preferences
+def _prefer(state: PushState, request: PushRequest, preferences: PushPreferences, now_ms: int) -> None:
+    """Take over preferences, all or those that are named; what is held by the old ones is looked at anew."""
+    named = {name: getattr(preferences, name) for name in request.fields or PUSH_FIELDS}
+    state.preferences = msgspec.structs.replace(state.preferences, **named)
     state.version += 1
     for waiting in state.waiting.values():
         if not waiting.attempts:

@@ -19,6 +19,7 @@ from infra.publisher import Publishes
 from infra.socialverse import CollectError
 from schemas import limit
 from schemas.codec import DecodeError
+from schemas.text import canonical
 from schemas.types import DeadLetter, Interaction, Item
 from streams.core import post
 from topics.topic import DEAD_LETTERS, INTERACTIONS, ITEMS, MIB
@@ -135,12 +136,12 @@ class Collecting:
         return len(events), len(told) - len(left)
 
     def _event(self, name: str, told: post.DoneRecord, username: str | None) -> Interaction:
-        event = post.interaction(name, told, username)
+        event = canonical(post.interaction(name, told, username))
         limit.check(event, now_ms=self._now_ms())
         return event
 
     def _item(self, data: msgspec.Raw) -> Item:
-        item = post.post(data)
+        item = canonical(post.post(data))
         limit.check(item, now_ms=self._now_ms())
         return item
 

@@ -33,7 +33,7 @@ from infra.settle import committed_offsets, end_offsets, settled, work_left
 from schemas.limit import RETRAINER
 from schemas.types import DeadLetter, Trigger
 from topics import Topic
-from topics.topic import DEAD_LETTERS, FEATURES, FEEDS, ITEM_SIGNALS, ITEM_STATS, PUSH_REQUESTS, TRIGGERS
+from topics.topic import DEAD_LETTERS, FEATURES, FEEDS, ITEM_SIGNALS, ITEM_STATS, PUSH_REQUESTS, PUSH_TOKENS, TRIGGERS
 
 _COMMAND_S = 120.0
 
@@ -114,7 +114,7 @@ class Pipeline:
         """Wait until the push role has worked on everything that is asked for and shown, for good."""
 
         async def done() -> bool:
-            ends = await asyncio.to_thread(end_offsets, self._admin, [FEEDS, PUSH_REQUESTS])
+            ends = await asyncio.to_thread(end_offsets, self._admin, [FEEDS, PUSH_REQUESTS, PUSH_TOKENS])
             reached = await asyncio.to_thread(committed_offsets, self._admin, PUSH_APP_ID)
             return all(reached.get(name, 0) >= end for name, end in ends.items())
 
