@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answer import Accepted, AcceptedBatch, accepted, accepted_batch, answer
-from api.body import check_count, given, new_id, take
+from api.body import admit, check_count, given, new_id, take
 from api.context import Context
 from api.endpoint import Endpoint, Handler, Scope
 from api.error import BrokerAwayError, ChangedError, InvalidError, NoDevicesError, StoreAwayError
@@ -193,16 +194,21 @@ class PushEndpoints:
         stated = given(await self._body(request, decoder))
         if not stated:
             raise InvalidError(None, f"state at least one of {', '.join(PUSH_FIELDS)}")
-        if "if-match" in request.headers:
-            await matching(request, lambda: self._preferences(user_id))
-        [event_id] = await self._publish(
-            [user_id],
-            event_id=None,
+        now_ms, tag = self._context.clients.now_ms(), None
+        event = PushRequest(
+            event_id=new_id(),
+            user_id=user_id,
             kind="preferences",
             preferences=PushPreferences(**stated),
             fields=list(stated),
+            occurred_at=now_ms,
         )
-        return accepted(event_id)
+        event = admit(event, now_ms)
+        if "if-match" in request.headers:
+            known = await matching(request, lambda: self._preferences(user_id))
+            tag = tag_of(replace(known, **{name: getattr(event.preferences, name) for name in stated}))
+        await self._context.send(PUSH_REQUESTS, [event])
+        return answer(Accepted(event.event_id), 202, tag=tag)
 
     async def _preferences(self, user_id: str) -> PushPreferences:
         devices = await self._context.clients.pushes.read_devices(user_id)

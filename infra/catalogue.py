@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import asyncpg
 import h3
 
+from infra.segment import Bind, any_word
+
 REGION_RESOLUTION = 4
 """H3 resolution of the regions that items are found by: cells with edges of 26 km, and nowhere less than 20."""
 _SHORTEST_EDGE_KM = 20.0
@@ -23,9 +25,6 @@ _RANKED = 50
 _DAMPING = 60
 _LAST = 1_000
 """Added to the ranks of the newest items: they only fill up what the words leave."""
-
-Bind = Callable[[Any], str]
-"""Takes a value and returns what stands for it in a statement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +109,12 @@ class Catalogue:
         rankings = [
             _ranking(f"SELECT item_id FROM pool ORDER BY created_at DESC, item_id LIMIT {limit}", _LAST)  # noqa: S608
         ]
-        if query.words:
+        words = any_word(query.words, bind)
+        if words is not None:
             rankings.append(
                 _ranking(
-                    f"SELECT item_id FROM pool, websearch_to_tsquery('english', {bind(any_of(query.words))}) AS words"  # noqa: S608
-                    f" WHERE document @@ words ORDER BY ts_rank(document, words) DESC, item_id LIMIT {_RANKED}"
+                    f"SELECT item_id FROM pool, (SELECT {words}) AS asked (question)"  # noqa: S608
+                    f" WHERE document @@ question ORDER BY ts_rank(document, question) DESC, item_id LIMIT {_RANKED}"
                 )
             )
         if query.vector is not None:
@@ -189,10 +189,3 @@ def vector_text(vector: Iterable[float]) -> str:
 
 def _ranking(statement: str, after: int = 0) -> str:
     return f"(SELECT item_id, {after} + row_number() OVER () AS rank FROM ({statement}) AS best)"  # noqa: S608
-
-
-def any_of(words: Sequence[str]) -> str:
-    """Return a web search for texts with all the parts of any of the words; nothing in them is an operator."""
-    parts = ("".join(char if char.isalnum() else " " for char in word).split() for word in words)
-    plain = (" ".join(part for part in of_word if part.casefold() != "or") for of_word in parts)
-    return " or ".join(filter(None, plain))

@@ -12,8 +12,6 @@ import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
-from schemas.text import fold
-
 _YEAR = re.compile(r"\s*[(\[](\d{4})[)\]]\s*$")
 _ARTICLES = ("the ", "a ", "an ")
 
@@ -51,5 +49,5 @@ def city_key(name: str | None) -> str:
 
 
 def _plain(text: str) -> str:
-    bare = fold(text).replace("'", "").replace("’", "")
-    return " ".join("".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in bare).split())
+    bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()
+    return " ".join("".join(c if c.isalnum() else " " for c in bare.replace("'", "").replace("’", "")).split())

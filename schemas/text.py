@@ -48,6 +48,7 @@ _OPENS, _CLOSES = (
 _UNSEEN = frozenset(("Cf", "Zs", "Mn", "Me"))
 _ACCENTS = re.compile("[\u0300-\u036f]")
 """Marks of Latin, Greek and Cyrillic letters; those of other scripts make other letters."""
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff\ufe0e\ufe0f]")
 
 
 def label(text: str) -> str:
@@ -90,10 +91,10 @@ def line_problem(text: str) -> str | None:
 
 
 def fold(text: str) -> str:
-    """Return a text without case, width and accents, so that what reads alike compares equal."""
+    """Return a text without case, width, accents and what is invisible, so that what reads alike compares equal."""
     if text.isascii():
         return text.casefold()
-    bare = _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
+    bare = _INVISIBLE.sub("", _ACCENTS.sub("", unicodedata.normalize("NFKD", text)))
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", bare).casefold())
 
 

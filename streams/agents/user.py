@@ -7,6 +7,7 @@ from typing import Any
 
 from infra.partition import partition_of
 from infra.publisher import Publisher
+from schemas.text import label
 from schemas.types import Content, Features, Interaction, Location, Profile, Trigger
 from streams.cache import RecordCache
 from streams.context import Context
@@ -159,5 +160,5 @@ class UserAgent:
 
 def stated(event: Interaction) -> Subject:
     """Return what an event itself says of an item that the catalogue does not hold."""
-    topics = tuple(topic for topic in event.context.get("topics", "").split(",") if topic)
-    return Subject(event.context.get("category", ""), topics, event.context.get("source", ""))
+    topics = tuple(topic for told in event.context.get("topics", "").split(",") if (topic := label(told)))
+    return Subject(label(event.context.get("category", "")), topics, label(event.context.get("source", "")))

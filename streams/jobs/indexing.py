@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import h3
 
+from infra import segment
 from infra.catalogue import region, vector_text
 from models.minilm import MiniLm
 from models.subword import Subword
@@ -26,7 +27,7 @@ _LOOK_EVERY_S = 60.0
 _LOG = logging.getLogger(__name__)
 _COLUMNS = (
     *("item_id", "category", "title_key", "year", "city_key", "latitude", "longitude", "region"),
-    *("encoder", "created_at", "appended_at", "offset", "embedding", "document"),
+    *("encoder", "created_at", "appended_at", "offset", "embedding", "document", "words"),
 )
 _STALE = """
 SELECT items.* FROM items LEFT JOIN catalogue USING (item_id)
@@ -37,16 +38,14 @@ LIMIT $2
 _PUT = f"""
 INSERT INTO catalogue ({", ".join(f'"{name}"' for name in _COLUMNS)})
 SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text::vector,
-       setweight(to_tsvector('english', title), 'A')
-       || setweight(to_tsvector('english', concat_ws(' ', array_to_string(topics, ' '), brand, category)), 'B')
-       || setweight(to_tsvector('english', description), 'C')
+       setweight(to_tsvector('english', $14::text), 'A') || setweight(to_tsvector('english', $15::text), 'B')
+       || setweight(to_tsvector('english', $16::text), 'C') || $17::text::tsvector, concat_ws(' ', $14::text, $15::text)
 FROM items WHERE item_id = $1
 ON CONFLICT (item_id) DO UPDATE SET {", ".join(f'"{name}" = excluded."{name}"' for name in _COLUMNS[1:])}
 """  # noqa: S608 - all names are ours
 _COUNTED = """
-SELECT word, ndoc FROM ts_stat($$
-    SELECT to_tsvector('simple', concat_ws(' ', title, array_to_string(topics, ' '), brand, category)) FROM items
-$$) WHERE word ~ '^[[:alpha:]][[:alnum:]]{1,39}$'
+SELECT word, ndoc FROM ts_stat($$ SELECT to_tsvector('simple', words) FROM catalogue $$)
+WHERE word ~ '^[[:alpha:]][[:alnum:]]{1,39}$'
 """
 _SPELL = f"""
 WITH counted AS MATERIALIZED ({_COUNTED}),
@@ -112,10 +111,14 @@ class Indexing:
         known = identity(row["title"], year=row["attributes"].get("year", ""), city=row["city"])
         cell = row["cell"] if row["cell"] and h3.is_valid_cell(row["cell"]) else None
         latitude, longitude = h3.cell_to_latlng(cell) if cell else (None, None)
+        filed = " ".join(filter(None, (*row["topics"], row["brand"], row["category"])))
+        weighed = {"A": row["title"], "B": filed, "C": row["description"]}
         return (
             *(row["item_id"], row["category"], *known, latitude, longitude, region(cell) if cell else None),
             *(self._encoder.name, row["created_at"], row["appended_at"], row["offset"]),
             vector_text(vector.tolist()) if vector.any() else None,
+            *map(segment.plain, weighed.values()),
+            segment.document((text, weight) for weight, text in weighed.items()),
         )
 
 
