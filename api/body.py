@@ -135,17 +135,22 @@ class LocationBody(EventBody, frozen=True, kw_only=True):
         )
 
 
-class ProfilePatch(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user states anew; what is left out stays as it is."""
+class PreferencesBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user wants; what is left out stays as it is."""
 
-    segment: str | msgspec.UnsetType = msgspec.UNSET
     categories: list[str] | msgspec.UnsetType = msgspec.UNSET
     topics: list[str] | msgspec.UnsetType = msgspec.UNSET
     muted: list[str] | msgspec.UnsetType = msgspec.UNSET
     """Items, categories and topics that are not to be shown."""
     timezone: str | msgspec.UnsetType | None = msgspec.UNSET
-    locale: str | msgspec.UnsetType | None = msgspec.UNSET
     city: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class ProfilePatch(PreferencesBody, frozen=True, kw_only=True):
+    """PATCH /profile/{user_id}; what is left out stays as it is."""
+
+    segment: str | msgspec.UnsetType = msgspec.UNSET
+    locale: str | msgspec.UnsetType | None = msgspec.UNSET
     attributes: dict[str, str | int | float | bool] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -163,8 +168,8 @@ class ProfileBody(EventBody, frozen=True, kw_only=True):
 
     def record(self, now_ms: int) -> types.ProfileUpdate:
         """Return the record to publish."""
-        stated = {name: getattr(self, name) for name in limit.PROFILE_FIELDS}
-        return profile_update(self.user_id, stated, _ms(self.occurred_at, now_ms), event_id=self.event_id)
+        fields = {name: getattr(self, name) for name in limit.PROFILE_FIELDS}
+        return profile_update(self.user_id, fields, _ms(self.occurred_at, now_ms), event_id=self.event_id)
 
 
 class RetrieveBody(EventBody, frozen=True, kw_only=True):
@@ -236,30 +241,30 @@ class RetrainBody(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def given(patch: msgspec.Struct) -> dict[str, Any]:
-    """Return what a patch states, by name."""
+def changes_of(patch: msgspec.Struct) -> dict[str, Any]:
+    """Return the fields that a patch changes, by name."""
     fields = ((name, getattr(patch, name)) for name in patch.__struct_fields__)
     return {name: value for name, value in fields if value is not msgspec.UNSET}
 
 
 def profile_update(
-    user_id: str, stated: Mapping[str, Any], at_ms: int, *, event_id: str | None = None
+    user_id: str, changes: Mapping[str, Any], at_ms: int, *, event_id: str | None = None
 ) -> types.ProfileUpdate:
-    """Return the record that states some fields of a profile anew.
+    """Return the record that changes some fields of a profile.
 
     Raises:
         InvalidError: there are none, or the time zone is not known.
     """
-    if not stated:
+    if not changes:
         raise InvalidError(None, f"state at least one of {', '.join(limit.PROFILE_FIELDS)}")
-    if stated.get("timezone") is not None and zone_named(stated["timezone"]) is None:
+    if changes.get("timezone") is not None and zone_named(changes["timezone"]) is None:
         raise InvalidError("timezone", "must be the IANA name of a time zone, such as Europe/Lisbon")
-    values = {**stated, "attributes": texts(stated.get("attributes", {}))}
+    values = {**changes, "attributes": texts(changes.get("attributes", {}))}
     return types.ProfileUpdate(
         event_id=event_id or new_id(),
         user_id=user_id,
         kind="update",
-        fields=list(stated),
+        fields=list(changes),
         occurred_at=at_ms,
         **values,
     )
@@ -326,7 +331,8 @@ def decode(decoder: msgspec.json.Decoder[B], data: bytes | msgspec.Raw) -> B:
         InvalidError: JSON of another shape, with the field.
     """
     try:
-        return decoder.decode(text.canonical_json(bytes(data)))
+        # What is raw was part of a body that was brought into form C as a whole.
+        return decoder.decode(data if isinstance(data, msgspec.Raw) else text.canonical_json(data))
     except msgspec.ValidationError as error:
         raise invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

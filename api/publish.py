@@ -20,9 +20,9 @@ from api.body import (
     RetrieveBatchBody,
     RetrieveBody,
     admit,
+    changes_of,
     check_count,
     decode,
-    given,
     new_id,
     profile_update,
     take,
@@ -172,7 +172,7 @@ class PublishEndpoints:
         """Take over the fields of a user's profile that are sent; the others stay as they are."""
         user_id = user_in(request.path_params["user_id"])
         patch = await take(request, _profile_patch, PATCH_BYTES)
-        event = profile_update(user_id, given(patch), self._context.clients.now_ms())
+        event = profile_update(user_id, changes_of(patch), self._context.clients.now_ms())
         await self._context.publish(PROFILE_UPDATES, [event])
         return accepted(event.event_id)
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answer import Accepted, AcceptedBatch, accepted, accepted_batch, answer
-from api.body import admit, check_count, given, new_id, take
+from api.body import admit, changes_of, check_count, new_id, take
 from api.context import Context
 from api.endpoint import Endpoint, Handler, Scope
 from api.error import BrokerAwayError, ChangedError, InvalidError, NoDevicesError, StoreAwayError
@@ -191,22 +191,22 @@ class PushEndpoints:
 
     async def _prefer(self, request: Request, decoder: msgspec.json.Decoder[Any]) -> Response:
         user_id = user_in(request.path_params["user_id"])
-        stated = given(await self._body(request, decoder))
-        if not stated:
+        changes = changes_of(await self._body(request, decoder))
+        if not changes:
             raise InvalidError(None, f"state at least one of {', '.join(PUSH_FIELDS)}")
         now_ms, tag = self._context.clients.now_ms(), None
         event = PushRequest(
             event_id=new_id(),
             user_id=user_id,
             kind="preferences",
-            preferences=PushPreferences(**stated),
-            fields=list(stated),
+            preferences=PushPreferences(**changes),
+            fields=list(changes),
             occurred_at=now_ms,
         )
         event = admit(event, now_ms)
         if "if-match" in request.headers:
             known = await matching(request, lambda: self._preferences(user_id))
-            tag = tag_of(replace(known, **{name: getattr(event.preferences, name) for name in stated}))
+            tag = tag_of(replace(known, **{name: getattr(event.preferences, name) for name in changes}))
         await self._context.send(PUSH_REQUESTS, [event])
         return answer(Accepted(event.event_id), 202, tag=tag)
 

@@ -54,15 +54,15 @@ def spaced(text: str) -> str:
 
 def document(texts: Iterable[tuple[str, str]]) -> str:
     """Return the runs of texts as PostgreSQL reads a tsvector; each text is given with its weight, A to D."""
-    found: dict[str, list[str]] = {}
+    lexemes: dict[str, list[str]] = {}
     position = 0
     for text, weight in texts:
         for run in runs(text):
             for place in range(len(run)):
                 position = min(position + 1, _LAST_POSITION)
-                found.setdefault(run[place : place + 2], []).append(f"{position}{weight}")
+                lexemes.setdefault(run[place : place + 2], []).append(f"{position}{weight}")
             position += 1  # no phrase goes on from one run to the next
-    return " ".join(f"'{lexeme}':{','.join(places)}" for lexeme, places in found.items())
+    return " ".join(f"'{lexeme}':{','.join(places)}" for lexeme, places in lexemes.items())
 
 
 def query(run: str) -> str:
@@ -77,8 +77,8 @@ def any_word(words: Iterable[str], bind: Bind) -> str | None:
 
     Nothing in the words is an operator.
     """
-    found = [" && ".join(parts) for word in words if (parts := list(_parts(word, bind)))]
-    return f"({' || '.join(found)})" if found else None
+    alternatives = [" && ".join(parts) for word in words if (parts := list(_parts(word, bind)))]
+    return f"({' || '.join(alternatives)})" if alternatives else None
 
 
 def _parts(word: str, bind: Bind) -> Iterator[str]:

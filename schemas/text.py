@@ -35,8 +35,10 @@ _EDGES = (
     + ("".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000")
 )
 """White space, and what is as invisible: U+FEFF, U+200B, U+2060."""
-_BREAKS = re.compile("[\t-\r\x1c-\x1f\x85]+")
+_BREAKS = re.compile("[\t-\r\x1c-\x1f]+")
 """Control characters that are white space."""
+_WINDOWS = {code: char for code in range(0x80, 0xA0) if (char := bytes([code]).decode("cp1252", errors="ignore"))}
+"""What was meant by control characters above 127: Windows-1252 taken for Latin-1, as HTML reads it as well."""
 _OVERRIDES = "\u202d\u202e"
 _REFUSED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, line separators, bidirectional embeddings, overrides and isolates, halves of surrogate pairs."""
@@ -53,7 +55,9 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff\ufe0e\ufe0f]")
 
 def label(text: str) -> str:
     """Return a label in its one form."""
-    return text.strip() if text.isascii() else unicodedata.normalize("NFC", text).strip(_EDGES)
+    if text.isascii():
+        return text.strip()
+    return unicodedata.normalize("NFC", text.translate(_WINDOWS)).strip(_EDGES)
 
 
 def line(text: str) -> str:
@@ -62,20 +66,21 @@ def line(text: str) -> str:
 
 
 def cleaned(text: str) -> str:
-    """Return a text of others as a line that holds nothing that is refused."""
-    return line(_REFUSED.sub(" ", text))
+    """Return a text of others as a line that holds nothing that is refused; empty where nothing can be seen."""
+    text = line(_REFUSED.sub(" ", text))
+    return text if _is_visible(text) else ""
 
 
 def id_problem(text: str) -> str | None:
     """Return why a text cannot be an id or a label, in words that follow its name; None if it can."""
     if text.isascii() and text.isprintable() and text == text.strip():
         return None
-    refused = _REFUSED.search(text)
-    if refused:
-        return _must_not_hold(refused[0])
+    match = _REFUSED.search(text)
+    if match:
+        return _must_not_hold(match[0])
     if text != text.strip(_EDGES):
         return "must not begin or end with white space"
-    if all(unicodedata.category(char) in _UNSEEN for char in text):
+    if not _is_visible(text):
         return "must hold something that can be seen"
     if not unicodedata.is_normalized("NFC", text):
         return "must be in Unicode normalization form C"
@@ -86,8 +91,8 @@ def line_problem(text: str) -> str | None:
     """Return why a text cannot be a title or another line, as `id_problem` does."""
     if text.isascii() and text.isprintable():
         return None
-    refused = _REFUSED_IN_LINE.search(text)
-    return _must_not_hold(refused[0]) if refused else _unbalanced(text)
+    match = _REFUSED_IN_LINE.search(text)
+    return _must_not_hold(match[0]) if match else _unbalanced(text)
 
 
 def fold(text: str) -> str:
@@ -104,9 +109,9 @@ def canonical(record: R) -> R:
     if forms is None:
         return record
     changes = {
-        name: found
+        name: formed
         for name, form in forms.items()
-        if (value := getattr(record, name)) and (found := form(value)) != value
+        if (value := getattr(record, name)) and (formed := form(value)) != value
     }
     return msgspec.structs.replace(record, **changes) if changes else record  # type: ignore[type-var]
 
@@ -132,6 +137,10 @@ def _composed(value: Any) -> Any:
             return {_composed(key): _composed(one) for key, one in value.items()}
         case _:
             return value
+
+
+def _is_visible(text: str) -> bool:
+    return any(unicodedata.category(char) not in _UNSEEN for char in text)
 
 
 def _must_not_hold(char: str) -> str:
@@ -161,15 +170,20 @@ def _each(form: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
     return lambda values: [form(value) for value in values]
 
 
+def _labels(values: list[str]) -> list[str]:
+    """Return labels in their one form, without those that are white space alone."""
+    return [text for value in values if (text := label(value)) or not value]
+
+
 def _preferences(preferences: Any) -> Any:
     if not preferences.categories:
         return preferences
-    return msgspec.structs.replace(preferences, categories=_each(label)(preferences.categories))
+    return msgspec.structs.replace(preferences, categories=_labels(preferences.categories))
 
 
 _STATED: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("segment", "city"), label),
-    **dict.fromkeys(("categories", "topics", "muted"), _each(label)),
+    **dict.fromkeys(("categories", "topics", "muted"), _labels),
 }
 _FORMS: dict[type, Mapping[str, Callable[[Any], Any]]] = {
     Interaction: {"query": line},
@@ -177,12 +191,12 @@ _FORMS: dict[type, Mapping[str, Callable[[Any], Any]]] = {
     ProfileUpdate: _STATED,
     Item: {
         **dict.fromkeys(("category", "source", "city", "kind", "brand"), label),
-        "topics": _each(label),
+        "topics": _labels,
         "title": line,
     },
-    Candidate: {"category": label, "source": label, "topics": _each(label), "title": line},
+    Candidate: {"category": label, "source": label, "topics": _labels, "title": line},
     Trigger: {"described": _each(canonical), "reason": line},
     PushRequest: {"category": label, "title": line, "preferences": _preferences},
-    FetchRequest: {"category": label, "city": label, "words": _each(label)},
+    FetchRequest: {"category": label, "city": label, "words": _labels},
     Content: {"category": label, "city": label},
 }

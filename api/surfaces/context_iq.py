@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answer import answer
-from api.body import InteractionBody, admit, check_count, given, profile_update, take
+from api.body import InteractionBody, PreferencesBody, admit, changes_of, check_count, profile_update, take
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import (
@@ -99,17 +99,6 @@ class InteractBody(msgspec.Struct, frozen=True, kw_only=True):
     duration_seconds: Annotated[float, Meta(ge=0, le=1e6)] | None = None
     metadata: dict[str, str | int | float | bool | list[str] | None] = {}
     event_id: str | None = None
-
-
-class PreferencesBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user wants; what is left out stays as it is."""
-
-    categories: list[str] | msgspec.UnsetType = msgspec.UNSET
-    topics: list[str] | msgspec.UnsetType = msgspec.UNSET
-    muted: list[str] | msgspec.UnsetType = msgspec.UNSET
-    """Items, categories and topics that are not to be shown."""
-    timezone: str | msgspec.UnsetType | None = msgspec.UNSET
-    city: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class ExportBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -444,8 +433,8 @@ class ContextIqEndpoints:
 
     async def preferences(self, request: Request) -> Response:
         """Answer with what a user wants."""
-        found = await self._stated(user_in(request.path_params["user_id"]))
-        return answer(found, tag=tag_of(found))
+        preferences = await self._stated(user_in(request.path_params["user_id"]))
+        return answer(preferences, tag=tag_of(preferences))
 
     async def prefer(self, request: Request) -> Response:
         """Take over what a user wants, as far as it is sent; If-Match has it refused when it was changed meanwhile.
@@ -454,13 +443,13 @@ class ContextIqEndpoints:
         """
         user_id, now_ms = user_in(request.path_params["user_id"]), self._context.clients.now_ms()
         body = await take(request, _preferences, _BODY_BYTES)
-        stated = given(body)
-        found = await matching(request, lambda: self._stated(user_id))
-        if stated:
-            update = admit(profile_update(user_id, stated, now_ms), now_ms)
+        changes = changes_of(body)
+        preferences = await matching(request, lambda: self._stated(user_id))
+        if changes:
+            update = admit(profile_update(user_id, changes, now_ms), now_ms)
             await self._context.send(PROFILE_UPDATES, [update])
-            found = replace(found, **{name: getattr(update, name) for name in stated})
-        return answer(found, tag=tag_of(found))
+            preferences = replace(preferences, **{name: getattr(update, name) for name in changes})
+        return answer(preferences, tag=tag_of(preferences))
 
     async def _stated(self, user_id: str) -> StatedPreferences:
         _, profile = await self._context.clients.portraits.read(user_id)

@@ -65,9 +65,9 @@ def fold_update(state: ProfileState, update: ProfileUpdate, position: Position) 
         _forget(state, at_ms)
         changed = True  # also when nothing is known here: a profile may still lie elsewhere
     else:
-        known = _stated_at(state)
-        taken = {name: at_ms for name in update.fields if at_ms >= known.get(name, state.forgotten_at)}
-        changed = _take(state, update, taken)
+        times = _times(state)
+        newer = {name: at_ms for name in update.fields if at_ms >= times.get(name, state.forgotten_at)}
+        changed = _take(state, update, newer)
     state.position = position.after(state.position)
     remember(state.event_ids, event_id, _EVENT_IDS)
     return changed
@@ -81,13 +81,13 @@ def fold_profile(state: ProfileState, profile: Profile, position: Position) -> b
     """
     at_ms = min(profile.occurred_at, position.append_ms)
     stated_at = profile.stated_at or dict.fromkeys(PROFILE_FIELDS, at_ms)
-    known = _stated_at(state)
-    taken = {
+    times = _times(state)
+    newer = {
         name: at
         for name in PROFILE_FIELDS
-        if name in stated_at and (at := min(stated_at[name], position.append_ms)) > known.get(name, state.forgotten_at)
+        if name in stated_at and (at := min(stated_at[name], position.append_ms)) > times.get(name, state.forgotten_at)
     }
-    return _take(state, profile, taken)
+    return _take(state, profile, newer)
 
 
 def fold_tombstone(state: ProfileState, record: Tombstone) -> bool:
@@ -103,20 +103,21 @@ def fold_tombstone(state: ProfileState, record: Tombstone) -> bool:
 
 def forgotten_at(record: Tombstone) -> int:
     """Return until when a null value forgets, in ms since the epoch: as its header says, else when it was appended."""
-    told = dict(record.headers).get(FORGOTTEN_AT) or b""
-    return min(int(told), record.timestamp) if told.isdigit() else record.timestamp
+    header = dict(record.headers).get(FORGOTTEN_AT) or b""
+    return min(int(header), record.timestamp) if header.isdigit() else record.timestamp
 
 
-def _take(state: ProfileState, stated: Profile | ProfileUpdate, taken: dict[str, int]) -> bool:
-    if not taken:
+def _take(state: ProfileState, source: Profile | ProfileUpdate, times: dict[str, int]) -> bool:
+    """Take over fields, each with the time at which it was stated."""
+    if not times:
         return False
-    stated_at = _stated_at(state) | taken
+    stated_at = _times(state) | times
     merged = replace(
         state.profile or replace(_NOTHING, user_id=state.user_id),
-        event_id=stated.event_id,
+        event_id=source.event_id,
         occurred_at=max(stated_at.values()),
         stated_at=stated_at,
-        **{name: getattr(stated, name) for name in taken},
+        **{name: getattr(source, name) for name in times},
     )
     size = len(msgspec.msgpack.encode(merged))
     if size > _MOST_BYTES:
@@ -129,10 +130,12 @@ def _forget(state: ProfileState, at_ms: int) -> None:
     state.forgotten_at = max(state.forgotten_at, at_ms)
     if state.profile is None:
         return
-    kept = {name: at for name, at in state.profile.stated_at.items() if at > at_ms}
-    gone = {name: getattr(_NOTHING, name) for name in state.profile.stated_at if name not in kept}
-    state.profile = replace(state.profile, stated_at=kept, **gone) if kept else None
+    times = state.profile.stated_at
+    newer = {name: at for name, at in times.items() if at > at_ms}
+    defaults = {name: getattr(_NOTHING, name) for name in times if name not in newer}
+    state.profile = replace(state.profile, stated_at=newer, **defaults) if newer else None
 
 
-def _stated_at(state: ProfileState) -> dict[str, int]:
+def _times(state: ProfileState) -> dict[str, int]:
+    """Return when each field was stated."""
     return {} if state.profile is None else state.profile.stated_at

@@ -135,6 +135,20 @@ async def test_a_whole_profile_of_another_producer_and_changes_meet(world: World
     assert (await world.known("mo"))[3] == "Oslo"
 
 
+async def test_what_was_stated_before_there_was_an_owner_is_kept(world: World) -> None:
+    stated = a_profile(
+        user_id="old", categories=["film"], city="Oslo", segment="x", occurred_at=clock.now_ms() - 60_000
+    )
+    await world.pipeline.publish(PROFILES, [stated])
+    worker = await world.pipeline.start("feed,log,trainer")
+    await world.pipeline.settle()
+    assert await world.pipeline.stop(worker) == 0
+    await world.pipeline.lose("millrace-profiles-changelog")
+    await world.pipeline.start("feed,log,trainer", worker_id="1")
+    await world.put("old", muted=["horror"])
+    await world.comes_to("old", categories=["film"], city="Oslo", segment="x", muted=["horror"])
+
+
 @pytest.mark.parametrize("how", ["http", "tombstone"])
 async def test_a_profile_that_is_forgotten_is_gone_everywhere_and_may_be_stated_anew(world: World, how: str) -> None:
     await world.pipeline.start("feed,log,trainer")

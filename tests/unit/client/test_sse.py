@@ -22,6 +22,8 @@ def read(data: bytes, *, cuts: tuple[int, ...] = ()) -> list[ServerEvent]:
     [
         ("data: a\n\n", [("", "message", "a")]),
         ("data: a\r\n\r\n", [("", "message", "a")]),
+        ("data: a\r\ndata: b\r\n\r\n", [("", "message", "a\nb")]),
+        ("event: x\r\ndata: a\r\rdata: b\n\n", [("", "x", "a"), ("", "message", "b")]),
         ("data: a\r\r", [("", "message", "a")]),
         ("data: a\r\n\n", [("", "message", "a")]),
         ("data: a\n\r", [("", "message", "a")]),

@@ -186,6 +186,18 @@ _PROFILES = st.lists(st.tuples(_TIMES, st.integers(0, 9)), max_size=4).map(
 )
 
 
+@pytest.mark.parametrize("first", ["update", "profile"])
+def test_a_change_holds_against_a_whole_profile_of_the_same_moment_in_either_order(first: str) -> None:
+    state = ProfileState("u1")
+    change, whole = a_profile_update(city="changed"), a_profile(city="whole", segment="x")
+    for kind in sorted(("update", "profile"), key=lambda kind: kind != first):
+        if kind == "update":
+            fold_update(state, change, at(T0_MS))
+        else:
+            fold_profile(state, whole, at(T0_MS))
+    assert stated(state) == {"city": "changed", "segment": "x"}
+
+
 @pytest.mark.parametrize("again", [0, 1])
 def test_what_is_stated_in_the_moment_after_it_was_forgotten_is_kept(again: int) -> None:
     world = World([a_profile_update(kind="forget"), a_profile_update(city="Porto")], [])
