@@ -29,11 +29,13 @@ from schemas.types import (
 
 R = TypeVar("R")
 
-_EDGES = (
-    "\ufeff\u200b\u2060"
-    + "".join(map(chr, (*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680)))
-    + ("".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000")
-)
+
+def _is_sign(char: str) -> bool:
+    return unicodedata.category(char) == "So" or unicodedata.decomposition(char).startswith("<fraction>")
+
+
+_EDGES = "".join(map(chr, (*range(9, 14), *range(28, 33), *range(0x2000, 0x200C), 0x85, 0xA0, 0x1680, 0x2028, 0x2029)))
+_EDGES += "\u202f\u205f\u2060\u3000\ufeff"
 """White space, and what is as invisible: U+FEFF, U+200B, U+2060."""
 _BREAKS = re.compile("[\t-\r\x1c-\x1f]+")
 """Control characters that are white space."""
@@ -50,6 +52,10 @@ _OPENS, _CLOSES = (
 _UNSEEN = frozenset(("Cf", "Zs", "Mn", "Me"))
 _ACCENTS = re.compile("[\u0300-\u036f]")
 """Marks of Latin, Greek and Cyrillic letters; those of other scripts make other letters."""
+_APART = re.compile(
+    f"[{''.join(c for c in map(chr, range(0xA0, 0x3400)) if unicodedata.decomposition(c) and _is_sign(c))}]"
+)
+"""Signs that read as letters and digits and are no part of the word before them, such as ™ and ½."""
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff\ufe0e\ufe0f]")
 
 
@@ -99,7 +105,8 @@ def fold(text: str) -> str:
     """Return a text without case, width, accents and what is invisible, so that what reads alike compares equal."""
     if text.isascii():
         return text.casefold()
-    bare = _INVISIBLE.sub("", _ACCENTS.sub("", unicodedata.normalize("NFKD", text)))
+    apart = _APART.sub(r" \g<0> ", text)
+    bare = _INVISIBLE.sub("", _ACCENTS.sub("", unicodedata.normalize("NFKD", apart)))
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", bare).casefold())
 
 

@@ -178,6 +178,7 @@ def test_a_title_may_be_written_from_the_right_but_not_turn_what_stands_beside_i
         ("Straße", "strasse"),
         ("ｆｕｌｌ　Ｗｉｄｔｈ", "full width"),
         ("ﬁn", "fin"),
+        ("ASAP™ 1½ m² H₂O 5㎏", "asap tm  1 1\u20442  m2 h2o 5 kg "),
         ("ガ", "ガ"),
         ("ｶﾞ", "ガ"),
         ("हिन्दी", "हिन्दी"),
