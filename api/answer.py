@@ -21,9 +21,10 @@ class AcceptedBatch(msgspec.Struct, frozen=True):
     event_ids: list[str]
 
 
-def answer(body: Any, status: int = 200) -> Response:
-    """Return the response of a body."""
-    return Response(msgspec.json.encode(body), status, {"Cache-Control": "no-store"}, "application/json")
+def answer(body: Any, status: int = 200, *, tag: str | None = None) -> Response:
+    """Return the response of a body, with an entity tag if there is one."""
+    headers = {"Cache-Control": "no-store"} | ({} if tag is None else {"ETag": tag})
+    return Response(msgspec.json.encode(body), status, headers, "application/json")
 
 
 def accepted(event_id: str) -> Response:

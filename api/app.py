@@ -1,6 +1,7 @@
 """The API as one ASGI app.
 
 POST /interaction  /interaction/batch  /impression  /location  /profile               api.publish
+PATCH /profile/{user_id}   DELETE /profile/{user_id}                                  api.publish
 POST /retrieve  /retrieve/batch                                                       api.publish
 GET  /content  /content/stream                                                        api.content
 GET  /interaction/{user_id}  /interaction/aggregate/{user_id}                         api.history
@@ -10,7 +11,8 @@ GET  /health  /metrics                                                          
 GET  /metrics/models   POST /retrain                                                  api.models
 GET  /prompts/{user_id}  /admin/cache/view/{user_id}   POST /admin/cache/clear/{user_id}  api.admin
 POST /push/register  /push/unregister  /push/send  /push/batch  /notifications/send
-GET  /push/preferences/{user_id}  /notifications/{user_id}   PUT /push/preferences/{user_id}   api.push
+GET  /push/preferences/{user_id}  /notifications/{user_id}
+PUT, PATCH /push/preferences/{user_id}                                                api.push
 GET  /openapi.json  /docs  /redoc  /asyncapi.json  /docs/topics  /docs/errors          api.document
 …    one file per outside contract                                                    api.surfaces
 """
@@ -116,7 +118,14 @@ def _cors(settings: Settings) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", "X-Request-ID"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "If-Match",
+                "If-None-Match",
+                "Last-Event-ID",
+                "X-Request-ID",
+            ],
             expose_headers=["ETag", "Retry-After", "X-Request-ID"],
             max_age=3_600,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping, Sized
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,15 +17,18 @@ from starlette.requests import Request
 
 from api.caller import vouch_in
 from api.error import ContentTypeError, InvalidError, MalformedError, TooLargeError, invalid
-from schemas import limit, types
+from schemas import limit, text, types
 from schemas.limit import RETRAINER
 from schemas.zone import zone_named
 
 B = TypeVar("B")
+R = TypeVar("R")
 
 _DISCARDED = 16
 """How many times the limit a body may have to be read to its end, though it is refused."""
 _DISCARD_S = 2.0
+_PAIR = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..")
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]..")
 
 
 class EventBody(msgspec.Struct, kw_only=True, frozen=True):
@@ -134,6 +138,25 @@ class LocationBody(EventBody, frozen=True, kw_only=True):
         )
 
 
+class PreferencesBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user wants; what is left out stays as it is."""
+
+    categories: list[str] | msgspec.UnsetType = msgspec.UNSET
+    topics: list[str] | msgspec.UnsetType = msgspec.UNSET
+    muted: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Items, categories and topics that are not to be shown."""
+    timezone: str | msgspec.UnsetType | None = msgspec.UNSET
+    city: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class ProfilePatch(PreferencesBody, frozen=True, kw_only=True):
+    """PATCH /profile/{user_id}; what is left out stays as it is."""
+
+    segment: str | msgspec.UnsetType = msgspec.UNSET
+    locale: str | msgspec.UnsetType | None = msgspec.UNSET
+    attributes: dict[str, str | int | float | bool] | msgspec.UnsetType = msgspec.UNSET
+
+
 class ProfileBody(EventBody, frozen=True, kw_only=True):
     """POST /profile; it replaces the profile before it."""
 
@@ -146,23 +169,10 @@ class ProfileBody(EventBody, frozen=True, kw_only=True):
     city: str | None = None
     attributes: dict[str, str | int | float | bool] = {}
 
-    def record(self, now_ms: int) -> types.Profile:
+    def record(self, now_ms: int) -> types.ProfileUpdate:
         """Return the record to publish."""
-        if self.timezone is not None and zone_named(self.timezone) is None:
-            raise InvalidError("timezone", "must be the IANA name of a time zone, such as Europe/Lisbon")
-        return types.Profile(
-            event_id=self.event_id or new_id(),
-            user_id=self.user_id,
-            segment=self.segment,
-            categories=self.categories,
-            topics=self.topics,
-            muted=self.muted,
-            timezone=self.timezone,
-            locale=self.locale,
-            city=self.city,
-            attributes=texts(self.attributes),
-            occurred_at=_ms(self.occurred_at, now_ms),
-        )
+        fields = {name: getattr(self, name) for name in limit.PROFILE_FIELDS}
+        return profile_update(self.user_id, fields, _ms(self.occurred_at, now_ms), event_id=self.event_id)
 
 
 class RetrieveBody(EventBody, frozen=True, kw_only=True):
@@ -234,6 +244,35 @@ class RetrainBody(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def changes_of(patch: msgspec.Struct) -> dict[str, Any]:
+    """Return the fields that a patch changes, by name."""
+    fields = ((name, getattr(patch, name)) for name in patch.__struct_fields__)
+    return {name: value for name, value in fields if value is not msgspec.UNSET}
+
+
+def profile_update(
+    user_id: str, changes: Mapping[str, Any], at_ms: int, *, event_id: str | None = None
+) -> types.ProfileUpdate:
+    """Return the record that changes some fields of a profile.
+
+    Raises:
+        InvalidError: there are none, or the time zone is not known.
+    """
+    if not changes:
+        raise InvalidError(None, f"state at least one of {', '.join(limit.PROFILE_FIELDS)}")
+    if changes.get("timezone") is not None and zone_named(changes["timezone"]) is None:
+        raise InvalidError("timezone", "must be the IANA name of a time zone, such as Europe/Lisbon")
+    values = {**changes, "attributes": texts(changes.get("attributes", {}))}
+    return types.ProfileUpdate(
+        event_id=event_id or new_id(),
+        user_id=user_id,
+        kind="update",
+        fields=list(changes),
+        occurred_at=at_ms,
+        **values,
+    )
+
+
 def new_id() -> str:
     """Return a new id (UUIDv7: ids made later sort later)."""
     return str(uuid_utils.uuid7())
@@ -295,11 +334,14 @@ def decode(decoder: msgspec.json.Decoder[B], data: bytes | msgspec.Raw) -> B:
         InvalidError: JSON of another shape, with the field.
     """
     try:
-        return decoder.decode(data)
+        # What is raw was part of a body that was brought into form C as a whole.
+        return decoder.decode(data if isinstance(data, msgspec.Raw) else text.canonical_json(data))
     except msgspec.ValidationError as error:
         raise invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedError(f"the body is not JSON: {error}") from error
+        half = _HALF.search(_PAIR.sub(b"", bytes(data)))
+        why = f"{half[0].decode()} is half of a surrogate pair" if half else str(error)
+        raise MalformedError(f"the body is not JSON: {why}") from error
 
 
 def check_count(field: str, entries: Sized, most: int) -> None:
@@ -312,18 +354,22 @@ def check_count(field: str, entries: Sized, most: int) -> None:
         raise InvalidError(field, f"must have 1 to {most} entries, not {len(entries)}")
 
 
-def admit(record: Any, now_ms: int, *, rating_scale: float) -> None:
-    """Hold a record against its limits, and a rating against the scale of this deployment.
+def admit(record: R, now_ms: int, *, rating_scale: float) -> R:
+    """Return a record with its labels in their one form, once it is held against its limits.
+
+    A rating is held against the scale of this deployment.
 
     Raises:
         InvalidError: naming the field.
     """
+    record = text.canonical(record)
     try:
         limit.check(record, now_ms=now_ms)
         if isinstance(record, types.Interaction):
             limit.check_rating(record, rating_scale)
     except limit.OutOfRangeError as error:
         raise InvalidError(error.field, error.detail.removeprefix(f"{error.field} ")) from error
+    return record
 
 
 def milliseconds(time: int | datetime) -> int:

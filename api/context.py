@@ -114,9 +114,8 @@ class Context:
             ForbiddenError, BrokerAwayError: as `send`.
         """
         now_ms = self.clients.now_ms()
-        for value in values:
-            admit(value, now_ms, rating_scale=self.settings.rating_scale)
-        await self.send(topic, values)
+        scale = self.settings.rating_scale
+        await self.send(topic, [admit(value, now_ms, rating_scale=scale) for value in values])
 
     async def send(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
         """Publish records that were admitted, and return once the broker has them.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import time
+import unicodedata
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -42,6 +44,7 @@ class Edge:
         scope["request_id"] = request_id
         scope["trace"] = trace = Trace(request_id)
         CURRENT.set(trace)
+        _compose(scope)
         own_headers = [(b"x-request-id", request_id.encode()), *_SAFETY]
         status = 0
 
@@ -68,6 +71,17 @@ class Edge:
             if self._logs:
                 told = {"method": method, "route": route, "status": status, "took_ms": round(1e3 * took_s, 1)}
                 _log.info("request ended", extra=told)
+
+
+def _compose(scope: Scope) -> None:
+    """Bring the address into normalization form C: ids in it are compared with those of bodies and topics."""
+    scope["path"] = unicodedata.normalize("NFC", scope["path"])
+    query: bytes = scope["query_string"]
+    if b"%" in query:
+        given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+        composed = [(unicodedata.normalize("NFC", name), unicodedata.normalize("NFC", value)) for name, value in given]
+        if composed != given:
+            scope["query_string"] = urlencode(composed).encode()
 
 
 def _given_id(scope: Scope) -> str | None:

@@ -16,6 +16,7 @@ ApiError
 ├── NoDevicesError       404 not_registered
 ├── NoProductError       404 unknown_product
 ├── NoMatchError         404 no_match
+├── ChangedError         412 changed_meanwhile
 ├── TooLargeError        413 body_too_large
 ├── ContentTypeError     415 unsupported_content_type
 ├── InvalidError         422 invalid_value      with the field
@@ -181,6 +182,15 @@ class NoMatchError(ApiError):
 
     def __init__(self) -> None:
         super().__init__("nothing matches, and nothing trends yet that could be shown instead")
+
+
+class ChangedError(ApiError):
+    """What is to be changed is not what If-Match names: somebody else has changed it since it was read."""
+
+    status, code = 412, "changed_meanwhile"
+
+    def __init__(self) -> None:
+        super().__init__("it was changed since it was read: read it again, and decide what is still to be changed")
 
 
 class TooLargeError(ApiError):

@@ -16,29 +16,37 @@ from api.body import (
     InteractionBody,
     LocationBody,
     ProfileBody,
+    ProfilePatch,
     RetrieveBatchBody,
     RetrieveBody,
     admit,
+    changes_of,
     check_count,
     decode,
+    new_id,
+    profile_update,
     take,
 )
 from api.context import Context
 from api.endpoint import Endpoint, Handler
 from api.error import ApiError, BrokerAwayError, InvalidBatchError, InvalidError, TooLargeError
-from schemas.types import Interaction
-from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS
+from api.query import user_in
+from schemas.types import Interaction, ProfileUpdate
+from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, TRIGGERS
 
 B = TypeVar("B")
 
 EVENT_BYTES = 256 << 10
 """Largest body of one event; brokers take messages of some 1 MB."""
+PATCH_BYTES = 64 << 10
+"""Largest body that changes a profile: changes add up, and the whole must fit into one message as well."""
 
 _interaction = msgspec.json.Decoder(InteractionBody)
 _batch = msgspec.json.Decoder(BatchBody)
 _impression = msgspec.json.Decoder(ImpressionBody)
 _location = msgspec.json.Decoder(LocationBody)
 _profile = msgspec.json.Decoder(ProfileBody)
+_profile_patch = msgspec.json.Decoder(ProfilePatch)
 _retrieve = msgspec.json.Decoder(RetrieveBody)
 _retrieve_batch = msgspec.json.Decoder(RetrieveBatchBody)
 
@@ -84,6 +92,22 @@ class PublishEndpoints:
                 "/location", self.location, LocationBody, {"user_id": "alex", "lat": 38.7, "lon": -9.1}, AcceptedPlace
             ),
             _publishes("/profile", self.profile, ProfileBody, _PROFILE),
+            Endpoint(
+                "PATCH",
+                "/profile/{user_id:path}",
+                self.patch_profile,
+                body=ProfilePatch,
+                example={"muted": ["sports"]},
+                answers={202: Accepted},
+                errors=(BrokerAwayError,),
+            ),
+            Endpoint(
+                "DELETE",
+                "/profile/{user_id:path}",
+                self.forget_profile,
+                answers={202: Accepted},
+                errors=(BrokerAwayError,),
+            ),
             _publishes("/retrieve", self.retrieve, RetrieveBody, {"user_id": "alex", "reason": "pulled to refresh"}),
             Endpoint(
                 "POST",
@@ -141,7 +165,24 @@ class PublishEndpoints:
         """Take what a user says of themselves."""
         now_ms = self._context.clients.now_ms()
         event = (await self._event(request, _profile)).record(now_ms)
-        await self._context.publish(PROFILES, [event])
+        await self._context.publish(PROFILE_UPDATES, [event])
+        return accepted(event.event_id)
+
+    async def patch_profile(self, request: Request) -> Response:
+        """Take over the fields of a user's profile that are sent; the others stay as they are."""
+        user_id = user_in(request.path_params["user_id"])
+        patch = await take(request, _profile_patch, PATCH_BYTES)
+        event = profile_update(user_id, changes_of(patch), self._context.clients.now_ms())
+        await self._context.publish(PROFILE_UPDATES, [event])
+        return accepted(event.event_id)
+
+    async def forget_profile(self, request: Request) -> Response:
+        """Forget what a user has stated; what they did is not forgotten by it."""
+        user_id = user_in(request.path_params["user_id"])
+        event = ProfileUpdate(
+            event_id=new_id(), user_id=user_id, kind="forget", occurred_at=self._context.clients.now_ms()
+        )
+        await self._context.publish(PROFILE_UPDATES, [event])
         return accepted(event.event_id)
 
     async def retrieve(self, request: Request) -> Response:
@@ -168,9 +209,7 @@ class PublishEndpoints:
 def _batched(entry: msgspec.Raw, now_ms: int, *, rating_scale: float) -> Interaction:
     if len(memoryview(entry)) > EVENT_BYTES:
         raise InvalidError(None, TooLargeError(EVENT_BYTES).message)
-    event = decode(_interaction, entry).record(now_ms)
-    admit(event, now_ms, rating_scale=rating_scale)
-    return event
+    return admit(decode(_interaction, entry).record(now_ms), now_ms, rating_scale=rating_scale)
 
 
 def _publishes(

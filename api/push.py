@@ -9,18 +9,21 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answer import Accepted, AcceptedBatch, accepted, accepted_batch, answer
-from api.body import check_count, new_id, take
+from api.body import admit, changes_of, check_count, new_id, take
 from api.context import Context
 from api.endpoint import Endpoint, Handler, Scope
-from api.error import BrokerAwayError, NoDevicesError, StoreAwayError
+from api.error import BrokerAwayError, ChangedError, InvalidError, NoDevicesError, StoreAwayError
+from api.precondition import matching, tag_of
 from api.publish import EVENT_BYTES
 from api.query import LimitQuery, asked, user_in
 from infra.push_store import KEPT
-from schemas.types import Devices, Notification, PushPreferences, PushRequest
+from schemas.limit import PUSH_FIELDS
+from schemas.types import Devices, Notification, PushPreferences, PushRequest, QuietHours
 from topics.topic import PUSH_REQUESTS
 
 B = TypeVar("B")
@@ -39,6 +42,14 @@ class RegisterBody(DeviceBody, frozen=True, kw_only=True):
 
     platform: Literal["android", "ios", "web"]
     preferences: PushPreferences | None = None
+
+
+class PushPatch(msgspec.Struct, frozen=True, kw_only=True):
+    """PATCH /push/preferences/{user_id}; what is left out stays as it is, null goes back to the default."""
+
+    categories: list[str] | msgspec.UnsetType | None = msgspec.UNSET
+    quiet_hours: QuietHours | msgspec.UnsetType | None = msgspec.UNSET
+    value_threshold: float | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class MessageBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +108,7 @@ _MESSAGES = {"user_ids": ["alex", "kim"], **_SAYS}
 _device = msgspec.json.Decoder(DeviceBody)
 _register = msgspec.json.Decoder(RegisterBody)
 _preferences = msgspec.json.Decoder(PushPreferences)
+_patch = msgspec.json.Decoder(PushPatch)
 _send = msgspec.json.Decoder(SendBody)
 _batch = msgspec.json.Decoder(BatchBody)
 
@@ -126,7 +138,16 @@ class PushEndpoints:
                 body=PushPreferences,
                 example=_PREFERENCES,
                 answers={202: Accepted},
-                errors=(BrokerAwayError,),
+                errors=(BrokerAwayError, ChangedError, StoreAwayError),
+            ),
+            Endpoint(
+                "PATCH",
+                "/push/preferences/{user_id}",
+                self.change,
+                body=PushPatch,
+                example={"categories": ["music"]},
+                answers={202: Accepted},
+                errors=(BrokerAwayError, ChangedError, StoreAwayError),
             ),
             _asks("/push/send", self.send, SendBody, _MESSAGE, scope="service"),
             _asks("/push/batch", self.batch, BatchBody, _MESSAGES, scope="service", answers=AcceptedBatch),
@@ -161,11 +182,37 @@ class PushEndpoints:
         return accepted(event_id)
 
     async def prefer(self, request: Request) -> Response:
-        """Take preferences in place of those that hold."""
+        """Take preferences in place of those that hold; If-Match has it refused when they were changed meanwhile."""
+        return await self._prefer(request, _preferences)
+
+    async def change(self, request: Request) -> Response:
+        """Take over the preferences that are sent, the others stay as they are; If-Match is held to as for PUT."""
+        return await self._prefer(request, _patch)
+
+    async def _prefer(self, request: Request, decoder: msgspec.json.Decoder[Any]) -> Response:
         user_id = user_in(request.path_params["user_id"])
-        preferences = await self._body(request, _preferences)
-        [event_id] = await self._publish([user_id], event_id=None, kind="preferences", preferences=preferences)
-        return accepted(event_id)
+        changes = changes_of(await self._body(request, decoder))
+        if not changes:
+            raise InvalidError(None, f"state at least one of {', '.join(PUSH_FIELDS)}")
+        now_ms, tag = self._context.clients.now_ms(), None
+        event = PushRequest(
+            event_id=new_id(),
+            user_id=user_id,
+            kind="preferences",
+            preferences=PushPreferences(**changes),
+            fields=list(changes),
+            occurred_at=now_ms,
+        )
+        event = admit(event, now_ms, rating_scale=self._context.settings.rating_scale)
+        if "if-match" in request.headers:
+            known = await matching(request, lambda: self._preferences(user_id))
+            tag = tag_of(replace(known, **{name: getattr(event.preferences, name) for name in changes}))
+        await self._context.send(PUSH_REQUESTS, [event])
+        return answer(Accepted(event.event_id), 202, tag=tag)
+
+    async def _preferences(self, user_id: str) -> PushPreferences:
+        devices = await self._context.clients.pushes.read_devices(user_id)
+        return PushPreferences() if devices is None else devices.preferences
 
     async def show(self, request: Request) -> Response:
         """Answer with a user's preferences and devices, without the tokens of these."""
@@ -173,7 +220,7 @@ class PushEndpoints:
         devices = await self._context.clients.pushes.read_devices(user_id)
         if devices is None:
             raise NoDevicesError(user_id)
-        return answer(shown(devices))
+        return answer(shown(devices), tag=tag_of(devices.preferences))
 
     async def send(self, request: Request) -> Response:
         """Ask for a notification to one user."""

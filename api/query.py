@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from api.caller import vouch_in
 from api.error import InvalidError, invalid
-from schemas.limit import ID_CHARS, ZERO
+from schemas.limit import ID_CHARS, ZERO, id_problem
 
 Q = TypeVar("Q")
 
@@ -62,6 +62,7 @@ def user_in(user_id: str) -> str:
     Raises:
         InvalidError: it is none.
     """
-    if not user_id or len(user_id) > ID_CHARS or not user_id.isprintable():
-        raise InvalidError("user_id", f"must be 1 to {ID_CHARS} printable characters")
+    problem = id_problem(user_id)
+    if problem is not None:
+        raise InvalidError("user_id", problem)
     return user_id

@@ -29,7 +29,7 @@ async def ranked(context: Context, trigger: Trigger) -> Feed:
         LateError: no worker answered in time.
     """
     vouch(trigger.user_id)
-    admit(trigger, context.clients.now_ms(), rating_scale=context.settings.rating_scale)
+    trigger = admit(trigger, context.clients.now_ms(), rating_scale=context.settings.rating_scale)
     if context.reranks.locked():
         raise BusyError(context.settings.api_max_listeners)
     async with context.reranks:

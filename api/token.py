@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import time
+import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ import jwt
 from api.caller import ADMIN, Caller
 from api.error import KeysAwayError, UnauthorizedError
 from infra.settings import Settings
-from schemas.limit import ID_CHARS
+from schemas.limit import id_problem
 
 _KEPT = 20_000
 _KEPT_S = 300.0
@@ -73,8 +74,8 @@ class Tokens:
             claims = jwt.decode(token, key, algorithms=[algorithm], **self._claims)
         except jwt.InvalidTokenError as error:
             raise UnauthorizedError(f"the token is no good: {_why(error)}") from error
-        subject = claims["sub"]
-        if not subject or len(subject) > ID_CHARS or not subject.isprintable():
+        subject = unicodedata.normalize("NFC", claims["sub"])
+        if id_problem(subject) is not None:
             raise UnauthorizedError("the token is no good: its subject is no user's id")
         return Caller(subject, _scopes(claims)), float(claims["exp"]) + self._claims["leeway"]
 

@@ -1,8 +1,8 @@
-"""What is read: feeds, and the stream in which newer ones come."""
+"""What is read: feeds."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -31,34 +31,6 @@ class Feed(msgspec.Struct, frozen=True):
     fallback: bool
     """Whether it is everyone's, as this user has none of their own yet."""
     items: list[FeedItem]
-
-
-class Told(NamedTuple):
-    """One event of a stream."""
-
-    id: str
-    data: str
-
-
-class Parser:
-    """Makes events of a stream's lines, as browsers do (server-sent events)."""
-
-    def __init__(self) -> None:
-        self._id, self._data = "", list[str]()
-
-    def line(self, line: str) -> Told | None:
-        """Take a line, and return the event that it ends."""
-        if not line:
-            told = Told(self._id, "\n".join(self._data)) if self._data else None
-            self._data = []
-            return told
-        name, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if name == "data":
-            self._data.append(value)
-        elif name == "id":
-            self._id = value
-        return None
 
 
 def feed_query(user_id: str, limit: int | None) -> dict[str, str | int]:

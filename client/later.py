@@ -11,9 +11,10 @@ import httpx
 
 from client.error import MillraceError, UnreachableError, error_of
 from client.event import Event, bodies
-from client.feed import Feed, Parser, feed_query, feeds
+from client.feed import Feed, feed_query, feeds
 from client.now import SILENCE_S, TIMEOUT_S
 from client.retry import Retry
+from client.sse import EventParser
 
 
 class AsyncMillrace:
@@ -61,7 +62,7 @@ class AsyncMillrace:
         """
         last, failures = (known.version if known else ""), 0
         while True:
-            parser = Parser()
+            parser = EventParser()
             try:
                 async with self._http.stream(
                     "GET",
@@ -72,11 +73,11 @@ class AsyncMillrace:
                 ) as answer:
                     if not answer.is_success:
                         raise error_of(answer.status_code, answer.headers, await answer.aread())
-                    async for line in answer.aiter_lines():
-                        told = parser.line(line)
-                        if told is not None:
-                            last, failures = told.id, 0
-                            yield feeds.decode(told.data)
+                    async for chunk in answer.aiter_bytes():
+                        for event in parser.feed(chunk):
+                            if event.name == "feed":
+                                last, failures = event.id, 0
+                                yield feeds.decode(event.data)
                 error: MillraceError = UnreachableError(EOFError("the stream ended"))
             except httpx.TransportError as cause:
                 error = UnreachableError(cause)

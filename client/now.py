@@ -11,8 +11,9 @@ import httpx
 
 from client.error import MillraceError, UnreachableError, error_of
 from client.event import Event, bodies
-from client.feed import Feed, Parser, feed_query, feeds
+from client.feed import Feed, feed_query, feeds
 from client.retry import Retry
+from client.sse import EventParser
 
 TIMEOUT_S = 10.0
 SILENCE_S = 45.0
@@ -62,7 +63,7 @@ class Millrace:
         """
         last, failures = (known.version if known else ""), 0
         while True:
-            parser = Parser()
+            parser = EventParser()
             try:
                 with self._http.stream(
                     "GET",
@@ -73,11 +74,11 @@ class Millrace:
                 ) as answer:
                     if not answer.is_success:
                         raise error_of(answer.status_code, answer.headers, answer.read())
-                    for line in answer.iter_lines():
-                        told = parser.line(line)
-                        if told is not None:
-                            last, failures = told.id, 0
-                            yield feeds.decode(told.data)
+                    for chunk in answer.iter_bytes():
+                        for event in parser.feed(chunk):
+                            if event.name == "feed":
+                                last, failures = event.id, 0
+                                yield feeds.decode(event.data)
                 error: MillraceError = UnreachableError(EOFError("the stream ended"))
             except httpx.TransportError as cause:
                 error = UnreachableError(cause)

@@ -15,6 +15,7 @@ import asyncpg
 import h3
 
 from infra.database import INDEXED_CHARS, equals
+from infra.segment import Bind, any_word
 
 REGION_RESOLUTION = 4
 """H3 resolution of the regions that items are found by: cells with edges of 26 km, and nowhere less than 20."""
@@ -31,8 +32,6 @@ SELECT item_id, title_key, year, city_key, latitude, longitude FROM catalogue
 WHERE category = $1 AND left(title_key, {INDEXED_CHARS}) = ANY($2) AND title_key = ANY($3)
 ORDER BY created_at, item_id
 """  # noqa: S608 - the number is ours
-Bind = Callable[[Any], str]
-"""Takes a value and returns what stands for it in a statement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +116,12 @@ class Catalogue:
         rankings = [
             _ranking(f"SELECT item_id FROM pool ORDER BY created_at DESC, item_id LIMIT {limit}", _LAST)  # noqa: S608
         ]
-        if query.words:
+        words = any_word(query.words, bind)
+        if words is not None:
             rankings.append(
                 _ranking(
-                    f"SELECT item_id FROM pool, websearch_to_tsquery('english', {bind(any_of(query.words))}) AS words"  # noqa: S608
-                    f" WHERE document @@ words ORDER BY ts_rank(document, words) DESC, item_id LIMIT {_RANKED}"
+                    f"SELECT item_id FROM pool, (SELECT {words}) AS asked (question)"  # noqa: S608
+                    f" WHERE document @@ question ORDER BY ts_rank(document, question) DESC, item_id LIMIT {_RANKED}"
                 )
             )
         if query.vector is not None:
@@ -198,10 +198,3 @@ def vector_text(vector: Iterable[float]) -> str:
 
 def _ranking(statement: str, after: int = 0) -> str:
     return f"(SELECT item_id, {after} + row_number() OVER () AS rank FROM ({statement}) AS best)"  # noqa: S608
-
-
-def any_of(words: Sequence[str]) -> str:
-    """Return a web search for texts with all the parts of any of the words; nothing in them is an operator."""
-    parts = ("".join(char if char.isalnum() else " " for char in word).split() for word in words)
-    plain = (" ".join(part for part in of_word if part.casefold() != "or") for of_word in parts)
-    return " or ".join(filter(None, plain))

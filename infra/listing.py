@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from infra import database
-from infra.catalogue import any_of
 from infra.redis_client import StoreError
+from infra.segment import any_word, spaced
 from schemas.types import Interaction, Item
 
 _FIND = """
@@ -22,8 +22,8 @@ SELECT items.item_id FROM items LEFT JOIN catalogue USING (item_id)
 WHERE starts_with(items.item_id, $1)
   AND ($2::text IS NULL OR lower(items.category) = lower($2))
   AND ($3::text IS NULL OR items.attributes ->> 'project_code' = $3)
-  AND ($4::text IS NULL OR catalogue.document @@ websearch_to_tsquery('english', $4))
-ORDER BY items.created_at DESC, items.item_id LIMIT $5
+  AND {worded}
+ORDER BY items.created_at DESC, items.item_id LIMIT $4
 """
 _ALIKE = """
 WITH asked AS MATERIALIZED (SELECT embedding, encoder FROM catalogue WHERE item_id = $1 AND embedding IS NOT NULL)
@@ -60,8 +60,8 @@ class Wanted:
         )
 
     def _is_worded(self, item: Item) -> bool:
-        text = " ".join((item.title, item.description, *item.topics)).casefold()
-        return not {word.casefold() for word in self.words}.isdisjoint(_WORD.findall(text))
+        text = set(_WORD.findall(spaced(" ".join((item.title, item.description, *item.topics)))))
+        return any((parts := set(_WORD.findall(spaced(word)))) and parts <= text for word in self.words)
 
 
 class Listing(Protocol):
@@ -118,10 +118,17 @@ class PostgresListing:
 
     async def find(self, wanted: Wanted, *, limit: int) -> list[str]:
         """Return the newest items that are looked for."""
-        words = any_of(wanted.words) if wanted.words else None
+        values: list[Any] = [wanted.prefix, wanted.category, wanted.project_code, limit]
+
+        def bind(value: Any) -> str:
+            values.append(value)
+            return f"${len(values)}"
+
+        words = any_word(wanted.words, bind)
+        worded = f"catalogue.document @@ {words}" if words else "false" if wanted.words else "true"
         with _errors("listing items"):
             pool = await self._connections.pool()
-            rows = await pool.fetch(_FIND, wanted.prefix, wanted.category, wanted.project_code, words, limit)
+            rows = await pool.fetch(_FIND.format(worded=worded), *values)
         return [row["item_id"] for row in rows]
 
     async def alike(self, item_id: str, *, prefix: str, least: float, limit: int) -> list[tuple[str, float]]:

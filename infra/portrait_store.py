@@ -55,6 +55,10 @@ class PortraitStore(Protocol):
         """Replace what users say of themselves; of one user the last holds."""
         ...
 
+    async def forget_stated(self, user_ids: Sequence[str]) -> None:
+        """Forget what users say of themselves."""
+        ...
+
     async def read(self, user_id: str) -> Portrait:
         """Return what is known of a user."""
         ...
@@ -74,6 +78,11 @@ class MemoryPortraitStore:
     async def write_stated(self, profiles: Sequence[Profile]) -> None:
         """Replace what users say of themselves."""
         self._stated |= {one.user_id: one for one in profiles}
+
+    async def forget_stated(self, user_ids: Sequence[str]) -> None:
+        """Forget what users say of themselves."""
+        for user_id in user_ids:
+            self._stated.pop(user_id, None)
 
     async def read(self, user_id: str) -> Portrait:
         """Return what is known of a user."""
@@ -104,6 +113,12 @@ class RedisPortraitStore:
         if profiles:
             with store_errors("writing profiles"):
                 await self._redis.mset({STATED + one.user_id: msgspec.json.encode(one) for one in profiles})
+
+    async def forget_stated(self, user_ids: Sequence[str]) -> None:
+        """Forget what users say of themselves."""
+        if user_ids:
+            with store_errors("forgetting profiles"):
+                await self._redis.delete(*(STATED + user_id for user_id in user_ids))
 
     async def read(self, user_id: str) -> Portrait:
         """Return what is known of a user."""

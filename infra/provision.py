@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
@@ -16,14 +16,15 @@ from infra.address import Addresses
 from infra.error import OperatorError
 from infra.registry import Registry
 from topics import TOPICS
-from topics.topic import PARTITIONS
+from topics.topic import PARTITIONS, PROFILES
 
 APP_ID = "millrace"
 """Name of the feed role's Faust app: its consumer group, and the first part of its changelogs' names."""
 FETCH_GROUP = f"{APP_ID}-fetch"
 """Consumer group of the fetch role."""
-TABLES = ("users", "items")
-PUSH_APP_ID, PUSH_TABLE = f"{APP_ID}-push", "pushes"
+TABLES = ("users", "items", "profiles")
+PUSH_APP_ID, PUSH_TABLES = f"{APP_ID}-push", ("pushes", "tokens")
+_PROFILES_CHANGELOG = f"{APP_ID}-profiles-changelog"
 _TIMESTAMPS = {"message.timestamp.type": "LogAppendTime"}
 _WITHIN_S = 30.0
 _ASK_EVERY_S = 0.05
@@ -57,7 +58,8 @@ def broker_topics() -> list[BrokerTopic]:
     ]
     changelogs = [
         BrokerTopic(f"{name}-changelog", PARTITIONS, {"cleanup.policy": "compact", **_TIMESTAMPS})
-        for name in (*(f"{APP_ID}-{table}" for table in TABLES), f"{PUSH_APP_ID}-{PUSH_TABLE}")
+        for app_id, tables in ((APP_ID, TABLES), (PUSH_APP_ID, PUSH_TABLES))
+        for name in (f"{app_id}-{table}" for table in tables)
     ]
     return events + changelogs
 
@@ -87,6 +89,8 @@ async def create(bootstrap_servers: str, topics: list[BrokerTopic]) -> int:
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
     there = set((await asyncio.to_thread(admin.list_topics, timeout=_WITHIN_S)).topics)
     missing = [topic for topic in topics if topic.name not in there]
+    if PROFILES.name in there and _PROFILES_CHANGELOG in {topic.name for topic in missing}:
+        await _reread_profiles(admin)
     # A replication factor of -1 is the broker's own default.
     new = [NewTopic(topic.name, topic.partitions, -1, config=topic.config) for topic in missing]
     for name, future in (admin.create_topics(new, operation_timeout=_WITHIN_S) if new else {}).items():
@@ -101,6 +105,23 @@ async def create(bootstrap_servers: str, topics: list[BrokerTopic]) -> int:
             ) from error
     await _verify(admin, topics)
     return len(missing)
+
+
+async def _reread_profiles(admin: Any) -> None:
+    """Have the feed role read all profiles again, as its table of them is new: changes are merged into what is there.
+
+    Raises:
+        OperatorError: the role runs.
+    """
+    begin = [TopicPartition(PROFILES.name, number, 0) for number in range(PROFILES.partitions)]
+    done = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(APP_ID, begin)])[APP_ID]
+    try:
+        await asyncio.to_thread(done.result, _WITHIN_S)
+    except KafkaException as error:
+        raise OperatorError(
+            f"The profiles cannot be read again: {error.args[0].str()}",
+            "Stop the workers of the role feed, then provision again.",
+        ) from error
 
 
 async def _verify(admin: Any, topics: list[BrokerTopic]) -> None:

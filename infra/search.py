@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from infra import spelling
-from infra.catalogue import Bind
+from infra import segment, spelling
 from infra.database import Lazy, equals
+from infra.segment import Bind
 from infra.synonym import Phrase, terms, words
 from schemas.types import Item
 
@@ -30,6 +30,8 @@ _MEANING, _WELL_RATED = 0.6, 0.02
 _WEIGHTS = "'{0.1, 0.2, 1.0, 0.8}'"
 """Of other text, description, what an item is filed under, title."""
 _LEAST_ITEMS = 1_000
+_COUNTED = 1_000
+"""Items up to which those that hold a run are counted."""
 _RARE, _MORE = 3, 30
 """Items up to which a word may itself be misspelt, where so many times more are described by one that resembles it."""
 
@@ -45,6 +47,10 @@ SELECT word, items FROM words WHERE trigrams && trigrams($1) AND abs(length(word
 ORDER BY cardinality(ARRAY(SELECT unnest(trigrams) INTERSECT SELECT unnest(trigrams($1)))) DESC, items DESC
 LIMIT {_NEAREST}
 """  # noqa: S608 - the number is ours
+
+
+_EVERY = "SELECT reltuples::int FROM pg_class WHERE oid = 'items'::regclass"
+_HELD = f"SELECT count(*) FROM (SELECT FROM catalogue WHERE document @@ $1::text::tsquery LIMIT {_COUNTED})"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,11 +99,11 @@ class MemorySearch:
 
     async def find(self, sought: Sought) -> Found:
         """Return what is found."""
-        typed = set(words(sought.query))
+        typed = _parts(sought.query)
         found = [
             item.item_id
             for item in self._items
-            if sought.kind in ("", item.kind) and typed & set(words(" ".join((item.title, *item.topics))))
+            if sought.kind in ("", item.kind) and typed & _parts(" ".join((item.title, *item.topics)))
         ]
         return Found(item_ids=found[sought.offset :][: sought.limit], total=len(found))
 
@@ -114,9 +120,11 @@ class Search:
         Raises:
             StoreError: PostgreSQL did not answer.
         """
-        typed = words(sought.query)
         async with self._connections.reading("searching") as connection:
-            found = await self._terms(connection, typed)
+            found = [
+                *await self._terms(connection, words(sought.query)),
+                *await self._runs(connection, segment.runs(sought.query)),
+            ][:MOST_TERMS]
             if not found:
                 return Found()
             values: list[Any] = []
@@ -151,6 +159,19 @@ class Search:
             found.append(Term(phrase, others, math.log1p(max(every, _LEAST_ITEMS) / (1 + items)), meant))
         return found
 
+    async def _runs(self, connection: Any, runs: Sequence[str]) -> list[Term]:
+        """Return the terms of what is written without spaces: runs that are found whole, else their pairs that are."""
+        every = max(await connection.fetchval(_EVERY), _LEAST_ITEMS)
+        found: list[Term] = []
+        for run in dict.fromkeys(runs):
+            for part in dict.fromkeys((run, *segment.pairs(run))):
+                items = await connection.fetchval(_HELD, segment.query(part))
+                if items:
+                    found.append(Term((part,), [], math.log1p(every / (1 + items)), None, is_run=True))
+                if (items and part == run) or len(found) >= MOST_TERMS:
+                    break
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Term:
@@ -162,6 +183,8 @@ class Term:
     rarity: float
     meant: str | None
     """The word that was taken to be meant."""
+    is_run: bool = False
+    """Whether it is found within what is written without spaces."""
 
     @property
     def phrases(self) -> list[Phrase]:
@@ -172,7 +195,7 @@ class Term:
 def _statement(sought: Sought, found: Sequence[Term], bind: Bind) -> str:
     """Return the statement; what is looked for is in its values alone."""
     vector = f"(SELECT sum(meaning) FROM words WHERE word = ANY({bind(_telling(found))}))"  # noqa: S608
-    anything = " || ".join(_any_of(term.phrases, bind) for term in found)
+    anything = " || ".join(_any_of(term, term.phrases, bind) for term in found)
     most = sum(term.rarity for term in found)
     covered = " + ".join(f"{bind(term.rarity / most)}::float8 * {_covered(term, bind)}" for term in found)
     return f"""
@@ -195,13 +218,17 @@ LIMIT {bind(sought.limit)} OFFSET {bind(sought.offset)}
 """  # noqa: S608 - values are bound
 
 
+def _parts(text: str) -> set[str]:
+    return {*words(text), *(pair for run in segment.runs(text) for pair in segment.pairs(run))}
+
+
 def _covered(term: Term, bind: Bind) -> str:
     """Return how well a term is covered, about 1 where the title and what it is filed under tell of it."""
     first, *others = term.phrases
-    own = f"ts_rank({_WEIGHTS}, document, {_any_of([first], bind)})"
+    own = f"ts_rank({_WEIGHTS}, document, {_any_of(term, [first], bind)})"
     if not others:
         return own
-    return f"greatest({own}, {_STANDS_IN} * ts_rank({_WEIGHTS}, document, {_any_of(others, bind)}))"
+    return f"greatest({own}, {_STANDS_IN} * ts_rank({_WEIGHTS}, document, {_any_of(term, others, bind)}))"
 
 
 def _where(sought: Sought, bind: Bind) -> str:
@@ -226,5 +253,7 @@ def _telling(found: Sequence[Term]) -> list[str]:
     return [word for term in found for phrase in term.phrases for word in phrase]
 
 
-def _any_of(phrases: Sequence[Phrase], bind: Bind) -> str:
+def _any_of(term: Term, phrases: Sequence[Phrase], bind: Bind) -> str:
+    if term.is_run:
+        return f"{bind(segment.query(term.typed[0]))}::text::tsquery"
     return "(" + " || ".join(f"phraseto_tsquery('english', {bind(' '.join(phrase))})" for phrase in phrases) + ")"

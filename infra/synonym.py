@@ -7,13 +7,15 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+from infra.segment import MARKS, plain
+
 Phrase = tuple[str, ...]
-_WORD = re.compile(r"\d+(?:\.\d+)+|\w+")
+_WORD = re.compile(rf"\d+(?:\.\d+)+|[\w{MARKS}]+")
 
 
 def words(text: str) -> list[str]:
-    """Return the words and numbers of a text in small letters."""
-    return _WORD.findall(text.casefold())
+    """Return the words and numbers of a text, folded; what is written without spaces is left to `infra.segment`."""
+    return _WORD.findall(plain(text))
 
 
 def terms(query: Sequence[str]) -> Iterator[tuple[Phrase, list[Phrase]]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import h3
 
+from schemas import text
 from schemas.cell import is_cell
 from schemas.codec import DecodeError
 from schemas.types import (
@@ -24,8 +25,10 @@ from schemas.types import (
     LlmScores,
     Location,
     Profile,
+    ProfileUpdate,
     PushPreferences,
     PushRequest,
+    PushToken,
     QuietHours,
     Trigger,
     UserWeights,
@@ -53,6 +56,10 @@ RATING_MAX = 100.0
 VALUE_MAX = 1e6
 PRODUCT = "product"
 """What the kind of an item is that a shop sells."""
+PROFILE_FIELDS = ("segment", "categories", "topics", "muted", "timezone", "locale", "city", "attributes")
+"""What users state in their profiles, and may state one by one."""
+PUSH_FIELDS = PushPreferences.__struct_fields__
+"""What users prefer of pushes, and may state one by one."""
 THRESHOLD_MAX = 1_000.0
 """Highest threshold of value from which on an item is pushed."""
 FUTURE_MS = 5 * 60 * 1000
@@ -89,6 +96,13 @@ def check(record: Any, *, now_ms: int) -> None:
     rule = _RULES.get(type(record))
     if rule is not None:
         rule(record, now_ms)
+
+
+def id_problem(value: str | None) -> str | None:
+    """Return why a text cannot be an id, in words that follow its name; None if it can."""
+    if not value or len(value) > ID_CHARS:
+        return f"must be 1 to {ID_CHARS} characters"
+    return text.id_problem(value)
 
 
 def _interaction(event: Interaction, now_ms: int) -> None:
@@ -134,6 +148,9 @@ def _location(event: Location, now_ms: int) -> None:
 
 def _trigger(event: Trigger, now_ms: int) -> None:
     _event(event, now_ms)
+    _known("kind", event.kind)
+    if event.kind == "erase":
+        raise OutOfRangeError("kind", "erase is not supported: DELETE /profile/{user_id} forgets what a user states")
     _ids("candidates", event.candidates)
     _optional_ids(event, "request_id")
     _lines(event, "reason")
@@ -148,7 +165,7 @@ def _candidate(field: str, candidate: Candidate) -> None:
     _id(f"{field}.item_id", candidate.item_id)
     _ids(f"{field}.topics", candidate.topics)
     for name in ("category", "title", "text", "source"):
-        _free(f"{field}.{name}", getattr(candidate, name), LINE_CHARS)
+        _line(f"{field}.{name}", getattr(candidate, name), LINE_CHARS)
 
 
 def _experiment(experiment: Experiment, now_ms: int) -> None:
@@ -172,12 +189,20 @@ def _experiment(experiment: Experiment, now_ms: int) -> None:
     _time("occurred_at", experiment.occurred_at, now_ms)
 
 
-def _profile(event: Profile, now_ms: int) -> None:
+def _profile(event: Profile | ProfileUpdate, now_ms: int) -> None:
     _event(event, now_ms)
     for name in ("categories", "topics", "muted"):
         _ids(name, getattr(event, name))
     _lines(event, "segment", "timezone", "locale", "city")
     _map("attributes", event.attributes)
+
+
+def _profile_update(event: ProfileUpdate, now_ms: int) -> None:
+    _profile(event, now_ms)
+    _known("kind", event.kind)
+    _names("fields", event.fields, PROFILE_FIELDS)
+    if event.kind == "update" and not event.fields:
+        raise OutOfRangeError("fields", "is missing: an update needs the names of what it states")
 
 
 def _impression(event: Impression, now_ms: int) -> None:
@@ -193,7 +218,9 @@ def _impression(event: Impression, now_ms: int) -> None:
 
 def _push_request(event: PushRequest, now_ms: int) -> None:
     _event(event, now_ms)
-    if event.kind in ("register", "unregister"):
+    _known("kind", event.kind)
+    _names("fields", event.fields, PUSH_FIELDS)
+    if event.kind in ("register", "unregister", "revoke"):
         _text("token", event.token, TEXT_CHARS)
     if event.kind == "preferences" and event.preferences is None:
         raise OutOfRangeError("preferences", "is missing")
@@ -204,6 +231,12 @@ def _push_request(event: PushRequest, now_ms: int) -> None:
     _free("body", event.body, TEXT_CHARS)
     if event.preferences is not None:
         _preferences(event.preferences)
+
+
+def _push_token(event: PushToken, now_ms: int) -> None:
+    _id("user_id", event.user_id)
+    _text("token", event.token, TEXT_CHARS)
+    _time("registered_at", event.registered_at, now_ms)
 
 
 def _preferences(preferences: PushPreferences) -> None:
@@ -295,7 +328,7 @@ def _content(content: Content, now_ms: int) -> None:
 
 
 def _event(
-    event: Interaction | Location | Trigger | Profile | Impression | FetchRequest | PushRequest,
+    event: Interaction | Location | Trigger | Profile | ProfileUpdate | Impression | FetchRequest | PushRequest,
     now_ms: int,
 ) -> None:
     _id("event_id", event.event_id)
@@ -306,14 +339,27 @@ def _event(
 
 
 def _id(field: str, value: str | None) -> None:
-    if not value or len(value) > ID_CHARS or not value.isprintable():
-        raise OutOfRangeError(field, f"must be 1 to {ID_CHARS} printable characters")
+    problem = id_problem(value)
+    if problem is not None:
+        raise OutOfRangeError(field, problem)
+
+
+def _known(field: str, symbol: str) -> None:
+    """Refuse a symbol that is not known here: what is asked for cannot be done."""
+    if symbol == "unknown":
+        raise OutOfRangeError(field, "is not one that is known here")
+
+
+def _names(field: str, names: Iterable[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise OutOfRangeError(field, f"may only hold {', '.join(known)}")
 
 
 def _text(field: str, value: str | None, longest: int) -> None:
     if not value or not value.strip() or len(value) > longest:
         raise OutOfRangeError(field, f"must be 1 to {longest} characters and not blank")
-    _free(field, value, longest)
+    _line(field, value, longest)
 
 
 def _optional_ids(record: Any, *fields: str) -> None:
@@ -324,7 +370,14 @@ def _optional_ids(record: Any, *fields: str) -> None:
 
 def _lines(record: Any, *fields: str) -> None:
     for field in fields:
-        _free(field, getattr(record, field) or "", LINE_CHARS)
+        _line(field, getattr(record, field) or "", LINE_CHARS)
+
+
+def _line(field: str, value: str, longest: int) -> None:
+    _free(field, value, longest)
+    problem = text.line_problem(value)
+    if problem is not None:
+        raise OutOfRangeError(field, problem)
 
 
 def _free(field: str, value: str, longest: int) -> None:
@@ -373,8 +426,10 @@ _RULES: dict[type, Callable[[Any, int], None]] = {
     Location: _location,
     Trigger: _trigger,
     Profile: _profile,
+    ProfileUpdate: _profile_update,
     Impression: _impression,
     PushRequest: _push_request,
+    PushToken: _push_token,
     Item: _item,
     ItemSignals: _signals,
     Features: _features,

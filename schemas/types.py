@@ -87,6 +87,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     token: str
     platform: Platform = "unknown"
     registered_at: int
+    appended_at: int = 0
 
 
 class QuietHours(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -438,10 +439,36 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a user told us of themselves; replaces the profile before it."""
+    """What a user says of themselves; replaces the profile before it."""
 
     event_id: str
     user_id: str
+    segment: str = ""
+    categories: list[str] = msgspec.field(default_factory=list)
+    topics: list[str] = msgspec.field(default_factory=list)
+    muted: list[str] = msgspec.field(default_factory=list)
+    timezone: str | None = None
+    locale: str | None = None
+    city: str | None = None
+    attributes: dict[str, str] = msgspec.field(default_factory=dict)
+    occurred_at: int
+    stated_at: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+ProfileUpdateKind = Literal[
+    "unknown",
+    "update",
+    "forget",
+]
+
+
+class ProfileUpdate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A change of what a user says of themselves."""
+
+    event_id: str
+    user_id: str
+    kind: ProfileUpdateKind
+    fields: list[str] = msgspec.field(default_factory=list)
     segment: str = ""
     categories: list[str] = msgspec.field(default_factory=list)
     topics: list[str] = msgspec.field(default_factory=list)
@@ -460,6 +487,7 @@ PushKind = Literal[
     "preferences",
     "send",
     "release",
+    "revoke",
 ]
 
 
@@ -472,11 +500,22 @@ class PushRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     token: str | None = None
     platform: Platform = "unknown"
     preferences: PushPreferences | None = None
+    fields: list[str] = msgspec.field(default_factory=list)
     item_id: str | None = None
     category: str = ""
     title: str = ""
     body: str = ""
     occurred_at: int
+    appended_at: int = 0
+
+
+class PushToken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A user's registration of a push token; of several users the newest registration holds."""
+
+    token: str
+    user_id: str
+    registered_at: int
+    appended_at: int
 
 
 TriggerKind = Literal[

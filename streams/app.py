@@ -7,6 +7,8 @@ items ────────────────────────�
   │                 │  └ neighbors, weights, versions ◀─ trainer     │
   │                 │                             ▲                  │
 interactions, locations, profiles, triggers ──────┴──▶ user ─────────┤
+                          ▲  ▲                                       │
+     profile-updates ─────┴──┴─ profile (merges)                     │
                     │                                                │
                     ▼                                                ▼
       feed store ◀─ rank ◀──────────────────────────────────────  features
@@ -34,7 +36,7 @@ from infra.publisher import open_publisher
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
-from streams.agents import catalog, combine, rank, rerank, retrieve, signal, user
+from streams.agents import catalog, combine, profile, rank, rerank, retrieve, signal, user
 from streams.beside import beside
 from streams.broadcast import Broadcast
 from streams.context import Context
@@ -87,7 +89,7 @@ async def run(
     blender = new_blender()
     broadcast = Broadcast(settings.kafka_bootstrap_servers, view, blender, registry, quarantine)
     context = Context(app, settings, registry, publisher, quarantine, view, blender, broadcast, now_ms)
-    users, items = (app.bytes_table(name, partitions=PARTITIONS) for name in TABLES)
+    users, items, profiles = (app.bytes_table(name, partitions=PARTITIONS) for name in TABLES)
     feeds = RedisFeedStore(redis, ttl_days=settings.feed_ttl_days)
     answers = RedisFeedStore(redis, ttl_days=RERANKED_TTL_S * 1000 / DAY_MS)
     judged, params = Judged(combine_params(settings)), rank_params(settings)
@@ -100,6 +102,7 @@ async def run(
         context, folder.peek, RedisPrefetchStore(redis), fetchers(settings), retrieval_params(settings)
     )
     settle(app, catalog.SOURCES, catalog.CatalogAgent(context, RedisItemStore(redis)))
+    settle(app, profile.SOURCES, profile.ProfileAgent(context, profiles))
     settle(app, user.SOURCES, folder)
     settle(app, retrieve.SOURCES, retriever)
     settle(app, rerank.SOURCES, rerank.RerankAgent(context, folder.features, answers, params))

@@ -11,7 +11,7 @@ import httpx
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from infra.registry import Registry
-from schemas import limit
+from schemas import limit, text
 from schemas.codec import DecodeError, UnseenSchemaError
 from streams.quarantine import Quarantine, Record
 from topics import Topic
@@ -25,11 +25,25 @@ _MISSING_FOR_S = 60.0
 class Decoder:
     """Decodes and checks the records of one topic.
 
-    Without a quarantine what is unusable is passed over, for topics where another agent sets it aside.
+    Args:
+        topic: Whose records they are.
+        registry: Knows the schemas they were written with.
+        quarantine: Takes what is unusable; None passes over it, for topics where another agent sets it aside.
+        stage: Who decodes, for the dead letters.
+        tombstones: Whether a null value under a key means a deletion, decoded as None; otherwise it is unusable.
     """
 
-    def __init__(self, topic: Topic, registry: Registry, quarantine: Quarantine | None, *, stage: str) -> None:
+    def __init__(
+        self,
+        topic: Topic,
+        registry: Registry,
+        quarantine: Quarantine | None,
+        *,
+        stage: str,
+        tombstones: bool = False,
+    ) -> None:
         self._topic, self._registry, self._quarantine = topic, registry, quarantine
+        self._tombstones = tombstones
         self._codec = registry.codec(topic.record)
         self._stage = f"{stage}.decode"
         self._asked_at = 0.0
@@ -55,7 +69,9 @@ class Decoder:
             self._quarantine.put(record, error, stage=self._stage)
 
     def _decode(self, record: Record) -> Any:
-        value = self._codec.decode(record.value)
+        if self._tombstones and record.value is None and record.key:
+            return _deleted(record.key)
+        value = text.canonical(self._codec.decode(record.value))
         limit.check(value, now_ms=record.timestamp)
         if self._topic.key_of(value) != record.key:
             raise DecodeError("wrong_key", f"the key is not the record's {self._topic.key}")
@@ -73,3 +89,11 @@ class Decoder:
             except (SchemaRegistryError, httpx.HTTPError) as error:
                 _LOG.warning("the schema registry did not answer, trying again: %s", error)
                 await asyncio.sleep(_RETRY_S)
+
+
+def _deleted(key: bytes) -> None:
+    """Stand for a deletion, which can be told by nothing but its key."""
+    try:
+        key.decode()
+    except UnicodeDecodeError as error:
+        raise DecodeError("wrong_key", f"the key is no UTF-8: {error}") from error

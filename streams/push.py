@@ -2,8 +2,9 @@
 
 push-requests ──▶ push ──▶ FCM
 feeds ──────────▶  │ ├──▶ notifications ──▶ inbox ──▶ push store
-                   │ └──▶ devices ─────────▶
-                   └────▶ push-requests, when what was held is due
+                   │ ├──▶ devices ─────────▶
+                   │ ├──▶ push-tokens ──▶ token ──▶ push-requests, to who has lost a device to another user
+                   └─┴──▶ push-requests, when what was held is due
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import Any
 
 from infra import clock, fcm, heartbeat
 from infra.item_store import ItemCache, RedisItemStore
-from infra.provision import PUSH_APP_ID, PUSH_TABLE
+from infra.provision import PUSH_APP_ID, PUSH_TABLES
 from infra.publisher import open_publisher
 from infra.push_store import RedisPushStore
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
-from streams.agents import inbox, push
+from streams.agents import inbox, push, token
 from streams.beside import beside
 from streams.params import push_params
 from streams.quarantine import Quarantine
@@ -43,10 +44,11 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
     app = await new_app(settings, PUSH_APP_ID, "push")
     quarantine = Quarantine(publisher, now_ms=clock.now_ms)
     context = RoleContext(app, settings, registry, publisher, quarantine)
-    table = app.bytes_table(PUSH_TABLE, partitions=PARTITIONS)
+    pushes, tokens = (app.bytes_table(name, partitions=PARTITIONS) for name in PUSH_TABLES)
     items = ItemCache(RedisItemStore(redis))
-    agent = push.PushAgent(context, table, items, push_params(settings), sender=sender, now_ms=now_ms)
+    agent = push.PushAgent(context, pushes, items, push_params(settings), sender=sender, now_ms=now_ms)
     settle(app, push.SOURCES, agent)
+    settle(app, token.SOURCES, token.TokenAgent(context, tokens))
     settle(app, inbox.SOURCES, inbox.InboxAgent(context, RedisPushStore(redis)))
 
     def describe() -> dict[str, Any]:

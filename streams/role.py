@@ -32,9 +32,9 @@ class RoleContext:
     publisher: Publisher
     quarantine: Quarantine
 
-    def decoder(self, topic: Topic, agent: str) -> Decoder:
+    def decoder(self, topic: Topic, agent: str, *, tombstones: bool = False) -> Decoder:
         """Return a decoder of a topic for an agent."""
-        return Decoder(topic, self.registry, self.quarantine, stage=agent)
+        return Decoder(topic, self.registry, self.quarantine, stage=agent, tombstones=tombstones)
 
     def checkpoint(self, **hooks: Any) -> Checkpoint:
         """Return a checkpoint for an agent, with its `emit` and `states`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from infra.model_board import SERVING, Version
 from models.parts import Parts
 from schemas import types
+from schemas.limit import PROFILE_FIELDS
 
 _numbers = count(1)
 T0_MS = 1_700_000_000_000
@@ -63,6 +65,32 @@ def a_profile(**overrides: Any) -> types.Profile:
     """Return the profile of user u1."""
     fields: dict[str, Any] = {"event_id": f"event-{next(_numbers)}", "user_id": "u1", "occurred_at": T0_MS}
     return types.Profile(**(fields | overrides))
+
+
+def a_profile_update(**overrides: Any) -> types.ProfileUpdate:
+    """Return a change of the profile of user u1 that states the fields it is given."""
+    fields: dict[str, Any] = {
+        "event_id": f"event-{next(_numbers)}",
+        "user_id": "u1",
+        "kind": "update",
+        "fields": [name for name in PROFILE_FIELDS if name in overrides],
+        "occurred_at": T0_MS,
+    }
+    return types.ProfileUpdate(**(fields | overrides))
+
+
+@dataclass(frozen=True)
+class Tombstone:
+    """A null value as it is read from a topic."""
+
+    timestamp: int
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+def a_tombstone(**overrides: Any) -> Tombstone:
+    """Return a null value without headers."""
+    fields: dict[str, Any] = {"timestamp": T0_MS, "headers": ()}
+    return Tombstone(**(fields | overrides))
 
 
 def a_ping(cell: str = "872a1072bffffff", **overrides: Any) -> types.Location:

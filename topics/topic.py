@@ -74,10 +74,17 @@ PROFILES = Topic(
     "profiles.v1",
     types.Profile,
     "user_id",
-    "api",
-    "What users say of themselves; the newest holds.",
+    "streams.profile and client apps",
+    "What users say of themselves; the newest holds, and a null value forgets it.",
     retention_ms=FOREVER,
     compacted=True,
+)
+PROFILE_UPDATES = Topic(
+    "profile-updates.v1",
+    types.ProfileUpdate,
+    "user_id",
+    "api",
+    "Changes of profiles, field by field; streams.profile merges them into the profiles.",
 )
 ITEMS = Topic(
     "items.v1",
@@ -199,7 +206,14 @@ PUSH_REQUESTS = Topic(
     types.PushRequest,
     "user_id",
     "api and streams.push",
-    "Devices to register, preferences to take over, notifications to send.",
+    "Devices to register or revoke, preferences to take over, notifications to send.",
+)
+PUSH_TOKENS = Topic(
+    "push-tokens.v1",
+    types.PushToken,
+    "token",
+    "streams.push",
+    "Registrations of push tokens, re-keyed by token: the newest one owns it.",
 )
 DEVICES = Topic(
     "devices.v1",
@@ -250,6 +264,7 @@ TOPICS: tuple[Topic, ...] = (
     LOCATIONS,
     TRIGGERS,
     PROFILES,
+    PROFILE_UPDATES,
     ITEMS,
     ITEM_SIGNALS,
     FEATURES,
@@ -265,6 +280,7 @@ TOPICS: tuple[Topic, ...] = (
     FETCH_REQUESTS,
     CONTENT,
     PUSH_REQUESTS,
+    PUSH_TOKENS,
     DEVICES,
     NOTIFICATIONS,
     EXPERIMENTS,

@@ -24,7 +24,7 @@ _VIEWS = ("/", "/c/{category:path}", "/item/{item_id:path}", "/find", "/you", "/
 _PARTS = (
     "page.css",
     "icon.svg",
-    *("main.js", "place.js", "home.js", "feed.js", "card.js", "sheet.js", "filter.js", "find.js", "you.js"),
+    *("main.js", "place.js", "home.js", "feed.js", "card.js", "sheet.js", "filter.js", "find.js", "you.js", "form.js"),
     *("operations.js", "chart.js", "meters.js"),
     *("session.js", "notices.js", "toast.js", "client.js", "stream.js", "art.js", "picker.js"),
 )

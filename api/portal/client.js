@@ -11,6 +11,8 @@ export class ApiError extends Error {
   }
 }
 
+const READ_MS = 10_000;
+
 async function answered(path, { headers = {}, ...options } = {}) {
   let response;
   try {
@@ -25,8 +27,21 @@ async function answered(path, { headers = {}, ...options } = {}) {
 
 const request = async (path, options) => (await answered(path, options)).json();
 
-const send = (path, body, method = "POST") =>
-  request(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+const send = async (path, body, method = "POST") => (await sent(path, body, method)).json();
+
+const sent = (path, body, method, headers = {}) =>
+  answered(path, { method, headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) });
+
+// What is stored, and the tag of what was read: a change that names the tag is refused when it was changed meanwhile.
+async function stored(path) {
+  const response = await answered(path, { signal: AbortSignal.timeout(READ_MS) });
+  return { body: await response.json(), tag: response.headers.get("ETag") };
+}
+
+async function change(path, changes, { method, tag }) {
+  const response = await sent(path, changes, method, tag ? { "If-Match": tag } : {});
+  return response.headers.get("ETag");
+}
 
 function messageOf(body) {
   const error = body?.error ?? body;
@@ -47,11 +62,17 @@ export const search = (words) => request(`/search?q=${encodeURIComponent(words)}
 
 export const readProfile = (userId) => request(`/profile/${encodeURIComponent(userId)}`);
 
-export const writeProfile = (userId, said) => send("/profile", { ...said, user_id: userId, event_id: uuid7() });
+const preferencesOf = (userId) => `/api/v1/user-profile/${encodeURIComponent(userId)}/preferences`;
 
-export const readPush = (userId) => request(`/push/preferences/${encodeURIComponent(userId)}`);
+export const readPreferences = (userId) => stored(preferencesOf(userId));
 
-export const writePush = (userId, preferences) => send(`/push/preferences/${encodeURIComponent(userId)}`, preferences, "PUT");
+export const changePreferences = (userId, changes, tag) => change(preferencesOf(userId), changes, { method: "PUT", tag });
+
+const pushOf = (userId) => `/push/preferences/${encodeURIComponent(userId)}`;
+
+export const readPush = (userId) => stored(pushOf(userId));
+
+export const changePush = (userId, changes, tag) => change(pushOf(userId), changes, { method: "PATCH", tag });
 
 export const readNotifications = (userId) => request(`/notifications/${encodeURIComponent(userId)}?limit=10`);
 

@@ -2,7 +2,7 @@
 
 const RETRY_MS = [500, 1_000, 2_000, 4_000, 8_000];
 const SILENCE_MS = 40_000; // the server says something every 15 s
-const FIELD = /^(\w+): ?(.*)$/;
+const LINE_END = /\r\n|\n|\r/; // nothing else: U+2028 and the like may stand in the texts of items
 
 // Follow a stream. `onEvent` gets each event as { event, id, data }, `onState` one of connecting, live, lost, refused.
 export function followEvents(connect, { onEvent, onState }) {
@@ -69,26 +69,40 @@ export function followEvents(connect, { onEvent, onState }) {
 
 async function* eventsOf(body, heard) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
+  const parse = eventParser();
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
     heard();
-    const blocks = (rest + value).split(/\r?\n\r?\n/);
-    rest = blocks.pop();
-    for (const block of blocks) {
-      const event = eventOf(block);
-      if (event.data) yield event;
-    }
+    yield* parse(value);
   }
 }
 
-function eventOf(block) {
-  const event = {};
-  for (const line of block.split(/\r?\n/)) {
-    const [, name, value] = FIELD.exec(line) ?? [];
-    if (name === "data" && event.data !== undefined) event.data += `\n${value}`;
-    else if (name) event[name] = value;
-  }
-  return event;
+// Return a function that takes the text of a stream, wherever it is cut, and yields the events that end in it
+// (HTML, section 9.2.6: interpreting an event stream).
+export function eventParser() {
+  let rest = "";
+  let endsWithCr = false;
+  let event = {};
+  let id;
+  return function* (chunk) {
+    if (!chunk) return;
+    const text = endsWithCr && chunk.startsWith("\n") ? chunk.slice(1) : chunk; // of a CR LF that was cut in two
+    endsWithCr = text.endsWith("\r");
+    const lines = (rest + text).split(LINE_END);
+    rest = lines.pop();
+    for (const line of lines) {
+      if (!line) {
+        if (event.data !== undefined) yield { event: "message", ...event, id };
+        event = {};
+        continue;
+      }
+      const colon = line.indexOf(":");
+      const name = colon < 0 ? line : line.slice(0, colon);
+      const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
+      if (name === "data") event.data = event.data === undefined ? value : `${event.data}\n${value}`;
+      else if (name === "event") event.event = value;
+      else if (name === "id" && !value.includes("\0")) id = value;
+    }
+  };
 }

@@ -2,7 +2,8 @@
 
 import { element } from "./card.js";
 import { bar } from "./chart.js";
-import { readNotifications, readProfile, readPush, writeProfile, writePush } from "./client.js";
+import { changePreferences, changePush, readNotifications, readPreferences, readProfile, readPush } from "./client.js";
+import { storedForm } from "./form.js";
 import { signedIn, signIn, signOut, subject } from "./session.js";
 import { toast } from "./toast.js";
 
@@ -15,8 +16,6 @@ const DECIDED = {
   unregistered: "No device", expired: "Too late", failed: "Failed", not_configured: "Pushing is not set up",
 };
 let user = null;
-let stated = {};
-let threshold = null;
 
 export async function visit(_, userId) {
   user = userId;
@@ -24,43 +23,64 @@ export async function visit(_, userId) {
   $("you-heading").textContent = userId;
   showSession();
   const nothing = (error) => {
-    if (error.status !== 404) toast(error.message, true);
-    return null;
+    if (error.status === 404) return null;
+    toast(error.message, true);
+    return undefined;
   };
-  const [profile, push, told] = await Promise.all([
+  const forms = preferences.load(userId).then(() => push.load(userId));
+  const [profile, told] = await Promise.all([
     readProfile(userId).catch(nothing),
-    readPush(userId).catch(nothing),
     readNotifications(userId).catch(nothing),
+    forms,
   ]);
   if (user !== userId) return;
-  showProfile(profile);
-  showPush(push?.preferences);
+  showFound(profile);
   showTold(told?.notifications ?? []);
 }
 
-function showProfile(profile) {
-  stated = profile?.stated ?? {};
-  const form = $("profile");
-  for (const name of LISTS) form.elements[name].value = (stated[name] ?? []).join(", ");
-  form.elements.city.value = stated.city ?? "";
-  form.elements.timezone.value = stated.timezone ?? "";
-  stated.segment = profile?.segment ?? "";
+const preferences = storedForm($("profile"), {
+  async read(userId) {
+    const { body, tag } = await readPreferences(userId);
+    const lists = Object.fromEntries(LISTS.map((name) => [name, body[name].join(", ")]));
+    return { values: { ...lists, city: body.city ?? "", timezone: body.timezone ?? "" }, tag };
+  },
+  nothing: () => ({ values: { categories: "", topics: "", muted: "", city: "", timezone: "" }, tag: null }),
+  write(userId, { values, names }, tag) {
+    const stated = (name) => (LISTS.includes(name) ? listed(values[name]) : values[name].trim() || null);
+    return changePreferences(userId, Object.fromEntries(names.map((name) => [name, stated(name)])), tag);
+  },
+  done: "Saved. The feed follows.",
+});
+
+const push = storedForm($("push"), {
+  async read(userId) {
+    const { body, tag } = await readPush(userId);
+    return { values: pushValues(body.preferences), tag };
+  },
+  nothing: () => ({ values: pushValues({}), tag: null }),
+  write(userId, { values, names }, tag) {
+    const changes = {};
+    if (names.includes("kinds")) changes.categories = listed(values.kinds).length ? listed(values.kinds) : null;
+    const { start, end, zone } = values;
+    const quiet = { start, end, timezone: zone.trim() };
+    if (names.some((name) => name !== "kinds")) changes.quiet_hours = values.quiet ? quiet : null;
+    return changePush(userId, changes, tag);
+  },
+  done: "Saved.",
+});
+
+function pushValues({ quiet_hours: quiet, categories }) {
+  const here = $("profile").elements.timezone.value || Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const { start = "22:00", end = "08:00", timezone = here } = quiet ?? {};
+  return { quiet: Boolean(quiet), start, end, zone: timezone, kinds: (categories ?? []).join(", ") };
+}
+
+function showFound(profile) {
   const found = Object.entries({ ...profile?.preferences?.topics, ...profile?.preferences?.categories });
   found.sort(([, left], [, right]) => right - left);
   $("found").replaceChildren(...found.slice(0, MOST_SHOWN).map(([name, share]) => bar(name, share, share.toFixed(2), "var(--part-0)")));
-  $("found-note").textContent = profile ? `Learned from ${profile.total_interactions} interactions` : "Nothing is known yet";
-}
-
-function showPush(preferences) {
-  const { quiet_hours: quiet, categories } = preferences ?? {};
-  threshold = preferences?.value_threshold ?? null;
-  const fields = $("push").elements;
-  fields.quiet.checked = Boolean(quiet);
-  fields.start.value = quiet?.start ?? "22:00";
-  fields.end.value = quiet?.end ?? "08:00";
-  fields.zone.value = quiet?.timezone ?? (stated.timezone || Intl.DateTimeFormat().resolvedOptions().timeZone);
-  fields.kinds.value = (categories ?? []).join(", ");
-  $("quiet-fields").disabled = !quiet;
+  const unknown = profile === null ? "Nothing is known yet" : "This could not be read.";
+  $("found-note").textContent = profile ? `Learned from ${profile.total_interactions} interactions` : unknown;
 }
 
 function showTold(notifications) {
@@ -79,37 +99,9 @@ function showSession() {
 
 const listed = (text) => text.split(",").map((word) => word.trim()).filter(Boolean);
 
-async function save(form, write, done) {
-  const button = form.querySelector("[type=submit]");
-  button.disabled = true;
-  try {
-    await write();
-    toast(done);
-  } catch (error) {
-    toast(`Not saved: ${error.message}`, true);
-  } finally {
-    button.disabled = false;
-  }
+for (const name of ["change", "shown"]) {
+  $("push").addEventListener(name, () => ($("quiet-fields").disabled = !$("push").elements.quiet.checked));
 }
-
-$("profile").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const fields = event.target.elements;
-  const lists = Object.fromEntries(LISTS.map((name) => [name, listed(fields[name].value)]));
-  const said = { ...stated, ...lists, city: fields.city.value.trim() || null, timezone: fields.timezone.value.trim() || null };
-  save(event.target, () => writeProfile(user, said), "Saved. The feed follows.");
-});
-
-$("push").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const fields = event.target.elements;
-  const kinds = listed(fields.kinds.value);
-  const quiet = { start: fields.start.value, end: fields.end.value, timezone: fields.zone.value.trim() };
-  const preferences = { categories: kinds.length ? kinds : null, quiet_hours: fields.quiet.checked ? quiet : null, value_threshold: threshold };
-  save(event.target, () => writePush(user, preferences), "Saved.");
-});
-
-$("push").elements.quiet.addEventListener("change", (event) => ($("quiet-fields").disabled = !event.target.checked));
 
 $("session").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -16,11 +16,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answer import answer
-from api.body import InteractionBody, ProfileBody, check_count, new_id, take
+from api.body import InteractionBody, PreferencesBody, admit, changes_of, check_count, profile_update, take
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import (
     BrokerAwayError,
+    ChangedError,
     NoFeedError,
     NoItemError,
     NoProfileError,
@@ -28,13 +29,14 @@ from api.error import (
     StoreAwayError,
 )
 from api.health import Prober, overall
+from api.precondition import matching, tag_of
 from api.query import MOST_ITEMS, Name, UserId, asked, user_in
 from infra.feed_store import EVERYONE
 from infra.listing import Wanted
 from infra.llm.key import has_key
 from schemas.limit import ID_CHARS
-from schemas.types import Feed, Item, Profile
-from topics.topic import INTERACTIONS, PROFILES
+from schemas.types import Feed, Item
+from topics.topic import INTERACTIONS, PROFILE_UPDATES
 
 VERSION = version("millrace")
 _BODY_BYTES = 64 << 10
@@ -97,17 +99,6 @@ class InteractBody(msgspec.Struct, frozen=True, kw_only=True):
     duration_seconds: Annotated[float, Meta(ge=0, le=1e6)] | None = None
     metadata: dict[str, str | int | float | bool | list[str] | None] = {}
     event_id: str | None = None
-
-
-class PreferencesBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user wants; what is left out stays as it is."""
-
-    categories: list[str] | msgspec.UnsetType = msgspec.UNSET
-    topics: list[str] | msgspec.UnsetType = msgspec.UNSET
-    muted: list[str] | msgspec.UnsetType = msgspec.UNSET
-    """Items, categories and topics that are not to be shown."""
-    timezone: str | msgspec.UnsetType | None = msgspec.UNSET
-    city: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class ExportBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,11 +205,11 @@ class StatedPreferences(msgspec.Struct):
     """What a user wants, as they say."""
 
     user_id: str
-    categories: list[str]
-    topics: list[str]
-    muted: list[str]
-    timezone: str | None
-    city: str | None
+    categories: list[str] = []
+    topics: list[str] = []
+    muted: list[str] = []
+    timezone: str | None = None
+    city: str | None = None
 
 
 _interact = msgspec.json.Decoder(InteractBody)
@@ -275,7 +266,7 @@ class ContextIqEndpoints:
                 body=PreferencesBody,
                 example=_PREFERENCES,
                 answers={200: StatedPreferences},
-                errors=(BrokerAwayError, StoreAwayError),
+                errors=(BrokerAwayError, ChangedError, StoreAwayError),
             ),
             Endpoint(
                 "GET",
@@ -442,27 +433,30 @@ class ContextIqEndpoints:
 
     async def preferences(self, request: Request) -> Response:
         """Answer with what a user wants."""
-        user_id = user_in(request.path_params["user_id"])
-        return answer(_stated(await self._profile_of(user_id)))
+        preferences = await self._stated(user_in(request.path_params["user_id"]))
+        return answer(preferences, tag=tag_of(preferences))
 
     async def prefer(self, request: Request) -> Response:
-        """Take what a user wants in place of what was said before."""
+        """Take over what a user wants, as far as it is sent; If-Match has it refused when it was changed meanwhile.
+
+        The answer is what was stored plus what was sent: what was sent just before may not be in it yet, and is kept.
+        """
         user_id, now_ms = user_in(request.path_params["user_id"]), self._context.clients.now_ms()
         body = await take(request, _preferences, _BODY_BYTES)
-        said = {
-            name: value
-            for name in PreferencesBody.__struct_fields__
-            if (value := getattr(body, name)) is not msgspec.UNSET
-        }
-        if "timezone" in said:
-            ProfileBody(user_id=user_id, timezone=said["timezone"]).record(now_ms)  # which knows the zones
-        profile = replace(await self._profile_of(user_id), **said, event_id=new_id(), occurred_at=now_ms)
-        await self._context.publish(PROFILES, [profile])
-        return answer(_stated(profile))
+        changes = changes_of(body)
+        preferences = await matching(request, lambda: self._stated(user_id))
+        if changes:
+            scale = self._context.settings.rating_scale
+            update = admit(profile_update(user_id, changes, now_ms), now_ms, rating_scale=scale)
+            await self._context.send(PROFILE_UPDATES, [update])
+            preferences = replace(preferences, **{name: getattr(update, name) for name in changes})
+        return answer(preferences, tag=tag_of(preferences))
 
-    async def _profile_of(self, user_id: str) -> Profile:
-        _, stated = await self._context.clients.portraits.read(user_id)
-        return stated or Profile(event_id="", user_id=user_id, occurred_at=0)
+    async def _stated(self, user_id: str) -> StatedPreferences:
+        _, profile = await self._context.clients.portraits.read(user_id)
+        if profile is None:
+            return StatedPreferences(user_id)
+        return msgspec.convert(profile, StatedPreferences, from_attributes=True)
 
     async def _scored(self, feed: Feed, limit: int) -> list[ScoredContent]:
         """Return the first items of a feed with their scores."""
@@ -489,10 +483,6 @@ def stretched(scores: Sequence[float]) -> list[float]:
     """Return scores moved and scaled so that the lowest is 0 and the highest 1, as they are where an LLM has a say."""
     low, high = min(scores, default=0.0), max(scores, default=0.0)
     return [(score - low) / (high - low) if high > low else _EQUAL for score in scores]
-
-
-def _stated(profile: Profile) -> StatedPreferences:
-    return msgspec.convert(profile, StatedPreferences, from_attributes=True)
 
 
 def _entry(item: Item) -> ContentEntry:

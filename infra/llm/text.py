@@ -11,13 +11,15 @@ LINK_CHARS = 1_024
 _TAG = re.compile(r"</?[a-zA-Z!?][^<>]*>")
 _SPACES = re.compile(r"\s+")
 _INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Cn"}
+_JOINERS = "\u200c\u200d"
+"""Invisible, and part of how words of some scripts and some emoji are written."""
 
 
 def plain(text: str, *, most: int) -> str:
     """Return a text without markup, control and invisible characters, on one line of at most so many characters."""
     text = html.unescape(text[: 8 * most])
     text = _TAG.sub(" ", text).replace("<", "").replace(">", "")
-    text = "".join(" " if unicodedata.category(char) in _INVISIBLE else char for char in text)
+    text = "".join(char if char in _JOINERS or unicodedata.category(char) not in _INVISIBLE else " " for char in text)
     text = _SPACES.sub(" ", text).strip()
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 

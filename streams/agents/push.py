@@ -1,4 +1,4 @@
-"""push requests, feeds → notifications, devices, and what is sent. Owns the table `pushes`."""
+"""push requests, feeds → notifications, devices, push tokens, and what is sent. Owns the table `pushes`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from streams.core.agenda import Agenda
 from streams.core.delivery import Answer, Delivery
 from streams.core.params import PushParams
 from streams.core.position import Position
-from streams.core.push import PushState, crowd_out, due_at, snapshot
+from streams.core.push import PushState, crowd_out, due_at, registration, snapshot
 from streams.core.repeat import remember
 from streams.core.wish import Card, fold_feed, fold_request
 from streams.core.worth import head
@@ -28,7 +28,7 @@ from streams.patience import patiently
 from streams.quarantine import Record
 from streams.role import RoleContext
 from streams.transport import Batch
-from topics.topic import DEVICES, FEEDS, NOTIFICATIONS, PUSH_REQUESTS
+from topics.topic import DEVICES, FEEDS, NOTIFICATIONS, PUSH_REQUESTS, PUSH_TOKENS
 
 SOURCES = (PUSH_REQUESTS, FEEDS)
 _LOOK_S = 0.5
@@ -155,6 +155,8 @@ class PushAgent:
         )
         if state.version != version:
             self._publisher.produce(DEVICES, snapshot(state, now_ms))
+            if value.kind == "register":
+                self._publisher.produce(PUSH_TOKENS, registration(state, str(value.token)))
         return told
 
     async def _release(self, event: Any, touched: Mapping[str, tuple[PushState, Record]]) -> None:

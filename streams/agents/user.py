@@ -9,12 +9,14 @@ from typing import Any
 
 from infra.partition import partition_of
 from infra.publisher import Publisher
+from schemas.text import label
 from schemas.types import Content, Features, Interaction, Location, Profile, Trigger, UserWeights
 from streams.cache import RecordCache
 from streams.context import Context
 from streams.core import user
 from streams.core.params import UserParams
 from streams.core.position import Position
+from streams.core.profile import forgotten_at
 from streams.core.roster import FIELDS, Roster, sleeper
 from streams.core.signal import Signal, batches
 from streams.core.user import UserState
@@ -44,7 +46,9 @@ class UserAgent:
     def __init__(self, context: Context, table: Any, params: UserParams, *, roster: Roster) -> None:
         self._context, self._params, self._roster = context, params, roster
         self._publisher: Publisher = context.publisher
-        self._decoders: dict[str, Decoder] = {topic.name: context.decoder(topic, "user") for topic in SOURCES}
+        self._decoders: dict[str, Decoder] = {
+            topic.name: context.decoder(topic, "user", tombstones=topic is PROFILES) for topic in SOURCES
+        }
         self._states = RecordCache(table, UserState, context.publisher, new=UserState)
         self._unsent: dict[int, dict[str, None]] = {}
         """Users whose features changed and were not yet published, by partition."""
@@ -101,16 +105,20 @@ class UserAgent:
         return self._states.stored(*FIELDS)
 
     def _fold(self, partition: int, record: Record, value: Any) -> None:
-        state = self._states.get(partition, value.user_id)
+        user_id = (record.key or b"").decode() if value is None else value.user_id
+        state = self._states.get(partition, user_id)
         version = state.version
         if not version and partition_of(record.key or b"", PARTITIONS) != partition:
             self._forward(record)
             return
-        self._folds[type(value)](state, value, Position.of(record))
+        if value is None:
+            user.forget_profile(state, forgotten_at(record), Position.of(record))
+        else:
+            self._folds[type(value)](state, value, Position.of(record))
         if state.version != version or isinstance(value, UserWeights):
-            self._states.touch(partition, value.user_id)
+            self._states.touch(partition, user_id)
         if state.version != version:
-            self._unsent.setdefault(partition, {})[value.user_id] = None
+            self._unsent.setdefault(partition, {})[user_id] = None
 
     def _forward(self, record: Record) -> None:
         """Send on a record that its producer put where its user's others are not: it partitions otherwise than Java."""
@@ -162,5 +170,9 @@ class UserAgent:
 
 def stated(event: Interaction) -> Subject:
     """Return what an event itself says of an item that the catalogue does not hold."""
-    topics = tuple(topic for topic in event.context.get("topics", "").split(",") if topic)
-    return Subject(event.context.get("category", ""), topics[:TOPICS_PER_ITEM], event.context.get("source", ""))
+    topics = tuple(topic for stated in event.context.get("topics", "").split(",") if (topic := label(stated)))
+    return Subject(
+        label(event.context.get("category", "")),
+        topics[:TOPICS_PER_ITEM],
+        label(event.context.get("source", "")),
+    )

@@ -142,6 +142,11 @@ class Learner:
         """Take over what a user states."""
         user.fold_profile(self._users.setdefault(event.user_id, UserState(event.user_id)), event, position)
 
+    def forget_profile(self, user_id: str, at_ms: int, position: Position) -> None:
+        """Forget what a user stated until a time."""
+        if user_id in self._users:
+            user.forget_profile(self._users[user_id], at_ms, position)
+
     def fit(self) -> None:
         """Fit what a liking of each item says of the others to all that was learned."""
         matrix = self._log.matrix()

@@ -12,6 +12,7 @@ import msgspec
 from models.weight import RATING_SCALE
 from schemas.codec import DecodeError
 from schemas.limit import LINE_CHARS, TEXT_CHARS
+from schemas.text import cleaned
 from schemas.types import Action, Interaction, Item
 
 POST, VIDEO = "post-", "video"
@@ -168,7 +169,7 @@ def _ms(moment: int | str | None) -> int:
 
 def _line(text: str) -> str:
     """Return a text in one line that can be printed, no longer than lines may be."""
-    return "".join(char if char.isprintable() else " " for char in text).strip()[: LINE_CHARS // 4]
+    return cleaned(text)[: LINE_CHARS // 4]
 
 
 def _address(url: str | None) -> str | None:

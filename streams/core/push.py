@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.types import Device, Devices, Notification, NotificationStatus, PushPreferences
+from schemas.types import Device, Devices, Notification, NotificationStatus, PushPreferences, PushToken
 from streams.core.budget import total
 from streams.core.worth import Usual
 
@@ -120,6 +120,14 @@ def snapshot(state: PushState, now_ms: int) -> Devices:
         devices=list(state.devices.values()),
         preferences=state.preferences,
         changed_at=now_ms,
+    )
+
+
+def registration(state: PushState, token: str) -> PushToken:
+    """Return the registration of one of the user's devices."""
+    device = state.devices[token]
+    return PushToken(
+        token=token, user_id=state.user_id, registered_at=device.registered_at, appended_at=device.appended_at
     )
 
 

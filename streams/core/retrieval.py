@@ -14,6 +14,7 @@ import msgspec
 from models.weight import is_liking
 from schemas.cell import is_cell
 from schemas.identity import city_key
+from schemas.text import cleaned
 from schemas.types import FetchRequest, Trigger
 from schemas.zone import zone_of
 from streams.core.nearby import Places
@@ -172,4 +173,4 @@ def _lines(texts: Iterable[str], most: int) -> list[str]:
 
 def _line(text: str) -> str:
     """Return one printable line: what people typed must neither break a record nor outweigh the rest of a prompt."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_CHARS].rstrip()
+    return " ".join(cleaned(text).split())[:_CHARS].rstrip()

@@ -180,19 +180,35 @@ def fold_location(state: UserState, event: Location, position: Position, params:
 
 
 def fold_profile(state: UserState, event: Profile, position: Position, *, trimmed: Counter[str] | None = None) -> None:
-    """Take over what the newest profile states, the first entries of lists that are longer than there is room for."""
-    if event.occurred_at > state.profile_at:
-        preferred = [*event.categories, *event.topics]
-        state.segment, state.profile_at = event.segment, event.occurred_at
-        state.muted = event.muted[: fitting(event.muted, _MUTED_BYTES)]
-        state.preferred = preferred[: fitting(preferred, _LABEL_BYTES)]
+    """Take over what the newest profile states; of two of one time the later one. A repeat does nothing.
+
+    Of lists that are longer than there is room for, the first entries are kept; `trimmed` counts the others.
+    """
+    at_ms = min(event.occurred_at, position.append_ms)
+    preferred = [*event.categories, *event.topics]
+    stated = {
+        "segment": event.segment,
+        "muted": event.muted[: fitting(event.muted, _MUTED_BYTES)],
+        "preferred": preferred[: fitting(preferred, _LABEL_BYTES)],
+        "city": event.city,
+        "about": {name: event.attributes[name][:_ABOUT_CHARS] for name in ABOUT if name in event.attributes},
+        "timezone": event.timezone if event.timezone and zone_named(event.timezone) else "",
+    }
+    differs = any(getattr(state, name) != value for name, value in stated.items())
+    if at_ms > state.profile_at or (differs and at_ms == state.profile_at):
+        for name, value in stated.items():
+            setattr(state, name, value)
+        state.profile_at = at_ms
         if trimmed is not None:
             trimmed["muted"] += len(event.muted) - len(state.muted)
             trimmed["preferred"] += len(preferred) - len(state.preferred)
-        state.city = event.city
-        state.about = {name: event.attributes[name][:_ABOUT_CHARS] for name in ABOUT if name in event.attributes}
-        state.timezone = event.timezone if event.timezone and zone_named(event.timezone) else ""
         touch(state, position)
+
+
+def forget_profile(state: UserState, at_ms: int, position: Position) -> None:
+    """Go back to knowing nothing that the user stated until a time; of a user who is not known nothing is kept."""
+    if state.version:
+        fold_profile(state, Profile(event_id="", user_id=state.user_id, occurred_at=at_ms), position)
 
 
 def fold_trigger(state: UserState, event: Trigger, position: Position, params: UserParams) -> None:

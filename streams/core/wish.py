@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from schemas.limit import PUSH_FIELDS
 from schemas.types import Device, Feed, Notification, PushPreferences, PushRequest
 from streams.core.budget import fitting
 from streams.core.params import PushParams
@@ -57,9 +58,9 @@ def fold_request(
     if request.kind == "send":
         return list(_asked(state, request, card, params, now_ms))
     if request.token is not None:
-        trimmed["devices"] += _register(state, request, request.token)
+        trimmed["devices"] += _register(state, request, request.token, position)
     if request.preferences is not None:
-        trimmed["categories"] += _prefer(state, request.preferences, now_ms)
+        trimmed["categories"] += _prefer(state, request, request.preferences, now_ms)
     return []
 
 
@@ -96,24 +97,41 @@ def fold_feed(
     return decisions
 
 
-def _register(state: PushState, request: PushRequest, token: str) -> int:
-    """Put a device last, or take it off. Return how many others gave way for lack of bytes."""
+def _register(state: PushState, request: PushRequest, token: str, position: Position) -> int:
+    """Put a device last, or take it off; a request that is older than the device's registration does nothing.
+
+    Returns how many other devices gave way for lack of bytes.
+    """
+    at_ms, known = min(request.occurred_at, position.append_ms), state.devices.get(token)
+    if known is not None:
+        if request.kind == "revoke":
+            is_late = request.appended_at < known.appended_at
+        else:
+            is_late = (at_ms, position.append_ms) < (known.registered_at, known.appended_at)
+        if is_late:
+            return 0
     dropped = 0
     state.devices.pop(token, None)
     if request.kind == "register":
-        state.devices[token] = Device(token=token, platform=request.platform, registered_at=request.occurred_at)
+        state.devices[token] = Device(
+            token=token, platform=request.platform, registered_at=at_ms, appended_at=position.append_ms
+        )
         dropped = shed(state.devices, _DEVICES, budget=_DEVICES_BYTES)
     state.version += 1
     return dropped
 
 
-def _prefer(state: PushState, preferences: PushPreferences, now_ms: int) -> int:
-    """Take over preferences, and look anew at what is held by the old ones. Return how many categories had no room."""
+def _prefer(state: PushState, request: PushRequest, preferences: PushPreferences, now_ms: int) -> int:
+    """Take over preferences, all or those that are named; what is held by the old ones is looked at anew.
+
+    Returns how many categories had no room.
+    """
     categories = preferences.categories or []
     kept = fitting(categories, _CATEGORIES_BYTES)
     if kept < len(categories):
         preferences = msgspec.structs.replace(preferences, categories=categories[:kept])
-    state.preferences = preferences
+    named = {name: getattr(preferences, name) for name in request.fields or PUSH_FIELDS}
+    state.preferences = msgspec.structs.replace(state.preferences, **named)
     state.version += 1
     for waiting in state.waiting.values():
         if not waiting.attempts:

@@ -20,6 +20,7 @@ from infra.publisher import Publishes
 from infra.socialverse import CollectError
 from models.weight import RATING_SCALE
 from schemas import limit
+from schemas.text import canonical
 from schemas.types import DeadLetter, Interaction, Item
 from streams.core import post
 from streams.patience import write_apart
@@ -164,12 +165,12 @@ class Collecting:
         return len(entries) - (len(bad) - before)
 
     def _event(self, name: str, told: post.DoneRecord, username: str | None) -> Interaction:
-        event = post.interaction(name, told, username, rating_scale=self._rating_scale)
+        event = canonical(post.interaction(name, told, username, rating_scale=self._rating_scale))
         limit.check(event, now_ms=self._now_ms())
         return event
 
     def _item(self, data: msgspec.Raw) -> Item:
-        item = post.post(data)
+        item = canonical(post.post(data))
         limit.check(item, now_ms=self._now_ms())
         return item
 

@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import h3
 
-from infra import database
+from infra import database, segment
 from infra.catalogue import region, vector_text
 from infra.redis_client import StoreError
 from models.minilm import MiniLm
@@ -40,7 +40,7 @@ _WAITS = "items wait for PostgreSQL to be indexed"
 _LOG = logging.getLogger(__name__)
 _COLUMNS = (
     *("item_id", "category", "title_key", "year", "city_key", "latitude", "longitude", "region"),
-    *("encoder", "created_at", "appended_at", "offset", "embedding", "document"),
+    *("encoder", "created_at", "appended_at", "offset", "embedding", "document", "words"),
 )
 _STALE = """
 SELECT items.* FROM items LEFT JOIN catalogue USING (item_id)
@@ -48,22 +48,21 @@ WHERE catalogue.item_id IS NULL OR catalogue.encoder <> $1
    OR (catalogue.appended_at, catalogue."offset") <> (items.appended_at, items."offset")
 LIMIT $2
 """
-_TOPICS = "left(array_to_string(topics, ' '), 20000)"
-"""As many as a text search vector has room for."""
+_TOPIC_CHARS = 20_000
+"""Characters of topics that a text search vector has room for."""
 _PUT = f"""
 INSERT INTO catalogue ({", ".join(f'"{name}"' for name in _COLUMNS)})
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text::vector, CASE WHEN $14 THEN
-       setweight(to_tsvector('english', title), 'A')
-       || setweight(to_tsvector('english', concat_ws(' ', {_TOPICS}, brand, category)), 'B')
-       || setweight(to_tsvector('english', description), 'C') ELSE '' END
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text::vector, CASE WHEN $18 THEN
+       setweight(to_tsvector('english', $14::text), 'A') || setweight(to_tsvector('english', $15::text), 'B')
+       || setweight(to_tsvector('english', $16::text), 'C') || $17::text::tsvector ELSE '' END,
+       concat_ws(' ', $14::text, $15::text)
 FROM items WHERE item_id = $1
 ON CONFLICT (item_id) DO UPDATE SET {", ".join(f'"{name}" = excluded."{name}"' for name in _COLUMNS[1:])}
 """  # noqa: S608 - all names are ours
-_COUNTED = f"""
-SELECT word, ndoc FROM ts_stat($$
-    SELECT to_tsvector('simple', concat_ws(' ', title, {_TOPICS}, brand, category)) FROM items
-$$) WHERE word ~ '^[[:alpha:]][[:alnum:]]{{1,39}}$'
-"""  # noqa: S608 - nothing in it is given
+_COUNTED = """
+SELECT word, ndoc FROM ts_stat($$ SELECT to_tsvector('simple', words) FROM catalogue $$)
+WHERE word ~ '^[[:alpha:]][[:alnum:]]{1,39}$'
+"""
 _SPELL = f"""
 WITH counted AS MATERIALIZED ({_COUNTED}),
      gone AS (DELETE FROM words WHERE word NOT IN (SELECT word FROM counted))
@@ -160,10 +159,15 @@ class Indexing:
         known = identity(row["title"], year=row["attributes"].get("year", ""), city=row["city"])
         cell = row["cell"] if is_cell(row["cell"]) else None
         latitude, longitude = h3.cell_to_latlng(cell) if cell else (None, None)
+        topics = " ".join(row["topics"])[:_TOPIC_CHARS]
+        filed = " ".join(filter(None, (topics, row["brand"], row["category"])))
+        weighed = {"A": row["title"], "B": filed, "C": row["description"]}
         return (
             *(row["item_id"], row["category"], *known, latitude, longitude, region(cell) if cell else None),
             *(self._encoder.name, row["created_at"], row["appended_at"], row["offset"]),
             vector_text(vector.tolist()) if vector is not None and vector.any() else None,
+            *map(segment.plain, weighed.values()),
+            segment.document((text, weight) for weight, text in weighed.items()),
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 
 from infra.catalogue import vector_text
+from infra.segment import spaced
 from infra.shop_store import MOST
 from models.nearest import nearest
 from models.rules import Rule, mine
@@ -65,8 +66,8 @@ def learn(item_ids: Sequence[str], texts: Sequence[str], *, features: int = FEAT
 
 
 def text_of(row: Any) -> str:
-    """Return what products are compared by: their name and their sub-categories."""
-    return "\n".join((row["title"], *row["topics"]))
+    """Return what products are compared by: their name and their sub-categories, in the words that searches know."""
+    return spaced("\n".join((row["title"], *row["topics"])))
 
 
 async def due(pool: asyncpg.Pool, interval_s: float, now: datetime) -> bool:

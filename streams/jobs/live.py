@@ -21,7 +21,6 @@ from streams.jobs.version import ROW_BYTES, record, version_of
 
 _LINK_BYTES = 20
 """Bytes of the two sums of a link, and of the length of the id beside them."""
-Told = Interaction | Item | Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,17 @@ class Gone:
     """An item that was taken off the catalogue."""
 
     item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A user whose profile was forgotten, and until when, in ms since the epoch."""
+
+    user_id: str
+    at_ms: int
+
+
+Told = Interaction | Item | Profile | Gone | Forgotten
 
 
 class Live:
@@ -66,7 +76,7 @@ class Live:
     def _now(self) -> int:
         return self.learner.blender.outcomes - self._start
 
-    def take(self, told: Told | Gone, position: Position, *, weigh: bool) -> None:
+    def take(self, told: Told, position: Position, *, weigh: bool) -> None:
         """Take in what a topic told."""
         absorb(self.learner, told, position, weigh=weigh)
         self.outcomes = self._now
@@ -138,7 +148,7 @@ class Live:
         )
 
 
-def absorb(learner: Learner, told: Told | Gone, position: Position, *, weigh: bool) -> None:
+def absorb(learner: Learner, told: Told, position: Position, *, weigh: bool) -> None:
     """Have a learner take in what a topic told."""
     match told:
         case Interaction():
@@ -149,3 +159,5 @@ def absorb(learner: Learner, told: Told | Gone, position: Position, *, weigh: bo
             learner.profile(told, position)
         case Gone(item_id):
             learner.view.remove_item(item_id)
+        case Forgotten(user_id, at_ms):
+            learner.forget_profile(user_id, at_ms, position)

@@ -16,7 +16,7 @@ from infra.chart_store import ChartStore, RedisChartStore
 from infra.experiment_store import RedisExperimentStore
 from infra.interaction_log import RedisInteractionLog
 from infra.item_store import ItemStore, RedisItemStore
-from infra.portrait_store import RedisPortraitStore
+from infra.portrait_store import PortraitStore, RedisPortraitStore
 from infra.publisher import open_publisher
 from infra.redis_client import connect
 from infra.registry import Registry
@@ -24,14 +24,14 @@ from infra.settings import Settings
 from schemas.types import ItemStats
 from streams.decode import Decoder
 from streams.jobs.sink import drain
-from streams.quarantine import Quarantine
+from streams.quarantine import Quarantine, Record
 from topics import Topic
 from topics.topic import EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS, PROFILES
 
 GROUP = "millrace-log"
 
-Put = Callable[[Sequence[Any]], Awaitable[None]]
-"""Writes the records of a batch; what came before may come again."""
+Put = Callable[[Sequence[tuple[Record, Any]]], Awaitable[None]]
+"""Writes the records of a batch with their values, None for a deletion; what came before may come again."""
 
 
 class _Filed(msgspec.Struct, gc=False):
@@ -64,7 +64,9 @@ class Logging:
         self._quarantine = quarantine
         self._puts = {topic.name: put for topic, put in writes.items()}
         # What is unusable is passed over: the agents that own these topics set it aside.
-        self._decoders = {topic.name: Decoder(topic, registry, None, stage="log") for topic in writes}
+        self._decoders = {
+            topic.name: Decoder(topic, registry, None, stage="log", tombstones=topic is PROFILES) for topic in writes
+        }
         self.written = 0
 
     async def write(self, topic: str, records: Sequence[ConsumerRecord]) -> None:
@@ -74,12 +76,8 @@ class Logging:
             PublishError: a dead letter was not written.
         """
         usable = await self._decoders[topic].decode(records)
-        put = self._puts[topic]
         refused = await self._quarantine.write(
-            usable,
-            lambda some: put([value for _, value in some]),
-            stage="log.write",
-            waits=f"{topic} wait for the store",
+            usable, self._puts[topic], stage="log.write", waits=f"{topic} wait for the store"
         )
         self.written += len(usable) - refused
 
@@ -88,12 +86,25 @@ def writes(redis: Redis) -> dict[Topic, Put]:
     """Return what is written of each topic."""
     portraits = RedisPortraitStore(redis)
     return {
-        INTERACTIONS: RedisInteractionLog(redis).write,
-        FEATURES: portraits.write_found,
-        PROFILES: portraits.write_stated,
-        ITEM_STATS: Charting(RedisChartStore(redis), RedisItemStore(redis)).write,
-        EXPERIMENTS: RedisExperimentStore(redis).write,
+        INTERACTIONS: _values(RedisInteractionLog(redis).write),
+        FEATURES: _values(portraits.write_found),
+        PROFILES: _profiles(portraits),
+        ITEM_STATS: _values(Charting(RedisChartStore(redis), RedisItemStore(redis)).write),
+        EXPERIMENTS: _values(RedisExperimentStore(redis).write),
     }
+
+
+def _values(write: Callable[[Sequence[Any]], Awaitable[None]]) -> Put:
+    return lambda usable: write([value for _, value in usable])
+
+
+def _profiles(portraits: PortraitStore) -> Put:
+    async def put(usable: Sequence[tuple[Record, Any]]) -> None:
+        newest = {(record.key or b"").decode(): value for record, value in usable}
+        await portraits.write_stated([profile for profile in newest.values() if profile is not None])
+        await portraits.forget_stated([user_id for user_id, profile in newest.items() if profile is None])
+
+    return put
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:

@@ -30,14 +30,15 @@ from streams.beside import until
 from streams.core.learner import Learner
 from streams.core.part import in_order
 from streams.core.position import Position
+from streams.core.profile import forgotten_at
 from streams.core.rank import MODEL
 from streams.decode import Decoder
 from streams.jobs.fitting import Fitting, Request
 from streams.jobs.history import history, merged, offsets_since
-from streams.jobs.live import Gone, Live
+from streams.jobs.live import Forgotten, Gone, Live
 from streams.jobs.params import learner_params
 from streams.jobs.shelf import Shelf
-from streams.quarantine import Message, Quarantine
+from streams.quarantine import Message, Quarantine, Record
 from topics.topic import (
     INTERACTIONS,
     ITEM_NEIGHBORS,
@@ -78,7 +79,9 @@ class Trainer:
         self.fitting = Fitting(settings, registry, publisher, shelf, self.live)
         self._quarantine = Quarantine(publisher, now_ms=clock.now_ms)
         self.positions: dict[str, int] = {}
-        self._decoders = {topic.name: Decoder(topic, registry, None, stage="trainer") for topic in _FOLLOWED}
+        self._decoders = {
+            topic.name: Decoder(topic, registry, None, stage="trainer", tombstones=True) for topic in _FOLLOWED
+        }
         self._rows_s = self._weights_s = 0.0
         self._heard = False
         """Whether anything came since rows were last published."""
@@ -158,12 +161,11 @@ class Trainer:
         """Take in what was fetched: other topics first, then interactions, in mini-batches."""
         events: dict[TopicPartition, list[tuple[Position, Any]]] = {}
         for tp, records in fetched.items():
-            for record in records:
-                if record.value is None and tp.topic == ITEMS.name and record.key:
-                    self._absorb(Gone(record.key.decode(errors="replace")), Position.of(record), weigh=False)
-            usable = await self._decoders[tp.topic].decode(record for record in records if record.value is not None)
-            for record, value in usable:
-                if tp.topic == INTERACTIONS.name:
+            for record, value in await self._decoders[tp.topic].decode(records):
+                if value is None:
+                    if (deleted := _deleted(record)) is not None:
+                        self._absorb(deleted, Position.of(record), weigh=False)
+                elif tp.topic == INTERACTIONS.name:
                     events.setdefault(tp, []).append((Position.of(record), value))
                 elif tp.topic == TRIGGERS.name:
                     if value.kind == "retrain":
@@ -270,3 +272,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 async def _left(consumer: Any, partitions: list[TopicPartition]) -> int:
     """Return how many records wait in the broker, as far as it has told."""
     return sum([max((consumer.last_stable_offset(tp) or 0) - await consumer.position(tp), 0) for tp in partitions])
+
+
+def _deleted(record: Record) -> Gone | Forgotten | None:
+    """Return what a null value takes away, if it does."""
+    key = (record.key or b"").decode()
+    if record.topic == ITEMS.name:
+        return Gone(key)
+    return Forgotten(key, forgotten_at(record)) if record.topic == PROFILES.name else None

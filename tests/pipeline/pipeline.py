@@ -24,7 +24,7 @@ from redis.asyncio import Redis
 from infra import clock, heartbeat
 from infra.address import Addresses
 from infra.model_board import Board, RedisBoardStore, Version
-from infra.provision import PUSH_APP_ID
+from infra.provision import PUSH_APP_ID, provision
 from infra.publisher import Publisher
 from infra.redis_client import connect
 from infra.registry import Registry
@@ -33,7 +33,7 @@ from infra.settle import committed_offsets, end_offsets, settled, work_left
 from schemas.limit import RETRAINER
 from schemas.types import DeadLetter, Trigger
 from topics import Topic
-from topics.topic import DEAD_LETTERS, FEATURES, FEEDS, ITEM_SIGNALS, ITEM_STATS, PUSH_REQUESTS, TRIGGERS
+from topics.topic import DEAD_LETTERS, FEATURES, FEEDS, ITEM_SIGNALS, ITEM_STATS, PUSH_REQUESTS, PUSH_TOKENS, TRIGGERS
 
 _COMMAND_S = 120.0
 
@@ -114,7 +114,7 @@ class Pipeline:
         """Wait until the push role has worked on everything that is asked for and shown, for good."""
 
         async def done() -> bool:
-            ends = await asyncio.to_thread(end_offsets, self._admin, [FEEDS, PUSH_REQUESTS])
+            ends = await asyncio.to_thread(end_offsets, self._admin, [FEEDS, PUSH_REQUESTS, PUSH_TOKENS])
             reached = await asyncio.to_thread(committed_offsets, self._admin, PUSH_APP_ID)
             return all(reached.get(name, 0) >= end for name, end in ends.items())
 
@@ -124,6 +124,17 @@ class Pipeline:
         """Return how many item signals were sent."""
         ends = await asyncio.to_thread(end_offsets, self._admin, [ITEM_SIGNALS])
         return sum(ends.values())
+
+    async def lose(self, topic: str) -> None:
+        """Delete a topic, as if it had never been, and provision anew."""
+        deleted = self._admin.delete_topics([topic])[topic]
+        await asyncio.to_thread(deleted.result, _COMMAND_S)
+
+        async def gone() -> bool:
+            return topic not in (await asyncio.to_thread(self._admin.list_topics, timeout=_COMMAND_S)).topics
+
+        await until(gone, what=f"{topic} to be gone")
+        await provision(self.addresses)
 
     async def rerank(self, user_ids: Iterable[str], *, now_ms: int) -> None:
         """Have everybody ranked again from what is known now."""

@@ -29,7 +29,7 @@ from infra.registry import Registry
 from infra.settings import Settings
 from tests.build import a_feed, an_item
 from topics import Topic
-from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS
+from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, TRIGGERS
 
 DEADLINE_S = 30
 
@@ -101,7 +101,7 @@ def records_of(stack: Addresses, registry: Registry, topic: Topic, user_id: str,
         ("/interaction", {"item_id": "i1", "action": "click"}, INTERACTIONS),
         ("/impression", {"items": [{"item_id": "i1"}]}, IMPRESSIONS),
         ("/location", {"lat": 38.72, "lon": -9.14}, LOCATIONS),
-        ("/profile", {"categories": ["music"]}, PROFILES),
+        ("/profile", {"categories": ["music"]}, PROFILE_UPDATES),
         ("/retrieve", {"reason": "pulled to refresh"}, TRIGGERS),
     ],
 )

@@ -205,6 +205,56 @@ async def test_a_worker_killed_between_sending_and_noting_sends_once_more_with_t
     assert ids[1] == ids[2] != ids[0]
 
 
+async def test_a_device_is_whose_user_registered_it_last_though_workers_are_killed(world: World) -> None:
+    world.at("2023-11-18 12:30")
+    phone = {"token": "the shared phone", "platform": "android"}
+
+    async def register(user_id: str) -> None:
+        assert (await world.http.post("/push/register", json={"user_id": user_id, **phone})).status_code == 202
+
+    async def owned_by(owner: str, *others: str) -> None:
+        async def there() -> bool:
+            return bool(await world.devices(owner)) and not any([await world.devices(user_id) for user_id in others])
+
+        await until(there, what=f"the phone to be {owner}'s alone")
+
+    users = ["ada", "ben", "cleo", "dov"]
+    for number, user_id in enumerate(users):  # of different partitions
+        await register(user_id)
+        if number == 2:
+            await world.kill()
+    await world.start()
+    await owned_by("dov", "ada", "ben", "cleo")
+    await register("ada")
+    await owned_by("ada", "ben", "cleo", "dov")
+    await world.http.post("/push/unregister", json={"user_id": "dov", "token": phone["token"]})
+    await world.pipeline.pushed()
+    for user_id in users:
+        await world.http.post("/push/send", json={"user_id": user_id, "title": f"For {user_id}"})
+    for user_id in users:
+        await world.comes_to(user_id, "sent" if user_id == "ada" else "unregistered")
+    messages = [found.message for found in world.fcm.delivered if found.token == phone["token"]]
+    assert [message["notification"]["title"] for message in messages] == ["For ada"]
+    await world.http.post("/push/unregister", json={"user_id": "ada", "token": phone["token"]})
+
+    async def gone() -> bool:
+        return not await world.devices("ada")
+
+    await until(gone, what="the phone to be nobody's")
+
+
+async def test_preferences_that_are_changed_one_by_one_add_up(world: World) -> None:
+    await world.register("pat", value_threshold=2.0)
+    for body in ({"categories": ["jazz"]}, NIGHT, {"value_threshold": 3.0}):
+        assert (await world.http.patch("/push/preferences/pat", json=body)).status_code == 202
+    wanted = {"categories": ["jazz"], "value_threshold": 3.0, **NIGHT}
+
+    async def merged() -> bool:
+        return bool((await world.http.get("/push/preferences/pat")).json()["preferences"] == wanted)
+
+    await until(merged, what="the preferences to add up")
+
+
 async def test_a_device_that_is_gone_is_forgotten(world: World) -> None:
     await world.register("lee")
     world.fcm.gone.add("phone of lee")

@@ -9,7 +9,7 @@ from typing import Any
 
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser as Chromium
-from playwright.async_api import ConsoleMessage, Page, async_playwright
+from playwright.async_api import ConsoleMessage, Page, Route, async_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -56,6 +56,24 @@ class Browser:
     async def until(self, condition: str) -> Any:
         """Wait until an expression is true on the page, and return its value."""
         return await self.js(_UNTIL.replace("CONDITION", condition).replace("WAIT", str(_WAIT_MS)))
+
+    async def fail(self, pattern: str, fault: str | None) -> None:
+        """Have requests to addresses fail: `offline`, `cut`, `html`, or with a status; None lets them through again."""
+        await self._now.unroute(pattern)
+
+        async def answer(route: Route) -> None:
+            match fault:
+                case "offline":
+                    await route.abort("internetdisconnected")
+                case "cut":
+                    await route.fulfill(body='{"user_id": "a', content_type="application/json")
+                case "html":
+                    await route.fulfill(body="<!doctype html>", content_type="text/html")
+                case status:
+                    await route.fulfill(status=int(status or 0), body="{}", content_type="application/json")
+
+        if fault is not None:
+            await self._now.route(pattern, answer)
 
     async def key(self, key: str) -> None:
         """Press and release a key."""

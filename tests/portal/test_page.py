@@ -1,4 +1,5 @@
 import asyncio
+import json
 import re
 import socket
 import time
@@ -11,6 +12,7 @@ import jwt
 import msgspec
 import pytest
 import uvicorn
+from msgspec.structs import replace
 
 from api import portal
 from api.app import create_app
@@ -21,7 +23,7 @@ from infra.item_store import MemoryItemStore
 from infra.portrait_store import MemoryPortraitStore
 from infra.push_store import MemoryPushStore
 from infra.settings import Settings
-from schemas.types import Devices, Feed, PushPreferences
+from schemas.types import Devices, Feed, Profile, ProfileUpdate, PushPreferences, PushRequest
 from tests.build import a_notification, a_profile, an_item
 from tests.portal.browser import CHROMIUM, Browser, browser
 from topics import Topic
@@ -44,10 +46,25 @@ class Pipeline:
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
         for value in values if topic.name != "audits.v1" else ():
             self.published.append(value)
+            if isinstance(value, ProfileUpdate):
+                await self.portraits.write_stated([await self._merged(value)])
+            if isinstance(value, PushRequest):
+                await self.pushes.write_devices([await self._preferring(value)])
             if topic.name != "interactions.v1" or value.item_id is None:
                 continue
             left = [item for item in self.ranked.get(value.user_id, ITEMS) if item != value.item_id]
             await self.rank(value.user_id, [left[-1], *left[:-1]])
+
+    async def _merged(self, update: ProfileUpdate) -> Profile:
+        _, known = await self.portraits.read(update.user_id)
+        stated = {name: getattr(update, name) for name in update.fields}
+        return replace(known or a_profile(user_id=update.user_id), **stated)
+
+    async def _preferring(self, request: PushRequest) -> Devices:
+        known = await self.pushes.read_devices(request.user_id)
+        stated = {name: getattr(request.preferences, name) for name in request.fields}
+        preferences = replace(known.preferences if known else PushPreferences(), **stated)
+        return Devices(user_id=request.user_id, devices=[], preferences=preferences, changed_at=clock.now_ms())
 
     async def rank(self, user_id: str, items: list[str]) -> None:
         self.ranked[user_id] = items
@@ -73,6 +90,7 @@ async def serving(pipeline: Pipeline, port: int = 0, *, settings: Settings | Non
     items = MemoryItemStore()
     await items.write([an_item(item_id, description="A concert.") for item_id in [*ITEMS, "elsewhere"]])
     await items.write([an_item("i2", title=NASTY, description=NASTY)])
+    await items.write([an_item("broken", title="A\u2028B\x85C")])
     await items.write([an_item("i7", category="movies", topics=["comedy"], image_url="/portal/icon.svg")])
 
     async def people() -> bytes:
@@ -250,6 +268,7 @@ async def test_an_item_that_is_in_no_feed_is_shown_as_the_catalogue_has_it(
 async def test_a_person_says_who_they_are_and_when_not_to_be_disturbed(page: Browser, pipeline: Pipeline) -> None:
     await page.js("document.querySelector('[data-view=you]').click()")
     await page.until("document.getElementById('found-note').textContent === 'Nothing is known yet'")
+    await page.until("document.querySelectorAll('#view-you .all:enabled').length === 2")
     await page.js(
         "(form => { form.elements.topics.value = 'jazz, coffee'; form.requestSubmit() })"
         "(document.getElementById('profile'))"
@@ -261,8 +280,118 @@ async def test_a_person_says_who_they_are_and_when_not_to_be_disturbed(page: Bro
     )
     await page.until("document.querySelector('.toast.shown')?.textContent === 'Saved.'")
     profile, asked = pipeline.published
-    assert (profile.user_id, profile.topics) == ("ann", ["jazz", "coffee"])
-    assert (asked.user_id, asked.preferences.quiet_hours.timezone) == ("ann", "Europe/Lisbon")
+    assert (profile.user_id, profile.fields, profile.topics) == ("ann", ["topics"], ["jazz", "coffee"])
+    assert (asked.user_id, asked.fields, asked.preferences.quiet_hours.timezone) == (
+        *("ann", ["quiet_hours"]),
+        "Europe/Lisbon",
+    )
+
+
+READS = {"profile": "/api/v1/user-profile/ann/preferences", "push": "/push/preferences/ann"}
+STATED = {"topics": ["electronic"], "timezone": "Asia/Tokyo", "locale": "ja-JP", "city": "Tokyo", "segment": "x"}
+SAVED = "document.querySelector('.toast.shown')?.textContent.startsWith('Saved')"
+
+
+def submit(form: str, **values: str) -> str:
+    """Return what fills in a form and sends it."""
+    return (
+        f"((form, values) => {{ for (const name in values) form.elements[name].value = values[name];"
+        f" form.requestSubmit(); }})(document.getElementById('{form}'), {values})"
+    )
+
+
+@needs_browser
+@pytest.mark.parametrize("form", ["profile", "push"])
+@pytest.mark.parametrize("fault", ["offline", "500", "503", "429", "cut", "html"])
+async def test_a_form_that_could_not_be_read_cannot_be_saved(
+    pipeline: Pipeline, chromium: Browser, form: str, fault: str
+) -> None:
+    await pipeline.portraits.write_stated([a_profile(user_id="ann", **STATED)])
+    async with serving(pipeline) as url:
+        await chromium.open(f"{url}/#user=ann")
+        await chromium.until("document.querySelectorAll('.card .open').length === 30")
+        await chromium.fail(f"**{READS[form]}", fault)
+        await chromium.js("document.querySelector('[data-view=you]').click()")
+        await chromium.until(f"!document.querySelector('#{form} .problem').hidden")
+        text = await chromium.js(f"document.querySelector('#{form} .problem').textContent")
+        assert text.startswith("This could not be read, so it cannot be changed.")
+        assert await chromium.js(f"document.querySelector('#{form} .all').disabled")
+        await chromium.js(submit(form))
+        await chromium.js("new Promise(resolve => setTimeout(resolve))")
+        assert pipeline.published == []
+        await chromium.fail(f"**{READS[form]}", None)
+        await chromium.js(f"document.querySelector('#{form} .problem button').click()")
+        await chromium.until(f"!document.querySelector('#{form} .all').disabled")
+        assert await chromium.js(f"document.querySelector('#{form} .problem').hidden")
+        assert await chromium.js("document.getElementById('profile').elements.topics.value") == "electronic"
+
+
+@needs_browser
+async def test_saving_sends_what_was_changed_and_nothing_else(page: Browser, pipeline: Pipeline) -> None:
+    await pipeline.portraits.write_stated([a_profile(user_id="ann", **STATED, categories=["Maison, Jardin"])])
+    preferences = PushPreferences(categories=["music"], value_threshold=3.0)
+    await pipeline.pushes.write_devices(
+        [Devices(user_id="ann", devices=[], preferences=preferences, changed_at=clock.now_ms())]
+    )
+    await page.js("document.querySelector('[data-view=you]').click()")
+    await page.until("document.querySelectorAll('#view-you .all:enabled').length === 2")
+    await page.js(submit("profile"))
+    await page.until("document.querySelector('.toast.shown')?.textContent === 'Nothing has changed.'")
+    for city, form, values in (("Porto", "profile", {"city": "Porto"}), ("Faro", "profile", {"city": "Faro"})):
+        await page.js(submit(form, **values))
+        await page.until(f"{SAVED} && !document.querySelector('#profile .all').disabled")
+        _, known = await pipeline.portraits.read("ann")
+        assert known == a_profile(
+            user_id="ann", event_id=known.event_id, **(STATED | {"city": city}), categories=["Maison, Jardin"]
+        )
+    await page.js(submit("push", kinds="jazz, film"))
+    await page.until("document.querySelector('.toast.shown')?.textContent === 'Saved.'")
+    assert [event.fields for event in pipeline.published] == [["city"], ["city"], ["categories"]]
+    reached = await pipeline.pushes.read_devices("ann")
+    assert reached.preferences == replace(preferences, categories=["jazz", "film"])
+
+
+@needs_browser
+async def test_what_was_changed_elsewhere_is_told_and_not_overwritten(page: Browser, pipeline: Pipeline) -> None:
+    await pipeline.portraits.write_stated([a_profile(user_id="ann", city="Tokyo", topics=["jazz"])])
+    await page.js("document.querySelector('[data-view=you]').click()")
+    await page.until("document.querySelectorAll('#view-you .all:enabled').length === 2")
+    await pipeline.portraits.write_stated([a_profile(user_id="ann", city="Osaka", topics=["film"])])
+    await page.js(submit("profile", city="Kyoto"))
+    await page.until("document.querySelector('.toast.shown')?.textContent.includes('changed elsewhere')")
+    await page.until("document.querySelectorAll('#view-you .all:enabled').length === 2")
+    shown = "(({ city, topics }) => [city.value, topics.value])(document.getElementById('profile').elements)"
+    assert await page.js(shown) == ["Kyoto", "film"], "what was edited stays, the rest is as it is now"
+    assert pipeline.published == []
+    await page.js(submit("profile"))
+    await page.until(SAVED)
+    assert [(event.fields, event.city) for event in pipeline.published] == [(["city"], "Kyoto")]
+
+
+@needs_browser
+async def test_what_looks_like_a_line_end_inside_a_title_ends_no_line(page: Browser, pipeline: Pipeline) -> None:
+    await pipeline.rank("ann", ["broken", *ITEMS])
+    await page.until("document.querySelector('.feed .card .open')?.textContent.includes('A\\u2028B\\u0085C')")
+
+
+@needs_browser
+@pytest.mark.parametrize("cut", [1, 2, 3, 100])
+async def test_the_page_reads_event_streams_as_browsers_do(page: Browser, cut: int) -> None:
+    text = (
+        "id: 1\r\nevent: feed\r\ndata: a\u2028b\x85\r\ndata:c\r\n\r\n"
+        ": hello\n\ndata\r\revent: x\n\ndata: d\n\nid\ndata: e\n\ndata: f"
+    )
+    script = f"""import("/portal/stream.js").then(({{ eventParser }}) => {{
+      const parse = eventParser(), text = {json.dumps(text)}, found = [];
+      for (let at = 0; at < text.length; at += {cut}) found.push(...parse(text.slice(at, at + {cut})));
+      return found.map(({{ id, event, data }}) => [id, event, data]);
+    }})"""
+    assert await page.js(script) == [
+        ["1", "feed", "a\u2028b\x85\nc"],
+        ["1", "message", ""],
+        ["1", "message", "d"],
+        ["", "message", "e"],
+    ]
 
 
 @needs_browser

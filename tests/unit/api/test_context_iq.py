@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from infra.listing import MemoryListing
-from infra.portrait_store import MemoryPortraitStore
+from infra.portrait_store import MemoryPortraitStore, Portrait
 from tests.build import T0_MS, a_feed, a_profile, an_interaction, an_item, features
 from tests.unit.api.builder import NOW_MS, World
-from topics.topic import INTERACTIONS, PROFILES
+from topics.topic import INTERACTIONS, PROFILE_UPDATES
 
 ITEMS = [
     an_item("i1", title="Intro to Machine Learning", category="technology", topics=["ai", "learning"]),
@@ -214,18 +214,68 @@ async def test_recommendations_of_many_users_are_exported_as_csv() -> None:
     assert (none.status_code, none.json()["error"]["field"]) == (422, "user_ids")
 
 
+PREFERENCES = "/api/v1/user-profile/u1/preferences"
+
+
 async def test_preferences_are_edited_and_the_rest_of_a_profile_stays() -> None:
     world = await a_world()
-    path = "/api/v1/user-profile/u1/preferences"
     async with world.http() as http:
-        before = (await http.get(path)).json()
-        answer = await http.put(path, json={"muted": ["sports"], "timezone": "Europe/Lisbon"})
+        before = (await http.get(PREFERENCES)).json()
+        answer = await http.put(PREFERENCES, json={"muted": ["sports"], "timezone": "Europe/Lisbon"})
         newcomer = await http.put("/api/v1/user-profile/new/preferences", json={"topics": ["ai"]})
-        bad = await http.put(path, json={"timezone": "Nowhere/Land"})
-    first, second = world.publisher.of(PROFILES)
+        bad = await http.put(PREFERENCES, json={"timezone": "Nowhere/Land"})
+        nothing = await http.put(PREFERENCES, json={})
+    first, second = world.publisher.of(PROFILE_UPDATES)
     assert before["categories"] == ["music"]
     assert answer.json() == before | {"muted": ["sports"], "timezone": "Europe/Lisbon"}
-    assert (first.categories, first.muted, first.segment, first.city) == (["music"], ["sports"], "students", "Lisbon")
-    assert (first.occurred_at, second.user_id, second.topics) == (NOW_MS, "new", ["ai"])
+    assert (first.fields, first.muted, first.timezone) == (["muted", "timezone"], ["sports"], "Europe/Lisbon")
+    assert (first.occurred_at, second.user_id, second.fields) == (NOW_MS, "new", ["topics"])
     assert newcomer.status_code == 200
     assert (bad.status_code, bad.json()["error"]["field"]) == (422, "timezone")
+    assert (nothing.status_code, nothing.json()) == (200, before)
+
+
+async def test_preferences_that_were_changed_meanwhile_are_not_overwritten() -> None:
+    world = await a_world()
+    portraits: MemoryPortraitStore = world.clients["portraits"]
+    async with world.http() as http:
+        tag = (await http.get(PREFERENCES)).headers["etag"]
+        await portraits.write_stated([a_profile(categories=["music", "film"], segment="students", city="Lisbon")])
+        stale = await http.put(PREFERENCES, json={"muted": ["sports"]}, headers={"If-Match": tag})
+        fresh = (await http.get(PREFERENCES)).headers["etag"]
+        saved = [
+            await http.put(PREFERENCES, json={"muted": ["sports"]}, headers={"If-Match": sent})
+            for sent in (fresh, f"W/{fresh}", f'"other", {fresh}', "*")
+        ]
+    assert (stale.status_code, stale.json()["error"]["code"]) == (412, "changed_meanwhile")
+    assert [answer.status_code for answer in saved] == [200] * 4
+    assert {answer.headers["etag"] for answer in saved} == {saved[0].headers["etag"]} != {fresh}
+    assert len(world.publisher.of(PROFILE_UPDATES)) == 4
+
+
+async def test_what_was_just_saved_is_waited_for_when_it_is_saved_again() -> None:
+    class Late(MemoryPortraitStore):
+        """Holds what was saved from the third time on that it is read."""
+
+        reads = 0
+
+        async def read(self, user_id: str) -> Portrait:
+            self.reads += 1
+            if self.reads > 2:
+                await self.write_stated([a_profile(muted=["sports"])])
+            return await super().read(user_id)
+
+    world = World(clients={"portraits": Late()})
+    async with world.http() as http:
+        first = await http.put(PREFERENCES, json={"muted": ["sports"]})
+        tag = first.headers["etag"]
+        answer = await http.put(PREFERENCES, json={"city": "Porto"}, headers={"If-Match": tag})
+    assert (answer.status_code, answer.json()["muted"], answer.json()["city"]) == (200, ["sports"], "Porto")
+
+
+async def test_a_newcomers_preferences_have_a_tag_too() -> None:
+    path = "/api/v1/user-profile/nobody/preferences"
+    async with (await a_world()).http() as http:
+        before = await http.get(path)
+        answer = await http.put(path, json={"topics": ["ai"]}, headers={"If-Match": before.headers["etag"]})
+    assert (before.status_code, before.json()["topics"], answer.status_code) == (200, [], 200)

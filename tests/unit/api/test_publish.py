@@ -10,9 +10,10 @@ import pytest
 from infra.memory import MemoryPublisher
 from infra.publisher import RecordTooLargeError
 from schemas import limit
+from schemas.limit import PROFILE_FIELDS
 from tests.unit.api.builder import NOW_MS, World, an_interaction_body
 from topics import Topic
-from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS
+from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, TRIGGERS
 
 LISBON = {"lat": 38.7223, "lon": -9.1393}
 
@@ -245,9 +246,35 @@ async def test_profile_is_published() -> None:
     sent = {"user_id": "ann", "segment": "25-34", "categories": ["music"], "muted": ["video"], "city": "Lisbon"}
     async with world.http() as http:
         answer = await http.post("/profile", json=sent)
-    [event] = world.publisher.of(PROFILES)
+    [event] = world.publisher.of(PROFILE_UPDATES)
     assert answer.status_code == 202
     assert (event.segment, event.categories, event.muted, event.city) == ("25-34", ["music"], ["video"], "Lisbon")
+    assert (event.kind, event.fields) == ("update", list(PROFILE_FIELDS)), "all of a profile is replaced"
+
+
+async def test_the_fields_of_a_profile_that_are_sent_are_published_and_no_others() -> None:
+    world = World()
+    async with world.http() as http:
+        answers = [
+            await http.patch("/profile/ann", json={"muted": ["  horror\u00a0"], "city": None}),
+            await http.patch("/profile/ann", json={"attributes": {"age": 31}, "user_id": "bob"}),
+            await http.patch("/profile/ann", json={}),
+            await http.patch("/profile/ann", json={"muted": None}),
+            await http.patch("/profile/ann", json={"timezone": "Mars/Olympus"}),
+        ]
+    assert [answer.status_code for answer in answers] == [202, 202, 422, 422, 422]
+    first, second = world.publisher.of(PROFILE_UPDATES)
+    assert (first.user_id, first.fields, first.muted, first.city) == ("ann", ["muted", "city"], ["horror"], None)
+    assert (second.user_id, second.fields, second.attributes) == ("ann", ["attributes"], {"age": "31"})
+
+
+async def test_a_profile_is_forgotten_by_an_event() -> None:
+    world = World()
+    async with world.http() as http:
+        answer = await http.delete("/profile/ann")
+    [event] = world.publisher.of(PROFILE_UPDATES)
+    assert (answer.status_code, answer.json()) == (202, {"event_id": event.event_id})
+    assert (event.kind, event.user_id, event.fields, event.occurred_at) == ("forget", "ann", [], NOW_MS)
 
 
 async def test_impression_places_are_those_of_the_list_unless_said() -> None:

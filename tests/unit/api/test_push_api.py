@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from infra.memory import MemoryPublisher
 from infra.push_store import MemoryPushStore
@@ -60,6 +61,38 @@ async def test_preferences_are_replaced() -> None:
     status, _, [request] = await posted("/push/preferences/ann", {"categories": []}, "PUT")
     assert (status, request.kind, request.user_id) == (202, "preferences", "ann")
     assert request.preferences == PushPreferences(categories=[])
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"categories": ["jazz"]}, ["categories"]),
+        ({"quiet_hours": None}, ["quiet_hours"]),
+        ({"quiet_hours": NIGHT, "value_threshold": 2}, ["quiet_hours", "value_threshold"]),
+    ],
+)
+async def test_only_the_preferences_that_are_sent_are_changed(body: dict[str, Any], fields: list[str]) -> None:
+    status, _, [request] = await posted("/push/preferences/ann", body, "PATCH")
+    assert (status, request.kind, request.fields) == (202, "preferences", fields)
+
+
+async def test_no_preferences_at_all_are_no_change() -> None:
+    status, answer, requests = await posted("/push/preferences/ann", {}, "PATCH")
+    assert (status, answer["error"]["code"], requests) == (422, "invalid_value", [])
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+async def test_push_preferences_that_were_changed_meanwhile_are_not_overwritten(method: str) -> None:
+    pushes, path = MemoryPushStore(), "/push/preferences/ann"
+    known = Devices(user_id="ann", devices=[], preferences=PushPreferences(), changed_at=1)
+    await pushes.write_devices([known])
+    async with World(clients={"pushes": pushes}).http() as http:
+        tag = (await http.get(path)).headers["etag"]
+        await pushes.write_devices([replace(known, changed_at=2)])
+        saved = await http.request(method, path, json={"categories": ["jazz"]}, headers={"If-Match": tag})
+        await pushes.write_devices([replace(known, preferences=PushPreferences(categories=["film"]))])
+        stale = await http.request(method, path, json={"categories": ["jazz"]}, headers={"If-Match": tag})
+    assert (saved.status_code, stale.status_code) == (202, 412)
 
 
 @pytest.mark.parametrize("path", ["/push/send", "/notifications/send"])

@@ -28,14 +28,13 @@ from client import (
 )
 from client.error import MillraceError, error_of
 from client.event import BATCH, bodies
-from client.feed import Parser, Told
 from infra.double.serve import serving
 from infra.settings import Settings
 from schemas.types import Feed
 from tests.build import T0_MS, a_feed, an_item
 from tests.unit.api.builder import World
 from tests.unit.api.test_auth import STRICT, a_token
-from topics.topic import INTERACTIONS, LOCATIONS, PROFILES
+from topics.topic import INTERACTIONS, LOCATIONS, PROFILE_UPDATES
 
 QUICK = Retry(attempts=4, first_s=0.001)
 Do = Callable[..., Any]
@@ -107,7 +106,7 @@ async def test_events_are_published_in_order_under_their_own_ids(do: Do) -> None
     assert [one.item_id for one in world.publisher.of(INTERACTIONS)] == ["i1", "i2", "i3"]
     assert [one.event_id for one in world.publisher.of(INTERACTIONS)] == [ids[0], ids[1], ids[4]]
     assert world.publisher.of(LOCATIONS)[0].cell
-    assert world.publisher.of(PROFILES)[0].categories == ["music"]
+    assert world.publisher.of(PROFILE_UPDATES)[0].categories == ["music"]
     assert app.asked == 4
 
 
@@ -238,7 +237,27 @@ def test_who_shall_wait_too_long_is_told_at_once() -> None:
     assert refusal.value.retry_after_s == 60.0
 
 
-def test_a_streams_lines_become_its_events() -> None:
-    parser = Parser()
-    lines = [": hello", "event: feed", "id: 5-1", "data: {", "data:}", "", "", "retry: 9", "data: x", ""]
-    assert [told for line in lines if (told := parser.line(line))] == [Told("5-1", "{\n}"), Told("5-1", "x")]
+LINE_SEPARATORS = "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e"
+
+
+@pytest.mark.parametrize("char", LINE_SEPARATORS)
+async def test_what_looks_like_a_line_end_inside_a_title_ends_no_line(char: str) -> None:
+    world = World()
+    await world.items.write([an_item("i1", title=f"A{char}B")])
+    await world.feeds.write([newer(0)])
+
+    def follow(url: str) -> Any:
+        with Millrace(url, retry=QUICK) as millrace:
+            updates = millrace.updates("ann")
+            found = next(updates)
+            updates.close()
+            return found
+
+    async with served(world) as (url, _):
+        now = await asyncio.to_thread(follow, url)
+        async with AsyncMillrace(url, retry=QUICK) as millrace:
+            updates = millrace.updates("ann")
+            later = await anext(updates)
+            await updates.aclose()
+    for feed in (now, later):
+        assert feed.items[0].item["title"] == f"A{char}B"

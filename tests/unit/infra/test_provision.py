@@ -20,7 +20,7 @@ def test_topics_are_made_as_declared() -> None:
 def test_changelogs_have_the_partitions_of_their_sources() -> None:
     changelogs = [topic for topic in broker_topics() if topic.name.endswith("-changelog")]
     assert {topic.name for topic in changelogs} == {
-        f"millrace-{table}-changelog" for table in ("users", "items", "push-pushes")
+        f"millrace-{table}-changelog" for table in ("users", "items", "profiles", "push-pushes", "push-tokens")
     }
     assert {topic.partitions for topic in changelogs} == {PARTITIONS}
     assert {topic.config["cleanup.policy"] for topic in changelogs} == {"compact"}

@@ -232,6 +232,31 @@ def test_what_comes_in_quiet_hours_is_held_until_they_end() -> None:
     assert due_at(world.state) is None
 
 
+@pytest.mark.parametrize("others", [[], ["tablet"]])
+def test_what_is_held_does_not_reach_a_device_that_is_another_users_by_then(others: list[str]) -> None:
+    world = a_user(now_ms=NOON + 11 * HOUR_MS)
+    for token in others:
+        world.ask(token=token)
+    world.ask(kind="preferences", token=None, preferences=NIGHT)
+    world.feed(jazz_night=30.0)
+    world.ask(kind="revoke", appended_at=world.now_ms)
+    world.wait(9 * HOUR_MS)
+    assert world.statuses == ["quiet_hours", "sent" if others else "unregistered"]
+    assert [token for _, token, _ in world.sent] == others
+
+
+def test_named_preferences_are_taken_over_and_the_others_stay() -> None:
+    world = a_user()
+    world.ask(kind="preferences", token=None, preferences=NIGHT)
+    wanted = PushPreferences(categories=["jazz"], value_threshold=2.0)
+    world.ask(kind="preferences", token=None, preferences=wanted, fields=["categories"])
+    assert world.state.preferences == msgspec.structs.replace(NIGHT, categories=["jazz"])
+    world.ask(kind="preferences", token=None, preferences=PushPreferences(), fields=["quiet_hours"])
+    assert world.state.preferences == PushPreferences(categories=["jazz"])
+    world.ask(kind="preferences", token=None, preferences=NIGHT)
+    assert world.state.preferences == NIGHT
+
+
 def test_what_is_held_for_too_long_expires_and_is_not_pushed_any_more() -> None:
     world = a_user(now_ms=NOON + 11 * HOUR_MS, params=PushParams(hold_ms=2 * HOUR_MS))
     world.ask(kind="preferences", token=None, preferences=NIGHT)

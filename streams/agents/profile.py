@@ -1,0 +1,95 @@
+"""profile-updates, profiles → profiles, merged. Owns the table `profiles`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.partition import partition_of
+from schemas.types import Profile, ProfileUpdate
+from streams.cache import RecordCache
+from streams.core import profile
+from streams.core.position import Position
+from streams.core.profile import FORGOTTEN_AT, ProfileState
+from streams.decode import Decoder
+from streams.quarantine import Record
+from streams.role import RoleContext
+from streams.transport import Batch
+from topics.topic import PARTITIONS, PROFILE_UPDATES, PROFILES
+
+SOURCES = (PROFILE_UPDATES, PROFILES)
+
+
+class ProfileAgent:
+    """Keeps the newest record of each user on `profiles` equal to what that user's statements add up to.
+
+    It reads `profiles` as well: other producers state whole profiles there. Where a record says anything else than what
+    is merged, the merged profile is published again after it.
+    """
+
+    def __init__(self, context: RoleContext, table: Any) -> None:
+        self._context, self._publisher = context, context.publisher
+        self._decoders = {
+            PROFILE_UPDATES.name: context.decoder(PROFILE_UPDATES, "profile"),
+            # What is unusable is passed over: the user agent sets it aside.
+            PROFILES.name: Decoder(PROFILES, context.registry, None, stage="profile", tombstones=True),
+        }
+        self._states = RecordCache(table, ProfileState, context.publisher, new=ProfileState)
+        self._unsent: dict[int, dict[str, None]] = {}
+        """Users whose profile is to be published, by partition."""
+        self.checkpoint = context.checkpoint(emit=self._emit_all, states=self._states)
+
+    async def process(self, event: Any) -> None:
+        """Merge one batch, and publish what it changed."""
+        batch: Batch = event.value
+        usable = await self._decoders[batch.topic].decode(batch)
+        if not self._context.app.is_live(event):
+            return
+        for record, value in usable:
+            try:
+                self._fold(batch, record, value)
+            except Exception as error:
+                self._context.quarantine.put(record, error, stage="profile.fold")
+        self.checkpoint.hold([event])
+        self._emit(batch.partition)
+        await self._publisher.room()
+
+    def drop(self) -> None:
+        """Forget everything that is not durable: after a rebalance it is read again."""
+        self.checkpoint.drop()
+        self._states.drop()
+        self._unsent.clear()
+
+    def _fold(self, batch: Batch, record: Record, value: ProfileUpdate | Profile | None) -> None:
+        partition, key = batch.partition, record.key or b""
+        if partition_of(key, PARTITIONS) != partition:
+            if batch.topic == PROFILE_UPDATES.name:  # of profiles it is the user agent that sends them on
+                self._publisher.produce_bytes(record.topic, record.key, record.value)
+            return
+        user_id = key.decode()
+        state = self._states.get(partition, user_id)
+        position = Position.of(record)
+        if isinstance(value, ProfileUpdate):
+            changed = differs = profile.fold_update(state, value, position)
+        elif value is not None:
+            changed = profile.fold_profile(state, value, position)
+            differs = state.profile != value
+        else:
+            changed = profile.fold_tombstone(state, record)
+            differs = state.profile is not None
+        if changed:
+            self._states.touch(partition, user_id)
+        if differs:
+            self._unsent.setdefault(partition, {})[user_id] = None
+
+    def _emit(self, partition: int) -> None:
+        for user_id in self._unsent.pop(partition, ()):
+            state = self._states.get(partition, user_id)
+            if state.profile is not None:
+                self._publisher.produce(PROFILES, state.profile)
+            else:
+                headers = {FORGOTTEN_AT: str(state.forgotten_at).encode()}
+                self._publisher.produce_bytes(PROFILES, user_id.encode(), None, headers=headers)
+
+    def _emit_all(self) -> None:
+        for partition in list(self._unsent):
+            self._emit(partition)

@@ -1,0 +1,46 @@
+"""push-tokens → push requests to those who have lost a token. Owns the table `tokens`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from streams.cache import RecordCache
+from streams.core.token import TokenState, fold_registration
+from streams.role import RoleContext
+from streams.transport import Batch
+from topics.topic import PUSH_REQUESTS, PUSH_TOKENS
+
+SOURCES = (PUSH_TOKENS,)
+
+
+class TokenAgent:
+    """Knows whose each push token is."""
+
+    def __init__(self, context: RoleContext, table: Any) -> None:
+        self._context, self._publisher = context, context.publisher
+        self._decoder = context.decoder(PUSH_TOKENS, "token")
+        self._states = RecordCache(table, TokenState, context.publisher, new=TokenState)
+        self.checkpoint = context.checkpoint(states=self._states)
+
+    async def process(self, event: Any) -> None:
+        """Take in the registrations of one batch."""
+        batch: Batch = event.value
+        usable = await self._decoder.decode(batch)
+        if not self._context.app.is_live(event):
+            return
+        for record, registration in usable:
+            try:
+                revocation = fold_registration(self._states.get(batch.partition, registration.token), registration)
+            except Exception as error:
+                self._context.quarantine.put(record, error, stage="token.fold")
+                continue
+            self._states.touch(batch.partition, registration.token)
+            if revocation is not None:
+                self._publisher.produce(PUSH_REQUESTS, revocation)
+        self.checkpoint.hold([event])
+        await self._publisher.room()
+
+    def drop(self) -> None:
+        """Forget everything that is not durable: after a rebalance it is read again."""
+        self.checkpoint.drop()
+        self._states.drop()
