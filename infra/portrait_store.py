@@ -18,7 +18,7 @@ _RECENT = 20
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What of a user's features says something to a reader; the place is not in it. Times are in ms since the epoch."""
+    """What of a user's features says something to a reader. Times are in ms since the epoch."""
 
     user_id: str
     version: int
@@ -35,6 +35,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The last items, newest first."""
     queries: list[str] = []
     city: str | None = None
+    cell: str | None = None
+    """That of the newest ping: what is tied to a place is shown to those near only. No endpoint tells it."""
 
 
 class Portrait(NamedTuple):

@@ -287,6 +287,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     rating: float | None = None
     reviews: int | None = None
     stock: int | None = None
+    private: bool = False
 
 
 class ItemNeighbors(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -413,6 +414,7 @@ NotificationStatus = Literal[
     "expired",
     "failed",
     "not_configured",
+    "withdrawn",
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ import msgspec
 import uuid_utils
 
 from infra.item_store import ItemCache
+from schemas.stock import is_sold_out
 from schemas.types import Feed, Notification, PushRequest
 from streams.cache import RecordCache
 from streams.core import delivery
@@ -148,8 +149,12 @@ class PushAgent:
     async def _release(self, event: Any, touched: Mapping[str, PushState]) -> None:
         """Send what is due to some users."""
         due: list[tuple[PushState, Delivery]] = []
+        now_ms = self._now_ms()
+        gone = await self._gone({item for state in touched.values() for item in delivery.due_items(state, now_ms)})
+        if not self._context.app.is_live(event):
+            return
         for state in touched.values():
-            released = delivery.release(state, params=self._params, now_ms=self._now_ms())
+            released = delivery.release(state, params=self._params, now_ms=now_ms, gone=gone)
             self._tell(released.decisions)
             due.extend((state, found) for found in released.deliveries)
         at_once = self._context.settings.fcm_concurrency
@@ -200,6 +205,11 @@ class PushAgent:
             if item_id not in cards:
                 remember(self._absent, item_id, _ABSENT)
         return cards
+
+    async def _gone(self, item_ids: Collection[str]) -> set[str]:
+        """Return those of some items that have left the catalogue or are out of stock."""
+        cards = await self._read(list(item_ids))
+        return {item for item in item_ids if item not in cards or is_sold_out(cards[item])}
 
     async def _read(self, item_ids: Sequence[str]) -> dict[str, Card]:
         found, _ = await patiently(lambda: self._items.read(item_ids), "pushes wait for the store")

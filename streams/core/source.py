@@ -73,7 +73,7 @@ def named(whom: Person, view: View, params: RankParams) -> Indices:
     found = np.zeros(view.columns.count, bool)
     for source in SOURCES:
         found[source(whom, view, params)] = True
-    return np.flatnonzero(found & view.columns.listing.is_listed).astype(np.int32)
+    return np.flatnonzero(found & view.listed_for(whom.features.prefetched)).astype(np.int32)
 
 
 def _leading(

@@ -17,10 +17,11 @@ from models import decay
 from models.cooccurrence import HALF_LIFE_DAYS, Table
 from models.links import Links
 from models.names import NOWHERE, Names
+from schemas.nearby import Places
+from schemas.stock import is_sold_out
 from schemas.types import Item, ItemNeighbors, ItemStats, ItemWeights
 from streams.core.kind import Kinds
 from streams.core.likeness import Likeness
-from streams.core.nearby import Places
 from streams.core.occasion import STARTS, span
 from streams.core.params import EXACT_ITEMS
 from streams.core.repeat import fingerprint
@@ -81,6 +82,8 @@ class Listing:
         self.every = np.arange(count, dtype=np.int32)
         self.nothing = np.zeros(count, np.float32)
         self.is_listed = view.listed[:count].copy()
+        self.is_private = view.private[:count].copy()
+        self.sold_out = np.flatnonzero(view.sold_out[:count]).astype(np.int32)
         self.listed = np.flatnonzero(self.is_listed).astype(np.int32)
         self.timed = np.flatnonzero(view.spans[:count, 0]).astype(np.int32)
         """Items that take place at a time, and when."""
@@ -177,6 +180,10 @@ class View:
         self.ties = np.zeros(_GROWTH, np.int64)
         """Decides between equal scores: a hash of the id, so that it depends on nothing else."""
         self.listed = np.zeros(_GROWTH, bool)
+        """Items of the catalogue, which anybody may be shown."""
+        self.private = np.zeros(_GROWTH, bool)
+        """Items that were fetched for single users, who alone may be shown them."""
+        self.sold_out = np.zeros(_GROWTH, bool)
         self.counted = np.full((len(COUNTED), _GROWTH), -np.inf)
         """Logarithms of decayed sums: a row for each of `COUNTED`."""
         self.segments: dict[str, Scores] = {}
@@ -208,14 +215,15 @@ class View:
         self.places.put(index, item.cell, item.city)
         self.subjects[item.item_id] = Subject(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source)
         self.likeness.put(index, item)
-        self.listed[index] = True
+        self.listed[index], self.private[index] = not item.private, item.private
+        self.sold_out[index] = is_sold_out(item)
         self.stale, self._listing = True, None
 
     def remove_item(self, item_id: str) -> None:
         """Take an item off the catalogue; what is known of its past stays."""
         index = self.items.get(item_id)
         if index != NOWHERE:
-            self.listed[index] = False
+            self.listed[index] = self.private[index] = self.sold_out[index] = False
             self.likeness.remove(index)
             self.stale, self._listing = True, None
 
@@ -258,6 +266,14 @@ class View:
     def refresh_columns(self) -> None:
         """Draw anew what is scored from items alone."""
         self.columns = self._columns()
+
+    def listed_for(self, fetched: Sequence[str]) -> NDArray[np.bool_]:
+        """Say of each item whether a user may be shown it, given what was fetched for them."""
+        listing = self.columns.listing
+        is_listed, own = listing.is_listed.copy(), self.items.known(fetched)
+        own = own[own < listing.count]
+        is_listed[own] |= listing.is_private[own]
+        return is_listed
 
     def unseen(self, item_ids: Sequence[str]) -> list[str]:
         """Return the items that the last refresh knew nothing of."""
@@ -326,7 +342,9 @@ class View:
     def _grow(self) -> None:
         for name in ("category", "item_topics"):
             setattr(self, name, _doubled(getattr(self, name), NOWHERE))
-        for name in ("kind", "created_at", "spans", "ties", "listed", "rating_sums", "rating_counts", "first_at"):
+        for name in ("kind", "created_at", "spans", "ties", "rating_sums", "rating_counts", "first_at"):
+            setattr(self, name, _doubled(getattr(self, name), 0))
+        for name in ("listed", "private", "sold_out"):
             setattr(self, name, _doubled(getattr(self, name), 0))
         self.cohorts = _doubled(self.cohorts, -np.inf)
         self.counted = _doubled(self.counted.T, -np.inf).T.copy()

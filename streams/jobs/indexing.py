@@ -8,13 +8,14 @@ import time
 from typing import Any
 
 import asyncpg
-import h3
 
-from infra.catalogue import region, vector_text
+from infra.catalogue import vector_text
+from infra.distance import region
 from models.minilm import MiniLm
 from models.subword import Subword
 from models.text import TextEncoder, Vectors, text_of
 from schemas.identity import identity
+from schemas.nearby import spot
 from schemas.types import Item
 
 ENCODERS: dict[str, type[TextEncoder]] = {"subwords": Subword, "minilm": MiniLm}
@@ -25,7 +26,7 @@ _REST = 20.0
 _LOOK_EVERY_S = 60.0
 _LOG = logging.getLogger(__name__)
 _COLUMNS = (
-    *("item_id", "category", "title_key", "year", "city_key", "latitude", "longitude", "region"),
+    *("item_id", "category", "title_key", "year", "city_key", "latitude", "longitude", "region", "is_exact"),
     *("encoder", "created_at", "appended_at", "offset", "embedding", "document"),
 )
 _STALE = """
@@ -36,7 +37,7 @@ LIMIT $2
 """
 _PUT = f"""
 INSERT INTO catalogue ({", ".join(f'"{name}"' for name in _COLUMNS)})
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text::vector,
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text::vector,
        setweight(to_tsvector('english', title), 'A')
        || setweight(to_tsvector('english', concat_ws(' ', array_to_string(topics, ' '), brand, category)), 'B')
        || setweight(to_tsvector('english', description), 'C')
@@ -46,6 +47,7 @@ ON CONFLICT (item_id) DO UPDATE SET {", ".join(f'"{name}" = excluded."{name}"' f
 _COUNTED = """
 SELECT word, ndoc FROM ts_stat($$
     SELECT to_tsvector('simple', concat_ws(' ', title, array_to_string(topics, ' '), brand, category)) FROM items
+    WHERE NOT private
 $$) WHERE word ~ '^[[:alpha:]][[:alnum:]]{1,39}$'
 """
 _SPELL = f"""
@@ -110,10 +112,10 @@ class Indexing:
 
     def _entry(self, row: Any, vector: Vectors) -> tuple[Any, ...]:
         known = identity(row["title"], year=row["attributes"].get("year", ""), city=row["city"])
-        cell = row["cell"] if row["cell"] and h3.is_valid_cell(row["cell"]) else None
-        latitude, longitude = h3.cell_to_latlng(cell) if cell else (None, None)
+        where = spot(row["cell"], row["city"])
         return (
-            *(row["item_id"], row["category"], *known, latitude, longitude, region(cell) if cell else None),
+            *(row["item_id"], row["category"], *known, *(where.point or (None, None))),
+            *(region(where.point) if where.point else None, where.is_exact),
             *(self._encoder.name, row["created_at"], row["appended_at"], row["offset"]),
             vector_text(vector.tolist()) if vector.any() else None,
         )
