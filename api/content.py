@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from hashlib import blake2b
 from itertools import repeat
 from operator import itemgetter
 from typing import Any
@@ -21,12 +20,10 @@ from api.endpoint import Endpoint
 from api.error import CrowdedError, NoFeedError, StoreAwayError
 from api.offer import Served
 from api.query import FeedQuery, asked
-from infra.feed_layout import halves, version
+from infra.feed_layout import halves
 from infra.feed_store import EVERYONE
 from infra.redis_client import StoreError
-from schemas.types import Feed
 
-_TAG_BYTES = 8
 _LOOK_S = 15.0
 """How often a stream looks by itself: a change that went unheard is seen by then."""
 
@@ -43,7 +40,7 @@ class ContentItem(msgspec.Struct, gc=False):
 
 
 class Standing(msgspec.Struct, gc=False):
-    """What a feed says of itself. Times are in ms since the epoch."""
+    """What a feed says of itself; the version changes with all of it but its age. Times are in ms since the epoch."""
 
     user_id: str
     version: str
@@ -63,14 +60,14 @@ class Content(Standing, gc=False):
 _encoder = msgspec.json.Encoder()
 
 
-def content(user_id: str, feed: Feed, served: Served, *, now_ms: int) -> Content:
+def content(user_id: str, served: Served, *, now_ms: int) -> Content:
     """Return items of a feed, joined with their JSON."""
-    pick = _picker(served.positions)
+    feed, pick = served.feed, _picker(served.positions)
     parts = map(_parts(tuple(feed.parts)), *map(pick, feed.parts.values())) if feed.parts else repeat({})
     columns = (pick(feed.items), pick(feed.scores), pick(feed.sources), pick(feed.reasons), parts, served.items)
     return Content(
         user_id=user_id,
-        version=version(feed),
+        version=served.version,
         generated_at=feed.generated_at,
         age_ms=max(0, now_ms - feed.generated_at),
         watermark=feed.watermark,
@@ -86,14 +83,6 @@ def _picker(positions: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]
     if not count or positions[-1] == count - 1:
         return itemgetter(slice(count))
     return lambda column: [column[position] for position in positions]
-
-
-def tag(feed: Feed, served: Served) -> str:
-    """Return what stands for an answer: it changes with all that the answer says but for the feed's age."""
-    digest = blake2b(feed.user_id.encode(), digest_size=_TAG_BYTES)
-    for item in served.items:
-        digest.update(item or b"")
-    return f"{version(feed)}-{digest.hexdigest()}"
 
 
 @lru_cache(maxsize=64)
@@ -140,11 +129,11 @@ class ContentEndpoints:
         query = asked(request, FeedQuery)
         user_id, limit = query.user_id, query.limit
         feed = await self._context.feed_of(user_id)
-        served = await self._context.served(feed, limit)
-        headers = {"ETag": f'W/"{tag(feed, served)}"', "Cache-Control": "private, no-cache"}
+        served = await self._context.chosen(feed, limit)
+        headers = {"ETag": f'W/"{served.version}"', "Cache-Control": "private, no-cache"}
         if _has(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        return Response(self._render(user_id, feed, served), headers=headers, media_type="application/json")
+        return Response(self._render(user_id, served), headers=headers, media_type="application/json")
 
     async def stream(self, request: Request) -> Response:
         """Send the feed now, unless Last-Event-ID says the client has it, and whenever it or an item of it changes."""
@@ -171,11 +160,11 @@ class ContentEndpoints:
                         changed.clear()
                         with suppress(StoreError, NoFeedError):  # the stream outlives a Redis that is away
                             feed = await context.feed_of(user_id)
-                            served = await context.served(feed, limit)
+                            served = await context.chosen(feed, limit)
                             watch(feed.items)
-                            if tag(feed, served) != last:
-                                last = tag(feed, served)
-                                data = self._render(user_id, feed, served)
+                            if served.version != last:
+                                last = served.version
+                                data = self._render(user_id, served)
                                 yield ServerSentEvent(data.decode(), event="feed", id=last)
                         with suppress(TimeoutError):
                             async with asyncio.timeout(_LOOK_S):
@@ -184,8 +173,9 @@ class ContentEndpoints:
             self._listeners -= 1
             self._context.metrics.listeners.set(self._listeners)
 
-    def _render(self, user_id: str, feed: Feed, served: Served) -> bytes:
-        return _encoder.encode(content(user_id, feed, served, now_ms=self._context.clients.now_ms()))
+    def _render(self, user_id: str, served: Served) -> bytes:
+        self._context.audits.served(served.feed, len(served.items))
+        return _encoder.encode(content(user_id, served, now_ms=self._context.clients.now_ms()))
 
 
 def _has(if_none_match: str | None, etag: str) -> bool:

@@ -33,7 +33,7 @@ from infra.search import MemorySearch, Searches
 from infra.settings import Settings
 from infra.shop_archive import MemoryShopArchive, ShopArchive
 from infra.shop_store import MemoryShopStore, ShopStore
-from schemas.nearby import UNKNOWN, Spot, spot
+from schemas.nearby import UNKNOWN, Spot
 from schemas.types import Feed, Item
 from topics import Topic
 
@@ -176,9 +176,7 @@ class Context:
                 return UNKNOWN
             user_id = trace.caller.subject
         vouch(user_id)
-        found, stated = await self.clients.portraits.read(user_id)
-        cell = found.cell if found is not None else None
-        return spot(cell, stated.city, stated.timezone or "") if stated is not None else spot(cell, None)
+        return await self.clients.portraits.spot(user_id)
 
     async def feed_of(self, user_id: str) -> Feed:
         """Return a user's feed, or everyone's when there is none.
@@ -203,6 +201,16 @@ class Context:
         return everyones
 
     async def served(self, feed: Feed, limit: int) -> Served:
+        """Return what `chosen` does, and note that it was served.
+
+        Raises:
+            StoreError: the store did not answer.
+        """
+        served = await self.chosen(feed, limit)
+        self.audits.served(feed, len(served.items))
+        return served
+
+    async def chosen(self, feed: Feed, limit: int) -> Served:
         """Return the first items of a feed that may still be shown, so many where it holds as many.
 
         Raises:
@@ -219,15 +227,13 @@ class Context:
                     items.append(data)
             if len(items) >= min(limit, len(feed.items)):
                 break
-        served = Served(positions[:limit], items[:limit])
-        self.audits.served(feed, len(served.items))
-        return served
+        return Served(feed, positions[:limit], items[:limit])
 
-    def read(self, feed: Feed, served: Served) -> Iterator[tuple[int, Item]]:
+    def read(self, served: Served) -> Iterator[tuple[int, Item]]:
         """Yield positions in a feed, and the items that stand there, as far as the catalogue holds them."""
         for position, data in zip(served.positions, served.items, strict=True):
             if data is not None:
-                yield position, self.reader.read(feed.items[position], data)
+                yield position, self.reader.read(served.feed.items[position], data)
 
     async def given(self, feed: Feed, limit: int) -> Served:
         """Return the first items of a list that was given and ranked, whether or not the catalogue holds them.
@@ -237,7 +243,7 @@ class Context:
         """
         found = await self._read(feed.items[:limit])
         self.audits.served(feed, len(found))
-        return Served(range(len(found)), found)
+        return Served(feed, range(len(found)), found)
 
     async def _read(self, item_ids: Sequence[str]) -> list[msgspec.Raw | None]:
         found, misses = await self.items.read(item_ids)

@@ -7,24 +7,42 @@ are held against the place of whoever reads them, too: see `schemas.nearby`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
 
+from infra.feed_layout import version as feed_version
 from infra.item_store import ItemReader
 from infra.settings import Settings
 from schemas.nearby import Places, Spot
 from schemas.stock import is_sold_out
+from schemas.types import Feed
 
+_DIGEST_BYTES = 8
 SPARE_ITEMS = 20
 """Items that are looked up beyond those that are asked for, as some may not be shown."""
 
 
-class Served(NamedTuple):
-    """Items of a feed: their positions in it, ascending, and their JSON; None where the catalogue holds none."""
+@dataclass(frozen=True)
+class Served:
+    """Those items of a feed that are shown."""
 
+    feed: Feed
     positions: Sequence[int]
+    """Where they stand in the feed, ascending."""
     items: Sequence[msgspec.Raw | None]
+    """Their JSON; None where the catalogue holds none."""
+
+    @cached_property
+    def version(self) -> str:
+        """Return what stands for an answer: it changes with the feed, and with what its items say."""
+        digest = blake2b(self.feed.user_id.encode(), digest_size=_DIGEST_BYTES)
+        for item in self.items:
+            digest.update(item or b"\0")
+        return f"{feed_version(self.feed)}-{digest.hexdigest()}"
 
 
 class _Facts(msgspec.Struct, gc=False):

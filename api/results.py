@@ -21,7 +21,6 @@ from api.rerank import ERRORS as RANKED_ERRORS
 from api.rerank import ranked
 from infra.item_store import ItemReader
 from schemas.identity import Identity, identity
-from schemas.types import Feed
 
 _rerank = msgspec.json.Decoder(RerankBody)
 
@@ -165,7 +164,7 @@ class ResultEndpoints:
         """Answer with a user's feed by category, each thing once; the limit is for each category."""
         user_id, limit = user_in(request.path_params["user_id"]), asked(request, LimitQuery).limit
         feed = await self._context.feed_of(user_id)
-        shown = self._content(user_id, feed, await self._context.served(feed, len(feed.items)))
+        shown = self._content(user_id, await self._context.served(feed, len(feed.items)))
         categories = by_category(shown.pop("items"), self._reader, limit=limit)
         return answer(Results(**shown, categories=categories))
 
@@ -176,7 +175,7 @@ class ResultEndpoints:
         trigger = body.record(self._context.clients.now_ms())
         feed = await ranked(self._context, trigger)
         given = await self._context.given(feed, len(feed.items))
-        return answer(Reranked(**self._content(body.user_id, feed, given), event_id=trigger.event_id))
+        return answer(Reranked(**self._content(body.user_id, given), event_id=trigger.event_id))
 
-    def _content(self, user_id: str, feed: Feed, served: Served) -> dict[str, Any]:
-        return msgspec.structs.asdict(content(user_id, feed, served, now_ms=self._context.clients.now_ms()))
+    def _content(self, user_id: str, served: Served) -> dict[str, Any]:
+        return msgspec.structs.asdict(content(user_id, served, now_ms=self._context.clients.now_ms()))

@@ -71,10 +71,11 @@ class MemoryItemStore:
         return [self._items.get(item_id) for item_id in item_ids]
 
     async def changes(self) -> AsyncIterator[Sequence[str] | None]:
-        """Yield the ids of items as they change."""
+        """Yield None for what was before, then the ids of items as they change."""
         queue: asyncio.Queue[Sequence[str]] = asyncio.Queue()
         self._listeners.add(queue)
         try:
+            yield None
             while True:
                 yield await queue.get()
         finally:
@@ -115,14 +116,16 @@ class RedisItemStore:
         return await self._reads.read(item_ids)
 
     async def changes(self) -> AsyncIterator[Sequence[str] | None]:
-        """Yield the ids of items as they change, and None whenever the connection was made anew."""
+        """Yield the ids of items as they change, and None whenever the connection was made anew.
+
+        The client reconnects by itself, and subscribes again: of that, a message tells as of the first time.
+        """
         while True:
             with suppress(RedisError, OSError):
-                async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+                async with self._redis.pubsub() as pubsub:
                     await pubsub.subscribe(CHANNEL)
-                    yield None
                     async for message in pubsub.listen():
-                        yield _told(message["data"])
+                        yield _told(message["data"]) if message["type"] == "message" else None
             await asyncio.sleep(_RETRY_S)
 
     async def _fetch(self, item_ids: Sequence[str]) -> list[bytes | None]:

@@ -43,7 +43,8 @@ export const readMoods = () => request("/portal/moods");
 
 export const readItem = (itemId) => request(`/items/${encodeURIComponent(itemId)}`);
 
-export const search = (words) => request(`/search?q=${encodeURIComponent(words)}&limit=30`);
+export const search = (userId, words) =>
+  request(`/search?user_id=${encodeURIComponent(userId)}&q=${encodeURIComponent(words)}&limit=30`);
 
 export const readProfile = (userId) => request(`/profile/${encodeURIComponent(userId)}`);
 

@@ -486,7 +486,7 @@ class ContextIqEndpoints:
                 llm_score=feed.llm_scores.get(item.item_id),
                 combined_score=round(combined[position], _DIGITS),
             )
-            for position, item in self._context.read(feed, served)
+            for position, item in self._context.read(served)
         ]
 
 

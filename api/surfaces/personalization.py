@@ -25,7 +25,7 @@ from api.rerank import ERRORS as RANKED_ERRORS
 from api.rerank import ranked
 from infra.model_board import Live
 from schemas.limit import ID_CHARS, LINE_CHARS, TEXT_CHARS
-from schemas.types import Arm, Candidate, Experiment, Feed, RecentItem, Trigger
+from schemas.types import Arm, Candidate, Experiment, RecentItem, Trigger
 from topics.topic import EXPERIMENTS
 
 _MOST_RESULTS = 500
@@ -336,7 +336,7 @@ class _Personalization:
         most = body.diversity_params.max_results
         if not body.candidates:
             feed = await context.feed_of(user_in(body.user_id))
-            return self._shown(body.user_id, feed, {}, await context.served(feed, most))
+            return self._shown(body.user_id, await context.served(feed, most), {})
         check_count("candidates", body.candidates, context.settings.api_max_candidates)
         trigger = body.record(context.clients.now_ms(), threshold=context.settings.diversity_threshold)
         if len(_packed.encode(trigger)) > _TRIGGER_BYTES:
@@ -344,7 +344,7 @@ class _Personalization:
         feed = await ranked(context, trigger)
         said = {one.id: one for one in body.candidates}
         given = await context.given(feed, most)
-        return self._shown(body.user_id, feed, said, given, event_id=trigger.event_id)
+        return self._shown(body.user_id, given, said, event_id=trigger.event_id)
 
     async def profile(self, request: Request) -> Response:
         """Answer with who a user is."""
@@ -392,9 +392,9 @@ class _Personalization:
         return answer(Evaluation(serving, board.live, history))
 
     def _shown(
-        self, user_id: str, feed: Feed, said: dict[str, CandidateBody], served: Served, *, event_id: str | None = None
+        self, user_id: str, served: Served, said: dict[str, CandidateBody], *, event_id: str | None = None
     ) -> Personalized:
-        recommendations = []
+        feed, recommendations = served.feed, []
         for place, data in zip(served.positions, served.items, strict=True):
             item_id = feed.items[place]
             item: Any = said.get(item_id) or (_shown.decode(data) if data is not None else _Shown(title=""))

@@ -304,8 +304,7 @@ class VideoEndpoints:
     async def _picks(self, feed: Feed) -> list[_Pick]:
         served = await self._context.served(feed, len(feed.items))
         return [
-            _Pick(item, feed.scores[position], feed.reasons[position])
-            for position, item in self._context.read(feed, served)
+            _Pick(item, feed.scores[position], feed.reasons[position]) for position, item in self._context.read(served)
         ]
 
     def _size(self, query: PageQuery) -> int:
