@@ -195,6 +195,7 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     propensities: list[float] = msgspec.field(default_factory=list)
     ml_scores: list[float] = msgspec.field(default_factory=list)
     llm_scores: dict[str, float] = msgspec.field(default_factory=dict)
+    trailing: int = 0
 
 
 class FetchRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):

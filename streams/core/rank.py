@@ -98,11 +98,11 @@ def order(seen: Look, scores: Column, view: View, params: RankParams) -> NDArray
     """Return the places of the items that make the feed, best first, then those that come last."""
     if not seen.last.any():
         return _ordered(seen, scores, view, params)
-    ordered = [
-        _ordered(replace(seen, admissible=seen.admissible & some), np.where(some, scores, -np.inf), view, params)
-        for some in (~seen.last, seen.last)
-    ]
-    return np.concatenate(ordered)[: params.feed_items]
+    first, last = (replace(seen, admissible=seen.admissible & some) for some in (~seen.last, seen.last))
+    chosen = _ordered(first, np.where(first.admissible, scores, -np.inf), view, params)
+    if len(chosen) < params.feed_items:
+        chosen = np.concatenate([chosen, _ordered(last, np.where(last.admissible, scores, -np.inf), view, params)])
+    return chosen[: params.feed_items]
 
 
 def rank(
@@ -148,7 +148,14 @@ def _feed(seen: Look, view: View, blender: Blender, params: RankParams, *, now_m
         sources=sources,
         reasons=reason.reasons(items, sources, whom, view),
         parts={name: part for name, part in zip(SOURCES, told.tolist(), strict=True) if any(part)},
+        trailing=_trailing(seen, chosen, len(items)),
     )
+
+
+def _trailing(seen: Look, chosen: NDArray[np.intp], count: int) -> int:
+    """Return how many of the items of a feed come after all others, and after the chosen ones those that fill it up."""
+    last = np.flatnonzero(seen.last[chosen])
+    return count - int(last[0]) if len(last) else 0
 
 
 def _lift(seen: Look, scores: Column, view: View, weight: float) -> float:
@@ -174,6 +181,7 @@ def _with_unknown(feed: Feed, names: Sequence[str]) -> Feed:
         sources=feed.sources + [UNKNOWN] * len(rest),
         reasons=feed.reasons + ["Not in the catalogue"] * len(rest),
         parts={name: part + [0.0] * len(rest) for name, part in feed.parts.items()},
+        trailing=feed.trailing + len(rest) if feed.trailing else 0,
     )
 
 

@@ -112,6 +112,11 @@ async def shop(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> As
         await pipeline.start_api(port)
         await pipeline.publish(ITEMS, [*products(), an_item("concert", category="events", title="Jazz tonight")])
         await pipeline.publish(PROFILES, [a_profile(user_id=user, occurred_at=clock.now_ms()) for user in USERS])
+
+        async def stocked() -> bool:
+            return any(sign.get("products") == len(IDS) for sign in await pipeline.roles())
+
+        await until(stocked, timeout_s=120.0, what="a shop that knows its products")
         yield Shop(pipeline, await exits.enter_async_context(http))
 
 
@@ -123,6 +128,8 @@ async def clicks(shop: Shop, item_id: str, *users: str) -> None:
 
 
 async def test_a_deleted_item_leaves_everything_that_is_read(shop: Shop) -> None:
+    search = an_interaction(user_id="ann", item_id=None, action="search", query="jazz", occurred_at=clock.now_ms())
+    await shop.pipeline.publish(INTERACTIONS, [search])
     await clicks(shop, IDS[7], "ann")
     await clicks(shop, IDS[0], *(f"user-{n}" for n in range(4)))
     await clicks(shop, IDS[2], *(f"user-{n}" for n in range(3)))

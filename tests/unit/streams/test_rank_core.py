@@ -302,10 +302,10 @@ def test_to_whoever_is_nowhere_what_is_tied_to_a_place_comes_last(where: dict[st
     params = RankParams(feed_items=5, exact_items=exact_items)
     found = feed(features(**where), a_placed_view(), params)
     assert set(found.items[:2]) == {"anywhere", "everywhere"}
-    assert len(found.items) == 5
+    assert (len(found.items), found.trailing) == (5, 3)
     assert set(found.items[2:]) <= set(PLACED)
     short = feed(features(**where), a_placed_view(), replace(params, feed_items=2))
-    assert set(short.items) == {"anywhere", "everywhere"}
+    assert (set(short.items), short.trailing) == ({"anywhere", "everywhere"}, 0)
 
 
 def test_a_catalogue_of_places_alone_is_ranked_as_any_other_for_whoever_is_nowhere() -> None:
