@@ -14,7 +14,7 @@ from api.body import admit
 from api.caller import CURRENT, vouch
 from api.error import BrokerAwayError, NoFeedError
 from api.metrics import Metrics, Signs, no_signs
-from api.offer import Offers, Served
+from api.offer import Offers, Served, given, served
 from infra import clock
 from infra.chart_store import ChartStore, MemoryChartStore
 from infra.collection_store import CollectionStore, MemoryCollectionStore
@@ -206,9 +206,9 @@ class Context:
         Raises:
             StoreError: the store did not answer.
         """
-        served = await self.chosen(feed, limit)
-        self.audits.served(feed, len(served.items))
-        return served
+        chosen = await self.chosen(feed, limit)
+        self.audits.served(feed, len(chosen.items))
+        return chosen
 
     async def chosen(self, feed: Feed, limit: int) -> Served:
         """Return the first items of a feed that may still be shown, so many where it holds as many.
@@ -216,18 +216,11 @@ class Context:
         Raises:
             StoreError: the store did not answer.
         """
-        positions: list[int] = []
-        items: list[msgspec.Raw] = []
-        for start, end in ((0, limit), (limit, len(feed.items))):
-            item_ids = feed.items[start:end]
-            found = await self._read(item_ids)
-            for position, (item_id, data) in enumerate(zip(item_ids, found, strict=True), start):
-                if data is not None and self.offers.in_feed(item_id, data):
-                    positions.append(position)
-                    items.append(data)
-            if len(items) >= min(limit, len(feed.items)):
-                break
-        return Served(feed, positions[:limit], items[:limit])
+        shown = self.offers.of_feed(feed.items[:limit], await self._read(feed.items[:limit]), start=0)
+        rest = feed.items[limit:]
+        if len(shown) < limit and rest:
+            shown += self.offers.of_feed(rest, await self._read(rest), start=limit)
+        return served(feed, shown[:limit])
 
     def read(self, served: Served) -> Iterator[tuple[int, Item]]:
         """Yield positions in a feed, and the items that stand there, as far as the catalogue holds them."""
@@ -243,7 +236,7 @@ class Context:
         """
         found = await self._read(feed.items[:limit])
         self.audits.served(feed, len(found))
-        return Served(feed, range(len(found)), found)
+        return given(feed, found)
 
     async def _read(self, item_ids: Sequence[str]) -> list[msgspec.Raw | None]:
         found, misses = await self.items.read(item_ids)

@@ -7,8 +7,6 @@ are held against the place of whoever reads them, too: see `schemas.nearby`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -26,8 +24,7 @@ SPARE_ITEMS = 20
 """Items that are looked up beyond those that are asked for, as some may not be shown."""
 
 
-@dataclass(frozen=True)
-class Served:
+class Served(NamedTuple):
     """Those items of a feed that are shown."""
 
     feed: Feed
@@ -35,14 +32,8 @@ class Served:
     """Where they stand in the feed, ascending."""
     items: Sequence[msgspec.Raw | None]
     """Their JSON; None where the catalogue holds none."""
-
-    @cached_property
-    def version(self) -> str:
-        """Return what stands for an answer: it changes with the feed, and with what its items say."""
-        digest = blake2b(self.feed.user_id.encode(), digest_size=_DIGEST_BYTES)
-        for item in self.items:
-            digest.update(item or b"\0")
-        return f"{feed_version(self.feed)}-{digest.hexdigest()}"
+    version: str
+    """Changes with the feed, and with what its items say."""
 
 
 class _Facts(msgspec.Struct, gc=False):
@@ -55,7 +46,10 @@ class _Facts(msgspec.Struct, gc=False):
     city: str | None = None
 
 
-class _Offer(NamedTuple):
+class Offer(NamedTuple):
+    """What an item says of whether it may be shown, and a digest of all that it says."""
+
+    digest: bytes
     is_private: bool
     is_sold_out: bool
     cell: str | None
@@ -72,9 +66,20 @@ class Offers:
         self._hides_sold_out, self._radius_km = settings.hides_sold_out, settings.place_radius_km
         self._reader = ItemReader(_offer)
 
-    def in_feed(self, item_id: str, data: msgspec.Raw) -> bool:
-        """Say whether an item of a user's own feed may still be shown to them."""
-        return not (self._hides_sold_out and self._reader.read(item_id, data).is_sold_out)
+    def of_feed(
+        self, item_ids: Sequence[str], items: Sequence[msgspec.Raw | None], *, start: int
+    ) -> list[tuple[int, msgspec.Raw, Offer]]:
+        """Return those items of a user's own feed that may still be shown, with their positions, counted from `start`.
+
+        `items` are their JSON, None for those that have left the catalogue.
+        """
+        read = self._reader.read
+        offers = [
+            (position, data, read(item_id, data))
+            for position, (item_id, data) in enumerate(zip(item_ids, items, strict=True), start)
+            if data is not None
+        ]
+        return [one for one in offers if not one[2].is_sold_out] if self._hides_sold_out else offers
 
     def to(self, user: Spot, items: dict[str, msgspec.Raw]) -> list[str]:
         """Return the ids of items of the catalogue that may be shown to a user, in the order that they have.
@@ -90,7 +95,7 @@ class Offers:
         left_out |= sold_out if self._hides_sold_out else set()
         return sorted((item_id for item_id in offers if item_id not in left_out), key=(far | sold_out).__contains__)
 
-    def _far(self, user: Spot, offers: dict[str, _Offer]) -> set[str]:
+    def _far(self, user: Spot, offers: dict[str, Offer]) -> set[str]:
         """Return the ids of items that are not near to a user."""
         places, ids = Places(), list(offers)
         for index, offer in enumerate(offers.values()):
@@ -98,6 +103,25 @@ class Offers:
         return {ids[index] for index in places.far(len(ids), user, radius_km=self._radius_km).tolist()}
 
 
-def _offer(data: msgspec.Raw) -> _Offer:
+def _offer(data: msgspec.Raw) -> Offer:
     facts = _facts.decode(data)
-    return _Offer(facts.private, is_sold_out(facts), facts.cell, facts.city)
+    return Offer(_digest(data), facts.private, is_sold_out(facts), facts.cell, facts.city)
+
+
+def served(feed: Feed, shown: Sequence[tuple[int, msgspec.Raw, Offer]]) -> Served:
+    """Return what is shown of a feed."""
+    version = _version(feed, [offer.digest for _, _, offer in shown])
+    return Served(feed, [position for position, _, _ in shown], [data for _, data, _ in shown], version)
+
+
+def given(feed: Feed, items: Sequence[msgspec.Raw | None]) -> Served:
+    """Return the first items of a list that was given and ranked, whether or not the catalogue holds them."""
+    return Served(feed, range(len(items)), items, _version(feed, [_digest(data or b"") for data in items]))
+
+
+def _version(feed: Feed, digests: Sequence[bytes]) -> str:
+    return f"{feed_version(feed)}-{_digest(b''.join((feed.user_id.encode(), *digests))).hex()}"
+
+
+def _digest(data: msgspec.Raw | bytes) -> bytes:
+    return blake2b(data, digest_size=_DIGEST_BYTES).digest()

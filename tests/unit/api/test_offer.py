@@ -285,4 +285,5 @@ def test_what_may_be_shown_keeps_its_order_within_first_and_last(items: list[Ite
     assert shown == sorted(shown, key=lambda item_id: (is_last(item_id), order.index(item_id)))
     assert not any(by_id[item_id].private for item_id in shown)
     assert setting == "last" or not any(by_id[item_id].stock == 0 for item_id in shown)
-    assert all(offers.in_feed(item_id, data[item_id]) for item_id in shown)
+    own = [list(data)[position] for position, _, _ in offers.of_feed(list(data), list(data.values()), start=0)]
+    assert own == [item_id for item_id in data if setting == "last" or by_id[item_id].stock != 0]
