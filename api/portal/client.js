@@ -44,7 +44,7 @@ export const readMoods = () => request("/portal/moods");
 export const readItem = (itemId) => request(`/items/${encodeURIComponent(itemId)}`);
 
 export const search = (userId, words) =>
-  request(`/search?user_id=${encodeURIComponent(userId)}&q=${encodeURIComponent(words)}&limit=30`);
+  request(`/search?${new URLSearchParams({ q: words, limit: 30, ...(userId && { user_id: userId }) })}`);
 
 export const readProfile = (userId) => request(`/profile/${encodeURIComponent(userId)}`);
 
