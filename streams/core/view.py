@@ -67,6 +67,8 @@ class Charts:
     trending: Indices
     popular: Indices
     fresh: Indices
+    untied: Indices
+    """Items that are tied to no place: the most popular, then the newest."""
     popular_in: dict[str, Indices]
     """The most popular items of each category."""
     trending_in: dict[str, Indices]
@@ -300,6 +302,7 @@ class View:
 
     def _draw(self) -> Charts:
         listed = np.flatnonzero(self.listed[: len(self.items)]).astype(np.int32)
+        untied = listed[~np.isin(listed, self.places.tied(len(self.items)))]
         by_category = listed[np.argsort(self.category[listed], kind="stable")]
         codes, starts = np.unique(self.category[by_category], return_index=True)
         names = [self.categories.names[code] for code in codes.tolist()]
@@ -308,6 +311,9 @@ class View:
             trending=self._leading(listed, self.counted[_TRENDING]),
             popular=self._leading(listed, self.counted[_POPULAR]),
             fresh=self._leading(listed, self.created_at),
+            untied=np.concatenate(
+                [self._leading(untied, self.counted[_POPULAR]), self._leading(untied, self.created_at)]
+            ),
             popular_in={name: self._leading(items, self.counted[_POPULAR]) for name, items in members.items()},
             trending_in={name: self._leading(items, self.counted[_TRENDING]) for name, items in members.items()},
             segments={name: self._leading(listed, column) for name, column in self.segments.items()},

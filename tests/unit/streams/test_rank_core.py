@@ -308,6 +308,19 @@ def test_to_whoever_is_nowhere_what_is_tied_to_a_place_comes_last(where: dict[st
     assert (set(short.items), short.trailing) == ({"anywhere", "everywhere"}, 0)
 
 
+def test_in_a_large_catalogue_of_places_the_few_things_of_everywhere_come_first_for_whoever_is_nowhere() -> None:
+    view = View(leaders=30, exact_items=1_000)
+    for n in range(1_500):
+        where = {} if n % 50 == 0 else {"city": "Berlin"}
+        view.apply_item(an_item(f"i{n}", category=CATEGORIES[n % 4], created_at=n, **where))
+        if where:
+            view.apply_stats(stats(f"i{n}", popularity=float(n), trending=float(n)))
+    view.refresh()
+    found = feed(features(), view, RankParams(feed_items=30, exact_items=1_000, source_items=30))
+    assert set(found.items) == {f"i{n}" for n in range(0, 1_500, 50)}
+    assert found.trailing == 0
+
+
 def test_a_catalogue_of_places_alone_is_ranked_as_any_other_for_whoever_is_nowhere() -> None:
     view = a_view()
     for n in range(60):
