@@ -21,6 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 from schemas.plain import plain, plain_lines
 
 EARTH_KM = 6371.0088
+LONGEST_NAME = 200
+"""Characters that names of cities have at most; longer ones are not remembered either."""
 _CHUNK = 100
 """Cities that are read at once: larger texts would leave holes in the memory."""
 _QUALIFIERS = re.compile(r"[,;()\[\]]")
@@ -75,7 +77,6 @@ class City(msgspec.Struct, frozen=True, gc=False, array_like=True):
         return f"{self.name}, {region or countries.get(self.country, self.country)}"
 
 
-@lru_cache(maxsize=20_000)
 def located(name: str, timezone: str = "") -> City | None:
     """Return the city that a name means; None for a name that is not known or does not tell.
 
@@ -88,6 +89,11 @@ def located(name: str, timezone: str = "") -> City | None:
     >>> located("Portland, Maine").key, located("Portland").key
     ('portland us me', 'portland us or')
     """
+    return _located(name, timezone) if len(name) <= LONGEST_NAME else None
+
+
+@lru_cache(maxsize=20_000)
+def _located(name: str, timezone: str) -> City | None:
     return _gazetteer().located(name, timezone)
 
 

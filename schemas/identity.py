@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from schemas.gazetteer import located
+from schemas.gazetteer import LONGEST_NAME, located
 from schemas.plain import plain
 
 _YEAR = re.compile(r"\s*[(\[](\d{4})[)\]]\s*$")
@@ -43,8 +43,12 @@ def identity(title: str, *, year: str = "", city: str | None = None) -> Identity
     return Identity(key or title.casefold(), year or (found[1] if found else ""), city_key(city))
 
 
-@lru_cache(maxsize=10_000)
 def city_key(name: str | None) -> str:
     """Return what a city's name is compared by, the same in all languages for a city that is known; empty for none."""
-    known = located(name) if name else None
-    return known.key if known else plain(name or "")
+    return _city_key(name or "") if len(name or "") <= LONGEST_NAME else plain(name or "")
+
+
+@lru_cache(maxsize=10_000)
+def _city_key(name: str) -> str:
+    known = located(name)
+    return known.key if known else plain(name)

@@ -18,7 +18,7 @@ import h3
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.gazetteer import EARTH_KM, located, unit_vectors
+from schemas.gazetteer import EARTH_KM, LONGEST_NAME, located, unit_vectors
 from schemas.identity import city_key
 
 CITY_KM = 25.0
@@ -48,7 +48,6 @@ class Spot(NamedTuple):
 UNKNOWN = Spot()
 
 
-@lru_cache(maxsize=50_000)
 def spot(cell: str | None, city: str | None, timezone: str = "") -> Spot:
     """Return where an item or a user is.
 
@@ -57,6 +56,12 @@ def spot(cell: str | None, city: str | None, timezone: str = "") -> Spot:
         city: The name of the city, in any language.
         timezone: The user's time zone, which tells cities of one name apart.
     """
+    remembered = _spot if len(cell or "") + len(city or "") + len(timezone) <= LONGEST_NAME else _spot.__wrapped__
+    return remembered(cell, city, timezone)
+
+
+@lru_cache(maxsize=50_000)
+def _spot(cell: str | None, city: str | None, timezone: str) -> Spot:
     if cell and h3.is_valid_cell(cell):
         return Spot(h3.cell_to_latlng(cell), h3.get_resolution(cell) >= _FINE, city_key(city))
     known = located(city, timezone) if city else None

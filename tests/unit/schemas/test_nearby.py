@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.nearby import CITY_KM, UNKNOWN, Places, Spot, spot
+from schemas.nearby import CITY_KM, UNKNOWN, Places, Spot, _spot, spot
 from schemas.plain import plain
 
 RADIUS_KM = 50.0
@@ -177,3 +177,11 @@ def test_a_spot_is_known_by_its_point_or_by_its_name() -> None:
     assert spot(cell("Berlin"), None).is_exact
     assert not spot(cell("Berlin", 5), None).is_exact
     assert CITY_KM < RADIUS_KM
+
+
+def test_names_of_any_length_are_compared_and_long_ones_are_not_remembered() -> None:
+    name = "漢" * 1_024
+    remembered = _spot.cache_info().currsize
+    assert not is_far({"city": name}, {"city": name})
+    assert is_far({"city": name}, {"city": name[1:]})
+    assert _spot.cache_info().currsize == remembered
