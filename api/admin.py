@@ -16,6 +16,9 @@ from api.error import ApiError, NoPromptsError, StoreAwayError
 from infra.prefetch_store import Prefetched, Question
 from schemas.types import Interaction
 
+_LAG_MS = 5_000
+"""How much later than in the cache an item may be in the store."""
+
 
 class Prompts(msgspec.Struct, frozen=True):
     """What a language model would be asked."""
@@ -49,7 +52,7 @@ class AdminEndpoints:
     """The endpoints of the content engine's cache."""
 
     def __init__(self, context: Context) -> None:
-        clients = context.clients
+        clients, self._items = context.clients, context.items
         self._prefetched, self._interactions, self._now_ms = clients.prefetched, clients.interactions, clients.now_ms
 
     def endpoints(self) -> Sequence[Endpoint]:
@@ -71,10 +74,18 @@ class AdminEndpoints:
     async def view(self, request: Request) -> Response:
         """Answer with what is cached for a user, and with what they did within a day."""
         user_id, now_ms = request.path_params["user_id"], self._now_ms()
-        found = await self._prefetched.read(user_id)
+        found = [await self._listed(one, now_ms) for one in await self._prefetched.read(user_id)]
         entries = [Entry(**msgspec.structs.asdict(one), left_s=(one.expires_at - now_ms) / 1_000) for one in found]
         events = await self._interactions.read(user_id)
         return answer(Cached(user_id, entries, events))
+
+    async def _listed(self, answer: Prefetched, now_ms: int) -> Prefetched:
+        """Return an answer without the items that have left the catalogue since; new ones may still be on their way."""
+        if now_ms - answer.fetched_at < _LAG_MS:
+            return answer
+        stored, _ = await self._items.read([found.item_id for found in answer.items])
+        left = [found for found, data in zip(answer.items, stored, strict=True) if data is not None]
+        return msgspec.structs.replace(answer, items=left)
 
     async def clear(self, request: Request) -> Response:
         """Forget what is cached for a user: the next trigger has it fetched anew."""

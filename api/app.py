@@ -50,6 +50,7 @@ from api.surfaces import SURFACES
 from infra.item_store import ItemCache
 from infra.redis_client import StoreError
 from infra.settings import Settings
+from schemas import gazetteer
 
 
 def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[BaseRoute] = ()) -> Starlette:
@@ -66,12 +67,14 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        auditing = asyncio.create_task(context.audits.run())
+        await asyncio.to_thread(gazetteer.load)  # no request is to wait for it
+        tasks = [asyncio.create_task(context.audits.run()), asyncio.create_task(context.items.follow())]
         try:
             yield
         finally:
-            auditing.cancel()
-            await asyncio.wait((auditing,))
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
             await context.audits.flush()
             await clients.close()
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -17,18 +18,18 @@ from starlette.responses import Response
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import CrowdedError, NoFeedError, StoreAwayError
+from api.offer import Served
 from api.query import FeedQuery, asked
-from infra.feed_layout import halves, version
+from infra.feed_layout import halves
 from infra.feed_store import EVERYONE
 from infra.redis_client import StoreError
-from schemas.types import Feed
 
 _LOOK_S = 15.0
 """How often a stream looks by itself: a change that went unheard is seen by then."""
 
 
 class ContentItem(msgspec.Struct, gc=False):
-    """One ranked item; `item` is its JSON as the catalogue wrote it, null when it is not there any more."""
+    """One ranked item; `item` is its JSON as the catalogue wrote it, null for one that was given and is not in it."""
 
     item_id: str
     score: float
@@ -39,7 +40,7 @@ class ContentItem(msgspec.Struct, gc=False):
 
 
 class Standing(msgspec.Struct, gc=False):
-    """What a feed says of itself. Times are in ms since the epoch."""
+    """What a feed says of itself; the version changes with all of it but its age. Times are in ms since the epoch."""
 
     user_id: str
     version: str
@@ -59,13 +60,14 @@ class Content(Standing, gc=False):
 _encoder = msgspec.json.Encoder()
 
 
-def content(user_id: str, feed: Feed, found: Sequence[msgspec.Raw | None], *, limit: int, now_ms: int) -> Content:
-    """Return the first items of a feed, joined with their JSON."""
-    parts = map(_parts(tuple(feed.parts)), *feed.parts.values()) if feed.parts else repeat({})
-    columns = (feed.items[:limit], feed.scores, feed.sources, feed.reasons, parts, found)
+def content(user_id: str, served: Served, *, now_ms: int) -> Content:
+    """Return items of a feed, joined with their JSON."""
+    feed, pick = served.feed, _picker(served.positions)
+    parts = map(_parts(tuple(feed.parts)), *map(pick, feed.parts.values())) if feed.parts else repeat({})
+    columns = (pick(feed.items), pick(feed.scores), pick(feed.sources), pick(feed.reasons), parts, served.items)
     return Content(
         user_id=user_id,
-        version=version(feed),
+        version=served.version,
         generated_at=feed.generated_at,
         age_ms=max(0, now_ms - feed.generated_at),
         watermark=feed.watermark,
@@ -73,6 +75,14 @@ def content(user_id: str, feed: Feed, found: Sequence[msgspec.Raw | None], *, li
         fallback=feed.user_id == EVERYONE,
         items=list(map(ContentItem, *columns)),
     )
+
+
+def _picker(positions: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Return what takes the values at some positions, which ascend, of a column."""
+    count = len(positions)
+    if not count or positions[-1] == count - 1:
+        return itemgetter(slice(count))
+    return lambda column: [column[position] for position in positions]
 
 
 @lru_cache(maxsize=64)
@@ -119,13 +129,14 @@ class ContentEndpoints:
         query = asked(request, FeedQuery)
         user_id, limit = query.user_id, query.limit
         feed = await self._context.feed_of(user_id)
-        headers = {"ETag": f'W/"{version(feed)}"', "Cache-Control": "private, no-cache"}
+        served = await self._context.chosen(feed, limit)
+        headers = {"ETag": f'W/"{served.version}"', "Cache-Control": "private, no-cache"}
         if _has(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        return Response(await self._render(user_id, feed, limit), headers=headers, media_type="application/json")
+        return Response(self._render(user_id, served), headers=headers, media_type="application/json")
 
     async def stream(self, request: Request) -> Response:
-        """Send the feed now, unless Last-Event-ID says the client has it, and whenever it is replaced."""
+        """Send the feed now, unless Last-Event-ID says the client has it, and whenever it or an item of it changes."""
         query = asked(request, FeedQuery)
         user_id, limit = query.user_id, query.limit
         if self.crowded():
@@ -138,29 +149,33 @@ class ContentEndpoints:
         return self._listeners >= self._context.settings.api_max_listeners
 
     async def events(self, user_id: str, limit: int, last: str | None) -> AsyncIterator[ServerSentEvent]:
-        """Yield the newest feed each time it is another than the last one sent."""
+        """Yield the newest feed each time it says something else than the last one sent."""
+        context = self._context
         self._listeners += 1
-        self._context.metrics.listeners.set(self._listeners)
+        context.metrics.listeners.set(self._listeners)
         try:
-            async with self._context.clients.feeds.listen(user_id) as changed:
-                while True:
-                    changed.clear()
-                    with suppress(StoreError, NoFeedError):  # the stream outlives a Redis that is away
-                        feed = await self._context.feed_of(user_id)
-                        if version(feed) != last:
-                            data = await self._render(user_id, feed, limit)
-                            last = version(feed)
-                            yield ServerSentEvent(data.decode(), event="feed", id=last)
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(_LOOK_S):
-                            await changed.wait()
+            async with context.clients.feeds.listen(user_id) as changed:
+                with context.items.watching(changed) as watch:
+                    while True:
+                        changed.clear()
+                        with suppress(StoreError, NoFeedError):  # the stream outlives a Redis that is away
+                            feed = await context.feed_of(user_id)
+                            served = await context.chosen(feed, limit)
+                            watch(feed.items)
+                            if served.version != last:
+                                last = served.version
+                                data = self._render(user_id, served)
+                                yield ServerSentEvent(data.decode(), event="feed", id=last)
+                        with suppress(TimeoutError):
+                            async with asyncio.timeout(_LOOK_S):
+                                await changed.wait()
         finally:
             self._listeners -= 1
             self._context.metrics.listeners.set(self._listeners)
 
-    async def _render(self, user_id: str, feed: Feed, limit: int) -> bytes:
-        found = await self._context.items_of(feed, limit)
-        return _encoder.encode(content(user_id, feed, found, limit=limit, now_ms=self._context.clients.now_ms()))
+    def _render(self, user_id: str, served: Served) -> bytes:
+        self._context.audits.served(served.feed, len(served.items))
+        return _encoder.encode(content(user_id, served, now_ms=self._context.clients.now_ms()))
 
 
 def _has(if_none_match: str | None, etag: str) -> bool:

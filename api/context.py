@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -14,6 +14,7 @@ from api.body import admit
 from api.caller import CURRENT, vouch
 from api.error import BrokerAwayError, NoFeedError, TooLargeError
 from api.metrics import Metrics, Signs, no_signs
+from api.offer import Offers, Served, given, served
 from infra import clock
 from infra.chart_store import ChartStore, MemoryChartStore
 from infra.collection_store import CollectionStore, MemoryCollectionStore
@@ -32,6 +33,7 @@ from infra.search import MemorySearch, Searches
 from infra.settings import Settings
 from infra.shop_archive import MemoryShopArchive, ShopArchive
 from infra.shop_store import MemoryShopStore, ShopStore
+from schemas.nearby import UNKNOWN, Spot
 from schemas.types import Feed, Item
 from topics import Topic
 
@@ -98,6 +100,7 @@ class Context:
     """Taken by who waits for a worker to rank."""
     reader: ItemReader[Item] = field(default_factory=lambda: ItemReader(_item.decode))
     """Reads what `items` holds."""
+    offers: Offers = field(init=False)
     audits: Audits = field(init=False)
 
     def __post_init__(self) -> None:
@@ -105,6 +108,7 @@ class Context:
             self.clients.publisher, self.metrics, now_ms=self.clients.now_ms, reads=self.settings.audit_reads
         )
         object.__setattr__(self, "audits", audits)
+        object.__setattr__(self, "offers", Offers(self.settings))
 
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
         """Hold records against their limits, then send them.
@@ -151,6 +155,31 @@ class Context:
             if data is not None
         }
 
+    async def offered(self, item_ids: Sequence[str], user: Spot = UNKNOWN) -> dict[str, Item]:
+        """Return those items by id that may be shown to a user, in this order; see `Offers.to`.
+
+        Raises:
+            StoreError: the store did not answer.
+        """
+        found, _ = await self.items.read(item_ids)
+        items = {item_id: data for item_id, data in zip(item_ids, found, strict=True) if data is not None}
+        return {item_id: self.reader.read(item_id, items[item_id]) for item_id in self.offers.to(user, items)}
+
+    async def spot_of(self, user_id: str | None) -> Spot:
+        """Return where a user is, as far as it is known; of no user in particular, where whoever asks is.
+
+        Raises:
+            ForbiddenError: who asks may not speak for the user.
+            StoreError: the store did not answer.
+        """
+        if user_id is None:
+            trace = CURRENT.get()
+            if trace is None or trace.caller is None or trace.caller.is_trusted:
+                return UNKNOWN
+            user_id = trace.caller.subject
+        vouch(user_id)
+        return await self.clients.portraits.spot(user_id)
+
     async def feed_of(self, user_id: str) -> Feed:
         """Return a user's feed, or everyone's when there is none.
 
@@ -173,11 +202,46 @@ class Context:
             raise NoFeedError(user_id)
         return everyones
 
-    async def items_of(self, feed: Feed, limit: int) -> list[msgspec.Raw | None]:
-        """Return the JSON of a feed's first items, which are served, None where the catalogue holds none."""
-        wanted = feed.items[:limit]
-        self.audits.served(feed, len(wanted))
-        found, misses = await self.items.read(wanted)
+    async def served(self, feed: Feed, limit: int) -> Served:
+        """Return what `chosen` does, and note that it was served.
+
+        Raises:
+            StoreError: the store did not answer.
+        """
+        chosen = await self.chosen(feed, limit)
+        self.audits.served(feed, len(chosen.items))
+        return chosen
+
+    async def chosen(self, feed: Feed, limit: int) -> Served:
+        """Return the first items of a feed that may still be shown, so many where it holds as many.
+
+        Raises:
+            StoreError: the store did not answer.
+        """
+        shown = self.offers.of_feed(feed.items[:limit], await self._read(feed.items[:limit]), start=0)
+        rest = feed.items[limit:]
+        if len(shown) < limit and rest:
+            shown += self.offers.of_feed(rest, await self._read(rest), start=limit)
+        return served(feed, shown[:limit])
+
+    def read(self, served: Served) -> Iterator[tuple[int, Item]]:
+        """Yield positions in a feed, and the items that stand there, as far as the catalogue holds them."""
+        for position, data in zip(served.positions, served.items, strict=True):
+            if data is not None:
+                yield position, self.reader.read(served.feed.items[position], data)
+
+    async def given(self, feed: Feed, limit: int) -> Served:
+        """Return the first items of a list that was given and ranked, whether or not the catalogue holds them.
+
+        Raises:
+            StoreError: the store did not answer.
+        """
+        found = await self._read(feed.items[:limit])
+        self.audits.served(feed, len(found))
+        return given(feed, found)
+
+    async def _read(self, item_ids: Sequence[str]) -> list[msgspec.Raw | None]:
+        found, misses = await self.items.read(item_ids)
         self.metrics.cached_items.labels("miss").inc(misses)
-        self.metrics.cached_items.labels("hit").inc(len(wanted) - misses)
+        self.metrics.cached_items.labels("hit").inc(len(item_ids) - misses)
         return found

@@ -15,12 +15,12 @@ from api.content import Content, ContentItem, Standing, content
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import NoFeedError, StoreAwayError
+from api.offer import Served
 from api.query import LimitQuery, asked, user_in
 from api.rerank import ERRORS as RANKED_ERRORS
 from api.rerank import ranked
 from infra.item_store import ItemReader
 from schemas.identity import Identity, identity
-from schemas.types import Feed
 
 _rerank = msgspec.json.Decoder(RerankBody)
 
@@ -164,7 +164,7 @@ class ResultEndpoints:
         """Answer with a user's feed by category, each thing once; the limit is for each category."""
         user_id, limit = user_in(request.path_params["user_id"]), asked(request, LimitQuery).limit
         feed = await self._context.feed_of(user_id)
-        shown = await self._content(user_id, feed)
+        shown = self._content(user_id, await self._context.served(feed, len(feed.items)))
         categories = by_category(shown.pop("items"), self._reader, limit=limit)
         return answer(Results(**shown, categories=categories))
 
@@ -174,9 +174,8 @@ class ResultEndpoints:
         check_count("candidates", body.candidates, self._context.settings.api_max_candidates)
         trigger = body.record(self._context.clients.now_ms())
         feed = await ranked(self._context, trigger)
-        return answer(Reranked(**await self._content(body.user_id, feed), event_id=trigger.event_id))
+        given = await self._context.given(feed, len(feed.items))
+        return answer(Reranked(**self._content(body.user_id, given), event_id=trigger.event_id))
 
-    async def _content(self, user_id: str, feed: Feed) -> dict[str, Any]:
-        found = await self._context.items_of(feed, len(feed.items))
-        shown = content(user_id, feed, found, limit=len(feed.items), now_ms=self._context.clients.now_ms())
-        return msgspec.structs.asdict(shown)
+    def _content(self, user_id: str, served: Served) -> dict[str, Any]:
+        return msgspec.structs.asdict(content(user_id, served, now_ms=self._context.clients.now_ms()))

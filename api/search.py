@@ -14,9 +14,11 @@ from api.answer import answer
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import InvalidError, StoreAwayError
-from api.query import asked
+from api.query import Name, UserId, asked
+from infra.chart_store import MOST as CHARTED
 from infra.search import Sought
 from schemas.limit import ID_CHARS, QUERY_CHARS
+from schemas.nearby import spot
 
 NO_MATCHES = "no_search_matches"
 """Why something else is shown than what was searched for."""
@@ -38,6 +40,11 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     min_rating: Annotated[float, Meta(ge=0, le=5)] | None = None
     limit: Annotated[int, Meta(ge=1, le=_MOST)] = 20
     offset: Annotated[int, Meta(ge=0, le=_DEEPEST)] = 0
+    user_id: UserId | None = None
+    """Who searches: items that are tied to a place are found near to them only; for nobody in particular they come
+    last."""
+    city: Name | None = None
+    """A city to search around instead."""
 
     def __post_init__(self) -> None:
         if not self.q.strip():
@@ -79,7 +86,8 @@ class SearchEndpoints:
 
     async def search(self, request: Request) -> Response:
         """Search the catalogue; where nothing matches, answer with what trends, and say so."""
-        query = asked(request, SearchQuery)
+        query, context = asked(request, SearchQuery), self._context
+        user = await context.spot_of(query.user_id) if query.city is None else spot(None, query.city)
         sought = Sought(
             query=query.q,
             kind=query.kind,
@@ -89,19 +97,19 @@ class SearchEndpoints:
             min_rating=query.min_rating,
             limit=query.limit,
             offset=query.offset,
+            user=user,
         )
-        context = self._context
         found = await context.clients.search.find(sought)
         item_ids, end = found.item_ids, query.offset + len(found.item_ids)
         fallback = not item_ids and not query.offset
         if fallback:
-            item_ids = await context.clients.charts.read(query.category or None, limit=query.limit)
-        items, _ = await context.items.read(item_ids)
+            item_ids = await context.clients.charts.read(query.category or None, limit=CHARTED)
+        items = await context.offered(item_ids, user)
         return answer(
             Searched(
                 query=query.q,
                 total=found.total,
-                results=[item for item in items if item is not None],
+                results=list(items.values())[: query.limit],
                 next_offset=end if 0 < end < found.total else None,
                 corrected=found.corrected,
                 fallback_reason=NO_MATCHES if fallback else None,

@@ -80,7 +80,7 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         experiments=RedisExperimentStore(redis),
         shop=RedisShopStore(redis),
         shop_archive=PostgresShopArchive(database),
-        search=Search(database),
+        search=Search(database, radius_km=configured.place_radius_km, hides_sold_out=configured.hides_sold_out),
         probes={
             "kafka": probe.kafka(configured.kafka_bootstrap_servers),
             "registry": probe.registry(configured.schema_registry_url),

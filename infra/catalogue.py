@@ -1,26 +1,22 @@
 """The catalogue in PostgreSQL: searched by text, by likeness and by distance, and asked what it holds already.
 
-The three rankings are merged by reciprocal ranks (Cormack, Clarke and Büttcher, SIGIR 2009). Distance is a matter of
-PostGIS where it is there, of H3 cells and the haversine formula where it is not; both give the same.
+The three rankings are merged by reciprocal ranks (Cormack, Clarke and Büttcher, SIGIR 2009). Private items are not
+searched, but recognised: what was fetched for two users is one item.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import asyncpg
-import h3
 
-from infra.database import INDEXED_CHARS, equals
+from infra.database import INDEXED_CHARS
+from infra.distance import UNTIED, Within, distance_by, nearby
 from infra.segment import Bind, any_word
+from schemas.nearby import UNKNOWN, Spot
 
-REGION_RESOLUTION = 4
-"""H3 resolution of the regions that items are found by: cells with edges of 26 km, and nowhere less than 20."""
-_SHORTEST_EDGE_KM = 20.0
-_EARTH_KM = 6371.0088
 _RANKED = 50
 """Items that each ranking names."""
 _DAMPING = 60
@@ -28,9 +24,9 @@ _LAST = 1_000
 """Added to the ranks of the newest items: they only fill up what the words leave."""
 
 _WITH_KEYS = f"""
-SELECT item_id, title_key, year, city_key, latitude, longitude FROM catalogue
-WHERE category = $1 AND left(title_key, {INDEXED_CHARS}) = ANY($2) AND title_key = ANY($3)
-ORDER BY created_at, item_id
+SELECT item_id, title_key, year, city_key, latitude, longitude FROM catalogue JOIN items USING (item_id)
+WHERE catalogue.category = $1 AND left(title_key, {INDEXED_CHARS}) = ANY($2) AND title_key = ANY($3)
+ORDER BY private, catalogue.created_at, item_id
 """  # noqa: S608 - the number is ours
 
 
@@ -42,9 +38,8 @@ class Query:
     words: Sequence[str] = ()
     vector: Sequence[float] | None = None
     """Of the words, by the encoder that made the catalogue's."""
-    cell: str | None = None
-    city_key: str = ""
-    """Without a cell and a city only what is nowhere in particular is found."""
+    user: Spot = UNKNOWN
+    """Where the user is. Where that is not known, only items are found that are tied to no place."""
     known: Sequence[str] = ()
     """Items not to be found."""
     limit: int
@@ -73,10 +68,19 @@ class Known(NamedTuple):
 class Catalogue:
     """Reads what the archive role has made ready. Raises `database.AWAY` while PostgreSQL does not answer."""
 
-    def __init__(self, pool: asyncpg.Pool, *, encoder: str, radius_km: float) -> None:
-        """`encoder` is the name of what made the vectors; `radius_km` how far away an item may be."""
-        self._pool, self._encoder, self._radius_km = pool, encoder, radius_km
-        self._distance: Callable[[Bind, str, float], str] | None = None
+    def __init__(self, pool: asyncpg.Pool, *, encoder: str, radius_km: float, hides_sold_out: bool = True) -> None:
+        """Take connections.
+
+        Args:
+            pool: Connections.
+            encoder: The name of what made the vectors.
+            radius_km: How far away an item may be.
+            hides_sold_out: Whether items that are out of stock are left out.
+        """
+        self.radius_km = radius_km
+        self._pool, self._encoder = pool, encoder
+        self._hides_sold_out = hides_sold_out
+        self._within: Within | None = None
 
     async def search(self, query: Query) -> list[Match]:
         """Return the best matches, best first."""
@@ -87,9 +91,9 @@ class Catalogue:
             return f"${len(values)}"
 
         async with self._pool.acquire() as connection, connection.transaction(readonly=True):
-            if self._distance is None:
-                self._distance = await distance_by(connection)
-            statement = self._statement(query, bind, self._distance)
+            if self._within is None:
+                self._within = await distance_by(connection)
+            statement = self._statement(query, bind, self._within)
             await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
             rows = await connection.fetch(statement, *values)
         return [Match(row["item_id"], row["title"], row["topics"]) for row in rows]
@@ -104,14 +108,15 @@ class Catalogue:
         )
         return [Known(*row) for row in rows]
 
-    def _statement(self, query: Query, bind: Bind, distance: Callable[[Bind, str, float], str]) -> str:
-        pool = " AND ".join(
-            (
-                f"category = {bind(query.category)}",
-                f"item_id <> ALL({bind(list(query.known))}::text[])",
-                self._place(query, bind, distance),
-            )
-        )
+    def _statement(self, query: Query, bind: Bind, within: Within) -> str:
+        conditions = [
+            f"catalogue.category = {bind(query.category)}",
+            f"item_id <> ALL({bind(list(query.known))}::text[])",
+            nearby(bind, within, query.user, self.radius_km) if query.user.is_known else UNTIED,
+            "NOT private",
+        ]
+        if self._hides_sold_out:
+            conditions.append("NOT sold_out")
         limit = bind(query.limit)
         rankings = [
             _ranking(f"SELECT item_id FROM pool ORDER BY created_at DESC, item_id LIMIT {limit}", _LAST)  # noqa: S608
@@ -133,62 +138,12 @@ class Catalogue:
                 )
             )
         return (
-            f"WITH pool AS NOT MATERIALIZED (SELECT * FROM catalogue WHERE {pool}),"  # noqa: S608 - values are bound
+            f"WITH pool AS NOT MATERIALIZED (SELECT catalogue.* FROM catalogue JOIN items USING (item_id)"  # noqa: S608 - values are bound
+            f" WHERE {' AND '.join(conditions)}),"
             f" ranked AS ({' UNION ALL '.join(rankings)})"
             " SELECT items.item_id, title, topics FROM ranked JOIN items USING (item_id) GROUP BY items.item_id"
             f" ORDER BY sum(1.0 / ({_DAMPING} + rank)) DESC, items.item_id LIMIT {limit}"
         )
-
-    def _place(self, query: Query, bind: Bind, distance: Callable[[Bind, str, float], str]) -> str:
-        """Return the condition that an item is where it is looked for."""
-        if query.cell is None:
-            by_city = equals("city_key", query.city_key, bind)
-            return by_city if query.city_key else f"latitude IS NULL AND {by_city}"
-        near = distance(bind, query.cell, self._radius_km)
-        return (
-            f"({near} OR latitude IS NULL AND {equals('city_key', query.city_key, bind)})" if query.city_key else near
-        )
-
-
-async def distance_by(connection: Any) -> Callable[[Bind, str, float], str]:
-    """Return what tells distances in a database: `by_postgis` or `by_cells`."""
-    found = await connection.fetchval("SELECT count(*) FROM pg_extension WHERE extname = 'postgis'")
-    return by_postgis if found else by_cells
-
-
-def by_postgis(bind: Bind, cell: str, radius_km: float) -> str:
-    """Return the condition that an item is near a cell's middle, told by PostGIS."""
-    latitude, longitude = h3.cell_to_latlng(cell)
-    point = f"ST_MakePoint({bind(longitude)}::double precision, {bind(latitude)}::double precision)"
-    item, middle = (f"ST_SetSRID({at}, 4326)::geography" for at in ("ST_MakePoint(longitude, latitude)", point))
-    return f"ST_DWithin({item}, {middle}, {bind(radius_km * 1_000)}::double precision, false)"
-
-
-def by_cells(bind: Bind, cell: str, radius_km: float) -> str:
-    """Return the condition that an item is near a cell's middle, told by H3 cells and the haversine formula."""
-    latitude, longitude = (f"{bind(degrees)}::double precision" for degrees in h3.cell_to_latlng(cell))
-    sine = (
-        f"sqrt(sind((latitude - {latitude}) / 2) ^ 2"
-        f" + cosd(latitude) * cosd({latitude}) * sind((longitude - {longitude}) / 2) ^ 2)"
-    )
-    return (
-        f"(region = ANY({bind(regions(cell, radius_km))})"
-        f" AND {2 * _EARTH_KM} * asin(least(1, {sine})) <= {bind(radius_km)}::double precision)"
-    )
-
-
-def region(cell: str) -> str:
-    """Return the region that a cell lies in; of a coarser cell, the one in its middle."""
-    if h3.get_resolution(cell) < REGION_RESOLUTION:
-        return str(h3.cell_to_center_child(cell, REGION_RESOLUTION))
-    return str(h3.cell_to_parent(cell, REGION_RESOLUTION))
-
-
-def regions(cell: str, radius_km: float) -> list[str]:
-    """Return the regions that hold everything within a radius of a cell's middle."""
-    rings = math.ceil(radius_km / (1.5 * _SHORTEST_EDGE_KM)) + 1
-    middle = h3.latlng_to_cell(*h3.cell_to_latlng(cell), REGION_RESOLUTION)
-    return sorted(h3.grid_disk(middle, rings))
 
 
 def vector_text(vector: Iterable[float]) -> str:

@@ -43,6 +43,7 @@ class _Columns(msgspec.Struct, array_like=True, gc=False):
     ml_scores: bytes = b""
     llm_scores: bytes = b""
     """One for each item, NaN where there is none; nothing when there is none at all."""
+    trailing: int = 0
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -78,6 +79,7 @@ def pack(feed: Feed) -> bytes:
         llm_scores=_floats(
             [feed.llm_scores.get(item, math.nan) for item in feed.items] if feed.llm_scores else [], "fd"
         ),
+        trailing=feed.trailing,
     )
     body = _encoder.encode(columns)
     return order(feed) + (body if len(body) < _LONG_BYTES else bytes(zstd.compress(body, _LEVEL)))
@@ -108,6 +110,7 @@ def unpack(user_id: str, data: bytes) -> Feed:
             for item, score in zip(columns.items, _numbers(columns.llm_scores, count), strict=False)
             if not math.isnan(score)
         },
+        trailing=columns.trailing,
     )
 
 

@@ -19,7 +19,7 @@ from schemas.types import Interaction, Item
 
 _FIND = """
 SELECT items.item_id FROM items LEFT JOIN catalogue USING (item_id)
-WHERE starts_with(items.item_id, $1)
+WHERE starts_with(items.item_id, $1) AND NOT items.private
   AND ($2::text IS NULL OR lower(items.category) = lower($2))
   AND ($3::text IS NULL OR items.attributes ->> 'project_code' = $3)
   AND {worded}
@@ -27,9 +27,10 @@ ORDER BY items.created_at DESC, items.item_id LIMIT $4
 """
 _ALIKE = """
 WITH asked AS MATERIALIZED (SELECT embedding, encoder FROM catalogue WHERE item_id = $1 AND embedding IS NOT NULL)
-SELECT item_id, 1 - (catalogue.embedding <=> (SELECT embedding FROM asked)) AS likeness FROM catalogue
+SELECT item_id, 1 - (catalogue.embedding <=> (SELECT embedding FROM asked)) AS likeness
+FROM catalogue JOIN items USING (item_id)
 WHERE catalogue.encoder = (SELECT encoder FROM asked) AND catalogue.embedding IS NOT NULL
-  AND starts_with(item_id, $2) AND item_id <> $1
+  AND starts_with(item_id, $2) AND item_id <> $1 AND NOT private
 ORDER BY catalogue.embedding <=> (SELECT embedding FROM asked) LIMIT $3
 """
 _CATEGORIES = """
@@ -90,7 +91,7 @@ class MemoryListing:
     async def find(self, wanted: Wanted, *, limit: int) -> list[str]:
         """Return the newest items that are looked for."""
         newest = sorted(self._items.values(), key=lambda item: (-item.created_at, item.item_id))
-        return [item.item_id for item in newest if wanted.fits(item)][:limit]
+        return [item.item_id for item in newest if wanted.fits(item) and not item.private][:limit]
 
     async def alike(self, item_id: str, *, prefix: str, least: float, limit: int) -> list[tuple[str, float]]:
         """Return the items most like another."""
@@ -99,7 +100,8 @@ class MemoryListing:
         for item in self._items.values():
             both = asked | set(item.topics)
             share = len(asked & set(item.topics)) / len(both) if both else 0.0
-            if asked and item.item_id != item_id and item.item_id.startswith(prefix) and share >= least:
+            is_other = item.item_id != item_id and item.item_id.startswith(prefix) and not item.private
+            if asked and is_other and share >= least:
                 found.append((item.item_id, share))
         return sorted(found, key=lambda one: (-one[1], one[0]))[:limit]
 

@@ -1,4 +1,7 @@
-"""Who users are, for reading: `portrait:{user_id}`, what was found of them, and `profile:{user_id}`, what they say."""
+"""Who users are, for reading: `portrait:{user_id}`, what was found of them, and `profile:{user_id}`, what they say.
+
+Where they are is kept apart, at `place:{user_id}`: it decides what they are shown, and no endpoint tells it.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ from redis.asyncio import Redis
 
 from infra.coalescer import Coalescer
 from infra.redis_client import store_errors
+from schemas.nearby import Spot, spot
 from schemas.types import Features, Profile, RecentItem
 
-FOUND, STATED = "portrait:", "profile:"
+FOUND, STATED, PLACE = "portrait:", "profile:", "place:"
 _LIVES_S = 90 * 86_400
 _RECENT = 20
 
@@ -63,6 +67,10 @@ class PortraitStore(Protocol):
         """Return what is known of a user."""
         ...
 
+    async def spot(self, user_id: str) -> Spot:
+        """Return where a user is, as far as it is known."""
+        ...
+
 
 class MemoryPortraitStore:
     """What one process knows."""
@@ -70,10 +78,12 @@ class MemoryPortraitStore:
     def __init__(self) -> None:
         self._found: dict[str, Found] = {}
         self._stated: dict[str, Profile] = {}
+        self._cells: dict[str, str | None] = {}
 
     async def write_found(self, features: Sequence[Features]) -> None:
         """Replace what was found of users."""
         self._found |= {one.user_id: _found_in(one) for one in features}
+        self._cells |= {one.user_id: one.cell for one in features}
 
     async def write_stated(self, profiles: Sequence[Profile]) -> None:
         """Replace what users say of themselves."""
@@ -87,6 +97,10 @@ class MemoryPortraitStore:
     async def read(self, user_id: str) -> Portrait:
         """Return what is known of a user."""
         return Portrait(self._found.get(user_id), self._stated.get(user_id))
+
+    async def spot(self, user_id: str) -> Spot:
+        """Return where a user is."""
+        return _spot(self._cells.get(user_id), self._stated.get(user_id))
 
 
 class RedisPortraitStore:
@@ -105,6 +119,8 @@ class RedisPortraitStore:
         pipeline = self._redis.pipeline(transaction=False)
         for one in {one.user_id: one for one in features}.values():
             pipeline.set(FOUND + one.user_id, msgspec.json.encode(_found_in(one)), ex=_LIVES_S)
+            if one.cell is not None:
+                pipeline.set(PLACE + one.user_id, one.cell, ex=_LIVES_S)
         with store_errors("writing portraits"):
             await pipeline.execute()
 
@@ -128,6 +144,11 @@ class RedisPortraitStore:
             None if stated is None else self._stated.decode(stated),
         )
 
+    async def spot(self, user_id: str) -> Spot:
+        """Return where a user is."""
+        cell, stated = await self._reads.read([PLACE + user_id, STATED + user_id])
+        return _spot(None if cell is None else cell.decode(), None if stated is None else self._stated.decode(stated))
+
     async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
         with store_errors("reading portraits"):
             found = await self._redis.mget(list(keys))
@@ -137,3 +158,7 @@ class RedisPortraitStore:
 def _found_in(features: Features) -> Found:
     told = {name: getattr(features, name) for name in Found.__struct_fields__}
     return Found(**told | {"recent": features.recent[:_RECENT]})
+
+
+def _spot(cell: str | None, stated: Profile | None) -> Spot:
+    return spot(cell, None) if stated is None else spot(cell, stated.city, stated.timezone or "")

@@ -15,8 +15,10 @@ from typing import Any, Protocol
 
 from infra import segment, spelling
 from infra.database import Lazy, equals
+from infra.distance import UNTIED, Within, distance_by, nearby
 from infra.segment import Bind
 from infra.synonym import Phrase, terms, words
+from schemas.nearby import UNKNOWN, Spot
 from schemas.types import Item
 
 MOST_TERMS = 12
@@ -64,6 +66,8 @@ class Sought:
     min_price: float | None = None
     max_price: float | None = None
     min_rating: float | None = None
+    user: Spot = UNKNOWN
+    """Where the user is: what is tied to a place elsewhere is left out. Where that is not known, it comes last."""
     limit: int = 20
     offset: int = 0
 
@@ -103,7 +107,9 @@ class MemorySearch:
         found = [
             item.item_id
             for item in self._items
-            if sought.kind in ("", item.kind) and typed & _parts(" ".join((item.title, *item.topics)))
+            if sought.kind in ("", item.kind)
+            and not item.private
+            and typed & _parts(" ".join((item.title, *item.topics)))
         ]
         return Found(item_ids=found[sought.offset :][: sought.limit], total=len(found))
 
@@ -111,8 +117,17 @@ class MemorySearch:
 class Search:
     """Searches PostgreSQL."""
 
-    def __init__(self, connections: Lazy) -> None:
+    def __init__(self, connections: Lazy, *, radius_km: float = 50.0, hides_sold_out: bool = True) -> None:
+        """Take connections.
+
+        Args:
+            connections: Connections.
+            radius_km: How far away items may be that are tied to a place.
+            hides_sold_out: Whether items that are out of stock are left out; otherwise they come last.
+        """
         self._connections = connections
+        self._radius_km, self._hides_sold_out = radius_km, hides_sold_out
+        self._within: Within | None = None
 
     async def find(self, sought: Sought) -> Found:
         """Return what is found; nothing when no word of the query says anything.
@@ -133,7 +148,9 @@ class Search:
                 values.append(value)
                 return f"${len(values)}"
 
-            statement = _statement(sought, found, bind)
+            if self._within is None:
+                self._within = await distance_by(connection)
+            statement = _statement(sought, found, bind, self._pool(sought, bind, self._within))
             await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
             rows = await connection.fetch(statement, *values)
         return Found(
@@ -172,6 +189,22 @@ class Search:
                     break
         return found
 
+    def _pool(self, sought: Sought, bind: Bind, within: Within) -> str:
+        """Return the statement of what may be found at all; `is_last` is what comes after all the rest."""
+        conditions, last = ["NOT items.private", *_conditions(sought, bind)], ["false"]
+        if self._hides_sold_out:
+            conditions.append("NOT items.sold_out")
+        else:
+            last.append("items.sold_out")
+        if sought.user.is_known:
+            conditions.append(f"({UNTIED} OR {nearby(bind, within, sought.user, self._radius_km)})")
+        else:
+            last.append(f"NOT {UNTIED}")
+        return f"""
+        SELECT catalogue.item_id, document, meaning, items.rating, items.reviews, ({" OR ".join(last)}) AS is_last
+        FROM catalogue JOIN items USING (item_id) LEFT JOIN likeness USING (item_id)
+        WHERE {" AND ".join(conditions)}"""  # noqa: S608 - values are bound
+
 
 @dataclass(frozen=True, slots=True)
 class Term:
@@ -192,18 +225,16 @@ class Term:
         return list(dict.fromkeys([*([(self.meant,)] if self.meant else []), self.typed, *self.others]))
 
 
-def _statement(sought: Sought, found: Sequence[Term], bind: Bind) -> str:
+def _statement(sought: Sought, found: Sequence[Term], bind: Bind, pool: str) -> str:
     """Return the statement; what is looked for is in its values alone."""
     vector = f"(SELECT sum(meaning) FROM words WHERE word = ANY({bind(_telling(found))}))"  # noqa: S608
     anything = " || ".join(_any_of(term, term.phrases, bind) for term in found)
     most = sum(term.rarity for term in found)
     covered = " + ".join(f"{bind(term.rarity / most)}::float8 * {_covered(term, bind)}" for term in found)
     return f"""
-WITH pool AS NOT MATERIALIZED (
-        SELECT catalogue.item_id, document, meaning, items.rating, items.reviews
-        FROM catalogue JOIN items USING (item_id) LEFT JOIN likeness USING (item_id) WHERE {_where(sought, bind)}),
+WITH pool AS NOT MATERIALIZED ({pool}),
      asked AS MATERIALIZED (SELECT {vector} AS meaning),
-     near AS (SELECT item_id, document, meaning, rating, reviews FROM pool
+     near AS (SELECT * FROM pool
               WHERE meaning IS NOT NULL AND (SELECT meaning FROM asked) IS NOT NULL
               ORDER BY meaning <=> (SELECT meaning FROM asked) LIMIT {_NEAREST}),
      candidates AS (
@@ -211,7 +242,7 @@ WITH pool AS NOT MATERIALIZED (
         UNION
         SELECT * FROM pool WHERE document @@ ({anything}))
 SELECT item_id, count(*) OVER ()::int AS total FROM candidates
-ORDER BY {covered}
+ORDER BY is_last, {covered}
        + {_MEANING} * coalesce(1 - (meaning <=> (SELECT meaning FROM asked)), 0)
        + {_WELL_RATED} * coalesce(rating, 0) / 5 * ln(1 + coalesce(reviews, 0)) DESC, item_id
 LIMIT {bind(sought.limit)} OFFSET {bind(sought.offset)}
@@ -231,8 +262,8 @@ def _covered(term: Term, bind: Bind) -> str:
     return f"greatest({own}, {_STANDS_IN} * ts_rank({_WEIGHTS}, document, {_any_of(term, others, bind)}))"
 
 
-def _where(sought: Sought, bind: Bind) -> str:
-    conditions = ["true"]
+def _conditions(sought: Sought, bind: Bind) -> list[str]:
+    conditions = []
     if sought.kind:
         conditions.append(equals("items.kind", sought.kind, bind))
     if sought.category:
@@ -245,7 +276,7 @@ def _where(sought: Sought, bind: Bind) -> str:
     ):
         if value is not None:
             conditions.append(f"items.{column} {sign} {bind(value)}")
-    return " AND ".join(conditions)
+    return conditions
 
 
 def _telling(found: Sequence[Term]) -> list[str]:

@@ -24,6 +24,7 @@ class SettingsError(ValueError):
 
 
 OFF = "off"
+HIDE = "hide"
 _SLOT = re.compile(r"(daily|mon|tue|wed|thu|fri|sat|sun) +([01]\d|2[0-3]):[0-5]\d +[a-z0-9-]{1,64}")
 
 _RATE = re.compile(r"[1-9]\d{0,8}/(second|minute|hour)")
@@ -207,6 +208,13 @@ class Settings:
         must="0 or more",
     )
     max_recommendations: int = _setting("MAX_RECOMMENDATIONS", 50, "items in a feed", check=_positive)
+    out_of_stock: str = _setting(
+        "OUT_OF_STOCK",
+        HIDE,
+        "items that are out of stock: hide, or last to rank them after all others",
+        check=lambda name: name in {HIDE, "last"},
+        must="hide or last",
+    )
     show_seen_items: bool = _setting(
         "SHOW_SEEN_ITEMS", False, "whether items are shown again to who acted on them, as places are and films are not"
     )
@@ -368,7 +376,7 @@ class Settings:
         must="from 0 to 15",
     )
     place_radius_km: float = _setting(
-        "PLACE_RADIUS_KM", 50.0, "how far away what is at a place may be to be shown", check=_positive
+        "PLACE_RADIUS_KM", 50.0, "how far away from a user items may be that are tied to a place", check=_positive
     )
     prompt_facts: str = _setting(
         "PROMPT_FACTS",
@@ -514,6 +522,11 @@ class Settings:
     )
     worker_id: str = _setting("WORKER_ID", "0", "name of this worker: its tables' folder under MILLRACE_HOME/worker")
     worker_store: str = _setting("WORKER_STORE", "rocksdb", "where tables live: rocksdb or memory")
+
+    @property
+    def hides_sold_out(self) -> bool:
+        """Say whether items that are out of stock are left out."""
+        return self.out_of_stock == HIDE
 
     @property
     def is_development(self) -> bool:

@@ -8,9 +8,11 @@ and neither their years nor their cities contradict: what one of them does not t
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
+
+from schemas.gazetteer import LONGEST_NAME, located
+from schemas.plain import plain
 
 _YEAR = re.compile(r"\s*[(\[](\d{4})[)\]]\s*$")
 _ARTICLES = ("the ", "a ", "an ")
@@ -35,19 +37,18 @@ def _agree(one: str, other: str) -> bool:
 def identity(title: str, *, year: str = "", city: str | None = None) -> Identity:
     """Return what a title is recognised by; a year in brackets at its end counts when none is told."""
     found = _YEAR.search(title)
-    key = _plain(_YEAR.sub("", title))
+    key = plain(_YEAR.sub("", title))
     for article in _ARTICLES:
         key = key.removeprefix(article)
     return Identity(key or title.casefold(), year or (found[1] if found else ""), city_key(city))
 
 
-# Each ranking for who is in a city asks for its key: names are taken apart once.
-@lru_cache(maxsize=10_000)
 def city_key(name: str | None) -> str:
-    """Return what a city's name is compared by; empty for none."""
-    return _plain(name or "")
+    """Return what a city's name is compared by, the same in all languages for a city that is known; empty for none."""
+    return _city_key(name or "") if len(name or "") <= LONGEST_NAME else plain(name or "")
 
 
-def _plain(text: str) -> str:
-    bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()
-    return " ".join("".join(c if c.isalnum() else " " for c in bare.replace("'", "").replace("’", "")).split())
+@lru_cache(maxsize=10_000)
+def _city_key(name: str) -> str:
+    known = located(name)
+    return known.key if known else plain(name)

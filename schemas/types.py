@@ -197,6 +197,7 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     propensities: list[float] = msgspec.field(default_factory=list)
     ml_scores: list[float] = msgspec.field(default_factory=list)
     llm_scores: dict[str, float] = msgspec.field(default_factory=dict)
+    trailing: int = 0
 
 
 class FetchRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -289,6 +290,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     rating: float | None = None
     reviews: int | None = None
     stock: int | None = None
+    private: bool = False
 
 
 class ItemNeighbors(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -416,6 +418,7 @@ NotificationStatus = Literal[
     "expired",
     "failed",
     "not_configured",
+    "withdrawn",
 ]
 
 

@@ -52,6 +52,7 @@ def rank_params(settings: Settings) -> RankParams:
         diversity_cap=settings.diversity_cap,
         repeats=settings.show_seen_items,
         place_radius_km=settings.place_radius_km,
+        hides_sold_out=settings.hides_sold_out,
         timezone=settings.default_timezone,
     )
 

@@ -61,7 +61,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
         }
 
     try:
-        async with beside(stop, agent.run(), heartbeat.beat(redis, "push", describe)):
+        async with beside(stop, agent.run(), items.follow(), heartbeat.beat(redis, "push", describe)):
             await run_app(app, stop)
     finally:
         if sender is not None:

@@ -58,7 +58,8 @@ export const readMoods = () => request("/portal/moods");
 
 export const readItem = (itemId) => request(`/items/${encodeURIComponent(itemId)}`);
 
-export const search = (words) => request(`/search?q=${encodeURIComponent(words)}&limit=30`);
+export const search = (userId, words) =>
+  request(`/search?${new URLSearchParams({ q: words, limit: 30, ...(userId && { user_id: userId }) })}`);
 
 export const readProfile = (userId) => request(`/profile/${encodeURIComponent(userId)}`);
 

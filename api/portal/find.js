@@ -11,18 +11,19 @@ let asked = null;
 
 export async function visit({ query = "" }, user) {
   $("query").value = query;
-  if (asked === query) return;
-  asked = query;
+  const mine = `${user} ${query}`; // what is found depends on where somebody is
+  if (asked === mine) return;
+  asked = mine;
   document.title = `${query || "Search"} · Millrace`;
   $("results").replaceChildren();
   if (!query) return say("Words, misspelt or not: jazz, waterfront, a film about the sea.");
   say("Searching …");
   publish(user, { action: "search", query }).catch(() => {});
   try {
-    const found = await search(query);
-    if (asked === query) show(found);
+    const found = await search(user, query);
+    if (asked === mine) show(found);
   } catch (error) {
-    if (asked !== query) return;
+    if (asked !== mine) return;
     asked = null;
     say(error.status === 404 || error.status === 503 ? "The catalogue cannot be searched here right now. The feed still works." : error.message);
   }

@@ -110,14 +110,19 @@ function show(feed) {
   }
 }
 
-// A version is the features' and the time of ranking, joined by a hyphen.
+// A version is the features', the time of ranking and a digest of the items, joined by hyphens. Of one feed whose items
+// have changed, the later answer is newer.
 function isNewer(feed, other) {
   const [features, made] = numbers(feed);
   const [otherFeatures, otherMade] = numbers(other);
-  return features === otherFeatures ? made > otherMade : features > otherFeatures;
+  if (features !== otherFeatures) return features > otherFeatures;
+  if (made !== otherMade) return made > otherMade;
+  return feed.version !== other.version && answeredAt(feed) >= answeredAt(other);
 }
 
-const numbers = (feed) => String(feed.version ?? "0-0").split("-").map(Number);
+const numbers = (feed) => String(feed.version ?? "0-0").split("-", 2).map(Number);
+
+const answeredAt = ({ generated_at: made = 0, age_ms: age = 0 }) => made + age;
 
 function answered(action, changedAt, changes) {
   const took = Math.round(changedAt - action.at);

@@ -13,7 +13,7 @@ const LISTS = ["categories", "topics", "muted"];
 const DECIDED = {
   sent: "Sent", quiet_hours: "Held until the quiet hours end", retrying: "Being sent again", capped: "Enough for today",
   not_worth_it: "Not worth a message", unwanted: "Of a kind that is not wanted", repeated: "Said before",
-  unregistered: "No device", expired: "Too late", failed: "Failed", not_configured: "Pushing is not set up",
+  unregistered: "No device", expired: "Too late", failed: "Failed", not_configured: "Pushing is not set up", withdrawn: "Withdrawn",
 };
 let user = null;
 

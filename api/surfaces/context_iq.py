@@ -29,12 +29,14 @@ from api.error import (
     StoreAwayError,
 )
 from api.health import Prober, overall
+from api.offer import SPARE_ITEMS
 from api.precondition import matching, tag_of
 from api.query import MOST_ITEMS, Name, UserId, asked, user_in
 from infra.feed_store import EVERYONE
 from infra.listing import Wanted
 from infra.llm.key import has_key
 from schemas.limit import ID_CHARS
+from schemas.nearby import spot
 from schemas.types import Feed, Item
 from topics.topic import INTERACTIONS, PROFILE_UPDATES
 
@@ -361,20 +363,21 @@ class ContextIqEndpoints:
         """Answer with why something is recommended to a user."""
         query = asked(request, ExplanationQuery)
         feed = await self._context.feed_of(query.user_id)
-        if query.content_id not in feed.items:
-            raise NotRecommendedError(query.user_id, query.content_id)
-        place = feed.items.index(query.content_id)
-        one = (await self._scored(feed, place + 1))[place]
-        return answer(
-            Explanation(
-                **msgspec.structs.asdict(one),
-                user_id=query.user_id,
-                rank=place + 1,
-                reason=feed.reasons[place],
-                source=feed.sources[place],
-                parts={name: part[place] for name, part in feed.parts.items() if part[place]},
-            )
-        )
+        scored = await self._scored(feed, len(feed.items))
+        for rank, one in enumerate(scored, start=1):
+            if one.content_id == query.content_id:
+                place = feed.items.index(one.content_id)
+                return answer(
+                    Explanation(
+                        **msgspec.structs.asdict(one),
+                        user_id=query.user_id,
+                        rank=rank,
+                        reason=feed.reasons[place],
+                        source=feed.sources[place],
+                        parts={name: part[place] for name, part in feed.parts.items() if part[place]},
+                    )
+                )
+        raise NotRecommendedError(query.user_id, query.content_id)
 
     async def export(self, request: Request) -> Response:
         """Answer with the recommendations of many users as CSV; who has none has no lines."""
@@ -386,9 +389,10 @@ class ContextIqEndpoints:
         lines.writerow(_CSV_COLUMNS)
         for user_id, feed in zip(users, await self._context.clients.feeds.read(users), strict=True):
             if feed is not None:
-                for place, one in enumerate(await self._scored(feed, body.limit)):
+                reasons = dict(zip(feed.items, feed.reasons, strict=True))
+                for rank, one in enumerate(await self._scored(feed, body.limit), start=1):
                     cells = (one.content_id, one.title, one.category, one.ml_score, one.llm_score, one.combined_score)
-                    lines.writerow(map(_cell, (user_id, place + 1, *cells, feed.reasons[place])))
+                    lines.writerow(map(_cell, (user_id, rank, *cells, reasons[one.content_id])))
         headers = {"Content-Disposition": 'attachment; filename="recommendations.csv"', "Cache-Control": "no-store"}
         return Response(text.getvalue(), headers=headers, media_type="text/csv")
 
@@ -413,22 +417,26 @@ class ContextIqEndpoints:
         """Answer with what the catalogue holds."""
         query = asked(request, ContentQuery)
         names = await self._context.clients.listing.find(Wanted(category=query.category), limit=query.limit)
-        entries = [_entry(item) for item in (await self._context.catalogued(names)).values()]
+        items = (await self._context.catalogued(names)).values()
+        entries = [_entry(item) for item in items if not item.private]
         return answer(Contents(entries, len(entries)))
 
     async def similar(self, request: Request) -> Response:
         """Answer with what is like something of the catalogue."""
         query, content_id = asked(request, SimilarContentQuery), request.path_params["content_id"]
-        if not await self._context.catalogued([content_id]):
+        known = (await self._context.catalogued([content_id])).get(content_id)
+        if known is None:
             raise NoItemError(content_id)
         least = self._context.settings.similarity_threshold if query.threshold is None else query.threshold
-        alike = await self._context.clients.listing.alike(content_id, prefix="", least=least, limit=query.limit)
-        items = await self._context.catalogued([item for item, _ in alike])
+        alike = await self._context.clients.listing.alike(
+            content_id, prefix="", least=least, limit=query.limit + SPARE_ITEMS
+        )
+        similarity = dict(alike)
+        items = await self._context.offered(list(similarity), spot(known.cell, known.city))
         found = [
-            SimilarEntry(**msgspec.structs.asdict(_entry(items[item])), similarity=round(score, _DIGITS))
-            for item, score in alike
-            if item in items
-        ]
+            SimilarEntry(**msgspec.structs.asdict(_entry(item)), similarity=round(similarity[item_id], _DIGITS))
+            for item_id, item in items.items()
+        ][: query.limit]
         return answer(SimilarContents(content_id, found, len(found)))
 
     async def preferences(self, request: Request) -> Response:
@@ -459,24 +467,21 @@ class ContextIqEndpoints:
         return msgspec.convert(profile, StatedPreferences, from_attributes=True)
 
     async def _scored(self, feed: Feed, limit: int) -> list[ScoredContent]:
-        """Return the first items of a feed with their scores."""
-        found = await self._context.items_of(feed, limit)
+        """Return the first items of a feed that may still be shown, with their scores."""
+        served = await self._context.served(feed, limit)
         ml = feed.ml_scores or stretched(feed.scores)
         combined = feed.scores if feed.ml_scores else ml
-        scored = []
-        for place, (item_id, data) in enumerate(zip(feed.items, found, strict=False)):
-            item = None if data is None else self._context.reader.read(item_id, data)
-            scored.append(
-                ScoredContent(
-                    content_id=item_id,
-                    title="" if item is None else item.title,
-                    category="" if item is None else item.category,
-                    ml_score=round(ml[place], _DIGITS),
-                    llm_score=feed.llm_scores.get(item_id),
-                    combined_score=round(combined[place], _DIGITS),
-                )
+        return [
+            ScoredContent(
+                content_id=item.item_id,
+                title=item.title,
+                category=item.category,
+                ml_score=round(ml[position], _DIGITS),
+                llm_score=feed.llm_scores.get(item.item_id),
+                combined_score=round(combined[position], _DIGITS),
             )
-        return scored
+            for position, item in self._context.read(served)
+        ]
 
 
 def stretched(scores: Sequence[float]) -> list[float]:

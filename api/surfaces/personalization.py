@@ -19,12 +19,13 @@ from api.body import check_count, milliseconds, new_id, take, texts
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import BrokerAwayError, InvalidError, NoFeedError, NoProfileError, StoreAwayError, TooLargeError
+from api.offer import Served
 from api.query import asked, user_in
 from api.rerank import ERRORS as RANKED_ERRORS
 from api.rerank import ranked
 from infra.model_board import Live
 from schemas.limit import ID_CHARS, LINE_CHARS, TEXT_CHARS
-from schemas.types import Arm, Candidate, Experiment, Feed, RecentItem, Trigger
+from schemas.types import Arm, Candidate, Experiment, RecentItem, Trigger
 from topics.topic import EXPERIMENTS
 
 _MOST_RESULTS = 500
@@ -335,14 +336,15 @@ class _Personalization:
         most = body.diversity_params.max_results
         if not body.candidates:
             feed = await context.feed_of(user_in(body.user_id))
-            return await self._shown(body.user_id, feed, {}, most)
+            return self._shown(body.user_id, await context.served(feed, most), {})
         check_count("candidates", body.candidates, context.settings.api_max_candidates)
         trigger = body.record(context.clients.now_ms(), threshold=context.settings.diversity_threshold)
         if len(_packed.encode(trigger)) > _TRIGGER_BYTES:
             raise TooLargeError(_TRIGGER_BYTES)
         feed = await ranked(context, trigger)
         said = {one.id: one for one in body.candidates}
-        return await self._shown(body.user_id, feed, said, most, event_id=trigger.event_id)
+        given = await context.given(feed, most)
+        return self._shown(body.user_id, given, said, event_id=trigger.event_id)
 
     async def profile(self, request: Request) -> Response:
         """Answer with who a user is."""
@@ -389,13 +391,12 @@ class _Personalization:
         serving = next((one for one in history if one.version == board.serving), None)
         return answer(Evaluation(serving, board.live, history))
 
-    async def _shown(
-        self, user_id: str, feed: Feed, said: dict[str, CandidateBody], most: int, *, event_id: str | None = None
+    def _shown(
+        self, user_id: str, served: Served, said: dict[str, CandidateBody], *, event_id: str | None = None
     ) -> Personalized:
-        found = await self._context.items_of(feed, most)
-        columns = zip(feed.items[:most], feed.scores, feed.reasons, feed.sources, found, strict=False)
-        recommendations = []
-        for place, (item_id, score, reason, algorithm, data) in enumerate(columns):
+        feed, recommendations = served.feed, []
+        for place, data in zip(served.positions, served.items, strict=True):
+            item_id = feed.items[place]
             item: Any = said.get(item_id) or (_shown.decode(data) if data is not None else _Shown(title=""))
             recommendations.append(
                 Recommendation(
@@ -403,9 +404,9 @@ class _Personalization:
                     title=item.title,
                     topics=item.topics,
                     source=item.source,
-                    score=score,
-                    reason=reason,
-                    algorithm=algorithm,
+                    score=feed.scores[place],
+                    reason=feed.reasons[place],
+                    algorithm=feed.sources[place],
                     parts={name: part[place] for name, part in feed.parts.items() if part[place]},
                 )
             )

@@ -6,8 +6,9 @@ body without what its event needs is answered with 400.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -25,7 +26,8 @@ from api.query import asked
 from api.search import NO_MATCHES
 from infra.search import Sought
 from schemas.limit import PRODUCT, QUERY_CHARS
-from schemas.types import Interaction
+from schemas.nearby import Spot, spot
+from schemas.types import Interaction, Item
 from topics.topic import INTERACTIONS
 
 _BODY_BYTES = 16 << 10
@@ -188,20 +190,6 @@ class Events(msgspec.Struct):
     interactions: list[Event]
 
 
-class _Item(msgspec.Struct, gc=False):
-    item_id: str
-    title: str
-    category: str
-    kind: str = ""
-    topics: list[str] = []
-    image_url: str | None = None
-    price: float | None = None
-    original_price: float | None = None
-    rating: float | None = None
-    reviews: int | None = None
-
-
-_item = msgspec.json.Decoder(_Item)
 _body = msgspec.json.Decoder(ShopInteractionBody)
 
 
@@ -252,34 +240,35 @@ class _Shop:
         query = asked(request, HomeQuery)
         limit, now_ms = _held(query.response_limit, _MOST_SHOWN), self._context.clients.now_ms()
         home, charts = await self._context.clients.shop.read(_user(query.user_id), now_ms=now_ms)
+        user = await self._context.spot_of(query.user_id)
         lists = {
             "personalized": home.personalized if home else [],
             "trending": charts.trending,
             "best_value": charts.best_value,
             "diverse_picks": home.diverse if home else charts.diverse,
         }
-        shown = await self._products({*_first(lists.values(), limit), *_first(charts.top_categories.values(), limit)})
+        every = (*lists.values(), *charts.top_categories.values())
+        shown = [products[:limit] for products in await asyncio.gather(*(self._offered(ids, user) for ids in every))]
         return answer(
             Home(
-                **{name: _among(shown, item_ids[:limit]) for name, item_ids in lists.items()},
-                top_categories={
-                    name: _among(shown, item_ids[:limit]) for name, item_ids in charts.top_categories.items()
-                },
+                **dict(zip(lists, shown, strict=False)),
+                top_categories=dict(zip(charts.top_categories, shown[len(lists) :], strict=True)),
             )
         )
 
     async def similar(self, request: Request) -> Response:
         """Answer with the products whose name and sub-category are most like a product's."""
-        product_id, limit = await self._product(request)
-        item_ids = await self._context.clients.shop_archive.similar(product_id, limit)
-        return answer(Similar(_among(await self._products(item_ids), item_ids)))
+        product, limit = await self._product(request)
+        item_ids = await self._context.clients.shop_archive.similar(product.item_id, _MOST_SHOWN)
+        return answer(Similar((await self._offered(item_ids, spot(product.cell, product.city)))[:limit]))
 
     async def rules(self, request: Request) -> Response:
         """Answer with the products that are clicked by those who click on a product."""
-        product_id, limit = await self._product(request)
-        found = await self._context.clients.shop_archive.rules(product_id, limit)
-        shown = await self._products([rule.other for rule in found])
-        return answer(Rules([Associated(shown[rule.other], *rule[1:]) for rule in found if rule.other in shown]))
+        product, limit = await self._product(request)
+        found = await self._context.clients.shop_archive.rules(product.item_id, _MOST_SHOWN)
+        rules = {rule.other: rule for rule in found}
+        shown = (await self._offered(list(rules), spot(product.cell, product.city)))[:limit]
+        return answer(Rules([Associated(one, *rules[one.id][1:]) for one in shown]))
 
     async def search(self, request: Request) -> Response:
         """Search the products; where nothing matches, answer with what trends, and say so."""
@@ -287,14 +276,16 @@ class _Shop:
         query, limit = asked_for.query.strip(), _held(asked_for.response_limit, _MOST_FOUND)
         if not 1 <= len(query) <= QUERY_CHARS:
             raise BadValueError("query", f"must have 1 to {QUERY_CHARS} characters, blanks around it not counted")
-        found = await self._context.clients.search.find(Sought(query=query, kind=PRODUCT, limit=limit))
-        if found.item_ids:
-            return answer(Results(_among(await self._products(found.item_ids), found.item_ids)))
+        user = await self._context.spot_of(None)
+        found = await self._context.clients.search.find(Sought(query=query, kind=PRODUCT, limit=limit, user=user))
+        results = await self._offered(found.item_ids, user)
+        if results:
+            return answer(Results(results))
         _, charts = await self._context.clients.shop.read("", now_ms=self._context.clients.now_ms())
-        trending = charts.trending[:limit]
+        trending = (await self._offered(charts.trending, user))[:limit]
         if not trending:
             raise NoMatchError
-        return answer(Results(_among(await self._products(trending), trending), NO_MATCHES))
+        return answer(Results(trending, NO_MATCHES))
 
     async def interaction(self, request: Request) -> Response:
         """Take a click on a product, or a search."""
@@ -310,7 +301,7 @@ class _Shop:
         done = await self._context.clients.shop_archive.done(user_id, now - timedelta(days=days))
         return answer(Events(user_id, [Event(_NAMES[one.action], one.item_id, one.query, one.at) for one in done]))
 
-    async def _product(self, request: Request) -> tuple[str, int]:
+    async def _product(self, request: Request) -> tuple[Item, int]:
         """Return which product is asked for, and how many others.
 
         Raises:
@@ -319,18 +310,18 @@ class _Shop:
         product_id = request.path_params["product_id"]
         if not _PRODUCT_ID.fullmatch(product_id):
             raise BadValueError("product_id", "must be 10 of A to Z and 0 to 9")
-        if not await self._products([product_id]):
+        product = (await self._context.catalogued([product_id])).get(product_id)
+        if product is None or product.kind != PRODUCT:
             raise NoProductError(product_id)
-        return product_id, _held(asked(request, ProductQuery).response_limit, _MOST_SHOWN)
+        return product, _held(asked(request, ProductQuery).response_limit, _MOST_SHOWN)
 
-    async def _products(self, item_ids: Iterable[str]) -> dict[str, Product]:
-        """Return those of the items that are products, as shops show them."""
-        found, _ = await self._context.items.read(list(item_ids))
-        items = (_item.decode(data) for data in found if data is not None)
-        return {item.item_id: _shown(item) for item in items if item.kind == PRODUCT}
+    async def _offered(self, item_ids: Sequence[str], user: Spot) -> list[Product]:
+        """Return those of the items that are products and may be shown to a user, as shops show them."""
+        items = await self._context.offered(item_ids, user)
+        return [_shown(item) for item in items.values() if item.kind == PRODUCT]
 
 
-def _shown(item: _Item) -> Product:
+def _shown(item: Item) -> Product:
     reduced = None
     if item.price is not None and item.original_price:
         reduced = round(1 - item.price / item.original_price, 4)
@@ -345,14 +336,6 @@ def _shown(item: _Item) -> Product:
         reviews=item.reviews,
         discount_ratio=reduced,
     )
-
-
-def _among(shown: dict[str, Product], item_ids: Iterable[str]) -> list[Product]:
-    return [shown[item_id] for item_id in item_ids if item_id in shown]
-
-
-def _first(lists: Iterable[Sequence[str]], limit: int) -> Iterable[str]:
-    return (item_id for item_ids in lists for item_id in item_ids[:limit])
 
 
 def _user(user_id: str) -> str:

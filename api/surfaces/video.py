@@ -29,6 +29,7 @@ from infra.chart_store import MOST as CHARTED
 from infra.listing import Wanted
 from infra.redis_client import StoreError
 from schemas.limit import ID_CHARS
+from schemas.nearby import spot
 from schemas.types import Feed, Item, Trigger
 from topics.topic import INTERACTIONS
 
@@ -214,7 +215,7 @@ class VideoEndpoints:
         query = asked(request, TrendingQuery)
         names = await self._context.clients.charts.read(query.category, limit=CHARTED)
         wanted = Wanted(prefix=POST, category=query.category)
-        items = await self._context.catalogued(names)
+        items = await self._context.offered(names)
         picks = [_Pick(item, 0.0, "Trending now") for item in items.values() if wanted.fits(item)]
         return answer(Posts(**self._page(picks, query)))
 
@@ -224,17 +225,18 @@ class VideoEndpoints:
         if not (post_id.isascii() and post_id.isdecimal() and len(post_id) <= _NUMBER_DIGITS):
             raise InvalidError("post_id", f"must be a whole number of {_NUMBER_DIGITS} digits at most")
         settings, item_id = self._context.settings, f"{POST}{int(post_id)}"
-        if not await self._context.catalogued([item_id]):
+        post = (await self._context.catalogued([item_id])).get(item_id)
+        if post is None:
             raise NoItemError(item_id)
-        left_out = set()
+        left_out, user = set[str](), spot(post.cell, post.city)
         if query.username is not None:
-            vouch(query.username)
+            user = await self._context.spot_of(query.username)
             left_out = await self._lately(query.username)
         alike = await self._context.clients.listing.alike(
             item_id, prefix=POST, least=settings.similarity_threshold, limit=settings.api_max_candidates
         )
         likeness = {item: score for item, score in alike if item not in left_out}
-        items = await self._context.catalogued(list(likeness))
+        items = await self._context.offered(list(likeness), user)
         picks = [_Pick(item, round(likeness[item_id], 4), "Like the post") for item_id, item in items.items()]
         return answer(Posts(**self._page(picks, query)))
 
@@ -277,12 +279,13 @@ class VideoEndpoints:
         """Return more of the catalogue as a worker ranks it; nothing when that cannot be had in time."""
         clients, most = self._context.clients, self._context.settings.api_max_candidates
         with suppress(ApiError, StoreError):
+            user = await self._context.spot_of(username)
             trending = await clients.charts.read(wanted.category, limit=CHARTED)
-            items = await self._context.catalogued(trending)
+            items = await self._context.offered(trending, user)
             charted = [item_id for item_id, item in items.items() if wanted.fits(item)]
-            newest = await clients.listing.find(wanted, limit=most)
+            newest = await self._context.offered(await clients.listing.find(wanted, limit=most), user)
             known = known | await self._lately(username)
-            names = [item for item in dict.fromkeys(charted + newest) if item not in known][:most]
+            names = [item for item in dict.fromkeys([*charted, *newest]) if item not in known][:most]
             if names:
                 trigger = Trigger(
                     event_id=new_id(),
@@ -299,9 +302,10 @@ class VideoEndpoints:
         return {event.item_id for event in found.recent} if found is not None else set()
 
     async def _picks(self, feed: Feed) -> list[_Pick]:
-        found = await self._context.items_of(feed, len(feed.items))
-        columns, read = zip(feed.items, feed.scores, feed.reasons, found, strict=True), self._context.reader.read
-        return [_Pick(read(item, data), score, reason) for item, score, reason, data in columns if data is not None]
+        served = await self._context.served(feed, len(feed.items))
+        return [
+            _Pick(item, feed.scores[position], feed.reasons[position]) for position, item in self._context.read(served)
+        ]
 
     def _size(self, query: PageQuery) -> int:
         return min(query.page_size, self._context.settings.max_recommendations)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ import msgspec
 import uuid_utils
 
 from infra.item_store import ItemCache
+from schemas.stock import is_sold_out
 from schemas.types import Feed, Notification, PushRequest
 from streams.cache import RecordCache
 from streams.core import delivery
@@ -162,10 +163,14 @@ class PushAgent:
     async def _release(self, event: Any, touched: Mapping[str, tuple[PushState, Record]]) -> None:
         """Send what is due to some users."""
         due: list[tuple[PushState, Delivery]] = []
+        now_ms = self._now_ms()
+        gone = await self._gone({item for state, _ in touched.values() for item in delivery.due_items(state, now_ms)})
+        if not self._context.app.is_live(event):
+            return
         for state, record in touched.values():
             try:
                 self._crowd_out(state)
-                released = delivery.release(state, params=self._params, now_ms=self._now_ms())
+                released = delivery.release(state, params=self._params, now_ms=now_ms, gone=gone)
             except Exception as error:
                 self._context.quarantine.put(record, error, stage="push.release")
                 continue
@@ -225,6 +230,11 @@ class PushAgent:
             if item_id not in cards:
                 remember(self._absent, item_id, _ABSENT)
         return cards
+
+    async def _gone(self, item_ids: Collection[str]) -> set[str]:
+        """Return those of some items that have left the catalogue or are out of stock."""
+        cards = await self._read(list(item_ids))
+        return {item for item in item_ids if item not in cards or is_sold_out(cards[item])}
 
     async def _read(self, item_ids: Sequence[str]) -> dict[str, Card]:
         found, _ = await patiently(lambda: self._items.read(item_ids), "pushes wait for the store")

@@ -73,13 +73,12 @@ class RetrieveAgent:
             if partition_of(trigger.user_id.encode(), PARTITIONS) != partition:
                 return []  # the user agent sends it on to where its user is
             state = UserState(trigger.user_id)
-        view = self._context.view
         return retrieval.requests(
             trigger,
             state,
-            retrieval.place_of(state, view.places, self._params),
+            retrieval.place_of(state, self._params),
             self._fetchers.values(),
-            title_of=view.title,
+            title_of=self._context.view.title,
             params=self._params,
         )
 

@@ -61,9 +61,8 @@ def combine(feed: Feed, scores: Mapping[str, float], view: View, params: RankPar
     ml = np.array(feed.ml_scores) if feed.ml_scores else stretched(np.array(feed.scores))
     llm = weights.llm * np.array([scores.get(item, 0.0) for item in feed.items])
     own = np.where(judged, weights.ml * ml, ml)
-    best = np.argsort(-(own + llm).round(_DIGITS), kind="stable")
-    categories = view.category[view.items.numbers([feed.items[place] for place in best])]
-    order = spread(best, categories, params).tolist()
+    best, end = np.argsort(-(own + llm).round(_DIGITS), kind="stable"), len(feed.items) - feed.trailing
+    order = [place for some in (best[best < end], best[best >= end]) for place in _spread(some, feed, view, params)]
     parts = {name: _placed(part.round(_DIGITS).tolist(), order) for name, part in _parts(feed, own, llm).items()}
     return replace(
         feed,
@@ -76,6 +75,11 @@ def combine(feed: Feed, scores: Mapping[str, float], view: View, params: RankPar
         ml_scores=_placed(ml.round(_DIGITS).tolist(), order),
         llm_scores={item: scores[item] for item in feed.items if item in scores},
     )
+
+
+def _spread(places: NDArray[np.intp], feed: Feed, view: View, params: RankParams) -> list[int]:
+    categories = view.category[view.items.numbers([feed.items[place] for place in places])]
+    return spread(places, categories, params).tolist() if len(places) else []
 
 
 def stretched(scores: Column) -> Column:

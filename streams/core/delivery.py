@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -51,16 +51,23 @@ class Answer(Protocol):
         """Return how long to wait at least before it is tried again."""
 
 
-def release(state: PushState, *, params: PushParams, now_ms: int) -> Released:
+def due_items(state: PushState, now_ms: int) -> set[str]:
+    """Return the items of the catalogue that notifications are about which are due."""
+    due = (waiting.notification.item_id for waiting in _due(state, now_ms) if waiting.is_listed)
+    return {item_id for item_id in due if item_id is not None}
+
+
+def release(state: PushState, *, params: PushParams, now_ms: int, gone: Collection[str] = ()) -> Released:
     """Take what is due, the most valuable first: some of it is to be sent, the rest waits on or is given up.
 
-    What is handed out still waits until it is settled, so that a crash in between has it released once more.
+    What is handed out still waits until it is settled, so that a crash in between has it released once more. `gone` are
+    those of `due_items` that cannot be had any more.
     """
     released = Released([], [])
     gate = _Gate(state, params, now_ms)
     for waiting in sorted(gate.due, key=_value, reverse=True):
         tokens = [token for token in waiting.tokens or state.devices if token in state.devices]
-        outcome = barred(state, waiting.notification, tokens) or gate.check(waiting)
+        outcome = _withdrawn(waiting, gone) or barred(state, waiting.notification, tokens) or gate.check(waiting)
         if outcome is None:
             released.deliveries.append(Delivery(waiting.notification, tokens, gate.ttl_s(waiting)))
         else:
@@ -98,7 +105,7 @@ class _Gate:
         self._room = params.daily_cap - len(state.sent_at)
         hours = state.preferences.quiet_hours
         self._spell = spell(hours, now_ms) if hours else None
-        self.due = [waiting for waiting in state.waiting.values() if waiting.due_at <= now_ms]
+        self.due = _due(state, now_ms)
         self._places = params.daily_cap - (len(state.waiting) - len(self.due))
         """No more are held than could be sent afterwards."""
 
@@ -120,6 +127,15 @@ class _Gate:
         """Return how long a notification may be shown: until it expires, or the next quiet hours begin."""
         until_ms = min(waiting.expires_at, self._spell.until_ms) if self._spell else waiting.expires_at
         return (until_ms - self._now_ms) // 1_000
+
+
+def _due(state: PushState, now_ms: int) -> list[Waiting]:
+    return [waiting for waiting in state.waiting.values() if waiting.due_at <= now_ms]
+
+
+def _withdrawn(waiting: Waiting, gone: Collection[str]) -> Outcome | None:
+    is_gone = waiting.is_listed and waiting.notification.item_id in gone
+    return ("withdrawn", "its item has left the catalogue or is out of stock") if is_gone else None
 
 
 def _forget(state: PushState, gone: Sequence[str]) -> None:

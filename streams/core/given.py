@@ -58,6 +58,12 @@ def rank_given(
     return _arranged(feed, _apart(feed, _topics(feed.items, topics, view), trigger.topic_distance))
 
 
+def _by_score(feed: Feed) -> list[int]:
+    """Return the places of a feed's items, best first, then those that come after all others."""
+    end = len(feed.items) - feed.trailing
+    return sorted(range(len(feed.items)), key=lambda place: (place >= end, -feed.scores[place]))
+
+
 def _wanted(trigger: Trigger, view: View, features: Features) -> list[str]:
     """Return the categories and topics that a trigger's context names, as far as they are not liked or stated."""
     said = {name for one in trigger.described for name in (one.category, *one.topics)}
@@ -86,15 +92,15 @@ def _with_new(feed: Feed, new: Sequence[Candidate], whom: Person, view: View, bl
     before = [0.0] * len(feed.items)
     joined = structs.replace(
         feed,
-        items=feed.items + [one.item_id for one in new],
-        scores=feed.scores + told.sum(axis=0).round(_DIGITS).tolist(),
-        sources=feed.sources + sources,
-        reasons=feed.reasons + reasons,
+        items=[one.item_id for one in new] + feed.items,
+        scores=told.sum(axis=0).round(_DIGITS).tolist() + feed.scores,
+        sources=sources + feed.sources,
+        reasons=reasons + feed.reasons,
         parts={
-            name: feed.parts.get(name, before) + added.get(name, none) for name in dict.fromkeys([*feed.parts, *added])
+            name: added.get(name, none) + feed.parts.get(name, before) for name in dict.fromkeys([*feed.parts, *added])
         },
     )
-    return _arranged(joined, np.argsort(-np.array(joined.scores), kind="stable").tolist())
+    return _arranged(joined, _by_score(joined))
 
 
 def _parts(new: Sequence[Candidate], whom: Person, view: View) -> NDArray[np.float64]:
@@ -160,13 +166,13 @@ def _apart(feed: Feed, topics: Sequence[set[str]], distance: float) -> list[int]
 
     The best come first, then what is too much like one of them, in its order.
     """
-    order = sorted(range(len(feed.items)), key=lambda place: -feed.scores[place])
+    order, end = _by_score(feed), len(feed.items) - feed.trailing
     chosen: list[int] = []
     alike: list[int] = []
-    for place in order:
+    for place in order[:end]:
         far = all(_distance(topics[place], topics[other]) >= distance for other in chosen)
         (chosen if far else alike).append(place)
-    return chosen + alike
+    return chosen + alike + order[end:]
 
 
 def _distance(some: set[str], others: set[str]) -> float:

@@ -94,7 +94,9 @@ class RankParams:
     """Largest share of one category in any window of a feed."""
     diversity_window: int = 10
     place_radius_km: float = 50.0
-    """How far away what is at a place may be."""
+    """How far away items may be that are tied to a place."""
+    hides_sold_out: bool = True
+    """Whether items that are out of stock are left out; otherwise they come last."""
     timezone: str = "UTC"
     """Of users who have not said theirs."""
 

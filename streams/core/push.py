@@ -4,7 +4,8 @@
                                            │        ▲  │               │  │
               repeated, unregistered ◀─────┤        │  ├─▶ quiet_hours │  └──▶ failed, unregistered
               unwanted, not_worth_it ◀─────┘        │  ├─▶ capped      ▼
-                                                    │  └─▶ expired   retrying
+                                                    │  ├─▶ expired   retrying
+                                                    │  └─▶ withdrawn    │
                                                     └──────────────────┘
 
 Wishes are made in `streams.core.wish`, the rest is in `streams.core.delivery`. Whatever passes the first look waits, be
@@ -42,6 +43,8 @@ class Waiting(msgspec.Struct, array_like=True):
     tokens: list[str] = msgspec.field(default_factory=list)
     """Devices that it has still to reach; none for all that there are."""
     attempts: int = 0
+    is_listed: bool = False
+    """Whether the catalogue held its item when it began to wait: then it is not sent once the item is gone."""
 
 
 class PushState(msgspec.Struct, array_like=True):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from models.blender import Blender, Weights
 from models.parts import Parts
+from schemas.nearby import Spot, spot
 from schemas.types import Features, Feed
 from streams.core import reason
 from streams.core.calibration import Quota, calibrated, quotas
@@ -53,6 +54,8 @@ class Look:
     admissible: NDArray[np.bool_]
     """Which of the items may be shown."""
     parts: Parts
+    last: NDArray[np.bool_]
+    """Which of them come after all others, whatever they score."""
 
 
 def look(features: Features, view: View, params: RankParams, *, at_ms: int) -> Look:
@@ -61,20 +64,28 @@ def look(features: Features, view: View, params: RankParams, *, at_ms: int) -> L
     whole = len(columns.listing.listed) <= params.exact_items
     items = columns.listing.every if whole else named(whom, view, params)
     where = slice(None) if whole else items
-    admissible = columns.listing.is_listed.copy()
-    admissible[_out(whom.features, view, params)] = False
-    admissible[_far(whom.features, view, params)] = False
-    admissible[_over(whom, view)] = False
-    return Look(whom, items, admissible[where], parts_of(whom, view, where, repeats=params.repeats))
+    admissible = view.listed_for(whom.features.prefetched)
+    admissible[_ruled_out(whom, view, params)] = False
+    if not params.repeats:
+        admissible[_within(view.items.known(whom.features.seen), view)] = False
+    last = np.zeros(columns.count, bool)
+    last[_unplaced(whom.features, view)] = True
+    if not params.hides_sold_out:
+        last[columns.listing.sold_out] = True
+    parts = parts_of(whom, view, where, repeats=params.repeats)
+    return Look(whom, items, admissible[where], parts, last[where])
 
 
 def _look_at(names: Sequence[str], features: Features, view: View, params: RankParams, *, at_ms: int) -> Look:
-    """Return some items of the catalogue, none of them ruled out."""
+    """Return some items of the catalogue, none of them ruled out: what is far away or out of stock comes last."""
     whom = person(features, view, params, at_ms=at_ms)
-    items = np.unique(view.items.known(names))
-    items = items[items < view.columns.count]
-    items = items[view.columns.listing.is_listed[items]]
-    return Look(whom, items, np.ones(len(items), bool), parts_of(whom, view, items, repeats=params.repeats))
+    items = _within(np.unique(view.items.known(names)), view)
+    items = items[view.listed_for(features.prefetched)[items]]
+    last = np.zeros(view.columns.count, bool)
+    for some in (_far(features, view, params), _unplaced(features, view), view.columns.listing.sold_out):
+        last[some] = True
+    parts = parts_of(whom, view, items, repeats=params.repeats)
+    return Look(whom, items, np.ones(len(items), bool), parts, last[items])
 
 
 def weights_for(whom: Person, blender: Blender) -> Weights:
@@ -91,18 +102,14 @@ def score(seen: Look, weights: Weights) -> Column:
 
 
 def order(seen: Look, scores: Column, view: View, params: RankParams) -> NDArray[np.intp]:
-    """Return the places of the items that make the feed, best first."""
-    most = _SHORTLIST * params.feed_items
-    best = _shortlist(seen, scores, view, most=most)
-    shares = quotas(seen.whom, seen.items, view, params)
-    if shares:
-        members = np.concatenate(
-            [best, *(_of_interest(share, seen, scores, most=params.feed_items) for share in shares)]
-        )
-        members = np.unique(members)
-        best = members[np.lexsort((view.ties[seen.items[members]], -scores[members]))]
-        best = calibrated(best, shares, params.feed_items)
-    return spread(best, view.category[seen.items[best]], params)
+    """Return the places of the items that make the feed, best first, then those that come last."""
+    if not seen.last.any():
+        return _ordered(seen, scores, view, params)
+    first, last = (replace(seen, admissible=seen.admissible & some) for some in (~seen.last, seen.last))
+    chosen = _ordered(first, np.where(first.admissible, scores, -np.inf), view, params)
+    if len(chosen) < params.feed_items:
+        chosen = np.concatenate([chosen, _ordered(last, np.where(last.admissible, scores, -np.inf), view, params)])
+    return chosen[: params.feed_items]
 
 
 def _of_interest(share: Quota, seen: Look, scores: Column, *, most: int) -> NDArray[np.intp]:
@@ -155,7 +162,14 @@ def _feed(seen: Look, view: View, blender: Blender, params: RankParams, *, now_m
         sources=sources,
         reasons=reason.reasons(items, sources, whom, view),
         parts={name: part for name, part in zip(SOURCES, told.tolist(), strict=True) if any(part)},
+        trailing=_trailing(seen, chosen, len(items)),
     )
+
+
+def _trailing(seen: Look, chosen: NDArray[np.intp], count: int) -> int:
+    """Return how many of the items of a feed come after all others, and after the chosen ones those that fill it up."""
+    last = np.flatnonzero(seen.last[chosen])
+    return count - int(last[0]) if len(last) else 0
 
 
 def _lift(seen: Look, scores: Column, view: View) -> float:
@@ -185,6 +199,7 @@ def _with_unknown(feed: Feed, names: Sequence[str]) -> Feed:
         sources=feed.sources + [UNKNOWN] * len(rest),
         reasons=feed.reasons + ["Not in the catalogue"] * len(rest),
         parts={name: part + [0.0] * len(rest) for name, part in feed.parts.items()},
+        trailing=feed.trailing + len(rest) if feed.trailing else 0,
     )
 
 
@@ -199,20 +214,45 @@ def _by_source(weights: NDArray[np.float64], parts: Column) -> NDArray[np.float6
     return np.asarray(_SOURCES_BY_PART @ (weights[:, None] * parts))
 
 
-def _out(told: Features, view: View, params: RankParams) -> Indices:
-    """Return what the person has muted and, unless items are shown again, has acted on."""
-    out = _muted(told.muted, view)
-    if not params.repeats:
-        out = np.concatenate([out, view.items.known(told.seen)])
-    return out[out < view.columns.count]
+def _ordered(seen: Look, scores: Column, view: View, params: RankParams) -> NDArray[np.intp]:
+    best = _shortlist(seen, scores, view, most=_SHORTLIST * params.feed_items)
+    shares = quotas(seen.whom, seen.items, view, params)
+    if shares:
+        interests = [_of_interest(share, seen, scores, most=params.feed_items) for share in shares]
+        members = np.unique(np.concatenate([best, *interests]))
+        best = members[np.lexsort((view.ties[seen.items[members]], -scores[members]))]
+        best = calibrated(best, shares, params.feed_items)
+    return spread(best, view.category[seen.items[best]], params)
+
+
+def _ruled_out(whom: Person, view: View, params: RankParams) -> Indices:
+    """Return the items that the person is not shown, whether or not they have acted on them."""
+    out = [_muted(whom.features.muted, view), _far(whom.features, view, params), _over(whom, view)]
+    if params.hides_sold_out:
+        out.append(view.columns.listing.sold_out)
+    return _within(np.concatenate(out), view)
+
+
+def _within(items: Indices, view: View) -> Indices:
+    """Return the items that the last refresh knew of."""
+    return items[items < view.columns.count]
+
+
+def _spot(told: Features) -> Spot:
+    return spot(told.cell, told.city, told.timezone)
 
 
 def _far(told: Features, view: View, params: RankParams) -> Indices:
-    """Return what is at places that are not near the person's."""
-    if not (told.cell or told.city):
+    """Return the items that are tied to places which are not near to the person's."""
+    user = _spot(told)
+    if not user.is_known:
         return NOTHING
-    far = view.places.far(view.columns.count, told.cell, told.city, radius_km=params.place_radius_km)
-    return np.flatnonzero(far).astype(np.int32)
+    return view.places.far(view.columns.count, user, radius_km=params.place_radius_km)
+
+
+def _unplaced(told: Features, view: View) -> Indices:
+    """Return the items that are tied to a place, for a person of whom none is known."""
+    return NOTHING if _spot(told).is_known else view.places.tied(view.columns.count)
 
 
 def _over(whom: Person, view: View) -> Indices:
@@ -269,9 +309,7 @@ def _fill(
     seen = view.items.known(whom.features.seen)
     rest = view.popular_rest()
     more = np.concatenate([rest[~np.isin(rest, seen)], seen[view.listed[seen]]])
-    out = np.concatenate(
-        [items, _muted(whom.features.muted, view), _far(whom.features, view, params), _over(whom, view)]
-    )
+    out = np.concatenate([items, _ruled_out(whom, view, params)])
     more = more[~np.isin(more, out)][: params.feed_items - len(items)]
     zeros = np.zeros((len(told), len(more)))
     return np.concatenate([items, more]).astype(np.int32), np.concatenate([told, zeros], axis=1)

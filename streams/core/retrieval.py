@@ -13,11 +13,11 @@ import msgspec
 
 from models.weight import is_liking
 from schemas.cell import is_cell
+from schemas.gazetteer import around, located
 from schemas.identity import city_key
 from schemas.text import cleaned
 from schemas.types import FetchRequest, Trigger
 from schemas.zone import zone_of
-from streams.core.nearby import Places
 from streams.core.params import RetrievalParams
 from streams.core.repeat import derived
 from streams.core.user import UserState
@@ -58,11 +58,8 @@ class Place:
         return self.cell or city_key(self.city).replace(" ", "-")
 
     def __str__(self) -> str:
-        """Say it as a model is told: a city's name alone, where there is one."""
-        if self.city or not self.cell:
-            return self.city or ""
-        latitude, longitude = h3.cell_to_latlng(self.cell)
-        return f"around latitude {latitude:.1f}, longitude {longitude:.1f}"
+        """Return what a model is told: the city's name, and never coordinates, which would come back in titles."""
+        return self.city or ""
 
 
 class Asks(Protocol):
@@ -84,13 +81,19 @@ class Asks(Protocol):
         ...
 
 
-def place_of(state: UserState, places: Places, params: RetrievalParams) -> Place:
-    """Return where a user is: by the newest ping, with the city that is known there, or by the profile."""
-    if state.cell is None or not is_cell(state.cell):
+def place_of(state: UserState, params: RetrievalParams) -> Place:
+    """Return where a user is: by the newest ping, with the name of the city around it, or by the profile.
+
+    The name is written such that it means this city to everybody, whatever the user's time zone.
+    """
+    if state.cell is not None and is_cell(state.cell):
+        resolution = min(params.place_resolution, h3.get_resolution(state.cell))
+        city = around(*h3.cell_to_latlng(state.cell), radius_km=params.place_radius_km)
+        return Place(h3.cell_to_parent(state.cell, resolution), city.label if city else None)
+    meant = located(state.city, state.timezone) if state.city else None
+    if meant is None or meant == located(state.city or ""):
         return Place(city=state.city)
-    resolution = min(params.place_resolution, h3.get_resolution(state.cell))
-    city = places.city_near(state.cell, radius_km=params.place_radius_km)
-    return Place(h3.cell_to_parent(state.cell, resolution), city)
+    return Place(city=meant.label)
 
 
 def requests(

@@ -26,6 +26,8 @@ class Product(NamedTuple):
     original_price: float | None
     rating: float | None
     reviews: int | None
+    is_sold_out: bool = False
+    """Whether it is out of stock, and therefore not to be shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,30 +58,32 @@ def by_rank(items: Sequence[str]) -> dict[str, float]:
 
 
 def mixed(
-    clicked: Scores, searched: Scores, diverse: Scores, *, mix: Mix, known: Iterable[str] = (), most: int
+    clicked: Scores, searched: Scores, diverse: Scores, *, mix: Mix, left_out: Iterable[str] = (), most: int
 ) -> list[str]:
-    """Return the best of three parts, best first, but for what the user knows already."""
+    """Return the best of three parts, best first, but for some products."""
     parts = ((mix.clicked, clicked), (mix.searched, searched), (mix.diverse, diverse))
     sums: defaultdict[str, float] = defaultdict(float)
     for weight, part in parts:
         for item, score in part.items():
             sums[item] += weight * score
-    for item in known:
+    for item in left_out:
         sums.pop(item, None)
     return sorted((item for item in sums if sums[item] > 0), key=lambda item: (-sums[item], item))[:most]
 
 
 class Shelves:
-    """All products, and the best of each category."""
+    """All products, and the best of each category that can be had."""
 
     def __init__(self, products: Sequence[Product], trending: Mapping[str, float]) -> None:
         """`trending` holds logarithms of decayed popularity, which compare at any time."""
         self.products = {product.item_id: product for product in products}
+        self.sold_out = {product.item_id for product in products if product.is_sold_out}
+        self._shown = [product for product in products if not product.is_sold_out]
         rated = [product.rating for product in products if product.rating is not None]
         self._mean = sum(rated) / len(rated) if rated else 0.0
         self._trending = trending
         self._by_category: dict[str, list[str]] = {}
-        for product in sorted(products, key=lambda one: (-self.esteem(one), one.item_id)):
+        for product in sorted(self._shown, key=lambda one: (-self.esteem(one), one.item_id)):
             self._by_category.setdefault(product.category, []).append(product.item_id)
 
     def esteem(self, product: Product) -> float:
@@ -93,7 +97,7 @@ class Shelves:
 
     def trending(self, most: int) -> list[str]:
         """Return what trends; where too little does, what is well rated by many fills up."""
-        return self._led(self.products.values(), most)
+        return self._led(self._shown, most)
 
     def best_value(self, most: int) -> list[str]:
         """Return what is well rated and much reduced in price."""
@@ -103,7 +107,7 @@ class Shelves:
                 return 0.0
             return self.rating(product) * (1 - product.price / product.original_price)
 
-        found = sorted(self.products.values(), key=lambda product: (-value(product), product.item_id))
+        found = sorted(self._shown, key=lambda product: (-value(product), product.item_id))
         return [product.item_id for product in found[:most] if value(product) > 0]
 
     def top_categories(self, most: int) -> dict[str, list[str]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from models.cooccurrence import STEP
+from schemas.nearby import spot
 from schemas.types import Features
 from streams.core.params import RankParams
 from streams.core.person import Person
@@ -58,6 +59,12 @@ def fresh(_: Person, view: View, params: RankParams) -> Indices:
     return view.charts.fresh[: params.source_items]
 
 
+def untied(whom: Person, view: View, _: RankParams) -> Indices:
+    """Name items that are tied to no place, for whoever's place is unknown: of the charts, few may be left."""
+    told = whom.features
+    return NOTHING if spot(told.cell, told.city, told.timezone).is_known else view.charts.untied
+
+
 def alike(whom: Person, view: View, params: RankParams) -> Indices:
     """Name what is said to be like the items that the person liked last, however new it is."""
     liked = whom.history[whom.liked][:_ALIKE_ITEMS]
@@ -65,7 +72,7 @@ def alike(whom: Person, view: View, params: RankParams) -> Indices:
 
 
 Source = Callable[[Person, View, RankParams], Indices]
-SOURCES: tuple[Source, ...] = (voted, again, alike, prefetched, trending, popular, segment, fresh)
+SOURCES: tuple[Source, ...] = (voted, again, alike, prefetched, trending, popular, segment, fresh, untied)
 
 
 def named(whom: Person, view: View, params: RankParams) -> Indices:
@@ -73,7 +80,7 @@ def named(whom: Person, view: View, params: RankParams) -> Indices:
     found = np.zeros(view.columns.count, bool)
     for source in SOURCES:
         found[source(whom, view, params)] = True
-    return np.flatnonzero(found & view.columns.listing.is_listed).astype(np.int32)
+    return np.flatnonzero(found & view.listed_for(whom.features.prefetched)).astype(np.int32)
 
 
 def _leading(

@@ -18,10 +18,11 @@ from models import decay
 from models.cooccurrence import HALF_LIFE_DAYS, Table
 from models.links import Links
 from models.names import NOWHERE, Names
+from schemas.nearby import Places
+from schemas.stock import is_sold_out
 from schemas.types import Item, ItemNeighbors, ItemStats, ItemWeights
 from streams.core.kind import Kinds
 from streams.core.likeness import Likeness
-from streams.core.nearby import Places
 from streams.core.occasion import STARTS, span
 from streams.core.params import EXACT_ITEMS
 from streams.core.repeat import fingerprint
@@ -75,6 +76,8 @@ class Charts:
     trending: Indices
     popular: Indices
     fresh: Indices
+    untied: Indices
+    """Items that are tied to no place: the most popular, then the newest."""
     popular_in: dict[str, Indices]
     """The most popular items of each category."""
     trending_in: dict[str, Indices]
@@ -90,6 +93,8 @@ class Listing:
         self.every = np.arange(count, dtype=np.int32)
         self.nothing = np.zeros(count, np.float32)
         self.is_listed = view.listed[:count].copy()
+        self.is_private = view.private[:count].copy()
+        self.sold_out = np.flatnonzero(view.sold_out[:count]).astype(np.int32)
         self.listed = np.flatnonzero(self.is_listed).astype(np.int32)
         self.timed = np.flatnonzero(view.spans[:count, 0]).astype(np.int32)
         """Items that take place at a time, and when."""
@@ -204,6 +209,10 @@ class View:
         self.ties = np.zeros(_GROWTH, np.int64)
         """Decides between equal scores: a hash of the id, so that it depends on nothing else."""
         self.listed = np.zeros(_GROWTH, bool)
+        """Items of the catalogue, which anybody may be shown."""
+        self.private = np.zeros(_GROWTH, bool)
+        """Items that were fetched for single users, who alone may be shown them."""
+        self.sold_out = np.zeros(_GROWTH, bool)
         self.counted = np.full((len(COUNTED), _GROWTH), -np.inf)
         """Logarithms of decayed sums: a row for each of `COUNTED`."""
         self.segments: dict[str, Scores] = {}
@@ -240,14 +249,15 @@ class View:
         self.places.put(index, item.cell, item.city)
         self.subjects[item.item_id] = Subject(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source)
         self.likeness.put(index, item)
-        self.listed[index] = True
+        self.listed[index], self.private[index] = not item.private, item.private
+        self.sold_out[index] = is_sold_out(item)
         self.stale, self._listing = True, None
 
     def remove_item(self, item_id: str) -> None:
         """Take an item off the catalogue; what is known of its past stays."""
         index = self.items.get(item_id)
         if index != NOWHERE:
-            self.listed[index] = False
+            self.listed[index] = self.private[index] = self.sold_out[index] = False
             self.likeness.remove(index)
             self.stale, self._listing = True, None
 
@@ -295,6 +305,14 @@ class View:
             self._compact()
         self.columns = self._columns()
 
+    def listed_for(self, fetched: Sequence[str]) -> NDArray[np.bool_]:
+        """Say of each item whether a user may be shown it, given what was fetched for them."""
+        listing = self.columns.listing
+        is_listed, own = listing.is_listed.copy(), self.items.known(fetched)
+        own = own[own < listing.count]
+        is_listed[own] |= listing.is_private[own]
+        return is_listed
+
     def unseen(self, item_ids: Sequence[str]) -> list[str]:
         """Return the items that the last refresh knew nothing of."""
         return [item for item in item_ids if not 0 <= self.items.get(item) < self.columns.count]
@@ -320,6 +338,7 @@ class View:
 
     def _draw(self) -> Charts:
         listed = np.flatnonzero(self.listed[: len(self.items)]).astype(np.int32)
+        untied = listed[~np.isin(listed, self.places.tied(len(self.items)))]
         by_category = listed[np.argsort(self.category[listed], kind="stable")]
         codes, starts = np.unique(self.category[by_category], return_index=True)
         names = [self.categories.names[code] for code in codes.tolist()]
@@ -332,6 +351,9 @@ class View:
             trending=self._leading(listed, self.counted[_TRENDING]),
             popular=self._leading(listed, self.counted[_POPULAR]),
             fresh=self._leading(listed, self.created_at),
+            untied=np.concatenate(
+                [self._leading(untied, self.counted[_POPULAR]), self._leading(untied, self.created_at)]
+            ),
             popular_in={name: self._leading(items, self.counted[_POPULAR]) for name, items in members.items()},
             trending_in={name: self._leading(items, self.counted[_TRENDING]) for name, items in members.items()},
             segments={name: self._leading(listed, column) for name, column in self.segments.items()},
@@ -395,7 +417,9 @@ class View:
     def _grow(self) -> None:
         for name in ("category", "item_topics"):
             setattr(self, name, _doubled(getattr(self, name), NOWHERE))
-        for name in ("kind", "created_at", "spans", "ties", "listed", "rating_sums", "rating_counts", "first_at"):
+        for name in ("kind", "created_at", "spans", "ties", "rating_sums", "rating_counts", "first_at"):
+            setattr(self, name, _doubled(getattr(self, name), 0))
+        for name in ("listed", "private", "sold_out"):
             setattr(self, name, _doubled(getattr(self, name), 0))
         self.cohorts = _doubled(self.cohorts, -np.inf)
         self.counted = _doubled(self.counted.T, -np.inf).T.copy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -31,6 +31,8 @@ class Card(msgspec.Struct, frozen=True, gc=False):
     category: str
     title: str
     created_at: int
+    stock: int | None = None
+    attributes: dict[str, str] = {}
 
 
 def fold_request(
@@ -72,7 +74,7 @@ def fold_feed(
     if version <= state.feed:
         return []
     state.feed = version
-    decisions: list[Notification] = []
+    decisions = list(_outdated(state, set(feed.items), now_ms))
     usual = []
     for item_id, lead, reason in head(feed):
         card = cards.get(item_id)
@@ -95,6 +97,14 @@ def fold_feed(
     if usual:
         state.usual.fold(max(usual))
     return decisions
+
+
+def _outdated(state: PushState, recommended: Collection[str], now_ms: int) -> Iterator[Notification]:
+    """Withdraw what came of earlier feeds and is recommended no more, as after a move to another city."""
+    for waiting in list(state.waiting.values()):
+        wish = waiting.notification
+        if wish.request_id is None and not waiting.attempts and wish.item_id not in recommended:
+            yield from decide(state, wish, ("withdrawn", "it is not recommended any more"), now_ms)
 
 
 def _register(state: PushState, request: PushRequest, token: str, position: Position) -> int:
@@ -160,7 +170,7 @@ def _asked(
         reason = "it has no title, and its item is not in the catalogue"
         yield msgspec.structs.replace(wish, status="failed", reason=reason)  # another request may have one
     else:
-        yield from _admitted(state, wish, params, now_ms)
+        yield from _admitted(state, wish, params, now_ms, is_listed=card is not None)
 
 
 def _considered(state: PushState, wish: Notification, params: PushParams, now_ms: int) -> Iterator[Notification]:
@@ -173,16 +183,18 @@ def _considered(state: PushState, wish: Notification, params: PushParams, now_ms
         reason = f"it stands out {value:.2f} times as far as what usually leads, of {threshold:g} asked for"
         yield from decide(state, wish, ("not_worth_it", reason), now_ms)
     else:
-        yield from _admitted(state, wish, params, now_ms)
+        yield from _admitted(state, wish, params, now_ms, is_listed=True)
 
 
-def _admitted(state: PushState, wish: Notification, params: PushParams, now_ms: int) -> Iterator[Notification]:
+def _admitted(
+    state: PushState, wish: Notification, params: PushParams, now_ms: int, *, is_listed: bool
+) -> Iterator[Notification]:
     """Let a wish wait for its release, unless the user cannot or does not want to have it."""
     outcome = barred(state, wish, state.devices)
     if outcome is not None:
         yield from decide(state, wish, outcome, now_ms)
     else:
-        state.waiting[wish.notification_id] = Waiting(wish, now_ms, now_ms + params.hold_ms)
+        state.waiting[wish.notification_id] = Waiting(wish, now_ms, now_ms + params.hold_ms, is_listed=is_listed)
 
 
 def _wish(state: PushState, about: str, now_ms: int, **fields: Any) -> Notification:

@@ -35,9 +35,10 @@ class Head(NamedTuple):
 
 
 def head(feed: Feed) -> list[Head]:
-    """Return the items that lead a feed, furthest ahead first."""
+    """Return the items that lead a feed, furthest ahead first; those that come after all others lead nothing."""
+    end = len(feed.items) - feed.trailing
     fetched = feed.parts.get(_FETCHED) or [0.0] * len(feed.items)
-    ahead = leads([score - part for score, part in zip(feed.scores, fetched, strict=False)])
+    ahead = leads([score - part for score, part in zip(feed.scores[:end], fetched, strict=False)])
     return sorted(map(Head, feed.items, ahead, feed.reasons), key=lambda one: -one.lead)[:LOOKED_AT]
 
 

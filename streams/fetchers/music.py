@@ -4,7 +4,7 @@ from streams.fetchers.fetcher import Fetcher
 
 FETCHER = Fetcher(
     category="music",
-    version=1,
+    version=2,
     placed=False,
     facts=("when", "interests", "keywords", "liked", "muted", "demographics"),
 )

@@ -55,8 +55,9 @@ class Offer:
 def offers(suggestions: Suggestions, request: FetchRequest) -> list[Offer]:
     """Return what can be used of an answer, each thing once, best first.
 
-    What is at a place is said to be where it was asked for: models know names better than coordinates. The id follows
-    from what a thing is recognised by, so that whoever it is suggested to, it is one item.
+    An item that is tied to a place is given the place of the request: models know names better than coordinates. The id
+    follows from what a thing is recognised by, so that it is one item for everybody it is suggested to. It is private:
+    the catalogue has not taken it up, and what a model suggests to one user may tell others of them.
     """
     found: dict[Identity, Offer] = {}
     for suggestion in suggestions.items[:MOST]:
@@ -88,6 +89,7 @@ def _item(suggestion: Suggestion, title: str, known: Identity, request: FetchReq
         cell=request.cell,
         created_at=request.occurred_at,
         attributes={name: value for name, value in told.items() if value},
+        private=True,
     )
 
 

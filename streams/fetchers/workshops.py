@@ -4,7 +4,7 @@ from streams.fetchers.fetcher import Fetcher
 
 FETCHER = Fetcher(
     category="workshops",
-    version=1,
+    version=2,
     placed=True,
     facts=("where", "when", "interests", "keywords", "muted"),
 )

@@ -19,6 +19,7 @@ from infra.publisher import open_publisher
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
+from schemas.stock import is_sold_out
 from schemas.types import Interaction, Item
 from streams.decode import Decoder
 from streams.jobs.indexing import ENCODERS, Indexing, message
@@ -41,7 +42,8 @@ _INTERACTION = (
 )
 _ITEM = (
     *("item_id", "category", "title", "description", "topics", "source", "url", "image_url", "city", "cell", "price"),
-    *("created_at", "attributes", "kind", "brand", "original_price", "rating", "reviews", "stock"),
+    *("created_at", "attributes", "kind", "brand", "original_price", "rating", "reviews", "stock", "private"),
+    "sold_out",
 )
 
 _FORGET = 'DELETE FROM items WHERE item_id = $1 AND (appended_at, "offset") < ($2, $3)'
@@ -71,7 +73,8 @@ def interaction_row(record: ConsumerRecord, event: Interaction) -> tuple[Any, ..
 
 def item_row(record: ConsumerRecord, item: Item) -> tuple[Any, ...]:
     """Return the row of an item."""
-    values = {name: getattr(item, name) for name in _ITEM} | {"created_at": _time(item.created_at)}
+    computed = {"created_at": _time(item.created_at), "sold_out": is_sold_out(item)}
+    values = {name: computed[name] if name in computed else getattr(item, name) for name in _ITEM}
     return (*values.values(), *_place(record))
 
 

@@ -18,6 +18,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from infra import clock, database, heartbeat
 from infra.catalogue import Catalogue
 from infra.consumer import kafka_consumer, positions
+from infra.item_store import RedisItemStore
 from infra.llm.client import connect as connect_llm
 from infra.llm.key import has_key
 from infra.llm.recall import Recall
@@ -152,14 +153,19 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with connect_llm(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:
         fetching = Fetching(
             llm,
-            Catalogue(pool, encoder=encoder.name, radius_km=settings.place_radius_km),
+            Catalogue(
+                pool,
+                encoder=encoder.name,
+                radius_km=settings.place_radius_km,
+                hides_sold_out=settings.hides_sold_out,
+            ),
+            RedisItemStore(redis),
             RedisPrefetchStore(redis),
             publisher,
             fetchers=fetchers(settings),
             cached_s=seconds_by_name(settings.fetch_categories),
             encoder=encoder,
             within_s=settings.fetch_within_s,
-            radius_km=settings.place_radius_km,
             now_ms=clock.now_ms,
         )
         fetch = Fetch(settings, registry, publisher, quarantine, fetching)

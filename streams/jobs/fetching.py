@@ -18,12 +18,14 @@ import msgspec
 
 from infra import database
 from infra.catalogue import Catalogue, Known, Match, Query
+from infra.item_store import ItemStore
 from infra.llm import LlmError, Prompt
 from infra.llm.client import Llm
 from infra.prefetch_store import Prefetched, PrefetchStore
 from infra.publisher import Publishes
 from models.text import TextEncoder
-from schemas.identity import Identity, city_key
+from schemas.identity import Identity
+from schemas.nearby import spot
 from schemas.types import Content, FetchRequest, FoundItem, Item
 from streams.core.retrieval import Place
 from streams.fetchers import Fetcher
@@ -35,8 +37,8 @@ CATALOGUE, NOBODY = "catalogue", "none"
 """Sources of content that the model did not give."""
 LATE, OFF, CUT_OFF, WITHHELD, EMPTY, AWAY = "late", "off", "cut_off", "withheld", "empty", "catalogue_away"
 """Why it did not, besides the reasons of `LlmError`: the request was too old, its category is not fetched any more, its
-worker was killed in the middle of it again and again, the settings do not let the model be told where, it suggested
-nothing of use; the last is why not even the catalogue did."""
+worker was killed in the middle of it again and again, the model cannot be told where (the settings forbid it, or the
+user is near no city), it suggested nothing of use; the last is why not even the catalogue did."""
 _ATTEMPTS = 2
 """Times that the model is asked for one request: once more when a worker was killed meanwhile."""
 _TOKENS = 2_048
@@ -57,7 +59,7 @@ class Found:
     items: list[FoundItem]
     fallback: str = ""
     new: Sequence[Item] = ()
-    """Items that the catalogue has not yet."""
+    """Items that are not there yet; what is there stays as it is, above all an item of the catalogue."""
     prompt_hash: str = ""
 
 
@@ -68,6 +70,7 @@ class Fetching:
         self,
         llm: Llm,
         catalogue: Catalogue,
+        items: ItemStore,
         store: PrefetchStore,
         publisher: Publishes,
         *,
@@ -75,13 +78,12 @@ class Fetching:
         cached_s: Mapping[str, float],
         encoder: TextEncoder,
         within_s: float,
-        radius_km: float,
         now_ms: Callable[[], int],
     ) -> None:
         """`cached_s` is how long an answer is cached, by category; `within_s` how old a request may be."""
-        self._llm, self._catalogue, self._store, self._publisher = llm, catalogue, store, publisher
+        self._llm, self._catalogue, self._items, self._store, self._publisher = llm, catalogue, items, store, publisher
         self._fetchers, self._cached_s, self._encoder = fetchers, cached_s, encoder
-        self._within_ms, self._radius_km, self._now_ms = round(within_s * 1_000), radius_km, now_ms
+        self._within_ms, self._now_ms = round(within_s * 1_000), now_ms
         self.answered: Counter[str] = Counter()
         """Requests by who answered, and why it was not the model."""
 
@@ -133,10 +135,15 @@ class Fetching:
         known = await self._within(lambda: self._catalogue.known(request.category, keys), until_ms) or []
         chosen = {self._recognised(offer, known): offer for offer in reversed(told)}
         ids = [item_id for item_id in reversed(chosen) if item_id not in request.known]
+        stored = await patiently(lambda: self._items.read(ids), _WAITS)
         return Found(
             SOURCE,
             [FoundItem(item_id=item_id, reason=chosen[item_id].reason) for item_id in ids],
-            new=[chosen[item_id].item for item_id in ids if item_id == chosen[item_id].item.item_id],
+            new=[
+                chosen[item_id].item
+                for item_id, known_item in zip(ids, stored, strict=True)
+                if known_item is None and item_id == chosen[item_id].item.item_id
+            ],
             prompt_hash=answer.hash,
         )
 
@@ -147,8 +154,7 @@ class Fetching:
             category=request.category,
             words=request.words,
             vector=self._encoder.encode([words])[0].tolist() if words.strip() else None,
-            cell=request.cell,
-            city_key=city_key(request.city),
+            user=spot(request.cell, request.city),
             known=request.known,
             limit=MOST,
         )
@@ -167,7 +173,7 @@ class Fetching:
         if known.latitude is None or known.longitude is None or cell is None:
             return True
         here = h3.cell_to_latlng(cell)
-        return float(h3.great_circle_distance(here, (known.latitude, known.longitude))) <= self._radius_km
+        return float(h3.great_circle_distance(here, (known.latitude, known.longitude))) <= self._catalogue.radius_km
 
     async def _publish(self, request: FetchRequest, found: Found) -> None:
         if found.new:

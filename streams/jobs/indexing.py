@@ -14,17 +14,17 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
-import h3
 
 from infra import database, segment
-from infra.catalogue import region, vector_text
+from infra.catalogue import vector_text
+from infra.distance import region
 from infra.redis_client import StoreError
 from models.minilm import MiniLm
 from models.subword import Subword
 from models.text import TextEncoder, Vectors, text_of
-from schemas.cell import is_cell
 from schemas.codec import Codec
 from schemas.identity import identity
+from schemas.nearby import spot
 from schemas.types import Item
 from streams.patience import patiently, write_apart
 from streams.quarantine import Message
@@ -39,7 +39,7 @@ _LOOK_EVERY_S = 60.0
 _WAITS = "items wait for PostgreSQL to be indexed"
 _LOG = logging.getLogger(__name__)
 _COLUMNS = (
-    *("item_id", "category", "title_key", "year", "city_key", "latitude", "longitude", "region"),
+    *("item_id", "category", "title_key", "year", "city_key", "latitude", "longitude", "region", "is_exact"),
     *("encoder", "created_at", "appended_at", "offset", "embedding", "document", "words"),
 )
 _STALE = """
@@ -52,16 +52,17 @@ _TOPIC_CHARS = 20_000
 """Characters of topics that a text search vector has room for."""
 _PUT = f"""
 INSERT INTO catalogue ({", ".join(f'"{name}"' for name in _COLUMNS)})
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text::vector, CASE WHEN $18 THEN
-       setweight(to_tsvector('english', $14::text), 'A') || setweight(to_tsvector('english', $15::text), 'B')
-       || setweight(to_tsvector('english', $16::text), 'C') || $17::text::tsvector ELSE '' END,
-       concat_ws(' ', $14::text, $15::text)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text::vector, CASE WHEN $19 THEN
+       setweight(to_tsvector('english', $15::text), 'A') || setweight(to_tsvector('english', $16::text), 'B')
+       || setweight(to_tsvector('english', $17::text), 'C') || $18::text::tsvector ELSE '' END,
+       concat_ws(' ', $15::text, $16::text)
 FROM items WHERE item_id = $1
 ON CONFLICT (item_id) DO UPDATE SET {", ".join(f'"{name}" = excluded."{name}"' for name in _COLUMNS[1:])}
 """  # noqa: S608 - all names are ours
 _COUNTED = """
-SELECT word, ndoc FROM ts_stat($$ SELECT to_tsvector('simple', words) FROM catalogue $$)
-WHERE word ~ '^[[:alpha:]][[:alnum:]]{1,39}$'
+SELECT word, ndoc FROM ts_stat($$
+    SELECT to_tsvector('simple', words) FROM catalogue JOIN items USING (item_id) WHERE NOT private
+$$) WHERE word ~ '^[[:alpha:]][[:alnum:]]{1,39}$'
 """
 _SPELL = f"""
 WITH counted AS MATERIALIZED ({_COUNTED}),
@@ -157,13 +158,13 @@ class Indexing:
 
     def _entry(self, row: Any, vector: Vectors | None) -> tuple[Any, ...]:
         known = identity(row["title"], year=row["attributes"].get("year", ""), city=row["city"])
-        cell = row["cell"] if is_cell(row["cell"]) else None
-        latitude, longitude = h3.cell_to_latlng(cell) if cell else (None, None)
+        where = spot(row["cell"], row["city"])
         topics = " ".join(row["topics"])[:_TOPIC_CHARS]
         filed = " ".join(filter(None, (topics, row["brand"], row["category"])))
         weighed = {"A": row["title"], "B": filed, "C": row["description"]}
         return (
-            *(row["item_id"], row["category"], *known, latitude, longitude, region(cell) if cell else None),
+            *(row["item_id"], row["category"], *known, *(where.point or (None, None))),
+            *(region(where.point) if where.point else None, where.is_exact),
             *(self._encoder.name, row["created_at"], row["appended_at"], row["offset"]),
             vector_text(vector.tolist()) if vector is not None and vector.any() else None,
             *map(segment.plain, weighed.values()),

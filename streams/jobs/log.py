@@ -36,6 +36,7 @@ Put = Callable[[Sequence[tuple[Record, Any]]], Awaitable[None]]
 
 class _Filed(msgspec.Struct, gc=False):
     category: str
+    private: bool = False
 
 
 class Charting:
@@ -46,15 +47,12 @@ class Charting:
         self._filed = msgspec.json.Decoder(_Filed)
 
     async def write(self, stats: Sequence[ItemStats]) -> None:
-        """Write how items are doing now."""
+        """Write how items are doing now; private ones are in no chart."""
         trends = {one.item_id: one.trending for one in stats if math.isfinite(one.trending)}
-        found = await self._items.read(list(trends))
-        categories = {
-            item: self._filed.decode(data).category
-            for item, data in zip(trends, found, strict=True)
-            if data is not None
-        }
-        await self._charts.write(trends, categories)
+        stored = await self._items.read(list(trends))
+        filed = {item: self._filed.decode(data) for item, data in zip(trends, stored, strict=True) if data is not None}
+        public = {item: trend for item, trend in trends.items() if not (item in filed and filed[item].private)}
+        await self._charts.write(public, {item: filed[item].category for item in public if item in filed})
 
 
 class Logging:

@@ -49,7 +49,10 @@ _FOUND_QUERIES = 5_000
 """Queries whose answers are kept until the shop is stocked again."""
 _LOG = logging.getLogger(__name__)
 
-_PRODUCTS = "SELECT item_id, category, price, original_price, rating, reviews FROM items WHERE left(kind, 256) = $1"
+_PRODUCTS = """
+SELECT item_id, category, price, original_price, rating, reviews, sold_out AND $2 AS is_sold_out
+FROM items WHERE left(kind, 256) = $1 AND NOT private
+"""
 _DONE = """
 SELECT event_id, user_id, item_id, action, query, occurred_at FROM unnest($1::text[]) AS wanted, LATERAL (
     SELECT * FROM interactions WHERE user_id = wanted AND occurred_at > $2 ORDER BY occurred_at DESC LIMIT 200) AS done
@@ -68,6 +71,7 @@ class Shop:
         self, pool: asyncpg.Pool, search: Search, charts: ChartStore, store: ShopStore, settings: Settings
     ) -> None:
         self._pool, self._search, self._charts, self._store = pool, search, charts, store
+        self._hides_sold_out = settings.hides_sold_out
         self._stale_ms = round(settings.shop_stale_days * DAY_MS)
         self._mix = Mix(
             clicked=settings.shop_clicked_weight,
@@ -85,7 +89,7 @@ class Shop:
         Raises:
             database.AWAY, StoreError
         """
-        rows = await self._pool.fetch(_PRODUCTS, PRODUCT)
+        rows = await self._pool.fetch(_PRODUCTS, PRODUCT, self._hides_sold_out)
         products = [Product(*row) for row in rows]
         trending = await self._charts.trends(sorted({product.category for product in products}))
         self.shelves = await asyncio.to_thread(Shelves, products, trending)
@@ -131,7 +135,7 @@ class Shop:
             faded([by_rank(await self._find(query)) for query in queries[:_SEARCHES]]),
             by_rank(diverse),
             mix=self._mix,
-            known=clicked,
+            left_out=(*clicked, *self.shelves.sold_out),
             most=MOST,
         )
         products = self.shelves.products
@@ -180,7 +184,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     quarantine = Quarantine(publisher, now_ms=clock.now_ms)
     connections = database.Lazy(settings.database_url, connections=4)
     pool = await _again(connections.pool)
-    shop = Shop(pool, Search(connections), RedisChartStore(redis), RedisShopStore(redis), settings)
+    search = Search(connections, radius_km=settings.place_radius_km, hides_sold_out=settings.hides_sold_out)
+    shop = Shop(pool, search, RedisChartStore(redis), RedisShopStore(redis), settings)
     decoder = Decoder(INTERACTIONS, registry, None, stage="shop")
 
     async def write(_topic: str, records: Sequence[ConsumerRecord]) -> None:

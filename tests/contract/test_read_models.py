@@ -16,6 +16,7 @@ from infra.item_store import RedisItemStore
 from infra.portrait_store import MemoryPortraitStore, Portrait, PortraitStore, RedisPortraitStore
 from infra.redis_client import StoreError, connect
 from infra.shop_store import Charts, Home, MemoryShopStore, RedisShopStore, ShopStore
+from schemas.nearby import UNKNOWN, spot
 from schemas.types import Experiment, RecentItem
 from streams.jobs.log import Charting
 from tests.build import T0_MS, a_profile, an_experiment, an_item, features, stats
@@ -79,6 +80,31 @@ async def test_where_a_user_is_stays_out_of_what_is_read(redis: Redis) -> None:
     assert b"872a1072bffffff" not in await redis.get("portrait:u1")
 
 
+async def test_a_user_is_where_the_ping_was_or_the_profile_says(portraits: PortraitStore) -> None:
+    assert await portraits.spot("u1") == UNKNOWN
+    await portraits.write_stated([a_profile(city="Valencia", timezone="Europe/Madrid")])
+    assert await portraits.spot("u1") == spot(None, "Valencia, Spain")
+    await portraits.write_found([features(cell="872a1072bffffff", city="Valencia")])
+    assert (await portraits.spot("u1")).point == spot("872a1072bffffff", None).point
+    await portraits.write_found([features(user_id="u2", cell="872a1072bffffff")])
+    assert await portraits.spot("u2") == spot("872a1072bffffff", None)
+
+
+async def test_who_follows_items_hears_which_have_changed(redis: Redis) -> None:
+    store = RedisItemStore(redis)
+    changes = store.changes()
+    assert await anext(changes) is None
+    await store.write([an_item("i1"), an_item("i2")])
+    await store.delete(["i1", "\u00e9 \U0001f600"])
+    await redis.publish("items", b"\xc1 not ours")
+    assert [await anext(changes) for _ in range(3)] == [["i1", "i2"], ["i1", "\u00e9 \U0001f600"], None]
+    await redis.client_kill_filter(_type="pubsub")
+    assert await anext(changes) is None, "it listens again, and says that it may have missed some"
+    await store.write([an_item("i3")])
+    assert await anext(changes) == ["i3"]
+    await changes.aclose()  # type: ignore[attr-defined]
+
+
 async def test_experiments_come_newest_first_and_the_last_definition_holds(experiments: ExperimentStore) -> None:
     old, new = an_experiment(experiment_id="a"), an_experiment(experiment_id="b", occurred_at=T0_MS + 1)
     changed: Experiment = an_experiment(experiment_id="a", status="running")
@@ -102,6 +128,13 @@ async def test_only_the_first_of_a_chart_are_kept(redis: Redis) -> None:
     await RedisChartStore(redis).write({f"i{n}": float(n) for n in range(MOST + 5)}, {})
     assert await redis.zcard("chart:trending") == MOST
     assert await RedisChartStore(redis).read(None, limit=1) == [f"i{MOST + 4}"]
+
+
+async def test_what_was_fetched_for_one_user_is_in_no_chart(redis: Redis) -> None:
+    items, charts = RedisItemStore(redis), RedisChartStore(redis)
+    await items.write([an_item("mine", private=True), an_item("ours")])
+    await Charting(charts, items).write([stats("mine", trending=9.0), stats("ours", trending=1.0)])
+    assert await charts.read(None, limit=10) == await charts.read("music", limit=10) == ["ours"]
 
 
 async def test_how_items_do_is_charted_by_the_categories_of_the_catalogue(redis: Redis) -> None:

@@ -23,7 +23,7 @@ SUBJECTS = ("jazz", "rock", "folk", "comedy", "art", "food")
 NEW_YORK = {"cell": "892a1072c9bffff", "city": "New York"}
 LISBON = {"cell": "89393362b27ffff", "city": "Lisbon"}
 ROSSIO = {"lat": 38.7139, "lon": -9.1394}
-HERE = ("events:new-york", "workshops:new-york", "places:new-york")
+HERE = tuple(f"{category}:new-york-city-us-ny" for category in ("events", "workshops", "places"))
 THERE = tuple(f"{category}:85393367fffffff" for category in ("events", "workshops", "places"))
 
 Feed = dict[str, Any]

@@ -188,9 +188,9 @@ async def test_content_of_real_stores_falls_back_to_everyones(
     async with serving(given) as http:
         own = (await http.get("/content", params={"user_id": "u1", "limit": 2})).json()
         fallback = (await http.get("/content", params={"user_id": "u2"})).json()
-    assert [(entry["item_id"], entry["item"] and entry["item"]["title"]) for entry in own["items"]] == [
+    assert [(entry["item_id"], entry["item"]["title"]) for entry in own["items"]] == [
         ("i1", "Title of i1"),
-        ("i2", None),
+        ("i3", "Title of i3"),
     ]
     assert (own["fallback"], fallback["fallback"], fallback["model"]) == (False, True, "everyones")
 
@@ -221,11 +221,11 @@ async def test_stream_delivers_each_newer_feed(stack: Addresses, registry: Regis
         ):
             assert answer.headers["Content-Type"].startswith("text/event-stream")
             events = feeds_of(answer)
-            assert (await anext(events))["version"] == f"5-{now_ms}"
+            assert (await anext(events))["version"].startswith(f"5-{now_ms}-")
             await writer.write([a_feed(features_version=4)])
             await writer.write([a_feed(features_version=6, generated_at=now_ms)])
             began_s = time.monotonic()
-            assert (await anext(events))["version"] == f"6-{now_ms}"
+            assert (await anext(events))["version"].startswith(f"6-{now_ms}-")
             assert time.monotonic() - began_s < 5, "it came by looking, not by hearing"
             assert "millrace_feed_listeners 1.0" in (await http.get("/metrics")).text
         async with asyncio.timeout(DEADLINE_S):

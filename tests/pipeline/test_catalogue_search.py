@@ -10,9 +10,11 @@ import pytest
 
 from infra import database
 from infra.address import Addresses
-from infra.catalogue import Catalogue, Query, by_cells, by_postgis, distance_by, region
+from infra.catalogue import Catalogue, Query
+from infra.distance import by_cells, by_postgis, distance_by, region
 from models.subword import Subword
 from models.text import TextEncoder, Vectors
+from schemas.nearby import UNKNOWN, Places, Spot, spot
 from schemas.types import Item
 from streams.jobs import archive
 from streams.jobs.indexing import Indexing
@@ -102,20 +104,76 @@ async def test_only_the_category_is_searched_and_known_items_are_left_out(
     assert await found(catalogue, "jazz", known=["a"]) == ["b"]
 
 
-async def test_places_are_found_by_distance_and_by_city(pool: asyncpg.Pool, catalogue: Catalogue) -> None:
+PLACED = {
+    "near": {"cell": NEWARK, "city": "Newark"},
+    "contradicting": {"cell": LISBON, "city": "New York"},  # the cell counts
+    "named": {"city": "new york"},
+    "in-another-language": {"city": "Nueva York"},
+    "elsewhere": {"city": "Lisbon"},
+    "village": {"city": "Kleindorf"},
+    "village-cell": {"cell": NEWARK, "city": "Kleindorf"},
+    "anywhere": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        (spot(NEW_YORK, "New York"), {"near", "named", "in-another-language", "village-cell"}),
+        (spot(NEW_YORK, None), {"near", "named", "in-another-language", "village-cell"}),
+        (spot(NEW_YORK, "Lisbon"), {"near", "named", "in-another-language", "village-cell"}),
+        (spot(None, "NYC"), {"near", "named", "in-another-language", "village-cell"}),
+        (spot(None, "Lissabon"), {"contradicting", "elsewhere"}),
+        (spot(LISBON, "Kleindorf"), {"contradicting", "elsewhere", "village"}),
+        (spot(None, "KLEINDORF"), {"village", "village-cell"}),
+        (spot(None, "Grossdorf"), set()),
+        (spot(None, "Tokyo"), set()),
+        (UNKNOWN, {"anywhere"}),
+    ],
+)
+async def test_places_are_found_by_distance_and_by_city(
+    pool: asyncpg.Pool, catalogue: Catalogue, user: Spot, expected: set[str]
+) -> None:
+    await put(pool, *(an_item(item_id, category="events", **where) for item_id, where in PLACED.items()))
+    assert set(await found(catalogue, user=user, limit=9)) == expected
+    places, ids = Places(), list(PLACED)
+    for index, item_id in enumerate(ids):
+        places.put(index, PLACED[item_id].get("cell"), PLACED[item_id].get("city"))
+    far = {ids[index] for index in places.far(len(ids), user, radius_km=50.0).tolist()}
+    assert user == UNKNOWN or set(ids) - far == expected | {"anywhere"}, "workers tell the same"
+
+
+@pytest.mark.parametrize("radius_km", [1.0, 5.0, 10.0, 30.0, 500.0])
+async def test_in_a_small_radius_a_city_is_as_large_as_it_is(pool: asyncpg.Pool, radius_km: float) -> None:
+    def at(north_km: float) -> str:
+        return str(h3.latlng_to_cell(52.52437 + north_km / 111.2, 13.41053, 9))
+
+    items = {f"{km}-km": {"cell": at(km)} for km in (8, 15, 29, 60)} | {"city": {"city": "Berlin"}}
+    await put(pool, *(an_item(item_id, category="events", **where) for item_id, where in items.items()))
+    catalogue = Catalogue(pool, encoder="subwords", radius_km=radius_km)
+    for user in (spot(at(5), None), spot(at(20), None), spot(None, "Berlin"), spot(at(60), "Berlin")):
+        places, ids = Places(), list(items)
+        for index, item_id in enumerate(ids):
+            places.put(index, items[item_id].get("cell"), items[item_id].get("city"))
+        far = {ids[index] for index in places.far(len(ids), user, radius_km=radius_km).tolist()}
+        assert set(await found(catalogue, user=user, limit=9)) == set(ids) - far
+
+
+@pytest.mark.parametrize("hides_sold_out", [True, False])
+async def test_what_is_private_or_sold_out_is_not_found_but_recognised(
+    pool: asyncpg.Pool, *, hides_sold_out: bool
+) -> None:
     await put(
         pool,
-        an_item("near", category="events", cell=NEWARK, city="Newark"),
-        an_item("far", category="events", cell=LISBON, city="New York"),
-        an_item("named", category="events", city="new york"),
-        an_item("elsewhere", category="events", city="Lisbon"),
-        an_item("anywhere", category="events"),
+        an_item("mine", category="events", title="Jazz Night", private=True, created_at=1),
+        an_item("ours", category="events", title="Jazz Night"),
+        an_item("sold", category="events", stock=0),
+        an_item("told", category="events", attributes={"availability": "out of stock"}),
     )
-    query = {"limit": 9}
-    assert await found(catalogue, cell=NEW_YORK, city_key="new york", **query) == ["named", "near"]
-    assert await found(catalogue, cell=NEW_YORK, **query) == ["near"]
-    assert await found(catalogue, city_key="new york", **query) == ["far", "named"]
-    assert await found(catalogue, **query) == ["anywhere"]
+    catalogue = Catalogue(pool, encoder="subwords", radius_km=50.0, hides_sold_out=hides_sold_out)
+    assert set(await found(catalogue, limit=9)) == {"ours"} | (set() if hides_sold_out else {"sold", "told"})
+    known = await catalogue.known("events", ["jazz night"])
+    assert [one.item_id for one in known] == ["ours", "mine"], "an item of the catalogue comes before a private one"
 
 
 async def test_a_changed_item_is_indexed_anew_and_a_deleted_one_found_no_more(
@@ -155,7 +213,7 @@ async def near(connection: Any, how: Any) -> set[int]:
         values.append(value)
         return f"${len(values)}"
 
-    rows = await connection.fetch(f"SELECT id FROM spots WHERE {how(bind, NEW_YORK, 50.0)}", *values)
+    rows = await connection.fetch(f"SELECT id FROM spots WHERE {how(bind, h3.cell_to_latlng(NEW_YORK), 50.0)}", *values)
     return {row["id"] for row in rows}
 
 
@@ -163,15 +221,13 @@ async def test_distances_are_told_the_same_with_postgis_and_without(stack: Addre
     connection = await asyncpg.connect(stack.database_url)
     try:
         rng, (latitude, longitude) = random.Random(7), h3.cell_to_latlng(NEW_YORK)
-        spots = [(n, latitude + rng.uniform(-1, 1), longitude + rng.uniform(-1, 1)) for n in range(2_000)]
-        rows = [(*spot, region(h3.latlng_to_cell(spot[1], spot[2], 9))) for spot in spots]
+        points = [(n, latitude + rng.uniform(-1, 1), longitude + rng.uniform(-1, 1)) for n in range(2_000)]
+        rows = [(*point, region(point[1:])) for point in points]
         await connection.execute(
             "CREATE TEMP TABLE spots (id int, latitude double precision, longitude double precision, region text)"
         )
         await connection.executemany("INSERT INTO spots VALUES ($1, $2, $3, $4)", rows)
-        expected = {
-            spot[0] for spot in spots if h3.great_circle_distance((latitude, longitude), (spot[1], spot[2])) <= 50.0
-        }
+        expected = {point[0] for point in points if h3.great_circle_distance((latitude, longitude), point[1:]) <= 50.0}
         assert await near(connection, by_cells) == expected
         assert 50 < len(expected) < 1_000
         if await distance_by(connection) is by_cells:

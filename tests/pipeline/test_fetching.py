@@ -1,18 +1,22 @@
 """One request, answered against real Redis and PostgreSQL and a double of Claude: every fault, and who answers then."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import replace as replaced
 from typing import Any, NamedTuple
 
 import asyncpg
+import h3
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from infra import clock, database
 from infra.address import Addresses
 from infra.catalogue import Catalogue
 from infra.double.claude import KEY, Claude, Fault
+from infra.item_store import MemoryItemStore
 from infra.llm.client import Llm
 from infra.llm.client import connect as connect_llm
 from infra.memory import MemoryPublisher
@@ -21,11 +25,14 @@ from infra.redis_client import connect
 from infra.settings import Settings, seconds_by_name
 from models.subword import Subword
 from schemas.types import Content, Item, LlmCall
+from streams.core import retrieval
+from streams.core.params import RetrievalParams
+from streams.core.user import UserState
 from streams.fetchers import FETCHERS
 from streams.jobs import archive
 from streams.jobs.fetching import Fetching
 from streams.jobs.indexing import Indexing
-from tests.build import LISBON, NEW_YORK, a_fetch_request, an_item
+from tests.build import LISBON, NEW_YORK, a_fetch_request, a_trigger, an_item
 from topics.topic import CONTENT, ITEMS
 
 EVENTS = [
@@ -74,6 +81,7 @@ class Rig:
     def __init__(self, claude: Claude, redis: Redis, publisher: MemoryPublisher) -> None:
         self.claude, self.redis, self.publisher = claude, redis, publisher
         self.store = RedisPrefetchStore(redis)
+        self.items = MemoryItemStore()
         self.calls: list[LlmCall] = []
         self.llm: Llm
         self.fetching: Fetching
@@ -91,7 +99,7 @@ async def a_rig(pool: asyncpg.Pool, redis: Redis, **given: Any) -> AsyncIterator
     claude.retry_after_s = 0.0
     async with AsyncExitStack() as exits:
         url = await exits.enter_async_context(claude.serve())
-        settings = replace(
+        settings = replaced(
             Settings(llm_base_url=url, anthropic_api_key=KEY, llm_max_retries=1, llm_timeout_s=0.3, fetch_within_s=5.0),
             **given,
         )
@@ -100,13 +108,13 @@ async def a_rig(pool: asyncpg.Pool, redis: Redis, **given: Any) -> AsyncIterator
         rig.fetching = Fetching(
             rig.llm,
             Catalogue(pool, encoder="subwords", radius_km=settings.place_radius_km),
+            rig.items,
             rig.store,
             rig.publisher,
             fetchers=FETCHERS,
             cached_s=seconds_by_name(settings.fetch_categories),
             encoder=Subword(),
             within_s=settings.fetch_within_s,
-            radius_km=settings.place_radius_km,
             now_ms=clock.now_ms,
         )
         yield rig
@@ -119,7 +127,7 @@ async def test_the_model_answers_with_new_items_which_are_cached(pool: asyncpg.P
         [cached] = await rig.store.read("u1")
     assert (content.source, content.fallback, content.request_id) == ("llm", "", "r1")
     assert [found.item_id for found in content.items] == list(new)
-    assert {item.city for item in new.values()} == {"New York"}
+    assert {(item.city, item.private) for item in new.values()} == {("New York", True)}
     assert (cached.items, cached.place, cached.request_id) == (content.items, NEW_YORK, "r1")
     assert content.prompt_version == FETCHERS["events"].prompt_version
     assert content.prompt_hash == rig.calls[0].prompt_hash
@@ -215,6 +223,38 @@ async def test_what_the_catalogue_has_under_another_spelling_is_recognised(pool:
     assert "theirs" not in [found.item_id for found in content.items]
     assert "Midnight Big Band, New York" in new
     assert len(new) == len(content.items) - 1
+
+
+async def test_an_item_that_is_there_stays_as_it_is(pool: asyncpg.Pool, redis: Redis) -> None:
+    async with a_rig(pool, redis) as rig:
+        await rig.answer(user_id="u1")
+        first, *_ = mine = rig.publisher.of(ITEMS)
+        await rig.items.write([*mine[1:], replace(first, title="As the catalogue has it", private=False)])
+        content = await rig.answer(user_id="u2")
+    assert [found.item_id for found in content.items] == [item.item_id for item in mine]
+    assert rig.publisher.of(ITEMS) == mine, "neither published anew nor made private again"
+
+
+async def test_coordinates_are_neither_asked_with_nor_answered_with(pool: asyncpg.Pool, redis: Redis) -> None:
+    place = retrieval.place_of(
+        UserState("u1", cell=str(h3.latlng_to_cell(59.3, 18.0, 7)), city="Berlin"),
+        RetrievalParams(facts=frozenset(("where", "interests"))),
+    )
+    trigger = a_trigger(kind="location", occurred_at=clock.now_ms())
+    async with a_rig(pool, redis) as rig:
+        for request in retrieval.requests(
+            trigger,
+            UserState("u1", preferred=["jazz"]),
+            place,
+            FETCHERS.values(),
+            title_of=lambda item: item,
+            params=RetrievalParams(facts=frozenset(("where", "interests"))),
+        ):
+            await rig.fetching.answer(request, asked_at=clock.now_ms())
+    told = [item.title + item.description for item in rig.publisher.of(ITEMS)]
+    asked = [str(request) for request in rig.claude.requests]
+    assert [text for text in (*told, *asked) if re.search(r"latitude|longitude|59\.3|18\.0", text)] == []
+    assert {item.city for item in rig.publisher.of(ITEMS)} == {"Stockholm", None}
 
 
 async def test_what_the_user_knows_is_not_offered_again(pool: asyncpg.Pool, redis: Redis) -> None:

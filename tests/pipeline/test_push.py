@@ -300,3 +300,28 @@ async def test_what_is_put_off_is_tried_again_when_the_pause_is_over_and_says_wh
     await world.pipeline.pushed()
     assert world.delivered(user_id) == ["Hello"] * len(then)
     assert await world.pipeline.dead_letters() == []
+
+
+async def test_a_push_that_waits_is_withdrawn_when_its_item_is_deleted(world: World) -> None:
+    store = RedisItemStore(world.pipeline.redis)
+    world.at("2023-11-18 23:00")
+    night = [an_item(item_id, created_at=ms("2023-11-18 22:00")) for item_id in ("night-jazz", "night-rock")]
+    await store.write(night)
+    await world.register("pat", **NIGHT)
+    for _ in range(3):
+        await world.publish("pat")
+    await world.publish("pat", **{"night-jazz": 30.0})
+    await world.publish("pat", **{"night-jazz": 30.0, "night-rock": 90.0})
+    await world.http.post("/push/send", json={"user_id": "pat", "title": "Hello"})
+    await world.comes_to("pat", "quiet_hours", "quiet_hours", "quiet_hours")
+    await store.delete(["night-jazz"])
+    world.at("2023-11-19 08:00")
+
+    async def decided() -> bool:
+        return len(await world.statuses("pat")) == 6
+
+    await until(decided, what="what became of all three")
+    became = {one["item_id"]: one["status"] for one in reversed(await world.told("pat"))}
+    assert became == {"night-jazz": "withdrawn", "night-rock": "sent", None: "sent"}
+    await world.pipeline.pushed()
+    assert sorted(world.delivered("pat")) == ["Hello", "night-rock"]

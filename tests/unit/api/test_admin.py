@@ -1,9 +1,11 @@
 """The admin's endpoints: nothing without the token, the cache and the prompts with it."""
 
 import pytest
+from msgspec.structs import replace
 
 from infra.prefetch_store import MemoryPrefetchStore, Prefetched, Question
 from schemas.types import FoundItem
+from tests.build import an_item
 from tests.unit.api.builder import NOW_MS, World
 
 TOKEN = {"Authorization": "Bearer sesame"}
@@ -72,3 +74,14 @@ async def test_prompts_show_what_would_be_asked() -> None:
         {"category": "music", "prompt_version": "music/1-ab", "system": "You choose", "user": '{"when":"now"}'}
     ]
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "no_prompts")
+
+
+@pytest.mark.parametrize(("age_ms", "shown"), [(60_000, ["i2"]), (1_000, ["i1", "i2"])])
+async def test_a_deleted_item_leaves_the_cache_and_a_new_one_may_be_on_its_way(age_ms: int, shown: list[str]) -> None:
+    world = a_world()
+    items = [FoundItem(item_id="i1"), FoundItem(item_id="i2")]
+    await world.clients["prefetched"].write("ann", replace(some_music(), items=items, fetched_at=NOW_MS - age_ms))
+    await world.items.write([an_item("i2")])
+    async with world.http(admin_token="sesame") as client:
+        [entry] = (await client.get("/admin/cache/view/ann", headers=TOKEN)).json()["entries"]
+    assert [item["item_id"] for item in entry["items"]] == shown

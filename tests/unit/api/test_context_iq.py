@@ -146,6 +146,7 @@ async def test_ten_are_recommended_by_default_and_everyones_are_not_cached() -> 
     items = [f"i{n}" for n in range(20)]
     columns: dict[str, Any] = {"items": items, "sources": ["trending"] * 20, "reasons": ["x"] * 20, "parts": {}}
     world = await a_world(user_id="~everyone", scores=[0.5] * 20, **columns)
+    await world.items.write([an_item(item) for item in items])
     body = (await got("/api/v1/recommendations", world, user_id="nobody")).json()
     assert (len(body["recommendations"]), body["cached"], body["recommendations"][0]["ml_score"]) == (10, False, 0.5)
 

@@ -93,7 +93,7 @@ async def test_results_are_ten_or_as_many_as_asked_for() -> None:
 
 async def test_without_candidates_the_feed_is_what_is_recommended() -> None:
     world = World()
-    await world.items.write([an_item("i1")])
+    await world.items.write([an_item("i1"), an_item("i2"), an_item("i3")])
     await world.feeds.write([a_feed(user_id="ann")])
     async with world.http() as http:
         body = (await http.post("/personalize", json={"user_id": "ann"})).json()
@@ -244,6 +244,7 @@ async def test_evaluation_tells_what_was_measured_of_what_serves() -> None:
 
 async def test_requests_recommendations_and_active_users_are_measured() -> None:
     world = World()
+    await world.items.write([an_item("i1"), an_item("i2"), an_item("i3")])
     await world.feeds.write([a_feed(user_id="ann"), a_feed(user_id="bob")])
     async with world.http() as http:
         for name in ("ann", "bob", "ann"):

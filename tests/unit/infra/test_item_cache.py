@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -55,6 +56,87 @@ async def test_item_cache_forgets_after_a_while() -> None:
     [new], _ = await cache.read(["i1"])
     assert b"changed" not in bytes(old or b"")
     assert b"changed" in bytes(new or b"")
+
+
+async def titles(cache: ItemCache, *item_ids: str) -> list[str | None]:
+    found, _ = await cache.read(item_ids)
+    return [None if data is None else msgspec.json.decode(data)["title"] for data in found]
+
+
+async def heard(events: int) -> None:
+    for _ in range(5 * events):
+        await asyncio.sleep(0)
+
+
+async def test_item_cache_forgets_what_changes_while_it_follows() -> None:
+    store = await a_store("i1", "i2", "i3")
+    cache = ItemCache(store, clock_s=Clock())
+    following = asyncio.create_task(cache.follow())
+    await heard(1)
+    assert await titles(cache, "i1", "i2", "i3") == ["Title of i1", "Title of i2", "Title of i3"]
+    await store.write([an_item("i1", title="changed")])
+    await store.delete(["i2"])
+    await heard(2)
+    assert await titles(cache, "i1", "i2", "i3") == ["changed", None, "Title of i3"]
+    assert store.asked == [["i1", "i2", "i3"], ["i1", "i2"]]
+    following.cancel()
+    await asyncio.wait([following])
+    await store.delete(["i3"])
+    await heard(1)
+    assert await titles(cache, "i3") == ["Title of i3"], "for as long as it holds"
+
+
+async def test_item_cache_does_not_keep_what_changed_while_it_was_read() -> None:
+    class Slow(CountedItems):
+        async def read(self, item_ids: Sequence[str]) -> list[bytes | None]:
+            found = await super().read(item_ids)
+            cache.forget(["i1"])  # the news comes before the answer does
+            return found
+
+    store = Slow()
+    await store.write([an_item("i1")])
+    cache = ItemCache(store, clock_s=Clock())
+    assert await titles(cache, "i1") == await titles(cache, "i1") == ["Title of i1"]
+    assert store.asked == [["i1"], ["i1"]]
+
+
+async def test_item_cache_forgets_all_when_news_may_have_been_missed() -> None:
+    store, clock = await a_store("i1", "i2"), Clock()
+    cache = ItemCache(store, clock_s=clock)
+    await titles(cache, "i1", "i2")
+    cache.forget(None)
+    await titles(cache, "i1")
+    clock.now_s = 29.0
+    await titles(cache, "i1")
+    assert store.asked == [["i1", "i2"], ["i1"]]
+
+
+async def test_item_cache_expires_once_what_was_forgotten_and_read_again() -> None:
+    store, clock = await a_store("i1"), Clock()
+    cache = ItemCache(store, ttl_s=30, clock_s=clock)
+    for at_s in (0.0, 10.0, 20.0):
+        clock.now_s = at_s
+        await titles(cache, "i1")
+        cache.forget(["i1"])
+    await titles(cache, "i1")
+    clock.now_s = 100.0
+    assert await titles(cache, "i1") == ["Title of i1"]
+
+
+async def test_who_watches_an_item_hears_of_its_changes_and_of_no_others() -> None:
+    cache, event = ItemCache(await a_store()), asyncio.Event()
+    with cache.watching(event) as watch:
+        watch(["i1", "i2"])
+        cache.forget(["i3"])
+        assert not event.is_set()
+        cache.forget(["i3", "i2"])
+        assert event.is_set()
+        event.clear()
+        cache.forget(None)
+        assert event.is_set()
+    event.clear()
+    cache.forget(["i1"])
+    assert not event.is_set()
 
 
 async def test_item_cache_does_not_remember_what_is_missing() -> None:

@@ -50,6 +50,14 @@ def test_without_any_score_the_feed_is_the_same() -> None:
     assert combined({"i9": 1.0}, feed) is feed
 
 
+def test_what_comes_after_all_others_stays_there_whatever_the_model_says() -> None:
+    found = combined({"i1": 0.0, "i2": 0.1, "i3": 1.0}, replace(a_feed(scores=[0.1, 0.1, 0.9]), trailing=1))
+    assert (found.items, found.trailing) == (["i2", "i1", "i3"], 1)
+    swapped = combined({"i1": 0.0, "i2": 0.1, "i3": 1.0}, replace(a_feed(), trailing=2))
+    assert (swapped.items, swapped.trailing) == (["i1", "i3", "i2"], 2)
+    assert swapped.reasons == ["Trending now", "Trending now", "Popular in music"]
+
+
 def test_every_column_moves_with_its_item() -> None:
     feed = a_feed(propensities=[0.5, 0.25, 0.125])
     found = combined({"i3": 1.0, "i1": 0.0, "i2": 0.0}, feed)

@@ -56,6 +56,31 @@ def test_the_parts_of_new_items_add_up_beside_those_of_known_ones() -> None:
         assert sum(part[place] for part in feed.parts.values()) == pytest.approx(score, abs=1e-6)
 
 
+@pytest.mark.parametrize("distance", [None, 0.0, 0.5])
+def test_given_items_that_are_far_away_come_after_all_others(distance: float | None) -> None:
+    view = a_view()
+    view.apply_item(an_item("far", title="Trends in machine learning", topics=["ai"], city="Tokyo"))
+    view.apply_item(an_item("sold", title="Machine learning", topics=["ai"], stock=0))
+    view.apply_item(an_item("near", topics=["garden"], city="Lisboa"))
+    view.refresh()
+    new = Candidate(item_id="n1", title="Cooking", topics=["food"])
+    trigger = a_trigger(
+        kind="rerank",
+        candidates=["far", "n1", "sold", "nowhere", "near", "i2"],
+        described=[new],
+        topic_distance=distance,
+    )
+    whom = a_reader(topics={"ai": 9.0, "food": -1.0}, city="Lisbon")
+    feed = rank_given(trigger, whom, view, new_blender(), RankParams(), now_ms=T0_MS)
+    assert set(feed.items[:3]) == {"n1", "near", "i2"}
+    assert set(feed.items[3:5]) == {"far", "sold"}
+    assert (feed.items[5:], feed.trailing) == (["nowhere"], 3)
+    assert all(
+        sum(part[place] for part in feed.parts.values()) == pytest.approx(score, abs=1e-6)
+        for place, score in enumerate(feed.scores)
+    )
+
+
 def test_an_item_of_no_category_is_liked_for_its_source() -> None:
     other, known = Candidate(item_id="n1", source="b"), Candidate(item_id="n2", source="a")
     assert ranked(other, known, whom=features(sources={"a": 2.0})).items == ["n2", "n1"]

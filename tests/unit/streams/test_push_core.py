@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from infra.fcm import Answer
 from schemas.types import Feed, Notification, PushPreferences, PushRequest, QuietHours
-from streams.core.delivery import Delivery, release, settle
+from streams.core.delivery import Delivery, due_items, release, settle
 from streams.core.params import PushParams
 from streams.core.position import Position
 from streams.core.push import PushState, due_at, snapshot
@@ -43,6 +43,8 @@ class World:
     state: PushState = field(default_factory=lambda: PushState("u1"))
     params: PushParams = PARAMS
     answers: dict[str, Answer] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    """Items that have left the catalogue."""
     configured: bool = True
     told: list[Notification] = field(default_factory=list)
     sent: list[tuple[int, str, str]] = field(default_factory=list)
@@ -99,7 +101,8 @@ class World:
         self.work()
 
     def work(self) -> None:
-        decisions, deliveries = release(self.state, params=self.params, now_ms=self.now_ms)
+        gone = due_items(self.state, self.now_ms) & self.gone
+        decisions, deliveries = release(self.state, params=self.params, now_ms=self.now_ms, gone=gone)
         self.told += decisions
         for delivery in deliveries:
             self.told += settle(self.state, delivery, self._answers(delivery), params=self.params, now_ms=self.now_ms)
@@ -290,10 +293,57 @@ def test_no_more_is_held_than_may_be_sent_afterwards() -> None:
     world = a_user(now_ms=NOON + 11 * HOUR_MS)
     world.ask(kind="preferences", token=None, preferences=NIGHT)
     for n in range(5):
-        world.feed(**{f"jazz_{n}": 30.0})
+        world.feed(**{f"jazz_{m}": 30.0 if m == n else 2.0 for m in range(n + 1)})
     assert Counter(world.statuses) == {"quiet_hours": 3, "capped": 2}
     world.wait(9 * HOUR_MS)
     assert len(world.sent) == 3
+
+
+CARD = Card("jazz_night", "jazz", "Jazz Night", NOON)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_push_that_waits_is_withdrawn_when_its_item_is_gone(asked: bool) -> None:
+    world = a_user(now_ms=NOON + 11 * HOUR_MS)
+    world.ask(kind="preferences", token=None, preferences=NIGHT)
+    if asked:
+        world.message(item_id="jazz_night", card=CARD)
+    else:
+        world.feed(jazz_night=30.0)
+    world.gone.add("jazz_night")
+    world.wait(9 * HOUR_MS)
+    assert (world.statuses, world.sent) == (["quiet_hours", "withdrawn"], [])
+    assert not world.state.waiting
+
+
+def test_a_push_about_an_item_that_the_catalogue_never_held_is_sent() -> None:
+    world = a_user(now_ms=NOON + 11 * HOUR_MS)
+    world.ask(kind="preferences", token=None, preferences=NIGHT)
+    world.message(item_id="theirs")
+    world.gone.add("theirs")
+    world.wait(9 * HOUR_MS)
+    assert world.statuses == ["quiet_hours", "sent"]
+
+
+def test_a_push_that_waits_is_withdrawn_when_its_item_is_recommended_no_more() -> None:
+    world = a_user(now_ms=NOON + 11 * HOUR_MS)
+    world.ask(kind="preferences", token=None, preferences=NIGHT)
+    world.feed(jazz_here=30.0)
+    world.message(item_id="theirs")
+    world.feed(jazz_there=30.0)  # the user has moved
+    world.wait(9 * HOUR_MS)
+    assert world.statuses[:4] == ["quiet_hours", "quiet_hours", "withdrawn", "quiet_hours"]
+    assert Counter(told.item_id for told in world.told if told.status == "sent") == {"jazz_there": 1, "theirs": 1}
+
+
+def test_a_withdrawn_push_may_come_again_with_its_item() -> None:
+    world = a_user(now_ms=NOON + 11 * HOUR_MS)
+    world.ask(kind="preferences", token=None, preferences=NIGHT)
+    world.feed(jazz_night=30.0)
+    world.feed()
+    world.feed(jazz_night=30.0)
+    world.wait(9 * HOUR_MS)
+    assert world.statuses == ["quiet_hours", "withdrawn", "quiet_hours", "sent"]
 
 
 @pytest.mark.parametrize(("hold_ms", "ttl_s"), [(12 * HOUR_MS, 10 * 3_600), (HOUR_MS, 3_600)])

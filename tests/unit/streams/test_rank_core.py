@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
+import h3
 import pytest
 from msgspec import structs
 
@@ -244,26 +246,152 @@ def test_what_was_fetched_and_is_not_seen_yet_is_told() -> None:
     assert "new" not in feed(features(prefetched=["new"]), a_view()).items
 
 
+BERLIN = h3.latlng_to_cell(52.52, 13.41, 9)
+PLACED = {
+    "lisbon-both": {"cell": LISBON, "city": "Lisbon"},
+    "lisbon-cell": {"cell": LISBON},
+    "lisbon-city": {"city": "Lisboa"},
+    "york-both": {"cell": NEW_YORK, "city": "New York"},
+    "york-cell": {"cell": NEW_YORK},
+    "york-city": {"city": "NYC"},
+    "village": {"city": "Kleindorf"},
+}
+
+
+def a_placed_view() -> View:
+    """Return a view of items at places, all of them more popular than the two that are tied to none."""
+    view = View()
+    for number, (item_id, where) in enumerate(PLACED.items()):
+        view.apply_item(an_item(item_id, category="places", **where))
+        view.apply_stats(stats(item_id, popularity=9.0 - number / 10, trending=9.0))
+    for item_id in ("anywhere", "everywhere"):
+        view.apply_item(an_item(item_id))
+    view.refresh()
+    return view
+
+
 @pytest.mark.parametrize(
     ("where", "shown"),
     [
-        ({"cell": NEW_YORK}, {"there", "anywhere"}),
-        ({"cell": LISBON, "city": "New York"}, {"here", "anywhere"}),
-        ({"city": "new york"}, {"there", "anywhere"}),
-        ({}, {"here", "there", "anywhere"}),
+        ({"cell": NEW_YORK}, "york"),
+        ({"cell": LISBON, "city": "New York"}, "lisbon"),
+        ({"city": "new york"}, "york"),
+        ({"city": "Lissabon"}, "lisbon"),
+        ({"city": "KLEINDORF"}, "village"),
+        ({"city": "Tokyo"}, "none"),
+        ({"city": "Grossdorf"}, "none"),
+        ({"cell": h3.latlng_to_cell(35.68, 139.77, 7), "city": "Lisbon"}, "none"),
     ],
 )
 @pytest.mark.parametrize("exact_items", [100, 1])
+@pytest.mark.parametrize("feed_items", [3, 20])
 def test_nothing_of_another_city_is_shown_however_it_came_there(
-    where: dict[str, str], shown: set[str], exact_items: int
+    where: dict[str, str], shown: str, exact_items: int, feed_items: int
 ) -> None:
-    view = View()
-    view.apply_item(an_item("here", category="places", cell=LISBON, city="Lisbon"))
-    view.apply_item(an_item("there", category="places", cell=NEW_YORK, city="New York"))
-    view.apply_item(an_item("anywhere"))
+    params = RankParams(feed_items=feed_items, exact_items=exact_items)
+    person = features(prefetched=[*PLACED], seen=["york-both", "lisbon-both"], **where)
+    items = set(feed(person, a_placed_view(), params).items)
+    near = {item_id for item_id in PLACED if item_id.startswith(shown)}
+    assert items <= near | {"anywhere", "everywhere"}
+    assert len(items) == min(feed_items, len(near) + 2)
+
+
+@pytest.mark.parametrize("exact_items", [100, 1])
+@pytest.mark.parametrize("where", [{}, {"cell": "garbage"}, {"city": " "}])
+def test_to_whoever_is_nowhere_what_is_tied_to_a_place_comes_last(where: dict[str, str], exact_items: int) -> None:
+    params = RankParams(feed_items=5, exact_items=exact_items)
+    found = feed(features(**where), a_placed_view(), params)
+    assert set(found.items[:2]) == {"anywhere", "everywhere"}
+    assert (len(found.items), found.trailing) == (5, 3)
+    assert set(found.items[2:]) <= set(PLACED)
+    short = feed(features(**where), a_placed_view(), replace(params, feed_items=2))
+    assert (set(short.items), short.trailing) == ({"anywhere", "everywhere"}, 0)
+
+
+def test_in_a_large_catalogue_of_places_the_few_things_of_everywhere_come_first_for_whoever_is_nowhere() -> None:
+    view = View(leaders=30, exact_items=1_000)
+    for n in range(1_500):
+        where = {} if n % 50 == 0 else {"city": "Berlin"}
+        view.apply_item(an_item(f"i{n}", category=CATEGORIES[n % 4], created_at=n, **where))
+        if where:
+            view.apply_stats(stats(f"i{n}", popularity=float(n), trending=float(n)))
     view.refresh()
-    person = features(prefetched=["here", "there"], **where)
-    assert set(feed(person, view, RankParams(feed_items=9, exact_items=exact_items)).items) == shown
+    found = feed(features(), view, RankParams(feed_items=30, exact_items=1_000, source_items=30))
+    assert set(found.items) == {f"i{n}" for n in range(0, 1_500, 50)}
+    assert found.trailing == 0
+
+
+def test_a_catalogue_of_places_alone_is_ranked_as_any_other_for_whoever_is_nowhere() -> None:
+    view = a_view()
+    for n in range(60):
+        view.apply_item(an_item(f"i{n}", category=CATEGORIES[n % 4], created_at=n, cell=BERLIN))
+    view.refresh()
+    assert feed(a_fan_of("i0"), view).items == feed(a_fan_of("i0")).items
+
+
+def test_given_items_that_are_far_away_come_last_and_none_is_left_out() -> None:
+    names = [*PLACED, "anywhere", "nobody's"]
+    found = rank(features(city="Lisbon"), a_placed_view(), new_blender(), PARAMS, now_ms=T0_MS, among=names)
+    assert set(found.items) == set(names)
+    assert set(found.items[:4]) == {"lisbon-both", "lisbon-cell", "lisbon-city", "anywhere"}
+    assert found.items[-1] == "nobody's"
+
+
+SOLD_OUT = ({"stock": 0}, {"attributes": {"stock": "0"}}, {"attributes": {"availability": "out of stock"}})
+
+
+@pytest.mark.parametrize("told", SOLD_OUT)
+@pytest.mark.parametrize("exact_items", [1_000, 1])
+def test_what_is_out_of_stock_is_left_out_or_comes_last(told: dict[str, Any], exact_items: int) -> None:
+    view, hiding = a_view(), replace(PARAMS, feed_items=200, exact_items=exact_items)
+    view.apply_item(an_item("i0", category="music", **told))
+    view.refresh()
+    shown = feed(features(), view, hiding).items
+    assert len(shown) == 59
+    assert "i0" not in shown
+    assert "i0" not in feed(a_fan_of("i0"), view, hiding).items, "nor as one that was seen before"
+    last = feed(features(), view, replace(hiding, hides_sold_out=False)).items
+    assert (len(last), last[-1]) == (60, "i0")
+    given = rank(features(), view, new_blender(), hiding, now_ms=T0_MS, among=["i0", "i1", "i2"])
+    assert given.items[-1] == "i0"
+    view.apply_item(an_item("i0", category="music", stock=3))
+    view.refresh()
+    assert "i0" in feed(features(), view, hiding).items
+
+
+@pytest.mark.parametrize("exact_items", [1_000, 1])
+def test_what_was_fetched_for_one_user_is_shown_to_nobody_else(exact_items: int) -> None:
+    view, params = a_view(), replace(PARAMS, feed_items=200, exact_items=exact_items)
+    view.apply_item(an_item("mine", title="For one user", private=True))
+    view.apply_stats(stats("mine", popularity=9.0, trending=9.0))
+    row = ItemNeighbors(item_id="i0", neighbors=["mine"], scores=[99.0], mass=9.0, reference=T0_MS, watermark=T0_MS)
+    view.apply_neighbors(row)
+    view.refresh()
+    assert "mine" in feed(features(prefetched=["mine"]), view, params).items
+    for other in (features(), a_fan_of("i0"), a_fan_of("mine"), features(prefetched=["i1"])):
+        assert "mine" not in feed(other, view, params).items
+    charts = view.charts
+    assert not any(
+        view.items.get("mine") in chart
+        for chart in (charts.trending, charts.popular, charts.fresh, *charts.popular_in.values())
+    )
+    given = rank(features(), view, new_blender(), params, now_ms=T0_MS, among=["mine", "i1"])
+    assert dict(zip(given.items, given.sources, strict=True))["mine"] == "unknown"
+    view.apply_item(an_item("mine", title="Of the catalogue now"))
+    view.refresh()
+    assert "mine" in feed(features(), view, params).items
+    view.remove_item("mine")
+    view.refresh()
+    assert "mine" not in feed(features(prefetched=["mine"]), view, params).items
+
+
+def test_a_private_item_that_was_deleted_is_not_shown_to_its_user_either() -> None:
+    view = a_view()
+    view.apply_item(an_item("mine", private=True))
+    view.refresh()
+    view.remove_item("mine")
+    view.refresh()
+    assert "mine" not in feed(features(prefetched=["mine"]), view, replace(PARAMS, feed_items=200)).items
 
 
 def a_large_view(*, exact_items: int) -> View:

@@ -10,8 +10,8 @@ import pytest
 
 from infra.settings import Settings
 from schemas import limit
+from schemas.nearby import spot
 from streams.core import retrieval
-from streams.core.nearby import Places
 from streams.core.params import RetrievalParams
 from streams.core.retrieval import Fact, Place
 from streams.core.user import UserState
@@ -134,19 +134,56 @@ def test_what_people_typed_is_one_short_line() -> None:
     assert told("events", state=state)["interests"][0] == "ok"
 
 
-def test_a_place_without_a_name_is_told_by_coarse_coordinates() -> None:
-    assert str(Place(LISBON)) == "around latitude 38.7, longitude -9.2"
-    assert (Place(LISBON).key, Place(city="New York").key, Place().key) == (LISBON, "new-york", "")
+def test_a_place_is_told_by_its_name_and_never_by_coordinates() -> None:
+    assert (str(Place(LISBON)), str(Place(NEW_YORK, "New York")), str(Place())) == ("", "New York", "")
+    assert (Place(LISBON).key, Place(city="New York").key, Place().key) == (LISBON, "new-york-city-us-ny", "")
+    assert "where" not in told("places", place=Place(LISBON))
 
 
-def test_a_user_is_where_the_newest_ping_was_however_fine_it_is() -> None:
-    places = Places()
-    places.put(0, NEW_YORK, "New York")
-    fine = h3.latlng_to_cell(40.7309, -73.9973, 9)
-    assert retrieval.place_of(alex(cell=fine, city="Lisbon"), places, PARAMS) == HERE
-    assert retrieval.place_of(alex(cell=LISBON, city="New York"), places, PARAMS) == Place(LISBON)
-    assert retrieval.place_of(alex(city="Lisbon"), places, PARAMS) == Place(city="Lisbon")
-    assert retrieval.place_of(alex(cell=h3.cell_to_parent(LISBON, 3)), places, PARAMS).cell is not None
+@pytest.mark.parametrize(
+    ("point", "city"),
+    [
+        ((40.7309, -73.9973), "New York City"),
+        ((59.3, 18.0), "Stockholm"),
+        ((64.1, -21.9), "Reykjavík"),
+        ((41.15, -8.62), "Porto"),
+        ((43.66, -70.25), "Portland, Maine"),
+        ((39.47, -0.37), "Valencia, Spain"),
+        ((0.0, -30.0), None),
+        ((-77.8, 166.7), None),
+    ],
+)
+@pytest.mark.parametrize("resolution", [7, 9, 3])
+def test_a_user_is_in_the_city_around_the_newest_ping(
+    point: tuple[float, float], city: str | None, resolution: int
+) -> None:
+    cell = str(h3.latlng_to_cell(*point, resolution))
+    place = retrieval.place_of(alex(cell=cell, city="Lisbon"), PARAMS)
+    assert place.cell is not None
+    assert h3.get_resolution(place.cell) == min(resolution, PARAMS.place_resolution)
+    if resolution != 3:  # whose middle may be somewhere else
+        assert place.city == city
+
+
+@pytest.mark.parametrize(
+    ("city", "timezone", "told_as"),
+    [
+        ("Lisbon", "Europe/Lisbon", "Lisbon"),
+        ("München", "", "München"),
+        ("Valencia", "Europe/Madrid", "Valencia, Spain"),
+        ("Valencia", "", "Valencia"),
+        ("Kleindorf", "Europe/Berlin", "Kleindorf"),
+        (None, "Europe/Berlin", None),
+    ],
+)
+def test_a_user_without_a_ping_is_in_the_city_of_the_profile(
+    city: str | None, timezone: str, told_as: str | None
+) -> None:
+    state = alex(cell=None, city=city, timezone=timezone)
+    place = retrieval.place_of(state, PARAMS)
+    assert place == Place(city=told_as)
+    meant, fetched = spot(None, city, timezone), spot(None, place.city)
+    assert meant == fetched, "what is fetched for the place would be far from the user"
 
 
 @pytest.mark.parametrize(

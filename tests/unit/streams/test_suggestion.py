@@ -39,7 +39,7 @@ def test_a_suggestion_becomes_an_item_where_it_was_asked_for() -> None:
         **{"by": "The Trio", "venue": "Blue Lantern"},
         **{"starts": "2026-11-20T21:00", "year": "1999"},
     }
-    assert (offer.reason, item.created_at) == ("You like jazz", T0_MS)
+    assert (offer.reason, item.created_at, item.private) == ("You like jazz", T0_MS, True)
 
 
 def test_markup_is_taken_out_and_lengths_are_bounded() -> None:
@@ -81,6 +81,8 @@ def test_it_is_one_item_whoever_it_is_suggested_to_and_another_in_another_city()
     [one] = offered({"title": "Jazz Night"}, user_id="u1")
     [other] = offered({"title": "JAZZ night", "description": "Words differ."}, user_id="u2", occurred_at=T0_MS - 5)
     [there] = offered({"title": "Jazz Night"}, city="Lisbon", cell=LISBON)
+    [named] = offered({"title": "Jazz Night"}, city="NYC", cell=None)
+    assert named.item.item_id == one.item.item_id
     assert one.item.item_id == other.item.item_id != there.item.item_id
 
 

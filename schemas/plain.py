@@ -1,0 +1,38 @@
+"""Texts as they are compared: without case, accents and punctuation, words a single space apart."""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from functools import cache
+
+_APOSTROPHES = "'’"
+_OTHER = re.compile(r"(?:[^\w\n]|_)+")
+"""Everything but letters, digits and ends of lines."""
+
+
+def plain(text: str) -> str:
+    """Return a text as it is compared.
+
+    >>> plain("Café  L'Étoile!")
+    'cafe letoile'
+    """
+    return " ".join(_bare(text).split())
+
+
+def plain_lines(text: str) -> list[str]:
+    """Return each line of a text as it is compared; all of them together take a fraction of the time."""
+    return [" ".join(line.split()) for line in _bare(text).split("\n")]
+
+
+def _bare(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text).translate(_left_out())
+    return _OTHER.sub(" ", decomposed.casefold())
+
+
+@cache
+def _left_out() -> dict[int, None]:
+    """Return the characters that do not count and part no words: combining marks, such as accents, and apostrophes."""
+    marks = (code for code in range(0x300, sys.maxunicode + 1) if unicodedata.combining(chr(code)))
+    return dict.fromkeys([*marks, *map(ord, _APOSTROPHES)])
