@@ -32,7 +32,7 @@ from infra.prefetch_store import RedisPrefetchStore
 from infra.publisher import Publisher
 from infra.push_store import RedisPushStore
 from infra.rate import rates
-from infra.redis_client import connect
+from infra.redis_client import connect_impatiently, store_errors
 from infra.registry import Registry
 from infra.search import Search
 from infra.settings import Settings
@@ -63,8 +63,14 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
     registry = Registry(configured.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     publisher = Publisher(configured.kafka_bootstrap_servers, registry, timeout_s=configured.api_publish_timeout_s)
-    redis = connect(configured.redis_url)
+    redis = connect_impatiently(configured.redis_url, timeout_s=configured.api_store_timeout_s)
     database = Lazy(configured.database_url)
+    probes = {
+        "kafka": probe.kafka(configured.kafka_bootstrap_servers),
+        "registry": probe.registry(configured.schema_registry_url),
+        "redis": probe.redis(redis),
+        "database": probe.database(configured.database_url),
+    }
     clients = Clients(
         publisher=publisher,
         feeds=RedisFeedStore(redis, ttl_days=configured.feed_ttl_days),
@@ -81,19 +87,15 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         shop=RedisShopStore(redis),
         shop_archive=PostgresShopArchive(database),
         search=Search(database),
-        probes={
-            "kafka": probe.kafka(configured.kafka_bootstrap_servers),
-            "registry": probe.registry(configured.schema_registry_url),
-            "redis": probe.redis(redis),
-            "database": probe.database(configured.database_url),
-        },
+        probes=probes,
         rates=rates(redis),
-        closers=[publisher.close, redis.aclose, database.close],
+        closers=[publisher.close, *(one.aclose for one in probes.values()), redis.aclose, database.close],
         signs=partial(heartbeat.signs, redis),
     )
 
     async def read_users() -> bytes | None:
-        return cast(bytes | None, await redis.get(portal.USERS_KEY))
+        with store_errors("reading the people of the demo"):
+            return cast(bytes | None, await redis.get(portal.USERS_KEY))
 
     app = create_app(configured, clients, more_routes=portal.routes(read_users, simulated(configured)))
     config = uvicorn.Config(
