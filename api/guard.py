@@ -18,7 +18,7 @@ from api.caller import ADMIN, NAMES, Caller, vouch
 from api.context import Context
 from api.endpoint import Endpoint, Handler, Scope
 from api.error import ApiError, ForbiddenError, UnauthorizedError
-from api.pace import Pace, network
+from api.pace import Outage, Pace, network
 from api.token import Tokens
 
 
@@ -28,15 +28,16 @@ class Guard:
     def __init__(self, context: Context) -> None:
         settings, rates = context.settings, context.clients.rates
         self._is_strict, self._audits, self._tokens = settings.is_secured, context.audits, Tokens(settings)
-        self._users = Pace("user", settings.rate_limit_user, rates)
-        self._addresses = Pace("address", settings.rate_limit_address, rates)
+        outage = Outage()
+        self._users = Pace("user", settings.rate_limit_user, rates, outage=outage)
+        self._addresses = Pace("address", settings.rate_limit_address, rates, outage=outage)
 
     @property
     def limits(self) -> Literal["off", "on", "blind"]:
         """Say whether there are limits, and whether requests can be counted now."""
         if not self._is_strict:
             return "off"
-        return "blind" if self._users.is_blind or self._addresses.is_blind else "on"
+        return "blind" if self._users.is_blind else "on"
 
     def routes(self, endpoints: Iterable[Endpoint]) -> list[BaseRoute]:
         """Return the routes of endpoints, each behind what its scope asks for."""

@@ -110,6 +110,9 @@ class Settings:
     api_publish_timeout_s: float = _setting(
         "API_PUBLISH_TIMEOUT_S", 5.0, "how long a publish may wait for the broker", check=_positive
     )
+    api_store_timeout_s: float = _setting(
+        "API_STORE_TIMEOUT_S", 0.8, "how long a request may wait for Redis", check=_positive
+    )
     api_max_listeners: int = _setting(
         "API_MAX_LISTENERS", 1_000, "most clients that follow a feed as a stream, per process", check=_positive
     )
