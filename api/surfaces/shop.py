@@ -21,7 +21,7 @@ from api.body import new_id, take
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import BadValueError, BrokerAwayError, InvalidError, NoMatchError, NoProductError, StoreAwayError
-from api.query import asked
+from api.query import Q, asked
 from api.search import NO_MATCHES
 from infra.search import Sought
 from schemas.limit import PRODUCT, PRODUCT_ID, QUERY_CHARS
@@ -217,8 +217,8 @@ def endpoints(context: Context) -> list[Endpoint]:
     }
     return [
         Endpoint("GET", "/recommendations/home", shop.home, query=HomeQuery, answers={200: Home}, errors=read),
-        Endpoint("GET", product, shop.similar, answers={200: Similar}, **of_product),
         Endpoint("GET", f"{product}/rules", shop.rules, answers={200: Rules}, **of_product),
+        Endpoint("GET", product, shop.similar, answers={200: Similar}, **of_product),
         Endpoint(
             "GET",
             "/recommendations/search",
@@ -247,7 +247,7 @@ class _Shop:
 
     async def home(self, request: Request) -> Response:
         """Answer with what a user's home shows."""
-        query = asked(request, HomeQuery)
+        query = _asked(request, HomeQuery)
         limit, now_ms = _held(query.response_limit, _MOST_SHOWN), self._context.clients.now_ms()
         home, charts = await self._context.clients.shop.read(_user(query.user_id), now_ms=now_ms)
         lists = {
@@ -281,7 +281,7 @@ class _Shop:
 
     async def search(self, request: Request) -> Response:
         """Search the products; where nothing matches, answer with what trends, and say so."""
-        asked_for = asked(request, SearchQuery)
+        asked_for = _asked(request, SearchQuery)
         query, limit = asked_for.query.strip(), _held(asked_for.response_limit, _MOST_FOUND)
         if not 1 <= len(query) <= QUERY_CHARS:
             raise BadValueError("query", f"must have 1 to {QUERY_CHARS} characters, blanks around it not counted")
@@ -303,7 +303,7 @@ class _Shop:
 
     async def interactions(self, request: Request) -> Response:
         """Answer with a user's clicks and searches."""
-        user_id, days = _user(request.path_params["user_id"]), asked(request, DaysQuery).days
+        user_id, days = _user(request.path_params["user_id"]), _asked(request, DaysQuery).days
         now = datetime.fromtimestamp(self._context.clients.now_ms() / 1_000, UTC)
         done = await self._context.clients.shop_archive.done(user_id, now - timedelta(days=days))
         return answer(Events(user_id, [Event(_NAMES[one.action], one.item_id, one.query, one.at) for one in done]))
@@ -319,7 +319,7 @@ class _Shop:
             raise BadValueError("product_id", "must be 10 of A to Z and 0 to 9")
         if not await self._products([product_id]):
             raise NoProductError(product_id)
-        return product_id, _held(asked(request, ProductQuery).response_limit, _MOST_SHOWN)
+        return product_id, _held(_asked(request, ProductQuery).response_limit, _MOST_SHOWN)
 
     async def _products(self, item_ids: Iterable[str]) -> dict[str, Product]:
         """Return those of the items that are products, as shops show them."""
@@ -351,6 +351,18 @@ def _among(shown: dict[str, Product], item_ids: Iterable[str]) -> list[Product]:
 
 def _first(lists: Iterable[Sequence[str]], limit: int) -> Iterable[str]:
     return (item_id for item_ids in lists for item_id in item_ids[:limit])
+
+
+def _asked(request: Request, kind: type[Q]) -> Q:
+    """Return a request's parameters.
+
+    Raises:
+        BadValueError: naming the one that cannot be used.
+    """
+    try:
+        return asked(request, kind)
+    except InvalidError as error:
+        raise BadValueError(error.field or "", error.problem) from error
 
 
 def _user(user_id: str) -> str:
