@@ -25,6 +25,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import BaseRoute
 
 from api import document
@@ -33,7 +34,7 @@ from api.content import ContentEndpoints
 from api.context import Clients, Context
 from api.edge import Edge
 from api.endpoint import Endpoint
-from api.error import ApiError, on_api_error, on_http_exception, on_store_error
+from api.error import ApiError, on_api_error, on_http_exception, on_store_error, on_unforeseen
 from api.guard import Guard
 from api.health import Health
 from api.history import HistoryEndpoints
@@ -76,7 +77,12 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
     declared = endpoints(context, guard)
     app = Starlette(
         routes=[*guard.routes(declared), *document.routes(declared, settings), *more_routes],
-        middleware=[Middleware(Edge, metrics=metrics, logs=settings.log_requests), *_cors(settings)],
+        middleware=[
+            Middleware(Edge, metrics=metrics, logs=settings.log_requests),
+            *_cors(settings),
+            # Within the layers above, so that an error of ours has their headers, too.
+            Middleware(ExceptionMiddleware, handlers={Exception: on_unforeseen}),
+        ],
         exception_handlers={
             ApiError: on_api_error,
             HTTPException: on_http_exception,
@@ -115,8 +121,8 @@ def _cors(settings: Settings) -> list[Middleware]:
         Middleware(
             CORSMiddleware,
             allow_origins=origins,
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID", "X-Request-ID"],
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["*"],  # of these origins any: tracing SDKs send their own, and nothing rests on cookies
             expose_headers=["ETag", "Retry-After", "X-Request-ID"],
             max_age=3_600,
         )

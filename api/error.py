@@ -36,6 +36,7 @@ ApiError
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -46,6 +47,8 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+
+_log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 5
 _PLACE = re.compile(r"(?P<problem>.*?)(?: - at `(?:key in )?\$\.?(?P<field>.*)`)?", re.DOTALL)
@@ -404,3 +407,10 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 async def on_store_error(request: Request, _: Exception) -> Response:
     """Answer a store that is away."""
     return respond(StoreAwayError(), request.scope["request_id"])
+
+
+async def on_unforeseen(request: Request, error: Exception) -> Response:
+    """Answer a mistake of ours, and log it."""
+    request_id = request.scope["request_id"]
+    _log.error("request %s failed", request_id, exc_info=error)
+    return respond(UnforeseenError(), request_id)

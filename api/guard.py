@@ -19,6 +19,7 @@ from api.context import Context
 from api.endpoint import Endpoint, Handler, Scope
 from api.error import ApiError, ForbiddenError, UnauthorizedError
 from api.pace import Outage, Pace, network
+from api.path import of_ids
 from api.token import Tokens
 
 
@@ -41,7 +42,7 @@ class Guard:
 
     def routes(self, endpoints: Iterable[Endpoint]) -> list[BaseRoute]:
         """Return the routes of endpoints, each behind what its scope asks for."""
-        return [Route(one.path, self._guarded(one), methods=[one.method]) for one in endpoints]
+        return [Route(of_ids(one.path), self._guarded(one), methods=[one.method]) for one in endpoints]
 
     def _guarded(self, endpoint: Endpoint) -> Handler:
         if endpoint.scope == "public":

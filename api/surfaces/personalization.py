@@ -285,7 +285,7 @@ class _Personalization:
             ),
             Endpoint(
                 "GET",
-                "/profile/{user_id:path}",
+                "/profile/{user_id}",
                 self.profile,
                 answers={200: UserProfile},
                 errors=(NoProfileError, StoreAwayError),
