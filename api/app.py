@@ -18,7 +18,7 @@ GET  /openapi.json  /docs  /redoc  /asyncapi.json  /docs/topics  /docs/errors   
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -75,11 +75,12 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
             await clients.close()
 
     declared = endpoints(context, guard)
+    origins = {origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()}
     app = Starlette(
         routes=[*guard.routes(declared), *document.routes(declared, settings), *more_routes],
         middleware=[
             Middleware(Edge, metrics=metrics, logs=settings.log_requests),
-            *_cors(settings),
+            *_cors(origins),
             # Within the layers above, so that an error of ours has their headers, too.
             Middleware(ExceptionMiddleware, handlers={Exception: on_unforeseen}),
         ],
@@ -91,6 +92,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # a redirected POST loses its body
+    app.state.origins = origins
     return app
 
 
@@ -113,8 +115,7 @@ def endpoints(context: Context, guard: Guard) -> list[Endpoint]:
     return own + [endpoint for surface in SURFACES for endpoint in surface(context)]
 
 
-def _cors(settings: Settings) -> list[Middleware]:
-    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+def _cors(origins: Collection[str]) -> list[Middleware]:
     if not origins:
         return []
     return [

@@ -15,24 +15,31 @@ from msgspec import Meta
 from starlette.requests import Request
 
 from api.caller import vouch_in
-from api.error import ContentTypeError, InvalidError, MalformedError, TooLargeError, invalid
+from api.error import ContentTypeError, ForbiddenError, InvalidError, MalformedError, TooLargeError, invalid
 from schemas import limit, types
 from schemas.limit import RETRAINER
 from schemas.zone import zone_named
 
 B = TypeVar("B")
 
+Moment = int | float | datetime
+"""In ms since the epoch, also written as a fraction that is none (1.7e12), or ISO 8601."""
+Scalar = str | int | float | bool | None
+Values = dict[str, Scalar | list[str]] | None
+"""Further values by name; one that is null is absent."""
+
+_BOM = b"\xef\xbb\xbf"
 _DISCARDED = 16
 """How many times the limit a body may have to be read to its end, though it is refused."""
 _DISCARD_S = 2.0
 
 
 class EventBody(msgspec.Struct, kw_only=True, frozen=True):
-    """What every event has. `occurred_at` is in ms since the epoch or ISO 8601, and now when it is missing."""
+    """What every event has; it occurred now when it does not say."""
 
     user_id: str
     event_id: str | None = None
-    occurred_at: int | datetime | None = None
+    occurred_at: Moment | None = None
 
 
 class InteractionBody(EventBody, frozen=True, kw_only=True):
@@ -47,7 +54,7 @@ class InteractionBody(EventBody, frozen=True, kw_only=True):
     session_id: str | None = None
     request_id: str | None = None
     device_type: str | None = None
-    context: dict[str, str | int | float | bool | list[str]] = {}
+    context: Values = None
 
     def record(self, now_ms: int) -> types.Interaction:
         """Return the record to publish."""
@@ -56,7 +63,7 @@ class InteractionBody(EventBody, frozen=True, kw_only=True):
             raise InvalidError("action", "is missing")
         if action == "unknown":
             raise InvalidError("action", "must be one of the known actions")
-        context = self.context if self.device_type is None else {"device_type": self.device_type, **self.context}
+        device = {} if self.device_type is None else {"device_type": self.device_type}
         return types.Interaction(
             event_id=self.event_id or new_id(),
             user_id=self.user_id,
@@ -67,7 +74,7 @@ class InteractionBody(EventBody, frozen=True, kw_only=True):
             query=self.query,
             session_id=self.session_id,
             request_id=self.request_id,
-            context=texts(context),
+            context=device | texts(self.context),
         )
 
 
@@ -141,7 +148,7 @@ class ProfileBody(EventBody, frozen=True, kw_only=True):
     timezone: str | None = None
     locale: str | None = None
     city: str | None = None
-    attributes: dict[str, str | int | float | bool] = {}
+    attributes: dict[str, Scalar] | None = None
 
     def record(self, now_ms: int) -> types.Profile:
         """Return the record to publish."""
@@ -253,11 +260,9 @@ async def read(request: Request, limit_bytes: int) -> bytes:
 
     Raises:
         ContentTypeError, TooLargeError
+        ForbiddenError: a page of another origin sent it as text.
     """
-    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
-    charset = parameters.strip().removeprefix("charset=").strip('"')
-    if kind.strip() != "application/json" or charset not in ("", "utf-8") or "content-encoding" in request.headers:
-        raise ContentTypeError
+    _check_type(request)
     length = request.headers.get("content-length", "")
     chunks = request.stream()
     body = bytearray()
@@ -267,11 +272,31 @@ async def read(request: Request, limit_bytes: int) -> bytes:
             if len(body) > limit_bytes:  # the header may be missing, or lie
                 break
         else:
-            return bytes(body)
+            return bytes(body).removeprefix(_BOM)
     elif "expect" in request.headers:  # the client waits to hear whether to send it at all
         raise TooLargeError(limit_bytes)
     await _discard(chunks, _DISCARDED * limit_bytes)
     raise TooLargeError(limit_bytes)
+
+
+def _check_type(request: Request) -> None:
+    """Hold a body's type against what is read: JSON, also when `navigator.sendBeacon` says that it is plain text.
+
+    A browser asks nobody before it sends text to another origin, as it does before it sends JSON. So text is taken of
+    our own pages, of those whose origin may ask, and of clients that are no browsers and name no origin.
+    """
+    kind, *parameters = (part.strip() for part in request.headers.get("content-type", "").lower().split(";"))
+    charsets = {
+        value.strip('"') for name, _, value in (part.partition("=") for part in parameters) if name == "charset"
+    }
+    coding = request.headers.get("content-encoding", "identity")
+    if kind not in ("application/json", "text/plain") or not charsets <= {"utf-8"} or coding != "identity":
+        raise ContentTypeError
+    origin = request.headers.get("origin")
+    if kind == "text/plain" and origin is not None:
+        is_own = origin.partition("://")[2] == request.headers.get("host")
+        if not (is_own or {origin, "*"} & request.app.state.origins):
+            raise ForbiddenError("a page of an origin that CORS_ORIGINS does not name has to send application/json")
 
 
 async def _discard(chunks: AsyncIterator[bytes], most_bytes: int) -> None:
@@ -297,6 +322,8 @@ def decode(decoder: msgspec.json.Decoder[B], data: bytes | msgspec.Raw) -> B:
         raise invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedError(f"the body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise MalformedError("the body is nested too deeply") from error
 
 
 def check_count(field: str, entries: Sized, most: int) -> None:
@@ -321,20 +348,26 @@ def admit(record: Any, now_ms: int) -> None:
         raise InvalidError(error.field, error.detail.removeprefix(f"{error.field} ")) from error
 
 
-def milliseconds(time: int | datetime) -> int:
-    """Return a moment in ms since the epoch; one without a time zone is UTC."""
+def milliseconds(time: Moment, field: str = "occurred_at") -> int:
+    """Return a moment in ms since the epoch; one without a time zone is UTC.
+
+    Raises:
+        InvalidError: it is a fraction of a millisecond, named by `field`.
+    """
     if isinstance(time, datetime):
         return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
-    return time
+    if time != int(time):
+        raise InvalidError(field, "must be a whole number of milliseconds since the epoch, or ISO 8601")
+    return int(time)
 
 
-def _ms(time: int | datetime | None, now_ms: int) -> int:
+def _ms(time: Moment | None, now_ms: int) -> int:
     return now_ms if time is None else milliseconds(time)
 
 
-def texts(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return values as the texts that records hold: JSON, but for what is text already."""
-    return {key: _text(value) for key, value in values.items()}
+def texts(values: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return values as the texts that records hold: JSON, but for what is text already; what is null is left out."""
+    return {key: _text(value) for key, value in (values or {}).items() if value is not None}
 
 
 def _text(value: Any) -> str:

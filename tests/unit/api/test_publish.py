@@ -101,7 +101,7 @@ async def test_body_that_is_not_json_is_malformed(body: bytes) -> None:
     "headers",
     [
         {},
-        {"Content-Type": "text/plain"},
+        {"Content-Type": "text/csv"},
         {"Content-Type": "application/json; charset=latin-1"},
         {"Content-Type": "application/json", "Content-Encoding": "gzip"},
     ],
