@@ -193,11 +193,6 @@ class RetrieveBatchBody(msgspec.Struct, frozen=True, kw_only=True):
     user_ids: list[str]
     reason: str = ""
 
-    def records(self, now_ms: int) -> list[types.Trigger]:
-        """Return the records to publish, one for each user."""
-        users = dict.fromkeys(self.user_ids)
-        return [RetrieveBody(user_id=user_id, reason=self.reason).record(now_ms) for user_id in users]
-
 
 class RerankBody(msgspec.Struct, frozen=True, kw_only=True):
     """POST /results/re-rank: put these items in order for a user; the same event_id gets the same answer."""

@@ -19,7 +19,7 @@ ApiError
 ├── TooLargeError        413 body_too_large
 ├── ContentTypeError     415 unsupported_content_type
 ├── InvalidError         422 invalid_value      with the field
-│   └── InvalidBatchError    invalid_batch      with `problems`: index, field and message of each
+├── InvalidBatchError    422 invalid_batch      with `problems`: index, code, message and field of each entry
 ├── TooManyRequestsError 429 too_many_requests  with Retry-After
 ├── AwayError            503 with Retry-After
 │   ├── BrokerAwayError      broker_away
@@ -229,21 +229,17 @@ def invalid(error: msgspec.ValidationError) -> InvalidError:
 
 
 class InvalidBatchError(ApiError):
-    """Some entries of a batch cannot be used; none was published."""
+    """No entry of a batch can be used; none was published."""
 
     status, code = 422, "invalid_batch"
 
-    def __init__(self, count: int, problems: Sequence[tuple[int, InvalidError]]) -> None:
-        self.problems = problems
-        super().__init__(f"{len(problems)} of {count} entries cannot be used; nothing was published")
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self._problems = problems
+        super().__init__(f"none of the {len(problems)} entries can be used")
 
     def details(self) -> dict[str, Any]:
-        """Name each bad entry."""
-        return {
-            "problems": [
-                {"index": index, "message": error.message, **error.details()} for index, error in self.problems
-            ]
-        }
+        """Name each entry."""
+        return {"problems": msgspec.to_builtins(self._problems)}
 
 
 class TooManyRequestsError(ApiError):
@@ -360,9 +356,10 @@ class UnforeseenError(ApiError):
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What is wrong with one entry of a batch."""
+    """What is wrong with one entry of a batch, by its place from 0 on."""
 
     index: int
+    code: str
     message: str
     field: str | None = None
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.answer import Accepted, AcceptedBatch, accepted, accepted_batch, answer
+from api.answer import Accepted, accepted, answer
+from api.batch import ANSWERS as BATCH_ANSWERS
+from api.batch import ERRORS as BATCH_ERRORS
+from api.batch import publish_each
 from api.body import (
     BatchBody,
     ImpressionBody,
@@ -18,15 +22,14 @@ from api.body import (
     ProfileBody,
     RetrieveBatchBody,
     RetrieveBody,
-    admit,
     check_count,
     decode,
+    read,
     take,
 )
 from api.context import Context
 from api.endpoint import Endpoint, Handler
-from api.error import ApiError, BrokerAwayError, InvalidBatchError, InvalidError, TooLargeError
-from schemas.types import Interaction
+from api.error import ApiError, BrokerAwayError, InvalidError, MalformedError, TooLargeError
 from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS
 
 B = TypeVar("B")
@@ -45,6 +48,7 @@ _retrieve_batch = msgspec.json.Decoder(RetrieveBatchBody)
 
 _CLICK = {"user_id": "alex", "item_id": "music-distant-garden-side-two", "action": "click"}
 _SHOWN = {"user_id": "alex", "items": [{"item_id": "music-distant-garden-side-two", "position": 0}], "surface": "home"}
+_PLACE = {"user_id": "alex", "lat": 38.7, "lon": -9.1}
 _PROFILE = {"user_id": "alex", "categories": ["music"], "timezone": "Europe/Lisbon", "attributes": {"age": 31}}
 
 
@@ -59,6 +63,10 @@ class AcceptedPlace(msgspec.Struct, frozen=True):
 
     event_id: str
     cell: str
+
+
+class _LenientBatch(msgspec.Struct):
+    interactions: list[Any]
 
 
 class PublishEndpoints:
@@ -76,13 +84,11 @@ class PublishEndpoints:
                 self.batch,
                 Interactions,
                 {"interactions": [_CLICK, {**_CLICK, "action": "rate", "value": 4.5}]},
-                AcceptedBatch,
-                InvalidBatchError,
+                answers=BATCH_ANSWERS,
+                errors=BATCH_ERRORS,
             ),
             _publishes("/impression", self.impression, ImpressionBody, _SHOWN),
-            _publishes(
-                "/location", self.location, LocationBody, {"user_id": "alex", "lat": 38.7, "lon": -9.1}, AcceptedPlace
-            ),
+            _publishes("/location", self.location, LocationBody, _PLACE, answers={202: AcceptedPlace}),
             _publishes("/profile", self.profile, ProfileBody, _PROFILE),
             _publishes("/retrieve", self.retrieve, RetrieveBody, {"user_id": "alex", "reason": "pulled to refresh"}),
             Endpoint(
@@ -92,8 +98,8 @@ class PublishEndpoints:
                 scope="service",
                 body=RetrieveBatchBody,
                 example={"user_ids": ["alex", "kim"]},
-                answers={202: AcceptedBatch},
-                errors=(BrokerAwayError,),
+                answers=BATCH_ANSWERS,
+                errors=BATCH_ERRORS,
             ),
         ]
 
@@ -105,22 +111,14 @@ class PublishEndpoints:
         return accepted(event.event_id)
 
     async def batch(self, request: Request) -> Response:
-        """Take many interactions: all of them, or none when one is bad."""
+        """Take many interactions: those that can be used, naming the others."""
         settings = self._context.settings
         now_ms = self._context.clients.now_ms()
-        entries = (await take(request, _batch, settings.api_max_body_bytes)).interactions
+        entries = _entries(await read(request, settings.api_max_body_bytes))
         check_count("interactions", entries, settings.api_max_batch)
-        events: list[Interaction] = []
-        problems: list[tuple[int, InvalidError]] = []
-        for index, entry in enumerate(entries):
-            try:
-                events.append(_batched(entry, now_ms))
-            except InvalidError as error:
-                problems.append((index, error))
-        if problems:
-            raise InvalidBatchError(len(entries), problems)
-        await self._context.send(INTERACTIONS, events)
-        return accepted_batch([event.event_id for event in events])
+        return await publish_each(
+            self._context, INTERACTIONS, enumerate(entries), lambda entry: _batched(entry).record(now_ms)
+        )
 
     async def impression(self, request: Request) -> Response:
         """Take what was shown to a user."""
@@ -152,25 +150,45 @@ class PublishEndpoints:
         return accepted(event.event_id)
 
     async def retrieve_batch(self, request: Request) -> Response:
-        """Ask for fresh feeds of many users: all of them, or none when one is bad."""
+        """Ask for fresh feeds of many users: of those that can be named so, naming the others."""
         settings = self._context.settings
         now_ms = self._context.clients.now_ms()
         body = await take(request, _retrieve_batch, settings.api_max_body_bytes)
         check_count("user_ids", body.user_ids, settings.api_max_batch)
-        events = body.records(now_ms)
-        await self._context.publish(TRIGGERS, events)
-        return accepted_batch([event.event_id for event in events])
+        places: dict[str, int] = {}  # each user once, at the first place
+        for index, user_id in enumerate(body.user_ids):
+            places.setdefault(user_id, index)
+        return await publish_each(
+            self._context,
+            TRIGGERS,
+            ((index, user_id) for user_id, index in places.items()),
+            lambda user_id: RetrieveBody(user_id=user_id, reason=body.reason).record(now_ms),
+        )
 
     async def _event(self, request: Request, decoder: msgspec.json.Decoder[B]) -> B:
         return await take(request, decoder, min(EVENT_BYTES, self._context.settings.api_max_body_bytes))
 
 
-def _batched(entry: msgspec.Raw, now_ms: int) -> Interaction:
+def _entries(data: bytes) -> list[msgspec.Raw]:
+    """Return the entries of a batch, also when one of them holds what is no text or number, as half an emoji.
+
+    Raises:
+        MalformedError, InvalidError
+    """
+    try:
+        return decode(_batch, data).interactions
+    except MalformedError as error:
+        try:
+            lenient = msgspec.convert(json.loads(data.decode()), _LenientBatch)
+        except (ValueError, RecursionError, msgspec.ValidationError):
+            raise error from None
+        return [msgspec.Raw(json.dumps(entry).encode()) for entry in lenient.interactions]
+
+
+def _batched(entry: msgspec.Raw) -> InteractionBody:
     if len(memoryview(entry)) > EVENT_BYTES:
         raise InvalidError(None, TooLargeError(EVENT_BYTES).message)
-    event = decode(_interaction, entry).record(now_ms)
-    admit(event, now_ms)
-    return event
+    return decode(_interaction, entry)
 
 
 def _publishes(
@@ -178,8 +196,9 @@ def _publishes(
     handler: Handler,
     body: Any,
     example: Any,
-    answers: Any = Accepted,
-    *errors: type[ApiError],
+    *,
+    answers: Mapping[int, Any] | None = None,
+    errors: tuple[type[ApiError], ...] = (BrokerAwayError,),
 ) -> Endpoint:
     return Endpoint(
         "POST",
@@ -187,6 +206,6 @@ def _publishes(
         handler,
         body=body,
         example=example,
-        answers={202: answers},
-        errors=(BrokerAwayError, *errors),
+        answers=answers or {202: Accepted},
+        errors=errors,
     )

@@ -123,7 +123,7 @@ async def show_for(tokens: Tokens, token: str, *, seconds: float) -> None:
         ("GET", "/push/preferences/bob", None),
         ("PUT", "/push/preferences/bob", {}),
         ("POST", "/interaction", an_interaction_body(user_id="bob")),
-        ("POST", "/interaction/batch", {"interactions": [an_interaction_body(), an_interaction_body(user_id="bob")]}),
+        ("POST", "/interaction/batch", {"interactions": [an_interaction_body(user_id="bob")] * 2}),
         ("POST", "/profile", {"user_id": "bob"}),
         ("POST", "/results/re-rank", {"user_id": "bob", "candidates": ["i1"]}),
         ("POST", "/retrieve/batch", {"user_ids": ["ann"]}),
