@@ -23,6 +23,7 @@ from infra.interaction_log import InteractionLog, MemoryInteractionLog
 from infra.item_store import ItemCache, ItemReader, ItemStore
 from infra.listing import Listing, MemoryListing
 from infra.model_board import BoardStore, MemoryBoardStore
+from infra.page_store import MemoryPageStore, PageStore
 from infra.portrait_store import MemoryPortraitStore, PortraitStore
 from infra.prefetch_store import MemoryPrefetchStore, PrefetchStore
 from infra.probe import Probe
@@ -67,6 +68,8 @@ class Clients:
     """What a shop's home shows."""
     shop_archive: ShopArchive = field(default_factory=MemoryShopArchive)
     """What is alike, what goes together, and what shoppers did."""
+    pages: PageStore = field(default_factory=MemoryPageStore)
+    """What was shown of lists that are paged through."""
     search: Searches = field(default_factory=MemorySearch)
     """The catalogue as it is searched."""
     probes: Mapping[str, Probe] = field(default_factory=dict)

@@ -27,6 +27,7 @@ from infra.interaction_log import RedisInteractionLog
 from infra.item_store import RedisItemStore
 from infra.listing import PostgresListing
 from infra.model_board import RedisBoardStore
+from infra.page_store import RedisPageStore
 from infra.portrait_store import RedisPortraitStore
 from infra.prefetch_store import RedisPrefetchStore
 from infra.publisher import Publisher
@@ -86,6 +87,7 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         experiments=RedisExperimentStore(redis),
         shop=RedisShopStore(redis),
         shop_archive=PostgresShopArchive(database),
+        pages=RedisPageStore(redis),
         search=Search(database),
         probes=probes,
         rates=rates(redis),
