@@ -68,20 +68,19 @@ class Guard:
         return limited
 
     async def _caller(self, request: Request) -> Caller | None:
-        """Return who asks, None when they do not have to say."""
-        caller, refusal = None, None
-        try:
-            caller = await self._tokens.caller(_bearer(request))
-        except UnauthorizedError as error:
-            refusal = error
+        """Return who asks, None when they do not have to say.
+
+        A token that is not known counts for its address before it is verified: verifying costs more than counting.
+        """
+        token = _bearer(request)
+        caller = self._tokens.known(token)
         if self._is_strict and not (caller and caller.is_trusted):
             await self._addresses.spend(_address(request))
-            if caller:
-                await self._users.spend(caller.subject)
-            elif refusal is None:
-                raise UnauthorizedError("show a token: Authorization: Bearer …")
-        if refusal:
-            raise refusal
+        caller = caller or await self._tokens.caller(token)
+        if self._is_strict and caller is None:
+            raise UnauthorizedError("show a token: Authorization: Bearer …")
+        if self._is_strict and caller and not caller.is_trusted:
+            await self._users.spend(caller.subject)
         return caller
 
     def _admit(self, scope: Scope, caller: Caller | None) -> None:

@@ -178,20 +178,6 @@ async def test_the_admins_own_token_opens_everything_also_where_no_other_is_take
         assert await refused(http, bearer(a_token())) == (401, "unauthorized")
 
 
-async def test_an_issuers_token_is_held_against_its_published_keys_once() -> None:
-    issuer = Issuer()
-    async with issuer.serve() as url:
-        tokens = Tokens(Settings(jwt_jwks_url=url))
-        token = issuer.token(sub="ann")
-        assert [await tokens.caller(token) for _ in range(3)] == [Caller("ann")] * 3
-        assert await tokens.caller(issuer.token(sub="bob")) == Caller("bob")
-        issuer.rotate()
-        for _ in range(3):
-            with pytest.raises(UnauthorizedError, match="not one of the issuer's"):
-                await tokens.caller(issuer.token(sub="ann"))
-    assert issuer.asked == 1  # names of keys that nobody knows do not make us ask again at once
-
-
 async def test_a_public_key_is_no_secret_to_sign_with() -> None:
     issuer = Issuer()
     async with issuer.serve() as url:
