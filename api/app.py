@@ -26,6 +26,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute
 
 from api import document
@@ -34,7 +35,7 @@ from api.content import ContentEndpoints
 from api.context import Clients, Context
 from api.edge import Edge
 from api.endpoint import Endpoint
-from api.error import ApiError, on_api_error, on_http_exception, on_store_error, on_unforeseen
+from api.error import ApiError, on_api_error, on_disconnect, on_http_exception, on_store_error, on_unforeseen
 from api.guard import Guard
 from api.health import Health
 from api.history import HistoryEndpoints
@@ -54,7 +55,7 @@ from infra.settings import Settings
 def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[BaseRoute] = ()) -> Starlette:
     """Return the app; it closes its clients when it stops.
 
-    Serve it with uvicorn (`loop="uvloop", http="httptools", access_log=False`), one process per core.
+    Serve it with `api.server`, one process per core.
     `more_routes` come after all others, for pages served beside the API.
     """
     metrics = Metrics(clients.signs)
@@ -82,7 +83,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
             Middleware(Edge, metrics=metrics, logs=settings.log_requests),
             *_cors(origins),
             # Within the layers above, so that an error of ours has their headers, too.
-            Middleware(ExceptionMiddleware, handlers={Exception: on_unforeseen}),
+            Middleware(ExceptionMiddleware, handlers={ClientDisconnect: on_disconnect, Exception: on_unforeseen}),
         ],
         exception_handlers={
             ApiError: on_api_error,

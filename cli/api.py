@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import cast
-
-import uvicorn
 
 from api import portal
 from api.app import create_app
 from api.context import Clients
+from api.server import Server
 from cli.log import set_up
 from cli.run import until_stopped
 from infra import heartbeat, probe, settings
@@ -49,15 +46,6 @@ def api() -> None:
     configured = located(settings.read())
     set_up(configured)
     until_stopped(lambda stop: _serve(configured, stop))
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves the signals to us."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
 
 
 async def _serve(configured: Settings, stop: asyncio.Event) -> None:
@@ -100,19 +88,7 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
             return cast(bytes | None, await redis.get(portal.USERS_KEY))
 
     app = create_app(configured, clients, more_routes=portal.routes(read_users, simulated(configured)))
-    config = uvicorn.Config(
-        app,
-        host=configured.api_host,
-        port=configured.api_port,
-        loop="none",  # this one already runs on uvloop
-        http="httptools",
-        access_log=False,
-        server_header=False,
-        forwarded_allow_ips=configured.api_proxies,
-        log_config=None,
-        timeout_graceful_shutdown=5,
-    )
-    server = _Server(config)
+    server = Server(app, configured)
 
     async def end() -> None:
         await stop.wait()

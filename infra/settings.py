@@ -123,6 +123,35 @@ class Settings:
     api_max_listeners: int = _setting(
         "API_MAX_LISTENERS", 1_000, "most clients that follow a feed as a stream, per process", check=_positive
     )
+    api_max_user_listeners: int = _setting(
+        "API_MAX_USER_LISTENERS",
+        10,
+        "most clients that follow one user's feed as a stream, per process",
+        check=_positive,
+    )
+    api_max_connections: int = _setting(
+        "API_MAX_CONNECTIONS",
+        2_000,
+        "most connections, per process; past them the one goes that has kept the API waiting for longest",
+        check=_positive,
+    )
+    api_max_url_bytes: int = _setting("API_MAX_URL_BYTES", 8 << 10, "longest address of a request", check=_positive)
+    api_max_header_bytes: int = _setting(
+        "API_MAX_HEADER_BYTES", 32 << 10, "largest headers of a request, with its address", check=_positive
+    )
+    api_max_headers: int = _setting("API_MAX_HEADERS", 100, "most headers of a request", check=_positive)
+    api_header_timeout_s: float = _setting(
+        "API_HEADER_TIMEOUT_S", 10.0, "how long a client may take for the headers of a request", check=_positive
+    )
+    api_body_timeout_s: float = _setting(
+        "API_BODY_TIMEOUT_S", 30.0, "how long a client may take for the body", check=_positive
+    )
+    api_send_timeout_s: float = _setting(
+        "API_SEND_TIMEOUT_S", 30.0, "how long a client may take nothing of an answer", check=_positive
+    )
+    api_idle_timeout_s: float = _setting(
+        "API_IDLE_TIMEOUT_S", 5.0, "how long a connection stays open between requests", check=_positive
+    )
     api_security: str = _setting(
         "API_SECURITY",
         "auto",
