@@ -103,11 +103,16 @@ class Pace:
 
 
 def network(host: str) -> str:
-    """Return what one client can hold of addresses: one of IPv4, a /64 of IPv6."""
+    """Return what one client can hold of addresses: one of IPv4, a /64 of IPv6; all that is no address is one client.
+
+    A proxy may hand on whatever stands in X-Forwarded-For: made-up names must not be clients of their own.
+    """
     try:
         address = ip_address(host)
     except ValueError:
-        return host
+        return ""
     if isinstance(address, IPv6Address):
-        return str(address.ipv4_mapped or address.exploded[:19])
+        return str(
+            address.ipv4_mapped or IPv6Address(address.packed).exploded[:19]
+        )  # without the zone of `fe80::1%eth0`
     return host

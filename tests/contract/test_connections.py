@@ -480,3 +480,32 @@ async def test_a_client_that_goes_in_the_middle_of_a_body_is_no_mistake_of_ours(
     await quick.has_connections(0)
     await quick.is_served()
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+FORWARDED = [
+    *("203.0.113.7:{n}", "203.0.113.7", "[2001:db8::1]:{n}", "2001:db8::{n}", "[2001:db8::{n}]", "2001:db8:0:0:{n}::1"),
+    *(
+        "made-up-{n}",
+        "unknown-{n}",
+        "_hidden{n}",
+        "203.0.113.7:x{n}",
+        "for=203.0.113.{n}",
+        "300.1.1.{n}",
+        "<{n}>",
+        "é{n}",
+    ),
+    *("198.51.100.{n}, 203.0.113.7", "198.51.100.{n}, 203.0.113.7:{n}", "made-up-{n}, 203.0.113.7, 127.0.0.1", " ,{n}"),
+]
+
+
+@pytest.mark.parametrize("forwarded", FORWARDED)
+async def test_a_client_is_limited_whatever_a_proxy_says_of_it(forwarded: str) -> None:
+    """A proxy that is believed hands on another port, or another name, each time."""
+    async with serving(**STRICT, rate_limit_address="5/minute") as rig:
+        statuses = []
+        for number in range(1, 13):
+            named = forwarded.replace("{n}", str(number)).encode("latin-1")
+            asks = b"GET /interaction/ann HTTP/1.1\r\nHost: api\r\nConnection: close\r\nX-Forwarded-For: %b\r\n\r\n"
+            statuses.append(status(await rig.ask(asks % named)))
+    assert statuses[:5] == [401] * 5
+    assert statuses[-1] == 429
