@@ -112,7 +112,6 @@ def network(host: str) -> str:
     except ValueError:
         return ""
     if isinstance(address, IPv6Address):
-        return str(
-            address.ipv4_mapped or IPv6Address(address.packed).exploded[:19]
-        )  # without the zone of `fe80::1%eth0`
+        without_zone = IPv6Address(address.packed)
+        return str(address.ipv4_mapped or without_zone.exploded[:19])
     return host
