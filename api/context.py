@@ -26,7 +26,7 @@ from infra.model_board import BoardStore, MemoryBoardStore
 from infra.page_store import MemoryPageStore, PageStore
 from infra.portrait_store import MemoryPortraitStore, PortraitStore
 from infra.prefetch_store import MemoryPrefetchStore, PrefetchStore
-from infra.probe import Probe
+from infra.probe import Probe, ServerProbe
 from infra.publisher import PublishError, Publishes
 from infra.push_store import MemoryPushStore, PushStore
 from infra.search import MemorySearch, Searches
@@ -85,6 +85,9 @@ class Clients:
     async def close(self) -> None:
         """Close what the API was given."""
         await self.feeds.close()
+        for one in self.probes.values():
+            if isinstance(one, ServerProbe):
+                await one.aclose()
         for close in self.closers:
             await close()
 

@@ -54,12 +54,6 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
     publisher = Publisher(configured.kafka_bootstrap_servers, registry, timeout_s=configured.api_publish_timeout_s)
     redis = connect_impatiently(configured.redis_url, timeout_s=configured.api_store_timeout_s)
     database = Lazy(configured.database_url)
-    probes = {
-        "kafka": probe.kafka(configured.kafka_bootstrap_servers),
-        "registry": probe.registry(configured.schema_registry_url),
-        "redis": probe.redis(redis),
-        "database": probe.database(configured.database_url),
-    }
     clients = Clients(
         publisher=publisher,
         feeds=RedisFeedStore(redis, ttl_days=configured.feed_ttl_days),
@@ -77,9 +71,14 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         shop_archive=PostgresShopArchive(database),
         pages=RedisPageStore(redis),
         search=Search(database),
-        probes=probes,
+        probes={
+            "kafka": probe.kafka(configured.kafka_bootstrap_servers),
+            "registry": probe.registry(configured.schema_registry_url),
+            "redis": probe.redis(redis),
+            "database": probe.database(configured.database_url),
+        },
         rates=rates(redis),
-        closers=[publisher.close, *(one.aclose for one in probes.values()), redis.aclose, database.close],
+        closers=[publisher.close, redis.aclose, database.close],
         signs=partial(heartbeat.signs, redis),
     )
 
