@@ -22,7 +22,7 @@ from topics import Topic
 E = TypeVar("E")
 
 ERRORS: tuple[type[ApiError], ...] = (BrokerAwayError, InvalidBatchError)
-"""What may come of it."""
+"""What a batch may be refused with."""
 
 
 class PartlyAccepted(AcceptedBatch, frozen=True):
@@ -37,7 +37,7 @@ ANSWERS: dict[int, Any] = {202: AcceptedBatch, 207: PartlyAccepted}
 async def publish_each(
     context: Context, topic: Topic, entries: Iterable[tuple[int, E]], record: Callable[[E], Any]
 ) -> Response:
-    """Publish the records of entries, which come with their places, as far as they can be used; return the answer.
+    """Publish the record of each entry that can be used, and return the answer; entries come with their places.
 
     Raises:
         ForbiddenError: the caller may not speak for the user of any entry.

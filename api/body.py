@@ -23,7 +23,7 @@ from schemas.zone import zone_named
 B = TypeVar("B")
 
 Moment = int | float | datetime
-"""In ms since the epoch, also written as a fraction that is none (1.7e12), or ISO 8601."""
+"""In ms since the epoch, as a whole number or a float without a fraction (1.7e12), or ISO 8601."""
 Scalar = str | int | float | bool | None
 Values = dict[str, Scalar | list[str]] | None
 """Further values by name; one that is null is absent."""
@@ -35,7 +35,7 @@ _DISCARD_S = 2.0
 
 
 class EventBody(msgspec.Struct, kw_only=True, frozen=True):
-    """What every event has; it occurred now when it does not say."""
+    """What every event has; without a time it occurred now."""
 
     user_id: str
     event_id: str | None = None
@@ -275,10 +275,13 @@ async def read(request: Request, limit_bytes: int) -> bytes:
 
 
 def _check_type(request: Request) -> None:
-    """Hold a body's type against what is read: JSON, also when `navigator.sendBeacon` says that it is plain text.
+    """Make sure that a body is JSON in UTF-8, which `navigator.sendBeacon` sends as plain text.
 
-    A browser asks nobody before it sends text to another origin, as it does before it sends JSON. So text is taken of
-    our own pages, of those whose origin may ask, and of clients that are no browsers and name no origin.
+    A browser sends text to other origins without a preflight. So text is accepted from our own pages, from the origins
+    in CORS_ORIGINS, and from clients that name no origin, which are not browsers.
+
+    Raises:
+        ContentTypeError, ForbiddenError
     """
     kind, *parameters = (part.strip() for part in request.headers.get("content-type", "").lower().split(";"))
     charsets = {
