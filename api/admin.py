@@ -13,6 +13,7 @@ from api.answer import answer
 from api.context import Context
 from api.endpoint import Endpoint, Handler
 from api.error import ApiError, NoPromptsError, StoreAwayError
+from api.query import user_in
 from infra.prefetch_store import Prefetched, Question
 from schemas.types import Interaction
 
@@ -65,7 +66,7 @@ class AdminEndpoints:
 
     async def prompts(self, request: Request) -> Response:
         """Answer with what a language model would be asked for a user, as of the last trigger."""
-        user_id = request.path_params["user_id"]
+        user_id = user_in(request.path_params["user_id"])
         questions = await self._prefetched.read_questions(user_id)
         if not questions:
             raise NoPromptsError(user_id)
@@ -73,7 +74,7 @@ class AdminEndpoints:
 
     async def view(self, request: Request) -> Response:
         """Answer with what is cached for a user, and with what they did within a day."""
-        user_id, now_ms = request.path_params["user_id"], self._now_ms()
+        user_id, now_ms = user_in(request.path_params["user_id"]), self._now_ms()
         found = [await self._listed(one, now_ms) for one in await self._prefetched.read(user_id)]
         entries = [Entry(**msgspec.structs.asdict(one), left_s=(one.expires_at - now_ms) / 1_000) for one in found]
         events = await self._interactions.read(user_id)
@@ -89,7 +90,7 @@ class AdminEndpoints:
 
     async def clear(self, request: Request) -> Response:
         """Forget what is cached for a user: the next trigger has it fetched anew."""
-        user_id = request.path_params["user_id"]
+        user_id = user_in(request.path_params["user_id"])
         return answer(Cleared(user_id, await self._prefetched.clear(user_id)))
 
 

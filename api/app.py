@@ -20,13 +20,15 @@ GET  /openapi.json  /docs  /redoc  /asyncapi.json  /docs/topics  /docs/errors   
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute
 
 from api import document
@@ -35,7 +37,7 @@ from api.content import ContentEndpoints
 from api.context import Clients, Context
 from api.edge import Edge
 from api.endpoint import Endpoint
-from api.error import ApiError, on_api_error, on_http_exception, on_store_error
+from api.error import ApiError, on_api_error, on_disconnect, on_http_exception, on_store_error, on_unforeseen
 from api.guard import Guard
 from api.health import Health
 from api.history import HistoryEndpoints
@@ -56,7 +58,7 @@ from schemas import gazetteer
 def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[BaseRoute] = ()) -> Starlette:
     """Return the app; it closes its clients when it stops.
 
-    Serve it with uvicorn (`loop="uvloop", http="httptools", access_log=False`), one process per core.
+    Serve it with `api.server`, one process per core.
     `more_routes` come after all others, for pages served beside the API.
     """
     metrics = Metrics(clients.signs)
@@ -79,9 +81,15 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
             await clients.close()
 
     declared = endpoints(context, guard)
+    origins = {origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()}
     app = Starlette(
         routes=[*guard.routes(declared), *document.routes(declared, settings), *more_routes],
-        middleware=[Middleware(Edge, metrics=metrics, logs=settings.log_requests), *_cors(settings)],
+        middleware=[
+            Middleware(Edge, metrics=metrics, logs=settings.log_requests),
+            *_cors(origins),
+            # Within the layers above, so that an error of ours has their headers, too.
+            Middleware(ExceptionMiddleware, handlers={ClientDisconnect: on_disconnect, Exception: on_unforeseen}),
+        ],
         exception_handlers={
             ApiError: on_api_error,
             HTTPException: on_http_exception,
@@ -90,6 +98,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # a redirected POST loses its body
+    app.state.origins = origins
     return app
 
 
@@ -112,23 +121,15 @@ def endpoints(context: Context, guard: Guard) -> list[Endpoint]:
     return own + [endpoint for surface in SURFACES for endpoint in surface(context)]
 
 
-def _cors(settings: Settings) -> list[Middleware]:
-    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+def _cors(origins: Collection[str]) -> list[Middleware]:
     if not origins:
         return []
     return [
         Middleware(
             CORSMiddleware,
             allow_origins=origins,
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=[
-                "Authorization",
-                "Content-Type",
-                "If-Match",
-                "If-None-Match",
-                "Last-Event-ID",
-                "X-Request-ID",
-            ],
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["*"],  # of these origins any: tracing SDKs send their own, and nothing rests on cookies
             expose_headers=["ETag", "Retry-After", "X-Request-ID"],
             max_age=3_600,
         )

@@ -16,7 +16,7 @@ from msgspec import Meta
 from starlette.requests import Request
 
 from api.caller import vouch_in
-from api.error import ContentTypeError, InvalidError, MalformedError, TooLargeError, invalid
+from api.error import ContentTypeError, ForbiddenError, InvalidError, MalformedError, TooLargeError, invalid
 from schemas import limit, text, types
 from schemas.limit import RETRAINER
 from schemas.zone import zone_named
@@ -24,6 +24,13 @@ from schemas.zone import zone_named
 B = TypeVar("B")
 R = TypeVar("R")
 
+Moment = int | float | datetime
+"""In ms since the epoch, as a whole number or a float without a fraction (1.7e12), or ISO 8601."""
+Scalar = str | int | float | bool | None
+Values = dict[str, Scalar | list[str]] | None
+"""Further values by name; one that is null is absent."""
+
+_BOM = b"\xef\xbb\xbf"
 _DISCARDED = 16
 """How many times the limit a body may have to be read to its end, though it is refused."""
 _DISCARD_S = 2.0
@@ -32,11 +39,11 @@ _HALF = re.compile(rb"\\u[dD][89a-fA-F]..")
 
 
 class EventBody(msgspec.Struct, kw_only=True, frozen=True):
-    """What every event has. `occurred_at` is in ms since the epoch or ISO 8601, and now when it is missing."""
+    """What every event has; without a time it occurred now."""
 
     user_id: str
     event_id: str | None = None
-    occurred_at: int | datetime | None = None
+    occurred_at: Moment | None = None
 
 
 class InteractionBody(EventBody, frozen=True, kw_only=True):
@@ -54,7 +61,7 @@ class InteractionBody(EventBody, frozen=True, kw_only=True):
     session_id: str | None = None
     request_id: str | None = None
     device_type: str | None = None
-    context: dict[str, str | int | float | bool | list[str]] = {}
+    context: Values = None
 
     def record(self, now_ms: int) -> types.Interaction:
         """Return the record to publish."""
@@ -63,7 +70,7 @@ class InteractionBody(EventBody, frozen=True, kw_only=True):
             raise InvalidError("action", "is missing")
         if action == "unknown":
             raise InvalidError("action", "must be one of the known actions")
-        context = self.context if self.device_type is None else {"device_type": self.device_type, **self.context}
+        device = {} if self.device_type is None else {"device_type": self.device_type}
         return types.Interaction(
             event_id=self.event_id or new_id(),
             user_id=self.user_id,
@@ -74,7 +81,7 @@ class InteractionBody(EventBody, frozen=True, kw_only=True):
             query=self.query,
             session_id=self.session_id,
             request_id=self.request_id,
-            context=texts(context),
+            context=device | texts(self.context),
         )
 
 
@@ -167,7 +174,7 @@ class ProfileBody(EventBody, frozen=True, kw_only=True):
     timezone: str | None = None
     locale: str | None = None
     city: str | None = None
-    attributes: dict[str, str | int | float | bool] = {}
+    attributes: dict[str, Scalar] | None = None
 
     def record(self, now_ms: int) -> types.ProfileUpdate:
         """Return the record to publish."""
@@ -198,11 +205,6 @@ class RetrieveBatchBody(msgspec.Struct, frozen=True, kw_only=True):
 
     user_ids: list[str]
     reason: str = ""
-
-    def records(self, now_ms: int) -> list[types.Trigger]:
-        """Return the records to publish, one for each user."""
-        users = dict.fromkeys(self.user_ids)
-        return [RetrieveBody(user_id=user_id, reason=self.reason).record(now_ms) for user_id in users]
 
 
 class RerankBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -295,11 +297,9 @@ async def read(request: Request, limit_bytes: int) -> bytes:
 
     Raises:
         ContentTypeError, TooLargeError
+        ForbiddenError: a page of another origin sent it as text.
     """
-    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
-    charset = parameters.strip().removeprefix("charset=").strip('"')
-    if kind.strip() != "application/json" or charset not in ("", "utf-8") or "content-encoding" in request.headers:
-        raise ContentTypeError
+    _check_type(request)
     length = request.headers.get("content-length", "")
     chunks = request.stream()
     body = bytearray()
@@ -309,11 +309,34 @@ async def read(request: Request, limit_bytes: int) -> bytes:
             if len(body) > limit_bytes:  # the header may be missing, or lie
                 break
         else:
-            return bytes(body)
+            return bytes(body).removeprefix(_BOM)
     elif "expect" in request.headers:  # the client waits to hear whether to send it at all
         raise TooLargeError(limit_bytes)
     await _discard(chunks, _DISCARDED * limit_bytes)
     raise TooLargeError(limit_bytes)
+
+
+def _check_type(request: Request) -> None:
+    """Make sure that a body is JSON in UTF-8, which `navigator.sendBeacon` sends as plain text.
+
+    A browser sends text to other origins without a preflight. So text is accepted from our own pages, from the origins
+    in CORS_ORIGINS, and from clients that name no origin, which are not browsers.
+
+    Raises:
+        ContentTypeError, ForbiddenError
+    """
+    kind, *parameters = (part.strip() for part in request.headers.get("content-type", "").lower().split(";"))
+    charsets = {
+        value.strip('"') for name, _, value in (part.partition("=") for part in parameters) if name == "charset"
+    }
+    coding = request.headers.get("content-encoding", "identity")
+    if kind not in ("application/json", "text/plain") or not charsets <= {"utf-8"} or coding != "identity":
+        raise ContentTypeError
+    origin = request.headers.get("origin")
+    if kind == "text/plain" and origin is not None:
+        is_own = origin.partition("://")[2] == request.headers.get("host")
+        if not (is_own or {origin, "*"} & request.app.state.origins):
+            raise ForbiddenError("a page of an origin that CORS_ORIGINS does not name has to send application/json")
 
 
 async def _discard(chunks: AsyncIterator[bytes], most_bytes: int) -> None:
@@ -342,6 +365,8 @@ def decode(decoder: msgspec.json.Decoder[B], data: bytes | msgspec.Raw) -> B:
         half = _HALF.search(_PAIR.sub(b"", bytes(data)))
         why = f"{half[0].decode()} is half of a surrogate pair" if half else str(error)
         raise MalformedError(f"the body is not JSON: {why}") from error
+    except RecursionError as error:
+        raise MalformedError("the body is nested too deeply") from error
 
 
 def check_count(field: str, entries: Sized, most: int) -> None:
@@ -372,20 +397,26 @@ def admit(record: R, now_ms: int, *, rating_scale: float) -> R:
     return record
 
 
-def milliseconds(time: int | datetime) -> int:
-    """Return a moment in ms since the epoch; one without a time zone is UTC."""
+def milliseconds(time: Moment, field: str = "occurred_at") -> int:
+    """Return a moment in ms since the epoch; one without a time zone is UTC.
+
+    Raises:
+        InvalidError: it is a fraction of a millisecond, named by `field`.
+    """
     if isinstance(time, datetime):
         return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
-    return time
+    if time != int(time):
+        raise InvalidError(field, "must be a whole number of milliseconds since the epoch, or ISO 8601")
+    return int(time)
 
 
-def _ms(time: int | datetime | None, now_ms: int) -> int:
+def _ms(time: Moment | None, now_ms: int) -> int:
     return now_ms if time is None else milliseconds(time)
 
 
-def texts(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return values as the texts that records hold: JSON, but for what is text already."""
-    return {key: _text(value) for key, value in values.items()}
+def texts(values: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return values as the texts that records hold: JSON, but for what is text already; what is null is left out."""
+    return {key: _text(value) for key, value in (values or {}).items() if value is not None}
 
 
 def _text(value: Any) -> str:

@@ -11,15 +11,16 @@ from operator import itemgetter
 from typing import Any
 
 import msgspec
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import Context
 from api.endpoint import Endpoint
-from api.error import CrowdedError, NoFeedError, StoreAwayError
+from api.error import CrowdedError, NoFeedError, StoreAwayError, StreamsError
 from api.offer import Served
 from api.query import FeedQuery, asked
+from api.stream import FeedStream, Listeners
 from infra.feed_layout import halves
 from infra.feed_store import EVERYONE
 from infra.redis_client import StoreError
@@ -100,8 +101,7 @@ class ContentEndpoints:
     """The endpoints that read."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._listeners = 0
+        self._context, self._listeners = context, Listeners(context)
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Return their declarations."""
@@ -120,7 +120,7 @@ class ContentEndpoints:
                 self.stream,
                 query=FeedQuery,
                 answers={200: "text/event-stream"},
-                errors=(CrowdedError,),
+                errors=(CrowdedError, StreamsError),
             ),
         ]
 
@@ -139,39 +139,28 @@ class ContentEndpoints:
         """Send the feed now, unless Last-Event-ID says the client has it, and whenever it or an item of it changes."""
         query = asked(request, FeedQuery)
         user_id, limit = query.user_id, query.limit
-        if self.crowded():
-            raise CrowdedError(self._context.settings.api_max_listeners)
+        self._listeners.admit(user_id)
         events = self.events(user_id, limit, request.headers.get("last-event-id"))
-        return EventSourceResponse(events, ping=15, send_timeout=30)
-
-    def crowded(self) -> bool:
-        """Say whether as many listen as may."""
-        return self._listeners >= self._context.settings.api_max_listeners
+        return FeedStream(self._listeners, user_id, events)
 
     async def events(self, user_id: str, limit: int, last: str | None) -> AsyncIterator[ServerSentEvent]:
         """Yield the newest feed each time it says something else than the last one sent."""
         context = self._context
-        self._listeners += 1
-        context.metrics.listeners.set(self._listeners)
-        try:
-            async with context.clients.feeds.listen(user_id) as changed:
-                with context.items.watching(changed) as watch:
-                    while True:
-                        changed.clear()
-                        with suppress(StoreError, NoFeedError):  # the stream outlives a Redis that is away
-                            feed = await context.feed_of(user_id)
-                            served = await context.chosen(feed, limit)
-                            watch(feed.items)
-                            if served.version != last:
-                                last = served.version
-                                data = self._render(user_id, served)
-                                yield ServerSentEvent(data.decode(), event="feed", id=last)
-                        with suppress(TimeoutError):
-                            async with asyncio.timeout(_LOOK_S):
-                                await changed.wait()
-        finally:
-            self._listeners -= 1
-            self._context.metrics.listeners.set(self._listeners)
+        async with context.clients.feeds.listen(user_id) as changed:
+            with context.items.watching(changed) as watch:
+                while True:
+                    changed.clear()
+                    with suppress(StoreError, NoFeedError):  # the stream outlives a Redis that is away
+                        feed = await context.feed_of(user_id)
+                        served = await context.chosen(feed, limit)
+                        watch(feed.items)
+                        if served.version != last:
+                            last = served.version
+                            data = self._render(user_id, served)
+                            yield ServerSentEvent(data.decode(), event="feed", id=last)
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_LOOK_S):
+                            await changed.wait()
 
     def _render(self, user_id: str, served: Served) -> bytes:
         self._context.audits.served(served.feed, len(served.items))

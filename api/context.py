@@ -24,9 +24,10 @@ from infra.interaction_log import InteractionLog, MemoryInteractionLog
 from infra.item_store import ItemCache, ItemReader, ItemStore
 from infra.listing import Listing, MemoryListing
 from infra.model_board import BoardStore, MemoryBoardStore
+from infra.page_store import MemoryPageStore, PageStore
 from infra.portrait_store import MemoryPortraitStore, PortraitStore
 from infra.prefetch_store import MemoryPrefetchStore, PrefetchStore
-from infra.probe import Probe
+from infra.probe import Probe, ServerProbe
 from infra.publisher import PublishError, Publishes, RecordTooLargeError
 from infra.push_store import MemoryPushStore, PushStore
 from infra.search import MemorySearch, Searches
@@ -69,6 +70,8 @@ class Clients:
     """What a shop's home shows."""
     shop_archive: ShopArchive = field(default_factory=MemoryShopArchive)
     """What is alike, what goes together, and what shoppers did."""
+    pages: PageStore = field(default_factory=MemoryPageStore)
+    """What was shown of lists that are paged through."""
     search: Searches = field(default_factory=MemorySearch)
     """The catalogue as it is searched."""
     probes: Mapping[str, Probe] = field(default_factory=dict)
@@ -84,6 +87,9 @@ class Clients:
     async def close(self) -> None:
         """Close what the API was given."""
         await self.feeds.close()
+        for one in self.probes.values():
+            if isinstance(one, ServerProbe):
+                await one.aclose()
         for close in self.closers:
             await close()
 

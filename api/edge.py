@@ -1,4 +1,4 @@
-"""The outermost layer of every request: its id, its headers, its measure, and the last resort for errors."""
+"""The outermost layer of every request: its id, its path, its headers and its measure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.body import new_id
 from api.caller import CURRENT, Trace
-from api.error import UnforeseenError, respond
 from api.metrics import Metrics
+from api.path import with_slashes_kept
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         began_s = time.perf_counter()
+        scope = with_slashes_kept(scope)
         request_id = _given_id(scope) or new_id()
         scope["request_id"] = request_id
         scope["trace"] = trace = Trace(request_id)
@@ -58,14 +59,9 @@ class Edge:
 
         try:
             await self._app(scope, receive, send_marked)
-        except Exception:
-            _log.exception("request %s failed", request_id)
-            if status:  # the answer has begun: let the server cut the connection
-                raise
-            await respond(UnforeseenError(), request_id)(scope, receive, send_marked)
         finally:
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            route = getattr(scope.get("route"), "path", "unmatched")
+            route = getattr(scope.get("route"), "path_format", "unmatched")
             took_s = time.perf_counter() - began_s
             self._metrics.ended(method, route, status, took_s)
             if self._logs:

@@ -28,7 +28,7 @@ class Endpoint:
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
-    """As Starlette writes it, such as `/results/{user_id:path}`."""
+    """Its parameters are ids, as in `/results/{user_id}` (`api.path`)."""
     handler: Handler
     _: KW_ONLY
     answers: Mapping[int, Any]

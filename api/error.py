@@ -4,6 +4,7 @@
 
 ApiError
 ├── MalformedError       400 malformed_json
+├── BadRequestError      400 bad_request
 ├── BadValueError        400 bad_value          with the field; where a document asks for 400 and not for 422
 ├── UnauthorizedError    401 unauthorized       with WWW-Authenticate
 ├── NoTokenError         401 flic_token
@@ -16,17 +17,22 @@ ApiError
 ├── NoDevicesError       404 not_registered
 ├── NoProductError       404 unknown_product
 ├── NoMatchError         404 no_match
+├── SlowRequestError     408 request_timeout
 ├── ChangedError         412 changed_meanwhile
 ├── TooLargeError        413 body_too_large
+├── UrlTooLongError      414 url_too_long
 ├── ContentTypeError     415 unsupported_content_type
 ├── InvalidError         422 invalid_value      with the field
-│   └── InvalidBatchError    invalid_batch      with `problems`: index, field and message of each
+├── InvalidBatchError    422 invalid_batch      with `problems`: index, code, message and field of each entry
 ├── TooManyRequestsError 429 too_many_requests  with Retry-After
+├── StreamsError         429 too_many_streams   with Retry-After
+├── HeadersTooLargeError 431 headers_too_large
 ├── AwayError            503 with Retry-After
 │   ├── BrokerAwayError      broker_away
 │   ├── StoreAwayError       store_away
 │   ├── KeysAwayError        keys_away
 │   ├── CrowdedError         too_many_listeners
+│   ├── ConnectionsError     too_many_connections
 │   └── BusyError            too_many_waiting
 ├── LateError            504 not_in_time
 ├── RefusedError
@@ -37,6 +43,7 @@ ApiError
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -47,6 +54,8 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+
+_log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 5
 _PLACE = re.compile(r"(?P<problem>.*?)(?: - at `(?:key in )?\$\.?(?P<field>.*)`)?", re.DOTALL)
@@ -76,6 +85,15 @@ class MalformedError(ApiError):
     """The body is not JSON."""
 
     status, code = 400, "malformed_json"
+
+
+class BadRequestError(ApiError):
+    """It is not HTTP as it has to be, or more was sent than is answered in its turn."""
+
+    status, code = 400, "bad_request"
+
+    def __init__(self) -> None:
+        super().__init__("this is no request that can be served")
 
 
 class UnauthorizedError(ApiError):
@@ -184,6 +202,15 @@ class NoMatchError(ApiError):
         super().__init__("nothing matches, and nothing trends yet that could be shown instead")
 
 
+class SlowRequestError(ApiError):
+    """The request did not arrive in time, or not to its end."""
+
+    status, code = 408, "request_timeout"
+
+    def __init__(self) -> None:
+        super().__init__("the request did not arrive in time")
+
+
 class ChangedError(ApiError):
     """What is to be changed is not what If-Match names: somebody else has changed it since it was read."""
 
@@ -204,6 +231,15 @@ class TooLargeError(ApiError):
     def headers(self) -> dict[str, str]:
         """Close the connection: the rest of the body is not wanted."""
         return {"Connection": "close"}
+
+
+class UrlTooLongError(ApiError):
+    """The address is longer than is taken."""
+
+    status, code = 414, "url_too_long"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"the address is longer than {limit_bytes} bytes")
 
 
 class ContentTypeError(ApiError):
@@ -236,21 +272,17 @@ def invalid(error: msgspec.ValidationError) -> InvalidError:
 
 
 class InvalidBatchError(ApiError):
-    """Some entries of a batch cannot be used; none was published."""
+    """No entry of a batch can be used; none was published."""
 
     status, code = 422, "invalid_batch"
 
-    def __init__(self, count: int, problems: Sequence[tuple[int, InvalidError]]) -> None:
-        self.problems = problems
-        super().__init__(f"{len(problems)} of {count} entries cannot be used; nothing was published")
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self._problems = problems
+        super().__init__(f"none of the {len(problems)} entries can be used")
 
     def details(self) -> dict[str, Any]:
-        """Name each bad entry."""
-        return {
-            "problems": [
-                {"index": index, "message": error.message, **error.details()} for index, error in self.problems
-            ]
-        }
+        """Name each entry."""
+        return {"problems": msgspec.to_builtins(self._problems)}
 
 
 class TooManyRequestsError(ApiError):
@@ -265,6 +297,28 @@ class TooManyRequestsError(ApiError):
     def headers(self) -> dict[str, str]:
         """Say when the next one is taken."""
         return {"Retry-After": str(max(1, ceil(self._wait_s)))}
+
+
+class StreamsError(ApiError):
+    """One user follows as many streams as may be."""
+
+    status, code = 429, "too_many_streams"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} streams of this user are followed already")
+
+    def headers(self) -> dict[str, str]:
+        """Say when to try again."""
+        return {"Retry-After": str(RETRY_AFTER_S)}
+
+
+class HeadersTooLargeError(ApiError):
+    """The headers are larger, or more, than are taken."""
+
+    status, code = 431, "headers_too_large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"the headers are more than {limit_bytes} bytes, or too many")
 
 
 class AwayError(ApiError):
@@ -311,6 +365,15 @@ class CrowdedError(AwayError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} clients follow a stream already; read GET /content from time to time instead")
+
+
+class ConnectionsError(AwayError):
+    """As many connections are served as may be."""
+
+    code = "too_many_connections"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} connections are being served already")
 
 
 class BusyError(AwayError):
@@ -367,9 +430,10 @@ class UnforeseenError(ApiError):
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What is wrong with one entry of a batch."""
+    """What is wrong with one entry of a batch, by its place from 0 on."""
 
     index: int
+    code: str
     message: str
     field: str | None = None
 
@@ -414,3 +478,15 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 async def on_store_error(request: Request, _: Exception) -> Response:
     """Answer a store that is away."""
     return respond(StoreAwayError(), request.scope["request_id"])
+
+
+async def on_disconnect(request: Request, _: Exception) -> Response:
+    """Answer a client that went before its request was here, which nobody reads but our metrics."""
+    return respond(SlowRequestError(), request.scope["request_id"])
+
+
+async def on_unforeseen(request: Request, error: Exception) -> Response:
+    """Answer a mistake of ours, and log it."""
+    request_id = request.scope["request_id"]
+    _log.error("request %s failed", request_id, exc_info=error)
+    return respond(UnforeseenError(), request_id)

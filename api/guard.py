@@ -18,7 +18,8 @@ from api.caller import ADMIN, NAMES, Caller, vouch
 from api.context import Context
 from api.endpoint import Endpoint, Handler, Scope
 from api.error import ApiError, ForbiddenError, UnauthorizedError
-from api.pace import Pace, network
+from api.pace import Outage, Pace, network
+from api.path import of_ids
 from api.token import Tokens
 
 
@@ -28,19 +29,20 @@ class Guard:
     def __init__(self, context: Context) -> None:
         settings, rates = context.settings, context.clients.rates
         self._is_strict, self._audits, self._tokens = settings.is_secured, context.audits, Tokens(settings)
-        self._users = Pace("user", settings.rate_limit_user, rates)
-        self._addresses = Pace("address", settings.rate_limit_address, rates)
+        outage = Outage()
+        self._users = Pace("user", settings.rate_limit_user, rates, outage=outage)
+        self._addresses = Pace("address", settings.rate_limit_address, rates, outage=outage)
 
     @property
     def limits(self) -> Literal["off", "on", "blind"]:
         """Say whether there are limits, and whether requests can be counted now."""
         if not self._is_strict:
             return "off"
-        return "blind" if self._users.is_blind or self._addresses.is_blind else "on"
+        return "blind" if self._users.is_blind else "on"
 
     def routes(self, endpoints: Iterable[Endpoint]) -> list[BaseRoute]:
         """Return the routes of endpoints, each behind what its scope asks for."""
-        return [Route(one.path, self._guarded(one), methods=[one.method]) for one in endpoints]
+        return [Route(of_ids(one.path), self._guarded(one), methods=[one.method]) for one in endpoints]
 
     def _guarded(self, endpoint: Endpoint) -> Handler:
         if endpoint.scope == "public":
@@ -66,20 +68,19 @@ class Guard:
         return limited
 
     async def _caller(self, request: Request) -> Caller | None:
-        """Return who asks, None when they do not have to say."""
-        caller, refusal = None, None
-        try:
-            caller = await self._tokens.caller(_bearer(request))
-        except UnauthorizedError as error:
-            refusal = error
+        """Return who asks, None when they do not have to say.
+
+        A token that is not known counts for its address before it is verified: verifying costs more than counting.
+        """
+        token = _bearer(request)
+        caller = self._tokens.known(token)
         if self._is_strict and not (caller and caller.is_trusted):
             await self._addresses.spend(_address(request))
-            if caller:
-                await self._users.spend(caller.subject)
-            elif refusal is None:
-                raise UnauthorizedError("show a token: Authorization: Bearer …")
-        if refusal:
-            raise refusal
+        caller = caller or await self._tokens.caller(token)
+        if self._is_strict and caller is None:
+            raise UnauthorizedError("show a token: Authorization: Bearer …")
+        if self._is_strict and caller and not caller.is_trusted:
+            await self._users.spend(caller.subject)
         return caller
 
     def _admit(self, scope: Scope, caller: Caller | None) -> None:

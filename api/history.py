@@ -70,14 +70,14 @@ class HistoryEndpoints:
         return [
             Endpoint(
                 "GET",
-                "/interaction/aggregate/{user_id:path}",
+                "/interaction/aggregate/{user_id}",
                 self.aggregate,
                 answers={200: Aggregate},
                 errors=(StoreAwayError,),
             ),
             Endpoint(
                 "GET",
-                "/interaction/{user_id:path}",
+                "/interaction/{user_id}",
                 self.show,
                 query=LimitQuery,
                 answers={200: History},

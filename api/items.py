@@ -22,7 +22,7 @@ class ItemEndpoints:
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Return their declarations."""
-        path = "/items/{item_id:path}"
+        path = "/items/{item_id}"
         return [Endpoint("GET", path, self.show, answers={200: Item}, errors=(NoItemError, StoreAwayError))]
 
     async def show(self, request: Request) -> Response:

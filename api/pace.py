@@ -22,28 +22,46 @@ from infra.settings import OFF
 
 _SHARE = 10
 """Into how many parts a limit is told to Redis."""
-_TIMEOUT_S = 0.5
+_TIMEOUT_S = 0.3
 _LEFT_ALONE_S = 5.0
 """How long Redis is left alone when it did not answer."""
 
 
-class Pace:
-    """One limit for each of any number of names, such as `600/minute`."""
+class Outage:
+    """Until when the counters are left alone, by all limits that are counted in one storage."""
 
-    def __init__(self, kind: str, limit: str, storage: Storage, *, clock_s: Callable[[], float] = time.time) -> None:
+    def __init__(self) -> None:
+        self.until_s = 0.0
+
+
+class Pace:
+    """One limit for each of any number of names, such as `600/minute`.
+
+    Limits that are counted in one storage share its `outage`: while the storage is away, a request waits for it once.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        limit: str,
+        storage: Storage,
+        *,
+        outage: Outage | None = None,
+        clock_s: Callable[[], float] = time.time,
+    ) -> None:
         self._kind, self._clock_s = kind, clock_s
+        self._outage = outage or Outage()
         self._limit: RateLimitItem | None = None if limit == OFF else parse(limit)
         self._limiter = FixedWindowRateLimiter(storage)
         self._share = max(1, self._limit.amount // _SHARE) if self._limit else 0
         self._uncounted: dict[str, int] = {}
         self._refused: dict[str, float] = {}
         self._swept_s = clock_s()
-        self._back_s = 0.0
 
     @property
     def is_blind(self) -> bool:
         """Say whether Redis did not answer when it was last told."""
-        return self._clock_s() < self._back_s
+        return self._clock_s() < self._outage.until_s
 
     async def spend(self, name: str) -> None:
         """Count a request.
@@ -73,7 +91,7 @@ class Pace:
                     return
                 until_s = (await self._limiter.get_window_stats(limit, self._kind, name)).reset_time
         except (StorageError, TimeoutError):
-            self._back_s = self._clock_s() + _LEFT_ALONE_S
+            self._outage.until_s = self._clock_s() + _LEFT_ALONE_S
             return
         self._refused[name] = until_s
         raise TooManyRequestsError(self._kind, str(limit), until_s - self._clock_s())
@@ -85,11 +103,15 @@ class Pace:
 
 
 def network(host: str) -> str:
-    """Return what one client can hold of addresses: one of IPv4, a /64 of IPv6."""
+    """Return what one client can hold of addresses: one of IPv4, a /64 of IPv6; all that is no address is one client.
+
+    A proxy may hand on whatever stands in X-Forwarded-For: made-up names must not be clients of their own.
+    """
     try:
         address = ip_address(host)
     except ValueError:
-        return host
+        return ""
     if isinstance(address, IPv6Address):
-        return str(address.ipv4_mapped or address.exploded[:19])
+        without_zone = IPv6Address(address.packed)
+        return str(address.ipv4_mapped or without_zone.exploded[:19])
     return host

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.answer import Accepted, AcceptedBatch, accepted, accepted_batch, answer
+from api.answer import Accepted, accepted, answer
+from api.batch import ANSWERS as BATCH_ANSWERS
+from api.batch import ERRORS as BATCH_ERRORS
+from api.batch import publish_each
 from api.body import (
     BatchBody,
     ImpressionBody,
@@ -19,19 +23,19 @@ from api.body import (
     ProfilePatch,
     RetrieveBatchBody,
     RetrieveBody,
-    admit,
     changes_of,
     check_count,
     decode,
     new_id,
     profile_update,
+    read,
     take,
 )
 from api.context import Context
 from api.endpoint import Endpoint, Handler
-from api.error import ApiError, BrokerAwayError, InvalidBatchError, InvalidError, TooLargeError
+from api.error import ApiError, BrokerAwayError, InvalidError, MalformedError, TooLargeError
 from api.query import user_in
-from schemas.types import Interaction, ProfileUpdate
+from schemas.types import ProfileUpdate
 from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, TRIGGERS
 
 B = TypeVar("B")
@@ -53,6 +57,7 @@ _retrieve_batch = msgspec.json.Decoder(RetrieveBatchBody)
 
 _CLICK = {"user_id": "alex", "item_id": "music-distant-garden-side-two", "action": "click"}
 _SHOWN = {"user_id": "alex", "items": [{"item_id": "music-distant-garden-side-two", "position": 0}], "surface": "home"}
+_PLACE = {"user_id": "alex", "lat": 38.7, "lon": -9.1}
 _PROFILE = {"user_id": "alex", "categories": ["music"], "timezone": "Europe/Lisbon", "attributes": {"age": 31}}
 
 
@@ -67,6 +72,10 @@ class AcceptedPlace(msgspec.Struct, frozen=True):
 
     event_id: str
     cell: str
+
+
+class _LenientBatch(msgspec.Struct):
+    interactions: list[Any]
 
 
 class PublishEndpoints:
@@ -84,13 +93,11 @@ class PublishEndpoints:
                 self.batch,
                 Interactions,
                 {"interactions": [_CLICK, {**_CLICK, "action": "rate", "value": 4.5}]},
-                AcceptedBatch,
-                InvalidBatchError,
+                answers=BATCH_ANSWERS,
+                errors=BATCH_ERRORS,
             ),
             _publishes("/impression", self.impression, ImpressionBody, _SHOWN),
-            _publishes(
-                "/location", self.location, LocationBody, {"user_id": "alex", "lat": 38.7, "lon": -9.1}, AcceptedPlace
-            ),
+            _publishes("/location", self.location, LocationBody, _PLACE, answers={202: AcceptedPlace}),
             _publishes("/profile", self.profile, ProfileBody, _PROFILE),
             Endpoint(
                 "PATCH",
@@ -116,8 +123,8 @@ class PublishEndpoints:
                 scope="service",
                 body=RetrieveBatchBody,
                 example={"user_ids": ["alex", "kim"]},
-                answers={202: AcceptedBatch},
-                errors=(BrokerAwayError,),
+                answers=BATCH_ANSWERS,
+                errors=BATCH_ERRORS,
             ),
         ]
 
@@ -129,22 +136,14 @@ class PublishEndpoints:
         return accepted(event.event_id)
 
     async def batch(self, request: Request) -> Response:
-        """Take many interactions: all of them, or none when one is bad."""
+        """Take many interactions: those that can be used, naming the others."""
         settings = self._context.settings
         now_ms = self._context.clients.now_ms()
-        entries = (await take(request, _batch, settings.api_max_body_bytes)).interactions
+        entries = _entries(await read(request, settings.api_max_body_bytes))
         check_count("interactions", entries, settings.api_max_batch)
-        events: list[Interaction] = []
-        problems: list[tuple[int, InvalidError]] = []
-        for index, entry in enumerate(entries):
-            try:
-                events.append(_batched(entry, now_ms, rating_scale=settings.rating_scale))
-            except InvalidError as error:
-                problems.append((index, error))
-        if problems:
-            raise InvalidBatchError(len(entries), problems)
-        await self._context.send(INTERACTIONS, events)
-        return accepted_batch([event.event_id for event in events])
+        return await publish_each(
+            self._context, INTERACTIONS, enumerate(entries), lambda entry: _batched(entry).record(now_ms)
+        )
 
     async def impression(self, request: Request) -> Response:
         """Take what was shown to a user."""
@@ -193,23 +192,45 @@ class PublishEndpoints:
         return accepted(event.event_id)
 
     async def retrieve_batch(self, request: Request) -> Response:
-        """Ask for fresh feeds of many users: all of them, or none when one is bad."""
+        """Ask for fresh feeds of many users: of those that can be named so, naming the others."""
         settings = self._context.settings
         now_ms = self._context.clients.now_ms()
         body = await take(request, _retrieve_batch, settings.api_max_body_bytes)
         check_count("user_ids", body.user_ids, settings.api_max_batch)
-        events = body.records(now_ms)
-        await self._context.publish(TRIGGERS, events)
-        return accepted_batch([event.event_id for event in events])
+        places: dict[str, int] = {}  # each user once, at the first place
+        for index, user_id in enumerate(body.user_ids):
+            places.setdefault(user_id, index)
+        return await publish_each(
+            self._context,
+            TRIGGERS,
+            ((index, user_id) for user_id, index in places.items()),
+            lambda user_id: RetrieveBody(user_id=user_id, reason=body.reason).record(now_ms),
+        )
 
     async def _event(self, request: Request, decoder: msgspec.json.Decoder[B]) -> B:
         return await take(request, decoder, min(EVENT_BYTES, self._context.settings.api_max_body_bytes))
 
 
-def _batched(entry: msgspec.Raw, now_ms: int, *, rating_scale: float) -> Interaction:
+def _entries(data: bytes) -> Sequence[msgspec.Raw | bytes]:
+    """Return the entries of a batch, also when one of them holds what is no text or number, as half an emoji.
+
+    Raises:
+        MalformedError, InvalidError
+    """
+    try:
+        return decode(_batch, data).interactions
+    except MalformedError as error:
+        try:
+            lenient = msgspec.convert(json.loads(data.decode()), _LenientBatch)
+        except (ValueError, RecursionError, msgspec.ValidationError):
+            raise error from None
+        return [json.dumps(entry).encode() for entry in lenient.interactions]
+
+
+def _batched(entry: msgspec.Raw | bytes) -> InteractionBody:
     if len(memoryview(entry)) > EVENT_BYTES:
         raise InvalidError(None, TooLargeError(EVENT_BYTES).message)
-    return admit(decode(_interaction, entry).record(now_ms), now_ms, rating_scale=rating_scale)
+    return decode(_interaction, entry)
 
 
 def _publishes(
@@ -217,8 +238,9 @@ def _publishes(
     handler: Handler,
     body: Any,
     example: Any,
-    answers: Any = Accepted,
-    *errors: type[ApiError],
+    *,
+    answers: Mapping[int, Any] | None = None,
+    errors: tuple[type[ApiError], ...] = (BrokerAwayError,),
 ) -> Endpoint:
     return Endpoint(
         "POST",
@@ -226,6 +248,6 @@ def _publishes(
         handler,
         body=body,
         example=example,
-        answers={202: answers},
-        errors=(BrokerAwayError, *errors),
+        answers=answers or {202: Accepted},
+        errors=errors,
     )

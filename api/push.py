@@ -5,7 +5,7 @@ Nothing is decided or sent here. An answer of 202 says that the request is in it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -13,11 +13,12 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.answer import Accepted, AcceptedBatch, accepted, accepted_batch, answer
+from api.answer import Accepted, accepted, answer
+from api.batch import ANSWERS, ERRORS, publish_each
 from api.body import admit, changes_of, check_count, new_id, take
 from api.context import Context
 from api.endpoint import Endpoint, Handler, Scope
-from api.error import BrokerAwayError, ChangedError, InvalidError, NoDevicesError, StoreAwayError
+from api.error import ApiError, BrokerAwayError, ChangedError, InvalidError, NoDevicesError, StoreAwayError
 from api.precondition import matching, tag_of
 from api.publish import EVENT_BYTES
 from api.query import LimitQuery, asked, user_in
@@ -150,7 +151,7 @@ class PushEndpoints:
                 errors=(BrokerAwayError, ChangedError, StoreAwayError),
             ),
             _asks("/push/send", self.send, SendBody, _MESSAGE, scope="service"),
-            _asks("/push/batch", self.batch, BatchBody, _MESSAGES, scope="service", answers=AcceptedBatch),
+            _asks("/push/batch", self.batch, BatchBody, _MESSAGES, scope="service", answers=ANSWERS, errors=ERRORS),
             _asks("/notifications/send", self.send, SendBody, _MESSAGE, scope="service"),
             Endpoint(
                 "GET",
@@ -229,11 +230,13 @@ class PushEndpoints:
         return accepted(event_id)
 
     async def batch(self, request: Request) -> Response:
-        """Ask for the same notification to many users: to all of them, or to none when one cannot be."""
+        """Ask for the same notification to many users: to those that can be named so, naming the others."""
         body = await take(request, _batch, self._context.settings.api_max_body_bytes)
         check_count("user_ids", body.user_ids, self._context.settings.api_max_batch)
-        event_ids = await self._publish(body.user_ids, **_message(body))
-        return accepted_batch(event_ids)
+        entries, message = enumerate(body.user_ids), _message(body)
+        return await publish_each(
+            self._context, PUSH_REQUESTS, entries, lambda user_id: self._request(user_id, **message)
+        )
 
     async def decisions(self, request: Request) -> Response:
         """Answer with what was decided of a user's notifications, newest first."""
@@ -245,15 +248,15 @@ class PushEndpoints:
     async def _body(self, request: Request, decoder: msgspec.json.Decoder[B]) -> B:
         return await take(request, decoder, min(EVENT_BYTES, self._context.settings.api_max_body_bytes))
 
-    async def _publish(self, user_ids: Sequence[str], *, event_id: str | None, **fields: Any) -> list[str]:
+    async def _publish(self, user_ids: Sequence[str], **fields: Any) -> list[str]:
         """Publish the same request for some users, and return the ids of their events."""
-        now_ms = self._context.clients.now_ms()
-        events = [
-            PushRequest(event_id=event_id or new_id(), user_id=user_id, occurred_at=now_ms, **fields)
-            for user_id in user_ids
-        ]
+        events = [self._request(user_id, **fields) for user_id in user_ids]
         await self._context.publish(PUSH_REQUESTS, events)
         return [event.event_id for event in events]
+
+    def _request(self, user_id: str, *, event_id: str | None, **fields: Any) -> PushRequest:
+        now_ms = self._context.clients.now_ms()
+        return PushRequest(event_id=event_id or new_id(), user_id=user_id, occurred_at=now_ms, **fields)
 
 
 def shown(devices: Devices) -> Reachable:
@@ -271,15 +274,14 @@ def _message(body: MessageBody) -> dict[str, Any]:
 
 
 def _asks(
-    path: str, handler: Handler, body: Any, example: Any, *, scope: Scope = "user", answers: Any = Accepted
+    path: str,
+    handler: Handler,
+    body: Any,
+    example: Any,
+    *,
+    scope: Scope = "user",
+    answers: Mapping[int, Any] | None = None,
+    errors: tuple[type[ApiError], ...] = (BrokerAwayError,),
 ) -> Endpoint:
-    return Endpoint(
-        "POST",
-        path,
-        handler,
-        scope=scope,
-        body=body,
-        example=example,
-        answers={202: answers},
-        errors=(BrokerAwayError,),
-    )
+    answers = answers or {202: Accepted}
+    return Endpoint("POST", path, handler, scope=scope, body=body, example=example, answers=answers, errors=errors)

@@ -152,7 +152,7 @@ class ResultEndpoints:
             ),
             Endpoint(
                 "GET",
-                "/results/{user_id:path}",
+                "/results/{user_id}",
                 self.show,
                 query=LimitQuery,
                 answers={200: Results},

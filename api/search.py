@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -14,11 +14,13 @@ from api.answer import answer
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import InvalidError, StoreAwayError
+from api.paging import Cursor, Page, Ranking, page_of, paged_list
 from api.query import Name, UserId, asked
 from infra.chart_store import MOST as CHARTED
-from infra.search import Sought
+from infra.page_store import MOST_ENTRIES, Entry
+from infra.search import Found, Sought
 from schemas.limit import ID_CHARS, QUERY_CHARS
-from schemas.nearby import spot
+from schemas.nearby import Spot, spot
 
 NO_MATCHES = "no_search_matches"
 """Why something else is shown than what was searched for."""
@@ -45,6 +47,7 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     last."""
     city: Name | None = None
     """A city to search around instead."""
+    cursor: Cursor | None = None
 
     def __post_init__(self) -> None:
         if not self.q.strip():
@@ -52,13 +55,17 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Searched(msgspec.Struct, omit_defaults=True):
-    """What was found, best first; `next_offset` is that of the next page, where there is one."""
+    """What was found, best first; `next_offset` is that of the next page, where there is one.
+
+    Sent with it, `cursor` has the next page show nothing twice, also where the same is searched for elsewhere.
+    """
 
     query: str
     total: int
     results: list[Any]
     """Items as the catalogue has them."""
     next_offset: int | None = None
+    cursor: str | None = None
     corrected: dict[str, str] = {}
     """Words that nothing is described by, and what was searched for instead."""
     fallback_reason: str | None = None
@@ -88,19 +95,9 @@ class SearchEndpoints:
         """Search the catalogue; where nothing matches, answer with what trends, and say so."""
         query, context = asked(request, SearchQuery), self._context
         user = await context.spot_of(query.user_id) if query.city is None else spot(None, query.city)
-        sought = Sought(
-            query=query.q,
-            kind=query.kind,
-            category=query.category,
-            min_price=query.min_price,
-            max_price=query.max_price,
-            min_rating=query.min_rating,
-            limit=query.limit,
-            offset=query.offset,
-            user=user,
-        )
-        found = await context.clients.search.find(sought)
-        item_ids, end = found.item_ids, query.offset + len(found.item_ids)
+        found, page = await self._page(request, query, user)
+        item_ids = [entry.item_id for entry in page.entries]
+        end = query.offset + len(item_ids)
         fallback = not item_ids and not query.offset
         if fallback:
             item_ids = await context.clients.charts.read(query.category or None, limit=CHARTED)
@@ -108,10 +105,45 @@ class SearchEndpoints:
         return answer(
             Searched(
                 query=query.q,
-                total=found.total,
+                total=page.total,
                 results=list(items.values())[: query.limit],
-                next_offset=end if 0 < end < found.total else None,
+                next_offset=end if 0 < end < page.total else None,
+                cursor=page.cursor,
                 corrected=found.corrected,
                 fallback_reason=NO_MATCHES if fallback else None,
             )
         )
+
+    async def _page(self, request: Request, query: SearchQuery, user: Spot) -> tuple[Found, Page]:
+        """Return what was found, and the page of it; past `MOST_ENTRIES` pages are cut from what is found now."""
+        start, end = query.offset, query.offset + query.limit
+        if end > MOST_ENTRIES:
+            found = await self._find(query, user, limit=query.limit, offset=start)
+            return found, Page([Entry(item_id) for item_id in found.item_ids], found.total, None)
+        found = Found()
+
+        async def rank(shown: Collection[str]) -> Ranking:
+            nonlocal found
+            found = await self._find(query, user, limit=end, offset=0)
+            rest = [Entry(item_id) for item_id in found.item_ids if item_id not in shown]
+            return Ranking(rest, len(shown) + len(rest) + max(0, found.total - end))
+
+        filters = msgspec.structs.replace(query, limit=0, offset=0, cursor=None)
+        page = await page_of(
+            self._context, paged_list(request, filters, user), rank, start=start, end=end, cursor=query.cursor
+        )
+        return found, page
+
+    async def _find(self, query: SearchQuery, user: Spot, *, limit: int, offset: int) -> Found:
+        sought = Sought(
+            query=query.q,
+            kind=query.kind,
+            category=query.category,
+            min_price=query.min_price,
+            max_price=query.max_price,
+            min_rating=query.min_rating,
+            limit=limit,
+            offset=offset,
+            user=user,
+        )
+        return await self._context.clients.search.find(sought)

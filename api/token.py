@@ -2,50 +2,54 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import time
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import httpx
 import jwt
 
 from api.caller import ADMIN, Caller
-from api.error import KeysAwayError, UnauthorizedError
+from api.error import UnauthorizedError
+from api.jwks import IssuerKeys
 from infra.settings import Settings
 from schemas.limit import id_problem
 
 _KEPT = 20_000
 _KEPT_S = 300.0
-"""How long a verified token, and an issuer's set of keys, is taken as it was."""
-_AGAIN_S = 10.0
-"""How soon an issuer may be asked for its keys again, whatever ids of keys tokens name."""
-_REQUIRED = {"require": ["exp", "sub"]}
+"""How long a verified token is taken as it was."""
 
 
 class Tokens:
     """Verifies tokens, each once in a while: a request with one that is known costs a hash and a look-up.
 
-    HS256 is held against our secret and RS256 against the issuer's published keys, never the one against the other's.
-    The admin's own token is one, too.
+    HS256 is held against our secret, the algorithms of JWT_ALGORITHMS against the keys of the issuer that a token
+    names, never the one against the other's. The admin's own token is one, too.
     """
 
     def __init__(self, settings: Settings, *, clock_s: Callable[[], float] = time.time) -> None:
         self._admin_token = settings.admin_token.encode()
         self._secret = settings.jwt_secret
-        self._keys = _Keys(settings.jwt_jwks_url) if settings.jwt_jwks_url else None
-        self._claims: dict[str, Any] = {
-            "audience": settings.jwt_audience or None,
-            "issuer": settings.jwt_issuer or None,
-            "leeway": settings.jwt_leeway_s,
-            "options": {**_REQUIRED, "verify_aud": bool(settings.jwt_audience)},
-        }
+        self._algorithms = frozenset(settings.jwt_algorithm_list)
+        self._issuers = settings.jwt_issuer_list
+        self._keys = _keys_by_issuer(self._issuers, settings.jwt_jwks_url_list)
+        self._audience, self._leeway_s = settings.jwt_audience or None, settings.jwt_leeway_s
         self._clock_s = clock_s
         self._known: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
+
+    def known(self, token: str) -> Caller | None:
+        """Return whose token it is, if it is the admin's own or was verified lately."""
+        if self._admin_token and hmac.compare_digest(token.encode(), self._admin_token):
+            return Caller(ADMIN, frozenset((ADMIN,)))
+        digest = _digest(token)
+        caller, until_s = self._known.get(digest, (None, 0.0))
+        if caller is None or self._clock_s() >= until_s:
+            return None
+        self._known.move_to_end(digest)
+        return caller
 
     async def caller(self, token: str) -> Caller | None:
         """Return whose token it is, None when there is none, or nothing that it can be held against.
@@ -54,71 +58,74 @@ class Tokens:
             UnauthorizedError: it is no good.
             KeysAwayError: the issuer's keys cannot be had.
         """
-        if self._admin_token and hmac.compare_digest(token.encode(), self._admin_token):
-            return Caller(ADMIN, frozenset((ADMIN,)))
-        if not (token and (self._secret or self._keys)):
-            return None
-        digest = hashlib.sha256(token.encode()).digest()
-        caller, until_s = self._known.get(digest, (None, 0.0))
-        if caller is None or until_s <= self._clock_s():
+        caller = self.known(token)
+        if caller is None and token and (self._secret or self._keys):
             caller, expires_s = await self._verified(token)
-            self._known[digest] = (caller, min(expires_s, self._clock_s() + _KEPT_S))
+            self._known[_digest(token)] = (caller, min(expires_s, self._clock_s() + _KEPT_S))
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
-        self._known.move_to_end(digest)
         return caller
 
     async def _verified(self, token: str) -> tuple[Caller, float]:
         try:
-            key, algorithm = await self._key_of(jwt.get_unverified_header(token))
-            claims = jwt.decode(token, key, algorithms=[algorithm], **self._claims)
-        except jwt.InvalidTokenError as error:
+            claims = await self._claims(token)
+            subject, expires_s = claims["sub"], float(claims["exp"])
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise UnauthorizedError(f"the token is no good: {_why(error)}") from error
-        subject = unicodedata.normalize("NFC", claims["sub"])
+        subject = unicodedata.normalize("NFC", subject)
         if id_problem(subject) is not None:
             raise UnauthorizedError("the token is no good: its subject is no user's id")
-        return Caller(subject, _scopes(claims)), float(claims["exp"]) + self._claims["leeway"]
+        return Caller(subject, _scopes(claims)), expires_s + self._leeway_s
 
-    async def _key_of(self, header: dict[str, Any]) -> tuple[Any, str]:
-        if header.get("alg") == "HS256" and self._secret:
-            return self._secret, "HS256"
-        if header.get("alg") == "RS256" and self._keys is not None:
-            return await self._keys.find(header.get("kid")), "RS256"
-        raise jwt.InvalidAlgorithmError
-
-
-class _Keys:
-    """The keys that an issuer publishes (JWKS), asked for when one is missing or they are old."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._lock = asyncio.Lock()
-        self._found: dict[str | None, Any] = {}
-        self._asked_s = self._got_s = float("-inf")
-
-    async def find(self, kid: str | None) -> Any:
-        async with self._lock:
-            now_s = time.monotonic()
-            stale = kid not in self._found or now_s - self._got_s > _KEPT_S
-            if stale and now_s - self._asked_s > _AGAIN_S:
-                self._asked_s = now_s
-                await self._ask()
-        if kid in self._found:
-            return self._found[kid]
-        if not self._found:
-            raise KeysAwayError
-        raise UnauthorizedError("the token is no good: its key is not one of the issuer's")
-
-    async def _ask(self) -> None:
+    async def _claims(self, token: str) -> dict[str, Any]:
+        header = jwt.get_unverified_header(token)
+        algorithm = header.get("alg")
+        if not isinstance(algorithm, str):
+            raise jwt.InvalidAlgorithmError
+        if algorithm == "HS256" and self._secret:
+            return self._decoded(token, self._secret, algorithm, self._issuers)
+        if algorithm not in self._algorithms or not self._keys:
+            raise jwt.InvalidAlgorithmError
+        issuer = None
+        if self._issuers:  # whose keys these are is taken at its word, and held against what the signature covers
+            issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
+            if not isinstance(issuer, str) or issuer not in self._keys:
+                raise jwt.InvalidIssuerError
+        keys, kid = self._keys[issuer], header.get("kid")
+        issuers = [issuer] if issuer is not None else []
+        key = await keys.find(algorithm, kid)
         try:
-            async with httpx.AsyncClient(timeout=5.0) as client:
-                answer = await client.get(self._url)
-            answer.raise_for_status()
-            keys = jwt.PyJWKSet.from_dict(answer.json()).keys
-        except (httpx.HTTPError, ValueError, jwt.PyJWTError):
-            return  # what is known still holds
-        self._found = {key.key_id: key.key for key in keys if key.key_type == "RSA"}
-        self._got_s = self._asked_s
+            return self._decoded(token, key.public, algorithm, issuers)
+        except jwt.InvalidSignatureError as error:
+            try:  # the issuer may have put another key in its place
+                key = await keys.find(algorithm, kid, refused=key)
+            except UnauthorizedError:
+                raise error from None
+            return self._decoded(token, key.public, algorithm, issuers)
+
+    def _decoded(self, token: str, key: Any, algorithm: str, issuers: Sequence[str]) -> dict[str, Any]:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            audience=self._audience,
+            issuer=issuers or None,
+            leeway=self._leeway_s,
+            options={"require": ["exp", "sub"], "verify_aud": self._audience is not None},
+        )
+        return claims
+
+
+def _keys_by_issuer(issuers: Sequence[str | None], urls: Sequence[str]) -> dict[str | None, IssuerKeys]:
+    """Return the keys of each issuer: those at the address in its place, or at the only address."""
+    if len(urls) == 1:
+        keys = IssuerKeys(urls[0])
+        return dict.fromkeys(issuers or [None], keys)
+    return {issuer: IssuerKeys(url) for issuer, url in zip(issuers, urls, strict=bool(urls))}
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
 
 
 def _scopes(claims: dict[str, Any]) -> frozenset[str]:
@@ -128,7 +135,7 @@ def _scopes(claims: dict[str, Any]) -> frozenset[str]:
     return frozenset(str(word) for word in words)
 
 
-def _why(error: jwt.InvalidTokenError) -> str:
+def _why(error: Exception) -> str:
     """Return what is wrong in words of ours: the library's may quote the token."""
     reasons: dict[type[Exception], str] = {
         jwt.ExpiredSignatureError: "it has expired",

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import cast
-
-import uvicorn
 
 from api import portal
 from api.app import create_app
 from api.context import Clients
+from api.server import Server
 from cli.log import set_up
 from cli.run import until_stopped
 from infra import heartbeat, probe, settings
@@ -27,12 +24,13 @@ from infra.interaction_log import RedisInteractionLog
 from infra.item_store import RedisItemStore
 from infra.listing import PostgresListing
 from infra.model_board import RedisBoardStore
+from infra.page_store import RedisPageStore
 from infra.portrait_store import RedisPortraitStore
 from infra.prefetch_store import RedisPrefetchStore
 from infra.publisher import Publisher
 from infra.push_store import RedisPushStore
 from infra.rate import rates
-from infra.redis_client import connect
+from infra.redis_client import connect_impatiently, store_errors
 from infra.registry import Registry
 from infra.search import Search
 from infra.settings import Settings
@@ -50,20 +48,11 @@ def api() -> None:
     until_stopped(lambda stop: _serve(configured, stop))
 
 
-class _Server(uvicorn.Server):
-    """A server that leaves the signals to us."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
-
-
 async def _serve(configured: Settings, stop: asyncio.Event) -> None:
     registry = Registry(configured.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     publisher = Publisher(configured.kafka_bootstrap_servers, registry, timeout_s=configured.api_publish_timeout_s)
-    redis = connect(configured.redis_url)
+    redis = connect_impatiently(configured.redis_url, timeout_s=configured.api_store_timeout_s)
     database = Lazy(configured.database_url)
     clients = Clients(
         publisher=publisher,
@@ -80,6 +69,7 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         experiments=RedisExperimentStore(redis),
         shop=RedisShopStore(redis),
         shop_archive=PostgresShopArchive(database),
+        pages=RedisPageStore(redis),
         search=Search(database, radius_km=configured.place_radius_km, hides_sold_out=configured.hides_sold_out),
         probes={
             "kafka": probe.kafka(configured.kafka_bootstrap_servers),
@@ -93,22 +83,11 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
     )
 
     async def read_users() -> bytes | None:
-        return cast(bytes | None, await redis.get(portal.USERS_KEY))
+        with store_errors("reading the people of the demo"):
+            return cast(bytes | None, await redis.get(portal.USERS_KEY))
 
     app = create_app(configured, clients, more_routes=portal.routes(read_users, simulated(configured)))
-    config = uvicorn.Config(
-        app,
-        host=configured.api_host,
-        port=configured.api_port,
-        loop="none",  # this one already runs on uvloop
-        http="httptools",
-        access_log=False,
-        server_header=False,
-        forwarded_allow_ips=configured.api_proxies,
-        log_config=None,
-        timeout_graceful_shutdown=5,
-    )
-    server = _Server(config)
+    server = Server(app, configured)
 
     async def end() -> None:
         await stop.wait()

@@ -18,6 +18,7 @@ from client.error import ForbiddenError as ForbiddenError
 from client.error import InvalidError as InvalidError
 from client.error import MillraceError as MillraceError
 from client.error import NotFoundError as NotFoundError
+from client.error import PartlyInvalidError as PartlyInvalidError
 from client.error import TooManyRequestsError as TooManyRequestsError
 from client.error import UnauthorizedError as UnauthorizedError
 from client.error import UnreachableError as UnreachableError

@@ -5,6 +5,7 @@ MillraceError
 ├── ForbiddenError          403
 ├── NotFoundError           404
 ├── InvalidError            400, 413, 415, 422: it will not do better when sent again
+│   └── PartlyInvalidError  207: of a batch, the `problems`; the other events are published
 ├── TooManyRequestsError    429
 ├── AwayError               5xx
 └── UnreachableError        there was no answer
@@ -12,7 +13,7 @@ MillraceError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -27,7 +28,7 @@ class MillraceError(Exception):
         self.message = str(told.get("message", f"answered with {status}"))
         self.field = told.get("field")
         self.problems = told.get("problems", [])
-        """Of a batch: index, message and field of each entry that cannot be used."""
+        """Of a batch: index, code, message and field of each entry that cannot be used."""
         self.request_id = told.get("request_id")
         self.retry_after_s = retry_after_s
         super().__init__(f"{self.code}: {self.message}")
@@ -47,6 +48,14 @@ class NotFoundError(MillraceError):
 
 class InvalidError(MillraceError):
     """What was sent cannot be used; `field` or `problems` say what of it."""
+
+
+class PartlyInvalidError(InvalidError):
+    """Some events cannot be used, which `problems` name by their place among all; the others are published."""
+
+    def __init__(self, problems: Sequence[Mapping[str, Any]], count: int) -> None:
+        message = f"{len(problems)} of {count} events cannot be used; the others are published"
+        super().__init__(207, {"code": "partly_accepted", "message": message, "problems": list(problems)})
 
 
 class TooManyRequestsError(MillraceError):

@@ -11,6 +11,8 @@ import msgspec
 import uuid_utils
 from msgspec import field
 
+from client.error import PartlyInvalidError
+
 BATCH = 1_000
 """Most interactions of one request."""
 
@@ -68,6 +70,37 @@ class Profile(Event, frozen=True, kw_only=True):
     locale: str | None = None
     city: str | None = None
     attributes: dict[str, Any] = {}
+
+
+class Outcome:
+    """What became of the events of some requests, in their order."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._problems: list[dict[str, Any]] = []
+
+    def add(self, body: bytes) -> None:
+        """Note the answer to a request that was taken, if only in part."""
+        told = _accepted.decode(body)
+        self._problems += ({**one, "index": self._count + one["index"]} for one in told.problems)
+        self._count += told.accepted + len(told.problems)
+
+    def check(self) -> None:
+        """Raise the problems, if there are any.
+
+        Raises:
+            PartlyInvalidError
+        """
+        if self._problems:
+            raise PartlyInvalidError(self._problems, self._count)
+
+
+class _Accepted(msgspec.Struct):
+    accepted: int = 1
+    problems: list[dict[str, Any]] = []
+
+
+_accepted = msgspec.json.Decoder(_Accepted)
 
 
 def bodies(events: Iterable[Event]) -> Iterator[tuple[str, bytes]]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import httpx
 
 from client.error import MillraceError, UnreachableError, error_of
-from client.event import Event, bodies
+from client.event import Event, Outcome, bodies
 from client.feed import Feed, feed_query, feeds
 from client.now import SILENCE_S, TIMEOUT_S
 from client.retry import Retry
@@ -36,10 +36,14 @@ class AsyncMillrace:
         """Publish events in their order and return their ids once all of them are safe.
 
         Raises:
+            PartlyInvalidError: some cannot be used; the others are safe.
             MillraceError
         """
+        outcome = Outcome()
         for path, body in bodies(events):
-            await self._ask("POST", path, content=body, headers={"Content-Type": "application/json"})
+            answer = await self._ask("POST", path, content=body, headers={"Content-Type": "application/json"})
+            outcome.add(answer.content)
+        outcome.check()
         return [event.event_id for event in events]
 
     async def feed(self, user_id: str, *, limit: int | None = None, known: Feed | None = None) -> Feed:

@@ -25,6 +25,8 @@ class SettingsError(ValueError):
 
 OFF = "off"
 HIDE = "hide"
+JWT_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
+"""With public keys only: what an issuer publishes must never be taken for a secret."""
 _SLOT = re.compile(r"(daily|mon|tue|wed|thu|fri|sat|sun) +([01]\d|2[0-3]):[0-5]\d +[a-z0-9-]{1,64}")
 
 _RATE = re.compile(r"[1-9]\d{0,8}/(second|minute|hour)")
@@ -76,6 +78,11 @@ def _are_seconds(text: str) -> bool:
         return False
 
 
+def _names(text: str) -> list[str]:
+    """Return the parts of `name, name`."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be configured. A URL left empty means: the local stack runs that server."""
@@ -111,8 +118,40 @@ class Settings:
     api_publish_timeout_s: float = _setting(
         "API_PUBLISH_TIMEOUT_S", 5.0, "how long a publish may wait for the broker", check=_positive
     )
+    api_store_timeout_s: float = _setting(
+        "API_STORE_TIMEOUT_S", 0.8, "how long a request may wait for Redis", check=_positive
+    )
     api_max_listeners: int = _setting(
         "API_MAX_LISTENERS", 1_000, "most clients that follow a feed as a stream, per process", check=_positive
+    )
+    api_max_user_listeners: int = _setting(
+        "API_MAX_USER_LISTENERS",
+        10,
+        "most clients that follow one user's feed as a stream, per process",
+        check=_positive,
+    )
+    api_max_connections: int = _setting(
+        "API_MAX_CONNECTIONS",
+        2_000,
+        "most connections, per process; past them the one goes that has kept the API waiting for longest",
+        check=_positive,
+    )
+    api_max_url_bytes: int = _setting("API_MAX_URL_BYTES", 8 << 10, "longest address of a request", check=_positive)
+    api_max_header_bytes: int = _setting(
+        "API_MAX_HEADER_BYTES", 32 << 10, "largest headers of a request, with its address", check=_positive
+    )
+    api_max_headers: int = _setting("API_MAX_HEADERS", 100, "most headers of a request", check=_positive)
+    api_header_timeout_s: float = _setting(
+        "API_HEADER_TIMEOUT_S", 10.0, "how long a client may take for the headers of a request", check=_positive
+    )
+    api_body_timeout_s: float = _setting(
+        "API_BODY_TIMEOUT_S", 30.0, "how long a client may take for the body", check=_positive
+    )
+    api_send_timeout_s: float = _setting(
+        "API_SEND_TIMEOUT_S", 30.0, "how long a client may take nothing of an answer", check=_positive
+    )
+    api_idle_timeout_s: float = _setting(
+        "API_IDLE_TIMEOUT_S", 5.0, "how long a connection stays open between requests", check=_positive
     )
     api_security: str = _setting(
         "API_SECURITY",
@@ -127,9 +166,23 @@ class Settings:
         check=lambda key: len(key) >= 32,
         must="32 characters or more",
     )
-    jwt_jwks_url: str = _setting("JWT_JWKS_URL", "", "address where the issuer of RS256 tokens publishes its keys")
+    jwt_jwks_url: str = _setting(
+        "JWT_JWKS_URL", "", "address where the issuer of tokens publishes its keys (JWKS); of several, comma-separated"
+    )
+    jwt_algorithms: str = _setting(
+        "JWT_ALGORITHMS",
+        "RS256",
+        f"how tokens of issuers may be signed, comma-separated: {', '.join(JWT_ALGORITHMS)}",
+        check=lambda names: bool(_names(names)) and set(_names(names)) <= set(JWT_ALGORITHMS),
+        must=f"among {', '.join(JWT_ALGORITHMS)}",
+    )
     jwt_audience: str = _setting("JWT_AUDIENCE", "", "audience that tokens must be for; any when empty")
-    jwt_issuer: str = _setting("JWT_ISSUER", "", "issuer that tokens must be from; any when empty")
+    jwt_issuer: str = _setting(
+        "JWT_ISSUER",
+        "",
+        "issuers that tokens must be from, comma-separated; any when empty; with several addresses of keys, the issuer "
+        "of each, in the same order",
+    )
     jwt_leeway_s: float = _setting(
         "JWT_LEEWAY_S", 10.0, "how far an issuer's clock may be off", check=_not_negative, must="0 or more"
     )
@@ -534,6 +587,21 @@ class Settings:
         return self.environment == "development"
 
     @property
+    def jwt_algorithm_list(self) -> list[str]:
+        """Return how tokens of issuers may be signed."""
+        return _names(self.jwt_algorithms)
+
+    @property
+    def jwt_issuer_list(self) -> list[str]:
+        """Return the issuers that tokens must be from."""
+        return _names(self.jwt_issuer)
+
+    @property
+    def jwt_jwks_url_list(self) -> list[str]:
+        """Return where issuers publish their keys."""
+        return _names(self.jwt_jwks_url)
+
+    @property
     def is_secured(self) -> bool:
         """Say whether callers need tokens and are limited."""
         return not self.is_development if self.api_security == "auto" else self.api_security == "on"
@@ -564,9 +632,13 @@ def read(env: Mapping[str, str] | None = None) -> Settings:
             problems.append(f"{name}={shown}: must be {spec.metadata['must'] or 'positive'} ({spec.metadata['doc']})")
             continue
         values[spec.name] = value
+    settings = replace(Settings(), **values)
+    addresses, issuers = len(settings.jwt_jwks_url_list), len(settings.jwt_issuer_list)
+    if addresses > 1 and addresses != issuers:
+        problems.append(f"JWT_ISSUER: must name the issuer of each of the {addresses} addresses of JWT_JWKS_URL")
     if problems:
         raise SettingsError(problems)
-    return replace(Settings(), **values)
+    return settings
 
 
 def to_env(settings: Settings) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -75,9 +76,9 @@ async def read(settings: Settings) -> Status:
     )
 
 
-async def _ask(address: str, ask: probe.Probe) -> ServerStatus:
+async def _ask(address: str, ask: probe.ServerProbe) -> ServerStatus:
     try:
-        async with asyncio.timeout(_WITHIN_S):
+        async with aclosing(ask), asyncio.timeout(_WITHIN_S):
             await ask()
     except Exception as error:  # every client has its own
         return ServerStatus(masked(address), up=False, problem=f"{type(error).__name__}: {error}"[:200])

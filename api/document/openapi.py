@@ -12,13 +12,13 @@ import msgspec
 from api.endpoint import Endpoint
 from api.error import (
     ApiError,
+    BadValueError,
     ContentTypeError,
     ErrorAnswer,
     ForbiddenError,
     InvalidError,
     KeysAwayError,
     MalformedError,
-    NotFoundError,
     TooLargeError,
     TooManyRequestsError,
     UnauthorizedError,
@@ -26,7 +26,7 @@ from api.error import (
 from schemas.limit import ID_CHARS
 
 JSON = "application/json"
-_PARAMETER = re.compile(r"{(?P<name>\w+)(?P<kind>:\w+)?}")
+_PARAMETER = re.compile(r"{(?P<name>\w+)}")
 _REF = "#/components/schemas/"
 _BODY_ERRORS = (MalformedError, TooLargeError, ContentTypeError, InvalidError)
 _CALLER_ERRORS = (UnauthorizedError, ForbiddenError, TooManyRequestsError, KeysAwayError)
@@ -39,8 +39,7 @@ def openapi(endpoints: Iterable[Endpoint], *, version: str, is_strict: bool) -> 
     schemas, components = _schemas(declared)
     paths: dict[str, dict[str, Any]] = {}
     for one in declared:
-        path = _PARAMETER.sub(r"{\g<name>}", one.path)
-        paths.setdefault(path, {})[one.method.lower()] = _operation(one, path, schemas, components, is_strict)
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schemas, components, is_strict)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -74,10 +73,10 @@ def openapi(endpoints: Iterable[Endpoint], *, version: str, is_strict: bool) -> 
 def refusals(endpoint: Endpoint) -> dict[int, list[type[ApiError]]]:
     """Return what an endpoint may refuse or fail with, by status."""
     has_parameters = _PARAMETER.search(endpoint.path) is not None
+    says_400 = BadValueError in endpoint.errors  # of what is invalid in an address
     kinds: dict[type[ApiError], None] = dict.fromkeys(endpoint.errors)
     kinds |= dict.fromkeys(_BODY_ERRORS if endpoint.body is not None else ())
-    kinds |= dict.fromkeys((InvalidError,) if endpoint.query or has_parameters else ())
-    kinds |= dict.fromkeys((NotFoundError,) if has_parameters else ())  # an id with a slash in it has no route
+    kinds |= dict.fromkeys((InvalidError,) if (endpoint.query or has_parameters) and not says_400 else ())
     kinds |= dict.fromkeys(_CALLER_ERRORS if endpoint.scope != "public" else ())
     kinds |= dict.fromkeys((TooManyRequestsError,) if endpoint.method != "GET" else ())
     by_status: dict[int, list[type[ApiError]]] = {}
@@ -97,9 +96,9 @@ def _schemas(declared: Sequence[Endpoint]) -> tuple[dict[Any, Any], dict[str, An
 
 
 def _operation(
-    one: Endpoint, path: str, schemas: Mapping[Any, Any], components: Mapping[str, Any], is_strict: bool
+    one: Endpoint, schemas: Mapping[Any, Any], components: Mapping[str, Any], is_strict: bool
 ) -> dict[str, Any]:
-    slug = re.sub(r"\W+", "_", path).strip("_")
+    slug = re.sub(r"\W+", "_", one.path).strip("_")
     operation: dict[str, Any] = {
         "operationId": f"{one.method.lower()}_{slug}",
         "summary": one.what.rstrip("."),

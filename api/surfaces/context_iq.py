@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answer import answer
-from api.body import InteractionBody, PreferencesBody, admit, changes_of, check_count, profile_update, take
+from api.body import InteractionBody, PreferencesBody, Values, admit, changes_of, check_count, profile_update, take
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import (
@@ -99,7 +99,7 @@ class InteractBody(msgspec.Struct, frozen=True, kw_only=True):
     content_id: str
     interaction_type: Literal["view", "like", "share", "save"]
     duration_seconds: Annotated[float, Meta(ge=0, le=1e6)] | None = None
-    metadata: dict[str, str | int | float | bool | list[str] | None] = {}
+    metadata: Values = None
     event_id: str | None = None
 
 
@@ -339,15 +339,12 @@ class ContextIqEndpoints:
         """Take an interaction."""
         now_ms = self._context.clients.now_ms()
         body = await take(request, _interact, _BODY_BYTES)
-        told = {name: value for name, value in body.metadata.items() if value is not None}
-        if body.duration_seconds is not None:
-            told["duration_seconds"] = body.duration_seconds
         event = InteractionBody(
             user_id=body.user_id,
             event_id=body.event_id,
             action=body.interaction_type,
             item_id=body.content_id,
-            context=told,
+            context={**(body.metadata or {}), "duration_seconds": body.duration_seconds},
         ).record(now_ms)
         await self._context.publish(INTERACTIONS, [event])
         return answer(Interacted("success", "Interaction recorded and queued for processing", event.event_id))

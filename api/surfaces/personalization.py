@@ -6,7 +6,6 @@ Its other endpoints (`/interaction`, `/retrain`, `/metrics/models`, `/health`, `
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -15,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answer import answer
-from api.body import check_count, milliseconds, new_id, take, texts
+from api.body import Moment, Scalar, Values, check_count, milliseconds, new_id, take, texts
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import BrokerAwayError, InvalidError, NoFeedError, NoProfileError, StoreAwayError, TooLargeError
@@ -38,8 +37,6 @@ _SHORT_CONTENT = 500
 Id = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
 Line = Annotated[str, Meta(max_length=LINE_CHARS)]
 Share = Annotated[float, Meta(ge=0, le=1)]
-Moment = int | datetime | None
-"""In ms since the epoch, or ISO 8601."""
 
 
 class CandidateBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +75,7 @@ class PersonalizeBody(msgspec.Struct, frozen=True, kw_only=True):
 
     user_id: str
     candidates: list[CandidateBody] = []
-    context: dict[str, str | int | float | bool | list[str]] = {}
+    context: Values = None
     diversity_params: DiversityParams = DiversityParams()
     event_id: str | None = None
 
@@ -164,7 +161,7 @@ class ArmBody(msgspec.Struct, frozen=True, kw_only=True):
 
     name: Id
     share: Share | None = None
-    parameters: dict[str, str | int | float | bool] = {}
+    parameters: dict[str, Scalar] | None = None
 
 
 class ExperimentBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,8 +173,8 @@ class ExperimentBody(msgspec.Struct, frozen=True, kw_only=True):
     description: Annotated[str, Meta(max_length=TEXT_CHARS)] = ""
     status: Literal["draft", "running", "paused", "completed"] = "draft"
     metric: Line = ""
-    starts_at: Moment = None
-    ends_at: Moment = None
+    starts_at: Moment | None = None
+    ends_at: Moment | None = None
 
     def record(self, now_ms: int) -> Experiment:
         """Return the record to publish."""
@@ -198,8 +195,8 @@ class ExperimentBody(msgspec.Struct, frozen=True, kw_only=True):
                 for arm in self.arms
             ],
             metric=self.metric,
-            starts_at=None if self.starts_at is None else milliseconds(self.starts_at),
-            ends_at=None if self.ends_at is None else milliseconds(self.ends_at),
+            starts_at=None if self.starts_at is None else milliseconds(self.starts_at, "starts_at"),
+            ends_at=None if self.ends_at is None else milliseconds(self.ends_at, "ends_at"),
             occurred_at=now_ms,
         )
 
@@ -286,7 +283,7 @@ class _Personalization:
             ),
             Endpoint(
                 "GET",
-                "/profile/{user_id:path}",
+                "/profile/{user_id}",
                 self.profile,
                 answers={200: UserProfile},
                 errors=(NoProfileError, StoreAwayError),

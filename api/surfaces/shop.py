@@ -22,7 +22,7 @@ from api.body import new_id, take
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import BadValueError, BrokerAwayError, InvalidError, NoMatchError, NoProductError, StoreAwayError
-from api.query import asked
+from api.query import Q, asked
 from api.search import NO_MATCHES
 from infra.search import Sought
 from schemas.limit import PRODUCT, QUERY_CHARS
@@ -207,8 +207,8 @@ def endpoints(context: Context) -> list[Endpoint]:
     }
     return [
         Endpoint("GET", "/recommendations/home", shop.home, query=HomeQuery, answers={200: Home}, errors=read),
-        Endpoint("GET", product, shop.similar, answers={200: Similar}, **of_product),
         Endpoint("GET", f"{product}/rules", shop.rules, answers={200: Rules}, **of_product),
+        Endpoint("GET", product, shop.similar, answers={200: Similar}, **of_product),
         Endpoint(
             "GET",
             "/recommendations/search",
@@ -237,7 +237,7 @@ class _Shop:
 
     async def home(self, request: Request) -> Response:
         """Answer with what a user's home shows."""
-        query = asked(request, HomeQuery)
+        query = _asked(request, HomeQuery)
         limit, now_ms = _held(query.response_limit, _MOST_SHOWN), self._context.clients.now_ms()
         home, charts = await self._context.clients.shop.read(_user(query.user_id), now_ms=now_ms)
         user = await self._context.spot_of(query.user_id)
@@ -272,7 +272,7 @@ class _Shop:
 
     async def search(self, request: Request) -> Response:
         """Search the products; where nothing matches, answer with what trends, and say so."""
-        asked_for = asked(request, SearchQuery)
+        asked_for = _asked(request, SearchQuery)
         query, limit = asked_for.query.strip(), _held(asked_for.response_limit, _MOST_FOUND)
         if not 1 <= len(query) <= QUERY_CHARS:
             raise BadValueError("query", f"must have 1 to {QUERY_CHARS} characters, blanks around it not counted")
@@ -296,7 +296,7 @@ class _Shop:
 
     async def interactions(self, request: Request) -> Response:
         """Answer with a user's clicks and searches."""
-        user_id, days = _user(request.path_params["user_id"]), asked(request, DaysQuery).days
+        user_id, days = _user(request.path_params["user_id"]), _asked(request, DaysQuery).days
         now = datetime.fromtimestamp(self._context.clients.now_ms() / 1_000, UTC)
         done = await self._context.clients.shop_archive.done(user_id, now - timedelta(days=days))
         return answer(Events(user_id, [Event(_NAMES[one.action], one.item_id, one.query, one.at) for one in done]))
@@ -313,7 +313,7 @@ class _Shop:
         product = (await self._context.catalogued([product_id])).get(product_id)
         if product is None or product.kind != PRODUCT:
             raise NoProductError(product_id)
-        return product, _held(asked(request, ProductQuery).response_limit, _MOST_SHOWN)
+        return product, _held(_asked(request, ProductQuery).response_limit, _MOST_SHOWN)
 
     async def _offered(self, item_ids: Sequence[str], user: Spot) -> list[Product]:
         """Return those of the items that are products and may be shown to a user, as shops show them."""
@@ -336,6 +336,18 @@ def _shown(item: Item) -> Product:
         reviews=item.reviews,
         discount_ratio=reduced,
     )
+
+
+def _asked(request: Request, kind: type[Q]) -> Q:
+    """Return a request's parameters.
+
+    Raises:
+        BadValueError: naming the one that cannot be used.
+    """
+    try:
+        return asked(request, kind)
+    except InvalidError as error:
+        raise BadValueError(error.field or "", error.problem) from error
 
 
 def _user(user_id: str) -> str:

@@ -7,7 +7,7 @@ holds posts that are asked for; past its end a worker ranks more of the catalogu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
@@ -22,11 +22,13 @@ from api.caller import vouch
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import ApiError, BrokerAwayError, InvalidError, NoFeedError, NoItemError, StoreAwayError
+from api.paging import Cursor, PagedList, Rank, Ranking, page_of, paged_list
 from api.query import Name, asked, user_in
 from api.rerank import ranked
 from api.surfaces.mood import words_of
 from infra.chart_store import MOST as CHARTED
 from infra.listing import Wanted
+from infra.page_store import Entry
 from infra.redis_client import StoreError
 from schemas.limit import ID_CHARS
 from schemas.nearby import spot
@@ -38,15 +40,16 @@ _BODY_BYTES = 16 << 10
 _NUMBER_DIGITS = 16
 
 Username = Annotated[str, Meta(min_length=1, max_length=ID_CHARS, description="Whose it is.", examples=["user123"])]
-Page = Annotated[int, Meta(ge=1, le=1_000, description="Which page, from 1 on.")]
+PageNumber = Annotated[int, Meta(ge=1, le=1_000, description="Which page, from 1 on.")]
 PageSize = Annotated[int, Meta(ge=1, le=1_000, description="Posts on a page; MAX_RECOMMENDATIONS at most.")]
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which page of how many."""
 
-    page: Page = 1
+    page: PageNumber = 1
     page_size: PageSize = 20
+    cursor: Cursor | None = None
 
 
 class TrendingQuery(PageQuery, frozen=True, kw_only=True):
@@ -112,13 +115,17 @@ class Post(msgspec.Struct):
 
 
 class Posts(msgspec.Struct):
-    """A page of posts, best first; `total` is how many there are on all pages as far as is known."""
+    """A page of posts, best first; `total` is how many there are on all pages as far as is known.
+
+    With `cursor` further pages of the same list show nothing twice, also where it is paged through elsewhere, too.
+    """
 
     status: str
     page: int
     page_size: int
     total: int
     has_next: bool
+    cursor: str | None
     posts: list[Post]
 
 
@@ -135,12 +142,6 @@ class Recorded(msgspec.Struct):
     status: str
     message: str
     event_id: str
-
-
-class _Pick(msgspec.Struct, frozen=True, gc=False):
-    item: Item
-    score: float
-    reason: str
 
 
 _interaction = msgspec.json.Decoder(PostInteractionBody)
@@ -203,12 +204,16 @@ class VideoEndpoints:
     async def feed(self, request: Request) -> Response:
         """Answer with a page of a user's feed."""
         query = asked(request, VideoFeedQuery)
-        return answer(await self._feed(query.username, query.wanted(), query, mood=query.mood))
+        filters = query.project_code, query.mood, query.category
+        paged = paged_list(request, *filters, user_id=query.username)
+        return answer(await self._feed(query.username, query.wanted(), query, paged, mood=query.mood))
 
     async def category(self, request: Request) -> Response:
         """Answer with a page of a user's feed in one category."""
         query = asked(request, CategoryFeedQuery)
-        return answer(await self._feed(query.username, Wanted(prefix=POST, project_code=query.project_code), query))
+        wanted = Wanted(prefix=POST, project_code=query.project_code)
+        paged = paged_list(request, query.project_code, user_id=query.username)
+        return answer(await self._feed(query.username, wanted, query, paged))
 
     async def trending(self, request: Request) -> Response:
         """Answer with what trends."""
@@ -216,8 +221,8 @@ class VideoEndpoints:
         names = await self._context.clients.charts.read(query.category, limit=CHARTED)
         wanted = Wanted(prefix=POST, category=query.category)
         items = await self._context.offered(names)
-        picks = [_Pick(item, 0.0, "Trending now") for item in items.values() if wanted.fits(item)]
-        return answer(Posts(**self._page(picks, query)))
+        entries = [Entry(name, 0.0, "Trending now") for name, item in items.items() if wanted.fits(item)]
+        return answer(Posts(**await self._page(paged_list(request, query.category), query, _whole(entries))))
 
     async def similar(self, request: Request) -> Response:
         """Answer with what is like a post."""
@@ -237,8 +242,9 @@ class VideoEndpoints:
         )
         likeness = {item: score for item, score in alike if item not in left_out}
         items = await self._context.offered(list(likeness), user)
-        picks = [_Pick(item, round(likeness[item_id], 4), "Like the post") for item_id, item in items.items()]
-        return answer(Posts(**self._page(picks, query)))
+        entries = [Entry(name, round(likeness[name], 4), "Like the post") for name in items]
+        paged = paged_list(request, item_id, user_id=query.username)
+        return answer(Posts(**await self._page(paged, query, _whole(entries))))
 
     async def interaction(self, request: Request) -> Response:
         """Take an interaction with a post."""
@@ -254,28 +260,34 @@ class VideoEndpoints:
         await self._context.publish(INTERACTIONS, [event])
         return answer(Recorded("success", "Interaction recorded", event.event_id))
 
-    async def _feed(self, username: str, wanted: Wanted, query: PageQuery, *, mood: str | None = None) -> VideoFeed:
+    async def _feed(
+        self, username: str, wanted: Wanted, query: PageQuery, paged: PagedList, *, mood: str | None = None
+    ) -> VideoFeed:
         vouch(user_in(username))
-        most = self._context.settings.api_max_candidates
-        needed = min(query.page * self._size(query) + 1, most)
-        picks, (found, _) = await asyncio.gather(
-            self._own(username, wanted), self._context.clients.portraits.read(username)
+        needed = min(query.page * self._size(query) + 1, self._context.settings.api_max_candidates)
+
+        async def rank(shown: Collection[str]) -> Ranking:
+            own = [entry for entry in await self._own(username, wanted) if entry.item_id not in shown]
+            if len(shown) + len(own) < needed:
+                own += await self._more(username, wanted, {*shown, *(entry.item_id for entry in own)})
+            return Ranking(own, len(shown) + len(own))
+
+        page, (found, _) = await asyncio.gather(
+            self._page(paged, query, rank), self._context.clients.portraits.read(username)
         )
-        if len(picks) < needed:
-            picks += await self._more(username, wanted, {pick.item.item_id for pick in picks})
         is_new = found is None or found.event_count < self._context.settings.cold_start_threshold
         strategy = "personal" if not is_new else "popular" if mood is None else "mood"
-        return VideoFeed(**self._page(picks, query), username=username, strategy=strategy)
+        return VideoFeed(**page, username=username, strategy=strategy)
 
-    async def _own(self, username: str, wanted: Wanted) -> list[_Pick]:
+    async def _own(self, username: str, wanted: Wanted) -> list[Entry]:
         """Return what there is of a user's own feed, or of everyone's."""
         try:
             feed = await self._context.feed_of(username)
         except NoFeedError:
             return []
-        return [pick for pick in await self._picks(feed) if wanted.fits(pick.item)]
+        return await self._entries(feed, wanted)
 
-    async def _more(self, username: str, wanted: Wanted, known: set[str]) -> list[_Pick]:
+    async def _more(self, username: str, wanted: Wanted, known: set[str]) -> list[Entry]:
         """Return more of the catalogue as a worker ranks it; nothing when that cannot be had in time."""
         clients, most = self._context.clients, self._context.settings.api_max_candidates
         with suppress(ApiError, StoreError):
@@ -294,38 +306,53 @@ class VideoEndpoints:
                     candidates=names,
                     occurred_at=clients.now_ms(),
                 )
-                return await self._picks(await ranked(self._context, trigger))
+                return await self._entries(await ranked(self._context, trigger), wanted)
         return []
 
     async def _lately(self, username: str) -> set[str]:
         found, _ = await self._context.clients.portraits.read(user_in(username))
         return {event.item_id for event in found.recent} if found is not None else set()
 
-    async def _picks(self, feed: Feed) -> list[_Pick]:
+    async def _entries(self, feed: Feed, wanted: Wanted) -> list[Entry]:
+        """Return those items of a feed that are wanted and may be shown."""
         served = await self._context.served(feed, len(feed.items))
         return [
-            _Pick(item, feed.scores[position], feed.reasons[position]) for position, item in self._context.read(served)
+            Entry(feed.items[position], feed.scores[position], feed.reasons[position])
+            for position, item in self._context.read(served)
+            if wanted.fits(item)
         ]
 
     def _size(self, query: PageQuery) -> int:
         return min(query.page_size, self._context.settings.max_recommendations)
 
-    def _page(self, picks: Sequence[_Pick], query: PageQuery) -> dict[str, Any]:
-        """Return one page of what was found."""
+    async def _page(self, paged: PagedList, query: PageQuery, rank: Rank) -> dict[str, Any]:
+        """Return one page of a list, without what is not in the catalogue any more."""
         size = self._size(query)
         end = query.page * size
+        page = await page_of(self._context, paged, rank, start=end - size, end=end, cursor=query.cursor)
+        items = await self._context.catalogued([entry.item_id for entry in page.entries])
         return {
             "status": "success",
             "page": query.page,
             "page_size": size,
-            "total": len(picks),
-            "has_next": len(picks) > end,
-            "posts": [_post(pick) for pick in picks[end - size : end]],
+            "total": page.total,
+            "has_next": page.total > end,
+            "cursor": page.cursor,
+            "posts": [_post(items[entry.item_id], entry) for entry in page.entries if entry.item_id in items],
         }
 
 
-def _post(pick: _Pick) -> Post:
-    item = pick.item
+def _whole(entries: Sequence[Entry]) -> Rank:
+    """Return a list that is read whole, for pages to be cut from it."""
+
+    async def rank(shown: Collection[str]) -> Ranking:
+        rest = [entry for entry in entries if entry.item_id not in shown]
+        return Ranking(rest, len(shown) + len(rest))
+
+    return rank
+
+
+def _post(item: Item, entry: Entry) -> Post:
     number = item.item_id.removeprefix(POST)
     return Post(
         post_id=int(number) if number.isdecimal() else 0,
@@ -337,6 +364,6 @@ def _post(pick: _Pick) -> Post:
         video_url=item.url,
         thumbnail_url=item.image_url,
         created_at=item.created_at,
-        score=pick.score,
-        reason=pick.reason,
+        score=entry.score,
+        reason=entry.reason,
     )

@@ -16,7 +16,7 @@ import uuid_utils
 from redis.asyncio import Redis
 
 from infra import clock
-from infra.llm.breaker import Breaker
+from infra.breaker import Breaker
 from infra.llm.budget import MILLION, Budget, Prices, Usage
 from infra.llm.error import LlmError, Reason
 from infra.llm.prompt import Answer, Prompt, input_schema

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable, Coroutine
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -104,7 +105,7 @@ class LocalStack:
         for server, url, ask in (
             (registry, given.schema_registry_url, probe.registry),
             (kafka, bootstrap, probe.kafka),
-            (redis, given.redis_url, _ask_redis),
+            (redis, given.redis_url, _redis_probe),
             (postgres, given.database_url, probe.database),
         ):
             if url:
@@ -120,9 +121,10 @@ class LocalStack:
         )
         return addresses, checks
 
-    async def _use(self, server: Server, url: str, ask: probe.Probe) -> None:
+    async def _use(self, server: Server, url: str, ask: probe.ServerProbe) -> None:
         try:
-            await ask()
+            async with aclosing(ask):
+                await ask()
         except Exception as error:  # every client has its own
             raise OperatorError(
                 f"{server.name} does not answer at {masked(url)}: {type(error).__name__}: {error}",
@@ -159,15 +161,9 @@ def require_space(folder: Path, *, free_bytes: int = FREE_BYTES) -> None:
         )
 
 
-def _ask_redis(url: str) -> probe.Probe:
-    async def ask() -> None:
-        client = connect(url)
-        try:
-            await probe.redis(client)()
-        finally:
-            await client.aclose()
-
-    return ask
+def _redis_probe(url: str) -> probe.ServerProbe:
+    client = connect(url)
+    return probe.ServerProbe(probe.redis(client), client.aclose)
 
 
 async def _all(parts: list[Coroutine[Any, Any, None]]) -> None:

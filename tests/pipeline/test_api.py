@@ -13,12 +13,12 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-import uvicorn
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from redis.asyncio import Redis
 
 from api.app import create_app
 from api.context import Clients
+from api.server import Server
 from infra import clock, probe
 from infra.address import Addresses
 from infra.feed_store import EVERYONE, RedisFeedStore
@@ -47,7 +47,7 @@ async def serving(clients: Clients, **settings: Any) -> AsyncIterator[httpx.Asyn
     """Serve the API on a free port and yield a client of it."""
     app = create_app(Settings(**settings), clients)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, http="httptools", log_level="warning", access_log=False))
+        server = Server(app, Settings(**settings))
         running = asyncio.create_task(server.serve(sockets=[listening]))
         try:
             async with httpx.AsyncClient(

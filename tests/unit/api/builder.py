@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
+from starlette.applications import Starlette
 
 from api.app import create_app
 from api.context import Clients, Context
@@ -35,9 +36,8 @@ class World:
     clients: dict[str, Any] = field(default_factory=dict)
     """Clients to use instead of these."""
 
-    @asynccontextmanager
-    async def http(self, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
-        """Yield a client of a running app."""
+    def app(self, **settings: Any) -> Starlette:
+        """Return an app over them."""
         given = {
             "publisher": self.publisher,
             "feeds": self.feeds,
@@ -46,7 +46,12 @@ class World:
             "probes": self.probes,
             "now_ms": lambda: NOW_MS,
         }
-        app = create_app(replace(Settings(), **settings), Clients(**(given | self.clients)))
+        return create_app(replace(Settings(), **settings), Clients(**(given | self.clients)))
+
+    @asynccontextmanager
+    async def http(self, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+        """Yield a client of a running app."""
+        app = self.app(**settings)
         transport = httpx.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),

@@ -123,7 +123,7 @@ async def show_for(tokens: Tokens, token: str, *, seconds: float) -> None:
         ("GET", "/push/preferences/bob", None),
         ("PUT", "/push/preferences/bob", {}),
         ("POST", "/interaction", an_interaction_body(user_id="bob")),
-        ("POST", "/interaction/batch", {"interactions": [an_interaction_body(), an_interaction_body(user_id="bob")]}),
+        ("POST", "/interaction/batch", {"interactions": [an_interaction_body(user_id="bob")] * 2}),
         ("POST", "/profile", {"user_id": "bob"}),
         ("POST", "/results/re-rank", {"user_id": "bob", "candidates": ["i1"]}),
         ("POST", "/retrieve/batch", {"user_ids": ["ann"]}),
@@ -145,7 +145,7 @@ async def test_no_endpoint_of_users_serves_another_user() -> None:
         for one in endpoints(context, Guard(context)):
             if one.scope != "user":
                 continue
-            path = one.path.replace("{user_id:path}", "bob").replace("{user_id}", "bob")
+            path = one.path.replace("{user_id}", "bob")
             speaks_of_one = path != one.path or re.search("'(user_ids?|username)'", str(one.example))
             query = {name: "bob" for name in NAMES if one.query and name in one.query.__struct_fields__}
             if not (speaks_of_one or query):
@@ -176,20 +176,6 @@ async def test_the_admins_own_token_opens_everything_also_where_no_other_is_take
         assert (await http.get("/prompts/ann", headers=bearer("sesame"))).status_code == 404
         assert (await http.post("/retrain", headers=bearer("sesame"))).status_code == 202
         assert await refused(http, bearer(a_token())) == (401, "unauthorized")
-
-
-async def test_an_issuers_token_is_held_against_its_published_keys_once() -> None:
-    issuer = Issuer()
-    async with issuer.serve() as url:
-        tokens = Tokens(Settings(jwt_jwks_url=url))
-        token = issuer.token(sub="ann")
-        assert [await tokens.caller(token) for _ in range(3)] == [Caller("ann")] * 3
-        assert await tokens.caller(issuer.token(sub="bob")) == Caller("bob")
-        issuer.rotate()
-        for _ in range(3):
-            with pytest.raises(UnauthorizedError, match="not one of the issuer's"):
-                await tokens.caller(issuer.token(sub="ann"))
-    assert issuer.asked == 1  # names of keys that nobody knows do not make us ask again at once
 
 
 async def test_a_public_key_is_no_secret_to_sign_with() -> None:

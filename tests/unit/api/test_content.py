@@ -7,13 +7,15 @@ import pytest
 
 from api.content import ContentEndpoints
 from api.context import Clients, Context
+from api.error import CrowdedError, StreamsError
 from api.metrics import Metrics
+from api.stream import Listeners
 from infra.feed_store import EVERYONE
 from infra.item_store import ItemCache
 from infra.redis_client import StoreError
 from infra.settings import Settings
 from tests.build import T0_MS, a_feed, an_item
-from tests.unit.api.builder import NOW_MS, World
+from tests.unit.api.builder import NOW_MS, World, a_context
 
 
 class AwayFeeds:
@@ -310,12 +312,15 @@ async def test_stream_sends_the_feed_anew_when_one_of_its_items_changes_or_goes(
     following.cancel()
 
 
-async def test_stream_is_for_so_many_listeners() -> None:
-    world = World()
-    await world.feeds.write([a_feed()])
-    reading = endpoints(world, api_max_listeners=1)
-    stream = reading.events("u1", 2, None)
-    await anext(stream)
-    assert reading.crowded()
-    await stream.aclose()
-    assert not reading.crowded()
+def test_streams_are_for_so_many_listeners_and_for_so_many_of_one_user() -> None:
+    listeners = Listeners(a_context(api_max_listeners=3, api_max_user_listeners=2))
+    with listeners.following("ann"):
+        listeners.admit("ann")
+        with listeners.following("ann"):
+            with pytest.raises(StreamsError) as refusal:
+                listeners.admit("ann")
+            listeners.admit("bob")
+            with listeners.following("bob"), pytest.raises(CrowdedError):
+                listeners.admit("eve")
+    listeners.admit("ann")
+    assert (refusal.value.status, refusal.value.headers()) == (429, {"Retry-After": "5"})

@@ -203,3 +203,57 @@ async def test_pages_of_other_origins_ask_where_they_may(allowed: str, origin: s
         given = await http.get("/content?user_id=ann", headers={"Origin": origin})
     assert before.headers.get("Access-Control-Allow-Origin") == answered
     assert given.headers.get("Access-Control-Allow-Origin") == answered
+
+
+APP = "https://app.example"
+SENT_BY_SDKS = [
+    "authorization,traceparent",
+    "authorization, cache-control",
+    "traceparent,tracestate,baggage",
+    "sentry-trace,baggage",
+    "x-requested-with",
+    "last-event-id,cache-control,authorization",
+    "b3",
+    "x-b3-traceid,x-b3-spanid,x-b3-sampled",
+    "x-datadog-origin,x-datadog-parent-id,x-datadog-sampling-priority,x-datadog-trace-id",
+    "x-amzn-trace-id,x-cloud-trace-context,uber-trace-id",
+    "content-type,idempotency-key,x-csrf-token,x-client-version",
+    "newrelic,elastic-apm-traceparent,request-id",
+]
+
+
+@pytest.mark.parametrize("headers", SENT_BY_SDKS)
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "HEAD"])
+async def test_a_preflight_allows_what_tracing_sdks_send(headers: str, method: str) -> None:
+    ask = {"Origin": APP, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}
+    async with World().http(cors_origins=APP) as http:
+        answer = await http.options("/content", headers=ask)
+        other = await http.options("/content", headers=ask | {"Origin": "https://evil.example"})
+    assert answer.status_code == 200
+    assert answer.headers["Access-Control-Allow-Origin"] == APP
+    allowed = {name.strip() for name in answer.headers["Access-Control-Allow-Headers"].lower().split(",")}
+    assert {name.strip() for name in headers.split(",")} <= allowed
+    assert "X-Request-ID" in answer.headers
+    assert other.status_code == 400
+    assert "Access-Control-Allow-Origin" not in other.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/content?user_id=ann", 500),
+        ("GET", "/nowhere", 404),
+        ("PUT", "/interaction", 405),
+        ("GET", "/content", 422),
+        ("POST", "/interaction", 415),
+        ("GET", "/prompts/ann", 403),
+    ],
+)
+async def test_a_page_can_read_every_error(method: str, path: str, status: int) -> None:
+    async with World(clients={"feeds": BrokenFeeds()}).http(cors_origins=APP) as http:
+        answer = await http.request(method, path, headers={"Origin": APP})
+    assert answer.status_code == status
+    assert answer.headers["Access-Control-Allow-Origin"] == APP
+    assert answer.headers["Vary"] == "Origin"
+    assert "X-Request-ID" in answer.headers["Access-Control-Expose-Headers"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"

@@ -57,4 +57,4 @@ async def test_retrain_refuses_a_body_that_cannot_be_used() -> None:
     publisher = MemoryPublisher()
     async with World(publisher).http() as http:
         assert (await http.post("/retrain", json={"reason": 5})).status_code == 422
-        assert (await http.post("/retrain", content=b"x", headers={"content-type": "text/plain"})).status_code == 415
+        assert (await http.post("/retrain", content=b"x", headers={"content-type": "text/csv"})).status_code == 415

@@ -118,8 +118,13 @@ async def test_everyone_is_let_through_while_counters_are_away_and_it_is_said(no
         ("10.1.2.3", "10.1.2.3"),
         ("2001:db8:1:2:3:4:5:6", "2001:0db8:0001:0002"),
         ("::ffff:10.1.2.3", "10.1.2.3"),
-        ("testclient", "testclient"),
-        ("", ""),
+        ("::ffff:a01:203", "10.1.2.3"),
+        ("fe80::1%eth0", "fe80:0000:0000:0000"),
+        *((name, "") for name in ("", "testclient", "unknown", "_hidden", "10.1.2", "10.1.2.3.4", "256.1.1.1")),
+        *(
+            (name, "")
+            for name in ("010.1.2.3", "10.1.2.3:x", "[2001:db8::1", "a" * 9_000, "10.1.2.3, 1", "::g", "١.١.١.١")
+        ),
     ],
 )
 def test_a_client_is_known_by_what_it_holds_of_addresses(host: str, name: str) -> None:

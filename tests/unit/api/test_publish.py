@@ -6,12 +6,15 @@ from typing import Any
 import h3
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from infra.memory import MemoryPublisher
 from infra.publisher import RecordTooLargeError
 from schemas import limit
 from schemas.limit import PROFILE_FIELDS
 from tests.unit.api.builder import NOW_MS, World, an_interaction_body
+from tests.unit.api.test_auth import STRICT, a_token, bearer
 from topics import Topic
 from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, TRIGGERS
 
@@ -139,7 +142,7 @@ async def test_body_that_is_not_json_is_malformed(body: bytes) -> None:
     "headers",
     [
         {},
-        {"Content-Type": "text/plain"},
+        {"Content-Type": "text/csv"},
         {"Content-Type": "application/json; charset=latin-1"},
         {"Content-Type": "application/json", "Content-Encoding": "gzip"},
     ],
@@ -188,21 +191,96 @@ async def test_batch_is_published_in_order() -> None:
     assert [event.item_id for event in world.publisher.of(INTERACTIONS)] == [f"i{place}" for place in range(20)]
 
 
-async def test_batch_with_bad_entries_names_each_and_publishes_none() -> None:
+async def test_batch_takes_the_good_entries_and_names_each_bad_one() -> None:
     world = World()
     sent = [
-        an_interaction_body(),
+        an_interaction_body(event_id="e0"),
         an_interaction_body(action="dance"),
-        an_interaction_body(),
+        an_interaction_body(event_id="e2"),
         an_interaction_body(user_id=""),
     ]
     async with world.http() as http:
         answer = await http.post("/interaction/batch", json={"interactions": sent})
-    assert answer.status_code == 422
+    assert answer.status_code == 207
+    body = answer.json()
+    assert (body["accepted"], body["event_ids"]) == (2, ["e0", "e2"])
+    assert [(one["index"], one["code"], one["field"]) for one in body["problems"]] == [
+        (1, "invalid_value", "action"),
+        (3, "invalid_value", "user_id"),
+    ]
+    assert all(one["message"] for one in body["problems"])
+    assert [event.event_id for event in world.publisher.of(INTERACTIONS)] == ["e0", "e2"]
+
+
+BAD_ENTRIES = [
+    *("null", "7", '"text"', "[]", "{}", "true", '{"user_id":"ann"}', '{"user_id":"ann","action":"click"}'),
+    '{"user_id":"ann","action":"click","item_id":"i1","occurred_at":"soon"}',
+    '{"user_id":"ann","action":"click","item_id":"i1","context":{"a":{"b":1}}}',
+    '{"user_id":"~everyone","action":"click","item_id":"i1"}',
+    '{"user_id":"ann","action":"rate","item_id":"i1"}',
+    '{"user_id":"ann","action":"rate","item_id":"i1","value":1e999}',
+    '{"user_id":"a\\ud800","action":"click","item_id":"i1"}',
+    '{"user_id":"ann","action":"rate","item_id":"i1","value":NaN}',
+    '{"user_id":"ann","action":"search","query":"half of it: \\ude80"}',
+    '{"user_id":"ann","action":"click","item_id":"' + "x" * 300_000 + '"}',
+]
+
+
+@pytest.mark.parametrize("bad", BAD_ENTRIES, ids=lambda bad: bad[:60])
+async def test_no_bad_entry_of_a_batch_costs_a_good_one(bad: str) -> None:
+    world = World()
+    good = json.dumps(an_interaction_body())
+    async with world.http() as http:
+        answer = await http.post(
+            "/interaction/batch",
+            content=f'{{"interactions":[{bad},{good},{bad}]}}',
+            headers={"Content-Type": "application/json"},
+        )
+    assert answer.status_code == 207, answer.text
+    assert [problem["index"] for problem in answer.json()["problems"]] == [0, 2]
+    assert len(world.publisher.of(INTERACTIONS)) == 1
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=30))
+async def test_as_many_entries_are_published_as_are_good(good: list[bool]) -> None:
+    world = World()
+    sent = [
+        an_interaction_body(event_id=f"e{place}", action="click" if one else "dance") for place, one in enumerate(good)
+    ]
+    async with world.http() as http:
+        answer = await http.post("/interaction/batch", json={"interactions": sent})
+    body, kept = answer.json(), [f"e{place}" for place, one in enumerate(good) if one]
+    assert answer.status_code == (202 if all(good) else 207 if any(good) else 422)
+    assert [event.event_id for event in world.publisher.of(INTERACTIONS)] == body.get("event_ids", []) == kept
+    problems = body.get("problems") or body.get("error", {}).get("problems", [])
+    assert [one["index"] for one in problems] == [place for place, one in enumerate(good) if not one]
+
+
+async def test_a_batch_of_bad_entries_alone_is_refused() -> None:
+    world = World()
+    async with world.http() as http:
+        answer = await http.post("/interaction/batch", json={"interactions": [an_interaction_body(user_id=""), 7]})
     error = answer.json()["error"]
-    assert error["code"] == "invalid_batch"
-    assert [(problem["index"], problem["field"]) for problem in error["problems"]] == [(1, "action"), (3, "user_id")]
+    assert (answer.status_code, error["code"], [one["index"] for one in error["problems"]]) == (
+        422,
+        "invalid_batch",
+        [0, 1],
+    )
     assert not world.publisher.published
+
+
+async def test_an_entry_of_another_user_is_named_and_the_callers_own_are_taken() -> None:
+    world = World()
+    sent = [an_interaction_body(), an_interaction_body(user_id="bob"), an_interaction_body(action="dance")]
+    async with world.http(**STRICT) as http:
+        answer = await http.post("/interaction/batch", json={"interactions": sent}, headers=bearer(a_token()))
+        theirs = await http.post("/interaction/batch", json={"interactions": sent[1:2] * 2}, headers=bearer(a_token()))
+    assert [(one["index"], one["code"]) for one in answer.json()["problems"]] == [
+        (1, "forbidden"),
+        (2, "invalid_value"),
+    ]
+    assert [event.user_id for event in world.publisher.of(INTERACTIONS)] == ["ann"]
+    assert (theirs.status_code, theirs.json()["error"]["code"]) == (403, "forbidden")
 
 
 @pytest.mark.parametrize("count", [0, 4])
@@ -210,13 +288,6 @@ async def test_batch_has_a_smallest_and_a_largest_size(count: int) -> None:
     async with World().http(api_max_batch=3) as http:
         answer = await http.post("/interaction/batch", json={"interactions": [an_interaction_body()] * count})
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, "interactions")
-
-
-async def test_batch_entry_larger_than_a_message_is_named() -> None:
-    sent = [an_interaction_body(), an_interaction_body(context={"a": "x" * 300_000})]
-    async with World().http() as http:
-        answer = await http.post("/interaction/batch", json={"interactions": sent})
-    assert [problem["index"] for problem in answer.json()["error"]["problems"]] == [1]
 
 
 async def test_location_is_coarsened_before_anything_leaves() -> None:
@@ -321,15 +392,24 @@ async def test_retrieve_batch_publishes_a_trigger_for_each_user_once() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("user_ids", "field"), [([], "user_ids"), (["u"] * 4, "user_ids"), (["ann", ""], "user_id"), ("ann", "user_ids")]
-)
-async def test_retrieve_batch_is_bounded_and_published_whole_or_not_at_all(user_ids: Any, field: str) -> None:
+@pytest.mark.parametrize("user_ids", [[], ["u"] * 4, "ann"])
+async def test_retrieve_batch_is_bounded(user_ids: Any) -> None:
     world = World()
     async with world.http(api_max_batch=3) as http:
         answer = await http.post("/retrieve/batch", json={"user_ids": user_ids})
-    assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "user_ids")
     assert not world.publisher.published
+
+
+async def test_retrieve_batch_names_who_cannot_be_and_asks_for_the_others() -> None:
+    world = World()
+    async with world.http() as http:
+        answer = await http.post("/retrieve/batch", json={"user_ids": ["ann", "", "ann", "~me", "bob", ""]})
+        none = await http.post("/retrieve/batch", json={"user_ids": ["", "~me"]})
+    assert (answer.status_code, answer.json()["accepted"]) == (207, 2)
+    assert [(one["index"], one["field"]) for one in answer.json()["problems"]] == [(1, "user_id"), (3, "user_id")]
+    assert [event.user_id for event in world.publisher.of(TRIGGERS)] == ["ann", "bob"]
+    assert (none.status_code, none.json()["error"]["code"]) == (422, "invalid_batch")
 
 
 async def test_broker_that_is_away_is_503_with_retry_after() -> None:

@@ -109,7 +109,37 @@ async def test_a_user_id_of_other_than_1_to_50_letters_and_digits_is_a_bad_reque
 
 async def test_a_home_without_a_user_or_with_a_limit_that_is_no_number_is_refused() -> None:
     assert (await got(await a_world(), HOME))[0] == 400
-    assert (await got(await a_world(), HOME, user_id="a", response_limit="many"))[0] == 422
+    status, body = await got(await a_world(), HOME, user_id="a", response_limit="many")
+    assert (status, body["error"]["code"], body["error"]["field"]) == (400, "bad_value", "response_limit")
+
+
+INTERACTIONS_OF = "/api/v1/interactions/interactions/user123"
+SIMILAR = "/recommendations/product/B08CF3D7Q0"
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "value"),
+    [
+        *((HOME, "response_limit", value) for value in ("abc", "", "1.5", "1e999", "٣", "0x10", "a\0b", "1 2")),
+        *((SIMILAR, "response_limit", value) for value in ("abc", "")),
+        *((f"{SIMILAR}/rules", "response_limit", value) for value in ("abc", "NaN")),
+        *(("/recommendations/search", "response_limit", value) for value in ("abc", "-")),
+        *((INTERACTIONS_OF, "days", value) for value in ("0", "-1", "366", "abc", "", "1.5", "9" * 40)),
+        ("/recommendations/search", "query", "a\0b"),
+        (HOME, "user_id", "team/kim"),
+    ],
+)
+async def test_what_is_invalid_in_an_address_is_a_bad_request(path: str, name: str, value: str) -> None:
+    world = await a_world()
+    await world.items.write([a_product("B08CF3D7Q0")])
+    status, body = await got(world, path, **({"user_id": "a", "query": "ear"} | {name: value}))
+    assert (status, body["error"]["code"], body["error"]["field"]) == (400, "bad_value", name)
+
+
+@pytest.mark.parametrize("product", ["team%2FB08CF", "B08CF3D7Q0%2Frules", "%2E%2E", "B08CF3D7Q0%0A", "%00"])
+async def test_a_product_id_with_anything_in_it_is_a_bad_request(product: str) -> None:
+    status, body = await got(await a_world(), f"/recommendations/product/{product}")
+    assert (status, body["error"]["field"]) == (400, "product_id")
 
 
 @pytest.mark.parametrize("of", ["", "/rules"])
@@ -175,7 +205,7 @@ async def test_what_an_event_lacks_is_400_and_what_breaks_its_schema_422(
 
 
 async def test_interactions_are_asked_for_by_user_and_days() -> None:
-    for path, status in (("/user_1", 400), ("/user1?days=0", 422), ("/user1?days=many", 422), ("/user1", 200)):
+    for path, status in (("/user_1", 400), ("/user1?days=0", 400), ("/user1?days=many", 400), ("/user1", 200)):
         assert (await got(await a_world(), POST + path))[0] == status
 
 

@@ -20,6 +20,7 @@ from client import (
     Location,
     Millrace,
     NotFoundError,
+    PartlyInvalidError,
     Profile,
     Retry,
     TooManyRequestsError,
@@ -153,12 +154,33 @@ async def test_nobody_there_is_said(do: Do) -> None:
 async def test_what_cannot_do_better_is_not_tried_again(do: Do) -> None:
     async with served(World()) as (url, app):
         with pytest.raises(InvalidError) as refusal:
-            await do(url, "publish", a_click(), Interaction(user_id="ann", action="rate", item_id="i1"))
-        assert (refusal.value.code, refusal.value.problems[0]["index"]) == ("invalid_batch", 1)
+            await do(url, "publish", *[Interaction(user_id="ann", action="rate", item_id="i1")] * 2)
+        assert (refusal.value.code, refusal.value.problems[1]["index"]) == ("invalid_batch", 1)
         assert refusal.value.request_id
         with pytest.raises(NotFoundError, match="no_feed"):
             await do(url, "feed", "ann")
     assert app.asked == 2
+
+
+async def test_what_a_batch_cannot_use_is_named_once_the_rest_is_published(do: Do) -> None:
+    world = World()
+    bad = Interaction(user_id="ann", action="rate", item_id="i1")
+    events = [
+        a_click(),
+        Profile(user_id="ann"),
+        bad,
+        a_click("i2"),
+        Location(user_id="ann", lat=0, lon=0),
+        a_click("i3"),
+    ]
+    async with served(world) as (url, _):
+        with pytest.raises(PartlyInvalidError, match="1 of 6 events") as refusal:
+            await do(url, "publish", *events)
+    assert [(one["index"], one["code"], one["field"]) for one in refusal.value.problems] == [
+        (2, "invalid_value", "value")
+    ]
+    assert [one.item_id for one in world.publisher.of(INTERACTIONS)] == ["i1", "i2", "i3"]
+    assert len(world.publisher.of(LOCATIONS)) == 1
 
 
 async def test_tokens_are_shown(do: Do) -> None:
