@@ -16,6 +16,7 @@ from infra import priority, settings
 from infra.address import located
 from infra.error import OperatorError
 from infra.settings import Settings
+from infra.watchdog import OPTION
 
 ROLES = {
     "feed": "streams.app:run",
@@ -40,6 +41,7 @@ _LOG = logging.getLogger(__name__)
 
 def worker(
     roles: Annotated[str, typer.Option(help=f"What to do, comma-separated: {', '.join(ROLES)}.")] = "feed",
+    watchdog_fd: Annotated[int | None, typer.Option(OPTION, hidden=True)] = None,
 ) -> None:
     """Run roles of the pipeline until Ctrl-C.
 
@@ -55,7 +57,7 @@ def worker(
     on_one_core()
     if _HURRIED.isdisjoint(names):
         priority.lower(_NICENESS)
-    until_stopped(lambda stop: _run_all(runs, configured, stop))
+    until_stopped(lambda stop: _run_all(runs, configured, stop), watchdog_fd=watchdog_fd)
 
 
 async def _run_all(runs: list[Any], configured: Settings, stop: asyncio.Event) -> None:

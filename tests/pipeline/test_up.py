@@ -19,7 +19,8 @@ from infra.address import Addresses
 from infra.local import Ports
 from infra.local.port import free_ports
 from infra.redis_client import connect
-from infra.settings import Settings, to_env
+from infra.settings import Settings, masked, to_env
+from infra.watchdog import OPTION
 
 DEADLINE_S = 60.0
 
@@ -52,11 +53,22 @@ async def millrace(settings: Settings, *arguments: str) -> AsyncIterator[Process
 
 
 async def addresses_of(up: Process) -> dict[str, str]:
+    """Return what a command prints once it has started, with the addresses as they are in its home."""
     assert up.stdout is not None
     async with asyncio.timeout(DEADLINE_S):
         line = await up.stdout.readline()
     assert line, (await up.communicate())[1].decode()
-    found: dict[str, str] = json.loads(line)
+    printed: dict[str, str] = json.loads(line)
+    found: dict[str, str] = json.loads(await asyncio.to_thread(Path(printed["addresses"]).read_bytes))
+    for name, url in found.items():
+        assert printed[name] == masked(url)
+    return printed | found
+
+
+def passwords(home: Path) -> list[str]:
+    """Return the passwords of a home's servers."""
+    found = list(json.loads((home / "secrets.json").read_bytes()).values())
+    assert all(len(password) >= 40 for password in found)
     return found
 
 
@@ -73,13 +85,42 @@ async def test_a_signal_stops_everything_in_order(settings: Settings, number: si
         children = psutil.Process(up.pid).children(recursive=True)
         assert len(children) >= 2
         assert found["kafka_bootstrap_servers"] == settings.kafka_bootstrap_servers
-        assert found["redis_url"] == f"redis://127.0.0.1:{settings.redis_port}/0"
+        assert found["redis_url"].endswith(f"@127.0.0.1:{settings.redis_port}/0")
+        shown = [part for child in [psutil.Process(up.pid), *children] for part in child.cmdline()]
+        assert not [part for part in shown if any(password in part for password in passwords(settings.home))]
         up.send_signal(number)
         _, told = await asyncio.wait_for(up.communicate(), DEADLINE_S)
     assert up.returncode == 0, told.decode()
     assert "Traceback" not in told.decode()
+    assert not any(password in told.decode() for password in passwords(settings.home))
     assert [child for child in children if child.is_running()] == []
     assert not (settings.home / "addresses.json").exists()
+
+
+async def test_a_home_is_its_owners_alone(settings: Settings) -> None:
+    settings.home.chmod(0o755)
+    async with millrace(settings, "up", "--servers-only", "--json") as up:
+        await addresses_of(up)
+        open_to_others = [
+            path
+            for path in (settings.home, *settings.home.rglob("*"))
+            if path.lstat().st_mode & 0o007 and not path.is_symlink()
+        ]
+        assert open_to_others == []
+        for log in (settings.home / "logs").iterdir():
+            assert log.stat().st_mode & 0o777 == 0o600
+            assert not any(password in log.read_text() for password in passwords(settings.home))
+        up.terminate()
+        await asyncio.wait_for(up.communicate(), DEADLINE_S)
+
+
+async def test_servers_are_not_given_our_secrets(settings: Settings) -> None:
+    async with millrace(replace(settings, jwt_secret="s" * 40), "up", "--servers-only", "--json") as up:
+        await addresses_of(up)
+        for child in psutil.Process(up.pid).children():
+            assert "JWT_SECRET" not in child.environ()
+        up.terminate()
+        await asyncio.wait_for(up.communicate(), DEADLINE_S)
 
 
 async def test_children_end_with_a_killed_parent_and_the_next_up_goes_on(settings: Settings) -> None:
@@ -138,6 +179,7 @@ async def test_the_whole_application_starts_serves_and_stops(settings: Settings)
         assert found["api_url"] == f"http://127.0.0.1:{api_port}"
         children = psutil.Process(up.pid).children(recursive=True)
         roles = {" ".join(child.cmdline()[3:]) for child in children if "cli.main" in child.cmdline()}
+        roles = {role.partition(f" {OPTION}")[0] for role in roles}
         workers = ("feed", "trainer,archive,log", "fetch", "push", "shop")
         assert roles == {*(f"worker --roles {names}" for names in workers), "api"}
 

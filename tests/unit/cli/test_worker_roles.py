@@ -36,7 +36,7 @@ def test_roles_that_nobody_waits_for_leave_the_processor_to_the_others(
     told: list[int] = []
     monkeypatch.setattr("infra.priority.lower", told.append)
     for name in ("set_up", "located", "on_one_core", "until_stopped", "_load"):
-        monkeypatch.setattr(worker, name, lambda *_: None)
+        monkeypatch.setattr(worker, name, lambda *_, **__: None)
     worker.worker(roles)
     assert told == yields
 
