@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -53,28 +54,38 @@ def worker(
         raise OperatorError(f"There is no role {', '.join(unknown) or 'to run'}.", f"The roles are {', '.join(ROLES)}.")
     configured = located(settings.read())
     set_up(configured)
-    runs = [_load(name) for name in names]
+    runs = {name: _load(name) for name in names}
     on_one_core()
     if _HURRIED.isdisjoint(names):
         priority.lower(_NICENESS)
     until_stopped(lambda stop: _run_all(runs, configured, stop), watchdog_fd=watchdog_fd)
 
 
-async def _run_all(runs: list[Any], configured: Settings, stop: asyncio.Event) -> None:
+class RoleEndedError(RuntimeError):
+    """A role came to its end though nobody had asked it to: the process must not look as if it had done its work."""
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        super().__init__(f"the role {role} ended by itself")
+
+
+async def _run_all(runs: Mapping[str, Any], configured: Settings, stop: asyncio.Event) -> None:
     """Run all roles; when one ends or fails, stop the others too, so that whoever watches starts all again.
 
     A role that hangs when it should stop is cut off, as a crash would: what it had not acknowledged comes again.
+
+    Args:
+        runs: What to run, by role.
+        configured: The settings of all.
+        stop: Set when the process is asked to end, and once a role has.
+
+    Raises:
+        RoleEndedError: a role ended by itself.
+        Exception: whatever a role failed with.
     """
-
-    async def one(run: Any) -> None:
-        try:
-            await run(configured, stop)
-        finally:
-            stop.set()
-
-    roles = [asyncio.ensure_future(one(run)) for run in runs]
+    roles = [asyncio.ensure_future(_run(name, run, configured, stop)) for name, run in runs.items()]
     await stop.wait()
-    ended, late = await asyncio.wait(roles, timeout=_PATIENCE_S)
+    _, late = await asyncio.wait(roles, timeout=_PATIENCE_S)
     if late:
         _LOG.warning("%d of %d roles did not stop within %.0f s and are cut off", len(late), len(roles), _PATIENCE_S)
         for role in late:
@@ -83,8 +94,26 @@ async def _run_all(runs: list[Any], configured: Settings, stop: asyncio.Event) -
         if stuck:
             os._exit(1)  # anything else would wait for them
     for role in roles:
-        if role in ended:
+        if not role.cancelled():
             role.result()
+
+
+async def _run(name: str, run: Any, configured: Settings, stop: asyncio.Event) -> None:
+    """Run one role until it is asked to stop; its own event, which it may set itself, says nothing of that."""
+    own = asyncio.Event()
+    telling = asyncio.ensure_future(_tell(stop, own))
+    try:
+        await run(configured, own)
+        if not stop.is_set():
+            raise RoleEndedError(name)
+    finally:
+        stop.set()
+        telling.cancel()
+
+
+async def _tell(stop: asyncio.Event, own: asyncio.Event) -> None:
+    await stop.wait()
+    own.set()
 
 
 def _load(name: str) -> Any:

@@ -23,6 +23,16 @@ async def stops(_settings: Settings, stop: asyncio.Event) -> None:
     await stop.wait()
 
 
+async def ends_by_its_own_event(_settings: Settings, stop: asyncio.Event) -> None:
+    """End as a role does beside which something ended."""
+    stop.set()
+
+
+async def ends_badly(_settings: Settings, stop: asyncio.Event) -> None:
+    await stop.wait()
+    raise RuntimeError("broken at last")
+
+
 async def hangs(_settings: Settings, _stop: asyncio.Event) -> None:
     await asyncio.Event().wait()
 
@@ -41,18 +51,40 @@ def test_roles_that_nobody_waits_for_leave_the_processor_to_the_others(
     assert told == yields
 
 
-@pytest.mark.parametrize("roles", [[ends, stops], [stops, ends, stops]])
-async def test_when_a_role_ends_the_others_stop(roles: list[Any]) -> None:
+async def run(*roles: Any, stop: asyncio.Event | None = None) -> None:
     async with asyncio.timeout(5):
-        await worker._run_all(roles, Settings(), asyncio.Event())
+        await worker._run_all({role.__name__: role for role in roles}, Settings(), stop or asyncio.Event())
+
+
+@pytest.mark.parametrize("roles", [[ends, stops], [stops, ends], [ends_by_its_own_event, stops]])
+async def test_when_a_role_ends_by_itself_the_others_stop_and_it_is_a_failure(roles: list[Any]) -> None:
+    with pytest.raises(worker.RoleEndedError, match="the role ends"):
+        await run(*roles)
 
 
 async def test_what_a_role_failed_with_is_raised_once_the_others_have_stopped() -> None:
     with pytest.raises(RuntimeError, match="broken"):
-        await worker._run_all([stops, fails], Settings(), asyncio.Event())
+        await run(stops, fails)
+
+
+async def test_what_a_role_failed_with_while_it_was_stopped_is_raised() -> None:
+    with pytest.raises(RuntimeError, match="broken at last"):
+        await run(ends_badly, stops, stop=asked())
+
+
+async def test_roles_that_are_asked_to_stop_end_in_order() -> None:
+    await run(stops, stop=asked())
 
 
 async def test_a_role_that_does_not_stop_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "_PATIENCE_S", 0.01)
-    async with asyncio.timeout(5):
-        await worker._run_all([ends, hangs], Settings(), asyncio.Event())
+    await run(stops, hangs, stop=asked())
+    with pytest.raises(worker.RoleEndedError):
+        await run(ends, hangs)
+
+
+def asked() -> asyncio.Event:
+    """Return the event of a process that was asked to stop."""
+    stop = asyncio.Event()
+    stop.set()
+    return stop
