@@ -23,6 +23,11 @@ class Addresses:
     redis_url: str
     database_url: str
 
+    @classmethod
+    def of(cls, settings: Settings) -> Addresses:
+        """Return the addresses that settings hold."""
+        return cls(*(getattr(settings, spec.name) for spec in fields(cls)))
+
     def into(self, settings: Settings) -> Settings:
         """Return settings with these addresses."""
         return replace(settings, **{name.name: getattr(self, name.name) for name in fields(self)})

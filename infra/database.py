@@ -21,8 +21,9 @@ AWAY = (
     *(OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError),
     asyncpg.OperatorInterventionError,  # it shuts down or starts
     asyncpg.InternalClientError,  # a connection was cut while it was being given back
+    *(asyncpg.InvalidCatalogNameError, asyncpg.UndefinedTableError),  # it was made anew, and has no tables yet
 )
-"""What is raised while the server does not answer."""
+"""What is raised while the server does not answer, or holds nothing yet that could be asked for."""
 
 
 async def connect(url: str, *, connections: int = 4, ready: int = 1, timeout_s: float = 10.0) -> asyncpg.Pool:

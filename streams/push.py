@@ -14,9 +14,10 @@ from typing import Any
 
 from infra import clock, fcm, heartbeat
 from infra.item_store import ItemCache, RedisItemStore
+from infra.projection import RedisProjection
 from infra.provision import PUSH_APP_ID, PUSH_TABLE
 from infra.publisher import Publisher
-from infra.push_store import RedisPushStore
+from infra.push_store import KEPT_MS, RedisPushStore
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
@@ -24,9 +25,10 @@ from streams.agents import inbox, push
 from streams.beside import beside
 from streams.params import push_params
 from streams.quarantine import Quarantine
-from streams.role import PUBLISH_TIMEOUT_S, RoleContext, new_app, settle
+from streams.refill import Refills
+from streams.role import PUBLISH_TIMEOUT_S, RoleContext, assignment, new_app, settle
 from streams.transport import run as run_app
-from topics.topic import PARTITIONS
+from topics.topic import DEVICES, NOTIFICATIONS, PARTITIONS
 
 
 async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], int] = clock.now_ms) -> None:
@@ -46,13 +48,17 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
     items = ItemCache(RedisItemStore(redis))
     agent = push.PushAgent(context, table, items, push_params(settings), sender=sender, now_ms=now_ms)
     settle(app, push.SOURCES, agent)
-    settle(app, inbox.SOURCES, inbox.InboxAgent(context, RedisPushStore(redis)))
+    inboxer = inbox.InboxAgent(context, RedisPushStore(redis))
+    settle(app, inbox.SOURCES, inboxer)
+    refills = Refills(settings.kafka_bootstrap_servers, registry, RedisProjection(redis), assignment(app))
+    refills.add(DEVICES, inboxer.refill_devices)
+    refills.add(NOTIFICATIONS, inboxer.refill_notifications, age_ms=KEPT_MS)
 
     def describe() -> dict[str, Any]:
         return {"waiting": agent.waiting, "configured": sender is not None}
 
     try:
-        async with beside(stop, agent.run(), heartbeat.beat(redis, "push", describe)):
+        async with beside(stop, agent.run(), refills.run(), heartbeat.beat(redis, "push", describe)):
             await run_app(app, stop)
     finally:
         if sender is not None:

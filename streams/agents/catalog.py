@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from infra.item_store import ItemStore
 from streams.context import Context
 from streams.patience import patiently
+from streams.refill import Projector
 from streams.transport import Batch
 from topics.topic import ITEMS
 
@@ -19,27 +21,28 @@ class CatalogAgent:
     def __init__(self, context: Context, store: ItemStore) -> None:
         self._store = store
         self._decoder = context.decoder(ITEMS, "catalog")
+        self._items = Projector(self._write)
+        self.refill = self._items.refill
+        """Writes the catalogue again from its beginning."""
         self.checkpoint = context.checkpoint()
 
     async def process(self, event: Any) -> None:
         """Store one batch; of one item the last record holds."""
         batch: Batch = event.value
         usable = await self._decoder.decode(record for record in batch if record.value is not None or not record.key)
-        newest: dict[str, Any] = {}
-        for record, item in usable:
-            newest[item.item_id] = (record.offset, item)
-        for record in batch:
-            if record.value is None and record.key:
-                item_id = record.key.decode(errors="replace")
-                if newest.get(item_id, (-1, None))[0] < record.offset:
-                    newest[item_id] = (record.offset, None)
-        await patiently(lambda: self._apply(newest), "items wait for the store")
+        items = {record.offset: item for record, item in usable}
+        newest = {
+            record.key: items.get(record.offset)
+            for record in batch
+            if record.key and (record.value is None or record.offset in items)
+        }
+        await patiently(lambda: self._items.put(newest), "items wait for the store")
         self.checkpoint.hold([event])
 
     def drop(self) -> None:
         """Forget what is held: after a rebalance it is read again."""
         self.checkpoint.drop()
 
-    async def _apply(self, newest: dict[str, Any]) -> None:
-        await self._store.write([item for _, item in newest.values() if item is not None])
-        await self._store.delete([item_id for item_id, (_, item) in newest.items() if item is None])
+    async def _write(self, newest: Mapping[bytes, Any]) -> None:
+        await self._store.write([item for item in newest.values() if item is not None])
+        await self._store.delete([key.decode(errors="replace") for key, item in newest.items() if item is None])

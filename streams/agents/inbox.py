@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from infra.push_store import PushStore
 from streams.patience import patiently
+from streams.refill import Change, Projector
 from streams.role import RoleContext
 from streams.transport import Batch
 from topics.topic import DEVICES, NOTIFICATIONS
@@ -18,19 +20,32 @@ class InboxAgent:
 
     def __init__(self, context: RoleContext, store: PushStore) -> None:
         self._decoders = {topic.name: context.decoder(topic, "inbox") for topic in SOURCES}
-        self._writes: dict[str, Any] = {
-            DEVICES.name: store.write_devices,
-            NOTIFICATIONS.name: store.add_notifications,
-        }
+        self._store = store
+        self._devices = Projector(self._write_devices)
+        self.refill_devices = self._devices.refill
+        """Writes users' devices again from the beginning of their topic."""
         self.checkpoint = context.checkpoint()
 
     async def process(self, event: Any) -> None:
         """Store one batch."""
         batch: Batch = event.value
-        values = [value for _, value in await self._decoders[batch.topic].decode(batch)]
-        await patiently(lambda: self._writes[batch.topic](values), "notifications wait for the store")
+        usable = await self._decoders[batch.topic].decode(batch)
+        if batch.topic == DEVICES.name:
+            newest = {record.key or b"": value for record, value in usable}
+            await patiently(lambda: self._devices.put(newest), "devices wait for the store")
+        else:
+            values = [value for _, value in usable]
+            await patiently(lambda: self._store.add_notifications(values), "notifications wait for the store")
         self.checkpoint.hold([event])
+
+    async def refill_notifications(self, chunks: AsyncIterator[Sequence[Change]]) -> None:
+        """Add decisions again: one that is there already is not added twice."""
+        async for chunk in chunks:
+            await self._store.add_notifications([value for _, value in chunk if value is not None])
 
     def drop(self) -> None:
         """Forget what is held: after a rebalance it is read again."""
         self.checkpoint.drop()
+
+    async def _write_devices(self, newest: Mapping[bytes, Any]) -> None:
+        await self._store.write_devices([devices for devices in newest.values() if devices is not None])

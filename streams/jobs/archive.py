@@ -14,13 +14,14 @@ import asyncpg
 from aiokafka import ConsumerRecord
 
 from infra import database, heartbeat
+from infra.projection import PostgresProjection
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
 from schemas.types import Interaction, Item
 from streams.decode import Decoder
 from streams.jobs.indexing import ENCODERS, Indexing
-from streams.jobs.sink import drain
+from streams.jobs.sink import Rewind, drain
 from streams.patience import patiently
 from topics import Topic
 from topics.topic import INTERACTIONS, ITEMS
@@ -119,7 +120,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     beside = [indexing.run(), heartbeat.beat(redis, "archive", describe)]
     topics = [topic for topic, *_ in WRITES.values()]
     try:
-        await drain(settings.kafka_bootstrap_servers, GROUP, topics, archive.write, stop=stop, beside=beside)
+        await drain(
+            settings.kafka_bootstrap_servers,
+            GROUP,
+            topics,
+            archive.write,
+            stop=stop,
+            beside=beside,
+            rewind=Rewind(PostgresProjection(pool)),
+        )
     finally:
         pool.terminate()
         await redis.aclose()
