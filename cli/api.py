@@ -27,6 +27,7 @@ from infra.interaction_log import RedisInteractionLog
 from infra.item_store import RedisItemStore
 from infra.listing import PostgresListing
 from infra.model_board import RedisBoardStore
+from infra.pipeline_health import PipelineReader
 from infra.portrait_store import RedisPortraitStore
 from infra.prefetch_store import RedisPrefetchStore
 from infra.publisher import Publisher
@@ -65,6 +66,7 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
     publisher = Publisher(configured.kafka_bootstrap_servers, registry, timeout_s=configured.api_publish_timeout_s)
     redis = connect(configured.redis_url)
     database = Lazy(configured.database_url)
+    pipeline = PipelineReader(configured, redis)
     clients = Clients(
         publisher=publisher,
         feeds=RedisFeedStore(redis, ttl_days=configured.feed_ttl_days),
@@ -87,8 +89,9 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
             "redis": probe.redis(redis),
             "database": probe.database(configured.database_url),
         },
+        pipeline=pipeline.read,
         rates=rates(redis),
-        closers=[publisher.close, redis.aclose, database.close],
+        closers=[publisher.close, pipeline.close, redis.aclose, database.close],
         signs=partial(heartbeat.signs, redis),
     )
 

@@ -84,7 +84,7 @@ def _child(name: str, arguments: Sequence[str], settings: Settings, on_step: OnS
 
     async def check_api() -> None:
         async with httpx.AsyncClient(timeout=_ASK_S) as client:
-            await client.get(f"{api_url(settings)}/health")
+            (await client.get(f"{api_url(settings)}/health/live")).raise_for_status()
 
     return Child(
         name,

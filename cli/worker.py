@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -13,9 +14,10 @@ import typer
 
 from cli.log import set_up
 from cli.run import on_one_core, until_stopped
-from infra import priority, settings
+from infra import heartbeat, priority, settings
 from infra.address import located
 from infra.error import OperatorError
+from infra.redis_client import StoreError, connect
 from infra.settings import Settings
 from infra.watchdog import OPTION
 
@@ -58,7 +60,12 @@ def worker(
     on_one_core()
     if _HURRIED.isdisjoint(names):
         priority.lower(_NICENESS)
-    until_stopped(lambda stop: _run_all(runs, configured, stop), watchdog_fd=watchdog_fd)
+
+    async def main(stop: asyncio.Event) -> None:
+        await _run_all(runs, configured, stop)
+        await _take_leave(configured, names)
+
+    until_stopped(main, watchdog_fd=watchdog_fd)
 
 
 class RoleEndedError(RuntimeError):
@@ -114,6 +121,14 @@ async def _run(name: str, run: Any, configured: Settings, stop: asyncio.Event) -
 async def _tell(stop: asyncio.Event, own: asyncio.Event) -> None:
     await stop.wait()
     own.set()
+
+
+async def _take_leave(configured: Settings, names: Sequence[str]) -> None:
+    """Note that the roles were stopped in order; while Redis is away they are missed for some time."""
+    redis = connect(configured.redis_url)
+    with suppress(StoreError):
+        await heartbeat.farewell(redis, names)
+    await redis.aclose()
 
 
 def _load(name: str) -> Any:

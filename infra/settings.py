@@ -173,6 +173,13 @@ class Settings:
         must="from 0 to 15",
     )
 
+    expected_roles: str = _setting(
+        "EXPECTED_ROLES",
+        "",
+        "roles whose absence `/health` and `millrace status` report, comma-separated; when empty, those that the local"
+        " stack runs or that were heard of within a day",
+    )
+
     default_timezone: str = _setting(
         "DEFAULT_TIMEZONE",
         "UTC",

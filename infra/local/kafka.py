@@ -23,7 +23,7 @@ from infra.private import private_folder, write_private
 
 VERSION = "4.1.2"
 _COORDINATES = f"org.apache.kafka:kafka_2.13:{VERSION}+org.slf4j:slf4j-simple:1.7.36"
-_ASK_S = 1.0
+_ASK_S = 4.0
 _FORMAT_WITHIN_S = 60
 
 _CONFIG = """\

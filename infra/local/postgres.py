@@ -27,7 +27,7 @@ may read the data folder anyway, runs as it."""
 _DATABASE = _ROLE = "millrace"
 _SET_UP = ((_ADMIN, "cluster.sql"), (_DATABASE, "database.sql"))
 """In which database which statements are run."""
-_ASK_S = 2.0
+_ASK_S = 4.0
 _CREATE_WITHIN_S, _SET_UP_WITHIN_S = 120.0, 120.0
 _ACCESS = f"""\
 # Written at every start.

@@ -239,7 +239,8 @@ class Child:
         silent_s, allowed_s = 0.0, RESTART_WITHIN_S if self._watchdog else self._watchdog_timeout_s
         while not self._watchdog_timeout_s or silent_s < allowed_s:
             await asyncio.sleep(_LOOK_EVERY_S)
-            self._log.rotate()
+            with suppress(OSError):  # a full disk is no reason to end what runs
+                self._log.rotate()
             if self._watchdog is not None and self._watchdog.heard():
                 silent_s, allowed_s = 0.0, self._watchdog_timeout_s
             elif self._watchdog is not None:

@@ -64,7 +64,7 @@ class RedisServer(Server):
 
     async def check(self) -> None:
         """Ping; it refuses while it still loads its data."""
-        client = connect(self.url, timeout_s=1.0)
+        client = connect(self.url, timeout_s=4.0)
         try:
             await client.execute_command("PING")  # type: ignore[no-untyped-call]
         finally:

@@ -15,7 +15,7 @@ from infra.local.process import Command
 from infra.local.server import Server
 
 VERSION = "3.3.3"
-_ASK_S = 2.0
+_ASK_S = 4.0
 
 
 class SchemaRegistry(Server):

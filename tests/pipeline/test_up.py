@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -70,6 +72,20 @@ def passwords(home: Path) -> list[str]:
     found = list(json.loads((home / "secrets.json").read_bytes()).values())
     assert all(len(password) >= 40 for password in found)
     return found
+
+
+async def status_of(settings: Settings) -> tuple[int, dict[str, Any]]:
+    """Return the exit status of `millrace status` and what it says."""
+    alone = replace(settings, redis_url="", database_url="")  # it finds the addresses in the home
+    async with millrace(alone, "status", "--json") as status:
+        out, _ = await asyncio.wait_for(status.communicate(), DEADLINE_S)
+    return status.returncode or 0, json.loads(out)
+
+
+async def health_of(url: str) -> dict[str, Any]:
+    async with httpx.AsyncClient() as http:
+        told: dict[str, Any] = (await http.get(f"{url}/health")).json()
+    return told
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -173,7 +189,7 @@ async def test_a_signal_while_it_starts_leaves_nothing(settings: Settings) -> No
 
 async def test_the_whole_application_starts_serves_and_stops(settings: Settings) -> None:
     (api_port,) = free_ports(1)
-    whole = replace(settings, api_port=api_port)
+    whole = replace(settings, api_port=api_port, watchdog_timeout_s=15.0)
     async with millrace(whole, "up", "--json") as up:
         found = await addresses_of(up)
         assert found["api_url"] == f"http://127.0.0.1:{api_port}"
@@ -189,11 +205,25 @@ async def test_the_whole_application_starts_serves_and_stops(settings: Settings)
             while {sign["role"] for sign in await heartbeat.signs(redis)} != everyone:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         await redis.aclose()
-        async with millrace(replace(whole, redis_url=found["redis_url"]), "status", "--json") as status:
-            out, _ = await asyncio.wait_for(status.communicate(), DEADLINE_S)
-        said = json.loads(out)
+        code, said = await status_of(whole)
+        assert (code, said["pipeline"]["problems"]) == (0, [])
         assert all(server["up"] for server in said["servers"].values())
-        assert {role["role"] for role in said["roles"]} == everyone
+        assert {role["role"] for role in said["roles"]} == everyone == set(said["pipeline"]["roles"])
+
+        [pusher] = [child for child in children if "push" in child.cmdline() and "cli.main" in child.cmdline()]
+        pusher.suspend()
+        async with asyncio.timeout(DEADLINE_S):
+            while (await health_of(found["api_url"]))["status"] == "ok":  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        told = await health_of(found["api_url"])
+        assert (told["status"], told["pipeline"]["roles"]["push"]["state"]) == ("degraded", "late")
+        code, said = await status_of(whole)
+        assert code == 2
+        assert "push has been silent" in said["pipeline"]["problems"][0]
+        async with asyncio.timeout(DEADLINE_S):  # it is ended, and another starts in its place
+            while (await health_of(found["api_url"]))["status"] != "ok":  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        assert not pusher.is_running()
         up.terminate()
         _, told = await asyncio.wait_for(up.communicate(), DEADLINE_S)
     assert up.returncode == 0, told.decode()
