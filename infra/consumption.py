@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import OffsetSpec
 
 from topics import TOPICS
 
@@ -30,14 +30,13 @@ class Consumption:
     has the same name, though it may have grown."""
 
 
-def read(bootstrap_servers: str) -> Consumption:
-    """Return how far all groups are. Blocks.
+def read(admin: Any, *, prefix: str = "") -> Consumption:
+    """Return how far the groups are whose names begin with a prefix. Blocks.
 
     Raises:
         KafkaException: the brokers did not answer.
     """
-    admin: Any = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
-    committed = _committed(admin)
+    committed = _committed(admin, prefix)
     partitions = {(tp.topic, tp.partition) for tps in committed.values() for tp in tps}
     starts, ends = (offsets(admin, partitions, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
     found = Consumption()
@@ -61,11 +60,11 @@ def offsets(admin: Any, partitions: set[tuple[str, int]], spec: Any) -> dict[tup
     return {(tp.topic, tp.partition): future.result() for tp, future in futures.items()}
 
 
-def _committed(admin: Any) -> dict[str, list[TopicPartition]]:
+def _committed(admin: Any, prefix: str) -> dict[str, list[TopicPartition]]:
     """Return what each group has committed on our topics."""
     groups = [group.group_id for group in admin.list_consumer_groups(request_timeout=_WITHIN_S).result().valid]
     committed: dict[str, list[TopicPartition]] = {}
-    for name in sorted(groups):
+    for name in sorted(group for group in groups if group.startswith(prefix)):
         asked = [ConsumerGroupTopicPartitions(name)]
         found = admin.list_consumer_group_offsets(asked, request_timeout=_WITHIN_S)[name].result()
         known = [tp for tp in found.topic_partitions if tp.topic in _OURS and tp.offset >= 0]

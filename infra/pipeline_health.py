@@ -6,17 +6,20 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import msgspec
 from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from infra import clock, consumption, heartbeat
 from infra.consumption import Consumption, Counts
 from infra.heartbeat import Life
+from infra.provision import APP_ID
 from infra.redis_client import StoreError, store_errors
 from infra.settings import Settings
 
@@ -85,14 +88,19 @@ class PipelineReader:
         recorded = await read_gaps(self._redis)
         return health(roles, refused, self._consumption.deleted, recorded, now_ms=clock.now_ms())
 
+    @cached_property
+    def _admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self._settings.kafka_bootstrap_servers, "log_level": 0})
+
     async def close(self) -> None:
         """Stop asking."""
         if self._asking is not None:
+            self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
 
     async def _ask(self) -> None:
         try:
-            self._consumption = await asyncio.to_thread(consumption.read, self._settings.kafka_bootstrap_servers)
+            self._consumption = await asyncio.to_thread(consumption.read, self._admin, prefix=APP_ID)
             await record_gaps(self._redis, self._consumption.gaps)
         except (KafkaException, StoreError) as error:
             _LOG.warning("it is not known how far consumer groups are: %s", error)

@@ -77,7 +77,7 @@ async def read(settings: Settings) -> Status:
         if kafka.up:
             admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})
             consumed, newest = await asyncio.gather(
-                asyncio.to_thread(consumption.read, settings.kafka_bootstrap_servers),
+                asyncio.to_thread(consumption.read, admin),
                 asyncio.to_thread(_newest, admin, FEEDS),
             )
         roles, pipeline = await _roles(redis, settings, consumed) if store.up else ([], None)

@@ -20,7 +20,7 @@ from infra import heartbeat, status
 from infra.address import Addresses
 from infra.local.port import free_ports
 from infra.pipeline_health import PipelineReader
-from infra.provision import BrokerTopic, create
+from infra.provision import APP_ID, BrokerTopic, create
 from infra.publisher import Publisher
 from infra.redis_client import connect
 from infra.registry import Registry
@@ -164,7 +164,7 @@ async def test_a_redis_that_is_out_of_memory_is_not_well(stack: Addresses, redis
 async def test_events_that_were_deleted_unread_are_counted_and_stay_on_record(
     stack: Addresses, publisher: Publisher, redis: Redis
 ) -> None:
-    group, user_id = uuid.uuid4().hex, uuid.uuid4().hex
+    group, user_id = f"{APP_ID}-{uuid.uuid4().hex}", uuid.uuid4().hex
     admin = AdminClient({"bootstrap.servers": stack.kafka_bootstrap_servers})
     await publisher.publish(AUDITS, [an_audit(user_id=user_id) for _ in range(10)])
     consumer = Consumer({"bootstrap.servers": stack.kafka_bootstrap_servers, "group.id": group})

@@ -189,7 +189,7 @@ async def test_a_signal_while_it_starts_leaves_nothing(settings: Settings) -> No
 
 async def test_the_whole_application_starts_serves_and_stops(settings: Settings) -> None:
     (api_port,) = free_ports(1)
-    whole = replace(settings, api_port=api_port, watchdog_timeout_s=15.0)
+    whole = replace(settings, api_port=api_port, watchdog_timeout_s=25.0)
     async with millrace(whole, "up", "--json") as up:
         found = await addresses_of(up)
         assert found["api_url"] == f"http://127.0.0.1:{api_port}"
