@@ -115,7 +115,10 @@ class Health:
         return answer(told, 503 if status == "down" else 200)
 
     async def show_alive(self, request: Request) -> Response:
-        """Answer: the process is alive, whatever the servers and the roles do. Start it again when this fails."""
+        """Say that the process is alive, whatever the servers and the roles do.
+
+        Start it again when it does not answer.
+        """
         return answer(Alive())
 
 
