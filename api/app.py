@@ -7,7 +7,7 @@ GET  /content  /content/stream                                                  
 GET  /interaction/{user_id}  /interaction/aggregate/{user_id}                         api.history
 GET  /results/{user_id}   POST /results/re-rank                                       api.results
 GET  /items/{item_id}  /search                                                        api.items, api.search
-GET  /health  /metrics                                                                api.health, api.metrics
+GET  /health  /health/live  /metrics                                                  api.health, api.metrics
 GET  /metrics/models   POST /retrain                                                  api.models
 GET  /prompts/{user_id}  /admin/cache/view/{user_id}   POST /admin/cache/clear/{user_id}  api.admin
 POST /push/register  /push/unregister  /push/send  /push/batch  /notifications/send

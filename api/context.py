@@ -25,6 +25,7 @@ from infra.item_store import ItemCache, ItemReader, ItemStore
 from infra.listing import Listing, MemoryListing
 from infra.model_board import BoardStore, MemoryBoardStore
 from infra.page_store import MemoryPageStore, PageStore
+from infra.pipeline_health import PipelineHealth
 from infra.portrait_store import MemoryPortraitStore, PortraitStore
 from infra.prefetch_store import MemoryPrefetchStore, PrefetchStore
 from infra.probe import Probe, ServerProbe
@@ -39,6 +40,11 @@ from schemas.types import Feed, Item
 from topics import Topic
 
 _item = msgspec.json.Decoder(Item)
+
+
+async def _unknown() -> PipelineHealth | None:
+    """Return how the pipeline is where there is none."""
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +82,8 @@ class Clients:
     """The catalogue as it is searched."""
     probes: Mapping[str, Probe] = field(default_factory=dict)
     """What /health asks, by dependency: kafka, registry, redis, database."""
+    pipeline: Callable[[], Awaitable[PipelineHealth | None]] = _unknown
+    """Reads how the pipeline is."""
     rates: Storage = field(default_factory=MemoryStorage)
     """Where requests are counted."""
     signs: Signs = no_signs

@@ -1,4 +1,4 @@
-"""Saying which dependencies answer, and what that means for clients."""
+"""Saying which dependencies answer, how the pipeline is, and what that means for clients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from api.answer import answer
 from api.context import Context
 from api.endpoint import Endpoint
 from api.guard import Guard
+from infra.pipeline_health import PipelineHealth
 from infra.probe import Probe
+from infra.redis_client import StoreError
 
 _TIMEOUT_S = 2.5
 _KEEP_S = 1.0
@@ -34,32 +36,56 @@ class Dependency(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     error: str | None = None
 
 
-class Wellbeing(msgspec.Struct, frozen=True):
+class Wellbeing(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """ok; degraded, when reads go on; or down."""
 
     status: Status
     rate_limits: Literal["off", "on", "blind"]
     """blind: requests cannot be counted now, and are all let through."""
     dependencies: dict[str, Dependency]
+    pipeline: PipelineHealth | None = None
+    """How the roles behind the API are; left out while Redis, which knows, does not answer."""
+
+
+class Alive(msgspec.Struct, frozen=True):
+    """The process answers requests."""
+
+    status: Literal["ok"] = "ok"
 
 
 class Prober:
-    """Asks every dependency, but not more often than an answer holds."""
+    """Asks every dependency, and for the pipeline, but not more often than an answer holds."""
 
     def __init__(self, context: Context) -> None:
         self._probes = context.clients.probes
+        self._read_pipeline = context.clients.pipeline
         self._lock = asyncio.Lock()
         self._asked_s = float("-inf")
         self._found: dict[str, Dependency] = {}
+        self._pipeline: PipelineHealth | None = None
 
     async def found(self) -> dict[str, Dependency]:
         """Return how the dependencies are."""
         async with self._lock:
             if time.monotonic() - self._asked_s > _KEEP_S:
+                asking = asyncio.ensure_future(self._ask_pipeline())
                 answers = await asyncio.gather(*(_ask(probe) for probe in self._probes.values()))
+                self._pipeline = await asking
                 self._found = dict(zip(self._probes, answers, strict=True))
                 self._asked_s = time.monotonic()
         return self._found
+
+    async def pipeline(self) -> PipelineHealth | None:
+        """Return how the pipeline is; None when nobody knows."""
+        await self.found()
+        return self._pipeline
+
+    async def _ask_pipeline(self) -> PipelineHealth | None:
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                return await self._read_pipeline()
+        except (StoreError, TimeoutError):
+            return None  # that Redis does not answer is said of it
 
 
 class Health:
@@ -70,20 +96,37 @@ class Health:
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Return their declarations."""
-        return [Endpoint("GET", "/health", self.show, scope="public", answers={200: Wellbeing, 503: Wellbeing})]
+        return [
+            Endpoint("GET", "/health", self.show, scope="public", answers={200: Wellbeing, 503: Wellbeing}),
+            Endpoint("GET", "/health/live", self.show_alive, scope="public", answers={200: Alive}),
+        ]
 
     async def show(self, request: Request) -> Response:
-        """Answer with 200 while feeds can be read, with 503 when they cannot, and say which servers answer."""
+        """Say whether feeds can be read, which servers answer, and how the pipeline is that renews them.
+
+        200 while feeds can be read, be they old: the status `degraded` says that something is wrong, and the problems
+        of the pipeline say what. 503 when they cannot be read: send this process no requests then; starting it again
+        does not help.
+        """
         found = await self._prober.found()
-        status = overall({name: one.status == "ok" for name, one in found.items()})
-        return answer(Wellbeing(status, self._guard.limits, found), 503 if status == "down" else 200)
+        pipeline = await self._prober.pipeline()
+        status = overall({name: one.status == "ok" for name, one in found.items()}, pipeline)
+        told = Wellbeing(status=status, rate_limits=self._guard.limits, dependencies=found, pipeline=pipeline)
+        return answer(told, 503 if status == "down" else 200)
+
+    async def show_alive(self, request: Request) -> Response:
+        """Say that the process is alive, whatever the servers and the roles do.
+
+        Start it again when it does not answer.
+        """
+        return answer(Alive())
 
 
-def overall(answering: dict[str, bool]) -> Status:
-    """Return the status of the whole by which dependencies answer."""
+def overall(answering: dict[str, bool], pipeline: PipelineHealth | None = None) -> Status:
+    """Return the status of the whole by which dependencies answer, and by the pipeline where it is known."""
     if not answering.get(_ESSENTIAL, True):
         return "down"
-    return "ok" if all(answering.values()) else "degraded"
+    return "ok" if all(answering.values()) and (pipeline is None or pipeline.status == "ok") else "degraded"
 
 
 async def _ask(probe: Probe) -> Dependency:

@@ -25,6 +25,7 @@ from infra.item_store import RedisItemStore
 from infra.listing import PostgresListing
 from infra.model_board import RedisBoardStore
 from infra.page_store import RedisPageStore
+from infra.pipeline_health import PipelineReader
 from infra.portrait_store import RedisPortraitStore
 from infra.prefetch_store import RedisPrefetchStore
 from infra.publisher import Publisher
@@ -54,6 +55,7 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
     publisher = Publisher(configured.kafka_bootstrap_servers, registry, timeout_s=configured.api_publish_timeout_s)
     redis = connect_impatiently(configured.redis_url, timeout_s=configured.api_store_timeout_s)
     database = Lazy(configured.database_url)
+    pipeline = PipelineReader(configured, redis)
     clients = Clients(
         publisher=publisher,
         feeds=RedisFeedStore(redis, ttl_days=configured.feed_ttl_days),
@@ -77,8 +79,9 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
             "redis": probe.redis(redis),
             "database": probe.database(configured.database_url),
         },
+        pipeline=pipeline.read,
         rates=rates(redis),
-        closers=[publisher.close, redis.aclose, database.close],
+        closers=[publisher.close, pipeline.close, redis.aclose, database.close],
         signs=partial(heartbeat.signs, redis),
     )
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 from cli.address import api_url
+from infra.address import Addresses
 from infra.double import CLAUDE, simulated
 from infra.llm.key import has_key
 from infra.local import Child, Command, LocalStack, OnStep, Ports, Step
@@ -36,9 +37,19 @@ _ASK_S = 2.0
 @asynccontextmanager
 async def servers(settings: Settings, *, on_step: OnStep) -> AsyncIterator[Settings]:
     """Run provisioned servers; yields the settings with their addresses."""
-    stack = LocalStack(settings.home, settings=settings, ports=Ports.of(settings), on_step=on_step)
-    async with stack as addresses:
+
+    async def provisioned(addresses: Addresses) -> None:
         await provision(addresses, on_done=lambda name, what: on_step(Step(name, "ready", what)))
+
+    stack = LocalStack(
+        settings.home,
+        settings=settings,
+        ports=Ports.of(settings),
+        on_step=on_step,
+        on_return=provisioned,
+    )
+    async with stack as addresses:
+        await provisioned(addresses)
         yield addresses.into(settings)
 
 
@@ -65,12 +76,21 @@ async def application(settings: Settings, *, on_step: OnStep) -> AsyncIterator[S
 
 def _child(name: str, arguments: Sequence[str], settings: Settings, on_step: OnStep) -> Child:
     """Return a role's process; it is given these settings, addresses and all."""
+    is_api = name == "api"
 
     def command() -> Command:
-        return Command(argv=[sys.executable, "-m", "cli.main", *arguments], env=to_env(settings))
+        argv = [sys.executable, "-m", "cli.main", *arguments]
+        return Command(argv=argv, env=to_env(settings), watched=not is_api)
 
     async def check_api() -> None:
         async with httpx.AsyncClient(timeout=_ASK_S) as client:
-            await client.get(f"{api_url(settings)}/health")
+            (await client.get(f"{api_url(settings)}/health/live")).raise_for_status()
 
-    return Child(name, command, check_api if name == "api" else None, home=settings.home.resolve(), on_step=on_step)
+    return Child(
+        name,
+        command,
+        check_api if is_api else None,
+        home=settings.home.resolve(),
+        on_step=on_step,
+        watchdog_timeout_s=settings.watchdog_timeout_s,
+    )

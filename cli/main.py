@@ -26,6 +26,7 @@ COMMANDS = {
     "train": "cli.train:train",
     "models": "cli.models:models",
     "provision": "cli.provision:provision",
+    "rebuild": "cli.rebuild:rebuild",
     "evaluate": "cli.evaluate:evaluate",
     "evaluate-search": "cli.evaluate_search:evaluate_search",
     "bench": "cli.bench:bench",

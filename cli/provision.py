@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 from rich.console import Console
 
 from cli.run import run
@@ -20,6 +18,5 @@ def provision() -> None:
     Example: KAFKA_BOOTSTRAP_SERVERS=kafka:9092 … millrace provision
     """
     configured = located(settings.read())
-    addresses = Addresses(**{spec.name: getattr(configured, spec.name) for spec in fields(Addresses)})
     console = Console(stderr=True, highlight=False)
-    run(provide(addresses, on_done=lambda name, what: console.print(f"{name}: {what}")))
+    run(provide(Addresses.of(configured), on_done=lambda name, what: console.print(f"{name}: {what}")))

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import uvloop
 from threadpoolctl import threadpool_limits
 
+from infra import watchdog
+
 T = TypeVar("T")
 _GC_THRESHOLD = (50_000, 20, 100)
 """Our processes hold many records and few cycles: looking for cycles at Python's own pace costs more than it frees."""
@@ -33,11 +35,23 @@ def on_one_core() -> None:
     threadpool_limits(1, user_api="blas")
 
 
-def until_stopped(main: Callable[[asyncio.Event], Awaitable[T]], *, again: Callable[[], None] | None = None) -> T:
-    """Run `main` with an event that the first Ctrl-C or SIGTERM sets; `again` is called on every further one."""
+def until_stopped(
+    main: Callable[[asyncio.Event], Awaitable[T]],
+    *,
+    again: Callable[[], None] | None = None,
+    watchdog_fd: int | None = None,
+) -> T:
+    """Run `main` with an event that the first Ctrl-C or SIGTERM sets.
+
+    Args:
+        main: What to run.
+        again: Called on every further signal.
+        watchdog_fd: Where a supervisor hears signs of life.
+    """
 
     async def watched() -> T:
         stop = asyncio.Event()
+        beating = None if watchdog_fd is None else asyncio.ensure_future(watchdog.beat(watchdog_fd))
 
         def ask() -> None:
             if stop.is_set() and again is not None:
@@ -46,6 +60,10 @@ def until_stopped(main: Callable[[asyncio.Event], Awaitable[T]], *, again: Calla
 
         for number in _SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, ask)
-        return await main(stop)
+        try:
+            return await main(stop)
+        finally:
+            if beating is not None:
+                beating.cancel()
 
     return run(watched())

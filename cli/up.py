@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from cli.address import api_url
 from cli.run import until_stopped
 from infra import settings
-from infra.address import Addresses
+from infra.address import FILE, Addresses
 from infra.settings import Settings, masked
 
 
@@ -23,12 +23,14 @@ def up(
     servers_only: Annotated[
         bool, typer.Option("--servers-only", help="Only the servers, with topics, schemas and tables; no roles.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as one line of JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the addresses, without passwords, as one line of JSON.")
+    ] = False,
 ) -> None:
     """Run the whole stack on this machine until Ctrl-C: Kafka, schema registry, Redis, PostgreSQL, workers, API.
 
     Data stays in MILLRACE_HOME (.millrace), and the next `up` goes on with it. A server whose address is set is used
-    as it is.
+    as it is. The addresses with their passwords are in addresses.json there, which only its owner may read.
 
     Examples:
 
@@ -73,7 +75,9 @@ async def _run(
 
 
 def _show(located: Settings, *, with_api: bool, as_json: bool) -> None:
-    found = {spec.name: getattr(located, spec.name) for spec in fields(Addresses)}
+    # Whatever prints or logs this must not hold passwords: those are in the home, for its owner.
+    found = {spec.name: masked(getattr(located, spec.name)) for spec in fields(Addresses)}
+    found["addresses"] = str(located.home.resolve() / FILE)
     if with_api:
         found["api_url"] = api_url(located)
     if as_json:
@@ -81,5 +85,5 @@ def _show(located: Settings, *, with_api: bool, as_json: bool) -> None:
         return
     table = Table("setting", Column("address", overflow="fold"))
     for name, url in found.items():
-        table.add_row(name.upper(), masked(url))
+        table.add_row(name.upper(), url)
     Console(highlight=False).print(table)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -12,10 +14,12 @@ import typer
 
 from cli.log import set_up
 from cli.run import on_one_core, until_stopped
-from infra import priority, settings
+from infra import heartbeat, priority, settings
 from infra.address import located
 from infra.error import OperatorError
+from infra.redis_client import StoreError, connect
 from infra.settings import Settings
+from infra.watchdog import OPTION
 
 ROLES = {
     "feed": "streams.app:run",
@@ -40,6 +44,7 @@ _LOG = logging.getLogger(__name__)
 
 def worker(
     roles: Annotated[str, typer.Option(help=f"What to do, comma-separated: {', '.join(ROLES)}.")] = "feed",
+    watchdog_fd: Annotated[int | None, typer.Option(OPTION, hidden=True)] = None,
 ) -> None:
     """Run roles of the pipeline until Ctrl-C.
 
@@ -51,31 +56,38 @@ def worker(
         raise OperatorError(f"There is no role {', '.join(unknown) or 'to run'}.", f"The roles are {', '.join(ROLES)}.")
     configured = located(settings.read())
     set_up(configured)
-    runs = [_load(name) for name in names]
+    runs = {name: _load(name) for name in names}
     on_one_core()
     if _HURRIED.isdisjoint(names):
         priority.lower(_NICENESS)
-    until_stopped(lambda stop: _run_all(runs, configured, stop))
+
+    async def main(stop: asyncio.Event) -> None:
+        await _run_all(runs, configured, stop)
+        await _take_leave(configured, names)
+
+    until_stopped(main, watchdog_fd=watchdog_fd)
 
 
 class RoleEndedError(RuntimeError):
     """A role ended, or had to be cut off, though nobody had asked it to end so."""
 
 
-async def _run_all(runs: list[Any], configured: Settings, stop: asyncio.Event) -> None:
+async def _run_all(runs: Mapping[str, Any], configured: Settings, stop: asyncio.Event) -> None:
     """Run all roles; when one ends or fails, stop the others too, so that whoever watches starts all again.
 
     A role that hangs when it should stop is cut off, as a crash would: what it had not acknowledged comes again.
 
+    Args:
+        runs: What to run, by role.
+        configured: The settings of all.
+        stop: Set when the process is asked to end, and once a role has.
+
     Raises:
         RoleEndedError: a role ended by itself, or was cut off.
-        Exception: what a role failed with. Only a stop in order ends the process with status 0.
+        Exception: whatever a role failed with. Only a stop in order ends the process with status 0.
     """
-    asked = asyncio.ensure_future(stop.wait())
-    roles = [asyncio.ensure_future(run(configured, stop)) for run in runs]
-    await asyncio.wait({asked, *roles}, return_when=asyncio.FIRST_COMPLETED)
-    was_asked = asked.done()
-    stop.set()
+    roles = [asyncio.ensure_future(_run(name, run, configured, stop)) for name, run in runs.items()]
+    await stop.wait()
     _, late = await asyncio.wait(roles, timeout=_PATIENCE_S)
     if late:
         _LOG.warning("%d of %d roles did not stop within %.0f s and are cut off", len(late), len(roles), _PATIENCE_S)
@@ -89,8 +101,32 @@ async def _run_all(runs: list[Any], configured: Settings, stop: asyncio.Event) -
             role.result()
     if late:
         raise RoleEndedError(f"{len(late)} of {len(roles)} roles were cut off")
-    if not was_asked:
-        raise RoleEndedError("a role ended by itself")
+
+
+async def _run(name: str, run: Any, configured: Settings, stop: asyncio.Event) -> None:
+    """Run one role until it is asked to stop; its own event, which it may set itself, says nothing of that."""
+    own = asyncio.Event()
+    telling = asyncio.ensure_future(_tell(stop, own))
+    try:
+        await run(configured, own)
+        if not stop.is_set():
+            raise RoleEndedError(f"the role {name} ended by itself")
+    finally:
+        stop.set()
+        telling.cancel()
+
+
+async def _tell(stop: asyncio.Event, own: asyncio.Event) -> None:
+    await stop.wait()
+    own.set()
+
+
+async def _take_leave(configured: Settings, names: Sequence[str]) -> None:
+    """Note that the roles were stopped in order; while Redis is away they are missed for some time."""
+    redis = connect(configured.redis_url)
+    with suppress(StoreError):
+        await heartbeat.farewell(redis, names)
+    await redis.aclose()
 
 
 def _load(name: str) -> Any:

@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 
 from infra.error import OperatorError
+from infra.private import write_private
 from infra.settings import Settings
 
-_FILE = "addresses.json"
+FILE = "addresses.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +23,24 @@ class Addresses:
     redis_url: str
     database_url: str
 
+    @classmethod
+    def of(cls, settings: Settings) -> Addresses:
+        """Return the addresses that settings hold."""
+        return cls(*(getattr(settings, spec.name) for spec in fields(cls)))
+
     def into(self, settings: Settings) -> Settings:
         """Return settings with these addresses."""
         return replace(settings, **{name.name: getattr(self, name.name) for name in fields(self)})
 
 
 def write(home: Path, addresses: Addresses) -> None:
-    """Leave the addresses where `located` finds them."""
-    partial = home / f"{_FILE}.partial"
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(addresses)) + b"\n")
-    partial.replace(home / _FILE)
+    """Leave the addresses where `located` finds them, for the owner of the home alone: they hold passwords."""
+    write_private(home / FILE, msgspec.json.format(msgspec.json.encode(addresses)) + b"\n")
 
 
 def forget(home: Path) -> None:
     """Remove what `write` left."""
-    (home / _FILE).unlink(missing_ok=True)
+    (home / FILE).unlink(missing_ok=True)
 
 
 def located(settings: Settings) -> Settings:
@@ -49,7 +53,7 @@ def located(settings: Settings) -> Settings:
     if not missing:
         return settings
     try:
-        found = msgspec.json.decode((settings.home / _FILE).read_bytes(), type=Addresses)
+        found = msgspec.json.decode((settings.home / FILE).read_bytes(), type=Addresses)
     except FileNotFoundError:
         names = ", ".join(spec.name.upper() for spec in missing)
         raise OperatorError(

@@ -26,8 +26,9 @@ AWAY = (
     asyncpg.InternalClientError,  # a connection was cut while it was being given back
     asyncpg.InsufficientResourcesError,  # its disk or memory is full, or it has no connection left
     *(asyncpg.PostgresSystemError, asyncpg.ReadOnlySQLTransactionError),  # its disk fails; it is a standby
+    *(asyncpg.InvalidCatalogNameError, asyncpg.UndefinedTableError),  # it was made anew, and has no tables yet
 )
-"""What is raised while the server does not answer, or cannot take anything."""
+"""What is raised while the server does not answer, cannot take anything, or holds nothing yet to be asked for."""
 _REFUSALS = (
     *(asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError),
     asyncpg.InternalServerError,  # a value that the server itself fails at

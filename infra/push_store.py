@@ -14,7 +14,8 @@ from schemas.types import Devices, Notification
 DEVICES, NOTIFICATIONS = "devices:", "notifications:"
 KEPT = 100
 """Decisions that are kept of a user."""
-_LIVES_S = 30 * 86_400
+KEPT_MS = 30 * 86_400_000
+"""How long a user's decisions are kept after the last."""
 _encoder = msgspec.json.Encoder()
 _devices = msgspec.json.Decoder(Devices)
 _notification = msgspec.json.Decoder(Notification)
@@ -88,7 +89,7 @@ class RedisPushStore:
             pipeline.zadd(NOTIFICATIONS + new.user_id, {_encoder.encode(new): new.decided_at})
         for key in {NOTIFICATIONS + new.user_id for new in notifications}:
             pipeline.zremrangebyrank(key, 0, -KEPT - 1)
-            pipeline.expire(key, _LIVES_S)
+            pipeline.pexpire(key, KEPT_MS)
         with store_errors("writing notifications"):
             await pipeline.execute()
 

@@ -111,6 +111,14 @@ class Settings:
     redis_port: int = _port("REDIS_PORT", 6379, "port of the local stack's Redis")
     database_port: int = _port("DATABASE_PORT", 5432, "port of the local stack's PostgreSQL")
 
+    watchdog_timeout_s: float = _setting(
+        "WATCHDOG_TIMEOUT_S",
+        30.0,
+        "seconds without a sign of life after which the local stack ends a process and starts it again; 0: never",
+        check=_not_negative,
+        must="0 or more",
+    )
+
     api_host: str = _setting("API_HOST", "127.0.0.1", "address that the API listens on")
     api_port: int = _port("API_PORT", 8000, "port of the API")
     api_max_body_bytes: int = _setting("API_MAX_BODY_BYTES", 1 << 20, "largest request body", check=_positive)
@@ -217,6 +225,13 @@ class Settings:
         "H3 resolution that pings are coarsened to (7: about 5 km²)",
         check=lambda value: 0 <= value <= 15,
         must="from 0 to 15",
+    )
+
+    expected_roles: str = _setting(
+        "EXPECTED_ROLES",
+        "",
+        "roles whose absence `/health` and `millrace status` report, comma-separated; when empty, those that the local"
+        " stack runs or that were heard of within a day",
     )
 
     default_timezone: str = _setting(
@@ -648,6 +663,12 @@ def to_env(settings: Settings) -> dict[str, str]:
         name: str(value.expanduser().resolve()) if isinstance(value, Path) else _text(value)
         for name, value in values.items()
     }
+
+
+def unset(env: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without our settings: what a server is started in need not hold our secrets."""
+    names = {spec.metadata["env"] for spec in fields(Settings)}
+    return {name: value for name, value in env.items() if name not in names}
 
 
 def masked(url: str) -> str:

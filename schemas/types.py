@@ -364,6 +364,8 @@ class LlmCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cost_usd: float = 0.0
     latency_ms: int
     response: str = ""
+    dropped: int = 0
+    problems: list[str] = msgspec.field(default_factory=list)
     occurred_at: int
 
 

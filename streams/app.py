@@ -31,6 +31,7 @@ from infra import clock, heartbeat
 from infra.feed_store import RERANKED_TTL_S, RedisFeedStore
 from infra.item_store import RedisItemStore
 from infra.prefetch_store import RedisPrefetchStore
+from infra.projection import RedisProjection
 from infra.provision import APP_ID, TABLES
 from infra.publisher import open_publisher
 from infra.redis_client import connect
@@ -46,11 +47,12 @@ from streams.core.roster import Roster
 from streams.core.view import View
 from streams.params import combine_params, fetchers, rank_params, retrieval_params, signal_params, user_params
 from streams.quarantine import Quarantine
-from streams.role import PUBLISH_TIMEOUT_S, new_app, settle
+from streams.refill import Refills
+from streams.role import PUBLISH_TIMEOUT_S, assignment, new_app, settle
 from streams.transport import App
 from streams.transport import run as run_app
 from streams.wake import Waker
-from topics.topic import DAY_MS, FEATURES, INTERACTIONS, ITEM_SIGNALS, PARTITIONS
+from topics.topic import DAY_MS, FEATURES, FEEDS, INTERACTIONS, ITEM_SIGNALS, ITEM_STATS, ITEMS, PARTITIONS
 
 _REMEMBERED = 8_192
 """Records of a type kept until they come back to the worker that wrote them."""
@@ -101,7 +103,8 @@ async def run(
     retriever = retrieve.RetrieveAgent(
         context, folder.peek, RedisPrefetchStore(redis), fetchers(settings), retrieval_params(settings)
     )
-    settle(app, catalog.SOURCES, catalog.CatalogAgent(context, RedisItemStore(redis)))
+    cataloguer = catalog.CatalogAgent(context, RedisItemStore(redis))
+    settle(app, catalog.SOURCES, cataloguer)
     settle(app, profile.SOURCES, profile.ProfileAgent(context, profiles))
     settle(app, user.SOURCES, folder)
     settle(app, retrieve.SOURCES, retriever)
@@ -111,17 +114,15 @@ async def run(
     settle(app, rank.SOURCES, ranker)
     settle(app, combine.SOURCES, combine.CombineAgent(context, feeds, judged, params))
 
-    partitions: list[int] = []
-
-    async def remember(_sender: App, assigned: Any, **_: Any) -> None:
-        partitions[:] = sorted(tp.partition for tp in assigned if tp.topic == INTERACTIONS.name)
-
-    app.on_partitions_assigned.connect(remember, weak=False)
+    assigned = assignment(app)
+    refills = Refills(settings.kafka_bootstrap_servers, registry, RedisProjection(redis), assigned)
+    refills.add(ITEMS, cataloguer.refill, led_to=(ITEM_STATS,))
+    refills.add(FEEDS, ranker.refill, owned=FEATURES)
     attend(app, waker)
 
     def describe() -> dict[str, Any]:
         return {
-            "partitions": partitions,
+            "partitions": sorted(partition for topic, partition in assigned() if topic == INTERACTIONS.name),
             "view": broadcast.progress(),
             "ready_at": broadcast.ready_at,
             "stale": view.stale,
@@ -135,7 +136,7 @@ async def run(
 
     try:
         sign = heartbeat.beat(redis, "feed", describe)
-        async with beside(stop, broadcast.run(), ranker.run(), waker.run(), sign):
+        async with beside(stop, broadcast.run(), ranker.run(), waker.run(), refills.run(), sign):
             await run_app(app, stop)
     finally:
         await publisher.close()

@@ -15,9 +15,10 @@ from typing import Any
 
 from infra import clock, fcm, heartbeat
 from infra.item_store import ItemCache, RedisItemStore
+from infra.projection import RedisProjection
 from infra.provision import PUSH_APP_ID, PUSH_TABLES
 from infra.publisher import open_publisher
-from infra.push_store import RedisPushStore
+from infra.push_store import KEPT_MS, RedisPushStore
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
@@ -25,9 +26,10 @@ from streams.agents import inbox, push, token
 from streams.beside import beside
 from streams.params import push_params
 from streams.quarantine import Quarantine
-from streams.role import PUBLISH_TIMEOUT_S, RoleContext, new_app, settle
+from streams.refill import Refills
+from streams.role import PUBLISH_TIMEOUT_S, RoleContext, assignment, new_app, settle
 from streams.transport import run as run_app
-from topics.topic import PARTITIONS
+from topics.topic import DEVICES, NOTIFICATIONS, PARTITIONS
 
 
 async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], int] = clock.now_ms) -> None:
@@ -49,7 +51,11 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
     agent = push.PushAgent(context, pushes, items, push_params(settings), sender=sender, now_ms=now_ms)
     settle(app, push.SOURCES, agent)
     settle(app, token.SOURCES, token.TokenAgent(context, tokens))
-    settle(app, inbox.SOURCES, inbox.InboxAgent(context, RedisPushStore(redis)))
+    inboxer = inbox.InboxAgent(context, RedisPushStore(redis))
+    settle(app, inbox.SOURCES, inboxer)
+    refills = Refills(settings.kafka_bootstrap_servers, registry, RedisProjection(redis), assignment(app))
+    refills.add(DEVICES, inboxer.refill_devices)
+    refills.add(NOTIFICATIONS, inboxer.refill_notifications, age_ms=KEPT_MS)
 
     def describe() -> dict[str, Any]:
         return {
@@ -61,7 +67,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
         }
 
     try:
-        async with beside(stop, agent.run(), items.follow(), heartbeat.beat(redis, "push", describe)):
+        async with beside(stop, agent.run(), items.follow(), refills.run(), heartbeat.beat(redis, "push", describe)):
             await run_app(app, stop)
     finally:
         if sender is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 from urllib.parse import quote
@@ -73,6 +73,23 @@ async def new_app(settings: Settings, app_id: str, folder: str) -> App:
         ),
         commit_interval_s=settings.commit_interval_s,
     )
+
+
+def assignment(app: App) -> Callable[[], frozenset[tuple[str, int]]]:
+    """Return a function that tells the partitions which the app owns now, as topic and number."""
+    owned: frozenset[tuple[str, int]] = frozenset()
+
+    async def assigned(_sender: App, assigned: Any, **_: Any) -> None:
+        nonlocal owned
+        owned = frozenset((tp.topic, tp.partition) for tp in assigned)
+
+    async def revoked(_sender: App, _revoked: Any, **_: Any) -> None:
+        nonlocal owned
+        owned = frozenset()
+
+    app.on_partitions_assigned.connect(assigned, weak=False)
+    app.on_partitions_revoked.connect(revoked, weak=False)
+    return lambda: owned
 
 
 def settle(app: App, sources: Iterable[Topic], agent: Agent) -> None:

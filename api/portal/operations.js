@@ -65,9 +65,13 @@ function span(seconds) {
 async function drawHealth() {
   const health = await readHealth().catch(() => null);
   $("health").dataset.state = health?.status === "ok" ? "live" : "lost";
-  $("health-text").textContent = health ? { ok: "All is well", degraded: "Feeds can be read", down: "Feeds cannot be read" }[health.status] : "No answer";
+  const [problem] = health?.pipeline?.problems ?? [];
+  const words = { ok: "All is well", degraded: problem ?? "Feeds can be read", down: "Feeds cannot be read" };
+  $("health-text").textContent = health ? words[health.status] : "No answer";
+  const roles = Object.entries(health?.pipeline?.roles ?? {}).filter(([, { state }]) => state !== "up");
   $("servers").replaceChildren(
     ...Object.entries(health?.dependencies ?? {}).map(([name, { status, latency_ms: took }]) => pair(name, status === "ok" ? `${took.toFixed(0)} ms` : "does not answer")),
+    ...roles.map(([name, { state }]) => pair(name, state.replace("_", " "))),
   );
 }
 

@@ -329,7 +329,7 @@ class ContextIqEndpoints:
         """Answer with which services answer."""
         up = {name: one.status == "ok" for name, one in (await self._prober.found()).items()}
         services = {name: up.get(name, False) for name in ("database", "redis", "kafka")}
-        status = overall(up)
+        status = overall(up, await self._prober.pipeline())
         told: dict[str, Literal["healthy", "degraded", "unhealthy"]] = {"ok": "healthy", "down": "unhealthy"}
         healthy = told.get(status, "degraded")
         found = ContextIqHealth(healthy, VERSION, services | {"bedrock": has_key(self._context.settings)})

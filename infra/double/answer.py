@@ -95,7 +95,7 @@ class _Subject:
             "description": f"{MARK}{self.title}, for who likes {' and '.join(self.topics)}.",
             "reason": f"As you like {self.topics[0]}",
             "url": f"https://example.com/{slug}",
-            "topics": self.topics,
+            "topics": list(self.topics),
             "category": self.category,
             "city": self.city,
             "venue": f"{self.title.split()[-1]} House",
@@ -119,6 +119,23 @@ def answer(schema: Json, *, system: str, asked: str) -> Json:
 def broken(answer: Json) -> Json:
     """Return an answer whose values are of other types than they should be."""
     return dict.fromkeys(answer, "simulated: malformed")
+
+
+def flawed(answer: Json) -> Json:
+    """Return an answer as models at times write it: one entry in it is none, the others are of neighbouring types."""
+    return {name: [*map(_neighbouring, entries[:2]), {"note": None}, *entries[2:]] for name, entries in answer.items()}
+
+
+def cut_short(answer: Json) -> Json:
+    """Return an answer whose last entry lacks its end."""
+    return {name: [*entries[:-1], dict(list(entries[-1].items())[:1])] for name, entries in answer.items()}
+
+
+def _neighbouring(entry: Json) -> Json:
+    """Return an entry with numbers as text, one word in place of a list, and null for what the model does not know."""
+    known = {name: str(value) if isinstance(value, int | float) else value for name, value in entry.items()}
+    plain = {name: value[0] if isinstance(value, list) and value else value for name, value in known.items()}
+    return {"by": None, "venue": None, **plain, "note": None}
 
 
 def _scores(told: Json) -> list[Json]:

@@ -4,14 +4,17 @@
 
 It holds requests against the protocol, answers with a tool's input made from the request (`infra.double.answer`),
 counts tokens, the prompt cache's too, and fails as it is told: `faults` are for the next requests, one each;
-`double:NAME` anywhere in a user's message is for that request; `every` is for all others.
+`double:NAME` anywhere in a user's message is for that request; `every` is for all others. `messages` are what the next
+requests are answered with, word for word.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections import deque
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, cast, get_args
 
@@ -22,7 +25,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from infra.double import NAME
-from infra.double.answer import answer, broken
+from infra.double.answer import answer, broken, cut_short, flawed
 from infra.double.serve import serving
 
 KEY = NAME
@@ -30,12 +33,18 @@ KEY = NAME
 Fault = Literal[
     "unauthorized",  # 401
     "rate_limited",  # 429 with retry-after
+    "spent",  # 429 without: nothing more is to be spent this month
     "server_error",  # 500
     "overloaded",  # 529
     "slow",  # an answer after `slow_s`
     "garbage",  # a body that is not a message
+    "error_body",  # 200 with an error in place of a message
     "malformed",  # a tool's input of other types than its schema says
-    "cut",  # a tool's input that max_tokens has cut short
+    "flawed",  # a tool's input with one entry that lacks everything, values of neighbouring types and nulls
+    "cut",  # a tool's input of which max_tokens has left nothing
+    "cut_short",  # a tool's input whose last entry max_tokens has cut short
+    "paused",  # a turn to be gone on with
+    "empty",  # an answer without content
     "text",  # words instead of a tool's use
     "refusal",  # no answer, as the model will not give one
 ]
@@ -44,11 +53,24 @@ _MARK = re.compile(r"double:([a-z_]+)")
 _ERRORS: dict[Fault | None, tuple[int, str]] = {
     "unauthorized": (401, "authentication_error"),
     "rate_limited": (429, "rate_limit_error"),
+    "spent": (429, "rate_limit_error"),
     "server_error": (500, "api_error"),
     "overloaded": (529, "overloaded_error"),
 }
 _BYTES_PER_TOKEN = 4
 Body = dict[str, Any]
+_TEXTS: dict[Fault | None, tuple[list[Body], str]] = {
+    "text": ([{"type": "text", "text": "Here is what I would suggest."}], "end_turn"),
+    "refusal": ([], "refusal"),
+    "paused": ([{"type": "text", "text": "Let me look further."}], "pause_turn"),
+    "empty": ([], "end_turn"),
+}
+_SPOILS: dict[Fault | None, Callable[[Body], Body]] = {
+    "malformed": broken,
+    "flawed": flawed,
+    "cut": lambda _: {},
+    "cut_short": cut_short,
+}
 
 
 class Claude:
@@ -62,6 +84,8 @@ class Claude:
         self.gate = asyncio.Event()
         """Answers wait while it is not set."""
         self.gate.set()
+        self.messages: deque[tuple[list[Body], str]] = deque()
+        """Blocks and the reason to stop of the next messages."""
         self.requests: list[Body] = []
         """The bodies of all requests, in the order they came."""
         self.most_under_way = self._under_way = 0
@@ -114,6 +138,8 @@ class Claude:
         await asyncio.sleep(self.slow_s if fault == "slow" else self.delay_s)
         if fault == "garbage":
             return self._response(200, b"<html>simulated</html>")
+        if fault == "error_body":
+            return self._problem(200, "overloaded_error", f"simulated: {fault}")
         chosen = body.get("tool_choice", {}).get("name")
         tool = next((tool for tool in body.get("tools", ()) if tool["name"] == chosen), None)
         if tool is None:
@@ -122,7 +148,7 @@ class Claude:
         usage = self._usage(body, content)
         return self._response(
             200,
-            msgspec.json.encode(
+            json.dumps(  # unlike msgspec's encoder it can write half of a surrogate pair, as models do
                 {
                     "id": f"msg_simulated_{len(self.requests)}",
                     "type": "message",
@@ -130,25 +156,27 @@ class Claude:
                     "model": body["model"],
                     "content": content,
                     "stop_reason": stop_reason,
+                    "stop_details": {"type": "refusal", "category": "cyber"} if stop_reason == "refusal" else None,
                     "stop_sequence": None,
                     "usage": usage,
                 }
-            ),
+            ).encode(),
         )
 
     def _content(self, body: Body, tool: Body, fault: Fault | None) -> tuple[list[Body], str]:
         """Return the blocks of an answer and why it ended there."""
-        if fault == "text":
-            return [{"type": "text", "text": "Here is what I would suggest."}], "end_turn"
-        if fault == "refusal":
-            return [], "refusal"
+        if self.messages:
+            return self.messages.popleft()
+        if fault in _TEXTS:
+            return _TEXTS[fault]
         used = answer(tool["input_schema"], system=_text(body.get("system", "")), asked=_asked(body))
-        if fault == "malformed":
-            used = broken(used)
-        if fault == "cut":
-            used = {}
-        block = {"type": "tool_use", "id": f"toolu_simulated_{len(self.requests)}", "name": tool["name"], "input": used}
-        return [block], "max_tokens" if fault == "cut" else "tool_use"
+        spoil = _SPOILS.get(fault)
+        block = self.use(tool["name"], used if spoil is None else spoil(used))
+        return [block], "max_tokens" if fault in ("cut", "cut_short") else "tool_use"
+
+    def use(self, tool: str, given: Any) -> Body:
+        """Return the block of a tool's use."""
+        return {"type": "tool_use", "id": f"toolu_simulated_{len(self.requests)}", "name": tool, "input": given}
 
     def _usage(self, body: Body, content: list[Body]) -> dict[str, int]:
         """Count tokens; of a prefix marked for the cache the first request pays for writing, later ones for reading."""
@@ -166,7 +194,7 @@ class Claude:
             "input_tokens": every - cached,
             "cache_creation_input_tokens": 0 if known else cached,
             "cache_read_input_tokens": cached if known else 0,
-            "output_tokens": len(msgspec.json.encode(content)) // _BYTES_PER_TOKEN,
+            "output_tokens": len(json.dumps(content)) // _BYTES_PER_TOKEN,
         }
 
     def _fault(self, body: Body) -> Fault | None:
@@ -186,7 +214,9 @@ class Claude:
         return response
 
     def _problem(self, status: int, kind: str, message: str) -> Response:
-        error = {"type": "error", "error": {"type": kind, "message": message}}
+        error: Body = {"type": "error", "error": {"type": kind, "message": message}}
+        if message == "simulated: spent":
+            error["error"]["details"] = {"error_code": "enforced_spend_limit_reached"}
         return self._response(status, msgspec.json.encode(error))
 
     def _response(self, status: int, body: bytes) -> Response:

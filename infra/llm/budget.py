@@ -56,6 +56,15 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
         cached = (self.cache_creation_input_tokens or 0) + (self.cache_read_input_tokens or 0)
         return self.input_tokens + self.output_tokens + cached
 
+    def __add__(self, other: Usage) -> Usage:
+        """Return the tokens of two messages together."""
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            (self.cache_creation_input_tokens or 0) + (other.cache_creation_input_tokens or 0),
+            (self.cache_read_input_tokens or 0) + (other.cache_read_input_tokens or 0),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Prices:

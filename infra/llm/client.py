@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -20,8 +20,19 @@ from infra.breaker import Breaker
 from infra.llm.budget import MILLION, Budget, Prices, Usage
 from infra.llm.error import LlmError, Reason
 from infra.llm.prompt import Answer, Prompt, input_schema
-from infra.llm.provider import SENT, Provider, Sent, provider
+from infra.llm.provider import (
+    OVERLOADED,
+    RATE_LIMITED,
+    SENT,
+    Provider,
+    RetryTooLateError,
+    Sent,
+    provider,
+    retry_after_s,
+)
+from infra.llm.reading import Reading, UnreadableError, printable, read
 from infra.llm.recall import Recall
+from infra.llm.reply import CUT, PAUSED, REFUSAL, Reply, parse
 from infra.settings import Settings
 from schemas.types import LlmCall
 
@@ -31,28 +42,13 @@ _ANSWER_BYTES = 256 << 10
 """Longest answer that is used or logged."""
 _DETAIL_CHARS = 300
 _TOOL = "answer"
-_FAILURES: frozenset[Reason] = frozenset({"no_key", "rate_limited", "timeout", "server_error"})
+_FAILURES: frozenset[Reason] = frozenset({"no_key", "rate_limited", "overloaded", "timeout", "server_error"})
 """What the circuit breaker counts: it would befall the next question, too."""
 
+_TURNS = 3
+"""Messages that an answer may take when the model pauses."""
+
 A = TypeVar("A", bound=msgspec.Struct)
-
-
-class _Block(msgspec.Struct, frozen=True):
-    type: str
-    text: str = ""
-    input: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Reply(msgspec.Struct, frozen=True):
-    content: list[_Block]
-    usage: Usage
-    stop_reason: str | None = None
-
-    @property
-    def answer(self) -> bytes:
-        """Return what the tool was to be used with, or what the model said instead."""
-        used = (bytes(block.input) for block in self.content if block.type == "tool_use")
-        return next(used, None) or "\n".join(block.text for block in self.content).encode()
 
 
 @dataclass(slots=True)
@@ -63,7 +59,9 @@ class _Call:
     sent: Sent = field(default_factory=Sent)
     outcome: str = "given_up"
     usage: Usage | None = None
-    answer: bytes = b""
+    response: str = ""
+    dropped: int = 0
+    problems: list[str] = field(default_factory=list)
 
 
 class Llm:
@@ -93,8 +91,8 @@ class Llm:
         """
         name = prompt.hash(self._settings.llm_model)
         try:
-            known = await self._recall.read(name)
-            answer = self._recalled(known, prompt, name) if known else await self._allowed(prompt, name)
+            known = _known(await self._recall.read(name), prompt)
+            answer = await self._allowed(prompt, name) if known is None else self._recalled(known, name)
         except LlmError as error:
             self.outcomes[error.reason] += 1
             raise
@@ -103,11 +101,12 @@ class Llm:
 
     def describe(self) -> dict[str, Any]:
         """Return what a sign of life tells."""
-        circuit = "no key" if self._provider is None else "open" if self._breaker.is_open else "closed"
+        is_open = self._breaker.is_open(time.monotonic())
+        circuit = "no key" if self._provider is None else "open" if is_open else "closed"
         return {"circuit": circuit, "questions": dict(self.outcomes), "spent_usd": self._spent / MILLION}
 
-    def _recalled(self, known: bytes, prompt: Prompt[A], name: str) -> Answer[A]:
-        return Answer(value=_checked(known, prompt), hash=name, model=self._settings.llm_model, recalled=True)
+    def _recalled(self, known: A, name: str) -> Answer[A]:
+        return Answer(value=known, hash=name, model=self._settings.llm_model, recalled=True)
 
     async def _allowed(self, prompt: Prompt[A], name: str) -> Answer[A]:
         """Ask when there is a slot, if there is a key, a closed circuit and money."""
@@ -115,7 +114,7 @@ class Llm:
             raise LlmError("no_key", "none is set for the language model")
         async with self._slots:
             if not self._breaker.allows(time.monotonic()):
-                raise LlmError("open_circuit", "the provider has failed several times in a row")
+                raise LlmError("open_circuit", "the provider has failed several times in a row, or asked to wait")
             call = _Call(clock.now_ms())
             taken = await self._budget.take(prompt, self._prices.most(prompt), now_ms=call.started_ms)
             try:
@@ -130,59 +129,75 @@ class Llm:
     async def _asked(self, provider: Provider, prompt: Prompt[A], call: _Call, name: str) -> Answer[A]:
         """Send a question and check its answer."""
         try:
-            reply = await self._send(provider, prompt, call.sent)
-            call.usage, call.answer = reply.usage, reply.answer
-            value = _checked(_whole(reply), prompt)
+            reading = _reading(await self._send(provider, prompt, call), prompt)
         except LlmError as error:
             call.outcome = error.reason
             if error.reason in _FAILURES:
-                self._breaker.failed(time.monotonic())
+                self._breaker.failed(time.monotonic(), retry_after_s=error.retry_after_s)
             else:
                 self._breaker.succeeded()
             raise
         self._breaker.succeeded()
         call.outcome = ANSWERED
-        await self._recall.write(name, call.answer)
+        # What is kept is what was used: whoever recalls it must not find other flaws in it.
+        answer = msgspec.json.encode(reading.value)
+        call.response, call.dropped, call.problems = answer.decode(), reading.dropped, reading.problems
+        await self._recall.write(name, answer)
+        usage = call.usage or Usage()
         return Answer(
-            value=value,
+            value=reading.value,
             hash=name,
             model=self._settings.llm_model,
-            tokens=reply.usage.total,
-            cost_usd=self._prices.cost(reply.usage) / MILLION,
+            tokens=usage.total,
+            cost_usd=self._prices.cost(usage) / MILLION,
             latency_ms=clock.now_ms() - call.started_ms,
         )
 
-    async def _send(self, provider: Provider, prompt: Prompt[A], sent: Sent) -> _Reply:
-        """Send a question, with the SDK's retries, and return what came back."""
+    async def _send(self, provider: Provider, prompt: Prompt[A], call: _Call) -> Reply:
+        """Send a question, go on where the model pauses, and return its last message; all are paid for."""
+        within_s = self._settings.llm_deadline_s
+        call.sent.until_s = asyncio.get_running_loop().time() + within_s
+        messages: list[Any] = [{"role": "user", "content": prompt.user}]
+        try:
+            async with asyncio.timeout(within_s):
+                for _ in range(_TURNS):
+                    reply = await self._turn(provider, prompt, messages, call.sent)
+                    if reply.usage is not None:
+                        call.usage = (call.usage or Usage()) + reply.usage
+                    call.response = reply.text
+                    if reply.stop_reason != PAUSED:
+                        return reply
+                    if reply.content:
+                        messages.append({"role": "assistant", "content": reply.content})
+        except TimeoutError as error:
+            raise LlmError(_reason(call.sent.status), f"not within {within_s:g} s") from error
+        raise LlmError("malformed", f"the model paused {_TURNS} times")
+
+    async def _turn(self, provider: Provider, prompt: Prompt[A], messages: list[Any], sent: Sent) -> Reply:
+        """Send a conversation, with the SDK's retries, and return the model's message."""
         SENT.set(sent)
         try:
-            async with asyncio.timeout(self._settings.llm_deadline_s):
-                response = await provider.messages.with_raw_response.create(
-                    model=self._settings.llm_model,
-                    max_tokens=prompt.max_tokens,
-                    system=[{"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral"}}],
-                    messages=[{"role": "user", "content": prompt.user}],
-                    tools=[
-                        {
-                            "name": _TOOL,
-                            "description": "Give your answer.",
-                            "input_schema": input_schema(prompt.answer),
-                        }
-                    ],
-                    tool_choice={"type": "tool", "name": _TOOL, "disable_parallel_tool_use": True},
-                )
-                body = await response.read()
-            return msgspec.json.decode(body, type=_Reply)
-        except TimeoutError as error:
-            raise LlmError(_reason(sent.status), f"not within {self._settings.llm_deadline_s:g} s") from error
+            response = await provider.messages.with_raw_response.create(
+                model=self._settings.llm_model,
+                max_tokens=prompt.max_tokens,
+                system=[{"type": "text", "text": prompt.system, "cache_control": {"type": "ephemeral"}}],
+                messages=messages,
+                tools=[
+                    {"name": _TOOL, "description": "Give your answer.", "input_schema": input_schema(prompt.answer)}
+                ],
+                tool_choice={"type": "tool", "name": _TOOL, "disable_parallel_tool_use": True},
+            )
+            return parse(await response.read())
+        except RetryTooLateError as error:
+            raise LlmError(_reason(error.status), str(error), retry_after_s=error.retry_after_s) from error
         except anthropic.APITimeoutError as error:
             raise LlmError("timeout", str(error)) from error
         except anthropic.APIStatusError as error:
-            raise LlmError(_reason(error.status_code), str(error)[:_DETAIL_CHARS]) from error
+            pause_s = retry_after_s(error.response.headers)
+            detail = str(error)[:_DETAIL_CHARS]
+            raise LlmError(_reason(error.status_code), detail, retry_after_s=pause_s) from error
         except anthropic.APIConnectionError as error:
             raise LlmError("server_error", f"{error}: {error.__cause__}") from error
-        except msgspec.MsgspecError as error:
-            raise LlmError("malformed", f"not a message: {error}") from error
 
     def _cost(self, call: _Call) -> int | None:
         """Return what a question cost, None when nobody knows: it was cut off while the model was at work."""
@@ -209,7 +224,9 @@ class Llm:
             cache_read_tokens=usage.cache_read_input_tokens or 0,
             cost_usd=self._prices.cost(usage) / MILLION,
             latency_ms=now_ms - call.started_ms,
-            response=call.answer[:_ANSWER_BYTES].decode(errors="replace"),
+            response=_cut(printable(call.response), _ANSWER_BYTES),
+            dropped=call.dropped,
+            problems=call.problems,
             occurred_at=now_ms,
         )
 
@@ -227,29 +244,37 @@ async def connect(settings: Settings, redis: Redis, log: Callable[[LlmCall], Non
 
 def _reason(status: int) -> Reason:
     """Return what a status of the provider means; 0 is none at all."""
-    if status in {0, 408}:
-        return "timeout"
-    if status in {401, 403}:
-        return "no_key"
-    if status == 429:
-        return "rate_limited"
-    return "server_error" if status >= 500 else "refused"
+    known: dict[int, Reason] = {
+        **dict.fromkeys((0, 408), "timeout"),
+        **dict.fromkeys((401, 402, 403), "no_key"),
+        RATE_LIMITED: "rate_limited",
+        OVERLOADED: "overloaded",
+    }
+    return known.get(status, "server_error" if status >= 500 else "refused")
 
 
-def _whole(reply: _Reply) -> bytes:
-    """Return an answer that the model has come to the end of."""
-    if reply.stop_reason == "refusal":
-        raise LlmError("refused", "the model will not answer")
-    if reply.stop_reason != "tool_use":
-        raise LlmError("malformed", f"the model stopped for {reply.stop_reason}")
-    if len(reply.answer) > _ANSWER_BYTES:
-        raise LlmError("malformed", f"the answer has {len(reply.answer)} bytes")
-    return reply.answer
-
-
-def _checked(answer: bytes, prompt: Prompt[A]) -> A:
-    """Return an answer as what the question's type says it must be."""
+def _reading(reply: Reply, prompt: Prompt[A]) -> Reading[A]:
+    """Return what can be used of a message."""
+    if reply.stop_reason == REFUSAL:
+        raise LlmError("refused", f"the model will not answer: {reply.detail}"[:_DETAIL_CHARS])
+    size = len(reply.text)
+    if size > _ANSWER_BYTES:
+        raise LlmError("malformed", f"the answer has {size} characters")
+    is_cut = reply.stop_reason in CUT
     try:
-        return msgspec.json.decode(answer, type=prompt.answer)
-    except msgspec.MsgspecError as error:
-        raise LlmError("malformed", str(error)) from error
+        return read(reply.payloads, prompt.answer, cut=is_cut)
+    except UnreadableError as error:
+        reason: Reason = "truncated" if is_cut else "malformed"
+        raise LlmError(reason, f"{error} (the model stopped for {reply.stop_reason or 'no reason'})") from error
+
+
+def _known(answer: bytes | None, prompt: Prompt[A]) -> A | None:
+    """Return an answer given before, None where there is none of the question's type."""
+    with suppress(msgspec.MsgspecError):
+        return None if answer is None else msgspec.json.decode(answer, type=prompt.answer)
+    return None
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    """Return the beginning of a text that fits."""
+    return text.encode()[:most_bytes].decode(errors="ignore")

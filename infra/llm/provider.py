@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import email.utils
+import math
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +18,11 @@ from infra.llm.key import has_key
 from infra.settings import Settings
 
 _DIRECT = "https://api.anthropic.com"
+RATE_LIMITED, OVERLOADED = 429, 529
+_PAUSING = frozenset({RATE_LIMITED, 503, OVERLOADED})
+_UNPAID = 402
+_SPENT = "enforced_spend_limit_reached"
+"""Error code of a 429 that no pause helps against."""
 Provider = AsyncAnthropic | AsyncAnthropicBedrock
 
 
@@ -19,21 +30,49 @@ Provider = AsyncAnthropic | AsyncAnthropicBedrock
 class Sent:
     """What went over the wire for one question."""
 
+    until_s: float = math.inf
+    """When all attempts must be over, by the event loop's clock."""
     attempts: int = 0
     status: int = 0
     """HTTP status of the last attempt; 0 when it had no answer."""
+
+
+class RetryTooLateError(RuntimeError):
+    """The provider wants to be asked again, but only after this question's deadline, or never."""
+
+    def __init__(self, status: int, retry_after_s: float, detail: str) -> None:
+        self.status, self.retry_after_s = status, retry_after_s
+        super().__init__(detail)
 
 
 SENT: ContextVar[Sent] = ContextVar("sent")
 """Of the question that this task asks."""
 
 
-async def _count(request: Any, call_next: Any) -> Any:
-    """Count attempts: the SDK runs this once for each."""
+def retry_after_s(headers: Mapping[str, str]) -> float:
+    """Return for how long a response asks to be left alone, 0 where it does not."""
+    told = headers.get("retry-after", "")
+    with suppress(ValueError):
+        return max(0.0, float(told)) if math.isfinite(float(told)) else 0.0
+    date = email.utils.parsedate_tz(told)
+    return 0.0 if date is None else max(0.0, email.utils.mktime_tz(date) - time.time())
+
+
+async def _attempt(request: Any, call_next: Any) -> Any:
+    """Count an attempt: the SDK runs this once for each. What is not worth another one ends here.
+
+    Raises:
+        RetryTooLateError
+    """
     sent = SENT.get()
     sent.attempts, sent.status = sent.attempts + 1, 0
     response = await call_next(request)
     sent.status = response.status_code
+    pause_s = retry_after_s(response.headers)
+    if response.status_code in _PAUSING and asyncio.get_running_loop().time() + pause_s > sent.until_s:
+        raise RetryTooLateError(response.status_code, pause_s, f"it asks for a pause of {pause_s:g} s")
+    if response.status_code == RATE_LIMITED and not pause_s and _SPENT in (detail := await response.text()):
+        raise RetryTooLateError(_UNPAID, 0.0, detail)
     return response
 
 
@@ -44,7 +83,7 @@ def provider(settings: Settings) -> Provider | None:
     limits: dict[str, Any] = {
         "timeout": settings.llm_timeout_s,
         "max_retries": settings.llm_max_retries,
-        "middleware": [_count],
+        "middleware": [_attempt],
         "http_client": DefaultAioHttpClient(),  # with hundreds under way it takes less than half of httpx's time
     }
     if settings.llm_provider == "bedrock":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import subprocess
 import uuid
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +17,13 @@ from infra.local.java import JAVA, MAX_HEAP, StartCache
 from infra.local.maven import OnProgress
 from infra.local.port import HOST, free_ports
 from infra.local.process import Command
+from infra.local.program import run_program
 from infra.local.server import Server
+from infra.private import private_folder, write_private
 
 VERSION = "4.1.2"
 _COORDINATES = f"org.apache.kafka:kafka_2.13:{VERSION}+org.slf4j:slf4j-simple:1.7.36"
-_ASK_S = 1.0
+_ASK_S = 4.0
 _FORMAT_WITHIN_S = 60
 
 _CONFIG = """\
@@ -74,15 +75,17 @@ class Kafka(Server):
         """Return the bootstrap server."""
         return f"{HOST}:{self.port}"
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         """Download Kafka and format its log folder."""
-        maven.jars(self._program, _COORDINATES, on_progress=self._on_progress, instead=self.url_setting)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(
+            maven.jars, self._program, _COORDINATES, on_progress=self._on_progress, instead=self.url_setting
+        )
+        private_folder(self._folder)
         (controller_port,) = free_ports(1)
         config = _CONFIG.format(host=HOST, port=self.port, controller_port=controller_port, data=self._data)
-        self._config.write_text(config)
+        write_private(self._config, config.encode())
         if not (self._data / "meta.properties").exists():
-            self._format()
+            await self._format()
 
     def command(self) -> Command:
         """Return the broker's command line."""
@@ -122,13 +125,13 @@ class Kafka(Server):
     def _admin(self) -> Any:
         return AdminClient({"bootstrap.servers": self.url, "log_level": 0, "reconnect.backoff.max.ms": 100})
 
-    def _format(self) -> None:
+    async def _format(self) -> None:
         cluster_id = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         tool = ("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._config), "--ignore-formatted")
         argv = [str(JAVA), "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", self._class_path, *tool]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=_FORMAT_WITHIN_S, check=False)  # noqa: S603
-        if done.returncode:
+        code, out = await run_program(argv, within_s=_FORMAT_WITHIN_S)
+        if code:
             raise OperatorError(
-                f"Kafka's log folder {self._data} could not be formatted:\n{done.stderr[-1000:]}",
+                f"Kafka's log folder {self._data} could not be formatted:\n{out[-1000:]}",
                 "If nothing in it matters, remove it and start again.",
             )

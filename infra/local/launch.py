@@ -11,10 +11,12 @@ import os
 import sys
 
 _PR_SET_PDEATHSIG = 1
+_OWNER_ONLY = 0o077
 
 
 def main(parent: str, death_signal: str, user: str, *argv: str) -> None:
-    """Give up root where a user is named, ask for the signal, become the program."""
+    """Give up root where a user is named, ask for the signal, become the program; what it writes only it may read."""
+    os.umask(_OWNER_ONLY)
     if user:
         import pwd
 

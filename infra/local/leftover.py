@@ -11,6 +11,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from infra.private import write_private
+
 _END_WITHIN_S = 20.0
 
 
@@ -26,7 +28,7 @@ def record(file: Path, pid: int, stop_signal: signal.Signals) -> None:
         created_s = psutil.Process(pid).create_time()
     except psutil.NoSuchProcess:
         return  # it has just ended
-    file.write_bytes(msgspec.json.encode(_Record(pid, created_s, int(stop_signal))))
+    write_private(file, msgspec.json.encode(_Record(pid, created_s, int(stop_signal))))
 
 
 def end_all(folder: Path) -> list[int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from infra.error import OperatorError
+from infra.private import FILE_MODE, private_folder
 
 
 class Lock:
@@ -23,8 +24,8 @@ class Lock:
         Raises:
             OperatorError: another process has it.
         """
-        self._home.mkdir(parents=True, exist_ok=True)
-        file = (self._home / "up.lock").open("a+")
+        private_folder(self._home)
+        file = os.fdopen(os.open(self._home / "up.lock", os.O_RDWR | os.O_APPEND | os.O_CREAT, FILE_MODE), "a+")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
-import subprocess
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from uuid import uuid4
 
 import asyncpg
 import psutil
@@ -17,38 +17,52 @@ from infra.error import OperatorError
 from infra.local import unprivileged
 from infra.local.port import HOST
 from infra.local.process import Command
+from infra.local.program import run_program
 from infra.local.server import Server
+from infra.private import private_folder, write_private
 
-_USER = "postgres"
-_DATABASE = "millrace"
-_ASK_S = 2.0
+_ADMIN = "postgres"
+"""The superuser that owns the cluster. It can log in from nowhere: only the server's single-user mode, which is for who
+may read the data folder anyway, runs as it."""
+_DATABASE = _ROLE = "millrace"
+_SET_UP = ((_ADMIN, "cluster.sql"), (_DATABASE, "database.sql"))
+"""In which database which statements are run."""
+_ASK_S = 4.0
+_CREATE_WITHIN_S, _SET_UP_WITHIN_S = 120.0, 120.0
+_ACCESS = f"""\
+# Written at every start.
+host all {_ROLE} {HOST}/32 scram-sha-256
+"""
+_ERROR = re.compile(r"^.*\b(?:ERROR|FATAL|PANIC): .*$", re.MULTILINE)
 
 
 class Postgres(Server):
-    """A PostgreSQL that trusts whoever reaches it on the loopback address."""
+    """A PostgreSQL that lets one role in, which is no superuser, by its password."""
 
     name = "PostgreSQL"
     port_setting = "DATABASE_PORT"
     url_setting = "DATABASE_URL"
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, *, password: str) -> None:
         self.port = port
-        self._folder = folder
+        self._folder, self._password = folder, password
 
     @property
     def url(self) -> str:
-        """Return the address of our database."""
-        return f"postgresql://{_USER}@{HOST}:{self.port}/{_DATABASE}"
+        """Return the address of our database, with the password."""
+        return f"postgresql://{_ROLE}:{self._password}@{HOST}:{self.port}/{_DATABASE}"
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         """Create the data folder, owned by another user where this one is root: PostgreSQL refuses to run as root."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self._folder)
         if self._run_as:
             unprivileged.give(self._folder, self._run_as)
             unprivileged.let_run(_programs().parent)
-        if not self._data.exists():
-            self._create()
+        if not (self._data.exists() and any(self._data.iterdir())):
+            await self._create()
         self._forget_dead()
+        self._write(self._access, _ACCESS.encode())
+        await self._set_up()
 
     def command(self) -> Command:
         """Return the server's command line."""
@@ -56,6 +70,7 @@ class Postgres(Server):
             "listen_addresses": HOST,
             "port": str(self.port),
             "unix_socket_directories": "",
+            "hba_file": str(self._access),
             "shared_preload_libraries": "",
             "max_connections": "50",
         }
@@ -69,11 +84,10 @@ class Postgres(Server):
         )
 
     async def check(self) -> None:
-        """Connect to our database, which is created when the server has just been."""
+        """Connect to our database; a server whose connections are all taken serves, too."""
         try:
             connection = await asyncpg.connect(self.url, timeout=_ASK_S)
-        except asyncpg.InvalidCatalogNameError:
-            await self._create_database()
+        except asyncpg.TooManyConnectionsError:
             return
         await connection.close(timeout=_ASK_S)
 
@@ -85,25 +99,55 @@ class Postgres(Server):
     def _data(self) -> Path:
         return self._folder / "data"
 
-    def _create(self) -> None:
-        partial = self._folder / f"data.{uuid4().hex}.partial"  # one that was given up may still be at work
+    @property
+    def _access(self) -> Path:
+        return self._folder / "pg_hba.conf"
+
+    async def _create(self) -> None:
+        partial = self._folder / "data.partial"
         shutil.rmtree(partial, ignore_errors=True)
-        settings = ("--auth=trust", "--encoding=utf8", "--locale=C.UTF-8", "--no-sync", "--username", _USER)
+        settings = ("--auth=reject", "--encoding=utf8", "--locale=C.UTF-8", "--no-sync", "--username", _ADMIN)
         argv = [str(_programs() / "initdb"), *settings, "--pgdata", str(partial)]
-        run_as = self._run_as or None
-        done = subprocess.run(argv, user=run_as, group=run_as, capture_output=True, text=True, check=False)  # noqa: S603
-        if done.returncode:
+        code, out = await run_program(argv, run_as=self._run_as, within_s=_CREATE_WITHIN_S)
+        if code:
             raise OperatorError(
-                f"PostgreSQL could not create its data folder {self._data}:\n{done.stderr[-1000:]}",
+                f"PostgreSQL could not create its data folder {self._data}:\n{out[-1000:]}",
                 "Choose a folder that it may write with MILLRACE_HOME, or set DATABASE_URL to use a PostgreSQL that"
                 " already runs.",
             )
-        try:
-            partial.rename(self._data)
-        except OSError:
-            if not self._data.exists():
-                raise
-            shutil.rmtree(partial, ignore_errors=True)  # the one that was given up has ended first
+        partial.rename(self._data)
+
+    async def _set_up(self) -> None:
+        """Create our role and our database, and have the role own what was made before there was one.
+
+        Done once for every data folder, password and version of the statements; a note beside the data says so.
+        """
+        scripts = [
+            (database, Path(__file__).with_name(file).read_text().replace("{password}", self._password))
+            for database, file in _SET_UP
+        ]
+        done = sha256("".join(script for _, script in scripts).encode()).hexdigest()
+        note = self._data / "millrace.set-up"
+        if note.exists() and note.read_text() == done:
+            return
+        for database, script in scripts:
+            # -j: statements end with a semicolon and an empty line.
+            argv = [str(_programs() / "postgres"), "--single", "-j", "-D", str(self._data), database]
+            code, out = await run_program(argv, run_as=self._run_as, text=script, within_s=_SET_UP_WITHIN_S)
+            problems = [line for line in _ERROR.findall(out) if not line.endswith("already exists")]
+            if code or problems:
+                told = "\n".join(problems) or out[-1000:]
+                raise OperatorError(
+                    f"PostgreSQL could not set up its database in {self._data}:\n{told}",
+                    "If nothing in it matters, remove it: it is made anew, and filled again from Kafka.",
+                )
+        self._write(note, done.encode())
+
+    def _write(self, file: Path, data: bytes) -> None:
+        """Write a file that only the user who runs the server may read."""
+        write_private(file, data)
+        if self._run_as:
+            unprivileged.give_file(file, self._run_as)
 
     def _forget_dead(self) -> None:
         """Remove the pid file of a killed server whose process id is another program's by now."""
@@ -114,13 +158,6 @@ class Postgres(Server):
                 file.unlink()
         except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
             pass  # the server sees that for itself
-
-    async def _create_database(self) -> None:
-        server = await asyncpg.connect(self.url.removesuffix(_DATABASE) + _USER, timeout=_ASK_S)
-        try:
-            await server.execute(f"CREATE DATABASE {_DATABASE}")
-        finally:
-            await server.close(timeout=_ASK_S)
 
 
 def _programs() -> Path:

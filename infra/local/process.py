@@ -1,11 +1,9 @@
-"""Supervising one child process: started, watched, started again when it dies, stopped in order."""
+"""Supervising one child process: started, watched, started again when it dies or hangs, stopped in order."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,14 +12,21 @@ from pathlib import Path
 
 from infra.error import OperatorError
 from infra.local import leftover
+from infra.local.log import Log
+from infra.local.program import kill_group, launch
 from infra.local.step import OnStep, Step
+from infra.private import private_folder
+from infra.watchdog import OPTION, Watchdog
 
-_LAUNCH = Path(__file__).with_name("launch.py")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
 _STEADY_S = 30.0
 """A process that ran so long is started again at once, however often it died before."""
+RESTART_WITHIN_S = 180.0
+"""How long a process may take to serve, or to give its first sign of life."""
+WATCHDOG_TIMEOUT_S = 30.0
 _ASK_EVERY_S = 0.05
-_LOG_BYTES = 20 << 20
+_LOOK_EVERY_S = 1.0
+_CHECK_EVERY_S, _CHECK_WITHIN_S = 5.0, 5.0
 _TAIL_LINES = 8
 
 
@@ -35,14 +40,13 @@ class Command:
     run_as: str = ""
     """A user to give up root for."""
     env: Mapping[str, str] = field(default_factory=dict)
-    """What is added to this process's own environment."""
+    """Settings that it is given; it has none of this process's own."""
+    watched: bool = False
+    """Whether the program takes `infra.watchdog.OPTION` and gives signs of life."""
 
 
 class Child:
-    """One child process. It ends with this process, also when that is killed.
-
-    `command` is asked at every start. `check` raises until the process serves.
-    """
+    """One child process. It ends with this process, also when that is killed; what hangs is ended and started again."""
 
     def __init__(
         self,
@@ -52,16 +56,39 @@ class Child:
         *,
         home: Path,
         on_step: OnStep,
+        prepare: Callable[[], Awaitable[None]] | None = None,
+        on_return: Callable[[], Awaitable[None]] | None = None,
+        watchdog_timeout_s: float = WATCHDOG_TIMEOUT_S,
     ) -> None:
+        """Describe a child.
+
+        Args:
+            name: What people and the log's file call it.
+            command: What to run; asked at every start.
+            check: Raises until the process serves, and once it does not serve any more.
+            home: The folder of logs and of notes of what runs.
+            on_step: Told what happens.
+            prepare: Lays out what the process needs, at every start: its folder may be gone.
+            on_return: Called once a process that had died serves again.
+            watchdog_timeout_s: How long a process may show no sign of life; 0 for ever.
+        """
         self.name = name
         self._command, self._check, self._on_step = command, check, on_step
+        self._prepare, self._on_return, self._watchdog_timeout_s = prepare, on_return, watchdog_timeout_s
         slug = name.lower().replace(" ", "-").replace(",", "-")
-        self.log = home / "logs" / f"{slug}.log"
+        self._log = Log(home / "logs" / f"{slug}.log")
         self._record = home / "run" / f"{slug}.json"
         self._stopping = asyncio.Event()
         self._spawning = asyncio.Lock()
         self._current: tuple[Command, Process] | None = None
+        self._watchdog: Watchdog | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._returning: asyncio.Task[None] | None = None
+
+    @property
+    def log(self) -> Path:
+        """Return the file of its log."""
+        return self._log.file
 
     @property
     def pid(self) -> int | None:
@@ -93,6 +120,8 @@ class Child:
         self._stopping.set()
         async with self._spawning:
             current = self._current
+        if self._returning is not None:
+            self._returning.cancel()
         if current is not None:
             command, process = current
             if process.returncode is None:
@@ -103,57 +132,135 @@ class Child:
                 except TimeoutError:
                     self.kill()
                     await process.wait()
+                kill_group(process.pid)
             self._on_step(Step(self.name, "stopped"))
         if self._watcher is not None:
             await self._watcher
+        if self._watchdog is not None:
+            self._watchdog.close()
+            self._watchdog = None
         self._record.unlink(missing_ok=True)
 
     def kill(self) -> None:
-        """End the process by force."""
-        if self._current is not None:
-            _signal(self._current[1], signal.SIGKILL)
+        """End the process, and all that it has started, by force."""
+        if self._current is not None and self._current[1].returncode is None:
+            kill_group(self._current[1].pid)
 
     async def _spawn(self) -> None:
         async with self._spawning:
             if self._stopping.is_set():
                 return
+            if self._prepare is not None:
+                await self._prepare()
             command = self._command()
-            launch = (sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(int(command.stop_signal)))
             for folder in (self.log.parent, self._record.parent):
-                folder.mkdir(parents=True, exist_ok=True)
-            if self.log.exists() and self.log.stat().st_size > _LOG_BYTES:
-                self.log.replace(self.log.with_suffix(".log.1"))
-            with self.log.open("ab") as log:
-                process = await asyncio.create_subprocess_exec(
-                    *launch,
-                    command.run_as,
-                    *command.argv,
-                    stdin=DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env=os.environ.copy() | dict(command.env),
-                    start_new_session=True,  # a Ctrl-C in the terminal is ours to hand on, in order
-                )
+                private_folder(folder)
+            self._log.rotate()
+            process = await self._launched(command)
             self._current = command, process
             leftover.record(self._record, process.pid, command.stop_signal)
 
+    async def _launched(self, command: Command) -> Process:
+        """Start the program, with a pipe for its signs of life where it gives any."""
+        if self._watchdog is not None:
+            self._watchdog.close()
+        self._watchdog = watchdog = Watchdog() if command.watched else None
+        more = () if watchdog is None else (OPTION, str(watchdog.write_fd))
+        try:
+            with self._log.open() as log:
+                return await launch(
+                    [*command.argv, *more],
+                    death_signal=command.stop_signal,
+                    run_as=command.run_as,
+                    stdin=DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=command.env,
+                    pass_fds=() if watchdog is None else (watchdog.write_fd,),
+                )
+        finally:
+            if watchdog is not None:
+                watchdog.started()
+
     async def _watch(self) -> None:
+        """Start the process again whenever it has ended, until it is to stop."""
         loop = asyncio.get_running_loop()
         pause_s = _FIRST_PAUSE_S
         while self._current is not None:
             started_s = loop.time()
-            await self._current[1].wait()
+            ending = await self._ended(self._current[1])
             if self._stopping.is_set():
                 return
             if loop.time() - started_s > _STEADY_S:
                 pause_s = _FIRST_PAUSE_S
-            self._on_step(Step(self.name, "died", f"{self._ending()}; starts again in {pause_s:g} s ({self.log})"))
+            self._on_step(Step(self.name, "died", f"{ending}; starts again in {pause_s:g} s ({self.log})"))
             if await self._stopped_within(pause_s):
                 return
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            await self._start_again()
+
+    async def _start_again(self) -> None:
+        """Start the process anew; what keeps it from serving is tried again by whoever watches it."""
+        try:
             await self._spawn()
-            if await self._serves():
+            async with asyncio.timeout(RESTART_WITHIN_S):
+                serves = await self._serves()
+        except TimeoutError:
+            self.kill()
+        except Exception as error:  # the disk is full, the program is gone
+            self._on_step(Step(self.name, "died", f"it cannot be started: {error}"))
+        else:
+            if serves:
                 self._on_step(Step(self.name, "ready", "again"))
+                if self._on_return is not None:
+                    self._returning = asyncio.ensure_future(self._on_return())
+
+    async def _ended(self, process: Process) -> str:
+        """Wait until the process has ended, by itself or as it hung, and say how."""
+        ending = asyncio.ensure_future(process.wait())
+        hanging = asyncio.ensure_future(self._hangs())
+        try:
+            await asyncio.wait({ending, hanging}, return_when=asyncio.FIRST_COMPLETED)
+            hung = not ending.done() and not self._stopping.is_set()
+            if hung:
+                self.kill()
+            await ending
+        finally:
+            ending.cancel()
+            hanging.cancel()
+        kill_group(process.pid)
+        return f"showed no sign of life for {self._watchdog_timeout_s:g} s and was ended" if hung else self._ending()
+
+    async def _hangs(self) -> None:
+        """Return once the process has shown no sign of life for too long; keep its log short meanwhile.
+
+        Looks are counted, not hours: a machine that slept, or a supervisor that was stopped, says nothing of it.
+        """
+        silent_s, allowed_s = 0.0, RESTART_WITHIN_S if self._watchdog else self._watchdog_timeout_s
+        while not self._watchdog_timeout_s or silent_s < allowed_s:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            with suppress(OSError):  # a full disk is no reason to end what runs
+                self._log.rotate()
+            if self._watchdog is not None and self._watchdog.heard():
+                silent_s, allowed_s = 0.0, self._watchdog_timeout_s
+            elif self._watchdog is not None:
+                silent_s += _LOOK_EVERY_S
+            elif self._check is not None and self._watchdog_timeout_s:
+                silent_s = 0.0 if await self._answers() else silent_s + _CHECK_EVERY_S
+
+    async def _answers(self) -> bool:
+        """Ask the process once whether it serves, within the time until the next look."""
+        loop = asyncio.get_running_loop()
+        next_s = loop.time() + _CHECK_EVERY_S
+        try:
+            async with asyncio.timeout(_CHECK_WITHIN_S):
+                await self._check()  # type: ignore[misc]
+        except Exception:  # every server's client has its own
+            answers = False
+        else:
+            answers = True
+        await asyncio.sleep(max(0.0, next_s - loop.time()))
+        return answers
 
     async def _serves(self) -> bool:
         """Ask until the process serves, True, or has ended or is being stopped, False."""
@@ -183,8 +290,7 @@ class Child:
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
     def _failure(self, what: str) -> OperatorError:
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        tail = "\n".join(f"  {line[:300]}" for line in lines[-_TAIL_LINES:])
+        tail = "\n".join(f"  {line[:300]}" for line in self._log.tail(_TAIL_LINES))
         return OperatorError(f"{self.name} {what}. The last lines of its log:\n{tail}", f"The whole log: {self.log}")
 
 

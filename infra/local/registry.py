@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import httpx
@@ -14,7 +15,7 @@ from infra.local.process import Command
 from infra.local.server import Server
 
 VERSION = "3.3.3"
-_ASK_S = 2.0
+_ASK_S = 4.0
 
 
 class SchemaRegistry(Server):
@@ -36,10 +37,12 @@ class SchemaRegistry(Server):
         """Return the address of the Confluent API."""
         return f"http://{HOST}:{self.port}/apis/ccompat/v7"
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         """Download the registry."""
         coordinates = f"io.apicurio:apicurio-registry-app:{VERSION}:all"
-        maven.archive(self._program, coordinates, on_progress=self._on_progress, instead=self.url_setting)
+        await asyncio.to_thread(
+            maven.archive, self._program, coordinates, on_progress=self._on_progress, instead=self.url_setting
+        )
 
     def command(self) -> Command:
         """Return the registry's command line."""

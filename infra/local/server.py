@@ -23,8 +23,8 @@ class Server(ABC):
         """Return where clients find it."""
 
     @abstractmethod
-    def prepare(self) -> None:
-        """Download what it needs and lay out its folder. Blocks; run in a thread, once before it starts."""
+    async def prepare(self) -> None:
+        """Download what it needs and lay out its folder, as far as that is not done; asked before every start."""
 
     @abstractmethod
     def command(self) -> Command:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 from infra import address, probe
 from infra.address import Addresses
 from infra.error import OperatorError
-from infra.local import leftover
+from infra.local import leftover, secret
 from infra.local.kafka import Kafka
 from infra.local.lock import Lock
 from infra.local.port import Ports, require_free
@@ -26,21 +28,36 @@ from infra.local.step import OnStep, Step
 from infra.redis_client import connect
 from infra.settings import Settings, masked
 
+OnReturn = Callable[[Addresses], Awaitable[None]]
+
 START_WITHIN_S = 180.0
+_RETRY_S = 2.0
 FREE_BYTES = 2 << 30
 """Room that the stack wants before it starts: downloads, Kafka's segments, PostgreSQL's log."""
+_LOG = logging.getLogger(__name__)
 
 
 class LocalStack:
     """Kafka, a schema registry, Redis and PostgreSQL on this machine, listening on the loopback address only.
 
-    A server whose address is set is used as it is. Data lies under `home` and is found there again by the next start.
-    `on_step` may be called from any thread.
+    A server whose address is set is used as it is. Data lies under `home` and is found there again by the next start;
+    only the owner of the home may read it. The addresses of Redis and PostgreSQL hold passwords, which are made once.
     """
 
-    def __init__(self, home: Path, *, settings: Settings, ports: Ports, on_step: OnStep) -> None:
+    def __init__(
+        self, home: Path, *, settings: Settings, ports: Ports, on_step: OnStep, on_return: OnReturn | None = None
+    ) -> None:
+        """Describe a stack.
+
+        Args:
+            home: Where data, logs and passwords lie.
+            settings: Which servers are given, and where downloads are kept.
+            ports: Where the others listen.
+            on_step: Told what happens; may be called from any thread.
+            on_return: Called with the addresses once a server that had died serves again, perhaps without its data.
+        """
         self.home = home.resolve()
-        self._settings, self._ports, self._on_step = settings, ports, on_step
+        self._settings, self._ports, self._on_step, self._on_return = settings, ports, on_step, on_return
         self._cache = settings.cache.expanduser().resolve()
         self._lock = Lock(self.home)
         self._stopping = False
@@ -64,7 +81,11 @@ class LocalStack:
             require_space(self.home)
             require_space(self._cache)
             addresses, given = self._plan()
-            await _all(given)
+            for server, _ in self._running:  # before anything is started: a start that is refused leaves nothing
+                require_free(
+                    server.port, name=server.name, port_setting=server.port_setting, url_setting=server.url_setting
+                )
+            await _all([check() for check in given])
             await _all([self._prepare(server) for server, _ in self._running])
             # All at once: the registry, slowest by far, waits by itself for Kafka.
             await _all([child.start(within_s=START_WITHIN_S) for _, child in self._running])
@@ -91,7 +112,7 @@ class LocalStack:
     ) -> None:
         await self.stop()
 
-    def _plan(self) -> tuple[Addresses, list[Coroutine[Any, Any, None]]]:
+    def _plan(self) -> tuple[Addresses, list[Callable[[], Coroutine[Any, Any, None]]]]:
         """Return where everything will be, and the checks of what is given; what is not is put down to be run."""
         given, ports, home = self._settings, self._ports, self.home
         bootstrap = given.kafka_bootstrap_servers
@@ -99,9 +120,16 @@ class LocalStack:
         registry = SchemaRegistry(
             bootstrap or kafka.url, self._cache, ports.schema_registry, on_progress=self._progress("schema registry")
         )
-        redis = RedisServer(home / "redis", ports.redis)
-        postgres = Postgres(home / "postgres", ports.database)
-        checks = []
+        passwords = secret.load(home)
+        redis = RedisServer(home / "redis", ports.redis, password=passwords.redis)
+        postgres = Postgres(home / "postgres", ports.database, password=passwords.database)
+        addresses = Addresses(
+            bootstrap or kafka.url,
+            given.schema_registry_url or registry.url,
+            given.redis_url or redis.url,
+            given.database_url or postgres.url,
+        )
+        checks: list[Callable[[], Coroutine[Any, Any, None]]] = []
         for server, url, ask in (
             (registry, given.schema_registry_url, probe.registry),
             (kafka, bootstrap, probe.kafka),
@@ -109,16 +137,19 @@ class LocalStack:
             (postgres, given.database_url, probe.database),
         ):
             if url:
-                checks.append(self._use(server, url, ask(url)))
+                checks.append(partial(self._use, server, url, ask(url)))
             else:
-                child = Child(server.name, server.command, server.check, home=home, on_step=self._on_step)
+                child = Child(
+                    server.name,
+                    server.command,
+                    server.check,
+                    home=home,
+                    on_step=self._on_step,
+                    prepare=server.prepare,
+                    on_return=partial(self._returned, addresses),
+                    watchdog_timeout_s=given.watchdog_timeout_s,
+                )
                 self._running.append((server, child))
-        addresses = Addresses(
-            bootstrap or kafka.url,
-            given.schema_registry_url or registry.url,
-            given.redis_url or redis.url,
-            given.database_url or postgres.url,
-        )
         return addresses, checks
 
     async def _use(self, server: Server, url: str, ask: probe.ServerProbe) -> None:
@@ -133,9 +164,17 @@ class LocalStack:
         self._on_step(Step(server.name, "given", masked(url)))
 
     async def _prepare(self, server: Server) -> None:
-        require_free(server.port, name=server.name, port_setting=server.port_setting, url_setting=server.url_setting)
         self._on_step(Step(server.name, "preparing"))
-        await asyncio.to_thread(server.prepare)
+        await server.prepare()
+
+    async def _returned(self, addresses: Addresses) -> None:
+        """Tell of a server that is back, until whoever is told can do what that takes."""
+        while self._on_return is not None:
+            try:
+                return await self._on_return(addresses)
+            except Exception as error:  # another server may be away
+                _LOG.warning("what a server lacks is not made anew yet: %s", error)
+                await asyncio.sleep(_RETRY_S)
 
     def _progress(self, name: str) -> Callable[[str], None]:
         def tell(detail: str) -> None:

@@ -7,7 +7,7 @@ import pwd
 from pathlib import Path
 
 _USERS = ("postgres", "nobody")
-_ENTER = 0o001
+_ENTER, _GROUP_ENTERS = 0o001, 0o010
 _READ_AND_ENTER = 0o005
 
 
@@ -20,10 +20,18 @@ def user(data: Path) -> str:
 
 
 def give(folder: Path, name: str) -> None:
-    """Let a user own a folder, and reach it."""
+    """Let a user own a folder, and reach it through the folder above it as a member of its group."""
     entry = pwd.getpwnam(name)
     os.chown(folder, entry.pw_uid, entry.pw_gid)
-    _let_reach(folder)
+    os.chown(folder.parent, -1, entry.pw_gid)
+    folder.parent.chmod(folder.parent.stat().st_mode | _GROUP_ENTERS)
+    _let_reach(folder.parent)
+
+
+def give_file(file: Path, name: str) -> None:
+    """Let a user own a file."""
+    entry = pwd.getpwnam(name)
+    os.chown(file, entry.pw_uid, entry.pw_gid)
 
 
 def let_run(program: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infra.item_store import ItemStore
 from schemas.types import Item
 from streams.context import Context
 from streams.quarantine import Record
+from streams.refill import Projector
 from streams.transport import Batch
 from topics.topic import ITEMS
 
@@ -23,6 +24,9 @@ class CatalogAgent:
     def __init__(self, context: Context, store: ItemStore) -> None:
         self._store, self._quarantine = store, context.quarantine
         self._decoder = context.decoder(ITEMS, "catalog")
+        self._items = Projector(self._write)
+        self.refill = self._items.refill
+        """Writes the catalogue again from its beginning."""
         self.checkpoint = context.checkpoint()
 
     async def process(self, event: Any) -> None:
@@ -36,15 +40,16 @@ class CatalogAgent:
                 if item_id not in newest or newest[item_id][0].offset < record.offset:
                     newest[item_id] = record, None
         changes = list(newest.values())
-        await self._quarantine.write(changes, self._apply, stage="catalog.write", waits="items wait for the store")
+        await self._quarantine.write(changes, self._put, stage="catalog.write", waits="items wait for the store")
         self.checkpoint.hold([event])
 
     def drop(self) -> None:
         """Forget what is held: after a rebalance it is read again."""
         self.checkpoint.drop()
 
-    async def _apply(self, changes: Sequence[Change]) -> None:
-        await self._store.write([item for _, item in changes if item is not None])
-        await self._store.delete(
-            [(record.key or b"").decode(errors="replace") for record, item in changes if item is None]
-        )
+    async def _put(self, changes: Sequence[Change]) -> None:
+        await self._items.put({record.key or b"": item for record, item in changes})
+
+    async def _write(self, newest: Mapping[bytes, Any]) -> None:
+        await self._store.write([item for item in newest.values() if item is not None])
+        await self._store.delete([key.decode(errors="replace") for key, item in newest.items() if item is None])

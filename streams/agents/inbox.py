@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from infra.push_store import PushStore
+from streams.quarantine import Record
+from streams.refill import Change, Projector, rewrite
 from streams.role import RoleContext
 from streams.transport import Batch
 from topics.topic import DEVICES, NOTIFICATIONS
@@ -18,25 +21,35 @@ class InboxAgent:
     def __init__(self, context: RoleContext, store: PushStore) -> None:
         self._quarantine = context.quarantine
         self._decoders = {topic.name: context.decoder(topic, "inbox") for topic in SOURCES}
-        self._writes: dict[str, Any] = {
-            DEVICES.name: store.write_devices,
-            NOTIFICATIONS.name: store.add_notifications,
-        }
+        self._store = store
+        self._devices = Projector(self._write_devices)
+        self.refill_devices = self._devices.refill
+        """Writes users' devices again from the beginning of their topic."""
+        self._writes = {DEVICES.name: self._put_devices, NOTIFICATIONS.name: self._add_notifications}
         self.checkpoint = context.checkpoint()
 
     async def process(self, event: Any) -> None:
         """Store one batch."""
         batch: Batch = event.value
         usable = await self._decoders[batch.topic].decode(batch)
-        write = self._writes[batch.topic]
-        await self._quarantine.write(
-            usable,
-            lambda some: write([value for _, value in some]),
-            stage="inbox.write",
-            waits="notifications wait for the store",
-        )
+        writes = self._writes[batch.topic]
+        await self._quarantine.write(usable, writes, stage="inbox.write", waits=f"{batch.topic} wait for the store")
         self.checkpoint.hold([event])
+
+    async def refill_notifications(self, chunks: AsyncIterator[Sequence[Change]]) -> None:
+        """Add decisions again: one that is there already is not added twice."""
+        async for chunk in chunks:
+            await rewrite([value for _, value in chunk if value is not None], self._store.add_notifications)
 
     def drop(self) -> None:
         """Forget what is held: after a rebalance it is read again."""
         self.checkpoint.drop()
+
+    async def _add_notifications(self, usable: Sequence[tuple[Record, Any]]) -> None:
+        await self._store.add_notifications([value for _, value in usable])
+
+    async def _put_devices(self, usable: Sequence[tuple[Record, Any]]) -> None:
+        await self._devices.put({record.key or b"": value for record, value in usable})
+
+    async def _write_devices(self, newest: Mapping[bytes, Any]) -> None:
+        await self._store.write_devices([devices for devices in newest.values() if devices is not None])

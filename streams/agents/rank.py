@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from infra.feed_store import EVERYONE, FeedStore
@@ -15,6 +16,7 @@ from streams.core.params import RankParams
 from streams.core.rank import rank
 from streams.patience import patiently
 from streams.quarantine import Record
+from streams.refill import Change, rewrite
 from streams.transport import Batch
 from topics.topic import FEATURES, FEEDS
 
@@ -54,6 +56,7 @@ class RankAgent:
         """Until when users wait for such items."""
         self._wake = asyncio.Event()
         self._refreshed_s = 0.0
+        self._is_everyones_due = False
         self._writing: asyncio.Task[None] | None = None
         """The feeds of the last micro-batch on their way, while the next is ranked."""
         self.checkpoint = context.checkpoint()
@@ -79,7 +82,8 @@ class RankAgent:
         """Rank what is queued, for ever; when there is nothing, keep the feed of newcomers fresh."""
         await self._context.broadcast.ready.wait()
         while True:
-            if await self._refresh():
+            if await self._refresh() or self._is_everyones_due:
+                self._is_everyones_due = False
                 await self._refresh_everyones()
             self._queue.back(self._ripe())
             work = self._queue.take(MICRO_BATCH_BEHIND if self._context.backlog else MICRO_BATCH)
@@ -91,6 +95,12 @@ class RankAgent:
             ranked = [(record, self._rank(record, features)) for record, features in work.values()]
             await self._hand_over([(record, feed) for record, feed in ranked if feed is not None], self._settled(work))
             await self._give_way(asyncio.get_running_loop().time() - started_s)
+
+    async def refill(self, chunks: AsyncIterator[Sequence[Change]]) -> None:
+        """Write feeds again that the store has lost; it keeps those that are newer. Everyone's is made anew."""
+        async for chunk in chunks:
+            await rewrite([feed for _, feed in chunk if feed is not None], self._store.write)
+        self._is_everyones_due = True
 
     def drop(self) -> None:
         """Forget what is queued: after a rebalance it is read again."""

@@ -76,7 +76,7 @@ def _item(suggestion: Suggestion, title: str, known: Identity, request: FetchReq
         "starts": suggestion.starts if _STARTS.fullmatch(suggestion.starts) else "",
         "year": known.year,
     }
-    topics = (plain(topic, most=_TOPIC).lower() for topic in suggestion.topics)
+    topics = (plain(topic, most=_TOPIC).lower() for text in suggestion.topics for topic in text.split(","))
     return Item(
         item_id=f"{request.category}-{_digest(*known, '' if known.city else request.cell or '')}",
         category=request.category,

@@ -15,6 +15,7 @@ import asyncpg
 from aiokafka import ConsumerRecord
 
 from infra import clock, database, heartbeat
+from infra.projection import PostgresProjection
 from infra.publisher import open_publisher
 from infra.redis_client import connect
 from infra.registry import Registry
@@ -23,7 +24,7 @@ from schemas.stock import is_sold_out
 from schemas.types import Interaction, Item
 from streams.decode import Decoder
 from streams.jobs.indexing import ENCODERS, Indexing, message
-from streams.jobs.sink import drain
+from streams.jobs.sink import Rewind, drain
 from streams.patience import patiently
 from streams.quarantine import Quarantine
 from topics import Topic
@@ -152,7 +153,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     beside = [indexing.run(), heartbeat.beat(redis, "archive", describe)]
     topics = [topic for topic, *_ in WRITES.values()]
     try:
-        await drain(settings.kafka_bootstrap_servers, GROUP, topics, archive.write, stop=stop, beside=beside)
+        await drain(
+            settings.kafka_bootstrap_servers,
+            GROUP,
+            topics,
+            archive.write,
+            stop=stop,
+            beside=beside,
+            rewind=Rewind(PostgresProjection(pool)),
+        )
     finally:
         pool.terminate()
         await publisher.close()

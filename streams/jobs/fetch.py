@@ -21,7 +21,6 @@ from infra.consumer import kafka_consumer, positions
 from infra.item_store import RedisItemStore
 from infra.llm.client import connect as connect_llm
 from infra.llm.key import has_key
-from infra.llm.recall import Recall
 from infra.prefetch_store import RedisPrefetchStore
 from infra.provision import FETCH_GROUP
 from infra.publisher import Publisher, PublishError, open_publisher
@@ -32,8 +31,9 @@ from streams.beside import until
 from streams.decode import Decoder
 from streams.jobs.fetching import Fetching
 from streams.jobs.indexing import ENCODERS
-from streams.jobs.recall import restore
+from streams.jobs.recall import keep_restored, restore
 from streams.params import fetchers
+from streams.patience import patiently
 from streams.quarantine import Quarantine
 from streams.transport.ledger import Ledger
 from topics.topic import FETCH_REQUESTS, LLM_CALLS
@@ -181,11 +181,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
         async def work() -> None:
             if has_key(settings):
-                await restore(settings, registry, Recall(redis, ttl_s=settings.llm_answer_ttl_s))
+                await patiently(lambda: restore(settings, registry, redis), "answers wait for the store")
             await fetch.run()
 
+        works = [work(), heartbeat.beat(redis, "fetch", describe)]
+        if has_key(settings):
+            works.append(keep_restored(settings, registry, redis))
         try:
-            await until(stop, work(), heartbeat.beat(redis, "fetch", describe))
+            await until(stop, *works)
         finally:
             pool.terminate()
             await publisher.close()

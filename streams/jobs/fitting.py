@@ -164,7 +164,8 @@ class Fitting:
             )
             await self._replay(fit, events)
             ends = {tp.partition: end for tp, end in events.ends.items()}
-        learner = fit.end()
+        # In threads of its own: a fit takes minutes, and whoever watches the process hears of it from the event loop.
+        learner = await asyncio.to_thread(fit.end)
         verdict = fit.verdict(tolerance=self._settings.model_tolerance)
         now_ms = clock.now_ms()
         version = Version(
@@ -198,14 +199,14 @@ class Fitting:
         return Rival(found.blender, found.version.watermark, found.version.metrics.get("ndcg@10"))
 
     async def _replay(self, fit: Fit, events: History) -> None:
-        async for position, event in events.merged():
-            try:
-                fit.learn(event, position)
-            except Exception:
-                _LOG.exception("the fit passes over the event %s", event.event_id)
-            if fit.learned % self._settings.trainer_batch_events == 0:
+        batch: list[tuple[Position, Any]] = []
+        async for pair in events.merged():
+            batch.append(pair)
+            if len(batch) == self._settings.trainer_batch_events:
+                await asyncio.to_thread(_learn, fit, batch)
                 self._training = msgspec.structs.replace(self._training, learned=fit.learned, total=fit.total)
-                await asyncio.sleep(0)
+                batch = []
+        await asyncio.to_thread(_learn, fit, batch)
 
     async def _settle(self, found: Fitted, learner: Learner, ends: dict[int, int]) -> None:
         """Keep a version; one that may serve goes to the workers and takes the place of what is live."""
@@ -245,6 +246,14 @@ class Fitting:
 
     def _history(self, topic: Topic) -> Any:
         return history(self._settings.kafka_bootstrap_servers, self._registry, topic)
+
+
+def _learn(fit: Fit, batch: list[tuple[Position, Any]]) -> None:
+    for position, event in batch:
+        try:
+            fit.learn(event, position)
+        except Exception:
+            _LOG.exception("the fit passes over the event %s", event.event_id)
 
 
 async def publish_tastes(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -49,6 +50,19 @@ class History:
             async for _, value in self._of(tp):
                 if value is not None:
                     yield value
+
+    async def chunks(self, most: int) -> AsyncIterator[list[tuple[bytes, Any]]]:
+        """Yield the keys and values of all records, None for a deletion, in the order of each partition."""
+        chunk: list[tuple[bytes, Any]] = []
+        for tp in self.ends:
+            async for record, value in self._of(tp):
+                chunk.append((record.key or b"", value))
+                if len(chunk) >= most:
+                    yield chunk
+                    chunk = []
+                    await asyncio.sleep(0)
+        if chunk:
+            yield chunk
 
     async def merged(self) -> AsyncIterator[tuple[Position, Any]]:
         """Yield all events, always the earliest of those that come next in their partitions.
@@ -95,23 +109,37 @@ class History:
 
 @asynccontextmanager
 async def history(
-    bootstrap_servers: str, registry: Registry, topic: Topic, *, since_ms: int | None = None
+    bootstrap_servers: str,
+    registry: Registry,
+    topic: Topic,
+    *,
+    since_ms: int | None = None,
+    partitions: Collection[int] | None = None,
 ) -> AsyncIterator[History]:
-    """Open a topic from its beginning, or from an append time; unusable records are passed over."""
+    """Open a topic, or some of its partitions; unusable records are passed over.
+
+    Args:
+        bootstrap_servers: Where the brokers are.
+        registry: Knows the schemas.
+        topic: What to read.
+        since_ms: The append time to begin with; the beginning of the topic by default.
+        partitions: The numbers of the partitions; all by default.
+    """
+    numbers = range(topic.partitions) if partitions is None else sorted(partitions)
     consumer = kafka_consumer(bootstrap_servers, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
+        tps = [TopicPartition(topic.name, number) for number in numbers]
+        consumer.assign(tps)
+        ends = await consumer.end_offsets(tps)
         if since_ms is None:
-            starts = await consumer.beginning_offsets(partitions)
+            starts = await consumer.beginning_offsets(tps)
         else:
-            starts = await offsets_since(consumer, partitions, since_ms)
-        for tp in partitions:
+            starts = await offsets_since(consumer, tps, since_ms)
+        for tp in tps:
             consumer.seek(tp, starts[tp])
         found = History(consumer, topic, Decoder(topic, registry, None, stage="history"), ends)
-        found.total = sum(ends[tp] - starts[tp] for tp in partitions)
+        found.total = sum(ends[tp] - starts[tp] for tp in tps)
         yield found
     finally:
         await consumer.stop()

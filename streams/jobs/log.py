@@ -17,16 +17,17 @@ from infra.experiment_store import RedisExperimentStore
 from infra.interaction_log import RedisInteractionLog
 from infra.item_store import ItemStore, RedisItemStore
 from infra.portrait_store import PortraitStore, RedisPortraitStore
+from infra.projection import RedisProjection
 from infra.publisher import open_publisher
 from infra.redis_client import connect
 from infra.registry import Registry
 from infra.settings import Settings
 from schemas.types import ItemStats
 from streams.decode import Decoder
-from streams.jobs.sink import drain
+from streams.jobs.sink import Rewind, drain
 from streams.quarantine import Quarantine, Record
 from topics import Topic
-from topics.topic import EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS, PROFILES
+from topics.topic import DAY_MS, EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS, PROFILES
 
 GROUP = "millrace-log"
 
@@ -116,7 +117,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     logging_ = Logging(written, registry, quarantine)
     sign = heartbeat.beat(redis, "log", lambda: {"written": logging_.written, **quarantine.describe()})
     try:
-        await drain(settings.kafka_bootstrap_servers, GROUP, written, logging_.write, stop=stop, beside=[sign])
+        await drain(
+            settings.kafka_bootstrap_servers,
+            GROUP,
+            written,
+            logging_.write,
+            stop=stop,
+            beside=[sign],
+            rewind=Rewind(RedisProjection(redis), ages_ms={INTERACTIONS: DAY_MS}),
+        )
     finally:
         await publisher.close()
         await redis.aclose()

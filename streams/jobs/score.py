@@ -12,13 +12,13 @@ from functools import partial
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
+from redis.asyncio import Redis
 
 from infra import clock, heartbeat
 from infra.consumer import kafka_consumer
 from infra.item_store import RedisItemStore
 from infra.llm.client import connect
 from infra.llm.key import has_key
-from infra.llm.recall import Recall
 from infra.publisher import open_publisher
 from infra.redis_client import connect as connect_redis
 from infra.registry import Registry
@@ -27,8 +27,9 @@ from infra.settings import Settings
 from streams.beside import until
 from streams.decode import Decoder
 from streams.jobs.history import offsets_since
-from streams.jobs.recall import restore
+from streams.jobs.recall import keep_restored, restore
 from streams.jobs.scorer import LOOK_BACK_MS, Scorer
+from streams.patience import patiently
 from topics.topic import FEATURES, FEEDS, LLM_CALLS
 
 GROUP = "millrace-score"
@@ -64,7 +65,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             scorer = Scorer(settings, publisher, llm, RedisItemStore(redis), known)
             works = [heartbeat.beat(redis, "score", scorer.describe)]
             if has_key(settings):
-                works.append(_work(settings, registry, scorer, Recall(redis, ttl_s=settings.llm_answer_ttl_s)))
+                works += [_work(settings, registry, scorer, redis), keep_restored(settings, registry, redis)]
             await until(stop, *works)
     finally:
         await publisher.close()
@@ -72,9 +73,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         registry.close()
 
 
-async def _work(settings: Settings, registry: Registry, scorer: Scorer, recall: Recall) -> None:
+async def _work(settings: Settings, registry: Registry, scorer: Scorer, redis: Redis) -> None:
     """Hear what the topics tell, and have it judged."""
-    await restore(settings, registry, recall)
+    await patiently(lambda: restore(settings, registry, redis), "answers wait for the store")
     decoders = {topic.name: Decoder(topic, registry, None, stage="score") for topic in (FEATURES, FEEDS)}
     consumer = kafka_consumer(settings.kafka_bootstrap_servers, group_id=GROUP)
     consumer.subscribe(list(decoders), listener=_Rewind(consumer))

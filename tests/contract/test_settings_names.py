@@ -11,6 +11,7 @@ SETTINGS = {spec.metadata["env"]: spec.default for spec in fields(Settings)}
 COMPOSE_ONLY = {"POSTGRES_PASSWORD"}
 NOT_IN_CONTAINERS = {
     *{"MILLRACE_CACHE", "KAFKA_PORT", "SCHEMA_REGISTRY_PORT", "REDIS_PORT", "DATABASE_PORT"},  # the local stack's
+    "WATCHDOG_TIMEOUT_S",  # as well: containers have restart policies
     "WORKER_ID",  # workers of one service share their settings; each has a volume of its own
 }
 

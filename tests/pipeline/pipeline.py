@@ -90,6 +90,11 @@ class Pipeline:
             if process.returncode is None:
                 await self.stop(process)
 
+    @property
+    def processes(self) -> list[asyncio.subprocess.Process]:
+        """Return the processes that run."""
+        return [process for process in self._processes if process.returncode is None]
+
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
         """Publish records, in order."""
         for value in values:

@@ -138,11 +138,14 @@ TABLE: list[tuple[Fault, dict[str, Any], str, int]] = [
     ("slow", {}, "timeout", 2),
     ("rate_limited", {}, "rate_limited", 2),
     ("server_error", {}, "server_error", 2),
-    ("overloaded", {}, "server_error", 2),
+    ("overloaded", {}, "overloaded", 2),
+    ("spent", {}, "no_key", 1),
     ("unauthorized", {}, "no_key", 1),
     ("garbage", {}, "malformed", 1),
     ("malformed", {}, "malformed", 1),
-    ("cut", {}, "malformed", 1),
+    ("cut", {}, "truncated", 1),
+    ("empty", {}, "malformed", 1),
+    ("paused", {}, "malformed", 3),
     ("refusal", {}, "refused", 1),
     ("slow", {"llm_budget_user_usd": 0.0}, "over_budget", 0),
     ("slow", {"anthropic_api_key": ""}, "no_key", 0),
@@ -166,6 +169,20 @@ async def test_whatever_the_model_does_the_catalogue_answers_and_says_why(
     assert [call.outcome for call in rig.calls] == [reason] * bool(requests)
     assert (rig.fetching.answered, rig.llm.describe()["questions"]) == ({f"catalogue {reason}": 1}, {reason: 1})
     assert rig.publisher.of(ITEMS) == []
+
+
+@pytest.mark.parametrize(("fault", "dropped", "offered"), [("flawed", 1, 6), ("cut_short", 1, 5)])
+async def test_what_is_usable_of_a_flawed_answer_becomes_items(
+    pool: asyncpg.Pool, redis: Redis, fault: Fault, dropped: int, offered: int
+) -> None:
+    async with a_rig(pool, redis) as rig:
+        rig.claude.every = fault
+        content = await rig.answer()
+        new = rig.publisher.of(ITEMS)
+    assert (content.source, content.fallback, len(content.items)) == ("llm", "", offered)
+    assert [item.attributes["year"] for item in new] == [str(1950 + len(item.title.split(",")[0])) for item in new]
+    [call] = rig.calls
+    assert (call.outcome, call.dropped, len(call.problems)) == ("answered", dropped, dropped)
 
 
 async def test_after_failures_in_a_row_the_model_is_left_alone(pool: asyncpg.Pool, redis: Redis) -> None:

@@ -1,25 +1,29 @@
 """Supervision, on small processes: what dies comes back, what hangs is ended, what cannot start says why."""
 
 import asyncio
+import random
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from infra.error import OperatorError
-from infra.local import Child, Command, Step, leftover
+from infra.local import Child, Command, Step, leftover, log, process
+from infra.local.program import run_program
 
 WAITS = "import time\nwhile True: time.sleep(1)"
 DEAF = f"import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\n{WAITS}"
 DEADLINE_S = 20.0
 
 
-def python(code: str, **options: float) -> Callable[[], Command]:
-    return lambda: Command(argv=[sys.executable, "-c", code], **options)  # type: ignore[arg-type]
+def python(code: str, **options: Any) -> Callable[[], Command]:
+    return lambda: Command(argv=[sys.executable, "-c", code], **options)
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -118,3 +122,172 @@ async def test_what_outlived_its_parent_is_ended_before_the_next_start(tmp_path:
     assert await asyncio.to_thread(leftover.end_all, tmp_path) == [orphan]
     assert not psutil.pid_exists(orphan)
     assert not (tmp_path / "thing.json").exists()
+
+
+BEATS = """
+import os, sys, time
+fd = int(sys.argv[sys.argv.index("--watchdog-fd") + 1])
+while True:
+    os.write(fd, b".")
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("code", [BEATS, "import time\ntime.sleep(600)"], ids=["stopped", "never gave a sign"])
+async def test_a_process_that_gives_no_sign_of_life_any_more_is_ended_and_started_again(
+    tmp_path: Path, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr(process, "RESTART_WITHIN_S", 1.0)
+    steps: list[Step] = []
+    child = Child("thing", python(code, watched=True), home=tmp_path, on_step=steps.append, watchdog_timeout_s=0.5)
+    await child.start(within_s=DEADLINE_S)
+    first = child.pid
+    assert first is not None
+    if code is BEATS:
+        await asyncio.sleep(1.5)  # three times what is allowed
+        assert child.pid == first
+        psutil.Process(first).suspend()
+    await until(lambda: child.pid not in (None, first))
+    assert not psutil.pid_exists(first)
+    await until(lambda: "ready" in states(steps)[2:])
+    assert "no sign of life for 0.5 s" in steps[2].detail
+    await child.stop()
+
+
+async def test_a_server_that_answers_no_more_is_ended_and_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(process, "_CHECK_EVERY_S", 0.1)
+    monkeypatch.setattr(process, "_CHECK_WITHIN_S", 0.1)
+    hung: set[int] = set()
+    returned: list[int | None] = []
+
+    async def check() -> None:
+        if child.pid in hung:
+            await asyncio.sleep(60)
+
+    async def come_back() -> None:
+        returned.append(child.pid)
+
+    child = Child(
+        *("thing", python(WAITS), check),
+        home=tmp_path,
+        on_step=lambda _: None,
+        on_return=come_back,
+        watchdog_timeout_s=0.5,
+    )
+    await child.start(within_s=DEADLINE_S)
+    first = child.pid
+    assert first is not None
+    await asyncio.sleep(1.0)
+    assert child.pid == first
+    hung.add(first)
+    await until(lambda: bool(returned))
+    assert returned == [child.pid] != [first]
+    await child.stop()
+
+
+async def test_a_supervisor_that_slept_ends_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks are counted: one look after a long sleep is one, however long it was."""
+    monkeypatch.setattr(process, "_LOOK_EVERY_S", 0.1)
+    child = Child("thing", python(BEATS, watched=True), home=tmp_path, on_step=lambda _: None, watchdog_timeout_s=0.5)
+    await child.start(within_s=DEADLINE_S)
+    first = child.pid
+    await asyncio.sleep(0.5)
+    time.sleep(1.0)  # noqa: ASYNC251 - the loop is to stand still
+    await asyncio.sleep(0.5)
+    assert child.pid == first
+    await child.stop()
+
+
+async def test_what_a_process_has_started_ends_with_it(tmp_path: Path) -> None:
+    spawns = (
+        f"import subprocess, sys\nprint(subprocess.Popen([sys.executable, '-c', {WAITS!r}]).pid, flush=True)\n{WAITS}"
+    )
+    child = Child("thing", python(spawns), home=tmp_path, on_step=lambda _: None)
+    await child.start(within_s=DEADLINE_S)
+    await until(lambda: child.log.read_text().strip() != "")
+    grandchild = int(child.log.read_text())
+    await child.stop()
+    await until(lambda: not psutil.pid_exists(grandchild))
+
+
+async def test_what_a_process_needs_is_prepared_before_every_start(tmp_path: Path) -> None:
+    prepared: list[int] = []
+    steps: list[Step] = []
+
+    async def prepare() -> None:
+        prepared.append(len(prepared))
+        if len(prepared) == 2:
+            raise OSError("the disk is full")
+
+    child = Child("thing", python(WAITS), home=tmp_path, on_step=steps.append, prepare=prepare)
+    await child.start(within_s=DEADLINE_S)
+    assert child.pid is not None
+    psutil.Process(child.pid).kill()
+    await until(lambda: states(steps).count("ready") == 2)
+    assert len(prepared) == 3
+    assert any("the disk is full" in step.detail for step in steps)
+    await child.stop()
+
+
+async def test_a_start_that_is_given_up_leaves_no_process(tmp_path: Path) -> None:
+    for _ in range(20):
+        child = Child("thing", python(WAITS), home=tmp_path, on_step=lambda _: None)
+        starting = asyncio.ensure_future(child.start(within_s=DEADLINE_S))
+        for _ in range(random.randrange(30)):
+            await asyncio.sleep(0)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await child.stop()
+        assert psutil.Process().children() == []
+
+
+async def test_a_program_that_is_given_up_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    spawns = (
+        "import os, pathlib, subprocess, sys\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {WAITS!r}])\n"
+        f"pathlib.Path({str(pids)!r}).write_text(f'{{os.getpid()}} {{child.pid}}')\n{WAITS}"
+    )
+    running = asyncio.ensure_future(run_program([sys.executable, "-c", spawns], within_s=DEADLINE_S))
+    await until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await until(lambda: not any(psutil.pid_exists(int(pid)) for pid in pids.read_text().split()))
+
+
+async def test_a_program_that_takes_too_long_is_ended_and_named() -> None:
+    with pytest.raises(OperatorError, match=r"did not end within 0\.2 s"):
+        await run_program([sys.executable, "-c", WAITS], within_s=0.2)
+    assert psutil.Process().children() == []
+
+
+async def test_a_program_is_given_text_and_its_output_and_status_returned() -> None:
+    code = "import sys; print(sys.stdin.read().upper()); print('no', file=sys.stderr); sys.exit(3)"
+    assert await run_program([sys.executable, "-c", code], text="yes", within_s=DEADLINE_S) == (3, "YES\nno\n")
+
+
+WRITES = "import time\nwhile True:\n    print('x' * 999, flush=True)\n    time.sleep(0.0005)"
+
+
+async def test_a_log_is_kept_short_while_its_process_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(log, "MAX_BYTES", 100_000)
+    child = Child("thing", python(WRITES), home=tmp_path, on_step=lambda _: None)
+    await child.start(within_s=DEADLINE_S)
+    pid = child.pid
+    parts = [child.log, *(child.log.with_suffix(f".log.{number}") for number in (1, 2, 3))]
+    await until(lambda: all(part.exists() for part in parts))
+    first = parts[3].stat().st_ino
+    await until(lambda: parts[3].stat().st_ino != first)
+    assert child.pid == pid
+    assert sorted(child.log.parent.iterdir()) == sorted(parts)
+    for part in parts:
+        assert part.stat().st_mode & 0o777 == 0o600
+        assert set(part.read_text().replace("\n", "")) <= {"x"}
+    assert max(part.stat().st_size for part in parts[1:]) <= 250_000
+    assert child.log.parent.stat().st_mode & 0o777 == 0o700
+    await child.stop()

@@ -1,6 +1,8 @@
 """The local stack as a whole: what it holds outlives its processes, and what it cannot have it says."""
 
 import asyncio
+import base64
+import json
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -12,11 +14,16 @@ import asyncpg
 import psutil
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
+from redis.exceptions import AuthenticationError, ResponseError
 
+from infra import database
 from infra.address import Addresses
 from infra.error import OperatorError
-from infra.local import Child, LocalStack, Ports, Step
+from infra.local import Child, LocalStack, Ports, Step, unprivileged
 from infra.local.port import HOST, free_ports
+from infra.local.postgres import Postgres, _programs
+from infra.local.program import run_program
+from infra.local.redis import OLDEST
 from infra.provision import BrokerTopic, broker_topics, create, provision
 from infra.publisher import Publisher
 from infra.redis_client import connect
@@ -24,9 +31,11 @@ from infra.registry import Registry
 from infra.settings import Settings
 from infra.tail import last
 from schemas.types import Interaction
-from tests.build import an_interaction
+from streams.jobs import archive
+from tests.build import an_interaction, an_item
+from tests.pipeline.test_archive import Place
 from topics import TOPICS
-from topics.topic import INTERACTIONS
+from topics.topic import INTERACTIONS, ITEMS
 
 DEADLINE_S = 90.0
 
@@ -64,6 +73,47 @@ async def sql(url: str, statement: str) -> Any:
         return await connection.fetchval(statement)
     finally:
         await connection.close()
+
+
+AOF_OF_6_2 = (
+    "UkVESVMwMDA5+glyZWRpcy12ZXIGNi4yLjE0+gpyZWRpcy1iaXRzwED6BWN0aW1lwhB9C2v6CHVzZWQtbWVtwqhPDgD6"
+    "DGFvZi1wcmVhbWJsZcAB/gD7AQAABGtlcHQEaGVyZf+6VPqJd9yqqg=="
+)
+"""What Redis 6.2 writes for `SET kept here` and a rewrite: a snapshot and no command after it."""
+
+
+async def a_home_of_old(home: Path, port: int) -> None:
+    """Lay out a home as it was before the servers had passwords."""
+    postgres = Postgres(home / "postgres", port, password="none")
+    settings = ("--auth=trust", "--encoding=utf8", "--locale=C.UTF-8", "--no-sync", "--username", "postgres")
+    (home / "postgres").mkdir()
+    run_as = postgres.command().run_as
+    if run_as:
+        unprivileged.give(home / "postgres", run_as)
+    data = str(home / "postgres" / "data")
+    code, out = await run_program(
+        [str(_programs() / "initdb"), *settings, "--pgdata", data], run_as=run_as, within_s=DEADLINE_S
+    )
+    assert code == 0, out
+    options = (f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=")
+    argv = [str(_programs() / "postgres"), "-D", data, *(part for option in options for part in ("-c", option))]
+    url = f"postgresql://postgres@127.0.0.1:{port}"
+
+    async def check() -> None:
+        await sql(f"{url}/postgres", "SELECT 1")
+
+    old = Child("old", lambda: replace(postgres.command(), argv=argv), check, home=home, on_step=show)
+    await old.start(within_s=DEADLINE_S)
+    await sql(f"{url}/postgres", "CREATE DATABASE millrace")
+    await database.migrate(f"{url}/millrace", database.migrations())
+    row = archive.item_row(Place(1, ITEMS.name, 0, 1), an_item("i1", title="kept"))
+    connection = await asyncpg.connect(f"{url}/millrace")
+    await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+    await connection.execute(archive.upsert_items(), *row)
+    await connection.close()
+    await old.stop()
+    (home / "redis").mkdir()
+    (home / "redis" / "appendonly.aof").write_bytes(base64.b64decode(AOF_OF_6_2))
 
 
 async def kept(addresses: Addresses) -> list[Interaction]:
@@ -194,6 +244,96 @@ async def test_a_busy_port_stops_the_start_and_leaves_nothing(stack: Addresses, 
     assert processes_of(tmp_path) == []
     async with LocalStack(tmp_path, settings=settings, ports=ports, on_step=show) as addresses:
         assert str(ports.redis) in addresses.redis_url
+
+
+async def test_a_start_that_fails_while_others_prepare_leaves_nothing(stack: Addresses, tmp_path: Path) -> None:
+    """PostgreSQL creates its data folder, which takes a second, while Redis cannot lay out its own."""
+    (tmp_path / "redis").mkdir()
+    (tmp_path / "redis" / "redis.conf").mkdir()  # what is to be a file
+    settings = replace(stack.into(Settings()), redis_url="", database_url="")
+    before = set(psutil.Process().children(recursive=True))
+    with pytest.raises(OSError, match=r"redis\.conf"):
+        await LocalStack(tmp_path, settings=settings, ports=Ports.free(), on_step=show).start()
+    assert set(psutil.Process().children(recursive=True)) - before == set()
+    assert "initdb" not in {process.name() for process in psutil.process_iter() if str(tmp_path) in _line(process)}
+
+
+def _line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+async def test_our_role_can_run_no_program_and_read_no_file(stack: Addresses) -> None:
+    assert await sql(stack.database_url, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user") is False
+    for statement in (
+        "COPY (SELECT 1) TO PROGRAM 'id'",
+        "COPY schema_migrations FROM PROGRAM 'id'",
+        "COPY (SELECT 1) TO '/tmp/out'",
+        "SELECT pg_read_file('/etc/passwd')",
+        "CREATE ROLE other SUPERUSER",
+        "ALTER SYSTEM SET shared_preload_libraries = 'x'",
+        "CREATE FUNCTION run() RETURNS int LANGUAGE c AS 'libc', 'system'",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await sql(stack.database_url, statement)
+
+
+@pytest.mark.parametrize("login", ["postgres", "postgres:postgres", "millrace", "millrace:wrong", "root"])
+@pytest.mark.parametrize("database", ["postgres", "millrace"])
+async def test_postgresql_lets_nobody_in_without_the_password(stack: Addresses, login: str, database: str) -> None:
+    place = stack.database_url.rpartition("@")[2].partition("/")[0]
+    with pytest.raises((asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidPasswordError)):
+        await asyncpg.connect(f"postgresql://{login}@{place}/{database}")
+
+
+@pytest.mark.parametrize("login", ["", ":wrong@", "default:@"])
+async def test_redis_lets_nobody_in_without_the_password(stack: Addresses, login: str) -> None:
+    redis = connect(f"redis://{login}{stack.redis_url.rpartition('@')[2]}")
+    with pytest.raises((AuthenticationError, ResponseError)):
+        await redis.execute_command("PING")  # type: ignore[no-untyped-call]
+    await redis.aclose()
+
+
+async def test_redis_is_recent_enough(stack: Addresses) -> None:
+    redis = connect(stack.redis_url)
+    told = await redis.info("server")
+    await redis.aclose()
+    version = told.get("valkey_version", told["redis_version"])
+    assert tuple(map(int, version.split(".")))[:2] >= OLDEST
+
+
+async def test_a_home_from_before_there_were_passwords_goes_on(stack: Addresses, tmp_path: Path) -> None:
+    """As it was: a cluster that trusts everybody, tables of the superuser's, a Redis of version 6.2."""
+    ports = Ports.free()
+    await a_home_of_old(tmp_path, ports.database)
+    await asyncio.to_thread(tmp_path.chmod, 0o755)
+    settings = replace(stack.into(Settings()), redis_url="", database_url="")
+    for _ in range(2):
+        async with LocalStack(tmp_path, settings=settings, ports=ports, on_step=show) as addresses:
+            await provision(addresses)
+            assert await sql(addresses.database_url, "SELECT title FROM items") == "kept"
+            assert await sql(addresses.database_url, "SELECT trigrams('ab')") == ["  a", " ab", "ab "]
+            await sql(addresses.database_url, "ALTER TABLE items ADD COLUMN IF NOT EXISTS note text")
+            await sql(addresses.database_url, "ANALYZE")
+            redis = connect(addresses.redis_url)
+            assert await redis.get("kept") == b"here"
+            await redis.aclose()
+            with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
+                await asyncpg.connect(f"postgresql://postgres@127.0.0.1:{ports.database}/millrace")
+    assert (await asyncio.to_thread(tmp_path.stat)).st_mode & 0o007 == 0
+
+
+async def test_lost_passwords_are_made_anew_and_taken_over(stack: Addresses, tmp_path: Path) -> None:
+    settings = replace(stack.into(Settings()), redis_url="", database_url="")
+    ports = Ports.free()
+    async with LocalStack(tmp_path, settings=settings, ports=ports, on_step=show) as first:
+        await sql(first.database_url, "CREATE TABLE kept AS SELECT 42 AS answer")
+    (tmp_path / "secrets.json").write_text("{")
+    async with LocalStack(tmp_path, settings=settings, ports=ports, on_step=show) as again:
+        assert again != first
+        assert await sql(again.database_url, "SELECT answer FROM kept") == 42
 
 
 async def test_topics_that_do_not_fit_are_named(stack: Addresses) -> None:

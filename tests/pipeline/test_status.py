@@ -1,27 +1,43 @@
 """What `millrace status` and `millrace topics tail` read from real servers."""
 
 import asyncio
+import os
+import sys
 import time
 import uuid
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
+import msgspec
+import pytest
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from redis.asyncio import Redis
 
 from infra import heartbeat, status
 from infra.address import Addresses
 from infra.local.port import free_ports
-from infra.provision import BrokerTopic, create
+from infra.pipeline_health import PipelineReader
+from infra.provision import APP_ID, BrokerTopic, create
 from infra.publisher import Publisher
 from infra.redis_client import connect
 from infra.registry import Registry
-from infra.settings import Settings
+from infra.settings import Settings, to_env
 from infra.tail import follow, last
-from schemas.types import Interaction
+from schemas.types import Audit, Interaction
 from tests.build import a_feed, a_profile, an_interaction
+from tests.sample import a_sample
 from topics import Topic
-from topics.topic import FEEDS, INTERACTIONS, PROFILES
+from topics.topic import AUDITS, FEEDS, INTERACTIONS, PROFILES
 
 DEADLINE_S = 30.0
+
+
+def an_audit(user_id: str) -> Audit:
+    audit: Audit = msgspec.structs.replace(a_sample(Audit), user_id=user_id)
+    return audit
 
 
 async def test_running_servers_are_up_and_a_stopped_one_is_named(stack: Addresses) -> None:
@@ -81,6 +97,130 @@ async def test_roles_are_seen_by_their_signs_of_life(stack: Addresses) -> None:
     await asyncio.gather(beating, return_exceptions=True)
     assert "juggler" not in [role["role"] for role in (await status.read(stack.into(Settings()))).roles]
     await redis.aclose()
+
+
+@pytest.fixture
+async def redis(stack: Addresses) -> AsyncIterator[Redis]:
+    """A database of its own, empty."""
+    client = connect(stack.redis_url.removesuffix("/0") + "/10")
+    await client.flushdb()
+    yield client
+    await client.flushdb()
+    await client.aclose()
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not await condition():  # noqa: ASYNC110 - a server has no event for this
+            await asyncio.sleep(0.05)
+
+
+def of(stack: Addresses, **given: Any) -> Settings:
+    """Return settings of the stack with the database that the fixture empties."""
+    return replace(stack.into(Settings()), redis_url=stack.redis_url.removesuffix("/0") + "/10", **given)
+
+
+async def test_a_role_that_falls_silent_is_late_and_one_that_was_stopped_in_order_is_not_missed(
+    stack: Addresses, redis: Redis
+) -> None:
+    settings = of(stack, expected_roles="juggler,clown")
+    beating = asyncio.create_task(heartbeat.beat(redis, "juggler", dict))
+
+    async def state() -> str:
+        pipeline = (await status.read(settings)).pipeline
+        return pipeline.roles["juggler"].state if pipeline is not None else ""
+
+    async def is_up() -> bool:
+        return await state() == "up"
+
+    await until(is_up)
+    beating.cancel()
+    await asyncio.gather(beating, return_exceptions=True)
+    found = await status.read(settings)
+    assert found.pipeline is not None
+    assert (found.up, found.pipeline.status) == (True, "degraded")
+    assert [problem.partition(" ")[0] for problem in found.problems] == ["juggler", "clown"]
+    assert found.pipeline.roles["juggler"].crashes == 1
+    await heartbeat.farewell(redis, ["juggler"])
+    found = await status.read(of(stack))
+    assert (found.problems, found.pipeline.roles if found.pipeline else None) == ([], {})
+
+
+async def test_a_redis_that_is_out_of_memory_is_not_well(stack: Addresses, redis: Redis) -> None:
+    reader = PipelineReader(of(stack), redis)
+    assert (await reader.read()).redis_writes == "ok"
+    await redis.config_set("maxmemory", 1)
+    try:
+        found = await reader.read()
+        assert (found.status, found.redis_writes) == ("degraded", "refused")
+        assert "OutOfMemory" in found.problems[0]
+        assert "OutOfMemory" in (await status.read(of(stack))).problems[0]
+    finally:
+        await redis.config_set("maxmemory", 0)
+    assert (await reader.read()).redis_writes == "ok"
+    await reader.close()
+
+
+async def test_events_that_were_deleted_unread_are_counted_and_stay_on_record(
+    stack: Addresses, publisher: Publisher, redis: Redis
+) -> None:
+    group, user_id = f"{APP_ID}-{uuid.uuid4().hex}", uuid.uuid4().hex
+    admin = AdminClient({"bootstrap.servers": stack.kafka_bootstrap_servers})
+    await publisher.publish(AUDITS, [an_audit(user_id=user_id) for _ in range(10)])
+    consumer = Consumer({"bootstrap.servers": stack.kafka_bootstrap_servers, "group.id": group})
+    ends = {n: consumer.get_watermark_offsets(TopicPartition(AUDITS.name, n)) for n in range(AUDITS.partitions)}
+    number = next(n for n, (low, high) in ends.items() if high - low >= 10)
+    low, high = ends[number]
+    await asyncio.to_thread(consumer.commit, offsets=[TopicPartition(AUDITS.name, number, low + 3)], asynchronous=False)
+    [deleted] = admin.delete_records([TopicPartition(AUDITS.name, number, high - 2)]).values()
+    await asyncio.to_thread(deleted.result)
+    count = high - 2 - (low + 3)
+
+    found = await status.read(of(stack))
+    assert found.lag[group] == {AUDITS.name: 2}, "what was deleted is not what waits"
+    assert found.pipeline is not None
+    assert found.pipeline.deleted_unread[group] == {AUDITS.name: count}
+    assert f"{count:,} records of {AUDITS.name} were deleted by retention" in found.problems[-1]
+
+    reader = PipelineReader(of(stack), redis)
+
+    async def told() -> bool:
+        return group in " ".join((await reader.read()).problems)
+
+    await until(told)
+    await reader.close()
+
+    await asyncio.to_thread(consumer.commit, offsets=[TopicPartition(AUDITS.name, number, high)], asynchronous=False)
+    consumer.close()
+    found = await status.read(of(stack))
+    assert not any(group in problem for problem in found.problems)
+    assert found.pipeline is not None
+    assert found.pipeline.deleted_unread[group] == {AUDITS.name: count}
+
+
+@pytest.mark.parametrize(("expected", "code", "first"), [("", 0, "All is well."), ("clown", 2, "clown has not been")])
+async def test_the_command_says_what_is_wrong_first_and_by_its_exit_code(
+    stack: Addresses, redis: Redis, expected: str, code: int, first: str
+) -> None:
+    status_code, out = await millrace_status(of(stack, expected_roles=expected))
+    assert (status_code, out.startswith(first)) == (code, True), out
+
+
+async def test_the_command_fails_when_a_server_does_not_answer(stack: Addresses) -> None:
+    (port,) = free_ports(1)
+    code, out = await millrace_status(replace(of(stack), redis_url=f"redis://:secret@127.0.0.1:{port}/0"))
+    assert code == 1
+    assert out.startswith("redis does not answer")
+    assert "secret" not in out
+
+
+async def millrace_status(settings: Settings) -> tuple[int, str]:
+    """Run `millrace status` and return its exit status and what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli.main", "status"), env=os.environ | to_env(settings), stdout=PIPE
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+    return process.returncode or 0, out.decode()
 
 
 async def test_a_tail_shows_the_last_events_in_order_and_what_cannot_be_decoded(

@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -19,7 +21,8 @@ from infra.address import Addresses
 from infra.local import Ports
 from infra.local.port import free_ports
 from infra.redis_client import connect
-from infra.settings import Settings, to_env
+from infra.settings import Settings, masked, to_env
+from infra.watchdog import OPTION
 
 DEADLINE_S = 60.0
 
@@ -52,12 +55,37 @@ async def millrace(settings: Settings, *arguments: str) -> AsyncIterator[Process
 
 
 async def addresses_of(up: Process) -> dict[str, str]:
+    """Return what a command prints once it has started, with the addresses as they are in its home."""
     assert up.stdout is not None
     async with asyncio.timeout(DEADLINE_S):
         line = await up.stdout.readline()
     assert line, (await up.communicate())[1].decode()
-    found: dict[str, str] = json.loads(line)
+    printed: dict[str, str] = json.loads(line)
+    found: dict[str, str] = json.loads(await asyncio.to_thread(Path(printed["addresses"]).read_bytes))
+    for name, url in found.items():
+        assert printed[name] == masked(url)
+    return printed | found
+
+
+def passwords(home: Path) -> list[str]:
+    """Return the passwords of a home's servers."""
+    found = list(json.loads((home / "secrets.json").read_bytes()).values())
+    assert all(len(password) >= 40 for password in found)
     return found
+
+
+async def status_of(settings: Settings) -> tuple[int, dict[str, Any]]:
+    """Return the exit status of `millrace status` and what it says."""
+    alone = replace(settings, redis_url="", database_url="")  # it finds the addresses in the home
+    async with millrace(alone, "status", "--json") as status:
+        out, _ = await asyncio.wait_for(status.communicate(), DEADLINE_S)
+    return status.returncode or 0, json.loads(out)
+
+
+async def health_of(url: str) -> dict[str, Any]:
+    async with httpx.AsyncClient() as http:
+        told: dict[str, Any] = (await http.get(f"{url}/health")).json()
+    return told
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -73,13 +101,42 @@ async def test_a_signal_stops_everything_in_order(settings: Settings, number: si
         children = psutil.Process(up.pid).children(recursive=True)
         assert len(children) >= 2
         assert found["kafka_bootstrap_servers"] == settings.kafka_bootstrap_servers
-        assert found["redis_url"] == f"redis://127.0.0.1:{settings.redis_port}/0"
+        assert found["redis_url"].endswith(f"@127.0.0.1:{settings.redis_port}/0")
+        shown = [part for child in [psutil.Process(up.pid), *children] for part in child.cmdline()]
+        assert not [part for part in shown if any(password in part for password in passwords(settings.home))]
         up.send_signal(number)
         _, told = await asyncio.wait_for(up.communicate(), DEADLINE_S)
     assert up.returncode == 0, told.decode()
     assert "Traceback" not in told.decode()
+    assert not any(password in told.decode() for password in passwords(settings.home))
     assert [child for child in children if child.is_running()] == []
     assert not (settings.home / "addresses.json").exists()
+
+
+async def test_a_home_is_its_owners_alone(settings: Settings) -> None:
+    settings.home.chmod(0o755)
+    async with millrace(settings, "up", "--servers-only", "--json") as up:
+        await addresses_of(up)
+        open_to_others = [
+            path
+            for path in (settings.home, *settings.home.rglob("*"))
+            if path.lstat().st_mode & 0o007 and not path.is_symlink()
+        ]
+        assert open_to_others == []
+        for log in (settings.home / "logs").iterdir():
+            assert log.stat().st_mode & 0o777 == 0o600
+            assert not any(password in log.read_text() for password in passwords(settings.home))
+        up.terminate()
+        await asyncio.wait_for(up.communicate(), DEADLINE_S)
+
+
+async def test_servers_are_not_given_our_secrets(settings: Settings) -> None:
+    async with millrace(replace(settings, jwt_secret="s" * 40), "up", "--servers-only", "--json") as up:
+        await addresses_of(up)
+        for child in psutil.Process(up.pid).children():
+            assert "JWT_SECRET" not in child.environ()
+        up.terminate()
+        await asyncio.wait_for(up.communicate(), DEADLINE_S)
 
 
 async def test_children_end_with_a_killed_parent_and_the_next_up_goes_on(settings: Settings) -> None:
@@ -132,12 +189,13 @@ async def test_a_signal_while_it_starts_leaves_nothing(settings: Settings) -> No
 
 async def test_the_whole_application_starts_serves_and_stops(settings: Settings) -> None:
     (api_port,) = free_ports(1)
-    whole = replace(settings, api_port=api_port)
+    whole = replace(settings, api_port=api_port, watchdog_timeout_s=25.0)
     async with millrace(whole, "up", "--json") as up:
         found = await addresses_of(up)
         assert found["api_url"] == f"http://127.0.0.1:{api_port}"
         children = psutil.Process(up.pid).children(recursive=True)
         roles = {" ".join(child.cmdline()[3:]) for child in children if "cli.main" in child.cmdline()}
+        roles = {role.partition(f" {OPTION}")[0] for role in roles}
         workers = ("feed", "trainer,archive,log", "fetch", "push", "shop")
         assert roles == {*(f"worker --roles {names}" for names in workers), "api"}
 
@@ -147,11 +205,25 @@ async def test_the_whole_application_starts_serves_and_stops(settings: Settings)
             while {sign["role"] for sign in await heartbeat.signs(redis)} != everyone:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         await redis.aclose()
-        async with millrace(replace(whole, redis_url=found["redis_url"]), "status", "--json") as status:
-            out, _ = await asyncio.wait_for(status.communicate(), DEADLINE_S)
-        said = json.loads(out)
+        code, said = await status_of(whole)
+        assert (code, said["pipeline"]["problems"]) == (0, [])
         assert all(server["up"] for server in said["servers"].values())
-        assert {role["role"] for role in said["roles"]} == everyone
+        assert {role["role"] for role in said["roles"]} == everyone == set(said["pipeline"]["roles"])
+
+        [pusher] = [child for child in children if "push" in child.cmdline() and "cli.main" in child.cmdline()]
+        pusher.suspend()
+        async with asyncio.timeout(DEADLINE_S):
+            while (await health_of(found["api_url"]))["status"] == "ok":  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        told = await health_of(found["api_url"])
+        assert (told["status"], told["pipeline"]["roles"]["push"]["state"]) == ("degraded", "late")
+        code, said = await status_of(whole)
+        assert code == 2
+        assert "push has been silent" in said["pipeline"]["problems"][0]
+        async with asyncio.timeout(DEADLINE_S):  # it is ended, and another starts in its place
+            while (await health_of(found["api_url"]))["status"] != "ok":  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        assert not pusher.is_running()
         up.terminate()
         _, told = await asyncio.wait_for(up.communicate(), DEADLINE_S)
     assert up.returncode == 0, told.decode()

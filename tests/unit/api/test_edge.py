@@ -3,9 +3,11 @@ import logging
 import uuid
 from typing import Any
 
+import msgspec
 import pytest
 
 from api.health import overall
+from infra.pipeline_health import PipelineHealth, RoleHealth
 from infra.redis_client import StoreError
 from tests.unit.api.builder import World
 
@@ -164,6 +166,53 @@ async def test_health_asks_the_servers_once_for_many_who_ask() -> None:
 
 def test_health_of_no_dependencies_is_ok() -> None:
     assert overall({}) == "ok"
+
+
+def a_pipeline(*problems: str) -> PipelineHealth:
+    return PipelineHealth(
+        status="degraded" if problems else "ok",
+        problems=list(problems),
+        roles={"feed": RoleHealth(state="missing" if problems else "up", processes=1)},
+        redis_writes="ok",
+        deleted_unread={},
+    )
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "redis_answers", "status", "code"),
+    [
+        (a_pipeline(), True, "ok", 200),
+        (a_pipeline("feed has not been heard of"), True, "degraded", 200),
+        (a_pipeline("feed has not been heard of"), False, "down", 503),
+        (None, True, "ok", 200),
+    ],
+)
+async def test_health_tells_how_the_pipeline_is(
+    pipeline: PipelineHealth | None, redis_answers: bool, status: str, code: int
+) -> None:
+    async def probe() -> None:
+        if not redis_answers:
+            raise ConnectionError
+
+    async def read() -> PipelineHealth | None:
+        return pipeline
+
+    async with World(probes={"redis": probe}, clients={"pipeline": read}).http() as http:
+        answer = await http.get("/health")
+        alive = await http.get("/health/live")
+    assert (answer.status_code, answer.json()["status"]) == (code, status)
+    assert answer.json().get("pipeline") == (None if pipeline is None else msgspec.to_builtins(pipeline))
+    assert (alive.status_code, alive.json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize("error", [StoreError("reading", ConnectionError()), TimeoutError()])
+async def test_a_pipeline_that_nobody_can_tell_of_is_left_out(error: Exception) -> None:
+    async def read() -> PipelineHealth | None:
+        raise error
+
+    async with World(clients={"pipeline": read}).http() as http:
+        told = (await http.get("/health")).json()
+    assert told == {"status": "ok", "rate_limits": "off", "dependencies": {}}
 
 
 async def test_app_closes_what_it_was_given() -> None:

@@ -23,6 +23,16 @@ async def stops(_settings: Settings, stop: asyncio.Event) -> None:
     await stop.wait()
 
 
+async def ends_by_its_own_event(_settings: Settings, stop: asyncio.Event) -> None:
+    """End as a role does beside which something ended."""
+    stop.set()
+
+
+async def ends_badly(_settings: Settings, stop: asyncio.Event) -> None:
+    await stop.wait()
+    raise RuntimeError("broken at last")
+
+
 async def hangs(_settings: Settings, _stop: asyncio.Event) -> None:
     await asyncio.Event().wait()
 
@@ -36,23 +46,20 @@ def test_roles_that_nobody_waits_for_leave_the_processor_to_the_others(
     told: list[int] = []
     monkeypatch.setattr("infra.priority.lower", told.append)
     for name in ("set_up", "located", "on_one_core", "until_stopped", "_load"):
-        monkeypatch.setattr(worker, name, lambda *_: None)
+        monkeypatch.setattr(worker, name, lambda *_, **__: None)
     worker.worker(roles)
     assert told == yields
 
 
-@pytest.mark.parametrize("roles", [[ends, stops], [stops, ends, stops]])
+async def run(*roles: Any, stop: asyncio.Event | None = None) -> None:
+    async with asyncio.timeout(5):
+        await worker._run_all({role.__name__: role for role in roles}, Settings(), stop or asyncio.Event())
+
+
+@pytest.mark.parametrize("roles", [[ends, stops], [stops, ends], [ends_by_its_own_event, stops]])
 async def test_when_a_role_ends_by_itself_the_others_stop_and_it_is_a_failure(roles: list[Any]) -> None:
-    async with asyncio.timeout(5):
-        with pytest.raises(worker.RoleEndedError, match="by itself"):
-            await worker._run_all(roles, Settings(), asyncio.Event())
-
-
-async def test_a_stop_that_was_asked_for_is_none() -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().call_later(0.01, stop.set)
-    async with asyncio.timeout(5):
-        await worker._run_all([stops, stops], Settings(), stop)
+    with pytest.raises(worker.RoleEndedError, match="the role ends.* by itself"):
+        await run(*roles)
 
 
 @pytest.mark.parametrize("roles", [[stops, fails], [fails, hangs], [hangs, fails, ends]])
@@ -61,20 +68,25 @@ async def test_what_a_role_failed_with_is_raised_once_the_others_have_stopped(
 ) -> None:
     monkeypatch.setattr(worker, "_PATIENCE_S", 0.01)
     with pytest.raises(RuntimeError, match="broken"):
-        await worker._run_all(roles, Settings(), asyncio.Event())
+        await run(*roles)
 
 
-@pytest.mark.parametrize("asked", [False, True])
-async def test_a_role_that_does_not_stop_is_cut_off_which_is_a_failure(
-    asked: bool, monkeypatch: pytest.MonkeyPatch
+async def test_what_a_role_failed_with_while_it_was_stopped_is_raised() -> None:
+    with pytest.raises(RuntimeError, match="broken at last"):
+        await run(ends_badly, stops, stop=asked())
+
+
+async def test_roles_that_are_asked_to_stop_end_in_order() -> None:
+    await run(stops, stop=asked())
+
+
+@pytest.mark.parametrize("roles", [[stops, hangs], [hangs, stops]])
+async def test_a_role_that_does_not_stop_when_asked_to_is_cut_off_which_is_a_failure(
+    roles: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "_PATIENCE_S", 0.01)
-    stop = asyncio.Event()
-    if asked:
-        stop.set()
-    async with asyncio.timeout(5):
-        with pytest.raises(worker.RoleEndedError, match="1 of 2"):
-            await worker._run_all([stops if asked else ends, hangs], Settings(), stop)
+    with pytest.raises(worker.RoleEndedError, match="1 of 2"):
+        await run(*roles, stop=asked())
 
 
 async def test_what_a_role_fails_with_while_it_is_cut_off_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,4 +99,11 @@ async def test_what_a_role_fails_with_while_it_is_cut_off_is_raised(monkeypatch:
             raise RuntimeError("the app had crashed")
 
     with pytest.raises(RuntimeError, match="had crashed"):
-        await worker._run_all([ends, fails_late], Settings(), asyncio.Event())
+        await run(stops, fails_late, stop=asked())
+
+
+def asked() -> asyncio.Event:
+    """Return the event of a process that was asked to stop."""
+    stop = asyncio.Event()
+    stop.set()
+    return stop

@@ -72,6 +72,10 @@ def test_no_more_is_taken_than_fits_and_a_blank_title_is_nothing() -> None:
     assert offered({"title": "<br>"}) == []
 
 
+def test_topics_in_one_text_are_taken_apart() -> None:
+    assert offered({"topics": ["Jazz, live music,"]})[0].item.topics == ["jazz", "live music"]
+
+
 def test_one_thing_under_two_spellings_is_offered_once() -> None:
     found = offered({"title": "The Jazz Night", "reason": "first"}, {"title": "jazz night!", "reason": "second"})
     assert [offer.reason for offer in found] == ["first"]

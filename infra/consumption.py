@@ -1,0 +1,77 @@
+"""How far consumer groups are: what they have still to read, and what Kafka deleted before they could."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, TopicPartition
+from confluent_kafka.admin import OffsetSpec
+
+from topics import TOPICS
+
+_OURS = {topic.name for topic in TOPICS}
+_WITHIN_S = 5.0
+
+Counts = dict[str, dict[str, int]]
+"""Records by consumer group and topic."""
+
+
+@dataclass(slots=True)
+class Consumption:
+    """What is known of the groups that have committed on our topics."""
+
+    behind: Counts = field(default_factory=dict)
+    """Records that are there and not read yet."""
+    deleted: Counts = field(default_factory=dict)
+    """Records that the topic's retention deleted before they were read; groups and topics without any are left out."""
+    gaps: dict[str, int] = field(default_factory=dict)
+    """The same as `GROUP TOPIC PARTITION OFFSET`, by the offset up to which the group had read: looked for again, a gap
+    has the same name, though it may have grown."""
+
+
+def read(admin: Any, *, prefix: str = "") -> Consumption:
+    """Return how far the groups are whose names begin with a prefix. Blocks.
+
+    Raises:
+        KafkaException: the brokers did not answer.
+    """
+    committed = _committed(admin, prefix)
+    partitions = {(tp.topic, tp.partition) for tps in committed.values() for tp in tps}
+    starts, ends = (offsets(admin, partitions, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
+    found = Consumption()
+    for group, tps in committed.items():
+        behind = found.behind.setdefault(group, {})
+        for tp in tps:
+            start, end = starts[tp.topic, tp.partition].offset, ends[tp.topic, tp.partition].offset
+            behind[tp.topic] = behind.get(tp.topic, 0) + max(0, end - max(tp.offset, start))
+            if tp.offset < start:
+                deleted = found.deleted.setdefault(group, {})
+                deleted[tp.topic] = deleted.get(tp.topic, 0) + start - tp.offset
+                found.gaps[f"{group} {tp.topic} {tp.partition} {tp.offset}"] = start - tp.offset
+    return found
+
+
+def offsets(admin: Any, partitions: set[tuple[str, int]], spec: Any) -> dict[tuple[str, int], Any]:
+    """Return what the brokers say of some partitions, by topic and number."""
+    if not partitions:
+        return {}
+    futures = admin.list_offsets(
+        {TopicPartition(*tp): spec for tp in partitions},
+        isolation_level=IsolationLevel.READ_COMMITTED,
+        request_timeout=_WITHIN_S,
+    )
+    return {(tp.topic, tp.partition): future.result() for tp, future in futures.items()}
+
+
+def _committed(admin: Any, prefix: str) -> dict[str, list[TopicPartition]]:
+    """Return what each group has committed on our topics."""
+    groups = [group.group_id for group in admin.list_consumer_groups(request_timeout=_WITHIN_S).result().valid]
+    committed: dict[str, list[TopicPartition]] = {}
+    for name in sorted(group for group in groups if group.startswith(prefix)):
+        asked = [ConsumerGroupTopicPartitions(name)]
+        found = admin.list_consumer_group_offsets(asked, request_timeout=_WITHIN_S)[name].result()
+        known = [tp for tp in found.topic_partitions if tp.topic in _OURS and tp.offset >= 0]
+        if known:
+            committed[name] = known
+    return committed

@@ -1,0 +1,299 @@
+"""Reading what a model wrote: the usable part of an answer is kept, the rest is left out and named.
+
+A model gives a year as text, null for a text it does not know, one object where a list belongs, a list as JSON text,
+or stops in the middle of an entry. None of that makes the rest of an answer unusable, which has been paid for:
+
+- null and blank text count as absent, fields that the type does not name are ignored;
+- numbers and texts are converted where nothing is lost by it, texts and lists that are too long are cut;
+- an optional field that cannot be read is left out, an entry of a list that lacks a required one is dropped.
+
+    reading = read([{"items": [{"title": "Trio Night", "year": "1999"}, {"year": 2001}]}], Suggestions)
+    reading.value, reading.dropped, reading.problems     # one suggestion, 1, ["items[1]: title is missing"]
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Generic, TypeVar, get_type_hints
+
+import msgspec
+from msgspec import inspect
+
+A = TypeVar("A", bound=msgspec.Struct)
+A_co = TypeVar("A_co", bound=msgspec.Struct, covariant=True)
+
+PROBLEMS = 20
+"""Problems that are named of one answer."""
+_PROBLEM_CHARS = 200
+_LARGEST = 2.0**63
+_DEPTH = 4
+"""Objects of one property that are looked into for what they hold."""
+
+
+class UnreadableError(ValueError):
+    """Nothing of an answer can be used; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[A_co]):
+    """What could be read of an answer."""
+
+    value: A_co
+    dropped: int
+    """Entries of its lists that could not be used."""
+    problems: list[str]
+    """What was left out and why, at most `PROBLEMS` of them."""
+
+
+class _FlawError(ValueError):
+    """A value that does not fit."""
+
+
+@dataclass(slots=True)
+class _Notes:
+    """What is left out while an answer is read."""
+
+    dropped: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def drop(self, place: str, error: ValueError) -> None:
+        """Note an entry that cannot be used."""
+        self.dropped += 1
+        self.leave_out(place, error)
+
+    def leave_out(self, place: str, error: ValueError) -> None:
+        """Note a value that cannot be used."""
+        if len(self.problems) < PROBLEMS:
+            self.problems.append(printable(f"{place}: {error}")[:_PROBLEM_CHARS])
+
+
+def read(payloads: Sequence[Any], answer: type[A], *, cut: bool = False) -> Reading[A]:
+    """Return what can be used of an answer.
+
+    Args:
+        payloads: What the model gave: decoded JSON, or text that holds JSON; the lists of several are joined.
+        answer: The type that the answer should be of.
+        cut: Whether the model was stopped before its end: the last entry of decoded JSON may lack its end, too.
+
+    Raises:
+        UnreadableError: nothing of it can be used.
+    """
+    notes = _Notes()
+    if not payloads:
+        raise UnreadableError("the answer is empty")
+    found: dict[str, Any] = {}
+    for payload in payloads:
+        for name, value in _named(payload, answer, notes, cut=cut).items():
+            found[name] = [*_listed(found[name]), *_listed(value)] if name in found else value
+    try:
+        read_as = _struct(found, answer, "", notes)
+    except _FlawError as error:
+        raise UnreadableError(str(error)) from error
+    if notes.dropped and not any(getattr(read_as, name) for name in read_as.__struct_fields__):
+        raise UnreadableError(notes.problems[0])
+    return Reading(read_as, notes.dropped, notes.problems)
+
+
+def printable(text: str) -> str:
+    """Return a text that can be encoded: a model's JSON may hold half of a surrogate pair."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _named(payload: Any, answer: type[msgspec.Struct], notes: _Notes, *, cut: bool) -> dict[str, Any]:
+    """Return the fields of an answer in what a model gave, however it wrapped them."""
+    fields = _fields(answer)
+    lists = {name: _plain(one.kind.item_type) for name, one in fields.items() if isinstance(one.kind, inspect.ListType)}
+    only, item = next(iter(lists.items())) if len(lists) == 1 else ("", None)
+    entry = _fields(item.cls).keys() if isinstance(item, inspect.StructType) else ()
+    value, whole = payload, False
+    for _ in range(_DEPTH):
+        if isinstance(value, str):
+            value, whole = _json_in(value), True
+        if only and (isinstance(value, list) or (isinstance(value, dict) and value.keys() & entry)):
+            value = {only: value}  # the list, or one entry of it, alone
+        if not isinstance(value, dict) or value.keys() & fields.keys() or len(value) != 1:
+            break
+        (value,) = value.values()  # under a name of the model's own
+    if not isinstance(value, dict):
+        raise UnreadableError("the answer holds no JSON" if value is None else f"the answer is {_kind_of(value)}")
+    found = {name: one for name, one in value.items() if name in fields and one is not None}
+    if cut and not whole:
+        for name in lists.keys() & found.keys():
+            if not isinstance(found[name], str):
+                *found[name], _ = _listed(found[name]) or [None]
+                notes.drop(f"{name}[{len(found[name])}]", _FlawError("the model was stopped before its end"))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A field of a type: its kind, its annotation with limits, whether it must be there."""
+
+    kind: inspect.Type
+    annotation: Any
+    required: bool
+
+
+@cache
+def _fields(answer: type[msgspec.Struct]) -> dict[str, _Field]:
+    info = inspect.type_info(answer)
+    hints = get_type_hints(answer, include_extras=True)
+    assert isinstance(info, inspect.StructType)
+    return {one.encode_name: _Field(_plain(one.type), hints[one.name], one.required) for one in info.fields}
+
+
+def _plain(kind: inspect.Type) -> inspect.Type:
+    """Return what a type is when it is not null, without what only documents it."""
+    if isinstance(kind, inspect.Metadata):
+        return _plain(kind.type)
+    if isinstance(kind, inspect.UnionType):
+        return next(_plain(one) for one in kind.types if not isinstance(one, inspect.NoneType))
+    return kind
+
+
+def _struct(value: Any, answer: type[A], place: str, notes: _Notes) -> A:
+    """Return a value as a type, without the optional fields that cannot be read."""
+    value = _parsed(value)
+    if not isinstance(value, dict):
+        raise _FlawError(f"it is {_kind_of(value)}, not an object")
+    found: dict[str, Any] = {}
+    for name, one in _fields(answer).items():
+        given = value.get(name)
+        if given is None or (isinstance(given, str) and not given.strip()):
+            if one.required:
+                raise _FlawError(f"{name} is missing")
+            continue
+        inside = f"{place}.{name}" if place else name
+        try:
+            found[name] = _converted(given, one, inside, notes)
+        except _FlawError as error:
+            if one.required:
+                raise _FlawError(f"{name}: {error}") from error
+            notes.leave_out(inside, error)
+    return msgspec.convert(found, answer)
+
+
+def _converted(value: Any, one: _Field, place: str, notes: _Notes) -> Any:
+    """Return a field's value as its kind, within its limits."""
+    kind = one.kind
+    if isinstance(kind, inspect.ListType):
+        value = _list(value, kind, place, notes)
+    elif isinstance(kind, inspect.StructType):
+        value = _struct(value, kind.cls, place, notes)
+    elif isinstance(kind, inspect.StrType):
+        value = _text(value)[: kind.max_length]
+    elif isinstance(kind, inspect.FloatType | inspect.IntType):
+        value = _number(value)
+    try:
+        return msgspec.convert(value, one.annotation, strict=False)
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise _FlawError(str(error)) from error
+
+
+def _list(value: Any, kind: inspect.ListType, place: str, notes: _Notes) -> list[Any]:
+    """Return the entries of a list that can be used."""
+    item = _plain(kind.item_type)
+    found: list[Any] = []
+    if isinstance(item, inspect.StructType):
+        for number, one in enumerate(_entries(value, _fields(item.cls).keys())):
+            try:
+                found.append(_struct(one, item.cls, f"{place}[{number}]", notes))
+            except _FlawError as error:
+                notes.drop(f"{place}[{number}]", error)
+        return found[: kind.max_length]
+    for number, one in enumerate(_listed(_parsed(value))):
+        try:
+            found.append(_text(one) if isinstance(item, inspect.StrType) else one)
+        except _FlawError as error:
+            notes.leave_out(f"{place}[{number}]", error)
+    return found[: kind.max_length]
+
+
+def _entries(value: Any, names: Iterable[str]) -> list[Any]:
+    """Return the objects of what should be a list of them: a list, one object, or objects under names."""
+    value = _parsed(value)
+    if isinstance(value, dict) and value and not value.keys() & set(names):
+        value = list(value.values())  # {"item": [...]}, {"0": {...}, "1": {...}}
+    flat: list[Any] = []
+    for one in _listed(value):
+        flat.extend(one if isinstance(one, list) else [one])
+    return flat
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _parsed(value: Any) -> Any:
+    """Return what a text of JSON holds, other values as they are."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        found = _json_in(value)
+        return value if found is None else found
+    return value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{_number(value):.15g}" if isinstance(value, float) else str(_number(value))
+    raise _FlawError(f"it is {_kind_of(value)}, not text")
+
+
+def _number(value: Any) -> Any:
+    """Return a number, or what may be the text of one, if it is finite and fits its 64 bits."""
+    if isinstance(value, str):
+        value = value.strip()
+    try:
+        size = abs(float(value))
+    except OverflowError:
+        size = math.inf
+    except (ValueError, TypeError):
+        return value  # its type will say what is wrong with it
+    if not size < _LARGEST:  # which NaN is not either
+        raise _FlawError("it is not a finite number of 64 bits")
+    return value
+
+
+def _kind_of(value: Any) -> str:
+    kinds = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")
+
+
+def _json_in(text: str) -> Any:
+    """Return the first JSON object or list in a text, as far as it goes; None when there is none."""
+    starts = [place for place in (text.find("{"), text.find("[")) if place >= 0]
+    if not starts:
+        return None
+    text = text[min(starts) :]
+    for attempt in (text, _closed(text)):
+        with suppress(ValueError, RecursionError):
+            return _decoder.raw_decode(attempt)[0]
+    return None
+
+
+def _closed(text: str) -> str:
+    """Return JSON that was cut off up to its last whole object within a list, and what closes the rest."""
+    open_: list[str] = []
+    inside_text = escaped = False
+    end, closers = 0, ""
+    for place, char in enumerate(text):
+        if inside_text:
+            inside_text, escaped = escaped or char != '"', char == "\\" and not escaped
+        elif char == '"':
+            inside_text = True
+        elif char in "{[":
+            open_.append("}" if char == "{" else "]")
+        elif char in "}]" and open_:
+            open_.pop()
+            if char == "}" and open_ and open_[-1] == "]":
+                end, closers = place + 1, "".join(reversed(open_))
+    return text[:end] + closers
+
+
+_decoder = json.JSONDecoder(parse_constant=lambda _: None, strict=False)
