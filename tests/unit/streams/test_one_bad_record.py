@@ -83,7 +83,7 @@ class World:
 
 async def test_features_that_cannot_be_made_are_set_aside_for_their_user() -> None:
     broker, codec = Broker(), Codecs().codec(Interaction)
-    broken = UserState("u0", version=5, watermark=0, event_count=3, reference_ms=1 << 60)
+    broken = UserState("u0", version=5, watermark=0, event_count=1 << 63)
     for number in range(8):
         broker.append("users-changelog", number, b"u0", _FORMAT + msgspec.msgpack.encode(broken))
     for number in range(12):
