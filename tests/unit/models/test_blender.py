@@ -104,6 +104,17 @@ def test_what_could_not_be_chosen_teaches_nothing() -> None:
     np.testing.assert_array_equal(blender.weights(CONTEXT), before)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_parts_that_are_no_numbers_teach_nothing(wrong: float) -> None:
+    parts = consistent(np.random.default_rng(0))
+    parts[2, 3] = wrong
+    blender = a_blender()
+    before = blender.weights(CONTEXT).copy()
+    with np.errstate(invalid="ignore"):
+        blender.learn(whole(parts), 0, CONTEXT)
+    np.testing.assert_array_equal(blender.weights(CONTEXT), before)
+
+
 def test_a_blender_goes_on_from_its_state() -> None:
     blender, other, draw = a_blender(), a_blender(), np.random.default_rng(0)
     for _ in range(100):
