@@ -31,6 +31,7 @@ from api.context import Context
 from api.endpoint import Endpoint, Handler
 from api.error import ApiError, BrokerAwayError, InvalidBatchError, InvalidError, TooLargeError
 from api.query import user_in
+from infra.settings import Settings
 from schemas.types import Interaction, ProfileUpdate
 from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, TRIGGERS
 
@@ -138,7 +139,7 @@ class PublishEndpoints:
         problems: list[tuple[int, InvalidError]] = []
         for index, entry in enumerate(entries):
             try:
-                events.append(_batched(entry, now_ms, rating_scale=settings.rating_scale))
+                events.append(_batched(entry, now_ms, settings))
             except InvalidError as error:
                 problems.append((index, error))
         if problems:
@@ -206,10 +207,11 @@ class PublishEndpoints:
         return await take(request, decoder, min(EVENT_BYTES, self._context.settings.api_max_body_bytes))
 
 
-def _batched(entry: msgspec.Raw, now_ms: int, *, rating_scale: float) -> Interaction:
+def _batched(entry: msgspec.Raw, now_ms: int, settings: Settings) -> Interaction:
     if len(memoryview(entry)) > EVENT_BYTES:
         raise InvalidError(None, TooLargeError(EVENT_BYTES).message)
-    return admit(decode(_interaction, entry).record(now_ms), now_ms, rating_scale=rating_scale)
+    event = decode(_interaction, entry).record(now_ms)
+    return admit(event, now_ms, rating_scale=settings.rating_scale, max_age_days=settings.event_max_age_days)
 
 
 def _publishes(
