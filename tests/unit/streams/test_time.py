@@ -115,7 +115,7 @@ def test_an_item_whose_score_is_no_number_comes_last() -> None:
     for number in range(6):
         view.apply_item(an_item(f"i{number}"))
     view.refresh()
-    view.columns.charted[0, 2], view.columns.charted[1, 4] = math.nan, math.inf
+    view.columns.charted[0, 2], view.columns.charted[0, 4] = math.nan, math.inf
     with np.errstate(invalid="ignore"):
         found = rank(features(), view, new_blender(), PARAMS, now_ms=T0_MS)
     assert set(found.items[4:]) == {"i2", "i4"}
