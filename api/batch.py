@@ -49,7 +49,12 @@ async def publish_each(
     errors: dict[int, ApiError] = {}
     for index, entry in entries:
         try:
-            one = admit(record(entry), now_ms, rating_scale=context.settings.rating_scale)
+            one = admit(
+                record(entry),
+                now_ms,
+                rating_scale=context.settings.rating_scale,
+                max_age_days=context.settings.event_max_age_days,
+            )
             vouch(one.user_id)
             records.append(one)
         except ApiError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncIterator, Mapping, Sized
 from contextlib import suppress
@@ -379,10 +380,10 @@ def check_count(field: str, entries: Sized, most: int) -> None:
         raise InvalidError(field, f"must have 1 to {most} entries, not {len(entries)}")
 
 
-def admit(record: R, now_ms: int, *, rating_scale: float) -> R:
+def admit(record: R, now_ms: int, *, rating_scale: float, max_age_days: float = math.inf) -> R:
     """Return a record with its labels in their one form, once it is held against its limits.
 
-    A rating is held against the scale of this deployment.
+    A rating is held against the scale of this deployment, and the time of an event against the greatest age.
 
     Raises:
         InvalidError: naming the field.
@@ -392,6 +393,7 @@ def admit(record: R, now_ms: int, *, rating_scale: float) -> R:
         limit.check(record, now_ms=now_ms)
         if isinstance(record, types.Interaction):
             limit.check_rating(record, rating_scale)
+        limit.check_age(record, now_ms, max_days=max_age_days)
     except limit.OutOfRangeError as error:
         raise InvalidError(error.field, error.detail.removeprefix(f"{error.field} ")) from error
     return record

@@ -132,8 +132,8 @@ class Context:
             ForbiddenError, BrokerAwayError: as `send`.
         """
         now_ms = self.clients.now_ms()
-        scale = self.settings.rating_scale
-        await self.send(topic, [admit(value, now_ms, rating_scale=scale) for value in values])
+        scale, days = self.settings.rating_scale, self.settings.event_max_age_days
+        await self.send(topic, [admit(value, now_ms, rating_scale=scale, max_age_days=days) for value in values])
 
     async def send(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
         """Publish records that were admitted, and return once the broker has them.

@@ -319,6 +319,13 @@ class Settings:
         check=lambda scale: 0 < scale <= RATING_MAX,
         must=f"above 0 and at most {RATING_MAX:g}",
     )
+    event_max_age_days: float = _setting(
+        "EVENT_MAX_AGE_DAYS",
+        3_650.0,
+        "greatest age of an event that the API takes, in days; older ones are refused",
+        check=_positive,
+        must="above 0",
+    )
     similarity_threshold: float = _setting(
         "SIMILARITY_THRESHOLD",
         0.3,

@@ -123,7 +123,7 @@ class Blender:
 
 
 def gradient(parts: Parts, taken: int, weights: Weights, *, among: Mask | None = None) -> Weights:
-    """Return (parts,) how the logarithm of an outcome's probability grows with each weight.
+    """Return (parts,) how the logarithm of an outcome's probability grows with each weight; zeros for no number.
 
     Args:
         parts: (parts, n) what was there to choose from.
@@ -136,4 +136,5 @@ def gradient(parts: Parts, taken: int, weights: Weights, *, among: Mask | None =
         scores[~among] = -np.inf
     chances = np.exp(scores - scores.max())
     expected = parts.expected(chances / chances.sum())
-    return parts.at(slice(taken, taken + 1))[:, 0].astype(np.float64) - expected
+    slope: Weights = parts.at(slice(taken, taken + 1))[:, 0].astype(np.float64) - expected
+    return slope if np.isfinite(slope).all() else np.zeros_like(slope)

@@ -64,6 +64,11 @@ THRESHOLD_MAX = 1_000.0
 """Highest threshold of value from which on an item is pushed."""
 FUTURE_MS = 5 * 60 * 1000
 """How far a client's clock may run ahead of the broker's."""
+_FIRST_MS = 788_918_400_000
+"""The beginning of 1995, before which no event lies: the oldest streams of ratings begin in that year."""
+_DAY_MS = 86_400_000
+_UNITS = (("seconds", 1_000, 1), ("microseconds", 1, 1_000), ("nanoseconds", 1, 1_000_000))
+"""What times are given in by mistake, and the factor and divisor that make milliseconds of them."""
 _LAST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 ZERO = "\x00"
@@ -133,6 +138,22 @@ def check_rating(event: Interaction, scale: float) -> None:
     if event.action == "rate" and event.value is not None and not event.value <= scale:
         problem = f"must be a rating from 0 to {scale:g}, not {event.value:g}; RATING_SCALE sets the highest"
         raise OutOfRangeError("value", problem)
+
+
+def check_age(event: Any, now_ms: int, *, max_days: float) -> None:
+    """Hold the time of an event against how old events of this deployment may be.
+
+    Args:
+        event: A record; one without a time of its own passes.
+        now_ms: The time now.
+        max_days: The greatest age, the setting EVENT_MAX_AGE_DAYS.
+
+    Raises:
+        OutOfRangeError: it is older.
+    """
+    if now_ms - getattr(event, "occurred_at", now_ms) > max_days * _DAY_MS:
+        problem = f"is more than {max_days:g} days ago; EVENT_MAX_AGE_DAYS sets the greatest age of an event"
+        raise OutOfRangeError("occurred_at", f"{problem}, and producers of the topic may write history of any age")
 
 
 def _value_max(event: Interaction) -> float:
@@ -335,7 +356,7 @@ def _event(
     _id("user_id", event.user_id)
     if event.user_id.startswith(RESERVED):
         raise OutOfRangeError("user_id", f"must not begin with {RESERVED}: such ids name feeds of no one user")
-    _time("occurred_at", event.occurred_at, now_ms)
+    _event_time("occurred_at", event.occurred_at, now_ms)
 
 
 def _id(field: str, value: str | None) -> None:
@@ -419,6 +440,17 @@ def _numbers(field: str, values: Mapping[str, float], low: float, high: float) -
 def _time(field: str, value: int, now_ms: int) -> None:
     if not 0 <= value <= now_ms + FUTURE_MS:
         raise OutOfRangeError(field, "must lie between 1970 and five minutes from now, in ms since the epoch")
+
+
+def _event_time(field: str, value: int, now_ms: int) -> None:
+    """Hold the time of an event against the times at which one can have occurred."""
+    latest_ms = now_ms + FUTURE_MS
+    if not _FIRST_MS <= value <= latest_ms:
+        units = [unit for unit, times, over in _UNITS if _FIRST_MS <= value * times // over <= latest_ms]
+        hint = f"; {value} looks like {units[0]}" if units else f", not {value}"
+        raise OutOfRangeError(
+            field, f"must be milliseconds since 1970 that lie between 1995 and five minutes from now{hint}"
+        )
 
 
 _RULES: dict[type, Callable[[Any, int], None]] = {

@@ -31,6 +31,8 @@ from infra.redis_client import StoreError
 from infra.settings import Settings, masked
 
 SEED = 7
+_ANY_AGE_DAYS = 36_500.0
+"""Greatest age of the events of a data set that is played, most of which are years old."""
 _INTERRUPTED = 130
 _FAILURES = (DemoError, PublishError, StoreError, KafkaException, httpx.HTTPError)
 
@@ -74,6 +76,8 @@ def demo(
     configured = settings.read()
     if port is not None:
         configured = replace(configured, api_port=port)
+    if movielens_folder is not None:
+        configured = replace(configured, event_max_age_days=max(configured.event_max_age_days, _ANY_AGE_DAYS))
     wish = Wish(data=_dataset(configured, movielens_folder, users), once=once, as_json=as_json, keep=keep)
     code = until_stopped(lambda stop: _until(stop, _demo(configured, wish, Screen())))
     raise typer.Exit(code)

@@ -24,6 +24,7 @@ from infra.dataset.encoding import EncodingError
 from infra.dataset.product_column import COLUMNS, NEEDED, Format
 from infra.dataset.product_value import ProductValues
 from schemas import limit
+from schemas.text import line
 from schemas.types import Item
 
 
@@ -134,8 +135,8 @@ def _opened(path: Path, form: Format) -> tuple[Text, list[str], dict[str, int]]:
 
 
 def _cells(row: Row, places: dict[str, int]) -> dict[str, str]:
-    """Return the cells of a row by column, empty where a value is missing."""
-    cells = {name: row.fields[place].strip() for name, place in places.items()}
+    """Return the cells of a row by column, each as a single line, empty where a value is missing."""
+    cells = {name: line(row.fields[place]) for name, place in places.items()}
     return {name: "" if is_missing(cell) else cell for name, cell in cells.items()}
 
 

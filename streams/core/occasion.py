@@ -19,6 +19,8 @@ _JOINED_MS = _DAY_MS // 8
 _DATE_CHARS = len("YYYY-MM-DD")
 _EVENING_HOUR = 17
 _WEEK_DAYS = 7
+_LATEST_MS = 253_370_764_800_000
+"""The beginning of the year 9999, after which a calendar has no room for every zone."""
 
 Span = tuple[int, int]
 """From when to when something is worth going to; (0, 0) for what is there at any time."""
@@ -36,7 +38,7 @@ def span(starts: str | None) -> Span:
 
 def local_ms(at_ms: int, zone: ZoneInfo) -> int:
     """Return the local time at a moment."""
-    return _ms(datetime.fromtimestamp(at_ms / 1000, zone))
+    return _ms(datetime.fromtimestamp(min(at_ms, _LATEST_MS) / 1000, zone))
 
 
 def nearness(starts: NDArray[np.int64], now_ms: int) -> NDArray[np.float32]:

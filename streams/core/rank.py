@@ -91,13 +91,13 @@ def _look_at(names: Sequence[str], features: Features, view: View, params: RankP
 def weights_for(whom: Person, blender: Blender) -> Weights:
     """Return (parts,) the weights that rank for a user: those shared by all, and the user's own on top."""
     shared, own = blender.weights(whom.context), whom.features.weights
-    return shared + in_order(own) if own else shared
+    return np.nan_to_num(shared + in_order(own) if own else shared, posinf=0.0, neginf=0.0)
 
 
 def score(seen: Look, weights: Weights) -> Column:
-    """Return (items,) scores by (parts,) weights; what may not be shown has -inf."""
+    """Return (items,) scores by (parts,) weights; what may not be shown, or has a score that is no number, has -inf."""
     scores = seen.parts.weighed(weights.astype(np.float32)).round(_DIGITS)
-    scores[~seen.admissible] = -np.inf
+    scores[~(seen.admissible & np.isfinite(scores))] = -np.inf
     return scores
 
 
@@ -210,8 +210,8 @@ def _usual(seen: Look) -> Column:
 
 
 def _by_source(weights: NDArray[np.float64], parts: Column) -> NDArray[np.float64]:
-    """Return (sources, items): what each source adds to a score."""
-    return np.asarray(_SOURCES_BY_PART @ (weights[:, None] * parts))
+    """Return (sources, items): what each source adds to a score; nothing where that is no number."""
+    return np.asarray(_SOURCES_BY_PART @ np.nan_to_num(weights[:, None] * parts, posinf=0.0, neginf=0.0))
 
 
 def _ordered(seen: Look, scores: Column, view: View, params: RankParams) -> NDArray[np.intp]:

@@ -44,7 +44,7 @@ def kinds_of_poison(pipeline: Pipeline) -> dict[str, Callable[[int], Bytes]]:
         return codec.encode(good(n))
 
     def a_location(n: int) -> bytes:
-        fields = {"event_id": "e", "user_id": f"u{n}", "cell": "c", "resolution": 7, "occurred_at": 0}
+        fields = {"event_id": "e", "user_id": f"u{n}", "cell": "c", "resolution": 7, "occurred_at": T0_MS}
         return location.encode(LOCATIONS.record(**fields))
 
     def unbelievable(n: int) -> bytes:

@@ -54,6 +54,56 @@ async def test_interaction_time_is_ms_or_iso_8601(occurred_at: Any, expected_ms:
     assert world.publisher.of(INTERACTIONS)[0].occurred_at == expected_ms
 
 
+@pytest.mark.parametrize(
+    ("occurred_at", "problem"),
+    [
+        (NOW_MS // 1_000, "looks like seconds"),
+        (NOW_MS * 1_000, "looks like microseconds"),
+        (NOW_MS * 1_000_000, "looks like nanoseconds"),
+        (0, "not 0"),
+        (-1, "not -1"),
+        ("1970-01-01T00:00:00Z", "not 0"),
+        ("1994-12-31T23:59:59Z", "not 788918399000"),
+        ("1995-01-01T00:30:00+01:00", "not 788916600000"),
+        ("9999-12-31T23:59:59Z", "not 253402300799000"),
+        (NOW_MS / 1_000 + 0.5, ""),
+        ("1995-01-01T00:00:00Z", "is more than 3650 days ago; EVENT_MAX_AGE_DAYS"),
+        ("2013-11-01", ""),
+        (NOW_MS - 3_650 * 86_400_000 - 1, "producers of the topic may write history of any age"),
+    ],
+)
+async def test_a_time_that_cannot_be_meant_is_refused_and_says_what_is_right(occurred_at: Any, problem: str) -> None:
+    world = World()
+    async with world.http() as http:
+        one = await http.post("/interaction", json=an_interaction_body(occurred_at=occurred_at))
+        many = await http.post(
+            "/interaction/batch", json={"interactions": [an_interaction_body(occurred_at=occurred_at)]}
+        )
+    assert (one.status_code, many.status_code) == (422, 422)
+    assert one.json()["error"]["field"] == "occurred_at"
+    assert problem in one.json()["error"]["message"]
+    assert problem in many.text
+    assert not world.publisher.of(INTERACTIONS)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/interaction", an_interaction_body()),
+        ("/location", {"user_id": "ann", "lat": 40.7, "lon": -74.0}),
+        ("/impression", {"user_id": "ann", "items": [{"item_id": "i1", "position": 0}]}),
+        ("/profile", {"user_id": "ann", "topics": ["jazz"]}),
+    ],
+)
+async def test_events_may_be_as_old_as_the_setting_says(path: str, body: dict[str, Any]) -> None:
+    old, answers = NOW_MS - 4_000 * 86_400_000, []
+    for days in (3_650.0, 4_001.0):
+        async with World().http(event_max_age_days=days) as http:
+            answers.append(await http.post(path, json=body | {"occurred_at": old}))
+    assert [answer.status_code for answer in answers] == [422, 202]
+    assert "EVENT_MAX_AGE_DAYS" in answers[0].json()["error"]["message"]
+
+
 class Narrow(MemoryPublisher):
     """A broker that takes small records only."""
 

@@ -6,13 +6,15 @@ import pytest
 from evaluation import contestant
 from evaluation.blend import Blend
 from evaluation.contestant import Setup, UnknownModelError
+from models.decay import DAY_MS
 from models.model import Event
 from streams.core.part import PARTS
 from streams.core.rank import Look, new_blender
 from tests.build import whole
 
 SETUP = Setup(catalogue=[], repeats=False, seed=0)
-EVENTS = [Event(f"u{n % 7}", f"i{n * n % 23}", 1_000_000 + 60_000 * n, 1.0) for n in range(200)]
+EVENTS = [Event(f"u{n % 7}", f"i{n * n % 23}", 1_000_000 + int(DAY_MS) // 4 * n, 1.0) for n in range(200)]
+"""Hardly any two events of a user within a day: each counts in full."""
 
 
 def the_blend(name: str) -> Blend:

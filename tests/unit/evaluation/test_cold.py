@@ -12,6 +12,7 @@ from evaluation.replay import GROUPS, KNOWN, replay
 from evaluation.report import Asked
 from evaluation.stream import Stream
 from models.model import Event, Query, Scores
+from streams.core.part import PARTS
 from tests.unit.evaluation.builder import Scripted, a_stream
 
 USERS = [f"u{number}" for number in range(10)]
@@ -108,6 +109,7 @@ def test_the_blend_meets_a_stranger_as_it_knows_its_users() -> None:
     blend.learn(events)
     own = [event for event in events if event.user_id == "u3"]
     at_ms = events[-1].at_ms + 1
+    blend.learner.weights.put("u3", np.zeros(len(PARTS)))  # a stranger has no weights of their own yet
     (known,) = blend.scores([Query("u3", at_ms=at_ms)])
     (met,) = blend.scores([Query("stranger", at_ms=at_ms, history=own)])
     assert np.isfinite(known).sum() > 20

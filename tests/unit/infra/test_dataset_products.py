@@ -94,6 +94,21 @@ def test_the_line_of_a_row_is_that_of_the_file_though_fields_hold_breaks(tmp_pat
         tmp_path, COLUMNS, PLUGS.replace("SOUNDLINK Soft Silicone Ear Plugs", broken), PLUGS.replace("3.5", "x")
     )
     assert [bad.where.line for bad in found.rejected] == [4]
+    assert [item.title for item in found.items] == ["A lamp of glass"]
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\n\n", "\t", "\x0b", "\x0c", " \n"])
+def test_breaks_inside_quoted_fields_are_spaces(tmp_path: Path, line_break: str) -> None:
+    columns = "id,name,main_category,sub_category,brand"
+    broken = ",".join(f'"{word}{line_break}and more"' for word in ("Lamp", "Home", "Lights", "Ikea"))
+    found = read(tmp_path, columns, f"P1,{broken}")
+    assert not found.rejected
+    [item] = found.items
+    values = [item.title, item.category, *item.topics, item.brand or ""]
+    assert [" ".join(value.split()) for value in values] == [
+        "Lamp and more", "Home and more", "Lights and more", "Ikea and more"
+    ]  # fmt: skip
+    assert all(value.isprintable() for value in values)
 
 
 def test_a_file_without_the_columns_is_refused(tmp_path: Path) -> None:

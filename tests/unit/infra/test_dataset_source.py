@@ -61,17 +61,19 @@ def test_a_bad_first_line_does_not_hide_movielens(tmp_path: Path) -> None:
 
 
 def test_check_in_arrays_are_sorted_by_time_and_carry_cells(tmp_path: Path) -> None:
-    np.save(tmp_path / "NYC.npy", np.array([[1, 7, 30], [2, 8, 10], [1, 7, 10], [3, 7, -1]], np.int32))
+    start, start_ms = 22_000_000, 22_000_000 * 60_000
+    rows = np.array([[1, 7, start + 30], [2, 8, start + 10], [1, 7, start + 10], [3, 7, -1]], np.int32)
+    np.save(tmp_path / "NYC.npy", rows)
     np.save(tmp_path / "NYC_POI.npy", np.array([[7.0, 40.7, -74.0], [8.0, 40.8, -73.9]]))
     data = source.read(tmp_path)
     assert told(data) == [
-        ("2", "8", "click", None, 600_000),
-        ("1", "7", "click", None, 600_000),
-        ("1", "7", "click", None, 1_800_000),
+        ("2", "8", "click", None, start_ms + 600_000),
+        ("1", "7", "click", None, start_ms + 600_000),
+        ("1", "7", "click", None, start_ms + 1_800_000),
     ]
     assert [(item.item_id, item.created_at, len(item.cell or "")) for item in data.items] == [
-        ("7", 600_000, 15),
-        ("8", 600_000, 15),
+        ("7", start_ms + 600_000, 15),
+        ("8", start_ms + 600_000, 15),
     ]
     assert data.repeats
     assert bad(data) == [("NYC.npy", 4)]

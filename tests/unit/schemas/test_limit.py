@@ -5,7 +5,17 @@ import msgspec
 import pytest
 
 from schemas import types
-from schemas.limit import FUTURE_MS, ID_CHARS, LINE_CHARS, LIST_ITEMS, TEXT_CHARS, VALUE_MAX, OutOfRangeError, check
+from schemas.limit import (
+    FUTURE_MS,
+    ID_CHARS,
+    LINE_CHARS,
+    LIST_ITEMS,
+    TEXT_CHARS,
+    VALUE_MAX,
+    OutOfRangeError,
+    check,
+    check_age,
+)
 
 NOW_MS = 1_800_000_000_000
 GOOD: dict[type, dict[str, Any]] = {
@@ -78,7 +88,9 @@ def test_an_ordinary_record_passes(record: type) -> None:
         a(types.Interaction, action="rate", value=0.0),
         a(types.Interaction, action="unknown"),
         a(types.Interaction, value=-VALUE_MAX),
-        a(types.Interaction, occurred_at=0),
+        a(types.Interaction, occurred_at=788_918_400_000),
+        a(types.Item, created_at=0),
+        a(types.Item, created_at=1),
         a(types.Interaction, occurred_at=NOW_MS + FUTURE_MS),
         a(types.Interaction, user_id="x" * ID_CHARS),
         a(types.Interaction, user_id="José 世界"),
@@ -184,3 +196,49 @@ def test_each_limit_that_hangs_on_another_field_is_held(record: msgspec.Struct, 
 
 def test_a_record_without_limits_passes() -> None:
     check(types.ItemNeighbors(item_id="", neighbors=[], scores=[], watermark=-1), now_ms=NOW_MS)
+
+
+EVENTS = [
+    types.Interaction, types.Location, types.Trigger, types.Profile, types.Impression, types.PushRequest
+]  # fmt: skip
+WANTED = "must be milliseconds since 1970 that lie between 1995 and five minutes from now"
+
+
+@pytest.mark.parametrize(
+    ("occurred_at", "hint"),
+    [
+        (1_732_854_000, "1732854000 looks like seconds"),
+        (788_918_400, "788918400 looks like seconds"),
+        (NOW_MS // 1_000, "looks like seconds"),
+        (1_732_854_000_000_000, "1732854000000000 looks like microseconds"),
+        (1_732_854_000_123_456, "looks like microseconds"),
+        (1_732_854_000_000_000_000, "looks like nanoseconds"),
+        (0, "not 0"),
+        (-1, "not -1"),
+        (-1_732_854_000_000, "not -1732854000000"),
+        (1, "not 1"),
+        (788_918_399_999, "not 788918399999"),
+        (NOW_MS + FUTURE_MS + 1, "not 1800000300001"),
+        (253_402_300_799_999, "not 253402300799999"),
+        (2**53, "not 9007199254740992"),
+        (2**63 - 1, "not 9223372036854775807"),
+        (-(2**63), "not -9223372036854775808"),
+    ],
+)
+@pytest.mark.parametrize("record", EVENTS, ids=lambda record: record.__name__)
+def test_the_time_of_an_event_is_in_milliseconds(record: type, occurred_at: int, hint: str) -> None:
+    with pytest.raises(OutOfRangeError, match=WANTED) as caught:
+        check(a(record, occurred_at=occurred_at), now_ms=NOW_MS)
+    assert caught.value.field == "occurred_at"
+    assert WANTED in str(caught.value)
+    assert str(caught.value).endswith(hint)
+
+
+@pytest.mark.parametrize("days", [0.5, 30, 3_650, 36_500])
+def test_an_event_may_be_as_old_as_the_setting_says(days: float) -> None:
+    oldest = NOW_MS - int(days * 86_400_000)
+    check_age(a(types.Interaction, occurred_at=oldest), NOW_MS, max_days=days)
+    check_age(a(types.Item, created_at=0), NOW_MS, max_days=days)
+    with pytest.raises(OutOfRangeError, match=f"is more than {days:g} days ago; EVENT_MAX_AGE_DAYS") as caught:
+        check_age(a(types.Interaction, occurred_at=oldest - 1), NOW_MS, max_days=days)
+    assert "`millrace import`" in str(caught.value)

@@ -7,6 +7,7 @@ import random
 import numpy as np
 import pytest
 
+from infra.model_board import NOT_JUDGED, REFUSED, SERVING
 from streams.core.position import Position
 from streams.core.rank import Look, new_blender, rank
 from streams.jobs.fit import Fit, Rival
@@ -38,7 +39,9 @@ def test_a_fit_is_judged_on_the_outcomes_of_its_last_fifth(fit: Fit) -> None:
 
 def test_the_first_fit_is_promoted(fit: Fit) -> None:
     verdict = fit.verdict(tolerance=0.0)
-    assert (verdict.promoted, verdict.reason) == (True, "nothing was in service")
+    assert verdict.status == SERVING
+    assert "of the weights before any fit" in verdict.reason
+    assert verdict.metrics["ndcg@10"] > verdict.metrics["serving_ndcg@10"]
 
 
 def test_a_fit_that_ranks_worse_than_what_serves_is_refused_and_says_by_how_much() -> None:
@@ -53,7 +56,7 @@ def test_a_fit_that_ranks_worse_than_what_serves_is_refused_and_says_by_how_much
         clairvoyant.learn(seen.parts, taken, seen.whom.context, among=seen.admissible)
     fit = taught(items, events, serving=Rival(clairvoyant.state(), NEVER))
     refused = fit.verdict(tolerance=0.02)
-    assert not refused.promoted
+    assert refused.status == REFUSED
     assert refused.reason.startswith("worse: NDCG@10 0.")
     assert refused.metrics["ndcg@10"] < 0.9 * refused.metrics["serving_ndcg@10"]
 
@@ -61,7 +64,7 @@ def test_a_fit_that_ranks_worse_than_what_serves_is_refused_and_says_by_how_much
 def test_a_fit_that_ranks_better_than_what_serves_is_promoted(world: World, fit: Fit) -> None:
     state = fit.learner.blender.state()
     verdict = taught(*world, serving=Rival(state | {"table": -state["table"]}, NEVER)).verdict(tolerance=0.0)
-    assert verdict.promoted
+    assert verdict.status == SERVING
     assert verdict.metrics["ndcg@10"] > 2 * verdict.metrics["serving_ndcg@10"]
 
 
@@ -82,8 +85,8 @@ def test_where_nothing_came_since_a_fit_is_held_against_what_the_last_one_reache
     state, reached = fit.learner.blender.state(), fit.judged.ndcg()[0]
     same = taught(*world, serving=Rival(state, NEVER, reached))
     assert same.judged.lead()[0] < 0  # what serves has learned from these outcomes, and ranks them better by that
-    assert same.verdict(tolerance=0.0).promoted
-    assert not taught(*world, serving=Rival(state, NEVER, 2 * reached)).verdict(tolerance=0.0).promoted
+    assert same.verdict(tolerance=0.0).status == SERVING
+    assert taught(*world, serving=Rival(state, NEVER, 2 * reached)).verdict(tolerance=0.0).status == REFUSED
 
 
 def tallied(rank: float, rival: float, times: int = 100) -> Fit:
@@ -95,9 +98,9 @@ def tallied(rank: float, rival: float, times: int = 100) -> Fit:
 
 def test_worse_by_no_more_than_the_tolerance_is_promoted() -> None:
     fit = tallied(3.1, 3.0)  # NDCG of 0.491 and 0.500
-    assert fit.verdict(tolerance=0.02).promoted
+    assert fit.verdict(tolerance=0.02).status == SERVING
     refused = fit.verdict(tolerance=0.01)
-    assert not refused.promoted
+    assert refused.status == REFUSED
     assert refused.reason == "worse: NDCG@10 0.4912 against 0.5000 of what was in service, on 100 outcomes"
 
 
@@ -107,12 +110,15 @@ def test_worse_by_what_may_be_chance_is_promoted() -> None:
         fit.judged.add(1.0 + number % 7, 1.0 + (number + 3) % 7 + (number % 3 - 1) * 0.9)
     lead, error = fit.judged.lead()
     assert -2 * error < lead < 0
-    assert fit.verdict(tolerance=0.0).promoted
+    assert fit.verdict(tolerance=0.0).status == SERVING
 
 
-def test_few_outcomes_say_nothing() -> None:
-    assert tallied(9.0, 1.0, times=49).verdict(tolerance=0.0).promoted
-    assert not tallied(9.0, 1.0, times=50).verdict(tolerance=0.0).promoted
+def test_a_fit_of_few_outcomes_is_not_judged_and_does_not_serve() -> None:
+    verdict = tallied(1.0, 9.0, times=49).verdict(tolerance=0.0)
+    assert (verdict.status, verdict.metrics) == (NOT_JUDGED, {"outcomes": 49.0})
+    assert verdict.reason == "49 outcomes are too few to judge by: it takes 50"
+    assert tallied(1.0, 9.0, times=50).verdict(tolerance=0.0).status == SERVING
+    assert tallied(9.0, 1.0, times=50).verdict(tolerance=0.0).status == REFUSED
 
 
 def test_a_tie_counts_at_its_mean_rank(fit: Fit) -> None:

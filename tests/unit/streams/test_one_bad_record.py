@@ -83,11 +83,11 @@ class World:
 
 async def test_features_that_cannot_be_made_are_set_aside_for_their_user() -> None:
     broker, codec = Broker(), Codecs().codec(Interaction)
-    broken = UserState("u0", version=5, watermark=0, event_count=3, reference_ms=1 << 60)
+    broken = UserState("u0", version=5, watermark=0, event_count=1 << 63)
     for number in range(8):
         broker.append("users-changelog", number, b"u0", _FORMAT + msgspec.msgpack.encode(broken))
     for number in range(12):
-        event = an_interaction(user_id=f"u{number % 3}", item_id="i1", action="search", query="q", occurred_at=0)
+        event = an_interaction(user_id=f"u{number % 3}", item_id="i1", action="search", query="q", occurred_at=T0_MS)
         broker.append(INTERACTIONS.name, 0, event.user_id.encode(), codec.encode(event))
     worker = Worker(broker)
     users: Reader = worker.readers[0]

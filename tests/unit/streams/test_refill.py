@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.redis_client import StoreError
+from infra.redis_client import RefusedError, StoreError
 from streams.refill import Change, Projector
 
 
@@ -20,11 +20,16 @@ class Shelf:
     def __init__(self) -> None:
         self.held: dict[bytes, int] = {}
         self.away = False
+        self.was_away = asyncio.Event()
+        self.refuses: bytes | None = None
 
     async def write(self, changes: Mapping[bytes, Any]) -> None:
         await asyncio.sleep(0)
         if self.away:
+            self.was_away.set()
             raise StoreError("writing", ConnectionError())
+        if self.refuses in changes:
+            raise RefusedError("writing", ValueError("too long"))
         for key, value in changes.items():
             if value is None:
                 self.held.pop(key, None)
@@ -78,13 +83,24 @@ async def test_the_newest_of_every_key_is_held_in_the_end(
     assert shelf.held == newest(log)
 
 
-async def test_a_refill_that_failed_leaves_writing_as_it_was() -> None:
+async def test_a_refill_that_is_cut_off_while_the_store_is_away_leaves_writing_as_it_was() -> None:
     shelf = Shelf()
     projector = Projector(shelf.write)
     shelf.away = True
-    with pytest.raises(StoreError):
-        await projector.refill(chunks([(b"a", 1)], []))
+    refill = asyncio.create_task(projector.refill(chunks([(b"a", 1)], [])))
+    await shelf.was_away.wait()
+    refill.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await refill
     shelf.away = False
     await projector.put({b"a": 2})
     await projector.refill(chunks([(b"a", 1), (b"b", 1)], []))
     assert shelf.held == {b"a": 1, b"b": 1}, "what was written before a refill began is in what it reads"
+
+
+async def test_what_the_store_refuses_is_left_out_and_all_else_is_held() -> None:
+    shelf = Shelf()
+    shelf.refuses = b"c"
+    async with asyncio.timeout(5):
+        await Projector(shelf.write).refill(chunks([(b"a", 1), (b"b", 1), (b"c", 1), (b"d", 1)], [3]))
+    assert shelf.held == {b"a": 1, b"b": 1, b"d": 1}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from infra.model_board import NOT_JUDGED
 from models import decay
 from streams.jobs.schedule import FIRST_EVENTS, Due, Schedule
 from tests.build import T0_MS, a_version
@@ -23,3 +24,11 @@ def test_fits_come_hourly_and_full_ones_daily() -> None:
 def test_nothing_is_due_when_nothing_is_new_or_fits_are_only_asked_for() -> None:
     assert SCHEDULE.next([a_version(events=5)], events=5, started_at=0) is None
     assert Schedule(0, 0).next([a_version(events=5)], events=6, started_at=0) is None
+
+
+def test_fits_that_could_not_be_judged_are_followed_by_one_after_a_thousand_more_events() -> None:
+    unjudged = [a_version(status=NOT_JUDGED, events=events, created_at=T0_MS) for events in (1_400, 200)]
+    assert SCHEDULE.next(unjudged, events=2_399, started_at=0) is None
+    assert SCHEDULE.next(unjudged, events=2_400, started_at=0) == Due(T0_MS + 60_000, full=True)
+    judged = [unjudged[0], a_version(events=200, created_at=T0_MS)]
+    assert SCHEDULE.next(judged, events=1_401, started_at=0) == Due(T0_MS + HOUR_MS, full=False)

@@ -226,3 +226,31 @@ def test_a_profile_tells_where_its_user_is_at_home_and_what_to_fetch_by() -> Non
     assert user.snapshot(state, PARAMS).city == "Lisbon"
     assert state.timezone == "Europe/Lisbon"
     assert state.about == {"keywords": "trumpet", "travel_history": "x" * 500}
+
+
+def test_a_user_counts_for_an_item_as_the_strongest_action_of_the_day() -> None:
+    state, weights = UserState("u1"), []
+    for number, action in enumerate(("click", "click", "like", "click", "like"), 1):
+        event = an_interaction(event_id=str(number), action=action, occurred_at=T0_MS)
+        told = user.fold(state, event, Position(0, number, number), subject=Subject(), params=UserParams())
+        assert told is not None
+        weights.append(told.weight)
+    assert weights[0] > 0.0
+    assert weights[2] > 0.0
+    assert weights[1] == weights[3] == weights[4] == 0.0
+    tomorrow = an_interaction(event_id="6", action="click", occurred_at=T0_MS + 86_400_000)
+    told = user.fold(state, tomorrow, Position(0, 6, 6), subject=Subject(), params=UserParams())
+    assert told is not None
+    assert told.weight == weights[0]
+
+
+def test_the_events_of_a_users_day_count_no_more_than_some_two_hundred_together() -> None:
+    state, shares = UserState("u1"), []
+    for number in range(1, 5_001):
+        event = an_interaction(event_id=str(number), item_id=f"i{number}", occurred_at=T0_MS)
+        shares.append(user.share(state, f"i{number}", T0_MS))
+        user.fold(state, event, Position(0, number, number), subject=Subject(), params=UserParams())
+    assert shares[0] == 1.0
+    assert sum(shares[:20]) > 17.0, "a day of usual use counts nearly in full"
+    assert sum(shares) <= 201.0
+    assert user.share(state, "new", T0_MS + 86_400_000) == 1.0
