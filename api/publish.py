@@ -101,7 +101,7 @@ class PublishEndpoints:
             _publishes("/profile", self.profile, ProfileBody, _PROFILE),
             Endpoint(
                 "PATCH",
-                "/profile/{user_id:path}",
+                "/profile/{user_id}",
                 self.patch_profile,
                 body=ProfilePatch,
                 example={"muted": ["sports"]},
@@ -110,7 +110,7 @@ class PublishEndpoints:
             ),
             Endpoint(
                 "DELETE",
-                "/profile/{user_id:path}",
+                "/profile/{user_id}",
                 self.forget_profile,
                 answers={202: Accepted},
                 errors=(BrokerAwayError,),

@@ -11,7 +11,7 @@ from api.body import milliseconds, texts
 from api.error import InvalidError
 from tests.unit.api.builder import NOW_MS, World, an_interaction_body
 from tests.unit.api.test_auth import STRICT, a_token, bearer
-from topics.topic import EXPERIMENTS, INTERACTIONS, PROFILES, TRIGGERS
+from topics.topic import EXPERIMENTS, INTERACTIONS, PROFILE_UPDATES, TRIGGERS
 
 NULLS = {"referrer": None, "page": "home", "depth": None, "place": 3, "tags": ["a"]}
 KEPT = {"page": "home", "place": "3", "tags": '["a"]'}
@@ -74,7 +74,7 @@ async def test_null_is_absent_in_the_other_maps_too() -> None:
         experiment = await http.post("/ab/experiments", json={"name": "n", "arms": arms})
         await http.post("/personalize", json={"user_id": "ann", "candidates": [{"id": "i1"}], "context": NULLS})
     assert (profile.status_code, none.status_code, experiment.status_code) == (202, 202, 201)
-    assert [one.attributes for one in world.publisher.of(PROFILES)] == [{"plan": "pro"}, {}]
+    assert [one.attributes for one in world.publisher.of(PROFILE_UPDATES)] == [{"plan": "pro"}, {}]
     assert [arm.parameters for arm in world.publisher.of(EXPERIMENTS)[0].arms] == [{"y": "1"}, {}]
     assert world.publisher.of(TRIGGERS)[0].context == KEPT
 

@@ -58,7 +58,7 @@ async def run(*roles: Any, stop: asyncio.Event | None = None) -> None:
 
 @pytest.mark.parametrize("roles", [[ends, stops], [stops, ends], [ends_by_its_own_event, stops]])
 async def test_when_a_role_ends_by_itself_the_others_stop_and_it_is_a_failure(roles: list[Any]) -> None:
-    with pytest.raises(worker.RoleEndedError, match="the role ends.* by itself"):
+    with pytest.raises(worker.RoleEndedError, match=r"the role ends.* by itself"):
         await run(*roles)
 
 

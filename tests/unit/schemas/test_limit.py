@@ -241,4 +241,4 @@ def test_an_event_may_be_as_old_as_the_setting_says(days: float) -> None:
     check_age(a(types.Item, created_at=0), NOW_MS, max_days=days)
     with pytest.raises(OutOfRangeError, match=f"is more than {days:g} days ago; EVENT_MAX_AGE_DAYS") as caught:
         check_age(a(types.Interaction, occurred_at=oldest - 1), NOW_MS, max_days=days)
-    assert "`millrace import`" in str(caught.value)
+    assert "producers of the topic" in str(caught.value)
