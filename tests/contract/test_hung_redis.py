@@ -38,8 +38,8 @@ READS = ("/content?user_id=u1", "/interaction/u1", "/results/u1", "/items/i9", "
 @pytest.fixture(scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[str, int]]:
     """The address and the process id of a Redis of our own."""
-    redis = RedisServer(tmp_path_factory.mktemp("redis"), free_ports(1)[0])
-    redis.prepare()
+    redis = RedisServer(tmp_path_factory.mktemp("redis"), free_ports(1)[0], password="sesame")
+    await redis.prepare()
     process = await asyncio.create_subprocess_exec(*redis.command().argv, stdin=DEVNULL, stdout=DEVNULL)
     async with asyncio.timeout(DEADLINE_S):
         while True:
