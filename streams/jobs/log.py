@@ -27,7 +27,7 @@ from streams.decode import Decoder
 from streams.jobs.sink import Rewind, drain
 from streams.quarantine import Quarantine, Record
 from topics import Topic
-from topics.topic import DAY_MS, EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS, PROFILES
+from topics.topic import DAY_MS, EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS, ITEMS, PROFILES
 
 GROUP = "millrace-log"
 
@@ -124,7 +124,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             logging_.write,
             stop=stop,
             beside=[sign],
-            rewind=Rewind(RedisProjection(redis), ages_ms={INTERACTIONS: DAY_MS}),
+            rewind=Rewind(RedisProjection(redis), ages_ms={INTERACTIONS: DAY_MS}, after={ITEM_STATS: ITEMS}),
         )
     finally:
         await publisher.close()

@@ -33,10 +33,23 @@ class Rewind:
     Records that come again are written again, in their order: the store ends as it was.
     """
 
-    def __init__(self, projection: Projection, *, ages_ms: Mapping[Topic, int] | None = None) -> None:
-        """`ages_ms` is how far back a topic is read, where not from its beginning."""
+    def __init__(
+        self,
+        projection: Projection,
+        *,
+        ages_ms: Mapping[Topic, int] | None = None,
+        after: Mapping[Topic, Topic] | None = None,
+    ) -> None:
+        """Take what tells which partitions the store holds.
+
+        Args:
+            projection: Which partitions the store holds.
+            ages_ms: How far back a topic is read, where not from its beginning.
+            after: Topics that take something from another one, and are read again once the store holds all of that.
+        """
         self._projection = projection
         self._ages_ms = {topic.name: age_ms for topic, age_ms in (ages_ms or {}).items()}
+        self._after = dict(after or {})
         self._ends: dict[TopicPartition, int] = {}
         """What is being read again, and up to where it was written when that began."""
         self._looked_s = -math.inf
@@ -69,6 +82,10 @@ class Rewind:
         self._ends = {tp: end for tp, end in self._ends.items() if tp in assigned}
         names = {_name(tp): tp for tp in assigned if tp not in self._ends}
         lost = [names[name] for name in await self._projection.missing(names)]
+        for topic, leader in self._after.items():
+            parts = [partition_name(leader, number) for number in range(leader.partitions)]
+            if any(tp.topic == topic.name for tp in lost) and await self._projection.missing(parts):
+                lost = [tp for tp in lost if tp.topic != topic.name]
         if not lost:
             return
         starts = await self._starts(consumer, lost)

@@ -25,6 +25,7 @@ from infra.dataset import movielens, world
 from infra.dataset.dataset import Dataset
 from infra.feed_store import RedisFeedStore
 from infra.model_board import SERVING
+from models.personal import Personal
 from schemas.types import Feed, Interaction
 from streams.core.position import Position
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
@@ -102,6 +103,7 @@ def evaluated(data: Dataset) -> dict[str, Feed]:
         blend.learner.profile(profile, Position(0, number, 0))
     blend.learn(of_dataset(data).events)
     blend.learner.fit()  # a full fit ends with one, wherever the stream's own pace has come to
+    blend.learner.weights = Personal(blend.learner.blender)  # users' own weights are told by live learning only
     return {user_id: blend.feed(user_id) for user_id in sorted({event.user_id for event in data.interactions})}
 
 

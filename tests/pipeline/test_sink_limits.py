@@ -28,7 +28,8 @@ from infra.search import Search
 from infra.settings import Settings
 from infra.shop_store import RedisShopStore
 from models.subword import Subword
-from schemas import limit
+from schemas import limit, text
+from schemas.nearby import Spot
 from schemas.types import Arm, Device, Devices, FoundItem, Interaction, Item, PushPreferences
 from streams.jobs.archive import Archive
 from streams.jobs.indexing import Indexing
@@ -55,7 +56,7 @@ TEXTS = {
     "widest": "𝄞",
     "plain": "a",
     "spaced": "ab ",
-    "accents": "e\u0301",
+    "accents": "q\u0301",
     "right to left": "שלום ",
     "quotes": "'\"\\",
     "patterns": "%_*?",
@@ -64,7 +65,7 @@ TEXTS = {
     "joined": "👩\u200d👩",
     "different": "".join(chr(0x4E00 + n) for n in range(5_000)),
 }
-IDS = {name: text for name, text in TEXTS.items() if text.isprintable()}
+IDS = {name: sample for name, sample in TEXTS.items() if sample.isprintable()}
 """Ids hold printable characters only."""
 CONTROLS = "\x01\x1f\x7f\x85\u2028"
 
@@ -100,7 +101,7 @@ class World:
 
     def records(self, topic: Topic, values: Sequence[Any]) -> Any:
         codec, found = Codecs().codec(topic.record), []
-        for value in values:
+        for value in map(text.canonical, values):
             limit.check(value, now_ms=clock.now_ms())
             self._offset += 1
             key = topic.key_of(value)
@@ -184,7 +185,7 @@ async def test_the_archive_and_the_catalogue_take_any_item(world: World, kind: s
     assert await world.pool.fetchval(documents, plain.item_id) == 1
     known = await catalogue.known(item.category, [item.title.casefold(), "nothing"])
     assert all(one.item_id for one in known)
-    await catalogue.search(Query(category=item.category, words=[item.title], city_key=item.title, limit=3))
+    await catalogue.search(Query(category=item.category, words=[item.title], user=Spot(city=item.title), limit=3))
 
 
 @pytest.mark.parametrize("kind", TEXTS)
@@ -270,9 +271,13 @@ async def test_the_stores_of_feeds_pushes_and_prefetched_content_take_anything(w
     await feeds.close()
 
 
-LINES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=limit.LINE_CHARS)
-NAMES = st.text(st.characters(), min_size=1, max_size=limit.ID_CHARS).filter(str.isprintable)
-TITLES = LINES.filter(str.strip)
+LINES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=limit.LINE_CHARS).filter(
+    lambda line: text.line_problem(line) is None
+)
+NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"]), min_size=1, max_size=limit.ID_CHARS).filter(
+    lambda name: limit.id_problem(name) is None
+)
+TITLES = LINES.filter(lambda title: bool(text.cleaned(title)))
 
 
 @st.composite
