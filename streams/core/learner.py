@@ -108,8 +108,7 @@ class Learner:
     def features(self, user_id: str) -> Features:
         """Return the features of a user, known or not."""
         state, offset = self._users.get(user_id) or UserState(user_id), self.weights.offset(user_id)
-        if offset is not None:
-            state.weights = by_name(offset)
+        state.weights = {} if offset is None else by_name(offset)
         return user.snapshot(state, self.params.user)
 
     def look(self, user_id: str, at_ms: int) -> Look:
