@@ -181,7 +181,7 @@ class RankAgent:
     async def _hand_over(self, feeds: list[Ranked], work: dict[str, Work]) -> None:
         """Have feeds written once those before them are."""
         await self._written()
-        self._writing = asyncio.create_task(self._write(feeds, work))
+        self._writing = asyncio.create_task(self._write(feeds, self._queue.owed(work)))
         await asyncio.sleep(0)  # on its way before the next are ranked
 
     async def _written(self) -> None:
@@ -189,7 +189,7 @@ class RankAgent:
             await self._writing
             self._writing = None
 
-    async def _write(self, feeds: list[Ranked], work: dict[str, Work]) -> None:
+    async def _write(self, feeds: list[Ranked], owed: dict[str, int]) -> None:
         """Write feeds, however long the store is away, publish them, and say that their work is done."""
         await self._context.quarantine.write(
             feeds,
@@ -200,7 +200,7 @@ class RankAgent:
         for _, feed in feeds:
             self._context.publisher.produce(FEEDS, feed)
         await self._context.publisher.room()
-        self.checkpoint.hold(self._queue.done(work))
+        self.checkpoint.hold(self._queue.done(owed))
 
 
 def _is_here(record: Record, features: Features) -> bool:

@@ -63,16 +63,23 @@ class Conflator(Generic[T, K, V]):
         """Have taken values wait again, where no newer ones do."""
         for key, value in values.items():
             self._waiting.setdefault(key, value)
-            self._owed.setdefault(key, []).extend(self._taken.pop(key))
+            self._owed.setdefault(key, []).extend(self._taken.pop(key, ()))
 
-    def done(self, keys: Iterable[K]) -> list[T]:
-        """Say that taken keys were worked on; return the tokens that owe nothing more."""
+    def owed(self, keys: Iterable[K]) -> dict[K, int]:
+        """Return how many values of taken keys are worked on now, for `done`: a key may be taken again meanwhile."""
+        return {key: len(self._taken.get(key, ())) for key in keys}
+
+    def done(self, owed: Mapping[K, int]) -> list[T]:
+        """Say that so many values of taken keys were worked on; return the tokens that owe nothing more."""
         settled: list[T] = []
-        for key in keys:
-            for debt in self._taken.pop(key, ()):
+        for key, count in owed.items():
+            debts = self._taken.pop(key, [])
+            for debt in debts[:count]:
                 debt.left -= 1
                 if not debt.left:
                     settled.append(debt.token)
+            if debts[count:]:
+                self._taken[key] = debts[count:]
         return settled
 
     def clear(self) -> None:
