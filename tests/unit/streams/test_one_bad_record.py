@@ -206,7 +206,7 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     await agent.process(event)
     work = agent._queue.take(10)
     ranked = [(record, agent._ranked(told)) for record, told in work.values()]
-    await agent._write(ranked, work)
+    await agent._write(ranked, agent._queue.owed(work))
     assert [feed is not None for feed in await store.read(users)] == [True, False, True]
     await agent.checkpoint.force()
     assert world.app.ledger.committable((FEATURES.name, 0)) == 100
