@@ -13,7 +13,6 @@ import msgspec
 from starlette.responses import Response
 
 from api.answer import AcceptedBatch, accepted_batch, answer
-from api.body import admit
 from api.caller import vouch
 from api.context import Context
 from api.error import ApiError, BrokerAwayError, ForbiddenError, InvalidBatchError, Problem
@@ -44,17 +43,11 @@ async def publish_each(
         InvalidBatchError: no entry can be used.
         BrokerAwayError: as `Context.send`.
     """
-    now_ms = context.clients.now_ms()
     records: list[msgspec.Struct] = []
     errors: dict[int, ApiError] = {}
     for index, entry in entries:
         try:
-            one = admit(
-                record(entry),
-                now_ms,
-                rating_scale=context.settings.rating_scale,
-                max_age_days=context.settings.event_max_age_days,
-            )
+            one = context.admitted(record(entry))
             vouch(one.user_id)
             records.append(one)
         except ApiError as error:

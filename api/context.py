@@ -10,7 +10,7 @@ import msgspec
 from limits.aio.storage import MemoryStorage, Storage
 
 from api.audit import Audits
-from api.body import admit
+from api.body import R, admit
 from api.caller import CURRENT, vouch
 from api.error import BrokerAwayError, NoFeedError, TooLargeError
 from api.metrics import Metrics, Signs, no_signs
@@ -131,9 +131,21 @@ class Context:
             InvalidError: a record breaks one of its limits; none is sent.
             ForbiddenError, BrokerAwayError: as `send`.
         """
-        now_ms = self.clients.now_ms()
-        scale, days = self.settings.rating_scale, self.settings.event_max_age_days
-        await self.send(topic, [admit(value, now_ms, rating_scale=scale, max_age_days=days) for value in values])
+        await self.send(topic, [self.admitted(value) for value in values])
+
+    def admitted(self, record: R) -> R:
+        """Return a record in the form in which it is sent, once it is held against the limits of this deployment.
+
+        Raises:
+            InvalidError: naming the field.
+        """
+        settings = self.settings
+        return admit(
+            record,
+            self.clients.now_ms(),
+            rating_scale=settings.rating_scale,
+            max_age_days=settings.event_max_age_days,
+        )
 
     async def send(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
         """Publish records that were admitted, and return once the broker has them.

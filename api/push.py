@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from api.answer import Accepted, accepted, answer
 from api.batch import ANSWERS, ERRORS, publish_each
-from api.body import admit, changes_of, check_count, new_id, take
+from api.body import changes_of, check_count, new_id, take
 from api.context import Context
 from api.endpoint import Endpoint, Handler, Scope
 from api.error import ApiError, BrokerAwayError, ChangedError, InvalidError, NoDevicesError, StoreAwayError
@@ -204,7 +204,7 @@ class PushEndpoints:
             fields=list(changes),
             occurred_at=now_ms,
         )
-        event = admit(event, now_ms, rating_scale=self._context.settings.rating_scale)
+        event = self._context.admitted(event)
         if "if-match" in request.headers:
             known = await matching(request, lambda: self._preferences(user_id))
             tag = tag_of(replace(known, **{name: getattr(event.preferences, name) for name in changes}))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from api.body import admit
 from api.caller import vouch
 from api.context import Context
 from api.error import ApiError, BrokerAwayError, BusyError, LateError, StoreAwayError
@@ -29,7 +28,7 @@ async def ranked(context: Context, trigger: Trigger) -> Feed:
         LateError: no worker answered in time.
     """
     vouch(trigger.user_id)
-    trigger = admit(trigger, context.clients.now_ms(), rating_scale=context.settings.rating_scale)
+    trigger = context.admitted(trigger)
     if context.reranks.locked():
         raise BusyError(context.settings.api_max_listeners)
     async with context.reranks:

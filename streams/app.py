@@ -52,7 +52,7 @@ from streams.role import PUBLISH_TIMEOUT_S, assignment, new_app, settle
 from streams.transport import App
 from streams.transport import run as run_app
 from streams.wake import Waker
-from topics.topic import DAY_MS, FEATURES, FEEDS, INTERACTIONS, ITEM_SIGNALS, ITEM_STATS, ITEMS, PARTITIONS
+from topics.topic import DAY_MS, FEATURES, FEEDS, INTERACTIONS, ITEM_SIGNALS, ITEMS, PARTITIONS
 
 _REMEMBERED = 8_192
 """Records of a type kept until they come back to the worker that wrote them."""
@@ -116,7 +116,7 @@ async def run(
 
     assigned = assignment(app)
     refills = Refills(settings.kafka_bootstrap_servers, registry, RedisProjection(redis), assigned)
-    refills.add(ITEMS, cataloguer.refill, led_to=(ITEM_STATS,))
+    refills.add(ITEMS, cataloguer.refill)
     refills.add(FEEDS, ranker.refill, owned=FEATURES)
     attend(app, waker)
 

@@ -87,8 +87,6 @@ class _Source:
     fill: Callable[[AsyncIterator[Sequence[Change]]], Awaitable[None]]
     age_ms: int | None
     """Age of the records past which they are not worth reading."""
-    led_to: tuple[Topic, ...]
-    """Topics whose projections take something from this one's, and are made anew after it."""
 
 
 @dataclass(slots=True)
@@ -109,7 +107,6 @@ class Refills:
         *,
         owned: Topic | None = None,
         age_ms: int | None = None,
-        led_to: tuple[Topic, ...] = (),
     ) -> None:
         """Have the store filled from a topic.
 
@@ -118,9 +115,8 @@ class Refills:
             fill: Writes it.
             owned: The topic by whose partitions this role owns those of `topic`, where it is another.
             age_ms: How far back it is read; from the beginning by default.
-            led_to: Topics whose projections take something from this one's.
         """
-        self._sources.append(_Source(topic, owned or topic, fill, age_ms, led_to))
+        self._sources.append(_Source(topic, owned or topic, fill, age_ms))
 
     async def run(self) -> None:
         """Look every second, until cancelled; what fails is tried again."""
@@ -145,8 +141,6 @@ class Refills:
             await source.fill(found.chunks(_CHUNK))
         held = set(self._owned(source))  # another worker's by now are that worker's to fill
         await self.projection.add([partition_name(source.topic, number) for number in partitions if number in held])
-        for topic in source.led_to:
-            await self.projection.forget(topic)
 
     def _owned(self, source: _Source) -> list[int]:
         return sorted(number for topic, number in self.assigned() if topic == source.owned.name)

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.answer import answer
-from api.body import InteractionBody, PreferencesBody, Values, admit, changes_of, check_count, profile_update, take
+from api.body import InteractionBody, PreferencesBody, Values, changes_of, check_count, profile_update, take
 from api.context import Context
 from api.endpoint import Endpoint
 from api.error import (
@@ -451,8 +451,7 @@ class ContextIqEndpoints:
         changes = changes_of(body)
         preferences = await matching(request, lambda: self._stated(user_id))
         if changes:
-            scale = self._context.settings.rating_scale
-            update = admit(profile_update(user_id, changes, now_ms), now_ms, rating_scale=scale)
+            update = self._context.admitted(profile_update(user_id, changes, now_ms))
             await self._context.send(PROFILE_UPDATES, [update])
             preferences = replace(preferences, **{name: getattr(update, name) for name in changes})
         return answer(preferences, tag=tag_of(preferences))

@@ -63,7 +63,7 @@ class Conflator(Generic[T, K, V]):
         """Have taken values wait again, where no newer ones do."""
         for key, value in values.items():
             self._waiting.setdefault(key, value)
-            self._owed.setdefault(key, []).extend(self._taken.pop(key, ()))
+            self._owed.setdefault(key, []).extend(self._taken.pop(key))
 
     def owed(self, keys: Iterable[K]) -> dict[K, int]:
         """Return how many values of taken keys are worked on now, for `done`: a key may be taken again meanwhile."""

@@ -89,7 +89,7 @@ def _look_at(names: Sequence[str], features: Features, view: View, params: RankP
 
 
 def weights_for(whom: Person, blender: Blender) -> Weights:
-    """Return (parts,) the weights that rank for a user: those shared by all, and the user's own on top."""
+    """Return (parts,) the weights that rank for a user, in an array of their own: the shared ones plus the user's."""
     shared, own = blender.weights(whom.context), whom.features.weights
     return np.nan_to_num(shared + in_order(own) if own else shared, posinf=0.0, neginf=0.0)
 
@@ -143,7 +143,6 @@ def _feed(seen: Look, view: View, blender: Blender, params: RankParams, *, now_m
     whom, weights = seen.whom, weights_for(seen.whom, blender)
     scores = score(seen, weights)
     if whom.features.prefetched:
-        weights = weights.copy()
         weights[_FETCHED] += _lift(seen, scores, view)
     chosen = order(seen, scores, view, params)
     items, told = seen.items[chosen], _by_source(weights, seen.parts.at(chosen))
