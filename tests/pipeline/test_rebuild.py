@@ -189,7 +189,7 @@ async def test_a_rebuild_without_its_roles_says_so_and_fails(pipeline: Pipeline)
 
 async def archived(connection: Any) -> list[Any]:
     """Return what the archive holds."""
-    events = await connection.fetch('SELECT * FROM interactions ORDER BY topic, partition, "offset"')
+    events = await connection.fetch("SELECT * FROM interactions ORDER BY event_id")
     items = await connection.fetch("SELECT * FROM items ORDER BY item_id")
     return [tuple(row) for row in (*events, *items)]
 
