@@ -21,9 +21,13 @@ from schemas.types import (
     Impression,
     Interaction,
     Item,
+    ItemNeighbors,
     ItemSignals,
+    ItemStats,
+    ItemWeights,
     LlmScores,
     Location,
+    ModelVersion,
     Profile,
     ProfileUpdate,
     PushPreferences,
@@ -76,6 +80,10 @@ ZERO = "\x00"
 _PARTITIONS_MAX = 1_000
 """More than any topic has."""
 _WEIGHT_MAX = 1e3
+_SUM_MAX = 1e20
+"""More than any sum of what people do comes to."""
+_LOG_MAX = 1e12
+"""More than the logarithm of any decayed sum comes to."""
 _FEWEST_ARMS = 2
 _SHARES_WITHIN = 1e-6
 
@@ -304,8 +312,69 @@ def _signals(signals: ItemSignals, now_ms: int) -> None:
     _free("segments", max(signals.segments, key=len, default=""), LINE_CHARS)
     for weight in signals.weights:
         _number("weights", weight, -VALUE_MAX, VALUE_MAX)
+    for rating in signals.ratings:
+        _number("ratings", 0.0 if rating is None else rating, 0.0, RATING_MAX)
     for occurred_at in (min(signals.occurred_at, default=0), max(signals.occurred_at, default=0)):
         _time("occurred_at", occurred_at, now_ms)
+
+
+def _item_stats(stats: ItemStats, now_ms: int) -> None:
+    _id("item_id", stats.item_id)
+    logs = {"trending": stats.trending, "popularity": stats.popularity}
+    for name, sums in (("segments", stats.segments), ("horizons", stats.horizons), ("cohorts", stats.cohorts)):
+        _size(name, sums)
+        logs |= {f"{name}[{key}]": log for key, log in (sums.items() if isinstance(sums, dict) else enumerate(sums))}
+    for field, log in logs.items():
+        if log != -math.inf:  # the logarithm of nothing
+            _number(field, log, -_LOG_MAX, _LOG_MAX)
+    _size("counts", stats.counts)
+    _numbers("counts", stats.counts, 0, _SUM_MAX)
+    _number("rating_sum", stats.rating_sum, -_SUM_MAX, _SUM_MAX)
+    _number("rating_count", stats.rating_count, 0, _SUM_MAX)
+    _time("first_at", stats.first_at, now_ms)
+    _time("watermark", stats.watermark, now_ms)
+
+
+def _item_neighbors(row: ItemNeighbors, now_ms: int) -> None:
+    _id("item_id", row.item_id)
+    _columns(row, "neighbors", "scores")
+    if row.follows:
+        _columns(row, "neighbors", "follows")
+    _numbers("scores", dict(enumerate(row.scores)), 0.0, _SUM_MAX)
+    _numbers("follows", dict(enumerate(row.follows)), 0.0, _SUM_MAX)
+    _number("mass", row.mass, 0.0, _SUM_MAX)
+    _time("reference", row.reference, now_ms)
+    _time("watermark", row.watermark, now_ms)
+
+
+def _item_weights(row: ItemWeights, now_ms: int) -> None:
+    _id("item_id", row.item_id)
+    _columns(row, "others", "weights")
+    _numbers("weights", dict(enumerate(row.weights)), -VALUE_MAX, VALUE_MAX)
+
+
+def _model_version(version: ModelVersion, now_ms: int) -> None:
+    _id("model", version.model)
+    _lines(version, "version")
+    _free("reason", version.reason, 4 * TEXT_CHARS)
+    _ids("parts", version.parts)
+    _numbers("weights", dict(enumerate(version.weights)), -_WEIGHT_MAX, _WEIGHT_MAX)
+    _numbers("squares", dict(enumerate(version.squares)), 0.0, _SUM_MAX)
+    _numbers("scales", dict(enumerate(version.scales)), 0.0, _SUM_MAX)
+    _time("created_at", version.created_at, now_ms)
+    _time("watermark", version.watermark, now_ms)
+
+
+def _columns(record: Any, names: str, values: str) -> None:
+    """Refuse columns of a record that are not of one length."""
+    count = len(getattr(record, names))
+    if len(getattr(record, values)) != count:
+        raise OutOfRangeError(values, f"must have {count} values, as many as {names}")
+
+
+def _size(field: str, values: Collection[Any]) -> None:
+    if len(values) > LIST_ITEMS:
+        raise OutOfRangeError(field, f"has more than {LIST_ITEMS} entries")
 
 
 def _features(features: Features, now_ms: int) -> None:
@@ -410,15 +479,13 @@ def _free(field: str, value: str, longest: int) -> None:
 
 def _ids(field: str, values: Iterable[str]) -> None:
     values = list(values)
-    if len(values) > LIST_ITEMS:
-        raise OutOfRangeError(field, f"has more than {LIST_ITEMS} entries")
+    _size(field, values)
     for value in values:
         _id(field, value)
 
 
 def _map(field: str, values: Mapping[str, str]) -> None:
-    if len(values) > LIST_ITEMS:
-        raise OutOfRangeError(field, f"has more than {LIST_ITEMS} entries")
+    _size(field, values)
     key_field = f"{field} key"
     for key, value in values.items():
         _id(key_field, key)
@@ -431,7 +498,7 @@ def _number(field: str, value: float, low: float, high: float) -> None:
         raise OutOfRangeError(field, f"must be a number from {low:g} to {high:g}, not {value:g}")
 
 
-def _numbers(field: str, values: Mapping[str, float], low: float, high: float) -> None:
+def _numbers(field: str, values: Mapping[Any, float], low: float, high: float) -> None:
     for key, value in values.items():
         if not low <= value <= high:
             _number(f"{field}[{key}]", value, low, high)
@@ -464,6 +531,10 @@ _RULES: dict[type, Callable[[Any, int], None]] = {
     PushToken: _push_token,
     Item: _item,
     ItemSignals: _signals,
+    ItemStats: _item_stats,
+    ItemNeighbors: _item_neighbors,
+    ItemWeights: _item_weights,
+    ModelVersion: _model_version,
     Features: _features,
     LlmScores: _llm_scores,
     UserWeights: _user_weights,

@@ -18,6 +18,7 @@ from models import decay
 from models.cooccurrence import HALF_LIFE_DAYS, Table
 from models.links import Links
 from models.names import NOWHERE, Names
+from schemas.limit import OutOfRangeError
 from schemas.nearby import Places
 from schemas.stock import is_sold_out
 from schemas.types import Item, ItemNeighbors, ItemStats, ItemWeights
@@ -262,7 +263,14 @@ class View:
             self.stale, self._listing = True, None
 
     def apply_stats(self, stats: ItemStats) -> None:
-        """Take over how an item is doing."""
+        """Take over how an item is doing.
+
+        Raises:
+            OutOfRangeError: it is counted over other horizons or cohorts.
+        """
+        for name, count in (("horizons", len(_HORIZONS)), ("cohorts", COHORTS)):
+            if len(getattr(stats, name)) not in (0, count):
+                raise OutOfRangeError(name, f"must hold {count} numbers")
         index = self._index(stats.item_id)
         self.counted[_TRENDING, index], self.counted[_POPULAR, index] = _finite([stats.trending, stats.popularity])
         for segment, popularity in zip(stats.segments, _finite(list(stats.segments.values())), strict=True):

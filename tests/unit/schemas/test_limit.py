@@ -55,6 +55,19 @@ GOOD: dict[type, dict[str, Any]] = {
         "segments": [""],
         "nths": [0],
     },
+    types.ItemStats: {"item_id": "i", "trending": -math.inf, "popularity": 0.0, "watermark": NOW_MS},
+    types.ItemNeighbors: {"item_id": "i", "neighbors": ["j"], "scores": [1.0], "watermark": NOW_MS},
+    types.ItemWeights: {"item_id": "i", "model_version": "v", "others": ["j"], "weights": [-0.5]},
+    types.ModelVersion: {
+        "model": "m",
+        "version": "v",
+        "created_at": NOW_MS,
+        "watermark": NOW_MS,
+        "status": "serving",
+        "events": 1,
+        "weights": [0.1],
+        "scales": [0.0],
+    },
     types.PushRequest: {
         "event_id": "e",
         "user_id": "u",
@@ -152,6 +165,19 @@ def test_the_edges_of_the_limits_pass(record: msgspec.Struct) -> None:
         (types.ItemSignals, "occurred_at", [-1]),
         (types.ItemSignals, "item_id", ""),
         (types.ItemSignals, "nths", []),
+        (types.ItemSignals, "ratings", [101.0]),
+        (types.ItemStats, "trending", math.inf),
+        (types.ItemStats, "popularity", math.nan),
+        (types.ItemStats, "rating_sum", 1e300),
+        (types.ItemStats, "rating_count", -1),
+        (types.ItemStats, "first_at", NOW_MS + FUTURE_MS + 1),
+        (types.ItemStats, "watermark", 1 << 62),
+        (types.ItemNeighbors, "scores", []),
+        (types.ItemNeighbors, "follows", [1.0, 2.0]),
+        (types.ItemNeighbors, "reference", NOW_MS + FUTURE_MS + 1),
+        (types.ItemWeights, "weights", [1.0, 2.0]),
+        (types.ModelVersion, "model", ""),
+        (types.ModelVersion, "created_at", -1),
         (types.PushRequest, "user_id", "~everyone"),
         (types.PushRequest, "token", None),
         (types.PushRequest, "token", LONG_TEXT),
@@ -185,6 +211,16 @@ def test_each_limit_names_its_field(record: type, field: str, value: Any) -> Non
         (a(types.PushRequest, kind="send"), "title"),
         (a(types.PushRequest, kind="preferences", preferences=None), "preferences"),
         (a(types.Features, categories={"music": math.nan}), "categories[music]"),
+        (a(types.ItemStats, segments={"s": math.inf}), "segments[s]"),
+        (a(types.ItemStats, horizons=[0.0, math.nan]), "horizons[1]"),
+        (a(types.ItemStats, cohorts=[1e300]), "cohorts[0]"),
+        (a(types.ItemStats, counts={"click": -1}), "counts[click]"),
+        (a(types.ItemNeighbors, scores=[-1.0]), "scores[0]"),
+        (a(types.ItemNeighbors, follows=[math.inf]), "follows[0]"),
+        (a(types.ItemNeighbors, mass=1e30), "mass"),
+        (a(types.ItemWeights, weights=[math.nan]), "weights[0]"),
+        (a(types.ModelVersion, weights=[1e6]), "weights[0]"),
+        (a(types.ModelVersion, squares=[-1.0]), "squares[0]"),
     ],
     ids=str,
 )
@@ -195,7 +231,7 @@ def test_each_limit_that_hangs_on_another_field_is_held(record: msgspec.Struct, 
 
 
 def test_a_record_without_limits_passes() -> None:
-    check(types.ItemNeighbors(item_id="", neighbors=[], scores=[], watermark=-1), now_ms=NOW_MS)
+    check(types.ShownItem(item_id="", position=-1), now_ms=NOW_MS)
 
 
 EVENTS = [

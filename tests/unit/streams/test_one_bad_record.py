@@ -139,8 +139,8 @@ async def test_a_view_that_fails_at_a_record_goes_on_with_the_next() -> None:
     await world.publisher.flush()
     assert letters(world.broker) == {
         ("broadcast.apply", "agent_error", b"cursed"): 1,
-        ("broadcast.apply", "agent_error", b"a"): 1,
-        ("broadcast.apply", "agent_error", b"b"): 1,
+        ("broadcast.apply", "out_of_range", b"a"): 1,
+        ("broadcast.apply", "out_of_range", b"b"): 1,
     }
     assert broadcast.progress()[f"{ITEMS.name}-0"] == 3
     await world.publisher.close()
