@@ -16,7 +16,7 @@ from infra.local.port import free_ports
 from schemas.types import Interaction
 from tests.build import an_interaction
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
-from topics.topic import INTERACTIONS
+from topics.topic import INTERACTIONS, PARTITIONS
 
 CLICKS, OTHERS = 2_000, 30
 SURELY = 1_000.0
@@ -40,10 +40,13 @@ async def test_a_flood_is_seen_with_its_user_and_item_and_metrics_name_nobody(pi
     await pipeline.start("feed", worker_id="b")
     (port,) = free_ports(1)
     url = await pipeline.start_api(port, ADMIN_TOKEN="sesame")
+
+    async def shared() -> bool:
+        return [len(sign["partitions"]) for sign in await pipeline.roles()] == [PARTITIONS // 2] * 2
+
+    await until(shared, what="two workers with half the partitions each")
     usual = [event for n in range(OTHERS) for event in clicks(f"user-{n}", f"item-{n}", 1)]
-    await pipeline.publish(INTERACTIONS, usual)
-    await pipeline.settle()
-    await pipeline.publish(INTERACTIONS, clicks("flooder", "target", CLICKS))
+    await pipeline.publish(INTERACTIONS, [*usual, *clicks("flooder", "target", CLICKS)])
     async with httpx.AsyncClient(base_url=url) as http:
 
         async def rates() -> Any:
