@@ -147,6 +147,20 @@ async def test_metrics_show_the_highest_event_rates_and_never_their_names(name: 
     assert not [line for line in series if line.startswith("millrace_role") or "ann" in line]
 
 
+async def test_metrics_show_no_event_rates_of_before_while_redis_is_away() -> None:
+    reports = [[{"role": "feed", event_rates.KEY: {"users": [["bot", 600.0]], "items": []}}]]
+
+    async def signs() -> list[dict[str, Any]]:
+        if not reports:
+            raise StoreError("reading signs of life", OSError())
+        return reports.pop()
+
+    async with World(clients={"signs": signs}).http() as client:
+        first, second = (await client.get("/metrics")).text, (await client.get("/metrics")).text
+    assert 'millrace_events_per_minute_highest{of="user"} 600.0' in first
+    assert "millrace_events_per_minute_highest{" not in second
+
+
 async def test_metrics_count_what_daily_limits_cut_off_over_all_processes() -> None:
     async def signs() -> list[dict[str, Any]]:
         return [{"role": "feed", "limited": {"same_item": 5}}, {"role": "feed", "limited": {"same_item": 2}}]

@@ -84,8 +84,8 @@ def test_no_time_and_no_clock_spoils_the_rates(times_ms: list[int], clocks_ms: l
     for now_ms in (2**53 + MINUTE_MS, T0_MS):
         clock.now_ms = now_ms
         for _ in range(100):
-            rates.add("flood", now_ms)
-        assert rates.highest(1) == [("flood", 100.0)]
+            rates.add(f"flood at {now_ms}", now_ms)
+        assert rates.highest(1) == [(f"flood at {now_ms}", 100.0)]
 
 
 @pytest.mark.parametrize("per_second", [1, 2, 10, 50])
@@ -132,6 +132,22 @@ def test_a_flood_stands_out_among_more_users_than_there_is_room_for() -> None:
     assert name == "bot"
     assert rate > 1_000
     assert all(other <= 2.0 for _, other in others)
+
+
+@pytest.mark.parametrize("capacity", [1, 2, 3, 10])
+def test_users_who_were_busy_before_do_not_hide_a_flood(capacity: int) -> None:
+    rates = HeavyHitters(Clock(), capacity=capacity)
+    for number in range(capacity):
+        for _ in range(50):
+            rates.add(f"busy-{number}", T0_MS)
+    for _ in range(200):
+        for _ in range(5):
+            rates.add("bot", T0_MS)
+        for number in range(capacity):
+            rates.add(f"passer-by-{number}", T0_MS)
+    [(name, rate)] = rates.highest(1)
+    assert name == "bot"
+    assert rate >= 1_000 - (50 * capacity + 1_000 + 200 * capacity) / (capacity + 1)
 
 
 def test_nothing_is_left_after_it_is_cleared() -> None:
