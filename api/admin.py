@@ -1,4 +1,4 @@
-"""What only an admin may see and do: what was fetched ahead for a user, and what would be asked for them."""
+"""Endpoints for admins only: the prefetch cache of a user, the prompts for a user, and the highest event rates."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from api.context import Context
 from api.endpoint import Endpoint, Handler
 from api.error import ApiError, NoPromptsError, StoreAwayError
 from api.query import user_in
+from infra import event_rates
+from infra.event_rates import EventRates
 from infra.prefetch_store import Prefetched, Question
 from schemas.types import Interaction
 
@@ -50,10 +52,11 @@ class Cleared(msgspec.Struct, frozen=True):
 
 
 class AdminEndpoints:
-    """The endpoints of the content engine's cache."""
+    """The endpoints of the content engine's cache and of event rates."""
 
     def __init__(self, context: Context) -> None:
         clients, self._items = context.clients, context.items
+        self._signs = clients.signs
         self._prefetched, self._interactions, self._now_ms = clients.prefetched, clients.interactions, clients.now_ms
 
     def endpoints(self) -> Sequence[Endpoint]:
@@ -62,6 +65,7 @@ class AdminEndpoints:
             _admin("GET", "/prompts/{user_id}", self.prompts, Prompts, NoPromptsError),
             _admin("GET", "/admin/cache/view/{user_id}", self.view, Cached),
             _admin("POST", "/admin/cache/clear/{user_id}", self.clear, Cleared),
+            _admin("GET", "/admin/event-rates", self.show_rates, EventRates),
         ]
 
     async def prompts(self, request: Request) -> Response:
@@ -92,6 +96,14 @@ class AdminEndpoints:
         """Forget what is cached for a user: the next trigger has it fetched anew."""
         user_id = user_in(request.path_params["user_id"])
         return answer(Cleared(user_id, await self._prefetched.clear(user_id)))
+
+    async def show_rates(self, request: Request) -> Response:
+        """Answer with the users and the items that receive the most events per minute, at most ten of each.
+
+        The rates are averages over about the last minute, in which newer events weigh more. Rates below one event per
+        minute are left out. All lists are empty while the feed role does not run.
+        """
+        return answer(event_rates.merged(await self._signs()))
 
 
 def _admin(

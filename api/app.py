@@ -10,6 +10,7 @@ GET  /items/{item_id}  /search                                                  
 GET  /health  /health/live  /metrics                                                  api.health, api.metrics
 GET  /metrics/models   POST /retrain                                                  api.models
 GET  /prompts/{user_id}  /admin/cache/view/{user_id}   POST /admin/cache/clear/{user_id}  api.admin
+GET  /admin/event-rates                                                               api.admin
 POST /push/register  /push/unregister  /push/send  /push/batch  /notifications/send
 GET  /push/preferences/{user_id}  /notifications/{user_id}
 PUT, PATCH /push/preferences/{user_id}                                                api.push

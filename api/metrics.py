@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.endpoint import Endpoint
+from infra import event_rates
 from infra.redis_client import StoreError
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -125,6 +126,12 @@ class Metrics:
             ("role", "what"),
             registry=self.registry,
         )
+        self.highest_rates = Gauge(
+            "millrace_events_per_minute_highest",
+            "The highest event rate of a user, and of an item, over about a minute.",
+            ("of",),
+            registry=self.registry,
+        )
         self._ends: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def ended(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -143,12 +150,17 @@ class Metrics:
     async def show(self, request: Request) -> Response:
         """Answer with what was counted and measured, as Prometheus reads it; without Redis, not with what roles say."""
         self.roles.clear()
+        self.highest_rates.clear()
         with suppress(StoreError):
             told = Tally[tuple[str, str]]()
-            for sign in await self._signs():
+            signs = await self._signs()
+            for sign in signs:
                 told.update({(sign["role"], what): number for what, number in _numbers(sign)})
             for (role, what), number in told.items():
                 self.roles.labels(role, what).set(number)
+            rates = event_rates.merged(signs)
+            for name, entries in (("user", rates.users), ("item", rates.items)):
+                self.highest_rates.labels(name).set(entries[0].events_per_minute if entries else 0.0)
         return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

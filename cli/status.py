@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from cli.age import age
 from cli.run import run
 from infra import settings
 from infra.address import located
+from infra.event_rates import EventRate
 from infra.pipeline_health import log_of
 from infra.provision import APP_ID, FETCH_GROUP, PUSH_APP_ID
 from infra.settings import Settings
@@ -31,6 +33,8 @@ GROUPS = {
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False) -> None:
     """Say what is wrong, which servers answer, how the roles are and how far behind, how old the newest feed is.
+
+    While users or items receive events, the ones with the highest rates are listed, too.
 
     Ends with exit code 0 when all is well, 1 when a server does not answer, 2 when something else is wrong: an expected
     role is late, missing or in a crash loop, Redis refuses writes, Kafka deleted what a group had not read.
@@ -81,10 +85,20 @@ def _show(found: Status, configured: Settings, console: Console) -> None:
         for topic, records in sorted(behind.items()):
             table.add_row(group, topic, f"{records:,}")
     console.print(table if found.lag else "No consumer group has committed yet.")
+    _show_rates("user", found.event_rates.users, console)
+    _show_rates("item", found.event_rates.items, console)
     if found.newest_feed_age_s is None:
         console.print("No feed has been written yet.")
     else:
         console.print(f"The newest feed is {age(found.newest_feed_age_s)} old.")
+
+
+def _show_rates(kind: str, rates: Sequence[EventRate], console: Console) -> None:
+    table = Table(kind, "events per minute")
+    for rate in rates:
+        table.add_row(escape(rate.id), f"{rate.events_per_minute:,.1f}")
+    if rates:
+        console.print(table)
 
 
 def _more(found: Status, configured: Settings, problem: str) -> str:

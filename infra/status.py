@@ -11,8 +11,9 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from redis.asyncio import Redis
 
-from infra import clock, consumption, heartbeat, probe
+from infra import clock, consumption, event_rates, heartbeat, probe
 from infra.consumption import Consumption
+from infra.event_rates import EventRates
 from infra.pipeline_health import (
     PipelineHealth,
     expected_roles,
@@ -51,6 +52,8 @@ class Status(msgspec.Struct, frozen=True):
     newest_feed_age_s: float | None
     pipeline: PipelineHealth | None = None
     """How the roles are; None where Redis does not answer."""
+    event_rates: EventRates = EventRates()
+    """The users and items with the highest event rates."""
 
     @property
     def up(self) -> bool:
@@ -91,6 +94,7 @@ async def read(settings: Settings) -> Status:
         newest_feed_at=newest,
         newest_feed_age_s=None if newest is None else max(0.0, (clock.now_ms() - newest) / 1000),
         pipeline=pipeline,
+        event_rates=event_rates.merged(roles),
     )
 
 

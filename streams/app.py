@@ -27,7 +27,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from infra import clock, heartbeat
+from infra import clock, event_rates, heartbeat
 from infra.feed_store import RERANKED_TTL_S, RedisFeedStore
 from infra.item_store import RedisItemStore
 from infra.prefetch_store import RedisPrefetchStore
@@ -130,6 +130,11 @@ async def run(
             "items": len(view.items),
             "roster": len(roster),
             "trimmed": dict(folder.trimmed + counter.trimmed + view.trimmed),
+            "limited": dict(folder.limited),
+            event_rates.KEY: {
+                "users": folder.rates.highest(event_rates.LISTED),
+                "items": counter.rates.highest(event_rates.LISTED),
+            },
             **publisher.describe(),
             **quarantine.describe(),
         }

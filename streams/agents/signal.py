@@ -9,6 +9,7 @@ from schemas.types import ItemSignals
 from streams.cache import RecordCache
 from streams.context import Context
 from streams.core import signal
+from streams.core.heavy_hitters import HeavyHitters
 from streams.core.params import SignalParams
 from streams.core.signal import ItemState
 from streams.transport import Batch
@@ -27,6 +28,8 @@ class SignalAgent:
         self._unsent: dict[tuple[int, str], None] = {}
         self.trimmed: Counter[str] = Counter()
         """Entries of states that gave way for lack of room, by collection."""
+        self.rates = HeavyHitters(context.now_ms)
+        """Interactions by item, by the time of their arrival."""
         self.checkpoint = context.checkpoint(emit=self._emit, states=self._states)
 
     async def process(self, event: Any) -> None:
@@ -48,12 +51,15 @@ class SignalAgent:
         self.checkpoint.drop()
         self._states.drop()
         self._unsent.clear()
+        self.rates.clear()
 
     def _fold(self, partition: int, value: ItemSignals) -> None:
         state = self._states.get(partition, value.item_id)
         if signal.fold(state, value, params=self._params, trimmed=self.trimmed):
             self._states.touch(partition, value.item_id)
             self._unsent[partition, value.item_id] = None
+            for append_ms in value.source_timestamps:
+                self.rates.add(value.item_id, append_ms)
 
     def _emit(self) -> None:
         for partition, item_id in self._unsent:

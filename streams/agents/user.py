@@ -14,6 +14,7 @@ from schemas.types import Content, Features, Interaction, Location, Profile, Tri
 from streams.cache import RecordCache
 from streams.context import Context
 from streams.core import user
+from streams.core.heavy_hitters import HeavyHitters
 from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.profile import forgotten_at
@@ -56,6 +57,10 @@ class UserAgent:
         """What was not yet published of items, by partition; where there are any, so there are in `_unsent`."""
         self.trimmed: Counter[str] = Counter()
         """Entries of states that gave way for lack of room, by collection."""
+        self.limited: Counter[str] = Counter()
+        """Interactions that count little or nothing for others, by the daily limit of the user that they are beyond."""
+        self.rates = HeavyHitters(context.now_ms)
+        """Interactions by user, by the time of their arrival."""
         self.checkpoint = context.checkpoint(emit=self._emit_all, states=self._states)
         self._folds: dict[type, Callable[[UserState, Any, Position], None]] = {
             Interaction: self._fold_interaction,
@@ -98,6 +103,7 @@ class UserAgent:
         self._states.drop()
         self._unsent.clear()
         self._signals.clear()
+        self.rates.clear()
         self._context.backlog.clear()
 
     def stored(self) -> Iterator[UserState]:
@@ -126,9 +132,12 @@ class UserAgent:
         self._publisher.produce_bytes(record.topic, record.key, record.value, headers=headers)
 
     def _fold_interaction(self, state: UserState, event: Interaction, position: Position) -> None:
+        self.rates.add(event.user_id, position.append_ms)
         subject = self._context.view.subject(event.item_id) or stated(event)
         signal = user.fold(state, event, position, subject=subject, params=self._params, trimmed=self.trimmed)
         if signal is not None:
+            if signal.limit:
+                self.limited[signal.limit] += 1
             self._signals.setdefault(position.partition, {}).setdefault(signal.item_id, []).append(signal)
 
     def _fold_location(self, state: UserState, event: Location, position: Position) -> None:

@@ -179,6 +179,9 @@ class Learner:
     def _weigh(self, event: Interaction) -> None:
         viewed = self._as_viewed(event)
         if viewed is not None:
+            known = self._moments.get(event.user_id)
+            if known is not None and known.at_ms == event.occurred_at:
+                known.outcomes.add(str(event.item_id))
             self._learn_outcome(viewed, event)
             return
         moment = self._moment(event.user_id, event.occurred_at)

@@ -64,6 +64,8 @@ class Signal(msgspec.Struct, frozen=True, gc=False):
     segment: str = ""
     nth: int = 0
     """Interactions of the user before this one."""
+    limit: str = ""
+    """The daily limit of the user that takes most or all of the weight away; empty for none."""
 
 
 def told(signals: Sequence[Signal]) -> ItemSignals:

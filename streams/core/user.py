@@ -151,7 +151,7 @@ def _apply(
         return None
     weight = weight_of(event.action, event.value, params.rating_scale)
     counts = share(state, event.item_id, event.occurred_at)
-    added, is_first = _note_today(state, event.item_id, weight, event.occurred_at, params)
+    added, is_first, limit = _note_today(state, event.item_id, weight, event.occurred_at, params)
     _add_affinities(state, subject, weight * scale, params, trimmed)
     place = bisect_right(state.recent, event.occurred_at, key=itemgetter(2))  # late events go where they belong
     state.recent.insert(place, (event.item_id, weight, event.occurred_at))
@@ -166,6 +166,7 @@ def _apply(
         rating=rating_of(event.action, event.value, params.rating_scale) if is_first else None,
         segment=state.segment,
         nth=state.event_count - 1,
+        limit=limit,
     )
 
 
@@ -290,11 +291,14 @@ def share(state: UserState, item_id: str, at_ms: int) -> float:
     return (1.0 + state.day_events / _FULL_EVENTS) ** -2 * (1.0 + earlier / _FULL_RETURNS) ** -2
 
 
-def _note_today(state: UserState, item_id: str, weight: float, at_ms: int, params: UserParams) -> tuple[float, bool]:
+def _note_today(
+    state: UserState, item_id: str, weight: float, at_ms: int, params: UserParams
+) -> tuple[float, bool, str]:
     """Count an event among those of its day; late ones count among those of the newest day.
 
     Within a day a user counts for an item as its strongest action, and no more. Returns what this action adds to that,
-    and whether it is the first one on the item.
+    whether it is the first one on the item, and the limit that takes most or all of its weight away, if one does:
+    `items_per_day`, `same_item` or `events_per_day`.
     """
     if at_ms // _DAY_MS > state.day:
         state.day, state.day_events = at_ms // _DAY_MS, 0
@@ -303,9 +307,12 @@ def _note_today(state: UserState, item_id: str, weight: float, at_ms: int, param
     item = fingerprint(item_id)
     strongest, earlier = state.today.get(item, _UNTOUCHED)
     if not earlier and len(state.today) >= params.day_items:
-        return min(weight, 0.0), False
+        return min(weight, 0.0), False, "items_per_day" if weight > 0.0 else ""
     state.today[item] = max(weight, strongest), earlier + 1
-    return (max(weight - strongest, 0.0) if weight > 0.0 else weight), not earlier
+    added = max(weight - strongest, 0.0) if weight > 0.0 else weight
+    if earlier >= _FULL_RETURNS or added == 0.0 < weight:
+        return added, not earlier, "same_item"
+    return added, not earlier, "events_per_day" if state.day_events > _FULL_EVENTS else ""
 
 
 def _remember(state: UserState, event_id: int, position: Position, params: UserParams, trimmed: Counter[str]) -> None:

@@ -1,15 +1,24 @@
 """The admin's endpoints: nothing without the token, the cache and the prompts with it."""
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
+from infra import event_rates
 from infra.prefetch_store import MemoryPrefetchStore, Prefetched, Question
+from infra.redis_client import StoreError
 from schemas.types import FoundItem
 from tests.build import an_item
 from tests.unit.api.builder import NOW_MS, World
 
 TOKEN = {"Authorization": "Bearer sesame"}
-PATHS = [("GET", "/prompts/ann"), ("GET", "/admin/cache/view/ann"), ("POST", "/admin/cache/clear/ann")]
+PATHS = [
+    ("GET", "/prompts/ann"),
+    ("GET", "/admin/cache/view/ann"),
+    ("POST", "/admin/cache/clear/ann"),
+    ("GET", "/admin/event-rates"),
+]
 
 
 def a_world() -> World:
@@ -85,3 +94,78 @@ async def test_a_deleted_item_leaves_the_cache_and_a_new_one_may_be_on_its_way(a
     async with world.http(admin_token="sesame") as client:
         [entry] = (await client.get("/admin/cache/view/ann", headers=TOKEN)).json()["entries"]
     assert [item["item_id"] for item in entry["items"]] == shown
+
+
+def reporting(*reports: dict[str, list[list[Any]]]) -> World:
+    """Return a world of as many processes of the feed role as there are reports."""
+
+    async def signs() -> list[dict[str, Any]]:
+        return [{"role": "feed", "pid": n, event_rates.KEY: report} for n, report in enumerate(reports)]
+
+    return World(clients={"signs": signs})
+
+
+async def test_the_highest_event_rates_are_shown_with_their_names() -> None:
+    world = reporting(
+        {"users": [["ann", 2.5]], "items": [["i1", 601.0]]}, {"users": [["bot", 600.0]], "items": [["i2", 1.0]]}
+    )
+    async with world.http(admin_token="sesame") as client:
+        rates = (await client.get("/admin/event-rates", headers=TOKEN)).json()
+    assert rates == {
+        "users": [{"id": "bot", "events_per_minute": 600.0}, {"id": "ann", "events_per_minute": 2.5}],
+        "items": [{"id": "i1", "events_per_minute": 601.0}, {"id": "i2", "events_per_minute": 1.0}],
+    }
+
+
+async def test_there_are_no_event_rates_while_nothing_runs() -> None:
+    async with World().http(admin_token="sesame") as client:
+        rates = (await client.get("/admin/event-rates", headers=TOKEN)).json()
+    assert rates == {"users": [], "items": []}
+
+
+async def test_event_rates_are_not_known_without_redis() -> None:
+    async def signs() -> list[dict[str, Any]]:
+        raise StoreError("reading signs of life", OSError())
+
+    async with World(clients={"signs": signs}).http(admin_token="sesame") as client:
+        response = await client.get("/admin/event-rates", headers=TOKEN)
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "store_away")
+
+
+@pytest.mark.parametrize(
+    "name", ["bot", 'bot"} 1', "bot\\", "millrace_role", "日本", "a" * 256, "pid", "users", "0", "le"]
+)
+async def test_metrics_show_the_highest_event_rates_and_never_their_names(name: str) -> None:
+    world = reporting({"users": [[name, 600.0]], "items": [[name, 601.0]]}, {"users": [["ann", 2.5]], "items": []})
+    async with world.http() as client:
+        lines = (await client.get("/metrics")).text.splitlines()
+    series = [line for line in lines if not line.startswith("#")]
+    assert {line for line in series if line.startswith("millrace_events_per_minute_highest")} == {
+        'millrace_events_per_minute_highest{of="user"} 600.0',
+        'millrace_events_per_minute_highest{of="item"} 601.0',
+    }
+    assert not [line for line in series if line.startswith("millrace_role") or "ann" in line]
+
+
+async def test_metrics_show_no_event_rates_of_before_while_redis_is_away() -> None:
+    reports = [[{"role": "feed", event_rates.KEY: {"users": [["bot", 600.0]], "items": []}}]]
+
+    async def signs() -> list[dict[str, Any]]:
+        if not reports:
+            raise StoreError("reading signs of life", OSError())
+        return reports.pop()
+
+    async with World(clients={"signs": signs}).http() as client:
+        first, second = (await client.get("/metrics")).text, (await client.get("/metrics")).text
+    assert 'millrace_events_per_minute_highest{of="user"} 600.0' in first
+    assert "millrace_events_per_minute_highest{" not in second
+
+
+async def test_metrics_count_what_daily_limits_cut_off_over_all_processes() -> None:
+    async def signs() -> list[dict[str, Any]]:
+        return [{"role": "feed", "limited": {"same_item": 5}}, {"role": "feed", "limited": {"same_item": 2}}]
+
+    async with World(clients={"signs": signs}).http() as client:
+        text = (await client.get("/metrics")).text
+    assert 'millrace_role{role="feed",what="limited.same_item"} 7.0' in text
+    assert 'millrace_events_per_minute_highest{of="user"} 0.0' in text
