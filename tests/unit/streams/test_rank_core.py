@@ -124,6 +124,7 @@ def test_nothing_seen_or_muted_is_shown() -> None:
 def test_newcomers_get_a_full_feed() -> None:
     found = feed(features())
     assert len(found.items) == len(set(found.items)) == PARAMS.feed_items
+    assert found.items[:4] == ["i0", "i1", "i2", "i3"], "the most popular first"
 
 
 def test_newcomers_of_a_group_get_what_is_popular_in_it() -> None:
