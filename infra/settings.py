@@ -287,7 +287,10 @@ class Settings:
         "SHOW_SEEN_ITEMS", False, "whether items are shown again to who acted on them, as places are and films are not"
     )
     cold_start_threshold: int = _setting(
-        "COLD_START_THRESHOLD", 5, "interactions before a feed is personal", check=lambda value: value >= 0
+        "COLD_START_THRESHOLD",
+        5,
+        "interactions before the video engine calls a feed personal; after as many a user's group counts half",
+        check=lambda value: value >= 0,
     )
     trending_decay_rate: float = _setting(
         "TRENDING_DECAY_RATE", 0.95, "what is left of a signal's trend after an hour", check=_share, must="in (0, 1]"
@@ -359,7 +362,10 @@ class Settings:
     )
 
     trainer_batch_events: int = _setting(
-        "TRAINER_BATCH_EVENTS", 50, "events in a mini-batch of the trainer", check=_positive
+        "TRAINER_BATCH_EVENTS",
+        50,
+        "events that the trainer learns, one by one, before the process's other work gets its turn",
+        check=_positive,
     )
     model_publish_interval_s: float = _setting(
         "MODEL_PUBLISH_INTERVAL_S",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from infra.settings import Settings, read
+from infra.settings import Settings, read, seconds_by_name
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = {spec.metadata["env"]: spec.default for spec in fields(Settings)}
@@ -28,6 +28,11 @@ def test_the_example_names_every_setting_and_nothing_else() -> None:
 
 def test_the_example_shows_the_defaults() -> None:
     assert read({name: value for name, value in example().items() if name in SETTINGS}) == Settings()
+
+
+def test_music_and_movies_are_cached_for_half_an_hour() -> None:
+    kept_s = seconds_by_name(Settings().fetch_categories)
+    assert (kept_s["music"], kept_s["movies"]) == (1_800, 1_800)
 
 
 def test_the_example_holds_no_password() -> None:

@@ -97,6 +97,16 @@ async def personalizes(post: Post, get: Get) -> None:
     assert [one["id"] for one in ranked["recommendations"]] == ["new2", "new1"]
     assert ranked["recommendations"][0]["reason"] in ("You like ai", "Like what you liked")
 
+    async def personalized(**request: Any) -> dict[str, str]:
+        found = await post("/personalize", {"user_id": "ann"} | request)
+        return {one["id"]: one["reason"] for one in found["recommendations"]}
+
+    assert (await personalized(candidates=said, context={"season": "roses"}))["new1"] == "You asked for roses"
+    said.append({"id": "new3", "title": "Trends in machine learning", "topics": ["ai"]})
+    asked = {"enable_diversity": True, "topic_diversity_threshold": 1.0, "max_results": 2}
+    assert "new1" in await personalized(candidates=said, diversity_params=asked)
+    assert "new1" not in await personalized(candidates=said, diversity_params=asked | {"enable_diversity": False})
+
 
 async def collects(post: Post, get: Get) -> None:
     """Hold the video engine's endpoints against what they promise."""

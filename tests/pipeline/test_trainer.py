@@ -97,7 +97,7 @@ async def test_a_fit_is_promoted_and_the_running_workers_use_it(pipeline: Pipeli
     assert (pipeline.home / "models" / MODEL / f"{version.version}.safetensors").is_file()
 
 
-@pytest.mark.parametrize("model", ["als", "item-knn"])
+@pytest.mark.parametrize("model", ["als", "deep", "lightgcn", "dot-product"])
 async def test_tastes_of_another_model_serve_where_it_is_configured(pipeline: Pipeline, model: str) -> None:
     await pipeline.start("feed")
     await pipeline.start("trainer", **ON_DEMAND, TASTE_MODEL=model, COLLABORATIVE_FACTORS="8")

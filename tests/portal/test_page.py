@@ -211,7 +211,11 @@ async def test_what_is_hidden_goes_at_once_and_what_is_shared_is_told(page: Brow
     await page.until("!document.querySelector('.feed [data-item=i4]')")
     await page.js("document.querySelector('[data-item=i5] .share').click()")
     await page.until("!document.querySelector('.feed [data-item=i5]')")
-    assert [(event.item_id, event.action) for event in pipeline.published] == [("i4", "hide"), ("i5", "share")]
+    await page.js("document.querySelector('[data-item=i6] .save').click()")
+    await page.until("!document.querySelector('.feed [data-item=i6]')")
+    assert [(event.item_id, event.action) for event in pipeline.published] == [
+        *(("i4", "hide"), ("i5", "share"), ("i6", "save"))
+    ]
 
 
 @needs_browser

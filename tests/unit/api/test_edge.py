@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import re
 import uuid
 from typing import Any
 
@@ -79,6 +80,16 @@ async def test_metrics_count_unknown_paths_as_one() -> None:
             await http.get(path)
         text = (await http.get("/metrics")).text
     assert 'millrace_http_requests_total{method="GET",route="unmatched",status="404"} 3.0' in text
+
+
+async def test_metrics_tell_how_long_answers_take_by_endpoint() -> None:
+    async with World().http() as http:
+        for user in ("ann", "bob"):
+            await http.get("/content", params={"user_id": user})
+        text = (await http.get("/metrics")).text
+    assert 'millrace_http_request_duration_seconds_count{route="/content"} 2.0' in text
+    [told] = re.findall(r'millrace_http_request_duration_seconds_sum\{route="/content"\} (\S+)', text)
+    assert 0.0 < float(told) < 10.0
 
 
 async def test_a_request_that_ends_is_logged_where_that_is_wanted_and_never_whose_it_was(

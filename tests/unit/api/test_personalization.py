@@ -24,9 +24,9 @@ ARTICLE = {
 }
 
 
-async def personalized(world: World, **body: Any) -> tuple[Any, Any]:
+async def personalized(world: World, settings: dict[str, Any] | None = None, **body: Any) -> tuple[Any, Any]:
     """Return the trigger of a request and what is answered once a worker has put the candidates the other way round."""
-    async with world.http() as http:
+    async with world.http(**(settings or {})) as http:
         asking = asyncio.create_task(http.post("/personalize", json={"user_id": "ann", **body}))
         while not world.publisher.of(TRIGGERS):
             assert not asking.done(), asking.result().text
@@ -81,6 +81,11 @@ async def test_candidates_never_seen_are_ranked_by_a_worker_by_what_is_said_of_t
 async def test_diversity_is_as_asked_for_or_as_set(params: dict[str, Any], distance: float) -> None:
     trigger, _ = await personalized(World(), candidates=[ARTICLE], diversity_params=params)
     assert trigger.topic_distance == distance
+
+
+async def test_diversity_that_nobody_asks_for_is_as_set() -> None:
+    trigger, _ = await personalized(World(), {"diversity_threshold": 0.8}, candidates=[ARTICLE])
+    assert trigger.topic_distance == 0.8
 
 
 async def test_results_are_ten_or_as_many_as_asked_for() -> None:

@@ -107,6 +107,21 @@ async def test_pages_follow_one_another_and_hold_fifty_at_most() -> None:
     assert capped["page_size"] == 50
 
 
+async def test_a_page_holds_as_many_posts_as_is_set() -> None:
+    world = await a_world(feed=["post-1", "post-2", "post-3", "post-4"])
+    async with world.http(max_recommendations=3) as http:
+        page = (await http.get("/api/v1/feed", params={"username": "ann", "page_size": 20})).json()
+    assert (ids(page), page["page_size"], page["has_next"]) == ([1, 2, 3], 3, True)
+
+
+@pytest.mark.parametrize(("threshold", "strategy"), [(5, "personal"), (9, "personal"), (10, "popular")])
+async def test_a_feed_is_called_personal_from_as_many_interactions_as_is_set(threshold: int, strategy: str) -> None:
+    world = await a_world(feed=["post-1"])  # ann has acted nine times
+    async with world.http(cold_start_threshold=threshold, api_rerank_timeout_s=0.02) as http:
+        page = (await http.get("/api/v1/feed", params={"username": "ann"})).json()
+    assert page["strategy"] == strategy
+
+
 @pytest.mark.parametrize(
     ("params", "expected"),
     [

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from typing import Any
@@ -44,6 +46,16 @@ def test_the_format_is_what_was_set(environment: str, log_format: str, is_json: 
     line = logged("so many: %d", 3, environment=environment, log_format=log_format)
     assert "so many: 3" in line
     assert line.startswith("{") is is_json
+
+
+@pytest.mark.parametrize(("debug", "levels"), [("false", "INFO WARNING"), ("true", "DEBUG DEBUG")])
+def test_what_is_logged_of_us_and_of_libraries_is_as_set(debug: str, levels: str) -> None:
+    program = (
+        "import logging; from cli.log import set_up; from infra.settings import read; set_up(read());"
+        "print(*(logging.getLevelName(logging.getLogger(name).getEffectiveLevel()) for name in ('api', 'aiokafka')))"
+    )
+    told = subprocess.check_output([sys.executable, "-c", program], env=os.environ | {"DEBUG": debug}, text=True)
+    assert told.strip() == levels
 
 
 @pytest.mark.parametrize("environment", ["development", "production"])

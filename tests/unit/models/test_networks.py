@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from models.bpr import Bpr, BprConfig
-from models.deep import Deep, DeepConfig
+from models.deep import Deep, DeepConfig, Network
 from models.dotproduct import DotProduct, DotProductConfig, target_of
 from models.fitted import widened
 from models.lightgcn import LightGcn, LightGcnConfig
@@ -138,6 +138,25 @@ def test_dot_products_are_trained_each_hour_of_event_time() -> None:
     assert scores[5] == -np.inf
 
 
+def test_dot_products_are_trained_by_five_epochs_on_the_squared_error() -> None:
+    config = DotProductConfig(embedding_dim=4, unmet=0)
+    events = [Event(f"u{n % 5}", f"i{n % 7}", T0_MS + n, n % 3 - 1.0) for n in range(30)]
+    model = DotProduct(config, seed=3)
+    model.learn([*events, Event("u0", "i0", T0_MS + HOUR_MS, 1.0)])
+    generator = torch.Generator().manual_seed(3)
+    users, items = (torch.randn(count, 4, generator=generator) / 2 for count in (len(model._user), len(model._item)))
+    met = torch.tensor([(int(event.user_id[1:]), model.items.get(event.item_id)) for event in events])
+    targets = torch.tensor([target_of(event) for event in events])
+    optimizer = torch.optim.Adam([users.requires_grad_(), items.requires_grad_()], lr=config.rate)
+    for _ in range(5):
+        similarity = nn.functional.cosine_similarity(users[met[:, 0]], items[met[:, 1]])
+        optimizer.zero_grad()
+        (((similarity + 1) / 2 - targets) ** 2).mean().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    torch.testing.assert_close(model._user, users.detach(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(model._item, items.detach(), rtol=1e-4, atol=1e-4)
+
+
 def test_dot_products_are_trained_on_the_last_seven_days() -> None:
     model = DotProduct()
     model.learn([Event("u1", "old", T0_MS, 1.0), Event("u1", "kept", T0_MS + 2 * HOUR_MS, 1.0)])
@@ -173,6 +192,35 @@ def test_dot_products_without_unmet_contents_predict_ratings() -> None:
 )
 def test_the_target_is_the_rating_or_what_the_action_says(event: Event, target: float) -> None:
     assert target_of(event) == target
+
+
+def of_inputs(network: Network, rows: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return users, last items and values for a network of six items."""
+    network.item = nn.Embedding(6, 4)
+    draw = torch.Generator().manual_seed(1)
+    items = torch.randint(6, (rows, 3), generator=draw)
+    return torch.randn(rows, 4, generator=draw), items, torch.ones(rows, 3)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_the_deep_network_drops_out_and_normalizes_batches_while_it_learns_only(dropout: float) -> None:
+    network = Network(DeepConfig(embedding_dim=4, hidden=32, length=3, dropout=dropout))
+    inputs = of_inputs(network, 8)
+    half = tuple(rows[:4] for rows in inputs)
+    network.train()
+    assert torch.equal(network(*inputs), network(*inputs)) is (dropout == 0.0)
+    if dropout == 0.0:
+        assert not torch.allclose(network(*inputs)[:4], network(*half), atol=1e-3), "rows count by their batch"
+    network.eval()
+    assert torch.equal(network(*inputs), network(*inputs))
+    torch.testing.assert_close(network(*inputs)[:4], network(*half))
+
+
+def test_the_deep_network_has_a_hidden_layer_that_is_not_linear() -> None:
+    network = Network(DeepConfig(embedding_dim=4, hidden=32, length=3)).eval()
+    vectors = torch.randn(8, 12, generator=torch.Generator().manual_seed(1))
+    middle = (network.tower(vectors) + network.tower(-vectors)) / 2
+    assert not torch.allclose(middle, network.tower(torch.zeros_like(vectors)), atol=1e-3)
 
 
 def test_a_table_grows_without_forgetting() -> None:

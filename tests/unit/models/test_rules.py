@@ -28,10 +28,10 @@ def test_repeats_and_single_things_are_no_baskets() -> None:
 
 def test_an_item_keeps_its_most_confident_rules() -> None:
     others = [f"o{number:03}" for number in range(PER_ITEM + 5)]
-    baskets = [["x", other] for other in others for _ in range(2)] + [["x", others[-1]]] + [["y", "z"]] * 400
-    mine_of_x = [rule.other for rule in mine(baskets, least=2) if rule.item == "x"]
-    assert len(mine_of_x) <= PER_ITEM
-    assert mine_of_x[:1] == ([others[-1]] if mine_of_x else [])
+    baskets = [["x", *others]] * 3 + [["x", others[-1]]] + [["y", "z"]] * 400
+    rules = [rule for rule in mine(baskets, least=2) if rule.item == "x"]
+    assert len(rules) == PER_ITEM
+    assert (rules[0].other, rules[0].confidence, rules[1].confidence) == (others[-1], 1.0, 0.75)
 
 
 def test_the_nearest_come_first_without_itself_or_strangers() -> None:

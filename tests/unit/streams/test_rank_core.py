@@ -11,14 +11,16 @@ import h3
 import pytest
 from msgspec import structs
 
-from schemas.types import Features, Feed, ItemNeighbors, RecentItem
-from streams.core import source
-from streams.core.params import RankParams
+from schemas.types import Features, Feed, ItemNeighbors, ItemWeights, RecentItem
+from streams.core import source, user
+from streams.core.params import RankParams, UserParams
 from streams.core.part import PRIOR
 from streams.core.person import person as whom
+from streams.core.position import Position
 from streams.core.rank import new_blender, rank
-from streams.core.view import View
-from tests.build import LISBON, NEW_YORK, T0_MS, an_item, features, stats
+from streams.core.user import UserState
+from streams.core.view import Subject, View
+from tests.build import LISBON, NEW_YORK, T0_MS, an_interaction, an_item, features, stats
 
 PARAMS = RankParams(feed_items=20)
 CATEGORIES = ("music", "movies", "places", "workshops")
@@ -66,7 +68,50 @@ def test_the_parts_add_up_to_the_score() -> None:
     found = feed(a_fan_of("i0", categories={"movies": 3.0}))
     for place, score in enumerate(found.scores):
         assert sum(part[place] for part in found.parts.values()) == pytest.approx(score, abs=1e-6)
-    assert found.scores == sorted(found.scores, reverse=True) or len(set(found.sources)) > 1
+    assert {"neighbors", "affinity", "popular", "trending"} <= set(found.parts), "there is something to add up"
+
+
+def test_links_tastes_and_affinities_each_raise_items_of_one_feed() -> None:
+    def scores(person: Features, *, links: bool = True, tastes: bool = True) -> dict[str, float]:
+        view = View()
+        for n in range(8):
+            view.apply_item(an_item(f"i{n}", category="books", topics=[f"topic-{n}"]))
+        if links:
+            for item, other in (("i0", "i1"), ("i1", "i0")):
+                times: dict[str, Any] = {"mass": 9.0, "reference": T0_MS, "watermark": T0_MS}
+                view.apply_neighbors(ItemNeighbors(item_id=item, neighbors=[other], scores=[9.0], **times))
+        if tastes:
+            view.apply_weights(ItemWeights(item_id="i0", model_version="v1", others=["i2"], weights=[1.0]))
+        view.refresh()
+        found = feed(person, view)
+        return dict(zip(found.items, found.scores, strict=True))
+
+    person = a_fan_of("i0", topics={"topic-3": 5.0})
+    whole = scores(person)
+    raised = {item for item, score in whole.items() if score > whole["i7"]}
+    assert raised == {"i1", "i2", "i3"}
+    for item, less in (
+        ("i1", scores(person, links=False)),
+        ("i2", scores(person, tastes=False)),
+        ("i3", scores(a_fan_of("i0"))),
+    ):
+        assert {name for name, score in less.items() if score > less["i7"]} == raised - {item}
+
+
+@pytest.mark.parametrize("action", ["skip", "dislike", "hide"])
+def test_what_was_ignored_comes_later_in_the_next_feed(action: str) -> None:
+    view = View()
+    for n in range(3):
+        for topic in ("jazz", "rock"):
+            view.apply_item(an_item(f"{topic}-{n}", topics=[topic]))
+    view.refresh()
+    state = UserState("u1")
+    assert len(set(feed(user.snapshot(state, UserParams()), view).scores)) == 1, "nothing is known of the user"
+    event = an_interaction(item_id="rock-0", action=action)
+    user.fold(state, event, Position(0, 0, T0_MS), subject=Subject("music", ("rock",), ""), params=UserParams())
+    found = feed(user.snapshot(state, UserParams()), view)
+    assert [item.partition("-")[0] for item in found.items[:5]] == ["jazz"] * 3 + ["rock"] * 2
+    assert found.scores[2] > found.scores[3]
 
 
 def test_nothing_seen_or_muted_is_shown() -> None:
@@ -79,6 +124,7 @@ def test_nothing_seen_or_muted_is_shown() -> None:
 def test_newcomers_get_a_full_feed() -> None:
     found = feed(features())
     assert len(found.items) == len(set(found.items)) == PARAMS.feed_items
+    assert found.items[:4] == ["i0", "i1", "i2", "i3"], "the most popular first"
 
 
 def test_newcomers_of_a_group_get_what_is_popular_in_it() -> None:
