@@ -21,8 +21,8 @@ from streams.core.view import SMALL, Column, Indices, View
 
 VOTES = ("near", "far", "next", "last", "taste", "far_taste")
 """What of other items is asked of a history."""
-_DISLIKED = -1.0
-"""A dislike or a hide. Whoever rates a film low has still chosen it, and says something of what goes with it."""
+DISLIKED = -1.0
+"""Weight of a dislike or a hide, or less. A film that was rated low was still chosen, and says what goes with it."""
 _WINDOW = 64
 """Last events that count. The hundred that features tell of rank no better (NDCG@10 within 0.0002) and take longer."""
 _BACK = np.arange(_WINDOW)
@@ -87,7 +87,7 @@ def person(features: Features, view: View, params: RankParams, *, at_ms: int) ->
     recent = [
         (index, event)
         for event in features.recent[:_WINDOW]
-        if event.weight > _DISLIKED and (index := view.items.get(event.item_id)) != NOWHERE
+        if event.weight > DISLIKED and (index := view.items.get(event.item_id)) != NOWHERE
     ]
     history = np.array([index for index, _ in recent], np.int32)
     liked = np.array([event.weight >= LIKING for _, event in recent], bool)

@@ -22,7 +22,7 @@ from streams.core.calibration import Quota, calibrated, quotas
 from streams.core.diversity import spread
 from streams.core.params import RankParams
 from streams.core.part import PARTS, PRIOR, SOURCES, in_order, parts_of
-from streams.core.person import CLASSES, Person, person
+from streams.core.person import CLASSES, DISLIKED, Person, person
 from streams.core.source import named
 from streams.core.view import NOTHING, Column, Indices, View
 
@@ -304,11 +304,12 @@ def _best(scores: Column, most: int) -> NDArray[np.intp]:
 def _fill(
     items: Indices, told: NDArray[np.float64], whom: Person, view: View, params: RankParams
 ) -> tuple[Indices, NDArray[np.float64]]:
-    """Make the feed long enough: unseen items by popularity, then seen ones again, longest ago first."""
+    """Fill the feed: unseen items by popularity, then seen ones that were not disliked, longest ago first."""
     seen = view.items.known(whom.features.seen)
+    disliked = view.items.known([one.item_id for one in whom.features.recent if one.weight <= DISLIKED])
     rest = view.popular_rest()
     more = np.concatenate([rest[~np.isin(rest, seen)], seen[view.listed[seen]]])
-    out = np.concatenate([items, _ruled_out(whom, view, params)])
+    out = np.concatenate([items, disliked, _ruled_out(whom, view, params)])
     more = more[~np.isin(more, out)][: params.feed_items - len(items)]
     zeros = np.zeros((len(told), len(more)))
     return np.concatenate([items, more]).astype(np.int32), np.concatenate([told, zeros], axis=1)

@@ -211,6 +211,16 @@ def test_who_has_seen_everything_still_gets_a_feed_longest_ago_first() -> None:
     assert found.items == everything[: PARAMS.feed_items]
 
 
+def test_items_that_were_hidden_do_not_fill_a_feed() -> None:
+    everything = [f"i{n}" for n in range(60)]
+    recent = [RecentItem(item_id="i1", weight=-3.0, at=T0_MS), RecentItem(item_id="i2", weight=-0.3, at=T0_MS)]
+    person = features(recent=recent, seen=everything, event_count=60)
+    items = feed(person, params=replace(PARAMS, feed_items=60)).items
+    assert len(items) == 59
+    assert "i1" not in items
+    assert "i2" in items
+
+
 def test_no_category_fills_a_window_beyond_the_cap() -> None:
     found = feed(a_fan_of("i0", categories={"music": 50.0}))
     view = a_view()
