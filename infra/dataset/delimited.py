@@ -111,7 +111,7 @@ def parse(
 ) -> Text:
     """Return the text of bytes, which may be the beginning of a file only; see `read`."""
     everything, codec = encoding.decode(data, name, whole=whole)
-    everything = everything.replace("\r\n", "\n").replace("\r", "\n")
+    everything = unix_lines(everything)
     declaration = _DECLARATION.match(everything)
     if declaration is not None:
         separator = separator or declaration["separator"]
@@ -122,6 +122,11 @@ def parse(
     header = content.partition("\n")[0].split(separator)
     quoted = separator not in _UNQUOTED or all(re.fullmatch(r'"[^"]*"', field.strip()) for field in header)
     return Text(content=content, encoding=codec, separator=separator, first_line=first_line, quoted=quoted)
+
+
+def unix_lines(text: str) -> str:
+    """Return a text whose lines end as those of Unix do."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def first_row(text: Text) -> Row:
@@ -179,7 +184,7 @@ class _Reader:
             RowError: a quote does not close, or not at the end of its field.
         """
         content, begin, at = self._text.content, self._at, self._at
-        limit, fields = begin + _LONGEST, []
+        end, limit, fields = content.find("\n", begin), begin + _LONGEST, []
         while True:
             quoted = self._opens.match(content, at) is not None
             match = (self._quoted if quoted else self._plain).match(content, at, limit)
@@ -189,6 +194,8 @@ class _Reader:
             at = match.end()
             if match["end"] != self._text.separator:
                 break
+            if self._width is not None and len(fields) >= self._width and 0 <= end < at:  # more than a row has
+                raise RowError("a quote is not closed at the end of its field")
         lines = content[begin : match.start("end")].split("\n")
         if len(lines) > 1 and self._width not in (None, len(fields)):
             raise RowError("a quote is not closed at the end of its field")

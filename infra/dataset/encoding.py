@@ -16,6 +16,23 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_BINARY = (
+    (b"\x1f\x8b", "is compressed with gzip"),
+    (b"BZh", "is compressed with bzip2"),
+    (b"\xfd7zXZ", "is compressed with xz"),
+    (b"\x28\xb5\x2f\xfd", "is compressed with zstd"),
+    (b"7z\xbc\xaf", "is a 7z archive"),
+    (b"PK\x03\x04", "is a ZIP archive or a spreadsheet"),
+    (b"PK\x05\x06", "is an empty ZIP archive"),
+    (b"\xd0\xcf\x11\xe0", "is a spreadsheet or another document of Office"),
+    (b"PAR1", "is a Parquet file"),
+    (b"SQLite format 3", "is a database of SQLite"),
+    (b"%PDF-", "is a PDF"),
+)
+"""How files begin that are no text, and what they are."""
+_NOT_OF_FILES = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape")
+"""Encodings of Python that no file is in."""
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _SAMPLE_BYTES = 4_096
 _HIGH = re.compile(rb"[\x80-\xff]")
 _SYMBOL_IN_WORD = re.compile(r"[^\W\d_][\xa1-\xa6\xac\xaf\xb1-\xb3\xb6\xb8\xb9\xbb-\xbf][^\W\d_]")
@@ -40,23 +57,41 @@ def decode(data: bytes, encoding: str | None = None, *, whole: bool = True) -> t
         whole: Whether that is all of the file; the beginning of one may end within a character.
 
     Raises:
-        EncodingError: it is in another encoding than those that can be recognised, or not in the one that is named.
+        EncodingError: it is no text, or in another encoding than those that can be recognised or the one that is named.
     """
+    for start, problem in _BINARY:
+        if data.startswith(start):
+            raise EncodingError(f"it {problem}, not text")
     try:
-        name = codecs.lookup(encoding).name if encoding else _recognised(data)
+        name = _named(encoding) if encoding else _recognised(data)
         errors = UNDECODED if name.startswith((UTF_8, WINDOWS)) else "strict"
-        b"a".decode(name, "ignore")  # refuses codecs that are not of text
         text = codecs.getincrementaldecoder(name)(errors).decode(data, final=whole)
     except UnicodeDecodeError as error:
         raise EncodingError(f"it is not {name}: {error.reason} at byte {error.start:,}") from error
-    except LookupError as error:
-        raise EncodingError(f"{encoding} is not an encoding of text") from error
+    if errors == "strict" and not is_decoded(text):
+        raise EncodingError(f"it is not {name}: it holds halves of surrogate pairs")
     return text.removeprefix("\ufeff"), name
 
 
 def is_decoded(text: str) -> bool:
     """Return whether a text holds no byte that its encoding does not have."""
-    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
+    return text.isascii() or not _SURROGATES.search(text)
+
+
+def _named(encoding: str) -> str:
+    """Return Python's name of an encoding.
+
+    Raises:
+        EncodingError: there is none of text of that name.
+    """
+    try:
+        name = codecs.lookup(encoding).name
+        if name.replace("-", "_") in _NOT_OF_FILES:
+            raise LookupError(name)
+        b"a".decode(name, "ignore")  # refuses codecs that are not of text
+    except LookupError as error:
+        raise EncodingError(f"{encoding} is not an encoding of text") from error
+    return name
 
 
 def _recognised(data: bytes) -> str:

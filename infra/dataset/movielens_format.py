@@ -10,13 +10,16 @@ from itertools import islice
 from pathlib import Path
 
 from infra.dataset.cell import is_missing
-from infra.dataset.delimited import Row, Text, first_row
+from infra.dataset.delimited import Row, Text, first_row, unix_lines
 from infra.dataset.encoding import decode, is_decoded
 
 STARS_MAX = 5.0
 _YEAR = re.compile(r"\((\d{4})\)\s*$")
 _RELEASED = "%d-%b-%Y"
 _HEADER = "userId,movieId,rating,timestamp"
+_FIRST_NAMES = ("userId", "movieId")
+_COLUMN = re.compile(r"\d{1,4}")
+"""A number of a genre."""
 _RATING_FIELDS = 4
 _LOOKED_AT = 10
 """Lines that tell a layout: one of them may be bad."""
@@ -68,7 +71,7 @@ def _flagged_movie(folder: Path) -> Callable[[list[str]], Movie]:
     names: dict[int, str] = {}
     for line in (folder / "u.genre").read_text("latin-1").splitlines():
         name, _, column = line.partition("|")
-        if column.strip().isdigit():
+        if _COLUMN.fullmatch(column.strip()):
             names[int(column)] = slug(name)
 
     def parse(row: list[str]) -> Movie:
@@ -80,7 +83,7 @@ def _flagged_movie(folder: Path) -> Callable[[list[str]], Movie]:
         return Movie(
             item_id=_present(row[0]),
             title=_present(row[1]),
-            genres=[genre for genre in genres if genre != "unknown"],
+            genres=[genre for genre in genres if genre and genre != "unknown"],
             url=row[4] or None,
             released_ms=None if moment is None else int(moment.timestamp() * 1000),
         )
@@ -97,7 +100,7 @@ def _listed_movie(_: Path) -> Callable[[list[str]], Movie]:
         return Movie(
             item_id=_present(row[0]),
             title=title,
-            genres=[slug(genre) for genre in genres.split("|") if genre and not genre.startswith("(")],
+            genres=[name for genre in genres.split("|") if not genre.startswith("(") and (name := slug(genre))],
             released_ms=None if year is None else int(datetime(int(year[1]), 1, 1, tzinfo=UTC).timestamp() * 1000),
         )
 
@@ -167,13 +170,14 @@ FORMATS = (
 
 
 def rows(file: Path, fmt: Format) -> Iterator[Row]:
-    """Yield every line that is not blank, after the header if there is one."""
+    """Yield every row that is not blank, after the header if there is one."""
     separator = fmt.ratings_separator if file.name == fmt.ratings else fmt.separator
     content, codec = decode(file.read_bytes(), fmt.encoding)
     quoted = separator == ","
-    text = Text(content=content.replace("\r\n", "\n"), encoding=codec, separator=separator, quoted=quoted)
-    width = len(first_row(text).fields) if fmt.header else None
-    yield from islice(text.rows(width), fmt.header, None)
+    text = Text(content=unix_lines(content), encoding=codec, separator=separator, quoted=quoted)
+    first = first_row(text).fields
+    has_header = fmt.header and first[:1] in ([name] for name in _FIRST_NAMES)
+    yield from islice(text.rows(len(first) if fmt.header else None), has_header, None)
 
 
 def is_ratings(file: Path, fmt: Format) -> bool:

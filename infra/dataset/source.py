@@ -58,13 +58,13 @@ def read(path: Path) -> Dataset:
     """
     if not path.exists():
         raise DatasetError(path, "there is nothing here")
-    for found in FORMATS:
-        if found.matches(path):
-            try:
+    try:
+        for found in FORMATS:
+            if found.matches(path):
                 return found.read(path)
-            except EncodingError as error:
-                raise DatasetError(path, f"{error}; write it as UTF-8") from error
-            except OSError as error:
-                raise DatasetError(path, str(error)) from error
+    except EncodingError as error:
+        raise DatasetError(path, f"{error}; write it as UTF-8") from error
+    except OSError as error:
+        raise DatasetError(path, str(error)) from error
     known = "\n".join(f"  {known.name}: {known.files}" for known in FORMATS)
     raise DatasetError(path, f"not a known format. These are:\n{known}")

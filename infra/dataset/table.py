@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from infra.dataset import column, delimited, moment, number
-from infra.dataset.cell import is_missing, shown
+from infra.dataset.cell import CELL_CHARS, is_missing, shown
 from infra.dataset.column import Columns
-from infra.dataset.dataset import BadLine, Dataset, DatasetError, event_id
+from infra.dataset.dataset import BadLine, Dataset, DatasetError, checked, event_id
 from infra.dataset.encoding import is_decoded
 from schemas.types import Interaction
 
@@ -150,7 +150,7 @@ def _interaction(name: str, row: _Row, at_ms: int | ValueError, rating: float | 
         raise at_ms
     if isinstance(rating, ValueError):
         raise rating
-    return Interaction(
+    event = Interaction(
         event_id=event_id(at_ms, name, row.file, row.line),
         user_id=_id("user", row.fields[row.columns.user]),
         item_id=_id("item", row.fields[row.columns.item]),
@@ -158,6 +158,7 @@ def _interaction(name: str, row: _Row, at_ms: int | ValueError, rating: float | 
         occurred_at=at_ms,
         value=rating,
     )
+    return checked(event)
 
 
 def _id(name: str, value: object) -> str:
@@ -172,7 +173,7 @@ def _id(name: str, value: object) -> str:
 
 def _ratings(texts: Sequence[str | None]) -> list[float | ValueError | None]:
     """Return the ratings of a column, None where there is no column, an error for each that is not a number."""
-    cells = [number.readings(number.plain(text or "")) for text in texts]
+    cells = [number.readings(number.plain(text)) if text and len(text) <= CELL_CHARS else {} for text in texts]
     mark = number.decimal_mark(cells)
     return [None if text is None else _rating(text, cell, mark) for text, cell in zip(texts, cells, strict=True)]
 
@@ -180,6 +181,8 @@ def _ratings(texts: Sequence[str | None]) -> list[float | ValueError | None]:
 def _rating(text: str, readings: number.Readings, mark: str | None) -> float | ValueError:
     if is_missing(text):
         return ValueError("the rating is missing")
+    if len(text) > CELL_CHARS:
+        return ValueError(f"the rating {shown(text)} is not a number")
     try:
         value = number.choose(text, readings, mark) if "," in text else float(text)
     except ValueError:
