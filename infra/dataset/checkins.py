@@ -55,7 +55,9 @@ def read(path: Path) -> Dataset:
     known: dict[str, tuple[float, float]] = {}
     for line, (place, latitude, longitude) in enumerate(_rows(places), start=1):
         try:
-            known[_id(place)] = _position(latitude, longitude)
+            where = _position(latitude, longitude)
+            if known.setdefault(_id(place), where) is not where:
+                bad_lines.append(BadLine(places.name, line, f"an earlier line has the place {place:g}"))
         except (ValueError, OverflowError):
             problem = f"{place:g}, {latitude:g}, {longitude:g} is no place, latitude and longitude"
             bad_lines.append(BadLine(places.name, line, problem))

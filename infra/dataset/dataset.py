@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +13,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from infra.dataset.cell import printable
+from infra.dataset.encoding import BinaryFileError, EncodingError
 from schemas import limit, text
 from schemas.types import Interaction, Item, Profile
 
@@ -70,6 +73,27 @@ class Dataset:
         seen = dict.fromkeys(profile.user_id for profile in self.profiles)
         seen.update(dict.fromkeys(event.user_id for event in self.interactions))
         return list(seen)
+
+
+@contextmanager
+def readable(path: Path, *, remedy: str) -> Iterator[None]:
+    """Raise why files cannot be read as the error of their data set.
+
+    Args:
+        path: The data set.
+        remedy: What to do about an encoding that is not recognised.
+
+    Raises:
+        DatasetError: a file cannot be opened, or is no text of a known encoding.
+    """
+    try:
+        yield
+    except BinaryFileError as error:
+        raise DatasetError(path, str(error)) from error
+    except EncodingError as error:
+        raise DatasetError(path, f"{error}; {remedy}") from error
+    except OSError as error:
+        raise DatasetError(path, str(error)) from error
 
 
 def checked(record: R) -> R:

@@ -17,19 +17,21 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _BINARY = (
-    (b"\x1f\x8b", "is compressed with gzip"),
-    (b"BZh", "is compressed with bzip2"),
-    (b"\xfd7zXZ", "is compressed with xz"),
-    (b"\x28\xb5\x2f\xfd", "is compressed with zstd"),
-    (b"7z\xbc\xaf", "is a 7z archive"),
-    (b"PK\x03\x04", "is a ZIP archive or a spreadsheet"),
-    (b"PK\x05\x06", "is an empty ZIP archive"),
-    (b"\xd0\xcf\x11\xe0", "is a spreadsheet or another document of Office"),
-    (b"PAR1", "is a Parquet file"),
-    (b"SQLite format 3", "is a database of SQLite"),
-    (b"%PDF-", "is a PDF"),
+    (b"\x1f\x8b", "it is compressed with gzip: unpack it"),
+    (b"BZh", "it is compressed with bzip2: unpack it"),
+    (b"\xfd7zXZ", "it is compressed with xz: unpack it"),
+    (b"\x28\xb5\x2f\xfd", "it is compressed with zstd: unpack it"),
+    (b"7z\xbc\xaf", "it is a 7z archive: unpack it"),
+    (b"PK\x03\x04", "it is a ZIP archive or a spreadsheet: unpack it, or save the sheet as CSV"),
+    (b"PK\x05\x06", "it is an empty ZIP archive"),
+    (b"\xd0\xcf\x11\xe0", "it is a document of Office: save it as CSV"),
+    (b"PAR1", "it is a Parquet file, not text"),
+    (b"SQLite format 3", "it is a database of SQLite, not text"),
+    (b"%PDF-", "it is a PDF, not text"),
 )
 """How files begin that are no text, and what they are."""
+MAGIC_BYTES = max(len(start) for start, _ in _BINARY)
+"""How many bytes of a file show that it is no text."""
 _NOT_OF_FILES = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape")
 """Encodings of Python that no file is in."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -45,6 +47,10 @@ class EncodingError(ValueError):
     """Bytes in an encoding that cannot be recognised."""
 
 
+class BinaryFileError(EncodingError):
+    """Bytes that are no text in any encoding."""
+
+
 def decode(data: bytes, encoding: str | None = None, *, whole: bool = True) -> tuple[str, str]:
     """Return the text of a file, and its encoding.
 
@@ -57,11 +63,9 @@ def decode(data: bytes, encoding: str | None = None, *, whole: bool = True) -> t
         whole: Whether that is all of the file; the beginning of one may end within a character.
 
     Raises:
-        EncodingError: it is no text, or in another encoding than those that can be recognised or the one that is named.
+        EncodingError: it is in another encoding than those that can be recognised, or not in the one that is named.
+        BinaryFileError: it is no text.
     """
-    for start, problem in _BINARY:
-        if data.startswith(start):
-            raise EncodingError(f"it {problem}, not text")
     try:
         name = _named(encoding) if encoding else _recognised(data)
         errors = UNDECODED if name.startswith((UTF_8, WINDOWS)) else "strict"
@@ -94,7 +98,15 @@ def _named(encoding: str) -> str:
     return name
 
 
+def binary_problem(data: bytes) -> str:
+    """Return what bytes are that begin like a file that is no text; nothing when they do not."""
+    return next((problem for start, problem in _BINARY if data.startswith(start)), "")
+
+
 def _recognised(data: bytes) -> str:
+    problem = binary_problem(data)
+    if problem:
+        raise BinaryFileError(problem)
     for mark, name in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return name

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from infra.dataset.dataset import BadLine, Dataset, DatasetError, R, checked, event_id
+from infra.dataset.dataset import BadLine, Dataset, DatasetError, R, checked, event_id, readable
 from infra.dataset.movielens_format import FORMATS, Format, Movie, Rating, User, is_ratings, rows
 from schemas.types import Interaction, Item, Profile
 
@@ -39,15 +39,18 @@ def read(path: Path, *, ratings_suffice: bool = False) -> Dataset:
     bad_lines: list[BadLine] = []
 
     def records(name: str, parse: Callable[[list[str]], T], record: Callable[[int, T], R]) -> list[R]:
-        good = []
-        for row in rows(folder / name, fmt):
-            try:
-                if row.problem:
-                    raise ValueError(row.problem)
-                good.append(checked(record(row.line, parse(row.fields))))
-            except (ValueError, IndexError, KeyError) as error:
-                bad_lines.append(BadLine(name, row.line, _problem(error, row.fields)))
-        return good
+        good: dict[str, R] = {}
+        with readable(folder / name, remedy="see how MovieLens writes it"):
+            for row in rows(folder / name, fmt):
+                try:
+                    if row.problem:
+                        raise ValueError(row.problem)
+                    one = checked(record(row.line, parse(row.fields)))
+                    if good.setdefault(one.item_id if isinstance(one, Item) else one.event_id, one) is not one:
+                        raise ValueError("an earlier line has the same id")
+                except (ValueError, IndexError, KeyError) as error:
+                    bad_lines.append(BadLine(name, row.line, _problem(error, row.fields)))
+        return list(good.values())
 
     ratings = records(fmt.ratings, fmt.rating, lambda line, rating: _interaction(folder.name, line, rating))
     ratings.sort(key=lambda event: event.occurred_at)

@@ -18,9 +18,8 @@ from msgspec.structs import replace
 
 from infra.dataset import delimited, product_column
 from infra.dataset.cell import is_missing
-from infra.dataset.dataset import BadLine, DatasetError
+from infra.dataset.dataset import BadLine, DatasetError, readable
 from infra.dataset.delimited import Row, Text
-from infra.dataset.encoding import EncodingError
 from infra.dataset.product_column import COLUMNS, NEEDED, Format
 from infra.dataset.product_value import ProductValues
 from schemas import limit
@@ -115,12 +114,8 @@ def _opened(path: Path, form: Format) -> tuple[Text, list[str], dict[str, int]]:
     def fit(header: Sequence[str]) -> int:
         return len(product_column.find(header, form))
 
-    try:
+    with readable(path, remedy="name its encoding"):
         text = delimited.read(path, fit, name=form.encoding, separator=form.separator)
-    except EncodingError as error:
-        raise DatasetError(path, f"{error}; name its encoding") from error
-    except OSError as error:
-        raise DatasetError(path, str(error)) from error
     header = delimited.first_row(text)
     columns = [name.strip() for name in header.fields]
     places = product_column.find(columns, form)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from infra.dataset import column, delimited, moment, number
 from infra.dataset.cell import CELL_CHARS, is_missing, shown
 from infra.dataset.column import Columns
 from infra.dataset.dataset import BadLine, Dataset, DatasetError, checked, event_id
-from infra.dataset.encoding import is_decoded
+from infra.dataset.encoding import UNDECODED, is_decoded
 from schemas.types import Interaction
 
 _TEXT = frozenset({".csv", ".tsv", ".txt", ".dat", ".data", ".inter"})
@@ -112,7 +113,8 @@ def _fit(header: Sequence[str]) -> int:
 def _first(file: Path) -> tuple[str, ...]:
     """Return the names of a table's columns, or its first line when it has none."""
     if file.suffix == _PARQUET:
-        return tuple(_parquet().read_schema(file).names)
+        with _parquet(file) as parquet:
+            return tuple(parquet.read_schema(file).names)
     return tuple(delimited.read_header(file, _fit)) if file.suffix in _TEXT else ()
 
 
@@ -122,9 +124,9 @@ def _rows(file: Path, text: delimited.Text | None) -> Iterator[_Row]:
     columns = column.find(header)
     assert columns is not None
     if text is None:
-        table = _parquet().read_table(file)
-        lines = enumerate(zip(*(cells.to_pylist() for cells in table.columns), strict=True), start=1)
-        yield from (_Row(file.name, line, fields, columns) for line, fields in lines)
+        with _parquet(file) as parquet:
+            cells = [map(_decoded, cells.to_pylist()) for cells in parquet.read_table(file).columns]
+        yield from (_Row(file.name, line, row, columns) for line, row in enumerate(zip(*cells, strict=True), start=1))
         return
     for place, row in enumerate(text.rows(len(header))):
         if place or not columns.named:
@@ -139,10 +141,24 @@ def _example(bad: Sequence[tuple[_Row, BadLine]]) -> str:
     return f"for example {line}, in {shown(' '.join(map(str, row.fields)))}; {_EXPECTED}"
 
 
-def _parquet() -> Any:
+@contextmanager
+def _parquet(file: Path) -> Iterator[Any]:
+    """Yield the reader of Parquet.
+
+    Raises:
+        DatasetError: the file cannot be read.
+    """
     from pyarrow import parquet
 
-    return parquet
+    try:
+        yield parquet
+    except Exception as error:  # what broken Parquet leads to: Arrow's own errors, OSError, Overflow, Memory …
+        raise DatasetError(file, f"its Parquet cannot be read: {error}") from error
+
+
+def _decoded(value: object) -> object:
+    """Return a cell; texts that older writers of Parquet have not marked as such are bytes."""
+    return value.decode(errors=UNDECODED) if isinstance(value, bytes) else value
 
 
 def _interaction(name: str, row: _Row, at_ms: int | ValueError, rating: float | ValueError | None) -> Interaction:
@@ -163,6 +179,8 @@ def _interaction(name: str, row: _Row, at_ms: int | ValueError, rating: float | 
 
 def _id(name: str, value: object) -> str:
     """Return an id as text; whole numbers that a table keeps as floats lose their point."""
+    if isinstance(value, (bool, list, dict)):
+        raise ValueError(f"the {name} {shown(value)} is not an id")
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
     if value is None or is_missing(text):
         raise ValueError(f"the {name} is missing")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -276,3 +278,10 @@ def test_arrays(visits: bytes, places: bytes) -> None:
             assert len(data.interactions) == len(np.load(path / "X.npy")) - sum(
                 line.file == "X.npy" for line in data.bad_lines
             )
+
+
+def test_parquet() -> None:
+    seed = "0" if EXAMPLES < 100 else str(time.time_ns() % 10**9)
+    command = [sys.executable, "-m", "tests.unit.infra.parquet_fuzz", str(EXAMPLES), seed]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=HERE.parents[2])
+    assert done.stdout == ""
