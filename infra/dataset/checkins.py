@@ -16,7 +16,7 @@ import numpy as np
 
 from infra.dataset import delimited, moment
 from infra.dataset.cell import is_missing
-from infra.dataset.dataset import BadLine, Dataset, DatasetError, checked, event_id
+from infra.dataset.dataset import BadLine, Dataset, DatasetError, checked, event_id, no_line
 from infra.dataset.encoding import is_decoded
 from schemas.types import Interaction, Item
 
@@ -37,7 +37,7 @@ def read(path: Path) -> Dataset:
     """Read a pair of arrays.
 
     Raises:
-        DatasetError: there is no such pair, or an array has not three columns.
+        DatasetError: there is no such pair, an array has not three columns of numbers, or not one line can be read.
     """
     pair = _pair(path)
     if pair is None:
@@ -73,7 +73,7 @@ def read_gowalla(path: Path) -> Dataset:
     """Read a file of check-ins.
 
     Raises:
-        DatasetError: there is no such file.
+        DatasetError: there is no such file, or not one line can be read.
     """
     file = _gowalla(path)
     if file is None:
@@ -96,6 +96,8 @@ def read_gowalla(path: Path) -> Dataset:
 def _dataset(
     path: Path, events: list[Interaction], known: dict[str, tuple[float, float]], bad_lines: list[BadLine]
 ) -> Dataset:
+    if not events:
+        raise DatasetError(path, no_line(bad_lines))
     events.sort(key=lambda event: event.occurred_at)
     first_ms: dict[str, int] = {}
     for event in events:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from infra.dataset.cell import printable
-from infra.dataset.encoding import BinaryFileError, EncodingError
+from infra.dataset.encoding import OtherFormatError, EncodingError
 from schemas import limit, text
 from schemas.types import Interaction, Item, Profile
 
@@ -88,7 +88,7 @@ def readable(path: Path, *, remedy: str) -> Iterator[None]:
     """
     try:
         yield
-    except BinaryFileError as error:
+    except OtherFormatError as error:
         raise DatasetError(path, str(error)) from error
     except EncodingError as error:
         raise DatasetError(path, f"{error}; {remedy}") from error
@@ -114,6 +114,11 @@ def checked(record: R) -> R:
     bounded = replace(record, occurred_at=limit.LAST_MS)
     limit.check(replace(bounded, action="click") if isinstance(bounded, Interaction) else bounded, now_ms=limit.LAST_MS)
     return record
+
+
+def no_line(bad_lines: Sequence[BadLine]) -> str:
+    """Return why a data set holds no interaction."""
+    return f"not one line can be read; {f'for example {bad_lines[0]}' if bad_lines else 'there is none'}"
 
 
 def event_id(occurred_at_ms: int, *source: object) -> str:

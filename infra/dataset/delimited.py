@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from infra.dataset import encoding
+from infra.dataset.cell import shown
 
 SEPARATORS = ("\t", "::", ",", ";", "|")
 SEPARATOR_NAMES = {"\t": "tabs", "::": "double colons", ",": "commas", ";": "semicolons", "|": "bars"}
@@ -16,6 +17,9 @@ _UNQUOTED = ("\t", "::")
 _DECLARATION = re.compile(r"\"?sep=(?P<separator>[^\n\"])\"?\n", re.IGNORECASE)
 _LONGEST = 1 << 20
 """Most characters of one record: a quote that is still open after that is not closed."""
+_MOST_FAILED = 5_000_000
+"""Most fields of records whose quotes turn out not to close. In the rest of such a file quoted fields end in their line,
+since each of its lines would be read again for each line before it."""
 _HEADER_BYTES = 64 << 10
 
 
@@ -134,6 +138,12 @@ def first_row(text: Text) -> Row:
     return next(text.rows(), Row(text.first_line, []))
 
 
+def repeated_names(used: Iterable[str], header: Sequence[str]) -> list[str]:
+    """Return a note on each column in use whose name another column has, too."""
+    names = [name.strip() for name in header]
+    return [f"several columns are called {shown(name)}: the first is read" for name in used if names.count(name) > 1]
+
+
 def _first(content: str, codec: str, separator: str) -> list[str]:
     return first_row(Text(content=content[:_LONGEST], encoding=codec, separator=separator)).fields
 
@@ -144,6 +154,7 @@ class _Reader:
     def __init__(self, text: Text, width: int | None) -> None:
         self._text, self._width = text, width
         self._at, self._line = 0, text.first_line
+        self._failed = 0
         mark = re.escape(text.separator)
         plain = f"[^{mark}\n]*" if len(text.separator) == 1 else f"(?:(?!{mark})[^\n])*"
         self._quoted = re.compile(rf' *"(?P<field>[^"]*+(?:""[^"]*+)*+)"[ \t]*?(?P<end>{mark}|\n|\Z)')
@@ -185,21 +196,27 @@ class _Reader:
         """
         content, begin, at = self._text.content, self._at, self._at
         end, limit, fields = content.find("\n", begin), begin + _LONGEST, []
+        if self._failed >= _MOST_FAILED and end >= 0:
+            limit = min(limit, end + 2)
         while True:
             quoted = self._opens.match(content, at) is not None
             match = (self._quoted if quoted else self._plain).match(content, at, limit)
             if match is None or match.end() >= limit < len(content):
-                raise RowError("a quote is not closed at the end of its field")
+                raise self._unclosed(fields)
             fields.append(match["field"].replace('""', '"') if quoted else match["field"])
             at = match.end()
             if match["end"] != self._text.separator:
                 break
             if self._width is not None and len(fields) >= self._width and 0 <= end < at:  # more than a row has
-                raise RowError("a quote is not closed at the end of its field")
+                raise self._unclosed(fields)
         lines = content[begin : match.start("end")].split("\n")
         if len(lines) > 1 and self._width not in (None, len(fields)):
-            raise RowError("a quote is not closed at the end of its field")
+            raise self._unclosed(fields)
         return fields, lines
+
+    def _unclosed(self, fields: Sequence[str]) -> RowError:
+        self._failed += len(fields)
+        return RowError("a quote is not closed at the end of its field")
 
     def _could_be_rows(self, lines: Sequence[str]) -> bool:
         """Return whether lines that a quote has joined could be rows: those between, or both the first and the last."""

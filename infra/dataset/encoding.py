@@ -16,7 +16,7 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_BINARY = (
+_OTHER_FORMATS = (
     (b"\x1f\x8b", "it is compressed with gzip: unpack it"),
     (b"BZh", "it is compressed with bzip2: unpack it"),
     (b"\xfd7zXZ", "it is compressed with xz: unpack it"),
@@ -28,10 +28,11 @@ _BINARY = (
     (b"PAR1", "it is a Parquet file, not text"),
     (b"SQLite format 3", "it is a database of SQLite, not text"),
     (b"%PDF-", "it is a PDF, not text"),
+    *((start, "it is JSON, not a table: write it as CSV") for start in (b'{"', b"{\n", b"{\r", b"{ ", b"[{", b"[\n", b"[\r")),
 )
-"""How files begin that are no text, and what they are."""
-MAGIC_BYTES = max(len(start) for start, _ in _BINARY)
-"""How many bytes of a file show that it is no text."""
+"""How files of other formats begin, and what they are."""
+MAGIC_BYTES = max(len(start) for start, _ in _OTHER_FORMATS)
+"""How many bytes of a file show that."""
 _NOT_OF_FILES = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape")
 """Encodings of Python that no file is in."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -47,8 +48,8 @@ class EncodingError(ValueError):
     """Bytes in an encoding that cannot be recognised."""
 
 
-class BinaryFileError(EncodingError):
-    """Bytes that are no text in any encoding."""
+class OtherFormatError(EncodingError):
+    """Bytes that are no delimited text in any encoding."""
 
 
 def decode(data: bytes, encoding: str | None = None, *, whole: bool = True) -> tuple[str, str]:
@@ -64,7 +65,7 @@ def decode(data: bytes, encoding: str | None = None, *, whole: bool = True) -> t
 
     Raises:
         EncodingError: it is in another encoding than those that can be recognised, or not in the one that is named.
-        BinaryFileError: it is no text.
+        OtherFormatError: it is no delimited text.
     """
     try:
         name = _named(encoding) if encoding else _recognised(data)
@@ -98,15 +99,15 @@ def _named(encoding: str) -> str:
     return name
 
 
-def binary_problem(data: bytes) -> str:
-    """Return what bytes are that begin like a file that is no text; nothing when they do not."""
-    return next((problem for start, problem in _BINARY if data.startswith(start)), "")
+def other_format(data: bytes) -> str:
+    """Return what bytes are that begin like a file of another format than text; nothing when they do not."""
+    return next((problem for start, problem in _OTHER_FORMATS if data.startswith(start)), "")
 
 
 def _recognised(data: bytes) -> str:
-    problem = binary_problem(data)
+    problem = other_format(data)
     if problem:
-        raise BinaryFileError(problem)
+        raise OtherFormatError(problem)
     for mark, name in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return name

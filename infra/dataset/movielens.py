@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from infra.dataset.dataset import BadLine, Dataset, DatasetError, R, checked, event_id, readable
+from infra.dataset.dataset import BadLine, Dataset, DatasetError, R, checked, event_id, no_line, readable
 from infra.dataset.movielens_format import FORMATS, Format, Movie, Rating, User, is_ratings, rows
 from schemas.types import Interaction, Item, Profile
 
@@ -32,7 +32,7 @@ def read(path: Path, *, ratings_suffice: bool = False) -> Dataset:
     """Read a MovieLens folder of any known format; where the ratings suffice, one without movies or users, too.
 
     Raises:
-        DatasetError: the folder does not hold one.
+        DatasetError: the folder does not hold one, or not one rating can be read.
     """
     fmt = (_ratings_of(path) if ratings_suffice else None) or _format_of(path)
     folder = path if path.is_dir() else path.parent
@@ -53,6 +53,8 @@ def read(path: Path, *, ratings_suffice: bool = False) -> Dataset:
         return list(good.values())
 
     ratings = records(fmt.ratings, fmt.rating, lambda line, rating: _interaction(folder.name, line, rating))
+    if not ratings:
+        raise DatasetError(path, no_line(bad_lines))
     ratings.sort(key=lambda event: event.occurred_at)
     item_ms: dict[str | None, int] = {}
     user_ms: dict[str, int] = {}

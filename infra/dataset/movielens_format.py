@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from infra.dataset.cell import is_missing
+from infra.dataset.cell import is_missing, shown
 from infra.dataset.delimited import Row, Text, first_row, unix_lines
 from infra.dataset.encoding import decode, is_decoded
 
 STARS_MAX = 5.0
+_AGE_MAX = 150
 _YEAR = re.compile(r"\((\d{4})\)\s*$")
 _RELEASED = "%d-%b-%Y"
 _HEADER = "userId,movieId,rating,timestamp"
@@ -58,7 +59,7 @@ class User:
 
 
 def _rating(row: list[str]) -> Rating:
-    user_id, item_id, stars, seconds = _present(row[0]), _present(row[1]), float(row[2]), int(row[3])
+    user_id, item_id, stars, seconds = _present(row[0]), _present(row[1]), float(row[2]), _whole("time", row[3])
     if not 0 <= stars <= STARS_MAX:
         raise ValueError(f"a rating of {row[2]} is not from 0 to {STARS_MAX:g}")
     if seconds < 0:
@@ -108,12 +109,12 @@ def _listed_movie(_: Path) -> Callable[[list[str]], Movie]:
 
 
 def _user_100k(row: list[str]) -> User:
-    return User(_present(row[0]), int(row[1]), _SEXES[row[2]], row[3])
+    return User(_present(row[0]), _age(row[1]), _SEXES[row[2]], row[3])
 
 
 def _user_1m(row: list[str]) -> User:
     # Ages are band starts here: 1 18 25 35 45 50 56. Occupations are numbers of a list in the README.
-    return User(_present(row[0]), int(row[2]), _SEXES[row[1]], f"occupation {int(row[3])}")
+    return User(_present(row[0]), _age(row[2]), _SEXES[row[1]], f"occupation {_whole('occupation', row[3])}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +193,20 @@ def is_ratings(file: Path, fmt: Format) -> bool:
 def slug(genre: str) -> str:
     """Return a genre as an id: lower case, words joined by hyphens."""
     return "-".join(re.sub(r"[^\w\s-]", "", genre.lower()).split())
+
+
+def _age(text: str) -> int:
+    age = _whole("age", text)
+    if not 0 <= age <= _AGE_MAX:
+        raise ValueError(f"an age of {age} is not from 0 to {_AGE_MAX}")
+    return age
+
+
+def _whole(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"the {name} {shown(text)} is not a whole number") from None
 
 
 def _present(text: str) -> str:

@@ -98,7 +98,12 @@ def read(path: Path, *, now_ms: int, form: Format | None = None) -> Products:
         repeated=len(rows) - len(items) - len(rejected),
         rejected=rejected,
         undated=frozenset(undated),
-        notes=[text.description, *values.notes(), *_conflict(conflicts)],
+        notes=[
+            text.description,
+            *delimited.repeated_names([columns[place] for place in places.values()], columns),
+            *values.notes(),
+            *_conflict(conflicts),
+        ],
     )
 
 
@@ -118,6 +123,8 @@ def _opened(path: Path, form: Format) -> tuple[Text, list[str], dict[str, int]]:
         text = delimited.read(path, fit, name=form.encoding, separator=form.separator)
     header = delimited.first_row(text)
     columns = [name.strip() for name in header.fields]
+    if not any(columns):
+        raise DatasetError(path, "it is empty")
     places = product_column.find(columns, form)
     absent = [name for column, name in form.columns.items() if column not in places]
     if absent:

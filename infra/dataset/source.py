@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infra.dataset import checkins, clicks, movielens, table
 from infra.dataset.dataset import Dataset, DatasetError, readable
-from infra.dataset.encoding import MAGIC_BYTES, binary_problem
+from infra.dataset.encoding import MAGIC_BYTES, other_format
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,13 @@ def read(path: Path) -> Dataset:
         for found in FORMATS:
             if found.matches(path):
                 return found.read(path)
-        problem = _binary_problem(path) if path.is_file() else ""
+        problem = _other_format(path) if path.is_file() else ""
     if problem:
         raise DatasetError(path, problem)
     known = "\n".join(f"  {known.name}: {known.files}" for known in FORMATS)
     raise DatasetError(path, f"not a known format. These are:\n{known}")
 
 
-def _binary_problem(path: Path) -> str:
+def _other_format(path: Path) -> str:
     with path.open("rb") as file:
-        return binary_problem(file.read(MAGIC_BYTES))
+        return other_format(file.read(MAGIC_BYTES))

@@ -97,7 +97,7 @@ def read_tables(path: Path, tables: Sequence[Path], *, repeats: bool | None = No
         interactions=events,
         repeats=repeats,
         bad_lines=[line for _, line in bad],
-        notes=list(dict.fromkeys(text.description for text in texts.values())),
+        notes=list(dict.fromkeys(note for table, text in texts.items() for note in _notes(text, _first(table)))),
     )
 
 
@@ -131,6 +131,14 @@ def _rows(file: Path, text: delimited.Text | None) -> Iterator[_Row]:
     for place, row in enumerate(text.rows(len(header))):
         if place or not columns.named:
             yield _Row(file.name, row.line, row.fields, columns, row.misfit(len(header)))
+
+
+def _notes(text: delimited.Text, header: Sequence[str]) -> Iterator[str]:
+    yield text.description
+    columns = column.find(header)
+    if columns is not None and columns.named:
+        places = (columns.user, columns.item, columns.rating, columns.time)
+        yield from delimited.repeated_names([header[place] for place in places if place is not None], header)
 
 
 def _example(bad: Sequence[tuple[_Row, BadLine]]) -> str:

@@ -38,7 +38,7 @@ from tests.unit.infra.file_strategy import arrays, movielens_folders, mutated, t
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "30"))
 NOW_MS = 1_795_000_000_000
 HERE = Path(__file__).parent
-TABLES = sorted(file for file in (HERE / "tables").iterdir() if file.is_file())
+TABLES = sorted(file for file in (HERE / "tables").iterdir() if not file.name.startswith("."))
 SOURCES = sorted((HERE / "sources").iterdir())
 ALLOWED_S = 5.0
 """Processor time for one small file."""
