@@ -24,6 +24,7 @@ CELL_RESOLUTION = 9
 """H3 resolution of where a place is: 0.1 km², a city block or two."""
 _MINUTE_MS = 60_000
 _POI = "_POI.npy"
+_EXACT = 2**53
 _MAGIC = b"\x93NUMPY"
 _FIELDS = 5
 
@@ -150,10 +151,10 @@ def _id(number: float) -> str:
     """Return a whole number as an id.
 
     Raises:
-        ValueError, OverflowError: it is not whole.
+        ValueError, OverflowError: it is not whole, or a float so large that it stands for several whole numbers.
     """
-    if number != int(number):
-        raise ValueError(f"{number:g} is not a whole number")
+    if number != int(number) or (isinstance(number, float) and abs(number) > _EXACT):
+        raise ValueError(f"{number:g} is not one whole number")
     return str(int(number))
 
 

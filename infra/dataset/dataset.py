@@ -13,7 +13,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from infra.dataset.cell import printable
-from infra.dataset.encoding import OtherFormatError, EncodingError
+from infra.dataset.encoding import EncodingError, OtherFormatError
 from schemas import limit, text
 from schemas.types import Interaction, Item, Profile
 

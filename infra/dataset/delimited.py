@@ -17,9 +17,9 @@ _UNQUOTED = ("\t", "::")
 _DECLARATION = re.compile(r"\"?sep=(?P<separator>[^\n\"])\"?\n", re.IGNORECASE)
 _LONGEST = 1 << 20
 """Most characters of one record: a quote that is still open after that is not closed."""
-_MOST_FAILED = 5_000_000
-"""Most fields of records whose quotes turn out not to close. In the rest of such a file quoted fields end in their line,
-since each of its lines would be read again for each line before it."""
+_MOST_FAILED = 1_000_000
+"""Most fields of records whose quotes turn out not to close, beside one for each character of the file. After that
+quoted fields end in their line: such a file would have each line read again for each of the lines before it."""
 _HEADER_BYTES = 64 << 10
 
 
@@ -154,7 +154,7 @@ class _Reader:
     def __init__(self, text: Text, width: int | None) -> None:
         self._text, self._width = text, width
         self._at, self._line = 0, text.first_line
-        self._failed = 0
+        self._failed, self._most_failed = 0, _MOST_FAILED + len(text.content)
         mark = re.escape(text.separator)
         plain = f"[^{mark}\n]*" if len(text.separator) == 1 else f"(?:(?!{mark})[^\n])*"
         self._quoted = re.compile(rf' *"(?P<field>[^"]*+(?:""[^"]*+)*+)"[ \t]*?(?P<end>{mark}|\n|\Z)')
@@ -195,8 +195,9 @@ class _Reader:
             RowError: a quote does not close, or not at the end of its field.
         """
         content, begin, at = self._text.content, self._at, self._at
-        end, limit, fields = content.find("\n", begin), begin + _LONGEST, []
-        if self._failed >= _MOST_FAILED and end >= 0:
+        end, limit = content.find("\n", begin), begin + _LONGEST
+        fields: list[str] = []
+        if self._failed >= self._most_failed and end >= 0:
             limit = min(limit, end + 2)
         while True:
             quoted = self._opens.match(content, at) is not None

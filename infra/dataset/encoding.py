@@ -16,6 +16,7 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_JSON = (b'{"', b"{ ", b"{\n", b"{\r", b"[{", b"[\n", b"[\r")
 _OTHER_FORMATS = (
     (b"\x1f\x8b", "it is compressed with gzip: unpack it"),
     (b"BZh", "it is compressed with bzip2: unpack it"),
@@ -28,7 +29,7 @@ _OTHER_FORMATS = (
     (b"PAR1", "it is a Parquet file, not text"),
     (b"SQLite format 3", "it is a database of SQLite, not text"),
     (b"%PDF-", "it is a PDF, not text"),
-    *((start, "it is JSON, not a table: write it as CSV") for start in (b'{"', b"{\n", b"{\r", b"{ ", b"[{", b"[\n", b"[\r")),
+    *((start, "it is JSON, not a table: write it as CSV") for start in _JSON),
 )
 """How files of other formats begin, and what they are."""
 MAGIC_BYTES = max(len(start) for start, _ in _OTHER_FORMATS)
@@ -73,6 +74,8 @@ def decode(data: bytes, encoding: str | None = None, *, whole: bool = True) -> t
         text = codecs.getincrementaldecoder(name)(errors).decode(data, final=whole)
     except UnicodeDecodeError as error:
         raise EncodingError(f"it is not {name}: {error.reason} at byte {error.start:,}") from error
+    except UnicodeError as error:  # UTF-16 or UTF-32 without a byte order mark
+        raise EncodingError(f"it is not {name}: {error}") from error
     if errors == "strict" and not is_decoded(text):
         raise EncodingError(f"it is not {name}: it holds halves of surrogate pairs")
     return text.removeprefix("\ufeff"), name
@@ -94,7 +97,7 @@ def _named(encoding: str) -> str:
         if name.replace("-", "_") in _NOT_OF_FILES:
             raise LookupError(name)
         b"a".decode(name, "ignore")  # refuses codecs that are not of text
-    except LookupError as error:
+    except (LookupError, ValueError) as error:
         raise EncodingError(f"{encoding} is not an encoding of text") from error
     return name
 

@@ -177,7 +177,7 @@ def rows(file: Path, fmt: Format) -> Iterator[Row]:
     quoted = separator == ","
     text = Text(content=unix_lines(content), encoding=codec, separator=separator, quoted=quoted)
     first = first_row(text).fields
-    has_header = fmt.header and first[:1] in ([name] for name in _FIRST_NAMES)
+    has_header = fmt.header and bool(first) and first[0].strip() in _FIRST_NAMES
     yield from islice(text.rows(len(first) if fmt.header else None), has_header, None)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 AWKWARD = (
-    "", " ", "\t", "0", "-0", "-1", "1", "5", "100", "1.5", "1,5", "1.299", "1.299,00", "12,99", "1 299,5", "1\u2009299",
+    "", " ", "\t", "0", "-0", "-1", "1", "5", "100", "1.5", "1,5", "1.299", "1.299,00", "12,99", "1 299,5",
+    "1\u2009299",
     "1\u202f299,50", "1_000", "1e5", "1e400", "-1e400", "4.00638E+12", "9" * 30, "9" * 400, "0x1f", "NaN", "nan", "inf",
     "-inf", "NULL", "null", "None", "N/A", "#N/A", "\\N", "-", "?", "true", "٤", "١٢٫٥", "१२३", "４", "½", "²", "Ⅳ",
     "$5", "Rs. 499", "₹499/-", "12€99", "$10 - $15", "-5 €", "free", "5 kr", "CHF 1'299.–", "90 %", "9/10", "4/0",
@@ -19,7 +20,8 @@ AWKWARD = (
     "9999-12-31T23:59:59-12:00", "1969-12-31", "2014", "20140407", "2014-02-30", "10:10", "24:00:00 1 Jan 2014",
     "2014-04-07T08:51:09+99:99", "1 Jan 2014 PST", "01-Jan-1995", "01-Jan-0000", "soon",
     "A (1995)", "A (0000)", "A (٢٠١٤)", "Drama|Comedy", "(no genres listed)", "||", "M", "F", "unknown|0",
-    "a/b", "../../etc/passwd", "a\u200db", "\u200d", "👍🏽", "🏴\U000e0067\U000e007f", "e\u0301", "é", "~all", "a" * 256, "a" * 257,
+    "a/b", "../../etc/passwd", "a\u200db", "\u200d", "👍🏽", "🏴\U000e0067\U000e007f", "e\u0301", "é", "~all",
+    "a" * 256, "a" * 257,
     "x" * 5000, "a\x00b", "\x00", "\x1b[31m", "\x7f", "\x85", "a\u2028b", "\u202eabc", "\ufeff", "\ufeffid", "\ufffd",
     "\U0010ffff", "𝒜", "ﬁ", "İ", '"', '""', '"""', '"a', 'a"', '"a"b', "'", "a\nb", "a\r\nb", "a\rb", "\\", "sep=;",
     "=1+1", "[bold]x[/]", "{}", '{"a": 1}', "<b>", "https://a/dp/B0BRKXTSBT", "B0BRKXTSBT", "name", "user",
@@ -136,7 +138,10 @@ def movielens_folders(draw: st.DrawFn) -> dict[str, bytes]:
     titles, genres = st.sampled_from(("A (1995)", "B")), st.sampled_from(("Drama", "Film-Noir|Sci-Fi"))
     released, age = st.sampled_from(("01-Jan-1995", "")), st.sampled_from(("1", "25", "70"))
     sex, work = st.sampled_from(("M", "F")), st.sampled_from(("writer", "10"))
-    iso, degrees = st.sampled_from(("2010-10-19 23:55:27+0000", "2010-10-18T22:17:43Z")), st.sampled_from(("30.2", "-9"))
+    iso, degrees = (
+        st.sampled_from(("2010-10-19 23:55:27+0000", "2010-10-18T22:17:43Z")),
+        st.sampled_from(("30.2", "-9")),
+    )
     layouts: dict[str, list[tuple[str, list[str], list[st.SearchStrategy[str]], str]]] = {
         "100k": [
             ("u.data", [], [_ids, _ids, stars, seconds], "\t"),

@@ -62,6 +62,18 @@ def broken(rng: random.Random, data: bytes) -> bytes:
     return bytes(changed[: rng.randrange(len(changed))] if rng.random() < 0.2 else changed)
 
 
+def assert_read(file: Path, rows: int | None) -> None:
+    """Assert that a table is read, with each of its rows where their number is known, or refused in words."""
+    refusal = ""
+    try:
+        data = source.read(file)
+        assert all(checked(event) == event for event in data.interactions)
+        assert rows in (None, len(data.interactions) + len(data.bad_lines))
+    except DatasetError as error:
+        refusal = str(error)
+    assert all(line.isprintable() for line in refusal.split("\n"))
+
+
 def main(count: int, first: int) -> None:
     """Print the seed and the error of each table that ends with another one, or yields what it should not."""
     file = Path(tempfile.mkdtemp()) / "t.parquet"
@@ -73,11 +85,7 @@ def main(count: int, first: int) -> None:
         if not is_whole:
             file.write_bytes(broken(rng, file.read_bytes()))
         try:
-            data = source.read(file)
-            assert all(checked(event) == event for event in data.interactions)
-            assert not is_whole or len(data.interactions) + len(data.bad_lines) == made.num_rows
-        except DatasetError as error:
-            assert all(line.isprintable() for line in str(error).split("\n"))
+            assert_read(file, made.num_rows if is_whole else None)
         except Exception:
             print(seed, traceback.format_exc())
 

@@ -168,7 +168,10 @@ def test_every_awkward_data_set_is_tried() -> None:
 
 
 def test_large_ids_stay_apart() -> None:
-    assert {event.user_id for event in read("arrays-large-ids").interactions} == {"9007199254740992", "9007199254740993"}
+    assert {event.user_id for event in read("arrays-large-ids").interactions} == {
+        "9007199254740992",
+        "9007199254740993",
+    }
 
 
 def test_a_name_of_two_columns_is_noted() -> None:

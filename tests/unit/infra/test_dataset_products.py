@@ -232,7 +232,9 @@ def test_a_name_of_two_columns_is_noted() -> None:
 
 def test_every_awkward_file_is_tried() -> None:
     tests = (test_awkward_files, test_files_of_no_products_are_refused)
-    tried = {case[0] for test in tests for mark in test.pytestmark if mark.name == "parametrize" for case in mark.args[1]}
+    tried = {
+        case[0] for test in tests for mark in test.pytestmark if mark.name == "parametrize" for case in mark.args[1]
+    }
     assert tried | {"header_only.csv"} == {
         file.name for file in TABLES.iterdir() if file.suffix in {".csv", ".tsv", ".txt"}
     }

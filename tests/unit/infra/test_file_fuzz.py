@@ -7,6 +7,7 @@ folders `tables` and `sources`, mutations of them, and tables of awkward cells. 
 from __future__ import annotations
 
 import csv
+import encodings.aliases
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from cli.import_report import Report, set_aside
@@ -28,7 +29,7 @@ from infra.dataset import Dataset, DatasetError, column, delimited, movielens, p
 from infra.dataset.change import change
 from infra.dataset.encoding import decode
 from infra.dataset.movielens_format import FORMATS, is_ratings
-from infra.dataset.product_column import Format
+from infra.dataset.product_column import COLUMNS, Format
 from infra.dataset.products import Products
 from schemas import limit, text
 from schemas.codec import Codec
@@ -40,10 +41,13 @@ NOW_MS = 1_795_000_000_000
 HERE = Path(__file__).parent
 TABLES = sorted(file for file in (HERE / "tables").iterdir() if not file.name.startswith("."))
 SOURCES = sorted((HERE / "sources").iterdir())
+NAMES_OF_ENCODINGS = sorted({*encodings.aliases.aliases, *encodings.aliases.aliases.values(), "klingon", "", "\x00"})
 ALLOWED_S = 5.0
 """Processor time for one small file."""
 MESSAGE_CHARS = 2_000
 CODECS = {record: Codec(record, 1) for record in (Item, Interaction, Profile)}
+
+csv.field_size_limit(1 << 30)  # rejected lines may be long
 
 fuzzed = settings(
     max_examples=EXAMPLES,
@@ -103,8 +107,8 @@ def catalogue(path: Path, form: Format | None = None) -> Products | None:
         limit.check(item, now_ms=NOW_MS)
     for row in found.rejected:
         clear(str(row.where))
-    for note in found.notes:
-        clear(note)
+    for remark in found.notes:
+        clear(remark)
     assert found.rows == len(found.items) + found.repeated + len(found.rejected)
     assert len({item.item_id for item in found.items}) == len(found.items)
     content = delimited.read(
@@ -156,13 +160,14 @@ def rows_of(path: Path) -> int | None:
         files = [(files[0].parent / name) for name in (form.ratings, *described, form.users) if name in names]
         texts = [decode(file.read_bytes(), form.encoding)[0] for file in files]
         marks = [form.ratings_separator, *[form.separator] * len(described), form.separator]
-        headers = [text.startswith(("userId,", "movieId,")) and form.header for text in texts]
-    elif kind == "a table" or kind == "click sessions":
+        firsts = [text.strip().partition(form.separator)[0].strip() for text in texts]
+        headers = [form.header and first in ("userId", "movieId") for first in firsts]
+    elif kind in {"a table", "click sessions"}:
         files = [file for file in files if table.matches(file)]
         read = [delimited.read(file, lambda names: column.find(names) is not None) for file in files]
         texts, marks = [text.content for text in read], [text.separator for text in read]
-        firsts = [column.find(delimited.first_row(text).fields) for text in read]
-        headers = [first is not None and first.named for first in firsts]
+        columns = [column.find(delimited.first_row(text).fields) for text in read]
+        headers = [found is not None and found.named for found in columns]
     else:
         return None
     if any('"' in text for text in texts):
@@ -193,8 +198,8 @@ def whole(data: Dataset) -> None:
     assert times == sorted(times)
     for line in data.bad_lines:
         clear(str(line))
-    for note in data.notes:
-        clear(note)
+    for remark in data.notes:
+        clear(remark)
 
 
 def everything(path: Path) -> None:
@@ -236,8 +241,28 @@ def test_awkward_sources(path: Path) -> None:
 @given(st.sampled_from(TABLES).flatmap(lambda file: st.tuples(st.just(file), mutated(file.read_bytes()))))
 def test_mutations_of_tables(case: tuple[Path, bytes]) -> None:
     file, data = case
+    note(repr(data))
     with folder({file.name: data}) as path:
         everything(path / file.name)
+
+
+FORMS = st.builds(
+    Format,
+    encoding=st.sampled_from((None, *NAMES_OF_ENCODINGS)),
+    separator=st.sampled_from((None, ",", ";", "\t", "::", "x", " ", '"', "ab")),
+    decimal_mark=st.sampled_from((None, ".", ",")),
+    currency=st.sampled_from(("", "EUR", "JPY")),
+    rating_scale=st.sampled_from((5.0, 100.0, 0.01)),
+    columns=st.dictionaries(st.sampled_from(sorted(COLUMNS)), st.sampled_from(("id", "name", "x", "EAN")), max_size=3),
+)
+
+
+@fuzzed
+@given(st.sampled_from(TABLES).flatmap(lambda file: mutated(file.read_bytes())), FORMS)
+def test_tables_of_which_something_is_known(data: bytes, form: Format) -> None:
+    note(repr((data, form)))
+    with folder({"t.csv": data}) as path:
+        catalogue(path / "t.csv", form)
 
 
 @st.composite
@@ -250,6 +275,7 @@ def broken_sources(draw: st.DrawFn) -> dict[str, bytes]:
 @fuzzed
 @given(broken_sources())
 def test_mutations_of_sources(files: dict[str, bytes]) -> None:
+    note(repr(files))
     with folder(files) as path:
         everything(path)
 
@@ -258,6 +284,7 @@ def test_mutations_of_sources(files: dict[str, bytes]) -> None:
 @given(tables())
 def test_tables_of_awkward_cells(table: tuple[str, bytes]) -> None:
     name, data = table
+    note(repr(data))
     with folder({name: data}) as path:
         everything(path / name)
 
@@ -265,6 +292,7 @@ def test_tables_of_awkward_cells(table: tuple[str, bytes]) -> None:
 @fuzzed
 @given(movielens_folders())
 def test_folders_of_awkward_cells(files: dict[str, bytes]) -> None:
+    note(repr(files))
     with folder(files) as path:
         everything(path)
 
@@ -272,12 +300,47 @@ def test_folders_of_awkward_cells(files: dict[str, bytes]) -> None:
 @fuzzed
 @given(arrays(), arrays())
 def test_arrays(visits: bytes, places: bytes) -> None:
+    note(f"{visits!r}, {places!r}")
     with folder({"X.npy": visits, "X_POI.npy": places}) as path:
         data = events(path)
         if data is not None:
             assert len(data.interactions) == len(np.load(path / "X.npy")) - sum(
                 line.file == "X.npy" for line in data.bad_lines
             )
+
+
+PRODUCTS, EVENTS = "id,name,main_category", "user,item,timestamp"
+LARGE = {
+    "a long line": "1," + "x" * 2_000_000,
+    "a long field": '1,"' + "x" * 2_000_000 + '",x',
+    "separators": "," * 1_000_000,
+    "quotes": '"' * 1_000_000,
+    "lines of a quote": '"\n' * 10_000,
+    "quotes that never close": '1,"abc,x\n' * 10_000,
+    "quotes that close in the next line": 'a",",b\n' * 10_000,
+    "one quote before empty ones": '1,"abc,x\n' + '1,"",x\n' * 10_000,
+    "blanks after quotes": ('1,"a"' + " \t" * 1_000 + "x,y\n") * 500,
+    "blanks before quotes": (" " * 2_000 + '1,"x\n') * 500,
+    "entities": ("1," + "&#" + "9" * 5_000 + ";,x\n") * 200,
+    "digits": ("1," + "9" * 5_000 + "," + "9" * 5_000 + "\n") * 100,
+    "accents": "1,é,x\n" * 10_000,
+}
+
+
+@pytest.mark.parametrize("header", [PRODUCTS, EVENTS])
+@pytest.mark.parametrize("content", LARGE.values(), ids=LARGE.keys())
+def test_large_files(header: str, content: str) -> None:
+    with folder({"t.csv": f"{header}\n{content}\n".encode()}) as path:
+        everything(path / "t.csv")
+
+
+def test_quotes_that_close_in_the_next_line_of_a_wide_table() -> None:
+    header = PRODUCTS + ",x" * 8_000
+    data = f"{header}\n" + 'a",",b\n' * 8_000
+    with folder({"t.csv": data.encode()}) as path:
+        found = catalogue(path / "t.csv")
+    assert found is not None
+    assert len(found.rejected) == 8_000
 
 
 def test_parquet() -> None:
