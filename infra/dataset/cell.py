@@ -22,8 +22,6 @@ def is_missing_number(text: str) -> bool:
 
 CELL_CHARS = 100
 """Longest text that may be a number, a price or a time."""
-
-
 MESSAGE_CHARS = 1_000
 """Longest line of an error."""
 

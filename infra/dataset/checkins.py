@@ -16,7 +16,7 @@ import numpy as np
 
 from infra.dataset import delimited, moment
 from infra.dataset.cell import is_missing
-from infra.dataset.dataset import BadLine, Dataset, DatasetError, checked, event_id, no_line
+from infra.dataset.dataset import BadLine, Dataset, DatasetError, event_id, no_line, validate
 from infra.dataset.encoding import is_decoded
 from schemas.types import Interaction, Item
 
@@ -25,6 +25,7 @@ CELL_RESOLUTION = 9
 _MINUTE_MS = 60_000
 _POI = "_POI.npy"
 _EXACT = 2**53
+"""Up to which size floats hold each whole number."""
 _MAGIC = b"\x93NUMPY"
 _FIELDS = 5
 
@@ -110,12 +111,12 @@ def _dataset(
 def _visit(name: str, line: int, visit: tuple[str, str, int]) -> Interaction:
     user, place, at_ms = visit
     number = event_id(at_ms, name, line)
-    return checked(Interaction(event_id=number, user_id=user, item_id=place, action="click", occurred_at=at_ms))
+    return validate(Interaction(event_id=number, user_id=user, item_id=place, action="click", occurred_at=at_ms))
 
 
 def _place(place: str, where: tuple[float, float], first_ms: int) -> Item:
     cell = str(h3.latlng_to_cell(*where, CELL_RESOLUTION))
-    return checked(Item(item_id=place, category="places", title=f"Place {place}", cell=cell, created_at=first_ms))
+    return validate(Item(item_id=place, category="places", title=f"Place {place}", cell=cell, created_at=first_ms))
 
 
 def _pair(path: Path) -> tuple[Path, Path] | None:

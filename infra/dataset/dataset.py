@@ -96,7 +96,7 @@ def readable(path: Path, *, remedy: str) -> Iterator[None]:
         raise DatasetError(path, str(error)) from error
 
 
-def checked(record: R) -> R:
+def validate(record: R) -> R:
     """Return a record in its one form that is within the limits of its type.
 
     Only the age of events and the scale of ratings are the data's own: history may begin in 1970, and ratings may be

@@ -17,7 +17,7 @@ _UNQUOTED = ("\t", "::")
 _DECLARATION = re.compile(r"\"?sep=(?P<separator>[^\n\"])\"?\n", re.IGNORECASE)
 _LONGEST = 1 << 20
 """Most characters of one record: a quote that is still open after that is not closed."""
-_MOST_FAILED = 1_000_000
+_FAILED_FIELDS_MAX = 1_000_000
 """Most fields of records whose quotes turn out not to close, beside one for each character of the file. After that
 quoted fields end in their line: such a file would have each line read again for each of the lines before it."""
 _HEADER_BYTES = 64 << 10
@@ -154,7 +154,7 @@ class _Reader:
     def __init__(self, text: Text, width: int | None) -> None:
         self._text, self._width = text, width
         self._at, self._line = 0, text.first_line
-        self._failed, self._most_failed = 0, _MOST_FAILED + len(text.content)
+        self._failed_fields, self._failed_fields_max = 0, _FAILED_FIELDS_MAX + len(text.content)
         mark = re.escape(text.separator)
         plain = f"[^{mark}\n]*" if len(text.separator) == 1 else f"(?:(?!{mark})[^\n])*"
         self._quoted = re.compile(rf' *"(?P<field>[^"]*+(?:""[^"]*+)*+)"[ \t]*?(?P<end>{mark}|\n|\Z)')
@@ -197,7 +197,7 @@ class _Reader:
         content, begin, at = self._text.content, self._at, self._at
         end, limit = content.find("\n", begin), begin + _LONGEST
         fields: list[str] = []
-        if self._failed >= self._most_failed and end >= 0:
+        if self._failed_fields >= self._failed_fields_max and end >= 0:
             limit = min(limit, end + 2)
         while True:
             quoted = self._opens.match(content, at) is not None
@@ -216,7 +216,7 @@ class _Reader:
         return fields, lines
 
     def _unclosed(self, fields: Sequence[str]) -> RowError:
-        self._failed += len(fields)
+        self._failed_fields += len(fields)
         return RowError("a quote is not closed at the end of its field")
 
     def _could_be_rows(self, lines: Sequence[str]) -> bool:

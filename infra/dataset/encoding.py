@@ -19,14 +19,14 @@ _BYTE_ORDER_MARKS = (
 _JSON = (b'{"', b"{ ", b"{\n", b"{\r", b"[{", b"[\n", b"[\r")
 _OTHER_FORMATS = (
     (b"\x1f\x8b", "it is compressed with gzip: unpack it"),
-    (b"BZh", "it is compressed with bzip2: unpack it"),
+    (b"BZh91AY&SY", "it is compressed with bzip2: unpack it"),
     (b"\xfd7zXZ", "it is compressed with xz: unpack it"),
     (b"\x28\xb5\x2f\xfd", "it is compressed with zstd: unpack it"),
     (b"7z\xbc\xaf", "it is a 7z archive: unpack it"),
     (b"PK\x03\x04", "it is a ZIP archive or a spreadsheet: unpack it, or save the sheet as CSV"),
     (b"PK\x05\x06", "it is an empty ZIP archive"),
     (b"\xd0\xcf\x11\xe0", "it is a document of Office: save it as CSV"),
-    (b"PAR1", "it is a Parquet file, not text"),
+    (b"PAR1\x15", "it is a Parquet file, not text"),
     (b"SQLite format 3", "it is a database of SQLite, not text"),
     (b"%PDF-", "it is a PDF, not text"),
     *((start, "it is JSON, not a table: write it as CSV") for start in _JSON),
@@ -50,7 +50,7 @@ class EncodingError(ValueError):
 
 
 class OtherFormatError(EncodingError):
-    """Bytes that are no delimited text in any encoding."""
+    """Bytes of another format than delimited text."""
 
 
 def decode(data: bytes, encoding: str | None = None, *, whole: bool = True) -> tuple[str, str]:
@@ -66,7 +66,7 @@ def decode(data: bytes, encoding: str | None = None, *, whole: bool = True) -> t
 
     Raises:
         EncodingError: it is in another encoding than those that can be recognised, or not in the one that is named.
-        OtherFormatError: it is no delimited text.
+        OtherFormatError: it is of another format than text.
     """
     try:
         name = _named(encoding) if encoding else _recognised(data)
@@ -103,7 +103,7 @@ def _named(encoding: str) -> str:
 
 
 def other_format(data: bytes) -> str:
-    """Return what bytes are that begin like a file of another format than text; nothing when they do not."""
+    """Return why bytes are not delimited text, by how they begin; nothing when they may be."""
     return next((problem for start, problem in _OTHER_FORMATS if data.startswith(start)), "")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from infra.dataset.dataset import BadLine, Dataset, DatasetError, R, checked, event_id, no_line, readable
+from infra.dataset.dataset import BadLine, Dataset, DatasetError, R, event_id, no_line, readable, validate
 from infra.dataset.movielens_format import FORMATS, Format, Movie, Rating, User, is_ratings, rows
 from schemas.types import Interaction, Item, Profile
 
@@ -40,12 +40,12 @@ def read(path: Path, *, ratings_suffice: bool = False) -> Dataset:
 
     def records(name: str, parse: Callable[[list[str]], T], record: Callable[[int, T], R]) -> list[R]:
         good: dict[str, R] = {}
-        with readable(folder / name, remedy="see how MovieLens writes it"):
+        with readable(folder / name, remedy="write it as UTF-8"):
             for row in rows(folder / name, fmt):
                 try:
                     if row.problem:
                         raise ValueError(row.problem)
-                    one = checked(record(row.line, parse(row.fields)))
+                    one = validate(record(row.line, parse(row.fields)))
                     if good.setdefault(one.item_id if isinstance(one, Item) else one.event_id, one) is not one:
                         raise ValueError("an earlier line has the same id")
                 except (ValueError, IndexError, KeyError) as error:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from infra.dataset import column, delimited, moment, number
 from infra.dataset.cell import CELL_CHARS, is_missing, shown
 from infra.dataset.column import Columns
-from infra.dataset.dataset import BadLine, Dataset, DatasetError, checked, event_id
+from infra.dataset.dataset import BadLine, Dataset, DatasetError, event_id, validate
 from infra.dataset.encoding import UNDECODED, is_decoded
 from schemas.types import Interaction
 
@@ -97,7 +97,7 @@ def read_tables(path: Path, tables: Sequence[Path], *, repeats: bool | None = No
         interactions=events,
         repeats=repeats,
         bad_lines=[line for _, line in bad],
-        notes=list(dict.fromkeys(note for table, text in texts.items() for note in _notes(text, _first(table)))),
+        notes=list(dict.fromkeys(note for text in texts.values() for note in _notes(text))),
     )
 
 
@@ -133,8 +133,10 @@ def _rows(file: Path, text: delimited.Text | None) -> Iterator[_Row]:
             yield _Row(file.name, row.line, row.fields, columns, row.misfit(len(header)))
 
 
-def _notes(text: delimited.Text, header: Sequence[str]) -> Iterator[str]:
+def _notes(text: delimited.Text) -> Iterator[str]:
+    """Yield how a table was read."""
     yield text.description
+    header = delimited.first_row(text).fields
     columns = column.find(header)
     if columns is not None and columns.named:
         places = (columns.user, columns.item, columns.rating, columns.time)
@@ -174,7 +176,7 @@ def _interaction(name: str, row: _Row, at_ms: int | ValueError, rating: float | 
         raise at_ms
     if isinstance(rating, ValueError):
         raise rating
-    event = Interaction(
+    interaction = Interaction(
         event_id=event_id(at_ms, name, row.file, row.line),
         user_id=_id("user", row.fields[row.columns.user]),
         item_id=_id("item", row.fields[row.columns.item]),
@@ -182,7 +184,7 @@ def _interaction(name: str, row: _Row, at_ms: int | ValueError, rating: float | 
         occurred_at=at_ms,
         value=rating,
     )
-    return checked(event)
+    return validate(interaction)
 
 
 def _id(name: str, value: object) -> str:

@@ -20,7 +20,7 @@ import pyarrow
 from pyarrow import parquet
 
 from infra.dataset import DatasetError, source
-from infra.dataset.dataset import checked
+from infra.dataset.dataset import validate
 
 CELLS: tuple[tuple[Any, ...], ...] = (
     ("a", "b", "é", "", "NULL", "x" * 300, "~all", "\u202e", None),
@@ -67,7 +67,7 @@ def assert_read(file: Path, rows: int | None) -> None:
     refusal = ""
     try:
         data = source.read(file)
-        assert all(checked(event) == event for event in data.interactions)
+        assert all(validate(event) == event for event in data.interactions)
         assert rows in (None, len(data.interactions) + len(data.bad_lines))
     except DatasetError as error:
         refusal = str(error)

@@ -258,7 +258,10 @@ FORMS = st.builds(
 
 
 @fuzzed
-@given(st.sampled_from(TABLES).flatmap(lambda file: mutated(file.read_bytes())), FORMS)
+@given(
+    st.sampled_from(TABLES).flatmap(lambda file: mutated(file.read_bytes())) | tables().map(lambda table: table[1]),
+    FORMS,
+)
 def test_tables_of_which_something_is_known(data: bytes, form: Format) -> None:
     note(repr((data, form)))
     with folder({"t.csv": data}) as path:
