@@ -45,8 +45,8 @@ check: $(VENV)/.dev ## Install and check style, types, imports and generated fil
 	$(BIN)/python -m schemas.generate --check
 	$(BIN)/python docs/generate.py --check
 
-fuzz: $(VENV)/.dev ## Try requests, records and files that nobody thought of, for some ten minutes (FUZZ_EXAMPLES=700 a case)
-	FUZZ_EXAMPLES=700 $(BIN)/pytest tests/contract/test_openapi_fuzz.py tests/unit/streams/test_record_fuzz.py $(ARGS)
+fuzz: $(VENV)/.dev ## Try requests, records and files that nobody thought of, for some ten minutes
+	FUZZ_EXAMPLES=700 $(BIN)/pytest tests/contract/test_openapi_fuzz.py tests/unit/streams/test_record_fuzz.py tests/unit/infra/test_file_fuzz.py $(ARGS)
 
 format: $(VENV)/.dev ## Put the code in house style
 	$(BIN)/ruff check --fix

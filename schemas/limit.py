@@ -73,7 +73,7 @@ _FIRST_MS = 788_918_400_000
 _DAY_MS = 86_400_000
 _UNITS = (("seconds", 1_000, 1), ("microseconds", 1, 1_000), ("nanoseconds", 1, 1_000_000))
 """What times are given in by mistake, and the factor and divisor that make milliseconds of them."""
-_LAST_MS = 253_402_300_799_999
+LAST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 ZERO = "\x00"
 """What PostgreSQL takes in no text."""
@@ -212,9 +212,9 @@ def _experiment(experiment: Experiment, now_ms: int) -> None:
     if not math.isclose(sum(arm.share for arm in experiment.arms), 1.0, abs_tol=_SHARES_WITHIN):
         raise OutOfRangeError("arms", "must have shares that add up to 1")
     starts_at = experiment.starts_at or 0
-    _number("starts_at", starts_at, 0, _LAST_MS)
+    _number("starts_at", starts_at, 0, LAST_MS)
     if experiment.ends_at is not None:
-        _number("ends_at", experiment.ends_at, starts_at + 1, _LAST_MS)
+        _number("ends_at", experiment.ends_at, starts_at + 1, LAST_MS)
     _time("occurred_at", experiment.occurred_at, now_ms)
 
 

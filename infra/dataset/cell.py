@@ -22,6 +22,15 @@ def is_missing_number(text: str) -> bool:
 
 CELL_CHARS = 100
 """Longest text that may be a number, a price or a time."""
+MESSAGE_CHARS = 1_000
+"""Longest line of an error."""
+
+
+def printable(message: str) -> str:
+    """Return a line of an error as a terminal can show it: no control characters, and not longer than can be read."""
+    if not message.isprintable():
+        message = "".join(char if char.isprintable() else repr(char)[1:-1] for char in message[:MESSAGE_CHARS])
+    return message if len(message) <= MESSAGE_CHARS else f"{message[: MESSAGE_CHARS - 1]}…"
 
 
 def shown(text: object) -> str:

@@ -8,16 +8,15 @@ X_POI.npy  place, latitude, longitude
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import h3
 import numpy as np
-from numpy.typing import NDArray
 
 from infra.dataset import delimited, moment
 from infra.dataset.cell import is_missing
-from infra.dataset.dataset import BadLine, Dataset, DatasetError, event_id
+from infra.dataset.dataset import BadLine, Dataset, DatasetError, event_id, no_line, validate
 from infra.dataset.encoding import is_decoded
 from schemas.types import Interaction, Item
 
@@ -25,6 +24,9 @@ CELL_RESOLUTION = 9
 """H3 resolution of where a place is: 0.1 km², a city block or two."""
 _MINUTE_MS = 60_000
 _POI = "_POI.npy"
+_EXACT = 2**53
+"""Up to which size floats hold each whole number."""
+_MAGIC = b"\x93NUMPY"
 _FIELDS = 5
 
 
@@ -37,22 +39,30 @@ def read(path: Path) -> Dataset:
     """Read a pair of arrays.
 
     Raises:
-        DatasetError: there is no such pair, or an array has not three columns.
+        DatasetError: there is no such pair, an array has not three columns of numbers, or not one line can be read.
     """
     pair = _pair(path)
     if pair is None:
         raise DatasetError(path, "it should hold X.npy and X_POI.npy")
-    visits, places = (_array(file) for file in pair)
+    visits, places = pair
     bad_lines: list[BadLine] = []
     events: list[Interaction] = []
-    for line, (user, place, minutes) in enumerate(visits.tolist(), start=1):
-        if not (np.isfinite((user, place, minutes)).all() and minutes >= 0):
-            bad_lines.append(
-                BadLine(pair[0].name, line, f"{user:g}, {place:g}, {minutes:g} is no user, place and time")
-            )
-            continue
-        events.append(_visit(path.name, line, (str(int(user)), str(int(place)), round(minutes * _MINUTE_MS))))
-    known = {str(int(place)): (latitude, longitude) for place, latitude, longitude in places.tolist()}
+    for line, (user, place, minutes) in enumerate(_rows(visits), start=1):
+        try:
+            visit = _id(user), _id(place), round(minutes * _MINUTE_MS)
+            events.append(_visit(path.name, line, visit))
+        except (ValueError, OverflowError):
+            problem = f"{user:g}, {place:g}, {minutes:g} is no user, place and time"
+            bad_lines.append(BadLine(visits.name, line, problem))
+    known: dict[str, tuple[float, float]] = {}
+    for line, (place, latitude, longitude) in enumerate(_rows(places), start=1):
+        try:
+            where = _position(latitude, longitude)
+            if known.setdefault(_id(place), where) is not where:
+                bad_lines.append(BadLine(places.name, line, f"an earlier line has the place {place:g}"))
+        except (ValueError, OverflowError):
+            problem = f"{place:g}, {latitude:g}, {longitude:g} is no place, latitude and longitude"
+            bad_lines.append(BadLine(places.name, line, problem))
     return _dataset(path, events, known, bad_lines)
 
 
@@ -65,7 +75,7 @@ def read_gowalla(path: Path) -> Dataset:
     """Read a file of check-ins.
 
     Raises:
-        DatasetError: there is no such file.
+        DatasetError: there is no such file, or not one line can be read.
     """
     file = _gowalla(path)
     if file is None:
@@ -73,20 +83,23 @@ def read_gowalla(path: Path) -> Dataset:
     bad_lines: list[BadLine] = []
     events: list[Interaction] = []
     known: dict[str, tuple[float, float]] = {}
-    for line, fields in _lines(file):
+    for row in delimited.read(file, len, separator="\t").rows(_FIELDS):
         try:
-            visit, where = _parse(fields)
+            if row.problem:
+                raise ValueError(row.problem)
+            visit, where = _parse(row.fields)
+            events.append(_visit(path.name, row.line, visit))
+            known[visit[1]] = where
         except ValueError as error:
-            bad_lines.append(BadLine(file.name, line, str(error)))
-            continue
-        known[visit[1]] = where
-        events.append(_visit(path.name, line, visit))
+            bad_lines.append(BadLine(file.name, row.line, str(error)))
     return _dataset(path, events, known, bad_lines)
 
 
 def _dataset(
     path: Path, events: list[Interaction], known: dict[str, tuple[float, float]], bad_lines: list[BadLine]
 ) -> Dataset:
+    if not events:
+        raise DatasetError(path, no_line(bad_lines))
     events.sort(key=lambda event: event.occurred_at)
     first_ms: dict[str, int] = {}
     for event in events:
@@ -97,14 +110,13 @@ def _dataset(
 
 def _visit(name: str, line: int, visit: tuple[str, str, int]) -> Interaction:
     user, place, at_ms = visit
-    return Interaction(
-        event_id=event_id(at_ms, name, line), user_id=user, item_id=place, action="click", occurred_at=at_ms
-    )
+    number = event_id(at_ms, name, line)
+    return validate(Interaction(event_id=number, user_id=user, item_id=place, action="click", occurred_at=at_ms))
 
 
 def _place(place: str, where: tuple[float, float], first_ms: int) -> Item:
     cell = str(h3.latlng_to_cell(*where, CELL_RESOLUTION))
-    return Item(item_id=place, category="places", title=f"Place {place}", cell=cell, created_at=first_ms)
+    return validate(Item(item_id=place, category="places", title=f"Place {place}", cell=cell, created_at=first_ms))
 
 
 def _pair(path: Path) -> tuple[Path, Path] | None:
@@ -116,11 +128,41 @@ def _pair(path: Path) -> tuple[Path, Path] | None:
     return None
 
 
-def _array(file: Path) -> NDArray[np.float64]:
-    found = np.load(file, allow_pickle=False)
-    if found.ndim != 2 or found.shape[1] != 3:
-        raise DatasetError(file, f"an array of shape {found.shape} instead of three columns")
-    return np.asarray(found, np.float64)
+def _rows(file: Path) -> list[tuple[float, float, float]]:
+    """Return the rows of an array of three columns.
+
+    Raises:
+        DatasetError: the file holds something else.
+    """
+    with file.open("rb") as stream:
+        if stream.read(len(_MAGIC)) != _MAGIC:
+            raise DatasetError(file, "it is not an array that numpy.save has written")
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)  # never more memory than the file has bytes
+    except Exception as error:  # what a broken header leads to: Value, Type, Token, Memory …
+        raise DatasetError(file, f"its array cannot be read: {error}") from error
+    if array.ndim != 2 or array.shape[1] != 3:
+        raise DatasetError(file, f"an array of shape {array.shape} instead of three columns")
+    if array.dtype.kind not in "iuf":
+        raise DatasetError(file, f"an array of {array.dtype} instead of numbers")
+    return array.tolist()  # type: ignore[no-any-return]
+
+
+def _id(number: float) -> str:
+    """Return a whole number as an id.
+
+    Raises:
+        ValueError, OverflowError: it is not whole, or a float so large that it stands for several whole numbers.
+    """
+    if number != int(number) or (isinstance(number, float) and abs(number) > _EXACT):
+        raise ValueError(f"{number:g} is not one whole number")
+    return str(int(number))
+
+
+def _position(latitude: float, longitude: float) -> tuple[float, float]:
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+        raise ValueError(f"{latitude:g}, {longitude:g} is nowhere on Earth")
+    return latitude, longitude
 
 
 def _gowalla(path: Path) -> Path | None:
@@ -136,11 +178,6 @@ def _gowalla(path: Path) -> Path | None:
     return None
 
 
-def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
-    for row in delimited.read(file, len, separator="\t").rows():
-        yield row.line, row.fields
-
-
 def _parse(fields: list[str]) -> tuple[tuple[str, str, int], tuple[float, float]]:
     if len(fields) != _FIELDS:
         raise ValueError(f"{len(fields)} fields instead of {_FIELDS}")
@@ -152,7 +189,4 @@ def _parse(fields: list[str]) -> tuple[tuple[str, str, int], tuple[float, float]
         raise ValueError("the user or the place is missing")
     if not is_decoded(user + place):
         raise ValueError("the user or the place holds bytes that the encoding of the file does not have")
-    where = float(latitude), float(longitude)
-    if not (abs(where[0]) <= 90 and abs(where[1]) <= 180):
-        raise ValueError(f"{latitude}, {longitude} is nowhere on Earth")
-    return (user, place, at_ms), where
+    return (user, place, at_ms), _position(float(latitude), float(longitude))

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
+from msgspec.structs import replace
+
+from infra.dataset.cell import printable
+from infra.dataset.encoding import EncodingError, OtherFormatError
+from schemas import limit, text
 from schemas.types import Interaction, Item, Profile
+
+R = TypeVar("R", Interaction, Item, Profile)
 
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0b10 << 62
@@ -20,6 +30,10 @@ class BadLine:
     file: str
     line: int
     problem: str
+    """The reason, in one line that can be printed."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "problem", printable(self.problem))
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.problem}"
@@ -30,7 +44,7 @@ class DatasetError(ValueError):
 
     def __init__(self, folder: Path, problem: str) -> None:
         self.folder, self.problem = folder, problem
-        super().__init__(f"{folder}: {problem}")
+        super().__init__("\n".join(map(printable, f"{folder}: {problem}".split("\n"))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +73,52 @@ class Dataset:
         seen = dict.fromkeys(profile.user_id for profile in self.profiles)
         seen.update(dict.fromkeys(event.user_id for event in self.interactions))
         return list(seen)
+
+
+@contextmanager
+def readable(path: Path, *, remedy: str) -> Iterator[None]:
+    """Raise why files cannot be read as the error of their data set.
+
+    Args:
+        path: The data set.
+        remedy: What to do about an encoding that is not recognised.
+
+    Raises:
+        DatasetError: a file cannot be opened, or is no text of a known encoding.
+    """
+    try:
+        yield
+    except OtherFormatError as error:
+        raise DatasetError(path, str(error)) from error
+    except EncodingError as error:
+        raise DatasetError(path, f"{error}; {remedy}") from error
+    except OSError as error:
+        raise DatasetError(path, str(error)) from error
+
+
+def validate(record: R) -> R:
+    """Return a record in its one form that is within the limits of its type.
+
+    Only the age of events and the scale of ratings are the data's own: history may begin in 1970, and ratings may be
+    counts.
+
+    Raises:
+        ValueError: it breaks a limit.
+    """
+    record = text.canonical(record)
+    if isinstance(record, Item):
+        limit.check(record, now_ms=limit.LAST_MS)
+        return record
+    if not 0 <= record.occurred_at <= limit.LAST_MS:
+        raise ValueError("the time does not lie between the years 1970 and 9999")
+    bounded = replace(record, occurred_at=limit.LAST_MS)
+    limit.check(replace(bounded, action="click") if isinstance(bounded, Interaction) else bounded, now_ms=limit.LAST_MS)
+    return record
+
+
+def no_line(bad_lines: Sequence[BadLine]) -> str:
+    """Return why a data set holds no interaction."""
+    return f"not one line can be read; {f'for example {bad_lines[0]}' if bad_lines else 'there is none'}"
 
 
 def event_id(occurred_at_ms: int, *source: object) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from infra.dataset import encoding
+from infra.dataset.cell import shown
 
 SEPARATORS = ("\t", "::", ",", ";", "|")
 SEPARATOR_NAMES = {"\t": "tabs", "::": "double colons", ",": "commas", ";": "semicolons", "|": "bars"}
@@ -16,6 +17,9 @@ _UNQUOTED = ("\t", "::")
 _DECLARATION = re.compile(r"\"?sep=(?P<separator>[^\n\"])\"?\n", re.IGNORECASE)
 _LONGEST = 1 << 20
 """Most characters of one record: a quote that is still open after that is not closed."""
+_FAILED_FIELDS_MAX = 1_000_000
+"""Most fields of records whose quotes turn out not to close, beside one for each character of the file. After that
+quoted fields end in their line: such a file would have each line read again for each of the lines before it."""
 _HEADER_BYTES = 64 << 10
 
 
@@ -111,7 +115,7 @@ def parse(
 ) -> Text:
     """Return the text of bytes, which may be the beginning of a file only; see `read`."""
     everything, codec = encoding.decode(data, name, whole=whole)
-    everything = everything.replace("\r\n", "\n").replace("\r", "\n")
+    everything = unix_lines(everything)
     declaration = _DECLARATION.match(everything)
     if declaration is not None:
         separator = separator or declaration["separator"]
@@ -124,9 +128,20 @@ def parse(
     return Text(content=content, encoding=codec, separator=separator, first_line=first_line, quoted=quoted)
 
 
+def unix_lines(text: str) -> str:
+    """Return a text whose lines end as those of Unix do."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def first_row(text: Text) -> Row:
     """Return the first row, an empty one where there is none."""
     return next(text.rows(), Row(text.first_line, []))
+
+
+def repeated_names(used: Iterable[str], header: Sequence[str]) -> list[str]:
+    """Return a note on each column in use whose name another column has, too."""
+    names = [name.strip() for name in header]
+    return [f"several columns are called {shown(name)}: the first is read" for name in used if names.count(name) > 1]
 
 
 def _first(content: str, codec: str, separator: str) -> list[str]:
@@ -139,6 +154,7 @@ class _Reader:
     def __init__(self, text: Text, width: int | None) -> None:
         self._text, self._width = text, width
         self._at, self._line = 0, text.first_line
+        self._failed_fields, self._failed_fields_max = 0, _FAILED_FIELDS_MAX + len(text.content)
         mark = re.escape(text.separator)
         plain = f"[^{mark}\n]*" if len(text.separator) == 1 else f"(?:(?!{mark})[^\n])*"
         self._quoted = re.compile(rf' *"(?P<field>[^"]*+(?:""[^"]*+)*+)"[ \t]*?(?P<end>{mark}|\n|\Z)')
@@ -179,20 +195,29 @@ class _Reader:
             RowError: a quote does not close, or not at the end of its field.
         """
         content, begin, at = self._text.content, self._at, self._at
-        limit, fields = begin + _LONGEST, []
+        end, limit = content.find("\n", begin), begin + _LONGEST
+        fields: list[str] = []
+        if self._failed_fields >= self._failed_fields_max and end >= 0:
+            limit = min(limit, end + 2)
         while True:
             quoted = self._opens.match(content, at) is not None
             match = (self._quoted if quoted else self._plain).match(content, at, limit)
             if match is None or match.end() >= limit < len(content):
-                raise RowError("a quote is not closed at the end of its field")
+                raise self._unclosed(fields)
             fields.append(match["field"].replace('""', '"') if quoted else match["field"])
             at = match.end()
             if match["end"] != self._text.separator:
                 break
+            if self._width is not None and len(fields) >= self._width and 0 <= end < at:  # more than a row has
+                raise self._unclosed(fields)
         lines = content[begin : match.start("end")].split("\n")
         if len(lines) > 1 and self._width not in (None, len(fields)):
-            raise RowError("a quote is not closed at the end of its field")
+            raise self._unclosed(fields)
         return fields, lines
+
+    def _unclosed(self, fields: Sequence[str]) -> RowError:
+        self._failed_fields += len(fields)
+        return RowError("a quote is not closed at the end of its field")
 
     def _could_be_rows(self, lines: Sequence[str]) -> bool:
         """Return whether lines that a quote has joined could be rows: those between, or both the first and the last."""

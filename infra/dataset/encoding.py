@@ -16,6 +16,27 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_JSON = (b'{"', b"{ ", b"{\n", b"{\r", b"[{", b"[\n", b"[\r")
+_OTHER_FORMATS = (
+    (b"\x1f\x8b", "it is compressed with gzip: unpack it"),
+    (b"BZh91AY&SY", "it is compressed with bzip2: unpack it"),
+    (b"\xfd7zXZ", "it is compressed with xz: unpack it"),
+    (b"\x28\xb5\x2f\xfd", "it is compressed with zstd: unpack it"),
+    (b"7z\xbc\xaf", "it is a 7z archive: unpack it"),
+    (b"PK\x03\x04", "it is a ZIP archive or a spreadsheet: unpack it, or save the sheet as CSV"),
+    (b"PK\x05\x06", "it is an empty ZIP archive"),
+    (b"\xd0\xcf\x11\xe0", "it is a document of Office: save it as CSV"),
+    (b"PAR1\x15", "it is a Parquet file, not text"),
+    (b"SQLite format 3", "it is a database of SQLite, not text"),
+    (b"%PDF-", "it is a PDF, not text"),
+    *((start, "it is JSON, not a table: write it as CSV") for start in _JSON),
+)
+"""How files of other formats begin, and what they are."""
+MAGIC_BYTES = max(len(start) for start, _ in _OTHER_FORMATS)
+"""How many bytes of a file show that."""
+_NOT_OF_FILES = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape")
+"""Encodings of Python that no file is in."""
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _SAMPLE_BYTES = 4_096
 _HIGH = re.compile(rb"[\x80-\xff]")
 _SYMBOL_IN_WORD = re.compile(r"[^\W\d_][\xa1-\xa6\xac\xaf\xb1-\xb3\xb6\xb8\xb9\xbb-\xbf][^\W\d_]")
@@ -26,6 +47,10 @@ _IMPLAUSIBLE = 0.02
 
 class EncodingError(ValueError):
     """Bytes in an encoding that cannot be recognised."""
+
+
+class OtherFormatError(EncodingError):
+    """Bytes of another format than delimited text."""
 
 
 def decode(data: bytes, encoding: str | None = None, *, whole: bool = True) -> tuple[str, str]:
@@ -41,25 +66,51 @@ def decode(data: bytes, encoding: str | None = None, *, whole: bool = True) -> t
 
     Raises:
         EncodingError: it is in another encoding than those that can be recognised, or not in the one that is named.
+        OtherFormatError: it is of another format than text.
     """
     try:
-        name = codecs.lookup(encoding).name if encoding else _recognised(data)
+        name = _named(encoding) if encoding else _recognised(data)
         errors = UNDECODED if name.startswith((UTF_8, WINDOWS)) else "strict"
-        b"a".decode(name, "ignore")  # refuses codecs that are not of text
         text = codecs.getincrementaldecoder(name)(errors).decode(data, final=whole)
     except UnicodeDecodeError as error:
         raise EncodingError(f"it is not {name}: {error.reason} at byte {error.start:,}") from error
-    except LookupError as error:
-        raise EncodingError(f"{encoding} is not an encoding of text") from error
+    except UnicodeError as error:  # UTF-16 or UTF-32 without a byte order mark
+        raise EncodingError(f"it is not {name}: {error}") from error
+    if errors == "strict" and not is_decoded(text):
+        raise EncodingError(f"it is not {name}: it holds halves of surrogate pairs")
     return text.removeprefix("\ufeff"), name
 
 
 def is_decoded(text: str) -> bool:
     """Return whether a text holds no byte that its encoding does not have."""
-    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
+    return text.isascii() or not _SURROGATES.search(text)
+
+
+def _named(encoding: str) -> str:
+    """Return Python's name of an encoding.
+
+    Raises:
+        EncodingError: there is none of text of that name.
+    """
+    try:
+        name = codecs.lookup(encoding).name
+        if name.replace("-", "_") in _NOT_OF_FILES:
+            raise LookupError(name)
+        b"a".decode(name, "ignore")  # refuses codecs that are not of text
+    except (LookupError, ValueError) as error:
+        raise EncodingError(f"{encoding} is not an encoding of text") from error
+    return name
+
+
+def other_format(data: bytes) -> str:
+    """Return why bytes are not delimited text, by how they begin; nothing when they may be."""
+    return next((problem for start, problem in _OTHER_FORMATS if data.startswith(start)), "")
 
 
 def _recognised(data: bytes) -> str:
+    problem = other_format(data)
+    if problem:
+        raise OtherFormatError(problem)
     for mark, name in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return name

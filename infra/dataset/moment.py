@@ -14,6 +14,7 @@ from typing import cast
 from dateutil import parser as dateutil
 
 from infra.dataset.cell import CELL_CHARS, is_missing, shown
+from schemas.limit import LAST_MS
 from schemas.zone import zone_named
 
 _UNITS_MS = ((1e17, 1e-6), (1e14, 1e-3), (1e11, 1.0), (0.0, 1e3))
@@ -54,7 +55,7 @@ def read(times: Sequence[object]) -> list[int | ValueError]:
             return _compact(str(text).strip()) if is_compact else _counted(text, time, unit)
         return time
 
-    return [settle(text, time) for text, time in zip(times, parsed, strict=True)]
+    return [_bounded(text, settle(text, time)) for text, time in zip(times, parsed, strict=True)]
 
 
 def is_time(text: object) -> bool:
@@ -83,6 +84,12 @@ def _parse(time: object) -> Parsed:
     except ValueError:
         return _open(text) or _iso(text)
     return number if 0 <= number < float("inf") else ValueError(f"the time {shown(text)} lies before 1970 or nowhere")
+
+
+def _bounded(text: object, at_ms: int | ValueError) -> int | ValueError:
+    if isinstance(at_ms, ValueError) or 0 <= at_ms <= LAST_MS:
+        return at_ms
+    return ValueError(f"the time {shown(text)} lies {'before 1970' if at_ms < 0 else 'after the year 9999'}")
 
 
 def _counted(text: object, number: float, unit: float) -> int | ValueError:
@@ -138,10 +145,9 @@ def _iso(text: str, original: str = "") -> int | ValueError:
             moment = datetime.fromisoformat(text)
         except ValueError:
             moment = _worded(text)
-        at_ms = _ms(moment if moment.tzinfo or zone is None else moment.replace(tzinfo=zone))
+        return _ms(moment if moment.tzinfo or zone is None else moment.replace(tzinfo=zone))
     except (ValueError, OverflowError):
         return ValueError(f"{shown(original)} is not a time")
-    return at_ms if at_ms >= 0 else ValueError(f"the time {shown(original)} lies before 1970")
 
 
 def _worded(text: str) -> datetime:

@@ -9,11 +9,11 @@ Ids are the data's own. An item enters the catalogue with its first rating, or w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from infra.dataset.dataset import BadLine, Dataset, DatasetError, event_id
+from infra.dataset.dataset import BadLine, Dataset, DatasetError, R, event_id, no_line, readable, validate
 from infra.dataset.movielens_format import FORMATS, Format, Movie, Rating, User, is_ratings, rows
 from schemas.types import Interaction, Item, Profile
 
@@ -32,22 +32,29 @@ def read(path: Path, *, ratings_suffice: bool = False) -> Dataset:
     """Read a MovieLens folder of any known format; where the ratings suffice, one without movies or users, too.
 
     Raises:
-        DatasetError: the folder does not hold one.
+        DatasetError: the folder does not hold one, or not one rating can be read.
     """
     fmt = (_ratings_of(path) if ratings_suffice else None) or _format_of(path)
     folder = path if path.is_dir() else path.parent
     bad_lines: list[BadLine] = []
 
-    def lines(name: str, parse: Callable[[list[str]], T]) -> Iterator[tuple[int, T]]:
-        for row in rows(folder / name, fmt):
-            try:
-                if row.problem:
-                    raise ValueError(row.problem)
-                yield row.line, parse(row.fields)
-            except (ValueError, IndexError, KeyError) as error:
-                bad_lines.append(BadLine(name, row.line, _problem(error, row.fields)))
+    def records(name: str, parse: Callable[[list[str]], T], record: Callable[[int, T], R]) -> list[R]:
+        good: dict[str, R] = {}
+        with readable(folder / name, remedy="write it as UTF-8"):
+            for row in rows(folder / name, fmt):
+                try:
+                    if row.problem:
+                        raise ValueError(row.problem)
+                    one = validate(record(row.line, parse(row.fields)))
+                    if good.setdefault(one.item_id if isinstance(one, Item) else one.event_id, one) is not one:
+                        raise ValueError("an earlier line has the same id")
+                except (ValueError, IndexError, KeyError) as error:
+                    bad_lines.append(BadLine(name, row.line, _problem(error, row.fields)))
+        return list(good.values())
 
-    ratings = [_interaction(folder.name, number, rating) for number, rating in lines(fmt.ratings, fmt.rating)]
+    ratings = records(fmt.ratings, fmt.rating, lambda line, rating: _interaction(folder.name, line, rating))
+    if not ratings:
+        raise DatasetError(path, no_line(bad_lines))
     ratings.sort(key=lambda event: event.occurred_at)
     item_ms: dict[str | None, int] = {}
     user_ms: dict[str, int] = {}
@@ -55,15 +62,20 @@ def read(path: Path, *, ratings_suffice: bool = False) -> Dataset:
         item_ms.setdefault(event.item_id, event.occurred_at)
         user_ms.setdefault(event.user_id, event.occurred_at)
     described = all((folder / name).is_file() for name in (fmt.movies, *fmt.also))
-    movies = [movie for _, movie in lines(fmt.movies, fmt.movie(folder))] if described else []
-    peopled = fmt.users is not None and (folder / fmt.users).is_file()
-    users = [user for _, user in lines(fmt.users, fmt.user)] if fmt.users is not None and peopled else []
+    items: list[Item] = []
+    if described:
+        items = records(fmt.movies, fmt.movie(folder), lambda _, movie: _item(movie, item_ms.get(movie.item_id)))
+    profiles: list[Profile] = []
+    if fmt.users is not None and (folder / fmt.users).is_file():
+        profiles = records(
+            fmt.users, fmt.user, lambda _, user: _profile(folder.name, user, user_ms.get(user.user_id, 0))
+        )
     return Dataset(
         name=folder.name,
-        items=[_item(movie, item_ms.get(movie.item_id)) for movie in movies],
-        profiles=[_profile(folder.name, user, user_ms.get(user.user_id, 0)) for user in users],
+        items=items,
+        profiles=profiles,
         interactions=ratings,
-        labels={user.user_id: f"{segment(user)} · {user.occupation}" for user in users},
+        labels={profile.user_id: f"{profile.segment} · {profile.attributes['occupation']}" for profile in profiles},
         repeats=False,
         bad_lines=bad_lines,
     )

@@ -9,14 +9,18 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from infra.dataset.cell import is_missing
-from infra.dataset.delimited import Row, Text, first_row
+from infra.dataset.cell import is_missing, shown
+from infra.dataset.delimited import Row, Text, first_row, unix_lines
 from infra.dataset.encoding import decode, is_decoded
 
 STARS_MAX = 5.0
+_AGE_MAX = 150
 _YEAR = re.compile(r"\((\d{4})\)\s*$")
 _RELEASED = "%d-%b-%Y"
 _HEADER = "userId,movieId,rating,timestamp"
+_FIRST_NAMES = ("userId", "movieId")
+_COLUMN = re.compile(r"\d{1,4}")
+"""A number of a genre."""
 _RATING_FIELDS = 4
 _LOOKED_AT = 10
 """Lines that tell a layout: one of them may be bad."""
@@ -55,7 +59,7 @@ class User:
 
 
 def _rating(row: list[str]) -> Rating:
-    user_id, item_id, stars, seconds = _present(row[0]), _present(row[1]), float(row[2]), int(row[3])
+    user_id, item_id, stars, seconds = _present(row[0]), _present(row[1]), float(row[2]), _whole("time", row[3])
     if not 0 <= stars <= STARS_MAX:
         raise ValueError(f"a rating of {row[2]} is not from 0 to {STARS_MAX:g}")
     if seconds < 0:
@@ -68,7 +72,7 @@ def _flagged_movie(folder: Path) -> Callable[[list[str]], Movie]:
     names: dict[int, str] = {}
     for line in (folder / "u.genre").read_text("latin-1").splitlines():
         name, _, column = line.partition("|")
-        if column.strip().isdigit():
+        if _COLUMN.fullmatch(column.strip()):
             names[int(column)] = slug(name)
 
     def parse(row: list[str]) -> Movie:
@@ -80,7 +84,7 @@ def _flagged_movie(folder: Path) -> Callable[[list[str]], Movie]:
         return Movie(
             item_id=_present(row[0]),
             title=_present(row[1]),
-            genres=[genre for genre in genres if genre != "unknown"],
+            genres=[genre for genre in genres if genre and genre != "unknown"],
             url=row[4] or None,
             released_ms=None if moment is None else int(moment.timestamp() * 1000),
         )
@@ -97,7 +101,7 @@ def _listed_movie(_: Path) -> Callable[[list[str]], Movie]:
         return Movie(
             item_id=_present(row[0]),
             title=title,
-            genres=[slug(genre) for genre in genres.split("|") if genre and not genre.startswith("(")],
+            genres=[name for genre in genres.split("|") if not genre.startswith("(") and (name := slug(genre))],
             released_ms=None if year is None else int(datetime(int(year[1]), 1, 1, tzinfo=UTC).timestamp() * 1000),
         )
 
@@ -105,12 +109,12 @@ def _listed_movie(_: Path) -> Callable[[list[str]], Movie]:
 
 
 def _user_100k(row: list[str]) -> User:
-    return User(_present(row[0]), int(row[1]), _SEXES[row[2]], row[3])
+    return User(_present(row[0]), _age(row[1]), _SEXES[row[2]], row[3])
 
 
 def _user_1m(row: list[str]) -> User:
     # Ages are band starts here: 1 18 25 35 45 50 56. Occupations are numbers of a list in the README.
-    return User(_present(row[0]), int(row[2]), _SEXES[row[1]], f"occupation {int(row[3])}")
+    return User(_present(row[0]), _age(row[2]), _SEXES[row[1]], f"occupation {_whole('occupation', row[3])}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,13 +171,14 @@ FORMATS = (
 
 
 def rows(file: Path, fmt: Format) -> Iterator[Row]:
-    """Yield every line that is not blank, after the header if there is one."""
+    """Yield every row that is not blank, after the header if there is one."""
     separator = fmt.ratings_separator if file.name == fmt.ratings else fmt.separator
     content, codec = decode(file.read_bytes(), fmt.encoding)
     quoted = separator == ","
-    text = Text(content=content.replace("\r\n", "\n"), encoding=codec, separator=separator, quoted=quoted)
-    width = len(first_row(text).fields) if fmt.header else None
-    yield from islice(text.rows(width), fmt.header, None)
+    text = Text(content=unix_lines(content), encoding=codec, separator=separator, quoted=quoted)
+    first = first_row(text).fields
+    has_header = fmt.header and bool(first) and first[0].strip() in _FIRST_NAMES
+    yield from islice(text.rows(len(first) if fmt.header else None), has_header, None)
 
 
 def is_ratings(file: Path, fmt: Format) -> bool:
@@ -188,6 +193,20 @@ def is_ratings(file: Path, fmt: Format) -> bool:
 def slug(genre: str) -> str:
     """Return a genre as an id: lower case, words joined by hyphens."""
     return "-".join(re.sub(r"[^\w\s-]", "", genre.lower()).split())
+
+
+def _age(text: str) -> int:
+    age = _whole("age", text)
+    if not 0 <= age <= _AGE_MAX:
+        raise ValueError(f"an age of {age} is not from 0 to {_AGE_MAX}")
+    return age
+
+
+def _whole(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"the {name} {shown(text)} is not a whole number") from None
 
 
 def _present(text: str) -> str:

@@ -18,9 +18,8 @@ from msgspec.structs import replace
 
 from infra.dataset import delimited, product_column
 from infra.dataset.cell import is_missing
-from infra.dataset.dataset import BadLine, DatasetError
+from infra.dataset.dataset import BadLine, DatasetError, readable
 from infra.dataset.delimited import Row, Text
-from infra.dataset.encoding import EncodingError
 from infra.dataset.product_column import COLUMNS, NEEDED, Format
 from infra.dataset.product_value import ProductValues
 from schemas import limit
@@ -99,7 +98,12 @@ def read(path: Path, *, now_ms: int, form: Format | None = None) -> Products:
         repeated=len(rows) - len(items) - len(rejected),
         rejected=rejected,
         undated=frozenset(undated),
-        notes=[text.description, *values.notes(), *_conflict(conflicts)],
+        notes=[
+            text.description,
+            *delimited.repeated_names([columns[place] for place in places.values()], columns),
+            *values.notes(),
+            *_conflict(conflicts),
+        ],
     )
 
 
@@ -115,14 +119,12 @@ def _opened(path: Path, form: Format) -> tuple[Text, list[str], dict[str, int]]:
     def fit(header: Sequence[str]) -> int:
         return len(product_column.find(header, form))
 
-    try:
+    with readable(path, remedy="name its encoding"):
         text = delimited.read(path, fit, name=form.encoding, separator=form.separator)
-    except EncodingError as error:
-        raise DatasetError(path, f"{error}; name its encoding") from error
-    except OSError as error:
-        raise DatasetError(path, str(error)) from error
     header = delimited.first_row(text)
     columns = [name.strip() for name in header.fields]
+    if not any(columns):
+        raise DatasetError(path, "it is empty")
     places = product_column.find(columns, form)
     absent = [name for column, name in form.columns.items() if column not in places]
     if absent:

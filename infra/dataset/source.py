@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.dataset import checkins, clicks, movielens, table
-from infra.dataset.dataset import Dataset, DatasetError
-from infra.dataset.encoding import EncodingError
+from infra.dataset.dataset import Dataset, DatasetError, readable
+from infra.dataset.encoding import MAGIC_BYTES, other_format
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,17 @@ def read(path: Path) -> Dataset:
     """
     if not path.exists():
         raise DatasetError(path, "there is nothing here")
-    for found in FORMATS:
-        if found.matches(path):
-            try:
+    with readable(path, remedy="write it as UTF-8"):
+        for found in FORMATS:
+            if found.matches(path):
                 return found.read(path)
-            except EncodingError as error:
-                raise DatasetError(path, f"{error}; write it as UTF-8") from error
-            except OSError as error:
-                raise DatasetError(path, str(error)) from error
+        problem = _other_format(path) if path.is_file() else ""
+    if problem:
+        raise DatasetError(path, problem)
     known = "\n".join(f"  {known.name}: {known.files}" for known in FORMATS)
     raise DatasetError(path, f"not a known format. These are:\n{known}")
+
+
+def _other_format(path: Path) -> str:
+    with path.open("rb") as file:
+        return other_format(file.read(MAGIC_BYTES))

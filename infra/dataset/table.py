@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from infra.dataset import column, delimited, moment, number
-from infra.dataset.cell import is_missing, shown
+from infra.dataset.cell import CELL_CHARS, is_missing, shown
 from infra.dataset.column import Columns
-from infra.dataset.dataset import BadLine, Dataset, DatasetError, event_id
-from infra.dataset.encoding import is_decoded
+from infra.dataset.dataset import BadLine, Dataset, DatasetError, event_id, validate
+from infra.dataset.encoding import UNDECODED, is_decoded
 from schemas.types import Interaction
 
 _TEXT = frozenset({".csv", ".tsv", ".txt", ".dat", ".data", ".inter"})
@@ -96,7 +97,7 @@ def read_tables(path: Path, tables: Sequence[Path], *, repeats: bool | None = No
         interactions=events,
         repeats=repeats,
         bad_lines=[line for _, line in bad],
-        notes=list(dict.fromkeys(text.description for text in texts.values())),
+        notes=list(dict.fromkeys(note for text in texts.values() for note in _notes(text))),
     )
 
 
@@ -112,7 +113,8 @@ def _fit(header: Sequence[str]) -> int:
 def _first(file: Path) -> tuple[str, ...]:
     """Return the names of a table's columns, or its first line when it has none."""
     if file.suffix == _PARQUET:
-        return tuple(_parquet().read_schema(file).names)
+        with _parquet(file) as parquet:
+            return tuple(parquet.read_schema(file).names)
     return tuple(delimited.read_header(file, _fit)) if file.suffix in _TEXT else ()
 
 
@@ -122,13 +124,23 @@ def _rows(file: Path, text: delimited.Text | None) -> Iterator[_Row]:
     columns = column.find(header)
     assert columns is not None
     if text is None:
-        table = _parquet().read_table(file)
-        lines = enumerate(zip(*(cells.to_pylist() for cells in table.columns), strict=True), start=1)
-        yield from (_Row(file.name, line, fields, columns) for line, fields in lines)
+        with _parquet(file) as parquet:
+            cells = [map(_decoded, cells.to_pylist()) for cells in parquet.read_table(file).columns]
+        yield from (_Row(file.name, line, row, columns) for line, row in enumerate(zip(*cells, strict=True), start=1))
         return
     for place, row in enumerate(text.rows(len(header))):
         if place or not columns.named:
             yield _Row(file.name, row.line, row.fields, columns, row.misfit(len(header)))
+
+
+def _notes(text: delimited.Text) -> Iterator[str]:
+    """Yield how a table was read."""
+    yield text.description
+    header = delimited.first_row(text).fields
+    columns = column.find(header)
+    if columns is not None and columns.named:
+        places = (columns.user, columns.item, columns.rating, columns.time)
+        yield from delimited.repeated_names([header[place] for place in places if place is not None], header)
 
 
 def _example(bad: Sequence[tuple[_Row, BadLine]]) -> str:
@@ -139,10 +151,24 @@ def _example(bad: Sequence[tuple[_Row, BadLine]]) -> str:
     return f"for example {line}, in {shown(' '.join(map(str, row.fields)))}; {_EXPECTED}"
 
 
-def _parquet() -> Any:
+@contextmanager
+def _parquet(file: Path) -> Iterator[Any]:
+    """Yield the reader of Parquet.
+
+    Raises:
+        DatasetError: the file cannot be read.
+    """
     from pyarrow import parquet
 
-    return parquet
+    try:
+        yield parquet
+    except Exception as error:  # what broken Parquet leads to: Arrow's own errors, OSError, Overflow, Memory …
+        raise DatasetError(file, f"its Parquet cannot be read: {error}") from error
+
+
+def _decoded(value: object) -> object:
+    """Return a cell; texts that older writers of Parquet have not marked as such are bytes."""
+    return value.decode(errors=UNDECODED) if isinstance(value, bytes) else value
 
 
 def _interaction(name: str, row: _Row, at_ms: int | ValueError, rating: float | ValueError | None) -> Interaction:
@@ -150,7 +176,7 @@ def _interaction(name: str, row: _Row, at_ms: int | ValueError, rating: float | 
         raise at_ms
     if isinstance(rating, ValueError):
         raise rating
-    return Interaction(
+    interaction = Interaction(
         event_id=event_id(at_ms, name, row.file, row.line),
         user_id=_id("user", row.fields[row.columns.user]),
         item_id=_id("item", row.fields[row.columns.item]),
@@ -158,10 +184,13 @@ def _interaction(name: str, row: _Row, at_ms: int | ValueError, rating: float | 
         occurred_at=at_ms,
         value=rating,
     )
+    return validate(interaction)
 
 
 def _id(name: str, value: object) -> str:
     """Return an id as text; whole numbers that a table keeps as floats lose their point."""
+    if isinstance(value, (bool, list, dict)):
+        raise ValueError(f"the {name} {shown(value)} is not an id")
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
     if value is None or is_missing(text):
         raise ValueError(f"the {name} is missing")
@@ -172,7 +201,7 @@ def _id(name: str, value: object) -> str:
 
 def _ratings(texts: Sequence[str | None]) -> list[float | ValueError | None]:
     """Return the ratings of a column, None where there is no column, an error for each that is not a number."""
-    cells = [number.readings(number.plain(text or "")) for text in texts]
+    cells = [number.readings(number.plain(text)) if text and len(text) <= CELL_CHARS else {} for text in texts]
     mark = number.decimal_mark(cells)
     return [None if text is None else _rating(text, cell, mark) for text, cell in zip(texts, cells, strict=True)]
 
@@ -180,6 +209,8 @@ def _ratings(texts: Sequence[str | None]) -> list[float | ValueError | None]:
 def _rating(text: str, readings: number.Readings, mark: str | None) -> float | ValueError:
     if is_missing(text):
         return ValueError("the rating is missing")
+    if len(text) > CELL_CHARS:
+        return ValueError(f"the rating {shown(text)} is not a number")
     try:
         value = number.choose(text, readings, mark) if "," in text else float(text)
     except ValueError:

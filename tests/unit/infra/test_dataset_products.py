@@ -131,23 +131,54 @@ AMBIGUOUS = "may be {} or {}: the column does not show its decimal mark"
         ("ambiguous.csv", 3, "P2", {2: AMBIGUOUS.format(1299, 1.299), 4: AMBIGUOUS.format(2499, 2.499)}),
         ("bars.txt", 3, "P1 P2", {4: "'free' is not a price"}),
         ("bom.csv", 1, "P1", {}),
+        (
+            "cells_of_numbers.csv",
+            7,
+            "P1 P2",
+            {
+                4: "'1e400' is not a price",
+                5: "a negative price",
+                6: "a negative price",
+                7: "counts nanoseconds",
+                8: "counts milliseconds",
+            },
+        ),
+        (
+            "control_characters.csv",
+            4,
+            "P3",
+            {2: "control characters (U+001B)", 3: "control characters (U+007F)", 5: "control characters (U+0007)"},
+        ),
         ("broken_utf8.csv", 3, "P1 P3", {3: "bytes that its encoding does not have"}),
         ("dates.csv", 3, "P1 P2", {4: "created_at: 'soon' is not a time"}),
         ("declared_separator.csv", 2, "P1 P2", {}),
+        ("header_twice.csv", 1, "P1", {}),
         ("ids.csv", 5, "4006381333931 0012345678905 SKU-1/a", {4: "rounded by a spreadsheet", 6: "the id is missing"}),
+        (
+            "ids_of_any_script.csv",
+            7,
+            "a/b ن\u200cا 👍🏽 é ../../etc",
+            {6: "bidirectional controls (U+202E)", 7: "the id is missing"},
+        ),
+        ("many_ends.csv", 4, "P1 P2 P3 P4", {}),
+        ("misaligned_quotes.csv", 5, "P1", dict.fromkeys(range(2, 6), UNCLOSED)),
         ("missing_markers.csv", 4, "P3", {2: "the id is missing", 3: "the name is missing", 5: "the id is missing"}),
         ("mixed_marks.csv", 3, "P1 P2", {4: AMBIGUOUS.format(1299, 1.299)}),
         ("multi_line.csv", 2, "P1 P2", {}),
+        ("nested_quotes.csv", 3, "P1", {3: UNCLOSED, 4: UNCLOSED}),
         ("old_mac.csv", 2, "P1 P2", {}),
         ("open_to_the_end.csv", 3, "P1 P3", {3: UNCLOSED}),
+        ("overlong.csv", 3, "P2", {2: "title must be 1 to 1024", 3: "item_id must be 1 to 256"}),
         ("ragged.csv", 4, "P3 P4", {2: "2 fields instead of 3", 3: "4 fields instead of 3"}),
         ("ranges.csv", 3, "P1 P2", {4: "15 is above 10"}),
         ("semicolons.csv", 3, "P1 P2 P3", {}),
         ("tabs.tsv", 3, "P1 P2 P3", {}),
+        ("two_marks.csv", 1, "P1", {}),
         ("two_stray_quotes.csv", 4, "P4", {2: SPOILED, 3: SPOILED, 4: SPOILED}),
         ("unclosed_quote.csv", 4, "P1 P3 P4", {3: UNCLOSED}),
         ("utf16be.csv", 1, "P1", {}),
         ("utf16le.csv", 2, "P1 P2", {}),
+        ("utf32.csv", 1, "P1", {}),
         ("windows.csv", 3, "P1 P2 P3", {}),
         ("zero_bytes.csv", 2, "P2", {2: "zero byte"}),
     ],
@@ -161,9 +192,50 @@ def test_awkward_files(name: str, rows: int, ids: str, problems: dict[int, str])
         assert told in rejected(found)[line]
 
 
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("blank.csv", "it is empty"),
+        ("broken_header.csv", "its columns are id, naÿme, main\\x1b[31m; it should have"),
+        ("bzip2.csv", "it is compressed with bzip2: unpack it"),
+        ("empty.csv", "it is empty"),
+        ("gone_bytes_of_windows.csv", "it is neither UTF-8 nor Windows-1252; name its encoding"),
+        ("gzip.csv", "it is compressed with gzip: unpack it"),
+        ("gzip_bomb.csv", "it is compressed with gzip: unpack it"),
+        ("gzip_cut_off.csv", "it is compressed with gzip: unpack it"),
+        ("json_array.csv", "it is JSON, not a table"),
+        ("json_lines.csv", "it is JSON, not a table"),
+        ("long_header.csv", "xxxxx…"),
+        ("utf16_cut_off.csv", "it is not utf-16: truncated data at byte 58"),
+        ("utf16_unmarked.csv", "UTF-16 without a byte order mark"),
+        ("zip_of_none.csv", "it is an empty ZIP archive"),
+        ("zip_of_two.csv", "it is a ZIP archive or a spreadsheet"),
+        ("zip_that_climbs.csv", "it is a ZIP archive or a spreadsheet"),
+    ],
+)
+def test_files_of_no_products_are_refused(name: str, problem: str) -> None:
+    with pytest.raises(DatasetError) as refusal:
+        products.read(TABLES / name, now_ms=NOW_MS)
+    assert problem in str(refusal.value)
+    assert str(refusal.value).isprintable()
+
+
+def test_a_file_of_names_alone_has_no_rows() -> None:
+    assert products.read(TABLES / "header_only.csv", now_ms=NOW_MS).rows == 0
+
+
+def test_a_name_of_two_columns_is_noted() -> None:
+    found = products.read(TABLES / "header_twice.csv", now_ms=NOW_MS)
+    assert [item.title for item in found.items] == ["Kettle"]
+    assert "several columns are called 'name': the first is read" in found.notes
+
+
 def test_every_awkward_file_is_tried() -> None:
-    [marker] = [mark for mark in test_awkward_files.pytestmark if mark.name == "parametrize"]
-    assert {case[0] for case in marker.args[1]} == {
+    tests = (test_awkward_files, test_files_of_no_products_are_refused)
+    tried = {
+        case[0] for test in tests for mark in test.pytestmark if mark.name == "parametrize" for case in mark.args[1]
+    }
+    assert tried | {"header_only.csv"} == {
         file.name for file in TABLES.iterdir() if file.suffix in {".csv", ".tsv", ".txt"}
     }
 

@@ -20,7 +20,7 @@ import pyarrow
 from pyarrow import parquet
 from infra.dataset import source
 moments = [datetime(2014, 4, 7, 8, 51, 9, tzinfo=UTC), datetime(2014, 4, 7, 8, 51, 8, tzinfo=UTC), None]
-columns = {"user_id": [1.0, 2.0, 3.0], "item_id": ["x", "y", "z"], "rating": [4, 5, 1], "timestamp": moments}
+columns = {"user_id": [1.0, 2.0, 3.0], "item_id": [b"x", b"y", b"z"], "rating": [4, 5, 1], "timestamp": moments}
 parquet.write_table(pyarrow.table(columns), sys.argv[1])
 data = source.read(Path(sys.argv[1]))
 events = [[e.user_id, e.item_id, e.action, e.value, e.occurred_at] for e in data.interactions]

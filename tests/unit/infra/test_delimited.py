@@ -79,7 +79,24 @@ def test_utf_16_without_a_mark_is_refused() -> None:
         delimited.parse(HEADER.encode("utf-16-le"), fit)
 
 
-@pytest.mark.parametrize("name", ["no-such-encoding", "base64", "rot13"])
+def test_utf_16_that_is_named_and_has_no_mark_is_refused() -> None:
+    with pytest.raises(EncodingError, match="it is not utf-16: UTF-16 stream does not start with BOM"):
+        decode(f"{HEADER}\n".encode(), "utf-16")
+
+
+def test_halves_of_surrogate_pairs_are_not_text() -> None:
+    with pytest.raises(EncodingError, match="it is not utf-7: it holds halves of surrogate pairs"):
+        decode(b"+2AA-", "utf-7")
+
+
+def test_a_beginning_that_other_formats_have_too_is_text() -> None:
+    for begin in ("PAR1", "BZh", "PK", "7z", "[id]", "{id}"):
+        assert decode(f"{begin},x,4,100\n".encode())[1] == "utf-8"
+
+
+@pytest.mark.parametrize(
+    "name", ["no-such-encoding", "base64", "rot13", "idna", "punycode", "undefined", "unicode_escape", "\x00"]
+)
 def test_what_is_no_encoding_is_refused(name: str) -> None:
     with pytest.raises(EncodingError, match="is not an encoding of text"):
         decode(b"abc", name)

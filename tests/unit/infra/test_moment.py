@@ -102,6 +102,26 @@ def test_a_number_of_another_unit_is_refused() -> None:
     assert str(found[1]) == "the time '1396860669' counts seconds, most others milliseconds"
 
 
+@pytest.mark.parametrize(
+    ("time", "problem"),
+    [
+        (datetime(1931, 1, 1, tzinfo=UTC), "lies before 1970"),
+        (datetime(1, 1, 1), "lies before 1970"),
+        ("1969-12-31", "lies before 1970"),
+        ("31/12/1969", "lies before 1970"),
+        ("-1", "lies before 1970"),
+        ("1e30", "lies after the year 9999"),
+        (1e300, "lies after the year 9999"),
+        ("9" * 40, "lies after the year 9999"),
+        ("9999-12-31T23:59:59-12:00", "lies after the year 9999"),
+        ("1e400", "lies before 1970 or nowhere"),
+    ],
+)
+def test_a_time_outside_of_the_calendar_is_refused(time: object, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        one(time)
+
+
 @given(st.datetimes(datetime(1970, 1, 2), datetime(2199, 1, 1)), st.sampled_from(("%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y")))
 def test_a_date_is_read_as_itself_or_refused(when: datetime, form: str) -> None:
     others = [datetime(2019, 12, 31).strftime(form)]
