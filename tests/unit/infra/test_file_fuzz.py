@@ -31,7 +31,6 @@ NAMES_OF_ENCODINGS = sorted({*encodings.aliases.aliases, *encodings.aliases.alia
 fuzzed = settings(
     max_examples=EXAMPLES,
     deadline=None,
-    derandomize=EXAMPLES < 100,
     suppress_health_check=list(HealthCheck),
 )
 

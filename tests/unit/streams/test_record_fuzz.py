@@ -203,7 +203,7 @@ def written(record: Any) -> Any:
     return read
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=EXAMPLES <= 100)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(log=st.lists(changed(), min_size=1, max_size=16))
 @np.errstate(over="ignore", invalid="ignore")  # a score that is no number never leaves ranking
 def test_records_within_their_limits_can_be_folded_ranked_and_written(log: list[Any]) -> None:
