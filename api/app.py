@@ -1,21 +1,21 @@
 """The API as one ASGI app.
 
-POST /interaction  /interaction/batch  /impression  /location  /profile               api.publish
-PATCH /profile/{user_id}   DELETE /profile/{user_id}                                  api.publish
-POST /retrieve  /retrieve/batch                                                       api.publish
-GET  /content  /content/stream                                                        api.content
-GET  /interaction/{user_id}  /interaction/aggregate/{user_id}                         api.history
-GET  /results/{user_id}   POST /results/re-rank                                       api.results
-GET  /items/{item_id}  /search                                                        api.items, api.search
-GET  /health  /health/live  /metrics                                                  api.health, api.metrics
-GET  /metrics/models   POST /retrain                                                  api.models
-GET  /prompts/{user_id}  /admin/cache/view/{user_id}   POST /admin/cache/clear/{user_id}  api.admin
-GET  /admin/event-rates                                                               api.admin
+POST /interaction  /interaction/batch  /impression  /location  /profile               api.endpoints.publish
+PATCH /profile/{user_id}   DELETE /profile/{user_id}                                  api.endpoints.publish
+POST /retrieve  /retrieve/batch                                                       api.endpoints.publish
+GET  /content  /content/stream                                                        api.endpoints.content
+GET  /interaction/{user_id}  /interaction/aggregate/{user_id}                         api.endpoints.history
+GET  /results/{user_id}   POST /results/re-rank                                       api.endpoints.results
+GET  /items/{item_id}  /search                                                        api.endpoints.items, api.endpoints.search
+GET  /health  /health/live  /metrics                                                  api.endpoints.health, api.endpoints.metrics
+GET  /metrics/models   POST /retrain                                                  api.endpoints.models
+GET  /prompts/{user_id}  /admin/cache/view/{user_id}   POST /admin/cache/clear/{user_id}  api.endpoints.admin
+GET  /admin/event-rates                                                               api.endpoints.admin
 POST /push/register  /push/unregister  /push/send  /push/batch  /notifications/send
 GET  /push/preferences/{user_id}  /notifications/{user_id}
-PUT, PATCH /push/preferences/{user_id}                                                api.push
-GET  /openapi.json  /docs  /redoc  /asyncapi.json  /docs/topics  /docs/errors          api.document
-…    one file per outside contract                                                    api.surfaces
+PUT, PATCH /push/preferences/{user_id}                                                api.endpoints.push
+GET  /openapi.json  /docs  /redoc  /asyncapi.json  /docs/topics  /docs/errors          api.openapi
+…    one file per outside contract                                                    api.compat
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute
 
-from api import document
-from api.admin import AdminEndpoints
-from api.content import ContentEndpoints
+from api import openapi
+from api.compat import SURFACES
 from api.context import Clients, Context
-from api.edge import Edge
-from api.endpoint import Endpoint
-from api.error import ApiError, on_api_error, on_disconnect, on_http_exception, on_store_error, on_unforeseen
-from api.guard import Guard
-from api.health import Health
-from api.history import HistoryEndpoints
-from api.items import ItemEndpoints
-from api.metrics import Metrics
-from api.models import ModelEndpoints
-from api.publish import PublishEndpoints
-from api.push import PushEndpoints
-from api.results import ResultEndpoints
-from api.search import SearchEndpoints
-from api.surfaces import SURFACES
-from infra.item_store import ItemCache
-from infra.redis_client import StoreError
+from api.endpoints.admin import AdminEndpoints
+from api.endpoints.content import ContentEndpoints
+from api.endpoints.health import Health
+from api.endpoints.history import HistoryEndpoints
+from api.endpoints.items import ItemEndpoints
+from api.endpoints.metrics import Metrics
+from api.endpoints.models import ModelEndpoints
+from api.endpoints.publish import PublishEndpoints
+from api.endpoints.push import PushEndpoints
+from api.endpoints.results import ResultEndpoints
+from api.endpoints.search import SearchEndpoints
+from api.http.endpoint import Endpoint
+from api.http.error import ApiError, on_api_error, on_disconnect, on_http_exception, on_store_error, on_unforeseen
+from api.http.request_context import Edge
+from api.security.guard import Guard
+from infra.redis.client import StoreError
+from infra.redis.stores.item_store import ItemCache
 from infra.settings import Settings
 from schemas import gazetteer
 
@@ -59,7 +59,7 @@ from schemas import gazetteer
 def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[BaseRoute] = ()) -> Starlette:
     """Return the app; it closes its clients when it stops.
 
-    Serve it with `api.server`, one process per core.
+    Serve it with `api.http.server`, one process per core.
     `more_routes` come after all others, for pages served beside the API.
     """
     metrics = Metrics(clients.signs)
@@ -84,7 +84,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
     declared = endpoints(context, guard)
     origins = {origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()}
     app = Starlette(
-        routes=[*guard.routes(declared), *document.routes(declared, settings), *more_routes],
+        routes=[*guard.routes(declared), *openapi.routes(declared, settings), *more_routes],
         middleware=[
             Middleware(Edge, metrics=metrics, logs=settings.log_requests),
             *_cors(origins),

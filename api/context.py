@@ -9,32 +9,32 @@ from dataclasses import dataclass, field
 import msgspec
 from limits.aio.storage import MemoryStorage, Storage
 
-from api.audit import Audits
-from api.body import R, admit
-from api.caller import CURRENT, vouch
-from api.error import BrokerAwayError, NoFeedError, TooLargeError
-from api.metrics import Metrics, Signs, no_signs
-from api.offer import Offers, Served, given, served
+from api.endpoints.metrics import Metrics, Signs, no_signs
+from api.endpoints.visibility import Offers, Served, given, served
+from api.http.body import R, admit
+from api.http.error import BrokerAwayError, NoFeedError, TooLargeError
+from api.security.audit import Audits
+from api.security.principal import CURRENT, vouch
 from infra import clock
-from infra.chart_store import ChartStore, MemoryChartStore
-from infra.collection_store import CollectionStore, MemoryCollectionStore
-from infra.experiment_store import ExperimentStore, MemoryExperimentStore
-from infra.feed_store import EVERYONE, FeedStore
-from infra.interaction_log import InteractionLog, MemoryInteractionLog
-from infra.item_store import ItemCache, ItemReader, ItemStore
-from infra.listing import Listing, MemoryListing
-from infra.model_board import BoardStore, MemoryBoardStore
-from infra.page_store import MemoryPageStore, PageStore
+from infra.health_check import Probe, ServerProbe
+from infra.kafka.publisher import PublishError, Publishes, RecordTooLargeError
 from infra.pipeline_health import PipelineHealth
-from infra.portrait_store import MemoryPortraitStore, PortraitStore
-from infra.prefetch_store import MemoryPrefetchStore, PrefetchStore
-from infra.probe import Probe, ServerProbe
-from infra.publisher import PublishError, Publishes, RecordTooLargeError
-from infra.push_store import MemoryPushStore, PushStore
-from infra.search import MemorySearch, Searches
+from infra.postgres.catalog_filter import Listing, MemoryListing
+from infra.postgres.shop_archive import MemoryShopArchive, ShopArchive
+from infra.postgres.shop_search import MemorySearch, Searches
+from infra.redis.stores.chart_store import ChartStore, MemoryChartStore
+from infra.redis.stores.collection_store import CollectionStore, MemoryCollectionStore
+from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore
+from infra.redis.stores.feed_store import EVERYONE, FeedStore
+from infra.redis.stores.interaction_log import InteractionLog, MemoryInteractionLog
+from infra.redis.stores.item_store import ItemCache, ItemReader, ItemStore
+from infra.redis.stores.model_status import BoardStore, MemoryBoardStore
+from infra.redis.stores.page_store import MemoryPageStore, PageStore
+from infra.redis.stores.prefetch_store import MemoryPrefetchStore, PrefetchStore
+from infra.redis.stores.push_store import MemoryPushStore, PushStore
+from infra.redis.stores.shop_store import MemoryShopStore, ShopStore
+from infra.redis.stores.user_profile_store import MemoryPortraitStore, PortraitStore
 from infra.settings import Settings
-from infra.shop_archive import MemoryShopArchive, ShopArchive
-from infra.shop_store import MemoryShopStore, ShopStore
 from schemas.nearby import UNKNOWN, Spot
 from schemas.types import Feed, Item
 from topics import Topic

@@ -6,19 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.load import Load
-from infra.model_board import SERVING, Version
+from infra.redis.stores.model_status import SERVING, Version
 from infra.settings import Settings
-from models.blender import Blender
-from streams.core import signal, user
-from streams.core.learner import Learner
+from models.blend.blender import Blender
+from streams.core.item import stats as signal
+from streams.core.item.stats import ItemState
+from streams.core.learning.learner import Learner
 from streams.core.params import SignalParams, UserParams
 from streams.core.position import Position
-from streams.core.signal import ItemState
-from streams.core.user import UserState
-from streams.core.view import Subject, View
-from streams.jobs.live import Live
-from streams.jobs.params import learner_params
-from streams.jobs.version import fitted, rows
+from streams.core.ranking.catalog_snapshot import Subject, View
+from streams.core.user import state as user
+from streams.core.user.state import UserState
+from streams.roles.trainer.learner_params import learner_params
+from streams.roles.trainer.model_version import fitted, rows
+from streams.roles.trainer.online_learner import Live
 
 _WEIGHED = 1_000
 """Last events that weights are learned from: with more of them the weights would differ, but not the time it takes."""

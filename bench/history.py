@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.load import Load
 from bench.rig import Rig
-from infra import heartbeat
+from infra.redis import heartbeat
 from topics.topic import INTERACTIONS, ITEMS
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.dataset.dataset import event_id
-from infra.dataset.vocabulary import CITIES, FIRST_WORDS, INTERESTS, SECOND_WORDS
+from loaders.dataset import event_id
+from loaders.datasets.world_vocabulary import CITIES, FIRST_WORDS, INTERESTS, SECOND_WORDS
 from schemas import limit
 from schemas.types import Action, Interaction, Item
 

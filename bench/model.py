@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from infra import priority
-from infra.double.claude import Claude
+from infra import process_priority
+from infra.fakes.claude import Claude
 
 
 async def serve(port: int, delay_s: float) -> None:
@@ -19,5 +19,5 @@ async def serve(port: int, delay_s: float) -> None:
 
 
 if __name__ == "__main__":
-    priority.lower(19)
+    process_priority.lower(19)
     asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2])))

@@ -18,14 +18,14 @@ from confluent_kafka.admin import AdminClient
 
 from bench.load import Size
 from infra.address import Addresses
+from infra.kafka.idle import UnsettledError, work_left
+from infra.kafka.provision import provision
+from infra.kafka.publisher import Publisher
+from infra.kafka.registry import Registry
+from infra.kafka.reset import renew
 from infra.local import Child, Command, LocalStack, OnStep, Ports
-from infra.provision import provision
-from infra.publisher import Publisher
-from infra.redis_client import connect
-from infra.registry import Registry
-from infra.renew import renew
+from infra.redis.client import connect
 from infra.settings import Settings, to_env
-from infra.settle import UnsettledError, work_left
 from topics import Topic
 
 OnProgress = Callable[[str, float, float], None]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import footprint, freshness, index, memory, prefetch, ranking, read, restart, surfaces, throughput
+from bench.cases import footprint, freshness, index, memory, prefetch, ranking, read, restart, surfaces, throughput
 from bench.load import Load, Size
 from bench.rig import OnProgress, Rig, a_rig
 from infra.local import OnStep

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from infra.dataset.change import Change
-from infra.dataset.encoding import UNDECODED
-from infra.dataset.products import Products
+from loaders.change import Change
+from loaders.datasets.products import Products
+from loaders.tables.encoding import UNDECODED
 
 _SHOWN = 5
 """Rows and items that are listed; the file of rejected rows has them all."""

@@ -13,7 +13,7 @@ from structlog.dev import plain_traceback
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from api.caller import CURRENT
+from api.security.principal import CURRENT
 from infra.settings import Settings
 
 _CHATTY = ("aiokafka", "anthropic", "botocore", "faust", "httpx", "httpx2", "httpcore", "httpcore2", "mode")

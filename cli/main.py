@@ -14,22 +14,22 @@ from infra.error import OperatorError
 from infra.settings import SettingsError
 
 COMMANDS = {
-    "up": "cli.up:up",
-    "demo": "cli.demo:demo",
-    "status": "cli.status:status",
-    "topics": "cli.topics:topics",
-    "dead-letters": "cli.dead_letters:dead_letters",
-    "worker": "cli.worker:worker",
-    "api": "cli.api:api",
-    "import": "cli.imports:imports",
-    "collect": "cli.collect:collect",
-    "train": "cli.train:train",
-    "models": "cli.models:models",
-    "provision": "cli.provision:provision",
-    "rebuild": "cli.rebuild:rebuild",
-    "evaluate": "cli.evaluate:evaluate",
-    "evaluate-search": "cli.evaluate_search:evaluate_search",
-    "bench": "cli.bench:bench",
+    "up": "cli.commands.up:up",
+    "demo": "cli.commands.demo:demo",
+    "status": "cli.commands.status:status",
+    "topics": "cli.commands.topics:topics",
+    "dead-letters": "cli.commands.dead_letters:dead_letters",
+    "worker": "cli.commands.worker:worker",
+    "api": "cli.commands.api:api",
+    "import": "cli.commands.imports:imports",
+    "collect": "cli.commands.collect:collect",
+    "train": "cli.commands.train:train",
+    "models": "cli.commands.models:models",
+    "provision": "cli.commands.provision:provision",
+    "rebuild": "cli.commands.rebuild:rebuild",
+    "evaluate": "cli.commands.evaluate:evaluate",
+    "evaluate-search": "cli.commands.evaluate_search:evaluate_search",
+    "bench": "cli.commands.bench:bench",
 }
 """Each command, in the order of the help, and its function or Typer app."""
 

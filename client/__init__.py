@@ -13,6 +13,8 @@
 from when it is made, so sending it again within a day counts once.
 """
 
+from client.async_client import AsyncMillrace as AsyncMillrace
+from client.client import Millrace as Millrace
 from client.error import AwayError as AwayError
 from client.error import ForbiddenError as ForbiddenError
 from client.error import InvalidError as InvalidError
@@ -27,6 +29,4 @@ from client.event import Location as Location
 from client.event import Profile as Profile
 from client.feed import Feed as Feed
 from client.feed import FeedItem as FeedItem
-from client.later import AsyncMillrace as AsyncMillrace
-from client.now import Millrace as Millrace
 from client.retry import Retry as Retry

@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 
 from evaluation.contestant import Setup
-from models.blender import Blender
-from models.model import Event, Model, Query, Scores
-from models.parts import Parts
-from models.personal import Personal
+from models.base import Event, Model, Query, Scores
+from models.blend.blender import Blender
+from models.blend.feature_matrix import Parts
+from models.blend.personal import Personal
 from schemas.types import Feed, Interaction
-from streams.core import user
-from streams.core.learner import Learner, Params
+from streams.core.learning.learner import Learner, Params
 from streams.core.params import RankParams, SignalParams, UserParams
-from streams.core.part import PRIOR
-from streams.core.person import CLASSES
 from streams.core.position import Position
-from streams.core.rank import Look, look, order, rank, score, weights_for
-from streams.core.user import UserState
-from streams.core.view import Subject
+from streams.core.ranking.catalog_snapshot import Subject
+from streams.core.ranking.features import PRIOR
+from streams.core.ranking.pipeline import Look, look, order, rank, score, weights_for
+from streams.core.ranking.ranking_query import CLASSES
+from streams.core.user import state as user
+from streams.core.user.state import UserState
 
 _NEUTRAL, _SPAN = 2.5, 2.5
 LISTED = 50

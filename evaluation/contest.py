@@ -14,7 +14,7 @@ from evaluation.contestant import Setup
 from evaluation.protocol import Part
 from evaluation.replay import Outcome, replay
 from evaluation.stream import Stream, of_dataset
-from infra.dataset import source
+from loaders.datasets import detect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ def _elsewhere(task: Task) -> Outcome | str:
 
 @lru_cache(maxsize=1)
 def _read(path: Path, repeats: bool | None, rating_scale: float | None) -> Stream:
-    return of_dataset(source.read(path), repeats=repeats, rating_scale=rating_scale)
+    return of_dataset(detect.read(path), repeats=repeats, rating_scale=rating_scale)
 
 
 def _outcome(task: Task, stream: Stream, on_progress: Callable[[int], None]) -> Outcome | str:

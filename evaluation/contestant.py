@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.catalogue import MODELS
-from models.model import Model
+from models.base import Model
+from models.registry import MODELS
 from schemas.types import Item
-from streams.core.part import PARTS
+from streams.core.ranking.features import PARTS
 
 BLEND = "blend"
 """What we serve. `blend-neighbors` does without a source, `blend-neighbors.near` without one of its parts."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.stream import Stream
-from models.model import Event, Query
+from models.base import Event, Query
 
 RECENT = 50
 """Items of a user that a query tells, newest first."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.stream import Stream
-from models.names import Names
+from models.vocabulary import Names
 
 K = 10
 """Length of the lists that are judged."""

@@ -19,7 +19,7 @@ from evaluation.history import Histories
 from evaluation.protocol import PROTOCOLS, WEIGHTLESS, Learn, Part, Rank
 from evaluation.ranking import K, Ranking
 from evaluation.stream import Stream
-from models.model import Event, Model, Query
+from models.base import Event, Model, Query
 
 EVERYTHING = np.iinfo(np.int32).max
 KNOWN = (0, 1, 2, 3, 5, 10, EVERYTHING)

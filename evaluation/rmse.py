@@ -13,8 +13,8 @@ import numpy as np
 
 from evaluation.protocol import Part, bounds
 from evaluation.stream import Stream
-from models.catalogue import RATING_MODELS
 from models.rating import RatingModel
+from models.registry import RATING_MODELS
 
 _TELL_EVERY = 200
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.dataset import Dataset
-from models.model import Event
-from models.names import Names
+from loaders import Dataset
+from models.base import Event
+from models.vocabulary import Names
 from models.weight import weight_of
 from schemas.types import Interaction, Item
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from infra.error import OperatorError
-from infra.private import write_private
+from infra.private_file import write_private
 from infra.settings import Settings
 
 FILE = "addresses.json"

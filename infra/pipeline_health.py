@@ -16,11 +16,13 @@ from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from infra import clock, consumption, heartbeat
-from infra.consumption import Consumption, Counts
-from infra.heartbeat import Life
-from infra.provision import APP_ID
-from infra.redis_client import StoreError, store_errors
+from infra import clock
+from infra.kafka import consumer_lag
+from infra.kafka.consumer_lag import Consumption, Counts
+from infra.kafka.provision import APP_ID
+from infra.redis import heartbeat
+from infra.redis.client import StoreError, store_errors
+from infra.redis.heartbeat import Life
 from infra.settings import Settings
 
 MISSING_AFTER_MS = 30_000
@@ -100,7 +102,7 @@ class PipelineReader:
 
     async def _ask(self) -> None:
         try:
-            self._consumption = await asyncio.to_thread(consumption.read, self._admin, prefix=APP_ID)
+            self._consumption = await asyncio.to_thread(consumer_lag.read, self._admin, prefix=APP_ID)
             await record_gaps(self._redis, self._consumption.gaps)
         except (KafkaException, StoreError) as error:
             _LOG.warning("it is not known how far consumer groups are: %s", error)

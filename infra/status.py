@@ -11,9 +11,9 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from redis.asyncio import Redis
 
-from infra import clock, consumption, event_rates, heartbeat, probe
-from infra.consumption import Consumption
-from infra.event_rates import EventRates
+from infra import clock, health_check
+from infra.kafka import consumer_lag
+from infra.kafka.consumer_lag import Consumption
 from infra.pipeline_health import (
     PipelineHealth,
     expected_roles,
@@ -23,7 +23,9 @@ from infra.pipeline_health import (
     record_gaps,
     writes_refused,
 )
-from infra.redis_client import StoreError, connect
+from infra.redis import event_rates, heartbeat
+from infra.redis.client import StoreError, connect
+from infra.redis.event_rates import EventRates
 from infra.settings import Settings, masked
 from topics import Topic
 from topics.topic import FEEDS
@@ -72,16 +74,16 @@ async def read(settings: Settings) -> Status:
     redis = connect(settings.redis_url, timeout_s=_WITHIN_S)
     try:
         kafka, registry, store, database = await asyncio.gather(
-            _ask(settings.kafka_bootstrap_servers, probe.kafka(settings.kafka_bootstrap_servers)),
-            _ask(settings.schema_registry_url, probe.registry(settings.schema_registry_url)),
-            _ask(settings.redis_url, probe.redis(redis)),
-            _ask(settings.database_url, probe.database(settings.database_url)),
+            _ask(settings.kafka_bootstrap_servers, health_check.kafka(settings.kafka_bootstrap_servers)),
+            _ask(settings.schema_registry_url, health_check.registry(settings.schema_registry_url)),
+            _ask(settings.redis_url, health_check.redis(redis)),
+            _ask(settings.database_url, health_check.database(settings.database_url)),
         )
         consumed, newest = Consumption(), None
         if kafka.up:
             admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})
             consumed, newest = await asyncio.gather(
-                asyncio.to_thread(consumption.read, admin),
+                asyncio.to_thread(consumer_lag.read, admin),
                 asyncio.to_thread(_newest, admin, FEEDS),
             )
         roles, pipeline = await _roles(redis, settings, consumed) if store.up else ([], None)
@@ -114,7 +116,7 @@ async def _roles(
     return signs, health(roles, refused, consumed.deleted, recorded, now_ms=clock.now_ms())
 
 
-async def _ask(address: str, ask: probe.ServerProbe) -> ServerStatus:
+async def _ask(address: str, ask: health_check.ServerProbe) -> ServerStatus:
     try:
         async with aclosing(ask), asyncio.timeout(_WITHIN_S):
             await ask()
@@ -127,7 +129,7 @@ def _newest(admin: Any, topic: Topic) -> int | None:
     """Return the broker's time of the newest record of a topic, in ms."""
     partitions = {(topic.name, number) for number in range(topic.partitions)}
     try:
-        found = consumption.offsets(admin, partitions, OffsetSpec.max_timestamp())
+        found = consumer_lag.offsets(admin, partitions, OffsetSpec.max_timestamp())
     except KafkaException:
         return None  # the topic is not there yet
     newest = max((info.timestamp for info in found.values()), default=-1)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.model import Event
+from models.base import Event
 
 
 class RatingModel(ABC):

@@ -13,21 +13,21 @@ from typing import Any, cast
 
 from confluent_kafka import KafkaError
 
-from infra.partition import partition_of
-from infra.publisher import Publisher
+from infra.kafka.partition import partition_of
+from infra.kafka.publisher import Publisher
 from infra.settings import Settings
-from models.blender import Blender
+from models.blend.blender import Blender
 from schemas.codec import Codec
 from streams.agents.signal import SOURCES as SIGNAL_SOURCES
 from streams.agents.signal import SignalAgent
 from streams.agents.user import SOURCES as USER_SOURCES
 from streams.agents.user import UserAgent
-from streams.context import Context
-from streams.core.rank import new_blender
-from streams.core.roster import Roster
-from streams.core.view import View
-from streams.params import signal_params, user_params
-from streams.quarantine import Quarantine
+from streams.core.ranking.catalog_snapshot import View
+from streams.core.ranking.pipeline import new_blender
+from streams.core.triggers.active_users import Roster
+from streams.runtime.agent_context import Context
+from streams.runtime.core_params import signal_params, user_params
+from streams.runtime.dead_letter_queue import Quarantine
 from streams.transport import Batch, Limits
 from streams.transport.ledger import Ledger, Ticket
 from tests.build import T0_MS

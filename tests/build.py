@@ -10,8 +10,8 @@ import h3
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.model_board import SERVING, Version
-from models.parts import Parts
+from infra.redis.stores.model_status import SERVING, Version
+from models.blend.feature_matrix import Parts
 from schemas import types
 from schemas.limit import PROFILE_FIELDS
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from infra.address import Addresses
+from infra.kafka.provision import provision
+from infra.kafka.publisher import Publisher
+from infra.kafka.registry import Registry
 from infra.local import LocalStack, Ports, Step
-from infra.provision import provision
-from infra.publisher import Publisher
-from infra.registry import Registry
 from infra.settings import Settings
 
 # Before anything imports NumPy, also for the processes that tests start: where several compute beside each other, their

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from infra.llm.error import LlmError
 from infra.llm.prompt import Prompt, input_schema
-from infra.redis_client import StoreError, store_errors
+from infra.redis.client import StoreError, store_errors
 from infra.settings import Settings
 
 KEY = "llm:spent:"

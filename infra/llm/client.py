@@ -16,8 +16,8 @@ import uuid_utils
 from redis.asyncio import Redis
 
 from infra import clock
-from infra.breaker import Breaker
 from infra.llm.budget import MILLION, Budget, Prices, Usage
+from infra.llm.circuit_breaker import Breaker
 from infra.llm.error import LlmError, Reason
 from infra.llm.prompt import Answer, Prompt, input_schema
 from infra.llm.provider import (

@@ -1,6 +1,6 @@
 """Answers given before, at `llm:answer:{hash of the question}`: what is asked again is not paid for again.
 
-Redis holds them for as long as they are of use. The truth is the topic `llm-calls`: `streams.jobs.recall` fills an
+Redis holds them for as long as they are of use. The truth is the topic `llm-calls`: `streams.roles.fetch.answer_cache` fills an
 empty Redis from it, so that a replay asks the model nothing that it has answered.
 """
 
@@ -11,7 +11,7 @@ from typing import cast
 
 from redis.asyncio import Redis
 
-from infra.redis_client import StoreError, store_errors
+from infra.redis.client import StoreError, store_errors
 
 KEY = "llm:answer:"
 _LOG = logging.getLogger(__name__)

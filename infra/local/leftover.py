@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from infra.private import write_private
+from infra.private_file import write_private
 
 _END_WITHIN_S = 20.0
 

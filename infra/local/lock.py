@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from infra.error import OperatorError
-from infra.private import FILE_MODE, private_folder
+from infra.private_file import FILE_MODE, private_folder
 
 
 class Lock:

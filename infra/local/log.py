@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from infra.private import FILE_MODE, private_folder
+from infra.private_file import FILE_MODE, private_folder
 
 MAX_BYTES = 20 << 20
 KEPT = 3

@@ -15,7 +15,7 @@ from infra.local import leftover
 from infra.local.log import Log
 from infra.local.program import kill_group, launch
 from infra.local.step import OnStep, Step
-from infra.private import private_folder
+from infra.private_file import private_folder
 from infra.watchdog import OPTION, Watchdog
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0

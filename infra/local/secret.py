@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from infra.private import write_private
+from infra.private_file import write_private
 
 _FILE = "secrets.json"
 _BYTES = 24

@@ -12,20 +12,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from infra import address, probe
+from infra import address, health_check
 from infra.address import Addresses
 from infra.error import OperatorError
 from infra.local import leftover, secret
-from infra.local.kafka import Kafka
 from infra.local.lock import Lock
 from infra.local.port import Ports, require_free
-from infra.local.postgres import Postgres
 from infra.local.process import Child
-from infra.local.redis import RedisServer
-from infra.local.registry import SchemaRegistry
-from infra.local.server import Server
+from infra.local.servers.kafka import Kafka
+from infra.local.servers.postgres import Postgres
+from infra.local.servers.redis import RedisServer
+from infra.local.servers.registry import SchemaRegistry
+from infra.local.servers.server import Server
 from infra.local.step import OnStep, Step
-from infra.redis_client import connect
+from infra.redis.client import connect
 from infra.settings import Settings, masked
 
 OnReturn = Callable[[Addresses], Awaitable[None]]
@@ -131,10 +131,10 @@ class LocalStack:
         )
         checks: list[Callable[[], Coroutine[Any, Any, None]]] = []
         for server, url, ask in (
-            (registry, given.schema_registry_url, probe.registry),
-            (kafka, bootstrap, probe.kafka),
+            (registry, given.schema_registry_url, health_check.registry),
+            (kafka, bootstrap, health_check.kafka),
             (redis, given.redis_url, _redis_probe),
-            (postgres, given.database_url, probe.database),
+            (postgres, given.database_url, health_check.database),
         ):
             if url:
                 checks.append(partial(self._use, server, url, ask(url)))
@@ -152,7 +152,7 @@ class LocalStack:
                 self._running.append((server, child))
         return addresses, checks
 
-    async def _use(self, server: Server, url: str, ask: probe.ServerProbe) -> None:
+    async def _use(self, server: Server, url: str, ask: health_check.ServerProbe) -> None:
         try:
             async with aclosing(ask):
                 await ask()
@@ -200,9 +200,9 @@ def require_space(folder: Path, *, free_bytes: int = FREE_BYTES) -> None:
         )
 
 
-def _redis_probe(url: str) -> probe.ServerProbe:
+def _redis_probe(url: str) -> health_check.ServerProbe:
     client = connect(url)
-    return probe.ServerProbe(probe.redis(client), client.aclose)
+    return health_check.ServerProbe(health_check.redis(client), client.aclose)
 
 
 async def _all(parts: list[Coroutine[Any, Any, None]]) -> None:

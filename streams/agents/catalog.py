@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from infra.item_store import ItemStore
+from infra.redis.stores.item_store import ItemStore
 from schemas.types import Item
-from streams.context import Context
-from streams.quarantine import Record
-from streams.refill import Projector
+from streams.runtime.agent_context import Context
+from streams.runtime.dead_letter_queue import Record
+from streams.runtime.refill import Projector
 from streams.transport import Batch
 from topics.topic import ITEMS
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from infra.feed_store import FeedStore
+from infra.redis.stores.feed_store import FeedStore
 from schemas.types import Feed
-from streams.context import Context
-from streams.core.combine import Judged
 from streams.core.params import RankParams
-from streams.patience import patiently
-from streams.quarantine import Record
+from streams.core.ranking.llm_blend import Judged
+from streams.runtime.agent_context import Context
+from streams.runtime.dead_letter_queue import Record
+from streams.runtime.retry import patiently
 from topics.topic import FEEDS, LLM_SCORES
 
 SOURCES = (LLM_SCORES,)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from infra.push_store import PushStore
-from streams.quarantine import Record
-from streams.refill import Change, Projector, rewrite
-from streams.role import RoleContext
+from infra.redis.stores.push_store import PushStore
+from streams.runtime.dead_letter_queue import Record
+from streams.runtime.faust_role import RoleContext
+from streams.runtime.refill import Change, Projector, rewrite
 from streams.transport import Batch
 from topics.topic import DEVICES, NOTIFICATIONS
 

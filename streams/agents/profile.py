@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.partition import partition_of
+from infra.kafka.partition import partition_of
 from schemas.types import Profile, ProfileUpdate
-from streams.cache import RecordCache
-from streams.core import profile
 from streams.core.position import Position
-from streams.core.profile import FORGOTTEN_AT, ProfileState
-from streams.decode import Decoder
-from streams.quarantine import Record
-from streams.role import RoleContext
+from streams.core.user import profile
+from streams.core.user.profile import FORGOTTEN_AT, ProfileState
+from streams.runtime.dead_letter_queue import Record
+from streams.runtime.decode import Decoder
+from streams.runtime.faust_role import RoleContext
+from streams.runtime.record_cache import RecordCache
 from streams.transport import Batch
 from topics.topic import PARTITIONS, PROFILE_UPDATES, PROFILES
 

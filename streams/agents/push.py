@@ -12,22 +12,22 @@ from typing import Any, Protocol
 import msgspec
 import uuid_utils
 
-from infra.item_store import ItemCache
+from infra.redis.stores.item_store import ItemCache
 from schemas.stock import is_sold_out
 from schemas.types import Feed, Notification, PushRequest
-from streams.cache import RecordCache
-from streams.core import delivery
-from streams.core.agenda import Agenda
-from streams.core.delivery import Answer, Delivery
+from streams.core.dedup import remember
 from streams.core.params import PushParams
 from streams.core.position import Position
-from streams.core.push import PushState, crowd_out, due_at, registration, snapshot
-from streams.core.repeat import remember
-from streams.core.wish import Card, fold_feed, fold_request
-from streams.core.worth import head
-from streams.patience import patiently
-from streams.quarantine import Record
-from streams.role import RoleContext
+from streams.core.push import delivery
+from streams.core.push.candidates import Card, fold_feed, fold_request
+from streams.core.push.delay_queue import Agenda
+from streams.core.push.delivery import Answer, Delivery
+from streams.core.push.state import PushState, crowd_out, due_at, registration, snapshot
+from streams.core.push.value import head
+from streams.runtime.dead_letter_queue import Record
+from streams.runtime.faust_role import RoleContext
+from streams.runtime.record_cache import RecordCache
+from streams.runtime.retry import patiently
 from streams.transport import Batch
 from topics.topic import DEVICES, FEEDS, NOTIFICATIONS, PUSH_REQUESTS, PUSH_TOKENS
 

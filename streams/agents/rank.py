@@ -7,16 +7,16 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from infra.feed_store import EVERYONE, FeedStore
+from infra.redis.stores.feed_store import EVERYONE, FeedStore
 from schemas.types import Features, Feed
-from streams.context import Context
-from streams.core.combine import Judged
-from streams.core.conflate import Conflator
+from streams.core.coalescing_queue import Conflator
 from streams.core.params import RankParams
-from streams.core.rank import rank
-from streams.patience import patiently
-from streams.quarantine import Record
-from streams.refill import Change, rewrite
+from streams.core.ranking.llm_blend import Judged
+from streams.core.ranking.pipeline import rank
+from streams.runtime.agent_context import Context
+from streams.runtime.dead_letter_queue import Record
+from streams.runtime.refill import Change, rewrite
+from streams.runtime.retry import patiently
 from streams.transport import Batch
 from topics.topic import FEATURES, FEEDS
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from msgspec import structs
 
-from infra.feed_store import RERANKED_TTL_S, FeedStore, reranked
-from infra.redis_client import StoreError
+from infra.redis.client import StoreError
+from infra.redis.stores.feed_store import RERANKED_TTL_S, FeedStore, reranked
 from schemas.types import Features, Feed, Trigger
-from streams.context import Context
-from streams.core.given import rank_given
 from streams.core.params import RankParams
-from streams.decode import Decoder
+from streams.core.ranking.rerank import rank_given
+from streams.runtime.agent_context import Context
+from streams.runtime.decode import Decoder
 from streams.transport import Batch
 from topics.topic import TRIGGERS
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from infra.partition import partition_of
-from infra.prefetch_store import PrefetchStore, Question, Slot
+from infra.kafka.partition import partition_of
+from infra.redis.stores.prefetch_store import PrefetchStore, Question, Slot
 from schemas.types import FetchRequest, Trigger
-from streams.context import Context
-from streams.core import retrieval
 from streams.core.params import RetrievalParams
-from streams.core.user import UserState
-from streams.decode import Decoder
+from streams.core.triggers import prefetch_request
+from streams.core.user.state import UserState
 from streams.fetchers import Fetcher
-from streams.quarantine import Record
+from streams.runtime.agent_context import Context
+from streams.runtime.dead_letter_queue import Record
+from streams.runtime.decode import Decoder
 from streams.transport import Batch
 from topics.topic import FETCH_REQUESTS, PARTITIONS, TRIGGERS
 
@@ -49,7 +49,7 @@ class RetrieveAgent:
         batch: Batch = event.value
         wanted: list[Wanted] = []
         for record, trigger in await self._decoder.decode(batch):
-            if trigger.kind in retrieval.FETCHING and self._is_timely(record.timestamp):
+            if trigger.kind in prefetch_request.FETCHING and self._is_timely(record.timestamp):
                 try:
                     wanted.append((record, self._requests(batch.partition, trigger)))
                 except Exception as error:
@@ -73,10 +73,10 @@ class RetrieveAgent:
             if partition_of(trigger.user_id.encode(), PARTITIONS) != partition:
                 return []  # the user agent sends it on to where its user is
             state = UserState(trigger.user_id)
-        return retrieval.requests(
+        return prefetch_request.requests(
             trigger,
             state,
-            retrieval.place_of(state, self._params),
+            prefetch_request.place_of(state, self._params),
             self._fetchers.values(),
             title_of=self._context.view.title,
             params=self._params,
@@ -105,4 +105,4 @@ class RetrieveAgent:
 
 
 def _slot(request: FetchRequest) -> Slot:
-    return Slot(request.user_id, request.category, retrieval.Place(request.cell, request.city).key)
+    return Slot(request.user_id, request.category, prefetch_request.Place(request.cell, request.city).key)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from streams.cache import RecordCache
-from streams.core.token import TokenState, fold_registration
-from streams.role import RoleContext
+from streams.core.push.token_owner import TokenState, fold_registration
+from streams.runtime.faust_role import RoleContext
+from streams.runtime.record_cache import RecordCache
 from streams.transport import Batch
 from topics.topic import PUSH_REQUESTS, PUSH_TOKENS
 

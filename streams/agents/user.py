@@ -7,23 +7,23 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from infra.partition import partition_of
-from infra.publisher import Publisher
+from infra.kafka.partition import partition_of
+from infra.kafka.publisher import Publisher
 from schemas.text import label
 from schemas.types import Content, Features, Interaction, Location, Profile, Trigger, UserWeights
-from streams.cache import RecordCache
-from streams.context import Context
-from streams.core import user
 from streams.core.heavy_hitters import HeavyHitters
+from streams.core.item.stats import Signal, batches
 from streams.core.params import UserParams
 from streams.core.position import Position
-from streams.core.profile import forgotten_at
-from streams.core.roster import FIELDS, Roster, sleeper
-from streams.core.signal import Signal, batches
-from streams.core.user import UserState
-from streams.core.view import TOPICS_PER_ITEM, Subject
-from streams.decode import Decoder
-from streams.quarantine import Record
+from streams.core.ranking.catalog_snapshot import TOPICS_PER_ITEM, Subject
+from streams.core.triggers.active_users import FIELDS, Roster, sleeper
+from streams.core.user import state as user
+from streams.core.user.profile import forgotten_at
+from streams.core.user.state import UserState
+from streams.runtime.agent_context import Context
+from streams.runtime.dead_letter_queue import Record
+from streams.runtime.decode import Decoder
+from streams.runtime.record_cache import RecordCache
 from streams.transport import Batch
 from topics.topic import (
     CONTENT,

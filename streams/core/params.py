@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from models import decay
 from models.weight import RATING_SCALE
-from streams.core.schedule import Entry
+from streams.core.triggers.schedule import Entry
 
 _HOUR_MS = 3_600_000
 
@@ -115,7 +115,7 @@ class RetrievalParams:
     """Where content is fetched for, and what the model is told of a user."""
 
     facts: frozenset[str]
-    """What may be told; see `streams.core.retrieval.Fact`."""
+    """What may be told; see `streams.core.triggers.prefetch_request.Fact`."""
     place_resolution: int = 5
     """H3 resolution of the places that content is fetched for."""
     place_radius_km: float = 50.0

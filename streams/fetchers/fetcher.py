@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from streams.core.retrieval import Fact
+from streams.core.triggers.prefetch_request import Fact
 
 _FOLDER = Path(__file__).parent
 _RULES = "rules"

@@ -13,7 +13,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 from mode.threads import WorkerThread
 
-from infra.consumer import READ_COMMITTED
+from infra.kafka.consumer import READ_COMMITTED
 
 _FETCH_MIN_BYTES = 64 << 10
 """A fetch that would bring less waits at the broker for more: asking for one record costs more than folding it."""

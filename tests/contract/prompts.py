@@ -9,8 +9,8 @@ from typing import get_args
 import msgspec
 
 from streams.core.params import RetrievalParams
-from streams.core.retrieval import Fact, Place, requests
-from streams.core.user import UserState
+from streams.core.triggers.prefetch_request import Fact, Place, requests
+from streams.core.user.state import UserState
 from streams.fetchers import FETCHERS, Fetcher
 from tests.build import NEW_YORK, a_trigger
 

@@ -10,14 +10,14 @@ import pytest
 from redis.asyncio import Redis
 
 from infra.address import Addresses
-from infra.collection_store import Collection, CollectionStore, MemoryCollectionStore, RedisCollectionStore
-from infra.double.socialverse import Fault, SocialverseDouble
-from infra.memory import MemoryPublisher
-from infra.publisher import PublishError
-from infra.redis_client import StoreError, connect
+from infra.fakes.publisher import MemoryPublisher
+from infra.fakes.socialverse import Fault, SocialverseDouble
+from infra.kafka.publisher import PublishError
+from infra.redis.client import StoreError, connect
+from infra.redis.stores.collection_store import Collection, CollectionStore, MemoryCollectionStore, RedisCollectionStore
 from infra.settings import Settings
 from infra.socialverse import CollectError, Socialverse
-from streams.jobs.collecting import Collecting
+from streams.roles.collect.collector import Collecting
 from tests.build import T0_MS
 from topics.topic import DEAD_LETTERS, INTERACTIONS, ITEMS
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.local import kafka, registry
+from infra.local.servers import kafka, registry
 from topics.topic import PARTITIONS
 
 ROOT = Path(__file__).parents[2]

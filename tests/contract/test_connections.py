@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from api.server import Server
+from api.http.server import Server
 from infra.settings import OFF, Settings
 from tests.build import a_feed, an_item
 from tests.unit.api.builder import World

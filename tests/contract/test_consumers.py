@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.consumer import kafka_consumer
+from infra.kafka.consumer import kafka_consumer
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("api", "cli", "client", "evaluation", "infra", "models", "streams", "topics")
@@ -19,7 +19,7 @@ def those_with(pattern: str) -> set[str]:
 
 
 def test_consumers_of_aiokafka_are_made_in_one_place() -> None:
-    assert those_with(r"AIOKafkaConsumer\(") == {"infra/consumer.py"}
+    assert those_with(r"AIOKafkaConsumer\(") == {"infra/kafka/consumer.py"}
 
 
 async def test_that_place_reads_committed_records_and_commits_when_told() -> None:
@@ -42,6 +42,6 @@ def test_no_consumer_of_librdkafka_says_otherwise() -> None:
 
 def test_ends_are_asked_for_as_committed() -> None:
     asked = those_with(r"\.list_offsets\(")
-    assert asked == {"infra/settle.py", "infra/consumption.py"}
+    assert asked == {"infra/kafka/idle.py", "infra/kafka/consumer_lag.py"}
     assert {path for path in asked if "IsolationLevel.READ_COMMITTED" in SOURCES[path]} == asked
     assert those_with(r"\.highwater\(|get_watermark_offsets\(") == set(), "they are past what is committed"

@@ -16,15 +16,15 @@ import pytest
 
 from api.app import create_app
 from api.context import Clients
-from infra.chart_store import MemoryChartStore
-from infra.double.serve import serving
-from infra.feed_store import MemoryFeedStore, reranked
-from infra.item_store import MemoryItemStore
-from infra.listing import MemoryListing
-from infra.memory import MemoryPublisher
-from infra.portrait_store import MemoryPortraitStore
-from infra.prefetch_store import MemoryPrefetchStore, Question
-from infra.push_store import MemoryPushStore
+from infra.fakes.publisher import MemoryPublisher
+from infra.fakes.serve import serving
+from infra.postgres.catalog_filter import MemoryListing
+from infra.redis.stores.chart_store import MemoryChartStore
+from infra.redis.stores.feed_store import MemoryFeedStore, reranked
+from infra.redis.stores.item_store import MemoryItemStore
+from infra.redis.stores.prefetch_store import MemoryPrefetchStore, Question
+from infra.redis.stores.push_store import MemoryPushStore
+from infra.redis.stores.user_profile_store import MemoryPortraitStore
 from infra.settings import Settings
 from schemas.types import Devices, Interaction, PushPreferences, Trigger
 from tests.build import a_feed, an_interaction, an_item, features

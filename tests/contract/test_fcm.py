@@ -10,8 +10,8 @@ from email.utils import formatdate
 import pytest
 
 from infra import fcm
-from infra.double.fcm import Fault, Fcm
 from infra.error import OperatorError
+from infra.fakes.fcm import Fault, Fcm
 from infra.settings import Settings
 from tests.build import a_notification
 

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from infra.address import Addresses
-from infra.feed_store import EVERYONE, KEY, FeedStore, MemoryFeedStore, RedisFeedStore
-from infra.item_store import ItemStore, MemoryItemStore, RedisItemStore
-from infra.redis_client import StoreError, connect
+from infra.redis.client import StoreError, connect
+from infra.redis.stores.feed_store import EVERYONE, KEY, FeedStore, MemoryFeedStore, RedisFeedStore
+from infra.redis.stores.item_store import ItemStore, MemoryItemStore, RedisItemStore
 from tests.build import T0_MS, a_feed, an_item
 
 KINDS = ("memory", "redis")

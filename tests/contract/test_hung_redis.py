@@ -16,16 +16,16 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from infra import probe
-from infra.feed_store import RedisFeedStore
-from infra.interaction_log import RedisInteractionLog
-from infra.item_store import RedisItemStore
+from infra import health_check
 from infra.local.port import free_ports
-from infra.local.redis import RedisServer
-from infra.portrait_store import RedisPortraitStore
-from infra.push_store import RedisPushStore
-from infra.rate import rates
-from infra.redis_client import connect_impatiently
+from infra.local.servers.redis import RedisServer
+from infra.redis.client import connect_impatiently
+from infra.redis.rate_counter import rates
+from infra.redis.stores.feed_store import RedisFeedStore
+from infra.redis.stores.interaction_log import RedisInteractionLog
+from infra.redis.stores.item_store import RedisItemStore
+from infra.redis.stores.push_store import RedisPushStore
+from infra.redis.stores.user_profile_store import RedisPortraitStore
 from tests.build import a_feed, an_item
 from tests.unit.api.builder import World
 from tests.unit.api.test_auth import STRICT, a_token, bearer
@@ -74,7 +74,7 @@ def a_world(client: Redis) -> World:
     return World(
         feeds=RedisFeedStore(client),  # type: ignore[arg-type]
         items=RedisItemStore(client),  # type: ignore[arg-type]
-        probes={"redis": probe.redis(client)},
+        probes={"redis": health_check.redis(client)},
         clients={
             "interactions": RedisInteractionLog(client),
             "pushes": RedisPushStore(client),

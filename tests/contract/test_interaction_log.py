@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from infra.address import Addresses
-from infra.interaction_log import MOST, InteractionLog, MemoryInteractionLog, RedisInteractionLog
-from infra.redis_client import StoreError, connect
+from infra.redis.client import StoreError, connect
+from infra.redis.stores.interaction_log import MOST, InteractionLog, MemoryInteractionLog, RedisInteractionLog
 from tests.build import T0_MS, an_interaction
 
 NOW_S = T0_MS / 1_000

@@ -13,14 +13,14 @@ import pytest
 from redis.asyncio import Redis
 
 from infra.address import Addresses
-from infra.double.claude import KEY, Claude, Fault
+from infra.fakes.claude import KEY, Claude, Fault
 from infra.llm import Answer, LlmError, Prompt
 from infra.llm.client import Llm, connect
-from infra.redis_client import StoreError
-from infra.redis_client import connect as connect_redis
+from infra.redis.client import StoreError
+from infra.redis.client import connect as connect_redis
 from infra.settings import Settings
 from schemas.types import LlmCall
-from streams.core.score import Scores
+from streams.core.llm_judge import Scores
 
 
 class Item(msgspec.Struct):

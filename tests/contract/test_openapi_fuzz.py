@@ -26,18 +26,18 @@ from schemathesis.specs.openapi.checks import (
 
 from api.app import create_app, endpoints
 from api.context import Clients
-from api.document.openapi import openapi
-from api.guard import Guard
+from api.openapi.openapi import openapi
+from api.security.guard import Guard
 from infra.address import Addresses
-from infra.database import Lazy
-from infra.double.serve import serving
-from infra.feed_store import EVERYONE, MemoryFeedStore, reranked
-from infra.item_store import MemoryItemStore
-from infra.listing import PostgresListing
-from infra.memory import MemoryPublisher
-from infra.search import Search
+from infra.fakes.publisher import MemoryPublisher
+from infra.fakes.serve import serving
+from infra.postgres.catalog_filter import PostgresListing
+from infra.postgres.pool import Lazy
+from infra.postgres.shop_archive import PostgresShopArchive
+from infra.postgres.shop_search import Search
+from infra.redis.stores.feed_store import EVERYONE, MemoryFeedStore, reranked
+from infra.redis.stores.item_store import MemoryItemStore
 from infra.settings import Settings
-from infra.shop_archive import PostgresShopArchive
 from schemas.types import Trigger
 from tests.build import a_feed, an_item
 from tests.unit.api.builder import a_context

@@ -8,8 +8,17 @@ import pytest
 from redis.asyncio import Redis
 
 from infra.address import Addresses
-from infra.page_store import KEY, LIVES_S, MOST_SESSIONS, Entry, MemoryPageStore, PageStore, RedisPageStore, Session
-from infra.redis_client import StoreError, connect
+from infra.redis.client import StoreError, connect
+from infra.redis.stores.page_store import (
+    KEY,
+    LIVES_S,
+    MOST_SESSIONS,
+    Entry,
+    MemoryPageStore,
+    PageStore,
+    RedisPageStore,
+    Session,
+)
 
 
 @pytest.fixture

@@ -8,8 +8,15 @@ from redis.asyncio import Redis
 
 from infra import clock
 from infra.address import Addresses
-from infra.prefetch_store import MemoryPrefetchStore, Prefetched, PrefetchStore, Question, RedisPrefetchStore, Slot
-from infra.redis_client import StoreError, connect
+from infra.redis.client import StoreError, connect
+from infra.redis.stores.prefetch_store import (
+    MemoryPrefetchStore,
+    Prefetched,
+    PrefetchStore,
+    Question,
+    RedisPrefetchStore,
+    Slot,
+)
 from schemas.types import FoundItem
 from tests.build import LISBON, NEW_YORK
 

@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 
 import pytest
 
-from infra import probe
+from infra import health_check
 from infra.address import Addresses
 from tests.pipeline.relay import Relay
 
@@ -25,7 +25,7 @@ class CountingRelay(Relay):
 
 
 async def test_a_database_is_asked_often_over_one_connection(stack: Addresses) -> None:
-    async with CountingRelay(stack.database_url) as relay, aclosing(probe.database(relay.url)) as ask:
+    async with CountingRelay(stack.database_url) as relay, aclosing(health_check.database(relay.url)) as ask:
         for _ in range(50):
             await ask()
         assert relay.connections <= 2  # the driver may ask first whether TLS is spoken

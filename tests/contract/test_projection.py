@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from infra import database
 from infra.address import Addresses
-from infra.projection import (
+from infra.postgres import pool as database
+from infra.redis.client import StoreError, connect
+from infra.redis.projection import (
     DATABASE_ROLES,
     REDIS_ROLES,
     PostgresProjection,
@@ -18,7 +19,6 @@ from infra.projection import (
     RedisProjection,
     partition_name,
 )
-from infra.redis_client import StoreError, connect
 from topics.topic import FEEDS, ITEMS
 
 NAMES = [partition_name(ITEMS, number) for number in range(3)]

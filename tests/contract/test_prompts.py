@@ -1,6 +1,6 @@
 import pytest
 
-from streams.core.retrieval import Fact
+from streams.core.triggers.prefetch_request import Fact
 from streams.fetchers import FETCHERS
 from tests.contract.prompts import FOLDER, text
 

@@ -1,8 +1,8 @@
 """Limits before a real Redis: processes count together there."""
 
 from infra.address import Addresses
-from infra.rate import rates
-from infra.redis_client import connect
+from infra.redis.client import connect
+from infra.redis.rate_counter import rates
 from tests.unit.api.test_pace import Pace, spent
 
 

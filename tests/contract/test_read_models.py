@@ -10,15 +10,15 @@ from redis.asyncio import Redis
 
 from infra import clock
 from infra.address import Addresses
-from infra.chart_store import MOST, ChartStore, MemoryChartStore, RedisChartStore
-from infra.experiment_store import ExperimentStore, MemoryExperimentStore, RedisExperimentStore
-from infra.item_store import RedisItemStore
-from infra.portrait_store import MemoryPortraitStore, Portrait, PortraitStore, RedisPortraitStore
-from infra.redis_client import StoreError, connect
-from infra.shop_store import Charts, Home, MemoryShopStore, RedisShopStore, ShopStore
+from infra.redis.client import StoreError, connect
+from infra.redis.stores.chart_store import MOST, ChartStore, MemoryChartStore, RedisChartStore
+from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore, RedisExperimentStore
+from infra.redis.stores.item_store import RedisItemStore
+from infra.redis.stores.shop_store import Charts, Home, MemoryShopStore, RedisShopStore, ShopStore
+from infra.redis.stores.user_profile_store import MemoryPortraitStore, Portrait, PortraitStore, RedisPortraitStore
 from schemas.nearby import UNKNOWN, spot
 from schemas.types import Experiment, RecentItem
-from streams.jobs.log import Charting
+from streams.roles.log.role import Charting
 from tests.build import T0_MS, a_profile, an_experiment, an_item, features, stats
 
 

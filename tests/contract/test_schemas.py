@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from infra.registry import Registry
+from infra.kafka.registry import Registry
 from schemas.codec import Codec, DecodeError, avro_schema
 from schemas.generate import load
 from tests.contract import golden

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from api.app import endpoints
-from api.guard import Guard
+from api.security.guard import Guard
 from tests.contract.test_requirements import ROOT
 from tests.unit.api.builder import a_context
 

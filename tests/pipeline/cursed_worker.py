@@ -8,8 +8,8 @@ import signal
 import uvloop
 
 from infra import settings
-from streams.app import run
-from streams.core.view import Subject, View
+from streams.core.ranking.catalog_snapshot import Subject, View
+from streams.roles.feed.role import run
 
 
 class CursedView(View):

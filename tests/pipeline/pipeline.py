@@ -21,15 +21,16 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 
-from infra import clock, heartbeat
+from infra import clock
 from infra.address import Addresses
-from infra.model_board import Board, RedisBoardStore, Version
-from infra.provision import PUSH_APP_ID, provision
-from infra.publisher import Publisher
-from infra.redis_client import connect
-from infra.registry import Registry
-from infra.renew import renew
-from infra.settle import committed_offsets, end_offsets, settled, work_left
+from infra.kafka.idle import committed_offsets, end_offsets, settled, work_left
+from infra.kafka.provision import PUSH_APP_ID, provision
+from infra.kafka.publisher import Publisher
+from infra.kafka.registry import Registry
+from infra.kafka.reset import renew
+from infra.redis import heartbeat
+from infra.redis.client import connect
+from infra.redis.stores.model_status import Board, RedisBoardStore, Version
 from schemas.limit import RETRAINER
 from schemas.types import DeadLetter, Trigger
 from topics import Topic

@@ -9,7 +9,7 @@ import uvloop
 
 from cli.log import set_up
 from infra import settings
-from streams.push import run
+from streams.roles.push.role import run
 
 
 async def main() -> None:

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from infra.address import Addresses
-from infra.double.claude import KEY, Claude
-from infra.double.fcm import Fcm
+from infra.fakes.claude import KEY, Claude
+from infra.fakes.fcm import Fcm
 from infra.local.port import free_ports
 from schemas.types import Item
 from tests.build import an_interaction, an_item

@@ -18,14 +18,14 @@ from redis.asyncio import Redis
 
 from api.app import create_app
 from api.context import Clients
-from api.server import Server
-from infra import clock, probe
+from api.http.server import Server
+from infra import clock, health_check
 from infra.address import Addresses
-from infra.feed_store import EVERYONE, RedisFeedStore
-from infra.item_store import RedisItemStore
-from infra.publisher import Publisher
-from infra.redis_client import connect
-from infra.registry import Registry
+from infra.kafka.publisher import Publisher
+from infra.kafka.registry import Registry
+from infra.redis.client import connect
+from infra.redis.stores.feed_store import EVERYONE, RedisFeedStore
+from infra.redis.stores.item_store import RedisItemStore
 from infra.settings import Settings
 from tests.build import a_feed, an_item
 from topics import Topic
@@ -66,10 +66,10 @@ def clients(stack: Addresses, registry: Registry, redis: Redis, **overrides: Any
         "feeds": RedisFeedStore(redis),
         "items": RedisItemStore(redis),
         "probes": {
-            "kafka": probe.kafka(stack.kafka_bootstrap_servers),
-            "registry": probe.registry(stack.schema_registry_url),
-            "redis": probe.redis(redis),
-            "database": probe.database(stack.database_url),
+            "kafka": health_check.kafka(stack.kafka_bootstrap_servers),
+            "registry": health_check.registry(stack.schema_registry_url),
+            "redis": health_check.redis(redis),
+            "database": health_check.database(stack.database_url),
         },
     } | overrides
     if "publisher" not in given:
@@ -140,7 +140,7 @@ async def test_broker_away_is_503_in_time_while_feeds_are_read(
         redis,
         publisher=publisher,
         closers=(publisher.close,),
-        probes={"kafka": probe.kafka(nowhere), "redis": probe.redis(redis)},
+        probes={"kafka": health_check.kafka(nowhere), "redis": health_check.redis(redis)},
     )
     await given.feeds.write([a_feed()])
     async with serving(given, api_publish_timeout_s=1) as http:

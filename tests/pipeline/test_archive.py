@@ -13,11 +13,11 @@ import pytest
 from msgspec.structs import replace as replaced
 
 from infra.address import Addresses
+from infra.kafka.provision import provision
+from infra.kafka.publisher import Publisher
 from infra.local import LocalStack, Ports
-from infra.provision import provision
-from infra.publisher import Publisher
 from infra.settings import Settings
-from streams.jobs import archive
+from streams.roles.archive import role as archive
 from tests.build import an_interaction, an_item
 from topics.topic import INTERACTIONS, ITEMS
 

@@ -13,9 +13,9 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from infra import clock
 from infra.address import Addresses
-from infra.feed_store import RedisFeedStore
+from infra.redis.stores.feed_store import RedisFeedStore
 from schemas.types import Interaction
-from streams.core.signal import SEGMENTS
+from streams.core.item.stats import SEGMENTS
 from tests.build import a_content, a_profile, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics import Topic

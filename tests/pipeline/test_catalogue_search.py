@@ -8,16 +8,16 @@ import asyncpg
 import h3
 import pytest
 
-from infra import database
 from infra.address import Addresses
-from infra.catalogue import Catalogue, Query
-from infra.distance import by_cells, by_postgis, distance_by, region
-from models.subword import Subword
-from models.text import TextEncoder, Vectors
+from infra.postgres import pool as database
+from infra.postgres.distance import by_cells, by_postgis, distance_by, region
+from infra.postgres.hybrid_search import Catalogue, Query
+from models.text.subword import Subword
+from models.text.tfidf import TextEncoder, Vectors
 from schemas.nearby import UNKNOWN, Places, Spot, spot
 from schemas.types import Item
-from streams.jobs import archive
-from streams.jobs.indexing import Indexing
+from streams.roles.archive import role as archive
+from streams.roles.archive.catalog_indexer import Indexing
 from tests.build import LISBON, NEW_YORK, T0_MS, an_item
 from topics.topic import ITEMS
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from infra.address import Addresses
+from infra.kafka.reset import renew
 from infra.local import Ports
 from infra.local.port import free_ports
-from infra.renew import renew
 
 DEADLINE_S = 280.0
 

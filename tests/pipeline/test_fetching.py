@@ -12,26 +12,27 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from infra import clock, database
+from infra import clock
 from infra.address import Addresses
-from infra.catalogue import Catalogue
-from infra.double.claude import KEY, Claude, Fault
-from infra.item_store import MemoryItemStore
+from infra.fakes.claude import KEY, Claude, Fault
+from infra.fakes.publisher import MemoryPublisher
 from infra.llm.client import Llm
 from infra.llm.client import connect as connect_llm
-from infra.memory import MemoryPublisher
-from infra.prefetch_store import RedisPrefetchStore
-from infra.redis_client import connect
+from infra.postgres import pool as database
+from infra.postgres.hybrid_search import Catalogue
+from infra.redis.client import connect
+from infra.redis.stores.item_store import MemoryItemStore
+from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.settings import Settings, seconds_by_name
-from models.subword import Subword
+from models.text.subword import Subword
 from schemas.types import Content, Item, LlmCall
-from streams.core import retrieval
 from streams.core.params import RetrievalParams
-from streams.core.user import UserState
+from streams.core.triggers import prefetch_request
+from streams.core.user.state import UserState
 from streams.fetchers import FETCHERS
-from streams.jobs import archive
-from streams.jobs.fetching import Fetching
-from streams.jobs.indexing import Indexing
+from streams.roles.archive import role as archive
+from streams.roles.archive.catalog_indexer import Indexing
+from streams.roles.fetch.service import Fetching
 from tests.build import LISBON, NEW_YORK, a_fetch_request, a_trigger, an_item
 from topics.topic import CONTENT, ITEMS
 
@@ -253,13 +254,13 @@ async def test_an_item_that_is_there_stays_as_it_is(pool: asyncpg.Pool, redis: R
 
 
 async def test_coordinates_are_neither_asked_with_nor_answered_with(pool: asyncpg.Pool, redis: Redis) -> None:
-    place = retrieval.place_of(
+    place = prefetch_request.place_of(
         UserState("u1", cell=str(h3.latlng_to_cell(59.3, 18.0, 7)), city="Berlin"),
         RetrievalParams(facts=frozenset(("where", "interests"))),
     )
     trigger = a_trigger(kind="location", occurred_at=clock.now_ms())
     async with a_rig(pool, redis) as rig:
-        for request in retrieval.requests(
+        for request in prefetch_request.requests(
             trigger,
             UserState("u1", preferred=["jazz"]),
             place,

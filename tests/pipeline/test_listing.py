@@ -8,14 +8,14 @@ from typing import Any
 import asyncpg
 import pytest
 
-from infra import database
 from infra.address import Addresses
-from infra.listing import Listing, MemoryListing, PostgresListing, Wanted
-from infra.redis_client import StoreError
-from models.subword import Subword
+from infra.postgres import pool as database
+from infra.postgres.catalog_filter import Listing, MemoryListing, PostgresListing, Wanted
+from infra.redis.client import StoreError
+from models.text.subword import Subword
 from schemas.types import Item
-from streams.jobs import archive
-from streams.jobs.indexing import Indexing
+from streams.roles.archive import role as archive
+from streams.roles.archive.catalog_indexer import Indexing
 from tests.build import T0_MS, an_interaction, an_item
 from tests.pipeline.test_catalogue_search import Place
 

@@ -8,9 +8,9 @@ import pytest
 
 from infra import clock
 from infra.address import Addresses
-from infra.double.claude import KEY, Claude
-from infra.feed_store import RedisFeedStore
-from infra.prefetch_store import Prefetched, RedisPrefetchStore
+from infra.fakes.claude import KEY, Claude
+from infra.redis.stores.feed_store import RedisFeedStore
+from infra.redis.stores.prefetch_store import Prefetched, RedisPrefetchStore
 from schemas.types import Content, Feed, Location
 from tests.build import a_profile, a_trigger, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until

@@ -15,9 +15,9 @@ from api.app import create_app
 from api.context import Clients
 from infra import clock
 from infra.address import Addresses
-from infra.feed_store import RedisFeedStore
-from infra.item_store import RedisItemStore
-from infra.portrait_store import RedisPortraitStore
+from infra.redis.stores.feed_store import RedisFeedStore
+from infra.redis.stores.item_store import RedisItemStore
+from infra.redis.stores.user_profile_store import RedisPortraitStore
 from infra.settings import Settings
 from schemas.types import Profile
 from tests.build import a_profile, a_profile_update, a_trigger, an_item

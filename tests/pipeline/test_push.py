@@ -15,10 +15,10 @@ import pytest
 from api.app import create_app
 from api.context import Clients
 from infra.address import Addresses
-from infra.double.fcm import Fault, Fcm
-from infra.feed_store import RedisFeedStore
-from infra.item_store import RedisItemStore
-from infra.push_store import RedisPushStore
+from infra.fakes.fcm import Fault, Fcm
+from infra.redis.stores.feed_store import RedisFeedStore
+from infra.redis.stores.item_store import RedisItemStore
+from infra.redis.stores.push_store import RedisPushStore
 from infra.settings import Settings
 from schemas.types import Feed
 from tests.build import a_feed, a_push_request, an_item

@@ -13,20 +13,21 @@ from typing import Any
 import asyncpg
 import pytest
 
-from infra import clock, database
+from infra import clock
 from infra.address import Addresses
-from infra.chart_store import RedisChartStore
-from infra.experiment_store import RedisExperimentStore
-from infra.feed_store import EVERYONE, RedisFeedStore
-from infra.interaction_log import RedisInteractionLog
-from infra.item_store import RedisItemStore
+from infra.kafka.provision import provision
 from infra.local import LocalStack, Ports
-from infra.portrait_store import RedisPortraitStore
-from infra.projection import KEY
-from infra.provision import provision
-from infra.push_store import RedisPushStore
+from infra.postgres import pool as database
+from infra.redis.projection import KEY
+from infra.redis.stores.chart_store import RedisChartStore
+from infra.redis.stores.experiment_store import RedisExperimentStore
+from infra.redis.stores.feed_store import EVERYONE, RedisFeedStore
+from infra.redis.stores.interaction_log import RedisInteractionLog
+from infra.redis.stores.item_store import RedisItemStore
+from infra.redis.stores.push_store import RedisPushStore
+from infra.redis.stores.user_profile_store import RedisPortraitStore
 from infra.settings import Settings
-from streams.jobs import archive
+from streams.roles.archive import role as archive
 from tests.build import a_profile, a_push_request, an_experiment, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import EXPERIMENTS, INTERACTIONS, ITEMS, PROFILES, PUSH_REQUESTS

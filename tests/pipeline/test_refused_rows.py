@@ -13,15 +13,15 @@ import pytest
 
 from infra import clock
 from infra.address import Addresses
-from infra.feed_store import KEY as FEED
-from infra.feed_store import RedisFeedStore
-from infra.interaction_log import KEY as LOGGED
-from infra.interaction_log import RedisInteractionLog
-from infra.item_store import KEY as ITEM
-from infra.item_store import RedisItemStore
-from infra.portrait_store import FOUND, STATED, RedisPortraitStore
-from infra.push_store import DEVICES as DEVICES_KEY
-from infra.push_store import RedisPushStore
+from infra.redis.stores.feed_store import KEY as FEED
+from infra.redis.stores.feed_store import RedisFeedStore
+from infra.redis.stores.interaction_log import KEY as LOGGED
+from infra.redis.stores.interaction_log import RedisInteractionLog
+from infra.redis.stores.item_store import KEY as ITEM
+from infra.redis.stores.item_store import RedisItemStore
+from infra.redis.stores.push_store import DEVICES as DEVICES_KEY
+from infra.redis.stores.push_store import RedisPushStore
+from infra.redis.stores.user_profile_store import FOUND, STATED, RedisPortraitStore
 from schemas import limit
 from schemas.types import DeadLetter, Interaction, Item
 from tests.build import a_profile, a_push_request, an_interaction, an_item

@@ -21,11 +21,11 @@ from evaluation.blend import Blend, interaction
 from evaluation.contestant import Setup
 from evaluation.stream import of_dataset
 from infra.address import Addresses
-from infra.dataset import movielens, world
-from infra.dataset.dataset import Dataset
-from infra.feed_store import RedisFeedStore
-from infra.model_board import SERVING
-from models.personal import Personal
+from infra.redis.stores.feed_store import RedisFeedStore
+from infra.redis.stores.model_status import SERVING
+from loaders.dataset import Dataset
+from loaders.datasets import movielens, world
+from models.blend.personal import Personal
 from schemas.types import Feed, Interaction
 from streams.core.position import Position
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until

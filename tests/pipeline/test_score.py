@@ -13,12 +13,12 @@ import pytest
 
 from infra import clock
 from infra.address import Addresses
-from infra.double.claude import KEY, Claude
-from infra.feed_store import RedisFeedStore
-from infra.score_store import ScoreStore
+from infra.fakes.claude import KEY, Claude
+from infra.redis.stores.feed_store import RedisFeedStore
+from infra.redis.stores.llm_score_store import ScoreStore
 from infra.settings import Settings
 from schemas.types import Feed
-from streams.jobs import score
+from streams.roles.score import role as score
 from tests.build import a_profile, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import INTERACTIONS, ITEMS, LLM_CALLS, PROFILES

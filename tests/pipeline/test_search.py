@@ -8,15 +8,16 @@ import asyncpg
 import pytest
 
 from infra.address import Addresses
-from infra.chart_store import MemoryChartStore
-from infra.database import Lazy
-from infra.item_store import MemoryItemStore
-from infra.redis_client import StoreError
-from infra.search import Search, Sought
-from models.subword import Subword
+from infra.postgres.pool import Lazy
+from infra.postgres.shop_search import Search, Sought
+from infra.redis.client import StoreError
+from infra.redis.stores.chart_store import MemoryChartStore
+from infra.redis.stores.item_store import MemoryItemStore
+from models.text.subword import Subword
 from schemas.types import Item
-from streams.jobs import archive, likeness
-from streams.jobs.indexing import Indexing
+from streams.roles.archive import role as archive
+from streams.roles.archive.catalog_indexer import Indexing
+from streams.roles.shop import similarity_fit
 from tests.build import a_product, an_item
 from tests.unit.api.builder import World
 from topics.topic import ITEMS
@@ -119,9 +120,9 @@ async def test_what_says_nothing_finds_nothing(connections: Lazy, query: str) ->
 
 async def test_what_is_alike_is_learned_once_and_searched_by(connections: Lazy) -> None:
     pool = await connections.pool()
-    assert await likeness.due(pool, 86_400, NOW)
-    await likeness.fit(pool, NOW)
-    assert not await likeness.due(pool, 86_400, NOW)
+    assert await similarity_fit.due(pool, 86_400, NOW)
+    await similarity_fit.fit(pool, NOW)
+    assert not await similarity_fit.due(pool, 86_400, NOW)
     assert await pool.fetchval("SELECT count(*) FROM words WHERE meaning IS NOT NULL") > 10
     assert (await found(connections, "red shoes"))[0] == "REDSHOES01"
     similar = await pool.fetchrow("SELECT others, scores FROM likeness WHERE item_id = 'PHONES0000'")

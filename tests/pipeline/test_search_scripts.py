@@ -8,13 +8,13 @@ from typing import NamedTuple
 import pytest
 
 from infra.address import Addresses
-from infra.catalogue import Catalogue, Query
-from infra.database import Lazy
-from infra.listing import PostgresListing, Wanted
-from infra.search import Search, Sought
-from models.subword import Subword
-from streams.jobs import archive
-from streams.jobs.indexing import Indexing
+from infra.postgres.catalog_filter import PostgresListing, Wanted
+from infra.postgres.hybrid_search import Catalogue, Query
+from infra.postgres.pool import Lazy
+from infra.postgres.shop_search import Search, Sought
+from models.text.subword import Subword
+from streams.roles.archive import role as archive
+from streams.roles.archive.catalog_indexer import Indexing
 from tests.build import an_item
 from topics.topic import ITEMS
 

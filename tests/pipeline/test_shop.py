@@ -12,10 +12,11 @@ import httpx
 import msgspec
 import pytest
 
-from infra import clock, database
+from infra import clock
 from infra.address import Addresses
+from infra.postgres import pool as database
 from schemas.types import Interaction
-from streams.jobs import likeness
+from streams.roles.shop import similarity_fit
 from tests.build import an_interaction
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import INTERACTIONS
@@ -102,7 +103,7 @@ async def test_an_imported_shop_is_browsed_searched_and_becomes_personal(
         return await pool.fetchval(counted, 2 * USERS)
 
     await until(kept, what="products and clicks in the archive")
-    await likeness.fit(pool, datetime.now(UTC))
+    await similarity_fit.fit(pool, datetime.now(UTC))
     await pipeline.start("shop")
     url = await pipeline.start_api(unused_tcp_port)
     async with httpx.AsyncClient(base_url=url, timeout=30) as http:

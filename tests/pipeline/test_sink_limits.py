@@ -13,29 +13,30 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from infra import clock, database
+from infra import clock
 from infra.address import Addresses
-from infra.catalogue import Catalogue, Query
-from infra.chart_store import RedisChartStore
-from infra.database import Lazy
-from infra.feed_store import RedisFeedStore
-from infra.item_store import RedisItemStore
-from infra.prefetch_store import Prefetched, RedisPrefetchStore
-from infra.publisher import Publisher
-from infra.push_store import RedisPushStore
-from infra.redis_client import connect
-from infra.search import Search
+from infra.kafka.publisher import Publisher
+from infra.postgres import pool as database
+from infra.postgres.hybrid_search import Catalogue, Query
+from infra.postgres.pool import Lazy
+from infra.postgres.shop_search import Search
+from infra.redis.client import connect
+from infra.redis.stores.chart_store import RedisChartStore
+from infra.redis.stores.feed_store import RedisFeedStore
+from infra.redis.stores.item_store import RedisItemStore
+from infra.redis.stores.prefetch_store import Prefetched, RedisPrefetchStore
+from infra.redis.stores.push_store import RedisPushStore
+from infra.redis.stores.shop_store import RedisShopStore
 from infra.settings import Settings
-from infra.shop_store import RedisShopStore
-from models.subword import Subword
+from models.text.subword import Subword
 from schemas import limit, text
 from schemas.nearby import Spot
 from schemas.types import Arm, Device, Devices, FoundItem, Interaction, Item, PushPreferences
-from streams.jobs.archive import Archive
-from streams.jobs.indexing import Indexing
-from streams.jobs.log import Logging, writes
-from streams.jobs.shop import Shop
-from streams.quarantine import Quarantine
+from streams.roles.archive.catalog_indexer import Indexing
+from streams.roles.archive.role import Archive
+from streams.roles.log.role import Logging, writes
+from streams.roles.shop.role import Shop
+from streams.runtime.dead_letter_queue import Quarantine
 from tests.broker import Broker, Codecs, Record
 from tests.build import (
     T0_MS,

@@ -16,22 +16,22 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 from redis.exceptions import AuthenticationError, ResponseError
 
-from infra import database
 from infra.address import Addresses
 from infra.error import OperatorError
+from infra.kafka.provision import BrokerTopic, broker_topics, create, provision
+from infra.kafka.publisher import Publisher
+from infra.kafka.registry import Registry
+from infra.kafka.topic_tail import last
 from infra.local import Child, LocalStack, Ports, Step, unprivileged
 from infra.local.port import HOST, free_ports
-from infra.local.postgres import Postgres, _programs
 from infra.local.program import run_program
-from infra.local.redis import OLDEST
-from infra.provision import BrokerTopic, broker_topics, create, provision
-from infra.publisher import Publisher
-from infra.redis_client import connect
-from infra.registry import Registry
+from infra.local.servers.postgres import Postgres, _programs
+from infra.local.servers.redis import OLDEST
+from infra.postgres import pool
+from infra.redis.client import connect
 from infra.settings import Settings
-from infra.tail import last
 from schemas.types import Interaction
-from streams.jobs import archive
+from streams.roles.archive import role as archive
 from tests.build import an_interaction, an_item
 from tests.pipeline.test_archive import Place
 from topics import TOPICS
@@ -105,7 +105,7 @@ async def a_home_of_old(home: Path, port: int) -> None:
     old = Child("old", lambda: replace(postgres.command(), argv=argv), check, home=home, on_step=show)
     await old.start(within_s=DEADLINE_S)
     await sql(f"{url}/postgres", "CREATE DATABASE millrace")
-    await database.migrate(f"{url}/millrace", database.migrations())
+    await pool.migrate(f"{url}/millrace", pool.migrations())
     row = archive.item_row(Place(1, ITEMS.name, 0, 1), an_item("i1", title="kept"))
     connection = await asyncpg.connect(f"{url}/millrace")
     await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
@@ -285,7 +285,7 @@ async def test_our_role_can_run_no_program_and_read_no_file(stack: Addresses) ->
 async def test_postgresql_lets_nobody_in_without_the_password(stack: Addresses, login: str, database: str) -> None:
     place = stack.database_url.rpartition("@")[2].partition("/")[0]
     with pytest.raises((asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidPasswordError)):
-        await asyncpg.connect(f"postgresql://{login}@{place}/{database}")
+        await asyncpg.connect(f"postgresql://{login}@{place}/{pool}")
 
 
 @pytest.mark.parametrize("login", ["", ":wrong@", "default:@"])

@@ -16,16 +16,17 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 
-from infra import heartbeat, status
+from infra import status
 from infra.address import Addresses
+from infra.kafka.provision import APP_ID, BrokerTopic, create
+from infra.kafka.publisher import Publisher
+from infra.kafka.registry import Registry
+from infra.kafka.topic_tail import follow, last
 from infra.local.port import free_ports
 from infra.pipeline_health import PipelineReader
-from infra.provision import APP_ID, BrokerTopic, create
-from infra.publisher import Publisher
-from infra.redis_client import connect
-from infra.registry import Registry
+from infra.redis import heartbeat
+from infra.redis.client import connect
 from infra.settings import Settings, to_env
-from infra.tail import follow, last
 from schemas.types import Audit, Interaction
 from tests.build import a_feed, a_profile, an_interaction
 from tests.sample import a_sample

@@ -18,18 +18,18 @@ from api.app import create_app
 from api.context import Clients
 from infra import clock
 from infra.address import Addresses
-from infra.feed_store import RedisFeedStore
-from infra.item_store import RedisItemStore
-from infra.model_board import REFUSED, REPLACED, SERVING, RedisBoardStore
+from infra.redis.stores.feed_store import RedisFeedStore
+from infra.redis.stores.item_store import RedisItemStore
+from infra.redis.stores.model_status import REFUSED, REPLACED, SERVING, RedisBoardStore
 from infra.settings import Settings
 from models.artifact import read_header
 from schemas.types import Interaction, ModelVersion, Trigger
-from streams.core.learner import Learner
+from streams.core.learning.learner import Learner
 from streams.core.position import Position
-from streams.core.rank import MODEL
-from streams.jobs.live import Live
-from streams.jobs.params import learner_params
-from streams.jobs.version import REFUSED_MODEL
+from streams.core.ranking.pipeline import MODEL
+from streams.roles.trainer.learner_params import learner_params
+from streams.roles.trainer.model_version import REFUSED_MODEL
+from streams.roles.trainer.online_learner import Live
 from tests.build import T0_MS, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import INTERACTIONS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, TRIGGERS

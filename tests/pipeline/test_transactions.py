@@ -12,13 +12,14 @@ import asyncpg
 import pytest
 from confluent_kafka import Producer
 
-from infra import clock, dead_letter, status
+from infra import clock, status
 from infra.address import Addresses
-from infra.dead_letter import Only
-from infra.interaction_log import RedisInteractionLog
-from infra.partition import partition_of
+from infra.kafka import dead_letter_replay
+from infra.kafka.dead_letter_replay import Only
+from infra.kafka.partition import partition_of
+from infra.kafka.topic_tail import last
+from infra.redis.stores.interaction_log import RedisInteractionLog
 from infra.settings import Settings
-from infra.tail import last
 from schemas.types import Interaction
 from tests.build import a_fetch_request, a_profile, a_trigger, an_interaction, an_item, stats
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
@@ -210,7 +211,7 @@ async def test_people_who_look_see_what_was_committed_and_do_not_wait(pipeline: 
     letters = await pipeline.newest(DEAD_LETTERS)
     await asyncio.to_thread(out.abort, DEAD_LETTERS, [*letters.values()])
     began_s = asyncio.get_running_loop().time()
-    waiting = await asyncio.to_thread(dead_letter.open_letters, servers, pipeline.registry, Only())
+    waiting = await asyncio.to_thread(dead_letter_replay.open_letters, servers, pipeline.registry, Only())
     assert [(letter.stage, letter.reason, letter.detail[:40]) for letter in waiting] == [
         ("user.decode", "bad_frame", "the first byte is 110, not 0: not Conflu")
     ]

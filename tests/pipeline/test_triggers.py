@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from infra.address import Addresses
-from infra.feed_store import KEY, RERANKED_TTL_S, reranked
+from infra.redis.stores.feed_store import KEY, RERANKED_TTL_S, reranked
 from schemas.types import Trigger
 from tests.build import T0_MS, a_profile, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, local_ms, until

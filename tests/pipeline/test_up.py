@@ -16,11 +16,11 @@ import httpx
 import psutil
 import pytest
 
-from infra import heartbeat
 from infra.address import Addresses
 from infra.local import Ports
 from infra.local.port import free_ports
-from infra.redis_client import connect
+from infra.redis import heartbeat
+from infra.redis.client import connect
 from infra.settings import Settings, masked, to_env
 from infra.watchdog import OPTION
 

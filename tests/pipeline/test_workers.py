@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from infra.address import Addresses
-from infra.feed_store import RedisFeedStore
+from infra.redis.stores.feed_store import RedisFeedStore
 from tests.build import T0_MS, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import INTERACTIONS, ITEMS, PARTITIONS

@@ -6,10 +6,10 @@ import pytest
 
 from api.app import create_app
 from api.context import Clients
-from infra.double.serve import serving
-from infra.feed_store import MemoryFeedStore
-from infra.item_store import MemoryItemStore
-from infra.memory import MemoryPublisher
+from infra.fakes.publisher import MemoryPublisher
+from infra.fakes.serve import serving
+from infra.redis.stores.feed_store import MemoryFeedStore
+from infra.redis.stores.item_store import MemoryItemStore
 from infra.settings import Settings
 from tests.portal.browser import CHROMIUM, Browser, browser
 

@@ -14,14 +14,14 @@ import pytest
 import uvicorn
 from msgspec.structs import replace
 
-from api import portal
+import portal
 from api.app import create_app
 from api.context import Clients
 from infra import clock
-from infra.feed_store import EVERYONE, MemoryFeedStore
-from infra.item_store import MemoryItemStore
-from infra.portrait_store import MemoryPortraitStore
-from infra.push_store import MemoryPushStore
+from infra.redis.stores.feed_store import EVERYONE, MemoryFeedStore
+from infra.redis.stores.item_store import MemoryItemStore
+from infra.redis.stores.push_store import MemoryPushStore
+from infra.redis.stores.user_profile_store import MemoryPortraitStore
 from infra.settings import Settings
 from schemas.types import Devices, Feed, Profile, ProfileUpdate, PushPreferences, PushRequest
 from tests.build import a_notification, a_profile, an_item

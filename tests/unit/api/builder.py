@@ -10,12 +10,12 @@ from starlette.applications import Starlette
 
 from api.app import create_app
 from api.context import Clients, Context
-from api.metrics import Metrics
-from infra.feed_store import MemoryFeedStore
-from infra.interaction_log import MemoryInteractionLog
-from infra.item_store import ItemCache, MemoryItemStore
-from infra.memory import MemoryPublisher
-from infra.probe import Probe
+from api.endpoints.metrics import Metrics
+from infra.fakes.publisher import MemoryPublisher
+from infra.health_check import Probe
+from infra.redis.stores.feed_store import MemoryFeedStore
+from infra.redis.stores.interaction_log import MemoryInteractionLog
+from infra.redis.stores.item_store import ItemCache, MemoryItemStore
 from infra.settings import Settings
 from tests.build import T0_MS
 

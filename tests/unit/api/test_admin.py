@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from infra import event_rates
-from infra.prefetch_store import MemoryPrefetchStore, Prefetched, Question
-from infra.redis_client import StoreError
+from infra.redis import event_rates
+from infra.redis.client import StoreError
+from infra.redis.stores.prefetch_store import MemoryPrefetchStore, Prefetched, Question
 from schemas.types import FoundItem
 from tests.build import an_item
 from tests.unit.api.builder import NOW_MS, World

@@ -9,11 +9,11 @@ import jwt
 import pytest
 
 from api.app import endpoints
-from api.caller import NAMES, Caller
-from api.error import KeysAwayError, UnauthorizedError
-from api.guard import Guard
-from api.token import Tokens
-from infra.double.issuer import Issuer
+from api.http.error import KeysAwayError, UnauthorizedError
+from api.security.guard import Guard
+from api.security.principal import NAMES, Caller
+from api.security.token import Tokens
+from infra.fakes.issuer import Issuer
 from infra.settings import Settings
 from tests.build import a_feed
 from tests.unit.api.builder import World, a_context, an_interaction_body

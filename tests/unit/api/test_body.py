@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.body import milliseconds, texts
-from api.error import InvalidError
+from api.http.body import milliseconds, texts
+from api.http.error import InvalidError
 from tests.unit.api.builder import NOW_MS, World, an_interaction_body
 from tests.unit.api.test_auth import STRICT, a_token, bearer
 from topics.topic import EXPERIMENTS, INTERACTIONS, PROFILE_UPDATES, TRIGGERS

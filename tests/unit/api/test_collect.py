@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.collection_store import Collection, MemoryCollectionStore
+from infra.redis.stores.collection_store import Collection, MemoryCollectionStore
 from infra.socialverse import LISTS
 from tests.unit.api.builder import NOW_MS, World
 from topics.topic import TRIGGERS

@@ -5,14 +5,14 @@ import httpx
 import msgspec
 import pytest
 
-from api.content import ContentEndpoints
 from api.context import Clients, Context
-from api.error import CrowdedError, StreamsError
-from api.metrics import Metrics
-from api.stream import Listeners
-from infra.feed_store import EVERYONE
-from infra.item_store import ItemCache
-from infra.redis_client import StoreError
+from api.endpoints.content import ContentEndpoints
+from api.endpoints.metrics import Metrics
+from api.http.error import CrowdedError, StreamsError
+from api.http.event_streams import Listeners
+from infra.redis.client import StoreError
+from infra.redis.stores.feed_store import EVERYONE
+from infra.redis.stores.item_store import ItemCache
 from infra.settings import Settings
 from tests.build import T0_MS, a_feed, an_item
 from tests.unit.api.builder import NOW_MS, World, a_context

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.listing import MemoryListing
-from infra.portrait_store import MemoryPortraitStore, Portrait
+from infra.postgres.catalog_filter import MemoryListing
+from infra.redis.stores.user_profile_store import MemoryPortraitStore, Portrait
 from tests.build import T0_MS, a_feed, a_profile, an_interaction, an_item, features
 from tests.unit.api.builder import NOW_MS, World
 from topics.topic import INTERACTIONS, PROFILE_UPDATES

@@ -9,11 +9,11 @@ import jsonschema_rs
 import pytest
 
 from api.app import endpoints
-from api.document.asyncapi import asyncapi
-from api.document.catalogue import catalogue
-from api.document.openapi import openapi, refusals
-from api.endpoint import Endpoint
-from api.guard import Guard
+from api.http.endpoint import Endpoint
+from api.openapi.asyncapi import asyncapi
+from api.openapi.catalogue import catalogue
+from api.openapi.openapi import openapi, refusals
+from api.security.guard import Guard
 from tests.build import a_feed
 from tests.unit.api.builder import World, a_context
 from topics import TOPICS

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.health import overall
+from api.endpoints.health import overall
 from infra.pipeline_health import PipelineHealth, RoleHealth
-from infra.redis_client import StoreError
+from infra.redis.client import StoreError
 from tests.unit.api.builder import World
 
 
@@ -95,7 +95,7 @@ async def test_metrics_tell_how_long_answers_take_by_endpoint() -> None:
 async def test_a_request_that_ends_is_logged_where_that_is_wanted_and_never_whose_it_was(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.INFO, "api.edge")
+    caplog.set_level(logging.INFO, "api.http.request_context")
     async with World().http(log_requests=True) as http:
         await http.get("/feed/stream/ann?user_id=ann")
         await http.get("/content?user_id=ann")
@@ -107,7 +107,7 @@ async def test_a_request_that_ends_is_logged_where_that_is_wanted_and_never_whos
 
 
 async def test_requests_are_not_logged_unless_asked_for(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "api.edge")
+    caplog.set_level(logging.INFO, "api.http.request_context")
     async with World().http() as http:
         await http.get("/content?user_id=ann")
     assert not caplog.records

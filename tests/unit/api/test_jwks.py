@@ -18,12 +18,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from api.caller import Caller
-from api.error import KeysAwayError, UnauthorizedError
-from api.jwks import KEY_TYPES, IssuerKeys, Key
-from api.token import Tokens
-from infra.double.issuer import Issuer
-from infra.double.serve import serving
+from api.http.error import KeysAwayError, UnauthorizedError
+from api.security.jwks import KEY_TYPES, IssuerKeys, Key
+from api.security.principal import Caller
+from api.security.token import Tokens
+from infra.fakes.issuer import Issuer
+from infra.fakes.serve import serving
 from infra.settings import JWT_ALGORITHMS, OFF, Settings, SettingsError, read
 from tests.unit.api.builder import World
 from tests.unit.api.test_auth import SECRET, a_token, bearer

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from infra.memory import MemoryPublisher
-from infra.model_board import SERVING, Board, MemoryBoardStore, Training, Version
+from infra.fakes.publisher import MemoryPublisher
+from infra.redis.stores.model_status import SERVING, Board, MemoryBoardStore, Training, Version
 from schemas.limit import RETRAINER
 from tests.unit.api.builder import NOW_MS, World
 from topics.topic import TRIGGERS

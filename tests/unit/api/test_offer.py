@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.offer import Offers
-from infra.chart_store import MemoryChartStore
-from infra.listing import MemoryListing
-from infra.portrait_store import MemoryPortraitStore
-from infra.search import MemorySearch
+from api.endpoints.visibility import Offers
+from infra.postgres.catalog_filter import MemoryListing
+from infra.postgres.shop_archive import Done, Rule
+from infra.postgres.shop_search import MemorySearch
+from infra.redis.stores.chart_store import MemoryChartStore
+from infra.redis.stores.shop_store import Charts, Home, MemoryShopStore
+from infra.redis.stores.user_profile_store import MemoryPortraitStore
 from infra.settings import Settings
-from infra.shop_archive import Done, Rule
-from infra.shop_store import Charts, Home, MemoryShopStore
 from schemas.nearby import UNKNOWN, spot
 from schemas.types import Item
 from tests.build import a_feed, a_product, a_profile, an_item

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from limits.aio.storage import MemoryStorage, Storage
 
-from api.error import TooManyRequestsError
-from api.pace import Pace, network
-from infra.rate import rates
-from infra.redis_client import connect
+from api.http.error import TooManyRequestsError
+from api.security.rate_limit import Pace, network
+from infra.redis.client import connect
+from infra.redis.rate_counter import rates
 from infra.settings import OFF
 from tests.unit.api.builder import World
 from tests.unit.api.test_auth import STRICT, a_token, bearer

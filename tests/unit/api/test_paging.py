@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.context import Clients, Context
-from api.metrics import Metrics
-from api.paging import Page, PagedList, Rank, Ranking, page_of
-from infra.chart_store import MemoryChartStore
-from infra.feed_store import MemoryFeedStore
-from infra.item_store import ItemCache, MemoryItemStore
-from infra.memory import MemoryPublisher
-from infra.page_store import MOST_ENTRIES, MOST_SESSIONS, Entry, MemoryPageStore, Session
-from infra.redis_client import StoreError
-from infra.search import MemorySearch
+from api.endpoints.metrics import Metrics
+from api.http.paging import Page, PagedList, Rank, Ranking, page_of
+from infra.fakes.publisher import MemoryPublisher
+from infra.postgres.shop_search import MemorySearch
+from infra.redis.client import StoreError
+from infra.redis.stores.chart_store import MemoryChartStore
+from infra.redis.stores.feed_store import MemoryFeedStore
+from infra.redis.stores.item_store import ItemCache, MemoryItemStore
+from infra.redis.stores.page_store import MOST_ENTRIES, MOST_SESSIONS, Entry, MemoryPageStore, Session
 from infra.settings import Settings
 from tests.build import a_feed, an_item
 from tests.unit.api.builder import World

@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from api.app import endpoints
-from api.endpoint import Endpoint
-from api.guard import Guard
-from api.path import of_ids, with_slashes_kept
+from api.http.endpoint import Endpoint
+from api.http.path import of_ids, with_slashes_kept
+from api.security.guard import Guard
 from tests.build import an_item
 from tests.unit.api.builder import World, a_context
 from tests.unit.api.test_auth import STRICT, a_token, bearer

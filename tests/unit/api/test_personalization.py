@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from api.metrics import Active
-from infra.experiment_store import MemoryExperimentStore
-from infra.feed_store import reranked
-from infra.model_board import SERVING, Board, Live, MemoryBoardStore
-from infra.portrait_store import MemoryPortraitStore
+from api.endpoints.metrics import Active
+from infra.redis.stores.experiment_store import MemoryExperimentStore
+from infra.redis.stores.feed_store import reranked
+from infra.redis.stores.model_status import SERVING, Board, Live, MemoryBoardStore
+from infra.redis.stores.user_profile_store import MemoryPortraitStore
 from schemas.types import Experiment, RecentItem
 from tests.build import T0_MS, a_feed, a_profile, a_version, an_experiment, an_item, features
 from tests.unit.api.builder import NOW_MS, World

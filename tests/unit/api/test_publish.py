@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.memory import MemoryPublisher
-from infra.publisher import RecordTooLargeError
+from infra.fakes.publisher import MemoryPublisher
+from infra.kafka.publisher import RecordTooLargeError
 from schemas import limit
 from schemas.limit import PROFILE_FIELDS
 from tests.unit.api.builder import NOW_MS, World, an_interaction_body

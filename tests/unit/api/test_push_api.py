@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from infra.memory import MemoryPublisher
-from infra.push_store import MemoryPushStore
+from infra.fakes.publisher import MemoryPublisher
+from infra.redis.stores.push_store import MemoryPushStore
 from schemas.types import Device, Devices, PushPreferences, PushRequest, QuietHours
 from tests.build import a_notification
 from tests.unit.api.builder import NOW_MS, World

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.feed_store import EVERYONE, reranked
+from infra.redis.stores.feed_store import EVERYONE, reranked
 from tests.build import T0_MS, a_feed, an_item
 from tests.unit.api.builder import NOW_MS, World
 from topics.topic import TRIGGERS

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from infra.search import MemorySearch
-from infra.shop_store import Charts, Home, MemoryShopStore
+from infra.postgres.shop_search import MemorySearch
+from infra.redis.stores.shop_store import Charts, Home, MemoryShopStore
 from schemas.limit import PRODUCT
 from tests.build import a_product, an_item
 from tests.unit.api.builder import NOW_MS, World

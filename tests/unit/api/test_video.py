@@ -8,10 +8,10 @@ import httpx
 import jwt
 import pytest
 
-from infra.chart_store import MemoryChartStore
-from infra.feed_store import EVERYONE, reranked
-from infra.listing import MemoryListing
-from infra.portrait_store import MemoryPortraitStore
+from infra.postgres.catalog_filter import MemoryListing
+from infra.redis.stores.chart_store import MemoryChartStore
+from infra.redis.stores.feed_store import EVERYONE, reranked
+from infra.redis.stores.user_profile_store import MemoryPortraitStore
 from schemas.types import Item, RecentItem
 from tests.build import T0_MS, a_feed, an_item, features
 from tests.unit.api.builder import World

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.freshness import latencies_ms
+from bench.cases.freshness import latencies_ms
 from bench.latency import percentile, summary_ms
 from bench.rig import BenchError
 from tests.build import T0_MS, an_interaction

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench import index, ranking
+from bench.cases import index, ranking
 from bench.folded import folded
 from bench.load import Load, Size
 from infra.settings import Settings

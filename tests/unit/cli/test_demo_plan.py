@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from cli.demo import plan
-from cli.demo.click import choose
-from cli.demo.proof import DemoError, Proof
-from infra.dataset import Dataset
+from cli.commands.demo import plan
+from cli.commands.demo.click import choose
+from cli.commands.demo.proof import DemoError, Proof
+from loaders import Dataset
 from tests.build import a_profile, an_interaction, an_item
 
 

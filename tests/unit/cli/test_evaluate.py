@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from models.catalogue import MODELS
-from models.model import Model
+from models.base import Model
+from models.registry import MODELS
 
 RUN = CliRunner()
 

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli import import_report, imports
+from cli import import_report
+from cli.commands import imports
 from cli.main import app
-from infra.dataset import products
 from infra.error import OperatorError
+from loaders.datasets import products
 
 NOW_MS = 1_795_000_000_000
 RUN = CliRunner()

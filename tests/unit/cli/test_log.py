@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from api.caller import CURRENT, Trace
+from api.security.principal import CURRENT, Trace
 from cli.log import formatter
 from infra.settings import Settings
 

@@ -3,8 +3,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from cli.commands.worker import ROLES
 from cli.main import COMMANDS, app
-from cli.worker import ROLES
 from topics import TOPICS
 
 RUN = CliRunner()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cli import worker
+from cli.commands import worker
 from infra.settings import Settings
 
 
@@ -44,7 +44,7 @@ def test_roles_that_nobody_waits_for_leave_the_processor_to_the_others(
     roles: str, yields: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[int] = []
-    monkeypatch.setattr("infra.priority.lower", told.append)
+    monkeypatch.setattr("infra.process_priority.lower", told.append)
     for name in ("set_up", "located", "on_one_core", "until_stopped", "_load"):
         monkeypatch.setattr(worker, name, lambda *_, **__: None)
     worker.worker(roles)

@@ -29,7 +29,7 @@ from client import (
 )
 from client.error import MillraceError, error_of
 from client.event import BATCH, bodies
-from infra.double.serve import serving
+from infra.fakes.serve import serving
 from infra.settings import Settings
 from schemas.types import Feed
 from tests.build import T0_MS, a_feed, an_item

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from evaluation.stream import Stream, of_dataset
-from infra.dataset import Dataset
-from models.model import Event, Model, Query, Scores
+from loaders import Dataset
+from models.base import Event, Model, Query, Scores
 from schemas.types import Item
 from tests.build import an_interaction
 

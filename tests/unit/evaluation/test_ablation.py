@@ -6,10 +6,10 @@ import pytest
 from evaluation import contestant
 from evaluation.blend import Blend
 from evaluation.contestant import Setup, UnknownModelError
+from models.base import Event
 from models.decay import DAY_MS
-from models.model import Event
-from streams.core.part import PARTS
-from streams.core.rank import Look, new_blender
+from streams.core.ranking.features import PARTS
+from streams.core.ranking.pipeline import Look, new_blender
 from tests.build import whole
 
 SETUP = Setup(catalogue=[], repeats=False, seed=0)

@@ -11,8 +11,8 @@ from evaluation.metric import accuracy, first_of_case
 from evaluation.replay import GROUPS, KNOWN, replay
 from evaluation.report import Asked
 from evaluation.stream import Stream
-from models.model import Event, Query, Scores
-from streams.core.part import PARTS
+from models.base import Event, Query, Scores
+from streams.core.ranking.features import PARTS
 from tests.unit.evaluation.builder import Scripted, a_stream
 
 USERS = [f"u{number}" for number in range(10)]

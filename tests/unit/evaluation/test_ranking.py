@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from evaluation.ranking import Ranking
-from models.names import Names
+from models.vocabulary import Names
 from tests.unit.evaluation.builder import a_stream
 
 ITEMS = [f"i{n}" for n in range(30)]

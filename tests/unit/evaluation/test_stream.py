@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from evaluation.stream import of_dataset, scale_of
-from infra.dataset import Dataset
+from loaders import Dataset
 from tests.build import an_interaction
 from tests.unit.evaluation.builder import a_stream
 

@@ -13,12 +13,14 @@ import msgspec
 
 from cli.import_report import Report, set_aside
 from evaluation.stream import of_dataset
-from infra.dataset import Dataset, DatasetError, column, delimited, movielens, products, source, table
-from infra.dataset.change import change
-from infra.dataset.encoding import decode
-from infra.dataset.movielens_format import FORMATS, is_ratings
-from infra.dataset.product_column import Format
-from infra.dataset.products import Products
+from loaders import Dataset, DatasetError
+from loaders.change import change
+from loaders.datasets import detect, movielens, products, table
+from loaders.datasets.movielens_format import FORMATS, is_ratings
+from loaders.datasets.product_column import Format
+from loaders.datasets.products import Products
+from loaders.tables import column, delimited
+from loaders.tables.encoding import decode
 from schemas import limit, text
 from schemas.codec import Codec
 from schemas.types import Interaction, Item, Profile
@@ -112,7 +114,7 @@ def events(path: Path) -> Dataset | None:
     """Read a data set of any format, and return it; nothing where it is refused."""
     try:
         with in_time():
-            data = source.read(path)
+            data = detect.read(path)
     except DatasetError as error:
         clear(str(error))
         return None
@@ -125,7 +127,7 @@ def events(path: Path) -> Dataset | None:
 
 def rows_of(path: Path) -> int | None:
     """Count the rows of a data set by its lines that hold something; None where fields with quotes may hold several."""
-    kind = next(form.name for form in source.FORMATS if form.matches(path))
+    kind = next(form.name for form in detect.FORMATS if form.matches(path))
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     if kind == "MovieLens":
         form = next(form for form in FORMATS for file in files if file.name == form.ratings and is_ratings(file, form))

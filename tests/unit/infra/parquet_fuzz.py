@@ -19,8 +19,9 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
-from infra.dataset import DatasetError, source
-from infra.dataset.dataset import validate
+from loaders import DatasetError
+from loaders.dataset import validate
+from loaders.datasets import detect
 
 CELLS: tuple[tuple[Any, ...], ...] = (
     ("a", "b", "é", "", "NULL", "x" * 300, "~all", "\u202e", None),
@@ -66,7 +67,7 @@ def assert_read(file: Path, rows: int | None) -> None:
     """Assert that a table is read, with each of its rows where their number is known, or refused in words."""
     refusal = ""
     try:
-        data = source.read(file)
+        data = detect.read(file)
         assert all(validate(event) == event for event in data.interactions)
         assert rows in (None, len(data.interactions) + len(data.bad_lines))
     except DatasetError as error:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.dataset import Dataset, DatasetError, movielens, source
+from loaders import Dataset, DatasetError
+from loaders.datasets import detect, movielens
 
 SOURCES = Path(__file__).parent / "sources"
 UNCLOSED = "a quote is not closed at the end of its field"
@@ -144,7 +145,7 @@ REFUSED = [
 
 
 def read(name: str) -> Dataset:
-    return source.read(SOURCES / name)
+    return detect.read(SOURCES / name)
 
 
 @pytest.mark.parametrize(("name", "events", "items", "profiles", "problems"), READ)

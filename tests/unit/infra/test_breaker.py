@@ -1,6 +1,6 @@
 """The circuit breaker: when it opens, whom it lets through, when it closes."""
 
-from infra.breaker import Breaker
+from infra.llm.circuit_breaker import Breaker
 
 
 def a_breaker() -> Breaker:

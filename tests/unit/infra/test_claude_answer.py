@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 
-from infra.double.answer import MARK, answer
+from infra.fakes.answer import MARK, answer
 from infra.llm.prompt import input_schema
 
 

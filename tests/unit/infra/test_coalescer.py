@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from infra.coalescer import Coalescer
+from infra.redis.coalescer import Coalescer
 
 
 class Source:

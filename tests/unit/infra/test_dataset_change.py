@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from infra.dataset import products
-from infra.dataset.change import SOURCE, Change, change
-from infra.dataset.products import Products
+from loaders.change import SOURCE, Change, change
+from loaders.datasets import products
+from loaders.datasets.products import Products
 from schemas.types import Item
 
 NOW_MS = 1_795_000_000_000

@@ -4,8 +4,9 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from infra.dataset import DatasetError, movielens
-from infra.dataset.movielens_format import slug
+from loaders import DatasetError
+from loaders.datasets import movielens
+from loaders.datasets.movielens_format import slug
 from schemas import limit
 
 NOW_MS = 1_795_000_000_000

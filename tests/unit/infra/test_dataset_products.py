@@ -6,9 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infra.dataset import DatasetError, products
-from infra.dataset.product_column import Format
-from infra.dataset.products import Products
+from loaders import DatasetError
+from loaders.datasets import products
+from loaders.datasets.product_column import Format
+from loaders.datasets.products import Products
 
 NOW_MS = 1_795_000_000_000
 COLUMNS = (

@@ -4,8 +4,9 @@ from uuid import UUID
 import h3
 import pytest
 
-from infra.dataset import Dataset, world
-from infra.dataset.people import ALEX
+from loaders import Dataset
+from loaders.datasets import world
+from loaders.datasets.world_people import ALEX
 from schemas import limit
 
 NOW_MS = 1_795_000_000_000

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.dataset import delimited
-from infra.dataset.delimited import Row, Text
-from infra.dataset.encoding import EncodingError, decode
+from loaders.tables import delimited
+from loaders.tables.delimited import Row, Text
+from loaders.tables.encoding import EncodingError, decode
 
 HEADER = "id,name,main_category"
 NAMES = frozenset(HEADER.split(","))

@@ -4,7 +4,7 @@ import h3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.distance import region, regions
+from infra.postgres.distance import region, regions
 
 
 @given(

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from infra.dataset.product_column import COLUMNS, Format
+from loaders.datasets.product_column import COLUMNS, Format
 from tests.unit.infra.file_reading import catalogue, events, everything, folder
 from tests.unit.infra.file_strategy import arrays, movielens_folders, mutated, tables
 

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from infra.item_store import ItemCache, ItemReader, MemoryItemStore
+from infra.redis.stores.item_store import ItemCache, ItemReader, MemoryItemStore
 from tests.build import an_item
 
 

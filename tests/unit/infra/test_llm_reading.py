@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from infra.llm.reading import PROBLEMS, Reading, UnreadableError, read
 from schemas import limit
-from streams.core.score import Scores, taken
+from streams.core.llm_judge import Scores, taken
 from streams.fetchers.suggestion import Suggestion, Suggestions, offers
 from tests.build import T0_MS, a_fetch_request
 

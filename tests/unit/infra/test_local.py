@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from infra.error import OperatorError
-from infra.local import Ports, leftover, maven
+from infra.local import Ports, leftover
 from infra.local.lock import Lock
 from infra.local.port import HOST, free_ports, is_free, require_free
+from infra.local.servers import maven
 from infra.local.stack import require_space
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 
-from infra.model_board import REFUSED, REPLACED, SERVING, Version, standing
+from infra.redis.stores.model_status import REFUSED, REPLACED, SERVING, Version, standing
 from tests.build import a_version
 
 

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.dataset import moment
+from loaders.tables import timestamp
 
 OCTOBER_MS = 1_569_888_000_000
 """2019-10-01 00:00 UTC."""
 
 
 def one(text: object, *others: object) -> int:
-    found = moment.read([text, *others])[0]
+    found = timestamp.read([text, *others])[0]
     if isinstance(found, ValueError):
         raise found
     return found
@@ -97,7 +97,7 @@ def test_a_date_that_may_be_two_is_refused(others: list[str]) -> None:
 
 
 def test_a_number_of_another_unit_is_refused() -> None:
-    found = moment.read(["1396860669000", "1396860669", "1396860670000"])
+    found = timestamp.read(["1396860669000", "1396860669", "1396860670000"])
     assert found[::2] == [1_396_860_669_000, 1_396_860_670_000]
     assert str(found[1]) == "the time '1396860669' counts seconds, most others milliseconds"
 
@@ -130,4 +130,4 @@ def test_a_date_is_read_as_itself_or_refused(when: datetime, form: str) -> None:
 
 @given(st.lists(st.text(max_size=30), max_size=5))
 def test_any_text_is_a_time_or_refused(texts: list[str]) -> None:
-    assert all(isinstance(found, ValueError) or found >= 0 for found in moment.read(texts))
+    assert all(isinstance(found, ValueError) or found >= 0 for found in timestamp.read(texts))

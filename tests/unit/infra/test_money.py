@@ -8,8 +8,8 @@ from babel.numbers import format_currency, format_decimal, get_currency_precisio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.dataset import currency, number
-from infra.dataset.money import Price, Prices
+from loaders.tables import currency, number
+from loaders.tables.money import Price, Prices
 
 LOCALES = sorted(localedata.locale_identifiers())
 CURRENCIES = ("USD", "EUR", "GBP", "INR", "JPY", "BRL", "CHF", "SEK", "PLN", "KWD", "HUF", "IDR", "VND", "MXN", "CLP")

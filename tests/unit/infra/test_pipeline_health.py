@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.heartbeat import Life
 from infra.pipeline_health import RoleHealth, State, expected_roles, health, judge, log_of
+from infra.redis.heartbeat import Life
 from infra.settings import Settings
 
 NOW_MS = 1_700_000_000_000

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from infra import probe
-from infra.double.serve import serving
+from infra import health_check
+from infra.fakes.serve import serving
 
 
 class Registry:
@@ -38,7 +38,7 @@ def made() -> tuple[int, int]:
 
 async def test_a_registry_is_asked_a_hundred_times_through_one_client_and_one_connection() -> None:
     registry = Registry()
-    async with serving(registry.app) as url, aclosing(probe.registry(f"{url}/apis/ccompat/v7")) as ask:
+    async with serving(registry.app) as url, aclosing(health_check.registry(f"{url}/apis/ccompat/v7")) as ask:
         await ask()
         before = made()
         for _ in range(100):
@@ -51,7 +51,7 @@ async def test_a_registry_is_asked_a_hundred_times_through_one_client_and_one_co
 @pytest.mark.parametrize("status", [404, 500, 503])
 async def test_a_registry_that_does_not_serve_is_down_and_up_again(status: int) -> None:
     registry = Registry()
-    async with serving(registry.app) as url, aclosing(probe.registry(f"{url}/apis/ccompat/v7/")) as ask:
+    async with serving(registry.app) as url, aclosing(health_check.registry(f"{url}/apis/ccompat/v7/")) as ask:
         registry.status = status
         with pytest.raises(httpx.HTTPStatusError):
             await ask()
@@ -61,7 +61,7 @@ async def test_a_registry_that_does_not_serve_is_down_and_up_again(status: int) 
 
 async def test_a_registry_that_was_restarted_is_found_again(unused_tcp_port: int) -> None:
     registry = Registry()
-    async with aclosing(probe.registry(f"http://127.0.0.1:{unused_tcp_port}/apis/ccompat/v7")) as ask:
+    async with aclosing(health_check.registry(f"http://127.0.0.1:{unused_tcp_port}/apis/ccompat/v7")) as ask:
         for _ in range(2):
             with pytest.raises(httpx.ConnectError):
                 await ask()

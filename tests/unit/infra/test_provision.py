@@ -1,5 +1,5 @@
-from infra.database import migrations
-from infra.provision import broker_topics
+from infra.kafka.provision import broker_topics
+from infra.postgres.pool import migrations
 from topics import TOPICS
 from topics.topic import PARTITIONS
 

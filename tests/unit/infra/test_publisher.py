@@ -9,8 +9,8 @@ from confluent_kafka import KafkaError, KafkaException
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.letter import bounded, is_whole
-from infra.publisher import Publisher, PublishError, RecordTooLargeError
+from infra.kafka.dead_letter_size import bounded, is_whole
+from infra.kafka.publisher import Publisher, PublishError, RecordTooLargeError
 from schemas.types import DeadLetter
 from tests.broker import Broker, Codecs
 from tests.build import a_feed, an_item, features

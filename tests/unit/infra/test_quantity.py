@@ -6,7 +6,7 @@ from babel.numbers import format_decimal, format_percent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.dataset import quantity
+from loaders.tables import quantity
 
 LOCALES = sorted(localedata.locale_identifiers())
 

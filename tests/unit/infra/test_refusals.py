@@ -7,8 +7,8 @@ import pytest
 from asyncpg.exceptions import _base
 from redis import exceptions as redis
 
-from infra.database import write_errors
-from infra.redis_client import RefusedError, StoreError, store_errors
+from infra.postgres.pool import write_errors
+from infra.redis.client import RefusedError, StoreError, store_errors
 
 AT_FAULT = [
     asyncpg.UntranslatableCharacterError("\\u0000 cannot be converted to text"),

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka.schema_registry import RegisteredSchema, Schema, SchemaReference
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from infra.registry import Registry
+from infra.kafka.registry import Registry
 from schemas.codec import Codec, DecodeError
 from schemas.types import Location
 from tests.build import a_ping

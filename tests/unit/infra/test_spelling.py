@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.spelling import distance, meant
-from infra.synonym import terms, words
+from infra.postgres.spelling import distance, meant
+from infra.postgres.synonyms import terms, words
 
 LETTERS = st.text("abc", max_size=6)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from models import decay
-from models.model import Event
+from models.base import Event
 
 T0_MS = 1_700_000_000_000
 HOUR_MS, DAY_MS = int(decay.HOUR_MS), int(decay.DAY_MS)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.blender import Blender
+from models.blend.blender import Blender
 from tests.build import whole
 
 PRIOR = {"near": 0.9, "popular": 0.3, "affinity": 1.0, "silent": 0.0}

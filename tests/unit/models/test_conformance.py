@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from models.catalogue import MODELS
-from models.model import Event, Model, Query, top
+from models.base import Event, Model, Query, top
+from models.registry import MODELS
 
 Build = Callable[[], Model]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.content import Content
-from models.model import Event, Query
-from models.text import DIMENSIONS, TfIdf, text_of
+from models.base import Event, Query
+from models.text.content import Content
+from models.text.tfidf import DIMENSIONS, TfIdf, text_of
 from schemas.types import Item
 
 T0_MS = 1_700_000_000_000

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.cooccurrence import NEXT, TOGETHER, Cooccurrence, Table
-from models.links import Question
-from models.model import Event, Query
+from models.base import Event, Query
+from models.neighbours.cooccurrence import NEXT, TOGETHER, Cooccurrence, Table
+from models.neighbours.item_item_matrix import Question
 from tests.unit.models.builder import DAY_MS, T0_MS, checkerboard
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import decay
-from models.cooccurrence import Table
+from models.neighbours.cooccurrence import Table
 
 TIMES = st.one_of(
     st.sampled_from([0, 1, 1_700_000_000, 1_700_000_000_000, 253_402_300_799_999, 1_700_000_000_000_000, 2**53]),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.index import Index, Indices, Vectors
+from models.text.ann_index import Index, Indices, Vectors
 
 DIMENSIONS = 64
 

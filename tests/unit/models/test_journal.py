@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.journal import NOTHING, Journal
+from models.neural.event_buffer import NOTHING, Journal
 
 
 def a_journal(users: list[int], *, remembered: int) -> Journal:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from models.links import Links, Question, Votes
+from models.neighbours.item_item_matrix import Links, Question, Votes
 
 POWER = 0.5
 

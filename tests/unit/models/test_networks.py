@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from models.bpr import Bpr, BprConfig
-from models.deep import Deep, DeepConfig, Network
-from models.dotproduct import DotProduct, DotProductConfig, target_of
-from models.fitted import widened
-from models.lightgcn import LightGcn, LightGcnConfig
-from models.model import Event, Model, Query
-from models.sequence import SelfAttention, SequenceConfig
+from models.base import Event, Model, Query
+from models.factorization.bpr import Bpr, BprConfig
+from models.factorization.dotproduct import DotProduct, DotProductConfig, target_of
+from models.neural.base import widened
+from models.neural.deep import Deep, DeepConfig, Network
+from models.neural.lightgcn import LightGcn, LightGcnConfig
+from models.neural.sequence import SelfAttention, SequenceConfig
 from tests.unit.models.builder import DAY_MS, HOUR_MS, ITEMS, T0_MS, checkerboard
 
 BUILDERS: dict[str, Callable[[], Model]] = {
@@ -242,8 +242,8 @@ def test_without_torch_the_catalogue_is_there_and_says_what_to_install() -> None
     script = """
 import sys
 sys.modules["torch"] = None
-from models.catalogue import MODELS
-from models.network import MissingTorchError
+from models.registry import MODELS
+from models.neural.network import MissingTorchError
 MODELS["cooccurrence"]()
 for name in ("bpr", "lightgcn", "dot-product", "deep", "sequence"):
     try:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.parts import Parts, rows_of
+from models.blend.feature_matrix import Parts, rows_of
 from tests.build import whole
 
 RNG = np.random.default_rng(3)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.blender import Blender
-from models.personal import Personal
+from models.blend.blender import Blender
+from models.blend.personal import Personal
 from tests.build import whole
 from tests.unit.models.test_blender import CLASSES, CONTEXT, PRIOR, choices, consistent
 

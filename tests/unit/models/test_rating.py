@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from models.bias import UNINFORMED, Bias, Mean
-from models.catalogue import RATING_MODELS
-from models.model import Event
+from models.base import Event
+from models.factorization.bias import UNINFORMED, Bias, Mean
+from models.factorization.svd import Svd
 from models.rating import Frozen, RatingModel
-from models.svd import Svd
+from models.registry import RATING_MODELS
 
 every_model = pytest.mark.parametrize("build", RATING_MODELS.values(), ids=list(RATING_MODELS))
 

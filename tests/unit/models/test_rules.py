@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from models.nearest import nearest
-from models.rules import PER_ITEM, mine
-from models.text import TfIdf
+from models.neighbours.nearest import nearest
+from models.neighbours.rules import PER_ITEM, mine
+from models.text.tfidf import TfIdf
 
 
 def test_what_goes_together_more_than_by_chance_is_a_rule_both_ways() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.signature import DIMENSIONS, Vector, signature
+from models.text.signature import DIMENSIONS, Vector, signature
 
 
 def of(item_id: str = "i1", **said: Any) -> Vector:

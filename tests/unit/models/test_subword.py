@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from models.subword import Subword
-from models.text import DIMENSIONS
+from models.text.subword import Subword
+from models.text.tfidf import DIMENSIONS
 
 
 def test_vectors_have_unit_length_and_nothing_has_none() -> None:

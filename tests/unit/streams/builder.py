@@ -7,8 +7,8 @@ import random
 from infra.settings import Settings
 from schemas.types import Interaction, Item
 from streams.core.position import Position
-from streams.jobs.fit import Fit
-from streams.jobs.params import learner_params
+from streams.roles.trainer.candidate_fit import Fit
+from streams.roles.trainer.learner_params import learner_params
 from tests.build import T0_MS, an_interaction, an_item
 
 PARAMS = learner_params(Settings())

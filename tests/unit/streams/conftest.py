@@ -1,6 +1,6 @@
 import pytest
 
-from streams.jobs.fit import Fit
+from streams.roles.trainer.candidate_fit import Fit
 from tests.unit.streams.builder import World, a_world, taught
 
 

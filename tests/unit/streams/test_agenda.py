@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.agenda import Agenda
+from streams.core.push.delay_queue import Agenda
 
 KEYS = st.sampled_from("abcd")
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from streams.beside import beside, until
+from streams.runtime.supervise import beside, until
 
 
 async def forever(ended: list[str], name: str) -> None:

@@ -7,29 +7,29 @@ import doctest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core import budget
+from streams.core import byte_budget
 
 TEXTS = st.lists(st.text(max_size=12), max_size=30, unique=True)
 
 
 def test_the_examples_hold() -> None:
-    assert doctest.testmod(budget).failed == 0
+    assert doctest.testmod(byte_budget).failed == 0
 
 
 @given(TEXTS, st.integers(0, 400), st.integers(0, 20))
 def test_as_many_of_the_first_as_fit(texts: list[str], room: int, each: int) -> None:
-    count = budget.fitting(texts, room, each=each)
-    assert budget.total(texts[:count]) + each * count <= room or not count
+    count = byte_budget.fitting(texts, room, each=each)
+    assert byte_budget.total(texts[:count]) + each * count <= room or not count
     if count < len(texts):
-        assert budget.total(texts[: count + 1]) + each * (count + 1) > room
+        assert byte_budget.total(texts[: count + 1]) + each * (count + 1) > room
 
 
 @given(TEXTS, st.randoms(use_true_random=False), st.integers(0, 400))
 def test_the_strongest_in_their_order(texts: list[str], random: object, room: int) -> None:
     strengths = [random.uniform(-1.0, 1.0) for _ in texts]  # type: ignore[attr-defined]
-    kept = budget.strongest(texts, strengths, room)
+    kept = byte_budget.strongest(texts, strengths, room)
     assert kept == sorted(kept)
-    assert budget.total(texts[place] for place in kept) <= room
+    assert byte_budget.total(texts[place] for place in kept) <= room
     left = set(range(len(texts))) - set(kept)
     if kept and left:
         assert max(abs(strengths[place]) for place in left) <= min(abs(strengths[place]) for place in kept)

@@ -28,20 +28,22 @@ from schemas.types import (
     RecentItem,
 )
 from streams.agents.user import stated
-from streams.core import push, signal, user
-from streams.core.learner import Learner
+from streams.core.item import stats as signal
+from streams.core.item.stats import SEGMENTS, ItemState, Signal
+from streams.core.learning.learner import Learner
 from streams.core.params import PushParams, RankParams, RetrievalParams, SignalParams, UserParams
 from streams.core.position import Position
-from streams.core.push import PushState, Waiting
-from streams.core.rank import new_blender, rank
-from streams.core.retrieval import Fact, Place, requests
-from streams.core.signal import SEGMENTS, ItemState, Signal
-from streams.core.user import UserState
-from streams.core.view import CATEGORIES, View
-from streams.core.wish import fold_request
+from streams.core.push import state as push
+from streams.core.push.candidates import fold_request
+from streams.core.push.state import PushState, Waiting
+from streams.core.ranking.catalog_snapshot import CATEGORIES, View
+from streams.core.ranking.pipeline import new_blender, rank
+from streams.core.triggers.prefetch_request import Fact, Place, requests
+from streams.core.user import state as user
+from streams.core.user.state import UserState
 from streams.fetchers import FETCHERS
-from streams.jobs.live import Live
-from streams.jobs.version import Fitted, rows
+from streams.roles.trainer.model_version import Fitted, rows
+from streams.roles.trainer.online_learner import Live
 from tests.broker import Codecs
 from tests.build import (
     T0_MS,
@@ -289,7 +291,7 @@ def test_a_view_knows_the_strongest_segments() -> None:
 
 
 def test_names_that_no_item_has_any_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.core.view._NAMES", 100)
+    monkeypatch.setattr("streams.core.ranking.catalog_snapshot._NAMES", 100)
     view = View()
     for turn in range(50):
         for number in range(10):

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import msgspec
 
-from infra.publisher import Publisher
-from streams.cache import RecordCache
+from infra.kafka.publisher import Publisher
+from streams.runtime.record_cache import RecordCache
 from tests.broker import App, Broker, Codecs, Event, Message, Table
 from topics.topic import DEAD_LETTERS
 

@@ -7,11 +7,11 @@ from collections import Counter
 import pytest
 
 from schemas.types import Features, RecentItem
-from streams.core.calibration import quotas
 from streams.core.params import RankParams
-from streams.core.person import person
-from streams.core.rank import new_blender, rank
-from streams.core.view import View
+from streams.core.ranking.calibration import quotas
+from streams.core.ranking.catalog_snapshot import View
+from streams.core.ranking.pipeline import new_blender, rank
+from streams.core.ranking.ranking_query import person
 from tests.build import T0_MS, an_item, features
 
 PARAMS = RankParams(feed_items=20, diversity_cap=1.0)

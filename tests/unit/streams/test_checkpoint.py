@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streams.checkpoint import Checkpoint
+from streams.runtime.checkpoint import Checkpoint
 from streams.transport import Limits
 
 INTERVAL_S = 2.0

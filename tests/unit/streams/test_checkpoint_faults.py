@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from infra.partition import partition_of
-from infra.publisher import PublishError
+from infra.kafka.partition import partition_of
+from infra.kafka.publisher import PublishError
 from tests.broker import Broker, Codecs, Reader, Stepped, Worker
 from tests.build import an_interaction
 from topics.topic import DEAD_LETTERS, FEATURES, INTERACTIONS, ITEM_STATS, PARTITIONS

@@ -2,11 +2,11 @@
 
 import asyncio
 
-from infra.collection_store import MemoryCollectionStore
-from infra.memory import MemoryPublisher
+from infra.fakes.publisher import MemoryPublisher
+from infra.redis.stores.collection_store import MemoryCollectionStore
 from infra.socialverse import LISTS
-from streams.jobs.collect import again_and_again
-from streams.jobs.collecting import Collecting
+from streams.roles.collect.collector import Collecting
+from streams.roles.collect.role import again_and_again
 
 
 class NoPages:

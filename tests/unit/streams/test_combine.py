@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from schemas.types import Feed
-from streams.core.combine import LLM, ML, Judged, combine
 from streams.core.params import CombineParams, RankParams
-from streams.core.view import View
+from streams.core.ranking.catalog_snapshot import View
+from streams.core.ranking.llm_blend import LLM, ML, Judged, combine
 from tests.build import T0_MS, a_feed, an_item, llm_scores
 
 WEIGHTS = CombineParams(ml=0.6, llm=0.4, ttl_ms=1_000)

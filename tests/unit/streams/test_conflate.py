@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.conflate import Conflator
+from streams.core.coalescing_queue import Conflator
 
 
 def test_the_newest_value_is_taken_and_both_tokens_come_back() -> None:

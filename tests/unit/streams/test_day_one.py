@@ -8,13 +8,14 @@ from functools import cache
 import numpy as np
 import pytest
 
-from infra.dataset import Dataset, world
-from infra.dataset.vocabulary import CITIES, INTERESTS
+from loaders import Dataset
+from loaders.datasets import world
+from loaders.datasets.world_vocabulary import CITIES, INTERESTS
 from schemas.types import Interaction, Profile
-from streams.core.learner import Learner, Params
+from streams.core.learning.learner import Learner, Params
 from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
-from streams.core.rank import rank
+from streams.core.ranking.pipeline import rank
 
 NOW_MS = 1_796_000_000_000
 TOPICS = [interest.name for interest in INTERESTS][:10]

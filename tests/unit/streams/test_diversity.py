@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.diversity import spread
 from streams.core.params import RankParams
+from streams.core.ranking.diversity import spread
 
 
 def plainly(labels: list[int], params: RankParams, most: int) -> list[int]:

@@ -6,16 +6,16 @@ from typing import Any, cast
 
 import pytest
 
-from infra import event_rates
-from infra.event_rates import EventRate
-from infra.partition import partition_of
+from infra.kafka.partition import partition_of
+from infra.redis import event_rates
+from infra.redis.event_rates import EventRate
 from streams.agents.signal import SignalAgent
 from streams.agents.user import UserAgent
-from streams.core import user
 from streams.core.params import UserParams
 from streams.core.position import Position
-from streams.core.user import UserState
-from streams.core.view import Subject
+from streams.core.ranking.catalog_snapshot import Subject
+from streams.core.user import state as user
+from streams.core.user.state import UserState
 from tests.broker import Broker, Codecs, Worker
 from tests.build import T0_MS, an_interaction
 from topics.topic import INTERACTIONS, PARTITIONS

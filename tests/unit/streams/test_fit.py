@@ -7,10 +7,10 @@ import random
 import numpy as np
 import pytest
 
-from infra.model_board import NOT_JUDGED, REFUSED, SERVING
+from infra.redis.stores.model_status import NOT_JUDGED, REFUSED, SERVING
 from streams.core.position import Position
-from streams.core.rank import Look, new_blender, rank
-from streams.jobs.fit import Fit, Rival
+from streams.core.ranking.pipeline import Look, new_blender, rank
+from streams.roles.trainer.candidate_fit import Fit, Rival
 from tests.build import T0_MS, a_profile, an_interaction, an_item
 from tests.unit.streams.builder import ITEMS, PARAMS, USERS, World, a_world, taught
 

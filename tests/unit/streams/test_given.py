@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from schemas.types import Candidate, Features, Feed, RecentItem
-from streams.core.given import rank_given
 from streams.core.params import RankParams
-from streams.core.rank import new_blender
-from streams.core.view import View
+from streams.core.ranking.catalog_snapshot import View
+from streams.core.ranking.pipeline import new_blender
+from streams.core.ranking.rerank import rank_given
 from tests.build import T0_MS, a_trigger, an_item, features
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from schemas.types import Interaction
 from streams.core.position import Position
-from streams.jobs.history import merged
+from streams.runtime.topic_history import merged
 from tests.build import T0_MS, an_interaction
 
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from infra.settings import Settings
 from schemas.types import Interaction
-from streams.core.learner import Learner
-from streams.core.part import followed
-from streams.core.person import CLASSES
+from streams.core.learning.learner import Learner
 from streams.core.position import Position
-from streams.core.rank import Look
-from streams.jobs.params import learner_params
+from streams.core.ranking.features import followed
+from streams.core.ranking.pipeline import Look
+from streams.core.ranking.ranking_query import CLASSES
+from streams.roles.trainer.learner_params import learner_params
 from tests.build import T0_MS, an_interaction, an_item
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from streams.core.likeness import Likeness
+from streams.core.ranking.content_index import Likeness
 from tests.build import an_item
 
 ONE = np.ones(1, np.float32)

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from streams.core.learner import Learner
+from streams.core.learning.learner import Learner
 from streams.core.position import Position
-from streams.jobs.fit import Fit
-from streams.jobs.live import Gone, Live
-from streams.jobs.version import record, version_of
+from streams.roles.trainer.candidate_fit import Fit
+from streams.roles.trainer.model_version import record, version_of
+from streams.roles.trainer.online_learner import Gone, Live
 from tests.build import T0_MS, a_version, an_interaction, an_item
 from tests.unit.streams.builder import PARAMS, World
 

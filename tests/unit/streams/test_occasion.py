@@ -7,33 +7,33 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from streams.core import occasion
+from streams.core.ranking import event_time
 
 FRIDAY = "2026-11-20T17:00"
 
 
 def at(text: str) -> int:
-    return occasion.span(text)[0]
+    return event_time.span(text)[0]
 
 
 @pytest.mark.parametrize("starts", [None, "", "soon", "2026-13-01", "25:00"])
 def test_what_says_no_time_is_there_at_any_time(starts: str | None) -> None:
-    assert occasion.span(starts) == occasion.ALWAYS
+    assert event_time.span(starts) == event_time.ALWAYS
 
 
 def test_an_hour_is_over_before_its_day_is() -> None:
-    assert occasion.span("2026-11-20T20:00")[1] == at("2026-11-20T23:00")
-    assert occasion.span("2026-11-20")[1] == at("2026-11-21")
+    assert event_time.span("2026-11-20T20:00")[1] == at("2026-11-20T23:00")
+    assert event_time.span("2026-11-20")[1] == at("2026-11-21")
 
 
 def test_a_local_time_is_that_of_the_zone() -> None:
     noon_in_london_ms = at("2026-11-20T12:00")
-    assert occasion.local_ms(noon_in_london_ms, ZoneInfo("America/New_York")) == at("2026-11-20T07:00")
+    assert event_time.local_ms(noon_in_london_ms, ZoneInfo("America/New_York")) == at("2026-11-20T07:00")
 
 
 def test_what_comes_sooner_is_nearer_and_what_has_begun_is_nearest() -> None:
     times = ["2026-11-20T16:00", FRIDAY, "2026-11-20T20:00", "2026-11-21T17:00", "2026-11-22T17:00", "2027-11-22"]
-    near = occasion.nearness(np.array([at(text) for text in times]), at(FRIDAY))
+    near = event_time.nearness(np.array([at(text) for text in times]), at(FRIDAY))
     assert near[:2].tolist() == [1.0, 1.0]
     assert near[3:5].tolist() == pytest.approx([1 / 2, 1 / 3])
     assert (np.diff(near[1:]) < 0).all()
@@ -51,4 +51,4 @@ def test_what_comes_sooner_is_nearer_and_what_has_begun_is_nearest() -> None:
     ],
 )
 def test_a_time_is_said_as_to_a_friend(starts: str, said: str) -> None:
-    assert occasion.told(at(starts), at(FRIDAY)) == said
+    assert event_time.told(at(starts), at(FRIDAY)) == said

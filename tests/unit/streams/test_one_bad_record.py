@@ -13,26 +13,26 @@ import msgspec
 import pytest
 from aiokafka import TopicPartition
 
-from infra.feed_store import EVERYONE, MemoryFeedStore
-from infra.model_board import Board
-from infra.partition import partition_of
-from infra.publisher import Publisher
+from infra.kafka.partition import partition_of
+from infra.kafka.publisher import Publisher
+from infra.redis.stores.feed_store import EVERYONE, MemoryFeedStore
+from infra.redis.stores.model_status import Board
 from infra.settings import Settings
-from models.blender import Blender
+from models.blend.blender import Blender
 from schemas.types import DeadLetter, Feed, Interaction, Item, RecentItem
 from streams.agents.combine import CombineAgent
 from streams.agents.rank import RankAgent
-from streams.broadcast import TOPICS, Broadcast
-from streams.cache import _FORMAT
-from streams.context import Context
-from streams.core.combine import Judged
 from streams.core.params import CombineParams, RankParams
 from streams.core.position import Position
-from streams.core.rank import new_blender, rank
-from streams.core.user import UserState
-from streams.core.view import View
-from streams.jobs.trainer import Trainer
-from streams.quarantine import Quarantine
+from streams.core.ranking.catalog_snapshot import View
+from streams.core.ranking.llm_blend import Judged
+from streams.core.ranking.pipeline import new_blender, rank
+from streams.core.user.state import UserState
+from streams.roles.trainer.role import Trainer
+from streams.runtime.agent_context import Context
+from streams.runtime.dead_letter_queue import Quarantine
+from streams.runtime.global_tables import TOPICS, Broadcast
+from streams.runtime.record_cache import _FORMAT
 from streams.transport import Batch
 from tests.broker import App, Broker, Codecs, Event, Message, Reader, Ready, Record, Table, Worker
 from tests.build import T0_MS, a_feed, an_interaction, an_item, features, llm_scores, stats

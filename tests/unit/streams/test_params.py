@@ -9,16 +9,16 @@ import pytest
 
 from infra.settings import Settings
 from models import decay
-from streams.core import signal
-from streams.core.combine import combine
+from streams.core.item import stats as signal
+from streams.core.item.stats import ItemState, Signal
 from streams.core.params import RankParams
 from streams.core.position import Position
-from streams.core.rank import new_blender, rank
-from streams.core.shop import mixed
-from streams.core.signal import ItemState, Signal
-from streams.core.view import View
-from streams.jobs.shop import Shop
-from streams.params import combine_params, rank_params, signal_params
+from streams.core.ranking.catalog_snapshot import View
+from streams.core.ranking.llm_blend import combine
+from streams.core.ranking.pipeline import new_blender, rank
+from streams.core.shop_home import mixed
+from streams.roles.shop.role import Shop
+from streams.runtime.core_params import combine_params, rank_params, signal_params
 from tests.build import T0_MS, a_feed, an_item, features, stats
 
 HOUR_MS = 3_600_000

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.publisher import PublishError
-from infra.redis_client import RefusedError, StoreError
-from streams.patience import patiently, write_apart
+from infra.kafka.publisher import PublishError
+from infra.redis.client import RefusedError, StoreError
+from streams.runtime.retry import patiently, write_apart
 
 
 class Store:

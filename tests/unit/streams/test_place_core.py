@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.types import Location, Trigger
-from streams.core import user
 from streams.core.params import TriggerParams, UserParams
 from streams.core.position import Position
-from streams.core.user import UserState
+from streams.core.user import state as user
+from streams.core.user.state import UserState
 from tests.build import T0_MS, a_ping
 
 TRIGGERS = TriggerParams()

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 from schemas.codec import DecodeError
 from schemas.limit import LIST_ITEMS, PROFILE_FIELDS
 from schemas.types import Profile, ProfileUpdate
-from streams.core import profile
 from streams.core.position import Position
-from streams.core.profile import ProfileState, fold_profile, fold_tombstone, fold_update, forgotten_at
+from streams.core.user import profile
+from streams.core.user.profile import ProfileState, fold_profile, fold_tombstone, fold_update, forgotten_at
 from tests.build import T0_MS, a_profile, a_profile_update, a_tombstone
 
 _offsets = count()

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from infra.fcm import Answer
 from schemas.types import Feed, Notification, PushPreferences, PushRequest, QuietHours
-from streams.core.delivery import Delivery, due_items, release, settle
 from streams.core.params import PushParams
 from streams.core.position import Position
-from streams.core.push import PushState, due_at, snapshot
-from streams.core.quiet import spell
-from streams.core.wish import Card, fold_feed, fold_request
+from streams.core.push.candidates import Card, fold_feed, fold_request
+from streams.core.push.delivery import Delivery, due_items, release, settle
+from streams.core.push.quiet_hours import spell
+from streams.core.push.state import PushState, due_at, snapshot
 from tests.build import a_push_request
 
 HOUR_MS = 3_600_000

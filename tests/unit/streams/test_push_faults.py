@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any, cast
 
 from infra.fcm import Answer
-from infra.item_store import ItemCache, MemoryItemStore
-from infra.partition import partition_of
-from infra.publisher import Publisher, PublishError
+from infra.kafka.partition import partition_of
+from infra.kafka.publisher import Publisher, PublishError
+from infra.redis.stores.item_store import ItemCache, MemoryItemStore
 from infra.settings import Settings
 from schemas.types import Notification, PushRequest
 from streams.agents.push import SOURCES, PushAgent
 from streams.core.params import PushParams
-from streams.quarantine import Quarantine
-from streams.role import RoleContext
+from streams.runtime.dead_letter_queue import Quarantine
+from streams.runtime.faust_role import RoleContext
 from tests.broker import App, Broker, Codecs, Reader, Table
 from tests.build import T0_MS, a_push_request
 from topics.topic import DEAD_LETTERS, DEVICES, NOTIFICATIONS, PARTITIONS, PUSH_REQUESTS

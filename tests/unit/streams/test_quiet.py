@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.types import QuietHours
-from streams.core.quiet import spell
+from streams.core.push.quiet_hours import spell
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 ZONES = ("America/New_York", "Europe/Lisbon", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia", "UTC")

@@ -12,14 +12,15 @@ import pytest
 from msgspec import structs
 
 from schemas.types import Features, Feed, ItemNeighbors, ItemWeights, RecentItem
-from streams.core import source, user
 from streams.core.params import RankParams, UserParams
-from streams.core.part import PRIOR
-from streams.core.person import person as whom
 from streams.core.position import Position
-from streams.core.rank import new_blender, rank
-from streams.core.user import UserState
-from streams.core.view import Subject, View
+from streams.core.ranking import candidate_sources
+from streams.core.ranking.catalog_snapshot import Subject, View
+from streams.core.ranking.features import PRIOR
+from streams.core.ranking.pipeline import new_blender, rank
+from streams.core.ranking.ranking_query import person as whom
+from streams.core.user import state as user
+from streams.core.user.state import UserState
 from tests.build import LISBON, NEW_YORK, T0_MS, an_interaction, an_item, features, stats
 
 PARAMS = RankParams(feed_items=20)
@@ -201,7 +202,7 @@ def test_what_trends_in_a_category_is_found_though_others_trend_more() -> None:
         view.apply_stats(stats(f"i{n}", trending=float(n), popularity=float(n)))
     view.refresh()
     person = features(preferred=["places"], segment="nobody's")
-    found = source.trending(whom(person, view, PARAMS, at_ms=T0_MS), view, PARAMS)
+    found = candidate_sources.trending(whom(person, view, PARAMS, at_ms=T0_MS), view, PARAMS)
     assert [view.items.names[index] for index in found] == ["i7", "i6", "i5", "i0"]
 
 
@@ -494,7 +495,7 @@ def test_a_catalogue_that_is_scored_whole_needs_no_likeness() -> None:
     view.refresh()
     assert not view.stale
     fan = whom(a_fan_of("i0"), view, PARAMS, at_ms=T0_MS)
-    assert len(source.alike(fan, view, PARAMS)) == 0
+    assert len(candidate_sources.alike(fan, view, PARAMS)) == 0
 
 
 def reranked(person: Features, *names: str, view: View | None = None) -> Feed:

@@ -8,13 +8,14 @@ import pytest
 
 from infra.settings import Settings, SettingsError, read
 from schemas.limit import OutOfRangeError
-from streams.core import post, user
-from streams.core.learner import Learner
+from streams.core.item import socialverse_mapping
+from streams.core.learning.learner import Learner
 from streams.core.position import Position
-from streams.core.user import UserState
-from streams.core.view import CHARTED, Subject
-from streams.jobs.params import learner_params
-from streams.params import user_params
+from streams.core.ranking.catalog_snapshot import CHARTED, Subject
+from streams.core.user import state as user
+from streams.core.user.state import UserState
+from streams.roles.trainer.learner_params import learner_params
+from streams.runtime.core_params import user_params
 from tests.build import T0_MS, an_interaction, an_item
 
 TEN = Settings(rating_scale=10.0)
@@ -86,9 +87,9 @@ def test_the_trainer_passes_over_what_the_user_agent_refuses() -> None:
 
 
 def test_percentages_of_the_external_api_are_put_on_the_scale() -> None:
-    record = post.DoneRecord(id=1, post_id=2, user_id=3, rated_at=T0_MS, rating_percent=80)
-    assert post.interaction("rated-posts", record, None).value == 4.0
-    assert post.interaction("rated-posts", record, None, rating_scale=10.0).value == 8.0
+    record = socialverse_mapping.DoneRecord(id=1, post_id=2, user_id=3, rated_at=T0_MS, rating_percent=80)
+    assert socialverse_mapping.interaction("rated-posts", record, None).value == 4.0
+    assert socialverse_mapping.interaction("rated-posts", record, None, rating_scale=10.0).value == 8.0
 
 
 @pytest.mark.parametrize("value", ["0", "-5", "101", "nan", "ten"])

@@ -37,19 +37,23 @@ from schemas.types import (
     Trigger,
     UserWeights,
 )
-from streams.core import profile, push, signal, user, wish
-from streams.core.combine import Judged
-from streams.core.learner import Learner, Params
+from streams.core.item import stats as signal
+from streams.core.item.stats import ItemState
+from streams.core.learning.learner import Learner, Params
 from streams.core.params import CombineParams, PushParams, RankParams, SignalParams, UserParams
 from streams.core.position import Position
-from streams.core.profile import ProfileState
-from streams.core.push import PushState
-from streams.core.rank import MODEL, new_blender, rank
-from streams.core.signal import ItemState
-from streams.core.user import UserState
-from streams.core.version import restore
-from streams.core.view import Subject, View
-from streams.jobs.live import absorb
+from streams.core.push import candidates
+from streams.core.push import state as push
+from streams.core.push.state import PushState
+from streams.core.ranking.catalog_snapshot import Subject, View
+from streams.core.ranking.llm_blend import Judged
+from streams.core.ranking.model_state import restore
+from streams.core.ranking.pipeline import MODEL, new_blender, rank
+from streams.core.user import profile
+from streams.core.user import state as user
+from streams.core.user.profile import ProfileState
+from streams.core.user.state import UserState
+from streams.roles.trainer.online_learner import absorb
 from tests.build import (
     T0_MS,
     a_content,
@@ -160,7 +164,9 @@ class World:
                     yield merged.profile
             case PushRequest():
                 pushes = self.pushes.setdefault(record.user_id, PushState(record.user_id))
-                yield from wish.fold_request(pushes, record, at, card=None, params=PushParams(), now_ms=at.append_ms)
+                yield from candidates.fold_request(
+                    pushes, record, at, card=None, params=PushParams(), now_ms=at.append_ms
+                )
                 yield push.snapshot(pushes, at.append_ms)
             case _:
                 yield from self._user(record, at)
@@ -225,5 +231,5 @@ def test_records_within_their_limits_can_be_folded_ranked_and_written(log: list[
         assert all(map(math.isfinite, written(feed).scores))
         assert len(set(feed.items)) == len(feed.items)
         pushes = world.pushes.setdefault(feed.user_id, PushState(feed.user_id))
-        for notification in wish.fold_feed(pushes, feed, {}, params=PushParams(), now_ms=LATER_MS):
+        for notification in candidates.fold_feed(pushes, feed, {}, params=PushParams(), now_ms=LATER_MS):
             written(notification)

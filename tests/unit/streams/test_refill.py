@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.redis_client import RefusedError, StoreError
-from streams.refill import Change, Projector
+from infra.redis.client import RefusedError, StoreError
+from streams.runtime.refill import Change, Projector
 
 
 class Shelf:

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.types import Interaction
-from streams.core import user
+from streams.core.dedup import WINDOW_HOURS, fingerprint, remember_event
 from streams.core.params import UserParams
 from streams.core.position import Position
-from streams.core.repeat import WINDOW_HOURS, fingerprint, remember_event
-from streams.core.user import UserState
-from streams.core.view import Subject
+from streams.core.ranking.catalog_snapshot import Subject
+from streams.core.user import state as user
+from streams.core.user.state import UserState
 from tests.build import T0_MS, an_interaction
 
 HOUR_MS = 3_600_000

@@ -11,12 +11,12 @@ import pytest
 from infra.settings import Settings
 from schemas import limit
 from schemas.nearby import spot
-from streams.core import retrieval
 from streams.core.params import RetrievalParams
-from streams.core.retrieval import Fact, Place
-from streams.core.user import UserState
+from streams.core.triggers import prefetch_request
+from streams.core.triggers.prefetch_request import Fact, Place
+from streams.core.user.state import UserState
 from streams.fetchers import FETCHERS
-from streams.params import fetchers, retrieval_params
+from streams.runtime.core_params import fetchers, retrieval_params
 from tests.build import LISBON, NEW_YORK, a_trigger
 
 PARAMS = RetrievalParams(facts=frozenset(get_args(Fact)))
@@ -45,7 +45,7 @@ def alex(**overrides: Any) -> UserState:
 
 def asked(state: UserState | None = None, place: Place = HERE, params: RetrievalParams = PARAMS) -> dict[str, Any]:
     trigger = a_trigger(event_id="t1", kind="time", reason="Friday evening", occurred_at=FRIDAY_EVENING_MS)
-    found = retrieval.requests(
+    found = prefetch_request.requests(
         trigger, state or alex(), place, FETCHERS.values(), title_of=lambda item: item.title(), params=params
     )
     for request in found:
@@ -117,7 +117,7 @@ def test_the_same_trigger_asks_under_the_same_ids_and_another_under_others() -> 
     ids = [request.event_id for request in asked().values()]
     assert ids == [request.event_id for request in asked().values()]
     assert len(set(ids)) == len(ids)
-    other = retrieval.requests(
+    other = prefetch_request.requests(
         a_trigger(event_id="t2", kind="time", reason="Friday evening"),
         alex(),
         HERE,
@@ -158,7 +158,7 @@ def test_a_user_is_in_the_city_around_the_newest_ping(
     point: tuple[float, float], city: str | None, resolution: int
 ) -> None:
     cell = str(h3.latlng_to_cell(*point, resolution))
-    place = retrieval.place_of(alex(cell=cell, city="Lisbon"), PARAMS)
+    place = prefetch_request.place_of(alex(cell=cell, city="Lisbon"), PARAMS)
     assert place.cell is not None
     assert h3.get_resolution(place.cell) == min(resolution, PARAMS.place_resolution)
     if resolution != 3:  # whose middle may be somewhere else
@@ -180,7 +180,7 @@ def test_a_user_without_a_ping_is_in_the_city_of_the_profile(
     city: str | None, timezone: str, told_as: str | None
 ) -> None:
     state = alex(cell=None, city=city, timezone=timezone)
-    place = retrieval.place_of(state, PARAMS)
+    place = prefetch_request.place_of(state, PARAMS)
     assert place == Place(city=told_as)
     meant, fetched = spot(None, city, timezone), spot(None, place.city)
     assert meant == fetched, "what is fetched for the place would be far from the user"
@@ -191,7 +191,7 @@ def test_a_user_without_a_ping_is_in_the_city_of_the_profile(
 )
 def test_the_time_is_a_part_of_the_day(hour: int, said: str) -> None:
     midnight_ms = FRIDAY_EVENING_MS - 19 * 3_600_000
-    told_time = retrieval.local_time(midnight_ms + hour * 3_600_000, ZoneInfo("America/New_York"))
+    told_time = prefetch_request.local_time(midnight_ms + hour * 3_600_000, ZoneInfo("America/New_York"))
     assert told_time == f"Friday {said}, 2026-11-20"
 
 

@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core import user
 from streams.core.params import TriggerParams, UserParams
 from streams.core.position import Position
-from streams.core.roster import Roster, Sleeper, sleeper
-from streams.core.schedule import parse
-from streams.core.user import UserState
+from streams.core.triggers.active_users import Roster, Sleeper, sleeper
+from streams.core.triggers.schedule import parse
+from streams.core.user import state as user
+from streams.core.user.state import UserState
 
 PARAMS = TriggerParams(schedule=parse("fri 17:00 friday-evening, daily 07:30 morning"), timezone="Europe/Lisbon")
 HOUR_MS = 3_600_000

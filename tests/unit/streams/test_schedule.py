@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from infra.model_board import NOT_JUDGED
+from infra.redis.stores.model_status import NOT_JUDGED
 from models import decay
-from streams.jobs.schedule import FIRST_EVENTS, Due, Schedule
+from streams.roles.trainer.retrain_schedule import FIRST_EVENTS, Due, Schedule
 from tests.build import T0_MS, a_version
 
 HOUR_MS = int(decay.HOUR_MS)

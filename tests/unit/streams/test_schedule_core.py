@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.zone import zone_named
-from streams.core.schedule import due, parse
+from streams.core.triggers.schedule import due, parse
 
 FRIDAY = parse("fri 17:00 friday-evening")
 MINUTE_MS = 60_000

@@ -6,7 +6,7 @@ import json
 
 from infra.llm.prompt import input_schema
 from schemas.types import RecentItem
-from streams.core.score import Card, Scored, Scores, interests, question, taken, wanted
+from streams.core.llm_judge import Card, Scored, Scores, interests, question, taken, wanted
 from tests.build import T0_MS, a_feed, features
 
 CARDS = {name: Card(name, f"Title of {name}", "music", ["jazz"]) for name in ("i1", "i2", "i3")}

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from infra.error import OperatorError
-from infra.model_board import REFUSED, SERVING
-from streams.core.rank import MODEL
-from streams.jobs.fit import Fit
-from streams.jobs.shelf import Shelf
-from streams.jobs.version import fitted
+from infra.redis.stores.model_status import REFUSED, SERVING
+from streams.core.ranking.pipeline import MODEL
+from streams.roles.trainer.artifact_store import Shelf
+from streams.roles.trainer.candidate_fit import Fit
+from streams.roles.trainer.model_version import fitted
 from tests.build import a_version
 
 

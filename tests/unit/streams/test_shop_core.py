@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.shop import Mix, Product, Shelves, by_rank, faded, mixed
+from streams.core.shop_home import Mix, Product, Shelves, by_rank, faded, mixed
 
 
 def a_product(item_id: str, category: str = "audio", **told: float) -> Product:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import decay
-from streams.core import signal
+from streams.core.item import stats as signal
+from streams.core.item.stats import ItemState, Signal
 from streams.core.params import SignalParams
 from streams.core.position import Position
-from streams.core.signal import ItemState, Signal
 from tests.build import T0_MS
 
 PARAMS = SignalParams()

@@ -12,23 +12,23 @@ from scipy import sparse
 
 from infra.error import OperatorError
 from infra.settings import Settings
-from models import ease
-from models.als import Als
-from models.catalogue import MODELS
-from models.content import Content
-from models.model import Event, Model, Query
-from models.network import MissingTorchError, network
-from models.text import TfIdf, text_of
+from models.base import Event, Model, Query
+from models.factorization import ease
+from models.factorization.als import Als
+from models.neural.network import MissingTorchError, network
+from models.registry import MODELS
+from models.text.content import Content
+from models.text.tfidf import TfIdf, text_of
 from schemas.types import Interaction
-from streams.core.learner import Learner
+from streams.core.learning.learner import Learner
 from streams.core.position import Position
-from streams.core.taste import REGULARIZATION, EaseTastes, ModelTastes, Tastes, model_event
-from streams.jobs import likeness
-from streams.jobs.fit import Fit
-from streams.jobs.params import learner_params
-from streams.jobs.shelf import Shelf
-from streams.jobs.taste import TASTES, tastes_builder
-from streams.jobs.version import Fitted, fitted, rows
+from streams.core.ranking.item_weights import REGULARIZATION, EaseTastes, ModelTastes, Tastes, model_event
+from streams.roles.shop import similarity_fit
+from streams.roles.trainer.artifact_store import Shelf
+from streams.roles.trainer.candidate_fit import Fit
+from streams.roles.trainer.item_weight_models import TASTES, tastes_builder
+from streams.roles.trainer.learner_params import learner_params
+from streams.roles.trainer.model_version import Fitted, fitted, rows
 from tests.build import T0_MS, a_version, an_interaction, an_item
 from tests.unit.streams.builder import ITEMS, PARAMS, World
 
@@ -215,7 +215,7 @@ def test_the_deep_network_has_the_batches_and_the_learning_rate_of_the_settings(
         ({"learning_rate": 0.05}, {"batch": 32, "rate": 0.05}),
         ({}, {"batch": 32, "rate": 0.001}),
     ):
-        direct = network("models.deep", "Deep", config="DeepConfig", embedding_dim=8, **config)()
+        direct = network("models.neural.deep", "Deep", config="DeepConfig", embedding_dim=8, **config)()
         served = model_of("deep", embedding_dim=8, **settings)
         np.testing.assert_array_equal(scored(served, world), scored(direct, world))
 
@@ -234,7 +234,7 @@ def test_texts_are_compared_by_as_many_words_and_directions_as_the_settings_say(
 
 
 def test_a_shop_compares_texts_by_as_many_words_as_it_is_told() -> None:
-    assert likeness.learn(["i1", "i2"], ["one two three", "two three four"], features=2).words == ["three", "two"]
+    assert similarity_fit.learn(["i1", "i2"], ["one two three", "two three four"], features=2).words == ["three", "two"]
 
 
 def scored(model: Model, world: World) -> Any:

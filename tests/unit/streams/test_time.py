@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from schemas.codec import Codec
 from schemas.types import Features, ItemStats
-from streams.core import signal, user
+from streams.core.item import stats as signal
+from streams.core.item.stats import ItemState, Signal
 from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
-from streams.core.rank import look, new_blender, rank, score, weights_for
-from streams.core.signal import ItemState, Signal
-from streams.core.user import UserState
-from streams.core.view import Subject, View
+from streams.core.ranking.catalog_snapshot import Subject, View
+from streams.core.ranking.pipeline import look, new_blender, rank, score, weights_for
+from streams.core.user import state as user
+from streams.core.user.state import UserState
 from tests.build import T0_MS, an_interaction, an_item, features, stats
 from tests.unit.models.test_decay import TIMES
 

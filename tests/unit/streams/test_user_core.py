@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from models import decay
 from schemas.types import FoundItem, Interaction
-from streams.core import user
 from streams.core.params import UserParams
 from streams.core.position import Position
-from streams.core.user import UserState
-from streams.core.view import Subject
+from streams.core.ranking.catalog_snapshot import Subject
+from streams.core.user import state as user
+from streams.core.user.state import UserState
 from tests.build import T0_MS, a_content, a_ping, a_profile, a_trigger, an_interaction
 
 PARAMS = UserParams()

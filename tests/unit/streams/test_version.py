@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from infra.model_board import REFUSED
-from streams.core.rank import MODEL, new_blender
-from streams.core.version import restore
-from streams.core.view import View
-from streams.jobs.fit import Fit
-from streams.jobs.shelf import Shelf
-from streams.jobs.version import REFUSED_MODEL, fitted, name_of, record, rows
+from infra.redis.stores.model_status import REFUSED
+from streams.core.ranking.catalog_snapshot import View
+from streams.core.ranking.model_state import restore
+from streams.core.ranking.pipeline import MODEL, new_blender
+from streams.roles.trainer.artifact_store import Shelf
+from streams.roles.trainer.candidate_fit import Fit
+from streams.roles.trainer.model_version import REFUSED_MODEL, fitted, name_of, record, rows
 from tests.build import T0_MS, a_version, an_item, whole
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from infra.memory import MemoryPublisher
-from infra.publisher import PublishError
+from infra.fakes.publisher import MemoryPublisher
+from infra.kafka.publisher import PublishError
 from streams.core.params import TriggerParams
-from streams.core.roster import Roster
-from streams.core.schedule import parse
-from streams.core.user import UserState
-from streams.wake import Waker
+from streams.core.triggers.active_users import Roster
+from streams.core.triggers.schedule import parse
+from streams.core.user.state import UserState
+from streams.roles.feed.scheduled_triggers import Waker
 from tests.build import T0_MS
 from topics.topic import TRIGGERS
 

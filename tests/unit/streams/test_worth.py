@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from streams.core.worth import LOOKED_AT, Usual, head, leads
+from streams.core.push.value import LOOKED_AT, Usual, head, leads
 from tests.build import a_feed
 
 FEED = [9.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0]

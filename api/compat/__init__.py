@@ -1,0 +1,16 @@
+"""One file per outside contract, mapped to the same topics and read models."""
+
+from collections.abc import Callable, Sequence
+
+from api.compat import collect, context_iq, personalization, shop, video
+from api.context import Context
+from api.http.endpoint import Endpoint
+
+SURFACES: tuple[Callable[[Context], Sequence[Endpoint]], ...] = (
+    personalization.endpoints,
+    shop.endpoints,
+    lambda context: video.VideoEndpoints(context).endpoints(),
+    lambda context: collect.CollectEndpoints(context).endpoints(),
+    lambda context: context_iq.ContextIqEndpoints(context).endpoints(),
+)
+"""What each contract adds to the app: a function from the context to its endpoints."""

@@ -1,0 +1,112 @@
+"""The video engine's collectors: calls for collections of the external API, and how far these have come.
+
+The collecting itself is a role's work. Who calls shows the external API's own token, `Flic-Token`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import Context
+from api.http.body import new_id
+from api.http.endpoint import Endpoint
+from api.http.error import BrokerAwayError, NoTokenError, StoreAwayError
+from api.http.query import asked
+from api.http.response import answer
+from infra.redis.stores.collection_store import Collection
+from infra.socialverse import LISTS
+from schemas.limit import COLLECTOR
+from schemas.types import Trigger
+from topics.topic import TRIGGERS
+
+
+class CollectQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """With which page to begin, and how many records to ask for at once."""
+
+    page: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    page_size: Annotated[int, Meta(ge=1, le=1_000)] = 1_000
+
+
+class Called(msgspec.Struct):
+    """The call is in its topic; the collection's `request_id` will be the event's."""
+
+    status: str
+    collection: str
+    page: int
+    page_size: int
+    event_id: str
+
+
+class CollectionStatus(msgspec.Struct):
+    """How far each collection has come."""
+
+    status: str
+    """running while one of them is."""
+    collections: Mapping[str, Collection]
+
+
+class CollectEndpoints:
+    """The endpoints for collecting."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
+        calls = [
+            Endpoint(
+                "POST",
+                f"/api/v1/collect/{name}",
+                self.collect,
+                scope="public",
+                query=CollectQuery,
+                answers={202: Called},
+                errors=(BrokerAwayError, NoTokenError),
+                summary=f"Ask for the collection of {name.replace('-', ' ')}; needs the header Flic-Token.",
+            )
+            for name in LISTS
+        ]
+        status = Endpoint(
+            "GET",
+            "/api/v1/collection-status",
+            self.status,
+            scope="public",
+            answers={200: CollectionStatus},
+            errors=(StoreAwayError, NoTokenError),
+        )
+        return [*calls, status]
+
+    async def collect(self, request: Request) -> Response:
+        """Ask for a collection."""
+        self._admit(request)
+        name, query = request.url.path.rpartition("/")[2], asked(request, CollectQuery)
+        trigger = Trigger(
+            event_id=new_id(),
+            user_id=COLLECTOR,
+            kind="collect",
+            reason=name,
+            context={"page": str(query.page), "page_size": str(query.page_size)},
+            occurred_at=self._context.clients.now_ms(),
+        )
+        await self._context.publish(TRIGGERS, [trigger])
+        return answer(Called("accepted", name, query.page, query.page_size, trigger.event_id), 202)
+
+    async def status(self, request: Request) -> Response:
+        """Answer with how far collections have come; needs the header Flic-Token."""
+        self._admit(request)
+        found = await self._context.clients.collections.read()
+        running = any(one.state == "running" for one in found.values())
+        return answer(CollectionStatus("running" if running else "idle", found))
+
+    def _admit(self, request: Request) -> None:
+        """Let through who shows the token; nobody where none is set."""
+        expected = self._context.settings.flic_token.encode()
+        if not (expected and hmac.compare_digest(request.headers.get("flic-token", "").encode(), expected)):
+            raise NoTokenError

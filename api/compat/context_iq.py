@@ -1,0 +1,499 @@
+"""Context IQ: recommendations with ML and LLM scores, who users are and what they want, the catalogue, exports."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+from msgspec.structs import replace
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import Context
+from api.endpoints.health import Prober, overall
+from api.endpoints.visibility import SPARE_ITEMS
+from api.http.body import InteractionBody, PreferencesBody, Values, changes_of, check_count, profile_update, take
+from api.http.endpoint import Endpoint
+from api.http.error import (
+    BrokerAwayError,
+    ChangedError,
+    NoFeedError,
+    NoItemError,
+    NoProfileError,
+    NotRecommendedError,
+    StoreAwayError,
+)
+from api.http.precondition import matching, tag_of
+from api.http.query import MOST_ITEMS, Name, UserId, asked, user_in
+from api.http.response import answer
+from infra.llm.key import has_key
+from infra.postgres.catalog_filter import Wanted
+from infra.redis.stores.feed_store import EVERYONE
+from schemas.limit import ID_CHARS
+from schemas.nearby import spot
+from schemas.types import Feed, Item
+from topics.topic import INTERACTIONS, PROFILE_UPDATES
+
+VERSION = version("millrace")
+_BODY_BYTES = 64 << 10
+_TOP_CATEGORIES = 5
+_DIGITS = 4
+_EQUAL = 0.5
+"""The ML score where the ranking finds all items equal."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""With what a cell begins that a spreadsheet would compute."""
+_CSV_COLUMNS = (
+    "user_id",
+    "rank",
+    "content_id",
+    "title",
+    "category",
+    "ml_score",
+    "llm_score",
+    "combined_score",
+    "reason",
+)
+
+ContentId = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
+Count = Annotated[int, Meta(ge=1, le=MOST_ITEMS, description="How many at most.")]
+
+
+class RecommendationQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """For whom, and how many."""
+
+    user_id: UserId
+    limit: Count = 10
+
+
+class ExplanationQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose recommendation of what."""
+
+    user_id: UserId
+    content_id: ContentId
+
+
+class ContentQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of the catalogue."""
+
+    category: Name | None = None
+    limit: Count = 50
+
+
+class SimilarContentQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """How many, and how alike they must be; SIMILARITY_THRESHOLD when that is not said."""
+
+    limit: Count = 10
+    threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
+
+
+class InteractBody(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /api/v1/interact."""
+
+    user_id: str
+    content_id: str
+    interaction_type: Literal["view", "like", "share", "save"]
+    duration_seconds: Annotated[float, Meta(ge=0, le=1e6)] | None = None
+    metadata: Values = None
+    event_id: str | None = None
+
+
+class ExportBody(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /api/v1/recommendations/export: for whom, and how many for each."""
+
+    user_ids: list[str]
+    limit: Count = 10
+
+
+class ContextIqHealth(msgspec.Struct):
+    """How the service is; bedrock says whether a language model can be asked."""
+
+    status: Literal["healthy", "degraded", "unhealthy"]
+    version: str
+    services: dict[str, bool]
+
+
+class Interacted(msgspec.Struct):
+    """The interaction is in its topic."""
+
+    status: str
+    message: str
+    event_id: str
+
+
+class ScoredContent(msgspec.Struct):
+    """One recommendation; without an LLM score the combined one is the ML score. All are from 0 to 1."""
+
+    content_id: str
+    title: str
+    category: str
+    ml_score: float
+    llm_score: float | None
+    combined_score: float
+
+
+class ScoredContents(msgspec.Struct):
+    """Recommendations, best first; cached says whether they had been made for this user before they were asked for."""
+
+    user_id: str
+    recommendations: list[ScoredContent]
+    cached: bool
+    timestamp: str
+
+
+class Explanation(ScoredContent):
+    """Why something is recommended: its place, its reason, and what each source adds to the ranking's own score."""
+
+    user_id: str
+    rank: int
+    reason: str
+    source: str
+    parts: dict[str, float]
+
+
+class CategoryCount(msgspec.Struct):
+    """How often a user acted on things of a category."""
+
+    category: str
+    count: int
+
+
+class ContextIqProfile(msgspec.Struct):
+    """What a user did; cached says whether it lay ready."""
+
+    user_id: str
+    total_interactions: int
+    interaction_breakdown: dict[str, int]
+    top_categories: list[CategoryCount]
+    cached: bool
+
+
+class ContentEntry(msgspec.Struct):
+    """One thing of the catalogue."""
+
+    content_id: str
+    title: str
+    category: str
+    description: str
+
+
+class Contents(msgspec.Struct):
+    """Things of the catalogue, newest first."""
+
+    content: list[ContentEntry]
+    count: int
+
+
+class SimilarEntry(ContentEntry):
+    """One thing that is like another."""
+
+    similarity: float
+
+
+class SimilarContents(msgspec.Struct):
+    """What is like a thing, most alike first."""
+
+    content_id: str
+    similar: list[SimilarEntry]
+    count: int
+
+
+class StatedPreferences(msgspec.Struct):
+    """What a user wants, as they say."""
+
+    user_id: str
+    categories: list[str] = []
+    topics: list[str] = []
+    muted: list[str] = []
+    timezone: str | None = None
+    city: str | None = None
+
+
+_interact = msgspec.json.Decoder(InteractBody)
+_preferences = msgspec.json.Decoder(PreferencesBody)
+_export = msgspec.json.Decoder(ExportBody)
+_INTERACT = {
+    "user_id": "user123",
+    "content_id": "article_abc",
+    "interaction_type": "view",
+    "duration_seconds": 120,
+    "metadata": {"source": "homepage", "device": "mobile"},
+}
+_PREFERENCES = {"categories": ["technology"], "muted": ["sports"]}
+_PREFERENCES_PATH = "/api/v1/user-profile/{user_id}/preferences"
+
+
+class ContextIqEndpoints:
+    """The endpoints of Context IQ."""
+
+    def __init__(self, context: Context) -> None:
+        self._context, self._prober = context, Prober(context)
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
+        return [
+            Endpoint(
+                "GET",
+                "/api/v1/health",
+                self.health,
+                scope="public",
+                answers={200: ContextIqHealth, 503: ContextIqHealth},
+            ),
+            Endpoint(
+                "POST",
+                "/api/v1/interact",
+                self.interact,
+                body=InteractBody,
+                example=_INTERACT,
+                answers={200: Interacted},
+                errors=(BrokerAwayError,),
+            ),
+            *self._reading(),
+            Endpoint(
+                "GET",
+                _PREFERENCES_PATH,
+                self.preferences,
+                answers={200: StatedPreferences},
+                errors=(StoreAwayError,),
+            ),
+            Endpoint(
+                "PUT",
+                _PREFERENCES_PATH,
+                self.prefer,
+                body=PreferencesBody,
+                example=_PREFERENCES,
+                answers={200: StatedPreferences},
+                errors=(BrokerAwayError, ChangedError, StoreAwayError),
+            ),
+            Endpoint(
+                "GET",
+                "/api/v1/user-profile/{user_id}",
+                self.profile,
+                answers={200: ContextIqProfile},
+                errors=(NoProfileError, StoreAwayError),
+            ),
+        ]
+
+    def _reading(self) -> list[Endpoint]:
+        return [
+            Endpoint(
+                "GET",
+                "/api/v1/recommendations",
+                self.recommendations,
+                query=RecommendationQuery,
+                answers={200: ScoredContents},
+                errors=(NoFeedError, StoreAwayError),
+            ),
+            Endpoint(
+                "GET",
+                "/api/v1/recommendations/explain",
+                self.explain,
+                query=ExplanationQuery,
+                answers={200: Explanation},
+                errors=(NoFeedError, NotRecommendedError, StoreAwayError),
+            ),
+            Endpoint(
+                "POST",
+                "/api/v1/recommendations/export",
+                self.export,
+                scope="service",
+                body=ExportBody,
+                example={"user_ids": ["user123", "alex"], "limit": 10},
+                answers={200: "text/csv"},
+                errors=(StoreAwayError,),
+            ),
+            Endpoint(
+                "GET",
+                "/api/v1/content",
+                self.content,
+                query=ContentQuery,
+                answers={200: Contents},
+                errors=(StoreAwayError,),
+            ),
+            Endpoint(
+                "GET",
+                "/api/v1/content/{content_id}/similar",
+                self.similar,
+                query=SimilarContentQuery,
+                answers={200: SimilarContents},
+                errors=(NoItemError, StoreAwayError),
+            ),
+        ]
+
+    async def health(self, request: Request) -> Response:
+        """Answer with which services answer."""
+        up = {name: one.status == "ok" for name, one in (await self._prober.found()).items()}
+        services = {name: up.get(name, False) for name in ("database", "redis", "kafka")}
+        status = overall(up, await self._prober.pipeline())
+        told: dict[str, Literal["healthy", "degraded", "unhealthy"]] = {"ok": "healthy", "down": "unhealthy"}
+        healthy = told.get(status, "degraded")
+        found = ContextIqHealth(healthy, VERSION, services | {"bedrock": has_key(self._context.settings)})
+        return answer(found, 503 if status == "down" else 200)
+
+    async def interact(self, request: Request) -> Response:
+        """Take an interaction."""
+        now_ms = self._context.clients.now_ms()
+        body = await take(request, _interact, _BODY_BYTES)
+        event = InteractionBody(
+            user_id=body.user_id,
+            event_id=body.event_id,
+            action=body.interaction_type,
+            item_id=body.content_id,
+            context={**(body.metadata or {}), "duration_seconds": body.duration_seconds},
+        ).record(now_ms)
+        await self._context.publish(INTERACTIONS, [event])
+        return answer(Interacted("success", "Interaction recorded and queued for processing", event.event_id))
+
+    async def recommendations(self, request: Request) -> Response:
+        """Answer with a user's recommendations and their scores."""
+        query = asked(request, RecommendationQuery)
+        feed = await self._context.feed_of(query.user_id)
+        scored = await self._scored(feed, query.limit)
+        return answer(ScoredContents(query.user_id, scored, feed.user_id != EVERYONE, _iso(feed.generated_at)))
+
+    async def explain(self, request: Request) -> Response:
+        """Answer with why something is recommended to a user."""
+        query = asked(request, ExplanationQuery)
+        feed = await self._context.feed_of(query.user_id)
+        scored = await self._scored(feed, len(feed.items))
+        for rank, one in enumerate(scored, start=1):
+            if one.content_id == query.content_id:
+                place = feed.items.index(one.content_id)
+                return answer(
+                    Explanation(
+                        **msgspec.structs.asdict(one),
+                        user_id=query.user_id,
+                        rank=rank,
+                        reason=feed.reasons[place],
+                        source=feed.sources[place],
+                        parts={name: part[place] for name, part in feed.parts.items() if part[place]},
+                    )
+                )
+        raise NotRecommendedError(query.user_id, query.content_id)
+
+    async def export(self, request: Request) -> Response:
+        """Answer with the recommendations of many users as CSV; who has none has no lines."""
+        body = await take(request, _export, self._context.settings.api_max_body_bytes)
+        check_count("user_ids", body.user_ids, self._context.settings.api_max_batch)
+        users = list(dict.fromkeys(map(user_in, body.user_ids)))
+        text = io.StringIO()
+        lines = csv.writer(text, lineterminator="\r\n")
+        lines.writerow(_CSV_COLUMNS)
+        for user_id, feed in zip(users, await self._context.clients.feeds.read(users), strict=True):
+            if feed is not None:
+                reasons = dict(zip(feed.items, feed.reasons, strict=True))
+                for rank, one in enumerate(await self._scored(feed, body.limit), start=1):
+                    cells = (one.content_id, one.title, one.category, one.ml_score, one.llm_score, one.combined_score)
+                    lines.writerow(map(_cell, (user_id, rank, *cells, reasons[one.content_id])))
+        headers = {"Content-Disposition": 'attachment; filename="recommendations.csv"', "Cache-Control": "no-store"}
+        return Response(text.getvalue(), headers=headers, media_type="text/csv")
+
+    async def profile(self, request: Request) -> Response:
+        """Answer with what a user did."""
+        user_id = user_in(request.path_params["user_id"])
+        found, stated = await self._context.clients.portraits.read(user_id)
+        if found is None and stated is None:
+            raise NoProfileError(user_id)
+        categories = await self._context.clients.listing.categories_of(user_id, _TOP_CATEGORIES)
+        return answer(
+            ContextIqProfile(
+                user_id=user_id,
+                total_interactions=found.event_count if found is not None else 0,
+                interaction_breakdown=found.counts if found is not None else {},
+                top_categories=[CategoryCount(*pair) for pair in categories],
+                cached=found is not None,
+            )
+        )
+
+    async def content(self, request: Request) -> Response:
+        """Answer with what the catalogue holds."""
+        query = asked(request, ContentQuery)
+        names = await self._context.clients.listing.find(Wanted(category=query.category), limit=query.limit)
+        items = (await self._context.catalogued(names)).values()
+        entries = [_entry(item) for item in items if not item.private]
+        return answer(Contents(entries, len(entries)))
+
+    async def similar(self, request: Request) -> Response:
+        """Answer with what is like something of the catalogue."""
+        query, content_id = asked(request, SimilarContentQuery), request.path_params["content_id"]
+        known = (await self._context.catalogued([content_id])).get(content_id)
+        if known is None:
+            raise NoItemError(content_id)
+        least = self._context.settings.similarity_threshold if query.threshold is None else query.threshold
+        alike = await self._context.clients.listing.alike(
+            content_id, prefix="", least=least, limit=query.limit + SPARE_ITEMS
+        )
+        similarity = dict(alike)
+        items = await self._context.offered(list(similarity), spot(known.cell, known.city))
+        found = [
+            SimilarEntry(**msgspec.structs.asdict(_entry(item)), similarity=round(similarity[item_id], _DIGITS))
+            for item_id, item in items.items()
+        ][: query.limit]
+        return answer(SimilarContents(content_id, found, len(found)))
+
+    async def preferences(self, request: Request) -> Response:
+        """Answer with what a user wants."""
+        preferences = await self._stated(user_in(request.path_params["user_id"]))
+        return answer(preferences, tag=tag_of(preferences))
+
+    async def prefer(self, request: Request) -> Response:
+        """Take over what a user wants, as far as it is sent; If-Match has it refused when it was changed meanwhile.
+
+        The answer is what was stored plus what was sent: what was sent just before may not be in it yet, and is kept.
+        """
+        user_id, now_ms = user_in(request.path_params["user_id"]), self._context.clients.now_ms()
+        body = await take(request, _preferences, _BODY_BYTES)
+        changes = changes_of(body)
+        preferences = await matching(request, lambda: self._stated(user_id))
+        if changes:
+            update = self._context.admitted(profile_update(user_id, changes, now_ms))
+            await self._context.send(PROFILE_UPDATES, [update])
+            preferences = replace(preferences, **{name: getattr(update, name) for name in changes})
+        return answer(preferences, tag=tag_of(preferences))
+
+    async def _stated(self, user_id: str) -> StatedPreferences:
+        _, profile = await self._context.clients.portraits.read(user_id)
+        if profile is None:
+            return StatedPreferences(user_id)
+        return msgspec.convert(profile, StatedPreferences, from_attributes=True)
+
+    async def _scored(self, feed: Feed, limit: int) -> list[ScoredContent]:
+        """Return the first items of a feed that may still be shown, with their scores."""
+        served = await self._context.served(feed, limit)
+        ml = feed.ml_scores or stretched(feed.scores)
+        combined = feed.scores if feed.ml_scores else ml
+        return [
+            ScoredContent(
+                content_id=item.item_id,
+                title=item.title,
+                category=item.category,
+                ml_score=round(ml[position], _DIGITS),
+                llm_score=feed.llm_scores.get(item.item_id),
+                combined_score=round(combined[position], _DIGITS),
+            )
+            for position, item in self._context.read(served)
+        ]
+
+
+def stretched(scores: Sequence[float]) -> list[float]:
+    """Return scores moved and scaled so that the lowest is 0 and the highest 1, as they are where an LLM has a say."""
+    low, high = min(scores, default=0.0), max(scores, default=0.0)
+    return [(score - low) / (high - low) if high > low else _EQUAL for score in scores]
+
+
+def _entry(item: Item) -> ContentEntry:
+    return ContentEntry(item.item_id, item.title, item.category, item.description)
+
+
+def _cell(value: object) -> object:
+    """Return a cell that a spreadsheet shows and does not compute."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,417 @@
+"""The personalization service: given candidates ranked for a user, who that is, experiments, and how well it goes.
+
+Its other endpoints (`/interaction`, `/retrain`, `/metrics/models`, `/health`, `/metrics`) are those of the API itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import Context
+from api.endpoints.rerank import ERRORS as RANKED_ERRORS
+from api.endpoints.rerank import ranked
+from api.endpoints.visibility import Served
+from api.http.body import Moment, Scalar, Values, check_count, milliseconds, new_id, take, texts
+from api.http.endpoint import Endpoint
+from api.http.error import BrokerAwayError, InvalidError, NoFeedError, NoProfileError, StoreAwayError, TooLargeError
+from api.http.query import asked, user_in
+from api.http.response import answer
+from infra.redis.stores.model_status import Live
+from schemas.limit import ID_CHARS, LINE_CHARS, TEXT_CHARS
+from schemas.types import Arm, Candidate, Experiment, RecentItem, Trigger
+from topics.topic import EXPERIMENTS
+
+_MOST_RESULTS = 500
+_BODY_BYTES = 64 << 10
+_TRIGGER_BYTES = 900_000
+"""What candidates may take of a message: brokers take some 1 MB."""
+_SHORT_CONTENT = 500
+"""How much of a candidate's content travels with it: its words are held against those of liked items."""
+
+Id = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
+Line = Annotated[str, Meta(max_length=LINE_CHARS)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class CandidateBody(msgspec.Struct, frozen=True, kw_only=True):
+    """An item to be ranked, and what is to be said of it; of one that the catalogue holds, the catalogue says more."""
+
+    id: Id
+    title: Line = ""
+    content: str = ""
+    topics: list[Id] = []
+    source: Line = ""
+    category: Line = ""
+
+    def record(self) -> Candidate:
+        """Return what is said of the item."""
+        return Candidate(
+            item_id=self.id,
+            category=self.category,
+            title=self.title,
+            text=self.content[:_SHORT_CONTENT],
+            topics=self.topics,
+            source=self.source,
+        )
+
+
+class DiversityParams(msgspec.Struct, frozen=True, kw_only=True):
+    """How much results differ from each other, and how many there are."""
+
+    enable_diversity: bool = True
+    topic_diversity_threshold: Share | None = None
+    """Share of topics by which a result differs from those before it; DIVERSITY_THRESHOLD when it is not said."""
+    max_results: Annotated[int, Meta(ge=1, le=_MOST_RESULTS)] = 10
+
+
+class PersonalizeBody(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /personalize; without candidates the user's feed is what is ranked."""
+
+    user_id: str
+    candidates: list[CandidateBody] = []
+    context: Values = None
+    diversity_params: DiversityParams = DiversityParams()
+    event_id: str | None = None
+
+    def record(self, now_ms: int, *, threshold: float) -> Trigger:
+        """Return the call for a worker to rank; `threshold` is the distance when none is asked for."""
+        asked_for = self.diversity_params.topic_diversity_threshold
+        distance = threshold if asked_for is None else asked_for
+        return Trigger(
+            event_id=self.event_id or new_id(),
+            user_id=self.user_id,
+            kind="rerank",
+            candidates=list(dict.fromkeys(one.id for one in self.candidates)),
+            described=[one.record() for one in self.candidates],
+            context=texts(self.context),
+            topic_distance=distance if self.diversity_params.enable_diversity else 0.0,
+            occurred_at=now_ms,
+        )
+
+
+class Recommendation(msgspec.Struct):
+    """One result; `parts` add up to its score."""
+
+    id: str
+    title: str
+    topics: list[str]
+    source: str
+    score: float
+    reason: str
+    algorithm: str
+    """Which part set it apart."""
+    parts: dict[str, float]
+
+
+class Personalized(msgspec.Struct):
+    """What there is for a user, best first."""
+
+    user_id: str
+    recommendations: list[Recommendation]
+    count: int
+    model: str
+    generated_at: int
+    event_id: str | None = None
+
+
+class Preferences(msgspec.Struct):
+    """How much a user cares for what, as shares of the strongest; below zero is disliked."""
+
+    categories: dict[str, float] = {}
+    topics: dict[str, float] = {}
+    sources: dict[str, float] = {}
+
+
+class Stated(msgspec.Struct):
+    """What a user says of themselves."""
+
+    categories: list[str] = []
+    topics: list[str] = []
+    muted: list[str] = []
+    timezone: str | None = None
+    locale: str | None = None
+    city: str | None = None
+    attributes: dict[str, str] = {}
+
+
+class UserProfile(msgspec.Struct):
+    """Who a user is: what they say, and what was found. Times are in ms since the epoch."""
+
+    user_id: str
+    segment: str
+    stated: Stated
+    preferences: Preferences
+    hours: list[float]
+    """Activity by hour of the day, UTC."""
+    total_interactions: int
+    interactions: dict[str, int]
+    recent: list[RecentItem]
+    searches: list[str]
+    updated_at: int | None
+
+
+class ArmBody(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the ways that are compared; without any shares all are as large."""
+
+    name: Id
+    share: Share | None = None
+    parameters: dict[str, Scalar] | None = None
+
+
+class ExperimentBody(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /ab/experiments; the same `experiment_id` again replaces the definition."""
+
+    name: Line
+    arms: Annotated[list[ArmBody], Meta(min_length=2, max_length=50)]
+    experiment_id: Id | None = None
+    description: Annotated[str, Meta(max_length=TEXT_CHARS)] = ""
+    status: Literal["draft", "running", "paused", "completed"] = "draft"
+    metric: Line = ""
+    starts_at: Moment | None = None
+    ends_at: Moment | None = None
+
+    def record(self, now_ms: int) -> Experiment:
+        """Return the record to publish."""
+        shares = [arm.share for arm in self.arms]
+        if None in shares and any(share is not None for share in shares):
+            raise InvalidError("arms", "must all have a share, or none of them")
+        return Experiment(
+            experiment_id=self.experiment_id or new_id(),
+            name=self.name,
+            description=self.description,
+            status=self.status,
+            arms=[
+                Arm(
+                    name=arm.name,
+                    share=1 / len(self.arms) if arm.share is None else arm.share,
+                    parameters=texts(arm.parameters),
+                )
+                for arm in self.arms
+            ],
+            metric=self.metric,
+            starts_at=None if self.starts_at is None else milliseconds(self.starts_at, "starts_at"),
+            ends_at=None if self.ends_at is None else milliseconds(self.ends_at, "ends_at"),
+            occurred_at=now_ms,
+        )
+
+
+class Experiments(msgspec.Struct):
+    """Which comparisons there are, newest first."""
+
+    experiments: list[Experiment]
+    count: int
+
+
+class ExperimentQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of them are asked for."""
+
+    status: Literal["draft", "running", "paused", "completed"] | None = None
+
+
+class Judged(msgspec.Struct):
+    """What validation measured of a version, on events that it had not learned from."""
+
+    version: str
+    status: str
+    evaluated_at: int
+    events: int
+    metrics: dict[str, float]
+
+
+class Evaluation(msgspec.Struct):
+    """How well it goes: of the version in service, of learning since then, and of all versions, newest first."""
+
+    offline: Judged | None
+    online: Live
+    history: list[Judged]
+
+
+class _Shown(msgspec.Struct, gc=False):
+    title: str
+    topics: list[str] = []
+    source: str = ""
+
+
+_personalize = msgspec.json.Decoder(PersonalizeBody)
+_experiment = msgspec.json.Decoder(ExperimentBody)
+_packed = msgspec.msgpack.Encoder()
+_shown = msgspec.json.Decoder(_Shown)
+_CANDIDATE = {
+    "id": "article1",
+    "title": "Machine Learning Trends",
+    "content": "Latest trends in ML...",
+    "topics": ["technology", "ai"],
+    "source": "tech-news",
+}
+_PERSONALIZE = {
+    "user_id": "alex",
+    "candidates": [_CANDIDATE],
+    "context": {"device_type": "mobile", "time_of_day": "morning"},
+    "diversity_params": {"enable_diversity": True, "topic_diversity_threshold": 0.3, "max_results": 10},
+}
+_EXPERIMENT = {
+    "name": "More of what is new",
+    "arms": [{"name": "as it is"}, {"name": "new", "parameters": {"fresh": 2}}],
+}
+
+
+def endpoints(context: Context) -> Sequence[Endpoint]:
+    """Return the endpoints of the personalization service that the API itself does not have."""
+    return _Personalization(context).endpoints()
+
+
+class _Personalization:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        return [
+            Endpoint(
+                "POST",
+                "/personalize",
+                self.personalize,
+                body=PersonalizeBody,
+                example=_PERSONALIZE,
+                answers={200: Personalized},
+                errors=(*RANKED_ERRORS, NoFeedError),
+            ),
+            Endpoint(
+                "GET",
+                "/profile/{user_id}",
+                self.profile,
+                answers={200: UserProfile},
+                errors=(NoProfileError, StoreAwayError),
+            ),
+            Endpoint(
+                "GET",
+                "/ab/experiments",
+                self.experiments,
+                scope="service",
+                query=ExperimentQuery,
+                answers={200: Experiments},
+                errors=(StoreAwayError,),
+            ),
+            Endpoint(
+                "POST",
+                "/ab/experiments",
+                self.define,
+                scope="service",
+                body=ExperimentBody,
+                example=_EXPERIMENT,
+                answers={201: Experiment},
+                errors=(BrokerAwayError,),
+            ),
+            Endpoint(
+                "GET",
+                "/evaluation/metrics",
+                self.evaluation,
+                scope="service",
+                answers={200: Evaluation},
+                errors=(StoreAwayError,),
+            ),
+        ]
+
+    async def personalize(self, request: Request) -> Response:
+        """Answer with given items in the order for a user, also with items that were never seen before."""
+        metrics = self._context.metrics
+        metrics.personalizations.inc()
+        with metrics.personalization_duration.time():
+            found = await self._personalized(request)
+        metrics.active.see(found.user_id)
+        metrics.recommendations.inc(found.count)
+        return answer(found)
+
+    async def _personalized(self, request: Request) -> Personalized:
+        context = self._context
+        body = await take(request, _personalize, context.settings.api_max_body_bytes)
+        most = body.diversity_params.max_results
+        if not body.candidates:
+            feed = await context.feed_of(user_in(body.user_id))
+            return self._shown(body.user_id, await context.served(feed, most), {})
+        check_count("candidates", body.candidates, context.settings.api_max_candidates)
+        trigger = body.record(context.clients.now_ms(), threshold=context.settings.diversity_threshold)
+        if len(_packed.encode(trigger)) > _TRIGGER_BYTES:
+            raise TooLargeError(_TRIGGER_BYTES)
+        feed = await ranked(context, trigger)
+        said = {one.id: one for one in body.candidates}
+        given = await context.given(feed, most)
+        return self._shown(body.user_id, given, said, event_id=trigger.event_id)
+
+    async def profile(self, request: Request) -> Response:
+        """Answer with who a user is."""
+        user_id = user_in(request.path_params["user_id"])
+        found, stated = await self._context.clients.portraits.read(user_id)
+        if found is None and stated is None:
+            raise NoProfileError(user_id)
+        times = [found.watermark] if found is not None else []
+        times += [stated.occurred_at] if stated is not None else []
+        return answer(
+            UserProfile(
+                user_id=user_id,
+                segment=stated.segment if stated is not None else "",
+                stated=Stated() if stated is None else msgspec.convert(stated, Stated, from_attributes=True),
+                preferences=Preferences()
+                if found is None
+                else Preferences(shares(found.categories), shares(found.topics), shares(found.sources)),
+                hours=[] if found is None else found.hours,
+                total_interactions=0 if found is None else found.event_count,
+                interactions={} if found is None else found.counts,
+                recent=[] if found is None else found.recent,
+                searches=[] if found is None else found.queries,
+                updated_at=max(times, default=0) or None,
+            )
+        )
+
+    async def experiments(self, request: Request) -> Response:
+        """Answer with the experiments as they are defined."""
+        status = asked(request, ExperimentQuery).status
+        found = [one for one in await self._context.clients.experiments.read() if status in (None, one.status)]
+        return answer(Experiments(found, len(found)))
+
+    async def define(self, request: Request) -> Response:
+        """Take the definition of an experiment."""
+        now_ms = self._context.clients.now_ms()
+        experiment = (await take(request, _experiment, _BODY_BYTES)).record(now_ms)
+        await self._context.publish(EXPERIMENTS, [experiment])
+        return answer(experiment, 201)
+
+    async def evaluation(self, request: Request) -> Response:
+        """Answer with what was measured of the models."""
+        board = await self._context.clients.boards.read()
+        history = [Judged(one.version, one.status, one.created_at, one.events, one.metrics) for one in board.versions]
+        serving = next((one for one in history if one.version == board.serving), None)
+        return answer(Evaluation(serving, board.live, history))
+
+    def _shown(
+        self, user_id: str, served: Served, said: dict[str, CandidateBody], *, event_id: str | None = None
+    ) -> Personalized:
+        feed, recommendations = served.feed, []
+        for place, data in zip(served.positions, served.items, strict=True):
+            item_id = feed.items[place]
+            item: Any = said.get(item_id) or (_shown.decode(data) if data is not None else _Shown(title=""))
+            recommendations.append(
+                Recommendation(
+                    id=item_id,
+                    title=item.title,
+                    topics=item.topics,
+                    source=item.source,
+                    score=feed.scores[place],
+                    reason=feed.reasons[place],
+                    algorithm=feed.sources[place],
+                    parts={name: part[place] for name, part in feed.parts.items() if part[place]},
+                )
+            )
+        return Personalized(user_id, recommendations, len(recommendations), feed.model, feed.generated_at, event_id)
+
+
+def shares(sums: dict[str, float]) -> dict[str, float]:
+    """Return affinities as shares of the strongest, strongest first."""
+    strongest = max(map(abs, sums.values()), default=0.0) or 1.0
+    ordered = sorted(sums, key=lambda name: (-sums[name], name))
+    return {name: round(sums[name] / strongest, 4) for name in ordered}

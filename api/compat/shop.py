@@ -1,0 +1,360 @@
+"""The shop recommender: a home, similar products, search, and what its users do.
+
+What is invalid in an address is answered with 400 and what is invalid in a body with 422, as its document has it; a
+body without what its event needs is answered with 400.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import Context
+from api.endpoints.search import NO_MATCHES
+from api.http.body import new_id, take
+from api.http.endpoint import Endpoint
+from api.http.error import BadValueError, BrokerAwayError, InvalidError, NoMatchError, NoProductError, StoreAwayError
+from api.http.query import Q, asked
+from api.http.response import answer
+from infra.postgres.shop_search import Sought
+from schemas.limit import PRODUCT, QUERY_CHARS
+from schemas.nearby import Spot, spot
+from schemas.types import Interaction, Item
+from topics.topic import INTERACTIONS
+
+_BODY_BYTES = 16 << 10
+_USER_ID = re.compile(r"[a-zA-Z0-9]{1,50}")
+_PRODUCT_ID = re.compile(r"[A-Z0-9]{10}")
+"""The form that the document gives ids of products; the catalogue has products with other ids, too."""
+_MOST_SHOWN, _MOST_FOUND = 60, 6_000
+_EVENTS: dict[str, Literal["click", "search"]] = {"product_click": "click", "search_query": "search"}
+_NAMES: dict[str, str] = {action: event for event, action in _EVENTS.items()}
+
+
+def _told(pattern: str, example: str) -> Any:
+    """Return what the documents say of a value that the handler checks."""
+    return Meta(extra_json_schema={"pattern": pattern}, examples=[example])
+
+
+UserId = Annotated[str, _told("^[a-zA-Z0-9]{1,50}$", "user123")]
+ProductId = Annotated[str, _told("^[A-Z0-9]{10}$", "B08CF3D7QR")]
+
+
+class ProductPath(msgspec.Struct, frozen=True, kw_only=True):
+    """Which product."""
+
+    product_id: ProductId
+
+
+class UserPath(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose."""
+
+    user_id: UserId
+
+
+class ProductQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """How many are asked for; held to 1 to 60."""
+
+    response_limit: int = 20
+
+
+class HomeQuery(ProductQuery, frozen=True, kw_only=True):
+    """Whose home."""
+
+    user_id: UserId = ""
+
+
+class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What is looked for; the limit is held to 1 to 6000."""
+
+    query: Annotated[str, Meta(extra_json_schema={"maxLength": QUERY_CHARS}, examples=["earbuds"])] = ""
+    response_limit: int = 2_000
+
+
+class DaysQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """How far back."""
+
+    days: Annotated[int, Meta(ge=1, le=365)] = 30
+
+
+class ShopInteractionBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A click on a product, or a search."""
+
+    user_id: UserId
+    event_type: Literal["product_click", "search_query"]
+    product_id: ProductId | None = None
+    query: str | None = None
+
+    def record(self, now_ms: int) -> Interaction:
+        """Return the record to publish.
+
+        Raises:
+            BadValueError: what this event needs is missing.
+            InvalidError: naming the field that cannot be used.
+        """
+        query = (self.query or "").strip()
+        clicked = self.event_type == "product_click"
+        if not _USER_ID.fullmatch(self.user_id):
+            raise InvalidError("user_id", "must be 1 to 50 letters and digits")
+        if clicked and not self.product_id:
+            raise BadValueError("product_id", "is missing: a product_click needs it")
+        if not clicked and not query:
+            raise BadValueError("query", "is missing or blank: a search_query needs it")
+        if self.product_id and not _PRODUCT_ID.fullmatch(self.product_id):
+            raise InvalidError("product_id", "must be 10 of A to Z and 0 to 9")
+        if len(query) > QUERY_CHARS:
+            raise InvalidError("query", f"must have at most {QUERY_CHARS} characters")
+        return Interaction(
+            event_id=new_id(),
+            user_id=self.user_id,
+            item_id=self.product_id if clicked else None,
+            action=_EVENTS[self.event_type],
+            query=None if clicked else query,
+            occurred_at=now_ms,
+        )
+
+
+class Product(msgspec.Struct, gc=False):
+    """A product as shops show it."""
+
+    id: str
+    name: str
+    category: str
+    image: str | None
+    price: float | None
+    original_price: float | None
+    rating: float | None
+    reviews: int | None
+    discount_ratio: float | None
+
+
+class Home(msgspec.Struct):
+    """What a home shows; nothing is personal for who is new or was away for 30 days."""
+
+    personalized: list[Product]
+    trending: list[Product]
+    best_value: list[Product]
+    top_categories: dict[str, list[Product]]
+    diverse_picks: list[Product]
+
+
+class Similar(msgspec.Struct):
+    """The products most like one."""
+
+    similar: list[Product]
+
+
+class Associated(msgspec.Struct):
+    """A product that is clicked by those who click on another, by how many, and how much more than by chance."""
+
+    product: Product
+    support: float
+    confidence: float
+    lift: float
+
+
+class Rules(msgspec.Struct):
+    """What goes with a product, the surest first."""
+
+    rules: list[Associated]
+
+
+class Results(msgspec.Struct, omit_defaults=True):
+    """What was found, best first; with a reason it is what trends, since nothing was found."""
+
+    results: list[Product]
+    fallback_reason: str | None = None
+
+
+class Event(msgspec.Struct):
+    """One thing that a user did."""
+
+    event_type: str
+    product_id: str | None
+    query: str | None
+    timestamp: datetime
+
+
+class Events(msgspec.Struct):
+    """What a user did, newest first."""
+
+    user_id: str
+    interactions: list[Event]
+
+
+_body = msgspec.json.Decoder(ShopInteractionBody)
+
+
+def endpoints(context: Context) -> list[Endpoint]:
+    """Return the document's endpoints."""
+    shop = _Shop(context)
+    read, publish = (StoreAwayError, BadValueError), (BrokerAwayError, BadValueError, InvalidError)
+    click = {"user_id": "user123", "event_type": "product_click", "product_id": "ABCD1234XY"}
+    posted: dict[str, Any] = {"body": ShopInteractionBody, "answers": {200: None}, "errors": publish, "example": click}
+    product = "/recommendations/product/{product_id}"
+    of_product: dict[str, Any] = {
+        "query": ProductQuery,
+        "path_parameters": ProductPath,
+        "errors": (*read, NoProductError),
+    }
+    return [
+        Endpoint("GET", "/recommendations/home", shop.home, query=HomeQuery, answers={200: Home}, errors=read),
+        Endpoint("GET", f"{product}/rules", shop.rules, answers={200: Rules}, **of_product),
+        Endpoint("GET", product, shop.similar, answers={200: Similar}, **of_product),
+        Endpoint(
+            "GET",
+            "/recommendations/search",
+            shop.search,
+            query=SearchQuery,
+            answers={200: Results},
+            errors=(*read, NoMatchError),
+        ),
+        Endpoint("POST", "/interactions", shop.interaction, **posted),
+        Endpoint("POST", "/api/v1/interactions/interactions", shop.interaction, **posted),
+        Endpoint(
+            "GET",
+            "/api/v1/interactions/interactions/{user_id}",
+            shop.interactions,
+            query=DaysQuery,
+            path_parameters=UserPath,
+            answers={200: Events},
+            errors=read,
+        ),
+    ]
+
+
+class _Shop:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def home(self, request: Request) -> Response:
+        """Answer with what a user's home shows."""
+        query = _asked(request, HomeQuery)
+        limit, now_ms = _held(query.response_limit, _MOST_SHOWN), self._context.clients.now_ms()
+        home, charts = await self._context.clients.shop.read(_user(query.user_id), now_ms=now_ms)
+        user = await self._context.spot_of(query.user_id)
+        lists = {
+            "personalized": home.personalized if home else [],
+            "trending": charts.trending,
+            "best_value": charts.best_value,
+            "diverse_picks": home.diverse if home else charts.diverse,
+        }
+        every = (*lists.values(), *charts.top_categories.values())
+        shown = [products[:limit] for products in await asyncio.gather(*(self._offered(ids, user) for ids in every))]
+        return answer(
+            Home(
+                **dict(zip(lists, shown, strict=False)),
+                top_categories=dict(zip(charts.top_categories, shown[len(lists) :], strict=True)),
+            )
+        )
+
+    async def similar(self, request: Request) -> Response:
+        """Answer with the products whose name and sub-category are most like a product's."""
+        product, limit = await self._product(request)
+        item_ids = await self._context.clients.shop_archive.similar(product.item_id, _MOST_SHOWN)
+        return answer(Similar((await self._offered(item_ids, spot(product.cell, product.city)))[:limit]))
+
+    async def rules(self, request: Request) -> Response:
+        """Answer with the products that are clicked by those who click on a product."""
+        product, limit = await self._product(request)
+        found = await self._context.clients.shop_archive.rules(product.item_id, _MOST_SHOWN)
+        rules = {rule.other: rule for rule in found}
+        shown = (await self._offered(list(rules), spot(product.cell, product.city)))[:limit]
+        return answer(Rules([Associated(one, *rules[one.id][1:]) for one in shown]))
+
+    async def search(self, request: Request) -> Response:
+        """Search the products; where nothing matches, answer with what trends, and say so."""
+        asked_for = _asked(request, SearchQuery)
+        query, limit = asked_for.query.strip(), _held(asked_for.response_limit, _MOST_FOUND)
+        if not 1 <= len(query) <= QUERY_CHARS:
+            raise BadValueError("query", f"must have 1 to {QUERY_CHARS} characters, blanks around it not counted")
+        user = await self._context.spot_of(None)
+        found = await self._context.clients.search.find(Sought(query=query, kind=PRODUCT, limit=limit, user=user))
+        results = await self._offered(found.item_ids, user)
+        if results:
+            return answer(Results(results))
+        _, charts = await self._context.clients.shop.read("", now_ms=self._context.clients.now_ms())
+        trending = (await self._offered(charts.trending, user))[:limit]
+        if not trending:
+            raise NoMatchError
+        return answer(Results(trending, NO_MATCHES))
+
+    async def interaction(self, request: Request) -> Response:
+        """Take a click on a product, or a search."""
+        now_ms = self._context.clients.now_ms()
+        event = (await take(request, _body, _BODY_BYTES)).record(now_ms)
+        await self._context.publish(INTERACTIONS, [event])
+        return Response(headers={"Cache-Control": "no-store"})
+
+    async def interactions(self, request: Request) -> Response:
+        """Answer with a user's clicks and searches."""
+        user_id, days = _user(request.path_params["user_id"]), _asked(request, DaysQuery).days
+        now = datetime.fromtimestamp(self._context.clients.now_ms() / 1_000, UTC)
+        done = await self._context.clients.shop_archive.done(user_id, now - timedelta(days=days))
+        return answer(Events(user_id, [Event(_NAMES[one.action], one.item_id, one.query, one.at) for one in done]))
+
+    async def _product(self, request: Request) -> tuple[Item, int]:
+        """Return which product is asked for, and how many others.
+
+        Raises:
+            BadValueError, NoProductError
+        """
+        product_id = request.path_params["product_id"]
+        if not _PRODUCT_ID.fullmatch(product_id):
+            raise BadValueError("product_id", "must be 10 of A to Z and 0 to 9")
+        product = (await self._context.catalogued([product_id])).get(product_id)
+        if product is None or product.kind != PRODUCT:
+            raise NoProductError(product_id)
+        return product, _held(_asked(request, ProductQuery).response_limit, _MOST_SHOWN)
+
+    async def _offered(self, item_ids: Sequence[str], user: Spot) -> list[Product]:
+        """Return those of the items that are products and may be shown to a user, as shops show them."""
+        items = await self._context.offered(item_ids, user)
+        return [_shown(item) for item in items.values() if item.kind == PRODUCT]
+
+
+def _shown(item: Item) -> Product:
+    reduced = None
+    if item.price is not None and item.original_price:
+        reduced = round(1 - item.price / item.original_price, 4)
+    return Product(
+        id=item.item_id,
+        name=item.title,
+        category=" > ".join((item.category, *item.topics[:1])),
+        image=item.image_url,
+        price=item.price,
+        original_price=item.original_price,
+        rating=item.rating,
+        reviews=item.reviews,
+        discount_ratio=reduced,
+    )
+
+
+def _asked(request: Request, kind: type[Q]) -> Q:
+    """Return a request's parameters.
+
+    Raises:
+        BadValueError: naming the one that cannot be used.
+    """
+    try:
+        return asked(request, kind)
+    except InvalidError as error:
+        raise BadValueError(error.field or "", error.problem) from error
+
+
+def _user(user_id: str) -> str:
+    if not _USER_ID.fullmatch(user_id):
+        raise BadValueError("user_id", "must be 1 to 50 letters and digits")
+    return user_id
+
+
+def _held(limit: int, most: int) -> int:
+    return max(1, min(limit, most))

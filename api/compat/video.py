@@ -1,0 +1,369 @@
+"""The video engine: feeds of posts by page, what trends, what is alike, and interactions with posts.
+
+A post is an item of the catalogue whose id is `post-` and the post's number. A feed is the user's own, as far as it
+holds posts that are asked for; past its end a worker ranks more of the catalogue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.compat.mood import words_of
+from api.context import Context
+from api.endpoints.rerank import ranked
+from api.http.body import InteractionBody, new_id, take
+from api.http.endpoint import Endpoint
+from api.http.error import ApiError, BrokerAwayError, InvalidError, NoFeedError, NoItemError, StoreAwayError
+from api.http.paging import Cursor, PagedList, Rank, Ranking, page_of, paged_list
+from api.http.query import Name, asked, user_in
+from api.http.response import answer
+from api.security.principal import vouch
+from infra.postgres.catalog_filter import Wanted
+from infra.redis.client import StoreError
+from infra.redis.stores.chart_store import MOST as CHARTED
+from infra.redis.stores.page_store import Entry
+from schemas.limit import ID_CHARS
+from schemas.nearby import spot
+from schemas.types import Feed, Item, Trigger
+from topics.topic import INTERACTIONS
+
+POST = "post-"
+_BODY_BYTES = 16 << 10
+_NUMBER_DIGITS = 16
+
+Username = Annotated[str, Meta(min_length=1, max_length=ID_CHARS, description="Whose it is.", examples=["user123"])]
+PageNumber = Annotated[int, Meta(ge=1, le=1_000, description="Which page, from 1 on.")]
+PageSize = Annotated[int, Meta(ge=1, le=1_000, description="Posts on a page; MAX_RECOMMENDATIONS at most.")]
+
+
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which page of how many."""
+
+    page: PageNumber = 1
+    page_size: PageSize = 20
+    cursor: Cursor | None = None
+
+
+class TrendingQuery(PageQuery, frozen=True, kw_only=True):
+    """What trends, over all or in a category."""
+
+    category: Name | None = None
+
+
+class SimilarQuery(PageQuery, frozen=True, kw_only=True):
+    """For whom; what they acted on lately is left out."""
+
+    username: Username | None = None
+
+
+class VideoFeedQuery(PageQuery, frozen=True, kw_only=True):
+    """Whose feed, and which posts of it."""
+
+    username: Username
+    project_code: Name | None = None
+    mood: Name | None = None
+    category: Name | None = None
+
+    def wanted(self) -> Wanted:
+        """Return what is looked for."""
+        words = words_of(self.mood) if self.mood is not None else ()
+        return Wanted(prefix=POST, category=self.category, project_code=self.project_code, words=words)
+
+
+class CategoryFeedQuery(PageQuery, frozen=True, kw_only=True):
+    """Whose feed, and of which category."""
+
+    username: Username
+    project_code: Name
+
+
+class PostInteractionBody(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /api/v1/interaction; the value of a rate is of RATING_SCALE, that of a view the share watched."""
+
+    username: Username
+    post_id: Annotated[int, Meta(ge=0, le=2**53)]
+    interaction_type: Literal[
+        "view", "click", "like", "dislike", "inspire", "inspired", "rate", "rating", "share", "save", "skip", "hide"
+    ]
+    interaction_value: float | None = None
+    event_id: str | None = None
+
+
+class Post(msgspec.Struct):
+    """A post of the catalogue."""
+
+    post_id: int
+    title: str
+    category: str
+    topics: list[str]
+    project_code: str | None
+    username: str
+    """Who made it."""
+    video_url: str | None
+    thumbnail_url: str | None
+    created_at: int
+    score: float
+    reason: str
+
+
+class Posts(msgspec.Struct):
+    """A page of posts, best first; `total` is how many there are on all pages as far as is known.
+
+    With `cursor` further pages of the same list show nothing twice, also where it is paged through elsewhere, too.
+    """
+
+    status: str
+    page: int
+    page_size: int
+    total: int
+    has_next: bool
+    cursor: str | None
+    posts: list[Post]
+
+
+class VideoFeed(Posts, kw_only=True):
+    """A page of a user's feed, and what it was made by: personal, mood or popular, of whom little is known."""
+
+    username: str
+    strategy: str
+
+
+class Recorded(msgspec.Struct):
+    """The interaction is in its topic."""
+
+    status: str
+    message: str
+    event_id: str
+
+
+_interaction = msgspec.json.Decoder(PostInteractionBody)
+_NAMES = {"inspire": "inspired", "rating": "rate"}
+_INTERACTION = {"username": "user123", "post_id": 1234, "interaction_type": "like", "interaction_value": 1.0}
+
+
+class VideoEndpoints:
+    """The endpoints that clients of the video engine read and write by."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
+        return [
+            Endpoint(
+                "GET",
+                "/api/v1/feed",
+                self.feed,
+                query=VideoFeedQuery,
+                answers={200: VideoFeed},
+                errors=(StoreAwayError,),
+            ),
+            Endpoint(
+                "GET",
+                "/api/v1/feed/category",
+                self.category,
+                query=CategoryFeedQuery,
+                answers={200: VideoFeed},
+                errors=(StoreAwayError,),
+            ),
+            Endpoint(
+                "GET",
+                "/api/v1/trending",
+                self.trending,
+                query=TrendingQuery,
+                answers={200: Posts},
+                errors=(StoreAwayError,),
+            ),
+            Endpoint(
+                "GET",
+                "/api/v1/similar/{post_id}",
+                self.similar,
+                query=SimilarQuery,
+                answers={200: Posts},
+                errors=(NoItemError, StoreAwayError),
+            ),
+            Endpoint(
+                "POST",
+                "/api/v1/interaction",
+                self.interaction,
+                body=PostInteractionBody,
+                example=_INTERACTION,
+                answers={200: Recorded},
+                errors=(BrokerAwayError,),
+            ),
+        ]
+
+    async def feed(self, request: Request) -> Response:
+        """Answer with a page of a user's feed."""
+        query = asked(request, VideoFeedQuery)
+        filters = query.project_code, query.mood, query.category
+        paged = paged_list(request, *filters, user_id=query.username)
+        return answer(await self._feed(query.username, query.wanted(), query, paged, mood=query.mood))
+
+    async def category(self, request: Request) -> Response:
+        """Answer with a page of a user's feed in one category."""
+        query = asked(request, CategoryFeedQuery)
+        wanted = Wanted(prefix=POST, project_code=query.project_code)
+        paged = paged_list(request, query.project_code, user_id=query.username)
+        return answer(await self._feed(query.username, wanted, query, paged))
+
+    async def trending(self, request: Request) -> Response:
+        """Answer with what trends."""
+        query = asked(request, TrendingQuery)
+        names = await self._context.clients.charts.read(query.category, limit=CHARTED)
+        wanted = Wanted(prefix=POST, category=query.category)
+        items = await self._context.offered(names)
+        entries = [Entry(name, 0.0, "Trending now") for name, item in items.items() if wanted.fits(item)]
+        return answer(Posts(**await self._page(paged_list(request, query.category), query, _whole(entries))))
+
+    async def similar(self, request: Request) -> Response:
+        """Answer with what is like a post."""
+        query, post_id = asked(request, SimilarQuery), request.path_params["post_id"]
+        if not (post_id.isascii() and post_id.isdecimal() and len(post_id) <= _NUMBER_DIGITS):
+            raise InvalidError("post_id", f"must be a whole number of {_NUMBER_DIGITS} digits at most")
+        settings, item_id = self._context.settings, f"{POST}{int(post_id)}"
+        post = (await self._context.catalogued([item_id])).get(item_id)
+        if post is None:
+            raise NoItemError(item_id)
+        left_out, user = set[str](), spot(post.cell, post.city)
+        if query.username is not None:
+            user = await self._context.spot_of(query.username)
+            left_out = await self._lately(query.username)
+        alike = await self._context.clients.listing.alike(
+            item_id, prefix=POST, least=settings.similarity_threshold, limit=settings.api_max_candidates
+        )
+        likeness = {item: score for item, score in alike if item not in left_out}
+        items = await self._context.offered(list(likeness), user)
+        entries = [Entry(name, round(likeness[name], 4), "Like the post") for name in items]
+        paged = paged_list(request, item_id, user_id=query.username)
+        return answer(Posts(**await self._page(paged, query, _whole(entries))))
+
+    async def interaction(self, request: Request) -> Response:
+        """Take an interaction with a post."""
+        now_ms = self._context.clients.now_ms()
+        body = await take(request, _interaction, _BODY_BYTES)
+        event = InteractionBody(
+            user_id=body.username,
+            event_id=body.event_id,
+            action=_NAMES.get(body.interaction_type, body.interaction_type),  # type: ignore[arg-type]
+            item_id=f"{POST}{body.post_id}",
+            value=body.interaction_value,
+        ).record(now_ms)
+        await self._context.publish(INTERACTIONS, [event])
+        return answer(Recorded("success", "Interaction recorded", event.event_id))
+
+    async def _feed(
+        self, username: str, wanted: Wanted, query: PageQuery, paged: PagedList, *, mood: str | None = None
+    ) -> VideoFeed:
+        vouch(user_in(username))
+        needed = min(query.page * self._size(query) + 1, self._context.settings.api_max_candidates)
+
+        async def rank(shown: Collection[str]) -> Ranking:
+            own = [entry for entry in await self._own(username, wanted) if entry.item_id not in shown]
+            if len(shown) + len(own) < needed:
+                own += await self._more(username, wanted, {*shown, *(entry.item_id for entry in own)})
+            return Ranking(own, len(shown) + len(own))
+
+        page, (found, _) = await asyncio.gather(
+            self._page(paged, query, rank), self._context.clients.portraits.read(username)
+        )
+        is_new = found is None or found.event_count < self._context.settings.cold_start_threshold
+        strategy = "personal" if not is_new else "popular" if mood is None else "mood"
+        return VideoFeed(**page, username=username, strategy=strategy)
+
+    async def _own(self, username: str, wanted: Wanted) -> list[Entry]:
+        """Return what there is of a user's own feed, or of everyone's."""
+        try:
+            feed = await self._context.feed_of(username)
+        except NoFeedError:
+            return []
+        return await self._entries(feed, wanted)
+
+    async def _more(self, username: str, wanted: Wanted, known: set[str]) -> list[Entry]:
+        """Return more of the catalogue as a worker ranks it; nothing when that cannot be had in time."""
+        clients, most = self._context.clients, self._context.settings.api_max_candidates
+        with suppress(ApiError, StoreError):
+            user = await self._context.spot_of(username)
+            trending = await clients.charts.read(wanted.category, limit=CHARTED)
+            items = await self._context.offered(trending, user)
+            charted = [item_id for item_id, item in items.items() if wanted.fits(item)]
+            newest = await self._context.offered(await clients.listing.find(wanted, limit=most), user)
+            known = known | await self._lately(username)
+            names = [item for item in dict.fromkeys([*charted, *newest]) if item not in known][:most]
+            if names:
+                trigger = Trigger(
+                    event_id=new_id(),
+                    user_id=username,
+                    kind="rerank",
+                    candidates=names,
+                    occurred_at=clients.now_ms(),
+                )
+                return await self._entries(await ranked(self._context, trigger), wanted)
+        return []
+
+    async def _lately(self, username: str) -> set[str]:
+        found, _ = await self._context.clients.portraits.read(user_in(username))
+        return {event.item_id for event in found.recent} if found is not None else set()
+
+    async def _entries(self, feed: Feed, wanted: Wanted) -> list[Entry]:
+        """Return those items of a feed that are wanted and may be shown."""
+        served = await self._context.served(feed, len(feed.items))
+        return [
+            Entry(feed.items[position], feed.scores[position], feed.reasons[position])
+            for position, item in self._context.read(served)
+            if wanted.fits(item)
+        ]
+
+    def _size(self, query: PageQuery) -> int:
+        return min(query.page_size, self._context.settings.max_recommendations)
+
+    async def _page(self, paged: PagedList, query: PageQuery, rank: Rank) -> dict[str, Any]:
+        """Return one page of a list, without what is not in the catalogue any more."""
+        size = self._size(query)
+        end = query.page * size
+        page = await page_of(self._context, paged, rank, start=end - size, end=end, cursor=query.cursor)
+        items = await self._context.catalogued([entry.item_id for entry in page.entries])
+        return {
+            "status": "success",
+            "page": query.page,
+            "page_size": size,
+            "total": page.total,
+            "has_next": page.total > end,
+            "cursor": page.cursor,
+            "posts": [_post(items[entry.item_id], entry) for entry in page.entries if entry.item_id in items],
+        }
+
+
+def _whole(entries: Sequence[Entry]) -> Rank:
+    """Return a list that is read whole, for pages to be cut from it."""
+
+    async def rank(shown: Collection[str]) -> Ranking:
+        rest = [entry for entry in entries if entry.item_id not in shown]
+        return Ranking(rest, len(shown) + len(rest))
+
+    return rank
+
+
+def _post(item: Item, entry: Entry) -> Post:
+    number = item.item_id.removeprefix(POST)
+    return Post(
+        post_id=int(number) if number.isdecimal() else 0,
+        title=item.title,
+        category=item.category,
+        topics=item.topics,
+        project_code=item.attributes.get("project_code"),
+        username=item.source,
+        video_url=item.url,
+        thumbnail_url=item.image_url,
+        created_at=item.created_at,
+        score=entry.score,
+        reason=entry.reason,
+    )

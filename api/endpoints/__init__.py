@@ -1,0 +1,1 @@
+"""The endpoints of Millrace's own API."""

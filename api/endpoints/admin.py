@@ -1,0 +1,112 @@
+"""Endpoints for admins only: the prefetch cache of a user, the prompts for a user, and the highest event rates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import Context
+from api.http.endpoint import Endpoint, Handler
+from api.http.error import ApiError, NoPromptsError, StoreAwayError
+from api.http.query import user_in
+from api.http.response import answer
+from infra.redis import event_rates
+from infra.redis.event_rates import EventRates
+from infra.redis.stores.prefetch_store import Prefetched, Question
+from schemas.types import Interaction
+
+_LAG_MS = 5_000
+"""How much later than in the cache an item may be in the store."""
+
+
+class Prompts(msgspec.Struct, frozen=True):
+    """What a language model would be asked."""
+
+    user_id: str
+    prompts: Sequence[Question]
+
+
+class Entry(Prefetched, frozen=True, kw_only=True, gc=False):
+    """What is cached, and for how long yet."""
+
+    left_s: float
+
+
+class Cached(msgspec.Struct, frozen=True):
+    """What is cached for a user, and what they did within a day."""
+
+    user_id: str
+    entries: list[Entry]
+    interaction_log: list[Interaction]
+
+
+class Cleared(msgspec.Struct, frozen=True):
+    """How many entries were forgotten."""
+
+    user_id: str
+    cleared: int
+
+
+class AdminEndpoints:
+    """The endpoints of the content engine's cache and of event rates."""
+
+    def __init__(self, context: Context) -> None:
+        clients, self._items = context.clients, context.items
+        self._signs = clients.signs
+        self._prefetched, self._interactions, self._now_ms = clients.prefetched, clients.interactions, clients.now_ms
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
+        return [
+            _admin("GET", "/prompts/{user_id}", self.prompts, Prompts, NoPromptsError),
+            _admin("GET", "/admin/cache/view/{user_id}", self.view, Cached),
+            _admin("POST", "/admin/cache/clear/{user_id}", self.clear, Cleared),
+            _admin("GET", "/admin/event-rates", self.show_rates, EventRates),
+        ]
+
+    async def prompts(self, request: Request) -> Response:
+        """Answer with what a language model would be asked for a user, as of the last trigger."""
+        user_id = user_in(request.path_params["user_id"])
+        questions = await self._prefetched.read_questions(user_id)
+        if not questions:
+            raise NoPromptsError(user_id)
+        return answer(Prompts(user_id, questions))
+
+    async def view(self, request: Request) -> Response:
+        """Answer with what is cached for a user, and with what they did within a day."""
+        user_id, now_ms = user_in(request.path_params["user_id"]), self._now_ms()
+        found = [await self._listed(one, now_ms) for one in await self._prefetched.read(user_id)]
+        entries = [Entry(**msgspec.structs.asdict(one), left_s=(one.expires_at - now_ms) / 1_000) for one in found]
+        events = await self._interactions.read(user_id)
+        return answer(Cached(user_id, entries, events))
+
+    async def _listed(self, answer: Prefetched, now_ms: int) -> Prefetched:
+        """Return an answer without the items that have left the catalogue since; new ones may still be on their way."""
+        if now_ms - answer.fetched_at < _LAG_MS:
+            return answer
+        stored, _ = await self._items.read([found.item_id for found in answer.items])
+        left = [found for found, data in zip(answer.items, stored, strict=True) if data is not None]
+        return msgspec.structs.replace(answer, items=left)
+
+    async def clear(self, request: Request) -> Response:
+        """Forget what is cached for a user: the next trigger has it fetched anew."""
+        user_id = user_in(request.path_params["user_id"])
+        return answer(Cleared(user_id, await self._prefetched.clear(user_id)))
+
+    async def show_rates(self, request: Request) -> Response:
+        """Answer with the users and the items that receive the most events per minute, at most ten of each.
+
+        The rates are averages over about the last minute, in which newer events weigh more. Rates below one event per
+        minute are left out. All lists are empty while the feed role does not run.
+        """
+        return answer(event_rates.merged(await self._signs()))
+
+
+def _admin(
+    method: Literal["GET", "POST"], path: str, handler: Handler, answers: Any, *errors: type[ApiError]
+) -> Endpoint:
+    return Endpoint(method, path, handler, scope="admin", answers={200: answers}, errors=(StoreAwayError, *errors))

@@ -1,0 +1,175 @@
+"""Reading feeds: once, or as a stream of each new one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from itertools import repeat
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+from sse_starlette import ServerSentEvent
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import Context
+from api.endpoints.visibility import Served
+from api.http.endpoint import Endpoint
+from api.http.error import CrowdedError, NoFeedError, StoreAwayError, StreamsError
+from api.http.event_streams import FeedStream, Listeners
+from api.http.query import FeedQuery, asked
+from infra.redis.client import StoreError
+from infra.redis.stores.feed_codec import halves
+from infra.redis.stores.feed_store import EVERYONE
+
+_LOOK_S = 15.0
+"""How often a stream looks by itself: a change that went unheard is seen by then."""
+
+
+class ContentItem(msgspec.Struct, gc=False):
+    """One ranked item; `item` is its JSON as the catalogue wrote it, null for one that was given and is not in it."""
+
+    item_id: str
+    score: float
+    source: str
+    reason: str
+    parts: Any
+    item: msgspec.Raw | None
+
+
+class Standing(msgspec.Struct, gc=False):
+    """What a feed says of itself; the version changes with all of it but its age. Times are in ms since the epoch."""
+
+    user_id: str
+    version: str
+    generated_at: int
+    age_ms: int
+    watermark: int
+    model: str
+    fallback: bool
+
+
+class Content(Standing, gc=False):
+    """A feed as clients see it."""
+
+    items: list[ContentItem]
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def content(user_id: str, served: Served, *, now_ms: int) -> Content:
+    """Return items of a feed, joined with their JSON."""
+    feed, pick = served.feed, _picker(served.positions)
+    parts = map(_parts(tuple(feed.parts)), *map(pick, feed.parts.values())) if feed.parts else repeat({})
+    columns = (pick(feed.items), pick(feed.scores), pick(feed.sources), pick(feed.reasons), parts, served.items)
+    return Content(
+        user_id=user_id,
+        version=served.version,
+        generated_at=feed.generated_at,
+        age_ms=max(0, now_ms - feed.generated_at),
+        watermark=feed.watermark,
+        model=feed.model,
+        fallback=feed.user_id == EVERYONE,
+        items=list(map(ContentItem, *columns)),
+    )
+
+
+def _picker(positions: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Return what takes the values at some positions, which ascend, of a column."""
+    count = len(positions)
+    if not count or positions[-1] == count - 1:
+        return itemgetter(slice(count))
+    return lambda column: [column[position] for position in positions]
+
+
+@lru_cache(maxsize=64)
+def _parts(names: tuple[str, ...]) -> Callable[..., Any]:
+    """Return a type for the parts of one item, which costs a third of a dict.
+
+    Parts that are zero are left out: msgspec does that with the very object that is the default.
+    """
+    fields = [(f"part_{place}", float, halves()[0]) for place, _ in enumerate(names)]
+    rename = {field: name for (field, _, _), name in zip(fields, names, strict=True)}
+    return msgspec.defstruct("Parts", fields, rename=rename, omit_defaults=True, gc=False)
+
+
+class ContentEndpoints:
+    """The endpoints that read."""
+
+    def __init__(self, context: Context) -> None:
+        self._context, self._listeners = context, Listeners(context)
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
+        return [
+            Endpoint(
+                "GET",
+                "/content",
+                self.read,
+                query=FeedQuery,
+                answers={200: Content, 304: None},
+                errors=(NoFeedError, StoreAwayError),
+            ),
+            Endpoint(
+                "GET",
+                "/content/stream",
+                self.stream,
+                query=FeedQuery,
+                answers={200: "text/event-stream"},
+                errors=(CrowdedError, StreamsError),
+            ),
+        ]
+
+    async def read(self, request: Request) -> Response:
+        """Answer with a user's feed, or everyone's when there is none; 304 when the client has it."""
+        query = asked(request, FeedQuery)
+        user_id, limit = query.user_id, query.limit
+        feed = await self._context.feed_of(user_id)
+        served = await self._context.chosen(feed, limit)
+        headers = {"ETag": f'W/"{served.version}"', "Cache-Control": "private, no-cache"}
+        if _has(request.headers.get("if-none-match"), headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(self._render(user_id, served), headers=headers, media_type="application/json")
+
+    async def stream(self, request: Request) -> Response:
+        """Send the feed now, unless Last-Event-ID says the client has it, and whenever it or an item of it changes."""
+        query = asked(request, FeedQuery)
+        user_id, limit = query.user_id, query.limit
+        self._listeners.admit(user_id)
+        events = self.events(user_id, limit, request.headers.get("last-event-id"))
+        return FeedStream(self._listeners, user_id, events)
+
+    async def events(self, user_id: str, limit: int, last: str | None) -> AsyncIterator[ServerSentEvent]:
+        """Yield the newest feed each time it says something else than the last one sent."""
+        context = self._context
+        async with context.clients.feeds.listen(user_id) as changed:
+            with context.items.watching(changed) as watch:
+                while True:
+                    changed.clear()
+                    with suppress(StoreError, NoFeedError):  # the stream outlives a Redis that is away
+                        feed = await context.feed_of(user_id)
+                        served = await context.chosen(feed, limit)
+                        watch(feed.items)
+                        if served.version != last:
+                            last = served.version
+                            data = self._render(user_id, served)
+                            yield ServerSentEvent(data.decode(), event="feed", id=last)
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_LOOK_S):
+                            await changed.wait()
+
+    def _render(self, user_id: str, served: Served) -> bytes:
+        self._context.audits.served(served.feed, len(served.items))
+        return _encoder.encode(content(user_id, served, now_ms=self._context.clients.now_ms()))
+
+
+def _has(if_none_match: str | None, etag: str) -> bool:
+    """Say whether the client's If-None-Match names this version, as RFC 9110 compares for GET: weakly."""
+    if if_none_match is None:
+        return False
+    named = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag.removeprefix("W/") in named or named == ["*"]

@@ -1,0 +1,119 @@
+"""What users did within the last day."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import Context
+from api.http.endpoint import Endpoint
+from api.http.error import StoreAwayError
+from api.http.query import LimitQuery, asked, user_in
+from api.http.response import answer
+from infra.redis.stores.interaction_log import DAY_MS
+from schemas.types import Interaction
+
+
+class _Filed(msgspec.Struct, gc=False):
+    category: str
+
+
+class Done(msgspec.Struct, gc=False, omit_defaults=True):
+    """One interaction; its context is the pipeline's business."""
+
+    event_id: str
+    action: str
+    occurred_at: int
+    item_id: str | None = None
+    value: float | None = None
+    query: str | None = None
+    session_id: str | None = None
+    request_id: str | None = None
+
+
+class History(msgspec.Struct, gc=False):
+    """What a user did since then, newest first."""
+
+    user_id: str
+    since: int
+    interactions: list[Done]
+
+
+class Aggregate(msgspec.Struct, gc=False):
+    """How often a user did what since then, and in which categories."""
+
+    user_id: str
+    since: int
+    count: int
+    first_at: int | None
+    last_at: int | None
+    items: int
+    actions: dict[str, int]
+    categories: dict[str, int]
+
+
+_filed = msgspec.json.Decoder(_Filed)
+
+
+class HistoryEndpoints:
+    """The endpoints of the interaction log."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
+        return [
+            Endpoint(
+                "GET",
+                "/interaction/aggregate/{user_id}",
+                self.aggregate,
+                answers={200: Aggregate},
+                errors=(StoreAwayError,),
+            ),
+            Endpoint(
+                "GET",
+                "/interaction/{user_id}",
+                self.show,
+                query=LimitQuery,
+                answers={200: History},
+                errors=(StoreAwayError,),
+            ),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        """Answer with a user's interactions, newest first."""
+        user_id, limit = user_in(request.path_params["user_id"]), asked(request, LimitQuery).limit
+        entries, since_ms = await self._read(user_id)
+        return answer(History(user_id, since_ms, [_shown(event) for event in entries[:limit]]))
+
+    async def aggregate(self, request: Request) -> Response:
+        """Answer with how often a user did what, and in which categories."""
+        user_id = user_in(request.path_params["user_id"])
+        entries, since_ms = await self._read(user_id)
+        items = [entry.item_id for entry in entries if entry.item_id is not None]
+        found, _ = await self._context.items.read(items)
+        return answer(
+            Aggregate(
+                user_id=user_id,
+                since=since_ms,
+                count=len(entries),
+                first_at=entries[-1].occurred_at if entries else None,
+                last_at=entries[0].occurred_at if entries else None,
+                items=len(set(items)),
+                actions=Counter(entry.action for entry in entries),
+                categories=Counter(_filed.decode(data).category for data in found if data is not None),
+            )
+        )
+
+    async def _read(self, user_id: str) -> tuple[list[Interaction], int]:
+        clients = self._context.clients
+        return await clients.interactions.read(user_id), clients.now_ms() - DAY_MS
+
+
+def _shown(event: Interaction) -> Done:
+    return msgspec.convert(event, Done, from_attributes=True)

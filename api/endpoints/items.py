@@ -1,0 +1,34 @@
+"""Reading the catalogue, one item at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import Context
+from api.http.endpoint import Endpoint
+from api.http.error import NoItemError, StoreAwayError
+from api.http.response import answer
+from schemas.types import Item
+
+
+class ItemEndpoints:
+    """The endpoint on items."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
+        path = "/items/{item_id}"
+        return [Endpoint("GET", path, self.show, answers={200: Item}, errors=(NoItemError, StoreAwayError))]
+
+    async def show(self, request: Request) -> Response:
+        """Answer with an item as the catalogue has it."""
+        item_id = request.path_params["item_id"]
+        [found], _ = await self._context.items.read([item_id])
+        if found is None:
+            raise NoItemError(item_id)
+        return answer(found)

@@ -1,0 +1,253 @@
+"""Taking events in: each is validated, published, and answered with 202 once the broker has it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import Context
+from api.http.batch import ANSWERS as BATCH_ANSWERS
+from api.http.batch import ERRORS as BATCH_ERRORS
+from api.http.batch import publish_each
+from api.http.body import (
+    BatchBody,
+    ImpressionBody,
+    InteractionBody,
+    LocationBody,
+    ProfileBody,
+    ProfilePatch,
+    RetrieveBatchBody,
+    RetrieveBody,
+    changes_of,
+    check_count,
+    decode,
+    new_id,
+    profile_update,
+    read,
+    take,
+)
+from api.http.endpoint import Endpoint, Handler
+from api.http.error import ApiError, BrokerAwayError, InvalidError, MalformedError, TooLargeError
+from api.http.query import user_in
+from api.http.response import Accepted, accepted, answer
+from schemas.types import ProfileUpdate
+from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, TRIGGERS
+
+B = TypeVar("B")
+
+EVENT_BYTES = 256 << 10
+"""Largest body of one event; brokers take messages of some 1 MB."""
+PATCH_BYTES = 64 << 10
+"""Largest body that changes a profile: changes add up, and the whole must fit into one message as well."""
+
+_interaction = msgspec.json.Decoder(InteractionBody)
+_batch = msgspec.json.Decoder(BatchBody)
+_impression = msgspec.json.Decoder(ImpressionBody)
+_location = msgspec.json.Decoder(LocationBody)
+_profile = msgspec.json.Decoder(ProfileBody)
+_profile_patch = msgspec.json.Decoder(ProfilePatch)
+_retrieve = msgspec.json.Decoder(RetrieveBody)
+_retrieve_batch = msgspec.json.Decoder(RetrieveBatchBody)
+
+
+_CLICK = {"user_id": "alex", "item_id": "music-distant-garden-side-two", "action": "click"}
+_SHOWN = {"user_id": "alex", "items": [{"item_id": "music-distant-garden-side-two", "position": 0}], "surface": "home"}
+_PLACE = {"user_id": "alex", "lat": 38.7, "lon": -9.1}
+_PROFILE = {"user_id": "alex", "categories": ["music"], "timezone": "Europe/Lisbon", "attributes": {"age": 31}}
+
+
+class Interactions(msgspec.Struct, frozen=True):
+    """POST /interaction/batch, as clients see it."""
+
+    interactions: list[InteractionBody]
+
+
+class AcceptedPlace(msgspec.Struct, frozen=True):
+    """The event is in its topic, with the cell in place of the coordinates."""
+
+    event_id: str
+    cell: str
+
+
+class _LenientBatch(msgspec.Struct):
+    interactions: list[Any]
+
+
+class PublishEndpoints:
+    """The endpoints that publish."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
+        return [
+            _publishes("/interaction", self.interaction, InteractionBody, _CLICK),
+            _publishes(
+                "/interaction/batch",
+                self.batch,
+                Interactions,
+                {"interactions": [_CLICK, {**_CLICK, "action": "rate", "value": 4.5}]},
+                answers=BATCH_ANSWERS,
+                errors=BATCH_ERRORS,
+            ),
+            _publishes("/impression", self.impression, ImpressionBody, _SHOWN),
+            _publishes("/location", self.location, LocationBody, _PLACE, answers={202: AcceptedPlace}),
+            _publishes("/profile", self.profile, ProfileBody, _PROFILE),
+            Endpoint(
+                "PATCH",
+                "/profile/{user_id}",
+                self.patch_profile,
+                body=ProfilePatch,
+                example={"muted": ["sports"]},
+                answers={202: Accepted},
+                errors=(BrokerAwayError,),
+            ),
+            Endpoint(
+                "DELETE",
+                "/profile/{user_id}",
+                self.forget_profile,
+                answers={202: Accepted},
+                errors=(BrokerAwayError,),
+            ),
+            _publishes("/retrieve", self.retrieve, RetrieveBody, {"user_id": "alex", "reason": "pulled to refresh"}),
+            Endpoint(
+                "POST",
+                "/retrieve/batch",
+                self.retrieve_batch,
+                scope="service",
+                body=RetrieveBatchBody,
+                example={"user_ids": ["alex", "kim"]},
+                answers=BATCH_ANSWERS,
+                errors=BATCH_ERRORS,
+            ),
+        ]
+
+    async def interaction(self, request: Request) -> Response:
+        """Take one interaction."""
+        now_ms = self._context.clients.now_ms()
+        event = (await self._event(request, _interaction)).record(now_ms)
+        await self._context.publish(INTERACTIONS, [event])
+        return accepted(event.event_id)
+
+    async def batch(self, request: Request) -> Response:
+        """Take many interactions: those that can be used, naming the others."""
+        settings = self._context.settings
+        now_ms = self._context.clients.now_ms()
+        entries = _entries(await read(request, settings.api_max_body_bytes))
+        check_count("interactions", entries, settings.api_max_batch)
+        return await publish_each(
+            self._context, INTERACTIONS, enumerate(entries), lambda entry: _batched(entry).record(now_ms)
+        )
+
+    async def impression(self, request: Request) -> Response:
+        """Take what was shown to a user."""
+        now_ms = self._context.clients.now_ms()
+        event = (await self._event(request, _impression)).record(now_ms)
+        await self._context.publish(IMPRESSIONS, [event])
+        return accepted(event.event_id)
+
+    async def location(self, request: Request) -> Response:
+        """Take where a user is, coarsened to a cell before it goes anywhere."""
+        now_ms = self._context.clients.now_ms()
+        body = await self._event(request, _location)
+        event = body.record(now_ms, resolution=self._context.settings.location_resolution)
+        await self._context.publish(LOCATIONS, [event])
+        return answer(AcceptedPlace(event.event_id, event.cell), 202)
+
+    async def profile(self, request: Request) -> Response:
+        """Take what a user says of themselves."""
+        now_ms = self._context.clients.now_ms()
+        event = (await self._event(request, _profile)).record(now_ms)
+        await self._context.publish(PROFILE_UPDATES, [event])
+        return accepted(event.event_id)
+
+    async def patch_profile(self, request: Request) -> Response:
+        """Take over the fields of a user's profile that are sent; the others stay as they are."""
+        user_id = user_in(request.path_params["user_id"])
+        patch = await take(request, _profile_patch, PATCH_BYTES)
+        event = profile_update(user_id, changes_of(patch), self._context.clients.now_ms())
+        await self._context.publish(PROFILE_UPDATES, [event])
+        return accepted(event.event_id)
+
+    async def forget_profile(self, request: Request) -> Response:
+        """Forget what a user has stated; what they did is not forgotten by it."""
+        user_id = user_in(request.path_params["user_id"])
+        event = ProfileUpdate(
+            event_id=new_id(), user_id=user_id, kind="forget", occurred_at=self._context.clients.now_ms()
+        )
+        await self._context.publish(PROFILE_UPDATES, [event])
+        return accepted(event.event_id)
+
+    async def retrieve(self, request: Request) -> Response:
+        """Ask for a fresh feed."""
+        now_ms = self._context.clients.now_ms()
+        event = (await self._event(request, _retrieve)).record(now_ms)
+        await self._context.publish(TRIGGERS, [event])
+        return accepted(event.event_id)
+
+    async def retrieve_batch(self, request: Request) -> Response:
+        """Ask for fresh feeds of many users: of those that can be named so, naming the others."""
+        settings = self._context.settings
+        now_ms = self._context.clients.now_ms()
+        body = await take(request, _retrieve_batch, settings.api_max_body_bytes)
+        check_count("user_ids", body.user_ids, settings.api_max_batch)
+        places: dict[str, int] = {}  # each user once, at the first place
+        for index, user_id in enumerate(body.user_ids):
+            places.setdefault(user_id, index)
+        return await publish_each(
+            self._context,
+            TRIGGERS,
+            ((index, user_id) for user_id, index in places.items()),
+            lambda user_id: RetrieveBody(user_id=user_id, reason=body.reason).record(now_ms),
+        )
+
+    async def _event(self, request: Request, decoder: msgspec.json.Decoder[B]) -> B:
+        return await take(request, decoder, min(EVENT_BYTES, self._context.settings.api_max_body_bytes))
+
+
+def _entries(data: bytes) -> Sequence[msgspec.Raw | bytes]:
+    """Return the entries of a batch, also when one of them holds what is no text or number, as half an emoji.
+
+    Raises:
+        MalformedError, InvalidError
+    """
+    try:
+        return decode(_batch, data).interactions
+    except MalformedError as error:
+        try:
+            lenient = msgspec.convert(json.loads(data.decode()), _LenientBatch)
+        except (ValueError, RecursionError, msgspec.ValidationError):
+            raise error from None
+        return [json.dumps(entry).encode() for entry in lenient.interactions]
+
+
+def _batched(entry: msgspec.Raw | bytes) -> InteractionBody:
+    if len(memoryview(entry)) > EVENT_BYTES:
+        raise InvalidError(None, TooLargeError(EVENT_BYTES).message)
+    return decode(_interaction, entry)
+
+
+def _publishes(
+    path: str,
+    handler: Handler,
+    body: Any,
+    example: Any,
+    *,
+    answers: Mapping[int, Any] | None = None,
+    errors: tuple[type[ApiError], ...] = (BrokerAwayError,),
+) -> Endpoint:
+    return Endpoint(
+        "POST",
+        path,
+        handler,
+        body=body,
+        example=example,
+        answers=answers or {202: Accepted},
+        errors=errors,
+    )

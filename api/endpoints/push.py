@@ -1,0 +1,287 @@
+"""Pushes: devices, preferences and notifications are published as requests; what was decided is read.
+
+Nothing is decided or sent here. An answer of 202 says that the request is in its topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import Context
+from api.endpoints.publish import EVENT_BYTES
+from api.http.batch import ANSWERS, ERRORS, publish_each
+from api.http.body import changes_of, check_count, new_id, take
+from api.http.endpoint import Endpoint, Handler, Scope
+from api.http.error import ApiError, BrokerAwayError, ChangedError, InvalidError, NoDevicesError, StoreAwayError
+from api.http.precondition import matching, tag_of
+from api.http.query import LimitQuery, asked, user_in
+from api.http.response import Accepted, accepted, answer
+from infra.redis.stores.push_store import KEPT
+from schemas.limit import PUSH_FIELDS
+from schemas.types import Devices, Notification, PushPreferences, PushRequest, QuietHours
+from topics.topic import PUSH_REQUESTS
+
+B = TypeVar("B")
+
+
+class DeviceBody(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /push/unregister; the same event_id is answered once."""
+
+    user_id: str
+    token: str
+    event_id: str | None = None
+
+
+class RegisterBody(DeviceBody, frozen=True, kw_only=True):
+    """POST /push/register; preferences that are left out stay as they are."""
+
+    platform: Literal["android", "ios", "web"]
+    preferences: PushPreferences | None = None
+
+
+class PushPatch(msgspec.Struct, frozen=True, kw_only=True):
+    """PATCH /push/preferences/{user_id}; what is left out stays as it is, null goes back to the default."""
+
+    categories: list[str] | msgspec.UnsetType | None = msgspec.UNSET
+    quiet_hours: QuietHours | msgspec.UnsetType | None = msgspec.UNSET
+    value_threshold: float | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class MessageBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What a notification says: a title, or an item that has one."""
+
+    title: str = ""
+    body: str = ""
+    item_id: str | None = None
+    category: str = ""
+    event_id: str | None = None
+
+
+class SendBody(MessageBody, frozen=True, kw_only=True):
+    """POST /push/send and /notifications/send."""
+
+    user_id: str
+
+
+class BatchBody(MessageBody, frozen=True, kw_only=True):
+    """POST /push/batch: the same to many users."""
+
+    user_ids: list[str]
+
+
+class ShownDevice(msgspec.Struct, frozen=True):
+    """A device without its token."""
+
+    platform: str
+    registered_at: int
+
+
+class Reachable(msgspec.Struct, frozen=True):
+    """Where a user may be reached, and what they want to be pushed."""
+
+    user_id: str
+    preferences: PushPreferences
+    devices: list[ShownDevice]
+    changed_at: int
+
+
+class Decisions(msgspec.Struct, frozen=True):
+    """What was decided of a user's notifications, newest first."""
+
+    user_id: str
+    notifications: list[Notification]
+
+
+_DEVICE = {"user_id": "alex", "token": "a-token-of-the-device"}
+_PREFERENCES = {
+    "quiet_hours": {"start": "22:00", "end": "08:00", "timezone": "Europe/Lisbon"},
+    "categories": ["music"],
+}
+_SAYS = {"title": "Tonight: a concert near you", "category": "music"}
+_MESSAGE = {"user_id": "alex", **_SAYS}
+_MESSAGES = {"user_ids": ["alex", "kim"], **_SAYS}
+_device = msgspec.json.Decoder(DeviceBody)
+_register = msgspec.json.Decoder(RegisterBody)
+_preferences = msgspec.json.Decoder(PushPreferences)
+_patch = msgspec.json.Decoder(PushPatch)
+_send = msgspec.json.Decoder(SendBody)
+_batch = msgspec.json.Decoder(BatchBody)
+
+
+class PushEndpoints:
+    """The endpoints on pushes."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
+        return [
+            _asks("/push/register", self.register, RegisterBody, {**_DEVICE, "platform": "web"}),
+            _asks("/push/unregister", self.unregister, DeviceBody, _DEVICE),
+            Endpoint(
+                "GET",
+                "/push/preferences/{user_id}",
+                self.show,
+                answers={200: Reachable},
+                errors=(NoDevicesError, StoreAwayError),
+            ),
+            Endpoint(
+                "PUT",
+                "/push/preferences/{user_id}",
+                self.prefer,
+                body=PushPreferences,
+                example=_PREFERENCES,
+                answers={202: Accepted},
+                errors=(BrokerAwayError, ChangedError, StoreAwayError),
+            ),
+            Endpoint(
+                "PATCH",
+                "/push/preferences/{user_id}",
+                self.change,
+                body=PushPatch,
+                example={"categories": ["music"]},
+                answers={202: Accepted},
+                errors=(BrokerAwayError, ChangedError, StoreAwayError),
+            ),
+            _asks("/push/send", self.send, SendBody, _MESSAGE, scope="service"),
+            _asks("/push/batch", self.batch, BatchBody, _MESSAGES, scope="service", answers=ANSWERS, errors=ERRORS),
+            _asks("/notifications/send", self.send, SendBody, _MESSAGE, scope="service"),
+            Endpoint(
+                "GET",
+                "/notifications/{user_id}",
+                self.decisions,
+                query=LimitQuery,
+                answers={200: Decisions},
+                errors=(StoreAwayError,),
+            ),
+        ]
+
+    async def register(self, request: Request) -> Response:
+        """Take a device, with what its user wants to be pushed."""
+        body = await self._body(request, _register)
+        [event_id] = await self._publish(
+            [body.user_id],
+            event_id=body.event_id,
+            kind="register",
+            token=body.token,
+            platform=body.platform,
+            preferences=body.preferences,
+        )
+        return accepted(event_id)
+
+    async def unregister(self, request: Request) -> Response:
+        """Take a device off, as when its user logs out."""
+        body = await self._body(request, _device)
+        [event_id] = await self._publish([body.user_id], event_id=body.event_id, kind="unregister", token=body.token)
+        return accepted(event_id)
+
+    async def prefer(self, request: Request) -> Response:
+        """Take preferences in place of those that hold; If-Match has it refused when they were changed meanwhile."""
+        return await self._prefer(request, _preferences)
+
+    async def change(self, request: Request) -> Response:
+        """Take over the preferences that are sent, the others stay as they are; If-Match is held to as for PUT."""
+        return await self._prefer(request, _patch)
+
+    async def _prefer(self, request: Request, decoder: msgspec.json.Decoder[Any]) -> Response:
+        user_id = user_in(request.path_params["user_id"])
+        changes = changes_of(await self._body(request, decoder))
+        if not changes:
+            raise InvalidError(None, f"state at least one of {', '.join(PUSH_FIELDS)}")
+        now_ms, tag = self._context.clients.now_ms(), None
+        event = PushRequest(
+            event_id=new_id(),
+            user_id=user_id,
+            kind="preferences",
+            preferences=PushPreferences(**changes),
+            fields=list(changes),
+            occurred_at=now_ms,
+        )
+        event = self._context.admitted(event)
+        if "if-match" in request.headers:
+            known = await matching(request, lambda: self._preferences(user_id))
+            tag = tag_of(replace(known, **{name: getattr(event.preferences, name) for name in changes}))
+        await self._context.send(PUSH_REQUESTS, [event])
+        return answer(Accepted(event.event_id), 202, tag=tag)
+
+    async def _preferences(self, user_id: str) -> PushPreferences:
+        devices = await self._context.clients.pushes.read_devices(user_id)
+        return PushPreferences() if devices is None else devices.preferences
+
+    async def show(self, request: Request) -> Response:
+        """Answer with a user's preferences and devices, without the tokens of these."""
+        user_id = user_in(request.path_params["user_id"])
+        devices = await self._context.clients.pushes.read_devices(user_id)
+        if devices is None:
+            raise NoDevicesError(user_id)
+        return answer(shown(devices), tag=tag_of(devices.preferences))
+
+    async def send(self, request: Request) -> Response:
+        """Ask for a notification to one user."""
+        body = await self._body(request, _send)
+        [event_id] = await self._publish([body.user_id], **_message(body))
+        return accepted(event_id)
+
+    async def batch(self, request: Request) -> Response:
+        """Ask for the same notification to many users: to those that can be named so, naming the others."""
+        body = await take(request, _batch, self._context.settings.api_max_body_bytes)
+        check_count("user_ids", body.user_ids, self._context.settings.api_max_batch)
+        entries, message = enumerate(body.user_ids), _message(body)
+        return await publish_each(
+            self._context, PUSH_REQUESTS, entries, lambda user_id: self._request(user_id, **message)
+        )
+
+    async def decisions(self, request: Request) -> Response:
+        """Answer with what was decided of a user's notifications, newest first."""
+        user_id = user_in(request.path_params["user_id"])
+        limit = min(asked(request, LimitQuery).limit, KEPT)
+        found = await self._context.clients.pushes.read_notifications(user_id, limit)
+        return answer(Decisions(user_id, found))
+
+    async def _body(self, request: Request, decoder: msgspec.json.Decoder[B]) -> B:
+        return await take(request, decoder, min(EVENT_BYTES, self._context.settings.api_max_body_bytes))
+
+    async def _publish(self, user_ids: Sequence[str], **fields: Any) -> list[str]:
+        """Publish the same request for some users, and return the ids of their events."""
+        events = [self._request(user_id, **fields) for user_id in user_ids]
+        await self._context.publish(PUSH_REQUESTS, events)
+        return [event.event_id for event in events]
+
+    def _request(self, user_id: str, *, event_id: str | None, **fields: Any) -> PushRequest:
+        now_ms = self._context.clients.now_ms()
+        return PushRequest(event_id=event_id or new_id(), user_id=user_id, occurred_at=now_ms, **fields)
+
+
+def shown(devices: Devices) -> Reachable:
+    """Return devices and preferences as clients see them: who knows a token can push to its device."""
+    return Reachable(
+        devices.user_id,
+        devices.preferences,
+        [ShownDevice(device.platform, device.registered_at) for device in devices.devices],
+        devices.changed_at,
+    )
+
+
+def _message(body: MessageBody) -> dict[str, Any]:
+    return {"kind": "send", **{name: getattr(body, name) for name in MessageBody.__struct_fields__}}
+
+
+def _asks(
+    path: str,
+    handler: Handler,
+    body: Any,
+    example: Any,
+    *,
+    scope: Scope = "user",
+    answers: Mapping[int, Any] | None = None,
+    errors: tuple[type[ApiError], ...] = (BrokerAwayError,),
+) -> Endpoint:
+    answers = answers or {202: Accepted}
+    return Endpoint("POST", path, handler, scope=scope, body=body, example=example, answers=answers, errors=errors)

@@ -1,0 +1,181 @@
+"""Results by category, and given lists put in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import Context
+from api.endpoints.content import Content, ContentItem, Standing, content
+from api.endpoints.rerank import ERRORS as RANKED_ERRORS
+from api.endpoints.rerank import ranked
+from api.endpoints.visibility import Served
+from api.http.body import RerankBody, check_count, take
+from api.http.endpoint import Endpoint
+from api.http.error import NoFeedError, StoreAwayError
+from api.http.query import LimitQuery, asked, user_in
+from api.http.response import answer
+from infra.redis.stores.item_store import ItemReader
+from schemas.identity import Identity, identity
+
+_rerank = msgspec.json.Decoder(RerankBody)
+
+
+class Attributes(msgspec.Struct, frozen=True, gc=False):
+    """What of an item's attributes tells it from others."""
+
+    year: str = ""
+
+
+class Subject(msgspec.Struct, frozen=True, gc=False):
+    """What an item is known by."""
+
+    category: str
+    title: str
+    url: str | None = None
+    city: str | None = None
+    attributes: Attributes = Attributes()
+
+
+class Result(ContentItem, gc=False):
+    """An item, and the ids under which it is there as well."""
+
+    also: list[str]
+
+
+class Category(msgspec.Struct, gc=False):
+    """The results of one category, best first."""
+
+    category: str
+    items: list[Result]
+
+
+class Results(Standing, gc=False, kw_only=True):
+    """A feed by category."""
+
+    categories: list[Category]
+
+
+class Reranked(Content, gc=False, kw_only=True):
+    """Given items in the order for a user."""
+
+    event_id: str
+
+
+class Known(NamedTuple):
+    """What an item was found to be known by."""
+
+    category: str
+    url: str | None
+    named: Identity
+
+
+_subject = msgspec.json.Decoder(Subject)
+
+
+def known(data: msgspec.Raw) -> Known:
+    """Return what an item is known by, given its JSON."""
+    subject = _subject.decode(data)
+    named = identity(subject.title, year=subject.attributes.year, city=subject.city)
+    return Known(subject.category, subject.url, named)
+
+
+def by_category(items: Iterable[ContentItem], reader: ItemReader[Known], *, limit: int) -> list[Category]:
+    """Group ranked items, best category first; what is there several times is one, in the place of the best.
+
+    Items are the same when they are of one category and have one address, or when `schemas.identity` says so. What the
+    catalogue does not hold any more is left out.
+    """
+    groups: dict[str, _Group] = {}
+    for item in items:
+        if item.item is not None:
+            found = reader.read(item.item_id, item.item)
+            group = groups.get(found.category)
+            if group is None:
+                group = groups[found.category] = _Group(limit)
+            group.add(item, found)
+    return [Category(name, group.results) for name, group in groups.items()]
+
+
+class _Group:
+    """The results of one category, to be found by their addresses and by what they are recognised by."""
+
+    def __init__(self, limit: int) -> None:
+        self.results: list[Result] = []
+        self._limit = limit
+        self._by_url: dict[str, Result] = {}
+        self._by_key: dict[str, list[tuple[Identity, Result]]] = {}
+
+    def add(self, item: ContentItem, known: Known) -> None:
+        """Add an item, or note that it is there already."""
+        same = self._same(known)
+        if same is not None:
+            same.also.append(item.item_id)
+        elif len(self.results) < self._limit:
+            result = Result(item.item_id, item.score, item.source, item.reason, item.parts, item.item, also=[])
+            self.results.append(result)
+            self._by_key.setdefault(known.named.key, []).append((known.named, result))
+            if known.url:
+                self._by_url[known.url] = result
+
+    def _same(self, known: Known) -> Result | None:
+        if known.url in self._by_url:
+            return self._by_url[known.url]
+        for named, result in self._by_key.get(known.named.key, ()):
+            if named.is_same(known.named):
+                return result
+        return None
+
+
+class ResultEndpoints:
+    """The endpoints of results."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._reader = ItemReader(known)
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
+        return [
+            Endpoint(
+                "POST",
+                "/results/re-rank",
+                self.rerank,
+                body=RerankBody,
+                example={"user_id": "alex", "candidates": ["music-distant-garden-side-two", "places-old-mill"]},
+                answers={200: Reranked},
+                errors=RANKED_ERRORS,
+            ),
+            Endpoint(
+                "GET",
+                "/results/{user_id}",
+                self.show,
+                query=LimitQuery,
+                answers={200: Results},
+                errors=(NoFeedError, StoreAwayError),
+            ),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        """Answer with a user's feed by category, each thing once; the limit is for each category."""
+        user_id, limit = user_in(request.path_params["user_id"]), asked(request, LimitQuery).limit
+        feed = await self._context.feed_of(user_id)
+        shown = self._content(user_id, await self._context.served(feed, len(feed.items)))
+        categories = by_category(shown.pop("items"), self._reader, limit=limit)
+        return answer(Results(**shown, categories=categories))
+
+    async def rerank(self, request: Request) -> Response:
+        """Answer with given items in the order for a user, as a worker ranks them."""
+        body = await take(request, _rerank, self._context.settings.api_max_body_bytes)
+        check_count("candidates", body.candidates, self._context.settings.api_max_candidates)
+        trigger = body.record(self._context.clients.now_ms())
+        feed = await ranked(self._context, trigger)
+        given = await self._context.given(feed, len(feed.items))
+        return answer(Reranked(**self._content(body.user_id, given), event_id=trigger.event_id))
+
+    def _content(self, user_id: str, served: Served) -> dict[str, Any]:
+        return msgspec.structs.asdict(content(user_id, served, now_ms=self._context.clients.now_ms()))

@@ -1,0 +1,149 @@
+"""Searching the catalogue: words, filters, pages."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.context import Context
+from api.http.endpoint import Endpoint
+from api.http.error import InvalidError, StoreAwayError
+from api.http.paging import Cursor, Page, Ranking, page_of, paged_list
+from api.http.query import Name, UserId, asked
+from api.http.response import answer
+from infra.postgres.shop_search import Found, Sought
+from infra.redis.stores.chart_store import MOST as CHARTED
+from infra.redis.stores.page_store import MOST_ENTRIES, Entry
+from schemas.limit import ID_CHARS, QUERY_CHARS
+from schemas.nearby import Spot, spot
+
+NO_MATCHES = "no_search_matches"
+"""Why something else is shown than what was searched for."""
+_MOST, _DEEPEST = 100, 10_000
+_Price = Annotated[float, Meta(ge=0)] | None
+_Filter = Annotated[str, Meta(max_length=ID_CHARS)]
+
+
+class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What is looked for, and which page of it."""
+
+    q: Annotated[str, Meta(max_length=QUERY_CHARS, description="Words, misspelt or not.", examples=["jazz"])]
+    kind: _Filter = ""
+    """Such as product."""
+    category: _Filter = ""
+    """A category, or a topic that things are filed under."""
+    min_price: _Price = None
+    max_price: _Price = None
+    min_rating: Annotated[float, Meta(ge=0, le=5)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=_MOST)] = 20
+    offset: Annotated[int, Meta(ge=0, le=_DEEPEST)] = 0
+    user_id: UserId | None = None
+    """Who searches: items that are tied to a place are found near to them only; for nobody in particular they come
+    last."""
+    city: Name | None = None
+    """A city to search around instead."""
+    cursor: Cursor | None = None
+
+    def __post_init__(self) -> None:
+        if not self.q.strip():
+            raise InvalidError("q", "must not be blank")
+
+
+class Searched(msgspec.Struct, omit_defaults=True):
+    """What was found, best first; `next_offset` is that of the next page, where there is one.
+
+    Sent with it, `cursor` has the next page show nothing twice, also where the same is searched for elsewhere.
+    """
+
+    query: str
+    total: int
+    results: list[Any]
+    """Items as the catalogue has them."""
+    next_offset: int | None = None
+    cursor: str | None = None
+    corrected: dict[str, str] = {}
+    """Words that nothing is described by, and what was searched for instead."""
+    fallback_reason: str | None = None
+    """Where nothing was found: why what trends is shown instead."""
+
+
+class SearchEndpoints:
+    """The endpoints that search."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Return their declarations."""
+        return [
+            Endpoint(
+                "GET",
+                "/search",
+                self.search,
+                query=SearchQuery,
+                answers={200: Searched},
+                errors=(StoreAwayError,),
+            )
+        ]
+
+    async def search(self, request: Request) -> Response:
+        """Search the catalogue; where nothing matches, answer with what trends, and say so."""
+        query, context = asked(request, SearchQuery), self._context
+        user = await context.spot_of(query.user_id) if query.city is None else spot(None, query.city)
+        found, page = await self._page(request, query, user)
+        item_ids = [entry.item_id for entry in page.entries]
+        end = query.offset + len(item_ids)
+        fallback = not item_ids and not query.offset
+        if fallback:
+            item_ids = await context.clients.charts.read(query.category or None, limit=CHARTED)
+        items = await context.offered(item_ids, user)
+        return answer(
+            Searched(
+                query=query.q,
+                total=page.total,
+                results=list(items.values())[: query.limit],
+                next_offset=end if 0 < end < page.total else None,
+                cursor=page.cursor,
+                corrected=found.corrected,
+                fallback_reason=NO_MATCHES if fallback else None,
+            )
+        )
+
+    async def _page(self, request: Request, query: SearchQuery, user: Spot) -> tuple[Found, Page]:
+        """Return what was found, and the page of it; past `MOST_ENTRIES` pages are cut from what is found now."""
+        start, end = query.offset, query.offset + query.limit
+        if end > MOST_ENTRIES:
+            found = await self._find(query, user, limit=query.limit, offset=start)
+            return found, Page([Entry(item_id) for item_id in found.item_ids], found.total, None)
+        found = Found()
+
+        async def rank(shown: Collection[str]) -> Ranking:
+            nonlocal found
+            found = await self._find(query, user, limit=end, offset=0)
+            rest = [Entry(item_id) for item_id in found.item_ids if item_id not in shown]
+            return Ranking(rest, len(shown) + len(rest) + max(0, found.total - end))
+
+        filters = msgspec.structs.replace(query, limit=0, offset=0, cursor=None)
+        page = await page_of(
+            self._context, paged_list(request, filters, user), rank, start=start, end=end, cursor=query.cursor
+        )
+        return found, page
+
+    async def _find(self, query: SearchQuery, user: Spot, *, limit: int, offset: int) -> Found:
+        sought = Sought(
+            query=query.q,
+            kind=query.kind,
+            category=query.category,
+            min_price=query.min_price,
+            max_price=query.max_price,
+            min_rating=query.min_rating,
+            limit=limit,
+            offset=offset,
+            user=user,
+        )
+        return await self._context.clients.search.find(sought)

@@ -1,0 +1,425 @@
+"""The bodies that clients send, and the records they become. Fields that are not named here are ignored."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import AsyncIterator, Mapping, Sized
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import h3
+import msgspec
+import uuid_utils
+from msgspec import Meta
+from starlette.requests import Request
+
+from api.http.error import ContentTypeError, ForbiddenError, InvalidError, MalformedError, TooLargeError, invalid
+from api.security.principal import vouch_in
+from schemas import limit, text, types
+from schemas.limit import RETRAINER
+from schemas.zone import zone_named
+
+B = TypeVar("B")
+R = TypeVar("R")
+
+Moment = int | float | datetime
+"""In ms since the epoch, as a whole number or a float without a fraction (1.7e12), or ISO 8601."""
+Scalar = str | int | float | bool | None
+Values = dict[str, Scalar | list[str]] | None
+"""Further values by name; one that is null is absent."""
+
+_BOM = b"\xef\xbb\xbf"
+_DISCARDED = 16
+"""How many times the limit a body may have to be read to its end, though it is refused."""
+_DISCARD_S = 2.0
+_PAIR = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..")
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]..")
+
+
+class EventBody(msgspec.Struct, kw_only=True, frozen=True):
+    """What every event has; without a time it occurred now."""
+
+    user_id: str
+    event_id: str | None = None
+    occurred_at: Moment | None = None
+
+
+class InteractionBody(EventBody, frozen=True, kw_only=True):
+    """POST /interaction; `interaction_type` is another name for `action`, and `rating` for `value`.
+
+    The value of a rate is the rating, from 0 to the setting RATING_SCALE (5 by default).
+    """
+
+    action: types.Action | None = None
+    interaction_type: types.Action | None = None
+    item_id: str | None = None
+    value: float | None = None
+    rating: float | None = None
+    query: str | None = None
+    session_id: str | None = None
+    request_id: str | None = None
+    device_type: str | None = None
+    context: Values = None
+
+    def record(self, now_ms: int) -> types.Interaction:
+        """Return the record to publish."""
+        action = self.action or self.interaction_type
+        if action is None:
+            raise InvalidError("action", "is missing")
+        if action == "unknown":
+            raise InvalidError("action", "must be one of the known actions")
+        device = {} if self.device_type is None else {"device_type": self.device_type}
+        return types.Interaction(
+            event_id=self.event_id or new_id(),
+            user_id=self.user_id,
+            item_id=self.item_id,
+            action=action,
+            occurred_at=_ms(self.occurred_at, now_ms),
+            value=self.rating if self.value is None else self.value,
+            query=self.query,
+            session_id=self.session_id,
+            request_id=self.request_id,
+            context=device | texts(self.context),
+        )
+
+
+class BatchBody(msgspec.Struct, frozen=True):
+    """POST /interaction/batch. Entries are decoded one by one, so that each bad one can be named."""
+
+    interactions: list[msgspec.Raw]
+
+
+class ShownBody(msgspec.Struct, frozen=True):
+    """One item shown; its position is its place in the list when it is not said."""
+
+    item_id: str
+    position: Annotated[int, Meta(ge=0, lt=2**31)] | None = None
+    propensity: float | None = None
+
+
+class ImpressionBody(EventBody, frozen=True, kw_only=True):
+    """POST /impression."""
+
+    items: list[ShownBody]
+    request_id: str | None = None
+    surface: str = ""
+
+    def record(self, now_ms: int) -> types.Impression:
+        """Return the record to publish."""
+        return types.Impression(
+            event_id=self.event_id or new_id(),
+            user_id=self.user_id,
+            request_id=self.request_id,
+            items=[
+                types.ShownItem(
+                    item_id=shown.item_id,
+                    position=place if shown.position is None else shown.position,
+                    propensity=shown.propensity,
+                )
+                for place, shown in enumerate(self.items)
+            ],
+            surface=self.surface,
+            occurred_at=_ms(self.occurred_at, now_ms),
+        )
+
+
+class LocationBody(EventBody, frozen=True, kw_only=True):
+    """POST /location. The coordinates leave this object as a cell only."""
+
+    lat: Annotated[float, Meta(ge=-90, le=90)]
+    lon: Annotated[float, Meta(ge=-180, le=180)]
+
+    def __repr__(self) -> str:
+        return f"LocationBody(user_id={self.user_id!r}, lat=…, lon=…)"
+
+    def record(self, now_ms: int, *, resolution: int) -> types.Location:
+        """Return the record to publish, coarsened to a cell."""
+        return types.Location(
+            event_id=self.event_id or new_id(),
+            user_id=self.user_id,
+            cell=h3.latlng_to_cell(self.lat, self.lon, resolution),
+            resolution=resolution,
+            occurred_at=_ms(self.occurred_at, now_ms),
+        )
+
+
+class PreferencesBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user wants; what is left out stays as it is."""
+
+    categories: list[str] | msgspec.UnsetType = msgspec.UNSET
+    topics: list[str] | msgspec.UnsetType = msgspec.UNSET
+    muted: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Items, categories and topics that are not to be shown."""
+    timezone: str | msgspec.UnsetType | None = msgspec.UNSET
+    city: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class ProfilePatch(PreferencesBody, frozen=True, kw_only=True):
+    """PATCH /profile/{user_id}; what is left out stays as it is."""
+
+    segment: str | msgspec.UnsetType = msgspec.UNSET
+    locale: str | msgspec.UnsetType | None = msgspec.UNSET
+    attributes: dict[str, str | int | float | bool] | msgspec.UnsetType = msgspec.UNSET
+
+
+class ProfileBody(EventBody, frozen=True, kw_only=True):
+    """POST /profile; it replaces the profile before it."""
+
+    segment: str = ""
+    categories: list[str] = []
+    topics: list[str] = []
+    muted: list[str] = []
+    timezone: str | None = None
+    locale: str | None = None
+    city: str | None = None
+    attributes: dict[str, Scalar] | None = None
+
+    def record(self, now_ms: int) -> types.ProfileUpdate:
+        """Return the record to publish."""
+        fields = {name: getattr(self, name) for name in limit.PROFILE_FIELDS}
+        return profile_update(self.user_id, fields, _ms(self.occurred_at, now_ms), event_id=self.event_id)
+
+
+class RetrieveBody(EventBody, frozen=True, kw_only=True):
+    """POST /retrieve: fetch what is missing for this user, and rank."""
+
+    reason: str = ""
+    request_id: str | None = None
+
+    def record(self, now_ms: int) -> types.Trigger:
+        """Return the record to publish."""
+        return types.Trigger(
+            event_id=self.event_id or new_id(),
+            user_id=self.user_id,
+            kind="refresh",
+            reason=self.reason,
+            request_id=self.request_id,
+            occurred_at=_ms(self.occurred_at, now_ms),
+        )
+
+
+class RetrieveBatchBody(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /retrieve/batch: the same for many users."""
+
+    user_ids: list[str]
+    reason: str = ""
+
+
+class RerankBody(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /results/re-rank: put these items in order for a user; the same event_id gets the same answer."""
+
+    user_id: str
+    candidates: list[str]
+    event_id: str | None = None
+    request_id: str | None = None
+
+    def record(self, now_ms: int) -> types.Trigger:
+        """Return the record to publish."""
+        return types.Trigger(
+            event_id=self.event_id or new_id(),
+            user_id=self.user_id,
+            kind="rerank",
+            candidates=list(dict.fromkeys(self.candidates)),
+            request_id=self.request_id,
+            occurred_at=now_ms,
+        )
+
+
+class RetrainBody(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /retrain: fit the models to everything that happened; the same event_id is answered once."""
+
+    event_id: str | None = None
+    reason: str = ""
+    request_id: str | None = None
+
+    def record(self, now_ms: int) -> types.Trigger:
+        """Return the record to publish."""
+        return types.Trigger(
+            event_id=self.event_id or new_id(),
+            user_id=RETRAINER,
+            kind="retrain",
+            reason=self.reason,
+            request_id=self.request_id,
+            occurred_at=now_ms,
+        )
+
+
+def changes_of(patch: msgspec.Struct) -> dict[str, Any]:
+    """Return the fields that a patch changes, by name."""
+    fields = ((name, getattr(patch, name)) for name in patch.__struct_fields__)
+    return {name: value for name, value in fields if value is not msgspec.UNSET}
+
+
+def profile_update(
+    user_id: str, changes: Mapping[str, Any], at_ms: int, *, event_id: str | None = None
+) -> types.ProfileUpdate:
+    """Return the record that changes some fields of a profile.
+
+    Raises:
+        InvalidError: there are none, or the time zone is not known.
+    """
+    if not changes:
+        raise InvalidError(None, f"state at least one of {', '.join(limit.PROFILE_FIELDS)}")
+    if changes.get("timezone") is not None and zone_named(changes["timezone"]) is None:
+        raise InvalidError("timezone", "must be the IANA name of a time zone, such as Europe/Lisbon")
+    values = {**changes, "attributes": texts(changes.get("attributes", {}))}
+    return types.ProfileUpdate(
+        event_id=event_id or new_id(),
+        user_id=user_id,
+        kind="update",
+        fields=list(changes),
+        occurred_at=at_ms,
+        **values,
+    )
+
+
+def new_id() -> str:
+    """Return a new id (UUIDv7: ids made later sort later)."""
+    return str(uuid_utils.uuid7())
+
+
+async def take(request: Request, decoder: msgspec.json.Decoder[B], limit_bytes: int) -> B:
+    """Return a request's body as what it must be.
+
+    Raises:
+        ContentTypeError, TooLargeError, MalformedError, InvalidError
+        ForbiddenError: it speaks for another user than who sends it.
+    """
+    body = decode(decoder, await read(request, limit_bytes))
+    vouch_in(body)
+    return body
+
+
+async def read(request: Request, limit_bytes: int) -> bytes:
+    """Return a request's JSON body, keeping no more of it than the limit.
+
+    Raises:
+        ContentTypeError, TooLargeError
+        ForbiddenError: a page of another origin sent it as text.
+    """
+    _check_type(request)
+    length = request.headers.get("content-length", "")
+    chunks = request.stream()
+    body = bytearray()
+    if not (length.isdecimal() and int(length) > limit_bytes):
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > limit_bytes:  # the header may be missing, or lie
+                break
+        else:
+            return bytes(body).removeprefix(_BOM)
+    elif "expect" in request.headers:  # the client waits to hear whether to send it at all
+        raise TooLargeError(limit_bytes)
+    await _discard(chunks, _DISCARDED * limit_bytes)
+    raise TooLargeError(limit_bytes)
+
+
+def _check_type(request: Request) -> None:
+    """Make sure that a body is JSON in UTF-8, which `navigator.sendBeacon` sends as plain text.
+
+    A browser sends text to other origins without a preflight. So text is accepted from our own pages, from the origins
+    in CORS_ORIGINS, and from clients that name no origin, which are not browsers.
+
+    Raises:
+        ContentTypeError, ForbiddenError
+    """
+    kind, *parameters = (part.strip() for part in request.headers.get("content-type", "").lower().split(";"))
+    charsets = {
+        value.strip('"') for name, _, value in (part.partition("=") for part in parameters) if name == "charset"
+    }
+    coding = request.headers.get("content-encoding", "identity")
+    if kind not in ("application/json", "text/plain") or not charsets <= {"utf-8"} or coding != "identity":
+        raise ContentTypeError
+    origin = request.headers.get("origin")
+    if kind == "text/plain" and origin is not None:
+        is_own = origin.partition("://")[2] == request.headers.get("host")
+        if not (is_own or {origin, "*"} & request.app.state.origins):
+            raise ForbiddenError("a page of an origin that CORS_ORIGINS does not name has to send application/json")
+
+
+async def _discard(chunks: AsyncIterator[bytes], most_bytes: int) -> None:
+    """Read what is left of a body, within reason: who is cut off while sending never sees the answer."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DISCARD_S):
+            async for chunk in chunks:
+                most_bytes -= len(chunk)
+                if most_bytes < 0:
+                    return
+
+
+def decode(decoder: msgspec.json.Decoder[B], data: bytes | msgspec.Raw) -> B:
+    """Return the body of JSON bytes.
+
+    Raises:
+        MalformedError: not JSON.
+        InvalidError: JSON of another shape, with the field.
+    """
+    try:
+        # What is raw was part of a body that was brought into form C as a whole.
+        return decoder.decode(data if isinstance(data, msgspec.Raw) else text.canonical_json(data))
+    except msgspec.ValidationError as error:
+        raise invalid(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        half = _HALF.search(_PAIR.sub(b"", bytes(data)))
+        why = f"{half[0].decode()} is half of a surrogate pair" if half else str(error)
+        raise MalformedError(f"the body is not JSON: {why}") from error
+    except RecursionError as error:
+        raise MalformedError("the body is nested too deeply") from error
+
+
+def check_count(field: str, entries: Sized, most: int) -> None:
+    """Hold a list that was sent against how long it may be.
+
+    Raises:
+        InvalidError
+    """
+    if not 1 <= len(entries) <= most:
+        raise InvalidError(field, f"must have 1 to {most} entries, not {len(entries)}")
+
+
+def admit(record: R, now_ms: int, *, rating_scale: float, max_age_days: float = math.inf) -> R:
+    """Return a record with its labels in their one form, once it is held against its limits.
+
+    A rating is held against the scale of this deployment, and the time of an event against the greatest age.
+
+    Raises:
+        InvalidError: naming the field.
+    """
+    record = text.canonical(record)
+    try:
+        limit.check(record, now_ms=now_ms)
+        if isinstance(record, types.Interaction):
+            limit.check_rating(record, rating_scale)
+        limit.check_age(record, now_ms, max_days=max_age_days)
+    except limit.OutOfRangeError as error:
+        raise InvalidError(error.field, error.detail.removeprefix(f"{error.field} ")) from error
+    return record
+
+
+def milliseconds(time: Moment, field: str = "occurred_at") -> int:
+    """Return a moment in ms since the epoch; one without a time zone is UTC.
+
+    Raises:
+        InvalidError: it is a fraction of a millisecond, named by `field`.
+    """
+    if isinstance(time, datetime):
+        return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+    if time != int(time):
+        raise InvalidError(field, "must be a whole number of milliseconds since the epoch, or ISO 8601")
+    return int(time)
+
+
+def _ms(time: Moment | None, now_ms: int) -> int:
+    return now_ms if time is None else milliseconds(time)
+
+
+def texts(values: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return values as the texts that records hold: JSON, but for what is text already; what is null is left out."""
+    return {key: _text(value) for key, value in (values or {}).items() if value is not None}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -1,0 +1,65 @@
+"""Streams of events, as many as may be followed: over all, and of one user."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import SendTimeoutError
+from starlette.types import Receive, Scope, Send
+
+from api.context import Context
+from api.http.error import CrowdedError, StreamsError
+
+_PING_S, _SEND_TIMEOUT_S = 15, 30
+
+
+class Listeners:
+    """Those who follow a stream."""
+
+    def __init__(self, context: Context) -> None:
+        self._settings, self._gauge = context.settings, context.metrics.listeners
+        self._count = 0
+        self._by_user: Counter[str] = Counter()
+
+    def admit(self, user_id: str) -> None:
+        """Make sure that there is room for one more.
+
+        Raises:
+            CrowdedError, StreamsError
+        """
+        if self._count >= self._settings.api_max_listeners:
+            raise CrowdedError(self._settings.api_max_listeners)
+        if self._by_user[user_id] >= self._settings.api_max_user_listeners:
+            raise StreamsError(self._settings.api_max_user_listeners)
+
+    @contextmanager
+    def following(self, user_id: str) -> Iterator[None]:
+        """Count one for as long as it listens."""
+        self._add(user_id, 1)
+        try:
+            yield
+        finally:
+            self._add(user_id, -1)
+
+    def _add(self, user_id: str, count: int) -> None:
+        self._count += count
+        self._by_user[user_id] += count
+        if not self._by_user[user_id]:
+            del self._by_user[user_id]
+        self._gauge.set(self._count)
+
+
+class FeedStream(EventSourceResponse):
+    """A stream that counts its listener from when it is answered, before anything else can happen, to its end."""
+
+    def __init__(self, listeners: Listeners, user_id: str, events: AsyncIterator[ServerSentEvent]) -> None:
+        super().__init__(events, ping=_PING_S, send_timeout=_SEND_TIMEOUT_S)
+        self._listeners, self._user_id = listeners, user_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events; who does not take them is cut off."""
+        with self._listeners.following(self._user_id), suppress(SendTimeoutError):
+            await super().__call__(scope, receive, send)

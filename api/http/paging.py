@@ -1,0 +1,91 @@
+"""Pages of lists that move: nothing is shown twice, and nothing is passed over.
+
+A page is cut from the list as it is now, without what earlier pages showed (`infra.redis.stores.page_store`); a page that was shown
+before is shown again as it was. Page 1 starts anew. The pages of one list and owner belong together, by the last time
+that page 1 was read, or by the `cursor` that it was answered with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import Request
+
+from api.context import Context
+from api.security.principal import Trace
+from api.security.rate_limit import network
+from infra.redis.client import StoreError
+from infra.redis.stores.page_store import MOST_ENTRIES, Entry, Session
+
+Cursor = Annotated[str, Meta(min_length=1, max_length=64, description="What page 1 was answered with.")]
+
+
+class Page(NamedTuple):
+    """One page, and how many entries there are on all pages as far as is known."""
+
+    entries: Sequence[Entry]
+    total: int
+    cursor: str | None
+    """None where the page stands alone."""
+
+
+class Ranking(NamedTuple):
+    """A list as it is now, as far as it is needed, and how many entries it has with those that were shown."""
+
+    entries: Sequence[Entry]
+    total: int
+
+
+Rank = Callable[[Collection[str]], Awaitable[Ranking]]
+"""Returns the list without the items that were shown."""
+
+
+class PagedList(NamedTuple):
+    """Which list, and whose pages of it."""
+
+    owner: str
+    listing: str
+
+
+def paged_list(request: Request, *filters: object, user_id: str | None = None) -> PagedList:
+    """Return which list a request is for: that of its route and filters, paged by a user, else by who calls."""
+    trace: Trace = request.scope["trace"]
+    if user_id is not None:
+        owner = f"user:{user_id}"
+    elif trace.caller is not None:
+        owner = f"caller:{trace.caller.subject}"
+    else:
+        owner = f"address:{network(request.client.host if request.client else '')}"
+    named = msgspec.json.encode([request.scope["route"].path_format, *filters])
+    return PagedList(owner, hashlib.sha256(named).hexdigest()[:32])
+
+
+async def page_of(
+    context: Context, paged: PagedList, rank: Rank, *, start: int, end: int, cursor: str | None = None
+) -> Page:
+    """Return the entries from `start` (0 is the first) up to `end` of a list.
+
+    Raises:
+        StoreError: what was shown cannot be read.
+    """
+    store, session = context.clients.pages, None
+    if start or cursor is not None:
+        sessions = [one for one in await store.read(paged.owner) if one.listing == paged.listing]
+        session = next((one for one in sessions if cursor in (None, one.cursor)), None)
+    shown = list(session.entries) if session is not None else []
+    ranking = await rank({entry.item_id for entry in shown})
+    dealt = shown + list(ranking.entries)[: max(0, end - len(shown))]
+    stands_alone = session is None and ranking.total <= end
+    if stands_alone or len(dealt) > MOST_ENTRIES:
+        return Page(dealt[start:end], ranking.total, None)
+    kept = Session(paged.listing, secrets.token_urlsafe(12) if session is None else session.cursor, dealt)
+    if len(dealt) > len(shown):
+        with suppress(StoreError):
+            await store.write(paged.owner, kept, instead_of=session)
+    return Page(dealt[start:end], ranking.total, kept.cursor)

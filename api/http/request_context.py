@@ -1,0 +1,87 @@
+"""The outermost layer of every request: its id, its path, its headers and its measure."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import unicodedata
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.endpoints.metrics import Metrics
+from api.http.body import new_id
+from api.http.path import with_slashes_kept
+from api.security.principal import CURRENT, Trace
+
+_log = logging.getLogger(__name__)
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_SAFETY = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
+
+
+class Edge:
+    """Plain ASGI: nothing is wrapped but `send`."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, logs: bool = False) -> None:
+        """`logs` says whether each request that ends has a line in the log."""
+        self._app, self._metrics, self._logs = app, metrics, logs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began_s = time.perf_counter()
+        scope = with_slashes_kept(scope)
+        request_id = _given_id(scope) or new_id()
+        scope["request_id"] = request_id
+        scope["trace"] = trace = Trace(request_id)
+        CURRENT.set(trace)
+        _compose(scope)
+        own_headers = [(b"x-request-id", request_id.encode()), *_SAFETY]
+        status = 0
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                given = {name.lower() for name, _ in message["headers"]}  # a page has headers of its own
+                message["headers"] = [*message["headers"], *(own for own in own_headers if own[0] not in given)]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_marked)
+        finally:
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            route = getattr(scope.get("route"), "path_format", "unmatched")
+            took_s = time.perf_counter() - began_s
+            self._metrics.ended(method, route, status, took_s)
+            if self._logs:
+                told = {"method": method, "route": route, "status": status, "took_ms": round(1e3 * took_s, 1)}
+                _log.info("request ended", extra=told)
+
+
+def _compose(scope: Scope) -> None:
+    """Bring the address into normalization form C: ids in it are compared with those of bodies and topics."""
+    scope["path"] = unicodedata.normalize("NFC", scope["path"])
+    query: bytes = scope["query_string"]
+    if b"%" in query:
+        given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+        composed = [(unicodedata.normalize("NFC", name), unicodedata.normalize("NFC", value)) for name, value in given]
+        if composed != given:
+            scope["query_string"] = urlencode(composed).encode()
+
+
+def _given_id(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            return value.decode() if _REQUEST_ID.fullmatch(value) else None
+    return None

@@ -1,0 +1,91 @@
+"""What the API says of itself: OpenAPI with Swagger UI and ReDoc, AsyncAPI of the topics, and the errors.
+
+All of it is served from here: the viewers' files come with the package `offapi`, and nothing is fetched from elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
+from importlib.metadata import version
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from api.http.endpoint import Endpoint
+from api.openapi.asyncapi import asyncapi
+from api.openapi.openapi import openapi
+from api.openapi.page import errors_page, topics_page
+from infra.settings import Settings
+from topics import TOPICS
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "font-src data:; connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Swagger UI and ReDoc style themselves, and ReDoc searches in a worker that it makes."""
+_VIEWERS = {
+    "swagger.js": ("swagger_bundle.js", "text/javascript"),
+    "swagger.css": ("swagger_style.css", "text/css"),
+    "redoc.js": ("redoc.js", "text/javascript"),
+}
+_FOREIGN = b"https://cdn.redoc.ly/redoc/"
+"""Where ReDoc would fetch its maker's logo from."""
+_OWN = {"start.js": "text/javascript", "page.css": "text/css"}
+
+
+def routes(endpoints: Sequence[Endpoint], settings: Settings) -> list[BaseRoute]:
+    """Return the routes of the documents; they are made when they are first asked for."""
+    ours = version("millrace")
+    pages: dict[str, tuple[Callable[[], bytes], str]] = {
+        "/openapi.json": (lambda: _json(openapi(endpoints, version=ours, is_strict=settings.is_secured)), _JSON),
+        "/asyncapi.json": (lambda: _json(_topics(settings)), _JSON),
+        "/docs": (lambda: _own("swagger.html"), "text/html"),
+        "/redoc": (lambda: _own("redoc.html"), "text/html"),
+        "/docs/topics": (lambda: topics_page(_topics(settings)).encode(), "text/html"),
+        "/docs/errors": (lambda: errors_page().encode(), "text/html"),
+        **{f"/docs/{name}": (_reader(_own, name), kind) for name, kind in _OWN.items()},
+        **{f"/docs/{name}": (_reader(_viewer, file), kind) for name, (file, kind) in _VIEWERS.items()},
+    }
+    return [Route(path, _page(cache(made), kind), methods=["GET"]) for path, (made, kind) in pages.items()]
+
+
+_JSON = "application/json"
+
+
+def _topics(settings: Settings) -> dict[str, object]:
+    return asyncapi(TOPICS, version=version("millrace"), brokers=settings.kafka_bootstrap_servers)
+
+
+def _page(made: Callable[[], bytes], media_type: str) -> Callable[[Request], Awaitable[Response]]:
+    headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
+
+    async def serve(_: Request) -> Response:
+        return Response(made(), headers=headers, media_type=media_type)
+
+    return serve
+
+
+def _reader(read: Callable[[str], bytes], name: str) -> Callable[[], bytes]:
+    return lambda: read(name)
+
+
+def _own(name: str) -> bytes:
+    return files(__package__).joinpath(name).read_bytes()
+
+
+def _viewer(name: str) -> bytes:
+    """Return a file of the package of viewers, which is not imported: that would read all of them at once."""
+    found = find_spec("offapi")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).with_name(name).read_bytes().replace(_FOREIGN, b"data:,")
+
+
+def _json(document: object) -> bytes:
+    return msgspec.json.encode(document)

@@ -1,0 +1,34 @@
+"""Every error that the API may answer with, found among the error types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from api.http.error import ApiError
+
+
+class Entry(NamedTuple):
+    """One code; several errors may share it."""
+
+    code: str
+    status: int
+    what: str
+
+
+def catalogue() -> list[Entry]:
+    """Return the entries by status and code."""
+    found: dict[str, Entry] = {}
+    for kind in _kinds(ApiError):
+        what = (kind.__doc__ or "").partition("\n")[0]
+        known = found.get(kind.code)
+        found[kind.code] = Entry(kind.code, kind.status, f"{known.what} {what}" if known else what)
+    return sorted(found.values(), key=lambda entry: (entry.status, entry.code))
+
+
+def _kinds(kind: type[ApiError]) -> Iterator[type[ApiError]]:
+    """Yield the error types that have a code of their own."""
+    for one in kind.__subclasses__():
+        if "code" in vars(one):
+            yield one
+        yield from _kinds(one)

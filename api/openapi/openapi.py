@@ -1,0 +1,183 @@
+"""OpenAPI 3.1 of the endpoints, made of their declarations."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from api.http.endpoint import Endpoint
+from api.http.error import (
+    ApiError,
+    BadValueError,
+    ContentTypeError,
+    ErrorAnswer,
+    ForbiddenError,
+    InvalidError,
+    KeysAwayError,
+    MalformedError,
+    TooLargeError,
+    TooManyRequestsError,
+    UnauthorizedError,
+)
+from schemas.limit import ID_CHARS
+
+JSON = "application/json"
+_PARAMETER = re.compile(r"{(?P<name>\w+)}")
+_REF = "#/components/schemas/"
+_BODY_ERRORS = (MalformedError, TooLargeError, ContentTypeError, InvalidError)
+_CALLER_ERRORS = (UnauthorizedError, ForbiddenError, TooManyRequestsError, KeysAwayError)
+_ID = {"type": "string", "minLength": 1, "maxLength": ID_CHARS, "examples": ["alex"]}
+
+
+def openapi(endpoints: Iterable[Endpoint], *, version: str, is_strict: bool) -> dict[str, Any]:
+    """Return the document; where callers need no token (not `is_strict`), it says that they may show one."""
+    declared = list(endpoints)
+    schemas, components = _schemas(declared)
+    paths: dict[str, dict[str, Any]] = {}
+    for one in declared:
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schemas, components, is_strict)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Millrace",
+            "version": version,
+            "summary": "Events in, ranked feeds out.",
+            "description": (
+                "What people do is published as events; each person's feed is ranked within a moment and lies ready. "
+                "Errors have one shape and are listed in [the catalogue](/docs/errors); topics are in "
+                "[their own document](/docs/topics)."
+            ),
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": group, "description": what} for group, what in _groups(declared).items()],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "A token whose `sub` is the user spoken of, or with the scope service or admin.",
+                }
+            },
+        },
+    }
+
+
+def refusals(endpoint: Endpoint) -> dict[int, list[type[ApiError]]]:
+    """Return what an endpoint may refuse or fail with, by status."""
+    has_parameters = _PARAMETER.search(endpoint.path) is not None
+    says_400 = BadValueError in endpoint.errors  # of what is invalid in an address
+    kinds: dict[type[ApiError], None] = dict.fromkeys(endpoint.errors)
+    kinds |= dict.fromkeys(_BODY_ERRORS if endpoint.body is not None else ())
+    kinds |= dict.fromkeys((InvalidError,) if (endpoint.query or has_parameters) and not says_400 else ())
+    kinds |= dict.fromkeys(_CALLER_ERRORS if endpoint.scope != "public" else ())
+    kinds |= dict.fromkeys((TooManyRequestsError,) if endpoint.method != "GET" else ())
+    by_status: dict[int, list[type[ApiError]]] = {}
+    for kind in kinds:
+        by_status.setdefault(kind.status, []).append(kind)
+    return dict(sorted(by_status.items()))
+
+
+def _schemas(declared: Sequence[Endpoint]) -> tuple[dict[Any, Any], dict[str, Any]]:
+    """Return the schema of each type by its place in a list of all, and what these refer to."""
+    types: list[Any] = [ErrorAnswer]
+    for one in declared:
+        found = (one.query, one.path_parameters, one.body, *one.answers.values())
+        types += [kind for kind in found if kind is not None and not isinstance(kind, str)]
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF + "{name}")
+    return {repr(kind): schema for kind, schema in zip(types, schemas, strict=True)}, components
+
+
+def _operation(
+    one: Endpoint, schemas: Mapping[Any, Any], components: Mapping[str, Any], is_strict: bool
+) -> dict[str, Any]:
+    slug = re.sub(r"\W+", "_", one.path).strip("_")
+    operation: dict[str, Any] = {
+        "operationId": f"{one.method.lower()}_{slug}",
+        "summary": one.what.rstrip("."),
+        "description": _description(one),
+        "tags": [one.group],
+        "parameters": [*_in_path(one, schemas, components), *_in_query(one, schemas, components)],
+        "responses": _responses(one, schemas),
+    }
+    if one.scope != "public":
+        operation["security"] = [{"bearer": []}] if is_strict or one.scope == "admin" else [{}, {"bearer": []}]
+    if one.body is not None:
+        operation["requestBody"] = {"required": one.body_required, "content": _content(one.body, schemas, one.example)}
+    return operation
+
+
+def _description(one: Endpoint) -> str:
+    return {
+        "public": "Open to everyone.",
+        "user": "For users, of themselves, and for services.",
+        "service": "For tokens with the scope `service` or `admin`.",
+        "admin": "For tokens with the scope `admin`.",
+    }[one.scope]
+
+
+def _in_path(one: Endpoint, schemas: Mapping[Any, Any], components: Mapping[str, Any]) -> list[dict[str, Any]]:
+    typed = {parameter["name"]: parameter for parameter in _parameters(one.path_parameters, schemas, components)}
+    return [
+        typed.get(found["name"], {"name": found["name"], "schema": _ID}) | {"in": "path", "required": True}
+        for found in _PARAMETER.finditer(one.path)
+    ]
+
+
+def _in_query(one: Endpoint, schemas: Mapping[Any, Any], components: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [parameter | {"in": "query"} for parameter in _parameters(one.query, schemas, components)]
+
+
+def _parameters(kind: Any, schemas: Mapping[Any, Any], components: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if kind is None:
+        return []
+    schema = components[schemas[repr(kind)]["$ref"].removeprefix(_REF)]
+    required = schema.get("required", ())
+    return [
+        {
+            "name": name,
+            "required": name in required,
+            "schema": part,
+            **({"description": part["description"]} if "description" in part else {}),
+        }
+        for name, part in schema["properties"].items()
+    ]
+
+
+def _responses(one: Endpoint, schemas: Mapping[Any, Any]) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status, kind in one.answers.items():
+        said = _said(kind)
+        responses[str(status)] = {"description": said} | ({} if kind is None else {"content": _content(kind, schemas)})
+    for status, kinds in refusals(one).items():
+        if str(status) not in responses:
+            responses[str(status)] = {
+                "description": "; ".join(f"`{kind.code}`: {_said(kind)}" for kind in kinds),
+                "content": {JSON: {"schema": schemas[repr(ErrorAnswer)]}},
+            }
+    return responses
+
+
+def _content(kind: Any, schemas: Mapping[Any, Any], example: Any = None) -> dict[str, Any]:
+    if isinstance(kind, str):
+        return {kind: {"schema": {"type": "string"}}}
+    return {JSON: {"schema": schemas[repr(kind)]} | ({} if example is None else {"example": example})}
+
+
+def _said(kind: Any) -> str:
+    text: str = getattr(kind, "__doc__", None) or "" if isinstance(kind, type) else ""
+    if kind is None:
+        return "Nothing new."
+    return text.partition("\n")[0] or "The answer."
+
+
+def _groups(declared: Iterable[Endpoint]) -> dict[str, str]:
+    modules = {one.group: one.handler.__module__ for one in declared}
+    return {group: (sys.modules[name].__doc__ or "").partition("\n")[0] for group, name in modules.items()}

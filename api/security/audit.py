@@ -1,0 +1,111 @@
+"""What is kept of who did what: recommendations that were served and admins' calls, as events on `audits`.
+
+Nobody waits for them: they are sent a handful at a time beside the requests. While the broker is away they are kept,
+as many as there is room for; what is lost then is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+from api.endpoints.metrics import Metrics
+from api.http.body import new_id
+from api.security.principal import CURRENT, Trace
+from infra.kafka.publisher import PublishError, Publishes
+from infra.redis.stores.feed_codec import version
+from infra.redis.stores.feed_store import EVERYONE
+from schemas.types import Audit, Feed
+from topics.topic import AUDITS
+
+_ROOM = 50_000
+_AT_ONCE = 50
+"""So few that encoding them holds up no request."""
+_AGAIN_S = 1.0
+_LAST_S = 2.0
+_ACTOR_CHARS = 1_024
+"""What an audit keeps of names that have no limit of their own, so that it is never too large for its topic."""
+
+
+class Audits:
+    """Collects audits and publishes them."""
+
+    def __init__(self, publisher: Publishes, metrics: Metrics, *, now_ms: Callable[[], int], reads: bool) -> None:
+        self._publisher, self._metrics, self._now_ms, self._reads = publisher, metrics, now_ms, reads
+        self._waiting: deque[Audit] = deque()
+        self._some = asyncio.Event()
+
+    def served(self, feed: Feed, count: int) -> None:
+        """Note that the first items of a feed were served, in the request that is under way."""
+        if not self._reads:
+            return
+        trace = CURRENT.get() or Trace("")
+        self._add(
+            Audit(
+                audit_id=new_id(),
+                kind="recommendations_served",
+                actor=trace.actor[:_ACTOR_CHARS],
+                user_id=trace.user_id if feed.user_id == EVERYONE else feed.user_id,
+                request_id=trace.request_id,
+                version=version(feed),
+                model=feed.model,
+                count=count,
+                fallback=feed.user_id == EVERYONE,
+                occurred_at=self._now_ms(),
+            )
+        )
+
+    def called(self, method: str, path: str, *, user_id: str, status: int) -> None:
+        """Note that an admin's endpoint was called, by an admin or by who is none."""
+        trace = CURRENT.get() or Trace("")
+        self._add(
+            Audit(
+                audit_id=new_id(),
+                kind="admin_call",
+                actor=trace.actor[:_ACTOR_CHARS],
+                user_id=(user_id or trace.actor)[:_ACTOR_CHARS],
+                request_id=trace.request_id,
+                method=method,
+                path=path,
+                status=status,
+                occurred_at=self._now_ms(),
+            )
+        )
+
+    async def run(self) -> None:
+        """Publish what is collected until cancelled."""
+        while True:
+            await self._some.wait()
+            if not await self._publish():
+                await asyncio.sleep(_AGAIN_S)
+
+    async def flush(self) -> None:
+        """Publish what is left, within a moment."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_S):
+                while self._waiting and await self._publish():
+                    pass
+
+    async def _publish(self) -> bool:
+        batch = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
+        try:
+            await self._publisher.publish(AUDITS, batch)
+        except (PublishError, asyncio.CancelledError) as error:
+            self._waiting.extendleft(reversed(batch))
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            self._metrics.publish_failures.labels(AUDITS.name).inc()
+            return False
+        self._metrics.published.labels(AUDITS.name).inc(len(batch))
+        if not self._waiting:
+            self._some.clear()
+        return True
+
+    def _add(self, audit: Audit) -> None:
+        if len(self._waiting) >= _ROOM:
+            self._metrics.audits_lost.inc()
+            return
+        self._waiting.append(audit)
+        self._some.set()

@@ -1,0 +1,115 @@
+"""Who may use what: the one place that decides.
+
+Outside development a caller shows a token (`Authorization: Bearer …`), speaks for its subject only, unless its scopes
+have `service` or `admin`, and asks no more often than the limits for users and addresses allow. In development nobody
+has to show a token, but who shows one is held to it. What is for admins is for admins only, everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from api.context import Context
+from api.http.endpoint import Endpoint, Handler, Scope
+from api.http.error import ApiError, ForbiddenError, UnauthorizedError
+from api.http.path import of_ids
+from api.security.principal import ADMIN, NAMES, Caller, vouch
+from api.security.rate_limit import Outage, Pace, network
+from api.security.token import Tokens
+
+
+class Guard:
+    """Lets callers through to the endpoints that are theirs."""
+
+    def __init__(self, context: Context) -> None:
+        settings, rates = context.settings, context.clients.rates
+        self._is_strict, self._audits, self._tokens = settings.is_secured, context.audits, Tokens(settings)
+        outage = Outage()
+        self._users = Pace("user", settings.rate_limit_user, rates, outage=outage)
+        self._addresses = Pace("address", settings.rate_limit_address, rates, outage=outage)
+
+    @property
+    def limits(self) -> Literal["off", "on", "blind"]:
+        """Say whether there are limits, and whether requests can be counted now."""
+        if not self._is_strict:
+            return "off"
+        return "blind" if self._users.is_blind else "on"
+
+    def routes(self, endpoints: Iterable[Endpoint]) -> list[BaseRoute]:
+        """Return the routes of endpoints, each behind what its scope asks for."""
+        return [Route(of_ids(one.path), self._guarded(one), methods=[one.method]) for one in endpoints]
+
+    def _guarded(self, endpoint: Endpoint) -> Handler:
+        if endpoint.scope == "public":
+            return endpoint.handler if endpoint.method == "GET" else self._limited(endpoint)
+
+        async def guarded(request: Request) -> Response:
+            caller = request.scope["trace"].caller = await self._caller(request)
+            self._admit(endpoint.scope, caller)
+            for said in (request.path_params, request.query_params):
+                for name in NAMES:
+                    if name in said:
+                        vouch(said[name])
+            return await endpoint.handler(request)
+
+        return self._audited(endpoint, guarded) if endpoint.scope == ADMIN else guarded
+
+    def _limited(self, endpoint: Endpoint) -> Handler:
+        async def limited(request: Request) -> Response:
+            if self._is_strict:
+                await self._addresses.spend(_address(request))
+            return await endpoint.handler(request)
+
+        return limited
+
+    async def _caller(self, request: Request) -> Caller | None:
+        """Return who asks, None when they do not have to say.
+
+        A token that is not known counts for its address before it is verified: verifying costs more than counting.
+        """
+        token = _bearer(request)
+        caller = self._tokens.known(token)
+        if self._is_strict and not (caller and caller.is_trusted):
+            await self._addresses.spend(_address(request))
+        caller = caller or await self._tokens.caller(token)
+        if self._is_strict and caller is None:
+            raise UnauthorizedError("show a token: Authorization: Bearer …")
+        if self._is_strict and caller and not caller.is_trusted:
+            await self._users.spend(caller.subject)
+        return caller
+
+    def _admit(self, scope: Scope, caller: Caller | None) -> None:
+        if scope == ADMIN and not (caller and caller.is_admin):
+            raise ForbiddenError("this is for admins only")
+        if scope == "service" and caller and not caller.is_trusted:
+            raise ForbiddenError("this needs the scope service or admin")
+
+    def _audited(self, endpoint: Endpoint, serve: Handler) -> Handler:
+        async def audited(request: Request) -> Response:
+            status = 500
+            try:
+                response = await serve(request)
+                status = response.status_code
+                return response
+            except ApiError as error:
+                status = error.status
+                raise
+            finally:
+                user_id = request.path_params.get("user_id", "")
+                self._audits.called(endpoint.method, endpoint.path, user_id=user_id, status=status)
+
+        return audited
+
+
+def _address(request: Request) -> str:
+    return network(request.client.host if request.client else "")
+
+
+def _bearer(request: Request) -> str:
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""

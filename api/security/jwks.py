@@ -1,0 +1,162 @@
+"""The keys that an issuer of tokens publishes (JWKS, RFC 7517), and which of them a token is held against.
+
+A key that is known is never waited for: keys that are old are asked for anew beside the requests that go on with them.
+A token that no known key fits has the keys asked for at once, as after a rotation, but not more often than every ten
+seconds, whatever tokens name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import httpx
+import jwt
+
+from api.http.error import KeysAwayError, UnauthorizedError
+
+KEY_TYPES = {
+    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", None)),
+    **{"ES256": ("EC", "P-256"), "ES384": ("EC", "P-384"), "EdDSA": ("OKP", "Ed25519")},
+}
+"""The type and curve of the keys of each algorithm."""
+
+_FRESH_S = 300.0
+_AGAIN_S = 10.0
+_TIMEOUT_S = 5.0
+_MOST_BYTES, _MOST_KEYS = 256 << 10, 100
+_RSA_BITS = 2_048
+_AWAY = (httpx.HTTPError, httpx.InvalidURL)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A public key, and the algorithms that it verifies."""
+
+    kid: str | None
+    algorithms: frozenset[str]
+    published: dict[str, Any] = field(repr=False)
+    public: Any = field(compare=False, repr=False)
+
+
+class IssuerKeys:
+    """The keys of one issuer."""
+
+    def __init__(self, url: str, *, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._url, self._clock_s = url, clock_s
+        self._keys: list[Key] | None = None
+        self._got_s = self._asked_s = self._missed_s = float("-inf")
+        self._asking: asyncio.Task[None] | None = None
+
+    async def find(self, algorithm: str, kid: str | None, *, refused: Key | None = None) -> Key:
+        """Return the one key that fits a token, other than one whose signature it has not.
+
+        Raises:
+            KeysAwayError: the issuer has not told its keys yet.
+            UnauthorizedError: no key fits, or several do and the token does not say which.
+        """
+        now_s = self._clock_s()
+        fitting = self._fitting(algorithm, kid, refused)
+        if len(fitting) == 1:
+            if now_s - self._got_s > _FRESH_S and now_s - self._asked_s > _AGAIN_S:
+                self._ask()
+            return fitting[0]
+        await self._ask_for_missing(now_s)
+        if self._keys is None:
+            raise KeysAwayError
+        fitting = self._fitting(algorithm, kid, refused)
+        if not fitting:
+            raise UnauthorizedError("the token is no good: its key is not one of the issuer's")
+        if len(fitting) > 1:
+            raise UnauthorizedError("the token is no good: several of the issuer's keys fit, and its kid names none")
+        return fitting[0]
+
+    def _fitting(self, algorithm: str, kid: str | None, refused: Key | None) -> list[Key]:
+        """Return the keys for an algorithm: by their name, or all without one where the token or the keys have none."""
+        fitting = [key for key in self._keys or () if algorithm in key.algorithms and key != refused]
+        if kid is None:
+            return fitting
+        return [key for key in fitting if key.kid == kid] or [key for key in fitting if key.kid is None]
+
+    async def _ask_for_missing(self, now_s: float) -> None:
+        """Wait for the issuer's answer, if one is under way or it may be asked again."""
+        if self._keys is None:
+            may_ask = now_s - self._asked_s > _AGAIN_S
+        elif may_ask := now_s - self._missed_s > _AGAIN_S and self._asking is None:
+            self._missed_s = now_s
+        if may_ask:
+            self._ask()
+        if self._asking is not None:
+            await asyncio.shield(self._asking)
+
+    def _ask(self) -> None:
+        """Begin to ask the issuer, unless that is under way."""
+        if self._asking is None:
+            self._asked_s = self._clock_s()
+            self._asking = asyncio.create_task(self._read())
+            self._asking.add_done_callback(self._asked)
+
+    def _asked(self, _: asyncio.Task[None]) -> None:
+        self._asking = None
+
+    async def _read(self) -> None:
+        """Replace the keys by those that the issuer publishes; what is known holds while it does not answer."""
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                document = json.loads(await self._fetch())
+            self._keys, self._got_s = list(_keys(document["keys"])), self._clock_s()
+        except (*_AWAY, TimeoutError, ValueError, TypeError, KeyError, RecursionError) as error:
+            _log.warning("the keys at %s cannot be had: %s", self._url, type(error).__name__)
+
+    async def _fetch(self) -> bytes:
+        data = bytearray()
+        headers = {"Accept-Encoding": "identity"}  # a compressed body could be larger than it seems
+        async with (
+            httpx.AsyncClient(verify=_tls(), headers=headers, timeout=_TIMEOUT_S) as client,
+            client.stream("GET", self._url) as answer,
+        ):
+            answer.raise_for_status()
+            async for chunk in answer.aiter_raw():
+                data += chunk
+                if len(data) > _MOST_BYTES:
+                    raise ValueError
+        return bytes(data)
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
+
+
+def _keys(published: list[Any]) -> Iterator[Key]:
+    """Yield the keys that can be used; others are passed over, as the standard asks for."""
+    for one in published[:_MOST_KEYS]:
+        with suppress(jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError):
+            algorithms = frozenset(name for name in KEY_TYPES if _verifies(one, name))
+            kid = one.get("kid")
+            if algorithms and isinstance(kid, str | None):
+                public = jwt.PyJWK(one, min(algorithms)).key
+                if one["kty"] != "RSA" or public.key_size >= _RSA_BITS:
+                    yield Key(kid, algorithms, one, public)
+
+
+def _verifies(published: dict[str, Any], algorithm: str) -> bool:
+    """Say whether a published key is a public one that is there to verify an algorithm's signatures."""
+    kty, crv = KEY_TYPES[algorithm]
+    return (
+        published["kty"] == kty
+        and crv in (None, published.get("crv"))
+        and published.get("alg", algorithm) == algorithm
+        and published.get("use", "sig") == "sig"
+        and "verify" in published.get("key_ops", ("verify",))
+        and "d" not in published
+    )

@@ -1,0 +1,149 @@
+"""Bearer tokens: what makes one good, and whose it is."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+import unicodedata
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jwt
+
+from api.http.error import UnauthorizedError
+from api.security.jwks import IssuerKeys
+from api.security.principal import ADMIN, Caller
+from infra.settings import Settings
+from schemas.limit import id_problem
+
+_KEPT = 20_000
+_KEPT_S = 300.0
+"""How long a verified token is taken as it was."""
+
+
+class Tokens:
+    """Verifies tokens, each once in a while: a request with one that is known costs a hash and a look-up.
+
+    HS256 is held against our secret, the algorithms of JWT_ALGORITHMS against the keys of the issuer that a token
+    names, never the one against the other's. The admin's own token is one, too.
+    """
+
+    def __init__(self, settings: Settings, *, clock_s: Callable[[], float] = time.time) -> None:
+        self._admin_token = settings.admin_token.encode()
+        self._secret = settings.jwt_secret
+        self._algorithms = frozenset(settings.jwt_algorithm_list)
+        self._issuers = settings.jwt_issuer_list
+        self._keys = _keys_by_issuer(self._issuers, settings.jwt_jwks_url_list)
+        self._audience, self._leeway_s = settings.jwt_audience or None, settings.jwt_leeway_s
+        self._clock_s = clock_s
+        self._known: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
+
+    def known(self, token: str) -> Caller | None:
+        """Return whose token it is, if it is the admin's own or was verified lately."""
+        if self._admin_token and hmac.compare_digest(token.encode(), self._admin_token):
+            return Caller(ADMIN, frozenset((ADMIN,)))
+        digest = _digest(token)
+        caller, until_s = self._known.get(digest, (None, 0.0))
+        if caller is None or self._clock_s() >= until_s:
+            return None
+        self._known.move_to_end(digest)
+        return caller
+
+    async def caller(self, token: str) -> Caller | None:
+        """Return whose token it is, None when there is none, or nothing that it can be held against.
+
+        Raises:
+            UnauthorizedError: it is no good.
+            KeysAwayError: the issuer's keys cannot be had.
+        """
+        caller = self.known(token)
+        if caller is None and token and (self._secret or self._keys):
+            caller, expires_s = await self._verified(token)
+            self._known[_digest(token)] = (caller, min(expires_s, self._clock_s() + _KEPT_S))
+            if len(self._known) > _KEPT:
+                self._known.popitem(last=False)
+        return caller
+
+    async def _verified(self, token: str) -> tuple[Caller, float]:
+        try:
+            claims = await self._claims(token)
+            subject, expires_s = claims["sub"], float(claims["exp"])
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise UnauthorizedError(f"the token is no good: {_why(error)}") from error
+        subject = unicodedata.normalize("NFC", subject)
+        if id_problem(subject) is not None:
+            raise UnauthorizedError("the token is no good: its subject is no user's id")
+        return Caller(subject, _scopes(claims)), expires_s + self._leeway_s
+
+    async def _claims(self, token: str) -> dict[str, Any]:
+        header = jwt.get_unverified_header(token)
+        algorithm = header.get("alg")
+        if not isinstance(algorithm, str):
+            raise jwt.InvalidAlgorithmError
+        if algorithm == "HS256" and self._secret:
+            return self._decoded(token, self._secret, algorithm, self._issuers)
+        if algorithm not in self._algorithms or not self._keys:
+            raise jwt.InvalidAlgorithmError
+        issuer = None
+        if self._issuers:  # whose keys these are is taken at its word, and held against what the signature covers
+            issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
+            if not isinstance(issuer, str) or issuer not in self._keys:
+                raise jwt.InvalidIssuerError
+        keys, kid = self._keys[issuer], header.get("kid")
+        issuers = [issuer] if issuer is not None else []
+        key = await keys.find(algorithm, kid)
+        try:
+            return self._decoded(token, key.public, algorithm, issuers)
+        except jwt.InvalidSignatureError as error:
+            try:  # the issuer may have put another key in its place
+                key = await keys.find(algorithm, kid, refused=key)
+            except UnauthorizedError:
+                raise error from None
+            return self._decoded(token, key.public, algorithm, issuers)
+
+    def _decoded(self, token: str, key: Any, algorithm: str, issuers: Sequence[str]) -> dict[str, Any]:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            audience=self._audience,
+            issuer=issuers or None,
+            leeway=self._leeway_s,
+            options={"require": ["exp", "sub"], "verify_aud": self._audience is not None},
+        )
+        return claims
+
+
+def _keys_by_issuer(issuers: Sequence[str | None], urls: Sequence[str]) -> dict[str | None, IssuerKeys]:
+    """Return the keys of each issuer: those at the address in its place, or at the only address."""
+    if len(urls) == 1:
+        keys = IssuerKeys(urls[0])
+        return dict.fromkeys(issuers or [None], keys)
+    return {issuer: IssuerKeys(url) for issuer, url in zip(issuers, urls, strict=bool(urls))}
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _scopes(claims: dict[str, Any]) -> frozenset[str]:
+    """Return the scopes, as OAuth issuers write them: words in `scope`, or a list or words in `scp`."""
+    given = claims.get("scope", claims.get("scp", ""))
+    words = given.split() if isinstance(given, str) else given if isinstance(given, list) else ()
+    return frozenset(str(word) for word in words)
+
+
+def _why(error: Exception) -> str:
+    """Return what is wrong in words of ours: the library's may quote the token."""
+    reasons: dict[type[Exception], str] = {
+        jwt.ExpiredSignatureError: "it has expired",
+        jwt.InvalidAudienceError: "it is for another audience",
+        jwt.InvalidIssuerError: "it is from another issuer",
+        jwt.MissingRequiredClaimError: "it must have exp and sub, and aud and iss where these are set",
+        jwt.ImmatureSignatureError: "it is not valid yet",
+        jwt.InvalidAlgorithmError: "it is not signed as it must be here",
+        jwt.InvalidSignatureError: "its signature does not fit",
+    }
+    return next((text for kind, text in reasons.items() if isinstance(error, kind)), "it cannot be read")

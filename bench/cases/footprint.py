@@ -1,0 +1,126 @@
+"""Memory: what a user takes in Redis, in the table and in a worker's cache, and what an item takes in a worker's view.
+
+Feeds are weighed by Redis, states as they are written, the rest by Python's own tally of what is allocated, to which
+the index adds its own. Smaller numbers are weighed, and what a million users and 100,000 items would take is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import tracemalloc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bench import folded
+from bench.cases import memory
+from bench.load import Load, Size
+from bench.rig import Rig
+from models.neighbours.cooccurrence import Table
+from models.neighbours.item_item_matrix import PLACES
+from schemas.types import Item, ItemStats
+from streams.core.item.stats import COHORTS, HORIZON_RATES
+from streams.core.ranking.catalog_snapshot import View
+from streams.core.user.state import UserState
+
+_GB = 2**30
+_USERS, _ITEMS = 1_000_000, 100_000
+_FEWER, _MORE = 16_384, 32_768
+"""Items of the views that are compared: as many as their columns have room for."""
+_FULL_EVENTS = 2_000
+"""Events of a user whose lists are all full."""
+_SEGMENTS = 4
+_FORMAT_BYTES = 1
+
+
+async def measure(rig: Rig, load: Load) -> dict[str, float]:
+    """Return gigabytes per million users and per 100,000 items, by where they are."""
+    redis = (await memory.measure(rig, load))["bytes_per_user"]
+    rig.on_progress("weigh users and items", 0, 0)
+    return await asyncio.to_thread(_weighed, load, redis)
+
+
+def _weighed(load: Load, redis_bytes: float) -> dict[str, float]:
+    users = list(folded.states(load, View())[0].values())
+    (full,) = folded.states(load.resized(Size(_FULL_EVENTS, 1, load.size.items)), View())[0].values()
+    stored, in_cache = _states(users)
+    (fewer_bytes, _), (more_bytes, index_bytes) = _view(_FEWER), _view(_MORE)
+    view_item_bytes, index_item_bytes = (more_bytes - fewer_bytes) / (_MORE - _FEWER), index_bytes / _MORE
+    return {
+        "users_1m_redis_gb": _scaled(redis_bytes, _USERS),
+        "users_1m_table_gb": _scaled(stored, _USERS),
+        "users_1m_cache_gb": _scaled(in_cache, _USERS),
+        "users_1m_gb": _scaled(redis_bytes + in_cache, _USERS),
+        "full_user_table_bytes": _states([full])[0],
+        "events_per_user": round(load.size.events / len(users)),
+        "items_100k_view_gb": _scaled(view_item_bytes, _ITEMS),
+        "items_100k_index_gb": _scaled(index_item_bytes, _ITEMS),
+        "links_gb": _scaled(_allocated(_full_links)[1], 1),
+        "items_100k_gb": _scaled(view_item_bytes + index_item_bytes, _ITEMS),
+    }
+
+
+def _states(users: list[UserState]) -> tuple[float, float]:
+    """Return the mean bytes of states as they are written, and as they lie in a worker's cache."""
+    stored = [msgspec.msgpack.encode(state) for state in users]
+    decode = msgspec.msgpack.Decoder(UserState).decode
+    _, in_cache = _allocated(lambda: [decode(state) for state in stored])
+    return sum(map(len, stored)) / len(users) + _FORMAT_BYTES, in_cache / len(users)
+
+
+def _view(count: int) -> tuple[int, int]:
+    """Return the bytes of a view of so many items that all of the catalogue speaks of, and of its index."""
+
+    def filled() -> View:
+        view = View(exact_items=0)
+        for item, stats in _told(count):
+            view.apply_item(item)
+            view.apply_stats(stats)
+        while view.refresh():
+            pass
+        return view
+
+    view, allocated = _allocated(filled)
+    return allocated, view.likeness.bytes_used
+
+
+def _told(count: int) -> Iterator[tuple[Item, ItemStats]]:
+    """Yield items as they are decoded, none of which is kept but by the view, and how they are doing."""
+    encode, decode = msgspec.msgpack.encode, msgspec.msgpack.Decoder(Item).decode
+    for item in Load(Size(0, 0, count), now_ms=0).items:
+        stats = ItemStats(
+            item_id=item.item_id,
+            trending=0.0,
+            popularity=0.0,
+            watermark=0,
+            segments={f"segment {number}": 0.0 for number in range(_SEGMENTS)},
+            horizons=[0.0] * len(HORIZON_RATES),
+            cohorts=[0.0] * COHORTS,
+        )
+        yield decode(encode(item)), stats
+
+
+def _full_links() -> Table:
+    """Return the links of a worker with all places taken; however many items there are, there are no more."""
+    table = Table(adds=False)
+    for item in range(PLACES):
+        table.put(item, np.empty(0, np.int32), np.empty((2, 0)), mass=1.0, reference_ms=0)
+    return table
+
+
+def _allocated(make: Callable[[], Any]) -> tuple[Any, int]:
+    """Return what is made, and the bytes that it takes."""
+    gc.collect()
+    tracemalloc.start()
+    made = make()
+    gc.collect()
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return made, taken
+
+
+def _scaled(each: float, count: int) -> float:
+    return round(each * count / _GB, 3)

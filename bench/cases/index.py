@@ -1,0 +1,62 @@
+"""The index of a catalogue of 200,000 items: how much of what is nearest it finds, how fast, and what it takes.
+
+What is searched for are the last likings of people who keep to a category, as `streams.core.ranking.candidate_sources.alike` folds them.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from bench.folded import OnProgress
+from bench.load import CATEGORIES, LOYALTY, Load
+from models.neighbours.cooccurrence import STEP
+from models.text.ann_index import Index, Vectors
+from models.text.signature import DIMENSIONS, signature
+
+_NEAREST = 100
+_QUERIES = 300
+_LIKINGS = 20
+_CHUNK = 1_000
+_CLOSE = 1e-4
+"""Below this, a difference in likeness is one of precision."""
+
+
+def measure(load: Load, *, on_progress: OnProgress) -> dict[str, float]:
+    """Return recall against a look at every item, times, and memory per 100,000 items."""
+    items = load.items
+    vectors = np.stack([signature(item.item_id, item.title, item.category, item.topics) for item in items])
+    index, added_s = Index(DIMENSIONS), 0.0
+    for start in range(0, len(items), _CHUNK):
+        on_progress("add to the index", start, len(items))
+        chunk = np.arange(start, min(start + _CHUNK, len(items)), dtype=np.int32)
+        began = time.process_time()
+        index.put(chunk, vectors[chunk])
+        added_s += time.process_time() - began
+    shares, searched_s = [], 0.0
+    for wanted in _wanted(vectors):
+        began = time.process_time()
+        found = index.nearest(wanted, _NEAREST)
+        searched_s += time.process_time() - began
+        likeness = vectors @ wanted
+        shares.append(np.count_nonzero(likeness[found] >= np.partition(likeness, -_NEAREST)[-_NEAREST] - _CLOSE))
+    return {
+        "items": len(items),
+        "recall_at_100": round(float(np.mean(shares)) / _NEAREST, 4),
+        "us_per_query": round(1e6 * searched_s / _QUERIES),
+        "us_per_item": round(1e6 * added_s / len(items)),
+        "items_100k_gb": round(index.bytes_used / len(items) * 100_000 / 2**30, 3),
+    }
+
+
+def _wanted(vectors: Vectors) -> Vectors:
+    """Return (queries, dimensions) what people look for who mostly like items of one category."""
+    draw = np.random.default_rng(0)
+    shape = (_QUERIES, _LIKINGS)
+    kinds, drawn = draw.integers(len(CATEGORIES), size=(_QUERIES, 1)), draw.integers(len(vectors), size=shape)
+    own = np.minimum(drawn // len(CATEGORIES) * len(CATEGORIES) + kinds, len(vectors) - 1)
+    liked = np.where(draw.random(shape) < LOYALTY, own, drawn)
+    wanted = np.einsum("l,qld->qd", STEP ** np.arange(_LIKINGS, dtype=np.float32), vectors[liked])
+    found: Vectors = wanted / np.linalg.norm(wanted, axis=1, keepdims=True)
+    return found

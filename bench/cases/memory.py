@@ -1,0 +1,24 @@
+"""Bytes of Redis per user: the feeds that the pipeline itself has written, keys and Redis' own overhead included."""
+
+from __future__ import annotations
+
+from bench import history
+from bench.load import Load
+from bench.rig import Rig
+from infra.redis.stores.feed_store import KEY
+
+_ASK = 500
+
+
+async def measure(rig: Rig, load: Load) -> dict[str, int]:
+    """Return the mean of what Redis says each user's feed takes."""
+    await history.ensure_folded(rig, load)
+    names = [KEY + user_id for user_id in load.user_ids]
+    sizes: list[int] = []
+    for start in range(0, len(names), _ASK):
+        rig.on_progress("weigh feeds", start, len(names))
+        pipeline = rig.redis.pipeline(transaction=False)
+        for name in names[start : start + _ASK]:
+            pipeline.memory_usage(name)
+        sizes += [size for size in await pipeline.execute() if size is not None]
+    return {"bytes_per_user": round(sum(sizes) / len(sizes))}

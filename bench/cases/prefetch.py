@@ -1,0 +1,111 @@
+"""Prefetch: what it does to the freshness of feeds that hundreds of users are being fetched for from a slow model.
+
+The same events are measured three times, as `bench.cases.freshness` does: while the fetch role has nothing to do; while all
+those users' fetches are in flight, with the settings as they are, so that few are asked at a time and the others wait;
+and while all of them are at the model at once, without a pause. A double of the model takes some seconds for each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import httpx
+
+from bench import history
+from bench.cases import freshness
+from bench.latency import summary_ms
+from bench.load import Load
+from bench.rig import Rig
+from infra.fakes.claude import KEY
+from infra.local.port import HOST, free_ports
+from infra.redis import heartbeat
+from schemas.types import FetchRequest
+from topics.topic import FETCH_REQUESTS
+
+USERS = 500
+"""Users whose fetches are in flight."""
+MODEL_S = 3.0
+RATE_PER_S = 200
+_NO_LIMIT = "1e6"
+_WITHIN_S = 120.0
+
+
+async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str, float]]:
+    """Return the percentiles of freshness without fetches, with them in flight, and with all at the model at once."""
+    await history.ensure_folded(rig, load)
+    (port,) = free_ports(1)
+    url = f"http://{HOST}:{port}"
+    found = {}
+
+    async def answers() -> None:
+        async with httpx.AsyncClient() as client:
+            await client.get(url)
+
+    async with (
+        rig.process("model", "-m", "bench.model", str(port), str(MODEL_S), check=answers),
+        rig.worker("feed"),
+        rig.worker("trainer"),
+        rig.worker("archive"),
+    ):
+        async with _fetching(rig, url, at_once=rig.settings.llm_concurrency):
+            await _until_under_way(rig, 0)
+            await rig.rest("let the workers start", "feed", "trainer")
+            found["without"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
+            asked = await _ask(rig, load, rounds=1)
+            await _until_under_way(rig, min(asked, rig.settings.llm_concurrency))
+            found["in_flight"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
+        async with _fetching(rig, url, at_once=USERS):
+            asked = await _ask(rig, load, rounds=(rounds := math.ceil(seconds / MODEL_S) + 1))
+            await _until_under_way(rig, asked // rounds)
+            found["at_once"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
+    rig.folded = None
+    return found
+
+
+def _fetching(rig: Rig, url: str, *, at_once: int) -> AbstractAsyncContextManager[Any]:
+    return rig.process(
+        *("worker fetch", "-m", "cli.main", "worker", "--roles", "fetch"),
+        LLM_BASE_URL=url,
+        LLM_CONCURRENCY=str(at_once),
+        ANTHROPIC_API_KEY=KEY,
+        LLM_BUDGET_USD=_NO_LIMIT,
+        LLM_BUDGET_CATEGORY_USD=_NO_LIMIT,
+        LLM_BUDGET_USER_USD=_NO_LIMIT,
+    )
+
+
+async def _ask(rig: Rig, load: Load, *, rounds: int) -> int:
+    """Publish requests for so many rounds of all users, no two alike; return how many."""
+    now_ms = int(time.time() * 1_000)
+    requests = [
+        FetchRequest(
+            event_id=f"bench-{now_ms}-{turn}-{rank}",
+            user_id=load.user_id(rank),
+            category="music",
+            trigger_id="bench",
+            about=f'{{"category":"music","interests":["{turn} {rank}"]}}',
+            occurred_at=now_ms + turn,
+        )
+        for turn in range(rounds)
+        for rank in range(min(USERS, load.size.users))
+    ]
+    await rig.publish(FETCH_REQUESTS, requests, total=len(requests))
+    return len(requests)
+
+
+async def _until_under_way(rig: Rig, count: int) -> None:
+    """Wait until the fetch role runs and so many fetches are under way, as it says once a second.
+
+    Raises:
+        TimeoutError: they never were.
+    """
+    async with asyncio.timeout(_WITHIN_S):
+        while True:
+            signs = [sign for sign in await heartbeat.signs(rig.redis) if sign["role"] == "fetch"]
+            if signs and sum(sign["waiting"] for sign in signs) >= count:
+                return
+            await asyncio.sleep(0.2)

@@ -1,0 +1,43 @@
+"""Ranking a user among 10,000 candidates, on one core: a micro-batch of those who acted last, as the rank agent has it.
+
+It needs no servers: features lie ready, feeds are thrown away. What is told is processor time, of the quickest of some
+rounds, since other work on the machine can only add to it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+from threadpoolctl import threadpool_limits
+
+from bench.folded import OnProgress, folded
+from bench.load import Load
+from infra.settings import Settings
+from streams.core.params import UserParams
+from streams.core.ranking.pipeline import rank
+from streams.core.user import state as user
+from streams.runtime.core_params import rank_params
+
+MICRO_BATCH = 256
+_ROUNDS = 7
+
+
+def measure(load: Load, settings: Settings, *, on_progress: OnProgress) -> dict[str, float]:
+    """Return the milliseconds that a user takes, and how much is known of one."""
+    known = folded(load, settings, on_progress=on_progress)
+    states = list(known.users.values())[-MICRO_BATCH:]
+    batch = [user.snapshot(state, UserParams()) for state in states]
+    params, spent_ms = rank_params(settings), []
+    with threadpool_limits(1, user_api="blas"):
+        for number in range(_ROUNDS):
+            on_progress("rank a micro-batch", number, _ROUNDS)
+            began = time.process_time()
+            for features in batch:
+                rank(features, known.view, known.blender, params, now_ms=known.view.watermark)
+            spent_ms.append(1e3 * (time.process_time() - began) / len(batch))
+    return {
+        "ms_per_user": round(min(spent_ms), 3),
+        "candidates": load.size.items,
+        "events_per_user": round(statistics.mean(features.event_count for features in batch)),
+    }

@@ -1,0 +1,84 @@
+"""Surfaces: every GET that reads a feed which lies ready, while events flow in as the shop's document promises to bear.
+
+One API process, one process of each role that writes what is read, all on the same machine as the events' source and as
+those who ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+import httpx
+
+from bench import history
+from bench.cases import freshness, read
+from bench.load import Load
+from bench.rig import BenchError, Rig
+from infra.local.port import HOST, free_ports
+
+EVENTS_PER_S = 170
+_PATHS = {
+    "GET /content": "/content?user_id={user}",
+    "GET /results/{user_id}": "/results/{user}",
+    "GET /recommendations/home": "/recommendations/home?user_id={user}",
+    "GET /api/v1/recommendations": "/api/v1/recommendations?user_id={user}",
+    "GET /api/v1/feed": "/api/v1/feed?username={user}",
+}
+_STOCKED_WITHIN_S = 300.0
+
+
+async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str, float]]:
+    """Return requests per second and latencies by endpoint."""
+    await history.ensure_folded(rig, load)
+    users = list(dict.fromkeys(event.user_id for event in load.history()))
+    random.Random(1).shuffle(users)  # noqa: S311 - users to ask for, not a secret
+    (port,) = free_ports(1)
+    paths = {name: [path.format(user=user) for user in users] for name, path in _PATHS.items()}
+    found = {}
+    async with (
+        rig.worker("feed"),
+        rig.worker("trainer"),
+        rig.worker("archive"),
+        rig.worker("log"),
+        rig.worker("shop"),
+        rig.process("api", "-m", "cli.main", "api", API_PORT=str(port)),
+        httpx.AsyncClient(base_url=f"http://{HOST}:{port}", transport=httpx.AsyncHTTPTransport(retries=10)) as client,
+    ):
+        await rig.rest("let the workers start", "feed", "trainer")
+        await _ready(client, [each[0] for each in paths.values()])
+        for salt, (name, each) in enumerate(paths.items(), 1):
+            flowing = asyncio.create_task(_flow(rig, load, seconds=seconds + 2 * read.WARM_UP_S, salt=salt))
+            found[name] = await read.ask(rig, port, each, seconds=seconds)
+            await flowing
+    rig.folded = None
+    return found
+
+
+async def _ready(client: httpx.AsyncClient, paths: list[str]) -> None:
+    """Wait until all that is read lies ready: the archive, from which the shop is stocked, takes its time."""
+    deadline_s = time.monotonic() + _STOCKED_WITHIN_S
+    while missing := await _missing(client, paths):
+        if time.monotonic() > deadline_s:
+            raise BenchError(f"not ready within {_STOCKED_WITHIN_S:g} s: {missing}")
+        await asyncio.sleep(1.0)
+
+
+async def _missing(client: httpx.AsyncClient, paths: list[str]) -> str:
+    """Return the first answer that is not what it will be."""
+    for path in paths:
+        answer = await client.get(path)
+        if not answer.is_success:
+            return f"{path} answers {answer.status_code}: {answer.text[:200]}"
+        told = answer.json()
+        for part in ("trending", "posts"):
+            if not told.get(part, True):
+                return f"{path} has no {part}"
+    return ""
+
+
+async def _flow(rig: Rig, load: Load, *, seconds: float, salt: int) -> None:
+    start_ms, step_ms = round(time.time() * 1_000), 1_000 // EVENTS_PER_S  # whole ms: rather more events than fewer
+    events = load.live(round(1_000 * seconds / step_ms), start_ms=start_ms, step_ms=step_ms, salt=10_000 + salt)
+    await freshness.publish(rig, events, rate_per_s=EVENTS_PER_S)

@@ -1,0 +1,105 @@
+"""`millrace api`: the HTTP side."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import cast
+
+import portal
+from api.app import create_app
+from api.context import Clients
+from api.http.server import Server
+from cli.log import set_up
+from cli.run import until_stopped
+from infra import health_check, settings
+from infra.address import located
+from infra.fakes import simulated
+from infra.kafka.publisher import Publisher
+from infra.kafka.registry import Registry
+from infra.pipeline_health import PipelineReader
+from infra.postgres.catalog_filter import PostgresListing
+from infra.postgres.pool import Lazy
+from infra.postgres.shop_archive import PostgresShopArchive
+from infra.postgres.shop_search import Search
+from infra.redis import heartbeat
+from infra.redis.client import connect_impatiently, store_errors
+from infra.redis.rate_counter import rates
+from infra.redis.stores.chart_store import RedisChartStore
+from infra.redis.stores.collection_store import RedisCollectionStore
+from infra.redis.stores.experiment_store import RedisExperimentStore
+from infra.redis.stores.feed_store import RedisFeedStore
+from infra.redis.stores.interaction_log import RedisInteractionLog
+from infra.redis.stores.item_store import RedisItemStore
+from infra.redis.stores.model_status import RedisBoardStore
+from infra.redis.stores.page_store import RedisPageStore
+from infra.redis.stores.prefetch_store import RedisPrefetchStore
+from infra.redis.stores.push_store import RedisPushStore
+from infra.redis.stores.shop_store import RedisShopStore
+from infra.redis.stores.user_profile_store import RedisPortraitStore
+from infra.settings import Settings
+
+
+def api() -> None:
+    """Serve the HTTP API and the page at / until Ctrl-C.
+
+    Example: API_PORT=8080 millrace api
+    """
+    configured = located(settings.read())
+    set_up(configured)
+    until_stopped(lambda stop: _serve(configured, stop))
+
+
+async def _serve(configured: Settings, stop: asyncio.Event) -> None:
+    registry = Registry(configured.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    publisher = Publisher(configured.kafka_bootstrap_servers, registry, timeout_s=configured.api_publish_timeout_s)
+    redis = connect_impatiently(configured.redis_url, timeout_s=configured.api_store_timeout_s)
+    database = Lazy(configured.database_url)
+    pipeline = PipelineReader(configured, redis)
+    clients = Clients(
+        publisher=publisher,
+        feeds=RedisFeedStore(redis, ttl_days=configured.feed_ttl_days),
+        items=RedisItemStore(redis),
+        interactions=RedisInteractionLog(redis),
+        boards=RedisBoardStore(redis),
+        prefetched=RedisPrefetchStore(redis),
+        pushes=RedisPushStore(redis),
+        portraits=RedisPortraitStore(redis),
+        charts=RedisChartStore(redis),
+        listing=PostgresListing(database),
+        collections=RedisCollectionStore(redis),
+        experiments=RedisExperimentStore(redis),
+        shop=RedisShopStore(redis),
+        shop_archive=PostgresShopArchive(database),
+        pages=RedisPageStore(redis),
+        search=Search(database, radius_km=configured.place_radius_km, hides_sold_out=configured.hides_sold_out),
+        probes={
+            "kafka": health_check.kafka(configured.kafka_bootstrap_servers),
+            "registry": health_check.registry(configured.schema_registry_url),
+            "redis": health_check.redis(redis),
+            "database": health_check.database(configured.database_url),
+        },
+        pipeline=pipeline.read,
+        rates=rates(redis),
+        closers=[publisher.close, pipeline.close, redis.aclose, database.close],
+        signs=partial(heartbeat.signs, redis),
+    )
+
+    async def read_users() -> bytes | None:
+        with store_errors("reading the people of the demo"):
+            return cast(bytes | None, await redis.get(portal.USERS_KEY))
+
+    app = create_app(configured, clients, more_routes=portal.routes(read_users, simulated(configured)))
+    server = Server(app, configured)
+
+    async def end() -> None:
+        await stop.wait()
+        server.should_exit = True
+
+    ending = asyncio.create_task(end())
+    try:
+        await server.serve()
+    finally:
+        ending.cancel()
+        registry.close()

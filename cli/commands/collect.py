@@ -1,0 +1,107 @@
+"""`millrace collect`: the external API's lists into the stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated
+
+import msgspec
+import typer
+import uuid_utils
+from rich.console import Console
+from rich.table import Table
+
+from cli.bar import bars
+from cli.run import run
+from infra import clock, settings
+from infra.address import located
+from infra.error import OperatorError
+from infra.kafka.publisher import Publisher
+from infra.kafka.registry import Registry
+from infra.redis.client import connect
+from infra.redis.stores.collection_store import Collection, RedisCollectionStore
+from infra.settings import Settings
+from infra.socialverse import LISTS, Socialverse
+from streams.roles.collect.collector import Collecting
+
+
+def collect(
+    names: Annotated[
+        list[str] | None, typer.Argument(help=f"Which: {', '.join(LISTS)}; all of them by default.")
+    ] = None,
+    page: Annotated[
+        int | None, typer.Option(min=1, help="Begin with this page; by default where the last one stopped.")
+    ] = None,
+    page_size: Annotated[int, typer.Option(min=1, max=1_000, help="Records to a page.")] = 1_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each collection as a line of JSON.")] = False,
+) -> None:
+    """Collect posts, users and what users did from the external API, and publish them.
+
+    What was interrupted goes on where it was; what was published before is not published again.
+
+    Examples:
+
+    millrace collect
+
+    millrace collect viewed-posts --page 12
+    """
+    unknown = [name for name in names or () if name not in LISTS]
+    if unknown:
+        raise OperatorError(f"There is no list {', '.join(unknown)}.", f"The lists are {', '.join(LISTS)}.")
+    configured = located(settings.read())
+    if not configured.flic_token:
+        raise OperatorError("The external API wants a token.", "Set FLIC_TOKEN.")
+    with bars(transient=True) as bar:
+        task = bar.add_task("waits for the first page", total=None)
+
+        def show(state: Collection) -> None:
+            bar.update(task, description=f"{state.name}: {state.page - 1} pages, {state.published:,} published")
+
+        ended = run(_collect(configured, names or list(LISTS), page, page_size, show))
+    _tell(ended, as_json=as_json)
+    if any(state.state != "done" for state in ended):
+        raise typer.Exit(1)
+
+
+async def _collect(
+    configured: Settings, names: list[str], page: int | None, page_size: int, show: Callable[[Collection], None]
+) -> list[Collection]:
+    registry = Registry(configured.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    publisher = Publisher(configured.kafka_bootstrap_servers, registry)
+    redis = connect(configured.redis_url)
+    pages, store = Socialverse(configured), RedisCollectionStore(redis)
+    collecting = Collecting(
+        pages, publisher, store, now_ms=clock.now_ms, rating_scale=configured.rating_scale, on_page=show
+    )
+    try:
+        known = await store.read()
+        return [
+            await collecting.collect(
+                name, request_id=str(uuid_utils.uuid7()), page=page or _next(known[name]), page_size=page_size
+            )
+            for name in names
+        ]
+    finally:
+        await pages.close()
+        await publisher.close()
+        await redis.aclose()
+        registry.close()
+
+
+def _next(known: Collection) -> int:
+    """Return the page to begin with: that of a collection which did not end, else the first."""
+    return known.page if known.state in ("running", "failed") else 1
+
+
+def _tell(ended: list[Collection], *, as_json: bool) -> None:
+    if as_json:
+        for state in ended:
+            print(msgspec.json.encode(state).decode())
+        return
+    table = Table("list", "state", "records", "published", "repeated", "set aside", "")
+    for state in ended:
+        counts = (f"{count:,}" for count in (state.records, state.published, state.repeated, state.bad))
+        table.add_row(state.name, state.state, *counts, state.error)
+    Console().print(table)

@@ -1,0 +1,166 @@
+"""`millrace dead-letters`: look at what could not be used, and send it again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from infra import settings
+from infra.address import located
+from infra.error import OperatorError
+from infra.kafka import dead_letter_replay
+from infra.kafka.dead_letter_replay import Only
+from infra.kafka.publisher import open_publisher
+from infra.kafka.registry import Registry
+from infra.settings import Settings
+from schemas.types import DeadLetter
+
+dead_letters = typer.Typer(
+    no_args_is_help=True,
+    help="Look at messages that could not be used, and send them again after a fix.\n\n"
+    "Example: millrace dead-letters list --reason unknown_schema",
+)
+
+_BYTES_SHOWN = 512
+_ROW_BYTES = 16
+
+Topic = Annotated[str | None, typer.Option(help="Only those of a topic, such as interactions.")]
+Reason = Annotated[str | None, typer.Option(help="Only those with a reason, such as unknown_schema.")]
+Stage = Annotated[str | None, typer.Option(help="Only those that failed at a stage, such as user.decode.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document per letter.")]
+
+
+@dead_letters.command("list")
+def list_(
+    topic: Topic = None,
+    reason: Reason = None,
+    stage: Stage = None,
+    most: Annotated[int, typer.Option("-n", help="Show the newest so many.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List the letters that wait, the newest last.
+
+    Example: millrace dead-letters list --reason bad_body
+    """
+    configured = located(settings.read())
+    letters = dead_letter_replay.open_letters(
+        configured.kafka_bootstrap_servers, _registry(configured), Only(topic=topic, reason=reason, stage=stage)
+    )
+    if as_json:
+        for letter in letters[-most:]:
+            print(msgspec.json.encode(letter).decode())
+        return
+    table = Table("id", "failed at", "stage", "reason", "detail")
+    for letter in letters[-most:]:
+        table.add_row(letter.letter_id, _time(letter.failed_at), letter.stage, letter.reason, letter.detail)
+    console = Console()
+    console.print(table)
+    counts = Counter(letter.reason for letter in letters)
+    console.print(
+        f"{len(letters)} wait: {', '.join(f'{n} {name}' for name, n in counts.most_common())}"
+        if letters
+        else "None wait."
+    )
+
+
+@dead_letters.command()
+def show(
+    letter_id: Annotated[str, typer.Argument(help="The letter's id: topic-partition-offset.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show one letter with its original bytes.
+
+    Example: millrace dead-letters show interactions.v1-3-1017
+    """
+    configured = located(settings.read())
+    only = Only(ids=frozenset({letter_id}))
+    letters = dead_letter_replay.open_letters(configured.kafka_bootstrap_servers, _registry(configured), only)
+    if not letters:
+        raise OperatorError(f"No letter {letter_id} waits.", "See which do with `millrace dead-letters list`.")
+    letter = letters[0]
+    if as_json:
+        print(msgspec.json.encode(letter).decode())
+        return
+    console = Console(highlight=False)
+    for name in ("letter_id", "stage", "reason", "detail"):
+        console.print(f"[bold]{name:10}[/bold] {getattr(letter, name)}")
+    read_at = _time(letter.timestamp) if letter.timestamp else "never: it was not written"
+    console.print(f"[bold]{'read at':10}[/bold] {read_at}")
+    console.print(f"[bold]{'failed at':10}[/bold] {_time(letter.failed_at)}")
+    console.print(f"[bold]{'headers':10}[/bold] {letter.headers}")
+    for name in ("key", "value"):
+        console.print(f"[bold]{name:10}[/bold] {_size(getattr(letter, name))}")
+        console.print(_dump(getattr(letter, name) or b""), markup=False)
+
+
+@dead_letters.command()
+def replay(
+    letter_ids: Annotated[list[str] | None, typer.Argument(help="Letters to send again.")] = None,
+    topic: Topic = None,
+    reason: Reason = None,
+    stage: Stage = None,
+    everything: Annotated[bool, typer.Option("--all", help="Send all that wait.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
+) -> None:
+    """Send original messages to their topics again and close their letters; what fails again comes back as a new one.
+
+    Examples:
+
+        millrace dead-letters replay interactions.v1-3-1017
+
+        millrace dead-letters replay --reason unknown_schema --dry-run
+    """
+    if not (letter_ids or topic or reason or stage or everything):
+        raise OperatorError("Nothing is chosen.", "Name letters, choose by --topic, --reason or --stage, or say --all.")
+    only = Only(frozenset(letter_ids) if letter_ids else None, topic, reason, stage)
+    configured = located(settings.read())
+    registry = _registry(configured)
+    letters = dead_letter_replay.open_letters(configured.kafka_bootstrap_servers, registry, only)
+    if dry_run:
+        for letter in letters:
+            print(f"{letter.letter_id}  {letter.reason}")
+        print(f"{len(letters)} would be sent again.")
+        return
+    sent = asyncio.run(_replay(configured, registry, letters))
+    print(f"{sent} sent again.")
+    if sent < len(letters):
+        print(f"{len(letters) - sent} stay: too large for their topic, not whole, or never on a topic of ours.")
+
+
+async def _replay(configured: Settings, registry: Registry, letters: list[DeadLetter]) -> int:
+    publisher = await open_publisher(configured.kafka_bootstrap_servers, registry)
+    try:
+        return await dead_letter_replay.replay(publisher, letters)
+    finally:
+        await publisher.close()
+
+
+def _registry(configured: Settings) -> Registry:
+    registry = Registry(configured.schema_registry_url)
+    registry.connect()
+    return registry
+
+
+def _time(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(sep=" ", timespec="milliseconds")
+
+
+def _size(data: bytes | None) -> str:
+    return "none" if data is None else f"{len(data)} bytes"
+
+
+def _dump(data: bytes) -> str:
+    """Return the first bytes as offsets, hexadecimal and text."""
+    rows = []
+    for start in range(0, min(len(data), _BYTES_SHOWN), _ROW_BYTES):
+        row = data[start : start + _ROW_BYTES]
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        rows.append(f"  {start:04x}  {row.hex(' '):47}  {text}")
+    return "\n".join([*rows, *(["  …"] if len(data) > _BYTES_SHOWN else [])])

@@ -1,0 +1,168 @@
+"""The command: flags in; the stack up, the play on it; exit code and proof out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from confluent_kafka import KafkaException
+
+from cli.address import api_url
+from cli.application import application
+from cli.commands.demo import plan
+from cli.commands.demo.double import doubled
+from cli.commands.demo.play import opened
+from cli.commands.demo.proof import DemoError, Proof
+from cli.commands.demo.screen import Screen
+from cli.run import until_stopped
+from infra import clock, settings
+from infra.address import Addresses
+from infra.error import OperatorError
+from infra.fakes import FIREBASE, simulated
+from infra.kafka.publisher import PublishError
+from infra.redis.client import StoreError
+from infra.settings import Settings, masked
+from loaders import Dataset, DatasetError
+from loaders.datasets import movielens, world
+
+SEED = 7
+_ANY_AGE_DAYS = 36_500.0
+"""Greatest age of the events of a data set that is played, most of which are years old."""
+_INTERRUPTED = 130
+_FAILURES = (DemoError, PublishError, StoreError, KafkaException, httpx.HTTPError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What was asked for."""
+
+    data: Dataset
+    once: bool
+    as_json: bool
+    keep: bool
+
+
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the click; the last line of stdout is a proof in JSON.")
+    ] = False,
+    movielens_folder: Annotated[
+        Path | None, typer.Option("--movielens", metavar="DIR", help="Play a MovieLens folder (100K, 1M or latest).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the proof in JSON, then go on serving.")] = False,
+    users: Annotated[
+        int | None, typer.Option(min=1, help="How many people take part (200, or all of MovieLens).")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep what an earlier run loaded, and load nothing.")] = False,
+    port: Annotated[int | None, typer.Option(help="Port of the API and the page (API_PORT).")] = None,
+) -> None:
+    """Start everything, play two weeks of a small world through it, and show a feed change after one click.
+
+    Then the page at / lets you pick a person, see their feed and act on it, until Ctrl-C.
+
+    Examples:
+
+    millrace demo
+
+    millrace demo --once | tail -1
+
+    millrace demo --movielens ~/data/ml-100k --port 8080
+    """
+    configured = settings.read()
+    if port is not None:
+        configured = replace(configured, api_port=port)
+    if movielens_folder is not None:
+        configured = replace(configured, event_max_age_days=max(configured.event_max_age_days, _ANY_AGE_DAYS))
+    wish = Wish(data=_dataset(configured, movielens_folder, users), once=once, as_json=as_json, keep=keep)
+    code = until_stopped(lambda stop: _until(stop, _demo(configured, wish, Screen())))
+    raise typer.Exit(code)
+
+
+def _dataset(configured: Settings, folder: Path | None, users: int | None) -> Dataset:
+    now_ms = clock.now_ms()
+    return plan.renewed(_read(folder, users, now_ms), now_ms, rating_scale=configured.rating_scale)
+
+
+def _read(folder: Path | None, users: int | None, now_ms: int) -> Dataset:
+    if folder is None:
+        return world.build(seed=SEED, now_ms=now_ms, users=users or world.USERS)
+    try:
+        data = movielens.read(folder)
+    except DatasetError as error:
+        raise OperatorError(str(error), "See https://grouplens.org/datasets/movielens/ for such data.") from error
+    return data if users is None else plan.first_users(data, users)
+
+
+async def _until(stop: asyncio.Event, demo: Coroutine[Any, Any, int]) -> int:
+    """Run the demo until it ends or is asked to stop, in which case it stops what it has started."""
+    running, stopping = asyncio.ensure_future(demo), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not running.done():
+        running.cancel()
+    try:
+        return await running
+    except asyncio.CancelledError:
+        return _INTERRUPTED
+
+
+async def _demo(configured: Settings, wish: Wish, screen: Screen) -> int:
+    """Play, print the proof, go on serving if that is wished, and return the exit code."""
+    screen.left_out(wish.data.bad_lines)
+    proof = Proof(dataset=wish.data.name, bad_lines=len(wish.data.bad_lines), seconds=screen.seconds)
+    try:
+        with screen.stack() as on_step:
+            async with doubled(configured) as keyed, application(keyed, on_step=on_step) as located:
+                proof.addresses, proof.simulated = _addresses(located), simulated(located)
+                await _play(located, wish, screen, proof)
+                _tell(wish, screen, proof)
+                if proof.ok and not wish.once:
+                    screen.say(f"\n[bold]{proof.addresses['page']}[/] shows the feeds. Ctrl-C ends everything.")
+                    await _until_cancelled()
+    except OperatorError as error:
+        proof.ok, proof.error = False, error.problem
+        if wish.once:
+            print(proof.line(), flush=True)
+        raise
+    return 0 if proof.ok else 1
+
+
+async def _play(located: Settings, wish: Wish, screen: Screen, proof: Proof) -> None:
+    try:
+        async with opened(located, wish.data, screen, proof) as play:
+            await play.begin()
+            if not wish.keep:
+                await play.load()
+            user_id = plan.shown_user(wish.data)
+            if plan.has_city(wish.data, user_id):
+                await play.fetch(user_id)
+            await play.show(user_id)
+            if FIREBASE in proof.simulated:
+                await play.push(user_id)
+            await play.account()
+    except _FAILURES as error:
+        proof.error = f"{type(error).__name__}: {error}"
+    else:
+        proof.ok = True
+
+
+def _tell(wish: Wish, screen: Screen, proof: Proof) -> None:
+    screen.end(proof)
+    if wish.once or wish.as_json:
+        print(proof.line(), flush=True)
+
+
+async def _until_cancelled() -> None:
+    with suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+
+
+def _addresses(located: Settings) -> dict[str, str]:
+    servers = {spec.name: masked(getattr(located, spec.name)) for spec in fields(Addresses)}
+    return {"page": f"{api_url(located)}/", "api": api_url(located), **servers}

@@ -1,0 +1,42 @@
+"""The services that cost money or take an account, where there is no key for them: doubles on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+
+from infra.fakes.claude import KEY, Claude
+from infra.fakes.fcm import Fcm
+from infra.llm.key import has_key
+from infra.settings import Settings
+
+_NO_LIMIT_USD = 1e6
+_NO_LIMIT_PUSHES = 1_000
+
+
+@asynccontextmanager
+async def doubled(settings: Settings) -> AsyncIterator[Settings]:
+    """Yield settings in which every service has a key; what doubles answer costs nothing, and reaches nobody."""
+    async with AsyncExitStack() as exits:
+        if not has_key(settings):
+            url = await exits.enter_async_context(Claude().serve())
+            settings = replace(
+                settings,
+                llm_provider="anthropic",
+                llm_base_url=url,
+                anthropic_api_key=KEY,
+                llm_budget_usd=_NO_LIMIT_USD,
+                llm_budget_category_usd=_NO_LIMIT_USD,
+                llm_budget_user_usd=_NO_LIMIT_USD,
+            )
+        if not settings.fcm_service_account:
+            fcm = Fcm()
+            url = await exits.enter_async_context(fcm.serve())
+            settings = replace(
+                settings,
+                fcm_base_url=url,
+                fcm_service_account=fcm.service_account(url),
+                push_daily_cap=_NO_LIMIT_PUSHES,
+            )
+        yield settings

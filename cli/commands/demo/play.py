@@ -1,0 +1,247 @@
+"""The demo's course: load a data set into a running stack, wait until it is worked off, click once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+import msgspec
+from redis.asyncio import Redis
+
+from cli.address import api_url
+from cli.commands.demo.click import click, item_ids, read_feed
+from cli.commands.demo.proof import DemoError, Proof
+from cli.commands.demo.publish import post, to_api, to_kafka
+from cli.commands.demo.screen import Screen
+from cli.commands.demo.watch import Watch
+from infra import clock
+from infra.fakes import CLAUDE, FIREBASE
+from infra.kafka.publisher import Publisher
+from infra.kafka.registry import Registry
+from infra.redis.client import connect
+from infra.redis.stores.prefetch_store import RedisPrefetchStore
+from infra.redis.stores.push_store import KEPT, RedisPushStore
+from infra.settings import Settings
+from loaders import Dataset, event_id
+from portal import USERS_KEY, DemoUser
+from schemas.types import Profile, Trigger
+from topics.topic import INTERACTIONS, ITEMS, PROFILES, TRIGGERS
+
+_API_SHARE = 0.1
+"""Share of the interactions, the last ones, that goes over HTTP as from client apps."""
+_API_PROFILES = 20
+"""Profiles that go over HTTP, the first ones."""
+_HTTP_TIMEOUT_S = 30.0
+
+
+@dataclass(slots=True)
+class Play:
+    """One run on one stack. Fills in the proof as it goes, so that a run that fails says how far it came."""
+
+    data: Dataset
+    proof: Proof
+    screen: Screen
+    client: httpx.AsyncClient
+    publisher: Publisher
+    redis: Redis
+    watch: Watch
+    run_at_ms: int
+
+    async def begin(self) -> None:
+        """Wait until the workers have finished what an earlier run left, and count from there.
+
+        Raises:
+            DemoError: they do not.
+        """
+        with self.screen.step("workers ready"):
+            await self.watch.begin(self.data.user_ids)
+
+    async def load(self) -> None:
+        """Publish the data set both ways, and wait until every event of it is in a feed.
+
+        Raises:
+            DemoError, PublishError: it did not get through.
+        """
+        users = self.data.user_ids
+        await self._offer_users(users)
+        with self.screen.step("catalogue → Kafka", len(self.data.items)) as advance:
+            self.proof.items = await to_kafka(self.publisher, ITEMS, self.data.items, advance)
+            await self.watch.settled("reading the catalogue")
+        await self._publish_profiles(self.data.profiles)
+        over_http_from = round(len(self.data.interactions) * (1 - _API_SHARE))
+        direct, over_http = self.data.interactions[:over_http_from], self.data.interactions[over_http_from:]
+        with self.screen.step("interactions → Kafka", len(direct)) as advance:
+            self._count("kafka", await to_kafka(self.publisher, INTERACTIONS, direct, advance))
+        with self.screen.step("interactions → POST /interaction/batch", len(over_http)) as advance:
+            self._count("api", await to_api(self.client, over_http, advance))
+        await self._wait_until_processed(users)
+        with self.screen.step("trends and neighbours learned"):
+            await self.watch.settled("learning")
+        await self._rank_everyone(users)
+
+    async def fetch(self, user_id: str) -> None:
+        """Have content fetched for a user before anybody reads the feed.
+
+        Raises:
+            DemoError: nothing came of it.
+        """
+        with self.screen.step(f"content fetched ahead for {user_id}{self._simulated(CLAUDE)}"):
+            await post(self.client, "/retrieve", {"user_id": user_id, "reason": "demo"})
+            store = RedisPrefetchStore(self.redis)
+
+            async def fetched() -> bool:
+                asked, found = await store.read_questions(user_id), await store.read(user_id)
+                self.proof.prefetched = {one.category: len(one.items) for one in found}
+                self.proof.fetched_by = sorted({one.source for one in found})
+                return bool(asked) and self.proof.prefetched.keys() >= {one.category for one in asked}
+
+            await self.watch.until("not everything was fetched", fetched)
+            await self.watch.settled("ranking what was fetched")
+
+    async def push(self, user_id: str) -> None:
+        """Register a device for a user, and send it what leads the feed.
+
+        Raises:
+            DemoError: nothing was decided.
+        """
+        leader = (await read_feed(self.client, user_id))["items"][0]
+        now_ms = clock.now_ms()
+        asked = {
+            "user_id": user_id,
+            "event_id": event_id(now_ms, "push", self.run_at_ms),
+            "title": (leader["item"] or {}).get("title", leader["item_id"]),
+            "body": leader["reason"],
+        }
+        with self.screen.step(f"push to {user_id}{self._simulated(FIREBASE)}"):
+            await post(self.client, "/push/register", {"user_id": user_id, "token": "demo", "platform": "web"})
+            await post(self.client, "/push/send", asked)
+            store = RedisPushStore(self.redis)
+
+            async def decided() -> bool:
+                for told in await store.read_notifications(user_id, KEPT):
+                    if told.request_id == asked["event_id"]:
+                        self.proof.pushed, self.proof.push = told.title, f"{told.status}: {told.reason}"
+                return bool(self.proof.push)
+
+            await self.watch.until("nothing was decided on a push", decided)
+
+    def _simulated(self, service: str) -> str:
+        return f" (simulated {service})" if service in self.proof.simulated else ""
+
+    async def show(self, user_id: str) -> None:
+        """Print a user's feed before and after one click.
+
+        Raises:
+            DemoError: nothing changed.
+        """
+        now_ms = clock.now_ms()
+        done = await click(self.client, user_id, event_id(now_ms, "click", self.run_at_ms), now_ms)
+        self._count("click", 1)
+        label = self.data.labels.get(user_id, "")
+        self.proof.user, self.proof.clicked = user_id, done.item["item_id"]
+        self.proof.feed_before, self.proof.feed_after = item_ids(done.before), item_ids(done.after)
+        self.proof.click_to_feed_ms = done.took_ms
+        title = (done.item["item"] or {}).get("title", self.proof.clicked)
+        self.screen.feed(f"\nFeed of {user_id} ({label})" if label else f"\nFeed of {user_id}", done.before)
+        self.screen.feed(f"\n{done.took_ms:.0f} ms after one click on “{title}”", done.after, done.before)
+
+    async def account(self) -> None:
+        """Fill in what came of everything that was published.
+
+        Raises:
+            DemoError: it does not add up, or someone has no feed.
+        """
+        users = self.data.user_ids
+        await self._wait_until_processed(users)
+        with self.screen.step("feeds up to date", len(users)):
+            await self._wait_for_feeds(users, after={})
+            await self.watch.settled("the last feeds")
+        # Counted once more now that nothing moves: what was folded twice would show here.
+        self.proof.processed, self.proof.dead_lettered = self.watch.processed(users), self.watch.dead_lettered()
+        if not self.proof.adds_up():
+            raise DemoError("published, processed and dead-lettered do not add up")
+
+    async def _offer_users(self, users: Sequence[str]) -> None:
+        offered = [DemoUser(user_id, self.data.labels.get(user_id, "")) for user_id in users]
+        await self.redis.set(USERS_KEY, msgspec.json.encode(offered))
+
+    async def _publish_profiles(self, profiles: Sequence[Profile]) -> None:
+        with self.screen.step("people → POST /profile, Kafka", len(profiles)) as advance:
+            for profile in profiles[:_API_PROFILES]:
+                await post(self.client, "/profile", profile)
+                advance(1)
+            rest = profiles[_API_PROFILES:]
+            self.proof.profiles = len(profiles) - len(rest) + await to_kafka(self.publisher, PROFILES, rest, advance)
+
+    def _count(self, way: str, published: int) -> None:
+        self.proof.published += published
+        self.watch.expected = self.proof.published
+        self.proof.published_by[way] = self.proof.published_by.get(way, 0) + published
+
+    async def _wait_until_processed(self, users: Sequence[str]) -> None:
+        """Wait until features and dead letters account for everything that was published."""
+        with self.screen.step("folded into features", self.proof.published) as advance:
+
+            async def accounted() -> bool:
+                before = self.proof.processed + self.proof.dead_lettered
+                self.proof.processed = self.watch.processed(users)
+                self.proof.dead_lettered = self.watch.dead_lettered()
+                advance(self.proof.processed + self.proof.dead_lettered - before)
+                return self.proof.adds_up()
+
+            async def left() -> int:
+                return self.proof.published - self.proof.processed - self.proof.dead_lettered
+
+            advance(self.proof.processed + self.proof.dead_lettered)
+            await self.watch.until("not all interactions are accounted for", accounted, left)
+
+    async def _rank_everyone(self, users: Sequence[str]) -> None:
+        """Ask for a new feed for all, now that everything is known, and wait for them."""
+        before = {user_id: features.version for user_id, features in self.watch.features().items()}
+        now_ms = clock.now_ms()
+        wanted = [
+            Trigger(
+                event_id=event_id(now_ms, "rerank", self.run_at_ms, user_id),
+                user_id=user_id,
+                kind="rerank",
+                reason="demo",
+                occurred_at=now_ms,
+            )
+            for user_id in users
+        ]
+        with self.screen.step("everyone ranked", len(users)) as advance:
+            await to_kafka(self.publisher, TRIGGERS, wanted, lambda _: None)
+            await self._wait_for_feeds(users, after=before)
+            advance(len(users))
+
+    async def _wait_for_feeds(self, users: Sequence[str], *, after: dict[str, int]) -> None:
+        async def ranked() -> bool:
+            self.proof.users_with_feeds = await self.watch.current_feeds(users, after=after)
+            return self.proof.users_with_feeds == len(users)
+
+        async def left() -> int:
+            return len(users) - self.proof.users_with_feeds
+
+        await self.watch.until("feeds are missing or old", ranked, left)
+
+
+@asynccontextmanager
+async def opened(located: Settings, data: Dataset, screen: Screen, proof: Proof) -> AsyncIterator[Play]:
+    """Connect to a running stack."""
+    registry = Registry(located.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    publisher = Publisher(located.kafka_bootstrap_servers, registry)
+    redis = connect(located.redis_url)
+    watch = Watch(located.kafka_bootstrap_servers, registry, redis)
+    try:
+        async with httpx.AsyncClient(base_url=api_url(located), timeout=_HTTP_TIMEOUT_S, trust_env=False) as client:
+            proof.broker = await watch.describe_broker()
+            yield Play(data, proof, screen, client, publisher, redis, watch, clock.now_ms())
+    finally:
+        await watch.close()
+        await publisher.close()
+        await redis.aclose()
+        registry.close()

@@ -1,0 +1,155 @@
+"""Knowing how far the pipeline is, from what it has written: never from what was sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+from confluent_kafka.admin import AdminClient
+from redis.asyncio import Redis
+
+from cli.commands.demo.proof import DemoError
+from cli.commands.demo.tail import Tail
+from infra.kafka import idle
+from infra.kafka.registry import Registry
+from infra.redis.stores.feed_store import RedisFeedStore
+from schemas.types import DeadLetter, Features
+from topics.topic import DEAD_LETTERS, FEATURES, INTERACTIONS
+
+_POLL_S = 0.1
+_CALM_POLLS = 3
+"""Polls in a row that must find no work: stages feed each other, and a record may be between two of them."""
+_DEADLINE_S = 120.0
+_DEADLINE_PER_INTERACTION_S = 0.003
+"""The pipeline has this long for any one step: some ten times what it takes on two busy cores."""
+_CALL_S = 10.0
+_CHUNK = 500
+
+
+class Watch:
+    """Follows the outputs of the pipeline: features, dead letters, feeds, and what is left to do."""
+
+    def __init__(self, bootstrap_servers: str, registry: Registry, redis: Redis) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+        self._registry = registry
+        self._redis = redis
+        self._feeds = RedisFeedStore(redis)
+        self._tail = Tail(bootstrap_servers, (FEATURES, DEAD_LETTERS))
+        self._counts: dict[str, tuple[bytes, int]] = {}
+        self._counted_before: dict[str, int] = {}
+        self._letters_before: set[bytes] = set()
+        self.expected = 0
+        """Interactions that were published: more of them may take longer."""
+
+    async def begin(self, user_ids: Iterable[str]) -> None:
+        """Wait until earlier work is done, then count from here.
+
+        Raises:
+            DemoError: no worker takes it up.
+        """
+        await self.settled("what an earlier run left")
+        before = self.features()
+        self._counted_before = {user_id: before[user_id].event_count for user_id in user_ids if user_id in before}
+        self._letters_before = set(self._tail.newest(DEAD_LETTERS))
+
+    def features(self) -> dict[str, Features]:
+        """Return the newest feature snapshot of each user."""
+        codec = self._registry.codec(Features)
+        return {user_id.decode(): codec.decode(data) for user_id, data in self._tail.newest(FEATURES).items()}
+
+    def processed(self, user_ids: Sequence[str]) -> int:
+        """Return how many interactions were folded into these users' features since `begin`."""
+        newest = self._tail.newest(FEATURES)
+        counts = {user_id: self._count(user_id, newest.get(user_id.encode())) for user_id in user_ids}
+        return sum(count - self._counted_before.get(user_id, 0) for user_id, count in counts.items())
+
+    def _count(self, user_id: str, snapshot: bytes | None) -> int:
+        """Return the events in a snapshot; each is decoded once, however often it is asked for."""
+        if snapshot is None:
+            return 0
+        known = self._counts.get(user_id)
+        if known is None or known[0] is not snapshot:
+            known = self._counts[user_id] = (snapshot, self._registry.codec(Features).decode(snapshot).event_count)
+        return known[1]
+
+    def dead_lettered(self) -> int:
+        """Return how many interactions became dead letters since `begin`."""
+        codec = self._registry.codec(DeadLetter)
+        letters = self._tail.newest(DEAD_LETTERS)
+        since = [codec.decode(data) for key, data in letters.items() if key not in self._letters_before]
+        return sum(letter.topic == INTERACTIONS.name for letter in since)
+
+    async def current_feeds(self, user_ids: Sequence[str], *, after: dict[str, int]) -> int:
+        """Return how many users have a feed that is not empty and was made of their newest features.
+
+        Only features of a version past the one in `after` count, where there is one.
+        """
+        features = self.features()
+        current = 0
+        for start in range(0, len(user_ids), _CHUNK):
+            chunk = user_ids[start : start + _CHUNK]
+            for user_id, feed in zip(chunk, await self._feeds.read(chunk), strict=True):
+                version = features[user_id].version if user_id in features else 0
+                current += (
+                    feed is not None
+                    and bool(feed.items)
+                    and version > after.get(user_id, -1)
+                    and feed.features_version >= version
+                )
+        return current
+
+    async def settled(self, work: str) -> None:
+        """Wait until the pipeline has nothing left to do, and all that it wrote was read here.
+
+        Raises:
+            DemoError: it makes no progress.
+        """
+        calm = 0
+
+        async def at_rest() -> bool:
+            nonlocal calm
+            calm = 0 if await self._work_left() else calm + 1
+            return calm == _CALM_POLLS
+
+        await self.until(f"the workers have not finished {work}", at_rest, self._work_left)
+        ends = await asyncio.to_thread(idle.end_offsets, self._admin, (FEATURES, DEAD_LETTERS))
+
+        async def read() -> bool:
+            return self._tail.has_read(ends)
+
+        await self.until("the features topic cannot be read", read)
+
+    async def until(
+        self, trouble: str, done: Callable[[], Awaitable[bool]], left: Callable[[], Awaitable[Any]] | None = None
+    ) -> None:
+        """Wait for a condition.
+
+        Raises:
+            DemoError: it did not come true in time: the trouble, and what is left.
+        """
+        within_s = _DEADLINE_S + _DEADLINE_PER_INTERACTION_S * self.expected
+        end_s = asyncio.get_running_loop().time() + within_s
+        while not await done():
+            if asyncio.get_running_loop().time() > end_s:
+                still = f"; left: {await left()}" if left is not None else ""
+                raise DemoError(f"{trouble} after {within_s:.0f} s{still}")
+            await asyncio.sleep(_POLL_S)
+
+    async def describe_broker(self) -> str:
+        """Return the cluster's address, id and size."""
+        cluster = await asyncio.to_thread(lambda: self._admin.describe_cluster(request_timeout=_CALL_S).result(_CALL_S))
+        brokers = len(cluster.nodes)
+        return (
+            f"Apache Kafka at {self._bootstrap_servers}, "
+            f"cluster {cluster.cluster_id} of {brokers} broker{'s' * (brokers != 1)}"
+        )
+
+    async def close(self) -> None:
+        """Stop following."""
+        await self._feeds.close()
+        await asyncio.to_thread(self._tail.close)
+
+    async def _work_left(self) -> dict[str, int]:
+        return await idle.work_left(self._admin, self._redis)

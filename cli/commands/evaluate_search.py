@@ -1,0 +1,74 @@
+"""`millrace evaluate-search`: how well the shop's search finds what shoppers mean."""
+
+from __future__ import annotations
+
+from statistics import mean
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from cli.run import run
+from evaluation.search import TOP, Judged, expectations, judge
+from infra import settings
+from infra.address import located
+from infra.error import OperatorError
+from infra.postgres.pool import Lazy
+from infra.postgres.shop_search import Search, Sought
+from infra.redis.client import StoreError
+from schemas.limit import PRODUCT
+
+_PRODUCTS = "SELECT item_id, title, topics FROM items WHERE left(kind, 256) = $1"
+
+
+def evaluate_search(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per query.")] = False,
+) -> None:
+    """Search the imported products by twenty queries, and hold what is found against what shoppers expect.
+
+    The queries are made for the products of `amazon-products`; import these first.
+
+    Examples:
+
+    millrace evaluate-search
+
+    millrace evaluate-search --json | jq -s 'map(.ndcg) | add / length'
+    """
+    configured = located(settings.read())
+    judged = run(_judged(configured.database_url))
+    if as_json:
+        for one in judged:
+            print(msgspec.json.encode(one).decode())
+    else:
+        _show(judged)
+
+
+async def _judged(url: str) -> list[Judged]:
+    connections = Lazy(url, connections=1)
+    search = Search(connections)
+    try:
+        async with connections.reading("reading the products") as connection:
+            rows = await connection.fetch(_PRODUCTS, PRODUCT)
+        judged = []
+        for expected in expectations():
+            meant = {row["item_id"] for row in rows if expected.is_met(row["title"], row["topics"])}
+            found = await search.find(Sought(query=expected.query, kind=PRODUCT, limit=TOP))
+            judged.append(judge(expected, len(meant), [item_id in meant for item_id in found.item_ids]))
+        return judged
+    except StoreError as error:
+        raise OperatorError(f"PostgreSQL does not answer: {error}", "Start it with millrace up.") from error
+    finally:
+        await connections.close()
+
+
+def _show(judged: list[Judged]) -> None:
+    table = Table("query", Column("expected", overflow="fold"), "meant", f"hit@{TOP}", f"P@{TOP}", f"NDCG@{TOP}")
+    for one in judged:
+        figures = f"{one.hit:.0f}", f"{one.precision:.1f}", f"{one.ndcg:.3f}"
+        table.add_row(one.query, one.expects, str(one.meant), *figures)
+    means = (mean(getattr(one, name) for one in judged) for name in ("hit", "precision", "ndcg"))
+    table.add_section()
+    table.add_row("mean", "", "", *(f"{value:.3f}" for value in means))
+    Console(highlight=False).print(table)

@@ -1,0 +1,140 @@
+"""`millrace models`: the versions of the model, and the way back to an earlier one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cli.age import age
+from cli.run import run
+from infra import clock, settings
+from infra.address import located
+from infra.error import OperatorError
+from infra.kafka.publisher import Publisher
+from infra.kafka.registry import Registry
+from infra.kafka.topic_tail import last
+from infra.redis.stores.model_status import NOT_JUDGED, REFUSED, REPLACED, SERVING, Version, standing
+from infra.settings import Settings
+from topics.topic import ITEM_WEIGHTS, MODEL_VERSIONS
+
+models = typer.Typer(invoke_without_command=True, add_completion=False, rich_markup_mode="rich")
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_COLORS = {SERVING: "green", REFUSED: "red", NOT_JUDGED: "yellow", REPLACED: "dim"}
+
+
+@models.callback()
+def show(context: typer.Context, as_json: _Json = False) -> None:
+    """List the versions that are kept: metrics, age, events, which one is in service and why.
+
+    Examples:
+
+    millrace models
+
+    millrace models --json | jq '.[0].metrics'
+
+    millrace models rollback
+    """
+    if context.invoked_subcommand is not None:
+        return
+    configured = located(settings.read())
+    found = run(_versions(configured))
+    if as_json:
+        print(msgspec.json.encode(found).decode())
+    else:
+        _show(found, Console(highlight=False))
+
+
+@models.command()
+def rollback(
+    version: Annotated[str, typer.Argument(help="The version; the one before the present one by default.")] = "",
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    as_json: _Json = False,
+) -> None:
+    """Put an earlier version back into service: its weights and tastes. Workers take it over as it arrives.
+
+    It is read from MILLRACE_HOME/models; the trainer, if it runs, goes on learning from it.
+
+    Examples:
+
+    millrace models rollback
+
+    millrace models rollback 20260727T061500.123Z --reason 'feeds got worse'
+    """
+    configured = located(settings.read())
+    told = run(_roll_back(configured, version, reason))
+    if as_json:
+        print(msgspec.json.encode(told).decode())
+    else:
+        Console(highlight=False, soft_wrap=True).print(f"{told.version} is in service: {told.reason}.", markup=False)
+
+
+async def _versions(configured: Settings) -> list[Version]:
+    """Return what is kept, with the status that it has now."""
+    from streams.roles.trainer.artifact_store import Shelf
+
+    serving = await _serving(configured)
+    found = Shelf(configured.home, kept=configured.model_artifacts_kept).versions()
+    return [standing(version, serving) for version in found]
+
+
+async def _roll_back(configured: Settings, version: str, reason: str) -> Version:
+    # Imported here: listing topics and the like need no learner.
+    from streams.roles.trainer.artifact_store import Shelf
+    from streams.roles.trainer.model_version import record
+    from streams.roles.trainer.retraining import publish_tastes
+
+    shelf = Shelf(configured.home, kept=configured.model_artifacts_kept)
+    serving = await _serving(configured)
+    found = await asyncio.to_thread(shelf.get, version or shelf.before(serving))
+    why = f"rolled back from {serving or 'nothing'}" + (f": {reason}" if reason else "")
+    told = msgspec.structs.replace(found.version, status=SERVING, reason=why, created_at=clock.now_ms())
+    registry = Registry(configured.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    publisher = Publisher(configured.kafka_bootstrap_servers, registry)
+    try:
+        there = await last(configured.kafka_bootstrap_servers, registry, ITEM_WEIGHTS, count=None)
+        keys = {(entry.key or b"").decode(errors="replace") for entry in there}
+        await publish_tastes(publisher, found, keys)
+        await publisher.publish(MODEL_VERSIONS, [record(told, found.parts, found.blender)])
+    finally:
+        await publisher.close()
+        registry.close()
+    return told
+
+
+async def _serving(configured: Settings) -> str | None:
+    """Return the version in service, without what was learned live since."""
+    from streams.core.ranking.pipeline import MODEL
+
+    registry = Registry(configured.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    try:
+        told = await last(configured.kafka_bootstrap_servers, registry, MODEL_VERSIONS, count=None)
+    finally:
+        registry.close()
+    versions = [entry.value.version for entry in told if entry.value is not None and entry.value.model == MODEL]
+    return versions[-1].partition("+")[0] if versions else None
+
+
+def _show(found: list[Version], console: Console) -> None:
+    if not found:
+        raise OperatorError("There is no version yet.", "Make one with millrace train.")
+    table = Table("version", "status", "age", "events", "NDCG@10", "HR@10", "why")
+    now_ms = clock.now_ms()
+    for version in found:
+        color = _COLORS.get(version.status, "default")
+        table.add_row(
+            version.version,
+            f"[{color}]{version.status}[/]",
+            age((now_ms - version.created_at) / 1000),
+            f"{version.events:,}",
+            *(f"{version.metrics[name]:.4f}" if name in version.metrics else "" for name in ("ndcg@10", "hr@10")),
+            escape(version.reason),
+        )
+    console.print(table)

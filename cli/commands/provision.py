@@ -1,0 +1,22 @@
+"""`millrace provision`: topics, schemas and tables on servers that run."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from cli.run import run
+from infra import settings
+from infra.address import Addresses, located
+from infra.kafka.provision import provision as provide
+
+
+def provision() -> None:
+    """Create the topics, register the schemas and migrate the database of servers that run; harmless when repeated.
+
+    `millrace up` does this by itself.
+
+    Example: KAFKA_BOOTSTRAP_SERVERS=kafka:9092 … millrace provision
+    """
+    configured = located(settings.read())
+    console = Console(stderr=True, highlight=False)
+    run(provide(Addresses.of(configured), on_done=lambda name, what: console.print(f"{name}: {what}")))

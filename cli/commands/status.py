@@ -1,0 +1,116 @@
+"""`millrace status`: how the whole stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cli.age import age
+from cli.run import run
+from infra import settings
+from infra.address import located
+from infra.kafka.provision import APP_ID, FETCH_GROUP, PUSH_APP_ID
+from infra.pipeline_health import log_of
+from infra.redis.event_rates import EventRate
+from infra.settings import Settings
+from infra.status import Status, read
+
+GROUPS = {
+    "feed": APP_ID,
+    "fetch": FETCH_GROUP,
+    "push": PUSH_APP_ID,
+    **{role: f"{APP_ID}-{role}" for role in ("archive", "log", "shop")},
+}
+"""The consumer group of each role that has one."""
+
+
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False) -> None:
+    """Say what is wrong, which servers answer, how the roles are and how far behind, how old the newest feed is.
+
+    While users or items receive events, the ones with the highest rates are listed, too.
+
+    Ends with exit code 0 when all is well, 1 when a server does not answer, 2 when something else is wrong: an expected
+    role is late, missing or in a crash loop, Redis refuses writes, Kafka deleted what a group had not read.
+
+    Examples:
+
+    millrace status
+
+    millrace status --json | jq .lag
+    """
+    configured = located(settings.read())
+    found = run(read(configured))
+    if as_json:
+        print(msgspec.json.encode(found).decode())
+    else:
+        _show(found, configured, Console(highlight=False))
+    if found.problems:
+        raise typer.Exit(2 if found.up else 1)
+
+
+def _show(found: Status, configured: Settings, console: Console) -> None:
+    for problem in found.problems:
+        console.print(f"[red]{escape(problem)}[/]{escape(_more(found, configured, problem))}", soft_wrap=True)
+    if not found.problems:
+        console.print("[green]All is well.[/]")
+    table = Table("server", "address", "state")
+    for name, server in found.servers.items():
+        table.add_row(
+            name, server.address, "[green]up[/]" if server.up else f"[red]does not answer[/] {server.problem}"
+        )
+    console.print(table)
+    if found.pipeline is not None:
+        table = Table("role", "state", "processes", "last seen", "crashes")
+        for name, role in found.pipeline.roles.items():
+            seen = "never" if role.last_seen_at is None else _clock(role.last_seen_at)
+            state = f"[{'green' if role.state == 'up' else 'red'}]{role.state.replace('_', ' ')}[/]"
+            table.add_row(name, state, str(role.processes), seen, str(role.crashes))
+        console.print(table if found.pipeline.roles else "No role has been heard of.")
+        for group, deleted in found.pipeline.deleted_unread.items():
+            for topic, count in deleted.items():
+                console.print(f"Within the last week {count:,} records of {topic} were deleted unread by {group}.")
+    table = Table("role", "process", "since")
+    for sign in found.roles:
+        table.add_row(str(sign["role"]), str(sign["pid"]), _clock(sign["started_at"]))
+    console.print(table if found.roles else "No role shows a sign of life.")
+    table = Table("consumer group", "topic", "behind by")
+    for group, behind in found.lag.items():
+        for topic, records in sorted(behind.items()):
+            table.add_row(group, topic, f"{records:,}")
+    console.print(table if found.lag else "No consumer group has committed yet.")
+    _show_rates("user", found.event_rates.users, console)
+    _show_rates("item", found.event_rates.items, console)
+    if found.newest_feed_age_s is None:
+        console.print("No feed has been written yet.")
+    else:
+        console.print(f"The newest feed is {age(found.newest_feed_age_s)} old.")
+
+
+def _show_rates(kind: str, rates: Sequence[EventRate], console: Console) -> None:
+    table = Table(kind, "events per minute")
+    for rate in rates:
+        table.add_row(escape(rate.id), f"{rate.events_per_minute:,.1f}")
+    if rates:
+        console.print(table)
+
+
+def _more(found: Status, configured: Settings, problem: str) -> str:
+    """Return what waits for the role that a problem begins with, and where its log is."""
+    role = problem.partition(" ")[0]
+    if found.pipeline is None or role not in found.pipeline.roles:
+        return ""
+    waiting = sum(found.lag.get(GROUPS.get(role, ""), {}).values())
+    log = log_of(role, configured.home)
+    parts = [f"{waiting:,} records wait"] * bool(waiting) + [f"see {log}"] * (log is not None)
+    return "".join(f"; {part}" for part in parts)
+
+
+def _clock(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,134 @@
+"""`millrace topics`: what travels where, and a look at it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from cli.run import until_stopped
+from infra import settings
+from infra.address import located
+from infra.error import OperatorError
+from infra.kafka.registry import Registry
+from infra.kafka.topic_tail import Entry, follow, last
+from infra.settings import Settings
+from topics import TOPICS, Topic
+from topics.topic import DAY_MS, FOREVER, by_name
+
+topics = typer.Typer(invoke_without_command=True, add_completion=False, rich_markup_mode="rich")
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+
+
+@topics.callback()
+def show(context: typer.Context, as_json: _Json = False) -> None:
+    """List the topics: who writes them, their key, how long they are kept, their schema.
+
+    Examples:
+
+    millrace topics
+
+    millrace topics tail interactions -n 5
+    """
+    if context.invoked_subcommand is not None:
+        return
+    rows = [describe(topic) for topic in TOPICS]
+    if as_json:
+        for row in rows:
+            print(msgspec.json.encode(row).decode())
+        return
+    shown = {"name": "topic", "key": "key", "schema": "schema", "kept": "kept", "owner": "written by", "doc": "what"}
+    table = Table(*shown.values(), box=box.SIMPLE_HEAD, padding=(0, 1))
+    for column in table.columns[:3]:
+        column.no_wrap = True
+    for row in rows:
+        table.add_row(*(str(row[name]) for name in shown))
+    Console(highlight=False).print(table)
+
+
+@topics.command()
+def tail(
+    name: Annotated[str, typer.Argument(help="A topic, with or without its version: interactions, feeds.v1.")],
+    count: Annotated[int, typer.Option("-n", min=0, help="How many of the last events come first.")] = 10,
+    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="All events come first.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Do not wait for further events.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Print the last events of a topic, decoded, and then what comes, until Ctrl-C.
+
+    Examples:
+
+    millrace topics tail interactions
+
+    millrace topics tail feeds -n 1 --once --json | jq .value
+
+    millrace topics tail dead-letters --from-beginning
+    """
+    try:
+        topic = by_name(name)
+    except KeyError:
+        names = ", ".join(topic.short_name for topic in TOPICS)
+        raise OperatorError(f"There is no topic {name}.", f"The topics are {names}.") from None
+    configured = located(settings.read())
+    first = None if from_beginning else count
+    until_stopped(lambda stop: _tail(configured, topic, stop, first=first, once=once, as_json=as_json))
+
+
+def describe(topic: Topic) -> dict[str, Any]:
+    """Return a topic as a row."""
+    days = f"{topic.retention_ms / DAY_MS:g} d"
+    kept = {"compact": "newest per key", "delete": days, "compact,delete": f"newest per key, {days}"}
+    assert topic.retention_ms != FOREVER or topic.compacted
+    return {
+        "name": topic.name,
+        "owner": topic.owner,
+        "key": topic.key,
+        "kept": kept[topic.cleanup_policy],
+        "schema": topic.record.__name__,
+        "partitions": topic.partitions,
+        "doc": topic.doc,
+    }
+
+
+async def _tail(
+    configured: Settings, topic: Topic, stop: asyncio.Event, *, first: int | None, once: bool, as_json: bool
+) -> None:
+    registry = Registry(configured.schema_registry_url)
+    servers = configured.kafka_bootstrap_servers
+
+    async def work() -> None:
+        await asyncio.to_thread(registry.connect)
+        for entry in await last(servers, registry, topic, count=first):
+            _print(entry, as_json=as_json)
+        if not once:
+            async for entry in follow(servers, registry, topic):
+                _print(entry, as_json=as_json)
+
+    working, stopping = asyncio.ensure_future(work()), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not working.done():
+        working.cancel()
+    with suppress(asyncio.CancelledError):
+        await working
+    registry.close()
+
+
+def _print(entry: Entry, *, as_json: bool) -> None:
+    at = datetime.fromtimestamp(entry.at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    key = entry.key.decode(errors="backslashreplace") if entry.key is not None else None
+    if as_json:
+        row = {"partition": entry.partition, "offset": entry.offset, "at": at, "key": key, "value": entry.value}
+        if entry.problem:
+            row["problem"] = entry.problem
+        print(msgspec.json.encode(row).decode(), flush=True)
+    else:
+        body = f"✗ {entry.problem}" if entry.problem else msgspec.json.encode(entry.value).decode()
+        print(f"{at}  {entry.partition}@{entry.offset}  {key}  {body}", flush=True)

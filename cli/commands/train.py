@@ -1,0 +1,112 @@
+"""`millrace train`: a full fit of the model, now."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import msgspec
+import typer
+import uuid_utils
+from rich.console import Console
+
+from cli.bar import bars
+from cli.run import run
+from infra import clock, settings
+from infra.address import located
+from infra.error import OperatorError
+from infra.kafka.publisher import Publisher
+from infra.kafka.registry import Registry
+from infra.redis import heartbeat
+from infra.redis.client import connect
+from infra.redis.stores.model_status import NEVER_SERVED, Board, RedisBoardStore, Training, Version
+from infra.settings import Settings
+from schemas.limit import RETRAINER
+from schemas.types import Trigger
+from topics.topic import TRIGGERS
+
+_ASK_EVERY_S = 0.2
+_BEGINS_WITHIN_S = 30.0
+
+
+def train(
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the version as one line of JSON.")] = False,
+) -> None:
+    """Have the trainer fit the model to everything that happened, and wait for its verdict.
+
+    A fit that ranks worse than what is in service is refused; the command then ends with exit code 1.
+
+    Examples:
+
+    millrace train
+
+    millrace train --reason 'a new catalogue' --json | jq .metrics
+    """
+    configured = located(settings.read())
+    with bars(transient=True) as bar:
+        task = bar.add_task("waits for the trainer", total=None)
+
+        def show(training: Training) -> None:
+            told = "fits the tastes" if training.learned and training.progress >= 1 else "learns"
+            bar.update(task, description=told, completed=training.learned, total=training.total or None)
+
+        version = run(_train(configured, reason, on_progress=show))
+    if as_json:
+        print(msgspec.json.encode(version).decode())
+    else:
+        Console(highlight=False, soft_wrap=True).print(
+            f"Version {version.version} is {version.status}: {version.reason}.\n"
+            f"It has learned from {version.events:,} events.",
+            markup=False,
+        )
+    if version.status in NEVER_SERVED:
+        raise typer.Exit(1)
+
+
+async def _train(configured: Settings, reason: str, *, on_progress: Callable[[Training], None]) -> Version:
+    """Ask for a fit and return what came of it."""
+    redis = connect(configured.redis_url)
+    try:
+        if not any(sign["role"] == "trainer" for sign in await heartbeat.signs(redis)):
+            raise OperatorError("No trainer runs.", "Start one with millrace worker --roles trainer, or millrace up.")
+        event_id = str(uuid_utils.uuid7())
+        await _ask(configured, event_id, reason)
+        return await _answer(RedisBoardStore(redis), event_id, on_progress)
+    finally:
+        await redis.aclose()
+
+
+async def _ask(configured: Settings, event_id: str, reason: str) -> None:
+    registry = Registry(configured.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    publisher = Publisher(configured.kafka_bootstrap_servers, registry)
+    trigger = Trigger(event_id=event_id, user_id=RETRAINER, kind="retrain", reason=reason, occurred_at=clock.now_ms())
+    try:
+        await publisher.publish(TRIGGERS, [trigger])
+    finally:
+        await publisher.close()
+        registry.close()
+
+
+async def _answer(boards: RedisBoardStore, event_id: str, on_progress: Callable[[Training], None]) -> Version:
+    """Wait until the trainer has answered.
+
+    Raises:
+        OperatorError: the trainer does not work on it any more.
+    """
+    heard_s = time.monotonic()
+    while True:
+        board: Board = await boards.read()
+        for version in board.versions:
+            if event_id in version.request_ids:
+                return version
+        if board.training.state == "fitting":
+            heard_s = time.monotonic()
+            if event_id in board.training.request_ids:
+                on_progress(board.training)
+        elif time.monotonic() - heard_s > _BEGINS_WITHIN_S:
+            raise OperatorError("The trainer has not answered.", "Its log says why the fit failed or was given up.")
+        await asyncio.sleep(_ASK_EVERY_S)

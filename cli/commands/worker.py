@@ -1,0 +1,135 @@
+"""`millrace worker`: roles of the pipeline in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+
+from cli.log import set_up
+from cli.run import on_one_core, until_stopped
+from infra import process_priority, settings
+from infra.address import located
+from infra.error import OperatorError
+from infra.redis import heartbeat
+from infra.redis.client import StoreError, connect
+from infra.settings import Settings
+from infra.watchdog import OPTION
+
+ROLES = {
+    "feed": "streams.roles.feed.role:run",
+    "trainer": "streams.roles.trainer.role:run",
+    "archive": "streams.roles.archive.role:run",
+    "score": "streams.roles.score.role:run",
+    "fetch": "streams.roles.fetch.role:run",
+    "collect": "streams.roles.collect.role:run",
+    "log": "streams.roles.log.role:run",
+    "push": "streams.roles.push.role:run",
+    "shop": "streams.roles.shop.role:run",
+}
+"""Where each role is: `async def run(settings, stop)`. Imported when it is asked for, as some are heavy."""
+
+_HURRIED = frozenset(("feed", "push"))
+"""Roles that somebody waits for: a process with none of them leaves the processor to feeds and the API."""
+_NICENESS = 10
+_PATIENCE_S = 20.0
+"""How long a role may take to stop."""
+_LOG = logging.getLogger(__name__)
+
+
+def worker(
+    roles: Annotated[str, typer.Option(help=f"What to do, comma-separated: {', '.join(ROLES)}.")] = "feed",
+    watchdog_fd: Annotated[int | None, typer.Option(OPTION, hidden=True)] = None,
+) -> None:
+    """Run roles of the pipeline until Ctrl-C.
+
+    Example: millrace worker --roles trainer,archive
+    """
+    names = [name.strip() for name in roles.split(",") if name.strip()]
+    unknown = [name for name in names if name not in ROLES]
+    if unknown or not names:
+        raise OperatorError(f"There is no role {', '.join(unknown) or 'to run'}.", f"The roles are {', '.join(ROLES)}.")
+    configured = located(settings.read())
+    set_up(configured)
+    runs = {name: _load(name) for name in names}
+    on_one_core()
+    if _HURRIED.isdisjoint(names):
+        process_priority.lower(_NICENESS)
+
+    async def main(stop: asyncio.Event) -> None:
+        await _run_all(runs, configured, stop)
+        await _take_leave(configured, names)
+
+    until_stopped(main, watchdog_fd=watchdog_fd)
+
+
+class RoleEndedError(RuntimeError):
+    """A role ended, or had to be cut off, though nobody had asked it to end so."""
+
+
+async def _run_all(runs: Mapping[str, Any], configured: Settings, stop: asyncio.Event) -> None:
+    """Run all roles; when one ends or fails, stop the others too, so that whoever watches starts all again.
+
+    A role that hangs when it should stop is cut off, as a crash would: what it had not acknowledged comes again.
+
+    Args:
+        runs: What to run, by role.
+        configured: The settings of all.
+        stop: Set when the process is asked to end, and once a role has.
+
+    Raises:
+        RoleEndedError: a role ended by itself, or was cut off.
+        Exception: whatever a role failed with. Only a stop in order ends the process with status 0.
+    """
+    roles = [asyncio.ensure_future(_run(name, run, configured, stop)) for name, run in runs.items()]
+    await stop.wait()
+    _, late = await asyncio.wait(roles, timeout=_PATIENCE_S)
+    if late:
+        _LOG.warning("%d of %d roles did not stop within %.0f s and are cut off", len(late), len(roles), _PATIENCE_S)
+        for role in late:
+            role.cancel()
+        _, stuck = await asyncio.wait(late, timeout=_PATIENCE_S / 4)
+        if stuck:
+            os._exit(1)  # anything else would wait for them
+    for role in roles:
+        if not role.cancelled():
+            role.result()
+    if late:
+        raise RoleEndedError(f"{len(late)} of {len(roles)} roles were cut off")
+
+
+async def _run(name: str, run: Any, configured: Settings, stop: asyncio.Event) -> None:
+    """Run one role until it is asked to stop; its own event, which it may set itself, says nothing of that."""
+    own = asyncio.Event()
+    telling = asyncio.ensure_future(_tell(stop, own))
+    try:
+        await run(configured, own)
+        if not stop.is_set():
+            raise RoleEndedError(f"the role {name} ended by itself")
+    finally:
+        stop.set()
+        telling.cancel()
+
+
+async def _tell(stop: asyncio.Event, own: asyncio.Event) -> None:
+    await stop.wait()
+    own.set()
+
+
+async def _take_leave(configured: Settings, names: Sequence[str]) -> None:
+    """Note that the roles were stopped in order; while Redis is away they are missed for some time."""
+    redis = connect(configured.redis_url)
+    with suppress(StoreError):
+        await heartbeat.farewell(redis, names)
+    await redis.aclose()
+
+
+def _load(name: str) -> Any:
+    module, _, function = ROLES[name].partition(":")
+    return getattr(import_module(module), function)

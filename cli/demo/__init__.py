@@ -1,5 +1,0 @@
-"""`millrace demo`: the whole stack at work, with one click to prove it."""
-
-from cli.demo.command import demo
-
-__all__ = ["demo"]

@@ -1,0 +1,117 @@
+"""The client for asyncio: the same as `client.client`, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from client.client import SILENCE_S, TIMEOUT_S
+from client.error import MillraceError, UnreachableError, error_of
+from client.event import Event, Outcome, bodies
+from client.feed import Feed, feed_query, feeds
+from client.retry import Retry
+from client.sse import EventParser
+
+
+class AsyncMillrace:
+    """One API. Close it when it is no longer needed, or use it as a context manager."""
+
+    def __init__(
+        self,
+        base_url: str = "http://localhost:8000",
+        *,
+        token: str | None = None,
+        retry: Retry | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._retry = retry or Retry()
+        self._http = httpx.AsyncClient(base_url=base_url, headers=headers, timeout=TIMEOUT_S, transport=transport)
+
+    async def publish(self, *events: Event) -> list[str]:
+        """Publish events in their order and return their ids once all of them are safe.
+
+        Raises:
+            PartlyInvalidError: some cannot be used; the others are safe.
+            MillraceError
+        """
+        outcome = Outcome()
+        for path, body in bodies(events):
+            answer = await self._ask("POST", path, content=body, headers={"Content-Type": "application/json"})
+            outcome.add(answer.content)
+        outcome.check()
+        return [event.event_id for event in events]
+
+    async def feed(self, user_id: str, *, limit: int | None = None, known: Feed | None = None) -> Feed:
+        """Return a user's feed; the one that is `known`, if there is no newer one.
+
+        Raises:
+            MillraceError
+        """
+        headers = {} if known is None else {"If-None-Match": f'W/"{known.version}"'}
+        answer = await self._ask("GET", "/content", params=feed_query(user_id, limit), headers=headers)
+        return known if known is not None and answer.status_code == 304 else feeds.decode(answer.content)
+
+    async def updates(
+        self, user_id: str, *, limit: int | None = None, known: Feed | None = None
+    ) -> AsyncIterator[Feed]:
+        """Yield a user's feed, unless it is the `known` one, and each newer one; connect again when it breaks off.
+
+        Raises:
+            MillraceError: it could not be connected as often as `Retry` says.
+        """
+        last, failures = (known.version if known else ""), 0
+        while True:
+            parser = EventParser()
+            try:
+                async with self._http.stream(
+                    "GET",
+                    "/content/stream",
+                    params=feed_query(user_id, limit),
+                    headers={"Last-Event-ID": last} if last else {},
+                    timeout=httpx.Timeout(TIMEOUT_S, read=SILENCE_S),
+                ) as answer:
+                    if not answer.is_success:
+                        raise error_of(answer.status_code, answer.headers, await answer.aread())
+                    async for chunk in answer.aiter_bytes():
+                        for event in parser.feed(chunk):
+                            if event.name == "feed":
+                                last, failures = event.id, 0
+                                yield feeds.decode(event.data)
+                error: MillraceError = UnreachableError(EOFError("the stream ended"))
+            except httpx.TransportError as cause:
+                error = UnreachableError(cause)
+            except MillraceError as refusal:
+                error = refusal
+            failures += 1
+            await asyncio.sleep(self._retry.pause_s(failures, error))
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _ask(self, method: str, path: str, **asked: Any) -> httpx.Response:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                answer = await self._http.request(method, path, **asked)
+            except httpx.TransportError as cause:
+                error: MillraceError = UnreachableError(cause)
+            else:
+                if answer.is_success or answer.status_code == 304:
+                    return answer
+                error = error_of(answer.status_code, answer.headers, answer.content)
+            await asyncio.sleep(self._retry.pause_s(attempt, error))

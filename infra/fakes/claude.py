@@ -1,0 +1,233 @@
+"""A double of Claude's Messages API, direct and as Amazon Bedrock serves it.
+
+    async with Claude().serve() as url:      # LLM_BASE_URL=url ANTHROPIC_API_KEY=simulated
+
+It holds requests against the protocol, answers with a tool's input made from the request (`infra.fakes.answer`),
+counts tokens, the prompt cache's too, and fails as it is told: `faults` are for the next requests, one each;
+`double:NAME` anywhere in a user's message is for that request; `every` is for all others. `messages` are what the next
+requests are answered with, word for word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Literal, cast, get_args
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from infra.fakes import NAME
+from infra.fakes.answer import answer, broken, cut_short, flawed
+from infra.fakes.serve import serving
+
+KEY = NAME
+"""The key that is accepted, with any secret."""
+Fault = Literal[
+    "unauthorized",  # 401
+    "rate_limited",  # 429 with retry-after
+    "spent",  # 429 without: nothing more is to be spent this month
+    "server_error",  # 500
+    "overloaded",  # 529
+    "slow",  # an answer after `slow_s`
+    "garbage",  # a body that is not a message
+    "error_body",  # 200 with an error in place of a message
+    "malformed",  # a tool's input of other types than its schema says
+    "flawed",  # a tool's input with one entry that lacks everything, values of neighbouring types and nulls
+    "cut",  # a tool's input of which max_tokens has left nothing
+    "cut_short",  # a tool's input whose last entry max_tokens has cut short
+    "paused",  # a turn to be gone on with
+    "empty",  # an answer without content
+    "text",  # words instead of a tool's use
+    "refusal",  # no answer, as the model will not give one
+]
+_FAULTS: tuple[Fault, ...] = get_args(Fault)
+_MARK = re.compile(r"double:([a-z_]+)")
+_ERRORS: dict[Fault | None, tuple[int, str]] = {
+    "unauthorized": (401, "authentication_error"),
+    "rate_limited": (429, "rate_limit_error"),
+    "spent": (429, "rate_limit_error"),
+    "server_error": (500, "api_error"),
+    "overloaded": (529, "overloaded_error"),
+}
+_BYTES_PER_TOKEN = 4
+Body = dict[str, Any]
+_TEXTS: dict[Fault | None, tuple[list[Body], str]] = {
+    "text": ([{"type": "text", "text": "Here is what I would suggest."}], "end_turn"),
+    "refusal": ([], "refusal"),
+    "paused": ([{"type": "text", "text": "Let me look further."}], "pause_turn"),
+    "empty": ([], "end_turn"),
+}
+_SPOILS: dict[Fault | None, Callable[[Body], Body]] = {
+    "malformed": broken,
+    "flawed": flawed,
+    "cut": lambda _: {},
+    "cut_short": cut_short,
+}
+
+
+class Claude:
+    """The double, and what there is to script and to look at."""
+
+    def __init__(self, *, delay_s: float = 0.0, slow_s: float = 3.0, cache_from_tokens: int = 4_096) -> None:
+        """`delay_s` is what every answer takes; shorter prompts than `cache_from_tokens` are not cached."""
+        self.delay_s, self.slow_s, self.retry_after_s = delay_s, slow_s, 1.0
+        self.faults: deque[Fault | None] = deque()
+        self.every: Fault | None = None
+        self.gate = asyncio.Event()
+        """Answers wait while it is not set."""
+        self.gate.set()
+        self.messages: deque[tuple[list[Body], str]] = deque()
+        """Blocks and the reason to stop of the next messages."""
+        self.requests: list[Body] = []
+        """The bodies of all requests, in the order they came."""
+        self.most_under_way = self._under_way = 0
+        self._cache_from_tokens = cache_from_tokens
+        self._cached: set[bytes] = set()
+
+    def serve(self, *, port: int = 0) -> AbstractAsyncContextManager[str]:
+        """Serve it and yield its address; port 0 takes a free one."""
+        routes = [
+            Route("/v1/messages", self._direct, methods=["POST"]),
+            Route("/model/{model}/invoke", self._bedrock, methods=["POST"]),
+        ]
+        return serving(Starlette(routes=routes), port=port)
+
+    async def _direct(self, request: Request) -> Response:
+        body: Body = msgspec.json.decode(await request.body())
+        if KEY not in (
+            request.headers.get("x-api-key"),
+            request.headers.get("authorization", "").removeprefix("Bearer "),
+        ):
+            return self._error("unauthorized", "invalid x-api-key")
+        missing = [name for name in ("model", "max_tokens", "messages") if name not in body]
+        if missing or "anthropic-version" not in request.headers:
+            return self._refused(f"{missing or 'anthropic-version'}: field required")
+        return await self._counted(body)
+
+    async def _bedrock(self, request: Request) -> Response:
+        body: Body = msgspec.json.decode(await request.body())
+        if f"AWS4-HMAC-SHA256 Credential={KEY}/" not in request.headers.get("authorization", ""):
+            return self._error("unauthorized", "the security token is invalid")
+        missing = [name for name in ("anthropic_version", "max_tokens", "messages") if name not in body]
+        if missing:
+            return self._refused(f"{missing}: field required")
+        return await self._counted({"model": request.path_params["model"]} | body)
+
+    async def _counted(self, body: Body) -> Response:
+        self.requests.append(body)
+        self._under_way += 1
+        self.most_under_way = max(self.most_under_way, self._under_way)
+        try:
+            return await self._answer(body)
+        finally:
+            self._under_way -= 1
+
+    async def _answer(self, body: Body) -> Response:
+        fault = self._fault(body)
+        if fault in _ERRORS:
+            return self._error(fault, f"simulated: {fault}")
+        await self.gate.wait()
+        await asyncio.sleep(self.slow_s if fault == "slow" else self.delay_s)
+        if fault == "garbage":
+            return self._response(200, b"<html>simulated</html>")
+        if fault == "error_body":
+            return self._problem(200, "overloaded_error", f"simulated: {fault}")
+        chosen = body.get("tool_choice", {}).get("name")
+        tool = next((tool for tool in body.get("tools", ()) if tool["name"] == chosen), None)
+        if tool is None:
+            return self._refused(f"tool_choice: no tool {chosen}")
+        content, stop_reason = self._content(body, tool, fault)
+        usage = self._usage(body, content)
+        return self._response(
+            200,
+            json.dumps(  # unlike msgspec's encoder it can write half of a surrogate pair, as models do
+                {
+                    "id": f"msg_simulated_{len(self.requests)}",
+                    "type": "message",
+                    "role": "assistant",
+                    "model": body["model"],
+                    "content": content,
+                    "stop_reason": stop_reason,
+                    "stop_details": {"type": "refusal", "category": "cyber"} if stop_reason == "refusal" else None,
+                    "stop_sequence": None,
+                    "usage": usage,
+                }
+            ).encode(),
+        )
+
+    def _content(self, body: Body, tool: Body, fault: Fault | None) -> tuple[list[Body], str]:
+        """Return the blocks of an answer and why it ended there."""
+        if self.messages:
+            return self.messages.popleft()
+        if fault in _TEXTS:
+            return _TEXTS[fault]
+        used = answer(tool["input_schema"], system=_text(body.get("system", "")), asked=_asked(body))
+        spoil = _SPOILS.get(fault)
+        block = self.use(tool["name"], used if spoil is None else spoil(used))
+        return [block], "max_tokens" if fault in ("cut", "cut_short") else "tool_use"
+
+    def use(self, tool: str, given: Any) -> Body:
+        """Return the block of a tool's use."""
+        return {"type": "tool_use", "id": f"toolu_simulated_{len(self.requests)}", "name": tool, "input": given}
+
+    def _usage(self, body: Body, content: list[Body]) -> dict[str, int]:
+        """Count tokens; of a prefix marked for the cache the first request pays for writing, later ones for reading."""
+        system = body.get("system", [])
+        marked = any("cache_control" in block for block in system if isinstance(block, dict))
+        prefix = msgspec.json.encode([body.get("tools"), system], order="deterministic")
+        cached = len(prefix) // _BYTES_PER_TOKEN if marked else 0
+        if cached < self._cache_from_tokens:
+            cached = 0
+        known = prefix in self._cached
+        if cached:
+            self._cached.add(prefix)
+        every = len(msgspec.json.encode([body.get("tools"), system, body["messages"]])) // _BYTES_PER_TOKEN
+        return {
+            "input_tokens": every - cached,
+            "cache_creation_input_tokens": 0 if known else cached,
+            "cache_read_input_tokens": cached if known else 0,
+            "output_tokens": len(json.dumps(content)) // _BYTES_PER_TOKEN,
+        }
+
+    def _fault(self, body: Body) -> Fault | None:
+        if self.faults:
+            return self.faults.popleft()
+        mark = _MARK.search(_asked(body))
+        return cast(Fault, mark[1]) if mark and mark[1] in _FAULTS else self.every
+
+    def _refused(self, message: str) -> Response:
+        return self._problem(400, "invalid_request_error", message)
+
+    def _error(self, fault: Fault | None, message: str) -> Response:
+        status, kind = _ERRORS[fault]
+        response = self._problem(status, kind, message)
+        if fault == "rate_limited":
+            response.headers["retry-after"] = f"{self.retry_after_s:g}"
+        return response
+
+    def _problem(self, status: int, kind: str, message: str) -> Response:
+        error: Body = {"type": "error", "error": {"type": kind, "message": message}}
+        if message == "simulated: spent":
+            error["error"]["details"] = {"error_code": "enforced_spend_limit_reached"}
+        return self._response(status, msgspec.json.encode(error))
+
+    def _response(self, status: int, body: bytes) -> Response:
+        headers = {"request-id": f"req_simulated_{len(self.requests)}"}
+        return Response(body, status, headers, media_type="application/json")
+
+
+def _asked(body: Body) -> str:
+    """Return the text of all messages."""
+    return "\n".join(_text(message["content"]) for message in body["messages"])
+
+
+def _text(content: str | list[Body]) -> str:
+    return content if isinstance(content, str) else "\n".join(block.get("text", "") for block in content)

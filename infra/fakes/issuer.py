@@ -1,0 +1,69 @@
+"""A double of an issuer of tokens (OpenID Connect): it signs tokens and publishes its keys as JWKS.
+
+issuer = Issuer()
+async with issuer.serve() as url:      # JWT_JWKS_URL=url
+token = issuer.token(sub="ann")
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from infra.fakes.serve import serving
+
+_NEW: dict[str, Callable[[], Any]] = {
+    "RS": lambda: rsa.generate_private_key(public_exponent=65_537, key_size=2_048),
+    "PS": lambda: rsa.generate_private_key(public_exponent=65_537, key_size=2_048),
+    "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "ES384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "EdDSA": ed25519.Ed25519PrivateKey.generate,
+}
+
+
+class Issuer:
+    """One issuer; `asked` counts how often its keys were asked for, and `published` are those that it answers with."""
+
+    def __init__(self, algorithm: str = "RS256", *, names_keys: bool = True) -> None:
+        """Without `names_keys` neither the keys nor the tokens have a `kid`."""
+        self.asked = 0
+        self.is_away = False
+        self.published: list[Any] = []
+        self._algorithm, self._names_keys = algorithm, names_keys
+        self._count = 0
+        self.rotate()
+
+    def rotate(self, *, beside: bool = False) -> None:
+        """Sign with a new key from now on, and publish it alone, or `beside` those before it."""
+        self._count += 1
+        self._key = _NEW.get(self._algorithm, _NEW.get(self._algorithm[:2], _NEW["RS"]))()
+        public = jwt.get_algorithm_by_name(self._algorithm).to_jwk(self._key.public_key(), as_dict=True)
+        named = {"kid": self.kid, "alg": self._algorithm} if self._names_keys else {}
+        self.published = [*(self.published if beside else ()), {**public, **named, "use": "sig"}]
+
+    @property
+    def kid(self) -> str:
+        """Return the name of the key that it signs with."""
+        return f"key-{self._count}"
+
+    def token(self, *, header: dict[str, Any] | None = None, **claims: Any) -> str:
+        """Return a signed token; it lasts a minute unless its claims say otherwise."""
+        header = ({"kid": self.kid} if self._names_keys else {}) if header is None else header
+        return jwt.encode({"exp": time.time() + 60, **claims}, self._key, self._algorithm, header)
+
+    def serve(self) -> AbstractAsyncContextManager[str]:
+        """Serve the keys on a free port, and yield their address."""
+        return serving(Starlette(routes=[Route("/", self._keys)]))
+
+    async def _keys(self, _: Request) -> Response:
+        self.asked += 1
+        return Response(status_code=503) if self.is_away else JSONResponse({"keys": self.published})

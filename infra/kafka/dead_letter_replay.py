@@ -1,0 +1,110 @@
+"""Reading the letters that could not be delivered, and sending them again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from infra.kafka.dead_letter_size import is_whole
+from infra.kafka.publisher import Publisher, RecordTooLargeError
+from infra.kafka.registry import Registry
+from schemas.types import DeadLetter
+from topics.topic import DEAD_LETTERS, TOPICS
+
+REPLAYED_HEADER = "millrace-replayed-from"
+"""Header of a message that was sent again: the id of its letter."""
+_OURS = frozenset(topic.name for topic in TOPICS)
+_POLL_S = 1.0
+_SILENT_POLLS = 10
+_BATCH = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Which letters are meant; what is None does not matter."""
+
+    ids: frozenset[str] | None = None
+    topic: str | None = None
+    reason: str | None = None
+    stage: str | None = None
+
+    def fits(self, letter: DeadLetter) -> bool:
+        """Say whether a letter is meant."""
+        return (
+            (self.ids is None or letter.letter_id in self.ids)
+            and self.topic in (None, letter.topic, letter.topic.rpartition(".")[0])
+            and self.reason in (None, letter.reason)
+            and self.stage in (None, letter.stage)
+        )
+
+
+def open_letters(bootstrap_servers: str, registry: Registry, only: Only) -> list[DeadLetter]:
+    """Return the letters that wait, oldest failure first; one that was sent again waits no longer.
+
+    Raises:
+        KafkaException: the brokers did not answer.
+    """
+    codec = registry.codec(DeadLetter)
+    newest: dict[bytes, DeadLetter | None] = {}
+    for key, value in _messages(bootstrap_servers):
+        newest[key] = None if value is None else codec.decode(value)
+    found = (letter for letter in newest.values() if letter is not None and only.fits(letter))
+    return sorted(found, key=lambda letter: (letter.failed_at, letter.letter_id))
+
+
+async def replay(publisher: Publisher, letters: Iterable[DeadLetter]) -> int:
+    """Send the original bytes to the original topics again, close the letters, and return how many there were.
+
+    Letters stay open where their message was never on a topic of ours, such as collected records, where they hold only
+    a part of it, and where it is still larger than its topic takes.
+    A letter is closed only after its message was acknowledged, so a crash in between sends it once more at most.
+
+    Raises:
+        PublishError: the brokers did not take all of them; the letters stay open.
+    """
+    sent: list[DeadLetter] = []
+    for letter in letters:
+        if letter.topic in _OURS and is_whole(letter):
+            headers = letter.headers | {REPLAYED_HEADER: letter.letter_id.encode()}
+            with suppress(RecordTooLargeError):
+                publisher.produce_bytes(letter.topic, letter.key, letter.value, headers=headers)
+                sent.append(letter)
+    await publisher.flush()
+    for letter in sent:
+        publisher.produce_bytes(DEAD_LETTERS, letter.letter_id.encode(), None)
+    await publisher.flush()
+    return len(sent)
+
+
+def _messages(bootstrap_servers: str) -> Iterator[tuple[bytes, bytes | None]]:
+    """Yield keys and values of the topic as it is now."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": "millrace-cli",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+        }
+    )
+    try:
+        consumer.list_topics(DEAD_LETTERS.name, timeout=10.0)
+        left = set(range(DEAD_LETTERS.partitions))
+        consumer.assign([TopicPartition(DEAD_LETTERS.name, number, OFFSET_BEGINNING) for number in left])
+        silent = 0
+        while left and silent < _SILENT_POLLS:
+            messages = consumer.consume(_BATCH, timeout=_POLL_S)
+            silent = 0 if messages else silent + 1
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    yield message.key() or b"", message.value()
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    left.discard(message.partition())
+                else:
+                    raise KafkaException(error)
+    finally:
+        consumer.close()

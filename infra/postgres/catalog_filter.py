@@ -1,0 +1,158 @@
+"""The catalogue by what clients filter by, and what is like an item: PostgreSQL as the archive has made it, or memory.
+
+Nothing is encoded or ranked here: items are compared by the vectors that the archive has made of their texts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from infra.postgres import pool as database
+from infra.postgres.segment import any_word, spaced
+from infra.redis.client import StoreError
+from schemas.types import Interaction, Item
+
+_FIND = """
+SELECT items.item_id FROM items LEFT JOIN catalogue USING (item_id)
+WHERE starts_with(items.item_id, $1) AND NOT items.private
+  AND ($2::text IS NULL OR lower(items.category) = lower($2))
+  AND ($3::text IS NULL OR items.attributes ->> 'project_code' = $3)
+  AND {worded}
+ORDER BY items.created_at DESC, items.item_id LIMIT $4
+"""
+_ALIKE = """
+WITH asked AS MATERIALIZED (SELECT embedding, encoder FROM catalogue WHERE item_id = $1 AND embedding IS NOT NULL)
+SELECT item_id, 1 - (catalogue.embedding <=> (SELECT embedding FROM asked)) AS likeness
+FROM catalogue JOIN items USING (item_id)
+WHERE catalogue.encoder = (SELECT encoder FROM asked) AND catalogue.embedding IS NOT NULL
+  AND starts_with(item_id, $2) AND item_id <> $1 AND NOT private
+ORDER BY catalogue.embedding <=> (SELECT embedding FROM asked) LIMIT $3
+"""
+_CATEGORIES = """
+SELECT category, count(*) AS times FROM interactions JOIN items USING (item_id)
+WHERE user_id = $1 GROUP BY category ORDER BY times DESC, category LIMIT $2
+"""
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is looked for; what is left out does not matter."""
+
+    prefix: str = ""
+    """How the items' ids begin."""
+    category: str | None = None
+    project_code: str | None = None
+    words: Sequence[str] = ()
+    """Any of which the text must have."""
+
+    def fits(self, item: Item) -> bool:
+        """Say whether an item is looked for; words are compared as they are, without their endings."""
+        return (
+            item.item_id.startswith(self.prefix)
+            and self.category in (None, item.category)
+            and self.project_code in (None, item.attributes.get("project_code"))
+            and (not self.words or self._is_worded(item))
+        )
+
+    def _is_worded(self, item: Item) -> bool:
+        text = set(_WORD.findall(spaced(" ".join((item.title, item.description, *item.topics)))))
+        return any((parts := set(_WORD.findall(spaced(word)))) and parts <= text for word in self.words)
+
+
+class Listing(Protocol):
+    """Every method raises `StoreError` when the database does not answer."""
+
+    async def find(self, wanted: Wanted, *, limit: int) -> list[str]:
+        """Return the newest items that are looked for."""
+        ...
+
+    async def alike(self, item_id: str, *, prefix: str, least: float, limit: int) -> list[tuple[str, float]]:
+        """Return the items most like another and how much, from so much on; none when it is not known."""
+        ...
+
+    async def categories_of(self, user_id: str, limit: int) -> list[tuple[str, int]]:
+        """Return the categories a user acted on most, and how often."""
+        ...
+
+
+class MemoryListing:
+    """The catalogue of one process; items are alike by the share of topics that they have in common."""
+
+    def __init__(self, items: Sequence[Item] = (), interactions: Sequence[Interaction] = ()) -> None:
+        self._items = {item.item_id: item for item in items}
+        self._interactions = interactions
+
+    async def find(self, wanted: Wanted, *, limit: int) -> list[str]:
+        """Return the newest items that are looked for."""
+        newest = sorted(self._items.values(), key=lambda item: (-item.created_at, item.item_id))
+        return [item.item_id for item in newest if wanted.fits(item) and not item.private][:limit]
+
+    async def alike(self, item_id: str, *, prefix: str, least: float, limit: int) -> list[tuple[str, float]]:
+        """Return the items most like another."""
+        asked = set(self._items[item_id].topics) if item_id in self._items else set()
+        found = []
+        for item in self._items.values():
+            both = asked | set(item.topics)
+            share = len(asked & set(item.topics)) / len(both) if both else 0.0
+            is_other = item.item_id != item_id and item.item_id.startswith(prefix) and not item.private
+            if asked and is_other and share >= least:
+                found.append((item.item_id, share))
+        return sorted(found, key=lambda one: (-one[1], one[0]))[:limit]
+
+    async def categories_of(self, user_id: str, limit: int) -> list[tuple[str, int]]:
+        """Return the categories a user acted on most."""
+        mine = (event.item_id for event in self._interactions if event.user_id == user_id)
+        counts = Counter(self._items[item].category for item in mine if item in self._items)
+        return sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:limit]
+
+
+class PostgresListing:
+    """The catalogue in PostgreSQL."""
+
+    def __init__(self, connections: database.Lazy) -> None:
+        self._connections = connections
+
+    async def find(self, wanted: Wanted, *, limit: int) -> list[str]:
+        """Return the newest items that are looked for."""
+        values: list[Any] = [wanted.prefix, wanted.category, wanted.project_code, limit]
+
+        def bind(value: Any) -> str:
+            values.append(value)
+            return f"${len(values)}"
+
+        words = any_word(wanted.words, bind)
+        worded = f"catalogue.document @@ {words}" if words else "false" if wanted.words else "true"
+        with _errors("listing items"):
+            pool = await self._connections.pool()
+            rows = await pool.fetch(_FIND.format(worded=worded), *values)
+        return [row["item_id"] for row in rows]
+
+    async def alike(self, item_id: str, *, prefix: str, least: float, limit: int) -> list[tuple[str, float]]:
+        """Return the items most like another."""
+        with _errors("looking for what is alike"):
+            pool = await self._connections.pool()
+            async with pool.acquire() as connection, connection.transaction(readonly=True):
+                await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
+                rows = await connection.fetch(_ALIKE, item_id, prefix, limit)
+        return [(row["item_id"], row["likeness"]) for row in rows if row["likeness"] >= least]
+
+    async def categories_of(self, user_id: str, limit: int) -> list[tuple[str, int]]:
+        """Return the categories a user acted on most."""
+        with _errors("counting categories"):
+            pool = await self._connections.pool()
+            rows = await pool.fetch(_CATEGORIES, user_id, limit)
+        return [(row["category"], row["times"]) for row in rows]
+
+
+@contextmanager
+def _errors(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except database.AWAY as error:
+        raise StoreError(doing, error) from error

@@ -1,0 +1,155 @@
+"""The catalogue in PostgreSQL: searched by text, by likeness and by distance, and asked what it holds already.
+
+The three rankings are merged by reciprocal ranks (Cormack, Clarke and Büttcher, SIGIR 2009). Private items are not
+searched, but recognised: what was fetched for two users is one item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from infra.postgres.distance import UNTIED, Within, distance_by, nearby
+from infra.postgres.pool import INDEXED_CHARS
+from infra.postgres.segment import Bind, any_word
+from schemas.nearby import UNKNOWN, Spot
+
+_RANKED = 50
+"""Items that each ranking names."""
+_DAMPING = 60
+_LAST = 1_000
+"""Added to the ranks of the newest items: they only fill up what the words leave."""
+
+_WITH_KEYS = f"""
+SELECT item_id, title_key, year, city_key, latitude, longitude FROM catalogue JOIN items USING (item_id)
+WHERE catalogue.category = $1 AND left(title_key, {INDEXED_CHARS}) = ANY($2) AND title_key = ANY($3)
+ORDER BY private, catalogue.created_at, item_id
+"""  # noqa: S608 - the number is ours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What is looked for."""
+
+    category: str
+    words: Sequence[str] = ()
+    vector: Sequence[float] | None = None
+    """Of the words, by the encoder that made the catalogue's."""
+    user: Spot = UNKNOWN
+    """Where the user is. Where that is not known, only items are found that are tied to no place."""
+    known: Sequence[str] = ()
+    """Items not to be found."""
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One item found."""
+
+    item_id: str
+    title: str
+    topics: list[str] = field(default_factory=list)
+
+
+class Known(NamedTuple):
+    """What an item is recognised by."""
+
+    item_id: str
+    title_key: str
+    year: str
+    city_key: str
+    latitude: float | None
+    longitude: float | None
+
+
+class Catalogue:
+    """Reads what the archive role has made ready. Raises `database.AWAY` while PostgreSQL does not answer."""
+
+    def __init__(self, pool: asyncpg.Pool, *, encoder: str, radius_km: float, hides_sold_out: bool = True) -> None:
+        """Take connections.
+
+        Args:
+            pool: Connections.
+            encoder: The name of what made the vectors.
+            radius_km: How far away an item may be.
+            hides_sold_out: Whether items that are out of stock are left out.
+        """
+        self.radius_km = radius_km
+        self._pool, self._encoder = pool, encoder
+        self._hides_sold_out = hides_sold_out
+        self._within: Within | None = None
+
+    async def search(self, query: Query) -> list[Match]:
+        """Return the best matches, best first."""
+        values: list[Any] = []
+
+        def bind(value: Any) -> str:
+            values.append(value)
+            return f"${len(values)}"
+
+        async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+            if self._within is None:
+                self._within = await distance_by(connection)
+            statement = self._statement(query, bind, self._within)
+            await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
+            rows = await connection.fetch(statement, *values)
+        return [Match(row["item_id"], row["title"], row["topics"]) for row in rows]
+
+    async def known(self, category: str, title_keys: Sequence[str]) -> list[Known]:
+        """Return what there is in a category under some keys."""
+        rows = await self._pool.fetch(
+            _WITH_KEYS,
+            category,
+            [key[:INDEXED_CHARS] for key in title_keys],
+            list(title_keys),
+        )
+        return [Known(*row) for row in rows]
+
+    def _statement(self, query: Query, bind: Bind, within: Within) -> str:
+        conditions = [
+            f"catalogue.category = {bind(query.category)}",
+            f"item_id <> ALL({bind(list(query.known))}::text[])",
+            nearby(bind, within, query.user, self.radius_km) if query.user.is_known else UNTIED,
+            "NOT private",
+        ]
+        if self._hides_sold_out:
+            conditions.append("NOT sold_out")
+        limit = bind(query.limit)
+        rankings = [
+            _ranking(f"SELECT item_id FROM pool ORDER BY created_at DESC, item_id LIMIT {limit}", _LAST)  # noqa: S608
+        ]
+        words = any_word(query.words, bind)
+        if words is not None:
+            rankings.append(
+                _ranking(
+                    f"SELECT item_id FROM pool, (SELECT {words}) AS asked (question)"  # noqa: S608
+                    f" WHERE document @@ question ORDER BY ts_rank(document, question) DESC, item_id LIMIT {_RANKED}"
+                )
+            )
+        if query.vector is not None:
+            vector = bind(vector_text(query.vector))
+            rankings.append(
+                _ranking(
+                    f"SELECT item_id FROM pool WHERE encoder = {bind(self._encoder)}"  # noqa: S608
+                    f" ORDER BY embedding <=> {vector}::text::vector LIMIT {_RANKED}"
+                )
+            )
+        return (
+            f"WITH pool AS NOT MATERIALIZED (SELECT catalogue.* FROM catalogue JOIN items USING (item_id)"  # noqa: S608 - values are bound
+            f" WHERE {' AND '.join(conditions)}),"
+            f" ranked AS ({' UNION ALL '.join(rankings)})"
+            " SELECT items.item_id, title, topics FROM ranked JOIN items USING (item_id) GROUP BY items.item_id"
+            f" ORDER BY sum(1.0 / ({_DAMPING} + rank)) DESC, items.item_id LIMIT {limit}"
+        )
+
+
+def vector_text(vector: Iterable[float]) -> str:
+    """Return a vector as pgvector reads it."""
+    return "[" + ",".join(f"{number:.6g}" for number in vector) + "]"
+
+
+def _ranking(statement: str, after: int = 0) -> str:
+    return f"(SELECT item_id, {after} + row_number() OVER () AS rank FROM ({statement}) AS best)"  # noqa: S608

@@ -1,0 +1,92 @@
+"""What the shop role and the archive keep in PostgreSQL, as a shop's clients read it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from infra.postgres.pool import Lazy
+
+_MOST_DONE = 10_000
+_SIMILAR = "SELECT others[:$2] AS others FROM likeness WHERE item_id = $1"
+_RULES = """
+SELECT other, support, confidence, lift FROM association_rules WHERE item_id = $1
+ORDER BY confidence DESC, lift DESC, other LIMIT $2
+"""
+_DONE = f"""
+SELECT action, item_id, query, occurred_at FROM interactions
+WHERE user_id = $1 AND occurred_at > $2 AND action IN ('click', 'search')
+ORDER BY occurred_at DESC, event_id LIMIT {_MOST_DONE}
+"""  # noqa: S608 - the number is ours
+
+
+class Rule(NamedTuple):
+    """A product that goes with another, and how much."""
+
+    other: str
+    support: float
+    confidence: float
+    lift: float
+
+
+class Done(NamedTuple):
+    """One thing that a user did."""
+
+    action: str
+    item_id: str | None
+    query: str | None
+    at: datetime
+
+
+class ShopArchive(Protocol):
+    """Every method raises `StoreError` when the store does not answer."""
+
+    async def similar(self, item_id: str, limit: int) -> list[str]:
+        """Return the products whose texts are most like a product's, most alike first."""
+        ...
+
+    async def rules(self, item_id: str, limit: int) -> list[Rule]:
+        """Return the products that are clicked by those who click on one, the surest first."""
+        ...
+
+    async def done(self, user_id: str, since: datetime) -> list[Done]:
+        """Return a user's clicks and searches, newest first."""
+        ...
+
+
+class MemoryShopArchive:
+    """The archive of one process, in which nothing has happened yet."""
+
+    async def similar(self, item_id: str, limit: int) -> list[str]:
+        """Return nothing."""
+        return []
+
+    async def rules(self, item_id: str, limit: int) -> list[Rule]:
+        """Return nothing."""
+        return []
+
+    async def done(self, user_id: str, since: datetime) -> list[Done]:
+        """Return nothing."""
+        return []
+
+
+class PostgresShopArchive:
+    """Reads what is in PostgreSQL."""
+
+    def __init__(self, connections: Lazy) -> None:
+        self._connections = connections
+
+    async def similar(self, item_id: str, limit: int) -> list[str]:
+        """Return the products whose texts are most like a product's, most alike first."""
+        async with self._connections.reading("reading what is alike") as connection:
+            return await connection.fetchval(_SIMILAR, item_id, limit) or []
+
+    async def rules(self, item_id: str, limit: int) -> list[Rule]:
+        """Return the products that are clicked by those who click on one, the surest first."""
+        async with self._connections.reading("reading rules") as connection:
+            return [Rule(*row) for row in await connection.fetch(_RULES, item_id, limit)]
+
+    async def done(self, user_id: str, since: datetime) -> list[Done]:
+        """Return a user's clicks and searches, newest first."""
+        async with self._connections.reading("reading interactions") as connection:
+            return [Done(*row) for row in await connection.fetch(_DONE, user_id, since)]

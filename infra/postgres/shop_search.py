@@ -1,0 +1,290 @@
+"""The catalogue as a shopper asks for it: by words, by what stands for them, by what was meant, and by filters.
+
+Everything is read from PostgreSQL as the archive and shop roles have made it ready; nothing is learned or encoded here.
+A word that no item is described by is taken for the known word that it resembles. What an item scores is the share of
+the query that its text covers, rare words counting more, a synonym less than the word itself; how near its text is to
+the query among all texts; and a little for being well rated by many.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from infra.postgres import segment, spelling
+from infra.postgres.distance import UNTIED, Within, distance_by, nearby
+from infra.postgres.pool import Lazy, equals
+from infra.postgres.segment import Bind
+from infra.postgres.synonyms import Phrase, terms, words
+from schemas.nearby import UNKNOWN, Spot
+from schemas.types import Item
+
+MOST_TERMS = 12
+_NEAREST = 200
+"""Items that are found by their meaning alone, at most."""
+_NEAR = 0.45
+"""How near they must be: the cosine."""
+_STANDS_IN = 0.9
+"""What a synonym counts against the word itself."""
+_MEANING, _WELL_RATED = 0.6, 0.02
+_WEIGHTS = "'{0.1, 0.2, 1.0, 0.8}'"
+"""Of other text, description, what an item is filed under, title."""
+_LEAST_ITEMS = 1_000
+_COUNTED = 1_000
+"""Items up to which those that hold a run are counted."""
+_RARE, _MORE = 3, 30
+"""Items up to which a word may itself be misspelt, where so many times more are described by one that resembles it."""
+
+_KNOWN = """
+SELECT typed, coalesce(sum(items), 0)::int AS items,
+       (SELECT reltuples FROM pg_class WHERE oid = 'items'::regclass) AS every
+FROM unnest($1::text[]) AS typed
+LEFT JOIN words ON stem = coalesce((ts_lexize('english_stem', typed))[1], typed)
+WHERE ts_lexize('english_stem', typed) <> '{}' GROUP BY typed
+"""
+_ALIKE = f"""
+SELECT word, items FROM words WHERE trigrams && trigrams($1) AND abs(length(word) - length($1)) <= 2 AND word <> $1
+ORDER BY cardinality(ARRAY(SELECT unnest(trigrams) INTERSECT SELECT unnest(trigrams($1)))) DESC, items DESC
+LIMIT {_NEAREST}
+"""  # noqa: S608 - the number is ours
+
+
+_EVERY = "SELECT reltuples::int FROM pg_class WHERE oid = 'items'::regclass"
+_HELD = f"SELECT count(*) FROM (SELECT FROM catalogue WHERE document @@ $1::text::tsquery LIMIT {_COUNTED})"  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """What is looked for."""
+
+    query: str
+    kind: str = ""
+    category: str = ""
+    """The category, or one of the topics."""
+    min_price: float | None = None
+    max_price: float | None = None
+    min_rating: float | None = None
+    user: Spot = UNKNOWN
+    """Where the user is: what is tied to a place elsewhere is left out. Where that is not known, it comes last."""
+    limit: int = 20
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What was found, best first."""
+
+    item_ids: list[str] = field(default_factory=list)
+    total: int = 0
+    """How many there are, on all pages."""
+    corrected: dict[str, str] = field(default_factory=dict)
+    """What was typed, and what was taken to be meant."""
+
+
+class Searches(Protocol):
+    """Searches the catalogue."""
+
+    async def find(self, sought: Sought) -> Found:
+        """Return what is found; nothing when no word of the query says anything.
+
+        Raises:
+            StoreError: the store did not answer.
+        """
+        ...
+
+
+class MemorySearch:
+    """Searches items of one process: by any of the words as they are, and by kind."""
+
+    def __init__(self, items: Sequence[Item] = ()) -> None:
+        self._items = items
+
+    async def find(self, sought: Sought) -> Found:
+        """Return what is found."""
+        typed = _parts(sought.query)
+        found = [
+            item.item_id
+            for item in self._items
+            if sought.kind in ("", item.kind)
+            and not item.private
+            and typed & _parts(" ".join((item.title, *item.topics)))
+        ]
+        return Found(item_ids=found[sought.offset :][: sought.limit], total=len(found))
+
+
+class Search:
+    """Searches PostgreSQL."""
+
+    def __init__(self, connections: Lazy, *, radius_km: float = 50.0, hides_sold_out: bool = True) -> None:
+        """Take connections.
+
+        Args:
+            connections: Connections.
+            radius_km: How far away items may be that are tied to a place.
+            hides_sold_out: Whether items that are out of stock are left out; otherwise they come last.
+        """
+        self._connections = connections
+        self._radius_km, self._hides_sold_out = radius_km, hides_sold_out
+        self._within: Within | None = None
+
+    async def find(self, sought: Sought) -> Found:
+        """Return what is found; nothing when no word of the query says anything.
+
+        Raises:
+            StoreError: PostgreSQL did not answer.
+        """
+        async with self._connections.reading("searching") as connection:
+            found = [
+                *await self._terms(connection, words(sought.query)),
+                *await self._runs(connection, segment.runs(sought.query)),
+            ][:MOST_TERMS]
+            if not found:
+                return Found()
+            values: list[Any] = []
+
+            def bind(value: Any) -> str:
+                values.append(value)
+                return f"${len(values)}"
+
+            if self._within is None:
+                self._within = await distance_by(connection)
+            statement = _statement(sought, found, bind, self._pool(sought, bind, self._within))
+            await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
+            rows = await connection.fetch(statement, *values)
+        return Found(
+            item_ids=[row["item_id"] for row in rows],
+            total=rows[0]["total"] if rows else 0,
+            corrected={" ".join(term.typed): term.meant for term in found if term.meant},
+        )
+
+    async def _terms(self, connection: Any, typed: Sequence[str]) -> list[Term]:
+        rows = await connection.fetch(_KNOWN, list(dict.fromkeys(typed)))
+        known = {row["typed"]: row["items"] for row in rows}
+        every = max((row["every"] for row in rows), default=0)
+        found = []
+        for phrase, synonyms in list(terms([word for word in typed if word in known]))[:MOST_TERMS]:
+            others, items = synonyms, min(known[word] for word in phrase)
+            meant = None
+            if items <= _RARE and not synonyms and len(phrase[0]) >= spelling.SHORTEST and phrase[0].isalpha():
+                alike = [(row["word"], row["items"]) for row in await connection.fetch(_ALIKE, phrase[0])]
+                meant = spelling.meant(phrase[0], [(word, used) for word, used in alike if used >= _MORE * items])
+            if meant is not None:
+                others = [*next(iter(terms([meant])))[1], *synonyms]
+                items = dict(alike)[meant]
+            found.append(Term(phrase, others, math.log1p(max(every, _LEAST_ITEMS) / (1 + items)), meant))
+        return found
+
+    async def _runs(self, connection: Any, runs: Sequence[str]) -> list[Term]:
+        """Return the terms of what is written without spaces: runs that are found whole, else their pairs that are."""
+        every = max(await connection.fetchval(_EVERY), _LEAST_ITEMS)
+        found: list[Term] = []
+        for run in dict.fromkeys(runs):
+            for part in dict.fromkeys((run, *segment.pairs(run))):
+                items = await connection.fetchval(_HELD, segment.query(part))
+                if items:
+                    found.append(Term((part,), [], math.log1p(every / (1 + items)), None, is_run=True))
+                if (items and part == run) or len(found) >= MOST_TERMS:
+                    break
+        return found
+
+    def _pool(self, sought: Sought, bind: Bind, within: Within) -> str:
+        """Return the statement of what may be found at all; `is_last` is what comes after all the rest."""
+        conditions, last = ["NOT items.private", *_conditions(sought, bind)], ["false"]
+        if self._hides_sold_out:
+            conditions.append("NOT items.sold_out")
+        else:
+            last.append("items.sold_out")
+        if sought.user.is_known:
+            conditions.append(f"({UNTIED} OR {nearby(bind, within, sought.user, self._radius_km)})")
+        else:
+            last.append(f"NOT {UNTIED}")
+        return f"""
+        SELECT catalogue.item_id, document, meaning, items.rating, items.reviews, ({" OR ".join(last)}) AS is_last
+        FROM catalogue JOIN items USING (item_id) LEFT JOIN likeness USING (item_id)
+        WHERE {" AND ".join(conditions)}"""  # noqa: S608 - values are bound
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One thing that a query asks for."""
+
+    typed: Phrase
+    others: list[Phrase]
+    """What stands for it."""
+    rarity: float
+    meant: str | None
+    """The word that was taken to be meant."""
+    is_run: bool = False
+    """Whether it is found within what is written without spaces."""
+
+    @property
+    def phrases(self) -> list[Phrase]:
+        """Return all that it is found by; what was typed comes first, or what was meant."""
+        return list(dict.fromkeys([*([(self.meant,)] if self.meant else []), self.typed, *self.others]))
+
+
+def _statement(sought: Sought, found: Sequence[Term], bind: Bind, pool: str) -> str:
+    """Return the statement; what is looked for is in its values alone."""
+    vector = f"(SELECT sum(meaning) FROM words WHERE word = ANY({bind(_telling(found))}))"  # noqa: S608
+    anything = " || ".join(_any_of(term, term.phrases, bind) for term in found)
+    most = sum(term.rarity for term in found)
+    covered = " + ".join(f"{bind(term.rarity / most)}::float8 * {_covered(term, bind)}" for term in found)
+    return f"""
+WITH pool AS NOT MATERIALIZED ({pool}),
+     asked AS MATERIALIZED (SELECT {vector} AS meaning),
+     near AS (SELECT * FROM pool
+              WHERE meaning IS NOT NULL AND (SELECT meaning FROM asked) IS NOT NULL
+              ORDER BY meaning <=> (SELECT meaning FROM asked) LIMIT {_NEAREST}),
+     candidates AS (
+        SELECT * FROM near WHERE meaning <=> (SELECT meaning FROM asked) <= {1 - _NEAR}
+        UNION
+        SELECT * FROM pool WHERE document @@ ({anything}))
+SELECT item_id, count(*) OVER ()::int AS total FROM candidates
+ORDER BY is_last, {covered}
+       + {_MEANING} * coalesce(1 - (meaning <=> (SELECT meaning FROM asked)), 0)
+       + {_WELL_RATED} * coalesce(rating, 0) / 5 * ln(1 + coalesce(reviews, 0)) DESC, item_id
+LIMIT {bind(sought.limit)} OFFSET {bind(sought.offset)}
+"""  # noqa: S608 - values are bound
+
+
+def _parts(text: str) -> set[str]:
+    return {*words(text), *(pair for run in segment.runs(text) for pair in segment.pairs(run))}
+
+
+def _covered(term: Term, bind: Bind) -> str:
+    """Return how well a term is covered, about 1 where the title and what it is filed under tell of it."""
+    first, *others = term.phrases
+    own = f"ts_rank({_WEIGHTS}, document, {_any_of(term, [first], bind)})"
+    if not others:
+        return own
+    return f"greatest({own}, {_STANDS_IN} * ts_rank({_WEIGHTS}, document, {_any_of(term, others, bind)}))"
+
+
+def _conditions(sought: Sought, bind: Bind) -> list[str]:
+    conditions = []
+    if sought.kind:
+        conditions.append(equals("items.kind", sought.kind, bind))
+    if sought.category:
+        named = bind(sought.category)
+        conditions.append(f"(items.category = {named} OR {named} = ANY(items.topics))")
+    for column, sign, value in (
+        ("price", ">=", sought.min_price),
+        ("price", "<=", sought.max_price),
+        ("rating", ">=", sought.min_rating),
+    ):
+        if value is not None:
+            conditions.append(f"items.{column} {sign} {bind(value)}")
+    return conditions
+
+
+def _telling(found: Sequence[Term]) -> list[str]:
+    """Return the words whose meaning the query's is, what stands for others among them."""
+    return [word for term in found for phrase in term.phrases for word in phrase]
+
+
+def _any_of(term: Term, phrases: Sequence[Phrase], bind: Bind) -> str:
+    if term.is_run:
+        return f"{bind(segment.query(term.typed[0]))}::text::tsquery"
+    return "(" + " || ".join(f"phraseto_tsquery('english', {bind(' '.join(phrase))})" for phrase in phrases) + ")"

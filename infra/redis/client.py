@@ -1,0 +1,129 @@
+"""The Redis client that every store shares, and the errors they raise."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import DataError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from infra.llm.circuit_breaker import Breaker
+
+T = TypeVar("T")
+
+_AWAY = (RedisConnectionError, RedisTimeoutError)
+_FAILURES, _COOLDOWN_S = 3, 0.5
+_REFUSALS = (
+    *("WRONGTYPE", "not a valid float", "not a float", "not an integer", "invalid expire time"),
+    "exceeds maximum allowed size",
+)
+"""What Redis says where a value, or its key, is at fault."""
+
+
+class StoreError(RuntimeError):
+    """A store did not answer as it should: it is away, full, or not ready."""
+
+    def __init__(self, doing: str, cause: BaseException) -> None:
+        self.doing = doing
+        super().__init__(f"{doing}: {type(cause).__name__}: {cause}")
+
+
+class RefusedError(StoreError):
+    """A store refused a value. It would refuse the same value again, and takes others."""
+
+    reason = "store_refused"
+
+
+def connect(url: str, *, timeout_s: float = 5.0) -> Redis:
+    """Return a client; it connects when it is first used.
+
+    One retry without a pause brings connections back that a restart of Redis has cut; who waits longer, waits at a
+    higher level.
+    """
+    return Redis.from_url(url, **_options(timeout_s), retry=Retry(NoBackoff(), 1))
+
+
+def connect_impatiently(url: str, *, timeout_s: float) -> Redis:
+    """Return a client for callers that somebody waits for: a Redis that does not answer is left alone for a while.
+
+    A command fails after `timeout_s` and is not sent again. After some failures in a row all commands fail at once,
+    but for one every half second, which finds out whether Redis answers again.
+    """
+    return _ImpatientRedis.from_url(url, **_options(timeout_s), retry=Retry(NoBackoff(), 1, (RedisConnectionError,)))
+
+
+def _options(timeout_s: float) -> dict[str, Any]:
+    return {
+        "protocol": 2,
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": min(timeout_s, 2.0),
+        "socket_keepalive": True,
+    }
+
+
+class _Guard:
+    """Lets commands through a circuit breaker."""
+
+    def __init__(self) -> None:
+        self._breaker = Breaker(failures=_FAILURES, cooldown_s=_COOLDOWN_S)
+
+    async def run(self, command: Callable[[], Awaitable[T]]) -> T:
+        if not self._breaker.allows(time.monotonic()):
+            raise RedisConnectionError("Redis did not answer lately and is left alone")
+        try:
+            result = await command()
+        except _AWAY:
+            self._breaker.failed(time.monotonic())
+            raise
+        self._breaker.succeeded()
+        return result
+
+
+class _ImpatientRedis(Redis):
+    """A client whose commands and pipelines go through one guard."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._guard = _Guard()
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        command = super().execute_command
+        return await self._guard.run(lambda: command(*args, **options))  # type: ignore[no-untyped-call]
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        return _ImpatientPipeline(self._guard, self.connection_pool, self.response_callbacks, transaction, shard_hint)
+
+
+class _ImpatientPipeline(Pipeline):
+    def __init__(self, guard: _Guard, *args: Any) -> None:
+        super().__init__(*args)
+        self._guard = guard
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        execute = super().execute
+        return await self._guard.run(lambda: execute(raise_on_error))
+
+
+@contextmanager
+def store_errors(doing: str) -> Iterator[None]:
+    """Turn the client's errors into `StoreError`, and those of single values into `RefusedError`."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        kind = RefusedError if _is_refusal(error) else StoreError
+        raise kind(doing, error) from error
+
+
+def _is_refusal(error: Exception) -> bool:
+    said = str(error)
+    return isinstance(error, DataError) or (
+        isinstance(error, ResponseError) and any(refusal in said for refusal in _REFUSALS)
+    )

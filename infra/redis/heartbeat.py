@@ -1,0 +1,100 @@
+"""Signs of life: each role says once a second in Redis that it runs, and how far it is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, NamedTuple, cast
+
+import msgspec
+from redis.asyncio import Redis
+
+from infra import clock
+from infra.redis.client import StoreError, store_errors
+
+KEY, INDEX = "role:", "roles"
+_INTERVAL_S = 1.0
+_LIVES_S = 5
+_REMEMBERED_MS, _MOST = 86_400_000, 1_000
+"""How long, and how many, processes that were heard of are remembered."""
+_LOG = logging.getLogger(__name__)
+
+
+class Life(NamedTuple):
+    """A process of a role that was not stopped in order."""
+
+    role: str
+    last_at: int
+    """When it last gave a sign, in ms since the epoch."""
+    is_alive: bool
+
+
+async def beat(redis: Redis, role: str, describe: Callable[[], dict[str, Any]]) -> None:
+    """Write a sign of life until cancelled, which takes it back; Redis being away is logged and waited out.
+
+    The process is remembered all the same: unless it says `farewell`, it has come to its end by a failure.
+    """
+    started_at = clock.now_ms()
+    name = _name(role)
+    try:
+        while True:
+            sign = {"role": role, "pid": os.getpid(), "started_at": started_at, **describe()}
+            try:
+                with store_errors("writing a sign of life"):
+                    pipeline = redis.pipeline(transaction=False)
+                    pipeline.set(name, msgspec.json.encode(sign), ex=_LIVES_S)
+                    pipeline.zadd(INDEX, {name: clock.now_ms()})
+                    pipeline.zremrangebyscore(INDEX, 0, clock.now_ms() - _REMEMBERED_MS)
+                    pipeline.zremrangebyrank(INDEX, 0, -_MOST - 1)
+                    await pipeline.execute()
+            except StoreError as error:
+                _LOG.warning("%s", error)
+            await asyncio.sleep(_INTERVAL_S)
+    finally:
+        with suppress(StoreError), store_errors("taking back a sign of life"):
+            await redis.delete(name)
+
+
+async def signs(redis: Redis) -> list[dict[str, Any]]:
+    """Return the signs of life of all roles that run.
+
+    Raises:
+        StoreError: Redis did not answer.
+    """
+    with store_errors("reading signs of life"):
+        names = sorted(cast("list[bytes]", await redis.zrange(INDEX, 0, -1)))  # the client was not asked to decode
+        found = await redis.mget(names) if names else []
+    return [msgspec.json.decode(sign) for sign in found if sign is not None]
+
+
+async def lives(redis: Redis) -> list[Life]:
+    """Return the processes of the last day that were not stopped in order, whether they still give signs or not.
+
+    Raises:
+        StoreError: Redis did not answer.
+    """
+    with store_errors("reading which roles were heard of"):
+        names = cast("list[tuple[bytes, float]]", await redis.zrange(INDEX, 0, -1, withscores=True))
+        signs = await redis.mget([name for name, _ in names]) if names else []
+    return [
+        Life(name.decode().removeprefix(KEY).partition(":")[0], round(last_at), sign is not None)
+        for (name, last_at), sign in zip(names, signs, strict=True)
+    ]
+
+
+async def farewell(redis: Redis, roles: Iterable[str]) -> None:
+    """Note that this process ends its roles in order: nobody needs to miss them.
+
+    Raises:
+        StoreError: Redis did not answer.
+    """
+    with store_errors("taking leave"):
+        await redis.zrem(INDEX, *map(_name, roles))
+
+
+def _name(role: str) -> str:
+    return f"{KEY}{role}:{socket.gethostname()}:{os.getpid()}"

@@ -1,0 +1,67 @@
+"""Experiments as they are defined, for reading: the hash `experiments` in Redis, or memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+import msgspec
+from redis.asyncio import Redis
+
+from infra.redis.client import store_errors
+from schemas.types import Experiment
+
+KEY = "experiments"
+
+
+class ExperimentStore(Protocol):
+    """Definitions. Every method raises `StoreError` when the store does not answer."""
+
+    async def write(self, experiments: Sequence[Experiment]) -> None:
+        """Replace definitions; of one experiment the last holds."""
+        ...
+
+    async def read(self) -> list[Experiment]:
+        """Return all definitions, newest first."""
+        ...
+
+
+class MemoryExperimentStore:
+    """Definitions of one process."""
+
+    def __init__(self) -> None:
+        self._experiments: dict[str, Experiment] = {}
+
+    async def write(self, experiments: Sequence[Experiment]) -> None:
+        """Replace definitions."""
+        self._experiments |= {one.experiment_id: one for one in experiments}
+
+    async def read(self) -> list[Experiment]:
+        """Return all definitions."""
+        return _newest_first(list(self._experiments.values()))
+
+
+class RedisExperimentStore:
+    """Definitions in Redis, as JSON."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._decoder = msgspec.json.Decoder(Experiment)
+
+    async def write(self, experiments: Sequence[Experiment]) -> None:
+        """Replace definitions."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for one in experiments:
+            pipeline.hset(KEY, one.experiment_id, msgspec.json.encode(one))
+        with store_errors("writing experiments"):
+            await pipeline.execute()
+
+    async def read(self) -> list[Experiment]:
+        """Return all definitions."""
+        with store_errors("reading experiments"):
+            found = cast("dict[bytes, bytes]", await self._redis.hgetall(KEY))
+        return _newest_first([self._decoder.decode(data) for data in found.values()])
+
+
+def _newest_first(experiments: list[Experiment]) -> list[Experiment]:
+    return sorted(experiments, key=lambda one: (-one.occurred_at, one.experiment_id))

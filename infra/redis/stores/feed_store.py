@@ -1,0 +1,183 @@
+"""Where ranked feeds lie ready: `feed:{user_id}` in Redis, or memory. A feed is replaced by a newer one only."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
+from urllib.parse import quote
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from infra.redis.client import store_errors
+from infra.redis.coalescer import Coalescer
+from infra.redis.stores.feed_codec import VERSION_CHARS, order, pack, unpack
+from infra.redis.stores.feed_pubsub import CHANNEL, Fanout, RedisChanges
+from schemas.types import Feed, Trigger
+
+EVERYONE = "~everyone"
+"""The user id of the feed for those who have none of their own."""
+RERANKED = "~reranked:"
+"""What the ids begin with under which given lists lie, ranked for whoever asked: `~reranked:{event_id}:{user_id}`, the
+event's id quoted as in an address, since it may hold colons."""
+RERANKED_TTL_S = 60
+KEY = "feed:"
+_CHUNK = 50
+"""Feeds in one run of the script: some 0.2 ms in which Redis does nothing else."""
+_DAY_S = 86_400
+_Call = tuple[int | str | bytes, ...]
+
+# KEYS: the feeds' keys. ARGV: seconds to live (0: for ever), then the packed feeds.
+_REPLACE_OLDER = f"""
+local seconds = tonumber(ARGV[1])
+local replaced = 0
+for i, key in ipairs(KEYS) do
+  local feed = ARGV[i + 1]
+  local version = string.sub(feed, 1, {VERSION_CHARS})
+  if redis.call('GETRANGE', key, 0, {VERSION_CHARS - 1}) < version then
+    if seconds > 0 then
+      redis.call('SET', key, feed, 'EX', seconds)
+    else
+      redis.call('SET', key, feed)
+    end
+    redis.call('PUBLISH', '{CHANNEL}' .. string.sub(key, {len(KEY) + 1}), version)
+    replaced = replaced + 1
+  end
+end
+return replaced
+"""
+_SHA = hashlib.sha1(_REPLACE_OLDER.encode()).hexdigest()  # noqa: S324 - the name Redis gives a script
+
+
+def reranked(trigger: Trigger) -> str:
+    """Return the id under which the answer to a re-rank lies."""
+    return f"{RERANKED}{quote(trigger.event_id, safe='')}:{trigger.user_id}"
+
+
+class FeedStore(Protocol):
+    """Ranked feeds by user. A feed is newer by (features_version, generated_at); the same one again changes nothing."""
+
+    async def write(self, feeds: Sequence[Feed]) -> int:
+        """Store feeds that are newer than the stored ones, tell their listeners, and return how many were.
+
+        Raises:
+            StoreError: some may have been written; writing them again is harmless.
+        """
+        ...
+
+    async def read(self, user_ids: Sequence[str]) -> list[Feed | None]:
+        """Return the users' feeds, None where there is none.
+
+        Raises:
+            StoreError: the store did not answer.
+        """
+        ...
+
+    def listen(self, user_id: str) -> AbstractAsyncContextManager[asyncio.Event]:
+        """Yield an event that is set when the user's feed was replaced; clear it, then read.
+
+        Changes can be missed while the store is away: look now and then, too.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stop telling listeners; the client stays its owner's."""
+        ...
+
+
+class MemoryFeedStore:
+    """Feeds of one process, packed as Redis holds them."""
+
+    def __init__(self) -> None:
+        self._feeds: dict[str, bytes] = {}
+        self.listening = Fanout()
+
+    async def write(self, feeds: Sequence[Feed]) -> int:
+        """Store the newer ones."""
+        replaced = []
+        for feed in feeds:
+            if self._feeds.get(feed.user_id, b"")[:VERSION_CHARS] < order(feed):
+                self._feeds[feed.user_id] = pack(feed)
+                replaced.append(feed.user_id)
+        self.listening.notify(replaced)
+        return len(replaced)
+
+    async def read(self, user_ids: Sequence[str]) -> list[Feed | None]:
+        """Return the users' feeds."""
+        return [None if (data := self._feeds.get(key)) is None else unpack(key, data) for key in user_ids]
+
+    @asynccontextmanager
+    async def listen(self, user_id: str) -> AsyncIterator[asyncio.Event]:
+        """Yield the event of a user's changes."""
+        event = self.listening.add(user_id)
+        try:
+            yield event
+        finally:
+            self.listening.discard(user_id, event)
+
+    async def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+class RedisFeedStore:
+    """Feeds in Redis: writes in one pipeline, the reads of a loop tick in one MGET."""
+
+    def __init__(self, redis: Redis, *, ttl_days: float = 30) -> None:
+        """`ttl_days` is how long a feed lives that nothing replaces; 0 for ever."""
+        self._redis = redis
+        self._ttl_s = round(ttl_days * _DAY_S)
+        self._reads: Coalescer[Feed | None] = Coalescer(self._fetch)
+        self._changes = RedisChanges(redis)
+
+    async def write(self, feeds: Sequence[Feed]) -> int:
+        """Store the newer ones, `_CHUNK` in one run of the script."""
+        chunks = [feeds[start : start + _CHUNK] for start in range(0, len(feeds), _CHUNK)]
+        calls: list[_Call] = [
+            (len(chunk), *(KEY + feed.user_id for feed in chunk), self._ttl_s, *(pack(feed) for feed in chunk))
+            for chunk in chunks
+        ]
+        with store_errors("writing feeds"):
+            replaced, left = await self._run(calls)
+            if left:  # a Redis that was restarted, or never saw the script
+                await self._redis.script_load(_REPLACE_OLDER)
+                more, _ = await self._run(left, raise_on_error=True)
+                replaced += more
+        return replaced
+
+    async def _run(self, calls: list[_Call], *, raise_on_error: bool = False) -> tuple[int, list[_Call]]:
+        """Return how many feeds were replaced, and the calls that met no script."""
+        if not calls:
+            return 0, []
+        pipeline = self._redis.pipeline(transaction=False)
+        for call in calls:
+            pipeline.execute_command("EVALSHA", _SHA, *call)
+        answers = await pipeline.execute(raise_on_error=raise_on_error)
+        replaced, left = 0, []
+        for call, answer in zip(calls, answers, strict=True):
+            if isinstance(answer, NoScriptError):
+                left.append(call)
+            elif isinstance(answer, Exception):
+                raise answer
+            else:
+                replaced += int(answer)
+        return replaced, left
+
+    async def read(self, user_ids: Sequence[str]) -> list[Feed | None]:
+        """Return the users' feeds."""
+        return await self._reads.read(user_ids)
+
+    async def _fetch(self, user_ids: Sequence[str]) -> list[Feed | None]:
+        with store_errors("reading feeds"):
+            found = await self._redis.mget([KEY + user_id for user_id in user_ids])
+        return [None if data is None else unpack(key, data) for key, data in zip(user_ids, found, strict=True)]
+
+    def listen(self, user_id: str) -> AbstractAsyncContextManager[asyncio.Event]:
+        """Yield the event of a user's changes."""
+        return self._changes.listen(user_id)
+
+    async def close(self) -> None:
+        """Stop listening for changes."""
+        await self._changes.close()

@@ -1,0 +1,31 @@
+"""What a language model has said of items for users: `llm:scores:{user_id}` in Redis, so that it is not asked again."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import msgspec
+from redis.asyncio import Redis
+
+from infra.redis.client import store_errors
+from schemas.types import LlmScores
+
+KEY = "llm:scores:"
+
+
+class ScoreStore:
+    """The newest scores of each user. Every method raises `StoreError` when Redis does not answer."""
+
+    def __init__(self, redis: Redis, *, ttl_s: float) -> None:
+        self._redis, self._ttl_ms = redis, round(ttl_s * 1_000)
+
+    async def write(self, scores: LlmScores) -> None:
+        """Replace a user's scores."""
+        with store_errors("writing scores"):
+            await self._redis.set(KEY + scores.user_id, msgspec.msgpack.encode(scores), px=self._ttl_ms)
+
+    async def read(self, user_id: str) -> LlmScores | None:
+        """Return a user's scores, None where there are none."""
+        with store_errors("reading scores"):
+            found = cast("bytes | None", await self._redis.get(KEY + user_id))
+        return None if found is None else msgspec.msgpack.decode(found, type=LlmScores)

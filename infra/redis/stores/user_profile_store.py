@@ -1,0 +1,164 @@
+"""Who users are, for reading: `portrait:{user_id}`, what was found of them, and `profile:{user_id}`, what they say.
+
+Where they are is kept apart, at `place:{user_id}`: it decides what they are shown, and no endpoint tells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, cast
+
+import msgspec
+from redis.asyncio import Redis
+
+from infra.redis.client import store_errors
+from infra.redis.coalescer import Coalescer
+from schemas.nearby import Spot, spot
+from schemas.types import Features, Profile, RecentItem
+
+FOUND, STATED, PLACE = "portrait:", "profile:", "place:"
+_LIVES_S = 90 * 86_400
+_RECENT = 20
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What of a user's features says something to a reader; the place is not in it. Times are in ms since the epoch."""
+
+    user_id: str
+    version: int
+    watermark: int
+    event_count: int
+    segment: str = ""
+    categories: dict[str, float] = {}
+    topics: dict[str, float] = {}
+    sources: dict[str, float] = {}
+    hours: list[float] = []
+    """Activity by hour of the day, UTC."""
+    counts: dict[str, int] = {}
+    recent: list[RecentItem] = []
+    """The last items, newest first."""
+    queries: list[str] = []
+    city: str | None = None
+
+
+class Portrait(NamedTuple):
+    """What is known of a user, either of which may be nothing."""
+
+    found: Found | None
+    stated: Profile | None
+
+
+class PortraitStore(Protocol):
+    """What is known of users. Every method raises `StoreError` when the store does not answer."""
+
+    async def write_found(self, features: Sequence[Features]) -> None:
+        """Replace what was found of users; of one user the last holds."""
+        ...
+
+    async def write_stated(self, profiles: Sequence[Profile]) -> None:
+        """Replace what users say of themselves; of one user the last holds."""
+        ...
+
+    async def forget_stated(self, user_ids: Sequence[str]) -> None:
+        """Forget what users say of themselves."""
+        ...
+
+    async def read(self, user_id: str) -> Portrait:
+        """Return what is known of a user."""
+        ...
+
+    async def spot(self, user_id: str) -> Spot:
+        """Return where a user is, as far as it is known."""
+        ...
+
+
+class MemoryPortraitStore:
+    """What one process knows."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Found] = {}
+        self._stated: dict[str, Profile] = {}
+        self._cells: dict[str, str | None] = {}
+
+    async def write_found(self, features: Sequence[Features]) -> None:
+        """Replace what was found of users."""
+        self._found |= {one.user_id: _found_in(one) for one in features}
+        self._cells |= {one.user_id: one.cell for one in features}
+
+    async def write_stated(self, profiles: Sequence[Profile]) -> None:
+        """Replace what users say of themselves."""
+        self._stated |= {one.user_id: one for one in profiles}
+
+    async def forget_stated(self, user_ids: Sequence[str]) -> None:
+        """Forget what users say of themselves."""
+        for user_id in user_ids:
+            self._stated.pop(user_id, None)
+
+    async def read(self, user_id: str) -> Portrait:
+        """Return what is known of a user."""
+        return Portrait(self._found.get(user_id), self._stated.get(user_id))
+
+    async def spot(self, user_id: str) -> Spot:
+        """Return where a user is."""
+        return _spot(self._cells.get(user_id), self._stated.get(user_id))
+
+
+class RedisPortraitStore:
+    """What is known, as JSON; what was found goes when nothing is heard of a user for long.
+
+    The reads of a loop tick are one MGET.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._reads: Coalescer[bytes | None] = Coalescer(self._fetch)
+        self._found, self._stated = msgspec.json.Decoder(Found), msgspec.json.Decoder(Profile)
+
+    async def write_found(self, features: Sequence[Features]) -> None:
+        """Replace what was found of users."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for one in {one.user_id: one for one in features}.values():
+            pipeline.set(FOUND + one.user_id, msgspec.json.encode(_found_in(one)), ex=_LIVES_S)
+            if one.cell is not None:
+                pipeline.set(PLACE + one.user_id, one.cell, ex=_LIVES_S)
+        with store_errors("writing portraits"):
+            await pipeline.execute()
+
+    async def write_stated(self, profiles: Sequence[Profile]) -> None:
+        """Replace what users say of themselves."""
+        if profiles:
+            with store_errors("writing profiles"):
+                await self._redis.mset({STATED + one.user_id: msgspec.json.encode(one) for one in profiles})
+
+    async def forget_stated(self, user_ids: Sequence[str]) -> None:
+        """Forget what users say of themselves."""
+        if user_ids:
+            with store_errors("forgetting profiles"):
+                await self._redis.delete(*(STATED + user_id for user_id in user_ids))
+
+    async def read(self, user_id: str) -> Portrait:
+        """Return what is known of a user."""
+        found, stated = await self._reads.read([FOUND + user_id, STATED + user_id])
+        return Portrait(
+            None if found is None else self._found.decode(found),
+            None if stated is None else self._stated.decode(stated),
+        )
+
+    async def spot(self, user_id: str) -> Spot:
+        """Return where a user is."""
+        cell, stated = await self._reads.read([PLACE + user_id, STATED + user_id])
+        return _spot(None if cell is None else cell.decode(), None if stated is None else self._stated.decode(stated))
+
+    async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
+        with store_errors("reading portraits"):
+            found = await self._redis.mget(list(keys))
+        return cast("list[bytes | None]", found)  # the client was not asked to decode
+
+
+def _found_in(features: Features) -> Found:
+    told = {name: getattr(features, name) for name in Found.__struct_fields__}
+    return Found(**told | {"recent": features.recent[:_RECENT]})
+
+
+def _spot(cell: str | None, stated: Profile | None) -> Spot:
+    return spot(cell, None) if stated is None else spot(cell, stated.city, stated.timezone or "")

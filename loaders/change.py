@@ -1,0 +1,66 @@
+"""What an import changes in the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from loaders.datasets.products import Products
+from schemas.types import Item
+
+SOURCE = "imported_from"
+"""The attribute with the source that an item was imported from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """The difference between a file and the catalogue."""
+
+    added: int
+    changed: Sequence[Item]
+    """Items that are new, or differ from the catalogue's."""
+    unchanged: int
+    absent: Sequence[str]
+    """Items that an earlier import of the source has published and the file does not have."""
+
+    @property
+    def updated(self) -> int:
+        """Return how many items replace another version."""
+        return len(self.changed) - self.added
+
+
+def change(products: Products, known: Mapping[str, Item], *, source: str) -> Change:
+    """Compare a file with the catalogue.
+
+    An item that is there already keeps the time at which it entered the catalogue, unless the file has that time. A
+    product in a rejected row is not absent.
+
+    Args:
+        products: The content of the file.
+        known: The catalogue's items that are in the file or from its source.
+        source: The name of the source.
+    """
+    items = [_kept(item, known.get(item.item_id), products, source) for item in products.items]
+    present = {item.item_id for item in items} | {row.item_id for row in products.rejected}
+    changed = [item for item in items if known.get(item.item_id) != item]
+    return Change(
+        added=sum(item.item_id not in known for item in changed),
+        changed=changed,
+        unchanged=len(items) - len(changed),
+        absent=sorted(
+            item_id
+            for item_id, item in known.items()
+            if item.attributes.get(SOURCE) == source and item_id not in present
+        ),
+    )
+
+
+def _kept(item: Item, before: Item | None, products: Products, source: str) -> Item:
+    is_dated = before is None or item.item_id not in products.undated
+    return replace(
+        item,
+        created_at=item.created_at if is_dated or before is None else before.created_at,
+        attributes={**item.attributes, SOURCE: source},
+    )

@@ -1,0 +1,1 @@
+"""Readers of known data sets and tables, and the world of the demo."""

@@ -1,0 +1,192 @@
+"""Reads check-ins: who was where and when, with the places' coordinates but without their names.
+
+X.npy      user, place, minutes since a start that is not told
+X_POI.npy  place, latitude, longitude
+
+*.csv *.txt of https://snap.stanford.edu/data/loc-gowalla.html: user, ISO time, latitude, longitude, place, by tabs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import h3
+import numpy as np
+
+from loaders.dataset import BadLine, Dataset, DatasetError, event_id, no_line, validate
+from loaders.tables import delimited, timestamp
+from loaders.tables.cell import is_missing
+from loaders.tables.encoding import is_decoded
+from schemas.types import Interaction, Item
+
+CELL_RESOLUTION = 9
+"""H3 resolution of where a place is: 0.1 km², a city block or two."""
+_MINUTE_MS = 60_000
+_POI = "_POI.npy"
+_EXACT = 2**53
+"""Up to which size floats hold each whole number."""
+_MAGIC = b"\x93NUMPY"
+_FIELDS = 5
+
+
+def matches(path: Path) -> bool:
+    """Say whether a path is a pair of arrays, or a folder that holds one."""
+    return _pair(path) is not None
+
+
+def read(path: Path) -> Dataset:
+    """Read a pair of arrays.
+
+    Raises:
+        DatasetError: there is no such pair, an array has not three columns of numbers, or not one line can be read.
+    """
+    pair = _pair(path)
+    if pair is None:
+        raise DatasetError(path, "it should hold X.npy and X_POI.npy")
+    visits, places = pair
+    bad_lines: list[BadLine] = []
+    events: list[Interaction] = []
+    for line, (user, place, minutes) in enumerate(_rows(visits), start=1):
+        try:
+            visit = _id(user), _id(place), round(minutes * _MINUTE_MS)
+            events.append(_visit(path.name, line, visit))
+        except (ValueError, OverflowError):
+            problem = f"{user:g}, {place:g}, {minutes:g} is no user, place and time"
+            bad_lines.append(BadLine(visits.name, line, problem))
+    known: dict[str, tuple[float, float]] = {}
+    for line, (place, latitude, longitude) in enumerate(_rows(places), start=1):
+        try:
+            where = _position(latitude, longitude)
+            if known.setdefault(_id(place), where) is not where:
+                bad_lines.append(BadLine(places.name, line, f"an earlier line has the place {place:g}"))
+        except (ValueError, OverflowError):
+            problem = f"{place:g}, {latitude:g}, {longitude:g} is no place, latitude and longitude"
+            bad_lines.append(BadLine(places.name, line, problem))
+    return _dataset(path, events, known, bad_lines)
+
+
+def gowalla_matches(path: Path) -> bool:
+    """Say whether a path is a file of check-ins, or a folder that holds one."""
+    return _gowalla(path) is not None
+
+
+def read_gowalla(path: Path) -> Dataset:
+    """Read a file of check-ins.
+
+    Raises:
+        DatasetError: there is no such file, or not one line can be read.
+    """
+    file = _gowalla(path)
+    if file is None:
+        raise DatasetError(path, "it should hold lines of user, ISO time, latitude, longitude, place")
+    bad_lines: list[BadLine] = []
+    events: list[Interaction] = []
+    known: dict[str, tuple[float, float]] = {}
+    for row in delimited.read(file, len, separator="\t").rows(_FIELDS):
+        try:
+            if row.problem:
+                raise ValueError(row.problem)
+            visit, where = _parse(row.fields)
+            events.append(_visit(path.name, row.line, visit))
+            known[visit[1]] = where
+        except ValueError as error:
+            bad_lines.append(BadLine(file.name, row.line, str(error)))
+    return _dataset(path, events, known, bad_lines)
+
+
+def _dataset(
+    path: Path, events: list[Interaction], known: dict[str, tuple[float, float]], bad_lines: list[BadLine]
+) -> Dataset:
+    if not events:
+        raise DatasetError(path, no_line(bad_lines))
+    events.sort(key=lambda event: event.occurred_at)
+    first_ms: dict[str, int] = {}
+    for event in events:
+        first_ms.setdefault(event.item_id or "", event.occurred_at)
+    items = [_place(place, where, first_ms.get(place, 0)) for place, where in known.items()]
+    return Dataset(name=path.stem, items=items, profiles=[], interactions=events, repeats=True, bad_lines=bad_lines)
+
+
+def _visit(name: str, line: int, visit: tuple[str, str, int]) -> Interaction:
+    user, place, at_ms = visit
+    number = event_id(at_ms, name, line)
+    return validate(Interaction(event_id=number, user_id=user, item_id=place, action="click", occurred_at=at_ms))
+
+
+def _place(place: str, where: tuple[float, float], first_ms: int) -> Item:
+    cell = str(h3.latlng_to_cell(*where, CELL_RESOLUTION))
+    return validate(Item(item_id=place, category="places", title=f"Place {place}", cell=cell, created_at=first_ms))
+
+
+def _pair(path: Path) -> tuple[Path, Path] | None:
+    files: Iterable[Path] = sorted(path.glob("*.npy")) if path.is_dir() else [path]
+    for file in files:
+        beside = file.with_name(f"{file.stem}{_POI}")
+        if file.suffix == ".npy" and file.is_file() and beside.is_file():
+            return file, beside
+    return None
+
+
+def _rows(file: Path) -> list[tuple[float, float, float]]:
+    """Return the rows of an array of three columns.
+
+    Raises:
+        DatasetError: the file holds something else.
+    """
+    with file.open("rb") as stream:
+        if stream.read(len(_MAGIC)) != _MAGIC:
+            raise DatasetError(file, "it is not an array that numpy.save has written")
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)  # never more memory than the file has bytes
+    except Exception as error:  # what a broken header leads to: Value, Type, Token, Memory …
+        raise DatasetError(file, f"its array cannot be read: {error}") from error
+    if array.ndim != 2 or array.shape[1] != 3:
+        raise DatasetError(file, f"an array of shape {array.shape} instead of three columns")
+    if array.dtype.kind not in "iuf":
+        raise DatasetError(file, f"an array of {array.dtype} instead of numbers")
+    return array.tolist()  # type: ignore[no-any-return]
+
+
+def _id(number: float) -> str:
+    """Return a whole number as an id.
+
+    Raises:
+        ValueError, OverflowError: it is not whole, or a float so large that it stands for several whole numbers.
+    """
+    if number != int(number) or (isinstance(number, float) and abs(number) > _EXACT):
+        raise ValueError(f"{number:g} is not one whole number")
+    return str(int(number))
+
+
+def _position(latitude: float, longitude: float) -> tuple[float, float]:
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+        raise ValueError(f"{latitude:g}, {longitude:g} is nowhere on Earth")
+    return latitude, longitude
+
+
+def _gowalla(path: Path) -> Path | None:
+    files: Iterable[Path] = sorted(path.iterdir()) if path.is_dir() else [path]
+    for file in files:
+        if file.suffix not in {".csv", ".txt", ".tsv"} or not file.is_file():
+            continue
+        try:
+            _parse(delimited.read_header(file, len, separator="\t"))
+        except ValueError:
+            continue
+        return file
+    return None
+
+
+def _parse(fields: list[str]) -> tuple[tuple[str, str, int], tuple[float, float]]:
+    if len(fields) != _FIELDS:
+        raise ValueError(f"{len(fields)} fields instead of {_FIELDS}")
+    user, time, latitude, longitude, place = (field.strip() for field in fields)
+    (at_ms,) = timestamp.read([time])
+    if isinstance(at_ms, ValueError):
+        raise at_ms
+    if is_missing(user) or is_missing(place):
+        raise ValueError("the user or the place is missing")
+    if not is_decoded(user + place):
+        raise ValueError("the user or the place holds bytes that the encoding of the file does not have")
+    return (user, place, at_ms), _position(float(latitude), float(longitude))

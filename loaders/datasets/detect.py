@@ -1,0 +1,74 @@
+"""Reads whatever is there: recognises the format of a folder or file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from loaders.dataset import Dataset, DatasetError, readable
+from loaders.datasets import checkins, clicks, movielens, table
+from loaders.tables.encoding import MAGIC_BYTES, other_format
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One kind of data, what its files look like, and how it is found and read."""
+
+    name: str
+    files: str
+    matches: Callable[[Path], bool]
+    read: Callable[[Path], Dataset]
+
+
+FORMATS = (
+    Format(
+        "MovieLens",
+        "u.data; ratings.dat; or ratings.csv, with or without the files of movies and users",
+        movielens.matches,
+        lambda path: movielens.read(path, ratings_suffice=True),
+    ),
+    Format(
+        "check-in arrays", "X.npy (user, place, minutes) and X_POI.npy (id, lat, lon)", checkins.matches, checkins.read
+    ),
+    Format(
+        "Gowalla check-ins",
+        "lines of user, ISO time, lat, lon, place parted by tabs",
+        checkins.gowalla_matches,
+        checkins.read_gowalla,
+    ),
+    Format(
+        "click sessions", "*_train_full.txt and *_test.txt with SessionId, ItemId, Time", clicks.matches, clicks.read
+    ),
+    Format(
+        "a table",
+        "one .csv, .tsv, .txt, .inter or .parquet with user, item, rating (optional), timestamp",
+        table.matches,
+        table.read,
+    ),
+)
+"""In the order they are tried."""
+
+
+def read(path: Path) -> Dataset:
+    """Read a folder or a file of any known format.
+
+    Raises:
+        DatasetError: there is nothing, or nothing of a known format.
+    """
+    if not path.exists():
+        raise DatasetError(path, "there is nothing here")
+    with readable(path, remedy="write it as UTF-8"):
+        for found in FORMATS:
+            if found.matches(path):
+                return found.read(path)
+        problem = _other_format(path) if path.is_file() else ""
+    if problem:
+        raise DatasetError(path, problem)
+    known = "\n".join(f"  {known.name}: {known.files}" for known in FORMATS)
+    raise DatasetError(path, f"not a known format. These are:\n{known}")
+
+
+def _other_format(path: Path) -> str:
+    with path.open("rb") as file:
+        return other_format(file.read(MAGIC_BYTES))

@@ -1,0 +1,164 @@
+"""Reads tables of products: the eleven columns of shops, or those of them that are there.
+
+    id, name, main_category, sub_category, image, link, ratings, no_of_ratings, discount_price, actual_price,
+    discount_ratio
+
+Columns are found by name, in any order; others are ignored. Each row becomes part of an item or is rejected with its
+line and the reason. Where there is no id, the one in the link is taken, or one is made from the link or the name. A
+product in several rows is one item, in all their sub-categories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from loaders.dataset import BadLine, DatasetError, readable
+from loaders.datasets import product_column
+from loaders.datasets.product_column import COLUMNS, NEEDED, Format
+from loaders.datasets.product_value import ProductValues
+from loaders.tables import delimited
+from loaders.tables.cell import is_missing
+from loaders.tables.delimited import Row, Text
+from schemas import limit
+from schemas.text import line
+from schemas.types import Item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """A row that cannot be used."""
+
+    where: BadLine
+    fields: list[str]
+    """Its fields; the line itself where that could not be split."""
+    item_id: str | None
+    """The id it has, where that can be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Products:
+    """The content of a file. The items, the repeated and the rejected rows are `rows` together."""
+
+    columns: list[str]
+    rows: int
+    items: list[Item]
+    repeated: int
+    """Rows of a product that an earlier row describes."""
+    rejected: list[Rejected]
+    undated: frozenset[str]
+    """Items without a time of their own, which are as old as the file."""
+    notes: list[str]
+    """How the file was read, and what was assumed."""
+
+
+def read(path: Path, *, now_ms: int, form: Format | None = None) -> Products:
+    """Read a file; the same file again yields the same items.
+
+    Args:
+        path: The file.
+        now_ms: The time; products without a time of their own are as old as the file.
+        form: What is known of the file.
+
+    Raises:
+        DatasetError: there is no such file, it lacks a column, or its encoding or rating scale is not clear.
+    """
+    form = form or Format()
+    text, columns, places = _opened(path, form)
+    rows = list(text.rows(len(columns)))[1:]
+    cells = [_cells(row, places) if not row.misfit(len(columns)) else None for row in rows]
+    try:
+        values = ProductValues(lambda name: [row[name] for row in cells if row and row.get(name)], form)
+    except ValueError as error:
+        raise DatasetError(path, f"{error}; name the scale of its ratings") from error
+    at_ms = min(round(path.stat().st_mtime * 1_000), now_ms)
+    items: dict[str, Item] = {}
+    rejected: list[Rejected] = []
+    undated: set[str] = set()
+    conflicts = 0
+    for row, row_cells in zip(rows, cells, strict=True):
+        try:
+            item = values.item(row_cells, at_ms=at_ms) if row_cells is not None else _refuse(row, len(columns))
+            limit.check(item, now_ms=now_ms)
+        except ValueError as error:
+            where = BadLine(path.name, row.line, str(error))
+            rejected.append(Rejected(where=where, fields=row.fields, item_id=_id(row_cells, values)))
+            continue
+        if item.item_id not in items and not (row_cells and row_cells.get("created_at")):
+            undated.add(item.item_id)
+        known = items.setdefault(item.item_id, item)
+        conflicts += (known.title, known.price) != (item.title, item.price)
+        items[item.item_id] = _merged(known, item)
+    return Products(
+        columns=columns,
+        rows=len(rows),
+        items=list(items.values()),
+        repeated=len(rows) - len(items) - len(rejected),
+        rejected=rejected,
+        undated=frozenset(undated),
+        notes=[
+            text.description,
+            *delimited.repeated_names([columns[place] for place in places.values()], columns),
+            *values.notes(),
+            *_conflict(conflicts),
+        ],
+    )
+
+
+def _opened(path: Path, form: Format) -> tuple[Text, list[str], dict[str, int]]:
+    """Return a file, the names of its columns, and where the known ones are.
+
+    Raises:
+        DatasetError: it cannot be read, or lacks columns.
+    """
+    if not path.is_file():
+        raise DatasetError(path, "there is no such file")
+
+    def fit(header: Sequence[str]) -> int:
+        return len(product_column.find(header, form))
+
+    with readable(path, remedy="name its encoding"):
+        text = delimited.read(path, fit, name=form.encoding, separator=form.separator)
+    header = delimited.first_row(text)
+    columns = [name.strip() for name in header.fields]
+    if not any(columns):
+        raise DatasetError(path, "it is empty")
+    places = product_column.find(columns, form)
+    absent = [name for column, name in form.columns.items() if column not in places]
+    if absent:
+        raise DatasetError(path, f"it has no column {' and none '.join(absent)}; its columns are {', '.join(columns)}")
+    missing = [name for name in NEEDED if name not in places]
+    if missing:
+        problem = header.problem or f"its columns are {', '.join(columns)}; it should have {', '.join(COLUMNS)}"
+        raise DatasetError(path, f"it has no column {' and none '.join(missing)}; {problem}")
+    return text, columns, places
+
+
+def _cells(row: Row, places: dict[str, int]) -> dict[str, str]:
+    """Return the cells of a row by column, each as a single line, empty where a value is missing."""
+    cells = {name: line(row.fields[place]) for name, place in places.items()}
+    return {name: "" if is_missing(cell) else cell for name, cell in cells.items()}
+
+
+def _refuse(row: Row, width: int) -> Item:
+    raise ValueError(row.misfit(width))
+
+
+def _id(cells: dict[str, str] | None, values: ProductValues) -> str | None:
+    try:
+        return None if cells is None else values.id_of(cells)
+    except ValueError:
+        return None
+
+
+def _merged(known: Item, again: Item) -> Item:
+    """Return a product as its first row describes it, filed under the categories of the other row, too."""
+    filed = list(dict.fromkeys((*known.topics, *again.topics)))[: limit.LIST_ITEMS]
+    return known if filed == known.topics else replace(known, topics=filed)
+
+
+def _conflict(count: int) -> list[str]:
+    return [f"{count:,} rows repeat an id with another name or price: the first row holds"] if count else []

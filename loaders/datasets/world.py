@@ -1,0 +1,126 @@
+"""Our own small world: things in a few cities, people with tastes, and two weeks of what they did.
+
+The same seed and time give the same world, event ids included; a day later it is the same story, one day on.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from loaders.dataset import Dataset, event_id
+from loaders.datasets.world_catalogue import catalogue
+from loaders.datasets.world_people import Person, people
+from schemas.types import Action, Interaction, Item, Profile
+
+DAYS = 14
+USERS = 200
+PER_USER = 100
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+_HOUR_WEIGHTS = (2, 1, 1, 1, 1, 2, 4, 7, 9, 7, 6, 6, 8, 7, 6, 6, 7, 9, 12, 14, 15, 13, 9, 5)
+_SESSION_LOOKS = 8
+_KEENER: tuple[Action, ...] = ("like", "save", "share", "rate")
+_KEENER_WEIGHTS = (8, 5, 2, 5)
+_STRAY = 0.12
+"""Share of what people look at that has nothing to do with their taste."""
+
+
+def build(*, seed: int, now_ms: int, users: int = USERS) -> Dataset:
+    """Return the world as it stands at `now_ms`, with about PER_USER interactions for each of its people."""
+    rng = random.Random(seed)  # noqa: S311 - a reproducible story, not a secret
+    items = catalogue(rng, now_ms=now_ms)
+    appeal = {item.item_id: rng.lognormvariate(0.0, 0.8) for item in items}
+    crowd = people(rng, count=users)
+    story = [event for person in crowd for event in _Life(person, items, appeal, rng, now_ms).events()]
+    story.sort(key=lambda event: (event.occurred_at, event.event_id))
+    return Dataset(
+        name="world",
+        items=items,
+        profiles=[_profile(person, seed=seed, at_ms=now_ms - DAYS * _DAY_MS) for person in crowd],
+        interactions=story,
+        labels={person.user_id: person.label for person in crowd},
+    )
+
+
+def affinity(person: Person, item: Item) -> float:
+    """Return how much an item is to someone's taste: their interest in its topics times their use of its category."""
+    if item.city not in (None, person.city.name):
+        return 0.0
+    taste = sum(person.tastes.get(topic, 0.0) for topic in item.topics)
+    return taste * person.categories[item.category]
+
+
+@dataclass(slots=True)
+class _Life:
+    """One person's two weeks, told visit by visit."""
+
+    person: Person
+    items: list[Item]
+    appeal: dict[str, float]
+    rng: random.Random
+    now_ms: int
+
+    def events(self) -> list[Interaction]:
+        near = [item for item in self.items if item.city in (None, self.person.city.name)]
+        liking = {item.item_id: affinity(self.person, item) for item in near}
+        weights = [liking[item.item_id] * self.appeal[item.item_id] for item in near]
+        peak = max(liking.values())
+        done: list[Interaction] = []
+        while len(done) < self.person.activity * PER_USER:
+            session = f"{self.person.user_id}-{len(done)}"
+            at_ms = self._session_start()
+            for _ in range(self.rng.randint(2, _SESSION_LOOKS)):
+                stray = self.rng.random() < _STRAY
+                item = self.rng.choice(near) if stray else self.rng.choices(near, weights)[0]
+                for action in self._actions(liking[item.item_id] / peak):
+                    at_ms += self.rng.randint(2_000, 60_000)
+                    done.append(self._event(len(done), session, at_ms, action, item))
+        return done
+
+    def _session_start(self) -> int:
+        """Return a moment of the last days, an hour at least before now, by the rhythm of a day."""
+        day = self.rng.randint(1, DAYS)
+        hour = self.rng.choices(range(24), _HOUR_WEIGHTS)[0]
+        midnight_ms = self.now_ms - self.now_ms % _DAY_MS - day * _DAY_MS
+        return min(midnight_ms + hour * _HOUR_MS + self.rng.randrange(_HOUR_MS), self.now_ms - _HOUR_MS)
+
+    def _actions(self, liking: float) -> list[Action]:
+        draw = self.rng.random()
+        if liking < 0.05 and draw < 0.4:
+            return ["skip"]
+        if draw > 0.97:
+            return ["search"]
+        done: list[Action] = ["view"]
+        if draw < 0.25 + 0.6 * liking:
+            done.append("click")
+            if self.rng.random() < 0.15 + 0.35 * liking:
+                done += self.rng.choices(_KEENER, _KEENER_WEIGHTS)
+        return done
+
+    def _event(self, number: int, session: str, at_ms: int, action: Action, item: Item) -> Interaction:
+        searched = action == "search"
+        return Interaction(
+            event_id=event_id(at_ms, "world", self.person.user_id, number),
+            user_id=self.person.user_id,
+            item_id=None if searched else item.item_id,
+            action=action,
+            occurred_at=at_ms,
+            value=float(self.rng.randint(3, 5)) if action == "rate" else None,
+            query=f"{item.topics[0]} {item.category}" if searched else None,
+            session_id=session,
+            context={"device_type": self.person.device, "surface": "feed"},
+        )
+
+
+def _profile(person: Person, *, seed: int, at_ms: int) -> Profile:
+    return Profile(
+        event_id=event_id(at_ms, "world", seed, "profile", person.user_id),
+        user_id=person.user_id,
+        segment=person.segment,
+        topics=list(person.tastes)[:1],
+        timezone=person.city.timezone,
+        locale=person.city.locale,
+        city=person.city.name,
+        occurred_at=at_ms,
+    )

@@ -1,0 +1,62 @@
+"""The people of our own small world."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from loaders.datasets.world_vocabulary import AGE_BANDS, AGE_WEIGHTS, CITIES, INTERESTS, NAMES, City
+
+CATEGORIES = ("places", "music", "movies", "workshops")
+_DEVICES = ("phone", "phone", "desktop", "tablet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Someone and what they are into; tastes add up to one, the strongest first."""
+
+    user_id: str
+    segment: str
+    city: City
+    tastes: dict[str, float]
+    categories: dict[str, float]
+    activity: float
+    """How much they do, beside the average of one."""
+    device: str
+
+    @property
+    def label(self) -> str:
+        """Say who this is in a few words."""
+        return f"{', '.join(self.tastes)} · {self.city.name}"
+
+
+ALEX = Person(
+    user_id="alex",
+    segment="25-34|f",
+    city=CITIES[0],
+    tastes={"jazz": 0.45, "hiking": 0.3, "cooking": 0.25},
+    categories={"places": 1.0, "music": 1.0, "movies": 0.5, "workshops": 1.2},
+    activity=0.6,
+    device="phone",
+)
+"""The one to show: jazz, hiking and cooking workshops in New York."""
+
+
+def people(rng: random.Random, *, count: int) -> list[Person]:
+    """Return `count` people, ALEX first."""
+    return [ALEX, *(_person(rng, number) for number in range(count - 1))][:count]
+
+
+def _person(rng: random.Random, number: int) -> Person:
+    again, index = divmod(number, len(NAMES))
+    liked = rng.sample(INTERESTS, rng.randint(2, 4))
+    shares = sorted((rng.expovariate(1.0) + 0.2 for _ in liked), reverse=True)
+    return Person(
+        user_id=NAMES[index] if not again else f"{NAMES[index]}-{again + 1}",
+        segment=f"{rng.choices(AGE_BANDS, AGE_WEIGHTS)[0]}|{rng.choice('fm')}",
+        city=rng.choice(CITIES),
+        tastes={interest.name: share / sum(shares) for interest, share in zip(liked, shares, strict=True)},
+        categories={category: 0.2 + rng.expovariate(1.0) for category in CATEGORIES},
+        activity=rng.triangular(0.3, 1.9, 0.8),
+        device=rng.choice(_DEVICES),
+    )

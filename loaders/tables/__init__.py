@@ -1,0 +1,1 @@
+"""Tables in the wild: encodings, separators, columns, numbers, prices, times."""

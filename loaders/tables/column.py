@@ -1,0 +1,57 @@
+"""Which column of a table is what: by its name, or by its place where there are no names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loaders.tables import timestamp
+
+_USER = ("user", "userid", "uid", "sessionid", "session", "visitorid", "customerid", "reviewerid", "memberid")
+_ITEM = (
+    "item", "itemid", "iid", "movieid", "productid", "parentasin", "asin", "trackid", "songid", "artistid", "bookid",
+    "isbn", "businessid", "poi", "poiid", "venueid", "placeid", "locationid", "articleid", "newsid", "contentid",
+    "movie", "product", "track", "song", "artist", "book", "place", "venue",
+)  # fmt: skip
+_RATING = ("rating", "stars", "score", "overall", "value")
+_TIME = (
+    "timestamp", "ts", "time", "timestampms", "unixtime", "unixreviewtime", "datetime", "date", "eventtime",
+    "occurredat", "createdat", "minutes",
+)  # fmt: skip
+_NAMELESS = {3: (0, 1, None, 2), 4: (0, 1, 2, 3)}
+"""Places of user, item, rating and time by the number of columns, where the first line is data already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Places of the columns that matter."""
+
+    user: int
+    item: int
+    rating: int | None
+    time: int
+    named: bool
+    """Whether the first line holds names."""
+
+
+def find(first: Sequence[str]) -> Columns | None:
+    """Return the columns of a table by its first line, or nothing when they are not there."""
+    names = [re.sub(r"[^a-z0-9]", "", name.lower().partition(":")[0]) for name in first]
+    user, item, rating, time = (_first(names, known) for known in (_USER, _ITEM, _RATING, _TIME))
+    if user is not None and item is not None and time is not None:
+        return Columns(user, item, rating, time, named=True)
+    return _nameless(first)
+
+
+def _first(names: list[str], known: tuple[str, ...]) -> int | None:
+    return next((names.index(name) for name in known if name in names), None)
+
+
+def _nameless(first: Sequence[str]) -> Columns | None:
+    if len(first) not in _NAMELESS:
+        return None
+    user, item, rating, time = _NAMELESS[len(first)]
+    if time is None or user is None or item is None or not timestamp.is_time(first[time]):
+        return None
+    return Columns(user, item, rating, time, named=False)

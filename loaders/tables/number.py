@@ -1,0 +1,136 @@
+"""Numbers in any common spelling; the decimal mark of a column is decided by the column.
+
+"1.299" is 1299 in Germany and 1.299 in Britain. A cell such as "12.99" or "1.299,00" can be read in one way only, so it
+reveals the decimal mark of its column, and the other cells follow. A number that stays ambiguous is refused.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+from loaders.tables.cell import shown
+
+POINT, COMMA = ".", ","
+_MARKS = (POINT, COMMA)
+_DECIMAL, _GROUP = "٫", "٬"
+"""The Arabic marks: one is always decimal, the other always separates thousands."""
+_PLAIN = str.maketrans({
+    **dict.fromkeys("’‘ʼ`´′＇", "'"),
+    **dict.fromkeys("−﹣－", "-"),
+    "．": POINT, "，": COMMA, "、": COMMA, "·": _DECIMAL, "％": "%", "٪": "%", "（": "(", "）": ")",
+    "＄": "$", "￥": "¥", "￡": "£", "￦": "₩",
+    **dict.fromkeys("\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"),
+    **dict.fromkeys("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"),
+})  # fmt: skip
+NUMBER = rf"\d(?:[\d.,' {_DECIMAL}{_GROUP}]*\d)?"
+"""Pattern of digits with any separators between them, in text that `plain` returned."""
+_RARE = 0.01
+"""Share of a column up to which cells with the other decimal mark are slips that decide nothing."""
+
+Readings = Mapping[str, float]
+"""What a text means, by the decimal mark that makes it mean that."""
+
+
+class AmbiguousNumberError(ValueError):
+    """A number whose decimal mark cannot be decided."""
+
+    def __init__(self, text: str, readings: Readings) -> None:
+        values = " or ".join(f"{value:.12g}" for value in sorted(readings.values(), reverse=True))
+        super().__init__(f"{shown(text)} may be {values}: the column does not show its decimal mark")
+
+
+def plain(text: str) -> str:
+    """Return a text with ASCII digits, marks and spaces for those of other scripts and HTML, and nothing invisible."""
+    if "&" in text:
+        text = html.unescape(text)
+    if text.isascii():
+        return " ".join(text.split())
+    return " ".join("".join(map(_plain, text.translate(_PLAIN))).split())
+
+
+def readings(number: str) -> dict[str, float]:
+    """Return the values that a plain number may have, by decimal mark; none when it is no number.
+
+    >>> readings("1.299,50"), readings("1.299"), readings("0,125")
+    ({',': 1299.5}, {'.': 1.299, ',': 1299.0}, {',': 0.125})
+    """
+    values = {}
+    for mark in _MARKS:
+        match = _PATTERNS[mark].fullmatch(number)
+        if match is not None:
+            whole = re.sub(r"\D", "", match["whole"] or "0", flags=re.ASCII)
+            values[mark] = float(f"{whole}.{match['part'] or '0'}")
+    return values
+
+
+def decimals(number: str, mark: str) -> int:
+    """Return how many digits follow the decimal mark of a plain number that is read with that mark."""
+    match = _PATTERNS[mark].fullmatch(number)
+    return len(match["part"] or "") if match is not None else 0
+
+
+def decimal_mark(
+    cells: Iterable[Readings], *, is_valid: Callable[[float], bool] = lambda _: True, rare: float = _RARE
+) -> str | None:
+    """Return the decimal mark of a column; None when its cells do not reveal one or contradict each other.
+
+    Args:
+        cells: The readings of each cell.
+        is_valid: Whether a value makes sense in this column, such as being whole in a column of counts. It is consulted
+            only when the spelling of no cell decides.
+        rare: Share of the deciding cells up to which a contradiction is a slip.
+    """
+    cells = [cell for cell in cells if len(set(cell.values())) > 1 or len(cell) == 1]
+    votes = Counter(next(iter(cell)) for cell in cells if len(cell) == 1)
+    if not votes:
+        sensible = ([mark for mark, value in cell.items() if is_valid(value)] for cell in cells)
+        votes = Counter(marks[0] for marks in sensible if len(marks) == 1)
+    if not votes:
+        return None
+    mark, count = votes.most_common(1)[0]
+    return mark if votes.total() - count <= rare * votes.total() else None
+
+
+def choose(text: str, values: Readings, mark: str | None, *, is_valid: Callable[[float], bool] | None = None) -> float:
+    """Return the value of a cell in a column with a decimal mark, None for one that is undecided.
+
+    Raises:
+        AmbiguousNumberError: there are several values, no mark, and not one value alone makes sense.
+    """
+    if mark is not None and mark in values:
+        return values[mark]
+    different = set(values.values())
+    if len(different) > 1 and is_valid is not None:
+        different = set(filter(is_valid, different))
+    if len(different) != 1:
+        raise AmbiguousNumberError(text, values)
+    return different.pop()
+
+
+def is_whole(value: float) -> bool:
+    """Return whether a value has no decimals."""
+    return value.is_integer()
+
+
+def _plain(char: str) -> str:
+    if char.isspace():
+        return " "
+    digit = unicodedata.decimal(char, None)
+    return char if digit is None else str(digit)
+
+
+def _pattern(mark: str) -> re.Pattern[str]:
+    other = COMMA if mark == POINT else POINT
+    group = rf"[{re.escape(other)}' {_GROUP}]"
+    western = rf"[1-9]\d{{0,2}}(?P<west>{group})\d{{3}}(?:(?P=west)\d{{3}})*"
+    indian = rf"[1-9]\d?(?P<india>{group})(?:\d{{2}}(?P=india))+\d{{3}}"
+    return re.compile(
+        rf"(?P<whole>{western}|{indian}|\d+)?(?:[{re.escape(mark)}{_DECIMAL}](?P<part>\d+))?(?<=\d)", re.ASCII
+    )
+
+
+_PATTERNS = {mark: _pattern(mark) for mark in _MARKS}

@@ -1,0 +1,28 @@
+"""Chance: the floor that every other model must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.base import Event, Model, Query, Scores
+
+
+class Chance(Model):
+    """Scores the items it has seen by what is drawn for each query."""
+
+    name = "random"
+
+    def __init__(self, *, seed: int = 0) -> None:
+        super().__init__()
+        self._draw = np.random.default_rng(seed)
+
+    def learn(self, events: Sequence[Event]) -> None:
+        """Remember which items there are."""
+        for event in events:
+            self.items.add(event.item_id)
+
+    def scores(self, queries: Sequence[Query]) -> Scores:
+        """Return scores that mean nothing."""
+        return self._draw.random((len(queries), len(self.items)))

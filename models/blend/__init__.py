@@ -1,0 +1,1 @@
+"""The weighted sum of features that serves, learned online."""

@@ -1,0 +1,79 @@
+"""Implicit matrix factorization by alternating least squares (Hu, Koren and Volinsky, ICDM 2008).
+
+The loss, its unobserved weight and a regularization that grows with what a row has seen are those of Rendle et al.
+(RecSys 2022): Σ_seen c·(1 - x·y)² + unseen·Σ_all (x·y)² + Σ_rows reg·(n_row + unseen·n_others)·|row|². A refit goes on
+from the last one's factors. Users are folded in from the item factors as they ask, so that every click and every new
+user counts at once; the users' factors serve the fit only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.linalg import lapack
+
+from models.base import Scores
+from models.refitting import Refitted
+
+Factors = NDArray[np.float32]
+_SPREAD = 0.1
+"""Length of the factors of an item that has just come."""
+
+
+class Als(Refitted):
+    """Factors of items, and users folded in from them."""
+
+    name = "als"
+
+    def __init__(
+        self,
+        *,
+        factors: int = 100,
+        regularization: float = 0.01,
+        unseen: float = 0.5,
+        sweeps: int = 1,
+        every: int = 1_000,
+        step: float = 0.9,
+        weak: float = 0.5,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(every=every, weak=weak, step=step)
+        self._regularization, self._unseen, self._sweeps = regularization, unseen, sweeps
+        self._draw = np.random.default_rng(seed)
+        self._factors = np.empty((0, factors), np.float32)
+        self._gram = np.zeros((factors, factors), np.float32)
+
+    def _refit(self, matrix: sparse.csr_array) -> None:
+        new, size = matrix.shape[1] - len(self._factors), self._factors.shape[1]
+        drawn = self._draw.normal(0.0, _SPREAD / np.sqrt(size), (new, size)).astype(np.float32)
+        items, columns = np.concatenate([self._factors, drawn]), matrix.T.tocsr()
+        for _ in range(self._sweeps):
+            users = self._solve(matrix, items)
+            items = self._solve(columns, users)
+        self._factors, self._gram = items, self._unseen * items.T @ items
+
+    def _solve(self, seen: sparse.csr_array, others: Factors) -> Factors:
+        gram = (self._unseen * others.T @ others).astype(np.float32)
+        solved = np.zeros((seen.shape[0], others.shape[1]), np.float32)
+        for row in np.flatnonzero(np.diff(seen.indptr)):
+            span = slice(seen.indptr[row], seen.indptr[row + 1])
+            values: NDArray[np.float32] = seen.data[span]
+            solved[row] = self._fold(others[seen.indices[span]], values, gram, len(others))
+        return solved
+
+    def _fold(self, known: Factors, values: NDArray[np.float32], gram: Factors, others: int) -> Factors:
+        normal = gram + (known * values[:, None]).T @ known
+        strength = self._regularization * (float(values.sum()) + self._unseen * others)
+        normal[np.diag_indices_from(normal)] += strength
+        folded: Factors
+        _, folded, failed = lapack.sposv(normal.T, values @ known, lower=1, overwrite_a=1)
+        assert not failed, "a positive diagonal was added"
+        return folded
+
+    def _knows(self, item: int) -> bool:
+        return item < len(self._factors)
+
+    def _score(self, items: NDArray[np.int64], values: NDArray[np.float64]) -> Scores:
+        user = self._fold(self._factors[items], values.astype(np.float32), self._gram, len(self._factors))
+        return (self._factors @ user).astype(np.float64)

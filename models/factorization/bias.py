@@ -1,0 +1,85 @@
+"""Rating biases, learned one rating at a time: r ≈ m + b_u + b_i (Koren, Bell and Volinsky, Computer 2009, eq. 4).
+
+Each step moves a bias by a share of the error, 1 / (n + shrink) at its n-th rating: the shrunk mean of the errors. The
+share never falls below a floor, so that a bias follows a user or an item that changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.base import Event
+from models.rating import RatingModel
+
+UNINFORMED = 0.5
+"""What is predicted before the first rating."""
+
+
+class Mean(RatingModel):
+    """Predicts the mean of all ratings so far."""
+
+    name = "mean"
+
+    def __init__(self) -> None:
+        self.value = UNINFORMED
+        self._count = 0
+
+    def learn(self, events: Sequence[Event]) -> None:
+        """Take each rating into the mean."""
+        for event in events:
+            if event.rating is not None:
+                self._count += 1
+                self.value += (event.rating - self.value) / self._count
+
+    def predict(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+        """Return the mean, whoever asks."""
+        return np.full(len(pairs), self.value)
+
+
+class Offsets:
+    """How far each user, or each item, lies from what is usual."""
+
+    def __init__(self, *, shrink: float, floor: float) -> None:
+        self._shrink, self._floor = shrink, floor
+        self._offsets: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+
+    def __getitem__(self, name: str) -> float:
+        return self._offsets.get(name, 0.0)
+
+    def move(self, name: str, error: float) -> None:
+        """Move an offset by its share of an error."""
+        count = self._counts[name] = self._counts.get(name, 0) + 1
+        share = max(1.0 / (count + self._shrink), self._floor)
+        self._offsets[name] = self[name] + share * error
+
+
+class Bias(RatingModel):
+    """Predicts the mean plus the user's and the item's offset."""
+
+    name = "bias"
+
+    def __init__(self, *, user_shrink: float = 4.0, item_shrink: float = 5.0, floor: float = 0.04) -> None:
+        self._mean = Mean()
+        self._users = Offsets(shrink=user_shrink, floor=floor)
+        self._items = Offsets(shrink=item_shrink, floor=floor)
+
+    def learn(self, events: Sequence[Event]) -> None:
+        """Move the mean and both offsets towards each rating."""
+        for event in events:
+            if event.rating is not None:
+                error = event.rating - self.of(event.user_id, event.item_id)
+                self._users.move(event.user_id, error)
+                self._items.move(event.item_id, error)
+                self._mean.learn([event])
+
+    def of(self, user_id: str, item_id: str) -> float:
+        """Return the sum of mean and offsets, which may leave [0, 1]."""
+        return self._mean.value + self._users[user_id] + self._items[item_id]
+
+    def predict(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+        """Return the clipped sums."""
+        return np.clip(np.array([self.of(user, item) for user, item in pairs], np.float64), 0.0, 1.0)

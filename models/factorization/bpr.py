@@ -1,0 +1,147 @@
+"""Matrix factorization by Bayesian personalized ranking (Rendle et al., UAI 2009), learned in micro-batches.
+
+A user is a vector of its own plus the vectors of the last items, x = p_u + Σ_k step^k·v_k·q_k / √Σ_k step^k, newest
+first, much as in SVD++ (Koren, KDD 2008); v is what the event on the item said. An item scores x·q_i + b_i. Each event
+pulls its item above items drawn at random for the whole micro-batch; so do some earlier events, replayed with the items
+before them. Since a query brings the last items, a click counts at once, and a user that has no vector is served too.
+
+The gradient of this loss is a few lines, so that it is written out: autograd would cost more than it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.base import Event, Model, Query, Scores
+from models.baselines.popularity import Popularity
+from models.neural.event_buffer import Journal
+from models.refitting import FALLBACK_HALF_LIFE_DAYS, interest
+from models.vocabulary import Names
+
+_SPREAD = 0.1
+_PER_ITEM = 1
+"""Replayed events per item of the catalogue, at most: the steps of a micro-batch add up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BprConfig:
+    """Sizes and rates."""
+
+    factors: int = 64
+    rate: float = 0.02
+    regularization: float = 0.002
+    batch: int = 50
+    """Events of a micro-batch."""
+    replayed: int = 30
+    """Earlier events learned again with each event."""
+    lean: float = 2.0
+    """How much replayed events lean to the newest; 1 is not at all."""
+    remembered: int = 1_000_000
+    """Events to replay from."""
+    context: int = 20
+    """Last items that tell who the user is."""
+    step: float = 0.8
+    """What an item of the context counts against the one after it."""
+    weak: float = 0.2
+    others: int = 256
+    """Items drawn for a micro-batch that each of its events' items is to outrank."""
+
+
+class Bpr(Model):
+    """Vectors of users and items, and the biases of items."""
+
+    name = "bpr"
+
+    def __init__(self, config: BprConfig = BprConfig(), *, seed: int = 0) -> None:
+        super().__init__()
+        self._config = config
+        self._generator = torch.Generator().manual_seed(seed)
+        self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
+        self.items = self._fallback.items
+        self._users = Names()
+        self._steps = torch.tensor([config.step**k for k in range(config.context)])
+        self._user = torch.empty(0, config.factors)  # p
+        self._item = torch.empty(0, config.factors)  # q
+        self._bias = torch.empty(0, 1)  # b
+        self._journal = Journal(config.remembered)
+
+    def learn(self, events: Sequence[Event]) -> None:
+        """Remember each event with its context; learn whenever a micro-batch is full."""
+        for event in events:
+            self._fallback.learn([event])
+            user, item = self._users.add(event.user_id), self.items.get(event.item_id)
+            self._journal.add(user, item, interest(event.weight, weak=self._config.weak))
+            if self._journal.count % self._config.batch == 0:
+                self._grow()
+                self._learn()
+
+    def scores(self, queries: Sequence[Query]) -> Scores:
+        """Return x·q + b; the decayed popular items for a user that nothing is known of."""
+        scores = np.full((len(queries), len(self.items)), -np.inf)
+        for row, query in zip(scores, queries, strict=True):
+            user, (items, values) = self._users.get(query.user_id), self._known(query)
+            if not items:
+                row[:] = self._fallback.scores([query])[0]
+                continue
+            x = (self._weights(torch.tensor([values])) @ self._item[items])[0]
+            if 0 <= user < len(self._user):
+                x = x + self._user[user]
+            row[: len(self._item)] = torch.addmv(self._bias[:, 0], self._item, x).numpy()
+        return scores
+
+    def _known(self, query: Query) -> tuple[list[int], list[float]]:
+        """Return the items of a query that the last micro-batch knew, newest first, and what they count."""
+        numbers = [(self.items.get(item_id), weight) for item_id, weight in query.recent]
+        known = [(item, weight) for item, weight in numbers if 0 <= item < len(self._item)][: self._config.context]
+        return [item for item, _ in known], [interest(weight, weak=self._config.weak) for _, weight in known]
+
+    def _weights(self, values: Tensor) -> Tensor:
+        """Return (B, K) what each item of a context counts, given what the event on it said, 0 for none."""
+        steps = self._steps[: values.shape[1]]
+        present = (steps * (values > 0)).sum(1, keepdim=True)  # (B, 1)
+        return steps * values / present.clamp(min=1e-9).sqrt()
+
+    def _learn(self) -> None:
+        config, journal = self._config, self._journal
+        replays = min(config.batch * config.replayed, _PER_ITEM * len(self._item))
+        uniform = torch.rand(replays, generator=self._generator).numpy()
+        events = np.concatenate([journal.newest(config.batch), journal.draw(uniform, lean=config.lean)])
+        before = journal.histories(events, config.context)
+        user, item = torch.from_numpy(journal.users(events)), torch.from_numpy(journal.items(events))  # (B,)
+        context = torch.from_numpy(journal.items(before)).clamp(min=0)  # (B, K)
+        weights = self._weights(torch.from_numpy(journal.values(before)))[..., None]  # (B, K, 1)
+        value = torch.from_numpy(journal.values(events))[:, None]  # (B, 1)
+        others = torch.randint(len(self._item), (config.others,), generator=self._generator)  # (M,)
+
+        p, c = self._user[user], self._item[context]  # (B, D), (B, K, D)
+        q, q_others = self._item[item], self._item[others]  # (B, D), (M, D)
+        x = p + (weights * c).sum(1)  # (B, D)
+        score, scores = (x * q).sum(1, keepdim=True) + self._bias[item], x @ q_others.T + self._bias[others].T
+        pull = torch.sigmoid(scores - score) * (value / config.others)  # (B, M)
+        pull *= item[:, None] != others
+        total = pull.sum(1, keepdim=True)  # (B, 1)
+
+        towards, keep = total * q - pull @ q_others, config.regularization  # (B, D)
+        for table, at, slope in (
+            (self._user, user, towards - keep * p),
+            (self._item, item, total * x - keep * q),
+            (self._item, others, -pull.T @ x - keep * q_others),
+            (self._item, context.flatten(), (weights * (towards[:, None] - keep * c)).flatten(0, 1)),
+            (self._bias, item, total),
+            (self._bias, others, -pull.sum(0)[:, None]),
+        ):
+            table.index_add_(0, at, slope, alpha=config.rate)
+
+    def _grow(self) -> None:
+        self._user = self._grown(self._user, len(self._users))
+        self._item = self._grown(self._item, len(self.items))
+        self._bias = torch.cat([self._bias, torch.zeros(len(self.items) - len(self._bias), 1)])
+
+    def _grown(self, table: Tensor, rows: int) -> Tensor:
+        drawn = torch.randn(rows - len(table), table.shape[1], generator=self._generator)
+        return torch.cat([table, _SPREAD * drawn])

@@ -1,0 +1,129 @@
+"""Context IQ's model: a vector per user and per content, whose product foretells how much the user cares.
+
+Both have unit length, so that the similarity u·c lies in [-1, 1] and the score (u·c + 1) / 2 in [0, 1]. Every hour of
+event time it is trained, 5 epochs of gradient descent on the mean squared error, with the interactions of the last 7
+days; training goes on from the vectors there are. An interaction's target is its rating, or what its action says, on
+[0, 1]. With each come some contents drawn at random that the user has most likely not met, whose target is 0; without
+them (`unmet=0`) everything a user has met foretells the same, and the model predicts ratings but ranks by chance.
+
+Users that have no vector yet are served the mean of the vectors of their last contents.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models import decay
+from models.base import Event, Model, Query, Scores
+from models.baselines.popularity import Popularity
+from models.refitting import FALLBACK_HALF_LIFE_DAYS
+from models.vocabulary import Names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DotProductConfig:
+    """Sizes, rates and times."""
+
+    embedding_dim: int = 128
+    epochs: int = 5
+    history_days: float = 7.0
+    retrain_s: float = 3_600.0
+    """Event time between trainings."""
+    batch: int = 256
+    rate: float = 0.01
+    unmet: int = 2
+    """Contents drawn for each interaction that it is set against."""
+
+
+class DotProduct(Model):
+    """Vectors of users and contents, and the interactions of the last days."""
+
+    name = "dot-product"
+
+    def __init__(self, config: DotProductConfig = DotProductConfig(), *, seed: int = 0) -> None:
+        super().__init__()
+        self._config = config
+        self._generator = torch.Generator().manual_seed(seed)
+        self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
+        self.items = self._fallback.items
+        self._users = Names()
+        self._history: deque[tuple[int, int, int, float]] = deque()
+        self._due_ms: float | None = None
+        self._user = torch.empty(0, config.embedding_dim)
+        self._item = torch.empty(0, config.embedding_dim)
+
+    def learn(self, events: Sequence[Event]) -> None:
+        """Remember each event; train first where an hour has passed."""
+        for event in events:
+            if self._due_ms is None:
+                self._due_ms = event.at_ms + 1_000 * self._config.retrain_s
+            if event.at_ms >= self._due_ms:
+                self._train(event.at_ms)
+                self._due_ms = event.at_ms + 1_000 * self._config.retrain_s
+            self._fallback.learn([event])
+            user, item = self._users.add(event.user_id), self.items.get(event.item_id)
+            self._history.append((event.at_ms, user, item, target_of(event)))
+
+    def scores(self, queries: Sequence[Query]) -> Scores:
+        """Return scores on [0, 1]; the decayed popular items for a user that nothing is known of."""
+        rows = np.full((len(queries), len(self.items)), -np.inf)
+        for row, query in zip(rows, queries, strict=True):
+            vector = self._vector(query)
+            if vector is None:
+                row[:] = self._fallback.scores([query])[0]
+            else:
+                row[: len(self._item)] = ((functional.normalize(self._item) @ vector + 1) / 2).numpy()
+        return rows
+
+    def _vector(self, query: Query) -> Tensor | None:
+        user = self._users.get(query.user_id)
+        if 0 <= user < len(self._user):
+            return functional.normalize(self._user[user], dim=0)
+        liked = [self.items.get(item_id) for item_id, weight in query.recent if weight > 0]
+        known = [item for item in liked if 0 <= item < len(self._item)]
+        return functional.normalize(functional.normalize(self._item[known]).sum(0), dim=0) if known else None
+
+    def _train(self, now_ms: int) -> None:
+        config = self._config
+        while self._history and self._history[0][0] < now_ms - config.history_days * decay.DAY_MS:
+            self._history.popleft()
+        if not self._history:
+            return
+        self._user, self._item = self._grown(self._user, len(self._users)), self._grown(self._item, len(self.items))
+        told = np.array([(user, item, target) for _, user, item, target in self._history])
+        users, items = (torch.from_numpy(told[:, column].astype(np.int64)) for column in (0, 1))
+        targets = torch.from_numpy(told[:, 2].astype(np.float32))
+        tables = [self._user.requires_grad_(), self._item.requires_grad_()]
+        optimizer = torch.optim.Adam(tables, lr=config.rate, fused=True)
+        for _ in range(config.epochs):
+            order = torch.randperm(len(users), generator=self._generator)
+            for start in range(0, len(users), config.batch):
+                rows = order[start : start + config.batch]
+                user, item, target = users[rows], items[rows], targets[rows]
+                drawn = torch.randint(len(self._item), (config.unmet * len(rows),), generator=self._generator)
+                user, item = torch.cat([user, user.repeat(config.unmet)]), torch.cat([item, drawn])
+                similar = functional.cosine_similarity(self._user[user], self._item[item])
+                wanted = torch.cat([target, torch.zeros(len(drawn))])
+                loss = functional.mse_loss((similar + 1) / 2, wanted)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+        self._user, self._item = self._user.detach(), self._item.detach()
+
+    def _grown(self, table: Tensor, rows: int) -> Tensor:
+        drawn = torch.randn(rows - len(table), table.shape[1], generator=self._generator)
+        return torch.cat([table, drawn / table.shape[1] ** 0.5])
+
+
+def target_of(event: Event) -> float:
+    """Return on [0, 1] how much an event says that the user cares: its rating, or a half and more with its weight."""
+    if event.rating is not None:
+        return event.rating
+    return min(max(0.5 + event.weight / 4, 0.0), 1.0)

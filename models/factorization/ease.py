@@ -1,0 +1,76 @@
+"""EASE: the linear item-item model in closed form (Steck, WWW 2019), refitted while the stream runs.
+
+With G = XᵀX and P = (G + λI)⁻¹, an item's scores are its history times B, B_ij = -P_ij / P_jj and B_jj = 0. The history
+is the query's, with a weight that falls with each step back, so that a click counts before the next fit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.linalg import lapack
+
+from models.base import Scores
+from models.refitting import Refitted
+
+CATALOGUE = 5_000
+"""Items in a fit, the most popular ones: its time grows with their cube, its memory with their square."""
+_COST_PER_EVENT = 5_000_000
+"""Refits are so far apart that items³ / events stays below this: 1,700 items are refitted every 1,000 events."""
+
+
+class Ease(Refitted):
+    """Weights between the most popular items, each fitted given all others."""
+
+    name = "ease"
+
+    def __init__(
+        self,
+        *,
+        regularization: float = 1_000.0,
+        every: int = 1_000,
+        catalogue: int = CATALOGUE,
+        step: float = 0.9,
+        weak: float = 0.5,
+    ) -> None:
+        super().__init__(every=every, weak=weak, step=step)
+        self._regularization, self._catalogue = regularization, catalogue
+        self._kept = np.empty(0, np.int64)
+        self._place = np.empty(0, np.int64)
+        self._weights = np.empty((0, 0), np.float32)
+
+    def _pause(self, matrix: sparse.csr_array) -> int:
+        return max(self._every, len(self._kept) ** 3 // _COST_PER_EVENT)
+
+    def _refit(self, matrix: sparse.csr_array) -> None:
+        size = matrix.shape[1]
+        heard = np.asarray(matrix.sum(axis=0)).ravel()
+        self._kept = np.sort(np.argsort(-heard, kind="stable")[: self._catalogue])
+        self._place = np.full(size, -1, np.int64)
+        self._place[self._kept] = np.arange(len(self._kept))
+        kept = matrix[:, self._kept]
+        self._weights = weights(kept, self._regularization)
+
+    def _knows(self, item: int) -> bool:
+        return item < len(self._place) and self._place[item] >= 0
+
+    def _score(self, items: NDArray[np.int64], values: NDArray[np.float64]) -> Scores:
+        scores = np.full(len(self._place), -np.inf)
+        scores[self._kept] = values.astype(np.float32) @ self._weights[self._place[items]]
+        return scores
+
+
+def weights(matrix: sparse.csr_array, regularization: float) -> NDArray[np.float32]:
+    """Return (items, items) what a history's items say of others, fitted to (users, items) values."""
+    gram = np.asfortranarray((matrix.T @ matrix).toarray(), np.float32)
+    np.fill_diagonal(gram, gram.diagonal() + regularization)
+    factor, failed = lapack.spotrf(gram, lower=1, overwrite_a=1)
+    inverse, singular = lapack.spotri(factor, lower=1, overwrite_c=1)
+    assert not failed
+    assert not singular, "a positive diagonal was added"
+    inverse = np.tril(inverse)
+    inverse += np.tril(inverse, -1).T
+    found = np.ascontiguousarray(inverse / -inverse.diagonal())
+    np.fill_diagonal(found, 0.0)
+    return found

@@ -1,0 +1,1 @@
+"""Neighbourhood models: co-occurrence, k nearest neighbours, association rules."""

@@ -1,0 +1,66 @@
+"""Item-kNN: cosine between the users of two items, shrunk (Bell and Koren, ICDM 2007), refitted while the stream runs.
+
+s_ij = x_i·x_j / (|x_i| |x_j| + shrink), kept for the k nearest neighbours of each item. A query adds up the rows of its
+items, with a weight that falls with each step back. Without shrinking and with every step at full weight it is plain
+item-item collaborative filtering (Sarwar et al., WWW 2001).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from models.base import Scores
+from models.refitting import Refitted
+
+_BLOCK = 256
+"""Items whose similarities are held as a dense block at a time."""
+_COST_PER_EVENT = 10_000
+"""Refits are so far apart that items² / events stays below this: 3,000 items are refitted every 1,000 events."""
+
+
+class ItemKnn(Refitted):
+    """The nearest neighbours of each item."""
+
+    def __init__(
+        self,
+        *,
+        name: str = "item-knn",
+        neighbors: int = 200,
+        shrink: float = 3.0,
+        every: int = 1_000,
+        step: float = 0.8,
+        weak: float = 0.5,
+    ) -> None:
+        super().__init__(every=every, weak=weak, step=step)
+        self.name = name
+        self._neighbors, self._shrink = neighbors, shrink
+        self._near = np.empty((0, 0), np.int64)
+        self._similar = np.empty((0, 0))
+
+    def _pause(self, matrix: sparse.csr_array) -> int:
+        return max(self._every, len(self._near) ** 2 // _COST_PER_EVENT)
+
+    def _refit(self, matrix: sparse.csr_array) -> None:
+        size = matrix.shape[1]
+        kept = min(self._neighbors, size)
+        norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=0)).ravel())
+        columns = matrix.T.tocsr()
+        near, similar = [], []
+        for start in range(0, size, _BLOCK):
+            rows = slice(start, min(start + _BLOCK, size))
+            block = (columns[rows] @ matrix).toarray() / (norms[rows, None] * norms[None, :] + self._shrink)
+            block[np.arange(len(block)), np.arange(start, rows.stop)] = 0.0
+            best = np.argpartition(block, size - kept, axis=1)[:, size - kept :]
+            near.append(best)
+            similar.append(np.take_along_axis(block, best, axis=1))
+        self._near, self._similar = np.concatenate(near), np.concatenate(similar).astype(np.float64)
+
+    def _knows(self, item: int) -> bool:
+        return item < len(self._near)
+
+    def _score(self, items: NDArray[np.int64], values: NDArray[np.float64]) -> Scores:
+        weighed = self._similar[items] * values[:, None]
+        sums = np.bincount(self._near[items].ravel(), weighed.ravel(), minlength=len(self._near))
+        return np.where(sums > 0.0, sums, -np.inf)

@@ -1,0 +1,28 @@
+"""The nearest of many vectors to each of them, by whole matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.text.tfidf import Vectors
+
+_ROWS = 512
+
+
+def nearest(vectors: Vectors, most: int) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
+    """Yield for each of (n, d) unit vectors the numbers of those nearest to it, but for itself, and their products.
+
+    The nearest come first; those at a right angle or beyond are left out.
+    """
+    most = min(most, len(vectors) - 1)
+    for start in range(0, len(vectors), _ROWS):
+        products = vectors[start : start + _ROWS] @ vectors.T
+        own = np.arange(len(products))
+        products[own, start + own] = -np.inf
+        best = np.argpartition(-products, max(most - 1, 0), axis=1)[:, :most]
+        for row, found in zip(products, best, strict=True):
+            ordered = found[np.lexsort((found, -row[found]))]
+            yield (kept := ordered[row[ordered] > 0]), row[kept]

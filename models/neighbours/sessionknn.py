@@ -1,0 +1,154 @@
+"""Session kNN: what came next in the most recent sessions that look like this one.
+
+After VMIS-kNN (Kersbergen, Sprangers and Schelter, SIGMOD 2022): an index from each item to its most recent sessions.
+After STAN (Garg et al., SIGIR 2019), three decays: a query's items count less with each step back, a session counts
+less the older it is, and its items less the farther they lie from the item that it shares with the query. The first
+and the last are powers, which suit short and long sessions at once better than STAN's exponentials. A power of the
+item's popularity divides the sum.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import decay
+from models.base import Event, Model, Query, Scores
+from models.baselines.popularity import Popularity
+from models.refitting import FALLBACK_HALF_LIFE_DAYS, history, interest
+
+QUERY_ITEMS = 30
+
+
+class SessionKnn(Model):
+    """The most recent sessions of each item, learned one event at a time.
+
+    A session ends after `gap_hours` without an event, or when it is `longest` events long. The `remembered` newest are
+    kept, and each item knows those of its last `sampled` events.
+    """
+
+    name = "session-knn"
+
+    def __init__(
+        self,
+        *,
+        neighbors: int = 200,
+        sampled: int = 500,
+        remembered: int = 100_000,
+        longest: int = 50,
+        gap_hours: float = 24.0,
+        back: float = 0.8,
+        half_life_days: float = 1_000.0,
+        apart: float = 0.6,
+        weak: float = 0.5,
+        damping: float = 0.15,
+    ) -> None:
+        super().__init__()
+        self._neighbors, self._sampled, self._weak = neighbors, sampled, weak
+        self._gap_ms, self._back, self._apart = gap_hours * decay.HOUR_MS, back, apart
+        self._damping = damping
+        self._heard = array("i")
+        self._rate = decay.rate_of_half_life(half_life_days)
+        self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
+        self.items = self._fallback.items
+        self._open: dict[str, int] = {}
+        self._next = 0
+        self._item = np.zeros((remembered, longest), np.int32)
+        """(session, place) the item's number plus one; 0 where the session ends."""
+        self._value = np.zeros((remembered, longest), np.float32)
+        self._length = np.zeros(remembered, np.int32)
+        self._last_ms = np.zeros(remembered, np.int64)
+        self._owner = [""] * remembered
+        self._sessions: list[array[int]] = []
+        self._places: list[array[int]] = []
+        self._match = np.zeros(remembered, np.int32)
+        self._dot = np.zeros(remembered)
+        self._mark = np.zeros(remembered, np.int32)
+
+    def learn(self, events: Sequence[Event]) -> None:
+        """Append each event to its user's session, and the session to the item's."""
+        for event in events:
+            self._fallback.learn([event])
+            item = self.items.get(event.item_id)
+            if item == len(self._sessions):
+                self._sessions.append(array("i"))
+                self._places.append(array("i"))
+                self._heard.append(0)
+            self._heard[item] += 1
+            session = self._session(event)
+            place = int(self._length[session])
+            self._item[session, place] = item + 1
+            self._value[session, place] = interest(event.weight, weak=self._weak)
+            self._length[session] = place + 1
+            self._last_ms[session] = event.at_ms
+            for column, number in ((self._sessions[item], session), (self._places[item], place)):
+                column.append(number)
+                if len(column) >= 2 * self._sampled:
+                    del column[: self._sampled]
+
+    def scores(self, queries: Sequence[Query]) -> Scores:
+        """Return what lies near the query's items in sessions like it; the decayed popular items when it has none."""
+        return np.stack([self._score(query) for query in queries]) if queries else np.empty((0, len(self.items)))
+
+    def _session(self, event: Event) -> int:
+        session = self._open.get(event.user_id)
+        if (
+            session is not None
+            and self._owner[session] == event.user_id
+            and self._length[session] < self._item.shape[1]
+            and event.at_ms - self._last_ms[session] <= self._gap_ms
+        ):
+            return session
+        session, self._next = self._next, (self._next + 1) % len(self._length)
+        former = self._owner[session]
+        if self._open.get(former) == session:
+            del self._open[former]
+        self._owner[session] = event.user_id
+        self._open[event.user_id] = session
+        self._item[session], self._value[session], self._length[session] = 0, 0.0, 0
+        return session
+
+    def _score(self, query: Query) -> Scores:
+        near, similar = self._near(query)
+        if not len(near):
+            popular: Scores = self._fallback.scores([query])[0]
+            return popular
+        items = self._item[near]  # (K, longest)
+        places = np.arange(items.shape[1])
+        distance = 1.0 + np.abs(places - self._match[near, None])
+        weight = self._value[near] * similar[:, None] / distance**self._apart
+        sums = np.bincount(items.ravel(), weight.ravel(), minlength=len(self.items) + 1)[1:].astype(np.float64)
+        scores: Scores = sums / np.array(self._heard, np.float64) ** self._damping
+        scores[scores == 0.0] = -np.inf
+        return scores
+
+    def _near(self, query: Query) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the sessions most like a query, and how like; where each shares its newest item is in `_match`."""
+        found, shared, places = [], [], []
+        known = history(query, self.items, step=1.0, weak=self._weak)
+        for back, (item, value) in enumerate(islice(known.items(), QUERY_ITEMS), start=1):
+            sessions = np.array(self._sessions[item][-self._sampled :], np.int64)
+            at = np.array(self._places[item][-self._sampled :], np.int32)
+            live = self._item[sessions, at] == item + 1  # the others were overwritten
+            found.append(sessions[live])
+            places.append(at[live])
+            shared.append(np.full(len(found[-1]), value / back**self._back))
+        if not found:
+            return np.empty(0, np.int64), np.empty(0)
+        sessions, at = np.concatenate(found[::-1]), np.concatenate(places[::-1])
+        self._match[sessions] = at  # the newest item comes last and stays
+        np.add.at(self._dot, sessions, np.concatenate(shared[::-1]))
+        self._mark[sessions] = np.arange(len(sessions))
+        unique = sessions[self._mark[sessions] == np.arange(len(sessions))]
+        similar = self._dot[unique] / np.sqrt(self._length[unique])
+        self._dot[sessions] = 0.0
+        newest = self._last_ms[unique].max(initial=0)
+        similar = similar * np.exp((self._last_ms[unique] - newest) * self._rate)
+        if len(unique) > self._neighbors:
+            best = np.argpartition(similar, len(unique) - self._neighbors)[len(unique) - self._neighbors :]
+            unique, similar = unique[best], similar[best]
+        return unique[similar > 0], similar[similar > 0]

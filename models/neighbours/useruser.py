@@ -1,0 +1,115 @@
+"""User-user collaborative filtering: what the users most like this one care for (Herlocker et al., SIGIR 1999).
+
+With q what the query tells and x_u what user u did in n_u events, s_u = q·x_u / (√n_u + shrink), and an item's score is
+Σ s_u·x_ui over the nearest users, divided by a power of the item's popularity. Users are compared as they ask, through
+an index from each item to its last users: nothing is refitted, and who has just come is compared like anyone else.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.base import Event, Model, Query, Scores
+from models.baselines.popularity import Popularity
+from models.refitting import FALLBACK_HALF_LIFE_DAYS, history, interest
+from models.vocabulary import NOWHERE, Names
+
+
+class Posts:
+    """A growing list of numbered entries, each with a value, of which the newest are kept."""
+
+    __slots__ = ("_most", "numbers", "values")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.numbers, self.values = array("i"), array("f")
+
+    def add(self, number: int, value: float) -> None:
+        """Append an entry; once twice too many are there, the older half goes."""
+        self.numbers.append(number)
+        self.values.append(value)
+        if len(self.numbers) >= 2 * self._most:
+            del self.numbers[: self._most], self.values[: self._most]
+
+
+class UserUser(Model):
+    """The users of each item and the items of each user, learned one event at a time."""
+
+    name = "user-user"
+
+    def __init__(
+        self,
+        *,
+        neighbors: int = 100,
+        sampled: int = 1_000,
+        longest: int = 500,
+        shrink: float = 2.0,
+        damping: float = 0.25,
+        step: float = 0.8,
+        weak: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self._neighbors, self._sampled, self._longest = neighbors, sampled, longest
+        self._shrink, self._damping, self._step, self._weak = shrink, damping, step, weak
+        self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
+        self.items = self._fallback.items
+        self._users = Names()
+        self._counts = array("i")
+        self._heard = array("i")
+        self._of_user: list[Posts] = []
+        self._of_item: list[Posts] = []
+
+    def learn(self, events: Sequence[Event]) -> None:
+        """Tell each event's user of the item and its item of the user."""
+        for event in events:
+            self._fallback.learn([event])
+            user, item = self._users.add(event.user_id), self.items.get(event.item_id)
+            if user == len(self._of_user):
+                self._of_user.append(Posts(self._longest))
+                self._counts.append(0)
+            if item == len(self._of_item):
+                self._of_item.append(Posts(self._sampled))
+                self._heard.append(0)
+            value = interest(event.weight, weak=self._weak)
+            self._of_user[user].add(item, value)
+            self._of_item[item].add(user, value)
+            self._counts[user] += 1
+            self._heard[item] += 1
+
+    def scores(self, queries: Sequence[Query]) -> Scores:
+        """Return what the nearest users care for; the decayed popular items when there are none."""
+        return np.stack([self._score(query) for query in queries]) if queries else np.empty((0, len(self.items)))
+
+    def _score(self, query: Query) -> Scores:
+        near, similar = self._near(query)
+        if not len(near):
+            popular: Scores = self._fallback.scores([query])[0]
+            return popular
+        posts = [self._of_user[user] for user in near.tolist()]
+        items = np.concatenate([np.array(post.numbers, np.int32) for post in posts])
+        values = np.concatenate([np.array(post.values, np.float32) for post in posts])
+        weight = values * np.repeat(similar, [len(post.numbers) for post in posts])
+        sums = np.bincount(items, weight, minlength=len(self.items)).astype(np.float64)
+        scores: Scores = sums / np.array(self._heard, np.float64) ** self._damping
+        scores[scores == 0.0] = -np.inf
+        return scores
+
+    def _near(self, query: Query) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the users most like a query, and how like."""
+        dots = np.zeros(len(self._users))
+        for item, value in history(query, self.items, step=self._step, weak=self._weak).items():
+            posts = self._of_item[item]
+            np.add.at(dots, np.array(posts.numbers, np.int32), np.array(posts.values, np.float64) * value)
+        own = self._users.get(query.user_id)
+        if own != NOWHERE:
+            dots[own] = 0.0
+        users = np.flatnonzero(dots)
+        similar = dots[users] / (np.sqrt(np.array(self._counts, np.float64)[users]) + self._shrink)
+        if len(users) > self._neighbors:
+            best = np.argpartition(similar, len(users) - self._neighbors)[len(users) - self._neighbors :]
+            users, similar = users[best], similar[best]
+        return users, similar

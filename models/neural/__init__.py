@@ -1,0 +1,1 @@
+"""Neural models, and the buffer of events that they are trained from."""

@@ -1,0 +1,127 @@
+"""Networks that are refitted while the stream runs, each time from where the last fit ended.
+
+A refit comes after so many events, the first ones each time the events have doubled. Between refits a model answers
+with the newest history, since a query brings it. Networks draw from torch's own generator, so that it is set to a seed
+before each fit and put back after it.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.base import Event, Model, Query, Scores
+from models.baselines.popularity import Popularity
+from models.neural.event_buffer import Journal
+from models.refitting import FALLBACK_HALF_LIFE_DAYS, FIRST, interest
+from models.vocabulary import Names
+
+
+class Window(NamedTuple):
+    """Events of users in a row, oldest first; the last column is what is to be foretold."""
+
+    users: Tensor
+    """(B,)."""
+    items: Tensor
+    """(B, L + 1), -1 before a user's first event."""
+    values: Tensor
+    """(B, L + 1), 0 before a user's first event."""
+
+
+class Fitted(Model):
+    """Keeps the journal, counts the events and answers queries that bring no history with decayed popularity."""
+
+    def __init__(self, *, every: int, weak: float, remembered: int, seed: int) -> None:
+        super().__init__()
+        self._every, self._weak, self._seed, self._fits = every, weak, seed, 0
+        self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
+        self.items = self._fallback.items
+        self._users = Names()
+        self._journal = Journal(remembered)
+        self._due = FIRST
+        self._fitted = 0
+        """Items that the last fit knew."""
+
+    def learn(self, events: Sequence[Event]) -> None:
+        """Remember each event, and refit where one is due."""
+        for event in events:
+            self._fallback.learn([event])
+            user, item = self._users.add(event.user_id), self.items.get(event.item_id)
+            self._journal.add(user, item, interest(event.weight, weak=self._weak))
+            if self._journal.count >= self._due:
+                with self._drawing():
+                    self._fit()
+                self._fitted = len(self.items)
+                self._due = self._journal.count + min(self._journal.count, self._every)
+
+    def scores(self, queries: Sequence[Query]) -> Scores:
+        """Return what the last fit makes of each query's items; the decayed popular items where it knows none."""
+        rows = np.full((len(queries), len(self.items)), -np.inf)
+        for row, query in zip(rows, queries, strict=True):
+            numbers = [(self.items.get(item_id), weight) for item_id, weight in query.recent]
+            known = [(item, interest(weight, weak=self._weak)) for item, weight in numbers if 0 <= item < self._fitted]
+            if known:
+                row[: self._fitted] = self._answer(query, [item for item, _ in known], [value for _, value in known])
+            else:
+                row[:] = self._fallback.scores([query])[0]
+        return rows
+
+    @abstractmethod
+    def _fit(self) -> None:
+        """Go on fitting, now that there are new events and perhaps new items and users."""
+
+    @abstractmethod
+    def _answer(self, query: Query, items: list[int], values: list[float]) -> Scores:
+        """Return the scores of all fitted items for a history, newest first and not empty."""
+
+    @contextmanager
+    def _drawing(self) -> Iterator[None]:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(hash((self._seed, self._fits)) % 2**63)
+            self._fits += 1
+            yield
+
+    def _windows(self, number: int, length: int, *, lean: float) -> Window:
+        """Draw events, each with the user's events before it."""
+        events = self._journal.draw(torch.rand(number).numpy(), lean=lean)
+        rows = np.column_stack([self._journal.histories(events, length)[:, ::-1], events])
+        return Window(
+            torch.from_numpy(self._journal.users(events)),
+            torch.from_numpy(self._journal.items(rows)),
+            torch.from_numpy(self._journal.values(rows)),
+        )
+
+    def _candidates(self, targets: Tensor, most: int) -> tuple[Tensor, Tensor]:
+        """Return the items that targets are compared with, and where among them each target stands.
+
+        They are all items, or else the targets and as many drawn ones as there is room for.
+        """
+        size = len(self.items)
+        if size <= most:
+            return torch.arange(size), targets
+        wanted = torch.unique(targets)
+        drawn = torch.randint(size, (max(most - len(wanted), 0),))
+        candidates = torch.unique(torch.cat([wanted, drawn]))
+        return candidates, torch.searchsorted(candidates, targets)
+
+
+def widened(table: nn.Embedding, rows: int, optimizer: torch.optim.Optimizer, *, spread: float) -> None:
+    """Give a table more rows, drawn around 0, and its optimizer's memory as many of zeros."""
+    old = table.weight
+    if rows <= len(old):
+        return
+    new = nn.Parameter(torch.cat([old.detach(), spread * torch.randn(rows - len(old), old.shape[1])]))
+    for group in optimizer.param_groups:
+        group["params"] = [new if parameter is old else parameter for parameter in group["params"]]
+    state = optimizer.state.pop(old, {})
+    for key in ("exp_avg", "exp_avg_sq"):
+        if key in state:
+            state[key] = torch.cat([state[key], torch.zeros(rows - len(old), old.shape[1])])
+    optimizer.state[new] = state
+    table.weight, table.num_embeddings = new, rows

@@ -1,0 +1,95 @@
+"""Content: items whose text is like that of what the user liked last (Pazzani and Billsus, 2007).
+
+An item can be recommended from its text alone, before anyone has acted on it: `closest` ranks all that were described,
+`scores` those that events have told of, as every model does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from models.base import Event, Model, Query, Ranked, Scores, top
+from models.baselines.popularity import Popularity
+from models.refitting import FALLBACK_HALF_LIFE_DAYS, history
+from models.text.tfidf import TextEncoder, TfIdf, Vectors
+from models.vocabulary import NOWHERE, Names
+
+
+class Content(Model):
+    """Scores by the product of an item's vector with the weighted sum of those of the last liked items."""
+
+    def __init__(
+        self, encoder: TextEncoder | None = None, texts: Mapping[str, str] | None = None, *, step: float = 0.9
+    ) -> None:
+        super().__init__()
+        self._encoder, self._step = encoder or TfIdf(), step
+        self.name = f"content-{self._encoder.name}"
+        self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
+        self.items = self._fallback.items
+        self._described = Names()
+        self._texts: list[str] = []
+        self._vectors: Vectors = np.zeros((0, 0), np.float32)
+        self._due = 1
+        self._place: list[int] = []
+        self.describe(texts or {})
+
+    def describe(self, texts: Mapping[str, str]) -> None:
+        """Take in what items say of themselves; each text counts from here on, and replaces the item's earlier one.
+
+        The encoder is fitted to all texts once they have doubled since it last was.
+        """
+        changed = []
+        for item_id, text in texts.items():
+            number = self._described.add(item_id)
+            if number == len(self._texts):
+                self._texts.append(text)
+                item = self.items.get(item_id)
+                if item != NOWHERE:
+                    self._place[item] = number
+            self._texts[number] = text
+            changed.append(number)
+        if len(self._texts) >= self._due:
+            self._encoder.fit(self._texts)
+            self._vectors = self._encoder.encode(self._texts)
+            self._due = 2 * len(self._texts)
+        elif changed:
+            grown = np.zeros((len(self._texts), self._vectors.shape[1]), np.float32)
+            grown[: len(self._vectors)] = self._vectors
+            grown[changed] = self._encoder.encode([self._texts[number] for number in changed])
+            self._vectors = grown
+
+    def learn(self, events: Sequence[Event]) -> None:
+        """Hear which items there are, and which are popular."""
+        self._fallback.learn(events)
+        names = self.items.names
+        self._place.extend(self._described.get(names[item]) for item in range(len(self._place), len(names)))
+
+    def scores(self, queries: Sequence[Query]) -> Scores:
+        """Return how like each item is to what a query liked; the decayed popular items when it liked none we know."""
+        rows = np.full((len(queries), len(self.items)), -np.inf)
+        place = np.array(self._place, np.int64)
+        told = place != NOWHERE
+        for row, query in zip(rows, queries, strict=True):
+            likeness = self._likeness(query)
+            row[:] = self._fallback.scores([query])[0] if likeness is None else -np.inf
+            if likeness is not None:
+                row[told] = likeness[place[told]]
+        return rows
+
+    def closest(self, query: Query, k: int) -> Ranked:
+        """Return the best of all described items, heard of in events or not; none when the query liked none of them."""
+        likeness = self._likeness(query)
+        if likeness is None:
+            return Ranked([], np.empty(0))
+        return top(self._described.names, likeness, k, query.exclude)
+
+    def _likeness(self, query: Query) -> Scores | None:
+        """Return a score for each described item."""
+        liked = history(query, self._described, step=self._step, weak=0.0)
+        if not liked:
+            return None
+        weights = np.fromiter(liked.values(), np.float32, len(liked))
+        wanted = weights @ self._vectors[list(liked)]
+        return (self._vectors @ wanted).astype(np.float64)

@@ -1,0 +1,82 @@
+"""The page at /: someone picks a person, sees their feed with scores and reasons, acts, and watches it change.
+
+Plain files served from memory: no build step, no inline script, nothing from other hosts but pictures of items.
+Every view has an address of its own; all of them are answered with the one page, which opens the view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from importlib.resources import files
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from api.compat.mood import MOODS
+
+USERS_KEY = "demo:users"
+"""Redis key of the people whom the page offers: the JSON of a list of `DemoUser`."""
+
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+_VIEWS = ("/", "/c/{category:path}", "/item/{item_id:path}", "/find", "/you", "/operations")
+_PARTS = (
+    "page.css",
+    "icon.svg",
+    *("main.js", "place.js", "home.js", "feed.js", "card.js", "sheet.js", "filter.js", "find.js", "you.js", "form.js"),
+    *("operations.js", "chart.js", "meters.js"),
+    *("session.js", "notices.js", "toast.js", "client.js", "stream.js", "art.js", "picker.js"),
+)
+_HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class DemoUser(msgspec.Struct, frozen=True):
+    """Someone whom the page offers."""
+
+    user_id: str
+    label: str = ""
+
+
+def routes(read_users: Callable[[], Awaitable[bytes | None]], simulated: Sequence[str] = ()) -> list[BaseRoute]:
+    """Return the page's routes; `read_users` fetches what is stored under `USERS_KEY`.
+
+    `simulated` names the services in whose place doubles are, which the page says.
+    """
+
+    async def users(_: Request) -> Response:
+        return Response(
+            await read_users() or b"[]", media_type="application/json", headers={"Cache-Control": "no-store"}
+        )
+
+    async def moods(_: Request) -> Response:
+        return Response(msgspec.json.encode(MOODS), media_type="application/json", headers=_HEADERS)
+
+    async def doubles(_: Request) -> Response:
+        return Response(
+            msgspec.json.encode(simulated), media_type="application/json", headers={"Cache-Control": "no-store"}
+        )
+
+    page = _file("page.html")
+    views = [Route(path, page) for path in _VIEWS]
+    parts = [Route(f"/portal/{name}", _file(name)) for name in _PARTS]
+    data = {"/portal/moods": moods, "/demo/users": users, "/demo/simulated": doubles}
+    return [*views, *parts, *(Route(path, answer) for path, answer in data.items())]
+
+
+def _file(name: str) -> Callable[[Request], Awaitable[Response]]:
+    body = files(__package__).joinpath(name).read_bytes()
+    media_type = _TYPES[name.rpartition(".")[2]]
+
+    async def serve(_: Request) -> Response:
+        return Response(body, media_type=media_type, headers=_HEADERS)
+
+    return serve

@@ -1,0 +1,1 @@
+"""An item's state: decayed statistics, and the mapping of collected records."""

@@ -1,0 +1,1 @@
+"""Pushes: candidates, their value, the time of delivery, and the state of each user's devices."""

@@ -1,0 +1,216 @@
+"""What a user might be pushed: what is asked for, and what stands out in a feed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from schemas.limit import PUSH_FIELDS
+from schemas.types import Device, Feed, Notification, PushPreferences, PushRequest
+from streams.core.byte_budget import fitting
+from streams.core.dedup import derived, fingerprint, remember_event
+from streams.core.params import PushParams
+from streams.core.position import Position
+from streams.core.push.state import PushState, Waiting, barred, decide, shed
+from streams.core.push.value import head
+
+_DEVICES, _DEVICES_BYTES = 20, 128 << 10
+_CATEGORIES_BYTES = 64 << 10
+_EVENT_IDS, _EVENT_IDS_MOST = 256, 4_096
+"""Ids of requests that are remembered in any case, and at most within a day."""
+
+
+class Card(msgspec.Struct, frozen=True, gc=False):
+    """What the catalogue says of an item that may be pushed."""
+
+    item_id: str
+    category: str
+    title: str
+    created_at: int
+    stock: int | None = None
+    attributes: dict[str, str] = {}
+
+
+def fold_request(
+    state: PushState,
+    request: PushRequest,
+    position: Position,
+    *,
+    card: Card | None,
+    params: PushParams,
+    now_ms: int,
+    trimmed: Counter[str] | None = None,
+) -> list[Notification]:
+    """Take in what is asked for; a repeat changes nothing.
+
+    `card` is that of the item asked for, if there is one. `trimmed` counts what gave way for lack of room.
+    """
+    event_id = fingerprint(request.event_id)
+    if position.repeats(state.position) or event_id in state.event_ids:
+        return []
+    state.position = position.after(state.position)
+    trimmed = Counter() if trimmed is None else trimmed
+    trimmed["event_ids"] += remember_event(
+        state.event_ids, state.event_hours, event_id, position.append_ms, least=_EVENT_IDS, most=_EVENT_IDS_MOST
+    )
+    if request.kind == "send":
+        return list(_asked(state, request, card, params, now_ms))
+    if request.token is not None:
+        trimmed["devices"] += _register(state, request, request.token, position)
+    if request.preferences is not None:
+        trimmed["categories"] += _prefer(state, request, request.preferences, now_ms)
+    return []
+
+
+def fold_feed(
+    state: PushState, feed: Feed, cards: Mapping[str, Card], *, params: PushParams, now_ms: int
+) -> list[Notification]:
+    """Find what is worth a push in a feed; a repeat changes nothing. `cards` are those of the items at its head."""
+    version = (feed.features_version, feed.generated_at)
+    if version <= state.feed:
+        return []
+    state.feed = version
+    decisions = list(_outdated(state, set(feed.items), now_ms))
+    usual = []
+    for item_id, lead, reason in head(feed):
+        card = cards.get(item_id)
+        if card is None:
+            continue
+        if now_ms - card.created_at > params.new_ms:
+            usual.append(lead)
+        else:
+            wish = _wish(
+                state,
+                item_id,
+                now_ms,
+                item_id=item_id,
+                category=card.category,
+                title=card.title,
+                body=reason,
+                value=state.usual.value(lead),
+            )
+            decisions.extend(_considered(state, wish, params, now_ms))
+    if usual:
+        state.usual.fold(max(usual))
+    return decisions
+
+
+def _outdated(state: PushState, recommended: Collection[str], now_ms: int) -> Iterator[Notification]:
+    """Withdraw what came of earlier feeds and is recommended no more, as after a move to another city."""
+    for waiting in list(state.waiting.values()):
+        wish = waiting.notification
+        if wish.request_id is None and not waiting.attempts and wish.item_id not in recommended:
+            yield from decide(state, wish, ("withdrawn", "it is not recommended any more"), now_ms)
+
+
+def _register(state: PushState, request: PushRequest, token: str, position: Position) -> int:
+    """Put a device last, or take it off; a request that is older than the device's registration does nothing.
+
+    Returns how many other devices gave way for lack of bytes.
+    """
+    at_ms, known = min(request.occurred_at, position.append_ms), state.devices.get(token)
+    if known is not None:
+        if request.kind == "revoke":
+            is_late = request.appended_at < known.appended_at
+        else:
+            is_late = (at_ms, position.append_ms) < (known.registered_at, known.appended_at)
+        if is_late:
+            return 0
+    dropped = 0
+    state.devices.pop(token, None)
+    if request.kind == "register":
+        state.devices[token] = Device(
+            token=token, platform=request.platform, registered_at=at_ms, appended_at=position.append_ms
+        )
+        dropped = shed(state.devices, _DEVICES, budget=_DEVICES_BYTES)
+    state.version += 1
+    return dropped
+
+
+def _prefer(state: PushState, request: PushRequest, preferences: PushPreferences, now_ms: int) -> int:
+    """Take over preferences, all or those that are named; what is held by the old ones is looked at anew.
+
+    Returns how many categories had no room.
+    """
+    categories = preferences.categories or []
+    kept = fitting(categories, _CATEGORIES_BYTES)
+    if kept < len(categories):
+        preferences = msgspec.structs.replace(preferences, categories=categories[:kept])
+    named = {name: getattr(preferences, name) for name in request.fields or PUSH_FIELDS}
+    state.preferences = msgspec.structs.replace(state.preferences, **named)
+    state.version += 1
+    for waiting in state.waiting.values():
+        if not waiting.attempts:
+            waiting.due_at = min(waiting.due_at, now_ms)
+    return len(categories) - kept
+
+
+def _asked(
+    state: PushState, request: PushRequest, card: Card | None, params: PushParams, now_ms: int
+) -> Iterator[Notification]:
+    """Look at what is asked for: what it is worth is not ours to say."""
+    wish = _wish(
+        state,
+        request.item_id or request.event_id,
+        now_ms,
+        item_id=request.item_id,
+        category=request.category or (card.category if card else ""),
+        title=request.title or (card.title if card else ""),
+        body=request.body,
+        request_id=request.event_id,
+    )
+    if state.is_closed(wish.notification_id):
+        reason = "it is on its way, or was sent before"
+        yield msgspec.structs.replace(wish, status="repeated", reason=reason)  # what became of the first still holds
+    elif not wish.title:
+        reason = "it has no title, and its item is not in the catalogue"
+        yield msgspec.structs.replace(wish, status="failed", reason=reason)  # another request may have one
+    else:
+        yield from _admitted(state, wish, params, now_ms, is_listed=card is not None)
+
+
+def _considered(state: PushState, wish: Notification, params: PushParams, now_ms: int) -> Iterator[Notification]:
+    """Look at a new item of a feed; one that was dealt with is passed over without a word."""
+    if state.is_closed(wish.notification_id):
+        return
+    value, own = wish.value or 0.0, state.preferences.value_threshold
+    threshold = params.value_threshold if own is None else own
+    if value < threshold:
+        reason = f"it stands out {value:.2f} times as far as what usually leads, of {threshold:g} asked for"
+        yield from decide(state, wish, ("not_worth_it", reason), now_ms)
+    else:
+        yield from _admitted(state, wish, params, now_ms, is_listed=True)
+
+
+def _admitted(
+    state: PushState, wish: Notification, params: PushParams, now_ms: int, *, is_listed: bool
+) -> Iterator[Notification]:
+    """Let a wish wait for its release, unless the user cannot or does not want to have it."""
+    outcome = barred(state, wish, state.devices)
+    if outcome is not None:
+        yield from decide(state, wish, outcome, now_ms)
+    else:
+        state.waiting[wish.notification_id] = Waiting(wish, now_ms, now_ms + params.hold_ms, is_listed=is_listed)
+
+
+def _wish(state: PushState, about: str, now_ms: int, **fields: Any) -> Notification:
+    """Return a notification of which nothing is decided yet."""
+    return Notification(
+        notification_id=derived(state.user_id, about),
+        user_id=state.user_id,
+        status="unknown",
+        reason="",
+        link=_link(fields["item_id"], fields["category"]),
+        decided_at=now_ms,
+        **fields,
+    )
+
+
+def _link(item_id: str | None, category: str) -> str:
+    if item_id is not None:
+        return f"/item/{quote(item_id, safe='')}"
+    return f"/c/{quote(category, safe='')}" if category else "/"

@@ -1,0 +1,179 @@
+"""When what waits may be sent, and what came of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from models.decay import DAY_MS
+from schemas.types import Notification, NotificationStatus
+from streams.core.params import PushParams
+from streams.core.push.quiet_hours import spell
+from streams.core.push.state import Outcome, PushState, Waiting, barred, decide
+
+_LONGEST_PAUSE_S = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What is to be sent now."""
+
+    notification: Notification
+    tokens: Sequence[str]
+    ttl_s: int
+    """After which it must not be shown any more: a phone that was off gets it late."""
+
+
+class Released(NamedTuple):
+    """What became of that which was due."""
+
+    decisions: list[Notification]
+    deliveries: list[Delivery]
+
+
+class Answer(Protocol):
+    """What came of sending to one device."""
+
+    @property
+    def kind(self) -> str:
+        """Return delivered, gone (there is no such device any more), refused or later."""
+
+    @property
+    def reason(self) -> str:
+        """Return why, in words."""
+
+    @property
+    def pause_s(self) -> float:
+        """Return how long to wait at least before it is tried again."""
+
+
+def due_items(state: PushState, now_ms: int) -> set[str]:
+    """Return the items of the catalogue that notifications are about which are due."""
+    due = (waiting.notification.item_id for waiting in _due(state, now_ms) if waiting.is_listed)
+    return {item_id for item_id in due if item_id is not None}
+
+
+def release(state: PushState, *, params: PushParams, now_ms: int, gone: Collection[str] = ()) -> Released:
+    """Take what is due, the most valuable first: some of it is to be sent, the rest waits on or is given up.
+
+    What is handed out still waits until it is settled, so that a crash in between has it released once more. `gone` are
+    those of `due_items` that cannot be had any more.
+    """
+    released = Released([], [])
+    gate = _Gate(state, params, now_ms)
+    for waiting in sorted(gate.due, key=_value, reverse=True):
+        tokens = [token for token in waiting.tokens or state.devices if token in state.devices]
+        outcome = _withdrawn(waiting, gone) or barred(state, waiting.notification, tokens) or gate.check(waiting)
+        if outcome is None:
+            released.deliveries.append(Delivery(waiting.notification, tokens, gate.ttl_s(waiting)))
+        else:
+            held = waiting if outcome[0] == "quiet_hours" else None
+            released.decisions.extend(decide(state, waiting.notification, outcome, now_ms, held=held))
+    return released
+
+
+def settle(
+    state: PushState, delivery: Delivery, answers: Mapping[str, Answer] | None, *, params: PushParams, now_ms: int
+) -> list[Notification]:
+    """Note what came of a delivery, by token; None where there is nothing to send with."""
+    waiting = state.waiting[delivery.notification.notification_id]
+    if answers is None:
+        state.sent_at.append(now_ms)
+        outcome: Outcome = "not_configured", "FCM_SERVICE_ACCOUNT is not set"
+        return list(decide(state, waiting.notification, outcome, now_ms))
+    _forget(state, [token for token, answer in answers.items() if answer.kind == "gone"])
+    before = waiting.notification.reached
+    reached = before + sum(answer.kind == "delivered" for answer in answers.values())
+    if reached and not before:
+        state.sent_at.append(now_ms)
+    waiting.notification = msgspec.structs.replace(waiting.notification, reached=reached)
+    again = _put_off(waiting, answers, params, now_ms)
+    outcome = _status(answers, reached, again=again), _told(answers, reached)
+    return list(decide(state, waiting.notification, outcome, now_ms, held=waiting if again else None))
+
+
+class _Gate:
+    """What a user may be sent at a moment."""
+
+    def __init__(self, state: PushState, params: PushParams, now_ms: int) -> None:
+        state.sent_at = [at_ms for at_ms in state.sent_at if at_ms > now_ms - DAY_MS]
+        self._params, self._now_ms = params, now_ms
+        self._room = params.daily_cap - len(state.sent_at)
+        hours = state.preferences.quiet_hours
+        self._spell = spell(hours, now_ms) if hours else None
+        self.due = _due(state, now_ms)
+        self._places = params.daily_cap - (len(state.waiting) - len(self.due))
+        """No more are held than could be sent afterwards."""
+
+    def check(self, waiting: Waiting) -> Outcome | None:
+        """Return why a notification may not be sent now; None if it may. One that reached a device counts no more."""
+        costs = 0 if waiting.notification.reached else 1
+        if self._now_ms >= waiting.expires_at:
+            return _overdue(waiting, self._params)
+        if self._spell and self._spell.quiet and self._places >= costs:
+            self._places -= costs
+            waiting.due_at = min(self._spell.until_ms, waiting.expires_at)
+            return "quiet_hours", "held until the quiet hours end"
+        if (self._spell and self._spell.quiet) or self._room < costs:
+            return "capped", f"no more than {self._params.daily_cap} are sent in 24 hours"
+        self._room -= costs
+        return None
+
+    def ttl_s(self, waiting: Waiting) -> int:
+        """Return how long a notification may be shown: until it expires, or the next quiet hours begin."""
+        until_ms = min(waiting.expires_at, self._spell.until_ms) if self._spell else waiting.expires_at
+        return (until_ms - self._now_ms) // 1_000
+
+
+def _due(state: PushState, now_ms: int) -> list[Waiting]:
+    return [waiting for waiting in state.waiting.values() if waiting.due_at <= now_ms]
+
+
+def _withdrawn(waiting: Waiting, gone: Collection[str]) -> Outcome | None:
+    is_gone = waiting.is_listed and waiting.notification.item_id in gone
+    return ("withdrawn", "its item has left the catalogue or is out of stock") if is_gone else None
+
+
+def _forget(state: PushState, gone: Sequence[str]) -> None:
+    for token in gone:
+        if state.devices.pop(token, None):  # another of the user's pushes may have found out first
+            state.version += 1
+
+
+def _put_off(waiting: Waiting, answers: Mapping[str, Answer], params: PushParams, now_ms: int) -> bool:
+    """Have the devices that were not reached yet tried again, if there is time; say whether there is."""
+    waiting.tokens = [token for token, answer in answers.items() if answer.kind == "later"]
+    backoff_s = min(params.retry_s * 2.0**waiting.attempts, _LONGEST_PAUSE_S)
+    pause_s = max([backoff_s, *(answer.pause_s for answer in answers.values())])
+    waiting.attempts += 1
+    waiting.due_at = now_ms + round(1_000 * pause_s)
+    return bool(waiting.tokens) and waiting.due_at < waiting.expires_at
+
+
+def _status(answers: Mapping[str, Answer], reached: int, *, again: bool) -> NotificationStatus:
+    if reached:
+        return "sent"
+    if again:
+        return "retrying"
+    return "unregistered" if all(answer.kind == "gone" for answer in answers.values()) else "failed"
+
+
+def _told(answers: Mapping[str, Answer], reached: int) -> str:
+    problems = dict.fromkeys(answer.reason for answer in answers.values() if answer.kind != "delivered")
+    return "; ".join([f"{reached} device{'' if reached == 1 else 's'} reached", *problems])
+
+
+def _overdue(waiting: Waiting, params: PushParams) -> Outcome:
+    if waiting.notification.reached:
+        return "sent", f"{waiting.notification.reached} devices reached, the others not in time"
+    minutes = params.hold_ms // 60_000
+    return ("failed" if waiting.attempts else "expired"), f"it has waited for {minutes} minutes"
+
+
+def _value(waiting: Waiting) -> float:
+    value = waiting.notification.value
+    return math.inf if value is None else value

@@ -1,0 +1,41 @@
+"""Whose a push token is: of all who have registered it, the user of the newest registration.
+
+A device keeps its token when another user signs in on it. Users are in different partitions, so each registration is
+sent on to the partition of its token, and whoever does not own the token any more is told to forget it. The result
+does not depend on the order in which registrations arrive there, and repeats change nothing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.types import PushRequest, PushToken
+from streams.core.dedup import derived
+
+
+class TokenState(msgspec.Struct, array_like=True):
+    """Everything kept of one token. New fields are added at the end, with a default."""
+
+    token: str
+    owner: PushToken | None = None
+    """The newest registration."""
+
+
+def fold_registration(state: TokenState, registration: PushToken) -> PushRequest | None:
+    """Take in a registration; return the revocation of the one that has lost, if another user has won."""
+    older, newer = sorted([state.owner or registration, registration], key=_rank)
+    state.owner = newer
+    if older.user_id == newer.user_id:
+        return None
+    return PushRequest(
+        event_id=derived("revoke", older.token, older.user_id, str(older.appended_at)),
+        user_id=older.user_id,
+        kind="revoke",
+        token=older.token,
+        occurred_at=newer.registered_at,
+        appended_at=older.appended_at,
+    )
+
+
+def _rank(registration: PushToken) -> tuple[int, int, str]:
+    return registration.registered_at, registration.appended_at, registration.user_id

@@ -1,0 +1,1 @@
+"""The feed as a list of stages: candidate sources, filters, features, blend, diversity, reasons."""

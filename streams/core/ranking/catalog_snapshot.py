@@ -1,0 +1,445 @@
+"""What every worker knows of all items: the catalogue, how items are doing, and what goes with what.
+
+Items are numbered as they are first heard of; columns are arrays over those numbers. The charts that ranking starts
+from are drawn anew by `refresh`, never while a user is being ranked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import decay
+from models.neighbours.cooccurrence import HALF_LIFE_DAYS, Table
+from models.neighbours.item_item_matrix import Links
+from models.vocabulary import NOWHERE, Names
+from schemas.limit import OutOfRangeError
+from schemas.nearby import Places
+from schemas.stock import is_sold_out
+from schemas.types import Item, ItemNeighbors, ItemStats, ItemWeights
+from streams.core.dedup import fingerprint
+from streams.core.item.stats import COHORTS, SEGMENTS
+from streams.core.params import EXACT_ITEMS
+from streams.core.ranking.content_index import Likeness
+from streams.core.ranking.event_time import STARTS, span
+from streams.core.ranking.item_type_index import Kinds
+
+Indices = NDArray[np.int32]
+Scores = NDArray[np.float64]
+Column = NDArray[np.float32]
+Where = slice | Indices
+"""Which items: all of them, without a copy, or some."""
+
+TOPICS_PER_ITEM = 8
+_GROWTH = 1_024
+_DIGITS = 9
+SMALL = 1e-3
+"""The share of the strongest from which on a signal is heard."""
+CATEGORIES = 1_000
+"""Categories that have charts of their own: those of the most items."""
+_NAMES = 50_000
+"""Categories and topics from which on those that no item has any more are forgotten now and then."""
+_RANK, _ITEMS_PER_RANK = 5, 20
+"""The rank of the item whose sum others are held against, and how many items there must be for each."""
+_MOST_SHARE = np.float32(3.0)
+"""The logarithm of the largest share of that."""
+_PRIOR_RATINGS = 5.0
+_OLD_DAYS = 3_650.0
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is known of an item that somebody acted on."""
+
+    category: str = ""
+    topics: tuple[str, ...] = ()
+    source: str = ""
+
+
+NOTHING: Indices = np.empty(0, np.int32)
+COUNTED = ("trending", "day", "week", "popular", "lasting")
+"""Over how long what was done to items is counted, from hours to for ever."""
+_TRENDING, _POPULAR = COUNTED.index("trending"), COUNTED.index("popular")
+_HORIZONS = [COUNTED.index(name) for name in ("day", "week", "lasting")]
+CHARTED = (*COUNTED, "rated", "fresh")
+"""What items are scored by whoever asks: the rows of `Columns.charted`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charts:
+    """The items that lead the catalogue, best first, as of the last refresh."""
+
+    trending: Indices
+    popular: Indices
+    fresh: Indices
+    untied: Indices
+    """Items that are tied to no place: the most popular, then the newest."""
+    popular_in: dict[str, Indices]
+    """The most popular items of each category."""
+    trending_in: dict[str, Indices]
+    """The items of each category that trend most."""
+    segments: dict[str, Indices]
+
+
+class Listing:
+    """What the catalogue says of items: (items,) each. It holds until the catalogue changes."""
+
+    def __init__(self, view: View) -> None:
+        self.count = count = len(view.items)
+        self.every = np.arange(count, dtype=np.int32)
+        self.nothing = np.zeros(count, np.float32)
+        self.is_listed = view.listed[:count].copy()
+        self.is_private = view.private[:count].copy()
+        self.sold_out = np.flatnonzero(view.sold_out[:count]).astype(np.int32)
+        self.listed = np.flatnonzero(self.is_listed).astype(np.int32)
+        self.timed = np.flatnonzero(view.spans[:count, 0]).astype(np.int32)
+        """Items that take place at a time, and when."""
+        self.spans = view.spans[self.timed]
+        self.kind = view.kind[:count].copy()
+
+
+class Columns:
+    """What is scored from items alone, as of the last refresh: (items,) each, 0 where nothing speaks for one."""
+
+    def __init__(self, view: View, listing: Listing) -> None:
+        self.listing, self.count = listing, listing.count
+        self.charted = np.empty((len(CHARTED), self.count), np.float32)
+        """(charted, items)."""
+        counted = view.counted[:, : self.count]
+        strength(counted, out=self.charted[: len(counted)])
+        self.charted[CHARTED.index("rated")] = _rated(view, self.count)
+        self.charted[CHARTED.index("fresh")] = _fresh(view, self.count)
+        self._view, self._cohorts, self._segments = view, dict[int, Column](), dict[str, Column]()
+
+    def cohort(self, cohort: int) -> Column:
+        """Return popularity among users of a cohort."""
+        if cohort not in self._cohorts:
+            self._cohorts[cohort] = strength(self._view.cohorts[: self.count, cohort])
+        return self._cohorts[cohort]
+
+    def segment(self, segment: str) -> Column | None:
+        """Return popularity with a demographic group, if any of it was ever heard of."""
+        if segment not in self._segments and segment in self._view.segments:
+            self._segments[segment] = strength(self._view.segments[segment][: self.count])
+        return self._segments.get(segment)
+
+
+def strength(logs: Scores, *, out: Column | None = None) -> Column:
+    """Return how strong sums are against a strong one of their row, by their logarithms: 0 for nothing, 6.9 for that.
+
+    It is ln(1 + share / 0.001): a logarithm that ends at nothing, since a part that does not speak must not count. No
+    single item sets the measure, so that one event after a quiet time leaves those of all others where they were.
+
+    Args:
+        logs: (items,) or (rows, items) natural logarithms; -inf for nothing.
+        out: Where to put the strengths.
+    """
+    shares = np.subtract(logs, _measure(logs), out=out, dtype=np.float64, casting="same_kind")
+    shares = shares.astype(np.float32, copy=False)
+    np.minimum(shares, _MOST_SHARE, out=shares)
+    np.exp(shares, out=shares)
+    shares *= np.float32(1.0 / SMALL)
+    return np.log1p(shares, out=shares)
+
+
+def _measure(logs: Scores) -> NDArray[np.float64]:
+    """Return (rows, 1) what sums are held against: the fifth strongest, or a stronger one where there are few."""
+    measures = np.zeros((*logs.shape[:-1], 1))
+    for at in np.ndindex(*logs.shape[:-1]):
+        row = logs[at]
+        heard = int(np.count_nonzero(row > -np.inf))
+        if heard:
+            rank = min(max(heard // _ITEMS_PER_RANK, 1), _RANK)
+            measures[at] = np.partition(row, len(row) - rank)[len(row) - rank]
+    return measures
+
+
+def _rated(view: View, count: int) -> Column:
+    """Return how far mean ratings lie above the mean of all, the nearer to it the fewer they are of."""
+    counts, sums = view.rating_counts[:count], view.rating_sums[:count]
+    mean = sums.sum() / max(counts.sum(), 1.0)
+    return np.asarray((sums + _PRIOR_RATINGS * mean) / (counts + _PRIOR_RATINGS) - mean, np.float32)
+
+
+def _fresh(view: View, count: int) -> Column:
+    """Return how new items are: 1 for today, falling to 0 over ten years."""
+    age_ms = view.watermark - np.where(view.first_at > 0, view.first_at, view.created_at)[:count]
+    days = np.maximum(age_ms, 0.0) / decay.DAY_MS
+    return np.asarray(1.0 - np.minimum(np.log1p(days) / np.log1p(_OLD_DAYS), 1.0), np.float32)
+
+
+class View:
+    """Columns over all items. Only items of the catalogue are ever ranked."""
+
+    def __init__(
+        self,
+        *,
+        leaders: int = 200,
+        half_life_days: float = HALF_LIFE_DAYS,
+        learns: bool = False,
+        exact_items: int = EXACT_ITEMS,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            leaders: Items in a chart.
+            half_life_days: Half-life of the links between items.
+            learns: Whether links between items are learned here, and not only taken over.
+            exact_items: Size of the catalogue past which items are found by likeness, too.
+        """
+        self._leaders, self._exact_items = leaders, exact_items
+        self.items = Names()
+        self.categories = Names()
+        self.topics = Names()
+        self.titles: list[str] = []
+        self.subjects: dict[str, Subject] = {}
+        self.places = Places()
+        self.category = np.full(_GROWTH, NOWHERE, np.int32)
+        self.item_topics = np.full((_GROWTH, TOPICS_PER_ITEM), NOWHERE, np.int32)
+        self.kind = np.zeros(_GROWTH, np.intp)
+        """What items are about: those of the same category and topics are of the same kind."""
+        self.kinds = Kinds()
+        self.created_at = np.zeros(_GROWTH, np.int64)
+        self.spans = np.zeros((_GROWTH, 2), np.int64)
+        """From when to when items take place; see `streams.core.ranking.event_time`."""
+        self.ties = np.zeros(_GROWTH, np.int64)
+        """Decides between equal scores: a hash of the id, so that it depends on nothing else."""
+        self.listed = np.zeros(_GROWTH, bool)
+        """Items of the catalogue, which anybody may be shown."""
+        self.private = np.zeros(_GROWTH, bool)
+        """Items that were fetched for single users, who alone may be shown them."""
+        self.sold_out = np.zeros(_GROWTH, bool)
+        self.counted = np.full((len(COUNTED), _GROWTH), -np.inf)
+        """Logarithms of decayed sums: a row for each of `COUNTED`."""
+        self.segments: dict[str, Scores] = {}
+        self._compact_at = _NAMES
+        self._strengths: dict[str, float] = {}
+        """The highest popularity that was ever heard of in each segment."""
+        self.trimmed: Counter[str] = Counter()
+        """What gave way for lack of room, or found none."""
+        self.cohorts = np.full((_GROWTH, COHORTS), -np.inf)
+        self.rating_sums = np.zeros(_GROWTH)
+        self.rating_counts = np.zeros(_GROWTH)
+        self.first_at = np.zeros(_GROWTH)
+        self.neighbors = Table(half_life_days=half_life_days, adds=learns)
+        self.tastes = Links(1, adds=False)
+        self.likeness = Likeness()
+        self.watermark = 0
+        self.stale = False
+        """Whether anything changed since the last refresh."""
+        self.charts = self._draw()
+        self._listing: Listing | None = None
+        """What the catalogue says, while that is known."""
+        self.columns = self._columns()
+
+    def apply_item(self, item: Item) -> None:
+        """Take over an item of the catalogue."""
+        index = self._index(item.item_id)
+        topics = [self.topics.add(topic) for topic in item.topics[:TOPICS_PER_ITEM]]
+        self.category[index] = self.categories.add(item.category)
+        self.item_topics[index] = topics + [NOWHERE] * (TOPICS_PER_ITEM - len(topics))
+        self.kind[index] = self.kinds.add(int(self.category[index]), topics)
+        self.created_at[index] = item.created_at
+        self.spans[index] = span(item.attributes.get(STARTS))
+        self.titles[index] = item.title
+        self.places.put(index, item.cell, item.city)
+        self.subjects[item.item_id] = Subject(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source)
+        self.likeness.put(index, item)
+        self.listed[index], self.private[index] = not item.private, item.private
+        self.sold_out[index] = is_sold_out(item)
+        self.stale, self._listing = True, None
+
+    def remove_item(self, item_id: str) -> None:
+        """Take an item off the catalogue; what is known of its past stays."""
+        index = self.items.get(item_id)
+        if index != NOWHERE:
+            self.listed[index] = self.private[index] = self.sold_out[index] = False
+            self.likeness.remove(index)
+            self.stale, self._listing = True, None
+
+    def apply_stats(self, stats: ItemStats) -> None:
+        """Take over how an item is doing.
+
+        Raises:
+            OutOfRangeError: it is counted over other horizons or cohorts.
+        """
+        for name, count in (("horizons", len(_HORIZONS)), ("cohorts", COHORTS)):
+            if len(getattr(stats, name)) not in (0, count):
+                raise OutOfRangeError(name, f"must hold {count} numbers")
+        index = self._index(stats.item_id)
+        self.counted[_TRENDING, index], self.counted[_POPULAR, index] = _finite([stats.trending, stats.popularity])
+        for segment, popularity in zip(stats.segments, _finite(list(stats.segments.values())), strict=True):
+            column = self._segment(segment, popularity)
+            if column is not None:
+                column[index] = popularity
+        if stats.horizons:
+            self.counted[_HORIZONS, index] = _finite(stats.horizons)
+        if stats.cohorts:
+            self.cohorts[index] = _finite(stats.cohorts)
+        is_rated = np.isfinite(stats.rating_sum)
+        self.rating_sums[index] = stats.rating_sum if is_rated else 0.0
+        self.rating_counts[index] = stats.rating_count if is_rated else 0
+        self.first_at[index] = stats.first_at
+        self.watermark = max(self.watermark, stats.watermark)
+        self.stale = True
+
+    def apply_neighbors(self, row: ItemNeighbors) -> None:
+        """Take over what goes with an item."""
+        others = self._indices(row.neighbors)
+        sums = np.array([row.scores, row.follows or [0.0] * len(row.scores)])
+        index = self._index(row.item_id)
+        self.neighbors.put(index, others, sums, mass=row.mass, reference_ms=row.reference)
+
+    def apply_weights(self, row: ItemWeights) -> None:
+        """Take over what a liking of an item says of others."""
+        others = self._indices(row.others)
+        self.tastes.put(self._index(row.item_id), others, np.array([row.weights]), 1.0)
+
+    def refresh(self) -> bool:
+        """Draw the charts anew if anything changed; return whether it did. A large catalogue takes several turns."""
+        if not self.stale:
+            return False
+        self.charts = self._draw()
+        self.refresh_columns()
+        self.stale = len(self.columns.listing.listed) > self._exact_items and self.likeness.catch_up()
+        return True
+
+    def refresh_columns(self) -> None:
+        """Draw anew what is scored from items alone."""
+        if len(self.categories) + len(self.topics) > self._compact_at:
+            self._compact()
+        self.columns = self._columns()
+
+    def listed_for(self, fetched: Sequence[str]) -> NDArray[np.bool_]:
+        """Say of each item whether a user may be shown it, given what was fetched for them."""
+        listing = self.columns.listing
+        is_listed, own = listing.is_listed.copy(), self.items.known(fetched)
+        own = own[own < listing.count]
+        is_listed[own] |= listing.is_private[own]
+        return is_listed
+
+    def unseen(self, item_ids: Sequence[str]) -> list[str]:
+        """Return the items that the last refresh knew nothing of."""
+        return [item for item in item_ids if not 0 <= self.items.get(item) < self.columns.count]
+
+    def title(self, item_id: str) -> str:
+        """Return an item's title, empty when it is not known."""
+        index = self.items.get(item_id)
+        return "" if index == NOWHERE else self.titles[index]
+
+    def subject(self, item_id: str | None) -> Subject | None:
+        """Return what the catalogue says of an item, if it is or was in it."""
+        return self.subjects.get(item_id) if item_id is not None else None
+
+    def popular_rest(self) -> Indices:
+        """Return the whole catalogue, most popular first, items nobody acted on last."""
+        listed = self.columns.listing.listed
+        return listed[np.lexsort((self.ties[listed], -self.counted[_POPULAR, listed]))]
+
+    def _columns(self) -> Columns:
+        if self._listing is None:
+            self._listing = Listing(self)
+        return Columns(self, self._listing)
+
+    def _draw(self) -> Charts:
+        listed = np.flatnonzero(self.listed[: len(self.items)]).astype(np.int32)
+        untied = listed[~np.isin(listed, self.places.tied(len(self.items)))]
+        by_category = listed[np.argsort(self.category[listed], kind="stable")]
+        codes, starts = np.unique(self.category[by_category], return_index=True)
+        names = [self.categories.names[code] for code in codes.tolist()]
+        members = dict(zip(names, np.split(by_category, starts[1:]), strict=bool(names)))
+        if len(members) > CATEGORIES:
+            largest = sorted(members, key=lambda name: (-len(members[name]), name))[:CATEGORIES]
+            self.trimmed["categories"] = len(members) - CATEGORIES
+            members = {name: members[name] for name in largest}
+        return Charts(
+            trending=self._leading(listed, self.counted[_TRENDING]),
+            popular=self._leading(listed, self.counted[_POPULAR]),
+            fresh=self._leading(listed, self.created_at),
+            untied=np.concatenate(
+                [self._leading(untied, self.counted[_POPULAR]), self._leading(untied, self.created_at)]
+            ),
+            popular_in={name: self._leading(items, self.counted[_POPULAR]) for name, items in members.items()},
+            trending_in={name: self._leading(items, self.counted[_TRENDING]) for name, items in members.items()},
+            segments={name: self._leading(listed, column) for name, column in self.segments.items()},
+        )
+
+    def _compact(self) -> None:
+        """Forget the categories and topics that no item of the catalogue has any more, and number the others anew."""
+        names, self.categories, self.topics, self.kinds = (self.categories, self.topics), Names(), Names(), Kinds()
+        categories, topics = (known.names for known in names)
+        count = len(self.items)
+        for index in range(count):
+            is_listed = bool(self.listed[index])
+            category = self.categories.add(categories[self.category[index]]) if is_listed else NOWHERE
+            old = self.item_topics[index][self.item_topics[index] != NOWHERE].tolist() if is_listed else []
+            new = [self.topics.add(topics[number]) for number in old]
+            self.category[index] = category
+            self.item_topics[index] = new + [NOWHERE] * (TOPICS_PER_ITEM - len(new))
+            self.kind[index] = self.kinds.add(category, new)
+        self._compact_at = max(_NAMES, 2 * (len(self.categories) + len(self.topics)))
+        self._listing = None
+
+    def _leading(self, items: Indices, column: NDArray[Any]) -> Indices:
+        """Return the best of some items by a column, ties by id; those that it says nothing of are left out."""
+        items = items[np.isfinite(column[items])]
+        return items[np.lexsort((self.ties[items], -column[items].round(_DIGITS)))][: self._leaders]
+
+    def _indices(self, item_ids: Sequence[str]) -> Indices:
+        found = self.items.numbers(item_ids)
+        for new in np.flatnonzero(found < 0).tolist():
+            found[new] = self._index(item_ids[new])
+        return found
+
+    def _index(self, item_id: str) -> int:
+        index = self.items.add(item_id)
+        if index == len(self.titles):
+            self._listing = None
+            self.titles.append("")
+            if index == len(self.category):
+                self._grow()
+            self.ties[index] = fingerprint(item_id)
+        return index
+
+    def _segment(self, name: str, popularity: float) -> Scores | None:
+        """Return the column of a segment; None when those that have one are all stronger than a new one."""
+        column = self.segments.get(name)
+        if column is None:
+            if len(self.segments) < SEGMENTS:
+                column = np.full(len(self.category), -np.inf)
+            else:
+                self.trimmed["segments"] += 1
+                weakest = min(self._strengths, key=self._strengths.__getitem__)
+                if self._strengths[weakest] >= popularity:
+                    return None
+                del self._strengths[weakest]
+                column = self.segments.pop(weakest)
+                column.fill(-np.inf)
+            self.segments[name] = column
+        self._strengths[name] = max(self._strengths.get(name, -np.inf), popularity)
+        return column
+
+    def _grow(self) -> None:
+        for name in ("category", "item_topics"):
+            setattr(self, name, _doubled(getattr(self, name), NOWHERE))
+        for name in ("kind", "created_at", "spans", "ties", "rating_sums", "rating_counts", "first_at"):
+            setattr(self, name, _doubled(getattr(self, name), 0))
+        for name in ("listed", "private", "sold_out"):
+            setattr(self, name, _doubled(getattr(self, name), 0))
+        self.cohorts = _doubled(self.cohorts, -np.inf)
+        self.counted = _doubled(self.counted.T, -np.inf).T.copy()
+        self.segments = {name: _doubled(column, -np.inf) for name, column in self.segments.items()}
+
+
+def _finite(logs: Sequence[float]) -> list[float]:
+    """Return logarithms of sums with those that are no number, or of a sum without end, as of nothing."""
+    return [log if log < np.inf else -np.inf for log in logs]
+
+
+def _doubled(column: NDArray[Any], filler: float) -> NDArray[Any]:
+    return np.concatenate([column, np.full_like(column, filler)])

@@ -1,0 +1,61 @@
+"""Spreading categories over a feed."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.core.params import RankParams
+from streams.core.ranking.catalog_snapshot import Indices
+
+
+def spread(order: NDArray[np.intp], categories: Indices, params: RankParams) -> NDArray[np.intp]:
+    """Return at most a feed's worth of `order` such that no window holds too many items of one category.
+
+    Args:
+        order: Places of candidates, best first.
+        categories: The category of each, in the same order.
+        params: The cap, the window and the length.
+
+    Each time the best of those is taken that the window lets in. An item over the cap waits until the window has moved
+    on; when only such items are left, the best of them is taken, so the cap never shortens a feed.
+    """
+    most, window = max(1, math.ceil(params.diversity_cap * params.diversity_window)), params.diversity_window
+    labels = categories.tolist()
+    counts = dict.fromkeys(labels, 0)  # items of each category in the window
+    waiting: dict[int, deque[int]] = {}
+    upcoming = enumerate(labels)
+    chosen: list[int] = []
+    for step in range(min(params.feed_items, len(labels))):
+        if step >= window:
+            counts[labels[chosen[step - window]]] -= 1
+        place = _best(waiting, counts, most) if waiting else None
+        if place is None:
+            for found, label in upcoming:
+                if counts[label] < most:
+                    place = found
+                    break
+                waiting.setdefault(label, deque()).append(found)
+            else:
+                place = _best(waiting, counts, window + 1)
+        assert place is not None  # what does not wait is upcoming
+        chosen.append(place)
+        counts[labels[place]] += 1
+    return order[np.array(chosen, np.intp)]
+
+
+def _best(waiting: dict[int, deque[int]], counts: dict[int, int], most: int) -> int | None:
+    """Take the best item that waits, of the categories that the window holds fewer of."""
+    best = None
+    for label, places in waiting.items():
+        if counts[label] < most and (best is None or places[0] < waiting[best][0]):
+            best = label
+    if best is None:
+        return None
+    place = waiting[best].popleft()
+    if not waiting[best]:
+        del waiting[best]
+    return place

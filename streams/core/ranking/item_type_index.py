@@ -1,0 +1,51 @@
+"""What items are about, as numbers: a catalogue has far fewer pairs of category and topics than items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.vocabulary import NOWHERE
+
+Values = NDArray[np.float64]
+
+
+class Kinds:
+    """Kinds of items: those of the same category and topics are of one. Kind 0 has neither."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[int, ...], int] = {}
+        self._categories: list[int] = []
+        self._pairs: list[tuple[int, int]] = []
+        """Every kind and topic that go together."""
+        self._columns: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
+        self.add(NOWHERE, ())
+
+    def add(self, category: int, topics: Sequence[int]) -> int:
+        """Return the number of a kind, giving it one if it has none."""
+        number = self._numbers.setdefault((category, *topics), len(self._categories))
+        if number == len(self._categories):
+            self._categories.append(category)
+            self._pairs += [(number, topic) for topic in topics]
+            self._columns = None
+        return number
+
+    def scores(self, categories: Values, topics: Values) -> Values:
+        """Return (kinds,) means of what a kind's category has and what its topics have together, which is -1 to 1.
+
+        Args:
+            categories: (categories + 1,) values by number; the last is that of no category.
+            topics: (topics + 1,) the same for topics.
+        """
+        if self._columns is None:
+            pairs = np.array(self._pairs, np.intp).reshape(-1, 2)
+            self._columns = np.array(self._categories, np.intp), pairs
+        of_kind, pairs = self._columns
+        counted = np.bincount(pairs[:, 0], topics[pairs[:, 1]], minlength=len(of_kind))
+        scores = counted.astype(np.float64, copy=False)  # they are integers when no kind has a topic
+        np.clip(scores, -1.0, 1.0, out=scores)
+        scores += categories[of_kind]
+        scores *= 0.5
+        return scores

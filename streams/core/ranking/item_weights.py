@@ -1,0 +1,119 @@
+"""Tastes: what a liking of each item says of the others, and the models that can be asked for it.
+
+EASE is fitted to all events at once when a fit is due. Any other model learns each event as it comes, and refits itself
+on its own schedule; a fit then asks it once for each item, as if that were all that someone had liked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from models.base import Event, Model, Query
+from models.factorization import ease
+from models.text.content import Content
+from models.text.tfidf import text_of
+from models.vocabulary import NOWHERE
+from models.weight import RATING_SCALE, rating_of, weight_of
+from schemas.types import Interaction, Item
+
+REGULARIZATION = 500.0
+"""That of EASE."""
+_LIKED = 1.0
+_AT_ONCE = 64
+"""Items that a model is asked for at once: each costs a row of scores over the whole catalogue."""
+
+Weights = NDArray[np.float32]
+
+
+class Tastes(Protocol):
+    """Where tastes come from."""
+
+    name: str
+
+    def add(self, event: Event, item: Item | None) -> None:
+        """Learn an event on an item, with what the catalogue says of the item where that is known."""
+
+    def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
+        """Return (items, items) what a liking of each item says of the others, 0 where that is nothing.
+
+        Args:
+            values: (users, items) how much each user cares for each of the items, by all events so far.
+            items: The items that count.
+        """
+
+
+class EaseTastes:
+    """The weights of EASE."""
+
+    name = "ease"
+
+    def add(self, event: Event, item: Item | None) -> None:
+        """Learn nothing: a fit has all it needs in the values."""
+
+    def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
+        """Return the weights, fitted to the values."""
+        return ease.weights(values, REGULARIZATION)
+
+
+class ModelTastes:
+    """The scores of a model for whoever has liked one item."""
+
+    def __init__(self, name: str, model: Model) -> None:
+        self.name, self.model = name, model
+
+    def add(self, event: Event, item: Item | None) -> None:
+        """Have the model learn the event."""
+        self.model.learn([event])
+
+    def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
+        """Return the scores; the row of an item that the model has nothing to say of is 0."""
+        model, found = self.model, np.zeros((len(items), len(items)), np.float32)
+        if not items:
+            return found
+        places = model.items.numbers(items)
+        heard = places >= 0
+        fallback = model.scores([Query("")])[0]
+        for start in range(0, len(items), _AT_ONCE):
+            scores = model.scores([Query("", ((item, _LIKED),)) for item in items[start : start + _AT_ONCE]])
+            told = np.isfinite(scores) & (scores != fallback).any(axis=1, keepdims=True)
+            found[start : start + len(scores), heard] = np.where(told, scores, 0.0)[:, places[heard]]
+        np.fill_diagonal(found, 0.0)
+        return found
+
+
+class ContentTastes(ModelTastes):
+    """The likeness of items by their texts."""
+
+    model: Content
+
+    def __init__(self, name: str, model: Content) -> None:
+        super().__init__(name, model)
+        self._texts: dict[str, str] = {}
+
+    def add(self, event: Event, item: Item | None) -> None:
+        """Hear of the item, and remember what it says of itself."""
+        if item is not None and self.model.items.get(item.item_id) == NOWHERE:
+            self._texts[item.item_id] = text_of(item)
+        super().add(event, item)
+
+    def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
+        """Return how like each other the items are, new texts included."""
+        self.model.describe(self._texts)
+        self._texts.clear()
+        return super().weights(values, items)
+
+
+def model_event(event: Interaction, rating_scale: float = RATING_SCALE) -> Event:
+    """Return an interaction on an item as models see it."""
+    return Event(
+        event.user_id,
+        str(event.item_id),
+        event.occurred_at,
+        weight_of(event.action, event.value, rating_scale),
+        rating_of(event.action, event.value, rating_scale),
+    )

@@ -1,0 +1,104 @@
+"""A feed that a language model has a say in: combined = 0.6 · ml + 0.4 · llm, and ml where there is no llm.
+
+`ml` is the score of the ranking, stretched over [0, 1] within the feed; `llm` is the model's, from 0 to 1. The feed
+keeps its items. Scores come later than the feed they are for, and hold for the user's next feeds until newer ones come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from schemas.types import Feed, LlmScores
+from streams.core.params import CombineParams, RankParams
+from streams.core.ranking.catalog_snapshot import View
+from streams.core.ranking.diversity import spread
+
+LLM, ML = "llm", "ml"
+"""Parts of a combined score: what the language model adds, and what the ranking's own parts do not account for."""
+_DIGITS = 6
+_NO_SAY = 0.5
+"""What ml is where the ranking finds all items equal."""
+
+Column = NDArray[np.float64]
+T = TypeVar("T")
+
+
+class Judged:
+    """The newest scores of each user, for as long as they are of use."""
+
+    def __init__(self, params: CombineParams, *, most: int = 100_000) -> None:
+        self._params, self._most = params, most
+        self._scores: dict[str, LlmScores] = {}
+
+    def put(self, scores: LlmScores) -> None:
+        """Take in scores; those of older features than are known already change nothing."""
+        known = self._scores.pop(scores.user_id, scores)
+        self._scores[scores.user_id] = max(known, scores, key=lambda one: (one.features_version, one.scored_at))
+        if len(self._scores) > self._most:
+            del self._scores[next(iter(self._scores))]
+
+    def combined(self, feed: Feed, view: View, params: RankParams) -> Feed:
+        """Return a feed with the say of its user's scores; without any it is the same feed."""
+        scores = self._scores.get(feed.user_id)
+        if scores is None:
+            return feed
+        if feed.generated_at - scores.scored_at > self._params.ttl_ms:
+            del self._scores[feed.user_id]
+            return feed
+        return combine(feed, scores.scores, view, params, weights=self._params)
+
+
+def combine(feed: Feed, scores: Mapping[str, float], view: View, params: RankParams, *, weights: CombineParams) -> Feed:
+    """Return a feed in the order of its combined scores, as diverse as `params` say."""
+    judged = np.array([item in scores for item in feed.items], bool)
+    if not judged.any():
+        return feed
+    ml = np.array(feed.ml_scores) if feed.ml_scores else stretched(np.array(feed.scores))
+    llm = weights.llm * np.array([scores.get(item, 0.0) for item in feed.items])
+    own = np.where(judged, weights.ml * ml, ml)
+    best, end = np.argsort(-(own + llm).round(_DIGITS), kind="stable"), len(feed.items) - feed.trailing
+    order = [place for some in (best[best < end], best[best >= end]) for place in _spread(some, feed, view, params)]
+    parts = {name: _placed(part.round(_DIGITS).tolist(), order) for name, part in _parts(feed, own, llm).items()}
+    return replace(
+        feed,
+        items=_placed(feed.items, order),
+        scores=_placed((own + llm).round(_DIGITS).tolist(), order),
+        sources=_placed(feed.sources, order),
+        reasons=_placed(feed.reasons, order),
+        parts=parts,
+        propensities=_placed(feed.propensities, order) if feed.propensities else [],
+        ml_scores=_placed(ml.round(_DIGITS).tolist(), order),
+        llm_scores={item: scores[item] for item in feed.items if item in scores},
+    )
+
+
+def _spread(places: NDArray[np.intp], feed: Feed, view: View, params: RankParams) -> list[int]:
+    categories = view.category[view.items.numbers([feed.items[place] for place in places])]
+    return spread(places, categories, params).tolist() if len(places) else []
+
+
+def stretched(scores: Column) -> Column:
+    """Return scores moved and scaled so that the lowest is 0 and the highest 1."""
+    low, high = scores.min(), scores.max()
+    return (scores - low) / (high - low) if high > low else np.full(len(scores), _NO_SAY)
+
+
+def _parts(feed: Feed, own: Column, llm: Column) -> dict[str, Column]:
+    """Return the parts scaled so that they add up to the combined scores."""
+    parts = {name: np.array(part) for name, part in feed.parts.items() if name != LLM}
+    total = sum(parts.values(), np.zeros(len(own)))
+    factor = np.divide(own, total, out=np.zeros(len(own)), where=total > 0)
+    scaled = {name: part * factor for name, part in parts.items()}
+    left = own - total * factor
+    if left.any():
+        scaled[ML] = scaled.get(ML, 0.0) + left
+    return scaled | {LLM: llm}
+
+
+def _placed(column: list[T], order: list[int]) -> list[T]:
+    return [column[place] for place in order]

@@ -1,0 +1,190 @@
+"""Lists that somebody gave, ranked for a person: also items of which no more is known than what was said of them.
+
+What nobody has acted on cannot go with anything. In place of what goes with a person's last items stands how alike it
+is to those they liked; its affinity is counted as that of any item, by its source where it tells no category.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from msgspec import structs
+from numpy.typing import NDArray
+
+from models.blend.blender import Blender
+from models.neighbours.cooccurrence import STEP
+from models.text.signature import signature
+from schemas.types import Candidate, Features, Feed, Trigger
+from streams.core.params import RankParams
+from streams.core.ranking.catalog_snapshot import View
+from streams.core.ranking.features import PARTS
+from streams.core.ranking.pipeline import rank, weights_for
+from streams.core.ranking.ranking_query import Person, person
+
+CONTENT, AFFINITY = "content", "affinity"
+"""Sources of what is new to us: like what the person liked, or of their categories and topics."""
+_STANDS_FOR = "near"
+_WEIGHED = (list(PARTS).index(_STANDS_FOR), list(PARTS).index(AFFINITY))
+_LIKED = 20
+"""Last liked items that a new one is held against."""
+_CHANCE = 0.2
+"""Likeness that two items have by chance: three standard deviations of the cosine of signatures that share no word."""
+_DIGITS = 6
+_AROUND = ' []"'
+"""What may stand around a word of a context, whose lists are told as JSON."""
+
+
+def rank_given(
+    trigger: Trigger, features: Features, view: View, blender: Blender, params: RankParams, *, now_ms: int
+) -> Feed:
+    """Return the feed of the items that a trigger names, each once.
+
+    What the trigger's context names of categories and topics counts as if the user had stated it, this once.
+    """
+    wanted = _wanted(trigger, view, features)
+    features = structs.replace(features, preferred=[*features.preferred, *wanted])
+    new = {one.item_id: one for one in trigger.described if not _is_listed(one.item_id, view)}
+    known = [item for item in trigger.candidates if item not in new]
+    feed = rank(features, view, blender, params, now_ms=now_ms, among=known)
+    if new:
+        whom = person(features, view, params, at_ms=max(view.watermark, features.watermark))
+        feed = _with_new(feed, list(new.values()), whom, view, blender)
+    asked = {f"You like {name}": f"You asked for {name}" for name in wanted}
+    feed = structs.replace(feed, reasons=[asked.get(reason, reason) for reason in feed.reasons])
+    if trigger.topic_distance is None:
+        return feed
+    topics = {one.item_id: one.topics for one in trigger.described}
+    return _arranged(feed, _apart(feed, _topics(feed.items, topics, view), trigger.topic_distance))
+
+
+def _by_score(feed: Feed) -> list[int]:
+    """Return the places of a feed's items, best first, then those that come after all others."""
+    end = len(feed.items) - feed.trailing
+    return sorted(range(len(feed.items)), key=lambda place: (place >= end, -feed.scores[place]))
+
+
+def _wanted(trigger: Trigger, view: View, features: Features) -> list[str]:
+    """Return the categories and topics that a trigger's context names, as far as they are not liked or stated."""
+    said = {name for one in trigger.described for name in (one.category, *one.topics)}
+    words = dict.fromkeys(word.strip(_AROUND) for told in trigger.context.values() for word in told.split(","))
+    return [
+        word
+        for word in words
+        if word
+        and (word in said or view.categories.get(word) >= 0 or view.topics.get(word) >= 0)
+        and not (word in features.preferred or _likes(features, word))
+    ]
+
+
+def _is_listed(item_id: str, view: View) -> bool:
+    index = view.items.get(item_id)
+    return 0 <= index < view.columns.count and bool(view.columns.listing.is_listed[index])
+
+
+def _with_new(feed: Feed, new: Sequence[Candidate], whom: Person, view: View, blender: Blender) -> Feed:
+    """Return a feed with new items among the others, in the order of their scores."""
+    told = _parts(new, whom, view) * weights_for(whom, blender)[list(_WEIGHED)][:, None]
+    names, none = (CONTENT, AFFINITY), [0.0] * len(new)
+    sources = [names[place] for place in told.argmax(axis=0).tolist()]
+    reasons = [_reason(one, part, whom) for one, part in zip(new, told.T.tolist(), strict=True)]
+    added = dict(zip(names, told.round(_DIGITS).tolist(), strict=True))
+    before = [0.0] * len(feed.items)
+    joined = structs.replace(
+        feed,
+        items=[one.item_id for one in new] + feed.items,
+        scores=told.sum(axis=0).round(_DIGITS).tolist() + feed.scores,
+        sources=sources + feed.sources,
+        reasons=reasons + feed.reasons,
+        parts={
+            name: added.get(name, none) + feed.parts.get(name, before) for name in dict.fromkeys([*feed.parts, *added])
+        },
+    )
+    return _arranged(joined, _by_score(joined))
+
+
+def _parts(new: Sequence[Candidate], whom: Person, view: View) -> NDArray[np.float64]:
+    """Return (2, items): how alike new items are to what the person liked, and the affinity to them."""
+    vectors = np.stack([signature(one.item_id, f"{one.title} {one.text}", one.category, one.topics) for one in new])
+    liked = whom.history[whom.liked][:_LIKED].tolist()
+    alike = np.zeros(len(new))
+    if liked:
+        names = [view.items.names[index] for index in liked]
+        known = np.stack([_signature(name, view) for name in names])
+        cosines = vectors @ known.T
+        alike = (np.where(cosines > _CHANCE, cosines, 0.0) * STEP ** np.arange(len(liked))).max(axis=1)
+    told = whom.features
+    kinds, topics, sources = (_shares(sums, told.preferred) for sums in (told.categories, told.topics, told.sources))
+    affinity = [
+        (
+            (kinds.get(one.category, 0.0) if one.category else sources.get(one.source, 0.0))
+            + min(max(sum(topics.get(topic, 0.0) for topic in one.topics), -1.0), 1.0)
+        )
+        / 2
+        for one in new
+    ]
+    return np.stack([alike, np.array(affinity)])
+
+
+def _signature(item_id: str, view: View) -> NDArray[np.float32]:
+    subject = view.subject(item_id)
+    if subject is None:
+        return signature(item_id, "", "", ())
+    return signature(item_id, view.title(item_id), subject.category, subject.topics)
+
+
+def _shares(sums: Mapping[str, float], preferred: Iterable[str]) -> dict[str, float]:
+    """Return affinities as shares of the strongest; what is stated is as strong."""
+    strongest = max((abs(affinity) for affinity in sums.values()), default=0.0) or 1.0
+    return {name: affinity / strongest for name, affinity in sums.items()} | dict.fromkeys(preferred, 1.0)
+
+
+def _reason(one: Candidate, parts: Sequence[float], whom: Person) -> str:
+    alike, affinity = parts
+    if max(alike, affinity) <= 0:
+        return "New here"
+    told = whom.features
+    liked = [name for name in (*one.topics, one.category, one.source) if name in told.preferred or _likes(told, name)]
+    return f"You like {liked[0]}" if affinity > alike and liked else "Like what you liked"
+
+
+def _likes(told: Features, name: str) -> bool:
+    return any(sums.get(name, 0.0) > 0 for sums in (told.topics, told.categories, told.sources))
+
+
+def _topics(items: Sequence[str], said: Mapping[str, Sequence[str]], view: View) -> list[set[str]]:
+    """Return the topics of each item: those of the catalogue, else those that were said."""
+    found = []
+    for item in items:
+        subject = view.subject(item)
+        found.append(set(subject.topics if subject is not None else said.get(item, ())))
+    return found
+
+
+def _apart(feed: Feed, topics: Sequence[set[str]], distance: float) -> list[int]:
+    """Return the places of a feed's items such that each differs from those before it by a share of topics.
+
+    The best come first, then what is too much like one of them, in its order.
+    """
+    order, end = _by_score(feed), len(feed.items) - feed.trailing
+    chosen: list[int] = []
+    alike: list[int] = []
+    for place in order[:end]:
+        far = all(_distance(topics[place], topics[other]) >= distance for other in chosen)
+        (chosen if far else alike).append(place)
+    return chosen + alike + order[end:]
+
+
+def _distance(some: set[str], others: set[str]) -> float:
+    """Return the Jaccard distance: 0 of the same topics, 1 of none in common or none at all."""
+    both = some | others
+    return 1.0 - len(some & others) / len(both) if both else 1.0
+
+
+def _arranged(feed: Feed, places: Sequence[int]) -> Feed:
+    """Return a feed in another order."""
+    columns = {
+        name: [getattr(feed, name)[place] for place in places] for name in ("items", "scores", "sources", "reasons")
+    }
+    parts = {name: [part[place] for place in places] for name, part in feed.parts.items()}
+    return structs.replace(feed, parts=parts, **columns)

@@ -1,0 +1,1 @@
+"""Triggers: the schedule, the active users, and the prefetch requests that follow from them."""

@@ -1,0 +1,179 @@
+"""From a trigger and what is known of its user to the questions that are worth asking, one per category."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+from zoneinfo import ZoneInfo
+
+import h3
+import msgspec
+
+from models.weight import is_liking
+from schemas.cell import is_cell
+from schemas.gazetteer import around, located
+from schemas.identity import city_key
+from schemas.text import cleaned
+from schemas.types import FetchRequest, Trigger
+from schemas.zone import zone_of
+from streams.core.dedup import derived
+from streams.core.params import RetrievalParams
+from streams.core.user.state import UserState
+
+Fact = Literal[
+    "where",
+    "when",
+    "interests",
+    "keywords",
+    "liked",
+    "muted",
+    "demographics",
+    "travel_history",
+    "relationship_status",
+]
+"""What of a user can be told to a language model."""
+FETCHING = frozenset({"time", "location", "refresh"})
+"""Kinds of triggers that ask for content."""
+_INTERESTS, _KEYWORDS, _LIKED, _MUTED, _KNOWN = 10, 10, 10, 20, 200
+_CHARS = 200
+_DIGITS = 6
+_PARTS_OF_DAY = ((5, "night"), (12, "morning"), (17, "afternoon"), (22, "evening"), (24, "night"))
+"""Hour at which each part ends."""
+
+Told = str | list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a user is, as coarsely as content depends on it; a city only where no ping tells more."""
+
+    cell: str | None = None
+    city: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Return what caches of this place are named after; empty for nowhere."""
+        return self.cell or city_key(self.city).replace(" ", "-")
+
+    def __str__(self) -> str:
+        """Return what a model is told: the city's name, and never coordinates, which would come back in titles."""
+        return self.city or ""
+
+
+class Asks(Protocol):
+    """What retrieval must know of a fetcher."""
+
+    @property
+    def category(self) -> str:
+        """Return what it fetches."""
+        ...
+
+    @property
+    def placed(self) -> bool:
+        """Say whether what it finds is somewhere."""
+        ...
+
+    @property
+    def facts(self) -> Sequence[Fact]:
+        """Return what of a user its model is told."""
+        ...
+
+
+def place_of(state: UserState, params: RetrievalParams) -> Place:
+    """Return where a user is: by the newest ping, with the name of the city around it, or by the profile.
+
+    The name is written such that it means this city to everybody, whatever the user's time zone.
+    """
+    if state.cell is not None and is_cell(state.cell):
+        resolution = min(params.place_resolution, h3.get_resolution(state.cell))
+        city = around(*h3.cell_to_latlng(state.cell), radius_km=params.place_radius_km)
+        return Place(h3.cell_to_parent(state.cell, resolution), city.label if city else None)
+    meant = located(state.city, state.timezone) if state.city else None
+    if meant is None or meant == located(state.city or ""):
+        return Place(city=state.city)
+    return Place(city=meant.label)
+
+
+def requests(
+    trigger: Trigger,
+    state: UserState,
+    place: Place,
+    fetchers: Iterable[Asks],
+    *,
+    title_of: Callable[[str], str],
+    params: RetrievalParams,
+) -> list[FetchRequest]:
+    """Return what could be asked for a user now, category by category; nothing of places for who is nowhere.
+
+    `title_of` gives the title of an item, empty for one that is not known.
+    """
+    when = local_time(trigger.occurred_at, zone_of(state.timezone, params.timezone))
+    known = facts(state, place, when=when, title_of=title_of)
+    words = dict.fromkeys([*known.get("interests", ()), *known.get("keywords", ())])
+    found = []
+    for fetcher in fetchers:
+        if fetcher.placed and not place.key:
+            continue
+        told = {fact: known[fact] for fact in fetcher.facts if fact in params.facts and fact in known}
+        found.append(
+            FetchRequest(
+                event_id=derived(trigger.user_id, trigger.event_id, fetcher.category),
+                user_id=trigger.user_id,
+                category=fetcher.category,
+                trigger_id=trigger.event_id,
+                reason=trigger.reason,
+                cell=place.cell if fetcher.placed else None,
+                city=place.city if fetcher.placed else None,
+                local_time=when,
+                about=msgspec.json.encode({"category": fetcher.category} | told).decode(),
+                words=list(words),
+                known=list(state.seen)[-_KNOWN:],
+                occurred_at=trigger.occurred_at,
+            )
+        )
+    return found
+
+
+def facts(state: UserState, place: Place, *, when: str, title_of: Callable[[str], str]) -> dict[Fact, Told]:
+    """Return what is known of a user, in words; what is not known is not there."""
+    found: dict[Fact, Told] = {
+        "where": _line(str(place)),
+        "when": when,
+        "interests": _lines(_interests(state), _INTERESTS),
+        "keywords": _lines([*state.about.get("keywords", "").split(","), *state.queries], _KEYWORDS),
+        "liked": _lines((title_of(item) for item, weight, _ in reversed(state.recent) if is_liking(weight)), _LIKED),
+        "muted": _lines(state.muted, _MUTED),
+        "demographics": _line(state.segment),
+        "travel_history": _line(state.about.get("travel_history", "")),
+        "relationship_status": _line(state.about.get("relationship_status", "")),
+    }
+    return {fact: told for fact, told in found.items() if told}
+
+
+def local_time(at_ms: int, zone: ZoneInfo) -> str:
+    """Return day and part of the day, such as `Friday evening, 2026-11-20`."""
+    at = datetime.fromtimestamp(at_ms / 1000, zone)
+    part = next(name for end, name in _PARTS_OF_DAY if at.hour < end)
+    return f"{at:%A} {part}, {at:%Y-%m-%d}"
+
+
+def _interests(state: UserState) -> list[str]:
+    """Return stated preferences, then topics and categories by how much they were acted on."""
+    by_affinity = [
+        name
+        for sums in (state.topics, state.categories)
+        for name in sorted(sums, key=lambda name: (-round(sums[name], _DIGITS), name))
+        if sums[name] > 0
+    ]
+    return [*state.preferred, *by_affinity]
+
+
+def _lines(texts: Iterable[str], most: int) -> list[str]:
+    return list(dict.fromkeys(line for text in texts if (line := _line(text))))[:most]
+
+
+def _line(text: str) -> str:
+    """Return one printable line: what people typed must neither break a record nor outweigh the rest of a prompt."""
+    return " ".join(cleaned(text).split())[:_CHARS].rstrip()

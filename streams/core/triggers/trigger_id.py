@@ -1,0 +1,29 @@
+"""Triggers that follow from what happened. Their ids follow from it, too: what fires again is known as a repeat."""
+
+from __future__ import annotations
+
+from schemas.types import Location, Trigger
+from streams.core.dedup import derived
+from streams.core.triggers.schedule import Slot
+
+
+def timed(user_id: str, slot: Slot) -> Trigger:
+    """Return the trigger of a slot for a user."""
+    return Trigger(
+        event_id=derived("time", user_id, slot.day.isoformat(), slot.reason),
+        user_id=user_id,
+        kind="time",
+        reason=slot.reason,
+        occurred_at=slot.at_ms,
+    )
+
+
+def moved(ping: Location, reason: str) -> Trigger:
+    """Return the trigger of a move that a ping told."""
+    return Trigger(
+        event_id=derived("location", ping.user_id, ping.event_id),
+        user_id=ping.user_id,
+        kind="location",
+        reason=reason,
+        occurred_at=ping.occurred_at,
+    )

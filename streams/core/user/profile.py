@@ -1,0 +1,141 @@
+"""What users state of themselves: changes merged field by field, whatever order they come in.
+
+A profile can be stated as a whole on `profiles`, changed on `profile-updates`, and forgotten on either. Each field has
+the time at which it was stated, and the newest statement of a field holds (a last-writer-wins register per field:
+Shapiro et al., "A comprehensive study of convergent and commutative replicated data types", INRIA RR-7506, 2011).
+
+    profile-updates ─┐
+                     ├─▶ merge ─▶ profiles ─▶ user agent, log, trainer
+    profiles ────────┘
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from schemas.codec import DecodeError
+from schemas.limit import PROFILE_FIELDS
+from schemas.types import Profile, ProfileUpdate
+from streams.core.dedup import fingerprint, remember
+from streams.core.position import Position
+
+FORGOTTEN_AT = "forgotten_at"
+"""Header of a null value: when the profile was forgotten, in ms since the epoch."""
+_MOST_BYTES = 512 << 10
+"""Largest merged profile: more than API calls can add up to, half of what a message may hold."""
+_EVENT_IDS = 256
+_NOTHING = Profile(event_id="", user_id="", occurred_at=0)
+
+
+class Tombstone(Protocol):
+    """A null value as it was read from its partition."""
+
+    timestamp: int
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+class ProfileState(msgspec.Struct, array_like=True):
+    """Everything kept of one user's profile. New fields are added at the end, with a default."""
+
+    user_id: str
+    profile: Profile | None = None
+    """The merged profile as it is published; None when nothing is stated."""
+    forgotten_at: int = -1
+    """When it was forgotten last, in ms since the epoch; what was stated before stays forgotten."""
+    position: tuple[int, int] | None = None
+    event_ids: dict[int, None] = msgspec.field(default_factory=dict)
+
+
+def fold_update(state: ProfileState, update: ProfileUpdate, position: Position) -> bool:
+    """Merge a change; a repeat changes nothing. Of two statements of one time the later in the topic holds.
+
+    Returns whether the profile is to be published.
+
+    Raises:
+        DecodeError: the merged profile would be too large; the state stays as it is.
+    """
+    event_id = fingerprint(update.event_id)
+    if position.repeats(state.position) or event_id in state.event_ids:
+        return False
+    at_ms = min(update.occurred_at, position.append_ms)
+    if update.kind == "forget":
+        _forget(state, at_ms)
+        changed = True  # also when nothing is known here: a profile may still lie elsewhere
+    else:
+        times = _times(state)
+        newer = {name: at_ms for name in update.fields if at_ms >= times.get(name, state.forgotten_at)}
+        changed = _take(state, update, newer)
+    state.position = position.after(state.position)
+    remember(state.event_ids, event_id, _EVENT_IDS)
+    return changed
+
+
+def fold_profile(state: ProfileState, profile: Profile, position: Position) -> bool:
+    """Merge a whole profile, ours or another producer's; return whether anything has changed.
+
+    Raises:
+        DecodeError: as `fold_update`.
+    """
+    at_ms = min(profile.occurred_at, position.append_ms)
+    stated_at = profile.stated_at or dict.fromkeys(PROFILE_FIELDS, at_ms)
+    times = _times(state)
+    newer = {
+        name: at
+        for name in PROFILE_FIELDS
+        if name in stated_at and (at := min(stated_at[name], position.append_ms)) > times.get(name, state.forgotten_at)
+    }
+    return _take(state, profile, newer)
+
+
+def fold_tombstone(state: ProfileState, record: Tombstone) -> bool:
+    """Forget what was stated until a null value was appended; return whether anything has changed.
+
+    One of ours, which has a header, tells only what is merged already.
+    """
+    before = state.profile, state.forgotten_at
+    if FORGOTTEN_AT not in dict(record.headers):
+        _forget(state, record.timestamp)
+    return before != (state.profile, state.forgotten_at)
+
+
+def forgotten_at(record: Tombstone) -> int:
+    """Return until when a null value forgets, in ms since the epoch: as its header says, else when it was appended."""
+    header = dict(record.headers).get(FORGOTTEN_AT) or b""
+    return min(int(header), record.timestamp) if header.isdigit() else record.timestamp
+
+
+def _take(state: ProfileState, source: Profile | ProfileUpdate, times: dict[str, int]) -> bool:
+    """Take over fields, each with the time at which it was stated."""
+    if not times:
+        return False
+    stated_at = _times(state) | times
+    merged = replace(
+        state.profile or replace(_NOTHING, user_id=state.user_id),
+        event_id=source.event_id,
+        occurred_at=max(stated_at.values()),
+        stated_at=stated_at,
+        **{name: getattr(source, name) for name in times},
+    )
+    size = len(msgspec.msgpack.encode(merged))
+    if size > _MOST_BYTES:
+        raise DecodeError("too_large", f"the profile would have {size} bytes of at most {_MOST_BYTES}")
+    state.profile = merged
+    return True
+
+
+def _forget(state: ProfileState, at_ms: int) -> None:
+    state.forgotten_at = max(state.forgotten_at, at_ms)
+    if state.profile is None:
+        return
+    times = state.profile.stated_at
+    newer = {name: at for name, at in times.items() if at > at_ms}
+    defaults = {name: getattr(_NOTHING, name) for name in times if name not in newer}
+    state.profile = replace(state.profile, stated_at=newer, **defaults) if newer else None
+
+
+def _times(state: ProfileState) -> dict[str, int]:
+    """Return when each field was stated."""
+    return {} if state.profile is None else state.profile.stated_at

@@ -1,0 +1,397 @@
+"""A user's state and how events fold into it.
+
+Sums decay forward: a weight at time t is stored as w·2^((t - reference)/half-life) and read back at the watermark, so
+that folding an event costs no sweep over what is there and late events land where they belong.
+
+A state is bounded in bytes, and with it what is published of it: every collection has a budget, beyond which its oldest
+or weakest entries give way.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from operator import itemgetter
+
+import msgspec
+
+from models import decay
+from models.weight import rating_of, weight_of
+from schemas.limit import check_rating
+from schemas.types import Content, Features, Interaction, Location, Profile, RecentItem, Trigger, UserWeights
+from schemas.zone import zone_named
+from streams.core.byte_budget import fitting, size, total
+from streams.core.dedup import fingerprint, remember_event
+from streams.core.item.stats import Signal
+from streams.core.params import UserParams
+from streams.core.position import Position
+from streams.core.ranking.catalog_snapshot import Subject
+from streams.core.triggers import trigger_id
+from streams.core.user import geofence
+
+ABOUT = ("keywords", "travel_history", "relationship_status")
+"""Attributes of a profile that content can be fetched by."""
+_ABOUT_CHARS = 500
+_RESCALE_EXPONENT = 64.0
+_HOURS = 24
+_DAY_MS = 86_400_000
+_FULL_EVENTS, _FULL_RETURNS = 200.0, 3.0
+"""Events of a user's day, and those on one item, after which the next one counts a quarter for what others see."""
+_UNTOUCHED = (0.0, 0)
+_NEVER = -(1 << 60)
+_SEEN_BYTES = 128 << 10
+"""Bytes of the ids of seen items. Ids of items acted on again count twice, here and among the visits."""
+_LABEL_BYTES = 32 << 10
+"""Bytes of the names in one affinity map, and of stated preferences."""
+_MUTED_BYTES = 64 << 10
+_FETCHED_BYTES = 64 << 10
+"""Bytes of what was fetched, over all categories."""
+_KINDS = ("time", "location", "refresh", "rerank")
+"""Triggers that ask for a user's own feed, where they name no candidates; for a re-rank nothing is fetched."""
+
+
+class UserState(msgspec.Struct, array_like=True, gc=False):
+    """Everything kept of one user. New fields are added at the end, with a default."""
+
+    user_id: str
+    version: int = 0
+    watermark: int = 0
+    event_count: int = 0
+    position: tuple[int, int] | None = None
+    reference_ms: int = 0
+    categories: dict[str, float] = msgspec.field(default_factory=dict)
+    topics: dict[str, float] = msgspec.field(default_factory=dict)
+    sources: dict[str, float] = msgspec.field(default_factory=dict)
+    hours: list[float] = msgspec.field(default_factory=lambda: [0.0] * _HOURS)
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
+    recent: list[tuple[str, float, int]] = msgspec.field(default_factory=list)
+    """(item, weight, at), oldest first."""
+    seen: dict[str, None] = msgspec.field(default_factory=dict)
+    queries: list[str] = msgspec.field(default_factory=list)
+    event_ids: dict[int, None] = msgspec.field(default_factory=dict)
+    cell: str | None = None
+    cell_at: int = -1
+    segment: str = ""
+    preferred: list[str] = msgspec.field(default_factory=list)
+    muted: list[str] = msgspec.field(default_factory=list)
+    profile_at: int = -1
+    visits: dict[str, int] = msgspec.field(default_factory=dict)
+    """Actions on an item, where more than one; bounded like `seen`."""
+    city: str | None = None
+    timezone: str = ""
+    about: dict[str, str] = msgspec.field(default_factory=dict)
+    """What the profile says under the names in `ABOUT`."""
+    fetched: dict[str, tuple[int, list[str]]] = msgspec.field(default_factory=dict)
+    """Items that were last fetched in each category, and when they were asked for."""
+    anchor: str | None = None
+    left_at: int = -1
+    moved_at: int = -1
+    triggered: dict[str, int] = msgspec.field(default_factory=dict)
+    """When a trigger of each kind was last acted on."""
+    seen_bytes: int = 0
+    """Bytes of the ids in `seen`; 0 while they are not counted."""
+    event_hours: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    """How many of `event_ids` came in which hour; see `streams.core.dedup`."""
+    weights: dict[str, float] = msgspec.field(default_factory=dict)
+    """What the user's own choices add to the weights that all users share, by part of a score."""
+    day: int = 0
+    """The newest day of which there is an event, in days since the epoch."""
+    day_events: int = 0
+    today: dict[int, tuple[float, int]] = msgspec.field(default_factory=dict)
+    """The strongest action of that day on each item, by fingerprint, and how many there were."""
+
+
+def fold(
+    state: UserState,
+    event: Interaction,
+    position: Position,
+    *,
+    subject: Subject,
+    params: UserParams,
+    trimmed: Counter[str] | None = None,
+) -> Signal | None:
+    """Fold one interaction into its user's state; a repeat changes nothing.
+
+    `subject` is what is known of the item. `trimmed` counts entries that gave way for lack of room, by collection.
+    Returns the signal for the item, if there is one to send.
+
+    Raises:
+        OutOfRangeError: the rating is above the scale.
+    """
+    check_rating(event, params.rating_scale)
+    if position.repeats(state.position):
+        return None
+    state.position = position.after(state.position)
+    event_id = fingerprint(event.event_id)
+    if event_id in state.event_ids:
+        return None
+    trimmed = Counter() if trimmed is None else trimmed
+    signal = _apply(state, event, position, subject=subject, params=params, trimmed=trimmed)
+    _remember(state, event_id, position, params, trimmed)  # last: what fails before may be sent again and count
+    return signal
+
+
+def _apply(
+    state: UserState,
+    event: Interaction,
+    position: Position,
+    *,
+    subject: Subject,
+    params: UserParams,
+    trimmed: Counter[str],
+) -> Signal | None:
+    touch(state, position)
+    state.watermark = max(state.watermark, event.occurred_at)
+    state.event_count += 1
+    state.counts[event.action] = state.counts.get(event.action, 0) + 1
+    scale = _scale(state, event.occurred_at, params)
+    state.hours[event.occurred_at // 3_600_000 % _HOURS] += scale
+    if event.query:
+        state.queries = [event.query, *(query for query in state.queries if query != event.query)][: params.queries]
+    if event.item_id is None:
+        return None
+    weight = weight_of(event.action, event.value, params.rating_scale)
+    counts = share(state, event.item_id, event.occurred_at)
+    added, is_first, limit = _note_today(state, event.item_id, weight, event.occurred_at, params)
+    _add_affinities(state, subject, weight * scale, params, trimmed)
+    geofence = bisect_right(state.recent, event.occurred_at, key=itemgetter(2))  # late events go where they belong
+    state.recent.insert(geofence, (event.item_id, weight, event.occurred_at))
+    del state.recent[: -params.recent_items]
+    _see(state, event.item_id, params, trimmed)
+    return Signal(
+        event.item_id,
+        position,
+        event.occurred_at,
+        event.action,
+        added * counts,
+        rating=rating_of(event.action, event.value, params.rating_scale) if is_first else None,
+        segment=state.segment,
+        nth=state.event_count - 1,
+        limit=limit,
+    )
+
+
+def fold_location(state: UserState, event: Location, position: Position, params: UserParams) -> Trigger | None:
+    """Move the user to where the newest ping was; return the trigger of a move that is worth telling."""
+    if event.occurred_at <= state.cell_at:
+        return None
+    reason = geofence.move(state, event, params.triggers)
+    state.cell, state.cell_at = event.cell, event.occurred_at
+    touch(state, position)
+    return None if reason is None else trigger_id.moved(event, reason)
+
+
+def fold_profile(state: UserState, event: Profile, position: Position, *, trimmed: Counter[str] | None = None) -> None:
+    """Take over what the newest profile states; of two of one time the later one. A repeat does nothing.
+
+    Of lists that are longer than there is room for, the first entries are kept; `trimmed` counts the others.
+    """
+    at_ms = min(event.occurred_at, position.append_ms)
+    preferred = [*event.categories, *event.topics]
+    stated = {
+        "segment": event.segment,
+        "muted": event.muted[: fitting(event.muted, _MUTED_BYTES)],
+        "preferred": preferred[: fitting(preferred, _LABEL_BYTES)],
+        "city": event.city,
+        "about": {name: event.attributes[name][:_ABOUT_CHARS] for name in ABOUT if name in event.attributes},
+        "timezone": event.timezone if event.timezone and zone_named(event.timezone) else "",
+    }
+    differs = any(getattr(state, name) != value for name, value in stated.items())
+    if at_ms > state.profile_at or (differs and at_ms == state.profile_at):
+        for name, value in stated.items():
+            setattr(state, name, value)
+        state.profile_at = at_ms
+        if trimmed is not None:
+            trimmed["muted"] += len(event.muted) - len(state.muted)
+            trimmed["preferred"] += len(preferred) - len(state.preferred)
+        touch(state, position)
+
+
+def forget_profile(state: UserState, at_ms: int, position: Position) -> None:
+    """Go back to knowing nothing that the user stated until a time; of a user who is not known nothing is kept."""
+    if state.version:
+        fold_profile(state, Profile(event_id="", user_id=state.user_id, occurred_at=at_ms), position)
+
+
+def fold_trigger(state: UserState, event: Trigger, position: Position, params: UserParams) -> None:
+    """Have the user ranked again, but not for a repeat, nor within the window after another trigger of the kind."""
+    event_id, last = fingerprint(event.event_id), state.triggered.get(event.kind, _NEVER)
+    if event.kind not in _KINDS or event.candidates or event_id in state.event_ids:
+        return
+    if abs(event.occurred_at - last) >= params.triggers.window_ms:
+        state.triggered[event.kind] = max(event.occurred_at, last)
+        touch(state, position)
+        _remember(state, event_id, position, params, Counter())
+
+
+def fold_content(state: UserState, event: Content, position: Position, *, trimmed: Counter[str] | None = None) -> None:
+    """Take over what was fetched, where it was asked for later than what is there; nothing found changes nothing.
+
+    Where there is no room for all, the last items of a category and the categories asked for longest ago give way.
+    """
+    if event.items and event.requested_at > state.fetched.get(event.category, (-1, []))[0]:
+        items = [found.item_id for found in event.items]
+        kept = items[: fitting(items, _FETCHED_BYTES - size(event.category))]
+        state.fetched[event.category] = event.requested_at, kept
+        dropped = len(items) - len(kept)
+        while sum(size(name) + total(ids) for name, (_, ids) in state.fetched.items()) > _FETCHED_BYTES:
+            oldest = min(state.fetched, key=lambda name: (name == event.category, state.fetched[name][0], name))
+            dropped += len(state.fetched.pop(oldest)[1])
+        if trimmed is not None:
+            trimmed["fetched"] += dropped
+        touch(state, position)
+
+
+def fold_weights(state: UserState, event: UserWeights, position: Position) -> None:
+    """Take over what the user's own choices add to the weights; it ranks from the next event on."""
+    state.weights = event.weights
+
+
+def touch(state: UserState, position: Position) -> None:
+    """Give the state its next version: the broker's time, or one more than the last when that is no later."""
+    state.version = max(state.version + 1, position.append_ms)
+
+
+def snapshot(state: UserState, params: UserParams) -> Features:
+    """Return the features that the state stands for, affinities decayed to the watermark."""
+    factor = decay.factor((state.reference_ms - state.watermark) / _half_life_ms(params))
+    return Features(
+        user_id=state.user_id,
+        version=state.version,
+        watermark=state.watermark,
+        event_count=state.event_count,
+        segment=state.segment,
+        preferred=state.preferred,
+        muted=state.muted,
+        categories=_decayed(state.categories, factor),
+        topics=_decayed(state.topics, factor),
+        sources=_decayed(state.sources, factor),
+        hours=[hour * factor for hour in state.hours],
+        counts=dict(state.counts),
+        recent=[RecentItem(item_id=item, weight=weight, at=at) for item, weight, at in reversed(state.recent)],
+        seen=list(state.seen),
+        queries=state.queries,
+        cell=state.cell,
+        visits=dict(state.visits),
+        city=state.city,
+        prefetched=list(dict.fromkeys(item for _, items in state.fetched.values() for item in items)),
+        timezone=state.timezone,
+        triggered_at=max(state.triggered.values(), default=0),
+        weights=state.weights,
+    )
+
+
+def share(state: UserState, item_id: str, at_ms: int) -> float:
+    """Return how much an event counts beside those of others: the less the more the user did that day.
+
+    All events of a user's day count no more than some two hundred together, and those on one item no more than three.
+    """
+    if at_ms // _DAY_MS > state.day:
+        return 1.0
+    _, earlier = state.today.get(fingerprint(item_id), _UNTOUCHED)
+    return (1.0 + state.day_events / _FULL_EVENTS) ** -2 * (1.0 + earlier / _FULL_RETURNS) ** -2
+
+
+def _note_today(
+    state: UserState, item_id: str, weight: float, at_ms: int, params: UserParams
+) -> tuple[float, bool, str]:
+    """Count an event among those of its day; late ones count among those of the newest day.
+
+    Within a day a user counts for an item as its strongest action, and no more. Returns what this action adds to that,
+    whether it is the first one on the item, and the limit that takes most or all of its weight away, if one does:
+    `items_per_day`, `same_item` or `events_per_day`.
+    """
+    if at_ms // _DAY_MS > state.day:
+        state.day, state.day_events = at_ms // _DAY_MS, 0
+        state.today.clear()
+    state.day_events += 1
+    item = fingerprint(item_id)
+    strongest, earlier = state.today.get(item, _UNTOUCHED)
+    if not earlier and len(state.today) >= params.day_items:
+        return min(weight, 0.0), False, "items_per_day" if weight > 0.0 else ""
+    state.today[item] = max(weight, strongest), earlier + 1
+    added = max(weight - strongest, 0.0) if weight > 0.0 else weight
+    if earlier >= _FULL_RETURNS or added == 0.0 < weight:
+        return added, not earlier, "same_item"
+    return added, not earlier, "events_per_day" if state.day_events > _FULL_EVENTS else ""
+
+
+def _remember(state: UserState, event_id: int, position: Position, params: UserParams, trimmed: Counter[str]) -> None:
+    early = remember_event(
+        state.event_ids,
+        state.event_hours,
+        event_id,
+        position.append_ms,
+        least=params.event_ids,
+        most=params.event_ids_most,
+    )
+    if early:
+        trimmed["event_ids"] += early
+
+
+def _see(state: UserState, item_id: str, params: UserParams, trimmed: Counter[str]) -> None:
+    """Put an item last among those seen; the ones seen longest ago give way."""
+    seen, visits = state.seen, state.visits
+    state.seen_bytes = state.seen_bytes or total(seen)
+    if item_id in seen:
+        visits[item_id] = visits.get(item_id, 1) + 1
+        del seen[item_id]
+    else:
+        state.seen_bytes += size(item_id)
+    seen[item_id] = None
+    while len(seen) > params.seen_items or state.seen_bytes > _SEEN_BYTES:
+        if len(seen) <= params.seen_items:
+            trimmed["seen"] += 1
+        oldest = next(iter(seen))
+        del seen[oldest]
+        visits.pop(oldest, None)
+        state.seen_bytes -= size(oldest)
+
+
+def _add_affinities(
+    state: UserState, subject: Subject, weight: float, params: UserParams, trimmed: Counter[str]
+) -> None:
+    dropped = 0
+    if subject.category:
+        dropped += _add(state.categories, subject.category, weight, params.affinities)
+    if subject.source:
+        dropped += _add(state.sources, subject.source, weight, params.affinities)
+    for topic in subject.topics:
+        dropped += _add(state.topics, topic, weight / len(subject.topics), params.affinities)
+    if dropped:
+        trimmed["affinities"] += dropped
+
+
+def _add(sums: dict[str, float], name: str, weight: float, most: int) -> int:
+    """Add to a name's sum; the weakest names give way to a new one. Return how many did for lack of bytes."""
+    if name in sums:
+        sums[name] += weight
+        return 0
+    sums[name] = weight
+    dropped = 0
+    while len(sums) > most or total(sums) > _LABEL_BYTES:
+        dropped += len(sums) <= most
+        del sums[min(sums, key=lambda known: (abs(sums[known]), known))]
+    return dropped
+
+
+def _scale(state: UserState, at_ms: int, params: UserParams) -> float:
+    if state.reference_ms == 0:
+        state.reference_ms = at_ms
+    exponent = (at_ms - state.reference_ms) / _half_life_ms(params)
+    if exponent > _RESCALE_EXPONENT:
+        factor = decay.factor(-exponent)
+        for sums in (state.categories, state.topics, state.sources):
+            for name in sums:
+                sums[name] *= factor
+        state.hours = [hour * factor for hour in state.hours]
+        state.reference_ms, exponent = at_ms, 0.0
+    return decay.factor(exponent)
+
+
+def _decayed(sums: dict[str, float], factor: float) -> dict[str, float]:
+    return {name: sum_ * factor for name, sum_ in sums.items()}
+
+
+def _half_life_ms(params: UserParams) -> float:
+    return params.affinity_half_life_days * decay.DAY_MS

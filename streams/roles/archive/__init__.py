@@ -1,0 +1,1 @@
+"""The role `archive`: events and items into PostgreSQL."""

@@ -1,0 +1,199 @@
+"""items → catalogue, both in PostgreSQL: each item made ready to be searched and recognised.
+
+An item that PostgreSQL refuses is set aside. It is in the catalogue all the same, without the text by which it would be
+found, and the others are indexed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from infra.postgres import pool as database
+from infra.postgres import segment
+from infra.postgres.distance import region
+from infra.postgres.hybrid_search import vector_text
+from infra.redis.client import StoreError
+from models.text.minilm import MiniLm
+from models.text.subword import Subword
+from models.text.tfidf import TextEncoder, Vectors, text_of
+from schemas.codec import Codec
+from schemas.identity import identity
+from schemas.nearby import spot
+from schemas.types import Item
+from streams.runtime.dead_letter_queue import Message
+from streams.runtime.retry import patiently, write_apart
+
+Refuse = Callable[[Any, Exception], Awaitable[None]]
+ENCODERS: dict[str, type[TextEncoder]] = {"subwords": Subword, "minilm": MiniLm}
+"""By the name in the setting TEXT_ENCODER; none of them has to be fitted."""
+_MOST_ITEMS = 500
+_REST = 20.0
+"""How many times what counting words took is left until they are counted again."""
+_LOOK_EVERY_S = 60.0
+_WAITS = "items wait for PostgreSQL to be indexed"
+_LOG = logging.getLogger(__name__)
+_COLUMNS = (
+    *("item_id", "category", "title_key", "year", "city_key", "latitude", "longitude", "region", "is_exact"),
+    *("encoder", "created_at", "appended_at", "offset", "embedding", "document", "words"),
+)
+_STALE = """
+SELECT items.* FROM items LEFT JOIN catalogue USING (item_id)
+WHERE catalogue.item_id IS NULL OR catalogue.encoder <> $1
+   OR (catalogue.appended_at, catalogue."offset") <> (items.appended_at, items."offset")
+LIMIT $2
+"""
+_TOPIC_CHARS = 20_000
+"""Characters of topics that a text search vector has room for."""
+_PUT = f"""
+INSERT INTO catalogue ({", ".join(f'"{name}"' for name in _COLUMNS)})
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text::vector, CASE WHEN $19 THEN
+       setweight(to_tsvector('english', $15::text), 'A') || setweight(to_tsvector('english', $16::text), 'B')
+       || setweight(to_tsvector('english', $17::text), 'C') || $18::text::tsvector ELSE '' END,
+       concat_ws(' ', $15::text, $16::text)
+FROM items WHERE item_id = $1
+ON CONFLICT (item_id) DO UPDATE SET {", ".join(f'"{name}" = excluded."{name}"' for name in _COLUMNS[1:])}
+"""  # noqa: S608 - all names are ours
+_COUNTED = """
+SELECT word, ndoc FROM ts_stat($$
+    SELECT to_tsvector('simple', words) FROM catalogue JOIN items USING (item_id) WHERE NOT private
+$$) WHERE word ~ '^[[:alpha:]][[:alnum:]]{1,39}$'
+"""
+_SPELL = f"""
+WITH counted AS MATERIALIZED ({_COUNTED}),
+     gone AS (DELETE FROM words WHERE word NOT IN (SELECT word FROM counted))
+INSERT INTO words (word, items, stem, trigrams)
+SELECT word, ndoc, coalesce((ts_lexize('english_stem', word))[1], word), trigrams(word) FROM counted
+ON CONFLICT (word) DO UPDATE SET items = excluded.items WHERE words.items <> excluded.items
+"""  # noqa: S608 - nothing in it is given
+
+
+class Indexing:
+    """Follows the table of items. Two that do so at once do it twice, to the same end."""
+
+    def __init__(self, pool: asyncpg.Pool, encoder: TextEncoder, *, refuse: Refuse | None = None) -> None:
+        """`refuse` takes the row of an item that PostgreSQL refuses, and why; by default it is only logged."""
+        self._pool, self._encoder = pool, encoder
+        self._refuse = refuse or _log
+        self._given_up: set[tuple[str, int]] = set()
+        """Versions of items, by id and offset, that cannot be in the catalogue at all."""
+        self._changed = asyncio.Event()
+        self._unspelled, self._not_before_s = True, 0.0
+        self.indexed = 0
+        """Items indexed since the start."""
+
+    def wake(self) -> None:
+        """Say that items have changed."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Index what has changed, until cancelled; while PostgreSQL is away, what is left to do waits."""
+        while True:
+            self._changed.clear()
+            wait_s = _LOOK_EVERY_S
+            try:
+                while await self.step():
+                    self._unspelled = True
+                if self._unspelled and time.monotonic() >= self._not_before_s:
+                    await self.spell()
+                elif self._unspelled:
+                    wait_s = min(self._not_before_s - time.monotonic(), _LOOK_EVERY_S)
+            except StoreError as error:
+                _LOG.warning("the catalogue is not indexed now: %s", error)
+            try:
+                await asyncio.wait_for(self._changed.wait(), wait_s)
+            except TimeoutError:
+                continue
+
+    async def step(self) -> int:
+        """Index some of what has changed and return how many items those were.
+
+        Raises:
+            StoreError: PostgreSQL does not answer.
+        """
+        with database.write_errors("reading what is to be indexed"):
+            found = await self._pool.fetch(_STALE, self._encoder.name, _MOST_ITEMS + len(self._given_up))
+        rows = [row for row in found if (row["item_id"], row["offset"]) not in self._given_up]
+        refused: list[tuple[Any, Exception]] = []
+        await write_apart(rows, self._put, lambda row, error: refused.append((row, error)), waits=_WAITS)
+        for row, error in refused:
+            await self._refuse(row, error)
+            await self._put_bare(row)
+        self.indexed += len(rows)
+        return len(rows)
+
+    async def _put(self, rows: Sequence[Any]) -> None:
+        vectors = await asyncio.to_thread(self._encoder.encode, [text_of(_described(row)) for row in rows])
+        entries = list(map(self._entry, rows, vectors))
+        with database.write_errors("indexing"):
+            async with self._pool.acquire() as connection:
+                await connection.executemany(_PUT, [(*entry, True) for entry in entries])
+
+    async def _put_bare(self, row: Any) -> None:
+        """Put an item into the catalogue without its text, so that it is not indexed again."""
+
+        async def put() -> None:
+            with database.write_errors("indexing without a text"):
+                await self._pool.execute(_PUT, *self._entry(row, None), False)
+
+        try:
+            await patiently(put, _WAITS)
+        except Exception as error:
+            _LOG.error("%s is not in the catalogue: %s", row["item_id"], error)
+            self._given_up.add((row["item_id"], row["offset"]))
+
+    async def spell(self) -> None:
+        """Note which words items are described by, and how many are by each; all are counted, so not all the time."""
+        began_s = time.monotonic()
+        self._unspelled = False
+        with database.write_errors("counting words"):
+            await self._pool.execute(_SPELL)
+        ended_s = time.monotonic()
+        self._not_before_s = ended_s + _REST * (ended_s - began_s)
+
+    def _entry(self, row: Any, vector: Vectors | None) -> tuple[Any, ...]:
+        known = identity(row["title"], year=row["attributes"].get("year", ""), city=row["city"])
+        where = spot(row["cell"], row["city"])
+        topics = " ".join(row["topics"])[:_TOPIC_CHARS]
+        filed = " ".join(filter(None, (topics, row["brand"], row["category"])))
+        weighed = {"A": row["title"], "B": filed, "C": row["description"]}
+        return (
+            *(row["item_id"], row["category"], *known, *(where.point or (None, None))),
+            *(region(where.point) if where.point else None, where.is_exact),
+            *(self._encoder.name, row["created_at"], row["appended_at"], row["offset"]),
+            vector_text(vector.tolist()) if vector is not None and vector.any() else None,
+            *map(segment.plain, weighed.values()),
+            segment.document((text, weight) for weight, text in weighed.items()),
+        )
+
+
+def message(row: Any, codec: Codec[Item]) -> Message:
+    """Return the record of an item as its row holds it."""
+    told = {name: row[name] for name in Item.__struct_fields__} | {"created_at": _ms(row["created_at"])}
+    return Message(
+        topic=row["topic"],
+        partition=row["partition"],
+        offset=row["offset"],
+        timestamp=_ms(row["appended_at"]),
+        key=row["item_id"].encode(),
+        value=codec.encode(Item(**told)),
+    )
+
+
+async def _log(row: Any, error: Exception) -> None:
+    _LOG.error("%s cannot be indexed: %s", row["item_id"], error)
+
+
+def _described(row: Any) -> Item:
+    told = {name: row[name] for name in ("item_id", "category", "title", "description", "topics")}
+    return Item(**told, created_at=0)
+
+
+def _ms(at: datetime) -> int:
+    return round(at.timestamp() * 1_000)

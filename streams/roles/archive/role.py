@@ -1,0 +1,196 @@
+"""interactions, items → PostgreSQL, for analysts and for the catalogue's search. A batch consumer; it needs no table.
+
+Offsets are committed after the rows are; a row that comes again changes nothing. A row that PostgreSQL refuses becomes
+a dead letter, and the others of its batch are written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+from aiokafka import ConsumerRecord
+
+from infra import clock
+from infra.kafka.publisher import open_publisher
+from infra.kafka.registry import Registry
+from infra.postgres import pool as database
+from infra.redis import heartbeat
+from infra.redis.client import connect
+from infra.redis.projection import PostgresProjection
+from infra.settings import Settings
+from schemas.stock import is_sold_out
+from schemas.types import Interaction, Item
+from streams.roles.archive.catalog_indexer import ENCODERS, Indexing, message
+from streams.runtime.dead_letter_queue import Quarantine
+from streams.runtime.decode import Decoder
+from streams.runtime.retry import patiently
+from streams.runtime.sink import Rewind, drain
+from topics import Topic
+from topics.topic import INTERACTIONS, ITEMS
+
+Change = tuple[ConsumerRecord, Any]
+"""A record and its value; None for the deletion of an item."""
+GROUP = "millrace-archive"
+_RETRY_S = 1.0
+_WAITS = "the archive waits for PostgreSQL"
+
+_PLACE = ("appended_at", "topic", "partition", "offset")
+_INTERACTION = (
+    *("event_id", "user_id", "item_id", "action", "value", "query", "session_id", "request_id", "context"),
+    "occurred_at",
+)
+_ITEM = (
+    *("item_id", "category", "title", "description", "topics", "source", "url", "image_url", "city", "cell", "price"),
+    *("created_at", "attributes", "kind", "brand", "original_price", "rating", "reviews", "stock", "private"),
+    "sold_out",
+)
+
+_FORGET = 'DELETE FROM items WHERE item_id = $1 AND (appended_at, "offset") < ($2, $3)'
+"""Takes an item off that was deleted after its newest version."""
+
+
+def insert_interactions() -> str:
+    """Return the statement that keeps the first of a user's events with one id."""
+    return f"{_insert('interactions', (*_INTERACTION, *_PLACE))} ON CONFLICT (user_id, event_id) DO NOTHING"
+
+
+def upsert_items() -> str:
+    """Return the statement that keeps the newest version of an item."""
+    columns = (*_ITEM, *_PLACE)
+    changes = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name != "item_id")
+    return (
+        f"{_insert('items', columns)} ON CONFLICT (item_id) DO UPDATE SET {changes}"
+        ' WHERE (items.appended_at, items."offset") < (excluded.appended_at, excluded."offset")'
+    )
+
+
+def interaction_row(record: ConsumerRecord, event: Interaction) -> tuple[Any, ...]:
+    """Return the row of an interaction."""
+    values = {name: getattr(event, name) for name in _INTERACTION} | {"occurred_at": _time(event.occurred_at)}
+    return (*values.values(), *_place(record))
+
+
+def item_row(record: ConsumerRecord, item: Item) -> tuple[Any, ...]:
+    """Return the row of an item."""
+    computed = {"created_at": _time(item.created_at), "sold_out": is_sold_out(item)}
+    values = {name: computed[name] if name in computed else getattr(item, name) for name in _ITEM}
+    return (*values.values(), *_place(record))
+
+
+class Archive:
+    """Writes batches, and counts."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        registry: Registry,
+        quarantine: Quarantine,
+        *,
+        on_items: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_items` is called when items have changed."""
+        self._pool, self._quarantine = pool, quarantine
+        self._on_items = on_items
+        # What is unusable is passed over: the agents that own these topics set it aside.
+        self._decoders = {name: Decoder(topic, registry, None, stage="archive") for name, (topic, *_) in WRITES.items()}
+        self.written = 0
+        self.unusable = 0
+
+    async def write(self, topic: str, records: Sequence[ConsumerRecord]) -> None:
+        """Write a batch; waits for as long as PostgreSQL is away.
+
+        Raises:
+            PublishError: a dead letter was not written.
+        """
+        changes: list[Change] = await self._decoders[topic].decode(records)
+        gone = [(record, None) for record in records if record.value is None and topic == ITEMS.name]
+        refused = await self._quarantine.write(
+            changes + gone, lambda some: self._put(topic, some), stage="archive.write", waits=_WAITS
+        )
+        if topic == ITEMS.name:
+            self._on_items()
+        self.written += len(changes) + len(gone) - refused
+        self.unusable += len(records) - len(changes) - len(gone)
+
+    async def _put(self, topic: str, changes: Sequence[Change]) -> None:
+        _, statement, row = WRITES[topic]
+        rows = [row(record, value) for record, value in changes if value is not None]
+        gone = [(_key(record), *_place(record)[::3]) for record, value in changes if value is None]
+        with database.write_errors("archiving"):
+            async with self._pool.acquire() as connection:
+                await connection.executemany(statement, rows)
+                await connection.executemany(_FORGET, gone)
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the archive until `stop` is set."""
+    registry = Registry(settings.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    redis = connect(settings.redis_url)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
+    quarantine = Quarantine(publisher, now_ms=clock.now_ms)
+    pool = await patiently(
+        lambda: database.connect(settings.database_url, connections=2), _WAITS, away=database.AWAY, pause_s=_RETRY_S
+    )
+
+    async def refuse(row: Any, error: Exception) -> None:
+        quarantine.put(message(row, registry.codec(Item)), error, stage="archive.index")
+        await quarantine.flush()
+
+    indexing = Indexing(pool, ENCODERS[settings.text_encoder](), refuse=refuse)
+    archive = Archive(pool, registry, quarantine, on_items=indexing.wake)
+
+    def describe() -> dict[str, Any]:
+        return {
+            "written": archive.written,
+            "unusable": archive.unusable,
+            "indexed": indexing.indexed,
+            **quarantine.describe(),
+        }
+
+    beside = [indexing.run(), heartbeat.beat(redis, "archive", describe)]
+    topics = [topic for topic, *_ in WRITES.values()]
+    try:
+        await drain(
+            settings.kafka_bootstrap_servers,
+            GROUP,
+            topics,
+            archive.write,
+            stop=stop,
+            beside=beside,
+            rewind=Rewind(PostgresProjection(pool)),
+        )
+    finally:
+        pool.terminate()
+        await publisher.close()
+        await redis.aclose()
+        registry.close()
+
+
+def _insert(table: str, columns: Iterable[str]) -> str:
+    columns = list(columns)
+    names = ", ".join(f'"{name}"' for name in columns)
+    values = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+    return f"INSERT INTO {table} ({names}) VALUES ({values})"  # noqa: S608 - all names are ours
+
+
+def _key(record: ConsumerRecord) -> str:
+    return (record.key or b"").decode(errors="replace")
+
+
+def _place(record: ConsumerRecord) -> tuple[Any, ...]:
+    return _time(record.timestamp), record.topic, record.partition, record.offset
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+WRITES: dict[str, tuple[Topic, str, Any]] = {
+    INTERACTIONS.name: (INTERACTIONS, insert_interactions(), interaction_row),
+    ITEMS.name: (ITEMS, upsert_items(), item_row),
+}

@@ -1,0 +1,1 @@
+"""The role `collect`: videos and interactions from an external API."""

@@ -1,0 +1,215 @@
+"""The external API's lists → items and interactions, page by page.
+
+What a page holds is published before its place is noted, so that a crash repeats a page at most; a record that comes
+again is not published again. What is no record becomes a dead letter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from infra.kafka.dead_letter_size import bounded
+from infra.kafka.publisher import Publishes
+from infra.redis.stores.collection_store import Collection, CollectionStore
+from infra.socialverse import CollectError
+from models.weight import RATING_SCALE
+from schemas import limit
+from schemas.text import canonical
+from schemas.types import DeadLetter, Interaction, Item
+from streams.core.item import socialverse_mapping
+from streams.runtime.dead_letter_queue import described
+from streams.runtime.retry import write_apart
+from topics.topic import DEAD_LETTERS, INTERACTIONS, ITEMS, Topic
+
+T = TypeVar("T")
+
+USERS, POSTS = "all-users", "all-posts"
+_STAGE = "collect"
+_LOG = logging.getLogger(__name__)
+
+
+class Pages(Protocol):
+    """Where records come from."""
+
+    async def page(self, collection: str, page: int, page_size: int) -> list[msgspec.Raw]:
+        """Return the records of one page, none past the last; raises CollectError."""
+        ...
+
+
+class Collecting:
+    """Collects lists, one at a time."""
+
+    def __init__(
+        self,
+        pages: Pages,
+        publisher: Publishes,
+        store: CollectionStore,
+        *,
+        now_ms: Callable[[], int],
+        rating_scale: float = RATING_SCALE,
+        on_page: Callable[[Collection], None] = lambda _: None,
+    ) -> None:
+        """Collect into topics.
+
+        Args:
+            pages: Where the records come from.
+            publisher: Publishes them.
+            store: Remembers how far each collection is.
+            now_ms: The clock.
+            rating_scale: The highest rating here; the external API rates in percent.
+            on_page: Is called with a collection after each page.
+        """
+        self._pages, self._publisher, self._store = pages, publisher, store
+        self._now_ms, self._on_page, self._rating_scale = now_ms, on_page, rating_scale
+
+    async def collect(self, name: str, *, request_id: str, page: int = 1, page_size: int = 1_000) -> Collection:
+        """Collect a list from a page on, and return what came of it.
+
+        A request that was interrupted goes on where it was; one that was answered is not done again.
+        """
+        now_ms = self._now_ms()
+        known = (await self._store.read())[name]
+        if known.request_id == request_id and known.state == "done":
+            return known
+        if known.request_id != request_id or known.state != "running":
+            known = Collection(
+                name=name, state="running", request_id=request_id, page=page, page_size=page_size, started_at=now_ms
+            )
+            await self._note(known)
+        if name in socialverse_mapping.ACTIONS:
+            await self._users_first(request_id)
+        try:
+            return await self._collect(known)
+        except CollectError as error:
+            _LOG.warning("not collected: %s", error)
+            reached = (await self._store.read())[name]
+            return await self._note(replace(reached, state="failed", error=str(error)))
+
+    async def _users_first(self, request_id: str) -> None:
+        """Learn users' names before what they did, unless that was done once."""
+        if (await self._store.read())[USERS].state != "done":
+            await self.collect(USERS, request_id=f"{request_id}-users")
+
+    async def _collect(self, state: Collection) -> Collection:
+        before: list[msgspec.Raw] = []
+        while True:
+            records = await self._pages.page(state.name, state.page, state.page_size)
+            if not records or records == before:  # past the end, some lists give their last page again
+                return await self._note(replace(state, state="done"))
+            state = await self._note(await self._published(state, records))
+            before = records
+
+    async def _published(self, state: Collection, records: Sequence[msgspec.Raw]) -> Collection:
+        """Publish what a page holds, and return how far that is."""
+        bad: list[DeadLetter] = []
+        count = repeated = 0
+        if state.name == USERS:
+            named = dict(user for user, _ in self._usable(state, records, bad, socialverse_mapping.user))
+            await self._store.name_users(named)
+            count = len(named)
+        elif state.name == POSTS:
+            items = self._usable(state, records, bad, self._item)
+            count = await self._publish(ITEMS, state, items, bad)
+        else:
+            count, repeated = await self._interactions(state, records, bad)
+        await self._publisher.publish(DEAD_LETTERS, bad)
+        return replace(
+            state,
+            page=state.page + 1,
+            records=state.records + len(records),
+            published=state.published + count,
+            repeated=state.repeated + repeated,
+            bad=state.bad + len(bad),
+        )
+
+    async def _interactions(
+        self, state: Collection, records: Sequence[msgspec.Raw], bad: list[DeadLetter]
+    ) -> tuple[int, int]:
+        """Publish what was done and was not told before; return how much of each."""
+        told = self._usable(state, records, bad, socialverse_mapping.done)
+        one_each = {str(done.id): (done, data) for done, data in told}
+        fresh = await self._store.new(state.name, list(one_each))
+        left = {number: one for (number, one), is_new in zip(one_each.items(), fresh, strict=True) if is_new}
+        names = await self._store.users([str(done.user_id) for done, _ in left.values()])
+        events: list[tuple[Interaction, msgspec.Raw]] = []
+        for (done, data), username in zip(left.values(), names, strict=True):
+            try:
+                events.append((self._event(state.name, done, username), data))
+            except Exception as error:
+                bad.append(self._letter(state, bytes(data), error))
+        count = await self._publish(INTERACTIONS, state, events, bad)
+        await self._store.note(state.name, list(left))
+        return count, len(told) - len(left)
+
+    async def _publish(
+        self,
+        topic: Topic,
+        state: Collection,
+        entries: Sequence[tuple[msgspec.Struct, msgspec.Raw]],
+        bad: list[DeadLetter],
+    ) -> int:
+        """Publish what was made of records, and return how many that were; others are added to `bad`."""
+        before = len(bad)
+        await write_apart(
+            entries,
+            lambda some: self._publisher.publish(topic, [value for value, _ in some]),
+            lambda entry, error: bad.append(self._letter(state, bytes(entry[1]), error)),
+            waits="records wait for their topic",
+        )
+        return len(entries) - (len(bad) - before)
+
+    def _event(self, name: str, told: socialverse_mapping.DoneRecord, username: str | None) -> Interaction:
+        event = canonical(socialverse_mapping.interaction(name, told, username, rating_scale=self._rating_scale))
+        limit.check(event, now_ms=self._now_ms())
+        return event
+
+    def _item(self, data: msgspec.Raw) -> Item:
+        item = canonical(socialverse_mapping.post(data))
+        limit.check(item, now_ms=self._now_ms())
+        return item
+
+    def _usable(
+        self,
+        state: Collection,
+        records: Sequence[msgspec.Raw],
+        bad: list[DeadLetter],
+        read: Callable[[msgspec.Raw], T],
+    ) -> list[tuple[T, msgspec.Raw]]:
+        """Return what can be read, with the record that it was read from; what cannot is added to `bad`."""
+        found = []
+        for data in records:
+            try:
+                found.append((read(data), data))
+            except Exception as error:
+                bad.append(self._letter(state, bytes(data), error))
+        return found
+
+    def _letter(self, state: Collection, data: bytes, error: Exception) -> DeadLetter:
+        """Return the letter of a record; the same record gives the same letter again."""
+        name = hashlib.blake2b(data, digest_size=8).hexdigest()
+        reason, detail = described(error)
+        letter = DeadLetter(
+            letter_id=f"{_STAGE}-{state.name}-{name}",
+            topic=f"{_STAGE}.{state.name}",
+            partition=0,
+            offset=state.page,
+            timestamp=self._now_ms(),
+            value=data,
+            stage=_STAGE,
+            reason=reason,
+            detail=detail,
+            failed_at=self._now_ms(),
+        )
+        return bounded(letter)
+
+    async def _note(self, state: Collection) -> Collection:
+        state = replace(state, updated_at=self._now_ms())
+        await self._store.write(state)
+        self._on_page(state)
+        return state

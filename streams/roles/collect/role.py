@@ -1,0 +1,122 @@
+"""triggers → collections of the external API, one after the other; a batch consumer that needs no table.
+
+A call is committed once its collection has ended. After a crash it is read again, and goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+
+from aiokafka import ConsumerRecord
+
+from infra import clock
+from infra.kafka.publisher import PublishError, open_publisher
+from infra.kafka.registry import Registry
+from infra.redis import heartbeat
+from infra.redis.client import connect
+from infra.redis.stores.collection_store import CollectionStore, RedisCollectionStore
+from infra.settings import Settings
+from infra.socialverse import LISTS, Socialverse
+from schemas.types import Trigger
+from streams.roles.collect.collector import Collecting
+from streams.runtime.dead_letter_queue import Quarantine
+from streams.runtime.decode import Decoder
+from streams.runtime.retry import patiently
+from streams.runtime.sink import drain
+from topics.topic import TRIGGERS
+
+GROUP = "millrace-collect"
+_WAITS = "a collection waits for Redis"
+_LOG = logging.getLogger(__name__)
+
+
+class Calls:
+    """Answers calls to collect."""
+
+    def __init__(
+        self, collecting: Collecting, store: CollectionStore, registry: Registry, quarantine: Quarantine
+    ) -> None:
+        self._collecting, self._store, self._quarantine = collecting, store, quarantine
+        # What is unusable is passed over: the user agent sets it aside.
+        self._decoder = Decoder(TRIGGERS, registry, None, stage="collect")
+        self.answered = 0
+
+    async def write(self, _topic: str, records: Sequence[ConsumerRecord]) -> None:
+        """Answer the calls of a batch, however long Redis is away; one that cannot be answered is set aside.
+
+        Raises:
+            PublishError: the broker is away.
+        """
+        usable = await self._decoder.decode(records)
+        for call in ((record, one) for record, one in usable if one.kind == "collect" and one.reason in LISTS):
+            await self._quarantine.write([call], self._answer, stage="collect.answer", waits=_WAITS)
+
+    async def _answer(self, calls: Sequence[tuple[ConsumerRecord, Trigger]]) -> None:
+        for _, trigger in calls:
+            if await self._is_new(trigger):
+                await self._collecting.collect(
+                    trigger.reason,
+                    request_id=trigger.event_id,
+                    page=_number(trigger.context.get("page"), 1),
+                    page_size=_number(trigger.context.get("page_size"), 1_000),
+                )
+                self.answered += 1
+
+    async def _is_new(self, trigger: Trigger) -> bool:
+        """Say whether no later call was answered, as where the topic is read from its beginning."""
+        known = (await self._store.read())[trigger.reason]
+        return known.request_id == trigger.event_id or known.started_at <= trigger.occurred_at
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the role until `stop` is set."""
+    registry = Registry(settings.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
+    redis = connect(settings.redis_url)
+    store, pages = RedisCollectionStore(redis), Socialverse(settings)
+    collecting = Collecting(pages, publisher, store, now_ms=clock.now_ms, rating_scale=settings.rating_scale)
+    quarantine = Quarantine(publisher, now_ms=clock.now_ms)
+    calls = Calls(collecting, store, registry, quarantine)
+
+    def describe() -> dict[str, Any]:
+        return {"answered": calls.answered, **publisher.describe(), **quarantine.describe()}
+
+    beside: list[Any] = [heartbeat.beat(redis, "collect", describe)]
+    if settings.collect_interval_s:
+        beside.append(again_and_again(collecting, settings.collect_interval_s))
+    try:
+        await drain(settings.kafka_bootstrap_servers, GROUP, [TRIGGERS], calls.write, stop=stop, beside=beside)
+    finally:
+        await pages.close()
+        await publisher.close()
+        await redis.aclose()
+        registry.close()
+
+
+async def again_and_again(
+    collecting: Collecting,
+    interval_s: float,
+    *,
+    now_ms: Callable[[], int] = clock.now_ms,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Collect every list now and then, all under the name of the turn, so that a restart goes on."""
+    while True:
+        turn = int(now_ms() / 1_000 // interval_s)
+        for name in LISTS:
+            try:
+                await patiently(partial(collecting.collect, name, request_id=f"turn-{turn}"), _WAITS)
+            except PublishError:
+                raise
+            except Exception:
+                _LOG.exception("%s are not collected in this turn", name)
+        await sleep(max(0.0, interval_s * (turn + 1) - now_ms() / 1_000))
+
+
+def _number(text: str | None, otherwise: int) -> int:
+    return int(text) if text and text.isascii() and text.isdecimal() and int(text) > 0 else otherwise

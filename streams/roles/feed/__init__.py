@@ -1,0 +1,1 @@
+"""The role `feed`: the Faust worker that folds events and ranks feeds."""

@@ -1,0 +1,157 @@
+"""The feed role: the whole pipeline in one place.
+
+items ────────────────────────────▶ catalog ──▶ item store
+  │
+  ├──────────────▶ view ◀── item-stats ◀── signal ◀── item-signals ◀─┐
+  │                 │  ▲                                             │
+  │                 │  └ neighbors, weights, versions ◀─ trainer     │
+  │                 │                             ▲                  │
+interactions, locations, profiles, triggers ──────┴──▶ user ─────────┤
+                          ▲  ▲                                       │
+     profile-updates ─────┴──┴─ profile (merges)                     │
+                    │                                                │
+                    ▼                                                ▼
+      feed store ◀─ rank ◀──────────────────────────────────────  features
+           ▲        │  ▲                                             │
+           │        │  └─ what is judged ◀─┐                         │
+           └──────────────────────────── combine ◀─ llm-scores ◀─ score role
+                    │                      │                         ▲
+                    └──▶ feeds ◀───────────┴─────────────────────────┘
+
+unusable ──▶ dead-letters
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from infra import clock
+from infra.kafka.provision import APP_ID, TABLES
+from infra.kafka.publisher import open_publisher
+from infra.kafka.registry import Registry
+from infra.redis import event_rates, heartbeat
+from infra.redis.client import connect
+from infra.redis.projection import RedisProjection
+from infra.redis.stores.feed_store import RERANKED_TTL_S, RedisFeedStore
+from infra.redis.stores.item_store import RedisItemStore
+from infra.redis.stores.prefetch_store import RedisPrefetchStore
+from infra.settings import Settings
+from streams.agents import catalog, combine, profile, rank, rerank, retrieve, signal, user
+from streams.core.ranking.catalog_snapshot import View
+from streams.core.ranking.llm_blend import Judged
+from streams.core.ranking.pipeline import new_blender
+from streams.core.triggers.active_users import Roster
+from streams.roles.feed.scheduled_triggers import Waker
+from streams.runtime.agent_context import Context
+from streams.runtime.core_params import (
+    combine_params,
+    fetchers,
+    rank_params,
+    retrieval_params,
+    signal_params,
+    user_params,
+)
+from streams.runtime.dead_letter_queue import Quarantine
+from streams.runtime.faust_role import PUBLISH_TIMEOUT_S, assignment, new_app, settle
+from streams.runtime.global_tables import Broadcast
+from streams.runtime.refill import Refills
+from streams.runtime.supervise import beside
+from streams.transport import App
+from streams.transport import run as run_app
+from topics.topic import DAY_MS, FEATURES, FEEDS, INTERACTIONS, ITEM_SIGNALS, ITEMS, PARTITIONS
+
+_REMEMBERED = 8_192
+"""Records of a type kept until they come back to the worker that wrote them."""
+
+
+def attend(app: App, waker: Waker) -> None:
+    """Have the waker know when the table is whole, and when it is another."""
+
+    async def forget(_sender: App, _revoked: Any, **_: Any) -> None:
+        waker.forget()
+
+    async def restored(_sender: App, **_: Any) -> None:
+        waker.restored()
+
+    app.on_partitions_revoked.connect(forget, weak=False)
+    app.on_rebalance_complete.connect(restored, weak=False)
+
+
+async def run(
+    settings: Settings,
+    stop: asyncio.Event,
+    *,
+    view: View | None = None,
+    now_ms: Callable[[], int] = clock.now_ms,
+) -> None:
+    """Run the feed role until `stop` is set. A view or a clock may be handed in where another is wanted."""
+    registry = Registry(settings.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    for topic in (FEATURES, ITEM_SIGNALS):
+        registry.codec(topic.record).remember(_REMEMBERED)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
+    redis = connect(settings.redis_url)
+    quarantine = Quarantine(publisher, now_ms=now_ms)
+    view = View(half_life_days=settings.cooccurrence_half_life_days) if view is None else view
+    app = await new_app(settings, APP_ID, "worker")
+    blender = new_blender()
+    broadcast = Broadcast(settings.kafka_bootstrap_servers, view, blender, registry, quarantine)
+    context = Context(app, settings, registry, publisher, quarantine, view, blender, broadcast, now_ms)
+    users, items, profiles = (app.bytes_table(name, partitions=PARTITIONS) for name in TABLES)
+    feeds = RedisFeedStore(redis, ttl_days=settings.feed_ttl_days)
+    answers = RedisFeedStore(redis, ttl_days=RERANKED_TTL_S * 1000 / DAY_MS)
+    judged, params = Judged(combine_params(settings)), rank_params(settings)
+    ranker = rank.RankAgent(context, feeds, judged, params)
+    user_settings = user_params(settings)
+    roster = Roster(user_settings.triggers)
+    folder = user.UserAgent(context, users, user_settings, roster=roster)
+    waker = Waker(roster, folder.stored, publisher, params=user_settings.triggers, now_ms=now_ms)
+    retriever = retrieve.RetrieveAgent(
+        context, folder.peek, RedisPrefetchStore(redis), fetchers(settings), retrieval_params(settings)
+    )
+    cataloguer = catalog.CatalogAgent(context, RedisItemStore(redis))
+    settle(app, catalog.SOURCES, cataloguer)
+    settle(app, profile.SOURCES, profile.ProfileAgent(context, profiles))
+    settle(app, user.SOURCES, folder)
+    settle(app, retrieve.SOURCES, retriever)
+    settle(app, rerank.SOURCES, rerank.RerankAgent(context, folder.features, answers, params))
+    counter = signal.SignalAgent(context, items, signal_params(settings))
+    settle(app, signal.SOURCES, counter)
+    settle(app, rank.SOURCES, ranker)
+    settle(app, combine.SOURCES, combine.CombineAgent(context, feeds, judged, params))
+
+    assigned = assignment(app)
+    refills = Refills(settings.kafka_bootstrap_servers, registry, RedisProjection(redis), assigned)
+    refills.add(ITEMS, cataloguer.refill)
+    refills.add(FEEDS, ranker.refill, owned=FEATURES)
+    attend(app, waker)
+
+    def describe() -> dict[str, Any]:
+        return {
+            "partitions": sorted(partition for topic, partition in assigned() if topic == INTERACTIONS.name),
+            "view": broadcast.progress(),
+            "ready_at": broadcast.ready_at,
+            "stale": view.stale,
+            "waiting": ranker.waiting,
+            "items": len(view.items),
+            "roster": len(roster),
+            "trimmed": dict(folder.trimmed + counter.trimmed + view.trimmed),
+            "limited": dict(folder.limited),
+            event_rates.KEY: {
+                "users": folder.rates.highest(event_rates.LISTED),
+                "items": counter.rates.highest(event_rates.LISTED),
+            },
+            **publisher.describe(),
+            **quarantine.describe(),
+        }
+
+    try:
+        sign = heartbeat.beat(redis, "feed", describe)
+        async with beside(stop, broadcast.run(), ranker.run(), waker.run(), refills.run(), sign):
+            await run_app(app, stop)
+    finally:
+        await publisher.close()
+        await redis.aclose()
+        registry.close()

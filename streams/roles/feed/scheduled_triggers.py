@@ -1,0 +1,88 @@
+"""Waking users when it is time: each worker wakes its own, whom it knows from its table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from infra.kafka.publisher import Publisher
+from streams.core.params import TriggerParams
+from streams.core.triggers.active_users import Roster, sleeper
+from streams.core.user.state import UserState
+from topics.topic import TRIGGERS
+
+_ROWS = 500
+"""Rows recalled before the event loop turns to something else: some 2 ms."""
+_TRIGGERS = 1_000
+"""Triggers published at once; the next ones wait until the broker has these."""
+
+
+class Waker:
+    """Publishes what the roster says is due.
+
+    What it has published is not stored: after a restart it looks back as far as a trigger may be late. What is due
+    twice has one id, and counts once.
+
+    Args:
+        roster: The users, noted as they are folded.
+        rows: Reads what the table holds of all users.
+        publisher: Where triggers go.
+        params: How late they may be.
+        now_ms: The time, which may be another than the wall clock's.
+        tick_s: How often it is looked at.
+    """
+
+    def __init__(
+        self,
+        roster: Roster,
+        rows: Callable[[], Iterator[UserState]],
+        publisher: Publisher,
+        *,
+        params: TriggerParams,
+        now_ms: Callable[[], int],
+        tick_s: float = 2.0,
+    ) -> None:
+        self._roster, self._rows, self._publisher = roster, rows, publisher
+        self._params, self._now_ms, self._tick_s = params, now_ms, tick_s
+        self._reached_ms: int | None = None
+        self._rebalances = 0
+        self._restored = asyncio.Event()
+
+    def forget(self) -> None:
+        """Forget everybody: after a rebalance users may be others'."""
+        self._restored.clear()
+        self._rebalances += 1
+        self._reached_ms = None
+        self._roster.clear()
+
+    def restored(self) -> None:
+        """Say that the table is whole."""
+        self._restored.set()
+
+    async def run(self) -> None:
+        """Wake users when it is time, for ever."""
+        while True:
+            await self._restored.wait()
+            if self._reached_ms is not None or await self._recall():
+                await self._wake()
+            await asyncio.sleep(self._tick_s)
+
+    async def _recall(self) -> bool:
+        """Recall the users of the table; return False when a rebalance came between."""
+        rows, now_ms, rebalances = self._rows(), self._now_ms(), self._rebalances
+        while some := list(islice(rows, _ROWS)):
+            for state in some:
+                self._roster.recall(state.user_id, sleeper(state), now_ms=now_ms)
+            await asyncio.sleep(0)
+            if self._rebalances != rebalances:
+                return False
+        self._reached_ms = 0
+        return True
+
+    async def _wake(self) -> None:
+        upto_ms = self._now_ms()
+        after_ms, self._reached_ms = max(self._reached_ms or 0, upto_ms - self._params.late_ms), upto_ms
+        triggers = self._roster.wake(after_ms, upto_ms)
+        while some := list(islice(triggers, _TRIGGERS)):
+            await self._publisher.publish(TRIGGERS, some)

@@ -1,0 +1,1 @@
+"""The role `fetch`: content from a language model, ahead of demand."""

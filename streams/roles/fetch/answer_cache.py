@@ -1,0 +1,48 @@
+"""llm-calls → the answers in Redis: what a language model has answered is not asked again, though Redis was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from aiokafka.errors import KafkaError
+from redis.asyncio import Redis
+
+from infra import clock
+from infra.kafka.registry import Registry
+from infra.llm.client import ANSWERED
+from infra.llm.recall import Recall
+from infra.redis.client import StoreError
+from infra.redis.projection import LOOK_S, RedisProjection
+from infra.settings import Settings
+from streams.runtime.topic_history import history
+from topics.topic import LLM_CALLS
+
+_LOG = logging.getLogger(__name__)
+
+NAME = LLM_CALLS.name
+"""What Redis is noted to hold once the answers are in it."""
+
+
+async def restore(settings: Settings, registry: Registry, redis: Redis) -> None:
+    """Put back the answers on the topic that are still of use; a role that asks does so before its first question."""
+    recall = Recall(redis, ttl_s=settings.llm_answer_ttl_s)
+    now_ms = clock.now_ms()
+    since_ms = now_ms - round(settings.llm_answer_ttl_s * 1_000)
+    async with history(settings.kafka_bootstrap_servers, registry, LLM_CALLS, since_ms=since_ms) as calls:
+        async for call in calls.every():
+            if call.outcome == ANSWERED:
+                await recall.write(call.prompt_hash, call.response.encode(), age_ms=now_ms - call.occurred_at)
+    await RedisProjection(redis).add([NAME])
+
+
+async def keep_restored(settings: Settings, registry: Registry, redis: Redis) -> None:
+    """Put them back whenever Redis has lost them, until cancelled."""
+    projection = RedisProjection(redis)
+    while True:
+        await asyncio.sleep(LOOK_S)
+        try:
+            if await projection.missing([NAME]):
+                await restore(settings, registry, redis)
+        except (StoreError, KafkaError) as error:
+            _LOG.warning("answers are not put back yet: %s", error)

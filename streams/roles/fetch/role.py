@@ -1,0 +1,198 @@
+"""fetch requests → content, items: a role of its own, so that a slow model delays no feed.
+
+A batch consumer; it needs no table. It works on a bounded number of requests at once, in any order, and commits what
+lies before the first that is not done. What a crash repeats was answered before, or is asked once more and no oftener.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError
+
+from infra import clock
+from infra.kafka.consumer import kafka_consumer, positions
+from infra.kafka.provision import FETCH_GROUP
+from infra.kafka.publisher import Publisher, PublishError, open_publisher
+from infra.kafka.registry import Registry
+from infra.llm.client import connect as connect_llm
+from infra.llm.key import has_key
+from infra.postgres import pool as database
+from infra.postgres.hybrid_search import Catalogue
+from infra.redis import heartbeat
+from infra.redis.client import connect
+from infra.redis.stores.item_store import RedisItemStore
+from infra.redis.stores.prefetch_store import RedisPrefetchStore
+from infra.settings import Settings, seconds_by_name
+from streams.roles.archive.catalog_indexer import ENCODERS
+from streams.roles.fetch.answer_cache import keep_restored, restore
+from streams.roles.fetch.service import Fetching
+from streams.runtime.core_params import fetchers
+from streams.runtime.dead_letter_queue import Quarantine
+from streams.runtime.decode import Decoder
+from streams.runtime.retry import patiently
+from streams.runtime.supervise import until
+from streams.transport.ledger import Ledger
+from topics.topic import FETCH_REQUESTS, LLM_CALLS
+
+_PER_SLOT = 2
+"""Requests taken for each question that may be under way, so that no slot waits for the broker."""
+_WAIT_MS = 200
+_DRAIN_S = 5.0
+"""How long requests may still take once the role is to stop."""
+_LOG = logging.getLogger(__name__)
+
+
+class Fetch(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Reads requests and has each answered beside the others."""
+
+    def __init__(
+        self, settings: Settings, registry: Registry, publisher: Publisher, quarantine: Quarantine, fetching: Fetching
+    ) -> None:
+        self._publisher, self._quarantine, self._fetching = publisher, quarantine, fetching
+        self._decoder = Decoder(FETCH_REQUESTS, registry, quarantine, stage="fetch")
+        self._most = _PER_SLOT * settings.llm_concurrency
+        self._ledger: Ledger[TopicPartition] = Ledger()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._consumer = kafka_consumer(
+            settings.kafka_bootstrap_servers, group_id=FETCH_GROUP, auto_offset_reset="earliest"
+        )
+
+    @property
+    def waiting(self) -> int:
+        """Return how many requests are under way."""
+        return len(self._under_way)
+
+    async def run(self) -> None:
+        """Work until cancelled, then finish what can be finished soon."""
+        self._consumer.subscribe([FETCH_REQUESTS.name], listener=self)
+        try:
+            await self._consumer.start()
+            while True:
+                await self._take()
+                await self._commit()
+        except asyncio.CancelledError:
+            if self._under_way:
+                await asyncio.wait(self._under_way, timeout=_DRAIN_S)
+            await self._commit()
+            raise
+        finally:
+            for task in self._under_way:
+                task.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
+            await self._consumer.stop()
+
+    async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
+        """Commit what is done; what is under way is read again, here or elsewhere, and known by its id."""
+        await self._commit()
+        self._ledger.clear()
+
+    async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
+        """Start them afresh."""
+        for tp in assigned:
+            self._ledger.start(tp)
+
+    async def _take(self) -> None:
+        """Begin with as many requests as there is room for."""
+        room = self._most - len(self._under_way)
+        if not room:
+            await asyncio.wait(self._under_way, timeout=_WAIT_MS / 1_000, return_when=asyncio.FIRST_COMPLETED)
+        else:
+            fetched = await self._consumer.getmany(timeout_ms=_WAIT_MS, max_records=room)
+            for tp, records in fetched.items():
+                for record in records:
+                    ticket = self._ledger.deliver(tp, record.offset + 1, records=1, size_bytes=len(record.value or b""))
+                    self._begin(self._answer(record, ticket))
+            for tp, position in (await positions(self._consumer)).items():
+                self._ledger.pass_over(tp, position)
+        for task in [task for task in self._under_way if task.done()]:
+            self._under_way.remove(task)
+            task.result()  # raises what must end the role
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._under_way.add(asyncio.ensure_future(work))
+
+    async def _answer(self, record: ConsumerRecord, ticket: Any) -> None:
+        for _, request in await self._decoder.decode([record]):
+            try:
+                await self._fetching.answer(request, asked_at=record.timestamp)
+            except PublishError:
+                raise
+            except Exception as error:
+                self._quarantine.put(record, error, stage="fetch.answer")
+        self._ledger.acknowledge(ticket)
+
+    async def _commit(self) -> None:
+        """Commit what is done, once what came of it is out."""
+        done = {tp: self._ledger.committable(tp) for tp in self._ledger.pending()}
+        if not done:
+            return
+        await self._publisher.flush()
+        try:
+            await self._consumer.commit(done)
+        except (CommitFailedError, IllegalStateError) as error:
+            _LOG.info("the group has rebalanced, what was answered is passed over: %s", error)
+            return
+        for tp, offset in done.items():
+            if offset is not None:
+                self._ledger.commit(tp, offset)
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the role until `stop` is set."""
+    registry = Registry(settings.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
+    redis = connect(settings.redis_url)
+    quarantine = Quarantine(publisher, now_ms=clock.now_ms)
+    encoder = ENCODERS[settings.text_encoder]()
+    pool = await database.connect(settings.database_url, ready=0)
+    async with connect_llm(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:
+        fetching = Fetching(
+            llm,
+            Catalogue(
+                pool,
+                encoder=encoder.name,
+                radius_km=settings.place_radius_km,
+                hides_sold_out=settings.hides_sold_out,
+            ),
+            RedisItemStore(redis),
+            RedisPrefetchStore(redis),
+            publisher,
+            fetchers=fetchers(settings),
+            cached_s=seconds_by_name(settings.fetch_categories),
+            encoder=encoder,
+            within_s=settings.fetch_within_s,
+            now_ms=clock.now_ms,
+        )
+        fetch = Fetch(settings, registry, publisher, quarantine, fetching)
+
+        def describe() -> dict[str, Any]:
+            return {
+                "waiting": fetch.waiting,
+                "answered": dict(fetching.answered),
+                "llm": llm.describe(),
+                **publisher.describe(),
+                **quarantine.describe(),
+            }
+
+        async def work() -> None:
+            if has_key(settings):
+                await patiently(lambda: restore(settings, registry, redis), "answers wait for the store")
+            await fetch.run()
+
+        works = [work(), heartbeat.beat(redis, "fetch", describe)]
+        if has_key(settings):
+            works.append(keep_restored(settings, registry, redis))
+        try:
+            await until(stop, *works)
+        finally:
+            pool.terminate()
+            await publisher.close()
+            await redis.aclose()
+            registry.close()

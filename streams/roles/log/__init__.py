@@ -1,0 +1,1 @@
+"""The role `log`: topics into the read models of the API."""

@@ -1,0 +1,133 @@
+"""Topics → what the API reads in Redis: users' last days, who they are, what trends, which experiments there are."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from aiokafka import ConsumerRecord
+from redis.asyncio import Redis
+
+from infra import clock
+from infra.kafka.publisher import open_publisher
+from infra.kafka.registry import Registry
+from infra.redis import heartbeat
+from infra.redis.client import connect
+from infra.redis.projection import RedisProjection
+from infra.redis.stores.chart_store import ChartStore, RedisChartStore
+from infra.redis.stores.experiment_store import RedisExperimentStore
+from infra.redis.stores.interaction_log import RedisInteractionLog
+from infra.redis.stores.item_store import ItemStore, RedisItemStore
+from infra.redis.stores.user_profile_store import PortraitStore, RedisPortraitStore
+from infra.settings import Settings
+from schemas.types import ItemStats
+from streams.runtime.dead_letter_queue import Quarantine, Record
+from streams.runtime.decode import Decoder
+from streams.runtime.sink import Rewind, drain
+from topics import Topic
+from topics.topic import DAY_MS, EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS, ITEMS, PROFILES
+
+GROUP = "millrace-log"
+
+Put = Callable[[Sequence[tuple[Record, Any]]], Awaitable[None]]
+"""Writes the records of a batch with their values, None for a deletion; what came before may come again."""
+
+
+class _Filed(msgspec.Struct, gc=False):
+    category: str
+    private: bool = False
+
+
+class Charting:
+    """Writes how items are doing to the charts."""
+
+    def __init__(self, charts: ChartStore, items: ItemStore) -> None:
+        self._charts, self._items = charts, items
+        self._filed = msgspec.json.Decoder(_Filed)
+
+    async def write(self, stats: Sequence[ItemStats]) -> None:
+        """Write how items are doing now; private ones are in no chart."""
+        trends = {one.item_id: one.trending for one in stats if math.isfinite(one.trending)}
+        stored = await self._items.read(list(trends))
+        filed = {item: self._filed.decode(data) for item, data in zip(trends, stored, strict=True) if data is not None}
+        public = {item: trend for item, trend in trends.items() if not (item in filed and filed[item].private)}
+        await self._charts.write(public, {item: filed[item].category for item in public if item in filed})
+
+
+class Logging:
+    """Writes batches, and counts. A record that Redis refuses becomes a dead letter, and the others are written."""
+
+    def __init__(self, writes: Mapping[Topic, Put], registry: Registry, quarantine: Quarantine) -> None:
+        self._quarantine = quarantine
+        self._puts = {topic.name: put for topic, put in writes.items()}
+        # What is unusable is passed over: the agents that own these topics set it aside.
+        self._decoders = {
+            topic.name: Decoder(topic, registry, None, stage="log", tombstones=topic is PROFILES) for topic in writes
+        }
+        self.written = 0
+
+    async def write(self, topic: str, records: Sequence[ConsumerRecord]) -> None:
+        """Write a batch; waits for as long as Redis is away.
+
+        Raises:
+            PublishError: a dead letter was not written.
+        """
+        usable = await self._decoders[topic].decode(records)
+        refused = await self._quarantine.write(
+            usable, self._puts[topic], stage="log.write", waits=f"{topic} wait for the store"
+        )
+        self.written += len(usable) - refused
+
+
+def writes(redis: Redis) -> dict[Topic, Put]:
+    """Return what is written of each topic."""
+    portraits = RedisPortraitStore(redis)
+    return {
+        INTERACTIONS: _values(RedisInteractionLog(redis).write),
+        FEATURES: _values(portraits.write_found),
+        PROFILES: _profiles(portraits),
+        ITEM_STATS: _values(Charting(RedisChartStore(redis), RedisItemStore(redis)).write),
+        EXPERIMENTS: _values(RedisExperimentStore(redis).write),
+    }
+
+
+def _values(write: Callable[[Sequence[Any]], Awaitable[None]]) -> Put:
+    return lambda usable: write([value for _, value in usable])
+
+
+def _profiles(portraits: PortraitStore) -> Put:
+    async def put(usable: Sequence[tuple[Record, Any]]) -> None:
+        newest = {(record.key or b"").decode(): value for record, value in usable}
+        await portraits.write_stated([profile for profile in newest.values() if profile is not None])
+        await portraits.forget_stated([user_id for user_id, profile in newest.items() if profile is None])
+
+    return put
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the log until `stop` is set."""
+    registry = Registry(settings.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    redis = connect(settings.redis_url)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
+    quarantine = Quarantine(publisher, now_ms=clock.now_ms)
+    written = writes(redis)
+    logging_ = Logging(written, registry, quarantine)
+    sign = heartbeat.beat(redis, "log", lambda: {"written": logging_.written, **quarantine.describe()})
+    try:
+        await drain(
+            settings.kafka_bootstrap_servers,
+            GROUP,
+            written,
+            logging_.write,
+            stop=stop,
+            beside=[sign],
+            rewind=Rewind(RedisProjection(redis), ages_ms={INTERACTIONS: DAY_MS}, after={ITEM_STATS: ITEMS}),
+        )
+    finally:
+        await publisher.close()
+        await redis.aclose()
+        registry.close()

@@ -1,0 +1,1 @@
+"""The role `push`: the Faust worker that decides on and sends notifications."""

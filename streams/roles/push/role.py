@@ -1,0 +1,78 @@
+"""The push role: who is told of what, and when.
+
+push-requests ──▶ push ──▶ FCM
+feeds ──────────▶  │ ├──▶ notifications ──▶ inbox ──▶ push store
+                   │ ├──▶ devices ─────────▶
+                   │ ├──▶ push-tokens ──▶ token ──▶ push-requests, to who has lost a device to another user
+                   └─┴──▶ push-requests, when what was held is due
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from infra import clock, fcm
+from infra.kafka.provision import PUSH_APP_ID, PUSH_TABLES
+from infra.kafka.publisher import open_publisher
+from infra.kafka.registry import Registry
+from infra.redis import heartbeat
+from infra.redis.client import connect
+from infra.redis.projection import RedisProjection
+from infra.redis.stores.item_store import ItemCache, RedisItemStore
+from infra.redis.stores.push_store import KEPT_MS, RedisPushStore
+from infra.settings import Settings
+from streams.agents import inbox, push, token
+from streams.runtime.core_params import push_params
+from streams.runtime.dead_letter_queue import Quarantine
+from streams.runtime.faust_role import PUBLISH_TIMEOUT_S, RoleContext, assignment, new_app, settle
+from streams.runtime.refill import Refills
+from streams.runtime.supervise import beside
+from streams.transport import run as run_app
+from topics.topic import DEVICES, NOTIFICATIONS, PARTITIONS
+
+
+async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], int] = clock.now_ms) -> None:
+    """Run the push role until `stop` is set; a clock may be handed in where another time than now is wanted.
+
+    Raises:
+        OperatorError: the service account's key cannot be used.
+    """
+    sender = fcm.connect(settings)
+    registry = Registry(settings.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
+    redis = connect(settings.redis_url)
+    app = await new_app(settings, PUSH_APP_ID, "push")
+    quarantine = Quarantine(publisher, now_ms=clock.now_ms)
+    context = RoleContext(app, settings, registry, publisher, quarantine)
+    pushes, tokens = (app.bytes_table(name, partitions=PARTITIONS) for name in PUSH_TABLES)
+    items = ItemCache(RedisItemStore(redis))
+    agent = push.PushAgent(context, pushes, items, push_params(settings), sender=sender, now_ms=now_ms)
+    settle(app, push.SOURCES, agent)
+    settle(app, token.SOURCES, token.TokenAgent(context, tokens))
+    inboxer = inbox.InboxAgent(context, RedisPushStore(redis))
+    settle(app, inbox.SOURCES, inboxer)
+    refills = Refills(settings.kafka_bootstrap_servers, registry, RedisProjection(redis), assignment(app))
+    refills.add(DEVICES, inboxer.refill_devices)
+    refills.add(NOTIFICATIONS, inboxer.refill_notifications, age_ms=KEPT_MS)
+
+    def describe() -> dict[str, Any]:
+        return {
+            "waiting": agent.waiting,
+            "configured": sender is not None,
+            "trimmed": dict(agent.trimmed),
+            **publisher.describe(),
+            **quarantine.describe(),
+        }
+
+    try:
+        async with beside(stop, agent.run(), items.follow(), refills.run(), heartbeat.beat(redis, "push", describe)):
+            await run_app(app, stop)
+    finally:
+        if sender is not None:
+            await sender.close()
+        await publisher.close()
+        await redis.aclose()
+        registry.close()

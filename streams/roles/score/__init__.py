@@ -1,0 +1,1 @@
+"""The role `score`: a language model judges the best items of feeds."""

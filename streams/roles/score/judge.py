@@ -1,0 +1,171 @@
+"""Who is judged when, and what is published of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from infra import clock
+from infra.kafka.publisher import Publisher, PublishError
+from infra.llm import LlmError, Prompt
+from infra.llm.client import Llm
+from infra.llm.error import PASSING
+from infra.redis.client import StoreError
+from infra.redis.stores.item_store import ItemStore
+from infra.redis.stores.llm_score_store import ScoreStore
+from infra.settings import Settings
+from schemas.types import Features, Feed, LlmScores
+from streams.core.llm_judge import SYSTEM, VERSION, Card, Interests, Scores, Wanted, interests, question, taken, wanted
+from topics.topic import LLM_SCORES
+
+LOOK_BACK_MS = 600_000
+"""Age up to which a feed is worth a question."""
+_MOST_USERS = 20_000
+_RETRY_S = 2.0
+_TOKENS, _TOKENS_PER_ITEM = 100, 30
+"""Longest answer: some 20 tokens an item are used."""
+_LOG = logging.getLogger(__name__)
+_card = msgspec.json.Decoder(Card)
+
+
+@dataclass(slots=True)
+class _User:
+    whom: Interests | None = None
+    wanted: Wanted | None = None
+    """What waits to be judged."""
+    busy: bool = False
+    due_s: float = 0.0
+    """Before which the model is not asked for this user again."""
+    asked: set[tuple[int, str]] = field(default_factory=set)
+    """Features' versions and items that the model was asked about: it may have left some out."""
+
+    def take(self, now_s: float) -> tuple[Interests, Wanted] | None:
+        """Return what there is to ask about, if it is time to; interests and feed must be of the same features."""
+        whom, feed = self.whom, self.wanted
+        if self.busy or now_s < self.due_s or whom is None or feed is None or whom.version != feed.version:
+            return None
+        self.wanted, self.busy = None, True
+        return whom, feed
+
+    def put_back(self, feed: Wanted) -> None:
+        """Let a feed wait a little longer, unless there is a newer one."""
+        self.wanted = self.wanted or feed
+        self.due_s = max(self.due_s, time.monotonic() + _RETRY_S)
+
+
+class Scorer:
+    """Keeps the newest of every user, asks, and publishes what is answered."""
+
+    def __init__(self, settings: Settings, publisher: Publisher, llm: Llm, items: ItemStore, known: ScoreStore) -> None:
+        self._settings, self._publisher, self._llm, self._items, self._known = settings, publisher, llm, items, known
+        self._users: dict[str, _User] = {}
+        """Those that were heard of longest ago come first."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.published = self.passed_over = 0
+
+    def hear(self, value: Features | Feed) -> None:
+        """Take in a user's newest features or feed."""
+        user = self._users[value.user_id] = self._users.pop(value.user_id, _User())
+        if isinstance(value, Features):
+            user.whom = interests(value)
+        else:
+            feed = wanted(value, most=self._settings.llm_score_items)
+            user.wanted = feed if user.wanted is None else max(user.wanted, feed, key=lambda one: one.order)
+        if len(self._users) > _MOST_USERS:
+            self.passed_over += self._users.pop(next(iter(self._users))).wanted is not None
+
+    def begin(self) -> None:
+        """Begin as many questions as may be under way; feeds that are too old by now are passed over."""
+        now_s, oldest_ms = time.monotonic(), clock.now_ms() - LOOK_BACK_MS
+        for user_id, user in self._users.items():
+            if user.wanted is not None and user.wanted.generated_at < oldest_ms:
+                user.wanted = None
+                self.passed_over += 1
+            if len(self._tasks) < self._settings.llm_concurrency and (work := user.take(now_s)) is not None:
+                task = asyncio.ensure_future(self._judge(user_id, user, *work))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def cancel(self) -> None:
+        """Give up what is under way; it is begun again by whoever reads on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a sign of life tells."""
+        return {
+            "waiting": sum(user.wanted is not None for user in self._users.values()),
+            "under_way": len(self._tasks),
+            "published": self.published,
+            "passed_over": self.passed_over,
+            **self._llm.describe(),
+        }
+
+    async def _judge(self, user_id: str, user: _User, whom: Interests, feed: Wanted) -> None:
+        """Have one feed judged; what stands in the way of it for now makes it wait."""
+        try:
+            await self._publish(user_id, user, whom, feed)
+        except LlmError as error:
+            _LOG.info("a feed is not judged: %s", error)
+            if error.reason in PASSING:
+                user.put_back(feed)
+        except (StoreError, PublishError) as error:
+            _LOG.warning("a feed waits to be judged: %s", error)
+            user.put_back(feed)
+        except Exception:
+            _LOG.exception("a feed cannot be judged")
+        finally:
+            user.busy = False
+
+    async def _publish(self, user_id: str, user: _User, whom: Interests, feed: Wanted) -> None:
+        """Publish all scores by these features, unless the feed has had them."""
+        known = await self._known.read(user_id)
+        scores = dict(known.scores) if known is not None and known.features_version == feed.version else {}
+        missing = [item for item in feed.items if item not in scores and (feed.version, item) not in user.asked]
+        scores |= await self._asked(user_id, user, whom, missing)
+        if feed.has_had(scores):
+            return
+        told = LlmScores(
+            user_id=user_id,
+            features_version=feed.version,
+            scores=scores,
+            model=self._settings.llm_model,
+            prompt_version=VERSION,
+            scored_at=clock.now_ms(),
+        )
+        await self._publisher.publish(LLM_SCORES, [told])
+        await self._known.write(told)
+        self.published += 1
+
+    async def _asked(self, user_id: str, user: _User, whom: Interests, missing: list[str]) -> dict[str, float]:
+        """Ask about items and return their scores."""
+        cards = await self._cards({*missing, *(item for item, _ in whom.recent)})
+        missing = [item for item in missing if item in cards]
+        if not missing:
+            return {}
+        user.due_s = time.monotonic() + self._settings.llm_score_interval_s
+        prompt = Prompt(
+            system=SYSTEM,
+            user=question(whom, cards, missing),
+            answer=Scores,
+            purpose="score",
+            version=VERSION,
+            user_id=user_id,
+            max_tokens=_TOKENS + _TOKENS_PER_ITEM * len(missing),
+        )
+        answer = await self._llm.ask(prompt)
+        user.asked = {(version, item) for version, item in user.asked if version == whom.version}
+        user.asked |= {(whom.version, item) for item in missing}
+        return taken(answer.value, missing)
+
+    async def _cards(self, items: set[str]) -> dict[str, Card]:
+        """Return what the catalogue says of items."""
+        names = sorted(items)
+        found = await self._items.read(names)
+        return {name: _card.decode(data) for name, data in zip(names, found, strict=True) if data is not None}

@@ -1,0 +1,96 @@
+"""feeds, features → llm-scores: a language model judges the best items of feeds that are served already.
+
+A role of its own, so that a slow model delays no feed. It reads both topics far faster than the model answers: of each
+user only the newest feed waits, few are under way at once, and who waits too long is passed over. No offsets are
+committed: whoever takes a partition over reads its last minutes again, and what was judged before is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from redis.asyncio import Redis
+
+from infra import clock
+from infra.kafka.consumer import kafka_consumer
+from infra.kafka.publisher import open_publisher
+from infra.kafka.registry import Registry
+from infra.llm.client import connect
+from infra.llm.key import has_key
+from infra.redis import heartbeat
+from infra.redis.client import connect as connect_redis
+from infra.redis.stores.item_store import RedisItemStore
+from infra.redis.stores.llm_score_store import ScoreStore
+from infra.settings import Settings
+from streams.roles.fetch.answer_cache import keep_restored, restore
+from streams.roles.score.judge import LOOK_BACK_MS, Scorer
+from streams.runtime.decode import Decoder
+from streams.runtime.retry import patiently
+from streams.runtime.supervise import until
+from streams.runtime.topic_history import offsets_since
+from topics.topic import FEATURES, FEEDS, LLM_CALLS
+
+GROUP = "millrace-score"
+_MOST_RECORDS = 1_000
+_WAIT_MS = 200
+
+
+class _Rewind(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Reads the last minutes of every partition that is taken over."""
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        """Do nothing: there is nothing to commit."""
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        """Go back."""
+        starts = await offsets_since(self._consumer, list(assigned), clock.now_ms() - LOOK_BACK_MS)
+        for tp, offset in starts.items():
+            self._consumer.seek(tp, offset)
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the role until `stop` is set. Without a key it only says so."""
+    registry = Registry(settings.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
+    redis = connect_redis(settings.redis_url)
+    try:
+        async with connect(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:
+            known = ScoreStore(redis, ttl_s=settings.llm_scores_ttl_s)
+            scorer = Scorer(settings, publisher, llm, RedisItemStore(redis), known)
+            works = [heartbeat.beat(redis, "score", scorer.describe)]
+            if has_key(settings):
+                works += [_work(settings, registry, scorer, redis), keep_restored(settings, registry, redis)]
+            await until(stop, *works)
+    finally:
+        await publisher.close()
+        await redis.aclose()
+        registry.close()
+
+
+async def _work(settings: Settings, registry: Registry, scorer: Scorer, redis: Redis) -> None:
+    """Hear what the topics tell, and have it judged."""
+    await patiently(lambda: restore(settings, registry, redis), "answers wait for the store")
+    decoders = {topic.name: Decoder(topic, registry, None, stage="score") for topic in (FEATURES, FEEDS)}
+    consumer = kafka_consumer(settings.kafka_bootstrap_servers, group_id=GROUP)
+    consumer.subscribe(list(decoders), listener=_Rewind(consumer))
+    try:
+        await consumer.start()
+        while True:
+            fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(
+                timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS
+            )
+            for tp, records in fetched.items():
+                newest = {record.key: record for record in records if record.value is not None}
+                for _, value in await decoders[tp.topic].decode(newest.values()):
+                    scorer.hear(value)
+            scorer.begin()
+    finally:
+        await scorer.cancel()
+        await consumer.stop()

@@ -1,0 +1,1 @@
+"""The role `shop`: homes and charts of a shop."""

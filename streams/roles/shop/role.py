@@ -1,0 +1,243 @@
+"""interactions, what trends, the catalogue → a shop's homes and charts in Redis, and what is alike in PostgreSQL.
+
+A batch consumer; it needs no table. What a user did is read from the archive, and from the batch itself as far as the
+archive has not got to it yet, so that a batch that comes again ends in the same homes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ParamSpec, TypeVar
+
+import asyncpg
+from aiokafka import ConsumerRecord
+
+from infra import clock
+from infra.kafka.publisher import open_publisher
+from infra.kafka.registry import Registry
+from infra.postgres import pool as database
+from infra.postgres.shop_search import Search, Sought
+from infra.redis import heartbeat
+from infra.redis.client import connect
+from infra.redis.stores.chart_store import ChartStore, RedisChartStore
+from infra.redis.stores.shop_store import MOST, Charts, Home, RedisShopStore, ShopStore
+from infra.settings import Settings
+from schemas.limit import PRODUCT
+from schemas.types import Interaction
+from streams.core.shop_home import Mix, Product, Scores, Shelves, by_rank, faded, mixed
+from streams.roles.shop import similarity_fit
+from streams.runtime.dead_letter_queue import Quarantine
+from streams.runtime.decode import Decoder
+from streams.runtime.retry import patiently
+from streams.runtime.sink import drain
+from topics.topic import DAY_MS, INTERACTIONS
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+GROUP = "millrace-shop"
+_CHARTS_EVERY_S = 15.0
+_RETRY_S = 1.0
+_WAITS = "the shop waits for a store"
+_CLICKS, _SEARCHES = 20, 5
+"""Of a user, the newest so many count."""
+_FOUND = 60
+_NOT_LIKED = frozenset(("skip", "dislike", "unknown"))
+_FOUND_QUERIES = 5_000
+"""Queries whose answers are kept until the shop is stocked again."""
+_LOG = logging.getLogger(__name__)
+
+_PRODUCTS = """
+SELECT item_id, category, price, original_price, rating, reviews, sold_out AND $2 AS is_sold_out
+FROM items WHERE left(kind, 256) = $1 AND NOT private
+"""
+_DONE = """
+SELECT event_id, user_id, item_id, action, query, occurred_at FROM unnest($1::text[]) AS wanted, LATERAL (
+    SELECT * FROM interactions WHERE user_id = wanted AND occurred_at > $2 ORDER BY occurred_at DESC LIMIT 200) AS done
+"""
+_ALIKE = """
+SELECT item_id, others, scores FROM likeness WHERE item_id = ANY($1)
+UNION ALL
+SELECT item_id, array_agg(other), array_agg(confidence) FROM association_rules WHERE item_id = ANY($1) GROUP BY item_id
+"""
+
+
+class Shop:
+    """Makes homes and charts from what is learned and done."""
+
+    def __init__(
+        self, pool: asyncpg.Pool, search: Search, charts: ChartStore, store: ShopStore, settings: Settings
+    ) -> None:
+        self._pool, self._search, self._charts, self._store = pool, search, charts, store
+        self._hides_sold_out = settings.hides_sold_out
+        self._stale_ms = round(settings.shop_stale_days * DAY_MS)
+        self._mix = Mix(
+            clicked=settings.shop_clicked_weight,
+            searched=settings.shop_searched_weight,
+            diverse=settings.shop_diverse_weight,
+        )
+        self.shelves = Shelves([], {})
+        self._found: dict[str, list[str]] = {}
+        self.homes = 0
+        """Homes made since the start."""
+
+    async def stock(self, now_ms: int) -> None:
+        """Take in the products as they are now, and draw the charts.
+
+        Raises:
+            database.AWAY, StoreError
+        """
+        rows = await self._pool.fetch(_PRODUCTS, PRODUCT, self._hides_sold_out)
+        products = [Product(*row) for row in rows]
+        trending = await self._charts.trends(sorted({product.category for product in products}))
+        self.shelves = await asyncio.to_thread(Shelves, products, trending)
+        self._found.clear()
+        if rows:
+            await self._store.write_charts(await asyncio.to_thread(self._drawn, now_ms))
+
+    async def serve(self, events: Sequence[Interaction], now_ms: int) -> None:
+        """Make the homes of all who have clicked on a product or searched.
+
+        Raises:
+            database.AWAY, StoreError
+        """
+        products = self.shelves.products
+        theirs = [event for event in events if event.action == "search" or event.item_id in products]
+        users = list(dict.fromkeys(event.user_id for event in theirs))
+        if not users or not products:
+            return
+        since_ms = now_ms - self._stale_ms
+        rows = await self._pool.fetch(_DONE, users, datetime.fromtimestamp(since_ms / 1000, UTC))
+        done = {(event.user_id, event.event_id): event for event in theirs if event.occurred_at > since_ms}
+        done |= {(row["user_id"], row["event_id"]): _event(row) for row in rows}
+        by_user: dict[str, list[Interaction]] = {}
+        for event in sorted(done.values(), key=lambda one: (-one.occurred_at, one.event_id)):
+            by_user.setdefault(event.user_id, []).append(event)
+        clicked = {user_id: self._clicked(mine) for user_id, mine in by_user.items()}
+        alike = await self._alike({item for items in clicked.values() for item in items})
+        homes = [await self._home(user_id, clicked[user_id], mine, alike, now_ms) for user_id, mine in by_user.items()]
+        await self._store.write([home for home in homes if home is not None])
+        self.homes += len(homes)
+
+    async def _home(
+        self, user_id: str, clicked: list[str], done: Sequence[Interaction], alike: Mapping[str, Scores], now_ms: int
+    ) -> Home | None:
+        """Return a user's home, given what they did, the newest first; none when none of it concerns the shop."""
+        queries = list(dict.fromkeys(event.query for event in done if event.action == "search" and event.query))
+        if not (clicked or queries):
+            return None
+        rng = random.Random(f"{user_id} {now_ms // DAY_MS}")  # noqa: S311 - which products, not a secret
+        diverse = self.shelves.diverse(clicked, rng, MOST)
+        personal = mixed(
+            faded(alike[item] for item in clicked),
+            faded([by_rank(await self._find(query)) for query in queries[:_SEARCHES]]),
+            by_rank(diverse),
+            mix=self._mix,
+            left_out=(*clicked, *self.shelves.sold_out),
+            most=MOST,
+        )
+        products = self.shelves.products
+        newest = max(event.occurred_at for event in done if event.item_id in products or event.action == "search")
+        return Home(user_id=user_id, personalized=personal, diverse=diverse, stale_at=newest + self._stale_ms)
+
+    def _clicked(self, done: Sequence[Interaction]) -> list[str]:
+        """Return the products that a user liked, the newest first."""
+        products = self.shelves.products
+        liked = (str(event.item_id) for event in done if event.item_id in products and event.action not in _NOT_LIKED)
+        return list(dict.fromkeys(liked))[:_CLICKS]
+
+    async def _alike(self, clicked: Iterable[str]) -> dict[str, dict[str, float]]:
+        """Return for each product what is like it or goes with it."""
+        found: dict[str, dict[str, float]] = {item: {} for item in clicked}
+        for row in await self._pool.fetch(_ALIKE, list(found)):
+            mine = found[row["item_id"]]
+            for other, score in zip(row["others"], row["scores"], strict=True):
+                mine[other] = mine.get(other, 0.0) + score
+        return found
+
+    async def _find(self, query: str) -> list[str]:
+        """Return what a query finds; it is looked for once until the shop is stocked again."""
+        if query not in self._found:
+            if len(self._found) >= _FOUND_QUERIES:
+                self._found.clear()
+            self._found[query] = (await self._search.find(Sought(query=query, kind=PRODUCT, limit=_FOUND))).item_ids
+        return self._found[query]
+
+    def _drawn(self, now_ms: int) -> Charts:
+        rng = random.Random(now_ms // DAY_MS)  # noqa: S311 - which products, not a secret
+        return Charts(
+            trending=self.shelves.trending(MOST),
+            best_value=self.shelves.best_value(MOST),
+            top_categories=self.shelves.top_categories(MOST),
+            diverse=self.shelves.diverse((), rng, MOST),
+        )
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the shop until `stop` is set."""
+    registry = Registry(settings.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    redis = connect(settings.redis_url)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
+    quarantine = Quarantine(publisher, now_ms=clock.now_ms)
+    connections = database.Lazy(settings.database_url, connections=4)
+    pool = await _again(connections.pool)
+    search = Search(connections, radius_km=settings.place_radius_km, hides_sold_out=settings.hides_sold_out)
+    shop = Shop(pool, search, RedisChartStore(redis), RedisShopStore(redis), settings)
+    decoder = Decoder(INTERACTIONS, registry, None, stage="shop")
+
+    async def write(_topic: str, records: Sequence[ConsumerRecord]) -> None:
+        async def serve(some: Sequence[tuple[ConsumerRecord, Interaction]]) -> None:
+            with database.write_errors("making homes"):
+                await shop.serve([event for _, event in some], clock.now_ms())
+
+        await quarantine.write(await decoder.decode(records), serve, stage="shop.serve", waits=_WAITS)
+
+    async def stock() -> None:
+        await _again(shop.stock, clock.now_ms())
+
+    async def fit() -> None:
+        now = datetime.now(UTC)
+        if await _again(similarity_fit.due, pool, settings.shop_fit_interval_s, now):
+            await _again(similarity_fit.fit, pool, now, features=settings.tfidf_max_features)
+
+    def describe() -> dict[str, Any]:
+        return {"products": len(shop.shelves.products), "homes": shop.homes, **quarantine.describe()}
+
+    beside = [_now_and_then(stock), _now_and_then(fit), heartbeat.beat(redis, "shop", describe)]
+    try:
+        await drain(settings.kafka_bootstrap_servers, GROUP, [INTERACTIONS], write, stop=stop, beside=beside)
+    finally:
+        await publisher.close()
+        await connections.close()
+        await redis.aclose()
+        registry.close()
+
+
+async def _again(work: Callable[P, Awaitable[T]], *given: P.args, **named: P.kwargs) -> T:
+    """Do some work, however long a store is away."""
+
+    async def done() -> T:
+        with database.write_errors("the shop's work"):
+            return await work(*given, **named)
+
+    return await patiently(done, _WAITS, pause_s=_RETRY_S)
+
+
+async def _now_and_then(work: Callable[[], Awaitable[None]]) -> None:
+    """Do some work every now and then. It may fail, as where others write the same rows or over what a row holds."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            _LOG.exception("the shop goes on with what it has")
+        await asyncio.sleep(_CHARTS_EVERY_S)
+
+
+def _event(row: Any) -> Interaction:
+    told = {name: row[name] for name in ("event_id", "user_id", "item_id", "action", "query")}
+    return Interaction(**told, occurred_at=round(row["occurred_at"].timestamp() * 1_000))

@@ -1,0 +1,115 @@
+"""items, interactions → what is alike and what goes together, all in PostgreSQL: fitted daily to everything."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from infra.postgres.hybrid_search import vector_text
+from infra.postgres.segment import spaced
+from infra.redis.stores.shop_store import MOST
+from models.neighbours.nearest import nearest
+from models.neighbours.rules import Rule, mine
+from models.text.tfidf import FEATURES, TfIdf, Vectors
+from schemas.limit import PRODUCT
+
+DIMENSIONS = 128
+SINCE = timedelta(days=30)
+"""How far back baskets go."""
+_LEAST_BASKETS = 3
+_NOT_CHOSEN = ("skip", "dislike", "search")
+
+_PRODUCTS = "SELECT item_id, title, topics FROM items WHERE left(kind, 256) = $1 ORDER BY item_id"
+_BASKETS = """
+SELECT array_agg(DISTINCT item_id ORDER BY item_id) AS basket FROM interactions JOIN items USING (item_id)
+WHERE left(kind, 256) = $1 AND occurred_at > $2 AND action <> ALL($3)
+GROUP BY user_id, coalesce(session_id, date_trunc('day', occurred_at)::text)
+HAVING count(DISTINCT item_id) > 1
+"""
+_ALIKE = """
+INSERT INTO likeness (item_id, meaning, others, scores)
+SELECT $1, $2::text::vector, $3, $4 WHERE EXISTS (SELECT FROM items WHERE item_id = $1)
+"""
+_RULE = """
+INSERT INTO association_rules (item_id, other, support, confidence, lift)
+SELECT $1, $2, $3, $4, $5 WHERE (SELECT count(*) FROM items WHERE item_id IN ($1, $2)) = 2
+"""
+_WORD = "UPDATE words SET meaning = $2::text::vector WHERE word = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What the texts of products say: the meaning of words and products, and for each product what is most like it."""
+
+    words: list[str]
+    meanings: Vectors
+    products: Vectors
+    alike: list[tuple[list[str], list[float]]]
+
+
+def learn(item_ids: Sequence[str], texts: Sequence[str], *, features: int = FEATURES) -> Learned:
+    """Fit TF-IDF of so many words to texts and compare them all."""
+    encoder = TfIdf(features=features, dimensions=DIMENSIONS)
+    encoder.fit(texts)
+    vectors = encoder.encode(texts)
+    alike = [
+        ([item_ids[number] for number in numbers.tolist()], products.tolist())
+        for numbers, products in nearest(vectors, MOST)
+    ]
+    return Learned(*encoder.meanings(), vectors, alike)
+
+
+def text_of(row: Any) -> str:
+    """Return what products are compared by: their name and their sub-categories, in the words that searches know."""
+    return spaced("\n".join((row["title"], *row["topics"])))
+
+
+async def due(pool: asyncpg.Pool, interval_s: float, now: datetime) -> bool:
+    """Say whether to fit: never done yet, too long ago, or to another catalogue by more than a tenth."""
+    products = await pool.fetchval("SELECT count(*) FROM items WHERE left(kind, 256) = $1", PRODUCT)
+    if not products or not await pool.fetchval("SELECT EXISTS (SELECT FROM words)"):
+        return False
+    last = await pool.fetchrow("SELECT * FROM shop_fits ORDER BY fitted_at DESC LIMIT 1")
+    if last is None or now - last["fitted_at"] >= timedelta(seconds=interval_s):
+        return True
+    return bool(abs(products - last["products"]) > last["products"] / 10)
+
+
+async def fit(pool: asyncpg.Pool, now: datetime, *, features: int = FEATURES) -> None:
+    """Fit to all products and the last baskets; who searches meanwhile is answered as before."""
+    began_s = time.monotonic()
+    rows = await pool.fetch(_PRODUCTS, PRODUCT)
+    item_ids = [row["item_id"] for row in rows]
+    learned = await asyncio.to_thread(learn, item_ids, [text_of(row) for row in rows], features=features)
+    found = await pool.fetch(_BASKETS, PRODUCT, now - SINCE, list(_NOT_CHOSEN))
+    rules = await asyncio.to_thread(mine, [row["basket"] for row in found], least=_LEAST_BASKETS)
+    async with pool.acquire() as connection, connection.transaction():
+        await _write(connection, item_ids, learned, rules)
+        await connection.execute(
+            "INSERT INTO shop_fits (fitted_at, products, baskets, rules, took_s) VALUES ($1, $2, $3, $4, $5)",
+            *(now, len(rows), len(found), len(rules), time.monotonic() - began_s),
+        )
+
+
+async def _write(connection: Any, item_ids: Sequence[str], learned: Learned, rules: Sequence[Rule]) -> None:
+    await connection.execute("DELETE FROM likeness")
+    await connection.execute("DELETE FROM association_rules")
+    await connection.execute("UPDATE words SET meaning = NULL WHERE meaning IS NOT NULL")
+    said = [bool(vector.any()) for vector in learned.products]
+    await connection.executemany(
+        _ALIKE,
+        [
+            (item_id, vector_text(vector.tolist()) if says else None, *alike)
+            for item_id, vector, says, alike in zip(item_ids, learned.products, said, learned.alike, strict=True)
+        ],
+    )
+    await connection.executemany(_RULE, rules)
+    await connection.executemany(
+        _WORD, [(word, vector_text(row.tolist())) for word, row in zip(learned.words, learned.meanings, strict=True)]
+    )

@@ -1,0 +1,1 @@
+"""The role `trainer`: online learning, full fits and the versions they make."""

@@ -1,0 +1,71 @@
+"""Where versions are kept: a file each, under MILLRACE_HOME/models/MODEL."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from infra.error import OperatorError
+from infra.redis.stores.model_status import NEVER_SERVED, Version
+from models import artifact
+from models.artifact import ArtifactError
+from streams.core.ranking.pipeline import MODEL
+from streams.roles.trainer.model_version import Fitted, of_artifact, of_header, to_artifact
+
+_VERSION = re.compile(r"[\w.-]+")
+
+
+class Shelf:
+    """The versions of the model, the newest so many of them."""
+
+    def __init__(self, home: Path, *, kept: int) -> None:
+        self._folder = home.expanduser() / "models" / MODEL
+        self._kept = kept
+
+    def put(self, found: Fitted, *, serving: str | None) -> None:
+        """Keep a version, and let the oldest go; the one in service stays."""
+        artifact.save(self._path(found.version.version), *to_artifact(found))
+        for path in sorted(self._paths(), reverse=True)[self._kept :]:
+            if path.stem not in (serving, found.version.version):
+                path.unlink(missing_ok=True)
+
+    def versions(self) -> list[Version]:
+        """Return what is kept, newest first; files that cannot be read are left out."""
+        found = []
+        for path in sorted(self._paths(), reverse=True):
+            try:
+                found.append(of_header(artifact.read_header(path)))
+            except (ArtifactError, FileNotFoundError):
+                continue
+        return found
+
+    def get(self, version: str) -> Fitted:
+        """Return a version.
+
+        Raises:
+            OperatorError: it is not there, or cannot be used.
+        """
+        if not _VERSION.fullmatch(version) or not self._path(version).is_file():
+            kept = ", ".join(one.version for one in self.versions()) or "none"
+            raise OperatorError(f"There is no version {version} in {self._folder}.", f"Kept are: {kept}.")
+        try:
+            return of_artifact(*artifact.load(self._path(version)))
+        except (ArtifactError, KeyError) as error:
+            raise OperatorError(f"Version {version} cannot be used: {error}", "Choose another.") from error
+
+    def before(self, version: str | None) -> str:
+        """Return the newest version before another that was fit to serve.
+
+        Raises:
+            OperatorError: there is none.
+        """
+        for one in self.versions():
+            if one.status not in NEVER_SERVED and (version is None or one.version < version):
+                return one.version
+        raise OperatorError(f"There is no version before {version or 'the first'}.", "See millrace models.")
+
+    def _path(self, version: str) -> Path:
+        return self._folder / f"{version}.safetensors"
+
+    def _paths(self) -> list[Path]:
+        return list(self._folder.glob("*.safetensors")) if self._folder.is_dir() else []

@@ -1,0 +1,71 @@
+"""The models that tastes can come from, by name and as the settings have them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from infra.error import OperatorError
+from infra.settings import Settings
+from models.factorization.als import Als
+from models.neural.network import network
+from models.registry import MODELS
+from models.text.content import Content
+from models.text.tfidf import TfIdf
+from streams.core.ranking.item_weights import ContentTastes, EaseTastes, ModelTastes, Tastes
+
+_AS_THEY_ARE = ("cooccurrence", "item-knn", "item-item", "bpr", "lightgcn", "sequence")
+"""Models without settings. Those that no single item tells anything, or that only know users, are left out."""
+
+
+def _as_it_is(name: str) -> Callable[[Settings], Tastes]:
+    return lambda settings: ModelTastes(name, MODELS[name]())
+
+
+def _als(settings: Settings) -> Tastes:
+    factors, regularization = settings.collaborative_factors, settings.collaborative_regularization
+    return ModelTastes("als", Als(factors=factors, regularization=regularization))
+
+
+def _content(settings: Settings) -> Tastes:
+    encoder = TfIdf(features=settings.tfidf_max_features, dimensions=settings.content_embedding_dim)
+    return ContentTastes("content", Content(encoder))
+
+
+def _dot_product(settings: Settings) -> Tastes:
+    build = network(
+        "models.factorization.dotproduct", "DotProduct", config="DotProductConfig", embedding_dim=settings.embedding_dim
+    )
+    return ModelTastes("dot-product", build())
+
+
+def _deep(settings: Settings) -> Tastes:
+    build = network(
+        "models.neural.deep",
+        "Deep",
+        config="DeepConfig",
+        embedding_dim=settings.embedding_dim,
+        batch=settings.batch_size,
+        rate=settings.learning_rate,
+    )
+    return ModelTastes("deep", build())
+
+
+TASTES: Mapping[str, Callable[[Settings], Tastes]] = {
+    "ease": lambda settings: EaseTastes(),
+    "als": _als,
+    "content": _content,
+    "dot-product": _dot_product,
+    "deep": _deep,
+} | {name: _as_it_is(name) for name in _AS_THEY_ARE}
+
+
+def tastes_builder(settings: Settings) -> Callable[[], Tastes]:
+    """Return what makes tastes that have learned nothing yet.
+
+    Raises:
+        OperatorError: the settings name a model that tastes cannot come from.
+    """
+    build = TASTES.get(settings.taste_model)
+    if build is None:
+        raise OperatorError(f"TASTE_MODEL names {settings.taste_model}.", f"There are {', '.join(TASTES)}.")
+    return lambda: build(settings)

@@ -1,0 +1,274 @@
+"""Full fits beside live learning: begun when due or asked for, judged, promoted or refused, kept as artifacts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from infra import clock
+from infra.error import OperatorError
+from infra.kafka.publisher import Publisher
+from infra.kafka.registry import Registry
+from infra.redis.stores.model_status import REFUSED, SERVING, Board, Training, Version, standing
+from infra.redis.stores.model_status import Live as Shown
+from infra.settings import Settings
+from schemas.types import Interaction, ModelVersion
+from streams.core.learning.learner import Learner
+from streams.core.position import Position
+from streams.core.ranking.pipeline import MODEL
+from streams.roles.trainer.artifact_store import Shelf
+from streams.roles.trainer.candidate_fit import Fit, Rival
+from streams.roles.trainer.learner_params import learner_params
+from streams.roles.trainer.model_version import Fitted, fitted, name_of, record, rows
+from streams.roles.trainer.online_learner import Live, absorb
+from streams.roles.trainer.retrain_schedule import Schedule
+from streams.runtime.topic_history import History, history
+from topics.topic import INTERACTIONS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, PROFILES, Topic
+
+_ROWS_AT_A_TIME = 20
+_WEIGHED_AFTER = 1_000
+"""Events that came during a fit up to which its blender learns from them, too."""
+_OWN = 100
+_RETRY_MS = 60_000
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call for a full fit."""
+
+    event_id: str
+    reason: str = ""
+
+
+class Fitting:
+    """Makes full fits, one at a time, and keeps the versions that come of them."""
+
+    def __init__(self, settings: Settings, registry: Registry, publisher: Publisher, shelf: Shelf, live: Live) -> None:
+        self._settings, self._registry, self._publisher = settings, registry, publisher
+        self._shelf, self._live = shelf, live
+        self._schedule = Schedule(settings.model_fit_interval_s, settings.model_full_fit_interval_s)
+        self._versions = shelf.versions()
+        self._requests: dict[str, Request] = {}
+        self._training = Training()
+        self._task: asyncio.Task[None] | None = None
+        self._since: list[tuple[Any, Position]] | None = None
+        self._own: deque[tuple[str, int]] = deque(maxlen=_OWN)
+        self._started_at = self._not_before = clock.now_ms()
+        self._published_at: int | None = None
+        self.told: set[str] = set()
+        """Items whose tastes are on their topic."""
+
+    def ask(self, request: Request) -> None:
+        """Remember a call for a fit; one that was answered is not answered again."""
+        if not any(request.event_id in version.request_ids for version in self._versions):
+            self._requests[request.event_id] = request
+
+    def note(self, told: Any, position: Position) -> None:
+        """Remember what came while a fit runs."""
+        if self._since is not None:
+            self._since.append((told, position))
+
+    def own(self, told: ModelVersion) -> ModelVersion:
+        """Remember that a version is told of by this trainer, and return it."""
+        self._own.append((told.version, told.created_at))
+        self._published_at = told.created_at
+        return told
+
+    def is_own(self, told: ModelVersion) -> bool:
+        """Say whether this trainer told of a version."""
+        return (told.version, told.created_at) in self._own
+
+    def begin_if_due(self, now_ms: int) -> None:
+        """Begin a fit if one was asked for or is due."""
+        if self._task is not None:
+            if not self._task.done():
+                return
+            self._task = None
+        if self._requests:
+            requests, self._requests = list(self._requests.values()), {}
+            self._begin(requests, why=requests[0].reason or "asked for", full=True, now_ms=now_ms)
+            return
+        due = self._schedule.next(self._versions, events=self._live.learner.events, started_at=self._started_at)
+        if due is not None and now_ms >= max(due.at_ms, self._not_before):
+            self._begin([], why="due: to all events" if due.full else "due", full=due.full, now_ms=now_ms)
+
+    async def cancel(self) -> None:
+        """Give up a fit in progress."""
+        task, self._task = self._task, None
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def board(self, now_ms: int) -> Board:
+        """Return all that there is to know."""
+        live, base = self._live, self._live.base
+        serving = None if base is None else base.version
+        due = self._schedule.next(self._versions, events=live.learner.events, started_at=self._started_at)
+        return Board(
+            model=MODEL,
+            written_at=now_ms,
+            serving=serving,
+            versions=[standing(version, serving) for version in self._versions],
+            live=Shown(
+                version=live.version,
+                events=live.learner.events,
+                outcomes=live.outcomes,
+                watermark=live.learner.view.watermark,
+                published_at=self._published_at,
+            ),
+            training=self._training,
+            last_fit_at=self._versions[0].created_at if self._versions else None,
+            next_fit_at=None if due is None else max(due.at_ms, self._not_before),
+        )
+
+    def _begin(self, requests: list[Request], *, why: str, full: bool, now_ms: int) -> None:
+        ids = [request.event_id for request in requests]
+        self._training = Training(state="fitting", why=why, request_ids=ids, started_at=now_ms)
+        self._task = asyncio.ensure_future(self._guarded(ids, full=full))
+
+    async def _guarded(self, request_ids: list[str], *, full: bool) -> None:
+        """Fit; a fit that fails is logged and tried again later, and live learning goes on."""
+        try:
+            await self._fit(request_ids, full=full)
+        except asyncio.CancelledError:
+            _LOG.warning("the fit was given up")
+            raise
+        except Exception:
+            _LOG.exception("the fit failed")
+        finally:
+            self._since = None
+            self._training = Training()
+            self._not_before = clock.now_ms() + _RETRY_MS
+
+    async def _fit(self, request_ids: list[str], *, full: bool) -> None:
+        self._since = []
+        catalogue = {item.item_id: item for _, item in await self._newest(ITEMS)}
+        profiles = await self._newest(PROFILES)
+        serving = await self._serving()
+        async with self._history(INTERACTIONS) as events:
+            fit = Fit(
+                learner_params(self._settings),
+                catalogue,
+                profiles,
+                total=events.total,
+                serving=serving,
+                weighed=None if full else self._settings.model_fit_events,
+            )
+            await self._replay(fit, events)
+            ends = {tp.partition: end for tp, end in events.ends.items()}
+        # In threads of its own: a fit takes minutes, and whoever watches the process hears of it from the event loop.
+        learner = await asyncio.to_thread(fit.end)
+        verdict = fit.verdict(tolerance=self._settings.model_tolerance)
+        now_ms = clock.now_ms()
+        version = Version(
+            version=name_of(now_ms),
+            status=verdict.status,
+            reason=verdict.reason,
+            created_at=now_ms,
+            watermark=learner.view.watermark,
+            events=learner.events,
+            metrics=dict(verdict.metrics),
+            full=full,
+            request_ids=request_ids,
+        )
+        _LOG.log(
+            logging.WARNING if verdict.status == REFUSED else logging.INFO,
+            "version %s is %s: %s", version.version, verdict.status, verdict.reason
+        )  # fmt: skip
+        await self._settle(fitted(version, learner), learner, ends)
+
+    async def _serving(self) -> Rival | None:
+        """Return what is in service, as it was fitted; as it is now, with all learned since, where its file is away."""
+        live = self._live
+        if live.base is None:
+            return None
+        try:
+            found = await asyncio.to_thread(self._shelf.get, live.base.version)
+        except OperatorError:
+            return Rival(live.learner.blender.state(), live.learner.view.watermark)
+        if found.parts != list(live.learner.blender.parts):
+            return None
+        return Rival(found.blender, found.version.watermark, found.version.metrics.get("ndcg@10"))
+
+    async def _replay(self, fit: Fit, events: History) -> None:
+        batch: list[tuple[Position, Any]] = []
+        async for pair in events.merged():
+            batch.append(pair)
+            if len(batch) == self._settings.trainer_batch_events:
+                await asyncio.to_thread(_learn, fit, batch)
+                self._training = msgspec.structs.replace(self._training, learned=fit.learned, total=fit.total)
+                batch = []
+        await asyncio.to_thread(_learn, fit, batch)
+
+    async def _settle(self, found: Fitted, learner: Learner, ends: dict[int, int]) -> None:
+        """Keep a version; one that may serve goes to the workers and takes the place of what is live."""
+        version, base = found.version, self._live.base
+        serving = version.version if version.status == SERVING else None if base is None else base.version
+        await asyncio.to_thread(self._shelf.put, found, serving=serving)
+        if version.status == SERVING:
+            self.told = await publish_tastes(self._publisher, found, self.told, trimmed=self._live.trimmed)
+            await self._catch_up(learner, ends)
+        self._publisher.produce(MODEL_VERSIONS, self.own(record(version, found.parts, found.blender)))
+        await self._publisher.flush()
+        if version.status == SERVING:
+            await self._catch_up(learner, ends)
+            self._live.swap(learner, version)
+        self._versions = [version, *self._versions]
+        del self._versions[self._settings.model_artifacts_kept :]
+
+    async def _catch_up(self, learner: Learner, ends: dict[int, int]) -> None:
+        """Learn what came during the fit: when this returns nothing is left, and until the next await nothing comes."""
+        weigh = len(self._since or ()) <= _WEIGHED_AFTER
+        number = 0
+        while self._since:
+            waiting, self._since = self._since, []
+            for told, position in waiting:
+                if not isinstance(told, Interaction) or position.offset >= ends[position.partition]:
+                    try:
+                        absorb(learner, told, position, weigh=weigh)
+                    except Exception:
+                        _LOG.exception("the fit passes over the %s at %s", type(told).__name__, position)
+                number += 1
+                if number % self._settings.trainer_batch_events == 0:
+                    await asyncio.sleep(0)
+
+    async def _newest(self, topic: Topic) -> list[tuple[Position, Any]]:
+        async with self._history(topic) as found:
+            return list((await found.newest()).values())
+
+    def _history(self, topic: Topic) -> Any:
+        return history(self._settings.kafka_bootstrap_servers, self._registry, topic)
+
+
+def _learn(fit: Fit, batch: list[tuple[Position, Any]]) -> None:
+    for position, event in batch:
+        try:
+            fit.learn(event, position)
+        except Exception:
+            _LOG.exception("the fit passes over the event %s", event.event_id)
+
+
+async def publish_tastes(
+    publisher: Publisher, found: Fitted, told: set[str], *, trimmed: Counter[str] | None = None
+) -> set[str]:
+    """Publish a version's tastes, delete those of items that it has none for, and return whose there are now.
+
+    `trimmed` counts weights that a record has no room for.
+    """
+    for number, row in enumerate(rows(found, trimmed=trimmed), 1):
+        publisher.produce(ITEM_WEIGHTS, row)
+        if number % _ROWS_AT_A_TIME == 0:
+            await publisher.room()
+            await asyncio.sleep(0)
+    for item_id in sorted(told - set(found.items)):
+        publisher.produce_bytes(ITEM_WEIGHTS, item_id.encode(), None)
+    await publisher.flush()
+    return set(found.items)

@@ -1,0 +1,283 @@
+"""interactions, items, profiles → item neighbors, item weights, model versions: the one learner of what is global.
+
+A batch consumer; it needs no table. It reads its topics from their beginning at every start, so that its memory is a
+function of them alone: nothing is committed, nothing can be lost or counted twice, and a second trainer would publish
+the same rows.
+
+    from the beginning   links only, as fast as it goes; the weights and tastes in service are taken over
+    live                 mini-batches; changed rows and weights are published now and then
+    full fits            beside it, in between its mini-batches: streams.roles.trainer.retraining
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from infra import clock
+from infra.kafka.consumer import kafka_consumer
+from infra.kafka.publisher import Publisher, open_publisher
+from infra.kafka.registry import Registry
+from infra.redis import heartbeat
+from infra.redis.client import StoreError, connect
+from infra.redis.stores.model_status import BoardStore, RedisBoardStore
+from infra.settings import Settings
+from schemas.types import ModelVersion
+from streams.core.learning.learner import Learner
+from streams.core.position import Position
+from streams.core.ranking.features import in_order
+from streams.core.ranking.pipeline import MODEL
+from streams.core.user.profile import forgotten_at
+from streams.roles.trainer.artifact_store import Shelf
+from streams.roles.trainer.learner_params import learner_params
+from streams.roles.trainer.online_learner import Forgotten, Gone, Live
+from streams.roles.trainer.retraining import Fitting, Request
+from streams.runtime.dead_letter_queue import Message, Quarantine, Record
+from streams.runtime.decode import Decoder
+from streams.runtime.supervise import until
+from streams.runtime.topic_history import history, merged, offsets_since
+from topics.topic import (
+    INTERACTIONS,
+    ITEM_NEIGHBORS,
+    ITEM_WEIGHTS,
+    ITEMS,
+    MODEL_VERSIONS,
+    PROFILES,
+    TRIGGERS,
+    USER_WEIGHTS,
+    Topic,
+)
+
+_FOLLOWED = (INTERACTIONS, ITEMS, PROFILES, TRIGGERS, MODEL_VERSIONS)
+_TOPICS = {topic.record: topic for topic in (INTERACTIONS, ITEMS, PROFILES)}
+"""Where what is learned came from."""
+_PUBLISH_EVERY_S = 1.0
+_LINKS, _LINKS_IDLE = 20_000, 400_000
+"""Links published a second while events come, and while none do: one costs the trainer 0.4 µs, every worker 0.9 µs."""
+_USERS = 2_000
+"""Users whose own weights are published a second."""
+_KEEPING_UP = 1_000
+"""Interactions not read yet up to which the blender learns too: it costs about 1 ms of each."""
+_MOST_RECORDS = 1_000
+_MIN_BYTES, _WAIT_MS = 64 << 10, 100
+_BOARD_EVERY_S = 1.0
+_REMEMBERED_MS = 3_600_000
+"""How old a call to retrain may be that a trainer finds when it starts."""
+_LOG = logging.getLogger(__name__)
+
+
+class Trainer:
+    """Follows the topics, learns, and tells."""
+
+    def __init__(self, settings: Settings, registry: Registry, publisher: Publisher, boards: BoardStore) -> None:
+        self._settings, self._registry, self._publisher, self._boards = settings, registry, publisher, boards
+        self.live = Live(Learner(learner_params(settings), refits=False))
+        shelf = Shelf(settings.home, kept=settings.model_artifacts_kept)
+        self.fitting = Fitting(settings, registry, publisher, shelf, self.live)
+        self._quarantine = Quarantine(publisher, now_ms=clock.now_ms)
+        self.positions: dict[str, int] = {}
+        self._decoders = {
+            topic.name: Decoder(topic, registry, None, stage="trainer", tombstones=True) for topic in _FOLLOWED
+        }
+        self._rows_s = self._weights_s = 0.0
+        self._heard = False
+        """Whether anything came since rows were last published."""
+
+    async def run(self) -> None:
+        """Learn what the topics hold and then what comes, until cancelled."""
+        await self._follow(await self._start())
+
+    async def _start(self) -> dict[TopicPartition, int]:
+        """Learn what the topics hold, and return where to go on."""
+        offsets: dict[TopicPartition, int] = {}
+        for topic in (ITEMS, PROFILES):
+            async with self._history(topic) as found:
+                for position, told in (await found.newest()).values():
+                    self._learn(told, position, weigh=False)
+                offsets |= found.ends
+        async with self._history(INTERACTIONS) as found:
+            number = 0
+            async for position, event in found.merged():
+                self._learn(event, position, weigh=False)
+                number += 1
+                if number % self._settings.trainer_batch_events == 0:
+                    await asyncio.sleep(0)
+            offsets |= found.ends
+        async with self._history(MODEL_VERSIONS) as found:
+            told_of = (await found.newest()).get(MODEL)
+            offsets |= found.ends
+        async with self._history(USER_WEIGHTS) as found:
+            for _, own in (await found.newest()).values():
+                self.live.learner.weights.put(own.user_id, in_order(own.weights))
+        await self._take_over(None if told_of is None else told_of[1])
+        return offsets
+
+    async def _follow(self, offsets: dict[TopicPartition, int]) -> None:
+        """Learn what comes."""
+        consumer = kafka_consumer(
+            self._settings.kafka_bootstrap_servers,
+            auto_offset_reset="earliest",
+            fetch_min_bytes=_MIN_BYTES,
+            fetch_max_wait_ms=_WAIT_MS,
+        )
+        try:
+            await consumer.start()
+            partitions = [
+                TopicPartition(topic.name, number) for topic in _FOLLOWED for number in range(topic.partitions)
+            ]
+            consumer.assign(partitions)
+            triggers = [tp for tp in partitions if tp.topic == TRIGGERS.name]
+            lately = await offsets_since(consumer, triggers, clock.now_ms() - _REMEMBERED_MS)
+            for tp, offset in (offsets | lately).items():
+                consumer.seek(tp, offset)
+            while True:
+                fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(
+                    timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS
+                )
+                left = await _left(consumer, [tp for tp in partitions if tp.topic == INTERACTIONS.name])
+                await self._take(fetched, weigh=left <= _KEEPING_UP)
+                self._heard |= bool(fetched)
+                await self._tell(idle=not fetched)
+                for tp in partitions:
+                    self.positions[f"{tp.topic}-{tp.partition}"] = await consumer.position(tp)
+                self.fitting.begin_if_due(clock.now_ms())
+        finally:
+            await self.fitting.cancel()
+            await consumer.stop()
+
+    async def write_board(self) -> None:
+        """Write what is known of the models, again and again, until cancelled."""
+        while True:
+            try:
+                await self._boards.write(self.fitting.board(clock.now_ms()))
+            except StoreError as error:
+                _LOG.warning("%s", error)
+            await asyncio.sleep(_BOARD_EVERY_S)
+
+    async def _take(self, fetched: dict[TopicPartition, list[Any]], *, weigh: bool) -> None:
+        """Take in what was fetched: other topics first, then interactions, in mini-batches."""
+        events: dict[TopicPartition, list[tuple[Position, Any]]] = {}
+        for tp, records in fetched.items():
+            for record, value in await self._decoders[tp.topic].decode(records):
+                if value is None:
+                    if (deleted := _deleted(record)) is not None:
+                        self._absorb(deleted, Position.of(record), weigh=False)
+                elif tp.topic == INTERACTIONS.name:
+                    events.setdefault(tp, []).append((Position.of(record), value))
+                elif tp.topic == TRIGGERS.name:
+                    if value.kind == "retrain":
+                        self.fitting.ask(Request(value.event_id, value.reason))
+                elif tp.topic == MODEL_VERSIONS.name:
+                    if value.model == MODEL and not self.fitting.is_own(value):
+                        _LOG.info("version %s is in service: %s", value.version, value.reason)
+                        await self._take_over(value)
+                else:
+                    self._absorb(value, Position.of(record), weigh=False)
+        for number, (position, event) in enumerate(merged(events.values()), 1):
+            self._absorb(event, position, weigh=weigh)
+            if number % self._settings.trainer_batch_events == 0:
+                await asyncio.sleep(0)
+
+    def _absorb(self, told: Any, position: Position, *, weigh: bool) -> None:
+        self._learn(told, position, weigh=weigh)
+        self.fitting.note(told, position)
+
+    def _learn(self, told: Any, position: Position, *, weigh: bool) -> None:
+        """Learn of a record; one that cannot be learned is set aside: otherwise no start would ever get past it."""
+        try:
+            self.live.take(told, position, weigh=weigh)
+        except Exception as error:
+            topic = _TOPICS.get(type(told))
+            if topic is None:
+                _LOG.exception("the %s at %s cannot be learned", type(told).__name__, position)
+                return
+            message = Message(
+                topic=topic.name,
+                partition=position.partition,
+                offset=position.offset,
+                timestamp=position.append_ms,
+                key=topic.key_of(told),
+                value=self._registry.codec(topic.record).encode(told),
+            )
+            self._quarantine.put(message, error, stage="trainer.learn")
+
+    async def _take_over(self, told: ModelVersion | None) -> None:
+        """Go on from the version in service, and know the tastes that are."""
+        await self.fitting.cancel()
+        if told is not None:
+            self.live.go_on_from(told)
+        async with self._history(ITEM_WEIGHTS) as found:
+            weights = await found.newest()
+        view = self.live.learner.view
+        view.tastes.clear()
+        for position, row in weights.values():
+            try:
+                view.apply_weights(row)
+            except Exception:
+                _LOG.exception("the weights at %s cannot be used", position)
+        self.fitting.told = set(weights)
+
+    async def _tell(self, *, idle: bool) -> None:
+        """Publish rows and weights, if it is time to; weights sooner when there is nothing else to do."""
+        now_s = time.monotonic()
+        if now_s - self._rows_s >= _PUBLISH_EVERY_S:
+            self._rows_s = now_s
+            most_links, self._heard = _LINKS if self._heard else _LINKS_IDLE, False
+            for row in self.live.rows(most_links):
+                self._publisher.produce(ITEM_NEIGHBORS, row)
+            for own in self.live.user_weights(_USERS) if self._settings.model_publish_interval_s else ():
+                self._publisher.produce(USER_WEIGHTS, own)
+        every_s = self._settings.model_publish_interval_s
+        since_s = now_s - self._weights_s
+        if every_s and self.live.untold and (since_s >= every_s or (idle and since_s >= _PUBLISH_EVERY_S)):
+            self._weights_s = now_s
+            self._publisher.produce(MODEL_VERSIONS, self.fitting.own(self.live.weights(clock.now_ms())))
+        await self._publisher.flush()
+
+    def _history(self, topic: Topic) -> Any:
+        return history(self._settings.kafka_bootstrap_servers, self._registry, topic)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a sign of life tells."""
+        waiting = self.live.waiting
+        if self._settings.model_publish_interval_s > 0:
+            waiting += self.live.untold + self.live.learner.weights.waiting
+        return {
+            "positions": self.positions,
+            "waiting": waiting,
+            "trimmed": dict(self.live.trimmed),
+            **self._publisher.describe(),
+            **self._quarantine.describe(),
+        }
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run the trainer until `stop` is set."""
+    registry = Registry(settings.schema_registry_url)
+    await asyncio.to_thread(registry.connect)
+    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
+    redis = connect(settings.redis_url)
+    trainer = Trainer(settings, registry, publisher, RedisBoardStore(redis))
+    try:
+        await until(stop, trainer.run(), trainer.write_board(), heartbeat.beat(redis, "trainer", trainer.describe))
+    finally:
+        await publisher.close()
+        await redis.aclose()
+        registry.close()
+
+
+async def _left(consumer: Any, partitions: list[TopicPartition]) -> int:
+    """Return how many records wait in the broker, as far as it has told."""
+    return sum([max((consumer.last_stable_offset(tp) or 0) - await consumer.position(tp), 0) for tp in partitions])
+
+
+def _deleted(record: Record) -> Gone | Forgotten | None:
+    """Return what a null value takes away, if it does."""
+    key = (record.key or b"").decode()
+    if record.topic == ITEMS.name:
+        return Gone(key)
+    return Forgotten(key, forgotten_at(record)) if record.topic == PROFILES.name else None

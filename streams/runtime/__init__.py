@@ -1,0 +1,1 @@
+"""The scaffold of roles and agents: decoding, checkpoints, caches, retries, dead letters."""

@@ -1,0 +1,23 @@
+"""What every agent of the feed role shares, built where the role is composed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from models.blend.blender import Blender
+from streams.core.ranking.catalog_snapshot import View
+from streams.runtime.faust_role import RoleContext
+from streams.runtime.global_tables import Broadcast
+
+
+@dataclass(frozen=True, slots=True)
+class Context(RoleContext):
+    """The clients of the role, and the state that its agents share."""
+
+    view: View
+    blender: Blender
+    broadcast: Broadcast
+    now_ms: Callable[[], int]
+    backlog: set[tuple[str, int]] = field(default_factory=set)
+    """Source partitions of which whole batches wait in the broker."""

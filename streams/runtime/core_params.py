@@ -1,0 +1,109 @@
+"""What the cores are tuned by, from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import get_args
+
+from infra.error import OperatorError
+from infra.settings import Settings, seconds_by_name
+from models.decay import DAY_MS, HOUR_MS
+from streams.core.params import (
+    CombineParams,
+    PushParams,
+    RankParams,
+    RetrievalParams,
+    SignalParams,
+    TriggerParams,
+    UserParams,
+)
+from streams.core.triggers.prefetch_request import Fact
+from streams.core.triggers.schedule import parse
+from streams.fetchers import FETCHERS, Fetcher
+
+
+def user_params(settings: Settings) -> UserParams:
+    """Return how users are folded."""
+    return UserParams(
+        affinity_half_life_days=settings.affinity_half_life_days,
+        rating_scale=settings.rating_scale,
+        triggers=TriggerParams(
+            schedule=parse(settings.trigger_schedule),
+            timezone=settings.default_timezone,
+            away_ms=settings.trigger_away_days * DAY_MS,
+            window_ms=round(settings.trigger_window_s * 1000),
+            rings=settings.trigger_rings,
+            dwell_ms=round(settings.trigger_dwell_s * 1000),
+            city_km=settings.trigger_city_km,
+        ),
+    )
+
+
+def signal_params(settings: Settings) -> SignalParams:
+    """Return how signals decay."""
+    return SignalParams(settings.trending_decay_rate, settings.popularity_half_life_days)
+
+
+def rank_params(settings: Settings) -> RankParams:
+    """Return how feeds are ranked."""
+    return RankParams(
+        feed_items=settings.max_recommendations,
+        cold_start_threshold=settings.cold_start_threshold,
+        diversity_cap=settings.diversity_cap,
+        repeats=settings.show_seen_items,
+        place_radius_km=settings.place_radius_km,
+        hides_sold_out=settings.hides_sold_out,
+        timezone=settings.default_timezone,
+    )
+
+
+def combine_params(settings: Settings) -> CombineParams:
+    """Return how much the language model has to say in a feed."""
+    return CombineParams(settings.ml_score_weight, settings.llm_score_weight, round(settings.llm_scores_ttl_s * 1_000))
+
+
+def retrieval_params(settings: Settings) -> RetrievalParams:
+    """Return where content is fetched for, and what the model is told.
+
+    Raises:
+        OperatorError: the settings name a fact that there is not.
+    """
+    facts = {name for name in _names(settings.prompt_facts) if name != "none"}
+    _known("PROMPT_FACTS", facts, ("none", *get_args(Fact)))
+    return RetrievalParams(
+        facts=frozenset(facts),
+        place_resolution=settings.place_resolution,
+        place_radius_km=settings.place_radius_km,
+        timezone=settings.default_timezone,
+    )
+
+
+def fetchers(settings: Settings) -> dict[str, Fetcher]:
+    """Return what is fetched, by category.
+
+    Raises:
+        OperatorError: the settings name a category that nothing fetches.
+    """
+    names = seconds_by_name(settings.fetch_categories)
+    _known("FETCH_CATEGORIES", names, FETCHERS)
+    return {name: FETCHERS[name] for name in names}
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _known(setting: str, names: Iterable[str], known: Iterable[str]) -> None:
+    unknown = sorted(set(names).difference(known))
+    if unknown:
+        raise OperatorError(f"{setting} names {', '.join(unknown)}.", f"There are {', '.join(known)}.")
+
+
+def push_params(settings: Settings) -> PushParams:
+    """Return what is pushed."""
+    return PushParams(
+        value_threshold=settings.push_value_threshold,
+        new_ms=round(settings.push_new_hours * HOUR_MS),
+        daily_cap=settings.push_daily_cap,
+        hold_ms=round(settings.push_hold_hours * HOUR_MS),
+    )

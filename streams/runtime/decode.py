@@ -1,0 +1,99 @@
+"""From the bytes of a batch to records, with what is unusable set aside."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+from infra.kafka.registry import Registry
+from schemas import limit, text
+from schemas.codec import DecodeError, UnseenSchemaError
+from streams.runtime.dead_letter_queue import Quarantine, Record
+from topics import Topic
+
+_LOG = logging.getLogger(__name__)
+_RETRY_S = 1.0
+_MISSING_FOR_S = 60.0
+"""How long a schema id that the registry does not know is taken as missing before it is asked for again."""
+
+
+class Decoder:
+    """Decodes and checks the records of one topic.
+
+    Args:
+        topic: Whose records they are.
+        registry: Knows the schemas they were written with.
+        quarantine: Takes what is unusable; None passes over it, for topics where another agent sets it aside.
+        stage: Who decodes, for the dead letters.
+        tombstones: Whether a null value under a key means a deletion, decoded as None; otherwise it is unusable.
+    """
+
+    def __init__(
+        self,
+        topic: Topic,
+        registry: Registry,
+        quarantine: Quarantine | None,
+        *,
+        stage: str,
+        tombstones: bool = False,
+    ) -> None:
+        self._topic, self._registry, self._quarantine = topic, registry, quarantine
+        self._tombstones = tombstones
+        self._codec = registry.codec(topic.record)
+        self._stage = f"{stage}.decode"
+        self._asked_at = 0.0
+
+    async def decode(self, records: Iterable[Record]) -> list[tuple[Record, Any]]:
+        """Return the usable records with their values, in order; the others become dead letters."""
+        usable: list[tuple[Record, Any]] = []
+        for record in records:
+            try:
+                usable.append((record, self._decode(record)))
+            except UnseenSchemaError as unseen:
+                await self._learn(unseen.schema_id)
+                try:
+                    usable.append((record, self._decode(record)))
+                except Exception as error:
+                    self._refuse(record, error)
+            except Exception as error:  # a DecodeError, or what a check of ours meets in a value nobody thought of
+                self._refuse(record, error)
+        return usable
+
+    def _refuse(self, record: Record, error: Exception) -> None:
+        if self._quarantine is not None:
+            self._quarantine.put(record, error, stage=self._stage)
+
+    def _decode(self, record: Record) -> Any:
+        if self._tombstones and record.value is None and record.key:
+            return _deleted(record.key)
+        value = text.canonical(self._codec.decode(record.value))
+        limit.check(value, now_ms=record.timestamp)
+        if self._topic.key_of(value) != record.key:
+            raise DecodeError("wrong_key", f"the key is not the record's {self._topic.key}")
+        return value
+
+    async def _learn(self, schema_id: int) -> None:
+        """Ask the registry for a schema until it answers: its absence says nothing about the record."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._asked_at > _MISSING_FOR_S:
+            self._asked_at = now_s
+            self._codec.forget_missing()
+        while True:
+            try:
+                return await self._registry.learn(self._codec, schema_id)
+            except (SchemaRegistryError, httpx.HTTPError) as error:
+                _LOG.warning("the schema registry did not answer, trying again: %s", error)
+                await asyncio.sleep(_RETRY_S)
+
+
+def _deleted(key: bytes) -> None:
+    """Stand for a deletion, which can be told by nothing but its key."""
+    try:
+        key.decode()
+    except UnicodeDecodeError as error:
+        raise DecodeError("wrong_key", f"the key is no UTF-8: {error}") from error

@@ -1,0 +1,116 @@
+"""What every role that runs a Faust app is composed of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, cast
+from urllib.parse import quote
+
+from infra.kafka.cluster import cluster_id
+from infra.kafka.publisher import Publisher
+from infra.kafka.registry import Registry
+from infra.settings import Settings
+from streams.runtime.checkpoint import Checkpoint
+from streams.runtime.dead_letter_queue import Quarantine
+from streams.runtime.decode import Decoder
+from streams.transport import App, Limits, batch_topic, faust_app
+from topics import Topic
+
+PUBLISH_TIMEOUT_S = 120.0
+"""How long the brokers may be away before a worker gives up and starts again from its last commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleContext:
+    """The clients that the agents of any role share."""
+
+    app: App
+    settings: Settings
+    registry: Registry
+    publisher: Publisher
+    quarantine: Quarantine
+
+    def decoder(self, topic: Topic, agent: str, *, tombstones: bool = False) -> Decoder:
+        """Return a decoder of a topic for an agent."""
+        return Decoder(topic, self.registry, self.quarantine, stage=agent, tombstones=tombstones)
+
+    def checkpoint(self, **hooks: Any) -> Checkpoint:
+        """Return a checkpoint for an agent, with its `emit` and `states`."""
+        return Checkpoint(self.app, self.publisher, interval_s=self.settings.commit_interval_s, **hooks)
+
+
+class Agent(Protocol):
+    """What an app needs of an agent."""
+
+    checkpoint: Checkpoint
+
+    async def process(self, event: Any) -> None:
+        """Work on one batch."""
+
+    def drop(self) -> None:
+        """Forget what is not durable."""
+
+
+async def new_app(settings: Settings, app_id: str, folder: str) -> App:
+    """Return a role's app, its tables in a folder of this worker's own, for this cluster: they hold its offsets.
+
+    Raises:
+        OperatorError: Kafka does not answer.
+    """
+    cluster = await asyncio.to_thread(cluster_id, settings.kafka_bootstrap_servers)
+    return faust_app(
+        app_id,
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        datadir=settings.home / folder / quote(cluster, safe="") / settings.worker_id,
+        store=cast(Literal["memory", "rocksdb"], settings.worker_store),
+        limits=Limits(
+            batch_records=settings.batch_records,
+            batch_bytes=settings.batch_bytes,
+            batch_wait_ms=settings.batch_wait_ms,
+            unacked_records=settings.unacked_records,
+        ),
+        commit_interval_s=settings.commit_interval_s,
+    )
+
+
+def assignment(app: App) -> Callable[[], frozenset[tuple[str, int]]]:
+    """Return a function that tells the partitions which the app owns now, as topic and number."""
+    owned: frozenset[tuple[str, int]] = frozenset()
+
+    async def assigned(_sender: App, assigned: Any, **_: Any) -> None:
+        nonlocal owned
+        owned = frozenset((tp.topic, tp.partition) for tp in assigned)
+
+    async def revoked(_sender: App, _revoked: Any, **_: Any) -> None:
+        nonlocal owned
+        owned = frozenset()
+
+    app.on_partitions_assigned.connect(assigned, weak=False)
+    app.on_partitions_revoked.connect(revoked, weak=False)
+    return lambda: owned
+
+
+def settle(app: App, sources: Iterable[Topic], agent: Agent) -> None:
+    """Have an agent read its topics, checkpoint now and then, and start afresh after a rebalance."""
+
+    async def read(stream: Any) -> None:
+        async for event in stream.noack().events():
+            try:
+                await agent.process(event)
+            except Exception as error:
+                agent.checkpoint.fail(error)  # half of a batch may be folded: the last checkpoint must not keep it
+                raise
+
+    async def checkpoint() -> None:
+        await agent.checkpoint.run()
+
+    async def drop(_sender: App, _assigned: Any, **_: Any) -> None:
+        agent.drop()
+
+    name = type(agent).__name__
+    app.agent(batch_topic(app, *(topic.name for topic in sources)), name=name)(read)
+    app.timer(app.conf.broker_commit_interval / 2, name=f"{name} checkpoint")(checkpoint)
+    app.on_drain(agent.checkpoint.force)
+    app.on_partitions_assigned.connect(drop, weak=False)

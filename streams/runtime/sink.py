@@ -1,0 +1,158 @@
+"""Topics → somewhere else, batch by batch: what is written is committed, so that a crash writes some of it again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from infra import clock
+from infra.kafka.consumer import kafka_consumer, positions
+from infra.redis.client import StoreError
+from infra.redis.projection import LOOK_S, Projection, partition_name
+from streams.runtime.supervise import until
+from streams.runtime.topic_history import offsets_since
+from topics import Topic
+
+_MOST_RECORDS = 5_000
+_WAIT_MS = 500
+_LOG = logging.getLogger(__name__)
+
+Write = Callable[[str, Sequence[ConsumerRecord]], Awaitable[None]]
+"""Writes a batch of a topic, however long that takes."""
+
+
+class Rewind:
+    """Takes a consumer back to the beginning of the partitions that its store has lost, and notes what the store holds.
+
+    Records that come again are written again, in their order: the store ends as it was.
+    """
+
+    def __init__(
+        self,
+        projection: Projection,
+        *,
+        ages_ms: Mapping[Topic, int] | None = None,
+        after: Mapping[Topic, Topic] | None = None,
+    ) -> None:
+        """Take what tells which partitions the store holds.
+
+        Args:
+            projection: Which partitions the store holds.
+            ages_ms: How far back a topic is read, where not from its beginning.
+            after: Topics that take something from another one, and are read again once the store holds all of that.
+        """
+        self._projection = projection
+        self._ages_ms = {topic.name: age_ms for topic, age_ms in (ages_ms or {}).items()}
+        self._after = dict(after or {})
+        self._ends: dict[TopicPartition, int] = {}
+        """What is being read again, and up to where it was written when that began."""
+        self._looked_s = -math.inf
+
+    async def look(self, consumer: Any) -> None:
+        """Seek what the store does not hold, at most once a second; while it does not answer, nothing is sought."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._looked_s < LOOK_S:
+            return
+        self._looked_s = now_s
+        try:
+            await self._seek(consumer)
+        except (StoreError, KafkaError) as error:
+            _LOG.warning("it is not known what the store has lost: %s", error)
+
+    async def note(self, consumer: Any) -> None:
+        """Note the partitions that have been written as far as they went; all that was fetched must be written."""
+        try:
+            reached = {tp: await consumer.position(tp) for tp in self._ends.keys() & consumer.assignment()}
+            whole = [tp for tp, position in reached.items() if position >= self._ends[tp]]
+            await self._projection.add([_name(tp) for tp in whole])
+        except (StoreError, KafkaError) as error:
+            _LOG.warning("it is not noted what the store holds: %s", error)
+            return
+        for tp in whole:
+            del self._ends[tp]
+
+    async def _seek(self, consumer: Any) -> None:
+        assigned = consumer.assignment()
+        self._ends = {tp: end for tp, end in self._ends.items() if tp in assigned}
+        names = {_name(tp): tp for tp in assigned if tp not in self._ends}
+        lost = [names[name] for name in await self._projection.missing(names)]
+        for topic, leader in self._after.items():
+            parts = [partition_name(leader, number) for number in range(leader.partitions)]
+            if any(tp.topic == topic.name for tp in lost) and await self._projection.missing(parts):
+                lost = [tp for tp in lost if tp.topic != topic.name]
+        if not lost:
+            return
+        starts = await self._starts(consumer, lost)
+        ends = await consumer.end_offsets(lost)
+        for tp in set(lost) & consumer.assignment():
+            consumer.seek(tp, starts[tp])
+            self._ends[tp] = ends[tp]
+        _LOG.info("%d partitions are written to the store again", len(lost))
+
+    async def _starts(self, consumer: Any, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        starts: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)
+        for topic, age_ms in self._ages_ms.items():
+            young = [tp for tp in partitions if tp.topic == topic]
+            starts |= await offsets_since(consumer, young, clock.now_ms() - age_ms) if young else {}
+        return starts
+
+
+def _name(tp: TopicPartition) -> str:
+    return partition_name(tp.topic, tp.partition)
+
+
+async def drain(
+    bootstrap_servers: str,
+    group: str,
+    topics: Iterable[Topic],
+    write: Write,
+    *,
+    stop: asyncio.Event,
+    beside: Sequence[Coroutine[Any, Any, None]] = (),
+    rewind: Rewind | None = None,
+) -> None:
+    """Read topics as a group until `stop` is set; what fails in one of the coroutines is raised.
+
+    Args:
+        bootstrap_servers: Where the brokers are.
+        group: The consumer group.
+        topics: What to read.
+        write: Writes a batch.
+        stop: Ends it.
+        beside: Further coroutines.
+        rewind: Reads again what the store that is written to has lost.
+    """
+    names = (topic.name for topic in topics)
+    consumer = kafka_consumer(bootstrap_servers, *names, group_id=group, auto_offset_reset="earliest")
+    try:
+        # A batch given up half-way is read again: its offsets are not committed.
+        await until(stop, _work(consumer, write, rewind), *beside)
+    finally:
+        await consumer.stop()
+
+
+async def _work(consumer: AIOKafkaConsumer, write: Write, rewind: Rewind | None) -> None:
+    await consumer.start()
+    committed: dict[TopicPartition, int] = {}
+    while True:
+        if rewind is not None:
+            await rewind.look(consumer)
+        fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
+        reached = await positions(consumer)
+        for tp, records in fetched.items():
+            await write(tp.topic, records)
+        if rewind is not None:
+            await rewind.note(consumer)
+        moved = {tp: position for tp, position in reached.items() if committed.get(tp) != position}
+        if moved:
+            try:
+                await consumer.commit(moved)
+                committed = reached
+            except (CommitFailedError, IllegalStateError) as error:
+                _LOG.info("the group has rebalanced, what was written is read again: %s", error)

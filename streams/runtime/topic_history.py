@@ -1,0 +1,157 @@
+"""A topic from its beginning to its present end, for whoever must know all of it before going on."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from infra.kafka.consumer import kafka_consumer
+from infra.kafka.registry import Registry
+from streams.core.position import Position
+from streams.runtime.decode import Decoder
+from topics.topic import Topic
+
+_MOST_RECORDS = 1_000
+_TIMEOUT_MS = 500
+
+
+class History:
+    """What a topic held when it was opened."""
+
+    def __init__(self, consumer: Any, topic: Topic, decoder: Decoder, ends: dict[TopicPartition, int]) -> None:
+        self._consumer, self._topic, self._decoder = consumer, topic, decoder
+        self.ends = ends
+        """The offset past the last record of each partition."""
+        self.total = 0
+        """Offsets that there are; records may be fewer, as some are compacted away."""
+        self._waiting: dict[TopicPartition, deque[tuple[Any, Any]]] = {tp: deque() for tp in ends}
+
+    async def newest(self) -> dict[str, tuple[Position, Any]]:
+        """Return the newest value of each key that was not deleted since."""
+        found: dict[str, tuple[Position, Any]] = {}
+        for tp in self.ends:
+            async for record, value in self._of(tp):
+                key = (record.key or b"").decode(errors="replace")
+                if value is None:
+                    found.pop(key, None)
+                else:
+                    found[key] = Position.of(record), value
+        return found
+
+    async def every(self) -> AsyncIterator[Any]:
+        """Yield all values, partition by partition."""
+        for tp in self.ends:
+            async for _, value in self._of(tp):
+                if value is not None:
+                    yield value
+
+    async def chunks(self, most: int) -> AsyncIterator[list[tuple[bytes, Any]]]:
+        """Yield the keys and values of all records, None for a deletion, in the order of each partition."""
+        chunk: list[tuple[bytes, Any]] = []
+        for tp in self.ends:
+            async for record, value in self._of(tp):
+                chunk.append((record.key or b"", value))
+                if len(chunk) >= most:
+                    yield chunk
+                    chunk = []
+                    await asyncio.sleep(0)
+        if chunk:
+            yield chunk
+
+    async def merged(self) -> AsyncIterator[tuple[Position, Any]]:
+        """Yield all events, always the earliest of those that come next in their partitions.
+
+        The order depends on the topic alone: by (occurred_at, event_id) between partitions, as it stands within one.
+        """
+        streams = {tp: self._of(tp) for tp in self.ends}
+        heads: list[tuple[int, str, int, Any, Any, TopicPartition]] = []
+
+        async def advance(tp: TopicPartition) -> None:
+            async for record, value in streams[tp]:
+                if value is not None:
+                    heapq.heappush(heads, (value.occurred_at, value.event_id, tp.partition, record, value, tp))
+                    return
+
+        for tp in streams:
+            await advance(tp)
+        while heads:
+            _, _, _, record, value, tp = heads[0]
+            yield Position.of(record), value
+            heapq.heappop(heads)
+            await advance(tp)
+
+    async def _of(self, tp: TopicPartition) -> AsyncIterator[tuple[Any, Any]]:
+        """Yield the usable records of a partition with their values; None for a deletion."""
+        waiting = self._waiting[tp]
+        while True:
+            while waiting:
+                yield waiting.popleft()
+            if await self._consumer.position(tp) >= self.ends[tp]:
+                return
+            fetched = await self._consumer.getmany(tp, timeout_ms=_TIMEOUT_MS, max_records=_MOST_RECORDS)
+            records = [record for record in fetched.get(tp, ()) if record.offset < self.ends[tp]]
+            values = {
+                record.offset: value
+                for record, value in await self._decoder.decode(one for one in records if one.value is not None)
+            }
+            waiting.extend(
+                (record, values.get(record.offset))
+                for record in records
+                if record.value is None or record.offset in values
+            )
+
+
+@asynccontextmanager
+async def history(
+    bootstrap_servers: str,
+    registry: Registry,
+    topic: Topic,
+    *,
+    since_ms: int | None = None,
+    partitions: Collection[int] | None = None,
+) -> AsyncIterator[History]:
+    """Open a topic, or some of its partitions; unusable records are passed over.
+
+    Args:
+        bootstrap_servers: Where the brokers are.
+        registry: Knows the schemas.
+        topic: What to read.
+        since_ms: The append time to begin with; the beginning of the topic by default.
+        partitions: The numbers of the partitions; all by default.
+    """
+    numbers = range(topic.partitions) if partitions is None else sorted(partitions)
+    consumer = kafka_consumer(bootstrap_servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        tps = [TopicPartition(topic.name, number) for number in numbers]
+        consumer.assign(tps)
+        ends = await consumer.end_offsets(tps)
+        if since_ms is None:
+            starts = await consumer.beginning_offsets(tps)
+        else:
+            starts = await offsets_since(consumer, tps, since_ms)
+        for tp in tps:
+            consumer.seek(tp, starts[tp])
+        found = History(consumer, topic, Decoder(topic, registry, None, stage="history"), ends)
+        found.total = sum(ends[tp] - starts[tp] for tp in tps)
+        yield found
+    finally:
+        await consumer.stop()
+
+
+async def offsets_since(consumer: Any, partitions: list[TopicPartition], at_ms: int) -> dict[TopicPartition, int]:
+    """Return the offset of the first record of each partition that was appended then or later, the end without one."""
+    ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+    found = await consumer.offsets_for_times(dict.fromkeys(partitions, at_ms))
+    return {tp: ends[tp] if found.get(tp) is None else found[tp].offset for tp in partitions}
+
+
+def merged(partitions: Iterable[Iterable[tuple[Position, Any]]]) -> Iterator[tuple[Position, Any]]:
+    """Yield the events of some partitions as `History.merged` does: a user's keep the order in which they stand."""
+    return heapq.merge(*partitions, key=lambda pair: (pair[1].occurred_at, pair[1].event_id))
