@@ -46,7 +46,7 @@ check: $(VENV)/.dev ## Install and check style, types, imports and generated fil
 	$(BIN)/python docs/generate.py --check
 
 fuzz: $(VENV)/.dev ## Try requests, records and files that nobody thought of, for some ten minutes
-	FUZZ_EXAMPLES=700 $(BIN)/pytest tests/contract/test_openapi_fuzz.py tests/unit/streams/test_record_fuzz.py tests/unit/infra/test_file_fuzz.py $(ARGS)
+	FUZZ_EXAMPLES=700 $(BIN)/pytest tests/contract/test_openapi_fuzz.py tests/unit/streams/core/test_record_fuzz.py tests/unit/loaders/test_file_fuzz.py $(ARGS)
 
 format: $(VENV)/.dev ## Put the code in house style
 	$(BIN)/ruff check --fix

@@ -1,21 +1,21 @@
 """The API as one ASGI app.
 
-POST /interaction  /interaction/batch  /impression  /location  /profile               api.endpoints.publish
-PATCH /profile/{user_id}   DELETE /profile/{user_id}                                  api.endpoints.publish
-POST /retrieve  /retrieve/batch                                                       api.endpoints.publish
-GET  /content  /content/stream                                                        api.endpoints.content
-GET  /interaction/{user_id}  /interaction/aggregate/{user_id}                         api.endpoints.history
-GET  /results/{user_id}   POST /results/re-rank                                       api.endpoints.results
-GET  /items/{item_id}  /search                                                        api.endpoints.items, api.endpoints.search
-GET  /health  /health/live  /metrics                                                  api.endpoints.health, api.endpoints.metrics
-GET  /metrics/models   POST /retrain                                                  api.endpoints.models
-GET  /prompts/{user_id}  /admin/cache/view/{user_id}   POST /admin/cache/clear/{user_id}  api.endpoints.admin
-GET  /admin/event-rates                                                               api.endpoints.admin
+POST /interaction  /interaction/batch  /impression  /location  /profile endpoints.publish
+PATCH /profile/{user_id}   DELETE /profile/{user_id}                    endpoints.publish
+POST /retrieve  /retrieve/batch                                         endpoints.publish
+GET  /content  /content/stream                                          endpoints.content
+GET  /interaction/{user_id}  /interaction/aggregate/{user_id}           endpoints.history
+GET  /results/{user_id}   POST /results/re-rank                         endpoints.results
+GET  /items/{item_id}  /search                                          endpoints.items, endpoints.search
+GET  /health  /health/live  /metrics                                    endpoints.health, endpoints.metrics
+GET  /metrics/models   POST /retrain                                    endpoints.models
+GET  /prompts/{user_id}  /admin/cache/view/{user_id}   POST /admin/cache/clear/{user_id}  endpoints.admin
+GET  /admin/event-rates                                                 endpoints.admin
 POST /push/register  /push/unregister  /push/send  /push/batch  /notifications/send
 GET  /push/preferences/{user_id}  /notifications/{user_id}
-PUT, PATCH /push/preferences/{user_id}                                                api.endpoints.push
-GET  /openapi.json  /docs  /redoc  /asyncapi.json  /docs/topics  /docs/errors          api.openapi
-…    one file per outside contract                                                    api.compat
+PUT, PATCH /push/preferences/{user_id}                                  endpoints.push
+GET  /openapi.json  /docs  /redoc  /asyncapi.json  /docs/topics  /docs/errors  openapi
+…    one file per outside contract                                      compat
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from starlette.routing import BaseRoute
 
 from api import openapi
 from api.compat import SURFACES
-from api.context import Clients, Context
+from api.context import ApiContext, Clients
 from api.endpoints.admin import AdminEndpoints
 from api.endpoints.content import ContentEndpoints
 from api.endpoints.health import Health
@@ -48,7 +48,7 @@ from api.endpoints.results import ResultEndpoints
 from api.endpoints.search import SearchEndpoints
 from api.http.endpoint import Endpoint
 from api.http.error import ApiError, on_api_error, on_disconnect, on_http_exception, on_store_error, on_unforeseen
-from api.http.request_context import Edge
+from api.http.request_context import RequestContextMiddleware
 from api.security.guard import Guard
 from infra.redis.client import StoreError
 from infra.redis.stores.item_store import ItemCache
@@ -64,7 +64,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
     """
     metrics = Metrics(clients.signs)
     reranks = asyncio.Semaphore(settings.api_max_listeners)
-    context = Context(settings, clients, metrics, ItemCache(clients.items), reranks)
+    context = ApiContext(settings, clients, metrics, ItemCache(clients.items), reranks)
     guard = Guard(context)
     metrics.limits_blind.set_function(lambda: guard.limits == "blind")
 
@@ -86,7 +86,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
     app = Starlette(
         routes=[*guard.routes(declared), *openapi.routes(declared, settings), *more_routes],
         middleware=[
-            Middleware(Edge, metrics=metrics, logs=settings.log_requests),
+            Middleware(RequestContextMiddleware, metrics=metrics, logs=settings.log_requests),
             *_cors(origins),
             # Within the layers above, so that an error of ours has their headers, too.
             Middleware(ExceptionMiddleware, handlers={ClientDisconnect: on_disconnect, Exception: on_unforeseen}),
@@ -103,7 +103,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
     return app
 
 
-def endpoints(context: Context, guard: Guard) -> list[Endpoint]:
+def endpoints(context: ApiContext, guard: Guard) -> list[Endpoint]:
     """Return all that the API does, in the order in which routes are tried."""
     groups = (
         ContentEndpoints(context),

@@ -14,26 +14,26 @@ from api.endpoints.visibility import Offers, Served, given, served
 from api.http.body import R, admit
 from api.http.error import BrokerAwayError, NoFeedError, TooLargeError
 from api.security.audit import Audits
-from api.security.principal import CURRENT, vouch
+from api.security.principal import CURRENT, authorize_user
 from infra import clock
-from infra.health_check import Probe, ServerProbe
+from infra.health_check import HealthCheck, ServerProbe
 from infra.kafka.publisher import PublishError, Publishes, RecordTooLargeError
 from infra.pipeline_health import PipelineHealth
-from infra.postgres.catalog_filter import Listing, MemoryListing
+from infra.postgres.catalog_filter import CatalogListing, MemoryListing
 from infra.postgres.shop_archive import MemoryShopArchive, ShopArchive
-from infra.postgres.shop_search import MemorySearch, Searches
+from infra.postgres.shop_search import MemoryShopSearch, ShopSearches
 from infra.redis.stores.chart_store import ChartStore, MemoryChartStore
 from infra.redis.stores.collection_store import CollectionStore, MemoryCollectionStore
 from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore
 from infra.redis.stores.feed_store import EVERYONE, FeedStore
 from infra.redis.stores.interaction_log import InteractionLog, MemoryInteractionLog
 from infra.redis.stores.item_store import ItemCache, ItemReader, ItemStore
-from infra.redis.stores.model_status import BoardStore, MemoryBoardStore
+from infra.redis.stores.model_status import MemoryModelStatusStore, ModelStatusStore
 from infra.redis.stores.page_store import MemoryPageStore, PageStore
 from infra.redis.stores.prefetch_store import MemoryPrefetchStore, PrefetchStore
 from infra.redis.stores.push_store import MemoryPushStore, PushStore
 from infra.redis.stores.shop_store import MemoryShopStore, ShopStore
-from infra.redis.stores.user_profile_store import MemoryPortraitStore, PortraitStore
+from infra.redis.stores.user_profile_store import MemoryUserProfileStore, UserProfileStore
 from infra.settings import Settings
 from schemas.nearby import UNKNOWN, Spot
 from schemas.types import Feed, Item
@@ -56,17 +56,17 @@ class Clients:
     items: ItemStore
     interactions: InteractionLog = field(default_factory=MemoryInteractionLog)
     """What users did within the last day."""
-    boards: BoardStore = field(default_factory=MemoryBoardStore)
+    boards: ModelStatusStore = field(default_factory=MemoryModelStatusStore)
     """What the trainer tells of the models."""
     prefetched: PrefetchStore = field(default_factory=MemoryPrefetchStore)
     """What was fetched ahead for users."""
     pushes: PushStore = field(default_factory=MemoryPushStore)
     """What the push role tells of devices and decisions."""
-    portraits: PortraitStore = field(default_factory=MemoryPortraitStore)
+    portraits: UserProfileStore = field(default_factory=MemoryUserProfileStore)
     """Who users are."""
     charts: ChartStore = field(default_factory=MemoryChartStore)
     """What trends."""
-    listing: Listing = field(default_factory=MemoryListing)
+    listing: CatalogListing = field(default_factory=MemoryListing)
     """The catalogue by what clients filter by."""
     collections: CollectionStore = field(default_factory=MemoryCollectionStore)
     """How far collections of the external API have come."""
@@ -78,9 +78,9 @@ class Clients:
     """What is alike, what goes together, and what shoppers did."""
     pages: PageStore = field(default_factory=MemoryPageStore)
     """What was shown of lists that are paged through."""
-    search: Searches = field(default_factory=MemorySearch)
+    search: ShopSearches = field(default_factory=MemoryShopSearch)
     """The catalogue as it is searched."""
-    probes: Mapping[str, Probe] = field(default_factory=dict)
+    probes: Mapping[str, HealthCheck] = field(default_factory=dict)
     """What /health asks, by dependency: kafka, registry, redis, database."""
     pipeline: Callable[[], Awaitable[PipelineHealth | None]] = _unknown
     """Reads how the pipeline is."""
@@ -103,7 +103,7 @@ class Clients:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class ApiContext:
     """One app's clients, settings, metrics and item cache."""
 
     settings: Settings
@@ -157,7 +157,7 @@ class Context:
         """
         for value in values:
             if hasattr(value, "user_id"):
-                vouch(value.user_id)
+                authorize_user(value.user_id)
         try:
             async with asyncio.timeout(self.settings.api_publish_timeout_s):
                 await self.clients.publisher.publish(topic, values)
@@ -203,7 +203,7 @@ class Context:
             if trace is None or trace.caller is None or trace.caller.is_trusted:
                 return UNKNOWN
             user_id = trace.caller.subject
-        vouch(user_id)
+        authorize_user(user_id)
         return await self.clients.portraits.spot(user_id)
 
     async def feed_of(self, user_id: str) -> Feed:
@@ -214,7 +214,7 @@ class Context:
             StoreError: the store did not answer.
             ForbiddenError: who asks may not speak for the user.
         """
-        vouch(user_id)
+        authorize_user(user_id)
         trace = CURRENT.get()
         if trace is not None:
             trace.user_id = user_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.load import Load
+from bench.load import EventLoad
 from infra.redis.stores.model_status import SERVING, Version
 from infra.settings import Settings
 from models.blend.blender import Blender
@@ -14,12 +14,12 @@ from streams.core.item.stats import ItemState
 from streams.core.learning.learner import Learner
 from streams.core.params import SignalParams, UserParams
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import Subject, View
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.user import state as user
 from streams.core.user.state import UserState
 from streams.roles.trainer.learner_params import learner_params
 from streams.roles.trainer.model_version import fitted, rows
-from streams.roles.trainer.online_learner import Live
+from streams.roles.trainer.online_learner import OnlineLearner
 
 _WEIGHED = 1_000
 """Last events that weights are learned from: with more of them the weights would differ, but not the time it takes."""
@@ -33,15 +33,15 @@ OnProgress = Callable[[str, float, float], None]
 class Folded:
     """What there is to rank with."""
 
-    view: View
+    view: CatalogSnapshot
     blender: Blender
     users: dict[str, UserState]
     """Those who did anything, who acted last is last."""
 
 
-def folded(load: Load, settings: Settings, *, on_progress: OnProgress) -> Folded:
+def folded(load: EventLoad, settings: Settings, *, on_progress: OnProgress) -> Folded:
     """Fold a load's history, and learn from it."""
-    learner, view = Learner(learner_params(settings), refits=False), View()
+    learner, view = Learner(learner_params(settings), refits=False), CatalogSnapshot()
     for item in load.items:
         learner.view.apply_item(item)
         view.apply_item(item)
@@ -54,22 +54,22 @@ def folded(load: Load, settings: Settings, *, on_progress: OnProgress) -> Folded
     return Folded(view, learner.blender, users)
 
 
-def states(load: Load, view: View) -> tuple[dict[str, UserState], dict[str, ItemState]]:
+def states(load: EventLoad, view: CatalogSnapshot) -> tuple[dict[str, UserState], dict[str, ItemState]]:
     """Return the states of users, who acted last is last, and of items after a load's history."""
     users: dict[str, UserState] = {}
     items: dict[str, ItemState] = {}
     for number, event in enumerate(load.history()):
         state = users[event.user_id] = users.pop(event.user_id, UserState(event.user_id))
-        subject = view.subject(event.item_id) or Subject()
+        subject = view.labels(event.item_id) or ItemLabels()
         position = Position(0, number, event.occurred_at)
         heard = user.fold(state, event, position, subject=subject, params=UserParams())
         if heard is not None:
             doing = items.setdefault(heard.item_id, ItemState(heard.item_id))
-            signal.fold(doing, signal.told([heard]), params=SignalParams())
+            signal.fold(doing, signal.to_record([heard]), params=SignalParams())
     return users, items
 
 
-def _tell(learner: Learner, view: View, items: dict[str, ItemState]) -> None:
+def _tell(learner: Learner, view: CatalogSnapshot, items: dict[str, ItemState]) -> None:
     """Have a view take over how items are doing and what was learned."""
     learner.fit()
     version = Version(
@@ -77,7 +77,7 @@ def _tell(learner: Learner, view: View, items: dict[str, ItemState]) -> None:
     )
     for state in items.values():
         view.apply_stats(signal.stats(state))
-    for neighbors in Live(learner).rows(_EVERYTHING):
+    for neighbors in OnlineLearner(learner).rows(_EVERYTHING):
         view.apply_neighbors(neighbors)
     for weights in rows(fitted(version, learner)):
         view.apply_weights(weights)

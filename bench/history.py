@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bench.load import Load
+from bench.load import EventLoad
 from bench.rig import Rig
 from infra.redis import heartbeat
 from topics.topic import INTERACTIONS, ITEMS
 
 
-async def publish(rig: Rig, load: Load) -> None:
+async def publish(rig: Rig, load: EventLoad) -> None:
     """Put the history into empty topics and let the trainer learn it; nothing is folded yet."""
     await rig.renew()
     await rig.publish(ITEMS, load.items, total=load.size.items)
@@ -17,16 +17,16 @@ async def publish(rig: Rig, load: Load) -> None:
         await rig.rest("let the trainer learn", "trainer")
 
 
-async def fold(rig: Rig, load: Load) -> int:
+async def fold(rig: Rig, load: EventLoad) -> int:
     """Have one worker process fold and rank what was published; return when it was ready to read the first record."""
     async with rig.worker("feed"):
         await rig.rest("fold and rank", "feed")
-        signs = await heartbeat.signs(rig.redis)
+        signs = await heartbeat.heartbeats(rig.redis)
     rig.folded = load.size
     return next(int(sign["ready_at"]) for sign in signs if sign["role"] == "feed")
 
 
-async def ensure_folded(rig: Rig, load: Load) -> None:
+async def ensure_folded(rig: Rig, load: EventLoad) -> None:
     """Have the history folded and ranked, unless the part before has left it so."""
     if rig.folded != load.size:
         await publish(rig, load)

@@ -20,7 +20,7 @@ import uvloop
 from bench.latency import summary_ms
 
 
-class Task(msgspec.Struct):
+class LoadTask(msgspec.Struct):
     """What to ask for, and how long."""
 
     port: int
@@ -81,7 +81,7 @@ class Client(asyncio.Protocol):
             self._failed.set_exception(error)
 
 
-async def run(task: Task) -> dict[str, float]:
+async def run(task: LoadTask) -> dict[str, float]:
     """Return requests per second and the percentiles of latency, after a warm-up.
 
     Raises:
@@ -112,4 +112,4 @@ async def _pass(seconds: float, failed: asyncio.Future[None]) -> None:
 
 
 if __name__ == "__main__":
-    print(msgspec.json.encode(uvloop.run(run(msgspec.json.decode(sys.stdin.buffer.read(), type=Task)))).decode())
+    print(msgspec.json.encode(uvloop.run(run(msgspec.json.decode(sys.stdin.buffer.read(), type=LoadTask)))).decode())

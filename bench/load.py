@@ -41,16 +41,16 @@ def zipf(rng: np.random.Generator, ranks: int, count: int, *, exponent: float = 
     return drawn
 
 
-class Load:
+class EventLoad:
     """Interactions of users whose activity, like the popularity of items, is Zipf(1.0)."""
 
     def __init__(self, size: Size, *, now_ms: int, seed: int = 1, posts: bool = False) -> None:
         """`posts` says whether items have numbers for ids, as the video engine's have."""
         self.size, self._now_ms, self._seed, self._posts = size, now_ms, seed, posts
 
-    def resized(self, size: Size, *, posts: bool = False) -> Load:
+    def resized(self, size: Size, *, posts: bool = False) -> EventLoad:
         """Return the same load in another size."""
-        return Load(size, now_ms=self._now_ms, seed=self._seed, posts=posts)
+        return EventLoad(size, now_ms=self._now_ms, seed=self._seed, posts=posts)
 
     @cached_property
     def items(self) -> list[Item]:

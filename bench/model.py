@@ -9,12 +9,12 @@ import asyncio
 import sys
 
 from infra import process_priority
-from infra.fakes.claude import Claude
+from infra.fakes.claude import FakeClaude
 
 
 async def serve(port: int, delay_s: float) -> None:
     """Serve the double until told to stop."""
-    async with Claude(delay_s=delay_s).serve(port=port):
+    async with FakeClaude(delay_s=delay_s).serve(port=port):
         await asyncio.Event().wait()
 
 

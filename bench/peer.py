@@ -25,7 +25,7 @@ _BATCH = 1_000
 _FRAME_BYTES = 5
 
 
-class Tally:
+class ReadCount:
     """Counts records from the first to the last and tells how fast they came."""
 
     def __init__(self, events: int) -> None:
@@ -54,7 +54,7 @@ class Tally:
             self._ended_s = time.perf_counter()
 
 
-def raw(bootstrap_servers: str, tally: Tally) -> None:
+def raw(bootstrap_servers: str, tally: ReadCount) -> None:
     """Consume batches with confluent-kafka and decode them with fastavro, no more."""
     decode = _decoder()
     consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": uuid.uuid4().hex})
@@ -70,7 +70,7 @@ def raw(bootstrap_servers: str, tally: Tally) -> None:
     consumer.close()
 
 
-def quix(bootstrap_servers: str, tally: Tally) -> None:
+def quix(bootstrap_servers: str, tally: ReadCount) -> None:
     """Decode with fastavro and count each user's events in the state of Quix Streams, which is RocksDB by default."""
     from quixstreams import Application
 
@@ -117,7 +117,7 @@ PEERS = {"raw": raw, "quix": quix}
 
 def main(peer: str, events: str) -> None:
     """Run one peer over the topic."""
-    tally = Tally(int(events))
+    tally = ReadCount(int(events))
     PEERS[peer](settings.read().kafka_bootstrap_servers, tally)
     print(json.dumps({"eps": tally.per_s}))
 

@@ -18,11 +18,11 @@ from confluent_kafka.admin import AdminClient
 
 from bench.load import Size
 from infra.address import Addresses
-from infra.kafka.idle import UnsettledError, work_left
+from infra.kafka.idle import NotIdleError, work_left
 from infra.kafka.provision import provision
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
-from infra.kafka.reset import renew
+from infra.kafka.reset import reset_stack
 from infra.local import Child, Command, LocalStack, OnStep, Ports
 from infra.redis.client import connect
 from infra.settings import Settings, to_env
@@ -78,7 +78,7 @@ class Rig:
         """Empty everything."""
         self.on_progress("empty the servers", 0, 0)
         self.folded = None
-        await renew(self.addresses)
+        await reset_stack(self.addresses)
         await asyncio.to_thread(shutil.rmtree, self.settings.home / "worker", ignore_errors=True)
 
     async def publish(self, topic: Topic, values: Iterable[msgspec.Struct], *, total: int) -> None:
@@ -151,7 +151,7 @@ class Rig:
                     most = max(most, amount)
                     self.on_progress(what, most - amount, most)
         except TimeoutError:
-            raise UnsettledError(_REST_WITHIN_S, left) from None
+            raise NotIdleError(_REST_WITHIN_S, left) from None
 
     async def _left(self, roles: tuple[str, ...]) -> dict[str, int]:
         left = await work_left(self.admin, self.redis)

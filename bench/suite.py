@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cases import footprint, freshness, index, memory, prefetch, ranking, read, restart, surfaces, throughput
-from bench.load import Load, Size
+from bench.load import EventLoad, Size
 from bench.rig import OnProgress, Rig, a_rig
 from infra.local import OnStep
 from infra.settings import Settings
@@ -82,7 +82,7 @@ ALONE: dict[str, Alone] = {
     "index": lambda plan, _, tell: index.measure(_load(Size(0, 0, plan.index_items)), on_progress=tell),
 }
 """What needs no servers."""
-Part = Callable[[Rig, Load, Plan], Awaitable[dict[str, Any]]]
+Part = Callable[[Rig, EventLoad, Plan], Awaitable[dict[str, Any]]]
 SERVED: dict[str, Part] = {
     "throughput": lambda rig, load, _: throughput.measure(rig, load),
     "redis": lambda rig, load, _: memory.measure(rig, load),
@@ -116,5 +116,5 @@ async def run(
     return found
 
 
-def _load(size: Size) -> Load:
-    return Load(size, now_ms=int(time.time() * 1_000))
+def _load(size: Size) -> EventLoad:
+    return EventLoad(size, now_ms=int(time.time() * 1_000))

@@ -51,7 +51,7 @@ def until_stopped(
 
     async def watched() -> T:
         stop = asyncio.Event()
-        beating = None if watchdog_fd is None else asyncio.ensure_future(watchdog.beat(watchdog_fd))
+        beating = None if watchdog_fd is None else asyncio.ensure_future(watchdog.pipe_heartbeat(watchdog_fd))
 
         def ask() -> None:
             if stop.is_set() and again is not None:

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.contestant import Setup
-from models.base import Event, Model, Query, Scores
+from evaluation.contestant import EvalContext
+from models.base import Model, ModelEvent, ModelQuery, Scores
 from models.blend.blender import Blender
-from models.blend.feature_matrix import Parts
-from models.blend.personal import Personal
+from models.blend.feature_matrix import FeatureMatrix
+from models.blend.personal import PersonalWeights
 from schemas.types import Feed, Interaction
-from streams.core.learning.learner import Learner, Params
+from streams.core.learning.learner import Learner, LearnerParams
 from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import Subject
+from streams.core.ranking.catalog_snapshot import ItemLabels
 from streams.core.ranking.features import PRIOR
-from streams.core.ranking.pipeline import Look, look, order, rank, score, weights_for
+from streams.core.ranking.pipeline import Candidates, build_candidates, order, rank, score, weights_for
 from streams.core.ranking.ranking_query import CLASSES
 from streams.core.user import state as user
 from streams.core.user.state import UserState
@@ -32,23 +32,23 @@ LISTED = 50
 """Items whose order is the feed's; those after them follow by score."""
 
 
-class Blend(Model):
+class BlendCandidate(Model):
     """What a worker would have put into the feed."""
 
     name = "blend"
 
-    def __init__(self, setup: Setup, *, without: frozenset[str] = frozenset()) -> None:
+    def __init__(self, setup: EvalContext, *, without: frozenset[str] = frozenset()) -> None:
         """Start from nothing; parts that are to be done without never get any weight."""
         super().__init__()
         rank = RankParams(feed_items=LISTED, exact_items=1_000_000, repeats=setup.repeats)
-        self.learner = Learner(Params(UserParams(), SignalParams(), rank))
+        self.learner = Learner(LearnerParams(UserParams(), SignalParams(), rank))
         if without:
             self.learner.weights = _Ablated(without)
         self.items = self.learner.view.items
         self._catalogue = {item.item_id: item for item in setup.catalogue}
         self._count = 0
 
-    def learn(self, events: Sequence[Event]) -> None:
+    def learn(self, events: Sequence[ModelEvent]) -> None:
         """Learn from events, each as an interaction of the stream."""
         for event in events:
             self._count += 1
@@ -62,48 +62,50 @@ class Blend(Model):
         features = learner.features(user_id)
         return rank(features, learner.view, learner.blender, learner.params.rank, now_ms=learner.view.watermark)
 
-    def scores(self, queries: Sequence[Query]) -> Scores:
+    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         """Return the blended scores, with the head in the order of the feed."""
         scores = np.full((len(queries), len(self.items)), -np.inf)
         for row, query in zip(scores, queries, strict=True):
             self._score(row, query)
         return scores
 
-    def _score(self, row: Scores, query: Query) -> None:
+    def _score(self, row: Scores, query: ModelQuery) -> None:
         view, blender, params = self.learner.view, self.learner.blender, self.learner.params.rank
-        seen = self._met(query) if query.history else self.learner.look(query.user_id, query.at_ms)
-        scores = score(seen, weights_for(seen.whom, blender))
+        seen = self._met(query) if query.history else self.learner.candidates(query.user_id, query.at_ms)
+        scores = score(seen, weights_for(seen.query, blender))
         row[seen.items] = scores
         head = seen.items[order(seen, scores, view, params)]
         if len(head):
             row[head] = scores.max() + np.arange(len(head), 0, -1)
 
-    def _met(self, query: Query) -> Look:
+    def _met(self, query: ModelQuery) -> Candidates:
         """Look with the eyes of someone of whom the query tells everything."""
         view, params = self.learner.view, self.learner.params
         state = UserState(query.user_id)
         for number, event in enumerate(query.history, start=1):
-            subject = view.subject(event.item_id) or Subject()
+            subject = view.labels(event.item_id) or ItemLabels()
             user.fold(
                 state, interaction(event, number), Position(0, number, number), subject=subject, params=params.user
             )
         view.refresh_columns()
-        return look(user.snapshot(state, params.user), view, params.rank, at_ms=query.at_ms)
+        return build_candidates(user.snapshot(state, params.user), view, params.rank, at_ms=query.at_ms)
 
 
-class _Ablated(Personal):
+class _Ablated(PersonalWeights):
     """Weighs some parts with 0, and so learns the others as if they were not there."""
 
     def __init__(self, without: frozenset[str]) -> None:
         super().__init__(Blender({name: weight * (name not in without) for name, weight in PRIOR.items()}, CLASSES))
         self._kept = np.array([name not in without for name in PRIOR], np.float32)
 
-    def learn(self, user_id: str, parts: Parts, *args: Any, **kwargs: Any) -> None:
+    def learn(self, user_id: str, parts: FeatureMatrix, *args: Any, **kwargs: Any) -> None:
         """Learn from one outcome as if the other parts were all there is."""
-        super().learn(user_id, Parts([(rows * self._kept, block) for rows, block in parts.blocks]), *args, **kwargs)
+        super().learn(
+            user_id, FeatureMatrix([(rows * self._kept, block) for rows, block in parts.blocks]), *args, **kwargs
+        )
 
 
-def interaction(event: Event, number: int) -> Interaction:
+def interaction(event: ModelEvent, number: int) -> Interaction:
     """Return the interaction that a model's event stands for."""
     rated = event.rating is not None and event.weight < 1.0
     return Interaction(

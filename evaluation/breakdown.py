@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.metric import Accuracy, first_of_case
-from evaluation.replay import Outcome
+from evaluation.replay import ReplayOutcome
 
 _MINUTE_MS = 60_000
 _DAY_MS = 1_440 * _MINUTE_MS
@@ -27,17 +27,17 @@ _SLICES = 20
 """Of a part, as long as each other, by which is told how accuracy grows with what was learned."""
 
 
-def by_earlier(outcome: Outcome, accuracy: Accuracy) -> list[dict[str, Any]]:
+def by_earlier(outcome: ReplayOutcome, accuracy: Accuracy) -> list[dict[str, Any]]:
     """Return HR@10 and NDCG@10 by the number of the user's earlier events."""
     return _rows(EARLIER, outcome.earlier[first_of_case(outcome)].astype(np.int64), accuracy)
 
 
-def by_gap(outcome: Outcome, accuracy: Accuracy) -> list[dict[str, Any]]:
+def by_gap(outcome: ReplayOutcome, accuracy: Accuracy) -> list[dict[str, Any]]:
     """Return HR@10 and NDCG@10 by the time since the user's previous event."""
     return _rows(GAPS, outcome.gap_ms[first_of_case(outcome)], accuracy)
 
 
-def by_learned(outcome: Outcome, accuracy: Accuracy, *, start: int, end: int) -> list[dict[str, Any]]:
+def by_learned(outcome: ReplayOutcome, accuracy: Accuracy, *, start: int, end: int) -> list[dict[str, Any]]:
     """Return HR@10 and NDCG@10 by how many events had happened, from the first of a part to its end."""
     edges = np.linspace(start, end, _SLICES + 1).astype(int).tolist()
     slices = tuple((f"{after:,}", first, after - 1) for first, after in pairwise(edges))
@@ -45,7 +45,7 @@ def by_learned(outcome: Outcome, accuracy: Accuracy, *, start: int, end: int) ->
     return [{"events": after, **row} for after, row in zip(edges[1:], rows, strict=True)]
 
 
-def with_earlier(outcome: Outcome, accuracy: Accuracy) -> dict[str, Any]:
+def with_earlier(outcome: ReplayOutcome, accuracy: Accuracy) -> dict[str, Any]:
     """Return HR@10 and NDCG@10 of the events of users who had an earlier one."""
     return _row("with an earlier event", accuracy.where(outcome.earlier[first_of_case(outcome)] > 0))
 

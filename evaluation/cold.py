@@ -8,14 +8,16 @@ import numpy as np
 
 from evaluation.bootstrap import Bootstrap, difference, interval
 from evaluation.metric import accuracy, first_of_case, pooled, users_of
-from evaluation.replay import EVERYTHING, KNOWN, Outcome
+from evaluation.replay import EVERYTHING, KNOWN, ReplayOutcome
 from evaluation.report import Asked, Report, about
 from evaluation.stream import Stream
 
 _TESTED = ("hr", "ndcg")
 
 
-def report(stream: Stream, asked: Asked, runs: Mapping[str, Sequence[Outcome]], skipped: Mapping[str, str]) -> Report:
+def report(
+    stream: Stream, asked: Asked, runs: Mapping[str, Sequence[ReplayOutcome]], skipped: Mapping[str, str]
+) -> Report:
     """Return each model's accuracy by what was known, over the cases of all seeds, which hold different users out."""
     return {
         **about(stream, asked),
@@ -25,7 +27,7 @@ def report(stream: Stream, asked: Asked, runs: Mapping[str, Sequence[Outcome]], 
     }
 
 
-def _model(each: Sequence[Outcome], stream: Stream, seed: int) -> Report:
+def _model(each: Sequence[ReplayOutcome], stream: Stream, seed: int) -> Report:
     of_case = [run.known[first_of_case(run)] for run in each]
     found = [
         pooled([accuracy(run).where(known == number) for run, known in zip(each, of_case, strict=True)])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from models.base import Model
 from models.registry import MODELS
 from schemas.types import Item
-from streams.core.ranking.features import PARTS
+from streams.core.ranking.features import FEATURES
 
 BLEND = "blend"
 """What we serve. `blend-neighbors` does without a source, `blend-neighbors.near` without one of its parts."""
@@ -17,7 +17,7 @@ ABLATIONS = ("sources", "parts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
+class EvalContext:
     """What a contestant may know before the first event."""
 
     catalogue: Sequence[Item]
@@ -41,7 +41,7 @@ def names() -> list[str]:
 
 def ablations(kind: str, *, repeats: bool) -> list[str]:
     """Return the blend and those without a source, or without a part, as far as these speak on a stream."""
-    speaking = [name for name, part in PARTS.items() if repeats or not part.repeats]
+    speaking = [name for name, part in FEATURES.items() if repeats or not part.repeats]
     named = _of_source if kind == "sources" else _of_part
     return [BLEND, *dict.fromkeys(map(named, speaking))]
 
@@ -56,7 +56,7 @@ def is_baseline(name: str) -> bool:
     return name in MODELS
 
 
-def build(name: str, setup: Setup) -> Model:
+def build(name: str, setup: EvalContext) -> Model:
     """Return a contestant that has learned nothing yet.
 
     Raises:
@@ -66,9 +66,9 @@ def build(name: str, setup: Setup) -> Model:
     if not is_known(name):
         raise UnknownModelError(name)
     if name not in MODELS:
-        from evaluation.blend import Blend
+        from evaluation.blend import BlendCandidate
 
-        return Blend(setup, without=_left_out(name))
+        return BlendCandidate(setup, without=_left_out(name))
     builder = MODELS[name]
     seeded = "seed" in inspect.signature(builder).parameters
     return builder(seed=setup.seed) if seeded else builder()  # type: ignore[call-arg]
@@ -76,7 +76,7 @@ def build(name: str, setup: Setup) -> Model:
 
 def _of_source(part: str) -> str:
     """Return the name of the blend without everything from a part's source."""
-    return f"{BLEND}-{PARTS[part].source}"
+    return f"{BLEND}-{FEATURES[part].source}"
 
 
 def _of_part(part: str) -> str:
@@ -86,4 +86,4 @@ def _of_part(part: str) -> str:
 
 def _left_out(name: str) -> frozenset[str]:
     """Return the parts that a blend of this name does without."""
-    return frozenset(part for part in PARTS if name in (_of_source(part), _of_part(part)))
+    return frozenset(part for part in FEATURES if name in (_of_source(part), _of_part(part)))

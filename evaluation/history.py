@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.stream import Stream
-from models.base import Event, Query
+from models.base import ModelEvent, ModelQuery
 
 RECENT = 50
 """Items of a user that a query tells, newest first."""
@@ -19,31 +19,31 @@ class Histories:
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._events: dict[int, list[Event]] = {}
+        self._events: dict[int, list[ModelEvent]] = {}
         self._touched: dict[int, array[int]] = {}
         self._ids: dict[int, set[str]] = {}
 
-    def add(self, place: int, event: Event) -> None:
+    def add(self, place: int, event: ModelEvent) -> None:
         """Note an event of the stream, as the models were told it."""
         user = int(self._stream.user[place])
         self._events.setdefault(user, []).append(event)
         self._touched.setdefault(user, array("i")).append(int(self._stream.item[place]))
         self._ids.setdefault(user, set()).add(event.item_id)
 
-    def query(self, user: int, at_ms: int) -> Query:
+    def query(self, user: int, at_ms: int) -> ModelQuery:
         """Return the query for a user at a time; where items repeat it excludes none."""
-        return Query(
+        return ModelQuery(
             self._stream.users[user],
             _newest_first(self._events.get(user, [])[-RECENT:]),
             frozenset() if self._stream.repeats else frozenset(self._ids.get(user, ())),
             at_ms,
         )
 
-    def stranger(self, user: int, at_ms: int, *, known: int) -> Query:
+    def stranger(self, user: int, at_ms: int, *, known: int) -> ModelQuery:
         """Return the query for a user nobody has learned from, of whose events only the last so many are known."""
         events = self._events.get(user, [])
         told = events[max(len(events) - known, 0) :]
-        return Query(self._stream.users[user], _newest_first(told[-RECENT:]), at_ms=at_ms, history=told)
+        return ModelQuery(self._stream.users[user], _newest_first(told[-RECENT:]), at_ms=at_ms, history=told)
 
     def touched(self, user: int) -> NDArray[np.int32]:
         """Return the items that may not be shown to a user."""
@@ -62,5 +62,5 @@ class Histories:
         return at_ms - events[-1].at_ms if events else -1
 
 
-def _newest_first(events: list[Event]) -> tuple[tuple[str, float], ...]:
+def _newest_first(events: list[ModelEvent]) -> tuple[tuple[str, float], ...]:
     return tuple((event.item_id, event.weight) for event in reversed(events))

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import msgspec
 
-from evaluation.replay import EVERYTHING, Outcome
+from evaluation.replay import EVERYTHING, ReplayOutcome
 from evaluation.stream import Stream
 
 
-def write(path: Path, stream: Stream, runs: Mapping[str, Outcome]) -> None:
+def write(path: Path, stream: Stream, runs: Mapping[str, ReplayOutcome]) -> None:
     """Write the lists of each model, one model after the other."""
     encoder = msgspec.json.Encoder()
     with path.open("wb") as file:

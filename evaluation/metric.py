@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.ranking import K
-from evaluation.replay import Outcome
+from evaluation.replay import ReplayOutcome
 from evaluation.stream import Stream
 
 Column = NDArray[np.float64]
@@ -43,7 +43,7 @@ class Accuracy:
         return Accuracy(**{name: column[cases] for name, column in self.columns().items()})
 
 
-def accuracy(outcome: Outcome) -> Accuracy:
+def accuracy(outcome: ReplayOutcome) -> Accuracy:
     """Return the metrics of each case."""
     case, hit = outcome.case, outcome.rank <= K
     count = int(case.max()) + 1 if len(case) else 0
@@ -73,12 +73,12 @@ def pooled(each: Sequence[Accuracy]) -> Accuracy:
     return Accuracy(**{name: np.concatenate([run.columns()[name] for run in each]) for name in each[0].columns()})
 
 
-def users_of(outcome: Outcome, stream: Stream) -> NDArray[np.int32]:
+def users_of(outcome: ReplayOutcome, stream: Stream) -> NDArray[np.int32]:
     """Return the user of each case."""
     return stream.user[outcome.place[first_of_case(outcome)]]
 
 
-def first_of_case(outcome: Outcome) -> NDArray[np.intp]:
+def first_of_case(outcome: ReplayOutcome) -> NDArray[np.intp]:
     """Return the entry of an outcome at which each case begins."""
     return np.asarray(np.unique(outcome.case, return_index=True)[1], np.intp)
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.stream import Stream
-from models.vocabulary import Names
+from models.vocabulary import Vocabulary
 
 K = 10
 """Length of the lists that are judged."""
@@ -17,17 +17,17 @@ _OWN = 2
 """Keeps ties apart from what models draw with the same seed."""
 
 
-class Placed(NamedTuple):
+class RankedPlace(NamedTuple):
     """Where targets stand, from 1, and the best items by their numbers in the stream, padded with -1."""
 
     ranks: NDArray[np.int32]
     top: NDArray[np.int32]
 
 
-class Ranking:
+class ItemRanking:
     """Ranks with a model's scores; ties are broken at random, and scores that are not finite come last."""
 
-    def __init__(self, stream: Stream, items: Names, *, seed: int) -> None:
+    def __init__(self, stream: Stream, items: Vocabulary, *, seed: int) -> None:
         self._numbers = {name: number for number, name in enumerate(stream.items)}
         self._items = items
         self._in_model = np.full(len(stream.items), NOBODY, np.int32)
@@ -35,7 +35,7 @@ class Ranking:
         self._known = 0
         self._draw = np.random.default_rng((_OWN, seed))
 
-    def place(self, scores: NDArray[np.float64], touched: NDArray[np.int32], targets: NDArray[np.int32]) -> Placed:
+    def place(self, scores: NDArray[np.float64], touched: NDArray[np.int32], targets: NDArray[np.int32]) -> RankedPlace:
         """Return where the targets stand among all items of the model but the touched ones.
 
         A target that the model has not heard of stands after all others, and below the top 10 even of a short list.
@@ -47,7 +47,7 @@ class Ranking:
         finite = np.where(np.isfinite(scores), scores, -np.inf)
         noise = self._draw.random(len(scores))
         candidates = np.flatnonzero(keep)
-        return Placed(
+        return RankedPlace(
             self._ranks(finite, noise, keep, targets),
             self._top(candidates, finite[candidates], noise[candidates]),
         )

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from evaluation.history import Histories
 from evaluation.protocol import PROTOCOLS, WEIGHTLESS, Learn, Part, Rank
-from evaluation.ranking import K, Ranking
+from evaluation.ranking import ItemRanking, K
 from evaluation.stream import Stream
-from models.base import Event, Model, Query
+from models.base import Model, ModelEvent, ModelQuery
 
 EVERYTHING = np.iinfo(np.int32).max
 KNOWN = (0, 1, 2, 3, 5, 10, EVERYTHING)
@@ -34,7 +34,7 @@ _TELL_EVERY = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ReplayOutcome:
     """One entry per test event, in the order they were ranked; `top` has one row per list."""
 
     place: NDArray[np.int32]
@@ -65,7 +65,7 @@ def replay(
     seed: int = 0,
     cold: bool = False,
     on_progress: Callable[[int], None] = lambda learned: None,
-) -> Outcome:
+) -> ReplayOutcome:
     """Replay a stream through a model.
 
     Args:
@@ -94,7 +94,7 @@ class _Run:
         self.behind = 0
         self._model, self._stream, self._weightless = model, stream, weightless
         self._histories = Histories(stream)
-        self._ranking = Ranking(stream, model.items, seed=seed)
+        self._ranking = ItemRanking(stream, model.items, seed=seed)
         self._rows: list[tuple[int, ...]] = []
         self._tops: list[NDArray[np.int32]] = []
         self._cases = self._learned = 0
@@ -111,10 +111,10 @@ class _Run:
         user = int(self._stream.user[step.targets[0]])
         self._place(step, user, self._histories.query(user, step.at_ms), known=EVERYTHING)
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> ReplayOutcome:
         rows = np.array(self._rows, np.int64).reshape(-1, 7)
         place, rank, case, shown, earlier, known = rows[:, :6].astype(np.int32).T
-        return Outcome(
+        return ReplayOutcome(
             place=place,
             rank=rank,
             case=case,
@@ -127,13 +127,13 @@ class _Run:
             rank_us=1e6 * self._rank_s / max(len(self._tops), 1),
         )
 
-    def _teach(self, events: Sequence[Event], step: Learn) -> None:
+    def _teach(self, events: Sequence[ModelEvent], step: Learn) -> None:
         began = time.perf_counter()
         self._model.learn(events)
         self._learn_s += time.perf_counter() - began
         self._learned += len(events)
 
-    def _place(self, step: Rank, user: int, query: Query, *, known: int) -> None:
+    def _place(self, step: Rank, user: int, query: ModelQuery, *, known: int) -> None:
         """Rank the targets of a step for a query, and note what came of it."""
         began = time.perf_counter()
         scores = self._model.scores([query])[0]
@@ -146,7 +146,7 @@ class _Run:
             self._cases += not step.together
         self._cases += step.together
 
-    def _events(self, step: Learn) -> Iterator[Event]:
+    def _events(self, step: Learn) -> Iterator[ModelEvent]:
         for place in step.places.tolist():
             event = self._stream.events[place]
             yield msgspec.structs.replace(event, weight=1.0) if self._weightless else event
@@ -164,6 +164,6 @@ class _Cold(_Run):
             for known in KNOWN:
                 self._place(step, user, self._histories.stranger(user, step.at_ms, known=known), known=known)
 
-    def _teach(self, events: Sequence[Event], step: Learn) -> None:
+    def _teach(self, events: Sequence[ModelEvent], step: Learn) -> None:
         held = self._held[self._stream.user[step.places]].tolist()
         super()._teach([event for event, out in zip(events, held, strict=True) if not out], step)

@@ -13,9 +13,9 @@ from evaluation.bootstrap import Bootstrap, Means, difference, interval
 from evaluation.contestant import BLEND, is_baseline
 from evaluation.metric import Accuracy, accuracy, over_seeds, users_of
 from evaluation.protocol import Part, bounds
-from evaluation.replay import Outcome
+from evaluation.replay import ReplayOutcome
 from evaluation.stream import Stream
-from evaluation.variety import Variety
+from evaluation.variety import BeyondAccuracy
 
 Report = dict[str, Any]
 _TESTED = ("hr", "ndcg", "mrr")
@@ -36,10 +36,12 @@ class Asked:
     """Whether users are held out."""
 
 
-def report(stream: Stream, asked: Asked, runs: Mapping[str, Sequence[Outcome]], skipped: Mapping[str, str]) -> Report:
+def report(
+    stream: Stream, asked: Asked, runs: Mapping[str, Sequence[ReplayOutcome]], skipped: Mapping[str, str]
+) -> Report:
     """Return the report of each model's outcomes, one per seed."""
     part = bounds(stream, asked.part)
-    variety = Variety(stream, part[0])
+    variety = BeyondAccuracy(stream, part[0])
     accuracies = {name: over_seeds([accuracy(run) for run in each]) for name, each in runs.items()}
     means = {name: _means(found, runs[name][0], stream, asked.seed) for name, found in accuracies.items()}
     reference = _best_baseline(accuracies) if asked.ablate is None else BLEND
@@ -79,7 +81,7 @@ def about(stream: Stream, asked: Asked) -> Report:
     }
 
 
-def _model(found: Accuracy, each: Sequence[Outcome], variety: Variety, part: tuple[int, int]) -> Report:
+def _model(found: Accuracy, each: Sequence[ReplayOutcome], variety: BeyondAccuracy, part: tuple[int, int]) -> Report:
     first = each[0]
     varieties = [variety.of(run) for run in each]
     by_seed = [accuracy(run).mean() for run in each]
@@ -103,7 +105,7 @@ def _gap(one: dict[str, Means], other: dict[str, Means], metric: str) -> Report:
     return difference(one[metric], other[metric])._asdict()
 
 
-def _means(found: Accuracy, first: Outcome, stream: Stream, seed: int) -> dict[str, Means]:
+def _means(found: Accuracy, first: ReplayOutcome, stream: Stream, seed: int) -> dict[str, Means]:
     draws = Bootstrap(users_of(first, stream), seed=seed)
     return {metric: draws.means(found.columns()[metric]) for metric in _TESTED}
 

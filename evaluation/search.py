@@ -31,7 +31,7 @@ class Expectation(msgspec.Struct, frozen=True):
         return re.search(self.title, title, re.IGNORECASE) is not None and not set(self.filed).isdisjoint(filed)
 
 
-class Judged(msgspec.Struct, frozen=True):
+class JudgedSearch(msgspec.Struct, frozen=True):
     """How a query was answered."""
 
     query: str
@@ -50,12 +50,12 @@ def expectations() -> list[Expectation]:
     return msgspec.json.decode(data, type=list[Expectation])
 
 
-def judge(expected: Expectation, meant: int, found: Sequence[bool]) -> Judged:
+def judge(expected: Expectation, meant: int, found: Sequence[bool]) -> JudgedSearch:
     """Judge an answer by which of the first ten were meant, given how many could have been."""
     first = found[:TOP]
     gained = sum(1 / math.log2(2 + place) for place, right in enumerate(first) if right)
     best = sum(1 / math.log2(2 + place) for place in range(min(meant, TOP)))
-    return Judged(
+    return JudgedSearch(
         query=expected.query,
         expects=expected.expects,
         meant=meant,

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loaders import Dataset
-from models.base import Event
-from models.vocabulary import Names
+from models.base import ModelEvent
+from models.vocabulary import Vocabulary
 from models.weight import weight_of
 from schemas.types import Interaction, Item
 
@@ -41,7 +41,7 @@ class Stream:
     positive: NDArray[np.bool_]
     fresh: NDArray[np.bool_]
     """Whether it is the user's first event on the item."""
-    events: list[Event]
+    events: list[ModelEvent]
     rated: bool
     low: float
     """The rating that is 0 on [0, 1], on the data's own scale."""
@@ -61,7 +61,7 @@ def of_dataset(data: Dataset, *, repeats: bool | None = None, rating_scale: floa
     a (user, item) pair. The highest rating is `rating_scale`, by default the first of 1, 5, 10, 100 that none exceeds.
     """
     heard = [event for event in data.interactions if event.item_id is not None]
-    users, items = Names(), Names()
+    users, items = Vocabulary(), Vocabulary()
     user = np.array([users.add(event.user_id) for event in heard], np.int32)
     item = np.array([items.add(event.item_id or "") for event in heard], np.int32)
     fresh = np.zeros(len(heard), np.bool_)
@@ -120,7 +120,7 @@ def _positive(heard: list[Interaction], stars: NDArray[np.float64], scale: float
     return np.array([event.action == "rate" or weight_of(event.action, event.value) > 0 for event in heard], np.bool_)
 
 
-def _event(event: Interaction, share: float, scale: float) -> Event:
+def _event(event: Interaction, share: float, scale: float) -> ModelEvent:
     if event.action != "rate":
         weight = weight_of(event.action, event.value)
     elif scale and event.value is not None:
@@ -128,4 +128,4 @@ def _event(event: Interaction, share: float, scale: float) -> Event:
     else:
         weight = 1.0
     rating = None if np.isnan(share) else share
-    return Event(event.user_id, event.item_id or "", event.occurred_at, weight, rating)
+    return ModelEvent(event.user_id, event.item_id or "", event.occurred_at, weight, rating)

@@ -19,7 +19,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.replay import Outcome
+from evaluation.replay import ReplayOutcome
 from evaluation.stream import Stream
 
 _LISTS = 1_000
@@ -29,14 +29,14 @@ Lists = NDArray[np.int32]
 Traits = dict[int, frozenset[object]]
 
 
-class Variety:
+class BeyondAccuracy:
     """Judges lists against what was known when a part began."""
 
     def __init__(self, stream: Stream, start: int) -> None:
         self._stream, self._start = stream, start
         self._events = np.bincount(stream.item[:start], minlength=len(stream.items)).astype(np.float64)
 
-    def of(self, outcome: Outcome) -> dict[str, float]:
+    def of(self, outcome: ReplayOutcome) -> dict[str, float]:
         """Return the four figures of an outcome's lists."""
         lists = outcome.top[outcome.shown]
         if not len(lists):

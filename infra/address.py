@@ -43,7 +43,7 @@ def forget(home: Path) -> None:
     (home / FILE).unlink(missing_ok=True)
 
 
-def located(settings: Settings) -> Settings:
+def resolve_addresses(settings: Settings) -> Settings:
     """Return settings with every address filled in: a set one holds, the others are those of a running local stack.
 
     Raises:

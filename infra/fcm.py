@@ -41,7 +41,7 @@ AnswerKind = Literal["delivered", "gone", "refused", "later"]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SendAnswer:
     """What came of sending to one device: `gone` says that there is no such device any more."""
 
     kind: AnswerKind
@@ -63,7 +63,7 @@ class Fcm:
         if base_url:
             self._client.FCM_END_POINT_BASE = f"{base_url.rstrip('/')}/v1/projects"
 
-    async def send(self, notification: Notification, token: str, *, ttl_s: int) -> Answer:
+    async def send(self, notification: Notification, token: str, *, ttl_s: int) -> SendAnswer:
         """Send a notification to one device, once; after `ttl_s` it must not be shown any more."""
         message = _message(notification, ttl_s) | {"fcm_token": token, "timeout": self._timeout_s}
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._notify, message)
@@ -73,14 +73,14 @@ class Fcm:
         await asyncio.to_thread(self._threads.shutdown)
         self._adapter.close()
 
-    def _notify(self, message: dict[str, Any]) -> Answer:
+    def _notify(self, message: dict[str, Any]) -> SendAnswer:
         try:
             self._client.notify(**message)
-            return Answer("delivered")
+            return SendAnswer("delivered")
         except _RefusedError as refused:
             answer = refused.answer
         except (FCMError, requests.RequestException) as error:  # no access token, or no answer at all
-            answer = Answer("later", f"FCM: {type(error).__name__}: {error}"[:_REASON_CHARS])
+            answer = SendAnswer("later", f"FCM: {type(error).__name__}: {error}"[:_REASON_CHARS])
         _LOG.warning("a push was not accepted: %s", answer.reason)
         return answer
 
@@ -112,7 +112,7 @@ class _Credentials(service_account.Credentials):  # type: ignore[misc]
 
 
 class _RefusedError(Exception):
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: SendAnswer) -> None:
         self.answer = answer
         super().__init__(answer.reason)
 
@@ -138,15 +138,15 @@ class _Client(FCMNotification):  # type: ignore[misc]
         return response
 
 
-def _refusal(response: requests.Response) -> Answer:
+def _refusal(response: requests.Response) -> SendAnswer:
     status = response.status_code
     code, message = _error(response)
     reason = f"FCM: {status} {code} {message}".strip()[:_REASON_CHARS]
     if status == 404 and code == "UNREGISTERED":  # a 404 without the code says that it is the project that is not found
-        return Answer("gone", reason)
+        return SendAnswer("gone", reason)
     if status not in _RETRIED:
-        return Answer("refused", reason)
-    return Answer("later", reason, _pause_s(response) or (_QUOTA_PAUSE_S if status == 429 else 0.0))
+        return SendAnswer("refused", reason)
+    return SendAnswer("later", reason, _pause_s(response) or (_QUOTA_PAUSE_S if status == 429 else 0.0))
 
 
 def _error(response: requests.Response) -> tuple[str, str]:

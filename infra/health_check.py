@@ -13,9 +13,9 @@ import httpx
 from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 
-from infra.postgres.pool import Lazy
+from infra.postgres.pool import LazyPool
 
-Probe = Callable[[], Awaitable[None]]
+HealthCheck = Callable[[], Awaitable[None]]
 
 TIMEOUT_S = 2.0
 
@@ -28,8 +28,8 @@ async def _nothing() -> None:
 class ServerProbe:
     """A probe with the client that it asks through."""
 
-    ask: Probe
-    close: Probe = _nothing
+    ask: HealthCheck
+    close: HealthCheck = _nothing
 
     async def __call__(self) -> None:
         """Ask once."""
@@ -71,7 +71,7 @@ def redis(client: Redis) -> ServerProbe:
 
 def database(url: str) -> ServerProbe:
     """Return a probe that runs a query in PostgreSQL."""
-    connections = Lazy(url, connections=1)
+    connections = LazyPool(url, connections=1)
 
     async def ask() -> None:
         async with (await connections.pool()).acquire(timeout=TIMEOUT_S) as connection:

@@ -18,11 +18,11 @@ from redis.exceptions import ResponseError
 
 from infra import clock
 from infra.kafka import consumer_lag
-from infra.kafka.consumer_lag import Consumption, Counts
+from infra.kafka.consumer_lag import ConsumerLag, Counts
 from infra.kafka.provision import APP_ID
 from infra.redis import heartbeat
 from infra.redis.client import StoreError, store_errors
-from infra.redis.heartbeat import Life
+from infra.redis.heartbeat import RoleLife
 from infra.settings import Settings
 
 MISSING_AFTER_MS = 30_000
@@ -73,7 +73,7 @@ class PipelineReader:
 
     def __init__(self, settings: Settings, redis: Redis) -> None:
         self._settings, self._redis = settings, redis
-        self._consumption = Consumption()
+        self._consumption = ConsumerLag()
         self._asked_s = float("-inf")
         self._asking: asyncio.Task[None] | None = None
 
@@ -84,7 +84,7 @@ class PipelineReader:
             StoreError: Redis did not answer.
         """
         refused = await writes_refused(self._redis)
-        roles = judge(await heartbeat.lives(self._redis), expected_roles(self._settings), now_ms=clock.now_ms())
+        roles = judge(await heartbeat.role_lives(self._redis), expected_roles(self._settings), now_ms=clock.now_ms())
         if self._asking is None and time.monotonic() - self._asked_s > _KAFKA_EVERY_S:
             self._asking = asyncio.ensure_future(self._ask())
         recorded = await read_gaps(self._redis)
@@ -171,13 +171,13 @@ async def read_gaps(redis: Redis) -> Counts:
     return counts
 
 
-def judge(lives: Sequence[Life], expected: Collection[str], *, now_ms: int) -> dict[str, RoleHealth]:
+def judge(lives: Sequence[RoleLife], expected: Collection[str], *, now_ms: int) -> dict[str, RoleHealth]:
     """Return how each role is that is expected or was heard of."""
     names = dict.fromkeys((*expected, *sorted({life.role for life in lives})))
     return {name: _role([life for life in lives if life.role == name], now_ms) for name in names}
 
 
-def _role(lives: Sequence[Life], now_ms: int) -> RoleHealth:
+def _role(lives: Sequence[RoleLife], now_ms: int) -> RoleHealth:
     alive = sum(life.is_alive for life in lives)
     last_at = max((life.last_at for life in lives), default=None)
     crashes = sum(not life.is_alive and now_ms - life.last_at <= CRASHES_WITHIN_MS for life in lives)

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from infra import clock, health_check
 from infra.kafka import consumer_lag
-from infra.kafka.consumer_lag import Consumption
+from infra.kafka.consumer_lag import ConsumerLag
 from infra.pipeline_health import (
     PipelineHealth,
     expected_roles,
@@ -79,7 +79,7 @@ async def read(settings: Settings) -> Status:
             _ask(settings.redis_url, health_check.redis(redis)),
             _ask(settings.database_url, health_check.database(settings.database_url)),
         )
-        consumed, newest = Consumption(), None
+        consumed, newest = ConsumerLag(), None
         if kafka.up:
             admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0})
             consumed, newest = await asyncio.gather(
@@ -101,15 +101,15 @@ async def read(settings: Settings) -> Status:
 
 
 async def _roles(
-    redis: Redis, settings: Settings, consumed: Consumption
+    redis: Redis, settings: Settings, consumed: ConsumerLag
 ) -> tuple[list[dict[str, Any]], PipelineHealth | None]:
     """Return the signs of life, and what they say of the pipeline."""
     try:
-        signs = await heartbeat.signs(redis)
+        signs = await heartbeat.heartbeats(redis)
         refused = await writes_refused(redis)
         if not refused:
             await record_gaps(redis, consumed.gaps)
-        roles = judge(await heartbeat.lives(redis), expected_roles(settings), now_ms=clock.now_ms())
+        roles = judge(await heartbeat.role_lives(redis), expected_roles(settings), now_ms=clock.now_ms())
         recorded = await read_gaps(redis)
     except StoreError:
         return [], None

@@ -35,7 +35,7 @@ class Watchdog:
         os.close(self._read_fd)
 
 
-async def beat(fd: int) -> None:
+async def pipe_heartbeat(fd: int) -> None:
     """Write a byte a second to the pipe until cancelled, or until nobody reads it any more."""
     with suppress(BrokenPipeError):
         while True:

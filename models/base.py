@@ -14,12 +14,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from models.vocabulary import Names
+from models.vocabulary import Vocabulary
 
 Scores = NDArray[np.float64]
 
 
-class Event(msgspec.Struct, frozen=True, gc=False):
+class ModelEvent(msgspec.Struct, frozen=True, gc=False):
     """One interaction as a model sees it."""
 
     user_id: str
@@ -31,7 +31,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """The rating on [0, 1], where there is one."""
 
 
-class Query(msgspec.Struct, frozen=True, gc=False):
+class ModelQuery(msgspec.Struct, frozen=True, gc=False):
     """Whom to recommend for."""
 
     user_id: str
@@ -40,7 +40,7 @@ class Query(msgspec.Struct, frozen=True, gc=False):
     exclude: frozenset[str] = frozenset()
     at_ms: int = 0
     """When it is asked, for models that care."""
-    history: Sequence[Event] = ()
+    history: Sequence[ModelEvent] = ()
     """All that is known of a user whom the model has not learned from, oldest first, for models that fold users."""
 
 
@@ -58,21 +58,21 @@ class Model(ABC):
     name: str
 
     def __init__(self) -> None:
-        self.items = Names()
+        self.items = Vocabulary()
         """Every item heard of in events; models give out the numbers as they learn."""
 
     @abstractmethod
-    def learn(self, events: Sequence[Event]) -> None:
+    def learn(self, events: Sequence[ModelEvent]) -> None:
         """Learn from events, in order."""
 
     @abstractmethod
-    def scores(self, queries: Sequence[Query]) -> Scores:
+    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         """Return (len(queries), len(items)) scores, higher is better, not finite where there is nothing to say.
 
         A query without history gets the model's fallback. Excluded items are scored like all others.
         """
 
-    def recommend(self, queries: Sequence[Query], k: int) -> list[Ranked]:
+    def recommend(self, queries: Sequence[ModelQuery], k: int) -> list[Ranked]:
         """Return the best items of each query among those heard of and not excluded."""
         names = self.items.names
         return [top(names, row, k, query.exclude) for query, row in zip(queries, self.scores(queries), strict=True)]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Event
+from models.base import ModelEvent
 
 
 class RatingModel(ABC):
@@ -17,7 +17,7 @@ class RatingModel(ABC):
     name: str
 
     @abstractmethod
-    def learn(self, events: Sequence[Event]) -> None:
+    def learn(self, events: Sequence[ModelEvent]) -> None:
         """Learn from events, in order: one step for each rating."""
 
     @abstractmethod
@@ -33,7 +33,7 @@ class Frozen(RatingModel):
         self._model, self._epochs, self._seed = model, epochs, seed
         self._taught = False
 
-    def learn(self, events: Sequence[Event]) -> None:
+    def learn(self, events: Sequence[ModelEvent]) -> None:
         """Learn the first batch that is not empty."""
         if self._taught or not events:
             return

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from models.base import Event, Model, Query, Scores
+from models.base import Model, ModelEvent, ModelQuery, Scores
 from models.baselines.popularity import Popularity
-from models.vocabulary import NOWHERE, Names
+from models.vocabulary import MISSING, Vocabulary
 
 FIRST = 32
 """Events before the first refit."""
@@ -27,7 +27,7 @@ _NEGLIGIBLE = 0.01
 """Weight of a step back in a query from which on items are left out."""
 
 
-def interest(weight: float, *, weak: float) -> float:
+def confidence(weight: float, *, weak: float) -> float:
     """Return on [0, 1] how much an event of a signed weight says that the user cares for the item.
 
     It is 1 from a weight of 0.5 on (a rating of 4, a click) and `weak` at most where the user disliked it: who rates
@@ -37,14 +37,14 @@ def interest(weight: float, *, weak: float) -> float:
 
 
 def history(
-    query: Query, items: Names, *, step: float, weak: float, knows: Callable[[int], bool] = lambda item: True
+    query: ModelQuery, items: Vocabulary, *, step: float, weak: float, knows: Callable[[int], bool] = lambda item: True
 ) -> dict[int, float]:
     """Return a query's known items, newest first and each at its newest, with interest times `step` per step back."""
     values: dict[int, float] = {}
     weight = 1.0
     for item_id, signed in query.recent:
-        item, value = items.get(item_id), interest(signed, weak=weak)
-        if item != NOWHERE and item not in values and value > 0 and knows(item):
+        item, value = items.get(item_id), confidence(signed, weak=weak)
+        if item != MISSING and item not in values and value > 0 and knows(item):
             values[item] = value * weight
         weight *= step
         if weight < _NEGLIGIBLE:
@@ -52,11 +52,11 @@ def history(
     return values
 
 
-class Log:
+class EventMatrix:
     """The last events as columns; a user's later event on an item replaces the earlier one."""
 
-    def __init__(self, items: Names, *, remembered: int = REMEMBERED) -> None:
-        self._items, self._users = items, Names()
+    def __init__(self, items: Vocabulary, *, remembered: int = REMEMBERED) -> None:
+        self._items, self._users = items, Vocabulary()
         self._remembered = remembered
         self._user, self._item, self._value = array("i"), array("i"), array("f")
 
@@ -79,7 +79,7 @@ class Log:
         return sparse.csr_array((value[last], (user[last], item[last])), shape=shape)
 
 
-class Refitted(Model):
+class RefittedModel(Model):
     """Keeps the log, counts the events and answers queries that bring no history with decayed popularity."""
 
     def __init__(self, *, every: int, weak: float, step: float) -> None:
@@ -87,21 +87,21 @@ class Refitted(Model):
         self._every, self._weak, self._step = every, weak, step
         self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
         self.items = self._fallback.items
-        self._log = Log(self.items)
+        self._log = EventMatrix(self.items)
         self._count, self._due = 0, FIRST
 
-    def learn(self, events: Sequence[Event]) -> None:
+    def learn(self, events: Sequence[ModelEvent]) -> None:
         """Remember each event, and refit where one is due."""
         for event in events:
             self._fallback.learn([event])
-            self._log.add(event.user_id, self.items.get(event.item_id), interest(event.weight, weak=self._weak))
+            self._log.add(event.user_id, self.items.get(event.item_id), confidence(event.weight, weak=self._weak))
             self._count += 1
             if self._count >= self._due:
                 matrix = self._log.matrix()
                 self._refit(matrix)
                 self._due = self._count + min(self._count, self._pause(matrix))
 
-    def scores(self, queries: Sequence[Query]) -> Scores:
+    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         """Return what the last fit makes of each query's items; the decayed popular items where it knows none."""
         rows = np.full((len(queries), len(self.items)), -np.inf)
         for row, query in zip(rows, queries, strict=True):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from models.base import Model
 from models.baselines.popularity import Popularity
-from models.baselines.random import Chance
+from models.baselines.random import RandomModel
 from models.factorization.als import Als
 from models.factorization.bias import Bias, Mean
 from models.factorization.ease import Ease
@@ -17,10 +17,10 @@ from models.neighbours.sessionknn import SessionKnn
 from models.neighbours.useruser import UserUser
 from models.neural.network import network
 from models.rating import Frozen, RatingModel
-from models.text.content import Content
+from models.text.content import ContentModel
 
 MODELS: dict[str, Callable[[], Model]] = {
-    "random": Chance,
+    "random": RandomModel,
     "popularity": Popularity,
     "decayed-popularity": lambda: Popularity(half_life_days=30.0),
     "cooccurrence": Cooccurrence,
@@ -30,7 +30,7 @@ MODELS: dict[str, Callable[[], Model]] = {
     "session-knn": SessionKnn,
     "ease": Ease,
     "als": Als,
-    "content": Content,
+    "content": ContentModel,
     "bpr": network("models.factorization.bpr", "Bpr"),
     "lightgcn": network("models.neural.lightgcn", "LightGcn"),
     "dot-product": network("models.factorization.dotproduct", "DotProduct"),

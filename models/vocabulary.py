@@ -8,11 +8,11 @@ from itertools import repeat
 import numpy as np
 from numpy.typing import NDArray
 
-NOWHERE = -1
+MISSING = -1
 """The number of a name that has none."""
 
 
-class Names:
+class Vocabulary:
     """Numbers for names, given out in the order of first use."""
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Names:
 
     def get(self, name: str) -> int:
         """Return a name's number, or -1."""
-        return self._index.get(name, NOWHERE)
+        return self._index.get(name, MISSING)
 
     def add(self, name: str) -> int:
         """Return a name's number, giving it one if it has none."""
@@ -33,11 +33,11 @@ class Names:
             self.names.append(name)
         return index
 
-    def numbers(self, names: Sequence[str]) -> NDArray[np.int32]:
+    def encode(self, names: Sequence[str]) -> NDArray[np.int32]:
         """Return the number of each name, -1 for those that have none."""
-        return np.fromiter(map(self._index.get, names, repeat(NOWHERE)), np.int32, len(names))
+        return np.fromiter(map(self._index.get, names, repeat(MISSING)), np.int32, len(names))
 
-    def known(self, names: Iterable[str]) -> NDArray[np.int32]:
+    def encode_known(self, names: Iterable[str]) -> NDArray[np.int32]:
         """Return the numbers of those names that have one."""
         get = self._index.get
         return np.array([index for name in names if (index := get(name)) is not None], np.int32)

@@ -23,7 +23,7 @@ ACTION_WEIGHTS: Mapping[str, float] = MappingProxyType(
 )
 RATING_SCALE = 5.0
 """The highest rating, where nothing else is set."""
-LIKING = 0.5
+POSITIVE_THRESHOLD = 0.5
 
 
 def weight_of(action: str, value: float | None, scale: float = RATING_SCALE) -> float:
@@ -45,9 +45,9 @@ def is_on_scale(action: str, value: float | None, scale: float) -> bool:
     return action != "rate" or value is None or value <= scale
 
 
-def is_liking(weight: float) -> bool:
+def is_positive(weight: float) -> bool:
     """Return whether an action of this strength says that the item was liked: a click, or 4 stars of 5, or 8 of 10."""
-    return weight >= LIKING
+    return weight >= POSITIVE_THRESHOLD
 
 
 def rating_of(action: str, value: float | None, scale: float = RATING_SCALE) -> float | None:

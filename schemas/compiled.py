@@ -39,7 +39,7 @@ _SHORT = 256
 @cache
 def compiled(record: type[msgspec.Struct]) -> tuple[Read, Write]:
     """Return what reads and what writes the records of a type."""
-    source, schema = _Source(), load()[record.__name__]
+    source, schema = _CodeSource(), load()[record.__name__]
     source.reader(schema)
     source.writer(schema)
     made: dict[str, Any] = {}
@@ -47,7 +47,7 @@ def compiled(record: type[msgspec.Struct]) -> tuple[Read, Write]:
     return made["read"], made["write"]
 
 
-class _Source:
+class _CodeSource:
     """Lines of code, written at a depth, and what they refer to by name."""
 
     def __init__(self) -> None:

@@ -74,7 +74,7 @@ def reach_km(radius_km: float, *, is_exact: bool) -> float:
     return radius_km if is_exact else max(radius_km, CITY_KM)
 
 
-class Places:
+class GeoIndex:
     """Columns over all items: where each is, and the number of its city's name."""
 
     def __init__(self) -> None:

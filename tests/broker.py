@@ -22,14 +22,14 @@ from streams.agents.signal import SOURCES as SIGNAL_SOURCES
 from streams.agents.signal import SignalAgent
 from streams.agents.user import SOURCES as USER_SOURCES
 from streams.agents.user import UserAgent
-from streams.core.ranking.catalog_snapshot import View
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender
-from streams.core.triggers.active_users import Roster
-from streams.runtime.agent_context import Context
+from streams.core.triggers.active_users import ActiveUsers
+from streams.runtime.agent_context import AgentContext
 from streams.runtime.core_params import signal_params, user_params
-from streams.runtime.dead_letter_queue import Quarantine
+from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.transport import Batch, Limits
-from streams.transport.ledger import Ledger, Ticket
+from streams.transport.ledger import InFlightBatch, OffsetTracker
 from tests.build import T0_MS
 from topics import TOPICS, Topic
 from topics.topic import PARTITIONS
@@ -173,7 +173,7 @@ class Table(dict[bytes, bytes]):
 @dataclass
 class App:
     limits: Limits = field(default_factory=Limits)
-    ledger: Ledger[Any] = field(default_factory=Ledger)
+    ledger: OffsetTracker[Any] = field(default_factory=OffsetTracker)
 
     @property
     def consumer(self) -> App:
@@ -185,7 +185,7 @@ class App:
 
 @dataclass
 class Message:
-    ticket: Ticket[Any]
+    ticket: InFlightBatch[Any]
     tp: Place
 
     @property
@@ -257,21 +257,21 @@ class Worker:
     def __init__(self, broker: Broker) -> None:
         settings, registry, app = Settings(), cast(Any, Codecs()), cast(Any, App())
         self.publisher = Publisher("", registry, new_producer=cast(Any, broker.producer))
-        quarantine = Quarantine(self.publisher, now_ms=lambda: T0_MS)
+        quarantine = DeadLetterQueue(self.publisher, now_ms=lambda: T0_MS)
         blender: Blender = new_blender()
-        context = Context(
+        context = AgentContext(
             app,
             settings,
             registry,
             self.publisher,
             quarantine,
-            View(),
+            CatalogSnapshot(),
             blender,
             cast(Any, Ready()),
             lambda: T0_MS,
         )
         params = user_params(settings)
-        users = UserAgent(context, Table(broker, "users"), params, roster=Roster(params.triggers))
+        users = UserAgent(context, Table(broker, "users"), params, roster=ActiveUsers(params.triggers))
         items = SignalAgent(context, Table(broker, "items"), signal_params(settings))
         self.readers = [
             Reader("users", users, USER_SOURCES, broker, app),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infra.redis.stores.model_status import SERVING, Version
-from models.blend.feature_matrix import Parts
+from models.blend.feature_matrix import FeatureMatrix
 from schemas import types
 from schemas.limit import PROFILE_FIELDS
 
@@ -21,9 +21,9 @@ NEW_YORK, LISBON = "852a1073fffffff", "85393363fffffff"
 """H3 cells of resolution 5."""
 
 
-def whole(parts: NDArray[np.float32]) -> Parts:
+def whole(parts: NDArray[np.float32]) -> FeatureMatrix:
     """Return (parts, items) that lie in one array."""
-    return Parts([(np.eye(len(parts), dtype=np.float32), parts)])
+    return FeatureMatrix([(np.eye(len(parts), dtype=np.float32), parts)])
 
 
 def an_interaction(**overrides: Any) -> types.Interaction:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from api.compat import collect, context_iq, personalization, shop, video
-from api.context import Context
+from api.context import ApiContext
 from api.http.endpoint import Endpoint
 
-SURFACES: tuple[Callable[[Context], Sequence[Endpoint]], ...] = (
+SURFACES: tuple[Callable[[ApiContext], Sequence[Endpoint]], ...] = (
     personalization.endpoints,
     shop.endpoints,
     lambda context: video.VideoEndpoints(context).endpoints(),

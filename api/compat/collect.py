@@ -14,12 +14,12 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import Context
+from api.context import ApiContext
 from api.http.body import new_id
 from api.http.endpoint import Endpoint
 from api.http.error import BrokerAwayError, NoTokenError, StoreAwayError
-from api.http.query import asked
-from api.http.response import answer
+from api.http.query import parse_query
+from api.http.response import json_response
 from infra.redis.stores.collection_store import Collection
 from infra.socialverse import LISTS
 from schemas.limit import COLLECTOR
@@ -34,7 +34,7 @@ class CollectQuery(msgspec.Struct, frozen=True, kw_only=True):
     page_size: Annotated[int, Meta(ge=1, le=1_000)] = 1_000
 
 
-class Called(msgspec.Struct):
+class CollectAccepted(msgspec.Struct):
     """The call is in its topic; the collection's `request_id` will be the event's."""
 
     status: str
@@ -55,7 +55,7 @@ class CollectionStatus(msgspec.Struct):
 class CollectEndpoints:
     """The endpoints for collecting."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def endpoints(self) -> Sequence[Endpoint]:
@@ -67,7 +67,7 @@ class CollectEndpoints:
                 self.collect,
                 scope="public",
                 query=CollectQuery,
-                answers={202: Called},
+                answers={202: CollectAccepted},
                 errors=(BrokerAwayError, NoTokenError),
                 summary=f"Ask for the collection of {name.replace('-', ' ')}; needs the header Flic-Token.",
             )
@@ -86,7 +86,7 @@ class CollectEndpoints:
     async def collect(self, request: Request) -> Response:
         """Ask for a collection."""
         self._admit(request)
-        name, query = request.url.path.rpartition("/")[2], asked(request, CollectQuery)
+        name, query = request.url.path.rpartition("/")[2], parse_query(request, CollectQuery)
         trigger = Trigger(
             event_id=new_id(),
             user_id=COLLECTOR,
@@ -96,14 +96,14 @@ class CollectEndpoints:
             occurred_at=self._context.clients.now_ms(),
         )
         await self._context.publish(TRIGGERS, [trigger])
-        return answer(Called("accepted", name, query.page, query.page_size, trigger.event_id), 202)
+        return json_response(CollectAccepted("accepted", name, query.page, query.page_size, trigger.event_id), 202)
 
     async def status(self, request: Request) -> Response:
         """Answer with how far collections have come; needs the header Flic-Token."""
         self._admit(request)
         found = await self._context.clients.collections.read()
         running = any(one.state == "running" for one in found.values())
-        return answer(CollectionStatus("running" if running else "idle", found))
+        return json_response(CollectionStatus("running" if running else "idle", found))
 
     def _admit(self, request: Request) -> None:
         """Let through who shows the token; nobody where none is set."""

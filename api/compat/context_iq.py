@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import Context
-from api.endpoints.health import Prober, overall
+from api.context import ApiContext
+from api.endpoints.health import HealthProber, overall
 from api.endpoints.visibility import SPARE_ITEMS
 from api.http.body import InteractionBody, PreferencesBody, Values, changes_of, check_count, profile_update, take
 from api.http.endpoint import Endpoint
@@ -30,10 +30,10 @@ from api.http.error import (
     StoreAwayError,
 )
 from api.http.precondition import matching, tag_of
-from api.http.query import MOST_ITEMS, Name, UserId, asked, user_in
-from api.http.response import answer
+from api.http.query import MOST_ITEMS, Name, UserId, parse_query, user_in
+from api.http.response import json_response
 from infra.llm.key import has_key
-from infra.postgres.catalog_filter import Wanted
+from infra.postgres.catalog_filter import CatalogFilter
 from infra.redis.stores.feed_store import EVERYONE
 from schemas.limit import ID_CHARS
 from schemas.nearby import spot
@@ -118,7 +118,7 @@ class ContextIqHealth(msgspec.Struct):
     services: dict[str, bool]
 
 
-class Interacted(msgspec.Struct):
+class InteractAccepted(msgspec.Struct):
     """The interaction is in its topic."""
 
     status: str
@@ -231,8 +231,8 @@ _PREFERENCES_PATH = "/api/v1/user-profile/{user_id}/preferences"
 class ContextIqEndpoints:
     """The endpoints of Context IQ."""
 
-    def __init__(self, context: Context) -> None:
-        self._context, self._prober = context, Prober(context)
+    def __init__(self, context: ApiContext) -> None:
+        self._context, self._prober = context, HealthProber(context)
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Return their declarations."""
@@ -250,7 +250,7 @@ class ContextIqEndpoints:
                 self.interact,
                 body=InteractBody,
                 example=_INTERACT,
-                answers={200: Interacted},
+                answers={200: InteractAccepted},
                 errors=(BrokerAwayError,),
             ),
             *self._reading(),
@@ -333,7 +333,7 @@ class ContextIqEndpoints:
         told: dict[str, Literal["healthy", "degraded", "unhealthy"]] = {"ok": "healthy", "down": "unhealthy"}
         healthy = told.get(status, "degraded")
         found = ContextIqHealth(healthy, VERSION, services | {"bedrock": has_key(self._context.settings)})
-        return answer(found, 503 if status == "down" else 200)
+        return json_response(found, 503 if status == "down" else 200)
 
     async def interact(self, request: Request) -> Response:
         """Take an interaction."""
@@ -347,24 +347,26 @@ class ContextIqEndpoints:
             context={**(body.metadata or {}), "duration_seconds": body.duration_seconds},
         ).record(now_ms)
         await self._context.publish(INTERACTIONS, [event])
-        return answer(Interacted("success", "Interaction recorded and queued for processing", event.event_id))
+        return json_response(
+            InteractAccepted("success", "Interaction recorded and queued for processing", event.event_id)
+        )
 
     async def recommendations(self, request: Request) -> Response:
         """Answer with a user's recommendations and their scores."""
-        query = asked(request, RecommendationQuery)
+        query = parse_query(request, RecommendationQuery)
         feed = await self._context.feed_of(query.user_id)
         scored = await self._scored(feed, query.limit)
-        return answer(ScoredContents(query.user_id, scored, feed.user_id != EVERYONE, _iso(feed.generated_at)))
+        return json_response(ScoredContents(query.user_id, scored, feed.user_id != EVERYONE, _iso(feed.generated_at)))
 
     async def explain(self, request: Request) -> Response:
         """Answer with why something is recommended to a user."""
-        query = asked(request, ExplanationQuery)
+        query = parse_query(request, ExplanationQuery)
         feed = await self._context.feed_of(query.user_id)
         scored = await self._scored(feed, len(feed.items))
         for rank, one in enumerate(scored, start=1):
             if one.content_id == query.content_id:
                 place = feed.items.index(one.content_id)
-                return answer(
+                return json_response(
                     Explanation(
                         **msgspec.structs.asdict(one),
                         user_id=query.user_id,
@@ -400,7 +402,7 @@ class ContextIqEndpoints:
         if found is None and stated is None:
             raise NoProfileError(user_id)
         categories = await self._context.clients.listing.categories_of(user_id, _TOP_CATEGORIES)
-        return answer(
+        return json_response(
             ContextIqProfile(
                 user_id=user_id,
                 total_interactions=found.event_count if found is not None else 0,
@@ -412,15 +414,15 @@ class ContextIqEndpoints:
 
     async def content(self, request: Request) -> Response:
         """Answer with what the catalogue holds."""
-        query = asked(request, ContentQuery)
-        names = await self._context.clients.listing.find(Wanted(category=query.category), limit=query.limit)
+        query = parse_query(request, ContentQuery)
+        names = await self._context.clients.listing.find(CatalogFilter(category=query.category), limit=query.limit)
         items = (await self._context.catalogued(names)).values()
         entries = [_entry(item) for item in items if not item.private]
-        return answer(Contents(entries, len(entries)))
+        return json_response(Contents(entries, len(entries)))
 
     async def similar(self, request: Request) -> Response:
         """Answer with what is like something of the catalogue."""
-        query, content_id = asked(request, SimilarContentQuery), request.path_params["content_id"]
+        query, content_id = parse_query(request, SimilarContentQuery), request.path_params["content_id"]
         known = (await self._context.catalogued([content_id])).get(content_id)
         if known is None:
             raise NoItemError(content_id)
@@ -434,12 +436,12 @@ class ContextIqEndpoints:
             SimilarEntry(**msgspec.structs.asdict(_entry(item)), similarity=round(similarity[item_id], _DIGITS))
             for item_id, item in items.items()
         ][: query.limit]
-        return answer(SimilarContents(content_id, found, len(found)))
+        return json_response(SimilarContents(content_id, found, len(found)))
 
     async def preferences(self, request: Request) -> Response:
         """Answer with what a user wants."""
         preferences = await self._stated(user_in(request.path_params["user_id"]))
-        return answer(preferences, tag=tag_of(preferences))
+        return json_response(preferences, tag=tag_of(preferences))
 
     async def prefer(self, request: Request) -> Response:
         """Take over what a user wants, as far as it is sent; If-Match has it refused when it was changed meanwhile.
@@ -454,7 +456,7 @@ class ContextIqEndpoints:
             update = self._context.admitted(profile_update(user_id, changes, now_ms))
             await self._context.send(PROFILE_UPDATES, [update])
             preferences = replace(preferences, **{name: getattr(update, name) for name in changes})
-        return answer(preferences, tag=tag_of(preferences))
+        return json_response(preferences, tag=tag_of(preferences))
 
     async def _stated(self, user_id: str) -> StatedPreferences:
         _, profile = await self._context.clients.portraits.read(user_id)
@@ -465,7 +467,7 @@ class ContextIqEndpoints:
     async def _scored(self, feed: Feed, limit: int) -> list[ScoredContent]:
         """Return the first items of a feed that may still be shown, with their scores."""
         served = await self._context.served(feed, limit)
-        ml = feed.ml_scores or stretched(feed.scores)
+        ml = feed.ml_scores or min_max_scaled(feed.scores)
         combined = feed.scores if feed.ml_scores else ml
         return [
             ScoredContent(
@@ -480,7 +482,7 @@ class ContextIqEndpoints:
         ]
 
 
-def stretched(scores: Sequence[float]) -> list[float]:
+def min_max_scaled(scores: Sequence[float]) -> list[float]:
     """Return scores moved and scaled so that the lowest is 0 and the highest 1, as they are where an LLM has a say."""
     low, high = min(scores, default=0.0), max(scores, default=0.0)
     return [(score - low) / (high - low) if high > low else _EQUAL for score in scores]

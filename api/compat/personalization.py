@@ -13,16 +13,16 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import Context
+from api.context import ApiContext
 from api.endpoints.rerank import ERRORS as RANKED_ERRORS
 from api.endpoints.rerank import ranked
 from api.endpoints.visibility import Served
 from api.http.body import Moment, Scalar, Values, check_count, milliseconds, new_id, take, texts
 from api.http.endpoint import Endpoint
 from api.http.error import BrokerAwayError, InvalidError, NoFeedError, NoProfileError, StoreAwayError, TooLargeError
-from api.http.query import asked, user_in
-from api.http.response import answer
-from infra.redis.stores.model_status import Live
+from api.http.query import parse_query, user_in
+from api.http.response import json_response
+from infra.redis.stores.model_status import LiveModel
 from schemas.limit import ID_CHARS, LINE_CHARS, TEXT_CHARS
 from schemas.types import Arm, Candidate, Experiment, RecentItem, Trigger
 from topics.topic import EXPERIMENTS
@@ -109,7 +109,7 @@ class Recommendation(msgspec.Struct):
     parts: dict[str, float]
 
 
-class Personalized(msgspec.Struct):
+class PersonalizeResult(msgspec.Struct):
     """What there is for a user, best first."""
 
     user_id: str
@@ -128,7 +128,7 @@ class Preferences(msgspec.Struct):
     sources: dict[str, float] = {}
 
 
-class Stated(msgspec.Struct):
+class StatedProfile(msgspec.Struct):
     """What a user says of themselves."""
 
     categories: list[str] = []
@@ -140,12 +140,12 @@ class Stated(msgspec.Struct):
     attributes: dict[str, str] = {}
 
 
-class UserProfile(msgspec.Struct):
+class ShownUserProfile(msgspec.Struct):
     """Who a user is: what they say, and what was found. Times are in ms since the epoch."""
 
     user_id: str
     segment: str
-    stated: Stated
+    stated: StatedProfile
     preferences: Preferences
     hours: list[float]
     """Activity by hour of the day, UTC."""
@@ -214,7 +214,7 @@ class ExperimentQuery(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["draft", "running", "paused", "completed"] | None = None
 
 
-class Judged(msgspec.Struct):
+class JudgedMetric(msgspec.Struct):
     """What validation measured of a version, on events that it had not learned from."""
 
     version: str
@@ -227,9 +227,9 @@ class Judged(msgspec.Struct):
 class Evaluation(msgspec.Struct):
     """How well it goes: of the version in service, of learning since then, and of all versions, newest first."""
 
-    offline: Judged | None
-    online: Live
-    history: list[Judged]
+    offline: JudgedMetric | None
+    online: LiveModel
+    history: list[JudgedMetric]
 
 
 class _Shown(msgspec.Struct, gc=False):
@@ -261,13 +261,13 @@ _EXPERIMENT = {
 }
 
 
-def endpoints(context: Context) -> Sequence[Endpoint]:
+def endpoints(context: ApiContext) -> Sequence[Endpoint]:
     """Return the endpoints of the personalization service that the API itself does not have."""
     return _Personalization(context).endpoints()
 
 
 class _Personalization:
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def endpoints(self) -> Sequence[Endpoint]:
@@ -278,14 +278,14 @@ class _Personalization:
                 self.personalize,
                 body=PersonalizeBody,
                 example=_PERSONALIZE,
-                answers={200: Personalized},
+                answers={200: PersonalizeResult},
                 errors=(*RANKED_ERRORS, NoFeedError),
             ),
             Endpoint(
                 "GET",
                 "/profile/{user_id}",
                 self.profile,
-                answers={200: UserProfile},
+                answers={200: ShownUserProfile},
                 errors=(NoProfileError, StoreAwayError),
             ),
             Endpoint(
@@ -325,9 +325,9 @@ class _Personalization:
             found = await self._personalized(request)
         metrics.active.see(found.user_id)
         metrics.recommendations.inc(found.count)
-        return answer(found)
+        return json_response(found)
 
-    async def _personalized(self, request: Request) -> Personalized:
+    async def _personalized(self, request: Request) -> PersonalizeResult:
         context = self._context
         body = await take(request, _personalize, context.settings.api_max_body_bytes)
         most = body.diversity_params.max_results
@@ -351,11 +351,13 @@ class _Personalization:
             raise NoProfileError(user_id)
         times = [found.watermark] if found is not None else []
         times += [stated.occurred_at] if stated is not None else []
-        return answer(
-            UserProfile(
+        return json_response(
+            ShownUserProfile(
                 user_id=user_id,
                 segment=stated.segment if stated is not None else "",
-                stated=Stated() if stated is None else msgspec.convert(stated, Stated, from_attributes=True),
+                stated=StatedProfile()
+                if stated is None
+                else msgspec.convert(stated, StatedProfile, from_attributes=True),
                 preferences=Preferences()
                 if found is None
                 else Preferences(shares(found.categories), shares(found.topics), shares(found.sources)),
@@ -370,27 +372,29 @@ class _Personalization:
 
     async def experiments(self, request: Request) -> Response:
         """Answer with the experiments as they are defined."""
-        status = asked(request, ExperimentQuery).status
+        status = parse_query(request, ExperimentQuery).status
         found = [one for one in await self._context.clients.experiments.read() if status in (None, one.status)]
-        return answer(Experiments(found, len(found)))
+        return json_response(Experiments(found, len(found)))
 
     async def define(self, request: Request) -> Response:
         """Take the definition of an experiment."""
         now_ms = self._context.clients.now_ms()
         experiment = (await take(request, _experiment, _BODY_BYTES)).record(now_ms)
         await self._context.publish(EXPERIMENTS, [experiment])
-        return answer(experiment, 201)
+        return json_response(experiment, 201)
 
     async def evaluation(self, request: Request) -> Response:
         """Answer with what was measured of the models."""
         board = await self._context.clients.boards.read()
-        history = [Judged(one.version, one.status, one.created_at, one.events, one.metrics) for one in board.versions]
+        history = [
+            JudgedMetric(one.version, one.status, one.created_at, one.events, one.metrics) for one in board.versions
+        ]
         serving = next((one for one in history if one.version == board.serving), None)
-        return answer(Evaluation(serving, board.live, history))
+        return json_response(Evaluation(serving, board.live, history))
 
     def _shown(
         self, user_id: str, served: Served, said: dict[str, CandidateBody], *, event_id: str | None = None
-    ) -> Personalized:
+    ) -> PersonalizeResult:
         feed, recommendations = served.feed, []
         for place, data in zip(served.positions, served.items, strict=True):
             item_id = feed.items[place]
@@ -407,7 +411,9 @@ class _Personalization:
                     parts={name: part[place] for name, part in feed.parts.items() if part[place]},
                 )
             )
-        return Personalized(user_id, recommendations, len(recommendations), feed.model, feed.generated_at, event_id)
+        return PersonalizeResult(
+            user_id, recommendations, len(recommendations), feed.model, feed.generated_at, event_id
+        )
 
 
 def shares(sums: dict[str, float]) -> dict[str, float]:

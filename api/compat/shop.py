@@ -17,14 +17,14 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import Context
+from api.context import ApiContext
 from api.endpoints.search import NO_MATCHES
 from api.http.body import new_id, take
 from api.http.endpoint import Endpoint
 from api.http.error import BadValueError, BrokerAwayError, InvalidError, NoMatchError, NoProductError, StoreAwayError
-from api.http.query import Q, asked
-from api.http.response import answer
-from infra.postgres.shop_search import Sought
+from api.http.query import Q, parse_query
+from api.http.response import json_response
+from infra.postgres.shop_search import ShopQuery
 from schemas.limit import PRODUCT, QUERY_CHARS
 from schemas.nearby import Spot, spot
 from schemas.types import Interaction, Item
@@ -72,7 +72,7 @@ class HomeQuery(ProductQuery, frozen=True, kw_only=True):
     user_id: UserId = ""
 
 
-class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
+class ShopSearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What is looked for; the limit is held to 1 to 6000."""
 
     query: Annotated[str, Meta(extra_json_schema={"maxLength": QUERY_CHARS}, examples=["earbuds"])] = ""
@@ -122,7 +122,7 @@ class ShopInteractionBody(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Product(msgspec.Struct, gc=False):
+class ShopProduct(msgspec.Struct, gc=False):
     """A product as shops show it."""
 
     id: str
@@ -136,45 +136,45 @@ class Product(msgspec.Struct, gc=False):
     discount_ratio: float | None
 
 
-class Home(msgspec.Struct):
+class ShopHome(msgspec.Struct):
     """What a home shows; nothing is personal for who is new or was away for 30 days."""
 
-    personalized: list[Product]
-    trending: list[Product]
-    best_value: list[Product]
-    top_categories: dict[str, list[Product]]
-    diverse_picks: list[Product]
+    personalized: list[ShopProduct]
+    trending: list[ShopProduct]
+    best_value: list[ShopProduct]
+    top_categories: dict[str, list[ShopProduct]]
+    diverse_picks: list[ShopProduct]
 
 
-class Similar(msgspec.Struct):
+class SimilarProducts(msgspec.Struct):
     """The products most like one."""
 
-    similar: list[Product]
+    similar: list[ShopProduct]
 
 
-class Associated(msgspec.Struct):
+class AssociatedProduct(msgspec.Struct):
     """A product that is clicked by those who click on another, by how many, and how much more than by chance."""
 
-    product: Product
+    product: ShopProduct
     support: float
     confidence: float
     lift: float
 
 
-class Rules(msgspec.Struct):
+class AssociationRules(msgspec.Struct):
     """What goes with a product, the surest first."""
 
-    rules: list[Associated]
+    rules: list[AssociatedProduct]
 
 
-class Results(msgspec.Struct, omit_defaults=True):
+class ShopResults(msgspec.Struct, omit_defaults=True):
     """What was found, best first; with a reason it is what trends, since nothing was found."""
 
-    results: list[Product]
+    results: list[ShopProduct]
     fallback_reason: str | None = None
 
 
-class Event(msgspec.Struct):
+class ShopEventEntry(msgspec.Struct):
     """One thing that a user did."""
 
     event_type: str
@@ -183,17 +183,17 @@ class Event(msgspec.Struct):
     timestamp: datetime
 
 
-class Events(msgspec.Struct):
+class ShopEvents(msgspec.Struct):
     """What a user did, newest first."""
 
     user_id: str
-    interactions: list[Event]
+    interactions: list[ShopEventEntry]
 
 
 _body = msgspec.json.Decoder(ShopInteractionBody)
 
 
-def endpoints(context: Context) -> list[Endpoint]:
+def endpoints(context: ApiContext) -> list[Endpoint]:
     """Return the document's endpoints."""
     shop = _Shop(context)
     read, publish = (StoreAwayError, BadValueError), (BrokerAwayError, BadValueError, InvalidError)
@@ -206,15 +206,15 @@ def endpoints(context: Context) -> list[Endpoint]:
         "errors": (*read, NoProductError),
     }
     return [
-        Endpoint("GET", "/recommendations/home", shop.home, query=HomeQuery, answers={200: Home}, errors=read),
-        Endpoint("GET", f"{product}/rules", shop.rules, answers={200: Rules}, **of_product),
-        Endpoint("GET", product, shop.similar, answers={200: Similar}, **of_product),
+        Endpoint("GET", "/recommendations/home", shop.home, query=HomeQuery, answers={200: ShopHome}, errors=read),
+        Endpoint("GET", f"{product}/rules", shop.rules, answers={200: AssociationRules}, **of_product),
+        Endpoint("GET", product, shop.similar, answers={200: SimilarProducts}, **of_product),
         Endpoint(
             "GET",
             "/recommendations/search",
             shop.search,
-            query=SearchQuery,
-            answers={200: Results},
+            query=ShopSearchQuery,
+            answers={200: ShopResults},
             errors=(*read, NoMatchError),
         ),
         Endpoint("POST", "/interactions", shop.interaction, **posted),
@@ -225,14 +225,14 @@ def endpoints(context: Context) -> list[Endpoint]:
             shop.interactions,
             query=DaysQuery,
             path_parameters=UserPath,
-            answers={200: Events},
+            answers={200: ShopEvents},
             errors=read,
         ),
     ]
 
 
 class _Shop:
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     async def home(self, request: Request) -> Response:
@@ -249,8 +249,8 @@ class _Shop:
         }
         every = (*lists.values(), *charts.top_categories.values())
         shown = [products[:limit] for products in await asyncio.gather(*(self._offered(ids, user) for ids in every))]
-        return answer(
-            Home(
+        return json_response(
+            ShopHome(
                 **dict(zip(lists, shown, strict=False)),
                 top_categories=dict(zip(charts.top_categories, shown[len(lists) :], strict=True)),
             )
@@ -260,7 +260,7 @@ class _Shop:
         """Answer with the products whose name and sub-category are most like a product's."""
         product, limit = await self._product(request)
         item_ids = await self._context.clients.shop_archive.similar(product.item_id, _MOST_SHOWN)
-        return answer(Similar((await self._offered(item_ids, spot(product.cell, product.city)))[:limit]))
+        return json_response(SimilarProducts((await self._offered(item_ids, spot(product.cell, product.city)))[:limit]))
 
     async def rules(self, request: Request) -> Response:
         """Answer with the products that are clicked by those who click on a product."""
@@ -268,24 +268,24 @@ class _Shop:
         found = await self._context.clients.shop_archive.rules(product.item_id, _MOST_SHOWN)
         rules = {rule.other: rule for rule in found}
         shown = (await self._offered(list(rules), spot(product.cell, product.city)))[:limit]
-        return answer(Rules([Associated(one, *rules[one.id][1:]) for one in shown]))
+        return json_response(AssociationRules([AssociatedProduct(one, *rules[one.id][1:]) for one in shown]))
 
     async def search(self, request: Request) -> Response:
         """Search the products; where nothing matches, answer with what trends, and say so."""
-        asked_for = _asked(request, SearchQuery)
+        asked_for = _asked(request, ShopSearchQuery)
         query, limit = asked_for.query.strip(), _held(asked_for.response_limit, _MOST_FOUND)
         if not 1 <= len(query) <= QUERY_CHARS:
             raise BadValueError("query", f"must have 1 to {QUERY_CHARS} characters, blanks around it not counted")
         user = await self._context.spot_of(None)
-        found = await self._context.clients.search.find(Sought(query=query, kind=PRODUCT, limit=limit, user=user))
+        found = await self._context.clients.search.find(ShopQuery(query=query, kind=PRODUCT, limit=limit, user=user))
         results = await self._offered(found.item_ids, user)
         if results:
-            return answer(Results(results))
+            return json_response(ShopResults(results))
         _, charts = await self._context.clients.shop.read("", now_ms=self._context.clients.now_ms())
         trending = (await self._offered(charts.trending, user))[:limit]
         if not trending:
             raise NoMatchError
-        return answer(Results(trending, NO_MATCHES))
+        return json_response(ShopResults(trending, NO_MATCHES))
 
     async def interaction(self, request: Request) -> Response:
         """Take a click on a product, or a search."""
@@ -299,7 +299,9 @@ class _Shop:
         user_id, days = _user(request.path_params["user_id"]), _asked(request, DaysQuery).days
         now = datetime.fromtimestamp(self._context.clients.now_ms() / 1_000, UTC)
         done = await self._context.clients.shop_archive.done(user_id, now - timedelta(days=days))
-        return answer(Events(user_id, [Event(_NAMES[one.action], one.item_id, one.query, one.at) for one in done]))
+        return json_response(
+            ShopEvents(user_id, [ShopEventEntry(_NAMES[one.action], one.item_id, one.query, one.at) for one in done])
+        )
 
     async def _product(self, request: Request) -> tuple[Item, int]:
         """Return which product is asked for, and how many others.
@@ -315,17 +317,17 @@ class _Shop:
             raise NoProductError(product_id)
         return product, _held(_asked(request, ProductQuery).response_limit, _MOST_SHOWN)
 
-    async def _offered(self, item_ids: Sequence[str], user: Spot) -> list[Product]:
+    async def _offered(self, item_ids: Sequence[str], user: Spot) -> list[ShopProduct]:
         """Return those of the items that are products and may be shown to a user, as shops show them."""
         items = await self._context.offered(item_ids, user)
         return [_shown(item) for item in items.values() if item.kind == PRODUCT]
 
 
-def _shown(item: Item) -> Product:
+def _shown(item: Item) -> ShopProduct:
     reduced = None
     if item.price is not None and item.original_price:
         reduced = round(1 - item.price / item.original_price, 4)
-    return Product(
+    return ShopProduct(
         id=item.item_id,
         name=item.title,
         category=" > ".join((item.category, *item.topics[:1])),
@@ -345,7 +347,7 @@ def _asked(request: Request, kind: type[Q]) -> Q:
         BadValueError: naming the one that cannot be used.
     """
     try:
-        return asked(request, kind)
+        return parse_query(request, kind)
     except InvalidError as error:
         raise BadValueError(error.field or "", error.problem) from error
 

@@ -17,19 +17,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.compat.mood import words_of
-from api.context import Context
+from api.context import ApiContext
 from api.endpoints.rerank import ranked
 from api.http.body import InteractionBody, new_id, take
 from api.http.endpoint import Endpoint
 from api.http.error import ApiError, BrokerAwayError, InvalidError, NoFeedError, NoItemError, StoreAwayError
-from api.http.paging import Cursor, PagedList, Rank, Ranking, page_of, paged_list
-from api.http.query import Name, asked, user_in
-from api.http.response import answer
-from api.security.principal import vouch
-from infra.postgres.catalog_filter import Wanted
+from api.http.paging import Cursor, PagedList, PagedRanking, Rank, page_of, paged_list
+from api.http.query import Name, parse_query, user_in
+from api.http.response import json_response
+from api.security.principal import authorize_user
+from infra.postgres.catalog_filter import CatalogFilter
 from infra.redis.client import StoreError
 from infra.redis.stores.chart_store import MOST as CHARTED
-from infra.redis.stores.page_store import Entry
+from infra.redis.stores.page_store import PageEntry
 from schemas.limit import ID_CHARS
 from schemas.nearby import spot
 from schemas.types import Feed, Item, Trigger
@@ -72,10 +72,10 @@ class VideoFeedQuery(PageQuery, frozen=True, kw_only=True):
     mood: Name | None = None
     category: Name | None = None
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> CatalogFilter:
         """Return what is looked for."""
         words = words_of(self.mood) if self.mood is not None else ()
-        return Wanted(prefix=POST, category=self.category, project_code=self.project_code, words=words)
+        return CatalogFilter(prefix=POST, category=self.category, project_code=self.project_code, words=words)
 
 
 class CategoryFeedQuery(PageQuery, frozen=True, kw_only=True):
@@ -97,7 +97,7 @@ class PostInteractionBody(msgspec.Struct, frozen=True, kw_only=True):
     event_id: str | None = None
 
 
-class Post(msgspec.Struct):
+class VideoPost(msgspec.Struct):
     """A post of the catalogue."""
 
     post_id: int
@@ -114,7 +114,7 @@ class Post(msgspec.Struct):
     reason: str
 
 
-class Posts(msgspec.Struct):
+class VideoPosts(msgspec.Struct):
     """A page of posts, best first; `total` is how many there are on all pages as far as is known.
 
     With `cursor` further pages of the same list show nothing twice, also where it is paged through elsewhere, too.
@@ -126,17 +126,17 @@ class Posts(msgspec.Struct):
     total: int
     has_next: bool
     cursor: str | None
-    posts: list[Post]
+    posts: list[VideoPost]
 
 
-class VideoFeed(Posts, kw_only=True):
+class VideoFeed(VideoPosts, kw_only=True):
     """A page of a user's feed, and what it was made by: personal, mood or popular, of whom little is known."""
 
     username: str
     strategy: str
 
 
-class Recorded(msgspec.Struct):
+class VideoInteractionAccepted(msgspec.Struct):
     """The interaction is in its topic."""
 
     status: str
@@ -152,7 +152,7 @@ _INTERACTION = {"username": "user123", "post_id": 1234, "interaction_type": "lik
 class VideoEndpoints:
     """The endpoints that clients of the video engine read and write by."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def endpoints(self) -> Sequence[Endpoint]:
@@ -179,7 +179,7 @@ class VideoEndpoints:
                 "/api/v1/trending",
                 self.trending,
                 query=TrendingQuery,
-                answers={200: Posts},
+                answers={200: VideoPosts},
                 errors=(StoreAwayError,),
             ),
             Endpoint(
@@ -187,7 +187,7 @@ class VideoEndpoints:
                 "/api/v1/similar/{post_id}",
                 self.similar,
                 query=SimilarQuery,
-                answers={200: Posts},
+                answers={200: VideoPosts},
                 errors=(NoItemError, StoreAwayError),
             ),
             Endpoint(
@@ -196,37 +196,39 @@ class VideoEndpoints:
                 self.interaction,
                 body=PostInteractionBody,
                 example=_INTERACTION,
-                answers={200: Recorded},
+                answers={200: VideoInteractionAccepted},
                 errors=(BrokerAwayError,),
             ),
         ]
 
     async def feed(self, request: Request) -> Response:
         """Answer with a page of a user's feed."""
-        query = asked(request, VideoFeedQuery)
+        query = parse_query(request, VideoFeedQuery)
         filters = query.project_code, query.mood, query.category
         paged = paged_list(request, *filters, user_id=query.username)
-        return answer(await self._feed(query.username, query.wanted(), query, paged, mood=query.mood))
+        return json_response(await self._feed(query.username, query.wanted(), query, paged, mood=query.mood))
 
     async def category(self, request: Request) -> Response:
         """Answer with a page of a user's feed in one category."""
-        query = asked(request, CategoryFeedQuery)
-        wanted = Wanted(prefix=POST, project_code=query.project_code)
+        query = parse_query(request, CategoryFeedQuery)
+        wanted = CatalogFilter(prefix=POST, project_code=query.project_code)
         paged = paged_list(request, query.project_code, user_id=query.username)
-        return answer(await self._feed(query.username, wanted, query, paged))
+        return json_response(await self._feed(query.username, wanted, query, paged))
 
     async def trending(self, request: Request) -> Response:
         """Answer with what trends."""
-        query = asked(request, TrendingQuery)
+        query = parse_query(request, TrendingQuery)
         names = await self._context.clients.charts.read(query.category, limit=CHARTED)
-        wanted = Wanted(prefix=POST, category=query.category)
+        wanted = CatalogFilter(prefix=POST, category=query.category)
         items = await self._context.offered(names)
-        entries = [Entry(name, 0.0, "Trending now") for name, item in items.items() if wanted.fits(item)]
-        return answer(Posts(**await self._page(paged_list(request, query.category), query, _whole(entries))))
+        entries = [PageEntry(name, 0.0, "Trending now") for name, item in items.items() if wanted.fits(item)]
+        return json_response(
+            VideoPosts(**await self._page(paged_list(request, query.category), query, _whole(entries)))
+        )
 
     async def similar(self, request: Request) -> Response:
         """Answer with what is like a post."""
-        query, post_id = asked(request, SimilarQuery), request.path_params["post_id"]
+        query, post_id = parse_query(request, SimilarQuery), request.path_params["post_id"]
         if not (post_id.isascii() and post_id.isdecimal() and len(post_id) <= _NUMBER_DIGITS):
             raise InvalidError("post_id", f"must be a whole number of {_NUMBER_DIGITS} digits at most")
         settings, item_id = self._context.settings, f"{POST}{int(post_id)}"
@@ -242,9 +244,9 @@ class VideoEndpoints:
         )
         likeness = {item: score for item, score in alike if item not in left_out}
         items = await self._context.offered(list(likeness), user)
-        entries = [Entry(name, round(likeness[name], 4), "Like the post") for name in items]
+        entries = [PageEntry(name, round(likeness[name], 4), "Like the post") for name in items]
         paged = paged_list(request, item_id, user_id=query.username)
-        return answer(Posts(**await self._page(paged, query, _whole(entries))))
+        return json_response(VideoPosts(**await self._page(paged, query, _whole(entries))))
 
     async def interaction(self, request: Request) -> Response:
         """Take an interaction with a post."""
@@ -258,19 +260,19 @@ class VideoEndpoints:
             value=body.interaction_value,
         ).record(now_ms)
         await self._context.publish(INTERACTIONS, [event])
-        return answer(Recorded("success", "Interaction recorded", event.event_id))
+        return json_response(VideoInteractionAccepted("success", "Interaction recorded", event.event_id))
 
     async def _feed(
-        self, username: str, wanted: Wanted, query: PageQuery, paged: PagedList, *, mood: str | None = None
+        self, username: str, wanted: CatalogFilter, query: PageQuery, paged: PagedList, *, mood: str | None = None
     ) -> VideoFeed:
-        vouch(user_in(username))
+        authorize_user(user_in(username))
         needed = min(query.page * self._size(query) + 1, self._context.settings.api_max_candidates)
 
-        async def rank(shown: Collection[str]) -> Ranking:
+        async def rank(shown: Collection[str]) -> PagedRanking:
             own = [entry for entry in await self._own(username, wanted) if entry.item_id not in shown]
             if len(shown) + len(own) < needed:
                 own += await self._more(username, wanted, {*shown, *(entry.item_id for entry in own)})
-            return Ranking(own, len(shown) + len(own))
+            return PagedRanking(own, len(shown) + len(own))
 
         page, (found, _) = await asyncio.gather(
             self._page(paged, query, rank), self._context.clients.portraits.read(username)
@@ -279,7 +281,7 @@ class VideoEndpoints:
         strategy = "personal" if not is_new else "popular" if mood is None else "mood"
         return VideoFeed(**page, username=username, strategy=strategy)
 
-    async def _own(self, username: str, wanted: Wanted) -> list[Entry]:
+    async def _own(self, username: str, wanted: CatalogFilter) -> list[PageEntry]:
         """Return what there is of a user's own feed, or of everyone's."""
         try:
             feed = await self._context.feed_of(username)
@@ -287,7 +289,7 @@ class VideoEndpoints:
             return []
         return await self._entries(feed, wanted)
 
-    async def _more(self, username: str, wanted: Wanted, known: set[str]) -> list[Entry]:
+    async def _more(self, username: str, wanted: CatalogFilter, known: set[str]) -> list[PageEntry]:
         """Return more of the catalogue as a worker ranks it; nothing when that cannot be had in time."""
         clients, most = self._context.clients, self._context.settings.api_max_candidates
         with suppress(ApiError, StoreError):
@@ -313,11 +315,11 @@ class VideoEndpoints:
         found, _ = await self._context.clients.portraits.read(user_in(username))
         return {event.item_id for event in found.recent} if found is not None else set()
 
-    async def _entries(self, feed: Feed, wanted: Wanted) -> list[Entry]:
+    async def _entries(self, feed: Feed, wanted: CatalogFilter) -> list[PageEntry]:
         """Return those items of a feed that are wanted and may be shown."""
         served = await self._context.served(feed, len(feed.items))
         return [
-            Entry(feed.items[position], feed.scores[position], feed.reasons[position])
+            PageEntry(feed.items[position], feed.scores[position], feed.reasons[position])
             for position, item in self._context.read(served)
             if wanted.fits(item)
         ]
@@ -342,19 +344,19 @@ class VideoEndpoints:
         }
 
 
-def _whole(entries: Sequence[Entry]) -> Rank:
+def _whole(entries: Sequence[PageEntry]) -> Rank:
     """Return a list that is read whole, for pages to be cut from it."""
 
-    async def rank(shown: Collection[str]) -> Ranking:
+    async def rank(shown: Collection[str]) -> PagedRanking:
         rest = [entry for entry in entries if entry.item_id not in shown]
-        return Ranking(rest, len(shown) + len(rest))
+        return PagedRanking(rest, len(shown) + len(rest))
 
     return rank
 
 
-def _post(item: Item, entry: Entry) -> Post:
+def _post(item: Item, entry: PageEntry) -> VideoPost:
     number = item.item_id.removeprefix(POST)
-    return Post(
+    return VideoPost(
         post_id=int(number) if number.isdecimal() else 0,
         title=item.title,
         category=item.category,

@@ -9,42 +9,42 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import Context
+from api.context import ApiContext
 from api.http.endpoint import Endpoint, Handler
 from api.http.error import ApiError, NoPromptsError, StoreAwayError
 from api.http.query import user_in
-from api.http.response import answer
+from api.http.response import json_response
 from infra.redis import event_rates
 from infra.redis.event_rates import EventRates
-from infra.redis.stores.prefetch_store import Prefetched, Question
+from infra.redis.stores.prefetch_store import Prefetched, PrefetchQuestion
 from schemas.types import Interaction
 
 _LAG_MS = 5_000
 """How much later than in the cache an item may be in the store."""
 
 
-class Prompts(msgspec.Struct, frozen=True):
+class UserPrompts(msgspec.Struct, frozen=True):
     """What a language model would be asked."""
 
     user_id: str
-    prompts: Sequence[Question]
+    prompts: Sequence[PrefetchQuestion]
 
 
-class Entry(Prefetched, frozen=True, kw_only=True, gc=False):
+class CacheEntry(Prefetched, frozen=True, kw_only=True, gc=False):
     """What is cached, and for how long yet."""
 
     left_s: float
 
 
-class Cached(msgspec.Struct, frozen=True):
+class CachedContent(msgspec.Struct, frozen=True):
     """What is cached for a user, and what they did within a day."""
 
     user_id: str
-    entries: list[Entry]
+    entries: list[CacheEntry]
     interaction_log: list[Interaction]
 
 
-class Cleared(msgspec.Struct, frozen=True):
+class ClearedCache(msgspec.Struct, frozen=True):
     """How many entries were forgotten."""
 
     user_id: str
@@ -54,7 +54,7 @@ class Cleared(msgspec.Struct, frozen=True):
 class AdminEndpoints:
     """The endpoints of the content engine's cache and of event rates."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ApiContext) -> None:
         clients, self._items = context.clients, context.items
         self._signs = clients.signs
         self._prefetched, self._interactions, self._now_ms = clients.prefetched, clients.interactions, clients.now_ms
@@ -62,9 +62,9 @@ class AdminEndpoints:
     def endpoints(self) -> Sequence[Endpoint]:
         """Return their declarations."""
         return [
-            _admin("GET", "/prompts/{user_id}", self.prompts, Prompts, NoPromptsError),
-            _admin("GET", "/admin/cache/view/{user_id}", self.view, Cached),
-            _admin("POST", "/admin/cache/clear/{user_id}", self.clear, Cleared),
+            _admin("GET", "/prompts/{user_id}", self.prompts, UserPrompts, NoPromptsError),
+            _admin("GET", "/admin/cache/view/{user_id}", self.view, CachedContent),
+            _admin("POST", "/admin/cache/clear/{user_id}", self.clear, ClearedCache),
             _admin("GET", "/admin/event-rates", self.show_rates, EventRates),
         ]
 
@@ -74,15 +74,15 @@ class AdminEndpoints:
         questions = await self._prefetched.read_questions(user_id)
         if not questions:
             raise NoPromptsError(user_id)
-        return answer(Prompts(user_id, questions))
+        return json_response(UserPrompts(user_id, questions))
 
     async def view(self, request: Request) -> Response:
         """Answer with what is cached for a user, and with what they did within a day."""
         user_id, now_ms = user_in(request.path_params["user_id"]), self._now_ms()
         found = [await self._listed(one, now_ms) for one in await self._prefetched.read(user_id)]
-        entries = [Entry(**msgspec.structs.asdict(one), left_s=(one.expires_at - now_ms) / 1_000) for one in found]
+        entries = [CacheEntry(**msgspec.structs.asdict(one), left_s=(one.expires_at - now_ms) / 1_000) for one in found]
         events = await self._interactions.read(user_id)
-        return answer(Cached(user_id, entries, events))
+        return json_response(CachedContent(user_id, entries, events))
 
     async def _listed(self, answer: Prefetched, now_ms: int) -> Prefetched:
         """Return an answer without the items that have left the catalogue since; new ones may still be on their way."""
@@ -95,7 +95,7 @@ class AdminEndpoints:
     async def clear(self, request: Request) -> Response:
         """Forget what is cached for a user: the next trigger has it fetched anew."""
         user_id = user_in(request.path_params["user_id"])
-        return answer(Cleared(user_id, await self._prefetched.clear(user_id)))
+        return json_response(ClearedCache(user_id, await self._prefetched.clear(user_id)))
 
     async def show_rates(self, request: Request) -> Response:
         """Answer with the users and the items that receive the most events per minute, at most ten of each.
@@ -103,7 +103,7 @@ class AdminEndpoints:
         The rates are averages over about the last minute, in which newer events weigh more. Rates below one event per
         minute are left out. All lists are empty while the feed role does not run.
         """
-        return answer(event_rates.merged(await self._signs()))
+        return json_response(event_rates.merged(await self._signs()))
 
 
 def _admin(

@@ -15,14 +15,14 @@ from sse_starlette import ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import Context
+from api.context import ApiContext
 from api.endpoints.visibility import Served
 from api.http.endpoint import Endpoint
 from api.http.error import CrowdedError, NoFeedError, StoreAwayError, StreamsError
 from api.http.event_streams import FeedStream, Listeners
-from api.http.query import FeedQuery, asked
+from api.http.query import FeedQuery, parse_query
 from infra.redis.client import StoreError
-from infra.redis.stores.feed_codec import halves
+from infra.redis.stores.feed_codec import float16_table
 from infra.redis.stores.feed_store import EVERYONE
 
 _LOOK_S = 15.0
@@ -40,7 +40,7 @@ class ContentItem(msgspec.Struct, gc=False):
     item: msgspec.Raw | None
 
 
-class Standing(msgspec.Struct, gc=False):
+class FeedMetadata(msgspec.Struct, gc=False):
     """What a feed says of itself; the version changes with all of it but its age. Times are in ms since the epoch."""
 
     user_id: str
@@ -52,7 +52,7 @@ class Standing(msgspec.Struct, gc=False):
     fallback: bool
 
 
-class Content(Standing, gc=False):
+class FeedContent(FeedMetadata, gc=False):
     """A feed as clients see it."""
 
     items: list[ContentItem]
@@ -61,12 +61,12 @@ class Content(Standing, gc=False):
 _encoder = msgspec.json.Encoder()
 
 
-def content(user_id: str, served: Served, *, now_ms: int) -> Content:
+def content(user_id: str, served: Served, *, now_ms: int) -> FeedContent:
     """Return items of a feed, joined with their JSON."""
     feed, pick = served.feed, _picker(served.positions)
     parts = map(_parts(tuple(feed.parts)), *map(pick, feed.parts.values())) if feed.parts else repeat({})
     columns = (pick(feed.items), pick(feed.scores), pick(feed.sources), pick(feed.reasons), parts, served.items)
-    return Content(
+    return FeedContent(
         user_id=user_id,
         version=served.version,
         generated_at=feed.generated_at,
@@ -92,7 +92,7 @@ def _parts(names: tuple[str, ...]) -> Callable[..., Any]:
 
     Parts that are zero are left out: msgspec does that with the very object that is the default.
     """
-    fields = [(f"part_{place}", float, halves()[0]) for place, _ in enumerate(names)]
+    fields = [(f"part_{place}", float, float16_table()[0]) for place, _ in enumerate(names)]
     rename = {field: name for (field, _, _), name in zip(fields, names, strict=True)}
     return msgspec.defstruct("Parts", fields, rename=rename, omit_defaults=True, gc=False)
 
@@ -100,7 +100,7 @@ def _parts(names: tuple[str, ...]) -> Callable[..., Any]:
 class ContentEndpoints:
     """The endpoints that read."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ApiContext) -> None:
         self._context, self._listeners = context, Listeners(context)
 
     def endpoints(self) -> Sequence[Endpoint]:
@@ -111,7 +111,7 @@ class ContentEndpoints:
                 "/content",
                 self.read,
                 query=FeedQuery,
-                answers={200: Content, 304: None},
+                answers={200: FeedContent, 304: None},
                 errors=(NoFeedError, StoreAwayError),
             ),
             Endpoint(
@@ -126,7 +126,7 @@ class ContentEndpoints:
 
     async def read(self, request: Request) -> Response:
         """Answer with a user's feed, or everyone's when there is none; 304 when the client has it."""
-        query = asked(request, FeedQuery)
+        query = parse_query(request, FeedQuery)
         user_id, limit = query.user_id, query.limit
         feed = await self._context.feed_of(user_id)
         served = await self._context.chosen(feed, limit)
@@ -137,7 +137,7 @@ class ContentEndpoints:
 
     async def stream(self, request: Request) -> Response:
         """Send the feed now, unless Last-Event-ID says the client has it, and whenever it or an item of it changes."""
-        query = asked(request, FeedQuery)
+        query = parse_query(request, FeedQuery)
         user_id, limit = query.user_id, query.limit
         self._listeners.admit(user_id)
         events = self.events(user_id, limit, request.headers.get("last-event-id"))

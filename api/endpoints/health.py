@@ -11,11 +11,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import Context
+from api.context import ApiContext
 from api.http.endpoint import Endpoint
-from api.http.response import answer
+from api.http.response import json_response
 from api.security.guard import Guard
-from infra.health_check import Probe
+from infra.health_check import HealthCheck
 from infra.pipeline_health import PipelineHealth
 from infra.redis.client import StoreError
 
@@ -36,7 +36,7 @@ class Dependency(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     error: str | None = None
 
 
-class Wellbeing(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class HealthReport(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """ok; degraded, when reads go on; or down."""
 
     status: Status
@@ -47,16 +47,16 @@ class Wellbeing(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """How the roles behind the API are; left out while Redis, which knows, does not answer."""
 
 
-class Alive(msgspec.Struct, frozen=True):
+class LivenessReport(msgspec.Struct, frozen=True):
     """The process answers requests."""
 
     status: Literal["ok"] = "ok"
 
 
-class Prober:
+class HealthProber:
     """Asks every dependency, and for the pipeline, but not more often than an answer holds."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ApiContext) -> None:
         self._probes = context.clients.probes
         self._read_pipeline = context.clients.pipeline
         self._lock = asyncio.Lock()
@@ -91,14 +91,14 @@ class Prober:
 class Health:
     """The endpoint that asks every dependency."""
 
-    def __init__(self, context: Context, guard: Guard) -> None:
-        self._guard, self._prober = guard, Prober(context)
+    def __init__(self, context: ApiContext, guard: Guard) -> None:
+        self._guard, self._prober = guard, HealthProber(context)
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Return their declarations."""
         return [
-            Endpoint("GET", "/health", self.show, scope="public", answers={200: Wellbeing, 503: Wellbeing}),
-            Endpoint("GET", "/health/live", self.show_alive, scope="public", answers={200: Alive}),
+            Endpoint("GET", "/health", self.show, scope="public", answers={200: HealthReport, 503: HealthReport}),
+            Endpoint("GET", "/health/live", self.show_alive, scope="public", answers={200: LivenessReport}),
         ]
 
     async def show(self, request: Request) -> Response:
@@ -111,15 +111,15 @@ class Health:
         found = await self._prober.found()
         pipeline = await self._prober.pipeline()
         status = overall({name: one.status == "ok" for name, one in found.items()}, pipeline)
-        told = Wellbeing(status=status, rate_limits=self._guard.limits, dependencies=found, pipeline=pipeline)
-        return answer(told, 503 if status == "down" else 200)
+        told = HealthReport(status=status, rate_limits=self._guard.limits, dependencies=found, pipeline=pipeline)
+        return json_response(told, 503 if status == "down" else 200)
 
     async def show_alive(self, request: Request) -> Response:
         """Say that the process is alive, whatever the servers and the roles do.
 
         Start it again when it does not answer.
         """
-        return answer(Alive())
+        return json_response(LivenessReport())
 
 
 def overall(answering: dict[str, bool], pipeline: PipelineHealth | None = None) -> Status:
@@ -129,7 +129,7 @@ def overall(answering: dict[str, bool], pipeline: PipelineHealth | None = None) 
     return "ok" if all(answering.values()) and (pipeline is None or pipeline.status == "ok") else "degraded"
 
 
-async def _ask(probe: Probe) -> Dependency:
+async def _ask(probe: HealthCheck) -> Dependency:
     began_s = time.perf_counter()
     problem = None
     try:

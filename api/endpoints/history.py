@@ -9,20 +9,20 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import Context
+from api.context import ApiContext
 from api.http.endpoint import Endpoint
 from api.http.error import StoreAwayError
-from api.http.query import LimitQuery, asked, user_in
-from api.http.response import answer
+from api.http.query import LimitQuery, parse_query, user_in
+from api.http.response import json_response
 from infra.redis.stores.interaction_log import DAY_MS
 from schemas.types import Interaction
 
 
-class _Filed(msgspec.Struct, gc=False):
+class _StoredInteraction(msgspec.Struct, gc=False):
     category: str
 
 
-class Done(msgspec.Struct, gc=False, omit_defaults=True):
+class InteractionEntry(msgspec.Struct, gc=False, omit_defaults=True):
     """One interaction; its context is the pipeline's business."""
 
     event_id: str
@@ -35,15 +35,15 @@ class Done(msgspec.Struct, gc=False, omit_defaults=True):
     request_id: str | None = None
 
 
-class History(msgspec.Struct, gc=False):
+class InteractionHistory(msgspec.Struct, gc=False):
     """What a user did since then, newest first."""
 
     user_id: str
     since: int
-    interactions: list[Done]
+    interactions: list[InteractionEntry]
 
 
-class Aggregate(msgspec.Struct, gc=False):
+class HistoryAggregate(msgspec.Struct, gc=False):
     """How often a user did what since then, and in which categories."""
 
     user_id: str
@@ -56,13 +56,13 @@ class Aggregate(msgspec.Struct, gc=False):
     categories: dict[str, int]
 
 
-_filed = msgspec.json.Decoder(_Filed)
+_filed = msgspec.json.Decoder(_StoredInteraction)
 
 
 class HistoryEndpoints:
     """The endpoints of the interaction log."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def endpoints(self) -> Sequence[Endpoint]:
@@ -72,7 +72,7 @@ class HistoryEndpoints:
                 "GET",
                 "/interaction/aggregate/{user_id}",
                 self.aggregate,
-                answers={200: Aggregate},
+                answers={200: HistoryAggregate},
                 errors=(StoreAwayError,),
             ),
             Endpoint(
@@ -80,16 +80,16 @@ class HistoryEndpoints:
                 "/interaction/{user_id}",
                 self.show,
                 query=LimitQuery,
-                answers={200: History},
+                answers={200: InteractionHistory},
                 errors=(StoreAwayError,),
             ),
         ]
 
     async def show(self, request: Request) -> Response:
         """Answer with a user's interactions, newest first."""
-        user_id, limit = user_in(request.path_params["user_id"]), asked(request, LimitQuery).limit
+        user_id, limit = user_in(request.path_params["user_id"]), parse_query(request, LimitQuery).limit
         entries, since_ms = await self._read(user_id)
-        return answer(History(user_id, since_ms, [_shown(event) for event in entries[:limit]]))
+        return json_response(InteractionHistory(user_id, since_ms, [_shown(event) for event in entries[:limit]]))
 
     async def aggregate(self, request: Request) -> Response:
         """Answer with how often a user did what, and in which categories."""
@@ -97,8 +97,8 @@ class HistoryEndpoints:
         entries, since_ms = await self._read(user_id)
         items = [entry.item_id for entry in entries if entry.item_id is not None]
         found, _ = await self._context.items.read(items)
-        return answer(
-            Aggregate(
+        return json_response(
+            HistoryAggregate(
                 user_id=user_id,
                 since=since_ms,
                 count=len(entries),
@@ -115,5 +115,5 @@ class HistoryEndpoints:
         return await clients.interactions.read(user_id), clients.now_ms() - DAY_MS
 
 
-def _shown(event: Interaction) -> Done:
-    return msgspec.convert(event, Done, from_attributes=True)
+def _shown(event: Interaction) -> InteractionEntry:
+    return msgspec.convert(event, InteractionEntry, from_attributes=True)

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import Context
+from api.context import ApiContext
 from api.http.endpoint import Endpoint
 from api.http.error import NoItemError, StoreAwayError
-from api.http.response import answer
+from api.http.response import json_response
 from schemas.types import Item
 
 
 class ItemEndpoints:
     """The endpoint on items."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def endpoints(self) -> Sequence[Endpoint]:
@@ -31,4 +31,4 @@ class ItemEndpoints:
         [found], _ = await self._context.items.read([item_id])
         if found is None:
             raise NoItemError(item_id)
-        return answer(found)
+        return json_response(found)

@@ -22,7 +22,7 @@ _ACTIVE_S, _MOST_ACTIVE = 300.0, 100_000
 _UNTOLD = frozenset({"role", "pid", "started_at", "ready_at"})
 
 
-class Active:
+class ActiveUserCounter:
     """Users who were seen lately."""
 
     def __init__(self, *, clock_s: Callable[[], float] = time.monotonic) -> None:
@@ -106,7 +106,7 @@ class Metrics:
         self.recommendations = Counter(
             "personalization_recommendations", "Recommendations they were answered with.", registry=self.registry
         )
-        self.active = Active()
+        self.active = ActiveUserCounter()
         active_users = Gauge(
             "personalization_active_users", "Users for whom one came within five minutes.", registry=self.registry
         )

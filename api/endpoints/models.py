@@ -9,12 +9,12 @@ from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import Context
+from api.context import ApiContext
 from api.http.body import RetrainBody, take
 from api.http.endpoint import Endpoint
 from api.http.error import BrokerAwayError, StoreAwayError
-from api.http.response import answer
-from infra.redis.stores.model_status import Board, Live, Training, Version
+from api.http.response import json_response
+from infra.redis.stores.model_status import LiveModel, ModelStatus, Training, Version
 from topics.topic import TRIGGERS
 
 _BODY_BYTES = 16 << 10
@@ -42,13 +42,13 @@ class ShownBoard(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float]
     age_s: float | None
     versions: list[ShownVersion]
-    live: Live
+    live: LiveModel
     training: ShownTraining
     last_fit_at: int | None
     next_fit_at: int | None
 
 
-class Retraining(msgspec.Struct, frozen=True):
+class RetrainAccepted(msgspec.Struct, frozen=True):
     """The call is in its topic; the fit's version will name the id."""
 
     event_id: str
@@ -58,7 +58,7 @@ class Retraining(msgspec.Struct, frozen=True):
 class ModelEndpoints:
     """The endpoints on models. The trainer is another process: it writes what is shown here, and hears of calls."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def endpoints(self) -> Sequence[Endpoint]:
@@ -80,7 +80,7 @@ class ModelEndpoints:
                 body=RetrainBody,
                 body_required=False,
                 example={"reason": "a new catalogue"},
-                answers={202: Retraining},
+                answers={202: RetrainAccepted},
                 errors=(BrokerAwayError,),
             ),
         ]
@@ -88,7 +88,7 @@ class ModelEndpoints:
     async def show(self, request: Request) -> Response:
         """Answer with the versions, their metrics and age, the one in service, and a fit in progress."""
         board = await self._context.clients.boards.read()
-        return answer(shown(board, now_ms=self._context.clients.now_ms()))
+        return json_response(shown(board, now_ms=self._context.clients.now_ms()))
 
     async def retrain(self, request: Request) -> Response:
         """Ask for a full fit; the body may be left out."""
@@ -97,10 +97,10 @@ class ModelEndpoints:
         body = await take(request, _retrain, _BODY_BYTES) if sent else RetrainBody()
         event = body.record(now_ms)
         await self._context.publish(TRIGGERS, [event])
-        return answer(Retraining(event.event_id), 202)
+        return json_response(RetrainAccepted(event.event_id), 202)
 
 
-def shown(board: Board, *, now_ms: int) -> ShownBoard:
+def shown(board: ModelStatus, *, now_ms: int) -> ShownBoard:
     """Return the board as clients see it: ages in seconds, as of now."""
     versions = [ShownVersion(**asdict(version), age_s=_age_s(version.created_at, now_ms)) for version in board.versions]
     serving = next((version for version in versions if version.version == board.serving), None)

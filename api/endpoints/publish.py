@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import Context
+from api.context import ApiContext
 from api.http.batch import ANSWERS as BATCH_ANSWERS
 from api.http.batch import ERRORS as BATCH_ERRORS
 from api.http.batch import publish_each
@@ -34,7 +34,7 @@ from api.http.body import (
 from api.http.endpoint import Endpoint, Handler
 from api.http.error import ApiError, BrokerAwayError, InvalidError, MalformedError, TooLargeError
 from api.http.query import user_in
-from api.http.response import Accepted, accepted, answer
+from api.http.response import Accepted, accepted, json_response
 from schemas.types import ProfileUpdate
 from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, TRIGGERS
 
@@ -81,7 +81,7 @@ class _LenientBatch(msgspec.Struct):
 class PublishEndpoints:
     """The endpoints that publish."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def endpoints(self) -> Sequence[Endpoint]:
@@ -158,7 +158,7 @@ class PublishEndpoints:
         body = await self._event(request, _location)
         event = body.record(now_ms, resolution=self._context.settings.location_resolution)
         await self._context.publish(LOCATIONS, [event])
-        return answer(AcceptedPlace(event.event_id, event.cell), 202)
+        return json_response(AcceptedPlace(event.event_id, event.cell), 202)
 
     async def profile(self, request: Request) -> Response:
         """Take what a user says of themselves."""

@@ -13,15 +13,15 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import Context
+from api.context import ApiContext
 from api.endpoints.publish import EVENT_BYTES
 from api.http.batch import ANSWERS, ERRORS, publish_each
 from api.http.body import changes_of, check_count, new_id, take
 from api.http.endpoint import Endpoint, Handler, Scope
 from api.http.error import ApiError, BrokerAwayError, ChangedError, InvalidError, NoDevicesError, StoreAwayError
 from api.http.precondition import matching, tag_of
-from api.http.query import LimitQuery, asked, user_in
-from api.http.response import Accepted, accepted, answer
+from api.http.query import LimitQuery, parse_query, user_in
+from api.http.response import Accepted, accepted, json_response
 from infra.redis.stores.push_store import KEPT
 from schemas.limit import PUSH_FIELDS
 from schemas.types import Devices, Notification, PushPreferences, PushRequest, QuietHours
@@ -69,7 +69,7 @@ class SendBody(MessageBody, frozen=True, kw_only=True):
     user_id: str
 
 
-class BatchBody(MessageBody, frozen=True, kw_only=True):
+class SendBatchBody(MessageBody, frozen=True, kw_only=True):
     """POST /push/batch: the same to many users."""
 
     user_ids: list[str]
@@ -82,7 +82,7 @@ class ShownDevice(msgspec.Struct, frozen=True):
     registered_at: int
 
 
-class Reachable(msgspec.Struct, frozen=True):
+class PushTargets(msgspec.Struct, frozen=True):
     """Where a user may be reached, and what they want to be pushed."""
 
     user_id: str
@@ -91,7 +91,7 @@ class Reachable(msgspec.Struct, frozen=True):
     changed_at: int
 
 
-class Decisions(msgspec.Struct, frozen=True):
+class PushDecisions(msgspec.Struct, frozen=True):
     """What was decided of a user's notifications, newest first."""
 
     user_id: str
@@ -111,13 +111,13 @@ _register = msgspec.json.Decoder(RegisterBody)
 _preferences = msgspec.json.Decoder(PushPreferences)
 _patch = msgspec.json.Decoder(PushPatch)
 _send = msgspec.json.Decoder(SendBody)
-_batch = msgspec.json.Decoder(BatchBody)
+_batch = msgspec.json.Decoder(SendBatchBody)
 
 
 class PushEndpoints:
     """The endpoints on pushes."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def endpoints(self) -> Sequence[Endpoint]:
@@ -129,7 +129,7 @@ class PushEndpoints:
                 "GET",
                 "/push/preferences/{user_id}",
                 self.show,
-                answers={200: Reachable},
+                answers={200: PushTargets},
                 errors=(NoDevicesError, StoreAwayError),
             ),
             Endpoint(
@@ -151,14 +151,14 @@ class PushEndpoints:
                 errors=(BrokerAwayError, ChangedError, StoreAwayError),
             ),
             _asks("/push/send", self.send, SendBody, _MESSAGE, scope="service"),
-            _asks("/push/batch", self.batch, BatchBody, _MESSAGES, scope="service", answers=ANSWERS, errors=ERRORS),
+            _asks("/push/batch", self.batch, SendBatchBody, _MESSAGES, scope="service", answers=ANSWERS, errors=ERRORS),
             _asks("/notifications/send", self.send, SendBody, _MESSAGE, scope="service"),
             Endpoint(
                 "GET",
                 "/notifications/{user_id}",
                 self.decisions,
                 query=LimitQuery,
-                answers={200: Decisions},
+                answers={200: PushDecisions},
                 errors=(StoreAwayError,),
             ),
         ]
@@ -209,7 +209,7 @@ class PushEndpoints:
             known = await matching(request, lambda: self._preferences(user_id))
             tag = tag_of(replace(known, **{name: getattr(event.preferences, name) for name in changes}))
         await self._context.send(PUSH_REQUESTS, [event])
-        return answer(Accepted(event.event_id), 202, tag=tag)
+        return json_response(Accepted(event.event_id), 202, tag=tag)
 
     async def _preferences(self, user_id: str) -> PushPreferences:
         devices = await self._context.clients.pushes.read_devices(user_id)
@@ -221,7 +221,7 @@ class PushEndpoints:
         devices = await self._context.clients.pushes.read_devices(user_id)
         if devices is None:
             raise NoDevicesError(user_id)
-        return answer(shown(devices), tag=tag_of(devices.preferences))
+        return json_response(shown(devices), tag=tag_of(devices.preferences))
 
     async def send(self, request: Request) -> Response:
         """Ask for a notification to one user."""
@@ -241,9 +241,9 @@ class PushEndpoints:
     async def decisions(self, request: Request) -> Response:
         """Answer with what was decided of a user's notifications, newest first."""
         user_id = user_in(request.path_params["user_id"])
-        limit = min(asked(request, LimitQuery).limit, KEPT)
+        limit = min(parse_query(request, LimitQuery).limit, KEPT)
         found = await self._context.clients.pushes.read_notifications(user_id, limit)
-        return answer(Decisions(user_id, found))
+        return json_response(PushDecisions(user_id, found))
 
     async def _body(self, request: Request, decoder: msgspec.json.Decoder[B]) -> B:
         return await take(request, decoder, min(EVENT_BYTES, self._context.settings.api_max_body_bytes))
@@ -259,9 +259,9 @@ class PushEndpoints:
         return PushRequest(event_id=event_id or new_id(), user_id=user_id, occurred_at=now_ms, **fields)
 
 
-def shown(devices: Devices) -> Reachable:
+def shown(devices: Devices) -> PushTargets:
     """Return devices and preferences as clients see them: who knows a token can push to its device."""
-    return Reachable(
+    return PushTargets(
         devices.user_id,
         devices.preferences,
         [ShownDevice(device.platform, device.registered_at) for device in devices.devices],

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from api.context import Context
+from api.context import ApiContext
 from api.http.error import ApiError, BrokerAwayError, BusyError, LateError, StoreAwayError
-from api.security.principal import vouch
+from api.security.principal import authorize_user
 from infra.redis.stores.feed_store import reranked
 from schemas.types import Feed, Trigger
 from topics.topic import TRIGGERS
@@ -18,7 +18,7 @@ _LOOK_S = 0.25
 """How often an answer is looked for by itself: one that went unheard is seen by then."""
 
 
-async def ranked(context: Context, trigger: Trigger) -> Feed:
+async def ranked(context: ApiContext, trigger: Trigger) -> Feed:
     """Return the items that a trigger names as a worker ranks them; the same trigger has the same answer for a while.
 
     Raises:
@@ -27,7 +27,7 @@ async def ranked(context: Context, trigger: Trigger) -> Feed:
         BusyError: as many wait as may.
         LateError: no worker answered in time.
     """
-    vouch(trigger.user_id)
+    authorize_user(trigger.user_id)
     trigger = context.admitted(trigger)
     if context.reranks.locked():
         raise BusyError(context.settings.api_max_listeners)
@@ -35,7 +35,7 @@ async def ranked(context: Context, trigger: Trigger) -> Feed:
         return await _answer(context, trigger)
 
 
-async def _answer(context: Context, trigger: Trigger) -> Feed:
+async def _answer(context: ApiContext, trigger: Trigger) -> Feed:
     feeds, name = context.clients.feeds, reranked(trigger)
     async with feeds.listen(name) as changed:
         [feed] = await feeds.read([name])
@@ -45,7 +45,7 @@ async def _answer(context: Context, trigger: Trigger) -> Feed:
         return feed
 
 
-async def _wait(context: Context, name: str, changed: asyncio.Event) -> Feed:
+async def _wait(context: ApiContext, name: str, changed: asyncio.Event) -> Feed:
     timeout_s = context.settings.api_rerank_timeout_s
     try:
         async with asyncio.timeout(timeout_s):

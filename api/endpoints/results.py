@@ -9,16 +9,16 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import Context
-from api.endpoints.content import Content, ContentItem, Standing, content
+from api.context import ApiContext
+from api.endpoints.content import ContentItem, FeedContent, FeedMetadata, content
 from api.endpoints.rerank import ERRORS as RANKED_ERRORS
 from api.endpoints.rerank import ranked
 from api.endpoints.visibility import Served
 from api.http.body import RerankBody, check_count, take
 from api.http.endpoint import Endpoint
 from api.http.error import NoFeedError, StoreAwayError
-from api.http.query import LimitQuery, asked, user_in
-from api.http.response import answer
+from api.http.query import LimitQuery, parse_query, user_in
+from api.http.response import json_response
 from infra.redis.stores.item_store import ItemReader
 from schemas.identity import Identity, identity
 
@@ -31,7 +31,7 @@ class Attributes(msgspec.Struct, frozen=True, gc=False):
     year: str = ""
 
 
-class Subject(msgspec.Struct, frozen=True, gc=False):
+class ResultLabels(msgspec.Struct, frozen=True, gc=False):
     """What an item is known by."""
 
     category: str
@@ -54,19 +54,19 @@ class Category(msgspec.Struct, gc=False):
     items: list[Result]
 
 
-class Results(Standing, gc=False, kw_only=True):
+class Results(FeedMetadata, gc=False, kw_only=True):
     """A feed by category."""
 
     categories: list[Category]
 
 
-class Reranked(Content, gc=False, kw_only=True):
+class Reranked(FeedContent, gc=False, kw_only=True):
     """Given items in the order for a user."""
 
     event_id: str
 
 
-class Known(NamedTuple):
+class KnownAttributes(NamedTuple):
     """What an item was found to be known by."""
 
     category: str
@@ -74,17 +74,17 @@ class Known(NamedTuple):
     named: Identity
 
 
-_subject = msgspec.json.Decoder(Subject)
+_subject = msgspec.json.Decoder(ResultLabels)
 
 
-def known(data: msgspec.Raw) -> Known:
+def known_attributes(data: msgspec.Raw) -> KnownAttributes:
     """Return what an item is known by, given its JSON."""
     subject = _subject.decode(data)
     named = identity(subject.title, year=subject.attributes.year, city=subject.city)
-    return Known(subject.category, subject.url, named)
+    return KnownAttributes(subject.category, subject.url, named)
 
 
-def by_category(items: Iterable[ContentItem], reader: ItemReader[Known], *, limit: int) -> list[Category]:
+def by_category(items: Iterable[ContentItem], reader: ItemReader[KnownAttributes], *, limit: int) -> list[Category]:
     """Group ranked items, best category first; what is there several times is one, in the place of the best.
 
     Items are the same when they are of one category and have one address, or when `schemas.identity` says so. What the
@@ -110,7 +110,7 @@ class _Group:
         self._by_url: dict[str, Result] = {}
         self._by_key: dict[str, list[tuple[Identity, Result]]] = {}
 
-    def add(self, item: ContentItem, known: Known) -> None:
+    def add(self, item: ContentItem, known: KnownAttributes) -> None:
         """Add an item, or note that it is there already."""
         same = self._same(known)
         if same is not None:
@@ -122,7 +122,7 @@ class _Group:
             if known.url:
                 self._by_url[known.url] = result
 
-    def _same(self, known: Known) -> Result | None:
+    def _same(self, known: KnownAttributes) -> Result | None:
         if known.url in self._by_url:
             return self._by_url[known.url]
         for named, result in self._by_key.get(known.named.key, ()):
@@ -134,9 +134,9 @@ class _Group:
 class ResultEndpoints:
     """The endpoints of results."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ApiContext) -> None:
         self._context = context
-        self._reader = ItemReader(known)
+        self._reader = ItemReader(known_attributes)
 
     def endpoints(self) -> Sequence[Endpoint]:
         """Return their declarations."""
@@ -162,11 +162,11 @@ class ResultEndpoints:
 
     async def show(self, request: Request) -> Response:
         """Answer with a user's feed by category, each thing once; the limit is for each category."""
-        user_id, limit = user_in(request.path_params["user_id"]), asked(request, LimitQuery).limit
+        user_id, limit = user_in(request.path_params["user_id"]), parse_query(request, LimitQuery).limit
         feed = await self._context.feed_of(user_id)
         shown = self._content(user_id, await self._context.served(feed, len(feed.items)))
         categories = by_category(shown.pop("items"), self._reader, limit=limit)
-        return answer(Results(**shown, categories=categories))
+        return json_response(Results(**shown, categories=categories))
 
     async def rerank(self, request: Request) -> Response:
         """Answer with given items in the order for a user, as a worker ranks them."""
@@ -175,7 +175,7 @@ class ResultEndpoints:
         trigger = body.record(self._context.clients.now_ms())
         feed = await ranked(self._context, trigger)
         given = await self._context.given(feed, len(feed.items))
-        return answer(Reranked(**self._content(body.user_id, given), event_id=trigger.event_id))
+        return json_response(Reranked(**self._content(body.user_id, given), event_id=trigger.event_id))
 
     def _content(self, user_id: str, served: Served) -> dict[str, Any]:
         return msgspec.structs.asdict(content(user_id, served, now_ms=self._context.clients.now_ms()))

@@ -10,15 +10,15 @@ from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.context import Context
+from api.context import ApiContext
 from api.http.endpoint import Endpoint
 from api.http.error import InvalidError, StoreAwayError
-from api.http.paging import Cursor, Page, Ranking, page_of, paged_list
-from api.http.query import Name, UserId, asked
-from api.http.response import answer
-from infra.postgres.shop_search import Found, Sought
+from api.http.paging import Cursor, Page, PagedRanking, page_of, paged_list
+from api.http.query import Name, UserId, parse_query
+from api.http.response import json_response
+from infra.postgres.shop_search import SearchMatches, ShopQuery
 from infra.redis.stores.chart_store import MOST as CHARTED
-from infra.redis.stores.page_store import MOST_ENTRIES, Entry
+from infra.redis.stores.page_store import MOST_ENTRIES, PageEntry
 from schemas.limit import ID_CHARS, QUERY_CHARS
 from schemas.nearby import Spot, spot
 
@@ -54,7 +54,7 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidError("q", "must not be blank")
 
 
-class Searched(msgspec.Struct, omit_defaults=True):
+class SearchPage(msgspec.Struct, omit_defaults=True):
     """What was found, best first; `next_offset` is that of the next page, where there is one.
 
     Sent with it, `cursor` has the next page show nothing twice, also where the same is searched for elsewhere.
@@ -75,7 +75,7 @@ class Searched(msgspec.Struct, omit_defaults=True):
 class SearchEndpoints:
     """The endpoints that search."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def endpoints(self) -> Sequence[Endpoint]:
@@ -86,14 +86,14 @@ class SearchEndpoints:
                 "/search",
                 self.search,
                 query=SearchQuery,
-                answers={200: Searched},
+                answers={200: SearchPage},
                 errors=(StoreAwayError,),
             )
         ]
 
     async def search(self, request: Request) -> Response:
         """Search the catalogue; where nothing matches, answer with what trends, and say so."""
-        query, context = asked(request, SearchQuery), self._context
+        query, context = parse_query(request, SearchQuery), self._context
         user = await context.spot_of(query.user_id) if query.city is None else spot(None, query.city)
         found, page = await self._page(request, query, user)
         item_ids = [entry.item_id for entry in page.entries]
@@ -102,8 +102,8 @@ class SearchEndpoints:
         if fallback:
             item_ids = await context.clients.charts.read(query.category or None, limit=CHARTED)
         items = await context.offered(item_ids, user)
-        return answer(
-            Searched(
+        return json_response(
+            SearchPage(
                 query=query.q,
                 total=page.total,
                 results=list(items.values())[: query.limit],
@@ -114,19 +114,19 @@ class SearchEndpoints:
             )
         )
 
-    async def _page(self, request: Request, query: SearchQuery, user: Spot) -> tuple[Found, Page]:
+    async def _page(self, request: Request, query: SearchQuery, user: Spot) -> tuple[SearchMatches, Page]:
         """Return what was found, and the page of it; past `MOST_ENTRIES` pages are cut from what is found now."""
         start, end = query.offset, query.offset + query.limit
         if end > MOST_ENTRIES:
             found = await self._find(query, user, limit=query.limit, offset=start)
-            return found, Page([Entry(item_id) for item_id in found.item_ids], found.total, None)
-        found = Found()
+            return found, Page([PageEntry(item_id) for item_id in found.item_ids], found.total, None)
+        found = SearchMatches()
 
-        async def rank(shown: Collection[str]) -> Ranking:
+        async def rank(shown: Collection[str]) -> PagedRanking:
             nonlocal found
             found = await self._find(query, user, limit=end, offset=0)
-            rest = [Entry(item_id) for item_id in found.item_ids if item_id not in shown]
-            return Ranking(rest, len(shown) + len(rest) + max(0, found.total - end))
+            rest = [PageEntry(item_id) for item_id in found.item_ids if item_id not in shown]
+            return PagedRanking(rest, len(shown) + len(rest) + max(0, found.total - end))
 
         filters = msgspec.structs.replace(query, limit=0, offset=0, cursor=None)
         page = await page_of(
@@ -134,8 +134,8 @@ class SearchEndpoints:
         )
         return found, page
 
-    async def _find(self, query: SearchQuery, user: Spot, *, limit: int, offset: int) -> Found:
-        sought = Sought(
+    async def _find(self, query: SearchQuery, user: Spot, *, limit: int, offset: int) -> SearchMatches:
+        sought = ShopQuery(
             query=query.q,
             kind=query.kind,
             category=query.category,

@@ -15,7 +15,7 @@ import msgspec
 from infra.redis.stores.feed_codec import version as feed_version
 from infra.redis.stores.item_store import ItemReader
 from infra.settings import Settings
-from schemas.nearby import Places, Spot
+from schemas.nearby import GeoIndex, Spot
 from schemas.stock import is_sold_out
 from schemas.types import Feed
 
@@ -97,7 +97,7 @@ class Offers:
 
     def _far(self, user: Spot, offers: dict[str, Offer]) -> set[str]:
         """Return the ids of items that are not near to a user."""
-        places, ids = Places(), list(offers)
+        places, ids = GeoIndex(), list(offers)
         for index, offer in enumerate(offers.values()):
             places.put(index, offer.cell, offer.city)
         return {ids[index] for index in places.far(len(ids), user, radius_km=self._radius_km).tolist()}

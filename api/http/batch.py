@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.responses import Response
 
-from api.context import Context
+from api.context import ApiContext
 from api.http.error import ApiError, BrokerAwayError, ForbiddenError, InvalidBatchError, Problem
-from api.http.response import AcceptedBatch, accepted_batch, answer
-from api.security.principal import vouch
+from api.http.response import AcceptedBatch, accepted_batch, json_response
+from api.security.principal import authorize_user
 from topics import Topic
 
 E = TypeVar("E")
@@ -34,7 +34,7 @@ ANSWERS: dict[int, Any] = {202: AcceptedBatch, 207: PartlyAccepted}
 
 
 async def publish_each(
-    context: Context, topic: Topic, entries: Iterable[tuple[int, E]], record: Callable[[E], Any]
+    context: ApiContext, topic: Topic, entries: Iterable[tuple[int, E]], record: Callable[[E], Any]
 ) -> Response:
     """Publish the record of each entry that can be used, and return the answer; entries come with their places.
 
@@ -48,7 +48,7 @@ async def publish_each(
     for index, entry in entries:
         try:
             one = context.admitted(record(entry))
-            vouch(one.user_id)
+            authorize_user(one.user_id)
             records.append(one)
         except ApiError as error:
             errors[index] = error
@@ -58,7 +58,7 @@ async def publish_each(
     event_ids = [one.event_id for one in records]  # type: ignore[attr-defined]
     if not errors:
         return accepted_batch(event_ids)
-    return answer(PartlyAccepted(len(event_ids), event_ids, _problems(errors)), 207)
+    return json_response(PartlyAccepted(len(event_ids), event_ids, _problems(errors)), 207)
 
 
 def _refuse(errors: dict[int, ApiError]) -> None:

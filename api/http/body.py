@@ -17,7 +17,7 @@ from msgspec import Meta
 from starlette.requests import Request
 
 from api.http.error import ContentTypeError, ForbiddenError, InvalidError, MalformedError, TooLargeError, invalid
-from api.security.principal import vouch_in
+from api.security.principal import authorize_body
 from schemas import limit, text, types
 from schemas.limit import RETRAINER
 from schemas.zone import zone_named
@@ -289,7 +289,7 @@ async def take(request: Request, decoder: msgspec.json.Decoder[B], limit_bytes: 
         ForbiddenError: it speaks for another user than who sends it.
     """
     body = decode(decoder, await read(request, limit_bytes))
-    vouch_in(body)
+    authorize_body(body)
     return body
 
 

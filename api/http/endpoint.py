@@ -1,8 +1,7 @@
 """How an endpoint is declared: what it takes, what it answers and who may ask, in one place.
 
 Its route, its guard, and what the documents say of it are all made of this, so that they cannot differ. Handlers are
-plain Starlette handlers: they read the query with `api.http.query.asked`, the body with `api.http.body.take`, and reply with
-`api.http.response.answer`.
+plain Starlette handlers: they read the query with `parse_query`, the body with `take`, and reply with `json_response`.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class Endpoint:
     example: Any = None
     """A body that can be sent as it is; parameters have theirs in their types (`Meta(examples=[…])`)."""
     errors: tuple[type[ApiError], ...] = ()
-    """What it may refuse or fail with, beside what any endpoint of this kind may (`api.security.guard`, `api.http.body`)."""
+    """Errors of its own, in addition to those of every endpoint of its kind (`api.security.guard`, `api.http.body`)."""
     summary: str = ""
 
     @property

@@ -438,7 +438,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     field: str | None = None
 
 
-class Told(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class ErrorDetail(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What clients learn of an error; some errors tell more, as the catalogue at `docs` says."""
 
     code: str
@@ -452,12 +452,12 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 class ErrorAnswer(msgspec.Struct, frozen=True):
     """The one shape of all errors."""
 
-    error: Told
+    error: ErrorDetail
 
 
 def respond(error: ApiError, request_id: str) -> Response:
     """Return the response of an error."""
-    told = Told(code=error.code, message=error.message, request_id=request_id, docs=f"/docs/errors#{error.code}")
+    told = ErrorDetail(code=error.code, message=error.message, request_id=request_id, docs=f"/docs/errors#{error.code}")
     body = {"error": {**msgspec.to_builtins(told), **error.details()}}
     return Response(msgspec.json.encode(body), error.status, error.headers(), "application/json")
 

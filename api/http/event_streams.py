@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from api.context import Context
+from api.context import ApiContext
 from api.http.error import CrowdedError, StreamsError
 
 _PING_S, _SEND_TIMEOUT_S = 15, 30
@@ -19,7 +19,7 @@ _PING_S, _SEND_TIMEOUT_S = 15, 30
 class Listeners:
     """Those who follow a stream."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ApiContext) -> None:
         self._settings, self._gauge = context.settings, context.metrics.listeners
         self._count = 0
         self._by_user: Counter[str] = Counter()

@@ -1,8 +1,8 @@
 """Pages of lists that move: nothing is shown twice, and nothing is passed over.
 
-A page is cut from the list as it is now, without what earlier pages showed (`infra.redis.stores.page_store`); a page that was shown
-before is shown again as it was. Page 1 starts anew. The pages of one list and owner belong together, by the last time
-that page 1 was read, or by the `cursor` that it was answered with.
+A page is cut from the current list, without the entries of earlier pages (`infra.redis.stores.page_store`). A page that
+was shown before is repeated unchanged. Page 1 starts a new session. The pages of one list and owner belong to the
+session of the last page 1, or to the session that the `cursor` names.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import msgspec
 from msgspec import Meta
 from starlette.requests import Request
 
-from api.context import Context
-from api.security.principal import Trace
+from api.context import ApiContext
+from api.security.principal import RequestContext
 from api.security.rate_limit import network
 from infra.redis.client import StoreError
-from infra.redis.stores.page_store import MOST_ENTRIES, Entry, Session
+from infra.redis.stores.page_store import MOST_ENTRIES, PageEntry, PageSession
 
 Cursor = Annotated[str, Meta(min_length=1, max_length=64, description="What page 1 was answered with.")]
 
@@ -29,20 +29,20 @@ Cursor = Annotated[str, Meta(min_length=1, max_length=64, description="What page
 class Page(NamedTuple):
     """One page, and how many entries there are on all pages as far as is known."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[PageEntry]
     total: int
     cursor: str | None
     """None where the page stands alone."""
 
 
-class Ranking(NamedTuple):
+class PagedRanking(NamedTuple):
     """A list as it is now, as far as it is needed, and how many entries it has with those that were shown."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[PageEntry]
     total: int
 
 
-Rank = Callable[[Collection[str]], Awaitable[Ranking]]
+Rank = Callable[[Collection[str]], Awaitable[PagedRanking]]
 """Returns the list without the items that were shown."""
 
 
@@ -55,7 +55,7 @@ class PagedList(NamedTuple):
 
 def paged_list(request: Request, *filters: object, user_id: str | None = None) -> PagedList:
     """Return which list a request is for: that of its route and filters, paged by a user, else by who calls."""
-    trace: Trace = request.scope["trace"]
+    trace: RequestContext = request.scope["trace"]
     if user_id is not None:
         owner = f"user:{user_id}"
     elif trace.caller is not None:
@@ -67,7 +67,7 @@ def paged_list(request: Request, *filters: object, user_id: str | None = None) -
 
 
 async def page_of(
-    context: Context, paged: PagedList, rank: Rank, *, start: int, end: int, cursor: str | None = None
+    context: ApiContext, paged: PagedList, rank: Rank, *, start: int, end: int, cursor: str | None = None
 ) -> Page:
     """Return the entries from `start` (0 is the first) up to `end` of a list.
 
@@ -84,7 +84,7 @@ async def page_of(
     stands_alone = session is None and ranking.total <= end
     if stands_alone or len(dealt) > MOST_ENTRIES:
         return Page(dealt[start:end], ranking.total, None)
-    kept = Session(paged.listing, secrets.token_urlsafe(12) if session is None else session.cursor, dealt)
+    kept = PageSession(paged.listing, secrets.token_urlsafe(12) if session is None else session.cursor, dealt)
     if len(dealt) > len(shown):
         with suppress(StoreError):
             await store.write(paged.owner, kept, instead_of=session)

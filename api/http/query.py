@@ -9,7 +9,7 @@ from msgspec import Meta
 from starlette.requests import Request
 
 from api.http.error import InvalidError, invalid
-from api.security.principal import vouch_in
+from api.security.principal import authorize_body
 from schemas.limit import ID_CHARS, ZERO, id_problem
 
 Q = TypeVar("Q")
@@ -37,7 +37,7 @@ class FeedQuery(LimitQuery, frozen=True, kw_only=True):
         user_in(self.user_id)
 
 
-def asked(request: Request, kind: type[Q]) -> Q:
+def parse_query(request: Request, kind: type[Q]) -> Q:
     """Return a request's parameters.
 
     Raises:
@@ -52,7 +52,7 @@ def asked(request: Request, kind: type[Q]) -> Q:
         query = msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(error) from error
-    vouch_in(query)
+    authorize_body(query)
     return query
 
 

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.endpoints.metrics import Metrics
 from api.http.body import new_id
 from api.http.path import with_slashes_kept
-from api.security.principal import CURRENT, Trace
+from api.security.principal import CURRENT, RequestContext
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ _SAFETY = [
 ]
 
 
-class Edge:
+class RequestContextMiddleware:
     """Plain ASGI: nothing is wrapped but `send`."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, *, logs: bool = False) -> None:
@@ -43,7 +43,7 @@ class Edge:
         scope = with_slashes_kept(scope)
         request_id = _given_id(scope) or new_id()
         scope["request_id"] = request_id
-        scope["trace"] = trace = Trace(request_id)
+        scope["trace"] = trace = RequestContext(request_id)
         CURRENT.set(trace)
         _compose(scope)
         own_headers = [(b"x-request-id", request_id.encode()), *_SAFETY]

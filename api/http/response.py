@@ -21,7 +21,7 @@ class AcceptedBatch(msgspec.Struct, frozen=True):
     event_ids: list[str]
 
 
-def answer(body: Any, status: int = 200, *, tag: str | None = None) -> Response:
+def json_response(body: Any, status: int = 200, *, tag: str | None = None) -> Response:
     """Return the response of a body, with an entity tag if there is one."""
     headers = {"Cache-Control": "no-store"} | ({} if tag is None else {"ETag": tag})
     return Response(msgspec.json.encode(body), status, headers, "application/json")
@@ -29,9 +29,9 @@ def answer(body: Any, status: int = 200, *, tag: str | None = None) -> Response:
 
 def accepted(event_id: str) -> Response:
     """Return the response to one event that was published."""
-    return answer(Accepted(event_id), 202)
+    return json_response(Accepted(event_id), 202)
 
 
 def accepted_batch(event_ids: list[str]) -> Response:
     """Return the response to many."""
-    return answer(AcceptedBatch(len(event_ids), event_ids), 202)
+    return json_response(AcceptedBatch(len(event_ids), event_ids), 202)

@@ -21,7 +21,7 @@ _OTHER_FILES = 256
 """Files and connections that a process has beside those of its clients."""
 
 
-class Server(uvicorn.Server):
+class HttpServer(uvicorn.Server):
     """Serves an app as the settings say; it leaves the signals to whoever runs it."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from api.http.error import ApiError
 
 
-class Entry(NamedTuple):
+class CatalogueEntry(NamedTuple):
     """One code; several errors may share it."""
 
     code: str
@@ -16,13 +16,13 @@ class Entry(NamedTuple):
     what: str
 
 
-def catalogue() -> list[Entry]:
+def catalogue() -> list[CatalogueEntry]:
     """Return the entries by status and code."""
-    found: dict[str, Entry] = {}
+    found: dict[str, CatalogueEntry] = {}
     for kind in _kinds(ApiError):
         what = (kind.__doc__ or "").partition("\n")[0]
         known = found.get(kind.code)
-        found[kind.code] = Entry(kind.code, kind.status, f"{known.what} {what}" if known else what)
+        found[kind.code] = CatalogueEntry(kind.code, kind.status, f"{known.what} {what}" if known else what)
     return sorted(found.values(), key=lambda entry: (entry.status, entry.code))
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from api.endpoints.metrics import Metrics
 from api.http.body import new_id
-from api.security.principal import CURRENT, Trace
+from api.security.principal import CURRENT, RequestContext
 from infra.kafka.publisher import PublishError, Publishes
 from infra.redis.stores.feed_codec import version
 from infra.redis.stores.feed_store import EVERYONE
@@ -41,7 +41,7 @@ class Audits:
         """Note that the first items of a feed were served, in the request that is under way."""
         if not self._reads:
             return
-        trace = CURRENT.get() or Trace("")
+        trace = CURRENT.get() or RequestContext("")
         self._add(
             Audit(
                 audit_id=new_id(),
@@ -59,7 +59,7 @@ class Audits:
 
     def called(self, method: str, path: str, *, user_id: str, status: int) -> None:
         """Note that an admin's endpoint was called, by an admin or by who is none."""
-        trace = CURRENT.get() or Trace("")
+        trace = CURRENT.get() or RequestContext("")
         self._add(
             Audit(
                 audit_id=new_id(),

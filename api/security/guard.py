@@ -14,31 +14,31 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from api.context import Context
+from api.context import ApiContext
 from api.http.endpoint import Endpoint, Handler, Scope
 from api.http.error import ApiError, ForbiddenError, UnauthorizedError
 from api.http.path import of_ids
-from api.security.principal import ADMIN, NAMES, Caller, vouch
-from api.security.rate_limit import Outage, Pace, network
+from api.security.principal import ADMIN, NAMES, Principal, authorize_user
+from api.security.rate_limit import Outage, RateLimiter, network
 from api.security.token import Tokens
 
 
 class Guard:
     """Lets callers through to the endpoints that are theirs."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ApiContext) -> None:
         settings, rates = context.settings, context.clients.rates
         self._is_strict, self._audits, self._tokens = settings.is_secured, context.audits, Tokens(settings)
         outage = Outage()
-        self._users = Pace("user", settings.rate_limit_user, rates, outage=outage)
-        self._addresses = Pace("address", settings.rate_limit_address, rates, outage=outage)
+        self._users = RateLimiter("user", settings.rate_limit_user, rates, outage=outage)
+        self._addresses = RateLimiter("address", settings.rate_limit_address, rates, outage=outage)
 
     @property
     def limits(self) -> Literal["off", "on", "blind"]:
         """Say whether there are limits, and whether requests can be counted now."""
         if not self._is_strict:
             return "off"
-        return "blind" if self._users.is_blind else "on"
+        return "blind" if self._users.is_degraded else "on"
 
     def routes(self, endpoints: Iterable[Endpoint]) -> list[BaseRoute]:
         """Return the routes of endpoints, each behind what its scope asks for."""
@@ -54,7 +54,7 @@ class Guard:
             for said in (request.path_params, request.query_params):
                 for name in NAMES:
                     if name in said:
-                        vouch(said[name])
+                        authorize_user(said[name])
             return await endpoint.handler(request)
 
         return self._audited(endpoint, guarded) if endpoint.scope == ADMIN else guarded
@@ -62,12 +62,12 @@ class Guard:
     def _limited(self, endpoint: Endpoint) -> Handler:
         async def limited(request: Request) -> Response:
             if self._is_strict:
-                await self._addresses.spend(_address(request))
+                await self._addresses.acquire(_address(request))
             return await endpoint.handler(request)
 
         return limited
 
-    async def _caller(self, request: Request) -> Caller | None:
+    async def _caller(self, request: Request) -> Principal | None:
         """Return who asks, None when they do not have to say.
 
         A token that is not known counts for its address before it is verified: verifying costs more than counting.
@@ -75,15 +75,15 @@ class Guard:
         token = _bearer(request)
         caller = self._tokens.known(token)
         if self._is_strict and not (caller and caller.is_trusted):
-            await self._addresses.spend(_address(request))
+            await self._addresses.acquire(_address(request))
         caller = caller or await self._tokens.caller(token)
         if self._is_strict and caller is None:
             raise UnauthorizedError("show a token: Authorization: Bearer …")
         if self._is_strict and caller and not caller.is_trusted:
-            await self._users.spend(caller.subject)
+            await self._users.acquire(caller.subject)
         return caller
 
-    def _admit(self, scope: Scope, caller: Caller | None) -> None:
+    def _admit(self, scope: Scope, caller: Principal | None) -> None:
         if scope == ADMIN and not (caller and caller.is_admin):
             raise ForbiddenError("this is for admins only")
         if scope == "service" and caller and not caller.is_trusted:

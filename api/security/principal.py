@@ -14,7 +14,7 @@ NAMES = ("user_id", "username")
 """What clients call a user."""
 
 
-class Caller(msgspec.Struct, frozen=True, gc=False):
+class Principal(msgspec.Struct, frozen=True, gc=False):
     """Someone whose token was verified."""
 
     subject: str
@@ -32,11 +32,11 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(slots=True)
-class Trace:
+class RequestContext:
     """What is known of the request that is being served."""
 
     request_id: str
-    caller: Caller | None = None
+    caller: Principal | None = None
     """None where nobody has to say who they are."""
     user_id: str = ""
     """Whose feed was asked for, if any was."""
@@ -47,10 +47,10 @@ class Trace:
         return "anonymous" if self.caller is None else self.caller.subject
 
 
-CURRENT: ContextVar[Trace | None] = ContextVar("CURRENT", default=None)
+CURRENT: ContextVar[RequestContext | None] = ContextVar("CURRENT", default=None)
 
 
-def vouch(user_id: object) -> None:
+def authorize_user(user_id: object) -> None:
     """Hold who asks to speaking for themselves.
 
     Raises:
@@ -63,7 +63,7 @@ def vouch(user_id: object) -> None:
         raise ForbiddenError("a token speaks for its own user only, unless it has the scope service or admin")
 
 
-def vouch_in(said: object) -> None:
+def authorize_body(said: object) -> None:
     """Hold who asks to speaking for themselves in a body, or in parameters.
 
     Raises:
@@ -72,6 +72,6 @@ def vouch_in(said: object) -> None:
     for name in NAMES:
         user_id = getattr(said, name, None)
         if user_id is not None:
-            vouch(user_id)
+            authorize_user(user_id)
     for user_id in getattr(said, "user_ids", ()):
-        vouch(user_id)
+        authorize_user(user_id)

@@ -34,7 +34,7 @@ class Outage:
         self.until_s = 0.0
 
 
-class Pace:
+class RateLimiter:
     """One limit for each of any number of names, such as `600/minute`.
 
     Limits that are counted in one storage share its `outage`: while the storage is away, a request waits for it once.
@@ -59,11 +59,11 @@ class Pace:
         self._swept_s = clock_s()
 
     @property
-    def is_blind(self) -> bool:
+    def is_degraded(self) -> bool:
         """Say whether Redis did not answer when it was last told."""
         return self._clock_s() < self._outage.until_s
 
-    async def spend(self, name: str) -> None:
+    async def acquire(self, name: str) -> None:
         """Count a request.
 
         Raises:
@@ -78,7 +78,7 @@ class Pace:
         if now_s < until_s:
             raise TooManyRequestsError(self._kind, str(self._limit), until_s - now_s)
         count = self._uncounted.get(name, 0) + 1
-        if count < self._share or self.is_blind:
+        if count < self._share or self.is_degraded:
             self._uncounted[name] = count
             return
         self._uncounted.pop(name, None)

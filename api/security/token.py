@@ -14,7 +14,7 @@ import jwt
 
 from api.http.error import UnauthorizedError
 from api.security.jwks import IssuerKeys
-from api.security.principal import ADMIN, Caller
+from api.security.principal import ADMIN, Principal
 from infra.settings import Settings
 from schemas.limit import id_problem
 
@@ -38,12 +38,12 @@ class Tokens:
         self._keys = _keys_by_issuer(self._issuers, settings.jwt_jwks_url_list)
         self._audience, self._leeway_s = settings.jwt_audience or None, settings.jwt_leeway_s
         self._clock_s = clock_s
-        self._known: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
 
-    def known(self, token: str) -> Caller | None:
+    def known(self, token: str) -> Principal | None:
         """Return whose token it is, if it is the admin's own or was verified lately."""
         if self._admin_token and hmac.compare_digest(token.encode(), self._admin_token):
-            return Caller(ADMIN, frozenset((ADMIN,)))
+            return Principal(ADMIN, frozenset((ADMIN,)))
         digest = _digest(token)
         caller, until_s = self._known.get(digest, (None, 0.0))
         if caller is None or self._clock_s() >= until_s:
@@ -51,7 +51,7 @@ class Tokens:
         self._known.move_to_end(digest)
         return caller
 
-    async def caller(self, token: str) -> Caller | None:
+    async def caller(self, token: str) -> Principal | None:
         """Return whose token it is, None when there is none, or nothing that it can be held against.
 
         Raises:
@@ -66,7 +66,7 @@ class Tokens:
                 self._known.popitem(last=False)
         return caller
 
-    async def _verified(self, token: str) -> tuple[Caller, float]:
+    async def _verified(self, token: str) -> tuple[Principal, float]:
         try:
             claims = await self._claims(token)
             subject, expires_s = claims["sub"], float(claims["exp"])
@@ -75,7 +75,7 @@ class Tokens:
         subject = unicodedata.normalize("NFC", subject)
         if id_problem(subject) is not None:
             raise UnauthorizedError("the token is no good: its subject is no user's id")
-        return Caller(subject, _scopes(claims)), expires_s + self._leeway_s
+        return Principal(subject, _scopes(claims)), expires_s + self._leeway_s
 
     async def _claims(self, token: str) -> dict[str, Any]:
         header = jwt.get_unverified_header(token)

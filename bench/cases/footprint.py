@@ -17,13 +17,13 @@ import numpy as np
 
 from bench import folded
 from bench.cases import memory
-from bench.load import Load, Size
+from bench.load import EventLoad, Size
 from bench.rig import Rig
-from models.neighbours.cooccurrence import Table
-from models.neighbours.item_item_matrix import PLACES
+from models.neighbours.cooccurrence import DecayedCooccurrence
+from models.neighbours.item_item_matrix import SLOTS
 from schemas.types import Item, ItemStats
 from streams.core.item.stats import COHORTS, HORIZON_RATES
-from streams.core.ranking.catalog_snapshot import View
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.user.state import UserState
 
 _GB = 2**30
@@ -36,16 +36,16 @@ _SEGMENTS = 4
 _FORMAT_BYTES = 1
 
 
-async def measure(rig: Rig, load: Load) -> dict[str, float]:
+async def measure(rig: Rig, load: EventLoad) -> dict[str, float]:
     """Return gigabytes per million users and per 100,000 items, by where they are."""
     redis = (await memory.measure(rig, load))["bytes_per_user"]
     rig.on_progress("weigh users and items", 0, 0)
     return await asyncio.to_thread(_weighed, load, redis)
 
 
-def _weighed(load: Load, redis_bytes: float) -> dict[str, float]:
-    users = list(folded.states(load, View())[0].values())
-    (full,) = folded.states(load.resized(Size(_FULL_EVENTS, 1, load.size.items)), View())[0].values()
+def _weighed(load: EventLoad, redis_bytes: float) -> dict[str, float]:
+    users = list(folded.states(load, CatalogSnapshot())[0].values())
+    (full,) = folded.states(load.resized(Size(_FULL_EVENTS, 1, load.size.items)), CatalogSnapshot())[0].values()
     stored, in_cache = _states(users)
     (fewer_bytes, _), (more_bytes, index_bytes) = _view(_FEWER), _view(_MORE)
     view_item_bytes, index_item_bytes = (more_bytes - fewer_bytes) / (_MORE - _FEWER), index_bytes / _MORE
@@ -74,8 +74,8 @@ def _states(users: list[UserState]) -> tuple[float, float]:
 def _view(count: int) -> tuple[int, int]:
     """Return the bytes of a view of so many items that all of the catalogue speaks of, and of its index."""
 
-    def filled() -> View:
-        view = View(exact_items=0)
+    def filled() -> CatalogSnapshot:
+        view = CatalogSnapshot(exact_items=0)
         for item, stats in _told(count):
             view.apply_item(item)
             view.apply_stats(stats)
@@ -90,7 +90,7 @@ def _view(count: int) -> tuple[int, int]:
 def _told(count: int) -> Iterator[tuple[Item, ItemStats]]:
     """Yield items as they are decoded, none of which is kept but by the view, and how they are doing."""
     encode, decode = msgspec.msgpack.encode, msgspec.msgpack.Decoder(Item).decode
-    for item in Load(Size(0, 0, count), now_ms=0).items:
+    for item in EventLoad(Size(0, 0, count), now_ms=0).items:
         stats = ItemStats(
             item_id=item.item_id,
             trending=0.0,
@@ -103,10 +103,10 @@ def _told(count: int) -> Iterator[tuple[Item, ItemStats]]:
         yield decode(encode(item)), stats
 
 
-def _full_links() -> Table:
+def _full_links() -> DecayedCooccurrence:
     """Return the links of a worker with all places taken; however many items there are, there are no more."""
-    table = Table(adds=False)
-    for item in range(PLACES):
+    table = DecayedCooccurrence(adds=False)
+    for item in range(SLOTS):
         table.put(item, np.empty(0, np.int32), np.empty((2, 0)), mass=1.0, reference_ms=0)
     return table
 

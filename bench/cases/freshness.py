@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 
 from bench import history
 from bench.latency import summary_ms
-from bench.load import Load
+from bench.load import EventLoad
 from bench.log import scan
 from bench.rig import BenchError, Rig
 from infra.kafka.idle import end_offsets
@@ -35,7 +35,7 @@ Version = tuple[str, int, int]
 """Which feed: its user, features version and time of ranking."""
 
 
-async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str, float]]:
+async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dict[str, float]]:
     """Return the percentiles of latency at each rate, with one process of each role running."""
     await history.ensure_folded(rig, load)
     found = {}
@@ -47,7 +47,7 @@ async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str
     return found
 
 
-async def run(rig: Rig, load: Load, rate_per_s: int, *, seconds: float) -> list[float]:
+async def run(rig: Rig, load: EventLoad, rate_per_s: int, *, seconds: float) -> list[float]:
     """Return the latency of each event, in ms; the workers must be running."""
     since = await asyncio.to_thread(end_offsets, rig.admin, [FEEDS])
     count, step_ms = int(seconds * rate_per_s), 1_000 // rate_per_s

@@ -1,6 +1,6 @@
 """The index of a catalogue of 200,000 items: how much of what is nearest it finds, how fast, and what it takes.
 
-What is searched for are the last likings of people who keep to a category, as `streams.core.ranking.candidate_sources.alike` folds them.
+The queries are the last likings of people who keep to one category, folded as in the candidate source `alike`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import time
 import numpy as np
 
 from bench.folded import OnProgress
-from bench.load import CATEGORIES, LOYALTY, Load
+from bench.load import CATEGORIES, LOYALTY, EventLoad
 from models.neighbours.cooccurrence import STEP
-from models.text.ann_index import Index, Vectors
+from models.text.ann_index import AnnIndex, Vectors
 from models.text.signature import DIMENSIONS, signature
 
 _NEAREST = 100
@@ -23,11 +23,11 @@ _CLOSE = 1e-4
 """Below this, a difference in likeness is one of precision."""
 
 
-def measure(load: Load, *, on_progress: OnProgress) -> dict[str, float]:
+def measure(load: EventLoad, *, on_progress: OnProgress) -> dict[str, float]:
     """Return recall against a look at every item, times, and memory per 100,000 items."""
     items = load.items
     vectors = np.stack([signature(item.item_id, item.title, item.category, item.topics) for item in items])
-    index, added_s = Index(DIMENSIONS), 0.0
+    index, added_s = AnnIndex(DIMENSIONS), 0.0
     for start in range(0, len(items), _CHUNK):
         on_progress("add to the index", start, len(items))
         chunk = np.arange(start, min(start + _CHUNK, len(items)), dtype=np.int32)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bench import history
-from bench.load import Load
+from bench.load import EventLoad
 from bench.rig import Rig
 from infra.redis.stores.feed_store import KEY
 
 _ASK = 500
 
 
-async def measure(rig: Rig, load: Load) -> dict[str, int]:
+async def measure(rig: Rig, load: EventLoad) -> dict[str, int]:
     """Return the mean of what Redis says each user's feed takes."""
     await history.ensure_folded(rig, load)
     names = [KEY + user_id for user_id in load.user_ids]

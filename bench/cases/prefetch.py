@@ -1,7 +1,7 @@
 """Prefetch: what it does to the freshness of feeds that hundreds of users are being fetched for from a slow model.
 
-The same events are measured three times, as `bench.cases.freshness` does: while the fetch role has nothing to do; while all
-those users' fetches are in flight, with the settings as they are, so that few are asked at a time and the others wait;
+The same events are measured three times, as in `bench.cases.freshness`: while the fetch role is idle; while all those
+users' fetches are in flight, with the settings as they are, so that few are asked at a time and the others wait;
 and while all of them are at the model at once, without a pause. A double of the model takes some seconds for each.
 """
 
@@ -18,7 +18,7 @@ import httpx
 from bench import history
 from bench.cases import freshness
 from bench.latency import summary_ms
-from bench.load import Load
+from bench.load import EventLoad
 from bench.rig import Rig
 from infra.fakes.claude import KEY
 from infra.local.port import HOST, free_ports
@@ -34,7 +34,7 @@ _NO_LIMIT = "1e6"
 _WITHIN_S = 120.0
 
 
-async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str, float]]:
+async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dict[str, float]]:
     """Return the percentiles of freshness without fetches, with them in flight, and with all at the model at once."""
     await history.ensure_folded(rig, load)
     (port,) = free_ports(1)
@@ -78,7 +78,7 @@ def _fetching(rig: Rig, url: str, *, at_once: int) -> AbstractAsyncContextManage
     )
 
 
-async def _ask(rig: Rig, load: Load, *, rounds: int) -> int:
+async def _ask(rig: Rig, load: EventLoad, *, rounds: int) -> int:
     """Publish requests for so many rounds of all users, no two alike; return how many."""
     now_ms = int(time.time() * 1_000)
     requests = [
@@ -105,7 +105,7 @@ async def _until_under_way(rig: Rig, count: int) -> None:
     """
     async with asyncio.timeout(_WITHIN_S):
         while True:
-            signs = [sign for sign in await heartbeat.signs(rig.redis) if sign["role"] == "fetch"]
+            signs = [sign for sign in await heartbeat.heartbeats(rig.redis) if sign["role"] == "fetch"]
             if signs and sum(sign["waiting"] for sign in signs) >= count:
                 return
             await asyncio.sleep(0.2)

@@ -12,7 +12,7 @@ import time
 from threadpoolctl import threadpool_limits
 
 from bench.folded import OnProgress, folded
-from bench.load import Load
+from bench.load import EventLoad
 from infra.settings import Settings
 from streams.core.params import UserParams
 from streams.core.ranking.pipeline import rank
@@ -23,7 +23,7 @@ MICRO_BATCH = 256
 _ROUNDS = 7
 
 
-def measure(load: Load, settings: Settings, *, on_progress: OnProgress) -> dict[str, float]:
+def measure(load: EventLoad, settings: Settings, *, on_progress: OnProgress) -> dict[str, float]:
     """Return the milliseconds that a user takes, and how much is known of one."""
     known = folded(load, settings, on_progress=on_progress)
     states = list(known.users.values())[-MICRO_BATCH:]

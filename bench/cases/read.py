@@ -12,8 +12,8 @@ import httpx
 import msgspec
 
 from bench import history
-from bench.http_load import Task
-from bench.load import Load
+from bench.http_load import LoadTask
+from bench.load import EventLoad
 from bench.rig import BenchError, Rig
 from infra.local.port import HOST, free_ports
 
@@ -22,7 +22,7 @@ WARM_UP_S = 2.0
 _PATHS = 20_000
 
 
-async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str, float]]:
+async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dict[str, float]]:
     """Return requests per second and latencies of both."""
     await history.ensure_folded(rig, load)
     rng = random.Random(1)  # noqa: S311 - users to ask for, not a secret
@@ -42,7 +42,7 @@ async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str
 async def ask(rig: Rig, port: int, paths: list[str], *, seconds: float) -> dict[str, float]:
     """Return requests per second and latencies of some paths, in turn."""
     rig.on_progress(f"ask for {paths[0].partition('?')[0]} for {seconds:g} s", 0, 0)
-    task = Task(port=port, paths=paths, connections=CONNECTIONS, seconds=seconds, warm_up_s=WARM_UP_S)
+    task = LoadTask(port=port, paths=paths, connections=CONNECTIONS, seconds=seconds, warm_up_s=WARM_UP_S)
     found: dict[str, float] = await rig.ask("bench.http_load", given=msgspec.to_builtins(task))
     return found
 

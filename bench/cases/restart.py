@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 
-from bench.load import Load, Size
+from bench.load import EventLoad, Size
 from bench.rig import Rig
 from infra.redis.stores.feed_store import RedisFeedStore
 from topics.topic import INTERACTIONS, ITEMS
@@ -20,7 +20,7 @@ _POLL_S = 0.02
 _WITHIN_S = 120.0
 
 
-async def measure(rig: Rig, load: Load, *, users: int) -> dict[str, float]:
+async def measure(rig: Rig, load: EventLoad, *, users: int) -> dict[str, float]:
     """Return the seconds until the last of some users' feeds was fresh again."""
     load = load.resized(Size(events=users, users=users, items=load.size.items))
     await rig.renew()

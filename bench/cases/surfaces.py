@@ -14,7 +14,7 @@ import httpx
 
 from bench import history
 from bench.cases import freshness, read
-from bench.load import Load
+from bench.load import EventLoad
 from bench.rig import BenchError, Rig
 from infra.local.port import HOST, free_ports
 
@@ -29,7 +29,7 @@ _PATHS = {
 _STOCKED_WITHIN_S = 300.0
 
 
-async def measure(rig: Rig, load: Load, *, seconds: float) -> dict[str, dict[str, float]]:
+async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dict[str, float]]:
     """Return requests per second and latencies by endpoint."""
     await history.ensure_folded(rig, load)
     users = list(dict.fromkeys(event.user_id for event in load.history()))
@@ -78,7 +78,7 @@ async def _missing(client: httpx.AsyncClient, paths: list[str]) -> str:
     return ""
 
 
-async def _flow(rig: Rig, load: Load, *, seconds: float, salt: int) -> None:
+async def _flow(rig: Rig, load: EventLoad, *, seconds: float, salt: int) -> None:
     start_ms, step_ms = round(time.time() * 1_000), 1_000 // EVENTS_PER_S  # whole ms: rather more events than fewer
     events = load.live(round(1_000 * seconds / step_ms), start_ms=start_ms, step_ms=step_ms, salt=10_000 + salt)
     await freshness.publish(rig, events, rate_per_s=EVENTS_PER_S)

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from bench import history
-from bench.load import Load
+from bench.load import EventLoad
 from bench.log import scan
 from bench.peer import PEERS
 from bench.rig import BenchError, Rig
@@ -22,7 +22,7 @@ from topics.topic import FEATURES, FEEDS
 _READ = 500
 
 
-async def measure(rig: Rig, load: Load) -> dict[str, int]:
+async def measure(rig: Rig, load: EventLoad) -> dict[str, int]:
     """Return events per second of the pipeline and of its peers, one after the other on the same topic."""
     if find_spec("quixstreams") is None:
         raise OperatorError("Quix Streams is not installed.", "Install it with: pip install 'millrace[bench]'.")

@@ -9,19 +9,19 @@ from typing import cast
 import portal
 from api.app import create_app
 from api.context import Clients
-from api.http.server import Server
+from api.http.server import HttpServer
 from cli.log import set_up
 from cli.run import until_stopped
 from infra import health_check, settings
-from infra.address import located
+from infra.address import resolve_addresses
 from infra.fakes import simulated
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
 from infra.pipeline_health import PipelineReader
 from infra.postgres.catalog_filter import PostgresListing
-from infra.postgres.pool import Lazy
+from infra.postgres.pool import LazyPool
 from infra.postgres.shop_archive import PostgresShopArchive
-from infra.postgres.shop_search import Search
+from infra.postgres.shop_search import ShopSearch
 from infra.redis import heartbeat
 from infra.redis.client import connect_impatiently, store_errors
 from infra.redis.rate_counter import rates
@@ -31,12 +31,12 @@ from infra.redis.stores.experiment_store import RedisExperimentStore
 from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.interaction_log import RedisInteractionLog
 from infra.redis.stores.item_store import RedisItemStore
-from infra.redis.stores.model_status import RedisBoardStore
+from infra.redis.stores.model_status import RedisModelStatusStore
 from infra.redis.stores.page_store import RedisPageStore
 from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.redis.stores.push_store import RedisPushStore
 from infra.redis.stores.shop_store import RedisShopStore
-from infra.redis.stores.user_profile_store import RedisPortraitStore
+from infra.redis.stores.user_profile_store import RedisUserProfileStore
 from infra.settings import Settings
 
 
@@ -45,7 +45,7 @@ def api() -> None:
 
     Example: API_PORT=8080 millrace api
     """
-    configured = located(settings.read())
+    configured = resolve_addresses(settings.read())
     set_up(configured)
     until_stopped(lambda stop: _serve(configured, stop))
 
@@ -55,17 +55,17 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(registry.connect)
     publisher = Publisher(configured.kafka_bootstrap_servers, registry, timeout_s=configured.api_publish_timeout_s)
     redis = connect_impatiently(configured.redis_url, timeout_s=configured.api_store_timeout_s)
-    database = Lazy(configured.database_url)
+    database = LazyPool(configured.database_url)
     pipeline = PipelineReader(configured, redis)
     clients = Clients(
         publisher=publisher,
         feeds=RedisFeedStore(redis, ttl_days=configured.feed_ttl_days),
         items=RedisItemStore(redis),
         interactions=RedisInteractionLog(redis),
-        boards=RedisBoardStore(redis),
+        boards=RedisModelStatusStore(redis),
         prefetched=RedisPrefetchStore(redis),
         pushes=RedisPushStore(redis),
-        portraits=RedisPortraitStore(redis),
+        portraits=RedisUserProfileStore(redis),
         charts=RedisChartStore(redis),
         listing=PostgresListing(database),
         collections=RedisCollectionStore(redis),
@@ -73,7 +73,7 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         shop=RedisShopStore(redis),
         shop_archive=PostgresShopArchive(database),
         pages=RedisPageStore(redis),
-        search=Search(database, radius_km=configured.place_radius_km, hides_sold_out=configured.hides_sold_out),
+        search=ShopSearch(database, radius_km=configured.place_radius_km, hides_sold_out=configured.hides_sold_out),
         probes={
             "kafka": health_check.kafka(configured.kafka_bootstrap_servers),
             "registry": health_check.registry(configured.schema_registry_url),
@@ -83,7 +83,7 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         pipeline=pipeline.read,
         rates=rates(redis),
         closers=[publisher.close, pipeline.close, redis.aclose, database.close],
-        signs=partial(heartbeat.signs, redis),
+        signs=partial(heartbeat.heartbeats, redis),
     )
 
     async def read_users() -> bytes | None:
@@ -91,7 +91,7 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
             return cast(bytes | None, await redis.get(portal.USERS_KEY))
 
     app = create_app(configured, clients, more_routes=portal.routes(read_users, simulated(configured)))
-    server = Server(app, configured)
+    server = HttpServer(app, configured)
 
     async def end() -> None:
         await stop.wait()

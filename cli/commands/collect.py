@@ -15,7 +15,7 @@ from rich.table import Table
 from cli.bar import bars
 from cli.run import run
 from infra import clock, settings
-from infra.address import located
+from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
@@ -23,7 +23,7 @@ from infra.redis.client import connect
 from infra.redis.stores.collection_store import Collection, RedisCollectionStore
 from infra.settings import Settings
 from infra.socialverse import LISTS, Socialverse
-from streams.roles.collect.collector import Collecting
+from streams.roles.collect.collector import Collector
 
 
 def collect(
@@ -49,7 +49,7 @@ def collect(
     unknown = [name for name in names or () if name not in LISTS]
     if unknown:
         raise OperatorError(f"There is no list {', '.join(unknown)}.", f"The lists are {', '.join(LISTS)}.")
-    configured = located(settings.read())
+    configured = resolve_addresses(settings.read())
     if not configured.flic_token:
         raise OperatorError("The external API wants a token.", "Set FLIC_TOKEN.")
     with bars(transient=True) as bar:
@@ -72,7 +72,7 @@ async def _collect(
     publisher = Publisher(configured.kafka_bootstrap_servers, registry)
     redis = connect(configured.redis_url)
     pages, store = Socialverse(configured), RedisCollectionStore(redis)
-    collecting = Collecting(
+    collecting = Collector(
         pages, publisher, store, now_ms=clock.now_ms, rating_scale=configured.rating_scale, on_page=show
     )
     try:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra import settings
-from infra.address import located
+from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.kafka import dead_letter_replay
 from infra.kafka.dead_letter_replay import Only
@@ -49,7 +49,7 @@ def list_(
 
     Example: millrace dead-letters list --reason bad_body
     """
-    configured = located(settings.read())
+    configured = resolve_addresses(settings.read())
     letters = dead_letter_replay.open_letters(
         configured.kafka_bootstrap_servers, _registry(configured), Only(topic=topic, reason=reason, stage=stage)
     )
@@ -79,7 +79,7 @@ def show(
 
     Example: millrace dead-letters show interactions.v1-3-1017
     """
-    configured = located(settings.read())
+    configured = resolve_addresses(settings.read())
     only = Only(ids=frozenset({letter_id}))
     letters = dead_letter_replay.open_letters(configured.kafka_bootstrap_servers, _registry(configured), only)
     if not letters:
@@ -120,7 +120,7 @@ def replay(
     if not (letter_ids or topic or reason or stage or everything):
         raise OperatorError("Nothing is chosen.", "Name letters, choose by --topic, --reason or --stage, or say --all.")
     only = Only(frozenset(letter_ids) if letter_ids else None, topic, reason, stage)
-    configured = located(settings.read())
+    configured = resolve_addresses(settings.read())
     registry = _registry(configured)
     letters = dead_letter_replay.open_letters(configured.kafka_bootstrap_servers, registry, only)
     if dry_run:

@@ -17,7 +17,7 @@ from cli import table
 from cli.bar import bars
 from evaluation import cold as cold_replay
 from evaluation import contest, contestant, lists, plot, report, rmse
-from evaluation.contest import Task
+from evaluation.contest import RunTask
 from evaluation.protocol import PARTS, PROTOCOLS, Part
 from evaluation.report import Asked, Report
 from evaluation.stream import Stream, of_dataset
@@ -108,7 +108,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
         made = _rated(stream, asked, console)
     else:
         tasks = [
-            Task(
+            RunTask(
                 path=data,
                 repeats=repeats,
                 protocol=protocol,
@@ -175,7 +175,7 @@ def _about(stream: Stream) -> str:
     )
 
 
-def _run(tasks: Sequence[Task], stream: Stream, jobs: int) -> contest.Done:
+def _run(tasks: Sequence[RunTask], stream: Stream, jobs: int) -> contest.RunResult:
     """Run the tasks with a bar for each."""
     with _bars(len(stream)) as show:
         return contest.run(
@@ -199,7 +199,7 @@ def _bars(events: int) -> Iterator[Callable[[str, int], None]]:
             display.update(number, completed=events)
 
 
-def _ranked(stream: Stream, asked: Asked, done: contest.Done, console: Console) -> Report:
+def _ranked(stream: Stream, asked: Asked, done: contest.RunResult, console: Console) -> Report:
     if asked.cold:
         made = cold_replay.report(stream, asked, done.runs, done.skipped)
         table.tell_cold(made, console)

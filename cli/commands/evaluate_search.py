@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from cli.run import run
-from evaluation.search import TOP, Judged, expectations, judge
+from evaluation.search import TOP, JudgedSearch, expectations, judge
 from infra import settings
-from infra.address import located
+from infra.address import resolve_addresses
 from infra.error import OperatorError
-from infra.postgres.pool import Lazy
-from infra.postgres.shop_search import Search, Sought
+from infra.postgres.pool import LazyPool
+from infra.postgres.shop_search import ShopQuery, ShopSearch
 from infra.redis.client import StoreError
 from schemas.limit import PRODUCT
 
@@ -36,7 +36,7 @@ def evaluate_search(
 
     millrace evaluate-search --json | jq -s 'map(.ndcg) | add / length'
     """
-    configured = located(settings.read())
+    configured = resolve_addresses(settings.read())
     judged = run(_judged(configured.database_url))
     if as_json:
         for one in judged:
@@ -45,16 +45,16 @@ def evaluate_search(
         _show(judged)
 
 
-async def _judged(url: str) -> list[Judged]:
-    connections = Lazy(url, connections=1)
-    search = Search(connections)
+async def _judged(url: str) -> list[JudgedSearch]:
+    connections = LazyPool(url, connections=1)
+    search = ShopSearch(connections)
     try:
         async with connections.reading("reading the products") as connection:
             rows = await connection.fetch(_PRODUCTS, PRODUCT)
         judged = []
         for expected in expectations():
             meant = {row["item_id"] for row in rows if expected.is_met(row["title"], row["topics"])}
-            found = await search.find(Sought(query=expected.query, kind=PRODUCT, limit=TOP))
+            found = await search.find(ShopQuery(query=expected.query, kind=PRODUCT, limit=TOP))
             judged.append(judge(expected, len(meant), [item_id in meant for item_id in found.item_ids]))
         return judged
     except StoreError as error:
@@ -63,7 +63,7 @@ async def _judged(url: str) -> list[Judged]:
         await connections.close()
 
 
-def _show(judged: list[Judged]) -> None:
+def _show(judged: list[JudgedSearch]) -> None:
     table = Table("query", Column("expected", overflow="fold"), "meant", f"hit@{TOP}", f"P@{TOP}", f"NDCG@{TOP}")
     for one in judged:
         figures = f"{one.hit:.0f}", f"{one.precision:.1f}", f"{one.ndcg:.3f}"

@@ -16,7 +16,7 @@ from cli.bar import bars
 from cli.import_report import Report, set_aside, show
 from cli.run import run
 from infra import clock, settings
-from infra.address import located
+from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.kafka.cluster import cluster_id
 from infra.kafka.item_log import newest_items
@@ -26,7 +26,7 @@ from infra.settings import Settings
 from loaders import DatasetError
 from loaders.change import SOURCE, Change, change
 from loaders.datasets import products
-from loaders.datasets.product_column import COLUMNS, Format
+from loaders.datasets.product_column import COLUMNS, ProductFormat
 from loaders.datasets.products import Products
 from loaders.tables.currency import is_code
 from schemas.types import Item
@@ -102,7 +102,7 @@ def products_(  # noqa: PLR0913, PLR0917 - each is a flag
     """
     began_s = time.monotonic()
     configured = settings.read()
-    form = Format(
+    form = ProductFormat(
         columns=_columns(id_column, column or []),
         encoding=encoding,
         separator=separator and _SEPARATORS.get(separator, separator),
@@ -118,7 +118,7 @@ def products_(  # noqa: PLR0913, PLR0917 - each is a flag
     content = _read(file, form, aside)
     is_over = len(content.rejected) > most(content.rows)
     withheld = _withheld(content, is_over=is_over) if sync else ""
-    changes, removed = run(_import(located(configured), content, name, sync=sync and not withheld))
+    changes, removed = run(_import(resolve_addresses(configured), content, name, sync=sync and not withheld))
     if withheld and changes.absent:
         content.notes.append(f"nothing is removed: {withheld}")
     took_s = round(time.monotonic() - began_s, 2)
@@ -176,7 +176,7 @@ def _choice(option: str, text: str, known: dict[str, str]) -> str:
     return known[text]
 
 
-def _read(file: Path, form: Format, aside: Path) -> Products:
+def _read(file: Path, form: ProductFormat, aside: Path) -> Products:
     """Return the content of a file, with its rejected rows set aside.
 
     Raises:

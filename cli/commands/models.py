@@ -14,12 +14,12 @@ from rich.table import Table
 from cli.age import age
 from cli.run import run
 from infra import clock, settings
-from infra.address import located
+from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
 from infra.kafka.topic_tail import last
-from infra.redis.stores.model_status import NOT_JUDGED, REFUSED, REPLACED, SERVING, Version, standing
+from infra.redis.stores.model_status import NOT_JUDGED, REFUSED, REPLACED, SERVING, Version, with_current_status
 from infra.settings import Settings
 from topics.topic import ITEM_WEIGHTS, MODEL_VERSIONS
 
@@ -42,7 +42,7 @@ def show(context: typer.Context, as_json: _Json = False) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    configured = located(settings.read())
+    configured = resolve_addresses(settings.read())
     found = run(_versions(configured))
     if as_json:
         print(msgspec.json.encode(found).decode())
@@ -66,7 +66,7 @@ def rollback(
 
     millrace models rollback 20260727T061500.123Z --reason 'feeds got worse'
     """
-    configured = located(settings.read())
+    configured = resolve_addresses(settings.read())
     told = run(_roll_back(configured, version, reason))
     if as_json:
         print(msgspec.json.encode(told).decode())
@@ -76,20 +76,20 @@ def rollback(
 
 async def _versions(configured: Settings) -> list[Version]:
     """Return what is kept, with the status that it has now."""
-    from streams.roles.trainer.artifact_store import Shelf
+    from streams.roles.trainer.artifact_store import ArtifactStore
 
     serving = await _serving(configured)
-    found = Shelf(configured.home, kept=configured.model_artifacts_kept).versions()
-    return [standing(version, serving) for version in found]
+    found = ArtifactStore(configured.home, kept=configured.model_artifacts_kept).versions()
+    return [with_current_status(version, serving) for version in found]
 
 
 async def _roll_back(configured: Settings, version: str, reason: str) -> Version:
     # Imported here: listing topics and the like need no learner.
-    from streams.roles.trainer.artifact_store import Shelf
+    from streams.roles.trainer.artifact_store import ArtifactStore
     from streams.roles.trainer.model_version import record
-    from streams.roles.trainer.retraining import publish_tastes
+    from streams.roles.trainer.retraining import publish_item_weights
 
-    shelf = Shelf(configured.home, kept=configured.model_artifacts_kept)
+    shelf = ArtifactStore(configured.home, kept=configured.model_artifacts_kept)
     serving = await _serving(configured)
     found = await asyncio.to_thread(shelf.get, version or shelf.before(serving))
     why = f"rolled back from {serving or 'nothing'}" + (f": {reason}" if reason else "")
@@ -100,7 +100,7 @@ async def _roll_back(configured: Settings, version: str, reason: str) -> Version
     try:
         there = await last(configured.kafka_bootstrap_servers, registry, ITEM_WEIGHTS, count=None)
         keys = {(entry.key or b"").decode(errors="replace") for entry in there}
-        await publish_tastes(publisher, found, keys)
+        await publish_item_weights(publisher, found, keys)
         await publisher.publish(MODEL_VERSIONS, [record(told, found.parts, found.blender)])
     finally:
         await publisher.close()

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from cli.run import run
 from infra import settings
-from infra.address import Addresses, located
+from infra.address import Addresses, resolve_addresses
 from infra.kafka.provision import provision as provide
 
 
@@ -17,6 +17,6 @@ def provision() -> None:
 
     Example: KAFKA_BOOTSTRAP_SERVERS=kafka:9092 … millrace provision
     """
-    configured = located(settings.read())
+    configured = resolve_addresses(settings.read())
     console = Console(stderr=True, highlight=False)
     run(provide(Addresses.of(configured), on_done=lambda name, what: console.print(f"{name}: {what}")))

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cli.run import run
 from infra import settings
-from infra.address import Addresses, located
+from infra.address import Addresses, resolve_addresses
 from infra.error import OperatorError
 from infra.kafka.provision import provision
 from infra.postgres import pool as database
@@ -52,7 +52,7 @@ def rebuild(
 
     millrace rebuild --store redis --no-wait
     """
-    configured = located(settings.read())
+    configured = resolve_addresses(settings.read())
     console = Console(highlight=False)
     try:
         left = run(_rebuild(configured, store, timeout_s if wait else 0.0, console))
@@ -90,7 +90,7 @@ async def _rebuild(configured: Settings, store: Store, timeout_s: float, console
 
 async def _name_absent(redis: Redis, roles: set[str], console: Console) -> None:
     """Say which of some roles do not run."""
-    running = {sign["role"] for sign in await heartbeat.signs(redis)}
+    running = {sign["role"] for sign in await heartbeat.heartbeats(redis)}
     for role in sorted(roles - running):
         console.print(f"[yellow]No {role} role runs:[/] what it writes is rebuilt once one does.")
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from cli.age import age
 from cli.run import run
 from infra import settings
-from infra.address import located
+from infra.address import resolve_addresses
 from infra.kafka.provision import APP_ID, FETCH_GROUP, PUSH_APP_ID
 from infra.pipeline_health import log_of
 from infra.redis.event_rates import EventRate
@@ -45,7 +45,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print one line 
 
     millrace status --json | jq .lag
     """
-    configured = located(settings.read())
+    configured = resolve_addresses(settings.read())
     found = run(read(configured))
     if as_json:
         print(msgspec.json.encode(found).decode())

@@ -15,10 +15,10 @@ from rich.table import Table
 
 from cli.run import until_stopped
 from infra import settings
-from infra.address import located
+from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.kafka.registry import Registry
-from infra.kafka.topic_tail import Entry, follow, last
+from infra.kafka.topic_tail import TailEntry, follow, last
 from infra.settings import Settings
 from topics import TOPICS, Topic
 from topics.topic import DAY_MS, FOREVER, by_name
@@ -76,7 +76,7 @@ def tail(
     except KeyError:
         names = ", ".join(topic.short_name for topic in TOPICS)
         raise OperatorError(f"There is no topic {name}.", f"The topics are {names}.") from None
-    configured = located(settings.read())
+    configured = resolve_addresses(settings.read())
     first = None if from_beginning else count
     until_stopped(lambda stop: _tail(configured, topic, stop, first=first, once=once, as_json=as_json))
 
@@ -121,7 +121,7 @@ async def _tail(
     registry.close()
 
 
-def _print(entry: Entry, *, as_json: bool) -> None:
+def _print(entry: TailEntry, *, as_json: bool) -> None:
     at = datetime.fromtimestamp(entry.at_ms / 1000, UTC).isoformat(timespec="milliseconds")
     key = entry.key.decode(errors="backslashreplace") if entry.key is not None else None
     if as_json:

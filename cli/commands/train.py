@@ -15,13 +15,13 @@ from rich.console import Console
 from cli.bar import bars
 from cli.run import run
 from infra import clock, settings
-from infra.address import located
+from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
 from infra.redis import heartbeat
 from infra.redis.client import connect
-from infra.redis.stores.model_status import NEVER_SERVED, Board, RedisBoardStore, Training, Version
+from infra.redis.stores.model_status import NEVER_SERVED, ModelStatus, RedisModelStatusStore, Training, Version
 from infra.settings import Settings
 from schemas.limit import RETRAINER
 from schemas.types import Trigger
@@ -45,7 +45,7 @@ def train(
 
     millrace train --reason 'a new catalogue' --json | jq .metrics
     """
-    configured = located(settings.read())
+    configured = resolve_addresses(settings.read())
     with bars(transient=True) as bar:
         task = bar.add_task("waits for the trainer", total=None)
 
@@ -70,11 +70,11 @@ async def _train(configured: Settings, reason: str, *, on_progress: Callable[[Tr
     """Ask for a fit and return what came of it."""
     redis = connect(configured.redis_url)
     try:
-        if not any(sign["role"] == "trainer" for sign in await heartbeat.signs(redis)):
+        if not any(sign["role"] == "trainer" for sign in await heartbeat.heartbeats(redis)):
             raise OperatorError("No trainer runs.", "Start one with millrace worker --roles trainer, or millrace up.")
         event_id = str(uuid_utils.uuid7())
         await _ask(configured, event_id, reason)
-        return await _answer(RedisBoardStore(redis), event_id, on_progress)
+        return await _answer(RedisModelStatusStore(redis), event_id, on_progress)
     finally:
         await redis.aclose()
 
@@ -91,7 +91,7 @@ async def _ask(configured: Settings, event_id: str, reason: str) -> None:
         registry.close()
 
 
-async def _answer(boards: RedisBoardStore, event_id: str, on_progress: Callable[[Training], None]) -> Version:
+async def _answer(boards: RedisModelStatusStore, event_id: str, on_progress: Callable[[Training], None]) -> Version:
     """Wait until the trainer has answered.
 
     Raises:
@@ -99,7 +99,7 @@ async def _answer(boards: RedisBoardStore, event_id: str, on_progress: Callable[
     """
     heard_s = time.monotonic()
     while True:
-        board: Board = await boards.read()
+        board: ModelStatus = await boards.read()
         for version in board.versions:
             if event_id in version.request_ids:
                 return version

@@ -15,7 +15,7 @@ import typer
 from cli.log import set_up
 from cli.run import on_one_core, until_stopped
 from infra import process_priority, settings
-from infra.address import located
+from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.redis import heartbeat
 from infra.redis.client import StoreError, connect
@@ -55,7 +55,7 @@ def worker(
     unknown = [name for name in names if name not in ROLES]
     if unknown or not names:
         raise OperatorError(f"There is no role {', '.join(unknown) or 'to run'}.", f"The roles are {', '.join(ROLES)}.")
-    configured = located(settings.read())
+    configured = resolve_addresses(settings.read())
     set_up(configured)
     runs = {name: _load(name) for name in names}
     on_one_core()
@@ -126,7 +126,7 @@ async def _take_leave(configured: Settings, names: Sequence[str]) -> None:
     """Note that the roles were stopped in order; while Redis is away they are missed for some time."""
     redis = connect(configured.redis_url)
     with suppress(StoreError):
-        await heartbeat.farewell(redis, names)
+        await heartbeat.remove_heartbeat(redis, names)
     await redis.aclose()
 
 

@@ -73,7 +73,7 @@ _SPOILS: dict[Fault | None, Callable[[Body], Body]] = {
 }
 
 
-class Claude:
+class FakeClaude:
     """The double, and what there is to script and to look at."""
 
     def __init__(self, *, delay_s: float = 0.0, slow_s: float = 3.0, cache_from_tokens: int = 4_096) -> None:

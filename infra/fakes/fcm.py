@@ -75,7 +75,7 @@ class Delivered:
         return str(self.message["data"]["notification_id"])
 
 
-class Fcm:
+class FakeFcm:
     """The double, and what there is to script and to look at."""
 
     def __init__(self, *, slow_s: float = 3.0) -> None:

@@ -33,7 +33,7 @@ Fault = Literal[
 ]
 
 
-class SocialverseDouble:
+class FakeSocialverse:
     """The double, and what there is to script and to look at."""
 
     def __init__(self, *, token: str = "", slow_s: float = 3.0, most: int = 1_000) -> None:

@@ -18,7 +18,7 @@ Counts = dict[str, dict[str, int]]
 
 
 @dataclass(slots=True)
-class Consumption:
+class ConsumerLag:
     """What is known of the groups that have committed on our topics."""
 
     behind: Counts = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Consumption:
     has the same name, though it may have grown."""
 
 
-def read(admin: Any, *, prefix: str = "") -> Consumption:
+def read(admin: Any, *, prefix: str = "") -> ConsumerLag:
     """Return how far the groups are whose names begin with a prefix. Blocks.
 
     Raises:
@@ -39,7 +39,7 @@ def read(admin: Any, *, prefix: str = "") -> Consumption:
     committed = _committed(admin, prefix)
     partitions = {(tp.topic, tp.partition) for tps in committed.values() for tp in tps}
     starts, ends = (offsets(admin, partitions, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
-    found = Consumption()
+    found = ConsumerLag()
     for group, tps in committed.items():
         behind = found.behind.setdefault(group, {})
         for tp in tps:

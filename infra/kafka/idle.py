@@ -44,7 +44,7 @@ _CALM_POLLS = 3
 _CALL_S = 10.0
 
 
-class UnsettledError(TimeoutError):
+class NotIdleError(TimeoutError):
     """The pipeline did not come to rest in time."""
 
     def __init__(self, timeout_s: float, left: dict[str, int]) -> None:
@@ -53,7 +53,7 @@ class UnsettledError(TimeoutError):
         super().__init__(f"after {timeout_s:g} s the pipeline still has work to do ({told})")
 
 
-async def settled(
+async def wait_until_idle(
     bootstrap_servers: str,
     redis: Redis,
     *,
@@ -77,7 +77,7 @@ async def settled(
                     await told
                 await asyncio.sleep(_POLL_S)
     except TimeoutError:
-        raise UnsettledError(timeout_s, left) from None
+        raise NotIdleError(timeout_s, left) from None
 
 
 async def _asked(admin: AdminClient, redis: Redis) -> dict[str, int]:
@@ -92,7 +92,7 @@ async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
     """Return what there is to do, by what it is; empty when there is nothing."""
     ends = await asyncio.to_thread(end_offsets, admin, {*CONSUMED, *VIEWED, FETCH_REQUESTS})
     committed = await asyncio.to_thread(committed_offsets, admin, APP_ID)
-    signs = await heartbeat.signs(redis)
+    signs = await heartbeat.heartbeats(redis)
     left: dict[str, int] = {}
     for topic in CONSUMED:
         left[f"records of {topic.short_name} to fold"] = _behind(topic, ends, committed)

@@ -82,7 +82,7 @@ class Publishes(Protocol):
         ...
 
 
-class _Lane:
+class _ProducerLane:
     """A librdkafka producer and the thread that serves its delivery reports."""
 
     def __init__(self, producer: Producer) -> None:
@@ -153,7 +153,7 @@ class Publisher:
             "queue.buffering.max.kbytes": 512 << 10,
             "log_level": 2,
         }
-        self._lanes: list[_Lane] = []
+        self._lanes: list[_ProducerLane] = []
 
     @cached_property
     def _producing(self) -> Producer:
@@ -168,7 +168,7 @@ class Publisher:
         return self._open({"message.timeout.ms": int(self._timeout_s * 1000)})
 
     def _open(self, more: dict[str, Any]) -> Producer:
-        lane = _Lane(self._new_producer(self._config | more))
+        lane = _ProducerLane(self._new_producer(self._config | more))
         self._lanes.append(lane)
         return lane.producer
 

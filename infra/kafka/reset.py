@@ -18,7 +18,7 @@ _CALL_S = 30.0
 _ASK_EVERY_S = 0.05
 
 
-async def renew(addresses: Addresses) -> None:
+async def reset_stack(addresses: Addresses) -> None:
     """Make every topic of the pipeline anew, forget its consumer groups and empty Redis; the registry stays as it is.
 
     Everything that the servers hold is lost, and no role may be running; of one that was killed the end of its session

@@ -15,7 +15,7 @@ from topics import Topic
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TailEntry:
     """One message: its place, and its record or what is wrong with it."""
 
     partition: int
@@ -26,14 +26,14 @@ class Entry:
     problem: str = ""
 
 
-async def last(bootstrap_servers: str, registry: Registry, topic: Topic, *, count: int | None) -> list[Entry]:
+async def last(bootstrap_servers: str, registry: Registry, topic: Topic, *, count: int | None) -> list[TailEntry]:
     """Return the last `count` messages of a topic in the order of their time, or all of them."""
     consumer, ends = await _open(bootstrap_servers, topic)
     try:
         starts: dict[TopicPartition, int] = await consumer.beginning_offsets(list(ends))
         for tp, end in ends.items():
             consumer.seek(tp, starts[tp] if count is None else max(starts[tp], end - count))
-        found: list[Entry] = []
+        found: list[TailEntry] = []
         while any([await consumer.position(tp) < end for tp, end in ends.items()]):
             for records in (await consumer.getmany(timeout_ms=500, max_records=5_000)).values():
                 found += [await _entry(registry, topic, record) for record in records]
@@ -43,7 +43,7 @@ async def last(bootstrap_servers: str, registry: Registry, topic: Topic, *, coun
     return found if count is None else found[-count:] if count else []
 
 
-async def follow(bootstrap_servers: str, registry: Registry, topic: Topic) -> AsyncIterator[Entry]:
+async def follow(bootstrap_servers: str, registry: Registry, topic: Topic) -> AsyncIterator[TailEntry]:
     """Yield the messages that come from now on, without end."""
     consumer, ends = await _open(bootstrap_servers, topic)
     try:
@@ -64,7 +64,7 @@ async def _open(bootstrap_servers: str, topic: Topic) -> tuple[AIOKafkaConsumer,
     return consumer, await consumer.end_offsets(partitions)
 
 
-async def _entry(registry: Registry, topic: Topic, record: Any) -> Entry:
+async def _entry(registry: Registry, topic: Topic, record: Any) -> TailEntry:
     value, problem = None, ""
     codec = registry.codec(topic.record)
     try:
@@ -75,4 +75,4 @@ async def _entry(registry: Registry, topic: Topic, record: Any) -> Entry:
             value = codec.decode(record.value)
     except DecodeError as error:
         problem = str(error)
-    return Entry(record.partition, record.offset, record.timestamp, record.key, value, problem)
+    return TailEntry(record.partition, record.offset, record.timestamp, record.key, value, problem)

@@ -5,6 +5,6 @@ answer = await llm.ask(Prompt(system=…, user=…, answer=Scores, purpose="scor
 """
 
 from infra.llm.error import LlmError, Reason
-from infra.llm.prompt import Answer, Prompt
+from infra.llm.prompt import Prompt, PromptAnswer
 
-__all__ = ["Answer", "LlmError", "Prompt", "Reason"]
+__all__ = ["LlmError", "Prompt", "PromptAnswer", "Reason"]

@@ -67,7 +67,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Prices:
+class TokenPrices:
     """Dollars per million tokens, which is millionths of a dollar per token."""
 
     input: float
@@ -76,7 +76,7 @@ class Prices:
     cache_read: float
 
     @classmethod
-    def of(cls, settings: Settings) -> Prices:
+    def of(cls, settings: Settings) -> TokenPrices:
         """Return the prices that are set."""
         return cls(
             settings.llm_price_input_usd,
@@ -103,7 +103,7 @@ class Prices:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Reservation:
     """What was taken from budgets for one question."""
 
     keys: tuple[str, ...]
@@ -121,7 +121,7 @@ class Budget:
             for usd in (settings.llm_budget_usd, settings.llm_budget_category_usd, settings.llm_budget_user_usd)
         )
 
-    async def take(self, prompt: Prompt[msgspec.Struct], amount: int, *, now_ms: int) -> Taken:
+    async def take(self, prompt: Prompt[msgspec.Struct], amount: int, *, now_ms: int) -> Reservation:
         """Take an amount from every budget that a question has.
 
         Raises:
@@ -137,9 +137,9 @@ class Budget:
         if refused:
             whose = list(limits)[refused - 1].removeprefix(f"{day}:")
             raise LlmError("over_budget", f"the day's budget ({whose}) has no {amount / MILLION:.4f} dollars left")
-        return Taken(tuple(limits), amount)
+        return Reservation(tuple(limits), amount)
 
-    async def settle(self, taken: Taken, cost: int) -> None:
+    async def settle(self, taken: Reservation, cost: int) -> None:
         """Give back what was not spent. While Redis is away it stays taken, which errs on the side of thrift."""
         pipeline = self._redis.pipeline(transaction=False)
         for key in taken.keys:

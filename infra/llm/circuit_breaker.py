@@ -6,7 +6,7 @@ _LONGEST_S = 3_600.0
 """Longest pause that a provider may ask for."""
 
 
-class Breaker:
+class CircuitBreaker:
     """Opens after so many failures in a row. The time is passed in."""
 
     def __init__(self, *, failures: int, cooldown_s: float) -> None:

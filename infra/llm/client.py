@@ -16,10 +16,10 @@ import uuid_utils
 from redis.asyncio import Redis
 
 from infra import clock
-from infra.llm.budget import MILLION, Budget, Prices, Usage
-from infra.llm.circuit_breaker import Breaker
+from infra.llm.budget import MILLION, Budget, TokenPrices, Usage
+from infra.llm.circuit_breaker import CircuitBreaker
 from infra.llm.error import LlmError, Reason
-from infra.llm.prompt import Answer, Prompt, input_schema
+from infra.llm.prompt import Prompt, PromptAnswer, input_schema
 from infra.llm.provider import (
     OVERLOADED,
     RATE_LIMITED,
@@ -31,7 +31,7 @@ from infra.llm.provider import (
     retry_after_s,
 )
 from infra.llm.reading import Reading, UnreadableError, printable, read
-from infra.llm.recall import Recall
+from infra.llm.recall import AnswerCache
 from infra.llm.reply import CUT, PAUSED, REFUSAL, Reply, parse
 from infra.settings import Settings
 from schemas.types import LlmCall
@@ -72,17 +72,19 @@ class Llm:
     ) -> None:
         """`log` takes an event for every question that was sent, answered or not."""
         self._settings, self._provider, self._log = settings, provider, log
-        self._prices = Prices.of(settings)
-        self._recall = Recall(redis, ttl_s=settings.llm_answer_ttl_s)
+        self._prices = TokenPrices.of(settings)
+        self._recall = AnswerCache(redis, ttl_s=settings.llm_answer_ttl_s)
         self._budget = Budget(redis, settings)
-        self._breaker = Breaker(failures=settings.llm_breaker_failures, cooldown_s=settings.llm_breaker_cooldown_s)
+        self._breaker = CircuitBreaker(
+            failures=settings.llm_breaker_failures, cooldown_s=settings.llm_breaker_cooldown_s
+        )
         self._slots = asyncio.Semaphore(settings.llm_concurrency)
         self._spent = 0
         """Millionths of a dollar that questions are known to have cost."""
         self.outcomes: Counter[str] = Counter()
         """Questions by what came of them: answered, recalled, or why there was no answer."""
 
-    async def ask(self, prompt: Prompt[A]) -> Answer[A]:
+    async def ask(self, prompt: Prompt[A]) -> PromptAnswer[A]:
         """Return the answer to a question: the one given before, where there is one.
 
         Raises:
@@ -105,10 +107,10 @@ class Llm:
         circuit = "no key" if self._provider is None else "open" if is_open else "closed"
         return {"circuit": circuit, "questions": dict(self.outcomes), "spent_usd": self._spent / MILLION}
 
-    def _recalled(self, known: A, name: str) -> Answer[A]:
-        return Answer(value=known, hash=name, model=self._settings.llm_model, recalled=True)
+    def _recalled(self, known: A, name: str) -> PromptAnswer[A]:
+        return PromptAnswer(value=known, hash=name, model=self._settings.llm_model, recalled=True)
 
-    async def _allowed(self, prompt: Prompt[A], name: str) -> Answer[A]:
+    async def _allowed(self, prompt: Prompt[A], name: str) -> PromptAnswer[A]:
         """Ask when there is a slot, if there is a key, a closed circuit and money."""
         if self._provider is None:
             raise LlmError("no_key", "none is set for the language model")
@@ -126,7 +128,7 @@ class Llm:
                     self._spent += cost
                     await self._budget.settle(taken, cost)
 
-    async def _asked(self, provider: Provider, prompt: Prompt[A], call: _Call, name: str) -> Answer[A]:
+    async def _asked(self, provider: Provider, prompt: Prompt[A], call: _Call, name: str) -> PromptAnswer[A]:
         """Send a question and check its answer."""
         try:
             reading = _reading(await self._send(provider, prompt, call), prompt)
@@ -144,7 +146,7 @@ class Llm:
         call.response, call.dropped, call.problems = answer.decode(), reading.dropped, reading.problems
         await self._recall.write(name, answer)
         usage = call.usage or Usage()
-        return Answer(
+        return PromptAnswer(
             value=reading.value,
             hash=name,
             model=self._settings.llm_model,

@@ -43,7 +43,7 @@ class Prompt(Generic[A_co]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer(Generic[A_co]):
+class PromptAnswer(Generic[A_co]):
     """One answer, checked. Its texts are still a model's: see `infra.llm.text`."""
 
     value: A_co

@@ -1,7 +1,7 @@
 """Answers given before, at `llm:answer:{hash of the question}`: what is asked again is not paid for again.
 
-Redis holds them for as long as they are of use. The truth is the topic `llm-calls`: `streams.roles.fetch.answer_cache` fills an
-empty Redis from it, so that a replay asks the model nothing that it has answered.
+Redis holds them for as long as they are of use. The truth is the topic `llm-calls`: `streams.roles.fetch.answer_cache`
+fills an empty Redis from it, so that a replay asks the model nothing that it has answered.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ KEY = "llm:answer:"
 _LOG = logging.getLogger(__name__)
 
 
-class Recall:
+class AnswerCache:
     """Answers as the model wrote them, by the hash of their question."""
 
     def __init__(self, redis: Redis, *, ttl_s: float) -> None:

@@ -31,7 +31,7 @@ def record(file: Path, pid: int, stop_signal: signal.Signals) -> None:
     write_private(file, msgspec.json.encode(_Record(pid, created_s, int(stop_signal))))
 
 
-def end_all(folder: Path) -> list[int]:
+def end_stale(folder: Path) -> list[int]:
     """End the children that are written down in a folder, wait until they are gone, and return their ids."""
     ended = []
     for file in sorted(folder.glob("*.json")):

@@ -16,7 +16,7 @@ KEPT = 3
 _TAIL_BYTES = _CHUNK = 64 << 10
 
 
-class Log:
+class ChildLog:
     """The log of one child, whose file the child has open for appending."""
 
     def __init__(self, file: Path) -> None:

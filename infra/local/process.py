@@ -12,7 +12,7 @@ from pathlib import Path
 
 from infra.error import OperatorError
 from infra.local import leftover
-from infra.local.log import Log
+from infra.local.log import ChildLog
 from infra.local.program import kill_group, launch
 from infra.local.step import OnStep, Step
 from infra.private_file import private_folder
@@ -76,7 +76,7 @@ class Child:
         self._command, self._check, self._on_step = command, check, on_step
         self._prepare, self._on_return, self._watchdog_timeout_s = prepare, on_return, watchdog_timeout_s
         slug = name.lower().replace(" ", "-").replace(",", "-")
-        self._log = Log(home / "logs" / f"{slug}.log")
+        self._log = ChildLog(home / "logs" / f"{slug}.log")
         self._record = home / "run" / f"{slug}.json"
         self._stopping = asyncio.Event()
         self._spawning = asyncio.Lock()

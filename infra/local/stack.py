@@ -23,7 +23,7 @@ from infra.local.servers.kafka import Kafka
 from infra.local.servers.postgres import Postgres
 from infra.local.servers.redis import RedisServer
 from infra.local.servers.registry import SchemaRegistry
-from infra.local.servers.server import Server
+from infra.local.servers.server import LocalServer
 from infra.local.step import OnStep, Step
 from infra.redis.client import connect
 from infra.settings import Settings, masked
@@ -61,7 +61,7 @@ class LocalStack:
         self._cache = settings.cache.expanduser().resolve()
         self._lock = Lock(self.home)
         self._stopping = False
-        self._running: list[tuple[Server, Child]] = []
+        self._running: list[tuple[LocalServer, Child]] = []
         """In the order in which they stop."""
 
     @property
@@ -77,7 +77,7 @@ class LocalStack:
         """
         self._lock.take()
         try:
-            await asyncio.to_thread(leftover.end_all, self.home / "run")
+            await asyncio.to_thread(leftover.end_stale, self.home / "run")
             require_space(self.home)
             require_space(self._cache)
             addresses, given = self._plan()
@@ -152,7 +152,7 @@ class LocalStack:
                 self._running.append((server, child))
         return addresses, checks
 
-    async def _use(self, server: Server, url: str, ask: health_check.ServerProbe) -> None:
+    async def _use(self, server: LocalServer, url: str, ask: health_check.ServerProbe) -> None:
         try:
             async with aclosing(ask):
                 await ask()
@@ -163,7 +163,7 @@ class LocalStack:
             ) from error
         self._on_step(Step(server.name, "given", masked(url)))
 
-    async def _prepare(self, server: Server) -> None:
+    async def _prepare(self, server: LocalServer) -> None:
         self._on_step(Step(server.name, "preparing"))
         await server.prepare()
 

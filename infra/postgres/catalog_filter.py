@@ -41,7 +41,7 @@ _WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class CatalogFilter:
     """What is looked for; what is left out does not matter."""
 
     prefix: str = ""
@@ -65,10 +65,10 @@ class Wanted:
         return any((parts := set(_WORD.findall(spaced(word)))) and parts <= text for word in self.words)
 
 
-class Listing(Protocol):
+class CatalogListing(Protocol):
     """Every method raises `StoreError` when the database does not answer."""
 
-    async def find(self, wanted: Wanted, *, limit: int) -> list[str]:
+    async def find(self, wanted: CatalogFilter, *, limit: int) -> list[str]:
         """Return the newest items that are looked for."""
         ...
 
@@ -88,7 +88,7 @@ class MemoryListing:
         self._items = {item.item_id: item for item in items}
         self._interactions = interactions
 
-    async def find(self, wanted: Wanted, *, limit: int) -> list[str]:
+    async def find(self, wanted: CatalogFilter, *, limit: int) -> list[str]:
         """Return the newest items that are looked for."""
         newest = sorted(self._items.values(), key=lambda item: (-item.created_at, item.item_id))
         return [item.item_id for item in newest if wanted.fits(item) and not item.private][:limit]
@@ -115,10 +115,10 @@ class MemoryListing:
 class PostgresListing:
     """The catalogue in PostgreSQL."""
 
-    def __init__(self, connections: database.Lazy) -> None:
+    def __init__(self, connections: database.LazyPool) -> None:
         self._connections = connections
 
-    async def find(self, wanted: Wanted, *, limit: int) -> list[str]:
+    async def find(self, wanted: CatalogFilter, *, limit: int) -> list[str]:
         """Return the newest items that are looked for."""
         values: list[Any] = [wanted.prefix, wanted.category, wanted.project_code, limit]
 

@@ -31,7 +31,7 @@ ORDER BY private, catalogue.created_at, item_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class HybridQuery:
     """What is looked for."""
 
     category: str
@@ -54,7 +54,7 @@ class Match:
     topics: list[str] = field(default_factory=list)
 
 
-class Known(NamedTuple):
+class KnownItem(NamedTuple):
     """What an item is recognised by."""
 
     item_id: str
@@ -65,7 +65,7 @@ class Known(NamedTuple):
     longitude: float | None
 
 
-class Catalogue:
+class HybridSearch:
     """Reads what the archive role has made ready. Raises `database.AWAY` while PostgreSQL does not answer."""
 
     def __init__(self, pool: asyncpg.Pool, *, encoder: str, radius_km: float, hides_sold_out: bool = True) -> None:
@@ -82,7 +82,7 @@ class Catalogue:
         self._hides_sold_out = hides_sold_out
         self._within: Within | None = None
 
-    async def search(self, query: Query) -> list[Match]:
+    async def search(self, query: HybridQuery) -> list[Match]:
         """Return the best matches, best first."""
         values: list[Any] = []
 
@@ -98,7 +98,7 @@ class Catalogue:
             rows = await connection.fetch(statement, *values)
         return [Match(row["item_id"], row["title"], row["topics"]) for row in rows]
 
-    async def known(self, category: str, title_keys: Sequence[str]) -> list[Known]:
+    async def known(self, category: str, title_keys: Sequence[str]) -> list[KnownItem]:
         """Return what there is in a category under some keys."""
         rows = await self._pool.fetch(
             _WITH_KEYS,
@@ -106,9 +106,9 @@ class Catalogue:
             [key[:INDEXED_CHARS] for key in title_keys],
             list(title_keys),
         )
-        return [Known(*row) for row in rows]
+        return [KnownItem(*row) for row in rows]
 
-    def _statement(self, query: Query, bind: Bind, within: Within) -> str:
+    def _statement(self, query: HybridQuery, bind: Bind, within: Within) -> str:
         conditions = [
             f"catalogue.category = {bind(query.category)}",
             f"item_id <> ALL({bind(list(query.known))}::text[])",

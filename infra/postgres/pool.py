@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-from infra.redis.client import RefusedError, StoreError
+from infra.redis.client import StoreError, StoreRefusedError
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _LOCK_ID = 0x6D696C6C
@@ -45,7 +45,7 @@ def write_errors(doing: str) -> Iterator[None]:
         yield
     except (*AWAY, asyncpg.PostgresError) as error:
         unfit = isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)  # found by the client
-        kind = RefusedError if unfit or isinstance(error, _REFUSALS) else StoreError
+        kind = StoreRefusedError if unfit or isinstance(error, _REFUSALS) else StoreError
         raise kind(doing, error) from error
 
 
@@ -68,7 +68,7 @@ def equals(column: str, value: str, bind: Callable[[Any], str]) -> str:
     return f"(left({column}, {INDEXED_CHARS}) = {bind(value[:INDEXED_CHARS])} AND {column} = {bind(value)})"
 
 
-class Lazy:
+class LazyPool:
     """Connections that are opened when they are first asked for: who holds them starts while PostgreSQL is away."""
 
     def __init__(self, url: str, *, connections: int = 8) -> None:

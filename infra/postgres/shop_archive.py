@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from infra.postgres.pool import Lazy
+from infra.postgres.pool import LazyPool
 
 _MOST_DONE = 10_000
 _SIMILAR = "SELECT others[:$2] AS others FROM likeness WHERE item_id = $1"
@@ -20,7 +20,7 @@ ORDER BY occurred_at DESC, event_id LIMIT {_MOST_DONE}
 """  # noqa: S608 - the number is ours
 
 
-class Rule(NamedTuple):
+class ShopRule(NamedTuple):
     """A product that goes with another, and how much."""
 
     other: str
@@ -29,7 +29,7 @@ class Rule(NamedTuple):
     lift: float
 
 
-class Done(NamedTuple):
+class ShopEvent(NamedTuple):
     """One thing that a user did."""
 
     action: str
@@ -45,11 +45,11 @@ class ShopArchive(Protocol):
         """Return the products whose texts are most like a product's, most alike first."""
         ...
 
-    async def rules(self, item_id: str, limit: int) -> list[Rule]:
+    async def rules(self, item_id: str, limit: int) -> list[ShopRule]:
         """Return the products that are clicked by those who click on one, the surest first."""
         ...
 
-    async def done(self, user_id: str, since: datetime) -> list[Done]:
+    async def done(self, user_id: str, since: datetime) -> list[ShopEvent]:
         """Return a user's clicks and searches, newest first."""
         ...
 
@@ -61,11 +61,11 @@ class MemoryShopArchive:
         """Return nothing."""
         return []
 
-    async def rules(self, item_id: str, limit: int) -> list[Rule]:
+    async def rules(self, item_id: str, limit: int) -> list[ShopRule]:
         """Return nothing."""
         return []
 
-    async def done(self, user_id: str, since: datetime) -> list[Done]:
+    async def done(self, user_id: str, since: datetime) -> list[ShopEvent]:
         """Return nothing."""
         return []
 
@@ -73,7 +73,7 @@ class MemoryShopArchive:
 class PostgresShopArchive:
     """Reads what is in PostgreSQL."""
 
-    def __init__(self, connections: Lazy) -> None:
+    def __init__(self, connections: LazyPool) -> None:
         self._connections = connections
 
     async def similar(self, item_id: str, limit: int) -> list[str]:
@@ -81,12 +81,12 @@ class PostgresShopArchive:
         async with self._connections.reading("reading what is alike") as connection:
             return await connection.fetchval(_SIMILAR, item_id, limit) or []
 
-    async def rules(self, item_id: str, limit: int) -> list[Rule]:
+    async def rules(self, item_id: str, limit: int) -> list[ShopRule]:
         """Return the products that are clicked by those who click on one, the surest first."""
         async with self._connections.reading("reading rules") as connection:
-            return [Rule(*row) for row in await connection.fetch(_RULES, item_id, limit)]
+            return [ShopRule(*row) for row in await connection.fetch(_RULES, item_id, limit)]
 
-    async def done(self, user_id: str, since: datetime) -> list[Done]:
+    async def done(self, user_id: str, since: datetime) -> list[ShopEvent]:
         """Return a user's clicks and searches, newest first."""
         async with self._connections.reading("reading interactions") as connection:
-            return [Done(*row) for row in await connection.fetch(_DONE, user_id, since)]
+            return [ShopEvent(*row) for row in await connection.fetch(_DONE, user_id, since)]

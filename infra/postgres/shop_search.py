@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from infra.postgres import segment, spelling
 from infra.postgres.distance import UNTIED, Within, distance_by, nearby
-from infra.postgres.pool import Lazy, equals
+from infra.postgres.pool import LazyPool, equals
 from infra.postgres.segment import Bind
 from infra.postgres.synonyms import Phrase, terms, words
 from schemas.nearby import UNKNOWN, Spot
@@ -56,7 +56,7 @@ _HELD = f"SELECT count(*) FROM (SELECT FROM catalogue WHERE document @@ $1::text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sought:
+class ShopQuery:
     """What is looked for."""
 
     query: str
@@ -73,7 +73,7 @@ class Sought:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class SearchMatches:
     """What was found, best first."""
 
     item_ids: list[str] = field(default_factory=list)
@@ -83,10 +83,10 @@ class Found:
     """What was typed, and what was taken to be meant."""
 
 
-class Searches(Protocol):
+class ShopSearches(Protocol):
     """Searches the catalogue."""
 
-    async def find(self, sought: Sought) -> Found:
+    async def find(self, sought: ShopQuery) -> SearchMatches:
         """Return what is found; nothing when no word of the query says anything.
 
         Raises:
@@ -95,13 +95,13 @@ class Searches(Protocol):
         ...
 
 
-class MemorySearch:
+class MemoryShopSearch:
     """Searches items of one process: by any of the words as they are, and by kind."""
 
     def __init__(self, items: Sequence[Item] = ()) -> None:
         self._items = items
 
-    async def find(self, sought: Sought) -> Found:
+    async def find(self, sought: ShopQuery) -> SearchMatches:
         """Return what is found."""
         typed = _parts(sought.query)
         found = [
@@ -111,13 +111,13 @@ class MemorySearch:
             and not item.private
             and typed & _parts(" ".join((item.title, *item.topics)))
         ]
-        return Found(item_ids=found[sought.offset :][: sought.limit], total=len(found))
+        return SearchMatches(item_ids=found[sought.offset :][: sought.limit], total=len(found))
 
 
-class Search:
+class ShopSearch:
     """Searches PostgreSQL."""
 
-    def __init__(self, connections: Lazy, *, radius_km: float = 50.0, hides_sold_out: bool = True) -> None:
+    def __init__(self, connections: LazyPool, *, radius_km: float = 50.0, hides_sold_out: bool = True) -> None:
         """Take connections.
 
         Args:
@@ -129,7 +129,7 @@ class Search:
         self._radius_km, self._hides_sold_out = radius_km, hides_sold_out
         self._within: Within | None = None
 
-    async def find(self, sought: Sought) -> Found:
+    async def find(self, sought: ShopQuery) -> SearchMatches:
         """Return what is found; nothing when no word of the query says anything.
 
         Raises:
@@ -141,7 +141,7 @@ class Search:
                 *await self._runs(connection, segment.runs(sought.query)),
             ][:MOST_TERMS]
             if not found:
-                return Found()
+                return SearchMatches()
             values: list[Any] = []
 
             def bind(value: Any) -> str:
@@ -153,7 +153,7 @@ class Search:
             statement = _statement(sought, found, bind, self._pool(sought, bind, self._within))
             await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
             rows = await connection.fetch(statement, *values)
-        return Found(
+        return SearchMatches(
             item_ids=[row["item_id"] for row in rows],
             total=rows[0]["total"] if rows else 0,
             corrected={" ".join(term.typed): term.meant for term in found if term.meant},
@@ -189,7 +189,7 @@ class Search:
                     break
         return found
 
-    def _pool(self, sought: Sought, bind: Bind, within: Within) -> str:
+    def _pool(self, sought: ShopQuery, bind: Bind, within: Within) -> str:
         """Return the statement of what may be found at all; `is_last` is what comes after all the rest."""
         conditions, last = ["NOT items.private", *_conditions(sought, bind)], ["false"]
         if self._hides_sold_out:
@@ -225,7 +225,7 @@ class Term:
         return list(dict.fromkeys([*([(self.meant,)] if self.meant else []), self.typed, *self.others]))
 
 
-def _statement(sought: Sought, found: Sequence[Term], bind: Bind, pool: str) -> str:
+def _statement(sought: ShopQuery, found: Sequence[Term], bind: Bind, pool: str) -> str:
     """Return the statement; what is looked for is in its values alone."""
     vector = f"(SELECT sum(meaning) FROM words WHERE word = ANY({bind(_telling(found))}))"  # noqa: S608
     anything = " || ".join(_any_of(term, term.phrases, bind) for term in found)
@@ -262,7 +262,7 @@ def _covered(term: Term, bind: Bind) -> str:
     return f"greatest({own}, {_STANDS_IN} * ts_rank({_WEIGHTS}, document, {_any_of(term, others, bind)}))"
 
 
-def _conditions(sought: Sought, bind: Bind) -> list[str]:
+def _conditions(sought: ShopQuery, bind: Bind) -> list[str]:
     conditions = []
     if sought.kind:
         conditions.append(equals("items.kind", sought.kind, bind))

@@ -14,7 +14,7 @@ _WORD = re.compile(rf"\d+(?:\.\d+)+|[\w{MARKS}]+")
 
 
 def words(text: str) -> list[str]:
-    """Return the words and numbers of a text, folded; what is written without spaces is left to `infra.postgres.segment`."""
+    """Return the words and numbers of a text, folded. Scripts without spaces are left to `infra.postgres.segment`."""
     return _WORD.findall(plain(text))
 
 

@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import DataError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from infra.llm.circuit_breaker import Breaker
+from infra.llm.circuit_breaker import CircuitBreaker
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class StoreError(RuntimeError):
         super().__init__(f"{doing}: {type(cause).__name__}: {cause}")
 
 
-class RefusedError(StoreError):
+class StoreRefusedError(StoreError):
     """A store refused a value. It would refuse the same value again, and takes others."""
 
     reason = "store_refused"
@@ -73,7 +73,7 @@ class _Guard:
     """Lets commands through a circuit breaker."""
 
     def __init__(self) -> None:
-        self._breaker = Breaker(failures=_FAILURES, cooldown_s=_COOLDOWN_S)
+        self._breaker = CircuitBreaker(failures=_FAILURES, cooldown_s=_COOLDOWN_S)
 
     async def run(self, command: Callable[[], Awaitable[T]]) -> T:
         if not self._breaker.allows(time.monotonic()):
@@ -118,7 +118,7 @@ def store_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        kind = RefusedError if _is_refusal(error) else StoreError
+        kind = StoreRefusedError if _is_refusal(error) else StoreError
         raise kind(doing, error) from error
 
 

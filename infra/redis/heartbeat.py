@@ -24,7 +24,7 @@ _REMEMBERED_MS, _MOST = 86_400_000, 1_000
 _LOG = logging.getLogger(__name__)
 
 
-class Life(NamedTuple):
+class RoleLife(NamedTuple):
     """A process of a role that was not stopped in order."""
 
     role: str
@@ -33,7 +33,7 @@ class Life(NamedTuple):
     is_alive: bool
 
 
-async def beat(redis: Redis, role: str, describe: Callable[[], dict[str, Any]]) -> None:
+async def publish_heartbeat(redis: Redis, role: str, describe: Callable[[], dict[str, Any]]) -> None:
     """Write a sign of life until cancelled, which takes it back; Redis being away is logged and waited out.
 
     The process is remembered all the same: unless it says `farewell`, it has come to its end by a failure.
@@ -59,7 +59,7 @@ async def beat(redis: Redis, role: str, describe: Callable[[], dict[str, Any]]) 
             await redis.delete(name)
 
 
-async def signs(redis: Redis) -> list[dict[str, Any]]:
+async def heartbeats(redis: Redis) -> list[dict[str, Any]]:
     """Return the signs of life of all roles that run.
 
     Raises:
@@ -71,7 +71,7 @@ async def signs(redis: Redis) -> list[dict[str, Any]]:
     return [msgspec.json.decode(sign) for sign in found if sign is not None]
 
 
-async def lives(redis: Redis) -> list[Life]:
+async def role_lives(redis: Redis) -> list[RoleLife]:
     """Return the processes of the last day that were not stopped in order, whether they still give signs or not.
 
     Raises:
@@ -81,12 +81,12 @@ async def lives(redis: Redis) -> list[Life]:
         names = cast("list[tuple[bytes, float]]", await redis.zrange(INDEX, 0, -1, withscores=True))
         signs = await redis.mget([name for name, _ in names]) if names else []
     return [
-        Life(name.decode().removeprefix(KEY).partition(":")[0], round(last_at), sign is not None)
+        RoleLife(name.decode().removeprefix(KEY).partition(":")[0], round(last_at), sign is not None)
         for (name, last_at), sign in zip(names, signs, strict=True)
     ]
 
 
-async def farewell(redis: Redis, roles: Iterable[str]) -> None:
+async def remove_heartbeat(redis: Redis, roles: Iterable[str]) -> None:
     """Note that this process ends its roles in order: nobody needs to miss them.
 
     Raises:

@@ -12,7 +12,7 @@ from loaders.tables.encoding import MAGIC_BYTES, other_format
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class DatasetFormat:
     """One kind of data, what its files look like, and how it is found and read."""
 
     name: str
@@ -22,25 +22,25 @@ class Format:
 
 
 FORMATS = (
-    Format(
+    DatasetFormat(
         "MovieLens",
         "u.data; ratings.dat; or ratings.csv, with or without the files of movies and users",
         movielens.matches,
         lambda path: movielens.read(path, ratings_suffice=True),
     ),
-    Format(
+    DatasetFormat(
         "check-in arrays", "X.npy (user, place, minutes) and X_POI.npy (id, lat, lon)", checkins.matches, checkins.read
     ),
-    Format(
+    DatasetFormat(
         "Gowalla check-ins",
         "lines of user, ISO time, lat, lon, place parted by tabs",
         checkins.gowalla_matches,
         checkins.read_gowalla,
     ),
-    Format(
+    DatasetFormat(
         "click sessions", "*_train_full.txt and *_test.txt with SessionId, ItemId, Time", clicks.matches, clicks.read
     ),
-    Format(
+    DatasetFormat(
         "a table",
         "one .csv, .tsv, .txt, .inter or .parquet with user, item, rating (optional), timestamp",
         table.matches,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from loaders.dataset import BadLine, Dataset, DatasetError, R, event_id, no_line, readable, validate
-from loaders.datasets.movielens_format import FORMATS, Format, Movie, Rating, User, is_ratings, rows
+from loaders.datasets.movielens_format import FORMATS, Movie, MovieLensFormat, Rating, User, is_ratings, rows
 from schemas.types import Interaction, Item, Profile
 
 _AGE_BANDS = ((18, "0-17"), (25, "18-24"), (35, "25-34"), (45, "35-44"), (55, "45-54"))
@@ -87,7 +87,7 @@ def segment(user: User) -> str:
     return f"{band}|{user.sex}"
 
 
-def _ratings_of(path: Path) -> Format | None:
+def _ratings_of(path: Path) -> MovieLensFormat | None:
     """Return the format whose ratings a path holds or is."""
     for fmt in FORMATS:
         file = path / fmt.ratings if path.is_dir() else path
@@ -96,7 +96,7 @@ def _ratings_of(path: Path) -> Format | None:
     return None
 
 
-def _format_of(folder: Path) -> Format:
+def _format_of(folder: Path) -> MovieLensFormat:
     for fmt in FORMATS:
         if all((folder / name).is_file() for name in fmt.files):
             return fmt

@@ -118,7 +118,7 @@ def _user_1m(row: list[str]) -> User:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
+class MovieLensFormat:
     """One layout."""
 
     ratings: str
@@ -140,7 +140,7 @@ class Format:
 
 
 FORMATS = (
-    Format(
+    MovieLensFormat(
         ratings="u.data",
         movies="u.item",
         users="u.user",
@@ -150,7 +150,7 @@ FORMATS = (
         movie=_flagged_movie,
         user=_user_100k,
     ),
-    Format(
+    MovieLensFormat(
         ratings="ratings.dat",
         movies="movies.dat",
         users="users.dat",
@@ -158,7 +158,7 @@ FORMATS = (
         separator="::",
         movie=_listed_movie,
     ),
-    Format(
+    MovieLensFormat(
         ratings="ratings.csv",
         movies="movies.csv",
         ratings_separator=",",
@@ -170,7 +170,7 @@ FORMATS = (
 )
 
 
-def rows(file: Path, fmt: Format) -> Iterator[Row]:
+def rows(file: Path, fmt: MovieLensFormat) -> Iterator[Row]:
     """Yield every row that is not blank, after the header if there is one."""
     separator = fmt.ratings_separator if file.name == fmt.ratings else fmt.separator
     content, codec = decode(file.read_bytes(), fmt.encoding)
@@ -181,7 +181,7 @@ def rows(file: Path, fmt: Format) -> Iterator[Row]:
     yield from islice(text.rows(len(first) if fmt.header else None), has_header, None)
 
 
-def is_ratings(file: Path, fmt: Format) -> bool:
+def is_ratings(file: Path, fmt: MovieLensFormat) -> bool:
     """Say whether a file begins as ratings of this layout do; others use the same file names."""
     with file.open(encoding=fmt.encoding, errors="replace") as text:
         lines = [text.readline().strip() for _ in range(_LOOKED_AT)]

@@ -27,7 +27,7 @@ NEEDED = ("name", "main_category")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
+class ProductFormat:
     """What the caller knows of a file; the rest is recognised."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Format:
     """The highest rating, for ratings that do not name it."""
 
 
-def find(header: Sequence[str], form: Format) -> dict[str, int]:
+def find(header: Sequence[str], form: ProductFormat) -> dict[str, int]:
     """Return where each column is, as far as it is there."""
     names = [name.strip() for name in header]
     letters = [re.sub(r"[^a-z]", "", name.lower()) for name in names]

@@ -7,11 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from loaders.datasets.product_column import Format
+from loaders.datasets.product_column import ProductFormat
 from loaders.tables import currency, quantity, timestamp
 from loaders.tables.cell import is_missing, shown
 from loaders.tables.encoding import is_decoded
-from loaders.tables.money import Price, Prices
+from loaders.tables.money import Price, PriceParser
 from schemas.limit import PRODUCT
 from schemas.types import Item
 
@@ -28,7 +28,7 @@ _SAME_RATIO = 0.02
 class ProductValues:
     """The values of a table's columns."""
 
-    def __init__(self, column: Callable[[str], Sequence[str]], form: Format) -> None:
+    def __init__(self, column: Callable[[str], Sequence[str]], form: ProductFormat) -> None:
         """Read the columns.
 
         Args:
@@ -40,7 +40,7 @@ class ProductValues:
         """
         mark = form.decimal_mark
         self._has_ids = "id" in form.columns or bool(column("id"))
-        self._prices = Prices([column(name) for name in _PRICES], mark=mark, code=form.currency)
+        self._prices = PriceParser([column(name) for name in _PRICES], mark=mark, code=form.currency)
         self._counts = {name: quantity.counts(column(name), mark=mark) for name in _COUNTS}
         self._ratings = quantity.ratings(column("ratings"), scale=form.rating_scale, mark=mark)
         self._ratios = quantity.shares(column("discount_ratio"), mark=mark)

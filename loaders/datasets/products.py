@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from loaders.dataset import BadLine, DatasetError, readable
 from loaders.datasets import product_column
-from loaders.datasets.product_column import COLUMNS, NEEDED, Format
+from loaders.datasets.product_column import COLUMNS, NEEDED, ProductFormat
 from loaders.datasets.product_value import ProductValues
 from loaders.tables import delimited
 from loaders.tables.cell import is_missing
@@ -55,7 +55,7 @@ class Products:
     """How the file was read, and what was assumed."""
 
 
-def read(path: Path, *, now_ms: int, form: Format | None = None) -> Products:
+def read(path: Path, *, now_ms: int, form: ProductFormat | None = None) -> Products:
     """Read a file; the same file again yields the same items.
 
     Args:
@@ -66,7 +66,7 @@ def read(path: Path, *, now_ms: int, form: Format | None = None) -> Products:
     Raises:
         DatasetError: there is no such file, it lacks a column, or its encoding or rating scale is not clear.
     """
-    form = form or Format()
+    form = form or ProductFormat()
     text, columns, places = _opened(path, form)
     rows = list(text.rows(len(columns)))[1:]
     cells = [_cells(row, places) if not row.misfit(len(columns)) else None for row in rows]
@@ -108,7 +108,7 @@ def read(path: Path, *, now_ms: int, form: Format | None = None) -> Products:
     )
 
 
-def _opened(path: Path, form: Format) -> tuple[Text, list[str], dict[str, int]]:
+def _opened(path: Path, form: ProductFormat) -> tuple[Text, list[str], dict[str, int]]:
     """Return a file, the names of its columns, and where the known ones are.
 
     Raises:

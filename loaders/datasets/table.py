@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from loaders.dataset import BadLine, Dataset, DatasetError, event_id, validate
 from loaders.tables import column, delimited, number, timestamp
 from loaders.tables.cell import CELL_CHARS, is_missing, shown
-from loaders.tables.column import Columns
+from loaders.tables.column import InteractionColumns
 from loaders.tables.encoding import UNDECODED, is_decoded
 from schemas.types import Interaction
 
@@ -31,7 +31,7 @@ class _Row(NamedTuple):
     file: str
     line: int
     fields: Sequence[object]
-    columns: Columns
+    columns: InteractionColumns
     problem: str = ""
 
     @property

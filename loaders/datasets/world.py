@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from loaders.dataset import Dataset, event_id
 from loaders.datasets.world_catalogue import catalogue
-from loaders.datasets.world_people import Person, people
+from loaders.datasets.world_people import DemoPerson, people
 from schemas.types import Action, Interaction, Item, Profile
 
 DAYS = 14
@@ -43,7 +43,7 @@ def build(*, seed: int, now_ms: int, users: int = USERS) -> Dataset:
     )
 
 
-def affinity(person: Person, item: Item) -> float:
+def affinity(person: DemoPerson, item: Item) -> float:
     """Return how much an item is to someone's taste: their interest in its topics times their use of its category."""
     if item.city not in (None, person.city.name):
         return 0.0
@@ -55,7 +55,7 @@ def affinity(person: Person, item: Item) -> float:
 class _Life:
     """One person's two weeks, told visit by visit."""
 
-    person: Person
+    person: DemoPerson
     items: list[Item]
     appeal: dict[str, float]
     rng: random.Random
@@ -113,7 +113,7 @@ class _Life:
         )
 
 
-def _profile(person: Person, *, seed: int, at_ms: int) -> Profile:
+def _profile(person: DemoPerson, *, seed: int, at_ms: int) -> Profile:
     return Profile(
         event_id=event_id(at_ms, "world", seed, "profile", person.user_id),
         user_id=person.user_id,

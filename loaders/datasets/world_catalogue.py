@@ -17,7 +17,7 @@ from loaders.datasets.world_vocabulary import (
     PUBLISHERS,
     SECOND_WORDS,
     TITLES,
-    City,
+    DemoCity,
     Interest,
 )
 from schemas.types import Item
@@ -56,7 +56,7 @@ class _Maker:
             for title in interest.workshop:
                 yield self._item(interest, "workshops", title, city=city)
 
-    def _item(self, interest: Interest, category: str, title: str, *, city: City | None = None) -> Item:
+    def _item(self, interest: Interest, category: str, title: str, *, city: DemoCity | None = None) -> Item:
         facet = self.rng.choice(FACETS[category])
         text = self.rng.choice(DESCRIPTIONS[category]).format(
             facet=facet,
@@ -78,7 +78,7 @@ class _Maker:
             created_at=self.now_ms - self.rng.randint(1, _AGE_DAYS * 24) * (_DAY_MS // 24),
         )
 
-    def _cell(self, city: City) -> str:
+    def _cell(self, city: DemoCity) -> str:
         latitude = city.latitude + self.rng.uniform(-_SPREAD_DEGREES, _SPREAD_DEGREES)
         longitude = city.longitude + self.rng.uniform(-_SPREAD_DEGREES, _SPREAD_DEGREES)
         return str(h3.latlng_to_cell(latitude, longitude, CELL_RESOLUTION))

@@ -5,19 +5,19 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from loaders.datasets.world_vocabulary import AGE_BANDS, AGE_WEIGHTS, CITIES, INTERESTS, NAMES, City
+from loaders.datasets.world_vocabulary import AGE_BANDS, AGE_WEIGHTS, CITIES, INTERESTS, NAMES, DemoCity
 
 CATEGORIES = ("places", "music", "movies", "workshops")
 _DEVICES = ("phone", "phone", "desktop", "tablet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class DemoPerson:
     """Someone and what they are into; tastes add up to one, the strongest first."""
 
     user_id: str
     segment: str
-    city: City
+    city: DemoCity
     tastes: dict[str, float]
     categories: dict[str, float]
     activity: float
@@ -30,7 +30,7 @@ class Person:
         return f"{', '.join(self.tastes)} · {self.city.name}"
 
 
-ALEX = Person(
+ALEX = DemoPerson(
     user_id="alex",
     segment="25-34|f",
     city=CITIES[0],
@@ -42,16 +42,16 @@ ALEX = Person(
 """The one to show: jazz, hiking and cooking workshops in New York."""
 
 
-def people(rng: random.Random, *, count: int) -> list[Person]:
+def people(rng: random.Random, *, count: int) -> list[DemoPerson]:
     """Return `count` people, ALEX first."""
     return [ALEX, *(_person(rng, number) for number in range(count - 1))][:count]
 
 
-def _person(rng: random.Random, number: int) -> Person:
+def _person(rng: random.Random, number: int) -> DemoPerson:
     again, index = divmod(number, len(NAMES))
     liked = rng.sample(INTERESTS, rng.randint(2, 4))
     shares = sorted((rng.expovariate(1.0) + 0.2 for _ in liked), reverse=True)
-    return Person(
+    return DemoPerson(
         user_id=NAMES[index] if not again else f"{NAMES[index]}-{again + 1}",
         segment=f"{rng.choices(AGE_BANDS, AGE_WEIGHTS)[0]}|{rng.choice('fm')}",
         city=rng.choice(CITIES),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class City:
+class DemoCity:
     """A city that things happen in."""
 
     name: str
@@ -18,11 +18,13 @@ class City:
 
 
 CITIES = (
-    City("New York", 40.7309, -73.9973, "America/New_York", "en-US", ("the riverside", "the old docks", "uptown")),
-    City("Lisbon", 38.7139, -9.1394, "Europe/Lisbon", "pt-PT", ("the upper town", "the waterfront", "the tram hill")),
-    City("Berlin", 52.5163, 13.3777, "Europe/Berlin", "de-DE", ("the canal", "the courtyards", "the old brewery")),
-    City("Tokyo", 35.6812, 139.7671, "Asia/Tokyo", "ja-JP", ("the side streets", "the station arcade", "the bay")),
-    City(
+    DemoCity("New York", 40.7309, -73.9973, "America/New_York", "en-US", ("the riverside", "the old docks", "uptown")),
+    DemoCity(
+        "Lisbon", 38.7139, -9.1394, "Europe/Lisbon", "pt-PT", ("the upper town", "the waterfront", "the tram hill")
+    ),
+    DemoCity("Berlin", 52.5163, 13.3777, "Europe/Berlin", "de-DE", ("the canal", "the courtyards", "the old brewery")),
+    DemoCity("Tokyo", 35.6812, 139.7671, "Asia/Tokyo", "ja-JP", ("the side streets", "the station arcade", "the bay")),
+    DemoCity(
         "Mexico City", 19.4326, -99.1332, "America/Mexico_City", "es-MX", ("the park", "the market hall", "the south")
     ),
 )

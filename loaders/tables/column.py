@@ -24,7 +24,7 @@ _NAMELESS = {3: (0, 1, None, 2), 4: (0, 1, 2, 3)}
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class InteractionColumns:
     """Places of the columns that matter."""
 
     user: int
@@ -35,12 +35,12 @@ class Columns:
     """Whether the first line holds names."""
 
 
-def find(first: Sequence[str]) -> Columns | None:
+def find(first: Sequence[str]) -> InteractionColumns | None:
     """Return the columns of a table by its first line, or nothing when they are not there."""
     names = [re.sub(r"[^a-z0-9]", "", name.lower().partition(":")[0]) for name in first]
     user, item, rating, time = (_first(names, known) for known in (_USER, _ITEM, _RATING, _TIME))
     if user is not None and item is not None and time is not None:
-        return Columns(user, item, rating, time, named=True)
+        return InteractionColumns(user, item, rating, time, named=True)
     return _nameless(first)
 
 
@@ -48,10 +48,10 @@ def _first(names: list[str], known: tuple[str, ...]) -> int | None:
     return next((names.index(name) for name in known if name in names), None)
 
 
-def _nameless(first: Sequence[str]) -> Columns | None:
+def _nameless(first: Sequence[str]) -> InteractionColumns | None:
     if len(first) not in _NAMELESS:
         return None
     user, item, rating, time = _NAMELESS[len(first)]
     if time is None or user is None or item is None or not timestamp.is_time(first[time]):
         return None
-    return Columns(user, item, rating, time, named=False)
+    return InteractionColumns(user, item, rating, time, named=False)

@@ -47,7 +47,7 @@ class _Amount:
         return self.codes[0] if self.codes else ""
 
 
-class Prices:
+class PriceParser:
     """The columns of prices of one table, which share their evidence.
 
     The evidence for the decimal mark is the spelling of the other prices in the same currency. Where all of them are

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from models import decay
-from models.base import Event, Model, Query, Scores
+from models.base import Model, ModelEvent, ModelQuery, Scores
 
 
 class Popularity(Model):
@@ -19,7 +19,7 @@ class Popularity(Model):
         self._rate = decay.rate_of_half_life(half_life_days)
         self._sums: list[float] = []
 
-    def learn(self, events: Sequence[Event]) -> None:
+    def learn(self, events: Sequence[ModelEvent]) -> None:
         """Add the weight of each event to its item."""
         for event in events:
             item = self.items.add(event.item_id)
@@ -28,6 +28,6 @@ class Popularity(Model):
             if event.weight > 0:
                 self._sums[item] = decay.add(self._sums[item], event.weight, at_ms=event.at_ms, rate=self._rate)
 
-    def scores(self, queries: Sequence[Query]) -> Scores:
+    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         """Return the logarithm of each item's popularity, the same for everyone."""
         return np.tile(np.array(self._sums), (len(queries), 1))

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.base import Event, Model, Query, Scores
+from models.base import Model, ModelEvent, ModelQuery, Scores
 
 
-class Chance(Model):
+class RandomModel(Model):
     """Scores the items it has seen by what is drawn for each query."""
 
     name = "random"
@@ -18,11 +18,11 @@ class Chance(Model):
         super().__init__()
         self._draw = np.random.default_rng(seed)
 
-    def learn(self, events: Sequence[Event]) -> None:
+    def learn(self, events: Sequence[ModelEvent]) -> None:
         """Remember which items there are."""
         for event in events:
             self.items.add(event.item_id)
 
-    def scores(self, queries: Sequence[Query]) -> Scores:
+    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         """Return scores that mean nothing."""
         return self._draw.random((len(queries), len(self.items)))

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.blend.feature_matrix import Parts
+from models.blend.feature_matrix import FeatureMatrix
 
 Weights = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -69,7 +69,7 @@ class Blender:
         return np.sqrt(self._scales)
 
     def learn(
-        self, parts: Parts, taken: int, context: Context, *, among: Mask | None = None, share: float = 1.0
+        self, parts: FeatureMatrix, taken: int, context: Context, *, among: Mask | None = None, share: float = 1.0
     ) -> None:
         """Learn from one outcome.
 
@@ -122,7 +122,7 @@ class Blender:
         return np.array([0, *(self._starts + context)], np.intp)
 
 
-def gradient(parts: Parts, taken: int, weights: Weights, *, among: Mask | None = None) -> Weights:
+def gradient(parts: FeatureMatrix, taken: int, weights: Weights, *, among: Mask | None = None) -> Weights:
     """Return (parts,) how the logarithm of an outcome's probability grows with each weight; zeros for no number.
 
     Args:
@@ -131,10 +131,10 @@ def gradient(parts: Parts, taken: int, weights: Weights, *, among: Mask | None =
         weights: (parts,) by which they are weighed.
         among: (n,) which candidates could be chosen; all by default.
     """
-    scores = parts.weighed(weights.astype(np.float32))
+    scores = parts.weighted_sum(weights.astype(np.float32))
     if among is not None:
         scores[~among] = -np.inf
     chances = np.exp(scores - scores.max())
-    expected = parts.expected(chances / chances.sum())
-    slope: Weights = parts.at(slice(taken, taken + 1))[:, 0].astype(np.float64) - expected
+    expected = parts.expectation(chances / chances.sum())
+    slope: Weights = parts.column(slice(taken, taken + 1))[:, 0].astype(np.float64) - expected
     return slope if np.isfinite(slope).all() else np.zeros_like(slope)

@@ -17,21 +17,21 @@ def rows_of(names: Sequence[str], parts: Iterable[str]) -> Column:
     return np.array([[float(name == part) for part in parts] for name in names], np.float32)
 
 
-class Parts:
+class FeatureMatrix:
     """(parts, items)."""
 
     def __init__(self, blocks: Sequence[Block]) -> None:
         self.blocks = blocks
 
-    def weighed(self, weights: Column) -> Column:
+    def weighted_sum(self, weights: Column) -> Column:
         """Return (items,) scores by (parts,) weights."""
         return _sum(np.matmul(rows @ weights, block) for rows, block in self.blocks)
 
-    def expected(self, shares: Column) -> Column:
+    def expectation(self, shares: Column) -> Column:
         """Return (parts,) means over items that have (items,) shares."""
         return _sum(np.matmul(block @ shares, rows) for rows, block in self.blocks)
 
-    def at(self, places: NDArray[np.intp] | slice) -> Column:
+    def column(self, places: NDArray[np.intp] | slice) -> Column:
         """Return (parts, places)."""
         return _sum(np.matmul(rows.T, block[:, places]) for rows, block in self.blocks)
 

@@ -12,7 +12,7 @@ from itertools import islice
 import numpy as np
 
 from models.blend.blender import Blender, Context, Mask, Weights, gradient
-from models.blend.feature_matrix import Parts
+from models.blend.feature_matrix import FeatureMatrix
 
 _RATE = 0.015
 _KEPT = 0.98
@@ -22,7 +22,7 @@ _MOST_CHANGE = 0.3
 """How far one outcome may move any two scores apart."""
 
 
-class Personal:
+class PersonalWeights:
     """Learns weights from outcomes: those shared by all users, in a blender, and each user's own."""
 
     def __init__(self, blender: Blender) -> None:
@@ -54,7 +54,7 @@ class Personal:
     def learn(
         self,
         user_id: str,
-        parts: Parts,
+        parts: FeatureMatrix,
         taken: int,
         context: Context,
         *,
@@ -79,9 +79,9 @@ class Personal:
         self._changed[user_id] = None
 
 
-def _bounded(step: Weights, parts: Parts, among: Mask | None) -> Weights:
+def _bounded(step: Weights, parts: FeatureMatrix, among: Mask | None) -> Weights:
     """Return a step made so short that it moves no two scores further apart than is allowed."""
-    moved = parts.weighed(step.astype(np.float32))
+    moved = parts.weighted_sum(step.astype(np.float32))
     moved = moved if among is None else moved[among]
     change = float(moved.max() - moved.min())
     return step if change <= _MOST_CHANGE else step * (_MOST_CHANGE / change)

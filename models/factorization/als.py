@@ -14,14 +14,14 @@ from scipy import sparse
 from scipy.linalg import lapack
 
 from models.base import Scores
-from models.refitting import Refitted
+from models.refitting import RefittedModel
 
 Factors = NDArray[np.float32]
 _SPREAD = 0.1
 """Length of the factors of an item that has just come."""
 
 
-class Als(Refitted):
+class Als(RefittedModel):
     """Factors of items, and users folded in from them."""
 
     name = "als"

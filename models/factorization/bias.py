@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Event
+from models.base import ModelEvent
 from models.rating import RatingModel
 
 UNINFORMED = 0.5
@@ -27,7 +27,7 @@ class Mean(RatingModel):
         self.value = UNINFORMED
         self._count = 0
 
-    def learn(self, events: Sequence[Event]) -> None:
+    def learn(self, events: Sequence[ModelEvent]) -> None:
         """Take each rating into the mean."""
         for event in events:
             if event.rating is not None:
@@ -67,7 +67,7 @@ class Bias(RatingModel):
         self._users = Offsets(shrink=user_shrink, floor=floor)
         self._items = Offsets(shrink=item_shrink, floor=floor)
 
-    def learn(self, events: Sequence[Event]) -> None:
+    def learn(self, events: Sequence[ModelEvent]) -> None:
         """Move the mean and both offsets towards each rating."""
         for event in events:
             if event.rating is not None:

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.base import Event, Model, Query, Scores
+from models.base import Model, ModelEvent, ModelQuery, Scores
 from models.baselines.popularity import Popularity
-from models.neural.event_buffer import Journal
-from models.refitting import FALLBACK_HALF_LIFE_DAYS, interest
-from models.vocabulary import Names
+from models.neural.event_buffer import EventBuffer
+from models.refitting import FALLBACK_HALF_LIFE_DAYS, confidence
+from models.vocabulary import Vocabulary
 
 _SPREAD = 0.1
 _PER_ITEM = 1
@@ -63,24 +63,24 @@ class Bpr(Model):
         self._generator = torch.Generator().manual_seed(seed)
         self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
         self.items = self._fallback.items
-        self._users = Names()
+        self._users = Vocabulary()
         self._steps = torch.tensor([config.step**k for k in range(config.context)])
         self._user = torch.empty(0, config.factors)  # p
         self._item = torch.empty(0, config.factors)  # q
         self._bias = torch.empty(0, 1)  # b
-        self._journal = Journal(config.remembered)
+        self._journal = EventBuffer(config.remembered)
 
-    def learn(self, events: Sequence[Event]) -> None:
+    def learn(self, events: Sequence[ModelEvent]) -> None:
         """Remember each event with its context; learn whenever a micro-batch is full."""
         for event in events:
             self._fallback.learn([event])
             user, item = self._users.add(event.user_id), self.items.get(event.item_id)
-            self._journal.add(user, item, interest(event.weight, weak=self._config.weak))
+            self._journal.add(user, item, confidence(event.weight, weak=self._config.weak))
             if self._journal.count % self._config.batch == 0:
                 self._grow()
                 self._learn()
 
-    def scores(self, queries: Sequence[Query]) -> Scores:
+    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         """Return x·q + b; the decayed popular items for a user that nothing is known of."""
         scores = np.full((len(queries), len(self.items)), -np.inf)
         for row, query in zip(scores, queries, strict=True):
@@ -94,11 +94,11 @@ class Bpr(Model):
             row[: len(self._item)] = torch.addmv(self._bias[:, 0], self._item, x).numpy()
         return scores
 
-    def _known(self, query: Query) -> tuple[list[int], list[float]]:
+    def _known(self, query: ModelQuery) -> tuple[list[int], list[float]]:
         """Return the items of a query that the last micro-batch knew, newest first, and what they count."""
         numbers = [(self.items.get(item_id), weight) for item_id, weight in query.recent]
         known = [(item, weight) for item, weight in numbers if 0 <= item < len(self._item)][: self._config.context]
-        return [item for item, _ in known], [interest(weight, weak=self._config.weak) for _, weight in known]
+        return [item for item, _ in known], [confidence(weight, weak=self._config.weak) for _, weight in known]
 
     def _weights(self, values: Tensor) -> Tensor:
         """Return (B, K) what each item of a context counts, given what the event on it said, 0 for none."""
@@ -110,7 +110,7 @@ class Bpr(Model):
         config, journal = self._config, self._journal
         replays = min(config.batch * config.replayed, _PER_ITEM * len(self._item))
         uniform = torch.rand(replays, generator=self._generator).numpy()
-        events = np.concatenate([journal.newest(config.batch), journal.draw(uniform, lean=config.lean)])
+        events = np.concatenate([journal.newest(config.batch), journal.sample(uniform, lean=config.lean)])
         before = journal.histories(events, config.context)
         user, item = torch.from_numpy(journal.users(events)), torch.from_numpy(journal.items(events))  # (B,)
         context = torch.from_numpy(journal.items(before)).clamp(min=0)  # (B, K)

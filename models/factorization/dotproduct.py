@@ -21,10 +21,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from models import decay
-from models.base import Event, Model, Query, Scores
+from models.base import Model, ModelEvent, ModelQuery, Scores
 from models.baselines.popularity import Popularity
 from models.refitting import FALLBACK_HALF_LIFE_DAYS
-from models.vocabulary import Names
+from models.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +53,13 @@ class DotProduct(Model):
         self._generator = torch.Generator().manual_seed(seed)
         self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
         self.items = self._fallback.items
-        self._users = Names()
+        self._users = Vocabulary()
         self._history: deque[tuple[int, int, int, float]] = deque()
         self._due_ms: float | None = None
         self._user = torch.empty(0, config.embedding_dim)
         self._item = torch.empty(0, config.embedding_dim)
 
-    def learn(self, events: Sequence[Event]) -> None:
+    def learn(self, events: Sequence[ModelEvent]) -> None:
         """Remember each event; train first where an hour has passed."""
         for event in events:
             if self._due_ms is None:
@@ -71,7 +71,7 @@ class DotProduct(Model):
             user, item = self._users.add(event.user_id), self.items.get(event.item_id)
             self._history.append((event.at_ms, user, item, target_of(event)))
 
-    def scores(self, queries: Sequence[Query]) -> Scores:
+    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         """Return scores on [0, 1]; the decayed popular items for a user that nothing is known of."""
         rows = np.full((len(queries), len(self.items)), -np.inf)
         for row, query in zip(rows, queries, strict=True):
@@ -82,7 +82,7 @@ class DotProduct(Model):
                 row[: len(self._item)] = ((functional.normalize(self._item) @ vector + 1) / 2).numpy()
         return rows
 
-    def _vector(self, query: Query) -> Tensor | None:
+    def _vector(self, query: ModelQuery) -> Tensor | None:
         user = self._users.get(query.user_id)
         if 0 <= user < len(self._user):
             return functional.normalize(self._user[user], dim=0)
@@ -122,7 +122,7 @@ class DotProduct(Model):
         return torch.cat([table, drawn / table.shape[1] ** 0.5])
 
 
-def target_of(event: Event) -> float:
+def target_of(event: ModelEvent) -> float:
     """Return on [0, 1] how much an event says that the user cares: its rating, or a half and more with its weight."""
     if event.rating is not None:
         return event.rating

@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.linalg import lapack
 
 from models.base import Scores
-from models.refitting import Refitted
+from models.refitting import RefittedModel
 
 CATALOGUE = 5_000
 """Items in a fit, the most popular ones: its time grows with their cube, its memory with their square."""
@@ -20,7 +20,7 @@ _COST_PER_EVENT = 5_000_000
 """Refits are so far apart that items³ / events stays below this: 1,700 items are refitted every 1,000 events."""
 
 
-class Ease(Refitted):
+class Ease(RefittedModel):
     """Weights between the most popular items, each fitted given all others."""
 
     name = "ease"

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Event
+from models.base import ModelEvent
 from models.factorization.bias import Bias
 from models.rating import RatingModel
-from models.vocabulary import Names
+from models.vocabulary import Vocabulary
 
 _FIRST_ROWS = 64
 
@@ -22,7 +22,7 @@ class Rows:
     """Factors of names, drawn when a name is first heard of."""
 
     def __init__(self, size: int, *, spread: float, draw: np.random.Generator) -> None:
-        self._names, self._spread, self._draw = Names(), spread, draw
+        self._names, self._spread, self._draw = Vocabulary(), spread, draw
         self._table = np.empty((_FIRST_ROWS, size))
 
     def heard(self, name: str) -> NDArray[np.float64] | None:
@@ -65,7 +65,7 @@ class Svd(RatingModel):
         self._items = Rows(factors, spread=0.0, draw=draw)
         self._rate, self._regularization = learning_rate, regularization
 
-    def learn(self, events: Sequence[Event]) -> None:
+    def learn(self, events: Sequence[ModelEvent]) -> None:
         """Take one gradient step for each rating, on what the biases leave of it."""
         shrinking = 1.0 - self._rate * self._regularization
         for event in events:

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import decay
-from models.base import Event, Model, Query, Scores
+from models.base import Model, ModelEvent, ModelQuery, Scores
 from models.baselines.popularity import Popularity
-from models.neighbours.item_item_matrix import Indices, Links, Question
-from models.weight import is_liking
+from models.neighbours.item_item_matrix import Indices, ItemItemMatrix, SimilarityQuery
+from models.weight import is_positive
 
 HALF_LIFE_DAYS = 60.0
 WINDOW = 100
@@ -43,12 +43,12 @@ _YOUNG_EVENTS = 20.0
 """Items of fewer events are young."""
 
 
-class Table:
+class DecayedCooccurrence:
     """Links between numbered items, decayed forward from a reference time."""
 
     def __init__(self, *, half_life_days: float = HALF_LIFE_DAYS, adds: bool = True) -> None:
         """Start empty; `adds` says whether links are learned here, and not only taken over."""
-        self.links = Links(2, adds=adds)
+        self.links = ItemItemMatrix(2, adds=adds)
         self.reference_ms: int | None = None
         self._half_life_ms = half_life_days * decay.DAY_MS
         self._young: dict[int, None] = {}
@@ -153,22 +153,22 @@ class Cooccurrence(Model):
 
     def __init__(self, *, half_life_days: float = HALF_LIFE_DAYS) -> None:
         super().__init__()
-        self._table = Table(half_life_days=half_life_days)
+        self._table = DecayedCooccurrence(half_life_days=half_life_days)
         self._windows: dict[str, deque[tuple[int, int]]] = {}
         self._fallback = Popularity(half_life_days=half_life_days)
 
-    def learn(self, events: Sequence[Event]) -> None:
+    def learn(self, events: Sequence[ModelEvent]) -> None:
         """Link each event's item to the user's items before it."""
         for event in events:
             item = self.items.add(event.item_id)
             window = self._windows.setdefault(event.user_id, deque(maxlen=WINDOW))
             before = np.array([other for other, _ in reversed(window)], np.int32)
-            moments = moments_back([at_ms for _, at_ms in reversed(window)], event.at_ms)
-            self._table.learn(item, before, moments, at_ms=event.at_ms, liking=is_liking(event.weight))
+            moments = timestamp_groups_back([at_ms for _, at_ms in reversed(window)], event.at_ms)
+            self._table.learn(item, before, moments, at_ms=event.at_ms, liking=is_positive(event.weight))
             window.append((item, event.at_ms))
         self._fallback.learn(events)
 
-    def scores(self, queries: Sequence[Query]) -> Scores:
+    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         """Return what goes with each query's last items; the decayed popular items when it has none."""
         return np.stack([self._score(query) for query in queries]) if queries else np.empty((0, len(self.items)))
 
@@ -179,20 +179,20 @@ class Cooccurrence(Model):
         order = sorted(np.flatnonzero(together).tolist(), key=lambda at: (-together[at], names[at]))[:k]
         return [names[at] for at in order], [float(together[at] / together.max()) for at in order]
 
-    def _score(self, query: Query) -> Scores:
+    def _score(self, query: ModelQuery) -> Scores:
         recent = [(item, weight) for name, weight in query.recent[:QUERY_ITEMS] if (item := self.items.get(name)) >= 0]
         items = np.array([item for item, _ in recent], np.int32)
-        strengths = np.array([[1.0 if is_liking(weight) else WEAK for _, weight in recent]])
+        strengths = np.array([[1.0 if is_positive(weight) else WEAK for _, weight in recent]])
         weights = strengths * STEP ** np.arange(len(items))
-        asked = Question(TOGETHER, weights, DAMPING)
-        [votes] = self._table.links.votes(items, asked, out=np.empty((1, len(self.items)), np.float32))
+        asked = SimilarityQuery(TOGETHER, weights, DAMPING)
+        [votes] = self._table.links.scores(items, asked, out=np.empty((1, len(self.items)), np.float32))
         if not votes.any():
             popular: Scores = self._fallback.scores([query])[0]
             return popular
         return np.where(votes > 0, votes.astype(np.float64), -math.inf)
 
 
-def moments_back(times_ms: Iterable[int], now_ms: int) -> NDArray[np.int64]:
+def timestamp_groups_back(times_ms: Iterable[int], now_ms: int) -> NDArray[np.int64]:
     """Return how many moments (distinct times) lie between each time, newest first, and now; 0 for now itself."""
     moments, moment, later_ms = [], 0, now_ms
     for at_ms in times_ms:  # most histories are short: arrays would take longer

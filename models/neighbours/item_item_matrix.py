@@ -18,7 +18,7 @@ Sums = NDArray[np.float64]
 Votes = NDArray[np.float32]
 
 
-class Question(NamedTuple):
+class SimilarityQuery(NamedTuple):
     """What is asked of links about some items."""
 
     channel: int
@@ -28,7 +28,7 @@ class Question(NamedTuple):
     """The power of its mass by which each candidate's votes are divided; one without mass then gets none."""
 
 
-PLACES = 6_144
+SLOTS = 6_144
 """Items that can have links at a time: 300 MB of doubles for each channel once so many are in use, 150 MB of floats.
 
 Sums are doubles where they are added up, so that the order of additions, which differs from run to run, cannot turn one
@@ -38,10 +38,10 @@ _LEAST_MASS = 1e-12
 _NOWHERE = -1
 
 
-class Links:
+class ItemItemMatrix:
     """Sums between numbered items, one for each channel (a way of counting), and a mass for each item."""
 
-    def __init__(self, channels: int, *, places: int = PLACES, adds: bool = True) -> None:
+    def __init__(self, channels: int, *, places: int = SLOTS, adds: bool = True) -> None:
         """Start empty; `adds` says whether sums are added up here, and not only taken over."""
         self.channels, self._most = channels, places
         self._places = np.full(64, _NOWHERE, np.int32)
@@ -131,7 +131,7 @@ class Links:
         self._mass *= factor
         self._damping.clear()
 
-    def votes(self, items: Indices, *asked: Question, out: Votes) -> Votes:
+    def scores(self, items: Indices, *asked: SimilarityQuery, out: Votes) -> Votes:
         """Fill and return (queries, count): for each question, rows of items added up with the weights."""
         size, places = len(self._items), self._found(items)
         found = np.empty((len(out), size + 1), np.float32)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from models.base import Scores
-from models.refitting import Refitted
+from models.refitting import RefittedModel
 
 _BLOCK = 256
 """Items whose similarities are held as a dense block at a time."""
@@ -20,7 +20,7 @@ _COST_PER_EVENT = 10_000
 """Refits are so far apart that items² / events stays below this: 3,000 items are refitted every 1,000 events."""
 
 
-class ItemKnn(Refitted):
+class ItemKnn(RefittedModel):
     """The nearest neighbours of each item."""
 
     def __init__(

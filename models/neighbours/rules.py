@@ -12,7 +12,7 @@ LEAST_CONFIDENCE = 0.02
 PER_ITEM = 60
 
 
-class Rule(NamedTuple):
+class AssociationRule(NamedTuple):
     """Baskets with an item hold the other, too, in so large a share; lift 1 is what chance would give."""
 
     item: str
@@ -22,7 +22,7 @@ class Rule(NamedTuple):
     lift: float
 
 
-def mine(baskets: Sequence[Sequence[str]], *, least: int = 2) -> list[Rule]:
+def mine(baskets: Sequence[Sequence[str]], *, least: int = 2) -> list[AssociationRule]:
     """Return the rules between pairs that stand in `least` baskets or more and go together more than by chance.
 
     They are sorted by item, the most confident first, at most `PER_ITEM` of each.
@@ -47,7 +47,9 @@ def mine(baskets: Sequence[Sequence[str]], *, least: int = 2) -> list[Rule]:
     found = association_rules(frequent, metric="confidence", min_threshold=LEAST_CONFIDENCE, return_metrics=told)
     columns_of = found[["antecedents", "consequents", *told]]
     rules = [
-        Rule(names[next(iter(one))], names[next(iter(other))], float(support), float(confidence), float(lift))
+        AssociationRule(
+            names[next(iter(one))], names[next(iter(other))], float(support), float(confidence), float(lift)
+        )
         for one, other, support, confidence, lift in columns_of.itertuples(index=False)
         if lift > 1
     ]

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import decay
-from models.base import Event, Model, Query, Scores
+from models.base import Model, ModelEvent, ModelQuery, Scores
 from models.baselines.popularity import Popularity
-from models.refitting import FALLBACK_HALF_LIFE_DAYS, history, interest
+from models.refitting import FALLBACK_HALF_LIFE_DAYS, confidence, history
 
 QUERY_ITEMS = 30
 
@@ -69,7 +69,7 @@ class SessionKnn(Model):
         self._dot = np.zeros(remembered)
         self._mark = np.zeros(remembered, np.int32)
 
-    def learn(self, events: Sequence[Event]) -> None:
+    def learn(self, events: Sequence[ModelEvent]) -> None:
         """Append each event to its user's session, and the session to the item's."""
         for event in events:
             self._fallback.learn([event])
@@ -82,7 +82,7 @@ class SessionKnn(Model):
             session = self._session(event)
             place = int(self._length[session])
             self._item[session, place] = item + 1
-            self._value[session, place] = interest(event.weight, weak=self._weak)
+            self._value[session, place] = confidence(event.weight, weak=self._weak)
             self._length[session] = place + 1
             self._last_ms[session] = event.at_ms
             for column, number in ((self._sessions[item], session), (self._places[item], place)):
@@ -90,11 +90,11 @@ class SessionKnn(Model):
                 if len(column) >= 2 * self._sampled:
                     del column[: self._sampled]
 
-    def scores(self, queries: Sequence[Query]) -> Scores:
+    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         """Return what lies near the query's items in sessions like it; the decayed popular items when it has none."""
         return np.stack([self._score(query) for query in queries]) if queries else np.empty((0, len(self.items)))
 
-    def _session(self, event: Event) -> int:
+    def _session(self, event: ModelEvent) -> int:
         session = self._open.get(event.user_id)
         if (
             session is not None
@@ -112,7 +112,7 @@ class SessionKnn(Model):
         self._item[session], self._value[session], self._length[session] = 0, 0.0, 0
         return session
 
-    def _score(self, query: Query) -> Scores:
+    def _score(self, query: ModelQuery) -> Scores:
         near, similar = self._near(query)
         if not len(near):
             popular: Scores = self._fallback.scores([query])[0]
@@ -126,7 +126,7 @@ class SessionKnn(Model):
         scores[scores == 0.0] = -np.inf
         return scores
 
-    def _near(self, query: Query) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def _near(self, query: ModelQuery) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the sessions most like a query, and how like; where each shares its newest item is in `_match`."""
         found, shared, places = [], [], []
         known = history(query, self.items, step=1.0, weak=self._weak)

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Event, Model, Query, Scores
+from models.base import Model, ModelEvent, ModelQuery, Scores
 from models.baselines.popularity import Popularity
-from models.refitting import FALLBACK_HALF_LIFE_DAYS, history, interest
-from models.vocabulary import NOWHERE, Names
+from models.refitting import FALLBACK_HALF_LIFE_DAYS, confidence, history
+from models.vocabulary import MISSING, Vocabulary
 
 
-class Posts:
+class PostingLists:
     """A growing list of numbered entries, each with a value, of which the newest are kept."""
 
     __slots__ = ("_most", "numbers", "values")
@@ -57,34 +57,34 @@ class UserUser(Model):
         self._shrink, self._damping, self._step, self._weak = shrink, damping, step, weak
         self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
         self.items = self._fallback.items
-        self._users = Names()
+        self._users = Vocabulary()
         self._counts = array("i")
         self._heard = array("i")
-        self._of_user: list[Posts] = []
-        self._of_item: list[Posts] = []
+        self._of_user: list[PostingLists] = []
+        self._of_item: list[PostingLists] = []
 
-    def learn(self, events: Sequence[Event]) -> None:
+    def learn(self, events: Sequence[ModelEvent]) -> None:
         """Tell each event's user of the item and its item of the user."""
         for event in events:
             self._fallback.learn([event])
             user, item = self._users.add(event.user_id), self.items.get(event.item_id)
             if user == len(self._of_user):
-                self._of_user.append(Posts(self._longest))
+                self._of_user.append(PostingLists(self._longest))
                 self._counts.append(0)
             if item == len(self._of_item):
-                self._of_item.append(Posts(self._sampled))
+                self._of_item.append(PostingLists(self._sampled))
                 self._heard.append(0)
-            value = interest(event.weight, weak=self._weak)
+            value = confidence(event.weight, weak=self._weak)
             self._of_user[user].add(item, value)
             self._of_item[item].add(user, value)
             self._counts[user] += 1
             self._heard[item] += 1
 
-    def scores(self, queries: Sequence[Query]) -> Scores:
+    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         """Return what the nearest users care for; the decayed popular items when there are none."""
         return np.stack([self._score(query) for query in queries]) if queries else np.empty((0, len(self.items)))
 
-    def _score(self, query: Query) -> Scores:
+    def _score(self, query: ModelQuery) -> Scores:
         near, similar = self._near(query)
         if not len(near):
             popular: Scores = self._fallback.scores([query])[0]
@@ -98,14 +98,14 @@ class UserUser(Model):
         scores[scores == 0.0] = -np.inf
         return scores
 
-    def _near(self, query: Query) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def _near(self, query: ModelQuery) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the users most like a query, and how like."""
         dots = np.zeros(len(self._users))
         for item, value in history(query, self.items, step=self._step, weak=self._weak).items():
             posts = self._of_item[item]
             np.add.at(dots, np.array(posts.numbers, np.int32), np.array(posts.values, np.float64) * value)
         own = self._users.get(query.user_id)
-        if own != NOWHERE:
+        if own != MISSING:
             dots[own] = 0.0
         users = np.flatnonzero(dots)
         similar = dots[users] / (np.sqrt(np.array(self._counts, np.float64)[users]) + self._shrink)

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.base import Event, Model, Query, Scores
+from models.base import Model, ModelEvent, ModelQuery, Scores
 from models.baselines.popularity import Popularity
-from models.neural.event_buffer import Journal
-from models.refitting import FALLBACK_HALF_LIFE_DAYS, FIRST, interest
-from models.vocabulary import Names
+from models.neural.event_buffer import EventBuffer
+from models.refitting import FALLBACK_HALF_LIFE_DAYS, FIRST, confidence
+from models.vocabulary import Vocabulary
 
 
 class Window(NamedTuple):
@@ -34,7 +34,7 @@ class Window(NamedTuple):
     """(B, L + 1), 0 before a user's first event."""
 
 
-class Fitted(Model):
+class NeuralModel(Model):
     """Keeps the journal, counts the events and answers queries that bring no history with decayed popularity."""
 
     def __init__(self, *, every: int, weak: float, remembered: int, seed: int) -> None:
@@ -42,30 +42,32 @@ class Fitted(Model):
         self._every, self._weak, self._seed, self._fits = every, weak, seed, 0
         self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
         self.items = self._fallback.items
-        self._users = Names()
-        self._journal = Journal(remembered)
+        self._users = Vocabulary()
+        self._journal = EventBuffer(remembered)
         self._due = FIRST
         self._fitted = 0
         """Items that the last fit knew."""
 
-    def learn(self, events: Sequence[Event]) -> None:
+    def learn(self, events: Sequence[ModelEvent]) -> None:
         """Remember each event, and refit where one is due."""
         for event in events:
             self._fallback.learn([event])
             user, item = self._users.add(event.user_id), self.items.get(event.item_id)
-            self._journal.add(user, item, interest(event.weight, weak=self._weak))
+            self._journal.add(user, item, confidence(event.weight, weak=self._weak))
             if self._journal.count >= self._due:
                 with self._drawing():
                     self._fit()
                 self._fitted = len(self.items)
                 self._due = self._journal.count + min(self._journal.count, self._every)
 
-    def scores(self, queries: Sequence[Query]) -> Scores:
+    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         """Return what the last fit makes of each query's items; the decayed popular items where it knows none."""
         rows = np.full((len(queries), len(self.items)), -np.inf)
         for row, query in zip(rows, queries, strict=True):
             numbers = [(self.items.get(item_id), weight) for item_id, weight in query.recent]
-            known = [(item, interest(weight, weak=self._weak)) for item, weight in numbers if 0 <= item < self._fitted]
+            known = [
+                (item, confidence(weight, weak=self._weak)) for item, weight in numbers if 0 <= item < self._fitted
+            ]
             if known:
                 row[: self._fitted] = self._answer(query, [item for item, _ in known], [value for _, value in known])
             else:
@@ -77,7 +79,7 @@ class Fitted(Model):
         """Go on fitting, now that there are new events and perhaps new items and users."""
 
     @abstractmethod
-    def _answer(self, query: Query, items: list[int], values: list[float]) -> Scores:
+    def _answer(self, query: ModelQuery, items: list[int], values: list[float]) -> Scores:
         """Return the scores of all fitted items for a history, newest first and not empty."""
 
     @contextmanager
@@ -89,7 +91,7 @@ class Fitted(Model):
 
     def _windows(self, number: int, length: int, *, lean: float) -> Window:
         """Draw events, each with the user's events before it."""
-        events = self._journal.draw(torch.rand(number).numpy(), lean=lean)
+        events = self._journal.sample(torch.rand(number).numpy(), lean=lean)
         rows = np.column_stack([self._journal.histories(events, length)[:, ::-1], events])
         return Window(
             torch.from_numpy(self._journal.users(events)),
@@ -111,7 +113,7 @@ class Fitted(Model):
         return candidates, torch.searchsorted(candidates, targets)
 
 
-def widened(table: nn.Embedding, rows: int, optimizer: torch.optim.Optimizer, *, spread: float) -> None:
+def grow_embedding(table: nn.Embedding, rows: int, optimizer: torch.optim.Optimizer, *, spread: float) -> None:
     """Give a table more rows, drawn around 0, and its optimizer's memory as many of zeros."""
     old = table.weight
     if rows <= len(old):

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.base import Query, Scores
-from models.neural.base import Fitted, Window, widened
+from models.base import ModelQuery, Scores
+from models.neural.base import NeuralModel, Window, grow_embedding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class DeepConfig:
     remembered: int = 1_000_000
 
 
-class Network(nn.Module):
+class DeepNetwork(nn.Module):
     """From a user and the last items, oldest first and -1 before them, to a vector."""
 
     def __init__(self, config: DeepConfig) -> None:
@@ -80,7 +80,7 @@ class Network(nn.Module):
         return vectors @ self.item.weight[candidates].T + self.bias.weight[candidates, 0]
 
 
-class Deep(Fitted):
+class Deep(NeuralModel):
     """The network, its optimizer, and the events it is fitted on."""
 
     name = "deep"
@@ -89,7 +89,7 @@ class Deep(Fitted):
         super().__init__(every=config.every, weak=config.weak, remembered=config.remembered, seed=seed)
         self._config = config
         with self._drawing():
-            self._network = Network(config)
+            self._network = DeepNetwork(config)
         self._optimizer = torch.optim.Adam(self._network.parameters(), lr=config.rate, fused=True)
 
     def _fit(self) -> None:
@@ -99,7 +99,7 @@ class Deep(Fitted):
             (network.item, len(self.items), config.embedding_dim**-0.5),
             (network.bias, len(self.items), 0.0),
         ):
-            widened(table, rows, self._optimizer, spread=spread)
+            grow_embedding(table, rows, self._optimizer, spread=spread)
         network.train()
         for _ in range(config.steps):
             loss = self._loss(self._windows(config.batch, config.length, lean=config.lean))
@@ -119,7 +119,7 @@ class Deep(Fitted):
         return (weights * lost).sum() / weights.sum()
 
     @torch.inference_mode()
-    def _answer(self, query: Query, items: list[int], values: list[float]) -> Scores:
+    def _answer(self, query: ModelQuery, items: list[int], values: list[float]) -> Scores:
         config, user = self._config, self._users.get(query.user_id)
         known = 0 <= user < self._network.user.num_embeddings
         own = self._network.user.weight[[user]] if known else torch.zeros(1, config.embedding_dim)

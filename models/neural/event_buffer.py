@@ -17,7 +17,7 @@ _FIRST_ROWS = 1_024
 Numbers = NDArray[np.int64]
 
 
-class Journal:
+class EventBuffer:
     """Remembers at least the last so many events; older ones make room for new ones."""
 
     def __init__(self, remembered: int) -> None:
@@ -40,7 +40,7 @@ class Journal:
         """Return the last events, oldest first."""
         return np.arange(max(self.count - number, 0), self.count)
 
-    def draw(self, uniform: NDArray[np.float32], *, lean: float = 1.0) -> Numbers:
+    def sample(self, uniform: NDArray[np.float32], *, lean: float = 1.0) -> Numbers:
         """Return an event for each number drawn from [0, 1): any of them at a lean of 1, newer ones at a higher one."""
         known = min(self.count, self._remembered)
         age = np.minimum((known * uniform.astype(np.float64) ** lean).astype(np.int64), known - 1)

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.base import Scores
-from models.refitting import Refitted
+from models.refitting import RefittedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class LightGcnConfig:
     weak: float = 0.2
 
 
-class LightGcn(Refitted):
+class LightGcn(RefittedModel):
     """Layer 0 of users and items, and the smoothed vectors of items."""
 
     name = "lightgcn"

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.base import Query, Scores
-from models.neural.base import Fitted, Window, widened
+from models.base import ModelQuery, Scores
+from models.neural.base import NeuralModel, Window, grow_embedding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class Block(nn.Module):
         return further
 
 
-class Network(nn.Module):
+class SequenceNetwork(nn.Module):
     """From the last items, oldest first and -1 before them, to a state after each."""
 
     def __init__(self, config: SequenceConfig) -> None:
@@ -100,7 +100,7 @@ class Network(nn.Module):
         return states @ self.item.weight[candidates].T + self.bias.weight[candidates, 0]
 
 
-class SelfAttention(Fitted):
+class SelfAttention(NeuralModel):
     """The network, its optimizer, and the windows it is fitted on."""
 
     name = "sequence"
@@ -109,13 +109,13 @@ class SelfAttention(Fitted):
         super().__init__(every=config.every, weak=config.weak, remembered=config.remembered, seed=seed)
         self._config = config
         with self._drawing():
-            self._network = Network(config)
+            self._network = SequenceNetwork(config)
         self._optimizer = torch.optim.Adam(self._network.parameters(), lr=config.rate, betas=(0.9, 0.98), fused=True)
 
     def _fit(self) -> None:
         config, network = self._config, self._network
         for table, spread in ((network.item, 0.02), (network.bias, 0.0)):
-            widened(table, len(self.items), self._optimizer, spread=spread)
+            grow_embedding(table, len(self.items), self._optimizer, spread=spread)
         network.train()
         for _ in range(config.steps):
             window = self._windows(config.batch, config.length, lean=config.lean)
@@ -135,7 +135,7 @@ class SelfAttention(Fitted):
         return (weights * functional.cross_entropy(scores, targets, reduction="none")).sum() / weights.sum()
 
     @torch.inference_mode()
-    def _answer(self, query: Query, items: list[int], values: list[float]) -> Scores:
+    def _answer(self, query: ModelQuery, items: list[int], values: list[float]) -> Scores:
         del query
         length = self._config.length
         read = torch.tensor([items[:length][::-1]]), torch.tensor([values[:length][::-1]])

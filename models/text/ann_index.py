@@ -23,7 +23,7 @@ _WIDTH_ADDED, _WIDTH_SEARCHED = 160, 400
 _LARGEST, _TINY = 127, np.float32(1e-30)
 
 
-class Index:
+class AnnIndex:
     """Numbered vectors, and the ones nearest to another by the angle between them."""
 
     def __init__(self, dimensions: int) -> None:

@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from models.base import Event, Model, Query, Ranked, Scores, top
+from models.base import Model, ModelEvent, ModelQuery, Ranked, Scores, top
 from models.baselines.popularity import Popularity
 from models.refitting import FALLBACK_HALF_LIFE_DAYS, history
 from models.text.tfidf import TextEncoder, TfIdf, Vectors
-from models.vocabulary import NOWHERE, Names
+from models.vocabulary import MISSING, Vocabulary
 
 
-class Content(Model):
+class ContentModel(Model):
     """Scores by the product of an item's vector with the weighted sum of those of the last liked items."""
 
     def __init__(
@@ -28,7 +28,7 @@ class Content(Model):
         self.name = f"content-{self._encoder.name}"
         self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
         self.items = self._fallback.items
-        self._described = Names()
+        self._described = Vocabulary()
         self._texts: list[str] = []
         self._vectors: Vectors = np.zeros((0, 0), np.float32)
         self._due = 1
@@ -46,7 +46,7 @@ class Content(Model):
             if number == len(self._texts):
                 self._texts.append(text)
                 item = self.items.get(item_id)
-                if item != NOWHERE:
+                if item != MISSING:
                     self._place[item] = number
             self._texts[number] = text
             changed.append(number)
@@ -60,17 +60,17 @@ class Content(Model):
             grown[changed] = self._encoder.encode([self._texts[number] for number in changed])
             self._vectors = grown
 
-    def learn(self, events: Sequence[Event]) -> None:
+    def learn(self, events: Sequence[ModelEvent]) -> None:
         """Hear which items there are, and which are popular."""
         self._fallback.learn(events)
         names = self.items.names
         self._place.extend(self._described.get(names[item]) for item in range(len(self._place), len(names)))
 
-    def scores(self, queries: Sequence[Query]) -> Scores:
+    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         """Return how like each item is to what a query liked; the decayed popular items when it liked none we know."""
         rows = np.full((len(queries), len(self.items)), -np.inf)
         place = np.array(self._place, np.int64)
-        told = place != NOWHERE
+        told = place != MISSING
         for row, query in zip(rows, queries, strict=True):
             likeness = self._likeness(query)
             row[:] = self._fallback.scores([query])[0] if likeness is None else -np.inf
@@ -78,14 +78,14 @@ class Content(Model):
                 row[told] = likeness[place[told]]
         return rows
 
-    def closest(self, query: Query, k: int) -> Ranked:
+    def closest(self, query: ModelQuery, k: int) -> Ranked:
         """Return the best of all described items, heard of in events or not; none when the query liked none of them."""
         likeness = self._likeness(query)
         if likeness is None:
             return Ranked([], np.empty(0))
         return top(self._described.names, likeness, k, query.exclude)
 
-    def _likeness(self, query: Query) -> Scores | None:
+    def _likeness(self, query: ModelQuery) -> Scores | None:
         """Return a score for each described item."""
         liked = history(query, self._described, step=self._step, weak=0.0)
         if not liked:

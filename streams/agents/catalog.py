@@ -7,7 +7,7 @@ from typing import Any
 
 from infra.redis.stores.item_store import ItemStore
 from schemas.types import Item
-from streams.runtime.agent_context import Context
+from streams.runtime.agent_context import AgentContext
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.refill import Projector
 from streams.transport import Batch
@@ -21,7 +21,7 @@ Change = tuple[Record, Item | None]
 class CatalogAgent:
     """Keeps the item store equal to the items topic; a null value takes an item away."""
 
-    def __init__(self, context: Context, store: ItemStore) -> None:
+    def __init__(self, context: AgentContext, store: ItemStore) -> None:
         self._store, self._quarantine = store, context.quarantine
         self._decoder = context.decoder(ITEMS, "catalog")
         self._items = Projector(self._write)

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from infra.redis.stores.feed_store import FeedStore
 from schemas.types import Feed
 from streams.core.params import RankParams
-from streams.core.ranking.llm_blend import Judged
-from streams.runtime.agent_context import Context
+from streams.core.ranking.llm_blend import LlmScoreCache
+from streams.runtime.agent_context import AgentContext
 from streams.runtime.dead_letter_queue import Record
-from streams.runtime.retry import patiently
+from streams.runtime.retry import retry_until_available
 from topics.topic import FEEDS, LLM_SCORES
 
 SOURCES = (LLM_SCORES,)
@@ -25,7 +25,7 @@ class CombineAgent:
     A feed that is ranked meanwhile is newer and stays: it has had the scores, or gets those of its own features.
     """
 
-    def __init__(self, context: Context, store: FeedStore, judged: Judged, params: RankParams) -> None:
+    def __init__(self, context: AgentContext, store: FeedStore, judged: LlmScoreCache, params: RankParams) -> None:
         self._context, self._store, self._judged, self._params = context, store, judged, params
         self._decoder = context.decoder(LLM_SCORES, "combine")
         self.checkpoint = context.checkpoint()
@@ -47,7 +47,7 @@ class CombineAgent:
     async def _improve(self, record: Record, user_id: str) -> None:
         """Replace the feed that a user is served."""
         try:
-            feed = await patiently(lambda: self._replaced(user_id), "scores wait for the store")
+            feed = await retry_until_available(lambda: self._replaced(user_id), "scores wait for the store")
         except Exception as error:
             self._context.quarantine.put(record, error, stage="combine.feed")
             return
@@ -60,5 +60,5 @@ class CombineAgent:
         if served is None:
             return None
         renewed = replace(served, generated_at=max(self._context.now_ms(), served.generated_at + 1))
-        feed = self._judged.combined(renewed, self._context.view, self._params)
+        feed = self._judged.blend(renewed, self._context.view, self._params)
         return feed if feed is not renewed and await self._store.write([feed]) else None

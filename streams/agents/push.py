@@ -15,19 +15,19 @@ import uuid_utils
 from infra.redis.stores.item_store import ItemCache
 from schemas.stock import is_sold_out
 from schemas.types import Feed, Notification, PushRequest
-from streams.core.dedup import remember
+from streams.core.dedup import lru_add
 from streams.core.params import PushParams
 from streams.core.position import Position
 from streams.core.push import delivery
-from streams.core.push.candidates import Card, fold_feed, fold_request
-from streams.core.push.delay_queue import Agenda
-from streams.core.push.delivery import Answer, Delivery
+from streams.core.push.candidates import PushItem, fold_feed, fold_request
+from streams.core.push.delay_queue import DelayQueue
+from streams.core.push.delivery import Delivery, SendResult
 from streams.core.push.state import PushState, crowd_out, due_at, registration, snapshot
-from streams.core.push.value import head
+from streams.core.push.value import top_items
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.faust_role import RoleContext
 from streams.runtime.record_cache import RecordCache
-from streams.runtime.retry import patiently
+from streams.runtime.retry import retry_until_available
 from streams.transport import Batch
 from topics.topic import DEVICES, FEEDS, NOTIFICATIONS, PUSH_REQUESTS, PUSH_TOKENS
 
@@ -38,13 +38,13 @@ _LAG_S = 0.25
 _ABSENT = 10_000
 _ROWS = 500
 """Rows recalled before the event loop turns to something else."""
-_card = msgspec.json.Decoder(Card)
+_card = msgspec.json.Decoder(PushItem)
 
 
 class Sender(Protocol):
     """Sends to one device, once."""
 
-    async def send(self, notification: Notification, token: str, *, ttl_s: int) -> Answer:
+    async def send(self, notification: Notification, token: str, *, ttl_s: int) -> SendResult:
         """Return what came of it."""
         ...
 
@@ -70,7 +70,7 @@ class PushAgent:
         self._publisher = context.publisher
         self._decoders = {topic.name: context.decoder(topic, "push") for topic in SOURCES}
         self._states = RecordCache(table, PushState, context.publisher, new=PushState)
-        self._agenda = Agenda()
+        self._agenda = DelayQueue()
         self._rebalances = 0
         self.trimmed: Counter[str] = Counter()
         """Entries of states that gave way for lack of room, by collection."""
@@ -137,7 +137,7 @@ class PushAgent:
         return [record for record, state in known if state is not None and state.devices]
 
     def _fold(
-        self, state: PushState, value: Feed | PushRequest, record: Record, cards: Mapping[str, Card]
+        self, state: PushState, value: Feed | PushRequest, record: Record, cards: Mapping[str, PushItem]
     ) -> list[Notification]:
         params, now_ms = self._params, self._now_ms()
         self._states.touch(record.partition, state.user_id)
@@ -196,12 +196,12 @@ class PushAgent:
         now_ms = self._now_ms()
         for (state, found), answered in zip(due, answers, strict=True):
             version = state.version
-            self._tell(delivery.settle(state, found, answered, params=self._params, now_ms=now_ms))
+            self._tell(delivery.record_delivery(state, found, answered, params=self._params, now_ms=now_ms))
             self._states.touch(event.value.partition, state.user_id)
             if state.version != version:
                 self._publisher.produce(DEVICES, snapshot(state, now_ms))
 
-    async def _answers(self, found: Delivery) -> dict[str, Answer] | None:
+    async def _answers(self, found: Delivery) -> dict[str, SendResult] | None:
         if self._sender is None:
             return None
         sent = (self._sender.send(found.notification, token, ttl_s=found.ttl_s) for token in found.tokens)
@@ -218,7 +218,7 @@ class PushAgent:
         for decision in decisions:
             self._publisher.produce(NOTIFICATIONS, decision)
 
-    async def _cards(self, values: Iterable[Feed | PushRequest]) -> dict[str, Card]:
+    async def _cards(self, values: Iterable[Feed | PushRequest]) -> dict[str, PushItem]:
         """Return what the catalogue says of the items that may be pushed."""
         asked = dict.fromkeys(item_id for value in values for item_id in _items(value))
         cards = await self._read(list(asked))
@@ -228,7 +228,7 @@ class PushAgent:
             cards |= await self._read(late)
         for item_id in late:
             if item_id not in cards:
-                remember(self._absent, item_id, _ABSENT)
+                lru_add(self._absent, item_id, _ABSENT)
         return cards
 
     async def _gone(self, item_ids: Collection[str]) -> set[str]:
@@ -236,9 +236,9 @@ class PushAgent:
         cards = await self._read(list(item_ids))
         return {item for item in item_ids if item not in cards or is_sold_out(cards[item])}
 
-    async def _read(self, item_ids: Sequence[str]) -> dict[str, Card]:
-        found, _ = await patiently(lambda: self._items.read(item_ids), "pushes wait for the store")
-        cards: dict[str, Card] = {}
+    async def _read(self, item_ids: Sequence[str]) -> dict[str, PushItem]:
+        found, _ = await retry_until_available(lambda: self._items.read(item_ids), "pushes wait for the store")
+        cards: dict[str, PushItem] = {}
         for item in found:
             with suppress(msgspec.MsgspecError):  # what is no item is as good as absent
                 if item is not None:
@@ -254,5 +254,5 @@ def _key(record: Record) -> str:
 def _items(value: Feed | PushRequest) -> Sequence[str]:
     """Return the items of which a push may come."""
     if isinstance(value, Feed):
-        return [leading.item_id for leading in head(value)]
+        return [leading.item_id for leading in top_items(value)]
     return [value.item_id] if value.item_id else []

@@ -9,14 +9,14 @@ from typing import Any
 
 from infra.redis.stores.feed_store import EVERYONE, FeedStore
 from schemas.types import Features, Feed
-from streams.core.coalescing_queue import Conflator
+from streams.core.coalescing_queue import CoalescingQueue
 from streams.core.params import RankParams
-from streams.core.ranking.llm_blend import Judged
+from streams.core.ranking.llm_blend import LlmScoreCache
 from streams.core.ranking.pipeline import rank
-from streams.runtime.agent_context import Context
+from streams.runtime.agent_context import AgentContext
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.refill import Change, rewrite
-from streams.runtime.retry import patiently
+from streams.runtime.retry import retry_until_available
 from streams.transport import Batch
 from topics.topic import FEATURES, FEEDS
 
@@ -45,11 +45,11 @@ class RankAgent:
     Who has just acted goes before those for whom something was found: they are there to see it.
     """
 
-    def __init__(self, context: Context, store: FeedStore, judged: Judged, params: RankParams) -> None:
+    def __init__(self, context: AgentContext, store: FeedStore, judged: LlmScoreCache, params: RankParams) -> None:
         """`judged` holds what a language model said of items, if it was asked."""
         self._context, self._store, self._judged, self._params = context, store, judged, params
         self._decoder = context.decoder(FEATURES, "rank")
-        self._queue: Conflator[Any, str, Work] = Conflator()
+        self._queue: CoalescingQueue[Any, str, Work] = CoalescingQueue()
         self._early: dict[str, Work] = {}
         """Users who were ranked without items that were fetched for them and are still on their way to the view."""
         self._until_s: dict[str, float] = {}
@@ -147,7 +147,7 @@ class RankAgent:
     def _ranked(self, features: Features) -> Feed:
         context = self._context
         feed = rank(features, context.view, context.blender, self._params, now_ms=context.now_ms())
-        return self._judged.combined(feed, context.view, self._params)
+        return self._judged.blend(feed, context.view, self._params)
 
     async def _refresh(self) -> bool:
         """Make the view's lists anew when they are stale, but not all the time."""
@@ -174,7 +174,9 @@ class RankAgent:
         """Write the feed of those who have none of their own; no record stands behind it that could be set aside."""
         await self._written()
         try:
-            await patiently(lambda: self._store.write([self._everyone()]), "everyone's feed waits for the store")
+            await retry_until_available(
+                lambda: self._store.write([self._everyone()]), "everyone's feed waits for the store"
+            )
         except Exception:
             _LOG.exception("everyone's feed is not written")
 

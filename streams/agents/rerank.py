@@ -13,8 +13,8 @@ from infra.redis.client import StoreError
 from infra.redis.stores.feed_store import RERANKED_TTL_S, FeedStore, reranked
 from schemas.types import Features, Feed, Trigger
 from streams.core.params import RankParams
-from streams.core.ranking.rerank import rank_given
-from streams.runtime.agent_context import Context
+from streams.core.ranking.rerank import rerank_candidates
+from streams.runtime.agent_context import AgentContext
 from streams.runtime.decode import Decoder
 from streams.transport import Batch
 from topics.topic import TRIGGERS
@@ -31,7 +31,7 @@ class RerankAgent:
 
     def __init__(
         self,
-        context: Context,
+        context: AgentContext,
         features: Callable[[int, str], Features],
         store: FeedStore,
         params: RankParams,
@@ -64,7 +64,7 @@ class RerankAgent:
 
     def _ranked(self, partition: int, trigger: Trigger) -> Feed:
         context = self._context
-        feed = rank_given(
+        feed = rerank_candidates(
             trigger,
             self._features(partition, trigger.user_id),
             context.view,

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from infra.kafka.partition import partition_of
-from infra.redis.stores.prefetch_store import PrefetchStore, Question, Slot
+from infra.redis.stores.prefetch_store import PrefetchQuestion, PrefetchSlot, PrefetchStore
 from schemas.types import FetchRequest, Trigger
 from streams.core.params import RetrievalParams
 from streams.core.triggers import prefetch_request
 from streams.core.user.state import UserState
 from streams.fetchers import Fetcher
-from streams.runtime.agent_context import Context
+from streams.runtime.agent_context import AgentContext
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.decode import Decoder
 from streams.transport import Batch
@@ -31,7 +31,7 @@ class RetrieveAgent:
 
     def __init__(
         self,
-        context: Context,
+        context: AgentContext,
         users: Callable[[int, str], UserState | None],
         store: PrefetchStore,
         fetchers: dict[str, Fetcher],
@@ -73,7 +73,7 @@ class RetrieveAgent:
             if partition_of(trigger.user_id.encode(), PARTITIONS) != partition:
                 return []  # the user agent sends it on to where its user is
             state = UserState(trigger.user_id)
-        return prefetch_request.requests(
+        return prefetch_request.build_fetch_requests(
             trigger,
             state,
             prefetch_request.place_of(state, self._params),
@@ -94,9 +94,9 @@ class RetrieveAgent:
         await self._context.publisher.publish(FETCH_REQUESTS, list(due.values()))
         await self._store.ask(list(due), within_s=self._within_s)
 
-    def _question(self, request: FetchRequest) -> Question:
+    def _question(self, request: FetchRequest) -> PrefetchQuestion:
         fetcher = self._fetchers[request.category]
-        return Question(
+        return PrefetchQuestion(
             category=request.category,
             prompt_version=fetcher.prompt_version,
             system=fetcher.prompt,
@@ -104,5 +104,5 @@ class RetrieveAgent:
         )
 
 
-def _slot(request: FetchRequest) -> Slot:
-    return Slot(request.user_id, request.category, prefetch_request.Place(request.cell, request.city).key)
+def _slot(request: FetchRequest) -> PrefetchSlot:
+    return PrefetchSlot(request.user_id, request.category, prefetch_request.Place(request.cell, request.city).key)

@@ -10,7 +10,7 @@ from streams.core.heavy_hitters import HeavyHitters
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemState
 from streams.core.params import SignalParams
-from streams.runtime.agent_context import Context
+from streams.runtime.agent_context import AgentContext
 from streams.runtime.record_cache import RecordCache
 from streams.transport import Batch
 from topics.topic import ITEM_SIGNALS, ITEM_STATS
@@ -21,7 +21,7 @@ SOURCES = (ITEM_SIGNALS,)
 class SignalAgent:
     """Folds what users did into how items are doing, and tells it once per checkpoint."""
 
-    def __init__(self, context: Context, table: Any, params: SignalParams) -> None:
+    def __init__(self, context: AgentContext, table: Any, params: SignalParams) -> None:
         self._context, self._params = context, params
         self._decoder = context.decoder(ITEM_SIGNALS, "signal")
         self._states = RecordCache(table, ItemState, context.publisher, new=ItemState)

@@ -12,15 +12,15 @@ from infra.kafka.publisher import Publisher
 from schemas.text import label
 from schemas.types import Content, Features, Interaction, Location, Profile, Trigger, UserWeights
 from streams.core.heavy_hitters import HeavyHitters
-from streams.core.item.stats import Signal, batches
+from streams.core.item.stats import ItemSignal, to_records
 from streams.core.params import UserParams
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import TOPICS_PER_ITEM, Subject
-from streams.core.triggers.active_users import FIELDS, Roster, sleeper
+from streams.core.ranking.catalog_snapshot import TOPICS_PER_ITEM, ItemLabels
+from streams.core.triggers.active_users import FIELDS, ActiveUsers, active_user
 from streams.core.user import state as user
 from streams.core.user.profile import forgotten_at
 from streams.core.user.state import UserState
-from streams.runtime.agent_context import Context
+from streams.runtime.agent_context import AgentContext
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.decode import Decoder
 from streams.runtime.record_cache import RecordCache
@@ -44,7 +44,7 @@ SOURCES: tuple[Topic, ...] = (INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, CONTE
 class UserAgent:
     """Folds what happens to users into their states and tells the topics what follows from it."""
 
-    def __init__(self, context: Context, table: Any, params: UserParams, *, roster: Roster) -> None:
+    def __init__(self, context: AgentContext, table: Any, params: UserParams, *, roster: ActiveUsers) -> None:
         self._context, self._params, self._roster = context, params, roster
         self._publisher: Publisher = context.publisher
         self._decoders: dict[str, Decoder] = {
@@ -53,7 +53,7 @@ class UserAgent:
         self._states = RecordCache(table, UserState, context.publisher, new=UserState)
         self._unsent: dict[int, dict[str, None]] = {}
         """Users whose features changed and were not yet published, by partition."""
-        self._signals: dict[int, dict[str, list[Signal]]] = {}
+        self._signals: dict[int, dict[str, list[ItemSignal]]] = {}
         """What was not yet published of items, by partition; where there are any, so there are in `_unsent`."""
         self.trimmed: Counter[str] = Counter()
         """Entries of states that gave way for lack of room, by collection."""
@@ -133,7 +133,7 @@ class UserAgent:
 
     def _fold_interaction(self, state: UserState, event: Interaction, position: Position) -> None:
         self.rates.add(event.user_id, position.append_ms)
-        subject = self._context.view.subject(event.item_id) or stated(event)
+        subject = self._context.view.labels(event.item_id) or stated(event)
         signal = user.fold(state, event, position, subject=subject, params=self._params, trimmed=self.trimmed)
         if signal is not None:
             if signal.limit:
@@ -151,7 +151,7 @@ class UserAgent:
     def _emit(self, partition: int) -> None:
         for user_id in self._unsent.pop(partition, ()):
             state = self._states.get(partition, user_id)
-            self._roster.note(user_id, sleeper(state))
+            self._roster.note(user_id, active_user(state))
             try:
                 features = user.snapshot(state, self._params)
             except Exception as error:
@@ -159,7 +159,7 @@ class UserAgent:
             else:
                 self._publisher.produce(FEATURES, features)
         for signals in self._signals.pop(partition, {}).values():
-            for batch in batches(signals):
+            for batch in to_records(signals):
                 self._publisher.produce(ITEM_SIGNALS, batch)
 
     def _emit_all(self) -> None:
@@ -177,10 +177,10 @@ class UserAgent:
         return source in backlog
 
 
-def stated(event: Interaction) -> Subject:
+def stated(event: Interaction) -> ItemLabels:
     """Return what an event itself says of an item that the catalogue does not hold."""
     topics = tuple(topic for stated in event.context.get("topics", "").split(",") if (topic := label(stated)))
-    return Subject(
+    return ItemLabels(
         label(event.context.get("category", "")),
         topics[:TOPICS_PER_ITEM],
         label(event.context.get("source", "")),

@@ -14,14 +14,14 @@ _LONGEST_SHARE = 4
 """One in so many of what is taken are the longest waiting, however much presses."""
 
 
-class _Debt(Generic[T]):
+class _PendingAcks(Generic[T]):
     __slots__ = ("left", "token")
 
     def __init__(self, token: T, left: int) -> None:
         self.token, self.left = token, left
 
 
-class Conflator(Generic[T, K, V]):
+class CoalescingQueue(Generic[T, K, V]):
     """Holds the newest value of each key until it is taken: first come first served, but for keys that press.
 
     A token, such as the event that brought values, is given back by `done` once all its keys were worked on, be it with
@@ -32,8 +32,8 @@ class Conflator(Generic[T, K, V]):
         self._waiting: dict[K, V] = {}
         self._pressing: dict[K, None] = {}
         """Of the keys that wait, those that go first."""
-        self._owed: dict[K, list[_Debt[T]]] = {}
-        self._taken: dict[K, list[_Debt[T]]] = {}
+        self._owed: dict[K, list[_PendingAcks[T]]] = {}
+        self._taken: dict[K, list[_PendingAcks[T]]] = {}
 
     def __len__(self) -> int:
         """Return how many keys wait or are being worked on."""
@@ -41,7 +41,7 @@ class Conflator(Generic[T, K, V]):
 
     def add(self, token: T, values: Mapping[K, V], *, pressing: Iterable[K] = ()) -> None:
         """Put newer values in place of those that wait. `values` must not be empty; some of its keys may press."""
-        debt = _Debt(token, len(values))
+        debt = _PendingAcks(token, len(values))
         for key, value in values.items():
             self._waiting[key] = value
             self._owed.setdefault(key, []).append(debt)

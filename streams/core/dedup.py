@@ -21,7 +21,7 @@ def fingerprint(event_id: str) -> int:
     return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest()) >> 1
 
 
-def remember(known: dict[K, None], new: K, most: int) -> K | None:
+def lru_add(known: dict[K, None], new: K, most: int) -> K | None:
     """Put an entry last, and let the oldest give way when there are too many; return it."""
     known.pop(new, None)
     known[new] = None
@@ -79,6 +79,6 @@ def _shorten(hours: list[tuple[int, int]], count: int) -> None:
             del hours[0]
 
 
-def derived(*parts: str) -> str:
+def deterministic_id(*parts: str) -> str:
     """Return an id, in 32 characters, that follows from others: what is made again is known as a repeat."""
     return blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()

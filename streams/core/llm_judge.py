@@ -35,7 +35,7 @@ _DIGITS = 6
 _SAME = 1e-3
 
 
-class Card(msgspec.Struct, frozen=True):
+class ItemSummary(msgspec.Struct, frozen=True):
     """An item as a question shows it; decoded from the item store's JSON."""
 
     item_id: str
@@ -74,7 +74,7 @@ class Interests:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class JudgeRequest:
     """The items of a feed that are to be judged."""
 
     version: int
@@ -108,16 +108,16 @@ def interests(features: Features) -> Interests:
     )
 
 
-def wanted(feed: Feed, *, most: int) -> Wanted:
+def judge_request(feed: Feed, *, most: int) -> JudgeRequest:
     """Return what is to be judged of a feed: the items that the ranking itself scores highest."""
     scores = feed.ml_scores or feed.scores
     places = sorted(range(len(scores)), key=lambda place: (-round(scores[place], _DIGITS), feed.items[place]))
     items = [feed.items[place] for place in places[:most]]
     said = {item: feed.llm_scores[item] for item in items if item in feed.llm_scores}
-    return Wanted(feed.features_version, feed.generated_at, items, said)
+    return JudgeRequest(feed.features_version, feed.generated_at, items, said)
 
 
-def question(whom: Interests, cards: Mapping[str, Card], asked: Sequence[str]) -> str:
+def question(whom: Interests, cards: Mapping[str, ItemSummary], asked: Sequence[str]) -> str:
     """Return the question for some items of which there are cards; an item's id is its place."""
     recent = [cards[item].told() | {"liked": liked} for item, liked in whom.recent if item in cards]
     told = [{"id": place} | cards[item].told() for place, item in enumerate(asked)]
@@ -132,7 +132,7 @@ def question(whom: Interests, cards: Mapping[str, Card], asked: Sequence[str]) -
     ).decode()
 
 
-def taken(answer: Scores, asked: Sequence[str]) -> dict[str, float]:
+def parse_scores(answer: Scores, asked: Sequence[str]) -> dict[str, float]:
     """Return the scores of what was asked; of several for one item the first counts, others are made up."""
     found: dict[str, float] = {}
     for scored in answer.scores:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from models import decay
 from models.weight import RATING_SCALE
-from streams.core.triggers.schedule import Entry
+from streams.core.triggers.schedule import ScheduleEntry
 
 _HOUR_MS = 3_600_000
 
@@ -15,7 +15,7 @@ _HOUR_MS = 3_600_000
 class TriggerParams:
     """What triggers retrieval by itself, and what is too much of it."""
 
-    schedule: tuple[Entry, ...] = ()
+    schedule: tuple[ScheduleEntry, ...] = ()
     timezone: str = "UTC"
     """Of users who have not said theirs."""
     away_ms: float = 14 * decay.DAY_MS

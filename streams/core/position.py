@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 
-class Placed(Protocol):
+class HasPosition(Protocol):
     """A record as it was read from its partition."""
 
     partition: int
@@ -22,7 +22,7 @@ class Position(NamedTuple):
     append_ms: int
 
     @classmethod
-    def of(cls, record: Placed) -> Position:
+    def of(cls, record: HasPosition) -> Position:
         """Return where a record stood."""
         return cls(record.partition, record.offset, record.timestamp)
 
@@ -39,7 +39,7 @@ class Position(NamedTuple):
         return self.offset, self.append_ms if last is None else max(self.append_ms, last[1])
 
 
-def news(
+def new_records(
     last: tuple[int, int] | None, offsets: Sequence[int], times_ms: Sequence[int]
 ) -> tuple[list[int], tuple[int, int] | None]:
     """Return which records of a partition, given in their order, are no repeats, and the newest position after them.

@@ -17,7 +17,7 @@ _SHELF = 20
 """Products of a category that diverse picks are drawn from."""
 
 
-class Product(NamedTuple):
+class RankedProduct(NamedTuple):
     """What is known of a product."""
 
     item_id: str
@@ -31,7 +31,7 @@ class Product(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mix:
+class HomeMix:
     """What each part of a home counts."""
 
     clicked: float = 0.5
@@ -42,7 +42,7 @@ class Mix:
 Scores = Mapping[str, float]
 
 
-def faded(parts: Iterable[Scores]) -> dict[str, float]:
+def decay_sums(parts: Iterable[Scores]) -> dict[str, float]:
     """Return the sum of what was said after each click or search, the newest first, the best as 1."""
     sums: defaultdict[str, float] = defaultdict(float)
     for age, part in enumerate(parts):
@@ -52,13 +52,13 @@ def faded(parts: Iterable[Scores]) -> dict[str, float]:
     return {item: score / high for item, score in sums.items()} if high > 0 else {}
 
 
-def by_rank(items: Sequence[str]) -> dict[str, float]:
+def dcg_weights(items: Sequence[str]) -> dict[str, float]:
     """Return scores that fall with the rank."""
     return {item: 1 / math.log2(2 + rank) for rank, item in enumerate(items)}
 
 
-def mixed(
-    clicked: Scores, searched: Scores, diverse: Scores, *, mix: Mix, left_out: Iterable[str] = (), most: int
+def blend_home(
+    clicked: Scores, searched: Scores, diverse: Scores, *, mix: HomeMix, left_out: Iterable[str] = (), most: int
 ) -> list[str]:
     """Return the best of three parts, best first, but for some products."""
     parts = ((mix.clicked, clicked), (mix.searched, searched), (mix.diverse, diverse))
@@ -71,10 +71,10 @@ def mixed(
     return sorted((item for item in sums if sums[item] > 0), key=lambda item: (-sums[item], item))[:most]
 
 
-class Shelves:
+class ProductRankings:
     """All products, and the best of each category that can be had."""
 
-    def __init__(self, products: Sequence[Product], trending: Mapping[str, float]) -> None:
+    def __init__(self, products: Sequence[RankedProduct], trending: Mapping[str, float]) -> None:
         """`trending` holds logarithms of decayed popularity, which compare at any time."""
         self.products = {product.item_id: product for product in products}
         self.sold_out = {product.item_id for product in products if product.is_sold_out}
@@ -86,11 +86,11 @@ class Shelves:
         for product in sorted(self._shown, key=lambda one: (-self.esteem(one), one.item_id)):
             self._by_category.setdefault(product.category, []).append(product.item_id)
 
-    def esteem(self, product: Product) -> float:
+    def esteem(self, product: RankedProduct) -> float:
         """Return how well a product is rated by how many."""
         return self.rating(product) * math.log1p(product.reviews or 0)
 
-    def rating(self, product: Product) -> float:
+    def rating(self, product: RankedProduct) -> float:
         """Return the rating, drawn to the mean of all the more, the fewer have rated."""
         count = 0.0 if product.rating is None else float(product.reviews or 0)
         return ((product.rating or 0.0) * count + self._mean * _PRIOR_REVIEWS) / (count + _PRIOR_REVIEWS)
@@ -102,7 +102,7 @@ class Shelves:
     def best_value(self, most: int) -> list[str]:
         """Return what is well rated and much reduced in price."""
 
-        def value(product: Product) -> float:
+        def value(product: RankedProduct) -> float:
             if not product.price or not product.original_price:
                 return 0.0
             return self.rating(product) * (1 - product.price / product.original_price)
@@ -136,7 +136,7 @@ class Shelves:
         rounds = (shelf[turn] for turn in range(_SHELF) for shelf in shelves if turn < len(shelf))
         return [item for _, item in zip(range(most), rounds, strict=False)]
 
-    def _led(self, products: Iterable[Product], most: int) -> list[str]:
+    def _led(self, products: Iterable[RankedProduct], most: int) -> list[str]:
         found = sorted(
             products,
             key=lambda one: (-self._trending.get(one.item_id, -math.inf), -self.esteem(one), one.item_id),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from streams.core.triggers.prefetch_request import Fact
+from streams.core.triggers.prefetch_request import PromptField
 
 _FOLDER = Path(__file__).parent
 _RULES = "rules"
@@ -23,7 +23,7 @@ class Fetcher:
     """Raised whenever the prompt is edited."""
     placed: bool
     """Whether what is found is somewhere, so that who has moved must be answered anew."""
-    facts: tuple[Fact, ...]
+    facts: tuple[PromptField, ...]
     """What of the user the model is told, where the settings allow it: as little as serves."""
 
     @cached_property

@@ -44,7 +44,7 @@ class Suggestions(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class SuggestedItem:
     """One thing to be offered, under an id of its own until it is recognised as another."""
 
     item: Item
@@ -52,20 +52,20 @@ class Offer:
     identity: Identity
 
 
-def offers(suggestions: Suggestions, request: FetchRequest) -> list[Offer]:
+def suggested_items(suggestions: Suggestions, request: FetchRequest) -> list[SuggestedItem]:
     """Return what can be used of an answer, each thing once, best first.
 
     An item that is tied to a place is given the place of the request: models know names better than coordinates. The id
     follows from what a thing is recognised by, so that it is one item for everybody it is suggested to. It is private:
     the catalogue has not taken it up, and what a model suggests to one user may tell others of them.
     """
-    found: dict[Identity, Offer] = {}
+    found: dict[Identity, SuggestedItem] = {}
     for suggestion in suggestions.items[:MOST]:
         title = plain(suggestion.title, most=_TITLE)
         if title:
             year = str(suggestion.year) if suggestion.year in _YEARS else ""
             known = identity(title, year=year, city=request.city)
-            found.setdefault(known, Offer(_item(suggestion, title, known, request), _reason(suggestion), known))
+            found.setdefault(known, SuggestedItem(_item(suggestion, title, known, request), _reason(suggestion), known))
     return list(found.values())
 
 

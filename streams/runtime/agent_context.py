@@ -6,18 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from models.blend.blender import Blender
-from streams.core.ranking.catalog_snapshot import View
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.runtime.faust_role import RoleContext
-from streams.runtime.global_tables import Broadcast
+from streams.runtime.global_tables import GlobalTables
 
 
 @dataclass(frozen=True, slots=True)
-class Context(RoleContext):
+class AgentContext(RoleContext):
     """The clients of the role, and the state that its agents share."""
 
-    view: View
+    view: CatalogSnapshot
     blender: Blender
-    broadcast: Broadcast
+    broadcast: GlobalTables
     now_ms: Callable[[], int]
     backlog: set[tuple[str, int]] = field(default_factory=set)
     """Source partitions of which whole batches wait in the broker."""

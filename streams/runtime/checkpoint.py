@@ -10,7 +10,7 @@ from faust.types import TP
 
 from infra.kafka.publisher import Publisher
 from streams.runtime.record_cache import RecordCache
-from streams.transport import App, Load
+from streams.transport import App, InFlight
 
 _PATIENCE = 10
 """Intervals that a checkpoint may be put off while there is a backlog, so that work is conflated."""
@@ -51,7 +51,7 @@ class Checkpoint:
         self._interval_s = interval_s
         self._emit, self._states = emit, states
         self._held: list[Any] = []
-        self._loads: dict[TP, Load] = {}
+        self._loads: dict[TP, InFlight] = {}
         """What is held of each partition."""
         self._last_s: float | None = None
         """When the last one began; before the first, when there was first something for it to do."""
@@ -64,8 +64,8 @@ class Checkpoint:
         """Take events whose effects are made but not yet durable."""
         for event in events:
             self._held.append(event)
-            ticket, load = event.message.ticket, self._loads.get(event.message.tp, Load())
-            self._loads[event.message.tp] = Load(
+            ticket, load = event.message.ticket, self._loads.get(event.message.tp, InFlight())
+            self._loads[event.message.tp] = InFlight(
                 load.batches + 1, load.records + ticket.records, load.size_bytes + ticket.size_bytes
             )
         if self._last_s is None:

@@ -17,7 +17,7 @@ from streams.core.params import (
     TriggerParams,
     UserParams,
 )
-from streams.core.triggers.prefetch_request import Fact
+from streams.core.triggers.prefetch_request import PromptField
 from streams.core.triggers.schedule import parse
 from streams.fetchers import FETCHERS, Fetcher
 
@@ -69,7 +69,7 @@ def retrieval_params(settings: Settings) -> RetrievalParams:
         OperatorError: the settings name a fact that there is not.
     """
     facts = {name for name in _names(settings.prompt_facts) if name != "none"}
-    _known("PROMPT_FACTS", facts, ("none", *get_args(Fact)))
+    _known("PROMPT_FACTS", facts, ("none", *get_args(PromptField)))
     return RetrievalParams(
         facts=frozenset(facts),
         place_resolution=settings.place_resolution,

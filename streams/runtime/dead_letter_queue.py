@@ -9,18 +9,18 @@ from typing import Any, Protocol, TypeVar
 
 from infra.kafka.dead_letter_size import bounded
 from infra.kafka.publisher import Publisher
-from infra.redis.client import RefusedError
+from infra.redis.client import StoreRefusedError
 from schemas.codec import DecodeError
 from schemas.types import DeadLetter
-from streams.core.position import Placed
-from streams.runtime.retry import write_apart
+from streams.core.position import HasPosition
+from streams.runtime.retry import write_one_by_one
 from topics.topic import DEAD_LETTERS
 
 AGENT_ERROR = "agent_error"
 """Reason of a record that decoded well and made its agent fail."""
 
 
-class Record(Placed, Protocol):
+class Record(HasPosition, Protocol):
     """A message as it was read from its partition."""
 
     topic: str
@@ -46,7 +46,7 @@ R = TypeVar("R", bound=Record)
 V = TypeVar("V")
 
 
-class Quarantine:
+class DeadLetterQueue:
     """Writes a dead letter per unusable record; reading the same record again writes the same letter again."""
 
     def __init__(self, publisher: Publisher, *, now_ms: Callable[[], int]) -> None:
@@ -104,7 +104,7 @@ class Quarantine:
             refused += 1
             self.put(entry[0], error, stage=stage)
 
-        await write_apart(entries, write, refuse, waits=waits)
+        await write_one_by_one(entries, write, refuse, waits=waits)
         if refused:
             await self.flush()
         return refused
@@ -126,5 +126,5 @@ def described(error: Exception) -> tuple[str, str]:
     """Return the reason of a letter, and its detail."""
     if isinstance(error, DecodeError):
         return error.reason, error.detail
-    reason = error.reason if isinstance(error, RefusedError) else AGENT_ERROR
+    reason = error.reason if isinstance(error, StoreRefusedError) else AGENT_ERROR
     return reason, f"{type(error).__name__}: {error}"

@@ -13,7 +13,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from infra.kafka.registry import Registry
 from schemas import limit, text
 from schemas.codec import DecodeError, UnseenSchemaError
-from streams.runtime.dead_letter_queue import Quarantine, Record
+from streams.runtime.dead_letter_queue import DeadLetterQueue, Record
 from topics import Topic
 
 _LOG = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Decoder:
         self,
         topic: Topic,
         registry: Registry,
-        quarantine: Quarantine | None,
+        quarantine: DeadLetterQueue | None,
         *,
         stage: str,
         tombstones: bool = False,

@@ -13,7 +13,7 @@ from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
 from infra.settings import Settings
 from streams.runtime.checkpoint import Checkpoint
-from streams.runtime.dead_letter_queue import Quarantine
+from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
 from streams.transport import App, Limits, batch_topic, faust_app
 from topics import Topic
@@ -30,7 +30,7 @@ class RoleContext:
     settings: Settings
     registry: Registry
     publisher: Publisher
-    quarantine: Quarantine
+    quarantine: DeadLetterQueue
 
     def decoder(self, topic: Topic, agent: str, *, tombstones: bool = False) -> Decoder:
         """Return a decoder of a topic for an agent."""
@@ -92,7 +92,7 @@ def assignment(app: App) -> Callable[[], frozenset[tuple[str, int]]]:
     return lambda: owned
 
 
-def settle(app: App, sources: Iterable[Topic], agent: Agent) -> None:
+def register_agent(app: App, sources: Iterable[Topic], agent: Agent) -> None:
     """Have an agent read its topics, checkpoint now and then, and start afresh after a rebalance."""
 
     async def read(stream: Any) -> None:

@@ -13,9 +13,9 @@ from infra.kafka.consumer import kafka_consumer
 from infra.kafka.registry import Registry
 from models.blend.blender import Blender
 from schemas.types import ItemWeights
-from streams.core.ranking.catalog_snapshot import View
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.model_state import restore
-from streams.runtime.dead_letter_queue import Quarantine
+from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
 from topics.topic import ITEM_NEIGHBORS, ITEM_STATS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, Topic
 
@@ -25,14 +25,19 @@ _MIN_BYTES = 64 << 10
 _MOST_RECORDS = 1_000
 
 
-class Broadcast:
+class GlobalTables:
     """Reads the topics from their beginning and goes on for ever. `ready` is set once the view has caught up.
 
     It belongs to no consumer group: each worker needs all of it, and after a restart all of it again.
     """
 
     def __init__(
-        self, bootstrap_servers: str, view: View, blender: Blender, registry: Registry, quarantine: Quarantine
+        self,
+        bootstrap_servers: str,
+        view: CatalogSnapshot,
+        blender: Blender,
+        registry: Registry,
+        quarantine: DeadLetterQueue,
     ) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._view, self._quarantine = view, quarantine

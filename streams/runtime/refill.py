@@ -19,8 +19,8 @@ from infra import clock
 from infra.kafka.registry import Registry
 from infra.redis.client import StoreError
 from infra.redis.projection import LOOK_S, Projection, partition_name
-from streams.runtime.retry import write_apart
-from streams.runtime.topic_history import history
+from streams.runtime.retry import write_one_by_one
+from streams.runtime.topic_history import topic_history
 from topics import Topic
 
 Change = tuple[bytes, Any]
@@ -74,11 +74,11 @@ async def rewrite(entries: Sequence[T], write: Callable[[Sequence[T]], Awaitable
     def refuse(_: T, error: Exception) -> None:
         _LOG.warning("an entry is not written again: %s", error)
 
-    await write_apart(entries, write, refuse, waits="entries that were lost wait for the store")
+    await write_one_by_one(entries, write, refuse, waits="entries that were lost wait for the store")
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class _RefillSource:
     """A topic that a store is filled from."""
 
     topic: Topic
@@ -98,7 +98,7 @@ class Refills:
     projection: Projection
     assigned: Callable[[], Collection[tuple[str, int]]]
     """Returns the partitions that the role owns, as topic and number."""
-    _sources: list[_Source] = field(default_factory=list)
+    _sources: list[_RefillSource] = field(default_factory=list)
 
     def add(
         self,
@@ -116,7 +116,7 @@ class Refills:
             owned: The topic by whose partitions this role owns those of `topic`, where it is another.
             age_ms: How far back it is read; from the beginning by default.
         """
-        self._sources.append(_Source(topic, owned or topic, fill, age_ms))
+        self._sources.append(_RefillSource(topic, owned or topic, fill, age_ms))
 
     async def run(self) -> None:
         """Look every second, until cancelled; what fails is tried again."""
@@ -128,19 +128,21 @@ class Refills:
                 _LOG.warning("a store is not filled again yet: %s", error)
             await asyncio.sleep(LOOK_S)
 
-    async def _look(self, source: _Source) -> None:
+    async def _look(self, source: _RefillSource) -> None:
         owned = self._owned(source)
         missing = await self.projection.missing([partition_name(source.topic, number) for number in owned])
         partitions = [number for number in owned if partition_name(source.topic, number) in missing]
         if not partitions:
             return
         since_ms = None if source.age_ms is None else clock.now_ms() - source.age_ms
-        opened = history(self.bootstrap_servers, self.registry, source.topic, since_ms=since_ms, partitions=partitions)
+        opened = topic_history(
+            self.bootstrap_servers, self.registry, source.topic, since_ms=since_ms, partitions=partitions
+        )
         async with opened as found:
             _LOG.info("%s: the store is filled from %d records at most", source.topic.name, found.total)
             await source.fill(found.chunks(_CHUNK))
         held = set(self._owned(source))  # another worker's by now are that worker's to fill
         await self.projection.add([partition_name(source.topic, number) for number in partitions if number in held])
 
-    def _owned(self, source: _Source) -> list[int]:
+    def _owned(self, source: _RefillSource) -> list[int]:
         return sorted(number for topic, number in self.assigned() if topic == source.owned.name)

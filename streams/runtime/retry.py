@@ -12,14 +12,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from infra.kafka.publisher import PublishError
-from infra.redis.client import RefusedError, StoreError
+from infra.redis.client import StoreError, StoreRefusedError
 
 _LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
-async def patiently(
+async def retry_until_available(
     work: Callable[[], Awaitable[T]],
     waits: str,
     *,
@@ -40,14 +40,14 @@ async def patiently(
     while True:
         try:
             return await work()
-        except RefusedError:
+        except StoreRefusedError:
             raise
         except away as error:
             _LOG.warning("%s: %s", waits, error)
             await asyncio.sleep(pause_s)
 
 
-async def write_apart(
+async def write_one_by_one(
     entries: Sequence[T],
     write: Callable[[Sequence[T]], Awaitable[object]],
     refuse: Callable[[T, Exception], None],
@@ -68,7 +68,7 @@ async def write_apart(
     if not entries:
         return
     try:
-        await patiently(lambda: write(entries), waits)
+        await retry_until_available(lambda: write(entries), waits)
     except PublishError:
         raise
     except Exception as error:
@@ -77,4 +77,4 @@ async def write_apart(
             return
         half = len(entries) // 2
         for part in (entries[:half], entries[half:]):
-            await write_apart(part, write, refuse, waits=waits)
+            await write_one_by_one(part, write, refuse, waits=waits)

@@ -15,7 +15,7 @@ from infra import clock
 from infra.kafka.consumer import kafka_consumer, positions
 from infra.redis.client import StoreError
 from infra.redis.projection import LOOK_S, Projection, partition_name
-from streams.runtime.supervise import until
+from streams.runtime.supervise import run_until
 from streams.runtime.topic_history import offsets_since
 from topics import Topic
 
@@ -107,7 +107,7 @@ def _name(tp: TopicPartition) -> str:
     return partition_name(tp.topic, tp.partition)
 
 
-async def drain(
+async def run_sink(
     bootstrap_servers: str,
     group: str,
     topics: Iterable[Topic],
@@ -132,7 +132,7 @@ async def drain(
     consumer = kafka_consumer(bootstrap_servers, *names, group_id=group, auto_offset_reset="earliest")
     try:
         # A batch given up half-way is read again: its offsets are not committed.
-        await until(stop, _work(consumer, write, rewind), *beside)
+        await run_until(stop, _work(consumer, write, rewind), *beside)
     finally:
         await consumer.stop()
 

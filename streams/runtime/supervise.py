@@ -9,7 +9,7 @@ from typing import Any
 
 
 @asynccontextmanager
-async def beside(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def run_alongside(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run coroutines beside the body, and cancel them after it.
 
     When one of them ends before, `stop` is set, which the body heeds; what it failed with is raised after the body.
@@ -29,7 +29,7 @@ async def beside(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) ->
                 raise error
 
 
-async def until(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> None:
+async def run_until(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> None:
     """Run coroutines until `stop` is set, whatever they wait for then; what one of them fails with is raised."""
-    async with beside(stop, *coroutines):
+    async with run_alongside(stop, *coroutines):
         await stop.wait()

@@ -21,7 +21,7 @@ _MOST_RECORDS = 1_000
 _TIMEOUT_MS = 500
 
 
-class History:
+class TopicHistory:
     """What a topic held when it was opened."""
 
     def __init__(self, consumer: Any, topic: Topic, decoder: Decoder, ends: dict[TopicPartition, int]) -> None:
@@ -108,14 +108,14 @@ class History:
 
 
 @asynccontextmanager
-async def history(
+async def topic_history(
     bootstrap_servers: str,
     registry: Registry,
     topic: Topic,
     *,
     since_ms: int | None = None,
     partitions: Collection[int] | None = None,
-) -> AsyncIterator[History]:
+) -> AsyncIterator[TopicHistory]:
     """Open a topic, or some of its partitions; unusable records are passed over.
 
     Args:
@@ -138,7 +138,7 @@ async def history(
             starts = await offsets_since(consumer, tps, since_ms)
         for tp in tps:
             consumer.seek(tp, starts[tp])
-        found = History(consumer, topic, Decoder(topic, registry, None, stage="history"), ends)
+        found = TopicHistory(consumer, topic, Decoder(topic, registry, None, stage="history"), ends)
         found.total = sum(ends[tp] - starts[tp] for tp in tps)
         yield found
     finally:

@@ -25,7 +25,7 @@ from streams.transport.conf import Limits as Limits
 from streams.transport.conf import faust_app as faust_app
 from streams.transport.conf import stored_values as stored_values
 from streams.transport.consumer import Consumer as Consumer
-from streams.transport.ledger import Load as Load
+from streams.transport.ledger import InFlight as InFlight
 from streams.transport.topic import batch_topic as batch_topic
 from streams.transport.worker import run as run
 from streams.transport.writing import StaleEventError as StaleEventError

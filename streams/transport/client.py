@@ -22,7 +22,7 @@ _IDLE_AFTER_S, _IDLE_WAIT_MS = 0.1, 200
 
 
 @dataclass(frozen=True, slots=True)
-class Fetch:
+class FetchedBatches:
     """What one fetch brought of one partition."""
 
     records: Sequence[ConsumerRecord]
@@ -47,20 +47,22 @@ class ClientThread(AIOKafkaConsumerThread):  # type: ignore[misc]
 
     Worker = _DaemonThread
 
-    async def fetch(self, due: Mapping[TP, int | None], *, wait_s: float) -> dict[TP, Fetch]:
+    async def fetch(self, due: Mapping[TP, int | None], *, wait_s: float) -> dict[TP, FetchedBatches]:
         """Return what is there of some partitions, waiting a while for the first records.
 
         `due` is where each fetch should start, if that is known. Partitions that stand elsewhere are returned at once,
         without records, and nothing is fetched.
         """
-        found: dict[TP, Fetch] = await self.call_thread(self._fetch, self._ensure_consumer(), due, wait_s)
+        found: dict[TP, FetchedBatches] = await self.call_thread(self._fetch, self._ensure_consumer(), due, wait_s)
         return found
 
-    async def _fetch(self, consumer: AIOKafkaConsumer, due: Mapping[TP, int | None], wait_s: float) -> dict[TP, Fetch]:
+    async def _fetch(
+        self, consumer: AIOKafkaConsumer, due: Mapping[TP, int | None], wait_s: float
+    ) -> dict[TP, FetchedBatches]:
         starts = _positions(consumer, due)
         astray = {tp: start for tp, start in starts.items() if due[tp] is not None and start != due[tp]}
         if astray:
-            return {tp: Fetch((), start, start, start) for tp, start in astray.items()}
+            return {tp: FetchedBatches((), start, start, start) for tp, start in astray.items()}
         idle = asyncio.get_running_loop().call_later(_IDLE_AFTER_S, self._pace, consumer, 1, _IDLE_WAIT_MS)
         try:
             records = await self._fetch_records(consumer, set(due), timeout=wait_s, max_records=None)
@@ -73,7 +75,7 @@ class ClientThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         for tp in due:
             start, end = starts.get(tp), ends.get(tp)
             if end is not None and (tp in records or (start is not None and end > start)):
-                found[tp] = Fetch(records.get(tp, ()), start, end, consumer.last_stable_offset(tp) or end)
+                found[tp] = FetchedBatches(records.get(tp, ()), start, end, consumer.last_stable_offset(tp) or end)
         return found
 
     async def seek_back(self, tp: TP, position: int) -> None:

@@ -12,7 +12,7 @@ from faust.types import EventT
 from mode.supervisors import CrashingSupervisor
 from yarl import URL
 
-from streams.transport.ledger import Load
+from streams.transport.ledger import InFlight
 from streams.transport.monitor import LeanMonitor
 
 Drain = Callable[[], Awaitable[None]]
@@ -35,7 +35,7 @@ class Limits:
     drain_s: float = 5.0
     """How long agents may take to finish when partitions are revoked or the worker stops."""
 
-    def reached(self, load: Load, *, share: float = 1.0) -> bool:
+    def reached(self, load: InFlight, *, share: float = 1.0) -> bool:
         """Say whether a partition has a share of what may be in flight of it."""
         return load.records >= share * self.unacked_records or load.size_bytes >= share * self.unacked_bytes
 

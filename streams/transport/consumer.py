@@ -20,10 +20,10 @@ from mode.utils.futures import notify
 
 from streams.transport.batch import Batch
 from streams.transport.batcher import cut, interleave
-from streams.transport.client import ClientThread, Fetch
+from streams.transport.client import ClientThread, FetchedBatches
 from streams.transport.conf import App, Limits
-from streams.transport.cursor import Cursors, Verdict
-from streams.transport.ledger import Ledger, Load
+from streams.transport.cursor import Continuation, Cursors
+from streams.transport.ledger import InFlight, OffsetTracker
 from streams.transport.message import BatchMessage, batch_message
 from streams.transport.restore import restore
 from streams.transport.topic import BatchSchema
@@ -41,7 +41,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._limits: Limits = self.app.limits
-        self._ledger: Ledger[TP] = Ledger()
+        self._ledger: OffsetTracker[TP] = OffsetTracker()
         self._cursors: Cursors[TP] = Cursors()
         self._batched: dict[str, bool] = {}
         self._epoch = self._fetched_in = 0
@@ -83,7 +83,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         while self.flow_active and epoch == self._epoch and (turn := next(turns, None)) is not None:
             yield turn
 
-    async def _lane(self, tp: TP, fetch: Fetch) -> Iterator[Message]:
+    async def _lane(self, tp: TP, fetch: FetchedBatches) -> Iterator[Message]:
         if self.is_batched(tp.topic):
             return self._batches(tp, fetch)
         records = fetch.records
@@ -94,7 +94,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 self._restored.add(tp)
         return self._records(tp, records, fetch.end)
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, Fetch]:  # noqa: ASYNC109
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, FetchedBatches]:  # noqa: ASYNC109
         self._fetched_in = self._epoch
         tps = set(active_partitions or ())
         held = {tp for tp in tps if self._is_full(tp)}
@@ -103,26 +103,26 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             await self.wait(self._room, timeout=timeout)
             return {}
         due = {tp: self._cursors.position(tp) for tp in tps - held}
-        found: dict[TP, Fetch] = await self._thread.fetch(due, wait_s=_HELD_POLL_S if held else timeout)
+        found: dict[TP, FetchedBatches] = await self._thread.fetch(due, wait_s=_HELD_POLL_S if held else timeout)
         return found
 
     def _is_full(self, tp: TP) -> bool:
         return self._limits.reached(self._ledger.load(tp))
 
-    async def _continues(self, tp: TP, fetch: Fetch) -> bool:
+    async def _continues(self, tp: TP, fetch: FetchedBatches) -> bool:
         verdict = self._cursors.judge(tp, fetch.start)
-        if verdict is Verdict.REWIND:
+        if verdict is Continuation.REWIND:
             position = self._cursors.position(tp)
             self.log.info("%s: fetched from %s, back to %s", tp, fetch.start, position)
             await self._thread.seek_back(tp, position or 0)
             return False
-        if verdict is Verdict.JUMPED:
+        if verdict is Continuation.JUMPED:
             self.log.warning("%s: the broker moved the position from %s", tp, self._cursors.position(tp))
             self._ledger.start(tp)
             self._read_offset[tp] = None
         return True
 
-    def _batches(self, tp: TP, fetch: Fetch) -> Iterator[Message]:
+    def _batches(self, tp: TP, fetch: FetchedBatches) -> Iterator[Message]:
         left = len(fetch.records)
         cuts = cut(fetch.records, max_records=self._limits.batch_records, max_bytes=self._limits.batch_bytes)
         for records, size_bytes in cuts:
@@ -133,7 +133,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             self._cursors.move(tp, end)
             yield batch_message(tp, batch, ticket, generation_id=self.app.consumer_generation_id)
         if not fetch.records:
-            self._ledger.pass_over(tp, fetch.end)
+            self._ledger.skip_to(tp, fetch.end)
             self._cursors.move(tp, fetch.end)
 
     def _records(self, tp: TP, records: Sequence[ConsumerRecord], end: int) -> Iterator[Message]:
@@ -281,7 +281,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     # What to watch
 
-    def load(self, tp: TP) -> Load:
+    def load(self, tp: TP) -> InFlight:
         """Return what of a partition is in flight."""
         return self._ledger.load(tp)
 

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 P = TypeVar("P", bound=Hashable)
 
 
-class Verdict(Enum):
+class Continuation(Enum):
     """What to do with a fetch."""
 
     CONTINUES = "continues"
@@ -51,17 +51,17 @@ class Cursors(Generic[P]):
         cursor = self._cursors.get(partition)
         return None if cursor is None else cursor.position
 
-    def judge(self, partition: P, start: int | None) -> Verdict:
+    def judge(self, partition: P, start: int | None) -> Continuation:
         """Compare the start of a fetch with what was delivered; None means that the broker was setting the position."""
         cursor = self._cursors.setdefault(partition, _Cursor(None))
         if cursor.position is None or start == cursor.position:
             cursor.rewound = False
-            return Verdict.CONTINUES
+            return Continuation.CONTINUES
         if start is None or cursor.rewound:
             cursor.rewound = False
-            return Verdict.JUMPED
+            return Continuation.JUMPED
         cursor.rewound = True
-        return Verdict.REWIND
+        return Continuation.REWIND
 
     def move(self, partition: P, position: int) -> None:
         """Note that everything below a position was delivered."""

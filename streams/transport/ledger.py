@@ -16,7 +16,7 @@ P = TypeVar("P", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class InFlight:
     """What of a partition is delivered and not yet acknowledged."""
 
     batches: int = 0
@@ -25,10 +25,10 @@ class Load:
 
 
 @dataclass(slots=True)
-class _Lane:
+class _PartitionOffsets:
     """One partition from one start to the next."""
 
-    open: deque[Ticket[Hashable]] = field(default_factory=deque)
+    open: deque[InFlightBatch[Hashable]] = field(default_factory=deque)
     ready: int | None = None
     committed: int | None = None
     batches: int = 0
@@ -37,57 +37,57 @@ class _Lane:
 
 
 @dataclass(slots=True, eq=False)
-class Ticket(Generic[P]):
+class InFlightBatch(Generic[P]):
     """One delivered batch: what its agent acknowledges."""
 
     partition: P
     end: int
     records: int
     size_bytes: int
-    lane: _Lane = field(repr=False)
+    lane: _PartitionOffsets = field(repr=False)
     done: bool = False
 
 
-class Ledger(Generic[P]):
+class OffsetTracker(Generic[P]):
     """Keeps, for each partition, which batches are out and how far it may be committed."""
 
     def __init__(self) -> None:
-        self._lanes: dict[P, _Lane] = {}
+        self._lanes: dict[P, _PartitionOffsets] = {}
 
     def start(self, partition: P) -> None:
         """Start a partition afresh; batches of it that are out become void."""
-        self._lanes[partition] = _Lane()
+        self._lanes[partition] = _PartitionOffsets()
 
     def clear(self) -> None:
         """Forget all partitions."""
         self._lanes.clear()
 
-    def deliver(self, partition: P, end: int, *, records: int, size_bytes: int) -> Ticket[P]:
+    def deliver(self, partition: P, end: int, *, records: int, size_bytes: int) -> InFlightBatch[P]:
         """Register the next batch of a partition; `end` is the offset after its last record.
 
         Raises:
             ValueError: batches must come in order.
         """
-        lane = self._lanes.setdefault(partition, _Lane())
+        lane = self._lanes.setdefault(partition, _PartitionOffsets())
         newest = lane.open[-1].end if lane.open else lane.ready
         if newest is not None and end <= newest:
             raise ValueError(f"{partition}: a batch up to {end} after one up to {newest}")
-        ticket = Ticket(partition, end, records, size_bytes, lane)
+        ticket = InFlightBatch(partition, end, records, size_bytes, lane)
         lane.open.append(ticket)  # type: ignore[arg-type]
         lane.batches += 1
         lane.records += records
         lane.size_bytes += size_bytes
         return ticket
 
-    def pass_over(self, partition: P, position: int) -> None:
+    def skip_to(self, partition: P, position: int) -> None:
         """Note that nothing is left to deliver below a position: compacted offsets, control records."""
-        lane = self._lanes.setdefault(partition, _Lane())
+        lane = self._lanes.setdefault(partition, _PartitionOffsets())
         if lane.open:
             lane.open[-1].end = max(lane.open[-1].end, position)
         elif lane.ready is None or lane.ready < position:
             lane.ready = position
 
-    def acknowledge(self, ticket: Ticket[P]) -> bool:
+    def acknowledge(self, ticket: InFlightBatch[P]) -> bool:
         """Mark a batch as done; False when it is void or was done before."""
         if ticket.done or not self.is_live(ticket):
             return False
@@ -100,7 +100,7 @@ class Ledger(Generic[P]):
             lane.ready = lane.open.popleft().end
         return True
 
-    def is_live(self, ticket: Ticket[P]) -> bool:
+    def is_live(self, ticket: InFlightBatch[P]) -> bool:
         """Say whether the ticket's partition is still the one it was delivered from."""
         return self._lanes.get(ticket.partition) is ticket.lane
 
@@ -126,7 +126,7 @@ class Ledger(Generic[P]):
         lane = self._lanes.get(partition)
         return None if lane is None else lane.committed
 
-    def load(self, partition: P) -> Load:
+    def load(self, partition: P) -> InFlight:
         """Return what of a partition is in flight."""
         lane = self._lanes.get(partition)
-        return Load() if lane is None else Load(lane.batches, lane.records, lane.size_bytes)
+        return InFlight() if lane is None else InFlight(lane.batches, lane.records, lane.size_bytes)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from faust.types import TP, ConsumerMessage
 
 from streams.transport.batch import Batch
-from streams.transport.ledger import Ticket
+from streams.transport.ledger import InFlightBatch
 
 
 class BatchMessage(ConsumerMessage):  # type: ignore[misc]
     """A message whose value is a batch; its offset is the last record's."""
 
-    ticket: Ticket[TP]
+    ticket: InFlightBatch[TP]
 
 
-def batch_message(tp: TP, batch: Batch, ticket: Ticket[TP], *, generation_id: int) -> BatchMessage:
+def batch_message(tp: TP, batch: Batch, ticket: InFlightBatch[TP], *, generation_id: int) -> BatchMessage:
     """Return the message of a delivered batch."""
     newest = batch.records[-1]
     message = BatchMessage(

@@ -12,12 +12,12 @@ from typing import Any
 from aiokafka import ConsumerRecord
 from faust.types import TP, Message
 
-from streams.transport.client import Fetch
+from streams.transport.client import FetchedBatches
 
 ToMessage = Callable[[TP, ConsumerRecord], Message]
 
 
-async def restore(recovery: Any, tp: TP, fetch: Fetch, *, to_message: ToMessage) -> Sequence[ConsumerRecord]:
+async def restore(recovery: Any, tp: TP, fetch: FetchedBatches, *, to_message: ToMessage) -> Sequence[ConsumerRecord]:
     """Apply a fetch of a changelog partition and return the records that are left to Faust."""
     if not recovery.in_recovery or tp not in recovery.active_tps:
         return fetch.records

@@ -9,7 +9,7 @@ from typing import get_args
 import msgspec
 
 from streams.core.params import RetrievalParams
-from streams.core.triggers.prefetch_request import Fact, Place, requests
+from streams.core.triggers.prefetch_request import Place, PromptField, build_fetch_requests
 from streams.core.user.state import UserState
 from streams.fetchers import FETCHERS, Fetcher
 from tests.build import NEW_YORK, a_trigger
@@ -32,13 +32,13 @@ _ALEX = UserState(
 
 def text(fetcher: Fetcher) -> str:
     """Return the question of one category: its version, what the model is always told, and what of the person."""
-    [request] = requests(
+    [request] = build_fetch_requests(
         a_trigger(kind="time", reason="Friday evening", occurred_at=_EVENING_MS),
         _ALEX,
         Place(NEW_YORK, "New York"),
         [fetcher],
         title_of=lambda _: "Late Set at the Blue Note",
-        params=RetrievalParams(facts=frozenset(get_args(Fact))),
+        params=RetrievalParams(facts=frozenset(get_args(PromptField))),
     )
     about = msgspec.json.format(request.about)
     return f"{fetcher.prompt_version}\n\n{fetcher.prompt}\n{about}\n"

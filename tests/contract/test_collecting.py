@@ -11,13 +11,13 @@ from redis.asyncio import Redis
 
 from infra.address import Addresses
 from infra.fakes.publisher import MemoryPublisher
-from infra.fakes.socialverse import Fault, SocialverseDouble
+from infra.fakes.socialverse import FakeSocialverse, Fault
 from infra.kafka.publisher import PublishError
 from infra.redis.client import StoreError, connect
 from infra.redis.stores.collection_store import Collection, CollectionStore, MemoryCollectionStore, RedisCollectionStore
 from infra.settings import Settings
 from infra.socialverse import CollectError, Socialverse
-from streams.roles.collect.collector import Collecting
+from streams.roles.collect.collector import Collector
 from tests.build import T0_MS
 from topics.topic import DEAD_LETTERS, INTERACTIONS, ITEMS
 
@@ -41,13 +41,13 @@ def store(request: pytest.FixtureRequest, redis: Redis) -> CollectionStore:
 class Rig:
     """A collector of the double's lists, two records to a page."""
 
-    def __init__(self, api: SocialverseDouble, pages: Socialverse) -> None:
+    def __init__(self, api: FakeSocialverse, pages: Socialverse) -> None:
         self.api, self.pages = api, pages
         self.publisher, self.store = MemoryPublisher(), MemoryCollectionStore()
         self.told: list[int] = []
 
     async def collect(self, name: str = VIEWED, *, request_id: str = "r1", **options: Any) -> Collection:
-        collecting = Collecting(
+        collecting = Collector(
             self.pages, self.publisher, self.store, now_ms=lambda: T0_MS, on_page=lambda one: self.told.append(one.page)
         )
         return await collecting.collect(name, request_id=request_id, **({"page_size": 2} | options))
@@ -58,7 +58,7 @@ class Rig:
 
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
-    api = SocialverseDouble(token=TOKEN, slow_s=1.0)
+    api = FakeSocialverse(token=TOKEN, slow_s=1.0)
     api.retry_after = "0"
     async with api.serve() as url:
         settings = Settings(
@@ -189,7 +189,7 @@ async def test_an_interrupted_collection_goes_on_with_the_page_it_was_at(rig: Ri
     def fail_at_the_second(state: Collection) -> None:
         rig.publisher.away = state.page == 2
 
-    collecting = Collecting(rig.pages, rig.publisher, rig.store, now_ms=lambda: T0_MS, on_page=fail_at_the_second)
+    collecting = Collector(rig.pages, rig.publisher, rig.store, now_ms=lambda: T0_MS, on_page=fail_at_the_second)
     with pytest.raises(PublishError):
         await collecting.collect("all-posts", request_id="r1", page_size=2)
     assert ((await rig.store.read())["all-posts"].state, rig.told) == ("running", [])
@@ -220,7 +220,7 @@ async def test_requests_are_no_closer_than_is_allowed() -> None:
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    async with SocialverseDouble().serve() as url:
+    async with FakeSocialverse().serve() as url:
         settings = Settings(api_base_url=url, collect_requests_per_s=20.0)
         pages = Socialverse(settings, clock_s=lambda: 0.0, sleep=sleep)
         for page in range(4):
@@ -235,7 +235,7 @@ async def test_a_pause_that_is_asked_for_is_kept() -> None:
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    api = SocialverseDouble()
+    api = FakeSocialverse()
     api.retry_after = "7"
     api.faults.extend(["busy", "broken", "broken"])
     async with api.serve() as url:

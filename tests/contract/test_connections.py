@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from api.http.server import Server
+from api.http.server import HttpServer
 from infra.settings import OFF, Settings
 from tests.build import a_feed, an_item
 from tests.unit.api.builder import World
-from tests.unit.api.test_auth import STRICT, a_token
+from tests.unit.api.security.test_auth import STRICT, a_token
 from topics.topic import INTERACTIONS
 
 WITHIN_S = 30.0
@@ -32,7 +32,7 @@ BODY = b'{"user_id":"ann","item_id":"i1","action":"click"}'
 class Rig:
     """A served API and what it is made of."""
 
-    def __init__(self, server: Server, port: int, world: World) -> None:
+    def __init__(self, server: HttpServer, port: int, world: World) -> None:
         self.server, self.port, self.world = server, port, world
         self._writers: list[asyncio.StreamWriter] = []
 
@@ -99,7 +99,7 @@ async def serving(**settings: Any) -> AsyncIterator[Rig]:
     await world.feeds.write([a_feed(), a_feed(user_id="ann")])
     await world.items.write([an_item("i1"), an_item("i2", title="x" * 900_000)])
     with socket.create_server(("127.0.0.1", 0), backlog=2_048) as listening:
-        server = Server(world.app(**settings), replace(Settings(), **settings))
+        server = HttpServer(world.app(**settings), replace(Settings(), **settings))
         running = asyncio.create_task(server.serve(sockets=[listening]))
         async with asyncio.timeout(WITHIN_S):
             while not server.started:  # noqa: ASYNC110 - uvicorn has no event for this

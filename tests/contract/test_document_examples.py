@@ -22,9 +22,9 @@ from infra.postgres.catalog_filter import MemoryListing
 from infra.redis.stores.chart_store import MemoryChartStore
 from infra.redis.stores.feed_store import MemoryFeedStore, reranked
 from infra.redis.stores.item_store import MemoryItemStore
-from infra.redis.stores.prefetch_store import MemoryPrefetchStore, Question
+from infra.redis.stores.prefetch_store import MemoryPrefetchStore, PrefetchQuestion
 from infra.redis.stores.push_store import MemoryPushStore
-from infra.redis.stores.user_profile_store import MemoryPortraitStore
+from infra.redis.stores.user_profile_store import MemoryUserProfileStore
 from infra.settings import Settings
 from schemas.types import Devices, Interaction, PushPreferences, Trigger
 from tests.build import a_feed, an_interaction, an_item, features
@@ -260,7 +260,7 @@ async def served() -> AsyncIterator[tuple[str, Worker]]:
         an_item("jazz-night"),
     ]
     done: list[Interaction] = [an_interaction(user_id="user123", item_id=item.item_id) for item in items]
-    feeds, store, portraits, charts = MemoryFeedStore(), MemoryItemStore(), MemoryPortraitStore(), MemoryChartStore()
+    feeds, store, portraits, charts = MemoryFeedStore(), MemoryItemStore(), MemoryUserProfileStore(), MemoryChartStore()
     await store.write(items)
     said = {"ml_scores": [0.87, 0.5, 0.1], "llm_scores": {"article_xyz": 0.92}}
     await feeds.write([a_feed(user_id="user123", items=[item.item_id for item in items], **said)])
@@ -274,7 +274,7 @@ async def served() -> AsyncIterator[tuple[str, Worker]]:
     worker = Worker(feeds)
     pushes, prefetched = MemoryPushStore(), MemoryPrefetchStore()
     await pushes.write_devices([Devices(user_id="user123", devices=[], preferences=PushPreferences(), changed_at=0)])
-    asked = Question(category="music", prompt_version="1", system="", user="")
+    asked = PrefetchQuestion(category="music", prompt_version="1", system="", user="")
     await prefetched.write_questions({"user123": [asked]})
     clients = Clients(
         publisher=worker,

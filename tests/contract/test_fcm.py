@@ -11,7 +11,7 @@ import pytest
 
 from infra import fcm
 from infra.error import OperatorError
-from infra.fakes.fcm import Fault, Fcm
+from infra.fakes.fcm import FakeFcm, Fault
 from infra.settings import Settings
 from tests.build import a_notification
 
@@ -19,14 +19,14 @@ NOTIFICATION = a_notification()
 
 
 @pytest.fixture(scope="module")
-async def double() -> AsyncIterator[tuple[Fcm, str]]:
-    double = Fcm(slow_s=1.0)
+async def double() -> AsyncIterator[tuple[FakeFcm, str]]:
+    double = FakeFcm(slow_s=1.0)
     async with double.serve() as url:
         yield double, url
 
 
 @pytest.fixture
-def google(double: tuple[Fcm, str]) -> Fcm:
+def google(double: tuple[FakeFcm, str]) -> FakeFcm:
     found = double[0]
     found.faults.clear()
     found.delivered.clear()
@@ -36,7 +36,7 @@ def google(double: tuple[Fcm, str]) -> Fcm:
 
 
 @pytest.fixture
-async def sender(double: tuple[Fcm, str], google: Fcm) -> AsyncIterator[fcm.Fcm]:
+async def sender(double: tuple[FakeFcm, str], google: FakeFcm) -> AsyncIterator[fcm.Fcm]:
     settings = Settings(
         fcm_service_account=google.service_account(double[1]),
         fcm_base_url=double[1],
@@ -49,12 +49,12 @@ async def sender(double: tuple[Fcm, str], google: Fcm) -> AsyncIterator[fcm.Fcm]
     await found.close()
 
 
-async def send(sender: fcm.Fcm, token: str = "phone") -> fcm.Answer:
+async def send(sender: fcm.Fcm, token: str = "phone") -> fcm.SendAnswer:
     return await sender.send(NOTIFICATION, token, ttl_s=3_600)
 
 
-async def test_a_push_arrives_with_its_link_and_an_id_to_drop_a_second_one_by(google: Fcm, sender: fcm.Fcm) -> None:
-    assert await send(sender) == fcm.Answer("delivered")
+async def test_a_push_arrives_with_its_link_and_an_id_to_drop_a_second_one_by(google: FakeFcm, sender: fcm.Fcm) -> None:
+    assert await send(sender) == fcm.SendAnswer("delivered")
     [delivered] = google.delivered
     message = delivered.message
     assert (delivered.token, delivered.notification_id) == ("phone", "n1")
@@ -66,13 +66,13 @@ async def test_a_push_arrives_with_its_link_and_an_id_to_drop_a_second_one_by(go
     assert message["webpush"]["headers"] == {"Topic": "n1", "TTL": "3600"}
 
 
-async def test_long_texts_are_cut_to_what_fcm_takes(google: Fcm, sender: fcm.Fcm) -> None:
+async def test_long_texts_are_cut_to_what_fcm_takes(google: FakeFcm, sender: fcm.Fcm) -> None:
     long = a_notification(title="日" * 1_024, body="本" * 4_096)
     assert (await sender.send(long, "phone", ttl_s=60)).kind == "delivered"
     assert len(google.delivered[0].message["notification"]["body"]) == 400
 
 
-async def test_one_access_token_serves_many_pushes(google: Fcm, sender: fcm.Fcm) -> None:
+async def test_one_access_token_serves_many_pushes(google: FakeFcm, sender: fcm.Fcm) -> None:
     granted = len(google.granted)
     for token in ("phone", "tablet", "laptop"):
         assert (await send(sender, token)).kind == "delivered"
@@ -95,7 +95,7 @@ async def test_one_access_token_serves_many_pushes(google: Fcm, sender: fcm.Fcm)
         ("lost", "later", "Timeout"),
     ],
 )
-async def test_each_fault_is_told_apart(google: Fcm, sender: fcm.Fcm, fault: Fault, kind: str, told: str) -> None:
+async def test_each_fault_is_told_apart(google: FakeFcm, sender: fcm.Fcm, fault: Fault, kind: str, told: str) -> None:
     google.faults.extend([fault] * 2)  # the second is for the one attempt with a new access token
     answer = await send(sender)
     assert answer.kind == kind
@@ -108,7 +108,7 @@ async def test_each_fault_is_told_apart(google: Fcm, sender: fcm.Fcm, fault: Fau
 
 
 @pytest.mark.parametrize("fault", ["quota", "unavailable"])
-async def test_the_pause_that_is_asked_for_is_handed_on(google: Fcm, sender: fcm.Fcm, fault: Fault) -> None:
+async def test_the_pause_that_is_asked_for_is_handed_on(google: FakeFcm, sender: fcm.Fcm, fault: Fault) -> None:
     google.retry_after = "17"
     google.faults.append(fault)
     assert (await send(sender)).pause_s == 17.0
@@ -117,34 +117,38 @@ async def test_the_pause_that_is_asked_for_is_handed_on(google: Fcm, sender: fcm
     assert (await send(sender)).pause_s == pytest.approx(90, abs=5)
 
 
-async def test_over_quota_is_a_minute_where_no_pause_is_asked_for(google: Fcm, sender: fcm.Fcm) -> None:
+async def test_over_quota_is_a_minute_where_no_pause_is_asked_for(google: FakeFcm, sender: fcm.Fcm) -> None:
     google.retry_after = ""
     google.faults.extend(["quota", "unavailable"])
     assert [(await send(sender)).pause_s for _ in range(2)] == [60.0, 0.0]
 
 
-async def test_a_revoked_access_token_is_renewed_unnoticed(google: Fcm, sender: fcm.Fcm) -> None:
+async def test_a_revoked_access_token_is_renewed_unnoticed(google: FakeFcm, sender: fcm.Fcm) -> None:
     assert (await send(sender)).kind == "delivered"
     google.revoke()
     assert (await send(sender)).kind == "delivered"
 
 
-async def test_an_account_that_gets_no_access_token_is_tried_later_and_says_why(google: Fcm, sender: fcm.Fcm) -> None:
+async def test_an_account_that_gets_no_access_token_is_tried_later_and_says_why(
+    google: FakeFcm, sender: fcm.Fcm
+) -> None:
     google.refuses_grants = True
     answer = await send(sender)
     assert (answer.kind, google.attempts) == ("later", 0)
     assert "invalid_grant" in answer.reason
 
 
-async def test_a_key_that_is_not_the_accounts_gets_no_access_token(double: tuple[Fcm, str], google: Fcm) -> None:
-    forged = Settings(fcm_service_account=Fcm().service_account(double[1]), fcm_base_url=double[1])
+async def test_a_key_that_is_not_the_accounts_gets_no_access_token(
+    double: tuple[FakeFcm, str], google: FakeFcm
+) -> None:
+    forged = Settings(fcm_service_account=FakeFcm().service_account(double[1]), fcm_base_url=double[1])
     sender = fcm.connect(forged)
     assert sender is not None
     assert "invalid_grant" in (await send(sender)).reason
     await sender.close()
 
 
-async def test_a_server_that_is_not_there_is_tried_later(double: tuple[Fcm, str], google: Fcm) -> None:
+async def test_a_server_that_is_not_there_is_tried_later(double: tuple[FakeFcm, str], google: FakeFcm) -> None:
     nowhere = Settings(fcm_service_account=google.service_account(double[1]), fcm_base_url="http://127.0.0.1:1")
     sender = fcm.connect(nowhere)
     assert sender is not None
@@ -161,7 +165,7 @@ def test_a_key_that_cannot_be_used_is_refused_with_what_to_do_and_is_not_shown(k
     assert "secret-mail" not in str(caught.value)
 
 
-def test_a_key_without_a_project_is_refused(google: Fcm) -> None:
+def test_a_key_without_a_project_is_refused(google: FakeFcm) -> None:
     key = google.service_account("http://127.0.0.1").replace("project_id", "projekt")
     with pytest.raises(OperatorError, match="FCM_SERVICE_ACCOUNT"):
         fcm.connect(Settings(fcm_service_account=key))

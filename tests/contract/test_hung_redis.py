@@ -25,10 +25,10 @@ from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.interaction_log import RedisInteractionLog
 from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.push_store import RedisPushStore
-from infra.redis.stores.user_profile_store import RedisPortraitStore
+from infra.redis.stores.user_profile_store import RedisUserProfileStore
 from tests.build import a_feed, an_item
 from tests.unit.api.builder import World
-from tests.unit.api.test_auth import STRICT, a_token, bearer
+from tests.unit.api.security.test_auth import STRICT, a_token, bearer
 
 TIMEOUT_S = 0.8  # as in the settings
 DEADLINE_S = 20.0
@@ -78,7 +78,7 @@ def a_world(client: Redis) -> World:
         clients={
             "interactions": RedisInteractionLog(client),
             "pushes": RedisPushStore(client),
-            "portraits": RedisPortraitStore(client),
+            "portraits": RedisUserProfileStore(client),
             "rates": rates(client),
         },
     )

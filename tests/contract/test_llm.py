@@ -13,8 +13,8 @@ import pytest
 from redis.asyncio import Redis
 
 from infra.address import Addresses
-from infra.fakes.claude import KEY, Claude, Fault
-from infra.llm import Answer, LlmError, Prompt
+from infra.fakes.claude import KEY, FakeClaude, Fault
+from infra.llm import LlmError, Prompt, PromptAnswer
 from infra.llm.client import Llm, connect
 from infra.redis.client import StoreError
 from infra.redis.client import connect as connect_redis
@@ -53,7 +53,7 @@ def a_prompt(**overrides: Any) -> Prompt[Items]:
 class Bench:
     """A double, a client of it, and what the client logged."""
 
-    def __init__(self, claude: Claude, settings: Settings, redis: Redis) -> None:
+    def __init__(self, claude: FakeClaude, settings: Settings, redis: Redis) -> None:
         self.claude, self.settings, self.redis = claude, settings, redis
         self.calls: list[LlmCall] = []
 
@@ -61,7 +61,7 @@ class Bench:
         """Return a client with some settings of its own."""
         return connect(replace(self.settings, **settings), self.redis, self.calls.append)
 
-    async def ask(self, **settings: Any) -> Answer[Items]:
+    async def ask(self, **settings: Any) -> PromptAnswer[Items]:
         """Ask one question with a client of its own."""
         async with self.client(**settings) as llm:
             return await llm.ask(a_prompt())
@@ -89,7 +89,7 @@ async def redis(stack: Addresses) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def bench(redis: Redis) -> AsyncIterator[Bench]:
-    claude = Claude(cache_from_tokens=1)
+    claude = FakeClaude(cache_from_tokens=1)
     async with claude.serve() as url:
         settings = replace(Settings(), anthropic_api_key=KEY, llm_base_url=url, llm_max_retries=0, llm_timeout_s=5.0)
         yield Bench(claude, settings, redis)
@@ -297,7 +297,7 @@ async def test_flawed_scores_cost_only_themselves(bench: Bench) -> None:
     bench.claude.faults.append("flawed")
     prompt = a_prompt(user=json.dumps({"stated": ["music"], "candidates": candidates}), answer=Scores)
     async with bench.client() as llm:
-        answer: Answer[Any] = await llm.ask(prompt)
+        answer: PromptAnswer[Any] = await llm.ask(prompt)
     assert [scored.id for scored in answer.value.scores] == [0, 1, 2, 3]
     assert (bench.calls[0].dropped, bench.calls[0].problems) == (1, ["scores[2]: id is missing"])
 
@@ -483,7 +483,7 @@ async def test_a_budget_holds_among_many_at_once(bench: Bench) -> None:
     async with bench.client(llm_budget_usd=0.02, llm_concurrency=50) as llm:
         asking = (llm.ask(a_prompt(user=str(number))) for number in range(50))
         outcomes = await asyncio.gather(*asking, return_exceptions=True)
-    answered = [one for one in outcomes if isinstance(one, Answer)]
+    answered = [one for one in outcomes if isinstance(one, PromptAnswer)]
     assert 0 < len(answered) < 50
     assert sum(one.cost_usd for one in answered) <= 0.02
 

@@ -32,9 +32,9 @@ from infra.address import Addresses
 from infra.fakes.publisher import MemoryPublisher
 from infra.fakes.serve import serving
 from infra.postgres.catalog_filter import PostgresListing
-from infra.postgres.pool import Lazy
+from infra.postgres.pool import LazyPool
 from infra.postgres.shop_archive import PostgresShopArchive
-from infra.postgres.shop_search import Search
+from infra.postgres.shop_search import ShopSearch
 from infra.redis.stores.feed_store import EVERYONE, MemoryFeedStore, reranked
 from infra.redis.stores.item_store import MemoryItemStore
 from infra.settings import Settings
@@ -91,14 +91,14 @@ def url(stack: Addresses) -> Iterator[str]:
         feeds, items = MemoryFeedStore(), MemoryItemStore()
         await feeds.write([a_feed(user_id="alex"), a_feed(user_id=EVERYONE)])
         await items.write([an_item("i1"), an_item("i2")])
-        connections = Lazy(stack.database_url)
+        connections = LazyPool(stack.database_url)
         clients = Clients(
             publisher=Worker(feeds),
             feeds=feeds,
             items=items,
             listing=PostgresListing(connections),
             shop_archive=PostgresShopArchive(connections),
-            search=Search(connections),
+            search=ShopSearch(connections),
             closers=[connections.close],
         )
         async with serving(create_app(Settings(admin_token="sesame"), clients)) as address:

@@ -13,11 +13,11 @@ from infra.redis.stores.page_store import (
     KEY,
     LIVES_S,
     MOST_SESSIONS,
-    Entry,
     MemoryPageStore,
+    PageEntry,
+    PageSession,
     PageStore,
     RedisPageStore,
-    Session,
 )
 
 
@@ -34,8 +34,8 @@ def pages(request: pytest.FixtureRequest, redis: Redis) -> PageStore:
     return MemoryPageStore() if request.param == "memory" else RedisPageStore(redis)
 
 
-def a_session(listing: str = "feed", cursor: str = "c1", *entries: Entry) -> Session:
-    return Session(listing, cursor, list(entries or (Entry("i1", 0.5, "Because"), Entry("日本/雑誌"))))
+def a_session(listing: str = "feed", cursor: str = "c1", *entries: PageEntry) -> PageSession:
+    return PageSession(listing, cursor, list(entries or (PageEntry("i1", 0.5, "Because"), PageEntry("日本/雑誌"))))
 
 
 async def test_sessions_come_back_the_last_first(pages: PageStore) -> None:
@@ -50,7 +50,7 @@ async def test_sessions_come_back_the_last_first(pages: PageStore) -> None:
 
 async def test_a_session_that_goes_on_takes_the_place_of_what_it_was(pages: PageStore) -> None:
     one, other = a_session(), a_session("trending", "c2")
-    longer = a_session("feed", "c1", *one.entries, Entry("i3"))
+    longer = a_session("feed", "c1", *one.entries, PageEntry("i3"))
     await pages.write("ann", one)
     await pages.write("ann", other)
     await pages.write("ann", longer, instead_of=one)

@@ -12,15 +12,19 @@ from infra.redis.client import StoreError, connect
 from infra.redis.stores.prefetch_store import (
     MemoryPrefetchStore,
     Prefetched,
+    PrefetchQuestion,
+    PrefetchSlot,
     PrefetchStore,
-    Question,
     RedisPrefetchStore,
-    Slot,
 )
 from schemas.types import FoundItem
 from tests.build import LISBON, NEW_YORK
 
-MUSIC, HERE, THERE = Slot("u1", "music"), Slot("u1", "places", NEW_YORK), Slot("u1", "places", LISBON)
+MUSIC, HERE, THERE = (
+    PrefetchSlot("u1", "music"),
+    PrefetchSlot("u1", "places", NEW_YORK),
+    PrefetchSlot("u1", "places", LISBON),
+)
 SOON_S = 60.0
 
 
@@ -37,7 +41,7 @@ def store(request: pytest.FixtureRequest, redis: Redis) -> PrefetchStore:
     return MemoryPrefetchStore() if request.param == "memory" else RedisPrefetchStore(redis)
 
 
-def found(slot: Slot = MUSIC, *, left_s: float = 60.0, **overrides: Any) -> Prefetched:
+def found(slot: PrefetchSlot = MUSIC, *, left_s: float = 60.0, **overrides: Any) -> Prefetched:
     now_ms = clock.now_ms()
     fields: dict[str, Any] = {
         **{"request_id": "r1", "category": slot.category, "place": slot.place, "source": "llm"},
@@ -73,7 +77,7 @@ async def test_what_is_asked_is_not_wanted_until_it_is_given_up(store: PrefetchS
     await store.ask([HERE], within_s=0.001)
     while not (await store.wanted([HERE]))[0]:
         pass
-    assert await store.wanted([MUSIC, Slot("u2", "music")]) == [False, True]
+    assert await store.wanted([MUSIC, PrefetchSlot("u2", "music")]) == [False, True]
 
 
 async def test_an_answer_that_has_expired_is_wanted_though_it_was_asked_before(store: PrefetchStore) -> None:
@@ -108,7 +112,7 @@ async def test_attempts_are_counted_until_there_is_an_answer(store: PrefetchStor
 
 
 async def test_questions_come_back(store: PrefetchStore) -> None:
-    questions = [Question(category="music", prompt_version="music/1-ab", system="…", user="{}")]
+    questions = [PrefetchQuestion(category="music", prompt_version="music/1-ab", system="…", user="{}")]
     await store.write_questions({"u1": questions, "u2": []})
     assert await store.read_questions("u1") == questions
     assert await store.read_questions("u3") == []

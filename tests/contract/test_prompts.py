@@ -1,10 +1,10 @@
 import pytest
 
-from streams.core.triggers.prefetch_request import Fact
+from streams.core.triggers.prefetch_request import PromptField
 from streams.fetchers import FETCHERS
 from tests.contract.prompts import FOLDER, text
 
-PERSONAL: dict[str, set[Fact]] = {
+PERSONAL: dict[str, set[PromptField]] = {
     "places": {"where", "when", "interests", "keywords", "muted", "travel_history", "relationship_status"},
     "events": {"where", "when", "interests", "keywords", "muted", "relationship_status"},
     "workshops": {"where", "when", "interests", "keywords", "muted"},

@@ -14,11 +14,16 @@ from infra.redis.client import StoreError, connect
 from infra.redis.stores.chart_store import MOST, ChartStore, MemoryChartStore, RedisChartStore
 from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore, RedisExperimentStore
 from infra.redis.stores.item_store import RedisItemStore
-from infra.redis.stores.shop_store import Charts, Home, MemoryShopStore, RedisShopStore, ShopStore
-from infra.redis.stores.user_profile_store import MemoryPortraitStore, Portrait, PortraitStore, RedisPortraitStore
+from infra.redis.stores.shop_store import MemoryShopStore, RedisShopStore, ShopStore, StoredCharts, StoredHome
+from infra.redis.stores.user_profile_store import (
+    MemoryUserProfileStore,
+    RedisUserProfileStore,
+    UserProfile,
+    UserProfileStore,
+)
 from schemas.nearby import UNKNOWN, spot
 from schemas.types import Experiment, RecentItem
-from streams.roles.log.role import Charting
+from streams.roles.log.role import ChartProjector
 from tests.build import T0_MS, a_profile, an_experiment, an_item, features, stats
 
 
@@ -31,8 +36,8 @@ async def redis(stack: Addresses) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture(params=("memory", "redis"))
-def portraits(request: pytest.FixtureRequest, redis: Redis) -> PortraitStore:
-    return MemoryPortraitStore() if request.param == "memory" else RedisPortraitStore(redis)
+def portraits(request: pytest.FixtureRequest, redis: Redis) -> UserProfileStore:
+    return MemoryUserProfileStore() if request.param == "memory" else RedisUserProfileStore(redis)
 
 
 @pytest.fixture(params=("memory", "redis"))
@@ -52,10 +57,10 @@ def shop(request: pytest.FixtureRequest, redis: Redis) -> ShopStore:
 
 async def test_a_home_holds_until_it_is_stale_and_charts_until_they_are_replaced(shop: ShopStore) -> None:
     now_ms = clock.now_ms()
-    assert await shop.read("ann", now_ms=now_ms) == (None, Charts())
-    home = Home(user_id="ann", personalized=["a"], diverse=["b"], stale_at=now_ms + 60_000)
-    charts = Charts(trending=["a"], best_value=["b"], top_categories={"c": ["a", "b"]}, diverse=["b"])
-    await shop.write([home, Home(user_id="old", personalized=["a"], stale_at=now_ms - 1)])
+    assert await shop.read("ann", now_ms=now_ms) == (None, StoredCharts())
+    home = StoredHome(user_id="ann", personalized=["a"], diverse=["b"], stale_at=now_ms + 60_000)
+    charts = StoredCharts(trending=["a"], best_value=["b"], top_categories={"c": ["a", "b"]}, diverse=["b"])
+    await shop.write([home, StoredHome(user_id="old", personalized=["a"], stale_at=now_ms - 1)])
     await shop.write_charts(charts)
     assert await shop.read("ann", now_ms=now_ms) == (home, charts)
     assert await shop.read("ann", now_ms=home.stale_at) == (None, charts)
@@ -63,7 +68,7 @@ async def test_a_home_holds_until_it_is_stale_and_charts_until_they_are_replaced
     await shop.write([])
 
 
-async def test_a_portrait_is_what_was_found_and_what_was_stated(portraits: PortraitStore) -> None:
+async def test_a_portrait_is_what_was_found_and_what_was_stated(portraits: UserProfileStore) -> None:
     recent = [RecentItem(item_id=f"i{n}", weight=1.0, at=T0_MS) for n in range(30)]
     await portraits.write_found([features(version=1), features(version=2, topics={"jazz": 1.5}, recent=recent)])
     stated = a_profile(categories=["music"])
@@ -72,15 +77,15 @@ async def test_a_portrait_is_what_was_found_and_what_was_stated(portraits: Portr
     assert found is not None
     assert (found.version, found.topics, len(found.recent)) == (2, {"jazz": 1.5}, 20)
     assert said == stated
-    assert await portraits.read("nobody") == Portrait(None, None)
+    assert await portraits.read("nobody") == UserProfile(None, None)
 
 
 async def test_where_a_user_is_stays_out_of_what_is_read(redis: Redis) -> None:
-    await RedisPortraitStore(redis).write_found([features(cell="872a1072bffffff")])
+    await RedisUserProfileStore(redis).write_found([features(cell="872a1072bffffff")])
     assert b"872a1072bffffff" not in await redis.get("portrait:u1")
 
 
-async def test_a_user_is_where_the_ping_was_or_the_profile_says(portraits: PortraitStore) -> None:
+async def test_a_user_is_where_the_ping_was_or_the_profile_says(portraits: UserProfileStore) -> None:
     assert await portraits.spot("u1") == UNKNOWN
     await portraits.write_stated([a_profile(city="Valencia", timezone="Europe/Madrid")])
     assert await portraits.spot("u1") == spot(None, "Valencia, Spain")
@@ -133,21 +138,21 @@ async def test_only_the_first_of_a_chart_are_kept(redis: Redis) -> None:
 async def test_what_was_fetched_for_one_user_is_in_no_chart(redis: Redis) -> None:
     items, charts = RedisItemStore(redis), RedisChartStore(redis)
     await items.write([an_item("mine", private=True), an_item("ours")])
-    await Charting(charts, items).write([stats("mine", trending=9.0), stats("ours", trending=1.0)])
+    await ChartProjector(charts, items).write([stats("mine", trending=9.0), stats("ours", trending=1.0)])
     assert await charts.read(None, limit=10) == await charts.read("music", limit=10) == ["ours"]
 
 
 async def test_how_items_do_is_charted_by_the_categories_of_the_catalogue(redis: Redis) -> None:
     items, charts = RedisItemStore(redis), RedisChartStore(redis)
     await items.write([an_item("i1", category="places")])
-    await Charting(charts, items).write(
+    await ChartProjector(charts, items).write(
         [stats("i1", trending=1.0), stats("i2", trending=2.0), stats("i3", trending=-float("inf"))]
     )
     assert await charts.read(None, limit=10) == ["i2", "i1"]
     assert await charts.read("places", limit=10) == ["i1"]
 
 
-@pytest.mark.parametrize("store", [RedisPortraitStore, RedisExperimentStore, RedisChartStore])
+@pytest.mark.parametrize("store", [RedisUserProfileStore, RedisExperimentStore, RedisChartStore])
 async def test_an_away_store_is_a_store_error(store: Any) -> None:
     away = connect("redis://127.0.0.1:1/0", timeout_s=0.2)
     asked = {"RedisPortraitStore": ("u1",), "RedisExperimentStore": (), "RedisChartStore": (None,)}[store.__name__]

@@ -8,18 +8,18 @@ import signal
 import uvloop
 
 from infra import settings
-from streams.core.ranking.catalog_snapshot import Subject, View
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.roles.feed.role import run
 
 
-class CursedView(View):
+class CursedView(CatalogSnapshot):
     """Knows everything but one item, of which it cannot even be asked."""
 
-    def subject(self, item_id: str | None) -> Subject | None:
+    def subject(self, item_id: str | None) -> ItemLabels | None:
         """Raise for the cursed item."""
         if item_id == "cursed":
             raise RuntimeError("this item is cursed")
-        return super().subject(item_id)
+        return super().labels(item_id)
 
 
 async def main() -> None:

@@ -23,14 +23,14 @@ from redis.asyncio import Redis
 
 from infra import clock
 from infra.address import Addresses
-from infra.kafka.idle import committed_offsets, end_offsets, settled, work_left
+from infra.kafka.idle import committed_offsets, end_offsets, wait_until_idle, work_left
 from infra.kafka.provision import PUSH_APP_ID, provision
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
-from infra.kafka.reset import renew
+from infra.kafka.reset import reset_stack
 from infra.redis import heartbeat
 from infra.redis.client import connect
-from infra.redis.stores.model_status import Board, RedisBoardStore, Version
+from infra.redis.stores.model_status import ModelStatus, RedisModelStatusStore, Version
 from schemas.limit import RETRAINER
 from schemas.types import DeadLetter, Trigger
 from topics import Topic
@@ -110,7 +110,7 @@ class Pipeline:
 
     async def settle(self, timeout_s: float = 180.0) -> None:
         """Wait until nothing is left to do."""
-        await settled(self.addresses.kafka_bootstrap_servers, self.redis, timeout_s=timeout_s)
+        await wait_until_idle(self.addresses.kafka_bootstrap_servers, self.redis, timeout_s=timeout_s)
 
     async def work_left(self) -> dict[str, int]:
         """Return what there is to do."""
@@ -175,9 +175,9 @@ class Pipeline:
         told["TRIGGER_WINDOW_S"] = "0"  # what tests ask for again is to be done again
         return os.environ | told
 
-    async def board(self) -> Board:
+    async def board(self) -> ModelStatus:
         """Return what the trainer has written of the models."""
-        return await RedisBoardStore(self.redis).read()
+        return await RedisModelStatusStore(self.redis).read()
 
     async def fit(self, *, timeout_s: float = 120.0) -> Version:
         """Ask for a full fit and return what came of it."""
@@ -198,7 +198,7 @@ class Pipeline:
 
     async def roles(self) -> list[dict[str, Any]]:
         """Return the signs of life."""
-        return await heartbeat.signs(self.redis)
+        return await heartbeat.heartbeats(self.redis)
 
     async def read(self, topic: Topic) -> list[Any]:
         """Return all records of a topic, in the order of each partition."""
@@ -264,7 +264,7 @@ async def until(condition: Callable[[], Any], *, timeout_s: float = 60.0, what: 
 @asynccontextmanager
 async def a_pipeline(addresses: Addresses, home: Path) -> AsyncIterator[Pipeline]:
     """Yield a pipeline on topics and a store that are empty."""
-    await renew(addresses)
+    await reset_stack(addresses)
     registry = Registry(addresses.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     publisher = Publisher(addresses.kafka_bootstrap_servers, registry)

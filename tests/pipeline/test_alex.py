@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from infra.address import Addresses
-from infra.fakes.claude import KEY, Claude
-from infra.fakes.fcm import Fcm
+from infra.fakes.claude import KEY, FakeClaude
+from infra.fakes.fcm import FakeFcm
 from infra.local.port import free_ports
 from schemas.types import Item
 from tests.build import an_interaction, an_item
@@ -46,7 +46,7 @@ def guide() -> list[Item]:
 class Alex:
     """Alex, 29, in New York: what their phone sees and sends, and the clock by which everything happens."""
 
-    def __init__(self, pipeline: Pipeline, claude: Claude, fcm: Fcm, http: httpx.AsyncClient) -> None:
+    def __init__(self, pipeline: Pipeline, claude: FakeClaude, fcm: FakeFcm, http: httpx.AsyncClient) -> None:
         self.pipeline, self.claude, self.fcm, self.http = pipeline, claude, fcm, http
         self.now_ms = 0
 
@@ -135,7 +135,7 @@ async def alex(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> As
     """Alex, of whom everything is known that there is to know on a Thursday, in a town that goes about its business."""
     async with AsyncExitStack() as exits:
         pipeline = await exits.enter_async_context(a_pipeline(stack, tmp_path_factory.mktemp("alex")))
-        claude, fcm = Claude(), Fcm()
+        claude, fcm = FakeClaude(), FakeFcm()
         asked, pushed = [await exits.enter_async_context(double.serve()) for double in (claude, fcm)]
         (port,) = free_ports(1)
         http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30)

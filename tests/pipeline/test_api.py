@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 
 from api.app import create_app
 from api.context import Clients
-from api.http.server import Server
+from api.http.server import HttpServer
 from infra import clock, health_check
 from infra.address import Addresses
 from infra.kafka.publisher import Publisher
@@ -47,7 +47,7 @@ async def serving(clients: Clients, **settings: Any) -> AsyncIterator[httpx.Asyn
     """Serve the API on a free port and yield a client of it."""
     app = create_app(Settings(**settings), clients)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = Server(app, Settings(**settings))
+        server = HttpServer(app, Settings(**settings))
         running = asyncio.create_task(server.serve(sockets=[listening]))
         try:
             async with httpx.AsyncClient(

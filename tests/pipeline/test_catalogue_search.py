@@ -11,13 +11,13 @@ import pytest
 from infra.address import Addresses
 from infra.postgres import pool as database
 from infra.postgres.distance import by_cells, by_postgis, distance_by, region
-from infra.postgres.hybrid_search import Catalogue, Query
+from infra.postgres.hybrid_search import HybridQuery, HybridSearch
 from models.text.subword import Subword
 from models.text.tfidf import TextEncoder, Vectors
-from schemas.nearby import UNKNOWN, Places, Spot, spot
+from schemas.nearby import UNKNOWN, GeoIndex, Spot, spot
 from schemas.types import Item
 from streams.roles.archive import role as archive
-from streams.roles.archive.catalog_indexer import Indexing
+from streams.roles.archive.catalog_indexer import CatalogIndexer
 from tests.build import LISBON, NEW_YORK, T0_MS, an_item
 from topics.topic import ITEMS
 
@@ -41,23 +41,23 @@ async def pool(stack: Addresses) -> AsyncIterator[asyncpg.Pool]:
 
 
 @pytest.fixture
-def catalogue(pool: asyncpg.Pool) -> Catalogue:
-    return Catalogue(pool, encoder="subwords", radius_km=50.0)
+def catalogue(pool: asyncpg.Pool) -> HybridSearch:
+    return HybridSearch(pool, encoder="subwords", radius_km=50.0)
 
 
 async def put(pool: asyncpg.Pool, *items: Item, offset: int = 0) -> None:
     for item in items:
         await pool.execute(archive.upsert_items(), *archive.item_row(Place(offset=offset), item))
-    assert await Indexing(pool, Subword()).step() == len(items)
+    assert await CatalogIndexer(pool, Subword()).step() == len(items)
 
 
-async def found(catalogue: Catalogue, *words: str, **query: Any) -> list[str]:
+async def found(catalogue: HybridSearch, *words: str, **query: Any) -> list[str]:
     vector = Subword().encode([" ".join(words)])[0].tolist() if words else None
     given = {"category": "events", "words": words, "vector": vector, "limit": 3}
-    return [match.item_id for match in await catalogue.search(Query(**(given | query)))]
+    return [match.item_id for match in await catalogue.search(HybridQuery(**(given | query)))]
 
 
-async def test_words_in_title_topics_or_description_are_found(pool: asyncpg.Pool, catalogue: Catalogue) -> None:
+async def test_words_in_title_topics_or_description_are_found(pool: asyncpg.Pool, catalogue: HybridSearch) -> None:
     await put(
         pool,
         an_item("told", category="events", title="An Evening", description="Two hours of jazz.", topics=["live"]),
@@ -67,7 +67,7 @@ async def test_words_in_title_topics_or_description_are_found(pool: asyncpg.Pool
     assert await found(catalogue, "jazz", vector=None) == ["named", "told", "other"]
 
 
-async def test_a_word_of_many_parts_asks_for_all_of_them(pool: asyncpg.Pool, catalogue: Catalogue) -> None:
+async def test_a_word_of_many_parts_asks_for_all_of_them(pool: asyncpg.Pool, catalogue: HybridSearch) -> None:
     await put(
         pool,
         an_item("class", category="events", title="Cooking workshop", topics=[]),
@@ -76,7 +76,7 @@ async def test_a_word_of_many_parts_asks_for_all_of_them(pool: asyncpg.Pool, cat
     assert (await found(catalogue, "cooking workshops", vector=None))[0] == "class"
 
 
-async def test_what_is_written_otherwise_is_found_by_likeness(pool: asyncpg.Pool, catalogue: Catalogue) -> None:
+async def test_what_is_written_otherwise_is_found_by_likeness(pool: asyncpg.Pool, catalogue: HybridSearch) -> None:
     await put(
         pool,
         an_item("like", category="events", title="Photowalk", topics=["photographers"]),
@@ -85,20 +85,20 @@ async def test_what_is_written_otherwise_is_found_by_likeness(pool: asyncpg.Pool
     assert (await found(catalogue, "photography"))[0] == "like"
 
 
-async def test_without_words_the_newest_are_found(pool: asyncpg.Pool, catalogue: Catalogue) -> None:
+async def test_without_words_the_newest_are_found(pool: asyncpg.Pool, catalogue: HybridSearch) -> None:
     items = [an_item(f"i{n}", category="events", created_at=T0_MS + n) for n in range(5)]
     await put(pool, *items)
     assert await found(catalogue) == ["i4", "i3", "i2"]
 
 
 @pytest.mark.parametrize("word", ['"', "'", "a & b | !c", ":*", "or", "-jazz", "\\", "%", "'); DROP TABLE items; --"])
-async def test_no_word_is_an_operator(pool: asyncpg.Pool, catalogue: Catalogue, word: str) -> None:
+async def test_no_word_is_an_operator(pool: asyncpg.Pool, catalogue: HybridSearch, word: str) -> None:
     await put(pool, an_item("i1", category="events"))
     assert await found(catalogue, word, "jazz") == ["i1"]
 
 
 async def test_only_the_category_is_searched_and_known_items_are_left_out(
-    pool: asyncpg.Pool, catalogue: Catalogue
+    pool: asyncpg.Pool, catalogue: HybridSearch
 ) -> None:
     await put(pool, *(an_item(item, category="events") for item in ("a", "b")), an_item("c", category="music"))
     assert await found(catalogue, "jazz", known=["a"]) == ["b"]
@@ -132,11 +132,11 @@ PLACED = {
     ],
 )
 async def test_places_are_found_by_distance_and_by_city(
-    pool: asyncpg.Pool, catalogue: Catalogue, user: Spot, expected: set[str]
+    pool: asyncpg.Pool, catalogue: HybridSearch, user: Spot, expected: set[str]
 ) -> None:
     await put(pool, *(an_item(item_id, category="events", **where) for item_id, where in PLACED.items()))
     assert set(await found(catalogue, user=user, limit=9)) == expected
-    places, ids = Places(), list(PLACED)
+    places, ids = GeoIndex(), list(PLACED)
     for index, item_id in enumerate(ids):
         places.put(index, PLACED[item_id].get("cell"), PLACED[item_id].get("city"))
     far = {ids[index] for index in places.far(len(ids), user, radius_km=50.0).tolist()}
@@ -150,9 +150,9 @@ async def test_in_a_small_radius_a_city_is_as_large_as_it_is(pool: asyncpg.Pool,
 
     items = {f"{km}-km": {"cell": at(km)} for km in (8, 15, 29, 60)} | {"city": {"city": "Berlin"}}
     await put(pool, *(an_item(item_id, category="events", **where) for item_id, where in items.items()))
-    catalogue = Catalogue(pool, encoder="subwords", radius_km=radius_km)
+    catalogue = HybridSearch(pool, encoder="subwords", radius_km=radius_km)
     for user in (spot(at(5), None), spot(at(20), None), spot(None, "Berlin"), spot(at(60), "Berlin")):
-        places, ids = Places(), list(items)
+        places, ids = GeoIndex(), list(items)
         for index, item_id in enumerate(ids):
             places.put(index, items[item_id].get("cell"), items[item_id].get("city"))
         far = {ids[index] for index in places.far(len(ids), user, radius_km=radius_km).tolist()}
@@ -170,14 +170,14 @@ async def test_what_is_private_or_sold_out_is_not_found_but_recognised(
         an_item("sold", category="events", stock=0),
         an_item("told", category="events", attributes={"availability": "out of stock"}),
     )
-    catalogue = Catalogue(pool, encoder="subwords", radius_km=50.0, hides_sold_out=hides_sold_out)
+    catalogue = HybridSearch(pool, encoder="subwords", radius_km=50.0, hides_sold_out=hides_sold_out)
     assert set(await found(catalogue, limit=9)) == {"ours"} | (set() if hides_sold_out else {"sold", "told"})
     known = await catalogue.known("events", ["jazz night"])
     assert [one.item_id for one in known] == ["ours", "mine"], "an item of the catalogue comes before a private one"
 
 
 async def test_a_changed_item_is_indexed_anew_and_a_deleted_one_found_no_more(
-    pool: asyncpg.Pool, catalogue: Catalogue
+    pool: asyncpg.Pool, catalogue: HybridSearch
 ) -> None:
     await put(pool, an_item("i1", category="events", title="Jazz Night"))
     await put(pool, an_item("i1", category="events", title="Poetry Slam"), offset=1)
@@ -187,7 +187,7 @@ async def test_a_changed_item_is_indexed_anew_and_a_deleted_one_found_no_more(
     assert await found(catalogue, "poetry") == []
 
 
-async def test_another_encoder_makes_the_vectors_anew(pool: asyncpg.Pool, catalogue: Catalogue) -> None:
+async def test_another_encoder_makes_the_vectors_anew(pool: asyncpg.Pool, catalogue: HybridSearch) -> None:
     class Other(TextEncoder):
         name = "other"
 
@@ -195,12 +195,14 @@ async def test_another_encoder_makes_the_vectors_anew(pool: asyncpg.Pool, catalo
             return Subword().encode(["poetry"] * len(texts))
 
     await put(pool, an_item("i1", category="events", title="Jazz Night"))
-    assert await Indexing(pool, Other()).step() == 1
-    assert await Indexing(pool, Other()).step() == 0
+    assert await CatalogIndexer(pool, Other()).step() == 1
+    assert await CatalogIndexer(pool, Other()).step() == 0
     assert await pool.fetchval("SELECT encoder FROM catalogue") == "other"
 
 
-async def test_a_text_that_says_nothing_is_indexed_without_a_vector(pool: asyncpg.Pool, catalogue: Catalogue) -> None:
+async def test_a_text_that_says_nothing_is_indexed_without_a_vector(
+    pool: asyncpg.Pool, catalogue: HybridSearch
+) -> None:
     await put(pool, an_item("i1", category="x", title="!", topics=[], cell="not a cell"))
     row = await pool.fetchrow("SELECT embedding, latitude, region FROM catalogue")
     assert tuple(row) == (None, None, None)

@@ -12,7 +12,7 @@ import pytest
 
 from infra.address import Addresses
 from infra.postgres import catalog_filter, shop_archive
-from infra.postgres.pool import Lazy
+from infra.postgres.pool import LazyPool
 
 _NEAREST = "SELECT item_id FROM catalogue ORDER BY embedding <=> $1::text::vector LIMIT 10"
 _OF_ITEM = "SELECT user_id FROM interactions WHERE item_id = $1 ORDER BY occurred_at DESC LIMIT 10"
@@ -22,8 +22,8 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-async def connections(stack: Addresses) -> AsyncIterator[Lazy]:
-    connections = Lazy(stack.database_url, connections=2)
+async def connections(stack: Addresses) -> AsyncIterator[LazyPool]:
+    connections = LazyPool(stack.database_url, connections=2)
     yield connections
     await connections.close()
 
@@ -45,7 +45,9 @@ def indexes_of(plan: Any) -> set[str]:
         pytest.param(_TEXT, ["jazz"], "catalogue_by_text", id="by text"),
     ],
 )
-async def test_a_query_can_be_served_by_its_index(connections: Lazy, query: str, values: list[Any], index: str) -> None:
+async def test_a_query_can_be_served_by_its_index(
+    connections: LazyPool, query: str, values: list[Any], index: str
+) -> None:
     async with (await connections.pool()).acquire() as connection, connection.transaction():
         for way in ("seqscan", "sort"):  # the tables of a test are so small that reading them whole is cheaper
             await connection.execute(f"SET LOCAL enable_{way} = off")
@@ -53,7 +55,7 @@ async def test_a_query_can_be_served_by_its_index(connections: Lazy, query: str,
     assert index in indexes_of(json.loads(told)[0]["Plan"])
 
 
-async def test_many_requests_share_a_few_connections(connections: Lazy) -> None:
+async def test_many_requests_share_a_few_connections(connections: LazyPool) -> None:
     pool = await connections.pool()
 
     async def process() -> int:
@@ -65,6 +67,6 @@ async def test_many_requests_share_a_few_connections(connections: Lazy) -> None:
     assert await process() in processes, "they are kept open"
 
 
-async def test_the_server_is_recent_enough(connections: Lazy) -> None:
+async def test_the_server_is_recent_enough(connections: LazyPool) -> None:
     async with connections.reading("asking for the version") as connection:
         assert connection.get_server_version().major >= 15

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from infra.address import Addresses
-from infra.kafka.reset import renew
+from infra.kafka.reset import reset_stack
 from infra.local import Ports
 from infra.local.port import free_ports
 
@@ -87,7 +87,7 @@ async def test_the_demo_proves_itself_and_does_so_again_on_the_same_home(environ
 async def test_a_movielens_folder_is_played_and_its_bad_lines_are_told(
     environment: dict[str, str], stack: Addresses, tmp_path: Path
 ) -> None:
-    await renew(stack)
+    await reset_stack(stack)
     titles = "\n".join(
         f"{number},Film {number} (1999),{'Drama' if number % 2 else 'Comedy|Romance'}"
         for number in range(1, 100)  # more than a feed holds

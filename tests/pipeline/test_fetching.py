@@ -14,12 +14,12 @@ from redis.asyncio import Redis
 
 from infra import clock
 from infra.address import Addresses
-from infra.fakes.claude import KEY, Claude, Fault
+from infra.fakes.claude import KEY, FakeClaude, Fault
 from infra.fakes.publisher import MemoryPublisher
 from infra.llm.client import Llm
 from infra.llm.client import connect as connect_llm
 from infra.postgres import pool as database
-from infra.postgres.hybrid_search import Catalogue
+from infra.postgres.hybrid_search import HybridSearch
 from infra.redis.client import connect
 from infra.redis.stores.item_store import MemoryItemStore
 from infra.redis.stores.prefetch_store import RedisPrefetchStore
@@ -31,8 +31,8 @@ from streams.core.triggers import prefetch_request
 from streams.core.user.state import UserState
 from streams.fetchers import FETCHERS
 from streams.roles.archive import role as archive
-from streams.roles.archive.catalog_indexer import Indexing
-from streams.roles.fetch.service import Fetching
+from streams.roles.archive.catalog_indexer import CatalogIndexer
+from streams.roles.fetch.service import FetchService
 from tests.build import LISBON, NEW_YORK, a_fetch_request, a_trigger, an_item
 from topics.topic import CONTENT, ITEMS
 
@@ -73,19 +73,19 @@ async def pool(stack: Addresses) -> AsyncIterator[asyncpg.Pool]:
 async def index(pool: asyncpg.Pool, items: list[Item]) -> None:
     for item in items:
         await pool.execute(archive.upsert_items(), *archive.item_row(Place(), item))
-    await Indexing(pool, Subword()).step()
+    await CatalogIndexer(pool, Subword()).step()
 
 
 class Rig:
     """A way from requests to content, and what came of it."""
 
-    def __init__(self, claude: Claude, redis: Redis, publisher: MemoryPublisher) -> None:
+    def __init__(self, claude: FakeClaude, redis: Redis, publisher: MemoryPublisher) -> None:
         self.claude, self.redis, self.publisher = claude, redis, publisher
         self.store = RedisPrefetchStore(redis)
         self.items = MemoryItemStore()
         self.calls: list[LlmCall] = []
         self.llm: Llm
-        self.fetching: Fetching
+        self.fetching: FetchService
 
     async def answer(self, **request: Any) -> Content:
         """Have a request answered and return the newest content."""
@@ -96,7 +96,7 @@ class Rig:
 
 @asynccontextmanager
 async def a_rig(pool: asyncpg.Pool, redis: Redis, **given: Any) -> AsyncIterator[Rig]:
-    claude = Claude(slow_s=0.6)
+    claude = FakeClaude(slow_s=0.6)
     claude.retry_after_s = 0.0
     async with AsyncExitStack() as exits:
         url = await exits.enter_async_context(claude.serve())
@@ -106,9 +106,9 @@ async def a_rig(pool: asyncpg.Pool, redis: Redis, **given: Any) -> AsyncIterator
         )
         rig = Rig(claude, redis, MemoryPublisher())
         rig.llm = await exits.enter_async_context(connect_llm(settings, redis, rig.calls.append))
-        rig.fetching = Fetching(
+        rig.fetching = FetchService(
             rig.llm,
-            Catalogue(pool, encoder="subwords", radius_km=settings.place_radius_km),
+            HybridSearch(pool, encoder="subwords", radius_km=settings.place_radius_km),
             rig.items,
             rig.store,
             rig.publisher,
@@ -260,7 +260,7 @@ async def test_coordinates_are_neither_asked_with_nor_answered_with(pool: asyncp
     )
     trigger = a_trigger(kind="location", occurred_at=clock.now_ms())
     async with a_rig(pool, redis) as rig:
-        for request in prefetch_request.requests(
+        for request in prefetch_request.build_fetch_requests(
             trigger,
             UserState("u1", preferred=["jazz"]),
             place,

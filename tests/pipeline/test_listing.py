@@ -10,12 +10,12 @@ import pytest
 
 from infra.address import Addresses
 from infra.postgres import pool as database
-from infra.postgres.catalog_filter import Listing, MemoryListing, PostgresListing, Wanted
+from infra.postgres.catalog_filter import CatalogFilter, CatalogListing, MemoryListing, PostgresListing
 from infra.redis.client import StoreError
 from models.text.subword import Subword
 from schemas.types import Item
 from streams.roles.archive import role as archive
-from streams.roles.archive.catalog_indexer import Indexing
+from streams.roles.archive.catalog_indexer import CatalogIndexer
 from tests.build import T0_MS, an_interaction, an_item
 from tests.pipeline.test_catalogue_search import Place
 
@@ -33,8 +33,8 @@ EVENTS = [
 
 
 @pytest.fixture
-async def connections(stack: Addresses) -> AsyncIterator[database.Lazy]:
-    connections = database.Lazy(stack.database_url)
+async def connections(stack: Addresses) -> AsyncIterator[database.LazyPool]:
+    connections = database.LazyPool(stack.database_url)
     pool = await connections.pool()
     await fill(pool, ITEMS)
     yield connections
@@ -49,11 +49,11 @@ async def fill(pool: asyncpg.Pool, items: list[Item]) -> None:
     await pool.executemany(archive.upsert_items(), [archive.item_row(Place(), item) for item in items])
     rows = [archive.interaction_row(Place(offset=place), event) for place, event in enumerate(EVENTS)]
     await pool.executemany(archive.insert_interactions(), rows)
-    await Indexing(pool, Subword()).step()
+    await CatalogIndexer(pool, Subword()).step()
 
 
 @pytest.fixture(params=("memory", "postgres"))
-def listing(request: pytest.FixtureRequest, connections: database.Lazy) -> Listing:
+def listing(request: pytest.FixtureRequest, connections: database.LazyPool) -> CatalogListing:
     return MemoryListing(ITEMS, EVENTS) if request.param == "memory" else PostgresListing(connections)
 
 
@@ -70,13 +70,13 @@ def listing(request: pytest.FixtureRequest, connections: database.Lazy) -> Listi
     ],
 )
 async def test_what_is_looked_for_is_found_newest_first(
-    listing: Listing, wanted: dict[str, Any], expected: list[str]
+    listing: CatalogListing, wanted: dict[str, Any], expected: list[str]
 ) -> None:
-    assert await listing.find(Wanted(**wanted), limit=10) == expected
-    assert await listing.find(Wanted(**wanted), limit=1) == expected[:1]
+    assert await listing.find(CatalogFilter(**wanted), limit=10) == expected
+    assert await listing.find(CatalogFilter(**wanted), limit=1) == expected[:1]
 
 
-async def test_the_most_alike_come_first_and_the_rest_is_left_out(listing: Listing) -> None:
+async def test_the_most_alike_come_first_and_the_rest_is_left_out(listing: CatalogListing) -> None:
     found = await listing.alike("post-1", prefix="post-", least=0.3, limit=10)
     assert [item for item, _ in found] == ["post-3"]
     assert 0.3 <= found[0][1] <= 1
@@ -84,13 +84,13 @@ async def test_the_most_alike_come_first_and_the_rest_is_left_out(listing: Listi
     assert await listing.alike("nowhere", prefix="", least=0.0, limit=10) == []
 
 
-async def test_categories_are_counted_by_user(listing: Listing) -> None:
+async def test_categories_are_counted_by_user(listing: CatalogListing) -> None:
     assert await listing.categories_of("u1", 5) == [("Comedy", 2), ("Sport", 1)]
     assert await listing.categories_of("u1", 1) == [("Comedy", 2)]
     assert await listing.categories_of("nobody", 5) == []
 
 
 async def test_an_away_database_is_a_store_error() -> None:
-    away = database.Lazy("postgresql://nobody@127.0.0.1:1/none")
+    away = database.LazyPool("postgresql://nobody@127.0.0.1:1/none")
     with pytest.raises(StoreError):
-        await PostgresListing(away).find(Wanted(), limit=1)
+        await PostgresListing(away).find(CatalogFilter(), limit=1)

@@ -13,7 +13,7 @@ import pytest
 
 from infra import clock
 from infra.address import Addresses
-from infra.fakes.claude import KEY, Claude
+from infra.fakes.claude import KEY, FakeClaude
 from infra.local.port import free_ports
 from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.prefetch_store import RedisPrefetchStore
@@ -32,7 +32,7 @@ class World:
     """Roles that reach their servers by ways that can be cut, and a model whose answers wait at a gate."""
 
     pipeline: Pipeline
-    claude: Claude
+    claude: FakeClaude
     redis: Relay
     database: Relay
     http: httpx.AsyncClient
@@ -122,7 +122,7 @@ async def world(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> A
         redis = await exits.enter_async_context(Relay(stack.redis_url))
         database = await exits.enter_async_context(Relay(stack.database_url))
         exits.push_async_callback(pipeline.close)  # while the ways are there
-        claude = Claude()
+        claude = FakeClaude()
         env = {"REDIS_URL": redis.url, "DATABASE_URL": database.url, "FETCH_CATEGORIES": "music=3600"}
         url = await exits.enter_async_context(claude.serve())
         (port,) = free_ports(1)

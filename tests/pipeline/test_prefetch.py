@@ -8,7 +8,7 @@ import pytest
 
 from infra import clock
 from infra.address import Addresses
-from infra.fakes.claude import KEY, Claude
+from infra.fakes.claude import KEY, FakeClaude
 from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.prefetch_store import Prefetched, RedisPrefetchStore
 from schemas.types import Content, Feed, Location
@@ -116,7 +116,7 @@ BOTH, PLACES = "places=3600,music=1800", "places=3600"
 
 
 async def test_a_trigger_becomes_content_in_the_cache_and_items_in_the_feed(pipeline: Pipeline) -> None:
-    claude, story = Claude(), Story(pipeline)
+    claude, story = FakeClaude(), Story(pipeline)
     async with claude.serve() as url:
         await pipeline.start("fetch", LLM_BASE_URL=url, ANTHROPIC_API_KEY=KEY, FETCH_CATEGORIES=BOTH)
         await story.begin(BOTH)
@@ -165,7 +165,7 @@ async def test_without_a_key_the_catalogue_answers_and_says_why(pipeline: Pipeli
 
 
 async def test_a_worker_killed_in_the_middle_asks_once_more_and_others_feeds_stay_fresh(pipeline: Pipeline) -> None:
-    claude, story = Claude(delay_s=600.0), Story(pipeline)
+    claude, story = FakeClaude(delay_s=600.0), Story(pipeline)
     async with claude.serve() as url:
         env = {"LLM_BASE_URL": url, "ANTHROPIC_API_KEY": KEY, "LLM_TIMEOUT_S": "600", "LLM_DEADLINE_S": "600"}
         env["FETCH_CATEGORIES"] = PLACES

@@ -119,7 +119,7 @@ async def test_what_outlived_its_parent_is_ended_before_the_next_start(tmp_path:
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", leaves, stdout=asyncio.subprocess.PIPE)
     orphan = int((await parent.communicate())[0])
     leftover.record(tmp_path / "thing.json", orphan, signal.SIGTERM)
-    assert await asyncio.to_thread(leftover.end_all, tmp_path) == [orphan]
+    assert await asyncio.to_thread(leftover.end_stale, tmp_path) == [orphan]
     assert not psutil.pid_exists(orphan)
     assert not (tmp_path / "thing.json").exists()
 

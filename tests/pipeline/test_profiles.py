@@ -17,7 +17,7 @@ from infra import clock
 from infra.address import Addresses
 from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.item_store import RedisItemStore
-from infra.redis.stores.user_profile_store import RedisPortraitStore
+from infra.redis.stores.user_profile_store import RedisUserProfileStore
 from infra.settings import Settings
 from schemas.types import Profile
 from tests.build import a_profile, a_profile_update, a_trigger, an_item
@@ -71,7 +71,7 @@ async def world(stack: Addresses, tmp_path: Path) -> AsyncIterator[World]:
             publisher=pipeline.publisher,
             feeds=RedisFeedStore(pipeline.redis),
             items=RedisItemStore(pipeline.redis),
-            portraits=RedisPortraitStore(pipeline.redis),
+            portraits=RedisUserProfileStore(pipeline.redis),
         )
         await pipeline.publish(ITEMS, [an_item(f"i{n}") for n in range(3)])
         transport = httpx.ASGITransport(create_app(Settings(), clients))

@@ -15,7 +15,7 @@ import pytest
 from api.app import create_app
 from api.context import Clients
 from infra.address import Addresses
-from infra.fakes.fcm import Fault, Fcm
+from infra.fakes.fcm import FakeFcm, Fault
 from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.push_store import RedisPushStore
@@ -42,7 +42,7 @@ class World:
     """A pipeline with a push service, a client of the API, and a clock."""
 
     pipeline: Pipeline
-    fcm: Fcm
+    fcm: FakeFcm
     http: httpx.AsyncClient
     env: dict[str, str]
     worker: asyncio.subprocess.Process | None = None
@@ -115,7 +115,7 @@ class World:
 @pytest.fixture(scope="module")
 async def world(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     home: Path = tmp_path_factory.mktemp("push")
-    fcm = Fcm()
+    fcm = FakeFcm()
     async with a_pipeline(stack, home) as pipeline, fcm.serve() as url:
         clients = Clients(
             publisher=pipeline.publisher,

@@ -25,7 +25,7 @@ from infra.redis.stores.feed_store import EVERYONE, RedisFeedStore
 from infra.redis.stores.interaction_log import RedisInteractionLog
 from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.push_store import RedisPushStore
-from infra.redis.stores.user_profile_store import RedisPortraitStore
+from infra.redis.stores.user_profile_store import RedisUserProfileStore
 from infra.settings import Settings
 from streams.roles.archive import role as archive
 from tests.build import a_profile, a_push_request, an_experiment, an_interaction, an_item
@@ -79,7 +79,7 @@ async def shown(pipeline: Pipeline) -> dict[str, Any]:
     redis = pipeline.redis
     feeds = await RedisFeedStore(redis).read(USERS)
     everyones = (await RedisFeedStore(redis).read([EVERYONE]))[0]
-    portraits, pushes, logged = RedisPortraitStore(redis), RedisPushStore(redis), RedisInteractionLog(redis)
+    portraits, pushes, logged = RedisUserProfileStore(redis), RedisPushStore(redis), RedisInteractionLog(redis)
     charts = RedisChartStore(redis)
     return {
         "feeds": dict(zip(USERS, feeds, strict=True)),

@@ -21,7 +21,7 @@ from infra.redis.stores.item_store import KEY as ITEM
 from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.push_store import DEVICES as DEVICES_KEY
 from infra.redis.stores.push_store import RedisPushStore
-from infra.redis.stores.user_profile_store import FOUND, STATED, RedisPortraitStore
+from infra.redis.stores.user_profile_store import FOUND, STATED, RedisUserProfileStore
 from schemas import limit
 from schemas.types import DeadLetter, Interaction, Item
 from tests.build import a_profile, a_push_request, an_interaction, an_item
@@ -199,7 +199,7 @@ async def test_keys_that_redis_refuses_to_write_stop_no_role(pipeline: Pipeline)
 
     async def read() -> bool:
         logged = await RedisInteractionLog(redis).read("good")
-        portrait = await RedisPortraitStore(redis).read("good")
+        portrait = await RedisUserProfileStore(redis).read("good")
         devices = await RedisPushStore(redis).read_devices("good")
         return len(logged) == 3 and portrait.found is not None and portrait.stated is not None and devices is not None
 

@@ -17,15 +17,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from evaluation.blend import Blend, interaction
-from evaluation.contestant import Setup
+from evaluation.blend import BlendCandidate, interaction
+from evaluation.contestant import EvalContext
 from evaluation.stream import of_dataset
 from infra.address import Addresses
 from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.model_status import SERVING
 from loaders.dataset import Dataset
 from loaders.datasets import movielens, world
-from models.blend.personal import Personal
+from models.blend.personal import PersonalWeights
 from schemas.types import Feed, Interaction
 from streams.core.position import Position
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
@@ -98,12 +98,12 @@ async def _signalled(pipeline: Pipeline, before: int) -> bool:
 
 def evaluated(data: Dataset) -> dict[str, Feed]:
     """Return every user's feed as evaluation has it after the last event."""
-    blend = Blend(Setup(catalogue=data.items, repeats=False, seed=0))
+    blend = BlendCandidate(EvalContext(catalogue=data.items, repeats=False, seed=0))
     for number, profile in enumerate(data.profiles):
         blend.learner.profile(profile, Position(0, number, 0))
     blend.learn(of_dataset(data).events)
     blend.learner.fit()  # a full fit ends with one, wherever the stream's own pace has come to
-    blend.learner.weights = Personal(blend.learner.blender)  # users' own weights are told by live learning only
+    blend.learner.weights = PersonalWeights(blend.learner.blender)  # users' own weights are told by live learning only
     return {user_id: blend.feed(user_id) for user_id in sorted({event.user_id for event in data.interactions})}
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from infra import clock
 from infra.address import Addresses
-from infra.fakes.claude import KEY, Claude
+from infra.fakes.claude import KEY, FakeClaude
 from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.llm_score_store import ScoreStore
 from infra.settings import Settings
@@ -84,7 +84,7 @@ async def circuit(pipeline: Pipeline) -> str:
 
 
 async def test_a_feed_is_there_at_once_and_changes_when_its_scores_come(pipeline: Pipeline) -> None:
-    double = Claude()
+    double = FakeClaude()
     double.gate.clear()
     known = ScoreStore(pipeline.redis, ttl_s=60)
     first = await appear(pipeline, "alex", "jazz")
@@ -129,7 +129,7 @@ async def test_a_feed_is_there_at_once_and_changes_when_its_scores_come(pipeline
 
 
 async def test_a_model_that_fails_is_left_alone_and_the_feed_waits_for_nothing(pipeline: Pipeline) -> None:
-    double = Claude()
+    double = FakeClaude()
     double.every = "server_error"
     async with double.serve() as url:
         async with scoring(pipeline, url, anthropic_api_key=""):

@@ -8,15 +8,15 @@ import asyncpg
 import pytest
 
 from infra.address import Addresses
-from infra.postgres.pool import Lazy
-from infra.postgres.shop_search import Search, Sought
+from infra.postgres.pool import LazyPool
+from infra.postgres.shop_search import ShopQuery, ShopSearch
 from infra.redis.client import StoreError
 from infra.redis.stores.chart_store import MemoryChartStore
 from infra.redis.stores.item_store import MemoryItemStore
 from models.text.subword import Subword
 from schemas.types import Item
 from streams.roles.archive import role as archive
-from streams.roles.archive.catalog_indexer import Indexing
+from streams.roles.archive.catalog_indexer import CatalogIndexer
 from streams.roles.shop import similarity_fit
 from tests.build import a_product, an_item
 from tests.unit.api.builder import World
@@ -44,15 +44,15 @@ SHELF = [
 
 async def put(pool: asyncpg.Pool, *items: Item) -> None:
     await pool.executemany(archive.upsert_items(), [archive.item_row(Place(), item) for item in items])
-    indexing = Indexing(pool, Subword())
+    indexing = CatalogIndexer(pool, Subword())
     assert await indexing.step() == len(items)
-    await indexing.spell()
+    await indexing.rebuild_dictionary()
 
 
 @pytest.fixture(scope="module")
-async def connections(stack: Addresses) -> AsyncIterator[Lazy]:
+async def connections(stack: Addresses) -> AsyncIterator[LazyPool]:
     """A catalogue of a few things, made ready once."""
-    connections = Lazy(stack.database_url)
+    connections = LazyPool(stack.database_url)
     pool = await connections.pool()
     await pool.execute("TRUNCATE items, shop_fits CASCADE")
     await put(pool, *SHELF)
@@ -61,45 +61,45 @@ async def connections(stack: Addresses) -> AsyncIterator[Lazy]:
     await connections.close()
 
 
-async def found(connections: Lazy, query: str, **more: Any) -> list[str]:
-    return (await Search(connections).find(Sought(query=query, **more))).item_ids
+async def found(connections: LazyPool, query: str, **more: Any) -> list[str]:
+    return (await ShopSearch(connections).find(ShopQuery(query=query, **more))).item_ids
 
 
-async def test_what_has_all_the_words_comes_first(connections: Lazy) -> None:
+async def test_what_has_all_the_words_comes_first(connections: LazyPool) -> None:
     assert (await found(connections, "red shoes"))[0] == "REDSHOES01"
     assert len(await found(connections, "red shoes")) == 6
 
 
-async def test_words_of_the_brand_and_the_category_count_too(connections: Lazy) -> None:
+async def test_words_of_the_brand_and_the_category_count_too(connections: LazyPool) -> None:
     assert await found(connections, "lumen") == ["LAMP000001"]
     assert await found(connections, "lighting") == ["LAMP000001"]
 
 
-async def test_a_synonym_is_found_after_the_word_itself(connections: Lazy) -> None:
+async def test_a_synonym_is_found_after_the_word_itself(connections: LazyPool) -> None:
     assert (await found(connections, "earphones"))[0] == "EARPHONES1"
     assert (await found(connections, "earbuds")) == ["EARPHONES1"]
     assert set(await found(connections, "headset")) >= {"PHONES0000", "PHONES0005"}
 
 
-async def test_a_misspelt_word_is_put_right(connections: Lazy) -> None:
-    answer = await Search(connections).find(Sought(query="hedphones", limit=3))
+async def test_a_misspelt_word_is_put_right(connections: LazyPool) -> None:
+    answer = await ShopSearch(connections).find(ShopQuery(query="hedphones", limit=3))
     assert answer.corrected == {"hedphones": "headphones"}
     assert (answer.total, len(answer.item_ids)) == (7, 3)
-    assert not (await Search(connections).find(Sought(query="headphones"))).corrected
+    assert not (await ShopSearch(connections).find(ShopQuery(query="headphones"))).corrected
 
 
-async def test_a_word_misspelt_in_the_catalogue_itself_is_put_right_too(connections: Lazy) -> None:
+async def test_a_word_misspelt_in_the_catalogue_itself_is_put_right_too(connections: LazyPool) -> None:
     pool = await connections.pool()
     try:
         await pool.execute("UPDATE words SET items = 90 WHERE word = 'wireless'")
         await pool.execute("UPDATE words SET word = 'wireles', stem = 'wirel' WHERE word = 'brass'")
-        answer = await Search(connections).find(Sought(query="wireles"))
+        answer = await ShopSearch(connections).find(ShopQuery(query="wireles"))
         assert (answer.corrected, answer.total) == ({"wireles": "wireless"}, 7)
     finally:
-        await Indexing(pool, Subword()).spell()
+        await CatalogIndexer(pool, Subword()).rebuild_dictionary()
 
 
-async def test_pages_follow_each_other_and_filters_hold(connections: Lazy) -> None:
+async def test_pages_follow_each_other_and_filters_hold(connections: LazyPool) -> None:
     pages = [await found(connections, "wireless", kind="product", limit=2, offset=at) for at in (0, 2, 4, 6)]
     assert [len(page) for page in pages] == [2, 2, 2, 0]
     assert len({item for page in pages for item in page}) == 6
@@ -114,11 +114,11 @@ async def test_pages_follow_each_other_and_filters_hold(connections: Lazy) -> No
 @pytest.mark.parametrize(
     "query", ["", "!!", "the", "for a", "qwxzzyk", "'; DROP TABLE items; --", "a" * 255, "%", "\\"]
 )
-async def test_what_says_nothing_finds_nothing(connections: Lazy, query: str) -> None:
+async def test_what_says_nothing_finds_nothing(connections: LazyPool, query: str) -> None:
     assert await found(connections, query) == []
 
 
-async def test_what_is_alike_is_learned_once_and_searched_by(connections: Lazy) -> None:
+async def test_what_is_alike_is_learned_once_and_searched_by(connections: LazyPool) -> None:
     pool = await connections.pool()
     assert await similarity_fit.due(pool, 86_400, NOW)
     await similarity_fit.fit(pool, NOW)
@@ -130,11 +130,11 @@ async def test_what_is_alike_is_learned_once_and_searched_by(connections: Lazy) 
     assert similar["scores"] == sorted(similar["scores"], reverse=True)
 
 
-async def test_the_api_answers_with_items_or_with_what_trends(connections: Lazy) -> None:
+async def test_the_api_answers_with_items_or_with_what_trends(connections: LazyPool) -> None:
     items, charts = MemoryItemStore(), MemoryChartStore()
     await items.write(SHELF)
     await charts.write({"LAMP000001": 1.0}, {})
-    world = World(items=items, clients={"search": Search(connections), "charts": charts})
+    world = World(items=items, clients={"search": ShopSearch(connections), "charts": charts})
     async with world.http() as http:
         page = (await http.get("/search", params={"q": "hedphones", "kind": "product", "limit": 2})).json()
         nothing = (await http.get("/search", params={"q": "qwxzzyk"})).json()
@@ -152,15 +152,15 @@ async def test_the_api_answers_with_items_or_with_what_trends(connections: Lazy)
 
 
 async def test_while_the_database_is_away_search_says_so() -> None:
-    away = Lazy("postgresql://postgres@127.0.0.1:1/none")
+    away = LazyPool("postgresql://postgres@127.0.0.1:1/none")
     with pytest.raises(StoreError):
         await found(away, "shoes")
-    async with World(clients={"search": Search(away)}).http() as http:
+    async with World(clients={"search": ShopSearch(away)}).http() as http:
         answer = await http.get("/search", params={"q": "shoes"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "store_away")
 
 
-async def test_products_are_a_table_by_the_documents_names(connections: Lazy) -> None:
+async def test_products_are_a_table_by_the_documents_names(connections: LazyPool) -> None:
     row = await (await connections.pool()).fetchrow("SELECT * FROM products WHERE id = 'EARPHONES1'")
     assert dict(row) == {
         **{"id": "EARPHONES1", "name": "JBL Wired Earphones with Mic", "main_category": "stores", "image": None},
@@ -169,8 +169,8 @@ async def test_products_are_a_table_by_the_documents_names(connections: Lazy) ->
     }
 
 
-async def test_nothing_found_and_nothing_trending_is_not_found(connections: Lazy) -> None:
-    world = World(clients={"search": Search(connections)})
+async def test_nothing_found_and_nothing_trending_is_not_found(connections: LazyPool) -> None:
+    world = World(clients={"search": ShopSearch(connections)})
     async with world.http() as http:
         answer = await http.get("/recommendations/search", params={"query": "qwxzzyk"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "no_match")
@@ -178,11 +178,11 @@ async def test_nothing_found_and_nothing_trending_is_not_found(connections: Lazy
 
 @pytest.mark.parametrize(("limit", "found"), [(-1, 1), (3, 3), (None, 7), (10**9, 7)])
 async def test_the_limit_of_a_shops_search_is_held_to_1_to_6000(
-    connections: Lazy, limit: int | None, found: int
+    connections: LazyPool, limit: int | None, found: int
 ) -> None:
     items = MemoryItemStore()
     await items.write(SHELF)
     params = {"query": " mic "} | ({} if limit is None else {"response_limit": limit})
-    async with World(items=items, clients={"search": Search(connections)}).http() as http:
+    async with World(items=items, clients={"search": ShopSearch(connections)}).http() as http:
         answer = await http.get("/recommendations/search", params=params)
     assert len(answer.json()["results"]) == found

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import pytest
 
 from infra.address import Addresses
-from infra.postgres.catalog_filter import PostgresListing, Wanted
-from infra.postgres.hybrid_search import Catalogue, Query
-from infra.postgres.pool import Lazy
-from infra.postgres.shop_search import Search, Sought
+from infra.postgres.catalog_filter import CatalogFilter, PostgresListing
+from infra.postgres.hybrid_search import HybridQuery, HybridSearch
+from infra.postgres.pool import LazyPool
+from infra.postgres.shop_search import ShopQuery, ShopSearch
 from models.text.subword import Subword
 from streams.roles.archive import role as archive
-from streams.roles.archive.catalog_indexer import Indexing
+from streams.roles.archive.catalog_indexer import CatalogIndexer
 from tests.build import an_item
 from topics.topic import ITEMS
 
@@ -55,15 +55,15 @@ SHELF += [
 
 
 @pytest.fixture(scope="module")
-async def connections(stack: Addresses) -> AsyncIterator[Lazy]:
-    connections = Lazy(stack.database_url)
+async def connections(stack: Addresses) -> AsyncIterator[LazyPool]:
+    connections = LazyPool(stack.database_url)
     pool = await connections.pool()
     await pool.execute("TRUNCATE items, shop_fits CASCADE")
     await pool.executemany(archive.upsert_items(), [archive.item_row(Place(), item) for item in SHELF])
-    indexing = Indexing(pool, Subword())
+    indexing = CatalogIndexer(pool, Subword())
     while await indexing.step():
         pass
-    await indexing.spell()
+    await indexing.rebuild_dictionary()
     yield connections
     await pool.execute("TRUNCATE items, shop_fits CASCADE")
     await connections.close()
@@ -110,13 +110,13 @@ QUERIES = [
 
 
 @pytest.mark.parametrize(("query", "expected"), QUERIES)
-async def test_parts_of_any_script_are_found(connections: Lazy, query: str, expected: list[str]) -> None:
-    found = await Search(connections).find(Sought(query=query, limit=50))
+async def test_parts_of_any_script_are_found(connections: LazyPool, query: str, expected: list[str]) -> None:
+    found = await ShopSearch(connections).find(ShopQuery(query=query, limit=50))
     assert found.item_ids == expected
-    listed = await PostgresListing(connections).find(Wanted(words=[query]), limit=50)
+    listed = await PostgresListing(connections).find(CatalogFilter(words=[query]), limit=50)
     assert sorted(listed) == sorted(expected)
-    catalogue = Catalogue(await connections.pool(), encoder="subwords", radius_km=50.0)
-    matches = await catalogue.search(Query(category="things", words=[query], limit=len(expected)))
+    catalogue = HybridSearch(await connections.pool(), encoder="subwords", radius_km=50.0)
+    matches = await catalogue.search(HybridQuery(category="things", words=[query], limit=len(expected)))
     assert sorted(match.item_id for match in matches) == sorted(expected)
 
 
@@ -132,12 +132,12 @@ async def test_parts_of_any_script_are_found(connections: Lazy, query: str, expe
     ],
 )
 async def test_a_run_that_nothing_holds_is_found_by_what_most_of_it_is_in(
-    connections: Lazy, query: str, first: str
+    connections: LazyPool, query: str, first: str
 ) -> None:
-    found = await Search(connections).find(Sought(query=query, limit=50))
+    found = await ShopSearch(connections).find(ShopQuery(query=query, limit=50))
     assert found.item_ids[0] == first
 
 
 @pytest.mark.parametrize("query", ["北極", "龍", "ๆ", "뷁", "🦄", "\u200d", "\u00ad", "　", "'自'転':*"[:1]])
-async def test_what_nothing_holds_finds_nothing(connections: Lazy, query: str) -> None:
-    assert (await Search(connections).find(Sought(query=query))).item_ids == []
+async def test_what_nothing_holds_finds_nothing(connections: LazyPool, query: str) -> None:
+    assert (await ShopSearch(connections).find(ShopQuery(query=query))).item_ids == []

@@ -17,9 +17,9 @@ from infra import clock
 from infra.address import Addresses
 from infra.kafka.publisher import Publisher
 from infra.postgres import pool as database
-from infra.postgres.hybrid_search import Catalogue, Query
-from infra.postgres.pool import Lazy
-from infra.postgres.shop_search import Search
+from infra.postgres.hybrid_search import HybridQuery, HybridSearch
+from infra.postgres.pool import LazyPool
+from infra.postgres.shop_search import ShopSearch
 from infra.redis.client import connect
 from infra.redis.stores.chart_store import RedisChartStore
 from infra.redis.stores.feed_store import RedisFeedStore
@@ -32,11 +32,11 @@ from models.text.subword import Subword
 from schemas import limit, text
 from schemas.nearby import Spot
 from schemas.types import Arm, Device, Devices, FoundItem, Interaction, Item, PushPreferences
-from streams.roles.archive.catalog_indexer import Indexing
-from streams.roles.archive.role import Archive
-from streams.roles.log.role import Logging, writes
-from streams.roles.shop.role import Shop
-from streams.runtime.dead_letter_queue import Quarantine
+from streams.roles.archive.catalog_indexer import CatalogIndexer
+from streams.roles.archive.role import ArchiveWriter
+from streams.roles.log.role import InteractionLogProjector, writes
+from streams.roles.shop.role import ShopProjector
+from streams.runtime.dead_letter_queue import DeadLetterQueue
 from tests.broker import Broker, Codecs, Record
 from tests.build import (
     T0_MS,
@@ -82,14 +82,18 @@ class World:
         self.broker = Broker()
         registry = cast(Any, Codecs())
         self.publisher = Publisher("", registry, new_producer=cast(Any, self.broker.producer))
-        quarantine = Quarantine(self.publisher, now_ms=clock.now_ms)
+        quarantine = DeadLetterQueue(self.publisher, now_ms=clock.now_ms)
         self.pool, self.redis = pool, redis
-        self.archive = Archive(pool, registry, quarantine)
-        self.logging = Logging(writes(redis), registry, quarantine)
-        self.indexing = Indexing(pool, Subword(), refuse=self._refuse)
-        self.connections = Lazy(addresses.database_url)
-        self.shop = Shop(
-            pool, Search(self.connections), RedisChartStore(redis), RedisShopStore(redis), addresses.into(Settings())
+        self.archive = ArchiveWriter(pool, registry, quarantine)
+        self.logging = InteractionLogProjector(writes(redis), registry, quarantine)
+        self.indexing = CatalogIndexer(pool, Subword(), refuse=self._refuse)
+        self.connections = LazyPool(addresses.database_url)
+        self.shop = ShopProjector(
+            pool,
+            ShopSearch(self.connections),
+            RedisChartStore(redis),
+            RedisShopStore(redis),
+            addresses.into(Settings()),
         )
         self.refused: list[tuple[str, str]] = []
         self._offset = 0
@@ -177,16 +181,16 @@ async def test_the_archive_and_the_catalogue_take_any_item(world: World, kind: s
     assert await world.pool.fetchval("SELECT title FROM items WHERE item_id = $1", item.item_id) == item.title
     while await world.indexing.step():
         pass
-    await world.indexing.spell()
+    await world.indexing.rebuild_dictionary()
     assert (world.letters(), world.refused) == ([], [])
-    catalogue = Catalogue(world.pool, encoder="subwords", radius_km=50.0)
-    found = await catalogue.search(Query(category="music", words=["train"], limit=1_000))
+    catalogue = HybridSearch(world.pool, encoder="subwords", radius_km=50.0)
+    found = await catalogue.search(HybridQuery(category="music", words=["train"], limit=1_000))
     assert plain.item_id in {match.item_id for match in found}
     documents = "SELECT count(*) FROM catalogue WHERE item_id = $1 AND document <> ''"
     assert await world.pool.fetchval(documents, plain.item_id) == 1
     known = await catalogue.known(item.category, [item.title.casefold(), "nothing"])
     assert all(one.item_id for one in known)
-    await catalogue.search(Query(category=item.category, words=[item.title], user=Spot(city=item.title), limit=3))
+    await catalogue.search(HybridQuery(category=item.category, words=[item.title], user=Spot(city=item.title), limit=3))
 
 
 @pytest.mark.parametrize("kind", TEXTS)

@@ -90,7 +90,7 @@ async def test_the_age_of_the_newest_feed_is_measured(stack: Addresses, publishe
 
 async def test_roles_are_seen_by_their_signs_of_life(stack: Addresses) -> None:
     redis = connect(stack.redis_url)
-    beating = asyncio.create_task(heartbeat.beat(redis, "juggler", lambda: {"balls": 3}))
+    beating = asyncio.create_task(heartbeat.publish_heartbeat(redis, "juggler", lambda: {"balls": 3}))
     async with asyncio.timeout(DEADLINE_S):
         while "juggler" not in [role["role"] for role in (await status.read(stack.into(Settings()))).roles]:
             pass
@@ -125,7 +125,7 @@ async def test_a_role_that_falls_silent_is_late_and_one_that_was_stopped_in_orde
     stack: Addresses, redis: Redis
 ) -> None:
     settings = of(stack, expected_roles="juggler,clown")
-    beating = asyncio.create_task(heartbeat.beat(redis, "juggler", dict))
+    beating = asyncio.create_task(heartbeat.publish_heartbeat(redis, "juggler", dict))
 
     async def state() -> str:
         pipeline = (await status.read(settings)).pipeline
@@ -142,7 +142,7 @@ async def test_a_role_that_falls_silent_is_late_and_one_that_was_stopped_in_orde
     assert (found.up, found.pipeline.status) == (True, "degraded")
     assert [problem.partition(" ")[0] for problem in found.problems] == ["juggler", "clown"]
     assert found.pipeline.roles["juggler"].crashes == 1
-    await heartbeat.farewell(redis, ["juggler"])
+    await heartbeat.remove_heartbeat(redis, ["juggler"])
     found = await status.read(of(stack))
     assert (found.problems, found.pipeline.roles if found.pipeline else None) == ([], {})
 

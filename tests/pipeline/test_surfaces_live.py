@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from infra.address import Addresses
-from infra.fakes.socialverse import SocialverseDouble
+from infra.fakes.socialverse import FakeSocialverse
 from tests.build import an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import ITEMS
@@ -30,7 +30,7 @@ async def pipeline(stack: Addresses, tmp_path: Path) -> AsyncIterator[Pipeline]:
 @pytest.fixture
 async def external() -> AsyncIterator[dict[str, str]]:
     """Settings for an external API of six posts and two who looked at them."""
-    double = SocialverseDouble(token=TOKEN)
+    double = FakeSocialverse(token=TOKEN)
     kinds = ("Motivation", "Comedy")
     double.lists["all-posts"] = [
         {"id": n, "title": f"Post {kinds[n % 2]}", "category": {"name": kinds[n % 2]}, "created_at": 1_700_000_000}

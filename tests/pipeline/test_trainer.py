@@ -20,7 +20,7 @@ from infra import clock
 from infra.address import Addresses
 from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.item_store import RedisItemStore
-from infra.redis.stores.model_status import REFUSED, REPLACED, SERVING, RedisBoardStore
+from infra.redis.stores.model_status import REFUSED, REPLACED, SERVING, RedisModelStatusStore
 from infra.settings import Settings
 from models.artifact import read_header
 from schemas.types import Interaction, ModelVersion, Trigger
@@ -29,7 +29,7 @@ from streams.core.position import Position
 from streams.core.ranking.pipeline import MODEL
 from streams.roles.trainer.learner_params import learner_params
 from streams.roles.trainer.model_version import REFUSED_MODEL
-from streams.roles.trainer.online_learner import Live
+from streams.roles.trainer.online_learner import OnlineLearner
 from tests.build import T0_MS, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import INTERACTIONS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, TRIGGERS
@@ -137,7 +137,9 @@ def clairvoyant() -> ModelVersion:
         learner.learn(event, Position(0, number, number + 1))
     for look, taken in 30 * seen[-180:]:
         learner.blender.learn(look.parts, taken, look.whom.context, among=look.admissible)
-    return msgspec.structs.replace(Live(learner).weights(clock.now_ms()), version="clairvoyant", reason="a test")
+    return msgspec.structs.replace(
+        OnlineLearner(learner).weights(clock.now_ms()), version="clairvoyant", reason="a test"
+    )
 
 
 async def test_one_command_rolls_back_and_the_trainer_goes_on_from_there(pipeline: Pipeline) -> None:
@@ -176,7 +178,7 @@ async def test_a_call_over_http_is_answered_with_202_and_then_by_the_trainer(pip
         publisher=pipeline.publisher,
         feeds=RedisFeedStore(pipeline.redis),
         items=RedisItemStore(pipeline.redis),
-        boards=RedisBoardStore(pipeline.redis),
+        boards=RedisModelStatusStore(pipeline.redis),
     )
     transport = httpx.ASGITransport(create_app(Settings(), clients))
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:

@@ -21,7 +21,7 @@ from infra import clock
 from infra.redis.stores.feed_store import EVERYONE, MemoryFeedStore
 from infra.redis.stores.item_store import MemoryItemStore
 from infra.redis.stores.push_store import MemoryPushStore
-from infra.redis.stores.user_profile_store import MemoryPortraitStore
+from infra.redis.stores.user_profile_store import MemoryUserProfileStore
 from infra.settings import Settings
 from schemas.types import Devices, Feed, Profile, ProfileUpdate, PushPreferences, PushRequest
 from tests.build import a_notification, a_profile, an_item
@@ -39,7 +39,7 @@ class Pipeline:
     def __init__(self) -> None:
         self.feeds = MemoryFeedStore()
         self.pushes = MemoryPushStore()
-        self.portraits = MemoryPortraitStore()
+        self.portraits = MemoryUserProfileStore()
         self.ranked: dict[str, list[str]] = {}
         self.published: list[Any] = []
 

@@ -39,7 +39,7 @@ _FAILURES = (DemoError, PublishError, StoreError, KafkaException, httpx.HTTPErro
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class DemoRequest:
     """What was asked for."""
 
     data: Dataset
@@ -79,7 +79,7 @@ def demo(
         configured = replace(configured, api_port=port)
     if movielens_folder is not None:
         configured = replace(configured, event_max_age_days=max(configured.event_max_age_days, _ANY_AGE_DAYS))
-    wish = Wish(data=_dataset(configured, movielens_folder, users), once=once, as_json=as_json, keep=keep)
+    wish = DemoRequest(data=_dataset(configured, movielens_folder, users), once=once, as_json=as_json, keep=keep)
     code = until_stopped(lambda stop: _until(stop, _demo(configured, wish, Screen())))
     raise typer.Exit(code)
 
@@ -112,7 +112,7 @@ async def _until(stop: asyncio.Event, demo: Coroutine[Any, Any, int]) -> int:
         return _INTERRUPTED
 
 
-async def _demo(configured: Settings, wish: Wish, screen: Screen) -> int:
+async def _demo(configured: Settings, wish: DemoRequest, screen: Screen) -> int:
     """Play, print the proof, go on serving if that is wished, and return the exit code."""
     screen.left_out(wish.data.bad_lines)
     proof = Proof(dataset=wish.data.name, bad_lines=len(wish.data.bad_lines), seconds=screen.seconds)
@@ -133,7 +133,7 @@ async def _demo(configured: Settings, wish: Wish, screen: Screen) -> int:
     return 0 if proof.ok else 1
 
 
-async def _play(located: Settings, wish: Wish, screen: Screen, proof: Proof) -> None:
+async def _play(located: Settings, wish: DemoRequest, screen: Screen, proof: Proof) -> None:
     try:
         async with opened(located, wish.data, screen, proof) as play:
             await play.begin()
@@ -152,7 +152,7 @@ async def _play(located: Settings, wish: Wish, screen: Screen, proof: Proof) -> 
         proof.ok = True
 
 
-def _tell(wish: Wish, screen: Screen, proof: Proof) -> None:
+def _tell(wish: DemoRequest, screen: Screen, proof: Proof) -> None:
     screen.end(proof)
     if wish.once or wish.as_json:
         print(proof.line(), flush=True)

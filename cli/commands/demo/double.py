@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
-from infra.fakes.claude import KEY, Claude
-from infra.fakes.fcm import Fcm
+from infra.fakes.claude import KEY, FakeClaude
+from infra.fakes.fcm import FakeFcm
 from infra.llm.key import has_key
 from infra.settings import Settings
 
@@ -20,7 +20,7 @@ async def doubled(settings: Settings) -> AsyncIterator[Settings]:
     """Yield settings in which every service has a key; what doubles answer costs nothing, and reaches nobody."""
     async with AsyncExitStack() as exits:
         if not has_key(settings):
-            url = await exits.enter_async_context(Claude().serve())
+            url = await exits.enter_async_context(FakeClaude().serve())
             settings = replace(
                 settings,
                 llm_provider="anthropic",
@@ -31,7 +31,7 @@ async def doubled(settings: Settings) -> AsyncIterator[Settings]:
                 llm_budget_user_usd=_NO_LIMIT_USD,
             )
         if not settings.fcm_service_account:
-            fcm = Fcm()
+            fcm = FakeFcm()
             url = await exits.enter_async_context(fcm.serve())
             settings = replace(
                 settings,

@@ -18,7 +18,7 @@ from infra.local.program import run_program
 from infra.local.servers import maven
 from infra.local.servers.java import JAVA, MAX_HEAP, StartCache
 from infra.local.servers.maven import OnProgress
-from infra.local.servers.server import Server
+from infra.local.servers.server import LocalServer
 from infra.private_file import private_folder, write_private
 
 VERSION = "4.1.2"
@@ -57,7 +57,7 @@ log.cleaner.dedupe.buffer.size=16777216
 """
 
 
-class Kafka(Server):
+class Kafka(LocalServer):
     """A single broker."""
 
     name = "Kafka"

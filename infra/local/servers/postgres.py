@@ -18,7 +18,7 @@ from infra.local import unprivileged
 from infra.local.port import HOST
 from infra.local.process import Command
 from infra.local.program import run_program
-from infra.local.servers.server import Server
+from infra.local.servers.server import LocalServer
 from infra.private_file import private_folder, write_private
 
 _ADMIN = "postgres"
@@ -36,7 +36,7 @@ host all {_ROLE} {HOST}/32 scram-sha-256
 _ERROR = re.compile(r"^.*\b(?:ERROR|FATAL|PANIC): .*$", re.MULTILINE)
 
 
-class Postgres(Server):
+class Postgres(LocalServer):
     """A PostgreSQL that lets one role in, which is no superuser, by its password."""
 
     name = "PostgreSQL"

@@ -11,7 +11,7 @@ from infra.error import OperatorError
 from infra.local.port import HOST
 from infra.local.process import Command
 from infra.local.program import run_program
-from infra.local.servers.server import Server
+from infra.local.servers.server import LocalServer
 from infra.private_file import private_folder, write_private
 from infra.redis.client import connect
 
@@ -34,7 +34,7 @@ daemonize no
 """
 
 
-class RedisServer(Server):
+class RedisServer(LocalServer):
     """A Redis that writes every change to disk within a second and asks for a password."""
 
     name = "Redis"

@@ -12,13 +12,13 @@ from infra.local.process import Command
 from infra.local.servers import maven
 from infra.local.servers.java import JAVA, MAX_HEAP, StartCache
 from infra.local.servers.maven import OnProgress
-from infra.local.servers.server import Server
+from infra.local.servers.server import LocalServer
 
 VERSION = "3.3.3"
 _ASK_S = 4.0
 
 
-class SchemaRegistry(Server):
+class SchemaRegistry(LocalServer):
     """A registry on top of a Kafka."""
 
     name = "schema registry"

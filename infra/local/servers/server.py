@@ -8,7 +8,7 @@ from typing import ClassVar
 from infra.local.process import Command
 
 
-class Server(ABC):
+class LocalServer(ABC):
     """One server of the stack: how it is prepared, run and asked."""
 
     name: ClassVar[str]

@@ -55,7 +55,7 @@ def version(feed: Feed) -> str:
     return f"{feed.features_version}-{feed.generated_at}"
 
 
-def order(feed: Feed) -> bytes:
+def version_order(feed: Feed) -> bytes:
     """Return the fixed-width prefix by which one feed is newer than another."""
     return b"%0*d%0*d" % (_DIGITS, feed.features_version, _DIGITS, feed.generated_at)
 
@@ -82,7 +82,7 @@ def pack(feed: Feed) -> bytes:
         trailing=feed.trailing,
     )
     body = _encoder.encode(columns)
-    return order(feed) + (body if len(body) < _LONG_BYTES else bytes(zstd.compress(body, _LEVEL)))
+    return version_order(feed) + (body if len(body) < _LONG_BYTES else bytes(zstd.compress(body, _LEVEL)))
 
 
 # Feeds that are read again and again, above all the one for everyone, are unpacked once.
@@ -142,7 +142,7 @@ def _numbers(data: bytes, count: int) -> Sequence[float]:
 def _short(data: bytes, count: int) -> list[float]:
     if len(data) != 2 * count:
         return list(_numbers(data, count))
-    return list(map(halves().__getitem__, struct.unpack(f"<{count}H", data)))
+    return list(map(float16_table().__getitem__, struct.unpack(f"<{count}H", data)))
 
 
 def _rounded(values: Sequence[float]) -> list[float]:
@@ -155,6 +155,6 @@ def _rounded(values: Sequence[float]) -> list[float]:
 
 
 @cache
-def halves() -> tuple[float, ...]:
+def float16_table() -> tuple[float, ...]:
     """Return every float16 by its bits, in the four digits that it holds: 0.3, not 0.300048828125."""
     return tuple(float(f"{value:.4g}") for value in struct.unpack("<65536e", struct.pack("<65536H", *range(65536))))

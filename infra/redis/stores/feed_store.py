@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError
 
 from infra.redis.client import store_errors
 from infra.redis.coalescer import Coalescer
-from infra.redis.stores.feed_codec import VERSION_CHARS, order, pack, unpack
+from infra.redis.stores.feed_codec import VERSION_CHARS, pack, unpack, version_order
 from infra.redis.stores.feed_pubsub import CHANNEL, Fanout, RedisChanges
 from schemas.types import Feed, Trigger
 
@@ -99,7 +99,7 @@ class MemoryFeedStore:
         """Store the newer ones."""
         replaced = []
         for feed in feeds:
-            if self._feeds.get(feed.user_id, b"")[:VERSION_CHARS] < order(feed):
+            if self._feeds.get(feed.user_id, b"")[:VERSION_CHARS] < version_order(feed):
                 self._feeds[feed.user_id] = pack(feed)
                 replaced.append(feed.user_id)
         self.listening.notify(replaced)

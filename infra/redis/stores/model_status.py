@@ -37,7 +37,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Ids of the triggers that asked for it, if any did."""
 
 
-def standing(version: Version, serving: str | None) -> Version:
+def with_current_status(version: Version, serving: str | None) -> Version:
     """Return a version with the status it has while another, or itself, is in service."""
     if version.version == serving:
         return msgspec.structs.replace(version, status=SERVING)
@@ -60,7 +60,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return min(self.learned / self.total, 1.0) if self.total else 0.0
 
 
-class Live(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class LiveModel(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Learning as events come, since the version in service was fitted."""
 
     version: str = ""
@@ -70,7 +70,7 @@ class Live(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     published_at: int | None = None
 
 
-class Board(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ModelStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All that there is to know."""
 
     model: str = ""
@@ -78,52 +78,52 @@ class Board(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     serving: str | None = None
     versions: list[Version] = []
     """Newest first."""
-    live: Live = Live()
+    live: LiveModel = LiveModel()
     training: Training = Training()
     last_fit_at: int | None = None
     next_fit_at: int | None = None
 
 
-class BoardStore(Protocol):
+class ModelStatusStore(Protocol):
     """Keeps the board. Every method raises `StoreError` when the store does not answer."""
 
-    async def write(self, board: Board) -> None:
+    async def write(self, board: ModelStatus) -> None:
         """Replace the board."""
         ...
 
-    async def read(self) -> Board:
+    async def read(self) -> ModelStatus:
         """Return the board; an empty one when no trainer has run yet."""
         ...
 
 
-class MemoryBoardStore:
+class MemoryModelStatusStore:
     """The board of one process."""
 
     def __init__(self) -> None:
-        self._board = Board()
+        self._board = ModelStatus()
 
-    async def write(self, board: Board) -> None:
+    async def write(self, board: ModelStatus) -> None:
         """Replace the board."""
         self._board = board
 
-    async def read(self) -> Board:
+    async def read(self) -> ModelStatus:
         """Return the board."""
         return self._board
 
 
-class RedisBoardStore:
+class RedisModelStatusStore:
     """The board in Redis, as JSON."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def write(self, board: Board) -> None:
+    async def write(self, board: ModelStatus) -> None:
         """Replace the board."""
         with store_errors("writing what is known of the models"):
             await self._redis.set(KEY, msgspec.json.encode(board))
 
-    async def read(self) -> Board:
+    async def read(self) -> ModelStatus:
         """Return the board."""
         with store_errors("reading what is known of the models"):
             found = cast("bytes | None", await self._redis.get(KEY))
-        return Board() if found is None else msgspec.json.decode(found, type=Board)
+        return ModelStatus() if found is None else msgspec.json.decode(found, type=ModelStatus)

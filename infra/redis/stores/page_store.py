@@ -22,7 +22,7 @@ MOST_ENTRIES = 1_000
 LIVES_S = 600
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
+class PageEntry(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """One place of a list."""
 
     item_id: str
@@ -30,24 +30,24 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc
     reason: str = ""
 
 
-class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class PageSession(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What was shown of a list, from its first page on."""
 
     listing: str
     """Which list."""
     cursor: str
     """Which time that it was paged through: on two devices there may be two."""
-    entries: Sequence[Entry]
+    entries: Sequence[PageEntry]
 
 
 class PageStore(Protocol):
     """Sessions by their owner. Every method raises `StoreError` when the store does not answer."""
 
-    async def read(self, owner: str) -> list[Session]:
+    async def read(self, owner: str) -> list[PageSession]:
         """Return the sessions of an owner, the last one first."""
         ...
 
-    async def write(self, owner: str, session: Session, *, instead_of: Session | None = None) -> None:
+    async def write(self, owner: str, session: PageSession, *, instead_of: PageSession | None = None) -> None:
         """Keep a session, in place of one that it continues."""
         ...
 
@@ -56,13 +56,13 @@ class MemoryPageStore:
     """Sessions of one process, which stay."""
 
     def __init__(self) -> None:
-        self._sessions: dict[str, list[Session]] = {}
+        self._sessions: dict[str, list[PageSession]] = {}
 
-    async def read(self, owner: str) -> list[Session]:
+    async def read(self, owner: str) -> list[PageSession]:
         """Return the sessions of an owner."""
         return list(self._sessions.get(owner, ()))
 
-    async def write(self, owner: str, session: Session, *, instead_of: Session | None = None) -> None:
+    async def write(self, owner: str, session: PageSession, *, instead_of: PageSession | None = None) -> None:
         """Keep a session."""
         others = [one for one in self._sessions.get(owner, ()) if one != instead_of]
         self._sessions[owner] = [session, *others][:MOST_SESSIONS]
@@ -73,15 +73,15 @@ class RedisPageStore:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._encoder, self._decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Session)
+        self._encoder, self._decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(PageSession)
 
-    async def read(self, owner: str) -> list[Session]:
+    async def read(self, owner: str) -> list[PageSession]:
         """Return the sessions of an owner."""
         with store_errors("reading pages"):
             found = cast("list[bytes]", await self._redis.lrange(KEY + owner, 0, MOST_SESSIONS - 1))
         return [self._decoder.decode(data) for data in found]
 
-    async def write(self, owner: str, session: Session, *, instead_of: Session | None = None) -> None:
+    async def write(self, owner: str, session: PageSession, *, instead_of: PageSession | None = None) -> None:
         """Keep a session, all in one pipeline."""
         pipeline = self._redis.pipeline(transaction=False)
         if instead_of is not None:

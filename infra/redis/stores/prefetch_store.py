@@ -25,7 +25,7 @@ _REQUEST_LIVES_S = 86_400
 _QUESTIONS_LIVE_S = 86_400
 
 
-class Slot(NamedTuple):
+class PrefetchSlot(NamedTuple):
     """Where the answer of one category lies."""
 
     user_id: str
@@ -55,12 +55,12 @@ class Prefetched(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     fetched_at: int
     expires_at: int
 
-    def slot(self, user_id: str) -> Slot:
+    def slot(self, user_id: str) -> PrefetchSlot:
         """Return where it lies."""
-        return Slot(user_id, self.category, self.place)
+        return PrefetchSlot(user_id, self.category, self.place)
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class PrefetchQuestion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a language model would be asked for a user in one category."""
 
     category: str
@@ -72,11 +72,11 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class PrefetchStore(Protocol):
     """Keeps what was fetched, and what is being. Every method raises `StoreError` when the store does not answer."""
 
-    async def wanted(self, slots: Sequence[Slot]) -> list[bool]:
+    async def wanted(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
         """Say of each slot whether it has no answer and none is on its way."""
         ...
 
-    async def ask(self, slots: Sequence[Slot], *, within_s: float) -> None:
+    async def ask(self, slots: Sequence[PrefetchSlot], *, within_s: float) -> None:
         """Note that answers are on their way; one that has not come within the time is wanted again."""
         ...
 
@@ -96,11 +96,11 @@ class PrefetchStore(Protocol):
         """Forget a user's answers, those on their way too, and return how many slots that were."""
         ...
 
-    async def write_questions(self, questions: Mapping[str, Sequence[Question]]) -> None:
+    async def write_questions(self, questions: Mapping[str, Sequence[PrefetchQuestion]]) -> None:
         """Keep what would be asked for some users, for a day."""
         ...
 
-    async def read_questions(self, user_id: str) -> list[Question]:
+    async def read_questions(self, user_id: str) -> list[PrefetchQuestion]:
         """Return what would be asked for a user; nothing when no trigger came for them lately."""
         ...
 
@@ -110,17 +110,17 @@ class MemoryPrefetchStore:
 
     def __init__(self, *, clock_s: Callable[[], float] = time.time) -> None:
         self._clock_s = clock_s
-        self._found: dict[Slot, Prefetched] = {}
-        self._asked: dict[Slot, float] = {}
+        self._found: dict[PrefetchSlot, Prefetched] = {}
+        self._asked: dict[PrefetchSlot, float] = {}
         self._attempts: Counter[str] = Counter()
         self._answered: set[str] = set()
-        self._questions: dict[str, list[Question]] = {}
+        self._questions: dict[str, list[PrefetchQuestion]] = {}
 
-    async def wanted(self, slots: Sequence[Slot]) -> list[bool]:
+    async def wanted(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
         """Say of each slot whether it is wanted."""
         return [slot not in self._live() and self._asked.get(slot, 0.0) <= self._clock_s() for slot in slots]
 
-    async def ask(self, slots: Sequence[Slot], *, within_s: float) -> None:
+    async def ask(self, slots: Sequence[PrefetchSlot], *, within_s: float) -> None:
         """Note that answers are on their way."""
         self._asked |= dict.fromkeys(slots, self._clock_s() + within_s)
 
@@ -150,15 +150,15 @@ class MemoryPrefetchStore:
             self._asked.pop(slot, None)
         return len(gone)
 
-    async def write_questions(self, questions: Mapping[str, Sequence[Question]]) -> None:
+    async def write_questions(self, questions: Mapping[str, Sequence[PrefetchQuestion]]) -> None:
         """Keep what would be asked."""
         self._questions |= {user_id: list(asked) for user_id, asked in questions.items()}
 
-    async def read_questions(self, user_id: str) -> list[Question]:
+    async def read_questions(self, user_id: str) -> list[PrefetchQuestion]:
         """Return what would be asked."""
         return self._questions.get(user_id, [])
 
-    def _live(self) -> dict[Slot, Prefetched]:
+    def _live(self) -> dict[PrefetchSlot, Prefetched]:
         now_ms = self._clock_s() * 1_000
         return {slot: found for slot, found in self._found.items() if found.expires_at > now_ms}
 
@@ -169,9 +169,9 @@ class RedisPrefetchStore:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._decoder = msgspec.json.Decoder(Prefetched)
-        self._questions = msgspec.json.Decoder(list[Question])
+        self._questions = msgspec.json.Decoder(list[PrefetchQuestion])
 
-    async def wanted(self, slots: Sequence[Slot]) -> list[bool]:
+    async def wanted(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
         """Say of each slot whether it is wanted."""
         pipeline = self._redis.pipeline(transaction=False)
         for slot in slots:
@@ -179,7 +179,7 @@ class RedisPrefetchStore:
         with store_errors("looking for what was fetched"):
             return [not count for count in await pipeline.execute()]
 
-    async def ask(self, slots: Sequence[Slot], *, within_s: float) -> None:
+    async def ask(self, slots: Sequence[PrefetchSlot], *, within_s: float) -> None:
         """Note that answers are on their way."""
         pipeline = self._redis.pipeline(transaction=False)
         for slot in slots:
@@ -227,7 +227,7 @@ class RedisPrefetchStore:
             pipeline.delete(INDEX + user_id)
             return sum(map(bool, (await pipeline.execute())[: len(keys)]))
 
-    async def write_questions(self, questions: Mapping[str, Sequence[Question]]) -> None:
+    async def write_questions(self, questions: Mapping[str, Sequence[PrefetchQuestion]]) -> None:
         """Keep what would be asked."""
         pipeline = self._redis.pipeline(transaction=False)
         for user_id, asked in questions.items():
@@ -235,7 +235,7 @@ class RedisPrefetchStore:
         with store_errors("keeping questions"):
             await pipeline.execute()
 
-    async def read_questions(self, user_id: str) -> list[Question]:
+    async def read_questions(self, user_id: str) -> list[PrefetchQuestion]:
         """Return what would be asked."""
         with store_errors("reading questions"):
             data = await self._redis.get(QUESTIONS + user_id)
@@ -246,11 +246,11 @@ class RedisPrefetchStore:
         names = cast("set[bytes]", await self._redis.smembers(INDEX + user_id))  # the client was not asked to decode
         return [name.decode() for name in names]
 
-    def _name(self, pipeline: Any, slot: Slot) -> None:
+    def _name(self, pipeline: Any, slot: PrefetchSlot) -> None:
         """Add a slot to those of its user."""
         pipeline.sadd(INDEX + slot.user_id, slot.name)
         pipeline.expire(INDEX + slot.user_id, _INDEX_LIVES_S)
 
 
-def _key(prefix: str, slot: Slot) -> str:
+def _key(prefix: str, slot: PrefetchSlot) -> str:
     return f"{prefix}{slot.user_id}:{slot.name}"

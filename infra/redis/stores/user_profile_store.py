@@ -21,7 +21,7 @@ _LIVES_S = 90 * 86_400
 _RECENT = 20
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class InferredProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What of a user's features says something to a reader; the place is not in it. Times are in ms since the epoch."""
 
     user_id: str
@@ -41,14 +41,14 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     city: str | None = None
 
 
-class Portrait(NamedTuple):
+class UserProfile(NamedTuple):
     """What is known of a user, either of which may be nothing."""
 
-    found: Found | None
+    found: InferredProfile | None
     stated: Profile | None
 
 
-class PortraitStore(Protocol):
+class UserProfileStore(Protocol):
     """What is known of users. Every method raises `StoreError` when the store does not answer."""
 
     async def write_found(self, features: Sequence[Features]) -> None:
@@ -63,7 +63,7 @@ class PortraitStore(Protocol):
         """Forget what users say of themselves."""
         ...
 
-    async def read(self, user_id: str) -> Portrait:
+    async def read(self, user_id: str) -> UserProfile:
         """Return what is known of a user."""
         ...
 
@@ -72,11 +72,11 @@ class PortraitStore(Protocol):
         ...
 
 
-class MemoryPortraitStore:
+class MemoryUserProfileStore:
     """What one process knows."""
 
     def __init__(self) -> None:
-        self._found: dict[str, Found] = {}
+        self._found: dict[str, InferredProfile] = {}
         self._stated: dict[str, Profile] = {}
         self._cells: dict[str, str | None] = {}
 
@@ -94,16 +94,16 @@ class MemoryPortraitStore:
         for user_id in user_ids:
             self._stated.pop(user_id, None)
 
-    async def read(self, user_id: str) -> Portrait:
+    async def read(self, user_id: str) -> UserProfile:
         """Return what is known of a user."""
-        return Portrait(self._found.get(user_id), self._stated.get(user_id))
+        return UserProfile(self._found.get(user_id), self._stated.get(user_id))
 
     async def spot(self, user_id: str) -> Spot:
         """Return where a user is."""
         return _spot(self._cells.get(user_id), self._stated.get(user_id))
 
 
-class RedisPortraitStore:
+class RedisUserProfileStore:
     """What is known, as JSON; what was found goes when nothing is heard of a user for long.
 
     The reads of a loop tick are one MGET.
@@ -112,7 +112,7 @@ class RedisPortraitStore:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._reads: Coalescer[bytes | None] = Coalescer(self._fetch)
-        self._found, self._stated = msgspec.json.Decoder(Found), msgspec.json.Decoder(Profile)
+        self._found, self._stated = msgspec.json.Decoder(InferredProfile), msgspec.json.Decoder(Profile)
 
     async def write_found(self, features: Sequence[Features]) -> None:
         """Replace what was found of users."""
@@ -136,10 +136,10 @@ class RedisPortraitStore:
             with store_errors("forgetting profiles"):
                 await self._redis.delete(*(STATED + user_id for user_id in user_ids))
 
-    async def read(self, user_id: str) -> Portrait:
+    async def read(self, user_id: str) -> UserProfile:
         """Return what is known of a user."""
         found, stated = await self._reads.read([FOUND + user_id, STATED + user_id])
-        return Portrait(
+        return UserProfile(
             None if found is None else self._found.decode(found),
             None if stated is None else self._stated.decode(stated),
         )
@@ -155,9 +155,9 @@ class RedisPortraitStore:
         return cast("list[bytes | None]", found)  # the client was not asked to decode
 
 
-def _found_in(features: Features) -> Found:
-    told = {name: getattr(features, name) for name in Found.__struct_fields__}
-    return Found(**told | {"recent": features.recent[:_RECENT]})
+def _found_in(features: Features) -> InferredProfile:
+    told = {name: getattr(features, name) for name in InferredProfile.__struct_fields__}
+    return InferredProfile(**told | {"recent": features.recent[:_RECENT]})
 
 
 def _spot(cell: str | None, stated: Profile | None) -> Spot:

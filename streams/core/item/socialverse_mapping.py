@@ -32,7 +32,7 @@ _MS_FROM = 1e11
 """Times from this number on are in ms, those below in seconds."""
 
 
-class Named(msgspec.Struct, frozen=True):
+class NamedRecord(msgspec.Struct, frozen=True):
     """Something with a name."""
 
     name: str = ""
@@ -45,8 +45,8 @@ class PostRecord(msgspec.Struct, frozen=True):
     id: int
     title: str = ""
     username: str = ""
-    category: Named | str | None = None
-    topic: Named | None = None
+    category: NamedRecord | str | None = None
+    topic: NamedRecord | None = None
     tags: list[str] | None = None
     description: str | None = None
     video_link: str | None = None
@@ -62,7 +62,7 @@ class UserRecord(msgspec.Struct, frozen=True):
     username: str
 
 
-class DoneRecord(msgspec.Struct, frozen=True):
+class EngagementRecord(msgspec.Struct, frozen=True):
     """Something a user did with a post."""
 
     id: int
@@ -77,7 +77,7 @@ class DoneRecord(msgspec.Struct, frozen=True):
 
 _posts = msgspec.json.Decoder(PostRecord, strict=False)
 _users = msgspec.json.Decoder(UserRecord, strict=False)
-_done = msgspec.json.Decoder(DoneRecord, strict=False)
+_done = msgspec.json.Decoder(EngagementRecord, strict=False)
 
 
 def post(data: msgspec.Raw) -> Item:
@@ -87,7 +87,7 @@ def post(data: msgspec.Raw) -> Item:
         DecodeError: it is none.
     """
     told: PostRecord = _read(_posts, data)
-    category = told.category.name if isinstance(told.category, Named) else told.category
+    category = told.category.name if isinstance(told.category, NamedRecord) else told.category
     topics = [*(told.tags or ()), told.topic.name if told.topic is not None else ""]
     code = told.topic.project_code if told.topic is not None else None
     attributes = {"project_code": code, "mood": told.mood}
@@ -116,18 +116,18 @@ def user(data: msgspec.Raw) -> tuple[str, str]:
     return str(told.id), told.username
 
 
-def done(data: msgspec.Raw) -> DoneRecord:
+def engagement(data: msgspec.Raw) -> EngagementRecord:
     """Return what a record says was done.
 
     Raises:
         DecodeError: it says no such thing.
     """
-    told: DoneRecord = _read(_done, data)
+    told: EngagementRecord = _read(_done, data)
     return told
 
 
 def interaction(
-    collection: str, told: DoneRecord, username: str | None, *, rating_scale: float = RATING_SCALE
+    collection: str, told: EngagementRecord, username: str | None, *, rating_scale: float = RATING_SCALE
 ) -> Interaction:
     """Return the interaction that a record of a collection tells of; the same record has the same id again.
 

@@ -13,7 +13,7 @@ from models import decay
 from schemas.types import Action, ItemSignals, ItemStats
 from streams.core.byte_budget import size
 from streams.core.params import SignalParams
-from streams.core.position import Position, news
+from streams.core.position import Position, new_records
 
 HORIZON_RATES = tuple(decay.rate_of_half_life(days) for days in (1.0, 7.0, math.inf))
 """Decay rates of the horizons over which popularity is told besides the two that are settings."""
@@ -50,7 +50,7 @@ class ItemState(msgspec.Struct, array_like=True, gc=False):
     earliest: list[int] = msgspec.field(default_factory=list)
 
 
-class Signal(msgspec.Struct, frozen=True, gc=False):
+class ItemSignal(msgspec.Struct, frozen=True, gc=False):
     """What one interaction meant for its item."""
 
     item_id: str
@@ -68,7 +68,7 @@ class Signal(msgspec.Struct, frozen=True, gc=False):
     """The daily limit of the user that takes most or all of the weight away; empty for none."""
 
 
-def told(signals: Sequence[Signal]) -> ItemSignals:
+def to_record(signals: Sequence[ItemSignal]) -> ItemSignals:
     """Return signals of one item, from one partition and in its order, as they are published."""
     offsets, timestamps = zip(*((one.position.offset, one.position.append_ms) for one in signals), strict=True)
     return ItemSignals(
@@ -85,12 +85,12 @@ def told(signals: Sequence[Signal]) -> ItemSignals:
     )
 
 
-def batches(signals: Sequence[Signal]) -> Iterator[ItemSignals]:
+def to_records(signals: Sequence[ItemSignal]) -> Iterator[ItemSignals]:
     """Yield signals of one item, from one partition and in its order, as records that are bounded in bytes."""
     longest = max(size(one.segment) for one in signals)
     most = min(_SIGNALS, _RECORD_BYTES // (_SIGNAL_BYTES + longest))
     for start in range(0, len(signals), most):
-        yield told(signals[start : start + most])
+        yield to_record(signals[start : start + most])
 
 
 def fold(state: ItemState, signals: ItemSignals, *, params: SignalParams, trimmed: Counter[str] | None = None) -> bool:
@@ -100,7 +100,7 @@ def fold(state: ItemState, signals: ItemSignals, *, params: SignalParams, trimme
     segments that gave way to stronger ones.
     """
     partition = signals.source_partition
-    places, position = news(state.positions.get(partition), signals.source_offsets, signals.source_timestamps)
+    places, position = new_records(state.positions.get(partition), signals.source_offsets, signals.source_timestamps)
     if not places or position is None:
         return False
     state.positions[partition] = position

@@ -15,20 +15,20 @@ import numpy as np
 from msgspec import structs
 
 from models.blend.blender import Blender
-from models.blend.personal import Personal
-from models.neighbours.cooccurrence import HALF_LIFE_DAYS, WINDOW, moments_back
-from models.refitting import Log
-from models.weight import is_liking, is_on_scale, weight_of
+from models.blend.personal import PersonalWeights
+from models.neighbours.cooccurrence import HALF_LIFE_DAYS, WINDOW, timestamp_groups_back
+from models.refitting import EventMatrix
+from models.weight import is_on_scale, is_positive, weight_of
 from schemas.types import Features, Interaction, Item, Profile
 from streams.core.dedup import fingerprint
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemState
 from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import Subject, View
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.features import by_name
-from streams.core.ranking.item_weights import EaseTastes, Tastes, model_event
-from streams.core.ranking.pipeline import Look, look, new_blender
+from streams.core.ranking.item_weights import EaseItemWeights, ItemWeightsProvider, model_event
+from streams.core.ranking.pipeline import Candidates, build_candidates, new_blender
 from streams.core.user import state as user
 from streams.core.user.state import UserState
 
@@ -36,7 +36,7 @@ FIT_EVENTS = 1_000
 """Events between fits at least; they move apart as the events add up."""
 FIT_GROWTH = 0.02
 """Share of the events so far that pass between fits at least."""
-TASTE_ITEMS = 2_500
+WEIGHTED_ITEMS = 2_500
 """Items in a fit, the most popular ones: its time grows with their cube."""
 _WEAK = 0.3
 _VISIT_MS = 30 * 60_000
@@ -46,7 +46,7 @@ _MOMENTS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Params:
+class LearnerParams:
     """How everything is folded, and what is ranked."""
 
     user: UserParams
@@ -54,19 +54,19 @@ class Params:
     rank: RankParams
     half_life_days: float = HALF_LIFE_DAYS
     """Half-life of the links between items."""
-    tastes: Callable[[], Tastes] = EaseTastes
+    tastes: Callable[[], ItemWeightsProvider] = EaseItemWeights
     """Makes what tastes come from."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Moment:
+class _TimestampGroup:
     """A user at a time: what there was to choose from before the first event of that time, and by now."""
 
     at_ms: int
     version: int
     """That of the features by now."""
-    first: Look
-    now: Look
+    first: Candidates
+    now: Candidates
     outcomes: set[str]
     """Items that were learned from: acting on one more than once at a time is one outcome."""
 
@@ -76,10 +76,10 @@ class Learner:
 
     def __init__(
         self,
-        params: Params,
+        params: LearnerParams,
         *,
         refits: bool = True,
-        on_outcome: Callable[[Look, int], None] = lambda seen, taken: None,
+        on_outcome: Callable[[Candidates, int], None] = lambda seen, taken: None,
     ) -> None:
         """Start from nothing.
 
@@ -91,14 +91,16 @@ class Learner:
         """
         self.params = params
         self.refits, self.on_outcome = refits, on_outcome
-        self.view = View(half_life_days=params.half_life_days, learns=True, exact_items=params.rank.exact_items)
-        self.weights = Personal(new_blender())
+        self.view = CatalogSnapshot(
+            half_life_days=params.half_life_days, learns=True, exact_items=params.rank.exact_items
+        )
+        self.weights = PersonalWeights(new_blender())
         self.tastes = params.tastes()
         self.events = 0
         self._users: dict[str, UserState] = {}
         self._items: dict[str, ItemState] = {}
-        self._moments: dict[str, _Moment] = {}
-        self._log = Log(self.view.items)
+        self._moments: dict[str, _TimestampGroup] = {}
+        self._log = EventMatrix(self.view.items)
         self._fit_due = FIT_EVENTS
 
     @property
@@ -112,9 +114,9 @@ class Learner:
         state.weights = {} if offset is None else by_name(offset)
         return user.snapshot(state, self.params.user)
 
-    def look(self, user_id: str, at_ms: int) -> Look:
+    def candidates(self, user_id: str, at_ms: int) -> Candidates:
         """Return what there is to choose from for a user at a time."""
-        return self._moment(user_id, at_ms).now
+        return self._timestamp_group(user_id, at_ms).now
 
     def learn(self, event: Interaction, position: Position, *, item: Item | None = None, weigh: bool = True) -> None:
         """Learn from one interaction; one whose rating is above the scale is passed over.
@@ -128,10 +130,10 @@ class Learner:
         scale = self.params.user.rating_scale
         if event.item_id is None or not is_on_scale(event.action, event.value, scale) or self._repeats(event, position):
             return
-        liking = is_liking(weight_of(event.action, event.value, scale))
+        liking = is_positive(weight_of(event.action, event.value, scale))
         if weigh and liking:
             self._weigh(event)
-        if self.view.subject(event.item_id) is None:
+        if self.view.labels(event.item_id) is None:
             self.view.apply_item(item or _unlisted(event.item_id, event.occurred_at))
         self._fold(event, position, item=item, liking=liking)
         self.events += 1
@@ -151,7 +153,7 @@ class Learner:
         """Fit what a liking of each item says of the others to all that was learned."""
         matrix = self._log.matrix()
         heard = np.asarray(matrix.sum(axis=0)).ravel()
-        kept = np.sort(np.argsort(-heard, kind="stable")[:TASTE_ITEMS]).astype(np.int32)
+        kept = np.sort(np.argsort(-heard, kind="stable")[:WEIGHTED_ITEMS]).astype(np.int32)
         names = [self.view.items.names[index] for index in kept.tolist()]
         self.view.tastes.fill(kept, self.tastes.weights(matrix[:, kept], names)[None].astype(np.float64))
         self._fit_due = self.events + max(FIT_EVENTS, int(FIT_GROWTH * self.events))
@@ -162,15 +164,15 @@ class Learner:
             position.repeats(state.position) or fingerprint(event.event_id) in state.event_ids
         )
 
-    def _moment(self, user_id: str, at_ms: int) -> _Moment:
+    def _timestamp_group(self, user_id: str, at_ms: int) -> _TimestampGroup:
         """Return a user's moment with what there is to choose from by now."""
         features, known = self.features(user_id), self._moments.get(user_id)
         if known is None or known.at_ms != at_ms or known.version != features.version:
             self.view.refresh_columns()
-            now = look(features, self.view, self.params.rank, at_ms=at_ms)
+            now = build_candidates(features, self.view, self.params.rank, at_ms=at_ms)
             goes_on = known is not None and known.at_ms == at_ms
             first, outcomes = (known.first, known.outcomes) if known is not None and goes_on else (now, set[str]())
-            known = _Moment(at_ms, features.version, first, now, outcomes)
+            known = _TimestampGroup(at_ms, features.version, first, now, outcomes)
             self._moments.pop(user_id, None)
             self._moments[user_id] = known
             if len(self._moments) > _MOMENTS:
@@ -178,14 +180,14 @@ class Learner:
         return known
 
     def _weigh(self, event: Interaction) -> None:
-        viewed = self._as_viewed(event)
+        viewed = self._candidates_when_viewed(event)
         if viewed is not None:
             known = self._moments.get(event.user_id)
             if known is not None and known.at_ms == event.occurred_at:
                 known.outcomes.add(str(event.item_id))
             self._learn_outcome(viewed, event)
             return
-        moment = self._moment(event.user_id, event.occurred_at)
+        moment = self._timestamp_group(event.user_id, event.occurred_at)
         if event.item_id in moment.outcomes:
             return
         moment.outcomes.add(str(event.item_id))
@@ -197,7 +199,7 @@ class Learner:
         state = self._users.get(event.user_id)
         return 1.0 if state is None else user.share(state, str(event.item_id), event.occurred_at)
 
-    def _as_viewed(self, event: Interaction) -> Look | None:
+    def _candidates_when_viewed(self, event: Interaction) -> Candidates | None:
         """Return what there was to choose from when a user first looked at an item that is now acted on.
 
         Whoever opens an item before liking it has chosen it then: by now it is one of those that are not shown again.
@@ -206,7 +208,7 @@ class Learner:
         if state is None or self.params.rank.repeats:
             return None
         times_ms = [at_ms for item_id, _, at_ms in state.recent if item_id == event.item_id]
-        if not times_ms or event.occurred_at - times_ms[0] > _VISIT_MS or self._was_judged(state, event):
+        if not times_ms or event.occurred_at - times_ms[0] > _VISIT_MS or self._has_been_rated(state, event):
             return None
         features = self.features(event.user_id)
         recent = [one for one in features.recent if one.item_id != event.item_id]
@@ -218,15 +220,15 @@ class Learner:
             event_count=features.event_count - len(times_ms),
         )
         self.view.refresh_columns()
-        return look(before, self.view, self.params.rank, at_ms=times_ms[0])
+        return build_candidates(before, self.view, self.params.rank, at_ms=times_ms[0])
 
-    def _was_judged(self, state: UserState, event: Interaction) -> bool:
+    def _has_been_rated(self, state: UserState, event: Interaction) -> bool:
         """Say whether the user has already shown to like or dislike an item, beyond having looked at it."""
         return any(
-            is_liking(weight) or weight <= 0.0 for item_id, weight, _ in state.recent if item_id == event.item_id
+            is_positive(weight) or weight <= 0.0 for item_id, weight, _ in state.recent if item_id == event.item_id
         )
 
-    def _learn_outcome(self, seen: Look, event: Interaction) -> None:
+    def _learn_outcome(self, seen: Candidates, event: Interaction) -> None:
         index = self.view.items.get(str(event.item_id))
         taken = np.flatnonzero((seen.items == index) & seen.admissible)
         if len(taken):
@@ -235,7 +237,7 @@ class Learner:
                 event.user_id,
                 seen.parts,
                 int(taken[0]),
-                seen.whom.context,
+                seen.query.context,
                 among=seen.admissible,
                 share=self._share(event),
             )
@@ -245,16 +247,16 @@ class Learner:
         state = self._users.setdefault(event.user_id, UserState(event.user_id))
         before, share = state.recent[-WINDOW:][::-1], user.share(state, item_id, event.occurred_at)
         heard = user.fold(
-            state, event, position, subject=self.view.subject(item_id) or Subject(), params=self.params.user
+            state, event, position, subject=self.view.labels(item_id) or ItemLabels(), params=self.params.user
         )
         if heard is None:
             return
         doing = self._items.setdefault(item_id, ItemState(item_id))
-        if signal.fold(doing, signal.told([heard]), params=self.params.signal):
+        if signal.fold(doing, signal.to_record([heard]), params=self.params.signal):
             self.view.apply_stats(signal.stats(doing))
         index = self.view.items.get(item_id)
-        window = self.view.items.known(name for name, _, _ in before)
-        moments = moments_back([at_ms for _, _, at_ms in before], event.occurred_at)
+        window = self.view.items.encode_known(name for name, _, _ in before)
+        moments = timestamp_groups_back([at_ms for _, _, at_ms in before], event.occurred_at)
         self.view.neighbors.learn(index, window, moments, at_ms=event.occurred_at, liking=liking, share=share)
         self._log.add(event.user_id, index, 1.0 if liking else _WEAK)
         if self.refits:

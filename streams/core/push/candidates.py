@@ -12,11 +12,11 @@ import msgspec
 from schemas.limit import PUSH_FIELDS
 from schemas.types import Device, Feed, Notification, PushPreferences, PushRequest
 from streams.core.byte_budget import fitting
-from streams.core.dedup import derived, fingerprint, remember_event
+from streams.core.dedup import deterministic_id, fingerprint, remember_event
 from streams.core.params import PushParams
 from streams.core.position import Position
-from streams.core.push.state import PushState, Waiting, barred, decide, shed
-from streams.core.push.value import head
+from streams.core.push.state import PendingPush, PushState, decide, evict_oldest, rejection_reason
+from streams.core.push.value import top_items
 
 _DEVICES, _DEVICES_BYTES = 20, 128 << 10
 _CATEGORIES_BYTES = 64 << 10
@@ -24,7 +24,7 @@ _EVENT_IDS, _EVENT_IDS_MOST = 256, 4_096
 """Ids of requests that are remembered in any case, and at most within a day."""
 
 
-class Card(msgspec.Struct, frozen=True, gc=False):
+class PushItem(msgspec.Struct, frozen=True, gc=False):
     """What the catalogue says of an item that may be pushed."""
 
     item_id: str
@@ -40,7 +40,7 @@ def fold_request(
     request: PushRequest,
     position: Position,
     *,
-    card: Card | None,
+    card: PushItem | None,
     params: PushParams,
     now_ms: int,
     trimmed: Counter[str] | None = None,
@@ -58,7 +58,7 @@ def fold_request(
         state.event_ids, state.event_hours, event_id, position.append_ms, least=_EVENT_IDS, most=_EVENT_IDS_MOST
     )
     if request.kind == "send":
-        return list(_asked(state, request, card, params, now_ms))
+        return list(_requested(state, request, card, params, now_ms))
     if request.token is not None:
         trimmed["devices"] += _register(state, request, request.token, position)
     if request.preferences is not None:
@@ -67,7 +67,7 @@ def fold_request(
 
 
 def fold_feed(
-    state: PushState, feed: Feed, cards: Mapping[str, Card], *, params: PushParams, now_ms: int
+    state: PushState, feed: Feed, cards: Mapping[str, PushItem], *, params: PushParams, now_ms: int
 ) -> list[Notification]:
     """Find what is worth a push in a feed; a repeat changes nothing. `cards` are those of the items at its head."""
     version = (feed.features_version, feed.generated_at)
@@ -76,14 +76,14 @@ def fold_feed(
     state.feed = version
     decisions = list(_outdated(state, set(feed.items), now_ms))
     usual = []
-    for item_id, lead, reason in head(feed):
+    for item_id, lead, reason in top_items(feed):
         card = cards.get(item_id)
         if card is None:
             continue
         if now_ms - card.created_at > params.new_ms:
             usual.append(lead)
         else:
-            wish = _wish(
+            wish = _candidate(
                 state,
                 item_id,
                 now_ms,
@@ -126,7 +126,7 @@ def _register(state: PushState, request: PushRequest, token: str, position: Posi
         state.devices[token] = Device(
             token=token, platform=request.platform, registered_at=at_ms, appended_at=position.append_ms
         )
-        dropped = shed(state.devices, _DEVICES, budget=_DEVICES_BYTES)
+        dropped = evict_oldest(state.devices, _DEVICES, budget=_DEVICES_BYTES)
     state.version += 1
     return dropped
 
@@ -149,11 +149,11 @@ def _prefer(state: PushState, request: PushRequest, preferences: PushPreferences
     return len(categories) - kept
 
 
-def _asked(
-    state: PushState, request: PushRequest, card: Card | None, params: PushParams, now_ms: int
+def _requested(
+    state: PushState, request: PushRequest, card: PushItem | None, params: PushParams, now_ms: int
 ) -> Iterator[Notification]:
     """Look at what is asked for: what it is worth is not ours to say."""
-    wish = _wish(
+    wish = _candidate(
         state,
         request.item_id or request.event_id,
         now_ms,
@@ -190,17 +190,17 @@ def _admitted(
     state: PushState, wish: Notification, params: PushParams, now_ms: int, *, is_listed: bool
 ) -> Iterator[Notification]:
     """Let a wish wait for its release, unless the user cannot or does not want to have it."""
-    outcome = barred(state, wish, state.devices)
+    outcome = rejection_reason(state, wish, state.devices)
     if outcome is not None:
         yield from decide(state, wish, outcome, now_ms)
     else:
-        state.waiting[wish.notification_id] = Waiting(wish, now_ms, now_ms + params.hold_ms, is_listed=is_listed)
+        state.waiting[wish.notification_id] = PendingPush(wish, now_ms, now_ms + params.hold_ms, is_listed=is_listed)
 
 
-def _wish(state: PushState, about: str, now_ms: int, **fields: Any) -> Notification:
+def _candidate(state: PushState, about: str, now_ms: int, **fields: Any) -> Notification:
     """Return a notification of which nothing is decided yet."""
     return Notification(
-        notification_id=derived(state.user_id, about),
+        notification_id=deterministic_id(state.user_id, about),
         user_id=state.user_id,
         status="unknown",
         reason="",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 
 
-class Agenda:
+class DelayQueue:
     """Keys and the time at which each is due."""
 
     def __init__(self) -> None:

@@ -12,8 +12,8 @@ import msgspec
 from models.decay import DAY_MS
 from schemas.types import Notification, NotificationStatus
 from streams.core.params import PushParams
-from streams.core.push.quiet_hours import spell
-from streams.core.push.state import Outcome, PushState, Waiting, barred, decide
+from streams.core.push.quiet_hours import quiet_interval
+from streams.core.push.state import Outcome, PendingPush, PushState, decide, rejection_reason
 
 _LONGEST_PAUSE_S = 3_600.0
 
@@ -35,7 +35,7 @@ class Released(NamedTuple):
     deliveries: list[Delivery]
 
 
-class Answer(Protocol):
+class SendResult(Protocol):
     """What came of sending to one device."""
 
     @property
@@ -67,7 +67,9 @@ def release(state: PushState, *, params: PushParams, now_ms: int, gone: Collecti
     gate = _Gate(state, params, now_ms)
     for waiting in sorted(gate.due, key=_value, reverse=True):
         tokens = [token for token in waiting.tokens or state.devices if token in state.devices]
-        outcome = _withdrawn(waiting, gone) or barred(state, waiting.notification, tokens) or gate.check(waiting)
+        outcome = (
+            _withdrawn(waiting, gone) or rejection_reason(state, waiting.notification, tokens) or gate.check(waiting)
+        )
         if outcome is None:
             released.deliveries.append(Delivery(waiting.notification, tokens, gate.ttl_s(waiting)))
         else:
@@ -76,8 +78,8 @@ def release(state: PushState, *, params: PushParams, now_ms: int, gone: Collecti
     return released
 
 
-def settle(
-    state: PushState, delivery: Delivery, answers: Mapping[str, Answer] | None, *, params: PushParams, now_ms: int
+def record_delivery(
+    state: PushState, delivery: Delivery, answers: Mapping[str, SendResult] | None, *, params: PushParams, now_ms: int
 ) -> list[Notification]:
     """Note what came of a delivery, by token; None where there is nothing to send with."""
     waiting = state.waiting[delivery.notification.notification_id]
@@ -104,12 +106,12 @@ class _Gate:
         self._params, self._now_ms = params, now_ms
         self._room = params.daily_cap - len(state.sent_at)
         hours = state.preferences.quiet_hours
-        self._spell = spell(hours, now_ms) if hours else None
+        self._spell = quiet_interval(hours, now_ms) if hours else None
         self.due = _due(state, now_ms)
         self._places = params.daily_cap - (len(state.waiting) - len(self.due))
         """No more are held than could be sent afterwards."""
 
-    def check(self, waiting: Waiting) -> Outcome | None:
+    def check(self, waiting: PendingPush) -> Outcome | None:
         """Return why a notification may not be sent now; None if it may. One that reached a device counts no more."""
         costs = 0 if waiting.notification.reached else 1
         if self._now_ms >= waiting.expires_at:
@@ -123,17 +125,17 @@ class _Gate:
         self._room -= costs
         return None
 
-    def ttl_s(self, waiting: Waiting) -> int:
+    def ttl_s(self, waiting: PendingPush) -> int:
         """Return how long a notification may be shown: until it expires, or the next quiet hours begin."""
         until_ms = min(waiting.expires_at, self._spell.until_ms) if self._spell else waiting.expires_at
         return (until_ms - self._now_ms) // 1_000
 
 
-def _due(state: PushState, now_ms: int) -> list[Waiting]:
+def _due(state: PushState, now_ms: int) -> list[PendingPush]:
     return [waiting for waiting in state.waiting.values() if waiting.due_at <= now_ms]
 
 
-def _withdrawn(waiting: Waiting, gone: Collection[str]) -> Outcome | None:
+def _withdrawn(waiting: PendingPush, gone: Collection[str]) -> Outcome | None:
     is_gone = waiting.is_listed and waiting.notification.item_id in gone
     return ("withdrawn", "its item has left the catalogue or is out of stock") if is_gone else None
 
@@ -144,7 +146,7 @@ def _forget(state: PushState, gone: Sequence[str]) -> None:
             state.version += 1
 
 
-def _put_off(waiting: Waiting, answers: Mapping[str, Answer], params: PushParams, now_ms: int) -> bool:
+def _put_off(waiting: PendingPush, answers: Mapping[str, SendResult], params: PushParams, now_ms: int) -> bool:
     """Have the devices that were not reached yet tried again, if there is time; say whether there is."""
     waiting.tokens = [token for token, answer in answers.items() if answer.kind == "later"]
     backoff_s = min(params.retry_s * 2.0**waiting.attempts, _LONGEST_PAUSE_S)
@@ -154,7 +156,7 @@ def _put_off(waiting: Waiting, answers: Mapping[str, Answer], params: PushParams
     return bool(waiting.tokens) and waiting.due_at < waiting.expires_at
 
 
-def _status(answers: Mapping[str, Answer], reached: int, *, again: bool) -> NotificationStatus:
+def _status(answers: Mapping[str, SendResult], reached: int, *, again: bool) -> NotificationStatus:
     if reached:
         return "sent"
     if again:
@@ -162,18 +164,18 @@ def _status(answers: Mapping[str, Answer], reached: int, *, again: bool) -> Noti
     return "unregistered" if all(answer.kind == "gone" for answer in answers.values()) else "failed"
 
 
-def _told(answers: Mapping[str, Answer], reached: int) -> str:
+def _told(answers: Mapping[str, SendResult], reached: int) -> str:
     problems = dict.fromkeys(answer.reason for answer in answers.values() if answer.kind != "delivered")
     return "; ".join([f"{reached} device{'' if reached == 1 else 's'} reached", *problems])
 
 
-def _overdue(waiting: Waiting, params: PushParams) -> Outcome:
+def _overdue(waiting: PendingPush, params: PushParams) -> Outcome:
     if waiting.notification.reached:
         return "sent", f"{waiting.notification.reached} devices reached, the others not in time"
     minutes = params.hold_ms // 60_000
     return ("failed" if waiting.attempts else "expired"), f"it has waited for {minutes} minutes"
 
 
-def _value(waiting: Waiting) -> float:
+def _value(waiting: PendingPush) -> float:
     value = waiting.notification.value
     return math.inf if value is None else value

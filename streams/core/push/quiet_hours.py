@@ -15,14 +15,14 @@ from schemas.zone import zone_of
 _DAY = timedelta(days=1)
 
 
-class Spell(NamedTuple):
+class QuietInterval(NamedTuple):
     """What holds at a moment, and until when it does at least."""
 
     quiet: bool
     until_ms: int
 
 
-def spell(hours: QuietHours, at_ms: int) -> Spell:
+def quiet_interval(hours: QuietHours, at_ms: int) -> QuietInterval:
     """Return whether it is quiet at a time, and until when."""
     zone = zone_of(hours.timezone, "UTC")
     start, end = time.fromisoformat(hours.start), time.fromisoformat(hours.end)
@@ -30,10 +30,10 @@ def spell(hours: QuietHours, at_ms: int) -> Spell:
     while True:
         begins = _instant_ms(day, start, zone)
         if at_ms < begins:
-            return Spell(quiet=False, until_ms=begins)
+            return QuietInterval(quiet=False, until_ms=begins)
         ends = _instant_ms(day if start < end else day + _DAY, end, zone)
         if at_ms < ends:
-            return Spell(quiet=True, until_ms=ends)
+            return QuietInterval(quiet=True, until_ms=ends)
         day += _DAY
 
 

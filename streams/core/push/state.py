@@ -8,8 +8,9 @@
                                                     │  └─▶ withdrawn    │
                                                     └──────────────────┘
 
-Wishes are made in `streams.core.push.candidates`, the rest is in `streams.core.push.delivery`. Whatever passes the first look waits, be
-it for no time at all: a push that is held, one to be tried again and one that a crash interrupted are the same thing.
+Candidates are made in `streams.core.push.candidates`, the rest is in `streams.core.push.delivery`. Every accepted
+candidate waits, if only for an instant: a push that is held, one to be retried and one that a crash interrupted are the
+same thing.
 A notification has one id per user and item, or per request where it is about no item, and once it was sent, failed or
 expired it is never sent again.
 """
@@ -23,7 +24,7 @@ import msgspec
 
 from schemas.types import Device, Devices, Notification, NotificationStatus, PushPreferences, PushToken
 from streams.core.byte_budget import total
-from streams.core.push.value import Usual
+from streams.core.push.value import BaselineLead
 
 _FINAL: frozenset[NotificationStatus] = frozenset({"sent", "failed", "expired", "not_configured"})
 _TOLD = 500
@@ -34,7 +35,7 @@ Outcome = tuple[NotificationStatus, str]
 """What is decided, and why."""
 
 
-class Waiting(msgspec.Struct, array_like=True):
+class PendingPush(msgspec.Struct, array_like=True):
     """A notification on its way."""
 
     notification: Notification
@@ -60,8 +61,8 @@ class PushState(msgspec.Struct, array_like=True):
     event_ids: dict[int, None] = msgspec.field(default_factory=dict)
     feed: tuple[int, int] = (0, 0)
     """Version and time of the newest feed seen."""
-    usual: Usual = msgspec.field(default_factory=Usual)
-    waiting: dict[str, Waiting] = msgspec.field(default_factory=dict)
+    usual: BaselineLead = msgspec.field(default_factory=BaselineLead)
+    waiting: dict[str, PendingPush] = msgspec.field(default_factory=dict)
     sent_at: list[int] = msgspec.field(default_factory=list)
     """Times of the last day."""
     told: dict[str, tuple[NotificationStatus, int | None]] = msgspec.field(default_factory=dict)
@@ -75,7 +76,7 @@ class PushState(msgspec.Struct, array_like=True):
 
 
 def decide(
-    state: PushState, wish: Notification, outcome: Outcome, now_ms: int, *, held: Waiting | None = None
+    state: PushState, wish: Notification, outcome: Outcome, now_ms: int, *, held: PendingPush | None = None
 ) -> Iterator[Notification]:
     """Note a decision, and yield it unless it is the one noted last. Without `held`, nothing waits any more."""
     status, reason = outcome
@@ -84,7 +85,7 @@ def decide(
         state.waiting.pop(wish.notification_id, None)
     told = state.told.pop(wish.notification_id, None)
     state.told[wish.notification_id] = status, due_at
-    shed(state.told, _TOLD)
+    evict_oldest(state.told, _TOLD)
     if told != (status, due_at):
         yield msgspec.structs.replace(wish, status=status, reason=reason, due_at=due_at, decided_at=now_ms)
 
@@ -106,7 +107,7 @@ def due_at(state: PushState) -> int | None:
     return min((waiting.due_at for waiting in state.waiting.values()), default=None)
 
 
-def barred(state: PushState, notification: Notification, tokens: Collection[str]) -> Outcome | None:
+def rejection_reason(state: PushState, notification: Notification, tokens: Collection[str]) -> Outcome | None:
     """Return why a user cannot or does not want to have a notification on some devices, if there is a reason."""
     wanted, category = state.preferences.categories, notification.category
     if not tokens:
@@ -134,7 +135,7 @@ def registration(state: PushState, token: str) -> PushToken:
     )
 
 
-def shed(entries: dict[str, Any], most: int, *, budget: int | None = None) -> int:
+def evict_oldest(entries: dict[str, Any], most: int, *, budget: int | None = None) -> int:
     """Let the oldest entries give way, and return how many did for lack of bytes.
 
     Args:

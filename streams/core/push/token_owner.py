@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from schemas.types import PushRequest, PushToken
-from streams.core.dedup import derived
+from streams.core.dedup import deterministic_id
 
 
 class TokenState(msgspec.Struct, array_like=True):
@@ -28,7 +28,7 @@ def fold_registration(state: TokenState, registration: PushToken) -> PushRequest
     if older.user_id == newer.user_id:
         return None
     return PushRequest(
-        event_id=derived("revoke", older.token, older.user_id, str(older.appended_at)),
+        event_id=deterministic_id("revoke", older.token, older.user_id, str(older.appended_at)),
         user_id=older.user_id,
         kind="revoke",
         token=older.token,

@@ -26,7 +26,7 @@ _LAST_FEEDS = 20
 _FETCHED = "prefetched"
 
 
-class Head(NamedTuple):
+class TopItem(NamedTuple):
     """One of the items that lead a feed."""
 
     item_id: str
@@ -34,15 +34,15 @@ class Head(NamedTuple):
     reason: str
 
 
-def head(feed: Feed) -> list[Head]:
+def top_items(feed: Feed) -> list[TopItem]:
     """Return the items that lead a feed, furthest ahead first; those that come after all others lead nothing."""
     end = len(feed.items) - feed.trailing
     fetched = feed.parts.get(_FETCHED) or [0.0] * len(feed.items)
-    ahead = leads([score - part for score, part in zip(feed.scores[:end], fetched, strict=False)])
-    return sorted(map(Head, feed.items, ahead, feed.reasons), key=lambda one: -one.lead)[:LOOKED_AT]
+    ahead = robust_z_scores([score - part for score, part in zip(feed.scores[:end], fetched, strict=False)])
+    return sorted(map(TopItem, feed.items, ahead, feed.reasons), key=lambda one: -one.lead)[:LOOKED_AT]
 
 
-def leads(scores: Sequence[float]) -> list[float]:
+def robust_z_scores(scores: Sequence[float]) -> list[float]:
     """Return how far each score is ahead of the middle; 0 for all where a feed tells nothing apart."""
     ordered, count = sorted(scores), len(scores)
     spread = ordered[3 * count // 4] - ordered[count // 4] if count else 0.0
@@ -51,7 +51,7 @@ def leads(scores: Sequence[float]) -> list[float]:
     return [(score - ordered[count // 2]) / spread for score in scores]
 
 
-class Usual(msgspec.Struct, array_like=True, gc=False):
+class BaselineLead(msgspec.Struct, array_like=True, gc=False):
     """What usually leads the feeds of a user."""
 
     feeds: int = 0

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import Indices, View
-from streams.core.ranking.ranking_query import Person
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot, Indices
+from streams.core.ranking.ranking_query import RankingQuery
 
 _STATED = 2.0
 """Evidence of an interest that was stated; an item of it that was liked is 1."""
@@ -39,7 +39,7 @@ class Quota:
     most: float
 
 
-def quotas(whom: Person, candidates: Indices, view: View, params: RankParams) -> list[Quota]:
+def quotas(whom: RankingQuery, candidates: Indices, view: CatalogSnapshot, params: RankParams) -> list[Quota]:
     """Return the shares of a user's stated interests; none where too little would come of them.
 
     Args:
@@ -65,7 +65,7 @@ def quotas(whom: Person, candidates: Indices, view: View, params: RankParams) ->
     ]
 
 
-def calibrated(order: NDArray[np.intp], shares: Sequence[Quota], length: int) -> NDArray[np.intp]:
+def calibrate(order: NDArray[np.intp], shares: Sequence[Quota], length: int) -> NDArray[np.intp]:
     """Return places in an order such that each stretch from the first on has the shares, as far as there are items.
 
     Args:
@@ -106,11 +106,11 @@ def _next(
     return next(iter(waiting))
 
 
-def _is_known(name: str, view: View) -> bool:
+def _is_known(name: str, view: CatalogSnapshot) -> bool:
     return view.categories.get(name) >= 0 or view.topics.get(name) >= 0
 
 
-def _members(name: str, items: Indices, view: View) -> NDArray[np.bool_]:
+def _members(name: str, items: Indices, view: CatalogSnapshot) -> NDArray[np.bool_]:
     """Return which items are of a category or have a topic."""
     category, topic = view.categories.get(name), view.topics.get(name)
     found = np.zeros(len(items), bool)

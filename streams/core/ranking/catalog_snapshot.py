@@ -15,19 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import decay
-from models.neighbours.cooccurrence import HALF_LIFE_DAYS, Table
-from models.neighbours.item_item_matrix import Links
-from models.vocabulary import NOWHERE, Names
+from models.neighbours.cooccurrence import HALF_LIFE_DAYS, DecayedCooccurrence
+from models.neighbours.item_item_matrix import ItemItemMatrix
+from models.vocabulary import MISSING, Vocabulary
 from schemas.limit import OutOfRangeError
-from schemas.nearby import Places
+from schemas.nearby import GeoIndex
 from schemas.stock import is_sold_out
 from schemas.types import Item, ItemNeighbors, ItemStats, ItemWeights
 from streams.core.dedup import fingerprint
 from streams.core.item.stats import COHORTS, SEGMENTS
 from streams.core.params import EXACT_ITEMS
-from streams.core.ranking.content_index import Likeness
-from streams.core.ranking.event_time import STARTS, span
-from streams.core.ranking.item_type_index import Kinds
+from streams.core.ranking.content_index import ContentIndex
+from streams.core.ranking.event_time import STARTS, validity_window
+from streams.core.ranking.item_type_index import ItemTypeIndex
 
 Indices = NDArray[np.int32]
 Scores = NDArray[np.float64]
@@ -53,7 +53,7 @@ _OLD_DAYS = 3_650.0
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ItemLabels:
     """What is known of an item that somebody acted on."""
 
     category: str = ""
@@ -71,7 +71,7 @@ CHARTED = (*COUNTED, "rated", "fresh")
 
 
 @dataclass(frozen=True, slots=True)
-class Charts:
+class TopItems:
     """The items that lead the catalogue, best first, as of the last refresh."""
 
     trending: Indices
@@ -86,10 +86,10 @@ class Charts:
     segments: dict[str, Indices]
 
 
-class Listing:
+class ListedItems:
     """What the catalogue says of items: (items,) each. It holds until the catalogue changes."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: CatalogSnapshot) -> None:
         self.count = count = len(view.items)
         self.every = np.arange(count, dtype=np.int32)
         self.nothing = np.zeros(count, np.float32)
@@ -103,15 +103,15 @@ class Listing:
         self.kind = view.kind[:count].copy()
 
 
-class Columns:
+class ItemColumns:
     """What is scored from items alone, as of the last refresh: (items,) each, 0 where nothing speaks for one."""
 
-    def __init__(self, view: View, listing: Listing) -> None:
+    def __init__(self, view: CatalogSnapshot, listing: ListedItems) -> None:
         self.listing, self.count = listing, listing.count
         self.charted = np.empty((len(CHARTED), self.count), np.float32)
         """(charted, items)."""
         counted = view.counted[:, : self.count]
-        strength(counted, out=self.charted[: len(counted)])
+        log_share(counted, out=self.charted[: len(counted)])
         self.charted[CHARTED.index("rated")] = _rated(view, self.count)
         self.charted[CHARTED.index("fresh")] = _fresh(view, self.count)
         self._view, self._cohorts, self._segments = view, dict[int, Column](), dict[str, Column]()
@@ -119,17 +119,17 @@ class Columns:
     def cohort(self, cohort: int) -> Column:
         """Return popularity among users of a cohort."""
         if cohort not in self._cohorts:
-            self._cohorts[cohort] = strength(self._view.cohorts[: self.count, cohort])
+            self._cohorts[cohort] = log_share(self._view.cohorts[: self.count, cohort])
         return self._cohorts[cohort]
 
     def segment(self, segment: str) -> Column | None:
         """Return popularity with a demographic group, if any of it was ever heard of."""
         if segment not in self._segments and segment in self._view.segments:
-            self._segments[segment] = strength(self._view.segments[segment][: self.count])
+            self._segments[segment] = log_share(self._view.segments[segment][: self.count])
         return self._segments.get(segment)
 
 
-def strength(logs: Scores, *, out: Column | None = None) -> Column:
+def log_share(logs: Scores, *, out: Column | None = None) -> Column:
     """Return how strong sums are against a strong one of their row, by their logarithms: 0 for nothing, 6.9 for that.
 
     It is ln(1 + share / 0.001): a logarithm that ends at nothing, since a part that does not speak must not count. No
@@ -159,21 +159,21 @@ def _measure(logs: Scores) -> NDArray[np.float64]:
     return measures
 
 
-def _rated(view: View, count: int) -> Column:
+def _rated(view: CatalogSnapshot, count: int) -> Column:
     """Return how far mean ratings lie above the mean of all, the nearer to it the fewer they are of."""
     counts, sums = view.rating_counts[:count], view.rating_sums[:count]
     mean = sums.sum() / max(counts.sum(), 1.0)
     return np.asarray((sums + _PRIOR_RATINGS * mean) / (counts + _PRIOR_RATINGS) - mean, np.float32)
 
 
-def _fresh(view: View, count: int) -> Column:
+def _fresh(view: CatalogSnapshot, count: int) -> Column:
     """Return how new items are: 1 for today, falling to 0 over ten years."""
     age_ms = view.watermark - np.where(view.first_at > 0, view.first_at, view.created_at)[:count]
     days = np.maximum(age_ms, 0.0) / decay.DAY_MS
     return np.asarray(1.0 - np.minimum(np.log1p(days) / np.log1p(_OLD_DAYS), 1.0), np.float32)
 
 
-class View:
+class CatalogSnapshot:
     """Columns over all items. Only items of the catalogue are ever ranked."""
 
     def __init__(
@@ -193,17 +193,17 @@ class View:
             exact_items: Size of the catalogue past which items are found by likeness, too.
         """
         self._leaders, self._exact_items = leaders, exact_items
-        self.items = Names()
-        self.categories = Names()
-        self.topics = Names()
+        self.items = Vocabulary()
+        self.categories = Vocabulary()
+        self.topics = Vocabulary()
         self.titles: list[str] = []
-        self.subjects: dict[str, Subject] = {}
-        self.places = Places()
-        self.category = np.full(_GROWTH, NOWHERE, np.int32)
-        self.item_topics = np.full((_GROWTH, TOPICS_PER_ITEM), NOWHERE, np.int32)
+        self.subjects: dict[str, ItemLabels] = {}
+        self.places = GeoIndex()
+        self.category = np.full(_GROWTH, MISSING, np.int32)
+        self.item_topics = np.full((_GROWTH, TOPICS_PER_ITEM), MISSING, np.int32)
         self.kind = np.zeros(_GROWTH, np.intp)
         """What items are about: those of the same category and topics are of the same kind."""
-        self.kinds = Kinds()
+        self.kinds = ItemTypeIndex()
         self.created_at = np.zeros(_GROWTH, np.int64)
         self.spans = np.zeros((_GROWTH, 2), np.int64)
         """From when to when items take place; see `streams.core.ranking.event_time`."""
@@ -226,14 +226,14 @@ class View:
         self.rating_sums = np.zeros(_GROWTH)
         self.rating_counts = np.zeros(_GROWTH)
         self.first_at = np.zeros(_GROWTH)
-        self.neighbors = Table(half_life_days=half_life_days, adds=learns)
-        self.tastes = Links(1, adds=False)
-        self.likeness = Likeness()
+        self.neighbors = DecayedCooccurrence(half_life_days=half_life_days, adds=learns)
+        self.tastes = ItemItemMatrix(1, adds=False)
+        self.likeness = ContentIndex()
         self.watermark = 0
         self.stale = False
         """Whether anything changed since the last refresh."""
         self.charts = self._draw()
-        self._listing: Listing | None = None
+        self._listing: ListedItems | None = None
         """What the catalogue says, while that is known."""
         self.columns = self._columns()
 
@@ -242,13 +242,13 @@ class View:
         index = self._index(item.item_id)
         topics = [self.topics.add(topic) for topic in item.topics[:TOPICS_PER_ITEM]]
         self.category[index] = self.categories.add(item.category)
-        self.item_topics[index] = topics + [NOWHERE] * (TOPICS_PER_ITEM - len(topics))
+        self.item_topics[index] = topics + [MISSING] * (TOPICS_PER_ITEM - len(topics))
         self.kind[index] = self.kinds.add(int(self.category[index]), topics)
         self.created_at[index] = item.created_at
-        self.spans[index] = span(item.attributes.get(STARTS))
+        self.spans[index] = validity_window(item.attributes.get(STARTS))
         self.titles[index] = item.title
         self.places.put(index, item.cell, item.city)
-        self.subjects[item.item_id] = Subject(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source)
+        self.subjects[item.item_id] = ItemLabels(item.category, tuple(item.topics[:TOPICS_PER_ITEM]), item.source)
         self.likeness.put(index, item)
         self.listed[index], self.private[index] = not item.private, item.private
         self.sold_out[index] = is_sold_out(item)
@@ -257,7 +257,7 @@ class View:
     def remove_item(self, item_id: str) -> None:
         """Take an item off the catalogue; what is known of its past stays."""
         index = self.items.get(item_id)
-        if index != NOWHERE:
+        if index != MISSING:
             self.listed[index] = self.private[index] = self.sold_out[index] = False
             self.likeness.remove(index)
             self.stale, self._listing = True, None
@@ -318,7 +318,7 @@ class View:
     def listed_for(self, fetched: Sequence[str]) -> NDArray[np.bool_]:
         """Say of each item whether a user may be shown it, given what was fetched for them."""
         listing = self.columns.listing
-        is_listed, own = listing.is_listed.copy(), self.items.known(fetched)
+        is_listed, own = listing.is_listed.copy(), self.items.encode_known(fetched)
         own = own[own < listing.count]
         is_listed[own] |= listing.is_private[own]
         return is_listed
@@ -330,9 +330,9 @@ class View:
     def title(self, item_id: str) -> str:
         """Return an item's title, empty when it is not known."""
         index = self.items.get(item_id)
-        return "" if index == NOWHERE else self.titles[index]
+        return "" if index == MISSING else self.titles[index]
 
-    def subject(self, item_id: str | None) -> Subject | None:
+    def labels(self, item_id: str | None) -> ItemLabels | None:
         """Return what the catalogue says of an item, if it is or was in it."""
         return self.subjects.get(item_id) if item_id is not None else None
 
@@ -341,12 +341,12 @@ class View:
         listed = self.columns.listing.listed
         return listed[np.lexsort((self.ties[listed], -self.counted[_POPULAR, listed]))]
 
-    def _columns(self) -> Columns:
+    def _columns(self) -> ItemColumns:
         if self._listing is None:
-            self._listing = Listing(self)
-        return Columns(self, self._listing)
+            self._listing = ListedItems(self)
+        return ItemColumns(self, self._listing)
 
-    def _draw(self) -> Charts:
+    def _draw(self) -> TopItems:
         listed = np.flatnonzero(self.listed[: len(self.items)]).astype(np.int32)
         untied = listed[~np.isin(listed, self.places.tied(len(self.items)))]
         by_category = listed[np.argsort(self.category[listed], kind="stable")]
@@ -357,7 +357,7 @@ class View:
             largest = sorted(members, key=lambda name: (-len(members[name]), name))[:CATEGORIES]
             self.trimmed["categories"] = len(members) - CATEGORIES
             members = {name: members[name] for name in largest}
-        return Charts(
+        return TopItems(
             trending=self._leading(listed, self.counted[_TRENDING]),
             popular=self._leading(listed, self.counted[_POPULAR]),
             fresh=self._leading(listed, self.created_at),
@@ -371,16 +371,21 @@ class View:
 
     def _compact(self) -> None:
         """Forget the categories and topics that no item of the catalogue has any more, and number the others anew."""
-        names, self.categories, self.topics, self.kinds = (self.categories, self.topics), Names(), Names(), Kinds()
+        names, self.categories, self.topics, self.kinds = (
+            (self.categories, self.topics),
+            Vocabulary(),
+            Vocabulary(),
+            ItemTypeIndex(),
+        )
         categories, topics = (known.names for known in names)
         count = len(self.items)
         for index in range(count):
             is_listed = bool(self.listed[index])
-            category = self.categories.add(categories[self.category[index]]) if is_listed else NOWHERE
-            old = self.item_topics[index][self.item_topics[index] != NOWHERE].tolist() if is_listed else []
+            category = self.categories.add(categories[self.category[index]]) if is_listed else MISSING
+            old = self.item_topics[index][self.item_topics[index] != MISSING].tolist() if is_listed else []
             new = [self.topics.add(topics[number]) for number in old]
             self.category[index] = category
-            self.item_topics[index] = new + [NOWHERE] * (TOPICS_PER_ITEM - len(new))
+            self.item_topics[index] = new + [MISSING] * (TOPICS_PER_ITEM - len(new))
             self.kind[index] = self.kinds.add(category, new)
         self._compact_at = max(_NAMES, 2 * (len(self.categories) + len(self.topics)))
         self._listing = None
@@ -391,7 +396,7 @@ class View:
         return items[np.lexsort((self.ties[items], -column[items].round(_DIGITS)))][: self._leaders]
 
     def _indices(self, item_ids: Sequence[str]) -> Indices:
-        found = self.items.numbers(item_ids)
+        found = self.items.encode(item_ids)
         for new in np.flatnonzero(found < 0).tolist():
             found[new] = self._index(item_ids[new])
         return found
@@ -426,7 +431,7 @@ class View:
 
     def _grow(self) -> None:
         for name in ("category", "item_topics"):
-            setattr(self, name, _doubled(getattr(self, name), NOWHERE))
+            setattr(self, name, _doubled(getattr(self, name), MISSING))
         for name in ("kind", "created_at", "spans", "ties", "rating_sums", "rating_counts", "first_at"):
             setattr(self, name, _doubled(getattr(self, name), 0))
         for name in ("listed", "private", "sold_out"):

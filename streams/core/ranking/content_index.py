@@ -11,7 +11,7 @@ from itertools import islice
 
 import numpy as np
 
-from models.text.ann_index import Index, Indices, Vectors
+from models.text.ann_index import AnnIndex, Indices, Vectors
 from models.text.signature import DIMENSIONS, signature
 from schemas.types import Item
 
@@ -19,11 +19,11 @@ _AT_ONCE = 250
 """Items taken in at a time: some 0.1 s in a catalogue of 200,000."""
 
 
-class Likeness:
+class ContentIndex:
     """What all listed items say of themselves; it is only looked into once `catch_up` was called."""
 
     def __init__(self) -> None:
-        self._index = Index(DIMENSIONS)
+        self._index = AnnIndex(DIMENSIONS)
         self._waiting: dict[int, tuple[str, str, str, Sequence[str]] | None] = {}
         """By number: an item's id, title, category and topics; None for one that is gone."""
 

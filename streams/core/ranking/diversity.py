@@ -12,7 +12,7 @@ from streams.core.params import RankParams
 from streams.core.ranking.catalog_snapshot import Indices
 
 
-def spread(order: NDArray[np.intp], categories: Indices, params: RankParams) -> NDArray[np.intp]:
+def diversify(order: NDArray[np.intp], categories: Indices, params: RankParams) -> NDArray[np.intp]:
     """Return at most a feed's worth of `order` such that no window holds too many items of one category.
 
     Args:

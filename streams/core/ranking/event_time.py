@@ -27,7 +27,7 @@ Span = tuple[int, int]
 ALWAYS: Span = (0, 0)
 
 
-def span(starts: str | None) -> Span:
+def validity_window(starts: str | None) -> Span:
     """Return the span of what starts at a local time; what cannot be read is there at any time."""
     try:
         begins = _ms(datetime.fromisoformat(starts)) if starts else 0
@@ -41,12 +41,12 @@ def local_ms(at_ms: int, zone: ZoneInfo) -> int:
     return _ms(datetime.fromtimestamp(min(at_ms, _LATEST_MS) / 1000, zone))
 
 
-def nearness(starts: NDArray[np.int64], now_ms: int) -> NDArray[np.float32]:
+def recency_score(starts: NDArray[np.int64], now_ms: int) -> NDArray[np.float32]:
     """Return how near times are: 1 for now, half of it for a day from now, a third for two."""
     return (1.0 / (1.0 + np.maximum(starts - now_ms, 0) / _DAY_MS)).astype(np.float32)
 
 
-def told(starts: int, now_ms: int) -> str:
+def format_relative_date(starts: int, now_ms: int) -> str:
     """Say when something takes place, as one says it to a friend."""
     begins = datetime.fromtimestamp(starts / 1000, UTC)
     days = starts // _DAY_MS - now_ms // _DAY_MS

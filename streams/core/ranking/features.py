@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.blend.blender import Weights
-from models.blend.feature_matrix import Parts, rows_of
-from models.vocabulary import Names
-from streams.core.ranking.catalog_snapshot import CHARTED, Column, Scores, View, Where
-from streams.core.ranking.event_time import nearness
-from streams.core.ranking.ranking_query import VOTES, Person
+from models.blend.feature_matrix import FeatureMatrix, rows_of
+from models.vocabulary import Vocabulary
+from streams.core.ranking.catalog_snapshot import CHARTED, CatalogSnapshot, Column, Scores, Where
+from streams.core.ranking.event_time import recency_score
+from streams.core.ranking.ranking_query import ITEM_ITEM_FEATURES, RankingQuery
 
 _LATELY = ((0, 1), (1, 2), (2, 3), (3, 6), (6, 20))
 """Steps back in a history between which an item was last acted on: a part for each."""
@@ -23,7 +23,7 @@ _FOLLOWED_STEP = 0.8
 """What each earlier time at an item counts of the next."""
 
 
-def affinity(whom: Person, view: View, where: Where) -> Column:
+def affinity(whom: RankingQuery, view: CatalogSnapshot, where: Where) -> Column:
     """Score items by the person's affinities to their category and topics, as shares of the strongest."""
     told, columns = whom.features, view.columns
     if not (told.categories or told.topics or told.preferred):
@@ -33,16 +33,16 @@ def affinity(whom: Person, view: View, where: Where) -> Column:
     return view.kinds.scores(categories, topics).astype(np.float32)[columns.listing.kind[where]]
 
 
-def segment(whom: Person, view: View, where: Where) -> Column:
+def segment(whom: RankingQuery, view: CatalogSnapshot, where: Where) -> Column:
     """Score items by their popularity with the person's demographic group, the less the more is known."""
     column = view.columns.segment(whom.features.segment)
     return view.columns.listing.nothing[where] if column is None else column[where] * np.float32(whom.cold)
 
 
-def again(whom: Person, view: View, where: Where) -> Column:
+def again(whom: RankingQuery, view: CatalogSnapshot, where: Where) -> Column:
     """Score items by how often the person acted on them."""
     scores = np.zeros(view.columns.count, np.float32)
-    known = view.items.known(whom.features.seen)
+    known = view.items.encode_known(whom.features.seen)
     scores[known[known < len(scores)]] = np.float32(np.log(2.0))
     for item, visits in whom.features.visits.items():
         index = view.items.get(item)
@@ -51,20 +51,20 @@ def again(whom: Person, view: View, where: Where) -> Column:
     return scores[where]
 
 
-def prefetched(whom: Person, view: View, where: Where) -> Column:
+def prefetched(whom: RankingQuery, view: CatalogSnapshot, where: Where) -> Column:
     """Score what was fetched for the person."""
     if not whom.features.prefetched:
         return view.columns.listing.nothing[where]
     scores = np.zeros(view.columns.count, np.float32)
-    known = view.items.known(whom.features.prefetched)
+    known = view.items.encode_known(whom.features.prefetched)
     scores[known[known < len(scores)]] = 1.0
     return scores[where]
 
 
-def lately(start: int, end: int) -> Callable[[Person, View, Where], Column]:
+def recently_interacted(start: int, end: int) -> Callable[[RankingQuery, CatalogSnapshot, Where], Column]:
     """Return the part of items last acted on so many steps back."""
 
-    def part(whom: Person, view: View, where: Where) -> Column:
+    def part(whom: RankingQuery, view: CatalogSnapshot, where: Where) -> Column:
         scores = np.zeros(view.columns.count, np.float32)
         scores[whom.history[start:end]] = 1.0
         scores[whom.history[:start]] = 0.0
@@ -73,7 +73,7 @@ def lately(start: int, end: int) -> Callable[[Person, View, Where], Column]:
     return part
 
 
-def followed(whom: Person, view: View, where: Where) -> Column:
+def followed(whom: RankingQuery, view: CatalogSnapshot, where: Where) -> Column:
     """Score what the person went on to after being at the last item before, the less the longer ago."""
     scores = np.zeros(view.columns.count, np.float32)
     after = np.flatnonzero(whom.history[1:] == whom.history[:1])  # one step newer than each earlier time at the item
@@ -81,21 +81,21 @@ def followed(whom: Person, view: View, where: Where) -> Column:
     return scores[where]
 
 
-def soon(whom: Person, view: View, where: Where) -> Column:
+def starts_soon(whom: RankingQuery, view: CatalogSnapshot, where: Where) -> Column:
     """Score what takes place by how soon it does."""
     columns = view.columns
     if not len(columns.listing.timed):
         return columns.listing.nothing[where]
     scores = np.zeros(columns.count, np.float32)
-    scores[columns.listing.timed] = nearness(columns.listing.spans[:, 0], whom.local_ms)
+    scores[columns.listing.timed] = recency_score(columns.listing.spans[:, 0], whom.local_ms)
     return scores[where]
 
 
-Own = Callable[[Person, View, Where], Column]
+Own = Callable[[RankingQuery, CatalogSnapshot, Where], Column]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RankingFeature:
     """One part: the source that it is told as, and what it counts before anything was learned."""
 
     source: str
@@ -106,76 +106,81 @@ class Part:
     """Whether it speaks only where items are shown again."""
 
 
-PARTS: Mapping[str, Part] = {
-    "near": Part("neighbors", 0.9),
-    "near_heard": Part("neighbors", 0.9),
-    "far_heard": Part("neighbors", 0.1),
-    "last": Part("neighbors", 0.0),
-    "last_heard": Part("neighbors", 0.0),
-    "next": Part("neighbors", 0.2),
-    "next_heard": Part("neighbors", 0.1),
-    "taste": Part("taste", 0.1),
-    "taste_heard": Part("taste", 0.05),
-    "far_taste": Part("taste", 0.3),
-    "affinity": Part("affinity", 1.0, affinity),
-    "trending": Part("trending", 0.05),
-    "day": Part("trending", 0.0),
-    "week": Part("popular", 0.0),
-    "popular": Part("popular", 0.3),
-    "lasting": Part("popular", 0.0),
-    "cohort": Part("popular", 0.1, lambda whom, view, where: view.columns.cohort(whom.cohort)[where]),
-    "segment": Part("segment", 0.5, segment),
-    "rated": Part("rated", 1.0),
-    "fresh": Part("fresh", 0.3),
-    "soon": Part("soon", 1.0, soon),
-    "prefetched": Part("prefetched", 3.0, prefetched),
-    "again": Part("again", 1.0, again, repeats=True),
-    "followed": Part("again", 0.5, followed, repeats=True),
-    **{f"lately_{start}": Part("again", 0.5, lately(start, end), repeats=True) for start, end in _LATELY},
+FEATURES: Mapping[str, RankingFeature] = {
+    "near": RankingFeature("neighbors", 0.9),
+    "near_heard": RankingFeature("neighbors", 0.9),
+    "far_heard": RankingFeature("neighbors", 0.1),
+    "last": RankingFeature("neighbors", 0.0),
+    "last_heard": RankingFeature("neighbors", 0.0),
+    "next": RankingFeature("neighbors", 0.2),
+    "next_heard": RankingFeature("neighbors", 0.1),
+    "taste": RankingFeature("taste", 0.1),
+    "taste_heard": RankingFeature("taste", 0.05),
+    "far_taste": RankingFeature("taste", 0.3),
+    "affinity": RankingFeature("affinity", 1.0, affinity),
+    "trending": RankingFeature("trending", 0.05),
+    "day": RankingFeature("trending", 0.0),
+    "week": RankingFeature("popular", 0.0),
+    "popular": RankingFeature("popular", 0.3),
+    "lasting": RankingFeature("popular", 0.0),
+    "cohort": RankingFeature("popular", 0.1, lambda whom, view, where: view.columns.cohort(whom.cohort)[where]),
+    "segment": RankingFeature("segment", 0.5, segment),
+    "rated": RankingFeature("rated", 1.0),
+    "fresh": RankingFeature("fresh", 0.3),
+    "soon": RankingFeature("soon", 1.0, starts_soon),
+    "prefetched": RankingFeature("prefetched", 3.0, prefetched),
+    "again": RankingFeature("again", 1.0, again, repeats=True),
+    "followed": RankingFeature("again", 0.5, followed, repeats=True),
+    **{
+        f"lately_{start}": RankingFeature("again", 0.5, recently_interacted(start, end), repeats=True)
+        for start, end in _LATELY
+    },
 }
 """By name; the blender has weights for each."""
-PRIOR = {name: part.prior for name, part in PARTS.items()}
+PRIOR = {name: part.prior for name, part in FEATURES.items()}
 _LEAST_WEIGHT = 1e-4
 """A personal weight closer to zero is left out of what is stored."""
-SOURCES = tuple(dict.fromkeys(part.source for part in PARTS.values()))
+SOURCES = tuple(dict.fromkeys(part.source for part in FEATURES.values()))
 """What a person is told of parts, which are too many to be told one by one."""
-_SAID = rows_of([*VOTES, *(f"{name}_heard" for name in VOTES)], PARTS)
-_CHARTED = rows_of(CHARTED, PARTS)
+_SAID = rows_of([*ITEM_ITEM_FEATURES, *(f"{name}_heard" for name in ITEM_ITEM_FEATURES)], FEATURES)
+_CHARTED = rows_of(CHARTED, FEATURES)
 
 
 def in_order(weights: Mapping[str, float]) -> Weights:
     """Return (parts,) weights that are given by the names of parts; those of unknown names are left out."""
-    return np.array([weights.get(name, 0.0) for name in PARTS])
+    return np.array([weights.get(name, 0.0) for name in FEATURES])
 
 
 def by_name(weights: Weights) -> dict[str, float]:
     """Return the weights that are not next to nothing, by the names of their parts."""
     return {
         name: weight
-        for name, weight in zip(PARTS, weights.round(_DIGITS).tolist(), strict=True)
+        for name, weight in zip(FEATURES, weights.round(_DIGITS).tolist(), strict=True)
         if abs(weight) >= _LEAST_WEIGHT
     }
 
 
 def _own(*, repeats: bool) -> tuple[list[Own], Column]:
     """Return what is made for each person alone, and which parts it is."""
-    found = {name: part.own for name, part in PARTS.items() if part.own and (repeats or not part.repeats)}
-    return list(found.values()), rows_of(list(found), PARTS)
+    found = {name: part.own for name, part in FEATURES.items() if part.own and (repeats or not part.repeats)}
+    return list(found.values()), rows_of(list(found), FEATURES)
 
 
 _OWN = {repeats: _own(repeats=repeats) for repeats in (False, True)}
 
 
-def parts_of(whom: Person, view: View, where: Where, *, repeats: bool) -> Parts:
+def feature_matrix(whom: RankingQuery, view: CatalogSnapshot, where: Where, *, repeats: bool) -> FeatureMatrix:
     """Return (parts, items)."""
     made, rows = _OWN[repeats]
     own = np.empty((len(made), len(view.columns.listing.every[where])), np.float32)
     for row, one in zip(own, made, strict=True):
         row[:] = one(whom, view, where)
-    return Parts([(_SAID, whom.says[:, where]), (_CHARTED, view.columns.charted[:, where]), (rows, own)])
+    return FeatureMatrix(
+        [(_SAID, whom.history_scores[:, where]), (_CHARTED, view.columns.charted[:, where]), (rows, own)]
+    )
 
 
-def _column(affinities: Mapping[str, float], names: Names, preferred: Sequence[str]) -> Scores:
+def _column(affinities: Mapping[str, float], names: Vocabulary, preferred: Sequence[str]) -> Scores:
     """Return affinities by number, as shares of the strongest; the last entry stands for no name and is 0.
 
     What was found counts the less the less there is of it. What is stated counts as much as the strongest affinity can,

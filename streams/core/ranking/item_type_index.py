@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.vocabulary import NOWHERE
+from models.vocabulary import MISSING
 
 Values = NDArray[np.float64]
 
 
-class Kinds:
+class ItemTypeIndex:
     """Kinds of items: those of the same category and topics are of one. Kind 0 has neither."""
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Kinds:
         self._pairs: list[tuple[int, int]] = []
         """Every kind and topic that go together."""
         self._columns: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
-        self.add(NOWHERE, ())
+        self.add(MISSING, ())
 
     def add(self, category: int, topics: Sequence[int]) -> int:
         """Return the number of a kind, giving it one if it has none."""

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from models.base import Event, Model, Query
+from models.base import Model, ModelEvent, ModelQuery
 from models.factorization import ease
-from models.text.content import Content
+from models.text.content import ContentModel
 from models.text.tfidf import text_of
-from models.vocabulary import NOWHERE
+from models.vocabulary import MISSING
 from models.weight import RATING_SCALE, rating_of, weight_of
 from schemas.types import Interaction, Item
 
@@ -30,12 +30,12 @@ _AT_ONCE = 64
 Weights = NDArray[np.float32]
 
 
-class Tastes(Protocol):
+class ItemWeightsProvider(Protocol):
     """Where tastes come from."""
 
     name: str
 
-    def add(self, event: Event, item: Item | None) -> None:
+    def add(self, event: ModelEvent, item: Item | None) -> None:
         """Learn an event on an item, with what the catalogue says of the item where that is known."""
 
     def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
@@ -47,12 +47,12 @@ class Tastes(Protocol):
         """
 
 
-class EaseTastes:
+class EaseItemWeights:
     """The weights of EASE."""
 
     name = "ease"
 
-    def add(self, event: Event, item: Item | None) -> None:
+    def add(self, event: ModelEvent, item: Item | None) -> None:
         """Learn nothing: a fit has all it needs in the values."""
 
     def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
@@ -60,13 +60,13 @@ class EaseTastes:
         return ease.weights(values, REGULARIZATION)
 
 
-class ModelTastes:
+class ModelItemWeights:
     """The scores of a model for whoever has liked one item."""
 
     def __init__(self, name: str, model: Model) -> None:
         self.name, self.model = name, model
 
-    def add(self, event: Event, item: Item | None) -> None:
+    def add(self, event: ModelEvent, item: Item | None) -> None:
         """Have the model learn the event."""
         self.model.learn([event])
 
@@ -75,29 +75,29 @@ class ModelTastes:
         model, found = self.model, np.zeros((len(items), len(items)), np.float32)
         if not items:
             return found
-        places = model.items.numbers(items)
+        places = model.items.encode(items)
         heard = places >= 0
-        fallback = model.scores([Query("")])[0]
+        fallback = model.scores([ModelQuery("")])[0]
         for start in range(0, len(items), _AT_ONCE):
-            scores = model.scores([Query("", ((item, _LIKED),)) for item in items[start : start + _AT_ONCE]])
+            scores = model.scores([ModelQuery("", ((item, _LIKED),)) for item in items[start : start + _AT_ONCE]])
             told = np.isfinite(scores) & (scores != fallback).any(axis=1, keepdims=True)
             found[start : start + len(scores), heard] = np.where(told, scores, 0.0)[:, places[heard]]
         np.fill_diagonal(found, 0.0)
         return found
 
 
-class ContentTastes(ModelTastes):
+class ContentItemWeights(ModelItemWeights):
     """The likeness of items by their texts."""
 
-    model: Content
+    model: ContentModel
 
-    def __init__(self, name: str, model: Content) -> None:
+    def __init__(self, name: str, model: ContentModel) -> None:
         super().__init__(name, model)
         self._texts: dict[str, str] = {}
 
-    def add(self, event: Event, item: Item | None) -> None:
+    def add(self, event: ModelEvent, item: Item | None) -> None:
         """Hear of the item, and remember what it says of itself."""
-        if item is not None and self.model.items.get(item.item_id) == NOWHERE:
+        if item is not None and self.model.items.get(item.item_id) == MISSING:
             self._texts[item.item_id] = text_of(item)
         super().add(event, item)
 
@@ -108,9 +108,9 @@ class ContentTastes(ModelTastes):
         return super().weights(values, items)
 
 
-def model_event(event: Interaction, rating_scale: float = RATING_SCALE) -> Event:
+def model_event(event: Interaction, rating_scale: float = RATING_SCALE) -> ModelEvent:
     """Return an interaction on an item as models see it."""
-    return Event(
+    return ModelEvent(
         event.user_id,
         str(event.item_id),
         event.occurred_at,

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from schemas.types import Feed, LlmScores
 from streams.core.params import CombineParams, RankParams
-from streams.core.ranking.catalog_snapshot import View
-from streams.core.ranking.diversity import spread
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.diversity import diversify
 
 LLM, ML = "llm", "ml"
 """Parts of a combined score: what the language model adds, and what the ranking's own parts do not account for."""
@@ -28,7 +28,7 @@ Column = NDArray[np.float64]
 T = TypeVar("T")
 
 
-class Judged:
+class LlmScoreCache:
     """The newest scores of each user, for as long as they are of use."""
 
     def __init__(self, params: CombineParams, *, most: int = 100_000) -> None:
@@ -42,7 +42,7 @@ class Judged:
         if len(self._scores) > self._most:
             del self._scores[next(iter(self._scores))]
 
-    def combined(self, feed: Feed, view: View, params: RankParams) -> Feed:
+    def blend(self, feed: Feed, view: CatalogSnapshot, params: RankParams) -> Feed:
         """Return a feed with the say of its user's scores; without any it is the same feed."""
         scores = self._scores.get(feed.user_id)
         if scores is None:
@@ -50,15 +50,17 @@ class Judged:
         if feed.generated_at - scores.scored_at > self._params.ttl_ms:
             del self._scores[feed.user_id]
             return feed
-        return combine(feed, scores.scores, view, params, weights=self._params)
+        return blend_llm_scores(feed, scores.scores, view, params, weights=self._params)
 
 
-def combine(feed: Feed, scores: Mapping[str, float], view: View, params: RankParams, *, weights: CombineParams) -> Feed:
+def blend_llm_scores(
+    feed: Feed, scores: Mapping[str, float], view: CatalogSnapshot, params: RankParams, *, weights: CombineParams
+) -> Feed:
     """Return a feed in the order of its combined scores, as diverse as `params` say."""
     judged = np.array([item in scores for item in feed.items], bool)
     if not judged.any():
         return feed
-    ml = np.array(feed.ml_scores) if feed.ml_scores else stretched(np.array(feed.scores))
+    ml = np.array(feed.ml_scores) if feed.ml_scores else min_max_scaled(np.array(feed.scores))
     llm = weights.llm * np.array([scores.get(item, 0.0) for item in feed.items])
     own = np.where(judged, weights.ml * ml, ml)
     best, end = np.argsort(-(own + llm).round(_DIGITS), kind="stable"), len(feed.items) - feed.trailing
@@ -77,12 +79,12 @@ def combine(feed: Feed, scores: Mapping[str, float], view: View, params: RankPar
     )
 
 
-def _spread(places: NDArray[np.intp], feed: Feed, view: View, params: RankParams) -> list[int]:
-    categories = view.category[view.items.numbers([feed.items[place] for place in places])]
-    return spread(places, categories, params).tolist() if len(places) else []
+def _spread(places: NDArray[np.intp], feed: Feed, view: CatalogSnapshot, params: RankParams) -> list[int]:
+    categories = view.category[view.items.encode([feed.items[place] for place in places])]
+    return diversify(places, categories, params).tolist() if len(places) else []
 
 
-def stretched(scores: Column) -> Column:
+def min_max_scaled(scores: Column) -> Column:
     """Return scores moved and scaled so that the lowest is 0 and the highest 1."""
     low, high = scores.min(), scores.max()
     return (scores - low) / (high - low) if high > low else np.full(len(scores), _NO_SAY)

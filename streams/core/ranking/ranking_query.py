@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.neighbours.cooccurrence import DAMPING, NEXT, STEP, TOGETHER, WEAK, moments_back
-from models.neighbours.item_item_matrix import Question
-from models.vocabulary import NOWHERE
-from models.weight import LIKING
+from models.neighbours.cooccurrence import DAMPING, NEXT, STEP, TOGETHER, WEAK, timestamp_groups_back
+from models.neighbours.item_item_matrix import SimilarityQuery
+from models.vocabulary import MISSING
+from models.weight import POSITIVE_THRESHOLD
 from schemas.types import Features
 from schemas.zone import zone_of
 from streams.core.item.stats import cohort_of
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import SMALL, Column, Indices, View
+from streams.core.ranking.catalog_snapshot import SMALL, CatalogSnapshot, Column, Indices
 from streams.core.ranking.event_time import local_ms
 
-VOTES = ("near", "far", "next", "last", "taste", "far_taste")
+ITEM_ITEM_FEATURES = ("near", "far", "next", "last", "taste", "far_taste")
 """What of other items is asked of a history."""
 DISLIKED = -1.0
 """Weight of a dislike or a hide, or less. A film that was rated low was still chosen, and says what goes with it."""
@@ -39,7 +39,7 @@ _TASTES_WEAK = _TASTES * np.float32(_FAR_WEAK)
 _FOLLOWING = np.array([1.0, 0.5, 0.25], np.float32)
 """What next weighs by moments back."""
 _LAST_DAMPING = 0.15
-_OF_STRONGEST = np.array([[name != "last"] for name in VOTES])
+_OF_STRONGEST = np.array([[name != "last"] for name in ITEM_ITEM_FEATURES])
 """What is heard by its share of the strongest vote; the last item's links are shares as they are."""
 _SCALES = np.array([[1.0 / SMALL]] * 3 + [[100.0]] * 3, np.float32)
 _LENGTHS = (1, 2, 3, 5, 10, 30, 100)
@@ -56,7 +56,7 @@ CLASSES = (len(_LENGTHS) + 1, len(_GAPS_MS) + 2, len(_EVENTS) + 2, 2 * len(_RETU
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class RankingQuery:
     """What is to be known of a user. Columns are over all items."""
 
     features: Features
@@ -72,27 +72,27 @@ class Person:
     """The last items that were not plainly disliked, newest first."""
     liked: NDArray[np.bool_]
     """Which of them were liked."""
-    says: Column
+    history_scores: Column
     """(12, items) what the history says of other items: `VOTES`, each as a share of the strongest, then what is heard
     of them, on a scale like that of `view.strength`, where what is below zero says nothing."""
 
     @property
     def votes(self) -> Column:
         """Return (6, items) shares of the strongest."""
-        return self.says[: len(VOTES)]
+        return self.history_scores[: len(ITEM_ITEM_FEATURES)]
 
 
-def person(features: Features, view: View, params: RankParams, *, at_ms: int) -> Person:
+def ranking_query(features: Features, view: CatalogSnapshot, params: RankParams, *, at_ms: int) -> RankingQuery:
     """Return what is to be known of a user who is ranked for at a time in the stream."""
     recent = [
         (index, event)
         for event in features.recent[:_WINDOW]
-        if event.weight > DISLIKED and (index := view.items.get(event.item_id)) != NOWHERE
+        if event.weight > DISLIKED and (index := view.items.get(event.item_id)) != MISSING
     ]
     history = np.array([index for index, _ in recent], np.int32)
-    liked = np.array([event.weight >= LIKING for _, event in recent], bool)
-    moments = moments_back((event.at for _, event in recent), at_ms)
-    return Person(
+    liked = np.array([event.weight >= POSITIVE_THRESHOLD for _, event in recent], bool)
+    moments = timestamp_groups_back((event.at for _, event in recent), at_ms)
+    return RankingQuery(
         features,
         local_ms=local_ms(max(at_ms, features.triggered_at), zone_of(features.timezone, params.timezone)),
         context=(
@@ -105,13 +105,15 @@ def person(features: Features, view: View, params: RankParams, *, at_ms: int) ->
         cold=params.cold_start_threshold / max(params.cold_start_threshold + features.event_count, 1),
         history=history,
         liked=liked,
-        says=_says(history, liked, moments, view),
+        history_scores=_history_scores(history, liked, moments, view),
     )
 
 
-def _says(history: Indices, liked: NDArray[np.bool_], moments: NDArray[np.int64], view: View) -> Column:
+def _history_scores(
+    history: Indices, liked: NDArray[np.bool_], moments: NDArray[np.int64], view: CatalogSnapshot
+) -> Column:
     """Ask the tables what goes with a history."""
-    length, half = len(history), len(VOTES)
+    length, half = len(history), len(ITEM_ITEM_FEATURES)
     if not length:
         return np.zeros((2 * half, view.columns.count), np.float32)
     says = np.empty((2 * half, view.columns.count), np.float32)
@@ -121,14 +123,14 @@ def _says(history: Indices, liked: NDArray[np.bool_], moments: NDArray[np.int64]
     back = moments - moments[0]  # of the newest
     following = _FOLLOWING[back[: back.searchsorted(len(_FOLLOWING))]][None]
     last = np.array([[view.neighbors.share(int(history[0]), view.watermark, damping=_LAST_DAMPING)]])
-    view.neighbors.links.votes(
+    view.neighbors.links.scores(
         history,
-        Question(TOGETHER, together, DAMPING),
-        Question(NEXT, following, DAMPING),
-        Question(TOGETHER, last, _LAST_DAMPING),
+        SimilarityQuery(TOGETHER, together, DAMPING),
+        SimilarityQuery(NEXT, following, DAMPING),
+        SimilarityQuery(TOGETHER, last, _LAST_DAMPING),
         out=votes[:4],
     )
-    view.tastes.votes(history, Question(0, tastes), out=votes[4:])
+    view.tastes.scores(history, SimilarityQuery(0, tastes), out=votes[4:])
     highest = votes.max(axis=1, keepdims=True, initial=0.0)
     highest[highest <= 0] = 1.0
     np.multiply(votes, np.where(_OF_STRONGEST, _SCALES / highest, _SCALES), out=heard)
@@ -142,7 +144,7 @@ def _gap_class(features: Features, at_ms: int) -> int:
     return CLASSES[1] - 1 if not features.event_count else _class(max(at_ms - features.watermark, 0), _GAPS_MS)
 
 
-def _item_class(history: Indices, view: View) -> int:
+def _item_class(history: Indices, view: CatalogSnapshot) -> int:
     return 1 + _class(view.neighbors.events(int(history[0]), view.watermark), _EVENTS) if len(history) else 0
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.neighbours.cooccurrence import STEP, TOGETHER
-from models.vocabulary import NOWHERE
+from models.vocabulary import MISSING
 from streams.core.ranking import event_time
-from streams.core.ranking.catalog_snapshot import Indices, View
-from streams.core.ranking.ranking_query import Person
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot, Indices
+from streams.core.ranking.ranking_query import RankingQuery
 
 _TOLD_ITEMS = 20
 """Liked items that may be named as a reason; those before them count next to nothing."""
@@ -47,7 +47,7 @@ def leading(names: Sequence[str], told: NDArray[np.float64], usual: NDArray[np.f
     return [names[source] if said else FILL for source, said in zip(apart.argmax(axis=0), speaks, strict=True)]
 
 
-def reasons(items: Indices, sources: Sequence[str], whom: Person, view: View) -> list[str]:
+def reasons(items: Indices, sources: Sequence[str], whom: RankingQuery, view: CatalogSnapshot) -> list[str]:
     """Return a reason per item."""
     topics, because = _favourite_topics(whom), _because(items, sources, whom, view)
     each = zip(items.tolist(), sources, view.category[items].tolist(), strict=True)
@@ -61,28 +61,28 @@ def reasons(items: Indices, sources: Sequence[str], whom: Person, view: View) ->
     ]
 
 
-def _when(source: str, index: int, whom: Person, view: View) -> str:
+def _when(source: str, index: int, whom: RankingQuery, view: CatalogSnapshot) -> str:
     """Return when an item takes place, where it does."""
     starts = int(view.spans[index, 0])
     if not starts:
         return ""
-    told = event_time.told(starts, whom.local_ms)
+    told = event_time.format_relative_date(starts, whom.local_ms)
     return told if source == "soon" else f"{told}, found for you"
 
 
-def _told(source: str, index: int, category: str, topics: dict[str, float], view: View) -> str:
+def _told(source: str, index: int, category: str, topics: dict[str, float], view: CatalogSnapshot) -> str:
     if source == "affinity":
         found = [topic for topic in view.subjects[view.items.names[index]].topics if topic in topics]
         return f"You like {max(found, key=topics.__getitem__) if found else category}"
     return f"New in {category}" if source == "fresh" else f"Popular in {category}"
 
 
-def _title(index: int, view: View) -> str:
+def _title(index: int, view: CatalogSnapshot) -> str:
     title = view.titles[index] or view.items.names[index]
     return title if len(title) <= _TITLE_CHARS else title[: _TITLE_CHARS - 1] + "…"
 
 
-def _because(items: Indices, sources: Sequence[str], whom: Person, view: View) -> dict[int, str]:
+def _because(items: Indices, sources: Sequence[str], whom: RankingQuery, view: CatalogSnapshot) -> dict[int, str]:
     """Return, for each item that goes with the history, the liked item of it that it goes with most."""
     linked = items[[source in _LINKED for source in sources]]
     liked = whom.history[whom.liked][:_TOLD_ITEMS]
@@ -93,12 +93,12 @@ def _because(items: Indices, sources: Sequence[str], whom: Person, view: View) -
     links = view.neighbors.links.between(liked, linked, channel=TOGETHER)
     fitted = np.maximum(view.tastes.between(liked, linked, channel=0), 0.0)
     links = np.where(links.any(axis=0), links, fitted) * (STEP ** np.flatnonzero(whom.liked)[:_TOLD_ITEMS])[:, None]
-    best = np.where(links.max(axis=0) > 0, liked[links.argmax(axis=0)], NOWHERE).tolist()
-    told = {one: f"Because you liked {_title(one, view)}" for one in set(best) - {NOWHERE}} | {NOWHERE: _LOOKED_AT}
+    best = np.where(links.max(axis=0) > 0, liked[links.argmax(axis=0)], MISSING).tolist()
+    told = {one: f"Because you liked {_title(one, view)}" for one in set(best) - {MISSING}} | {MISSING: _LOOKED_AT}
     return {index: told[one] for index, one in zip(linked.tolist(), best, strict=True)}
 
 
-def _favourite_topics(whom: Person) -> dict[str, float]:
+def _favourite_topics(whom: RankingQuery) -> dict[str, float]:
     """Return the topics that the person cares for, with how much; stated ones come before found ones."""
     found = {topic: affinity for topic, affinity in whom.features.topics.items() if affinity > 0}
     return found | dict.fromkeys(whom.features.preferred, math.inf)

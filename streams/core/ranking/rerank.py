@@ -17,15 +17,15 @@ from models.neighbours.cooccurrence import STEP
 from models.text.signature import signature
 from schemas.types import Candidate, Features, Feed, Trigger
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import View
-from streams.core.ranking.features import PARTS
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.features import FEATURES
 from streams.core.ranking.pipeline import rank, weights_for
-from streams.core.ranking.ranking_query import Person, person
+from streams.core.ranking.ranking_query import RankingQuery, ranking_query
 
 CONTENT, AFFINITY = "content", "affinity"
 """Sources of what is new to us: like what the person liked, or of their categories and topics."""
 _STANDS_FOR = "near"
-_WEIGHED = (list(PARTS).index(_STANDS_FOR), list(PARTS).index(AFFINITY))
+_WEIGHED = (list(FEATURES).index(_STANDS_FOR), list(FEATURES).index(AFFINITY))
 _LIKED = 20
 """Last liked items that a new one is held against."""
 _CHANCE = 0.2
@@ -35,8 +35,8 @@ _AROUND = ' []"'
 """What may stand around a word of a context, whose lists are told as JSON."""
 
 
-def rank_given(
-    trigger: Trigger, features: Features, view: View, blender: Blender, params: RankParams, *, now_ms: int
+def rerank_candidates(
+    trigger: Trigger, features: Features, view: CatalogSnapshot, blender: Blender, params: RankParams, *, now_ms: int
 ) -> Feed:
     """Return the feed of the items that a trigger names, each once.
 
@@ -48,7 +48,7 @@ def rank_given(
     known = [item for item in trigger.candidates if item not in new]
     feed = rank(features, view, blender, params, now_ms=now_ms, among=known)
     if new:
-        whom = person(features, view, params, at_ms=max(view.watermark, features.watermark))
+        whom = ranking_query(features, view, params, at_ms=max(view.watermark, features.watermark))
         feed = _with_new(feed, list(new.values()), whom, view, blender)
     asked = {f"You like {name}": f"You asked for {name}" for name in wanted}
     feed = structs.replace(feed, reasons=[asked.get(reason, reason) for reason in feed.reasons])
@@ -64,7 +64,7 @@ def _by_score(feed: Feed) -> list[int]:
     return sorted(range(len(feed.items)), key=lambda place: (place >= end, -feed.scores[place]))
 
 
-def _wanted(trigger: Trigger, view: View, features: Features) -> list[str]:
+def _wanted(trigger: Trigger, view: CatalogSnapshot, features: Features) -> list[str]:
     """Return the categories and topics that a trigger's context names, as far as they are not liked or stated."""
     said = {name for one in trigger.described for name in (one.category, *one.topics)}
     words = dict.fromkeys(word.strip(_AROUND) for told in trigger.context.values() for word in told.split(","))
@@ -77,12 +77,14 @@ def _wanted(trigger: Trigger, view: View, features: Features) -> list[str]:
     ]
 
 
-def _is_listed(item_id: str, view: View) -> bool:
+def _is_listed(item_id: str, view: CatalogSnapshot) -> bool:
     index = view.items.get(item_id)
     return 0 <= index < view.columns.count and bool(view.columns.listing.is_listed[index])
 
 
-def _with_new(feed: Feed, new: Sequence[Candidate], whom: Person, view: View, blender: Blender) -> Feed:
+def _with_new(
+    feed: Feed, new: Sequence[Candidate], whom: RankingQuery, view: CatalogSnapshot, blender: Blender
+) -> Feed:
     """Return a feed with new items among the others, in the order of their scores."""
     told = _parts(new, whom, view) * weights_for(whom, blender)[list(_WEIGHED)][:, None]
     names, none = (CONTENT, AFFINITY), [0.0] * len(new)
@@ -103,7 +105,7 @@ def _with_new(feed: Feed, new: Sequence[Candidate], whom: Person, view: View, bl
     return _arranged(joined, _by_score(joined))
 
 
-def _parts(new: Sequence[Candidate], whom: Person, view: View) -> NDArray[np.float64]:
+def _parts(new: Sequence[Candidate], whom: RankingQuery, view: CatalogSnapshot) -> NDArray[np.float64]:
     """Return (2, items): how alike new items are to what the person liked, and the affinity to them."""
     vectors = np.stack([signature(one.item_id, f"{one.title} {one.text}", one.category, one.topics) for one in new])
     liked = whom.history[whom.liked][:_LIKED].tolist()
@@ -126,8 +128,8 @@ def _parts(new: Sequence[Candidate], whom: Person, view: View) -> NDArray[np.flo
     return np.stack([alike, np.array(affinity)])
 
 
-def _signature(item_id: str, view: View) -> NDArray[np.float32]:
-    subject = view.subject(item_id)
+def _signature(item_id: str, view: CatalogSnapshot) -> NDArray[np.float32]:
+    subject = view.labels(item_id)
     if subject is None:
         return signature(item_id, "", "", ())
     return signature(item_id, view.title(item_id), subject.category, subject.topics)
@@ -139,7 +141,7 @@ def _shares(sums: Mapping[str, float], preferred: Iterable[str]) -> dict[str, fl
     return {name: affinity / strongest for name, affinity in sums.items()} | dict.fromkeys(preferred, 1.0)
 
 
-def _reason(one: Candidate, parts: Sequence[float], whom: Person) -> str:
+def _reason(one: Candidate, parts: Sequence[float], whom: RankingQuery) -> str:
     alike, affinity = parts
     if max(alike, affinity) <= 0:
         return "New here"
@@ -152,11 +154,11 @@ def _likes(told: Features, name: str) -> bool:
     return any(sums.get(name, 0.0) > 0 for sums in (told.topics, told.categories, told.sources))
 
 
-def _topics(items: Sequence[str], said: Mapping[str, Sequence[str]], view: View) -> list[set[str]]:
+def _topics(items: Sequence[str], said: Mapping[str, Sequence[str]], view: CatalogSnapshot) -> list[set[str]]:
     """Return the topics of each item: those of the catalogue, else those that were said."""
     found = []
     for item in items:
-        subject = view.subject(item)
+        subject = view.labels(item)
         found.append(set(subject.topics if subject is not None else said.get(item, ())))
     return found
 

@@ -8,12 +8,12 @@ from typing import NamedTuple
 from schemas.types import Trigger
 from schemas.zone import zone_of
 from streams.core.params import TriggerParams
-from streams.core.triggers.schedule import due
+from streams.core.triggers.schedule import due_slots
 from streams.core.triggers.trigger_id import timed
 from streams.core.user.state import UserState
 
 
-class Sleeper(NamedTuple):
+class ActiveUser(NamedTuple):
     """What is to be known of a user to wake them. Times are in ms since the epoch."""
 
     timezone: str
@@ -27,29 +27,29 @@ FIELDS = ("user_id", "timezone", "watermark", "cell_at", "profile_at", "triggere
 """What of a user's state a sleeper is made of."""
 
 
-def sleeper(state: UserState) -> Sleeper:
+def active_user(state: UserState) -> ActiveUser:
     """Return what is to be known of a user; only `FIELDS` of the state are read."""
     active_at = max(state.watermark, state.cell_at, state.profile_at)
-    return Sleeper(state.timezone, active_at, state.triggered.get("time", -1))
+    return ActiveUser(state.timezone, active_at, state.triggered.get("time", -1))
 
 
-class Roster:
+class ActiveUsers:
     """Sleepers by user. Who has been away for long is forgotten, and noted again with the next event."""
 
     def __init__(self, params: TriggerParams) -> None:
         self._params = params
-        self._sleepers: dict[str, Sleeper] = {}
+        self._sleepers: dict[str, ActiveUser] = {}
         self._timezones: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._sleepers)
 
-    def note(self, user_id: str, sleeper: Sleeper) -> None:
+    def note(self, user_id: str, sleeper: ActiveUser) -> None:
         """Take in what is newest of a user."""
         self._sleepers[user_id] = sleeper
         self._timezones.add(sleeper.timezone)
 
-    def recall(self, user_id: str, sleeper: Sleeper, *, now_ms: int) -> None:
+    def recall(self, user_id: str, sleeper: ActiveUser, *, now_ms: int) -> None:
         """Take in what was stored of a user, unless something newer is known or it is long ago."""
         if user_id not in self._sleepers and not self._is_away(sleeper, now_ms):
             self.note(user_id, sleeper)
@@ -59,12 +59,12 @@ class Roster:
         self._sleepers.clear()
         self._timezones.clear()
 
-    def wake(self, after_ms: int, upto_ms: int) -> Iterator[Trigger]:
+    def due(self, after_ms: int, upto_ms: int) -> Iterator[Trigger]:
         """Yield what is due in (after, upto]; users may be noted meanwhile."""
         slots = {
             name: found
             for name in self._timezones
-            if (found := due(self._params.schedule, zone_of(name, self._params.timezone), after_ms, upto_ms))
+            if (found := due_slots(self._params.schedule, zone_of(name, self._params.timezone), after_ms, upto_ms))
         }
         for user_id, sleeper in list(self._sleepers.items()) if slots else ():
             for slot in slots.get(sleeper.timezone, ()):
@@ -73,9 +73,9 @@ class Roster:
                 elif slot.at_ms > sleeper.woken_at:
                     yield timed(user_id, slot)
 
-    def _is_away(self, sleeper: Sleeper, at_ms: int) -> bool:
+    def _is_away(self, sleeper: ActiveUser, at_ms: int) -> bool:
         return at_ms - sleeper.active_at > self._params.away_ms
 
-    def _forget(self, user_id: str, sleeper: Sleeper) -> None:
+    def _forget(self, user_id: str, sleeper: ActiveUser) -> None:
         if self._sleepers.get(user_id) is sleeper:
             del self._sleepers[user_id]

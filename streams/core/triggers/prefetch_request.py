@@ -11,18 +11,18 @@ from zoneinfo import ZoneInfo
 import h3
 import msgspec
 
-from models.weight import is_liking
+from models.weight import is_positive
 from schemas.cell import is_cell
 from schemas.gazetteer import around, located
 from schemas.identity import city_key
 from schemas.text import cleaned
 from schemas.types import FetchRequest, Trigger
 from schemas.zone import zone_of
-from streams.core.dedup import derived
+from streams.core.dedup import deterministic_id
 from streams.core.params import RetrievalParams
 from streams.core.user.state import UserState
 
-Fact = Literal[
+PromptField = Literal[
     "where",
     "when",
     "interests",
@@ -42,7 +42,7 @@ _DIGITS = 6
 _PARTS_OF_DAY = ((5, "night"), (12, "morning"), (17, "afternoon"), (22, "evening"), (24, "night"))
 """Hour at which each part ends."""
 
-Told = str | list[str]
+PromptFields = str | list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Place:
         return self.city or ""
 
 
-class Asks(Protocol):
+class FetcherSpec(Protocol):
     """What retrieval must know of a fetcher."""
 
     @property
@@ -76,7 +76,7 @@ class Asks(Protocol):
         ...
 
     @property
-    def facts(self) -> Sequence[Fact]:
+    def facts(self) -> Sequence[PromptField]:
         """Return what of a user its model is told."""
         ...
 
@@ -96,11 +96,11 @@ def place_of(state: UserState, params: RetrievalParams) -> Place:
     return Place(city=meant.label)
 
 
-def requests(
+def build_fetch_requests(
     trigger: Trigger,
     state: UserState,
     place: Place,
-    fetchers: Iterable[Asks],
+    fetchers: Iterable[FetcherSpec],
     *,
     title_of: Callable[[str], str],
     params: RetrievalParams,
@@ -110,7 +110,7 @@ def requests(
     `title_of` gives the title of an item, empty for one that is not known.
     """
     when = local_time(trigger.occurred_at, zone_of(state.timezone, params.timezone))
-    known = facts(state, place, when=when, title_of=title_of)
+    known = prompt_fields(state, place, when=when, title_of=title_of)
     words = dict.fromkeys([*known.get("interests", ()), *known.get("keywords", ())])
     found = []
     for fetcher in fetchers:
@@ -119,7 +119,7 @@ def requests(
         told = {fact: known[fact] for fact in fetcher.facts if fact in params.facts and fact in known}
         found.append(
             FetchRequest(
-                event_id=derived(trigger.user_id, trigger.event_id, fetcher.category),
+                event_id=deterministic_id(trigger.user_id, trigger.event_id, fetcher.category),
                 user_id=trigger.user_id,
                 category=fetcher.category,
                 trigger_id=trigger.event_id,
@@ -136,14 +136,16 @@ def requests(
     return found
 
 
-def facts(state: UserState, place: Place, *, when: str, title_of: Callable[[str], str]) -> dict[Fact, Told]:
+def prompt_fields(
+    state: UserState, place: Place, *, when: str, title_of: Callable[[str], str]
+) -> dict[PromptField, PromptFields]:
     """Return what is known of a user, in words; what is not known is not there."""
-    found: dict[Fact, Told] = {
+    found: dict[PromptField, PromptFields] = {
         "where": _line(str(place)),
         "when": when,
         "interests": _lines(_interests(state), _INTERESTS),
         "keywords": _lines([*state.about.get("keywords", "").split(","), *state.queries], _KEYWORDS),
-        "liked": _lines((title_of(item) for item, weight, _ in reversed(state.recent) if is_liking(weight)), _LIKED),
+        "liked": _lines((title_of(item) for item, weight, _ in reversed(state.recent) if is_positive(weight)), _LIKED),
         "muted": _lines(state.muted, _MUTED),
         "demographics": _line(state.segment),
         "travel_history": _line(state.about.get("travel_history", "")),

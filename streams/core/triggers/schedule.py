@@ -13,7 +13,7 @@ _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ScheduleEntry:
     """One line of the table."""
 
     weekdays: frozenset[int]
@@ -21,7 +21,7 @@ class Entry:
     reason: str
 
 
-class Slot(NamedTuple):
+class ScheduleSlot(NamedTuple):
     """One time at which an entry is due in a zone."""
 
     at_ms: int
@@ -30,33 +30,33 @@ class Slot(NamedTuple):
     reason: str
 
 
-def parse(table: str) -> tuple[Entry, ...]:
+def parse(table: str) -> tuple[ScheduleEntry, ...]:
     """Return the entries of a table such as `fri 17:00 friday-evening, daily 07:30 morning`; `off` has none."""
     if table == "off":
         return ()
     return tuple(_entry(*line.split()) for line in table.split(","))
 
 
-def due(schedule: Sequence[Entry], zone: ZoneInfo, after_ms: int, upto_ms: int) -> list[Slot]:
+def due_slots(schedule: Sequence[ScheduleEntry], zone: ZoneInfo, after_ms: int, upto_ms: int) -> list[ScheduleSlot]:
     """Return the slots in (after, upto], earliest first, so that one interval gives what its parts give.
 
     A local time that comes twice is due the first time. One that is skipped is due as much later as the clocks were
     moved; on a day that is skipped nothing is.
     """
     day, last = _local(after_ms, zone).date(), _local(upto_ms, zone).date()
-    found: list[Slot] = []
+    found: list[ScheduleSlot] = []
     while day <= last:
         for entry in schedule:
             at_ms = round(datetime.combine(day, entry.at, zone).timestamp() * 1000)
             if day.weekday() in entry.weekdays and after_ms < at_ms <= upto_ms and _local(at_ms, zone).date() == day:
-                found.append(Slot(at_ms, day, entry.reason))
+                found.append(ScheduleSlot(at_ms, day, entry.reason))
         day += _DAY
     return sorted(found)
 
 
-def _entry(days: str, at: str, reason: str) -> Entry:
+def _entry(days: str, at: str, reason: str) -> ScheduleEntry:
     weekdays = range(len(WEEKDAYS)) if days == "daily" else [WEEKDAYS.index(days)]
-    return Entry(frozenset(weekdays), time.fromisoformat(at), reason)
+    return ScheduleEntry(frozenset(weekdays), time.fromisoformat(at), reason)
 
 
 def _local(ms: int, zone: ZoneInfo) -> datetime:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from schemas.types import Location, Trigger
-from streams.core.dedup import derived
-from streams.core.triggers.schedule import Slot
+from streams.core.dedup import deterministic_id
+from streams.core.triggers.schedule import ScheduleSlot
 
 
-def timed(user_id: str, slot: Slot) -> Trigger:
+def timed(user_id: str, slot: ScheduleSlot) -> Trigger:
     """Return the trigger of a slot for a user."""
     return Trigger(
-        event_id=derived("time", user_id, slot.day.isoformat(), slot.reason),
+        event_id=deterministic_id("time", user_id, slot.day.isoformat(), slot.reason),
         user_id=user_id,
         kind="time",
         reason=slot.reason,
@@ -21,7 +21,7 @@ def timed(user_id: str, slot: Slot) -> Trigger:
 def moved(ping: Location, reason: str) -> Trigger:
     """Return the trigger of a move that a ping told."""
     return Trigger(
-        event_id=derived("location", ping.user_id, ping.event_id),
+        event_id=deterministic_id("location", ping.user_id, ping.event_id),
         user_id=ping.user_id,
         kind="location",
         reason=reason,

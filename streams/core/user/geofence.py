@@ -19,7 +19,7 @@ NEW_AREA = "new-area"
 NEW_CITY = "new-city"
 
 
-class Anchored(Protocol):
+class GeofenceState(Protocol):
     """What is kept of where a user is anchored. Times are in ms since the epoch, -1 for never."""
 
     anchor: str | None
@@ -29,7 +29,7 @@ class Anchored(Protocol):
     """When the anchor was last moved."""
 
 
-def move(state: Anchored, ping: Location, params: TriggerParams) -> str | None:
+def crossing(state: GeofenceState, ping: Location, params: TriggerParams) -> str | None:
     """Take in a newer ping; return the reason when the anchor moved to it."""
     rings, km = _distance(state.anchor, ping.cell)
     if rings == 0:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from schemas.codec import DecodeError
 from schemas.limit import PROFILE_FIELDS
 from schemas.types import Profile, ProfileUpdate
-from streams.core.dedup import fingerprint, remember
+from streams.core.dedup import fingerprint, lru_add
 from streams.core.position import Position
 
 FORGOTTEN_AT = "forgotten_at"
@@ -69,7 +69,7 @@ def fold_update(state: ProfileState, update: ProfileUpdate, position: Position) 
         newer = {name: at_ms for name in update.fields if at_ms >= times.get(name, state.forgotten_at)}
         changed = _take(state, update, newer)
     state.position = position.after(state.position)
-    remember(state.event_ids, event_id, _EVENT_IDS)
+    lru_add(state.event_ids, event_id, _EVENT_IDS)
     return changed
 
 

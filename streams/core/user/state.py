@@ -22,10 +22,10 @@ from schemas.types import Content, Features, Interaction, Location, Profile, Rec
 from schemas.zone import zone_named
 from streams.core.byte_budget import fitting, size, total
 from streams.core.dedup import fingerprint, remember_event
-from streams.core.item.stats import Signal
+from streams.core.item.stats import ItemSignal
 from streams.core.params import UserParams
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import Subject
+from streams.core.ranking.catalog_snapshot import ItemLabels
 from streams.core.triggers import trigger_id
 from streams.core.user import geofence
 
@@ -106,10 +106,10 @@ def fold(
     event: Interaction,
     position: Position,
     *,
-    subject: Subject,
+    subject: ItemLabels,
     params: UserParams,
     trimmed: Counter[str] | None = None,
-) -> Signal | None:
+) -> ItemSignal | None:
     """Fold one interaction into its user's state; a repeat changes nothing.
 
     `subject` is what is known of the item. `trimmed` counts entries that gave way for lack of room, by collection.
@@ -136,10 +136,10 @@ def _apply(
     event: Interaction,
     position: Position,
     *,
-    subject: Subject,
+    subject: ItemLabels,
     params: UserParams,
     trimmed: Counter[str],
-) -> Signal | None:
+) -> ItemSignal | None:
     touch(state, position)
     state.watermark = max(state.watermark, event.occurred_at)
     state.event_count += 1
@@ -158,7 +158,7 @@ def _apply(
     state.recent.insert(geofence, (event.item_id, weight, event.occurred_at))
     del state.recent[: -params.recent_items]
     _see(state, event.item_id, params, trimmed)
-    return Signal(
+    return ItemSignal(
         event.item_id,
         position,
         event.occurred_at,
@@ -175,7 +175,7 @@ def fold_location(state: UserState, event: Location, position: Position, params:
     """Move the user to where the newest ping was; return the trigger of a move that is worth telling."""
     if event.occurred_at <= state.cell_at:
         return None
-    reason = geofence.move(state, event, params.triggers)
+    reason = geofence.crossing(state, event, params.triggers)
     state.cell, state.cell_at = event.cell, event.occurred_at
     touch(state, position)
     return None if reason is None else trigger_id.moved(event, reason)
@@ -349,7 +349,7 @@ def _see(state: UserState, item_id: str, params: UserParams, trimmed: Counter[st
 
 
 def _add_affinities(
-    state: UserState, subject: Subject, weight: float, params: UserParams, trimmed: Counter[str]
+    state: UserState, subject: ItemLabels, weight: float, params: UserParams, trimmed: Counter[str]
 ) -> None:
     dropped = 0
     if subject.category:

@@ -28,7 +28,7 @@ from schemas.identity import identity
 from schemas.nearby import spot
 from schemas.types import Item
 from streams.runtime.dead_letter_queue import Message
-from streams.runtime.retry import patiently, write_apart
+from streams.runtime.retry import retry_until_available, write_one_by_one
 
 Refuse = Callable[[Any, Exception], Awaitable[None]]
 ENCODERS: dict[str, type[TextEncoder]] = {"subwords": Subword, "minilm": MiniLm}
@@ -74,7 +74,7 @@ ON CONFLICT (word) DO UPDATE SET items = excluded.items WHERE words.items <> exc
 """  # noqa: S608 - nothing in it is given
 
 
-class Indexing:
+class CatalogIndexer:
     """Follows the table of items. Two that do so at once do it twice, to the same end."""
 
     def __init__(self, pool: asyncpg.Pool, encoder: TextEncoder, *, refuse: Refuse | None = None) -> None:
@@ -101,7 +101,7 @@ class Indexing:
                 while await self.step():
                     self._unspelled = True
                 if self._unspelled and time.monotonic() >= self._not_before_s:
-                    await self.spell()
+                    await self.rebuild_dictionary()
                 elif self._unspelled:
                     wait_s = min(self._not_before_s - time.monotonic(), _LOOK_EVERY_S)
             except StoreError as error:
@@ -121,7 +121,7 @@ class Indexing:
             found = await self._pool.fetch(_STALE, self._encoder.name, _MOST_ITEMS + len(self._given_up))
         rows = [row for row in found if (row["item_id"], row["offset"]) not in self._given_up]
         refused: list[tuple[Any, Exception]] = []
-        await write_apart(rows, self._put, lambda row, error: refused.append((row, error)), waits=_WAITS)
+        await write_one_by_one(rows, self._put, lambda row, error: refused.append((row, error)), waits=_WAITS)
         for row, error in refused:
             await self._refuse(row, error)
             await self._put_bare(row)
@@ -143,12 +143,12 @@ class Indexing:
                 await self._pool.execute(_PUT, *self._entry(row, None), False)
 
         try:
-            await patiently(put, _WAITS)
+            await retry_until_available(put, _WAITS)
         except Exception as error:
             _LOG.error("%s is not in the catalogue: %s", row["item_id"], error)
             self._given_up.add((row["item_id"], row["offset"]))
 
-    async def spell(self) -> None:
+    async def rebuild_dictionary(self) -> None:
         """Note which words items are described by, and how many are by each; all are counted, so not all the time."""
         began_s = time.monotonic()
         self._unspelled = False

@@ -24,11 +24,11 @@ from infra.redis.projection import PostgresProjection
 from infra.settings import Settings
 from schemas.stock import is_sold_out
 from schemas.types import Interaction, Item
-from streams.roles.archive.catalog_indexer import ENCODERS, Indexing, message
-from streams.runtime.dead_letter_queue import Quarantine
+from streams.roles.archive.catalog_indexer import ENCODERS, CatalogIndexer, message
+from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
-from streams.runtime.retry import patiently
-from streams.runtime.sink import Rewind, drain
+from streams.runtime.retry import retry_until_available
+from streams.runtime.sink import Rewind, run_sink
 from topics import Topic
 from topics.topic import INTERACTIONS, ITEMS
 
@@ -81,14 +81,14 @@ def item_row(record: ConsumerRecord, item: Item) -> tuple[Any, ...]:
     return (*values.values(), *_place(record))
 
 
-class Archive:
+class ArchiveWriter:
     """Writes batches, and counts."""
 
     def __init__(
         self,
         pool: asyncpg.Pool,
         registry: Registry,
-        quarantine: Quarantine,
+        quarantine: DeadLetterQueue,
         *,
         on_items: Callable[[], None] = lambda: None,
     ) -> None:
@@ -132,8 +132,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(registry.connect)
     redis = connect(settings.redis_url)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
-    quarantine = Quarantine(publisher, now_ms=clock.now_ms)
-    pool = await patiently(
+    quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
+    pool = await retry_until_available(
         lambda: database.connect(settings.database_url, connections=2), _WAITS, away=database.AWAY, pause_s=_RETRY_S
     )
 
@@ -141,8 +141,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         quarantine.put(message(row, registry.codec(Item)), error, stage="archive.index")
         await quarantine.flush()
 
-    indexing = Indexing(pool, ENCODERS[settings.text_encoder](), refuse=refuse)
-    archive = Archive(pool, registry, quarantine, on_items=indexing.wake)
+    indexing = CatalogIndexer(pool, ENCODERS[settings.text_encoder](), refuse=refuse)
+    archive = ArchiveWriter(pool, registry, quarantine, on_items=indexing.wake)
 
     def describe() -> dict[str, Any]:
         return {
@@ -152,10 +152,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             **quarantine.describe(),
         }
 
-    beside = [indexing.run(), heartbeat.beat(redis, "archive", describe)]
+    beside = [indexing.run(), heartbeat.publish_heartbeat(redis, "archive", describe)]
     topics = [topic for topic, *_ in WRITES.values()]
     try:
-        await drain(
+        await run_sink(
             settings.kafka_bootstrap_servers,
             GROUP,
             topics,

@@ -24,7 +24,7 @@ from schemas.text import canonical
 from schemas.types import DeadLetter, Interaction, Item
 from streams.core.item import socialverse_mapping
 from streams.runtime.dead_letter_queue import described
-from streams.runtime.retry import write_apart
+from streams.runtime.retry import write_one_by_one
 from topics.topic import DEAD_LETTERS, INTERACTIONS, ITEMS, Topic
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Pages(Protocol):
         ...
 
 
-class Collecting:
+class Collector:
     """Collects lists, one at a time."""
 
     def __init__(
@@ -132,7 +132,7 @@ class Collecting:
         self, state: Collection, records: Sequence[msgspec.Raw], bad: list[DeadLetter]
     ) -> tuple[int, int]:
         """Publish what was done and was not told before; return how much of each."""
-        told = self._usable(state, records, bad, socialverse_mapping.done)
+        told = self._usable(state, records, bad, socialverse_mapping.engagement)
         one_each = {str(done.id): (done, data) for done, data in told}
         fresh = await self._store.new(state.name, list(one_each))
         left = {number: one for (number, one), is_new in zip(one_each.items(), fresh, strict=True) if is_new}
@@ -156,7 +156,7 @@ class Collecting:
     ) -> int:
         """Publish what was made of records, and return how many that were; others are added to `bad`."""
         before = len(bad)
-        await write_apart(
+        await write_one_by_one(
             entries,
             lambda some: self._publisher.publish(topic, [value for value, _ in some]),
             lambda entry, error: bad.append(self._letter(state, bytes(entry[1]), error)),
@@ -164,7 +164,7 @@ class Collecting:
         )
         return len(entries) - (len(bad) - before)
 
-    def _event(self, name: str, told: socialverse_mapping.DoneRecord, username: str | None) -> Interaction:
+    def _event(self, name: str, told: socialverse_mapping.EngagementRecord, username: str | None) -> Interaction:
         event = canonical(socialverse_mapping.interaction(name, told, username, rating_scale=self._rating_scale))
         limit.check(event, now_ms=self._now_ms())
         return event

@@ -22,11 +22,11 @@ from infra.redis.stores.collection_store import CollectionStore, RedisCollection
 from infra.settings import Settings
 from infra.socialverse import LISTS, Socialverse
 from schemas.types import Trigger
-from streams.roles.collect.collector import Collecting
-from streams.runtime.dead_letter_queue import Quarantine
+from streams.roles.collect.collector import Collector
+from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
-from streams.runtime.retry import patiently
-from streams.runtime.sink import drain
+from streams.runtime.retry import retry_until_available
+from streams.runtime.sink import run_sink
 from topics.topic import TRIGGERS
 
 GROUP = "millrace-collect"
@@ -34,11 +34,11 @@ _WAITS = "a collection waits for Redis"
 _LOG = logging.getLogger(__name__)
 
 
-class Calls:
+class CollectTriggerConsumer:
     """Answers calls to collect."""
 
     def __init__(
-        self, collecting: Collecting, store: CollectionStore, registry: Registry, quarantine: Quarantine
+        self, collecting: Collector, store: CollectionStore, registry: Registry, quarantine: DeadLetterQueue
     ) -> None:
         self._collecting, self._store, self._quarantine = collecting, store, quarantine
         # What is unusable is passed over: the user agent sets it aside.
@@ -79,18 +79,18 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     redis = connect(settings.redis_url)
     store, pages = RedisCollectionStore(redis), Socialverse(settings)
-    collecting = Collecting(pages, publisher, store, now_ms=clock.now_ms, rating_scale=settings.rating_scale)
-    quarantine = Quarantine(publisher, now_ms=clock.now_ms)
-    calls = Calls(collecting, store, registry, quarantine)
+    collecting = Collector(pages, publisher, store, now_ms=clock.now_ms, rating_scale=settings.rating_scale)
+    quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
+    calls = CollectTriggerConsumer(collecting, store, registry, quarantine)
 
     def describe() -> dict[str, Any]:
         return {"answered": calls.answered, **publisher.describe(), **quarantine.describe()}
 
-    beside: list[Any] = [heartbeat.beat(redis, "collect", describe)]
+    beside: list[Any] = [heartbeat.publish_heartbeat(redis, "collect", describe)]
     if settings.collect_interval_s:
         beside.append(again_and_again(collecting, settings.collect_interval_s))
     try:
-        await drain(settings.kafka_bootstrap_servers, GROUP, [TRIGGERS], calls.write, stop=stop, beside=beside)
+        await run_sink(settings.kafka_bootstrap_servers, GROUP, [TRIGGERS], calls.write, stop=stop, beside=beside)
     finally:
         await pages.close()
         await publisher.close()
@@ -99,7 +99,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def again_and_again(
-    collecting: Collecting,
+    collecting: Collector,
     interval_s: float,
     *,
     now_ms: Callable[[], int] = clock.now_ms,
@@ -110,7 +110,7 @@ async def again_and_again(
         turn = int(now_ms() / 1_000 // interval_s)
         for name in LISTS:
             try:
-                await patiently(partial(collecting.collect, name, request_id=f"turn-{turn}"), _WAITS)
+                await retry_until_available(partial(collecting.collect, name, request_id=f"turn-{turn}"), _WAITS)
             except PublishError:
                 raise
             except Exception:

@@ -39,12 +39,12 @@ from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.settings import Settings
 from streams.agents import catalog, combine, profile, rank, rerank, retrieve, signal, user
-from streams.core.ranking.catalog_snapshot import View
-from streams.core.ranking.llm_blend import Judged
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.llm_blend import LlmScoreCache
 from streams.core.ranking.pipeline import new_blender
-from streams.core.triggers.active_users import Roster
-from streams.roles.feed.scheduled_triggers import Waker
-from streams.runtime.agent_context import Context
+from streams.core.triggers.active_users import ActiveUsers
+from streams.roles.feed.scheduled_triggers import ScheduledTriggerPublisher
+from streams.runtime.agent_context import AgentContext
 from streams.runtime.core_params import (
     combine_params,
     fetchers,
@@ -53,11 +53,11 @@ from streams.runtime.core_params import (
     signal_params,
     user_params,
 )
-from streams.runtime.dead_letter_queue import Quarantine
-from streams.runtime.faust_role import PUBLISH_TIMEOUT_S, assignment, new_app, settle
-from streams.runtime.global_tables import Broadcast
+from streams.runtime.dead_letter_queue import DeadLetterQueue
+from streams.runtime.faust_role import PUBLISH_TIMEOUT_S, assignment, new_app, register_agent
+from streams.runtime.global_tables import GlobalTables
 from streams.runtime.refill import Refills
-from streams.runtime.supervise import beside
+from streams.runtime.supervise import run_alongside
 from streams.transport import App
 from streams.transport import run as run_app
 from topics.topic import DAY_MS, FEATURES, FEEDS, INTERACTIONS, ITEM_SIGNALS, ITEMS, PARTITIONS
@@ -66,7 +66,7 @@ _REMEMBERED = 8_192
 """Records of a type kept until they come back to the worker that wrote them."""
 
 
-def attend(app: App, waker: Waker) -> None:
+def run_beside_worker(app: App, waker: ScheduledTriggerPublisher) -> None:
     """Have the waker know when the table is whole, and when it is another."""
 
     async def forget(_sender: App, _revoked: Any, **_: Any) -> None:
@@ -83,7 +83,7 @@ async def run(
     settings: Settings,
     stop: asyncio.Event,
     *,
-    view: View | None = None,
+    view: CatalogSnapshot | None = None,
     now_ms: Callable[[], int] = clock.now_ms,
 ) -> None:
     """Run the feed role until `stop` is set. A view or a clock may be handed in where another is wanted."""
@@ -93,40 +93,40 @@ async def run(
         registry.codec(topic.record).remember(_REMEMBERED)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
-    quarantine = Quarantine(publisher, now_ms=now_ms)
-    view = View(half_life_days=settings.cooccurrence_half_life_days) if view is None else view
+    quarantine = DeadLetterQueue(publisher, now_ms=now_ms)
+    view = CatalogSnapshot(half_life_days=settings.cooccurrence_half_life_days) if view is None else view
     app = await new_app(settings, APP_ID, "worker")
     blender = new_blender()
-    broadcast = Broadcast(settings.kafka_bootstrap_servers, view, blender, registry, quarantine)
-    context = Context(app, settings, registry, publisher, quarantine, view, blender, broadcast, now_ms)
+    broadcast = GlobalTables(settings.kafka_bootstrap_servers, view, blender, registry, quarantine)
+    context = AgentContext(app, settings, registry, publisher, quarantine, view, blender, broadcast, now_ms)
     users, items, profiles = (app.bytes_table(name, partitions=PARTITIONS) for name in TABLES)
     feeds = RedisFeedStore(redis, ttl_days=settings.feed_ttl_days)
     answers = RedisFeedStore(redis, ttl_days=RERANKED_TTL_S * 1000 / DAY_MS)
-    judged, params = Judged(combine_params(settings)), rank_params(settings)
+    judged, params = LlmScoreCache(combine_params(settings)), rank_params(settings)
     ranker = rank.RankAgent(context, feeds, judged, params)
     user_settings = user_params(settings)
-    roster = Roster(user_settings.triggers)
+    roster = ActiveUsers(user_settings.triggers)
     folder = user.UserAgent(context, users, user_settings, roster=roster)
-    waker = Waker(roster, folder.stored, publisher, params=user_settings.triggers, now_ms=now_ms)
+    waker = ScheduledTriggerPublisher(roster, folder.stored, publisher, params=user_settings.triggers, now_ms=now_ms)
     retriever = retrieve.RetrieveAgent(
         context, folder.peek, RedisPrefetchStore(redis), fetchers(settings), retrieval_params(settings)
     )
     cataloguer = catalog.CatalogAgent(context, RedisItemStore(redis))
-    settle(app, catalog.SOURCES, cataloguer)
-    settle(app, profile.SOURCES, profile.ProfileAgent(context, profiles))
-    settle(app, user.SOURCES, folder)
-    settle(app, retrieve.SOURCES, retriever)
-    settle(app, rerank.SOURCES, rerank.RerankAgent(context, folder.features, answers, params))
+    register_agent(app, catalog.SOURCES, cataloguer)
+    register_agent(app, profile.SOURCES, profile.ProfileAgent(context, profiles))
+    register_agent(app, user.SOURCES, folder)
+    register_agent(app, retrieve.SOURCES, retriever)
+    register_agent(app, rerank.SOURCES, rerank.RerankAgent(context, folder.features, answers, params))
     counter = signal.SignalAgent(context, items, signal_params(settings))
-    settle(app, signal.SOURCES, counter)
-    settle(app, rank.SOURCES, ranker)
-    settle(app, combine.SOURCES, combine.CombineAgent(context, feeds, judged, params))
+    register_agent(app, signal.SOURCES, counter)
+    register_agent(app, rank.SOURCES, ranker)
+    register_agent(app, combine.SOURCES, combine.CombineAgent(context, feeds, judged, params))
 
     assigned = assignment(app)
     refills = Refills(settings.kafka_bootstrap_servers, registry, RedisProjection(redis), assigned)
     refills.add(ITEMS, cataloguer.refill)
     refills.add(FEEDS, ranker.refill, owned=FEATURES)
-    attend(app, waker)
+    run_beside_worker(app, waker)
 
     def describe() -> dict[str, Any]:
         return {
@@ -148,8 +148,8 @@ async def run(
         }
 
     try:
-        sign = heartbeat.beat(redis, "feed", describe)
-        async with beside(stop, broadcast.run(), ranker.run(), waker.run(), refills.run(), sign):
+        sign = heartbeat.publish_heartbeat(redis, "feed", describe)
+        async with run_alongside(stop, broadcast.run(), ranker.run(), waker.run(), refills.run(), sign):
             await run_app(app, stop)
     finally:
         await publisher.close()

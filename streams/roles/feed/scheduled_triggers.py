@@ -8,7 +8,7 @@ from itertools import islice
 
 from infra.kafka.publisher import Publisher
 from streams.core.params import TriggerParams
-from streams.core.triggers.active_users import Roster, sleeper
+from streams.core.triggers.active_users import ActiveUsers, active_user
 from streams.core.user.state import UserState
 from topics.topic import TRIGGERS
 
@@ -18,7 +18,7 @@ _TRIGGERS = 1_000
 """Triggers published at once; the next ones wait until the broker has these."""
 
 
-class Waker:
+class ScheduledTriggerPublisher:
     """Publishes what the roster says is due.
 
     What it has published is not stored: after a restart it looks back as far as a trigger may be late. What is due
@@ -35,7 +35,7 @@ class Waker:
 
     def __init__(
         self,
-        roster: Roster,
+        roster: ActiveUsers,
         rows: Callable[[], Iterator[UserState]],
         publisher: Publisher,
         *,
@@ -73,7 +73,7 @@ class Waker:
         rows, now_ms, rebalances = self._rows(), self._now_ms(), self._rebalances
         while some := list(islice(rows, _ROWS)):
             for state in some:
-                self._roster.recall(state.user_id, sleeper(state), now_ms=now_ms)
+                self._roster.recall(state.user_id, active_user(state), now_ms=now_ms)
             await asyncio.sleep(0)
             if self._rebalances != rebalances:
                 return False
@@ -83,6 +83,6 @@ class Waker:
     async def _wake(self) -> None:
         upto_ms = self._now_ms()
         after_ms, self._reached_ms = max(self._reached_ms or 0, upto_ms - self._params.late_ms), upto_ms
-        triggers = self._roster.wake(after_ms, upto_ms)
+        triggers = self._roster.due(after_ms, upto_ms)
         while some := list(islice(triggers, _TRIGGERS)):
             await self._publisher.publish(TRIGGERS, some)

@@ -11,11 +11,11 @@ from redis.asyncio import Redis
 from infra import clock
 from infra.kafka.registry import Registry
 from infra.llm.client import ANSWERED
-from infra.llm.recall import Recall
+from infra.llm.recall import AnswerCache
 from infra.redis.client import StoreError
 from infra.redis.projection import LOOK_S, RedisProjection
 from infra.settings import Settings
-from streams.runtime.topic_history import history
+from streams.runtime.topic_history import topic_history
 from topics.topic import LLM_CALLS
 
 _LOG = logging.getLogger(__name__)
@@ -26,10 +26,10 @@ NAME = LLM_CALLS.name
 
 async def restore(settings: Settings, registry: Registry, redis: Redis) -> None:
     """Put back the answers on the topic that are still of use; a role that asks does so before its first question."""
-    recall = Recall(redis, ttl_s=settings.llm_answer_ttl_s)
+    recall = AnswerCache(redis, ttl_s=settings.llm_answer_ttl_s)
     now_ms = clock.now_ms()
     since_ms = now_ms - round(settings.llm_answer_ttl_s * 1_000)
-    async with history(settings.kafka_bootstrap_servers, registry, LLM_CALLS, since_ms=since_ms) as calls:
+    async with topic_history(settings.kafka_bootstrap_servers, registry, LLM_CALLS, since_ms=since_ms) as calls:
         async for call in calls.every():
             if call.outcome == ANSWERED:
                 await recall.write(call.prompt_hash, call.response.encode(), age_ms=now_ms - call.occurred_at)

@@ -23,7 +23,7 @@ from infra.kafka.registry import Registry
 from infra.llm.client import connect as connect_llm
 from infra.llm.key import has_key
 from infra.postgres import pool as database
-from infra.postgres.hybrid_search import Catalogue
+from infra.postgres.hybrid_search import HybridSearch
 from infra.redis import heartbeat
 from infra.redis.client import connect
 from infra.redis.stores.item_store import RedisItemStore
@@ -31,13 +31,13 @@ from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.settings import Settings, seconds_by_name
 from streams.roles.archive.catalog_indexer import ENCODERS
 from streams.roles.fetch.answer_cache import keep_restored, restore
-from streams.roles.fetch.service import Fetching
+from streams.roles.fetch.service import FetchService
 from streams.runtime.core_params import fetchers
-from streams.runtime.dead_letter_queue import Quarantine
+from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
-from streams.runtime.retry import patiently
-from streams.runtime.supervise import until
-from streams.transport.ledger import Ledger
+from streams.runtime.retry import retry_until_available
+from streams.runtime.supervise import run_until
+from streams.transport.ledger import OffsetTracker
 from topics.topic import FETCH_REQUESTS, LLM_CALLS
 
 _PER_SLOT = 2
@@ -48,16 +48,21 @@ _DRAIN_S = 5.0
 _LOG = logging.getLogger(__name__)
 
 
-class Fetch(ConsumerRebalanceListener):  # type: ignore[misc]
+class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     """Reads requests and has each answered beside the others."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, publisher: Publisher, quarantine: Quarantine, fetching: Fetching
+        self,
+        settings: Settings,
+        registry: Registry,
+        publisher: Publisher,
+        quarantine: DeadLetterQueue,
+        fetching: FetchService,
     ) -> None:
         self._publisher, self._quarantine, self._fetching = publisher, quarantine, fetching
         self._decoder = Decoder(FETCH_REQUESTS, registry, quarantine, stage="fetch")
         self._most = _PER_SLOT * settings.llm_concurrency
-        self._ledger: Ledger[TopicPartition] = Ledger()
+        self._ledger: OffsetTracker[TopicPartition] = OffsetTracker()
         self._under_way: set[asyncio.Task[None]] = set()
         self._consumer = kafka_consumer(
             settings.kafka_bootstrap_servers, group_id=FETCH_GROUP, auto_offset_reset="earliest"
@@ -109,7 +114,7 @@ class Fetch(ConsumerRebalanceListener):  # type: ignore[misc]
                     ticket = self._ledger.deliver(tp, record.offset + 1, records=1, size_bytes=len(record.value or b""))
                     self._begin(self._answer(record, ticket))
             for tp, position in (await positions(self._consumer)).items():
-                self._ledger.pass_over(tp, position)
+                self._ledger.skip_to(tp, position)
         for task in [task for task in self._under_way if task.done()]:
             self._under_way.remove(task)
             task.result()  # raises what must end the role
@@ -149,13 +154,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(registry.connect)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     redis = connect(settings.redis_url)
-    quarantine = Quarantine(publisher, now_ms=clock.now_ms)
+    quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
     encoder = ENCODERS[settings.text_encoder]()
     pool = await database.connect(settings.database_url, ready=0)
     async with connect_llm(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:
-        fetching = Fetching(
+        fetching = FetchService(
             llm,
-            Catalogue(
+            HybridSearch(
                 pool,
                 encoder=encoder.name,
                 radius_km=settings.place_radius_km,
@@ -170,7 +175,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             within_s=settings.fetch_within_s,
             now_ms=clock.now_ms,
         )
-        fetch = Fetch(settings, registry, publisher, quarantine, fetching)
+        fetch = FetchConsumer(settings, registry, publisher, quarantine, fetching)
 
         def describe() -> dict[str, Any]:
             return {
@@ -183,14 +188,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
         async def work() -> None:
             if has_key(settings):
-                await patiently(lambda: restore(settings, registry, redis), "answers wait for the store")
+                await retry_until_available(lambda: restore(settings, registry, redis), "answers wait for the store")
             await fetch.run()
 
-        works = [work(), heartbeat.beat(redis, "fetch", describe)]
+        works = [work(), heartbeat.publish_heartbeat(redis, "fetch", describe)]
         if has_key(settings):
             works.append(keep_restored(settings, registry, redis))
         try:
-            await until(stop, *works)
+            await run_until(stop, *works)
         finally:
             pool.terminate()
             await publisher.close()

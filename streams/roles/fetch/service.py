@@ -20,7 +20,7 @@ from infra.kafka.publisher import Publishes
 from infra.llm import LlmError, Prompt
 from infra.llm.client import Llm
 from infra.postgres import pool
-from infra.postgres.hybrid_search import Catalogue, Known, Match, Query
+from infra.postgres.hybrid_search import HybridQuery, HybridSearch, KnownItem, Match
 from infra.redis.stores.item_store import ItemStore
 from infra.redis.stores.prefetch_store import Prefetched, PrefetchStore
 from models.text.tfidf import TextEncoder
@@ -29,8 +29,8 @@ from schemas.nearby import spot
 from schemas.types import Content, FetchRequest, FoundItem, Item
 from streams.core.triggers.prefetch_request import Place
 from streams.fetchers import Fetcher
-from streams.fetchers.suggestion import MOST, SOURCE, Offer, Suggestions, offers
-from streams.runtime.retry import patiently
+from streams.fetchers.suggestion import MOST, SOURCE, SuggestedItem, Suggestions, suggested_items
+from streams.runtime.retry import retry_until_available
 from topics.topic import CONTENT, ITEMS
 
 CATALOGUE, NOBODY = "catalogue", "none"
@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FetchResult:
     """What there is to answer with."""
 
     source: str
@@ -63,13 +63,13 @@ class Found:
     prompt_hash: str = ""
 
 
-class Fetching:
+class FetchService:
     """Answers requests. Redis and PostgreSQL being away is waited out, for as long as an answer is of use."""
 
     def __init__(
         self,
         llm: Llm,
-        catalogue: Catalogue,
+        catalogue: HybridSearch,
         items: ItemStore,
         store: PrefetchStore,
         publisher: Publishes,
@@ -91,16 +91,16 @@ class Fetching:
         """Answer a request unless it was answered before; `asked_at` is when the broker took it."""
         until_ms = asked_at + self._within_ms
         if self._now_ms() > until_ms or request.category not in self._fetchers:
-            await self._publish(request, Found(NOBODY, [], LATE if request.category in self._fetchers else OFF))
+            await self._publish(request, FetchResult(NOBODY, [], LATE if request.category in self._fetchers else OFF))
             return
-        attempt = await patiently(lambda: self._store.begin(request.event_id), _WAITS)
+        attempt = await retry_until_available(lambda: self._store.begin(request.event_id), _WAITS)
         if not attempt:
             return
         found = await self._found(request, attempt, until_ms)
         await self._publish(request, found)
         await self._cache(request, found)
 
-    async def _found(self, request: FetchRequest, attempt: int, until_ms: int) -> Found:
+    async def _found(self, request: FetchRequest, attempt: int, until_ms: int) -> FetchResult:
         fetcher = self._fetchers[request.category]
         try:
             if attempt > _ATTEMPTS:
@@ -111,7 +111,7 @@ class Fetching:
         except LlmError as error:
             return await self._search(request, error.reason, until_ms)
 
-    async def _ask(self, request: FetchRequest, fetcher: Fetcher, until_ms: int) -> Found:
+    async def _ask(self, request: FetchRequest, fetcher: Fetcher, until_ms: int) -> FetchResult:
         """Ask the model.
 
         Raises:
@@ -127,16 +127,16 @@ class Fetching:
             category=request.category,
             max_tokens=_TOKENS,
         )
-        answer = await patiently(lambda: self._llm.ask(prompt), _WAITS)
-        told = offers(answer.value, request)
+        answer = await retry_until_available(lambda: self._llm.ask(prompt), _WAITS)
+        told = suggested_items(answer.value, request)
         if not told:
             return await self._search(request, EMPTY, until_ms)
         keys = [offer.identity.key for offer in told]
         known = await self._within(lambda: self._catalogue.known(request.category, keys), until_ms) or []
         chosen = {self._recognised(offer, known): offer for offer in reversed(told)}
         ids = [item_id for item_id in reversed(chosen) if item_id not in request.known]
-        stored = await patiently(lambda: self._items.read(ids), _WAITS)
-        return Found(
+        stored = await retry_until_available(lambda: self._items.read(ids), _WAITS)
+        return FetchResult(
             SOURCE,
             [FoundItem(item_id=item_id, reason=chosen[item_id].reason) for item_id in ids],
             new=[
@@ -147,10 +147,10 @@ class Fetching:
             prompt_hash=answer.hash,
         )
 
-    async def _search(self, request: FetchRequest, fallback: str, until_ms: int) -> Found:
+    async def _search(self, request: FetchRequest, fallback: str, until_ms: int) -> FetchResult:
         """Answer from the catalogue."""
         words = " ".join(request.words)
-        query = Query(
+        query = HybridQuery(
             category=request.category,
             words=request.words,
             vector=self._encoder.encode([words])[0].tolist() if words.strip() else None,
@@ -160,22 +160,24 @@ class Fetching:
         )
         matches = await self._within(lambda: self._catalogue.search(query), until_ms)
         if matches is None:
-            return Found(NOBODY, [], AWAY)
-        return Found(CATALOGUE, [FoundItem(item_id=m.item_id, reason=_why(m, request)) for m in matches], fallback)
+            return FetchResult(NOBODY, [], AWAY)
+        return FetchResult(
+            CATALOGUE, [FoundItem(item_id=m.item_id, reason=_why(m, request)) for m in matches], fallback
+        )
 
-    def _recognised(self, offer: Offer, known: Sequence[Known]) -> str:
+    def _recognised(self, offer: SuggestedItem, known: Sequence[KnownItem]) -> str:
         """Return the id of the item that an offer means: one of the catalogue, or its own."""
         same = (one for one in known if Identity(one.title_key, one.year, one.city_key).is_same(offer.identity))
         near = (one.item_id for one in same if self._is_near(one, offer.item.cell))
         return next(near, offer.item.item_id)
 
-    def _is_near(self, known: Known, cell: str | None) -> bool:
+    def _is_near(self, known: KnownItem, cell: str | None) -> bool:
         if known.latitude is None or known.longitude is None or cell is None:
             return True
         here = h3.cell_to_latlng(cell)
         return float(h3.great_circle_distance(here, (known.latitude, known.longitude))) <= self._catalogue.radius_km
 
-    async def _publish(self, request: FetchRequest, found: Found) -> None:
+    async def _publish(self, request: FetchRequest, found: FetchResult) -> None:
         if found.new:
             await self._publisher.publish(ITEMS, found.new)
         content = Content(
@@ -196,7 +198,7 @@ class Fetching:
         await self._publisher.publish(CONTENT, [content])
         self.answered[f"{found.source} {found.fallback}".strip()] += 1
 
-    async def _cache(self, request: FetchRequest, found: Found) -> None:
+    async def _cache(self, request: FetchRequest, found: FetchResult) -> None:
         now_ms = self._now_ms()
         cached_s = self._cached_s[request.category] if found.items else _EMPTY_S
         answer = Prefetched(
@@ -213,7 +215,7 @@ class Fetching:
             fetched_at=now_ms,
             expires_at=now_ms + round(cached_s * 1_000),
         )
-        await patiently(lambda: self._store.write(request.user_id, answer), _WAITS)
+        await retry_until_available(lambda: self._store.write(request.user_id, answer), _WAITS)
 
     def _prompt_version(self, request: FetchRequest) -> str:
         fetcher = self._fetchers.get(request.category)

@@ -21,12 +21,12 @@ from infra.redis.stores.chart_store import ChartStore, RedisChartStore
 from infra.redis.stores.experiment_store import RedisExperimentStore
 from infra.redis.stores.interaction_log import RedisInteractionLog
 from infra.redis.stores.item_store import ItemStore, RedisItemStore
-from infra.redis.stores.user_profile_store import PortraitStore, RedisPortraitStore
+from infra.redis.stores.user_profile_store import RedisUserProfileStore, UserProfileStore
 from infra.settings import Settings
 from schemas.types import ItemStats
-from streams.runtime.dead_letter_queue import Quarantine, Record
+from streams.runtime.dead_letter_queue import DeadLetterQueue, Record
 from streams.runtime.decode import Decoder
-from streams.runtime.sink import Rewind, drain
+from streams.runtime.sink import Rewind, run_sink
 from topics import Topic
 from topics.topic import DAY_MS, EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS, ITEMS, PROFILES
 
@@ -36,17 +36,17 @@ Put = Callable[[Sequence[tuple[Record, Any]]], Awaitable[None]]
 """Writes the records of a batch with their values, None for a deletion; what came before may come again."""
 
 
-class _Filed(msgspec.Struct, gc=False):
+class _StoredAction(msgspec.Struct, gc=False):
     category: str
     private: bool = False
 
 
-class Charting:
+class ChartProjector:
     """Writes how items are doing to the charts."""
 
     def __init__(self, charts: ChartStore, items: ItemStore) -> None:
         self._charts, self._items = charts, items
-        self._filed = msgspec.json.Decoder(_Filed)
+        self._filed = msgspec.json.Decoder(_StoredAction)
 
     async def write(self, stats: Sequence[ItemStats]) -> None:
         """Write how items are doing now; private ones are in no chart."""
@@ -57,10 +57,10 @@ class Charting:
         await self._charts.write(public, {item: filed[item].category for item in public if item in filed})
 
 
-class Logging:
+class InteractionLogProjector:
     """Writes batches, and counts. A record that Redis refuses becomes a dead letter, and the others are written."""
 
-    def __init__(self, writes: Mapping[Topic, Put], registry: Registry, quarantine: Quarantine) -> None:
+    def __init__(self, writes: Mapping[Topic, Put], registry: Registry, quarantine: DeadLetterQueue) -> None:
         self._quarantine = quarantine
         self._puts = {topic.name: put for topic, put in writes.items()}
         # What is unusable is passed over: the agents that own these topics set it aside.
@@ -84,12 +84,12 @@ class Logging:
 
 def writes(redis: Redis) -> dict[Topic, Put]:
     """Return what is written of each topic."""
-    portraits = RedisPortraitStore(redis)
+    portraits = RedisUserProfileStore(redis)
     return {
         INTERACTIONS: _values(RedisInteractionLog(redis).write),
         FEATURES: _values(portraits.write_found),
         PROFILES: _profiles(portraits),
-        ITEM_STATS: _values(Charting(RedisChartStore(redis), RedisItemStore(redis)).write),
+        ITEM_STATS: _values(ChartProjector(RedisChartStore(redis), RedisItemStore(redis)).write),
         EXPERIMENTS: _values(RedisExperimentStore(redis).write),
     }
 
@@ -98,7 +98,7 @@ def _values(write: Callable[[Sequence[Any]], Awaitable[None]]) -> Put:
     return lambda usable: write([value for _, value in usable])
 
 
-def _profiles(portraits: PortraitStore) -> Put:
+def _profiles(portraits: UserProfileStore) -> Put:
     async def put(usable: Sequence[tuple[Record, Any]]) -> None:
         newest = {(record.key or b"").decode(): value for record, value in usable}
         await portraits.write_stated([profile for profile in newest.values() if profile is not None])
@@ -113,12 +113,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(registry.connect)
     redis = connect(settings.redis_url)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
-    quarantine = Quarantine(publisher, now_ms=clock.now_ms)
+    quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
     written = writes(redis)
-    logging_ = Logging(written, registry, quarantine)
-    sign = heartbeat.beat(redis, "log", lambda: {"written": logging_.written, **quarantine.describe()})
+    logging_ = InteractionLogProjector(written, registry, quarantine)
+    sign = heartbeat.publish_heartbeat(redis, "log", lambda: {"written": logging_.written, **quarantine.describe()})
     try:
-        await drain(
+        await run_sink(
             settings.kafka_bootstrap_servers,
             GROUP,
             written,

@@ -25,10 +25,10 @@ from infra.redis.stores.push_store import KEPT_MS, RedisPushStore
 from infra.settings import Settings
 from streams.agents import inbox, push, token
 from streams.runtime.core_params import push_params
-from streams.runtime.dead_letter_queue import Quarantine
-from streams.runtime.faust_role import PUBLISH_TIMEOUT_S, RoleContext, assignment, new_app, settle
+from streams.runtime.dead_letter_queue import DeadLetterQueue
+from streams.runtime.faust_role import PUBLISH_TIMEOUT_S, RoleContext, assignment, new_app, register_agent
 from streams.runtime.refill import Refills
-from streams.runtime.supervise import beside
+from streams.runtime.supervise import run_alongside
 from streams.transport import run as run_app
 from topics.topic import DEVICES, NOTIFICATIONS, PARTITIONS
 
@@ -45,15 +45,15 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
     app = await new_app(settings, PUSH_APP_ID, "push")
-    quarantine = Quarantine(publisher, now_ms=clock.now_ms)
+    quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
     context = RoleContext(app, settings, registry, publisher, quarantine)
     pushes, tokens = (app.bytes_table(name, partitions=PARTITIONS) for name in PUSH_TABLES)
     items = ItemCache(RedisItemStore(redis))
     agent = push.PushAgent(context, pushes, items, push_params(settings), sender=sender, now_ms=now_ms)
-    settle(app, push.SOURCES, agent)
-    settle(app, token.SOURCES, token.TokenAgent(context, tokens))
+    register_agent(app, push.SOURCES, agent)
+    register_agent(app, token.SOURCES, token.TokenAgent(context, tokens))
     inboxer = inbox.InboxAgent(context, RedisPushStore(redis))
-    settle(app, inbox.SOURCES, inboxer)
+    register_agent(app, inbox.SOURCES, inboxer)
     refills = Refills(settings.kafka_bootstrap_servers, registry, RedisProjection(redis), assignment(app))
     refills.add(DEVICES, inboxer.refill_devices)
     refills.add(NOTIFICATIONS, inboxer.refill_notifications, age_ms=KEPT_MS)
@@ -68,7 +68,9 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
         }
 
     try:
-        async with beside(stop, agent.run(), items.follow(), refills.run(), heartbeat.beat(redis, "push", describe)):
+        async with run_alongside(
+            stop, agent.run(), items.follow(), refills.run(), heartbeat.publish_heartbeat(redis, "push", describe)
+        ):
             await run_app(app, stop)
     finally:
         if sender is not None:

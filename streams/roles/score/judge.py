@@ -20,7 +20,18 @@ from infra.redis.stores.item_store import ItemStore
 from infra.redis.stores.llm_score_store import ScoreStore
 from infra.settings import Settings
 from schemas.types import Features, Feed, LlmScores
-from streams.core.llm_judge import SYSTEM, VERSION, Card, Interests, Scores, Wanted, interests, question, taken, wanted
+from streams.core.llm_judge import (
+    SYSTEM,
+    VERSION,
+    Interests,
+    ItemSummary,
+    JudgeRequest,
+    Scores,
+    interests,
+    judge_request,
+    parse_scores,
+    question,
+)
 from topics.topic import LLM_SCORES
 
 LOOK_BACK_MS = 600_000
@@ -30,13 +41,13 @@ _RETRY_S = 2.0
 _TOKENS, _TOKENS_PER_ITEM = 100, 30
 """Longest answer: some 20 tokens an item are used."""
 _LOG = logging.getLogger(__name__)
-_card = msgspec.json.Decoder(Card)
+_card = msgspec.json.Decoder(ItemSummary)
 
 
 @dataclass(slots=True)
 class _User:
     whom: Interests | None = None
-    wanted: Wanted | None = None
+    wanted: JudgeRequest | None = None
     """What waits to be judged."""
     busy: bool = False
     due_s: float = 0.0
@@ -44,7 +55,7 @@ class _User:
     asked: set[tuple[int, str]] = field(default_factory=set)
     """Features' versions and items that the model was asked about: it may have left some out."""
 
-    def take(self, now_s: float) -> tuple[Interests, Wanted] | None:
+    def take(self, now_s: float) -> tuple[Interests, JudgeRequest] | None:
         """Return what there is to ask about, if it is time to; interests and feed must be of the same features."""
         whom, feed = self.whom, self.wanted
         if self.busy or now_s < self.due_s or whom is None or feed is None or whom.version != feed.version:
@@ -52,13 +63,13 @@ class _User:
         self.wanted, self.busy = None, True
         return whom, feed
 
-    def put_back(self, feed: Wanted) -> None:
+    def put_back(self, feed: JudgeRequest) -> None:
         """Let a feed wait a little longer, unless there is a newer one."""
         self.wanted = self.wanted or feed
         self.due_s = max(self.due_s, time.monotonic() + _RETRY_S)
 
 
-class Scorer:
+class LlmJudge:
     """Keeps the newest of every user, asks, and publishes what is answered."""
 
     def __init__(self, settings: Settings, publisher: Publisher, llm: Llm, items: ItemStore, known: ScoreStore) -> None:
@@ -74,7 +85,7 @@ class Scorer:
         if isinstance(value, Features):
             user.whom = interests(value)
         else:
-            feed = wanted(value, most=self._settings.llm_score_items)
+            feed = judge_request(value, most=self._settings.llm_score_items)
             user.wanted = feed if user.wanted is None else max(user.wanted, feed, key=lambda one: one.order)
         if len(self._users) > _MOST_USERS:
             self.passed_over += self._users.pop(next(iter(self._users))).wanted is not None
@@ -107,7 +118,7 @@ class Scorer:
             **self._llm.describe(),
         }
 
-    async def _judge(self, user_id: str, user: _User, whom: Interests, feed: Wanted) -> None:
+    async def _judge(self, user_id: str, user: _User, whom: Interests, feed: JudgeRequest) -> None:
         """Have one feed judged; what stands in the way of it for now makes it wait."""
         try:
             await self._publish(user_id, user, whom, feed)
@@ -123,7 +134,7 @@ class Scorer:
         finally:
             user.busy = False
 
-    async def _publish(self, user_id: str, user: _User, whom: Interests, feed: Wanted) -> None:
+    async def _publish(self, user_id: str, user: _User, whom: Interests, feed: JudgeRequest) -> None:
         """Publish all scores by these features, unless the feed has had them."""
         known = await self._known.read(user_id)
         scores = dict(known.scores) if known is not None and known.features_version == feed.version else {}
@@ -162,9 +173,9 @@ class Scorer:
         answer = await self._llm.ask(prompt)
         user.asked = {(version, item) for version, item in user.asked if version == whom.version}
         user.asked |= {(whom.version, item) for item in missing}
-        return taken(answer.value, missing)
+        return parse_scores(answer.value, missing)
 
-    async def _cards(self, items: set[str]) -> dict[str, Card]:
+    async def _cards(self, items: set[str]) -> dict[str, ItemSummary]:
         """Return what the catalogue says of items."""
         names = sorted(items)
         found = await self._items.read(names)

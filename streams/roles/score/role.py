@@ -26,10 +26,10 @@ from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.llm_score_store import ScoreStore
 from infra.settings import Settings
 from streams.roles.fetch.answer_cache import keep_restored, restore
-from streams.roles.score.judge import LOOK_BACK_MS, Scorer
+from streams.roles.score.judge import LOOK_BACK_MS, LlmJudge
 from streams.runtime.decode import Decoder
-from streams.runtime.retry import patiently
-from streams.runtime.supervise import until
+from streams.runtime.retry import retry_until_available
+from streams.runtime.supervise import run_until
 from streams.runtime.topic_history import offsets_since
 from topics.topic import FEATURES, FEEDS, LLM_CALLS
 
@@ -63,20 +63,20 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     try:
         async with connect(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:
             known = ScoreStore(redis, ttl_s=settings.llm_scores_ttl_s)
-            scorer = Scorer(settings, publisher, llm, RedisItemStore(redis), known)
-            works = [heartbeat.beat(redis, "score", scorer.describe)]
+            scorer = LlmJudge(settings, publisher, llm, RedisItemStore(redis), known)
+            works = [heartbeat.publish_heartbeat(redis, "score", scorer.describe)]
             if has_key(settings):
                 works += [_work(settings, registry, scorer, redis), keep_restored(settings, registry, redis)]
-            await until(stop, *works)
+            await run_until(stop, *works)
     finally:
         await publisher.close()
         await redis.aclose()
         registry.close()
 
 
-async def _work(settings: Settings, registry: Registry, scorer: Scorer, redis: Redis) -> None:
+async def _work(settings: Settings, registry: Registry, scorer: LlmJudge, redis: Redis) -> None:
     """Hear what the topics tell, and have it judged."""
-    await patiently(lambda: restore(settings, registry, redis), "answers wait for the store")
+    await retry_until_available(lambda: restore(settings, registry, redis), "answers wait for the store")
     decoders = {topic.name: Decoder(topic, registry, None, stage="score") for topic in (FEATURES, FEEDS)}
     consumer = kafka_consumer(settings.kafka_bootstrap_servers, group_id=GROUP)
     consumer.subscribe(list(decoders), listener=_Rewind(consumer))

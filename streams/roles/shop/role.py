@@ -20,20 +20,20 @@ from infra import clock
 from infra.kafka.publisher import open_publisher
 from infra.kafka.registry import Registry
 from infra.postgres import pool as database
-from infra.postgres.shop_search import Search, Sought
+from infra.postgres.shop_search import ShopQuery, ShopSearch
 from infra.redis import heartbeat
 from infra.redis.client import connect
 from infra.redis.stores.chart_store import ChartStore, RedisChartStore
-from infra.redis.stores.shop_store import MOST, Charts, Home, RedisShopStore, ShopStore
+from infra.redis.stores.shop_store import MOST, RedisShopStore, ShopStore, StoredCharts, StoredHome
 from infra.settings import Settings
 from schemas.limit import PRODUCT
 from schemas.types import Interaction
-from streams.core.shop_home import Mix, Product, Scores, Shelves, by_rank, faded, mixed
+from streams.core.shop_home import HomeMix, ProductRankings, RankedProduct, Scores, blend_home, dcg_weights, decay_sums
 from streams.roles.shop import similarity_fit
-from streams.runtime.dead_letter_queue import Quarantine
+from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
-from streams.runtime.retry import patiently
-from streams.runtime.sink import drain
+from streams.runtime.retry import retry_until_available
+from streams.runtime.sink import run_sink
 from topics.topic import DAY_MS, INTERACTIONS
 
 P = ParamSpec("P")
@@ -66,21 +66,21 @@ SELECT item_id, array_agg(other), array_agg(confidence) FROM association_rules W
 """
 
 
-class Shop:
+class ShopProjector:
     """Makes homes and charts from what is learned and done."""
 
     def __init__(
-        self, pool: asyncpg.Pool, search: Search, charts: ChartStore, store: ShopStore, settings: Settings
+        self, pool: asyncpg.Pool, search: ShopSearch, charts: ChartStore, store: ShopStore, settings: Settings
     ) -> None:
         self._pool, self._search, self._charts, self._store = pool, search, charts, store
         self._hides_sold_out = settings.hides_sold_out
         self._stale_ms = round(settings.shop_stale_days * DAY_MS)
-        self._mix = Mix(
+        self._mix = HomeMix(
             clicked=settings.shop_clicked_weight,
             searched=settings.shop_searched_weight,
             diverse=settings.shop_diverse_weight,
         )
-        self.shelves = Shelves([], {})
+        self.shelves = ProductRankings([], {})
         self._found: dict[str, list[str]] = {}
         self.homes = 0
         """Homes made since the start."""
@@ -92,9 +92,9 @@ class Shop:
             database.AWAY, StoreError
         """
         rows = await self._pool.fetch(_PRODUCTS, PRODUCT, self._hides_sold_out)
-        products = [Product(*row) for row in rows]
+        products = [RankedProduct(*row) for row in rows]
         trending = await self._charts.trends(sorted({product.category for product in products}))
-        self.shelves = await asyncio.to_thread(Shelves, products, trending)
+        self.shelves = await asyncio.to_thread(ProductRankings, products, trending)
         self._found.clear()
         if rows:
             await self._store.write_charts(await asyncio.to_thread(self._drawn, now_ms))
@@ -125,24 +125,24 @@ class Shop:
 
     async def _home(
         self, user_id: str, clicked: list[str], done: Sequence[Interaction], alike: Mapping[str, Scores], now_ms: int
-    ) -> Home | None:
+    ) -> StoredHome | None:
         """Return a user's home, given what they did, the newest first; none when none of it concerns the shop."""
         queries = list(dict.fromkeys(event.query for event in done if event.action == "search" and event.query))
         if not (clicked or queries):
             return None
         rng = random.Random(f"{user_id} {now_ms // DAY_MS}")  # noqa: S311 - which products, not a secret
         diverse = self.shelves.diverse(clicked, rng, MOST)
-        personal = mixed(
-            faded(alike[item] for item in clicked),
-            faded([by_rank(await self._find(query)) for query in queries[:_SEARCHES]]),
-            by_rank(diverse),
+        personal = blend_home(
+            decay_sums(alike[item] for item in clicked),
+            decay_sums([dcg_weights(await self._find(query)) for query in queries[:_SEARCHES]]),
+            dcg_weights(diverse),
             mix=self._mix,
             left_out=(*clicked, *self.shelves.sold_out),
             most=MOST,
         )
         products = self.shelves.products
         newest = max(event.occurred_at for event in done if event.item_id in products or event.action == "search")
-        return Home(user_id=user_id, personalized=personal, diverse=diverse, stale_at=newest + self._stale_ms)
+        return StoredHome(user_id=user_id, personalized=personal, diverse=diverse, stale_at=newest + self._stale_ms)
 
     def _clicked(self, done: Sequence[Interaction]) -> list[str]:
         """Return the products that a user liked, the newest first."""
@@ -164,12 +164,12 @@ class Shop:
         if query not in self._found:
             if len(self._found) >= _FOUND_QUERIES:
                 self._found.clear()
-            self._found[query] = (await self._search.find(Sought(query=query, kind=PRODUCT, limit=_FOUND))).item_ids
+            self._found[query] = (await self._search.find(ShopQuery(query=query, kind=PRODUCT, limit=_FOUND))).item_ids
         return self._found[query]
 
-    def _drawn(self, now_ms: int) -> Charts:
+    def _drawn(self, now_ms: int) -> StoredCharts:
         rng = random.Random(now_ms // DAY_MS)  # noqa: S311 - which products, not a secret
-        return Charts(
+        return StoredCharts(
             trending=self.shelves.trending(MOST),
             best_value=self.shelves.best_value(MOST),
             top_categories=self.shelves.top_categories(MOST),
@@ -183,11 +183,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(registry.connect)
     redis = connect(settings.redis_url)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
-    quarantine = Quarantine(publisher, now_ms=clock.now_ms)
-    connections = database.Lazy(settings.database_url, connections=4)
+    quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
+    connections = database.LazyPool(settings.database_url, connections=4)
     pool = await _again(connections.pool)
-    search = Search(connections, radius_km=settings.place_radius_km, hides_sold_out=settings.hides_sold_out)
-    shop = Shop(pool, search, RedisChartStore(redis), RedisShopStore(redis), settings)
+    search = ShopSearch(connections, radius_km=settings.place_radius_km, hides_sold_out=settings.hides_sold_out)
+    shop = ShopProjector(pool, search, RedisChartStore(redis), RedisShopStore(redis), settings)
     decoder = Decoder(INTERACTIONS, registry, None, stage="shop")
 
     async def write(_topic: str, records: Sequence[ConsumerRecord]) -> None:
@@ -208,9 +208,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     def describe() -> dict[str, Any]:
         return {"products": len(shop.shelves.products), "homes": shop.homes, **quarantine.describe()}
 
-    beside = [_now_and_then(stock), _now_and_then(fit), heartbeat.beat(redis, "shop", describe)]
+    beside = [_now_and_then(stock), _now_and_then(fit), heartbeat.publish_heartbeat(redis, "shop", describe)]
     try:
-        await drain(settings.kafka_bootstrap_servers, GROUP, [INTERACTIONS], write, stop=stop, beside=beside)
+        await run_sink(settings.kafka_bootstrap_servers, GROUP, [INTERACTIONS], write, stop=stop, beside=beside)
     finally:
         await publisher.close()
         await connections.close()
@@ -225,7 +225,7 @@ async def _again(work: Callable[P, Awaitable[T]], *given: P.args, **named: P.kwa
         with database.write_errors("the shop's work"):
             return await work(*given, **named)
 
-    return await patiently(done, _WAITS, pause_s=_RETRY_S)
+    return await retry_until_available(done, _WAITS, pause_s=_RETRY_S)
 
 
 async def _now_and_then(work: Callable[[], Awaitable[None]]) -> None:

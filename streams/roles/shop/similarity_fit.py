@@ -15,7 +15,7 @@ from infra.postgres.hybrid_search import vector_text
 from infra.postgres.segment import spaced
 from infra.redis.stores.shop_store import MOST
 from models.neighbours.nearest import nearest
-from models.neighbours.rules import Rule, mine
+from models.neighbours.rules import AssociationRule, mine
 from models.text.tfidf import FEATURES, TfIdf, Vectors
 from schemas.limit import PRODUCT
 
@@ -44,7 +44,7 @@ _WORD = "UPDATE words SET meaning = $2::text::vector WHERE word = $1"
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class ShopModel:
     """What the texts of products say: the meaning of words and products, and for each product what is most like it."""
 
     words: list[str]
@@ -53,7 +53,7 @@ class Learned:
     alike: list[tuple[list[str], list[float]]]
 
 
-def learn(item_ids: Sequence[str], texts: Sequence[str], *, features: int = FEATURES) -> Learned:
+def learn(item_ids: Sequence[str], texts: Sequence[str], *, features: int = FEATURES) -> ShopModel:
     """Fit TF-IDF of so many words to texts and compare them all."""
     encoder = TfIdf(features=features, dimensions=DIMENSIONS)
     encoder.fit(texts)
@@ -62,7 +62,7 @@ def learn(item_ids: Sequence[str], texts: Sequence[str], *, features: int = FEAT
         ([item_ids[number] for number in numbers.tolist()], products.tolist())
         for numbers, products in nearest(vectors, MOST)
     ]
-    return Learned(*encoder.meanings(), vectors, alike)
+    return ShopModel(*encoder.meanings(), vectors, alike)
 
 
 def text_of(row: Any) -> str:
@@ -97,7 +97,9 @@ async def fit(pool: asyncpg.Pool, now: datetime, *, features: int = FEATURES) ->
         )
 
 
-async def _write(connection: Any, item_ids: Sequence[str], learned: Learned, rules: Sequence[Rule]) -> None:
+async def _write(
+    connection: Any, item_ids: Sequence[str], learned: ShopModel, rules: Sequence[AssociationRule]
+) -> None:
     await connection.execute("DELETE FROM likeness")
     await connection.execute("DELETE FROM association_rules")
     await connection.execute("UPDATE words SET meaning = NULL WHERE meaning IS NOT NULL")

@@ -10,19 +10,19 @@ from infra.redis.stores.model_status import NEVER_SERVED, Version
 from models import artifact
 from models.artifact import ArtifactError
 from streams.core.ranking.pipeline import MODEL
-from streams.roles.trainer.model_version import Fitted, of_artifact, of_header, to_artifact
+from streams.roles.trainer.model_version import FittedVersion, of_artifact, of_header, to_artifact
 
 _VERSION = re.compile(r"[\w.-]+")
 
 
-class Shelf:
+class ArtifactStore:
     """The versions of the model, the newest so many of them."""
 
     def __init__(self, home: Path, *, kept: int) -> None:
         self._folder = home.expanduser() / "models" / MODEL
         self._kept = kept
 
-    def put(self, found: Fitted, *, serving: str | None) -> None:
+    def put(self, found: FittedVersion, *, serving: str | None) -> None:
         """Keep a version, and let the oldest go; the one in service stays."""
         artifact.save(self._path(found.version.version), *to_artifact(found))
         for path in sorted(self._paths(), reverse=True)[self._kept :]:
@@ -39,7 +39,7 @@ class Shelf:
                 continue
         return found
 
-    def get(self, version: str) -> Fitted:
+    def get(self, version: str) -> FittedVersion:
         """Return a version.
 
         Raises:

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from infra.redis.stores.model_status import NOT_JUDGED, REFUSED, SERVING
 from models.blend.blender import Weights
-from models.blend.personal import Personal
+from models.blend.personal import PersonalWeights
 from schemas.types import Interaction, Item, Profile
-from streams.core.learning.learner import Learner, Params
+from streams.core.learning.learner import Learner, LearnerParams
 from streams.core.position import Position
-from streams.core.ranking.pipeline import Look, new_blender, score
+from streams.core.ranking.pipeline import Candidates, new_blender, score
 
 JUDGED = 0.2
 """Share of the events, the last ones, on which a fit is judged."""
@@ -35,7 +35,7 @@ _CHANCE = 1.96
 _REFRESH_EVENTS = 1_000
 
 
-class Tally:
+class RankAccumulator:
     """How high what was taken stood, by a fit's weights and by those in service."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Tally:
         own, rival = (self._columns() <= K).mean(axis=0)
         return float(own), float(rival)
 
-    def lead(self) -> tuple[float, float]:
+    def ndcg_delta(self) -> tuple[float, float]:
         """Return by how much the fit's NDCG@10 is higher, and the standard error of that, outcome by outcome."""
         gains = self._gains()
         ahead = gains[:, 0] - gains[:, 1]
@@ -79,7 +79,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
+class IncumbentModel:
     """What is in service."""
 
     blender: Mapping[str, Weights]
@@ -95,7 +95,7 @@ Status = Literal["serving", "refused", "not judged"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PromotionDecision:
     """What came of judging a fit, and why."""
 
     status: Status
@@ -103,17 +103,17 @@ class Verdict:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
-class Fit:
+class CandidateFit:
     """A fresh learner on its way through the history."""
 
     def __init__(
         self,
-        params: Params,
+        params: LearnerParams,
         catalogue: Mapping[str, Item],
         profiles: Iterable[tuple[Position, Profile]],
         *,
         total: int,
-        serving: Rival | None = None,
+        serving: IncumbentModel | None = None,
         weighed: int | None = None,
     ) -> None:
         """Start from nothing.
@@ -129,14 +129,14 @@ class Fit:
         self.learner = Learner(params, on_outcome=self._judge)
         self.learned = 0
         self.total = total
-        self.judged, self.unseen = Tally(), Tally()
+        self.judged, self.unseen = RankAccumulator(), RankAccumulator()
         """Of the last events, and of those of them that came after what is in service."""
         self._catalogue = catalogue
         self._entering = sorted(catalogue.values(), key=attrgetter("created_at"), reverse=True)
         self._weighed_from = 0 if weighed is None else total - weighed
         self._judged_from = (1.0 - JUDGED) * total
         self._serving, self._at_ms = serving, 0
-        self._rival = Personal(new_blender())
+        self._rival = PersonalWeights(new_blender())
         if serving is not None:
             self._rival.blender.restore({name: array.copy() for name, array in serving.blender.items()})
         for position, profile in profiles:
@@ -148,7 +148,7 @@ class Fit:
         self._enter(event.occurred_at)
         if self.learned % _REFRESH_EVENTS == 0 and len(self._catalogue) > self.learner.params.rank.exact_items:
             self.learner.view.refresh()
-        teach(
+        learn_event(
             self.learner,
             event,
             position,
@@ -166,7 +166,7 @@ class Fit:
         learner.refits, learner.on_outcome = False, lambda seen, taken: None
         return learner
 
-    def verdict(self, *, tolerance: float) -> Verdict:
+    def verdict(self, *, tolerance: float) -> PromotionDecision:
         """Judge it. What ranks worse than what serves, by more than a share of that and chance, is refused.
 
         What serves is taken as far as it has learned live. Too few outcomes say nothing, and a fit of which nothing is
@@ -175,9 +175,9 @@ class Fit:
         tally = self.unseen if self.unseen.outcomes >= FEWEST else self.judged
         if tally.outcomes < FEWEST:
             reason = f"{tally.outcomes} outcomes are too few to judge by: it takes {FEWEST}"
-            return Verdict(NOT_JUDGED, reason, {"outcomes": float(tally.outcomes)})
+            return PromotionDecision(NOT_JUDGED, reason, {"outcomes": float(tally.outcomes)})
         (own, rival), (own_hr, rival_hr) = tally.ndcg(), tally.hr()
-        lead, error = tally.lead()
+        lead, error = tally.ndcg_delta()
         metrics = {"ndcg@10": own, "hr@10": own_hr, "outcomes": float(tally.outcomes)}
         if tally is self.judged and self._serving is not None and self._serving.ndcg is not None:
             rival = self._serving.ndcg
@@ -188,18 +188,18 @@ class Fit:
         serving = "the weights before any fit" if self._serving is None else "what was in service"
         summary = f"NDCG@{K} {own:.4f} against {rival:.4f} of {serving}, on {tally.outcomes:,} outcomes"
         if lead < -max(tolerance * rival, _CHANCE * error):
-            return Verdict(REFUSED, f"worse: {summary}", metrics)
-        return Verdict(SERVING, summary, metrics)
+            return PromotionDecision(REFUSED, f"worse: {summary}", metrics)
+        return PromotionDecision(SERVING, summary, metrics)
 
     def _enter(self, at_ms: float) -> None:
         """Let items in that were created before a time."""
         entering, view = self._entering, self.learner.view
         while entering and entering[-1].created_at < at_ms:
             item = entering.pop()
-            if view.subject(item.item_id) is None:
+            if view.labels(item.item_id) is None:
                 view.apply_item(item)
 
-    def _judge(self, seen: Look, taken: int) -> None:
+    def _judge(self, seen: Candidates, taken: int) -> None:
         is_news = self._serving is None or self._at_ms > self._serving.watermark
         if self.learned >= self._judged_from:
             own, rival = (_rank(weights, seen, taken) for weights in (self.learner.weights, self._rival))
@@ -208,25 +208,27 @@ class Fit:
                 self.unseen.add(own, rival)
         if is_news and self._serving is not None:
             self._rival.learn(
-                seen.whom.features.user_id,
+                seen.query.features.user_id,
                 seen.parts,
                 taken,
-                seen.whom.context,
+                seen.query.context,
                 among=seen.admissible,
             )
 
 
-def teach(learner: Learner, event: Interaction, position: Position, *, item: Item | None = None, weigh: bool) -> None:
+def learn_event(
+    learner: Learner, event: Interaction, position: Position, *, item: Item | None = None, weigh: bool
+) -> None:
     """Learn an event; an item that no catalogue holds is learned of, and never ranked."""
-    unknown = item is None and event.item_id is not None and learner.view.subject(event.item_id) is None
+    unknown = item is None and event.item_id is not None and learner.view.labels(event.item_id) is None
     learner.learn(event, position, item=item, weigh=weigh)
     if unknown and event.item_id is not None:
         learner.view.remove_item(event.item_id)
 
 
-def _rank(weights: Personal, seen: Look, taken: int) -> float:
+def _rank(weights: PersonalWeights, seen: Candidates, taken: int) -> float:
     """Return where what was taken stood, ties at their mean rank."""
-    shared, offset = weights.blender.weights(seen.whom.context), weights.offset(seen.whom.features.user_id)
+    shared, offset = weights.blender.weights(seen.query.context), weights.offset(seen.query.features.user_id)
     scores = score(seen, shared if offset is None else shared + offset)
     ahead, level = int((scores > scores[taken]).sum()), int((scores == scores[taken]).sum())
     return 1.0 + ahead + (level - 1) / 2

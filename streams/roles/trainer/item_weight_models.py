@@ -9,36 +9,36 @@ from infra.settings import Settings
 from models.factorization.als import Als
 from models.neural.network import network
 from models.registry import MODELS
-from models.text.content import Content
+from models.text.content import ContentModel
 from models.text.tfidf import TfIdf
-from streams.core.ranking.item_weights import ContentTastes, EaseTastes, ModelTastes, Tastes
+from streams.core.ranking.item_weights import ContentItemWeights, EaseItemWeights, ItemWeightsProvider, ModelItemWeights
 
 _AS_THEY_ARE = ("cooccurrence", "item-knn", "item-item", "bpr", "lightgcn", "sequence")
 """Models without settings. Those that no single item tells anything, or that only know users, are left out."""
 
 
-def _as_it_is(name: str) -> Callable[[Settings], Tastes]:
-    return lambda settings: ModelTastes(name, MODELS[name]())
+def _as_it_is(name: str) -> Callable[[Settings], ItemWeightsProvider]:
+    return lambda settings: ModelItemWeights(name, MODELS[name]())
 
 
-def _als(settings: Settings) -> Tastes:
+def _als(settings: Settings) -> ItemWeightsProvider:
     factors, regularization = settings.collaborative_factors, settings.collaborative_regularization
-    return ModelTastes("als", Als(factors=factors, regularization=regularization))
+    return ModelItemWeights("als", Als(factors=factors, regularization=regularization))
 
 
-def _content(settings: Settings) -> Tastes:
+def _content(settings: Settings) -> ItemWeightsProvider:
     encoder = TfIdf(features=settings.tfidf_max_features, dimensions=settings.content_embedding_dim)
-    return ContentTastes("content", Content(encoder))
+    return ContentItemWeights("content", ContentModel(encoder))
 
 
-def _dot_product(settings: Settings) -> Tastes:
+def _dot_product(settings: Settings) -> ItemWeightsProvider:
     build = network(
         "models.factorization.dotproduct", "DotProduct", config="DotProductConfig", embedding_dim=settings.embedding_dim
     )
-    return ModelTastes("dot-product", build())
+    return ModelItemWeights("dot-product", build())
 
 
-def _deep(settings: Settings) -> Tastes:
+def _deep(settings: Settings) -> ItemWeightsProvider:
     build = network(
         "models.neural.deep",
         "Deep",
@@ -47,11 +47,11 @@ def _deep(settings: Settings) -> Tastes:
         batch=settings.batch_size,
         rate=settings.learning_rate,
     )
-    return ModelTastes("deep", build())
+    return ModelItemWeights("deep", build())
 
 
-TASTES: Mapping[str, Callable[[Settings], Tastes]] = {
-    "ease": lambda settings: EaseTastes(),
+ITEM_WEIGHT_MODELS: Mapping[str, Callable[[Settings], ItemWeightsProvider]] = {
+    "ease": lambda settings: EaseItemWeights(),
     "als": _als,
     "content": _content,
     "dot-product": _dot_product,
@@ -59,13 +59,13 @@ TASTES: Mapping[str, Callable[[Settings], Tastes]] = {
 } | {name: _as_it_is(name) for name in _AS_THEY_ARE}
 
 
-def tastes_builder(settings: Settings) -> Callable[[], Tastes]:
+def item_weights_builder(settings: Settings) -> Callable[[], ItemWeightsProvider]:
     """Return what makes tastes that have learned nothing yet.
 
     Raises:
         OperatorError: the settings name a model that tastes cannot come from.
     """
-    build = TASTES.get(settings.taste_model)
+    build = ITEM_WEIGHT_MODELS.get(settings.taste_model)
     if build is None:
-        raise OperatorError(f"TASTE_MODEL names {settings.taste_model}.", f"There are {', '.join(TASTES)}.")
+        raise OperatorError(f"TASTE_MODEL names {settings.taste_model}.", f"There are {', '.join(ITEM_WEIGHT_MODELS)}.")
     return lambda: build(settings)

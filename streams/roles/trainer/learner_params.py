@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from infra.settings import Settings
-from streams.core.learning.learner import Params
-from streams.roles.trainer.item_weight_models import tastes_builder
+from streams.core.learning.learner import LearnerParams
+from streams.roles.trainer.item_weight_models import item_weights_builder
 from streams.runtime.core_params import rank_params, signal_params, user_params
 
 
-def learner_params(settings: Settings) -> Params:
+def learner_params(settings: Settings) -> LearnerParams:
     """Return how the trainer learns: as the agents fold and rank.
 
     Raises:
         OperatorError: the settings name a model that tastes cannot come from.
     """
-    return Params(
+    return LearnerParams(
         user_params(settings),
         signal_params(settings),
         rank_params(settings),
         half_life_days=settings.cooccurrence_half_life_days,
-        tastes=tastes_builder(settings),
+        tastes=item_weights_builder(settings),
     )

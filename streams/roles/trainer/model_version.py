@@ -28,7 +28,7 @@ _WEIGHT_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FittedVersion:
     """A version with everything that is needed to serve it."""
 
     version: Version
@@ -47,12 +47,12 @@ def name_of(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y%m%dT%H%M%S.") + f"{at_ms % 1000:03}Z"
 
 
-def fitted(version: Version, learner: Learner) -> Fitted:
+def fitted(version: Version, learner: Learner) -> FittedVersion:
     """Return what a learner has learned as a version."""
     view = learner.view
     numbers, tastes = view.tastes.block(0)
     state = {name: array.copy() for name, array in learner.blender.state().items()}
-    return Fitted(
+    return FittedVersion(
         version,
         list(learner.blender.parts),
         state,
@@ -62,7 +62,7 @@ def fitted(version: Version, learner: Learner) -> Fitted:
     )
 
 
-def rows(found: Fitted, *, trimmed: Counter[str] | None = None) -> Iterator[ItemWeights]:
+def rows(found: FittedVersion, *, trimmed: Counter[str] | None = None) -> Iterator[ItemWeights]:
     """Yield a version's tastes, item by item: the strongest weights, where a record has no room for all.
 
     `trimmed` counts the weights that had none.
@@ -113,7 +113,7 @@ def version_of(told: ModelVersion) -> Version:
     )
 
 
-def to_artifact(found: Fitted) -> tuple[Header, dict[str, NDArray[Any]]]:
+def to_artifact(found: FittedVersion) -> tuple[Header, dict[str, NDArray[Any]]]:
     """Return a version as the header and the arrays of a file."""
     version = found.version
     header = Header(
@@ -151,11 +151,11 @@ def of_header(header: Header) -> Version:
     )
 
 
-def of_artifact(header: Header, arrays: Mapping[str, NDArray[Any]]) -> Fitted:
+def of_artifact(header: Header, arrays: Mapping[str, NDArray[Any]]) -> FittedVersion:
     """Return the version that a file holds."""
     blender = {name: arrays[name] for name in ("table", "squares", "outcomes")}
     blender["scales"] = arrays.get("scales", np.ones(blender["table"].shape[1]))  # files of before have none
-    return Fitted(
+    return FittedVersion(
         of_header(header),
         header.names["parts"],
         blender,

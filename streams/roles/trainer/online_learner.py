@@ -16,7 +16,7 @@ from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.core.ranking.features import by_name
 from streams.core.ranking.model_state import restore
-from streams.roles.trainer.candidate_fit import teach
+from streams.roles.trainer.candidate_fit import learn_event
 from streams.roles.trainer.model_version import ROW_BYTES, record, version_of
 
 _LINK_BYTES = 20
@@ -24,24 +24,24 @@ _LINK_BYTES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class ItemDeleted:
     """An item that was taken off the catalogue."""
 
     item_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
+class ProfileForgotten:
     """A user whose profile was forgotten, and until when, in ms since the epoch."""
 
     user_id: str
     at_ms: int
 
 
-Told = Interaction | Item | Profile | Gone | Forgotten
+Message = Interaction | Item | Profile | ItemDeleted | ProfileForgotten
 
 
-class Live:
+class OnlineLearner:
     """A learner that goes on from the version in service."""
 
     def __init__(self, learner: Learner) -> None:
@@ -68,7 +68,7 @@ class Live:
         return f"{name}+{self._now}" if self._now else name
 
     @property
-    def untold(self) -> bool:
+    def has_unpublished(self) -> bool:
         """Say whether weights have changed since they were told."""
         return self._now != self._told_outcomes
 
@@ -76,17 +76,17 @@ class Live:
     def _now(self) -> int:
         return self.learner.blender.outcomes - self._start
 
-    def take(self, told: Told, position: Position, *, weigh: bool) -> None:
+    def apply(self, told: Message, position: Position, *, weigh: bool) -> None:
         """Take in what a topic told."""
-        absorb(self.learner, told, position, weigh=weigh)
+        apply_message(self.learner, told, position, weigh=weigh)
         self.outcomes = self._now
 
-    def swap(self, learner: Learner, version: Version) -> None:
+    def promote(self, learner: Learner, version: Version) -> None:
         """Go on with what a full fit has learned."""
         self.learner = learner
         self._begin(version, 0)
 
-    def go_on_from(self, told: ModelVersion) -> bool:
+    def warm_start(self, told: ModelVersion) -> bool:
         """Go on from weights in service; False when they are of other parts."""
         if not restore(self.learner.blender, told):
             return False
@@ -148,16 +148,16 @@ class Live:
         )
 
 
-def absorb(learner: Learner, told: Told, position: Position, *, weigh: bool) -> None:
+def apply_message(learner: Learner, told: Message, position: Position, *, weigh: bool) -> None:
     """Have a learner take in what a topic told."""
     match told:
         case Interaction():
-            teach(learner, told, position, weigh=weigh)
+            learn_event(learner, told, position, weigh=weigh)
         case Item():
             learner.view.apply_item(told)
         case Profile():
             learner.profile(told, position)
-        case Gone(item_id):
+        case ItemDeleted(item_id):
             learner.view.remove_item(item_id)
-        case Forgotten(user_id, at_ms):
+        case ProfileForgotten(user_id, at_ms):
             learner.forget_profile(user_id, at_ms, position)

@@ -14,7 +14,7 @@ FIRST_EVENTS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueFit:
     """A fit to come."""
 
     at_ms: int
@@ -23,13 +23,13 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class FitSchedule:
     """Times between fits; 0 for never."""
 
     interval_s: float
     full_interval_s: float
 
-    def next(self, versions: Sequence[Version], *, events: int, started_at: int) -> Due | None:
+    def next(self, versions: Sequence[Version], *, events: int, started_at: int) -> DueFit | None:
         """Return the fit to come; None while nothing is new, or when fits are made only when asked.
 
         Args:
@@ -41,12 +41,12 @@ class Schedule:
             return None
         if all(version.status == NOT_JUDGED for version in versions):
             at_ms, known = (versions[0].created_at, versions[0].events) if versions else (started_at, 0)
-            return Due(at_ms + _ms(FIRST_S), full=True) if events - known >= FIRST_EVENTS else None
+            return DueFit(at_ms + _ms(FIRST_S), full=True) if events - known >= FIRST_EVENTS else None
         if events == versions[0].events:
             return None
         full_at = next((version.created_at for version in versions if version.full), 0)
         dues = [
-            Due(at_ms + _ms(seconds), full=full)
+            DueFit(at_ms + _ms(seconds), full=full)
             for at_ms, seconds, full in (
                 (full_at, self.full_interval_s, True),
                 (versions[0].created_at, self.interval_s, False),

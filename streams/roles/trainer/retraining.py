@@ -15,20 +15,20 @@ from infra import clock
 from infra.error import OperatorError
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
-from infra.redis.stores.model_status import REFUSED, SERVING, Board, Training, Version, standing
-from infra.redis.stores.model_status import Live as Shown
+from infra.redis.stores.model_status import REFUSED, SERVING, ModelStatus, Training, Version, with_current_status
+from infra.redis.stores.model_status import LiveModel as Shown
 from infra.settings import Settings
 from schemas.types import Interaction, ModelVersion
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.core.ranking.pipeline import MODEL
-from streams.roles.trainer.artifact_store import Shelf
-from streams.roles.trainer.candidate_fit import Fit, Rival
+from streams.roles.trainer.artifact_store import ArtifactStore
+from streams.roles.trainer.candidate_fit import CandidateFit, IncumbentModel
 from streams.roles.trainer.learner_params import learner_params
-from streams.roles.trainer.model_version import Fitted, fitted, name_of, record, rows
-from streams.roles.trainer.online_learner import Live, absorb
-from streams.roles.trainer.retrain_schedule import Schedule
-from streams.runtime.topic_history import History, history
+from streams.roles.trainer.model_version import FittedVersion, fitted, name_of, record, rows
+from streams.roles.trainer.online_learner import OnlineLearner, apply_message
+from streams.roles.trainer.retrain_schedule import FitSchedule
+from streams.runtime.topic_history import TopicHistory, topic_history
 from topics.topic import INTERACTIONS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, PROFILES, Topic
 
 _ROWS_AT_A_TIME = 20
@@ -40,22 +40,24 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RetrainRequest:
     """A call for a full fit."""
 
     event_id: str
     reason: str = ""
 
 
-class Fitting:
+class RetrainScheduler:
     """Makes full fits, one at a time, and keeps the versions that come of them."""
 
-    def __init__(self, settings: Settings, registry: Registry, publisher: Publisher, shelf: Shelf, live: Live) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry, publisher: Publisher, shelf: ArtifactStore, live: OnlineLearner
+    ) -> None:
         self._settings, self._registry, self._publisher = settings, registry, publisher
         self._shelf, self._live = shelf, live
-        self._schedule = Schedule(settings.model_fit_interval_s, settings.model_full_fit_interval_s)
+        self._schedule = FitSchedule(settings.model_fit_interval_s, settings.model_full_fit_interval_s)
         self._versions = shelf.versions()
-        self._requests: dict[str, Request] = {}
+        self._requests: dict[str, RetrainRequest] = {}
         self._training = Training()
         self._task: asyncio.Task[None] | None = None
         self._since: list[tuple[Any, Position]] | None = None
@@ -65,7 +67,7 @@ class Fitting:
         self.told: set[str] = set()
         """Items whose tastes are on their topic."""
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: RetrainRequest) -> None:
         """Remember a call for a fit; one that was answered is not answered again."""
         if not any(request.event_id in version.request_ids for version in self._versions):
             self._requests[request.event_id] = request
@@ -107,16 +109,16 @@ class Fitting:
             with suppress(asyncio.CancelledError):
                 await task
 
-    def board(self, now_ms: int) -> Board:
+    def board(self, now_ms: int) -> ModelStatus:
         """Return all that there is to know."""
         live, base = self._live, self._live.base
         serving = None if base is None else base.version
         due = self._schedule.next(self._versions, events=live.learner.events, started_at=self._started_at)
-        return Board(
+        return ModelStatus(
             model=MODEL,
             written_at=now_ms,
             serving=serving,
-            versions=[standing(version, serving) for version in self._versions],
+            versions=[with_current_status(version, serving) for version in self._versions],
             live=Shown(
                 version=live.version,
                 events=live.learner.events,
@@ -129,7 +131,7 @@ class Fitting:
             next_fit_at=None if due is None else max(due.at_ms, self._not_before),
         )
 
-    def _begin(self, requests: list[Request], *, why: str, full: bool, now_ms: int) -> None:
+    def _begin(self, requests: list[RetrainRequest], *, why: str, full: bool, now_ms: int) -> None:
         ids = [request.event_id for request in requests]
         self._training = Training(state="fitting", why=why, request_ids=ids, started_at=now_ms)
         self._task = asyncio.ensure_future(self._guarded(ids, full=full))
@@ -154,7 +156,7 @@ class Fitting:
         profiles = await self._newest(PROFILES)
         serving = await self._serving()
         async with self._history(INTERACTIONS) as events:
-            fit = Fit(
+            fit = CandidateFit(
                 learner_params(self._settings),
                 catalogue,
                 profiles,
@@ -185,7 +187,7 @@ class Fitting:
         )  # fmt: skip
         await self._settle(fitted(version, learner), learner, ends)
 
-    async def _serving(self) -> Rival | None:
+    async def _serving(self) -> IncumbentModel | None:
         """Return what is in service, as it was fitted; as it is now, with all learned since, where its file is away."""
         live = self._live
         if live.base is None:
@@ -193,12 +195,12 @@ class Fitting:
         try:
             found = await asyncio.to_thread(self._shelf.get, live.base.version)
         except OperatorError:
-            return Rival(live.learner.blender.state(), live.learner.view.watermark)
+            return IncumbentModel(live.learner.blender.state(), live.learner.view.watermark)
         if found.parts != list(live.learner.blender.parts):
             return None
-        return Rival(found.blender, found.version.watermark, found.version.metrics.get("ndcg@10"))
+        return IncumbentModel(found.blender, found.version.watermark, found.version.metrics.get("ndcg@10"))
 
-    async def _replay(self, fit: Fit, events: History) -> None:
+    async def _replay(self, fit: CandidateFit, events: TopicHistory) -> None:
         batch: list[tuple[Position, Any]] = []
         async for pair in events.merged():
             batch.append(pair)
@@ -208,19 +210,19 @@ class Fitting:
                 batch = []
         await asyncio.to_thread(_learn, fit, batch)
 
-    async def _settle(self, found: Fitted, learner: Learner, ends: dict[int, int]) -> None:
+    async def _settle(self, found: FittedVersion, learner: Learner, ends: dict[int, int]) -> None:
         """Keep a version; one that may serve goes to the workers and takes the place of what is live."""
         version, base = found.version, self._live.base
         serving = version.version if version.status == SERVING else None if base is None else base.version
         await asyncio.to_thread(self._shelf.put, found, serving=serving)
         if version.status == SERVING:
-            self.told = await publish_tastes(self._publisher, found, self.told, trimmed=self._live.trimmed)
+            self.told = await publish_item_weights(self._publisher, found, self.told, trimmed=self._live.trimmed)
             await self._catch_up(learner, ends)
         self._publisher.produce(MODEL_VERSIONS, self.own(record(version, found.parts, found.blender)))
         await self._publisher.flush()
         if version.status == SERVING:
             await self._catch_up(learner, ends)
-            self._live.swap(learner, version)
+            self._live.promote(learner, version)
         self._versions = [version, *self._versions]
         del self._versions[self._settings.model_artifacts_kept :]
 
@@ -233,7 +235,7 @@ class Fitting:
             for told, position in waiting:
                 if not isinstance(told, Interaction) or position.offset >= ends[position.partition]:
                     try:
-                        absorb(learner, told, position, weigh=weigh)
+                        apply_message(learner, told, position, weigh=weigh)
                     except Exception:
                         _LOG.exception("the fit passes over the %s at %s", type(told).__name__, position)
                 number += 1
@@ -245,10 +247,10 @@ class Fitting:
             return list((await found.newest()).values())
 
     def _history(self, topic: Topic) -> Any:
-        return history(self._settings.kafka_bootstrap_servers, self._registry, topic)
+        return topic_history(self._settings.kafka_bootstrap_servers, self._registry, topic)
 
 
-def _learn(fit: Fit, batch: list[tuple[Position, Any]]) -> None:
+def _learn(fit: CandidateFit, batch: list[tuple[Position, Any]]) -> None:
     for position, event in batch:
         try:
             fit.learn(event, position)
@@ -256,8 +258,8 @@ def _learn(fit: Fit, batch: list[tuple[Position, Any]]) -> None:
             _LOG.exception("the fit passes over the event %s", event.event_id)
 
 
-async def publish_tastes(
-    publisher: Publisher, found: Fitted, told: set[str], *, trimmed: Counter[str] | None = None
+async def publish_item_weights(
+    publisher: Publisher, found: FittedVersion, told: set[str], *, trimmed: Counter[str] | None = None
 ) -> set[str]:
     """Publish a version's tastes, delete those of items that it has none for, and return whose there are now.
 

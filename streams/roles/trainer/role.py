@@ -24,7 +24,7 @@ from infra.kafka.publisher import Publisher, open_publisher
 from infra.kafka.registry import Registry
 from infra.redis import heartbeat
 from infra.redis.client import StoreError, connect
-from infra.redis.stores.model_status import BoardStore, RedisBoardStore
+from infra.redis.stores.model_status import ModelStatusStore, RedisModelStatusStore
 from infra.settings import Settings
 from schemas.types import ModelVersion
 from streams.core.learning.learner import Learner
@@ -32,14 +32,14 @@ from streams.core.position import Position
 from streams.core.ranking.features import in_order
 from streams.core.ranking.pipeline import MODEL
 from streams.core.user.profile import forgotten_at
-from streams.roles.trainer.artifact_store import Shelf
+from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.learner_params import learner_params
-from streams.roles.trainer.online_learner import Forgotten, Gone, Live
-from streams.roles.trainer.retraining import Fitting, Request
-from streams.runtime.dead_letter_queue import Message, Quarantine, Record
+from streams.roles.trainer.online_learner import ItemDeleted, OnlineLearner, ProfileForgotten
+from streams.roles.trainer.retraining import RetrainRequest, RetrainScheduler
+from streams.runtime.dead_letter_queue import DeadLetterQueue, Message, Record
 from streams.runtime.decode import Decoder
-from streams.runtime.supervise import until
-from streams.runtime.topic_history import history, merged, offsets_since
+from streams.runtime.supervise import run_until
+from streams.runtime.topic_history import merged, offsets_since, topic_history
 from topics.topic import (
     INTERACTIONS,
     ITEM_NEIGHBORS,
@@ -73,12 +73,12 @@ _LOG = logging.getLogger(__name__)
 class Trainer:
     """Follows the topics, learns, and tells."""
 
-    def __init__(self, settings: Settings, registry: Registry, publisher: Publisher, boards: BoardStore) -> None:
+    def __init__(self, settings: Settings, registry: Registry, publisher: Publisher, boards: ModelStatusStore) -> None:
         self._settings, self._registry, self._publisher, self._boards = settings, registry, publisher, boards
-        self.live = Live(Learner(learner_params(settings), refits=False))
-        shelf = Shelf(settings.home, kept=settings.model_artifacts_kept)
-        self.fitting = Fitting(settings, registry, publisher, shelf, self.live)
-        self._quarantine = Quarantine(publisher, now_ms=clock.now_ms)
+        self.live = OnlineLearner(Learner(learner_params(settings), refits=False))
+        shelf = ArtifactStore(settings.home, kept=settings.model_artifacts_kept)
+        self.fitting = RetrainScheduler(settings, registry, publisher, shelf, self.live)
+        self._quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
         self.positions: dict[str, int] = {}
         self._decoders = {
             topic.name: Decoder(topic, registry, None, stage="trainer", tombstones=True) for topic in _FOLLOWED
@@ -170,7 +170,7 @@ class Trainer:
                     events.setdefault(tp, []).append((Position.of(record), value))
                 elif tp.topic == TRIGGERS.name:
                     if value.kind == "retrain":
-                        self.fitting.ask(Request(value.event_id, value.reason))
+                        self.fitting.ask(RetrainRequest(value.event_id, value.reason))
                 elif tp.topic == MODEL_VERSIONS.name:
                     if value.model == MODEL and not self.fitting.is_own(value):
                         _LOG.info("version %s is in service: %s", value.version, value.reason)
@@ -189,7 +189,7 @@ class Trainer:
     def _learn(self, told: Any, position: Position, *, weigh: bool) -> None:
         """Learn of a record; one that cannot be learned is set aside: otherwise no start would ever get past it."""
         try:
-            self.live.take(told, position, weigh=weigh)
+            self.live.apply(told, position, weigh=weigh)
         except Exception as error:
             topic = _TOPICS.get(type(told))
             if topic is None:
@@ -209,7 +209,7 @@ class Trainer:
         """Go on from the version in service, and know the tastes that are."""
         await self.fitting.cancel()
         if told is not None:
-            self.live.go_on_from(told)
+            self.live.warm_start(told)
         async with self._history(ITEM_WEIGHTS) as found:
             weights = await found.newest()
         view = self.live.learner.view
@@ -233,19 +233,19 @@ class Trainer:
                 self._publisher.produce(USER_WEIGHTS, own)
         every_s = self._settings.model_publish_interval_s
         since_s = now_s - self._weights_s
-        if every_s and self.live.untold and (since_s >= every_s or (idle and since_s >= _PUBLISH_EVERY_S)):
+        if every_s and self.live.has_unpublished and (since_s >= every_s or (idle and since_s >= _PUBLISH_EVERY_S)):
             self._weights_s = now_s
             self._publisher.produce(MODEL_VERSIONS, self.fitting.own(self.live.weights(clock.now_ms())))
         await self._publisher.flush()
 
     def _history(self, topic: Topic) -> Any:
-        return history(self._settings.kafka_bootstrap_servers, self._registry, topic)
+        return topic_history(self._settings.kafka_bootstrap_servers, self._registry, topic)
 
     def describe(self) -> dict[str, Any]:
         """Return what a sign of life tells."""
         waiting = self.live.waiting
         if self._settings.model_publish_interval_s > 0:
-            waiting += self.live.untold + self.live.learner.weights.waiting
+            waiting += self.live.has_unpublished + self.live.learner.weights.waiting
         return {
             "positions": self.positions,
             "waiting": waiting,
@@ -261,9 +261,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(registry.connect)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     redis = connect(settings.redis_url)
-    trainer = Trainer(settings, registry, publisher, RedisBoardStore(redis))
+    trainer = Trainer(settings, registry, publisher, RedisModelStatusStore(redis))
     try:
-        await until(stop, trainer.run(), trainer.write_board(), heartbeat.beat(redis, "trainer", trainer.describe))
+        await run_until(
+            stop, trainer.run(), trainer.write_board(), heartbeat.publish_heartbeat(redis, "trainer", trainer.describe)
+        )
     finally:
         await publisher.close()
         await redis.aclose()
@@ -275,9 +277,9 @@ async def _left(consumer: Any, partitions: list[TopicPartition]) -> int:
     return sum([max((consumer.last_stable_offset(tp) or 0) - await consumer.position(tp), 0) for tp in partitions])
 
 
-def _deleted(record: Record) -> Gone | Forgotten | None:
+def _deleted(record: Record) -> ItemDeleted | ProfileForgotten | None:
     """Return what a null value takes away, if it does."""
     key = (record.key or b"").decode()
     if record.topic == ITEMS.name:
-        return Gone(key)
-    return Forgotten(key, forgotten_at(record)) if record.topic == PROFILES.name else None
+        return ItemDeleted(key)
+    return ProfileForgotten(key, forgotten_at(record)) if record.topic == PROFILES.name else None

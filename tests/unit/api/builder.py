@@ -9,10 +9,10 @@ import httpx
 from starlette.applications import Starlette
 
 from api.app import create_app
-from api.context import Clients, Context
+from api.context import ApiContext, Clients
 from api.endpoints.metrics import Metrics
 from infra.fakes.publisher import MemoryPublisher
-from infra.health_check import Probe
+from infra.health_check import HealthCheck
 from infra.redis.stores.feed_store import MemoryFeedStore
 from infra.redis.stores.interaction_log import MemoryInteractionLog
 from infra.redis.stores.item_store import ItemCache, MemoryItemStore
@@ -32,7 +32,7 @@ class World:
     interactions: MemoryInteractionLog = field(
         default_factory=lambda: MemoryInteractionLog(clock_s=lambda: NOW_MS / 1_000)
     )
-    probes: dict[str, Probe] = field(default_factory=dict)
+    probes: dict[str, HealthCheck] = field(default_factory=dict)
     clients: dict[str, Any] = field(default_factory=dict)
     """Clients to use instead of these."""
 
@@ -60,11 +60,11 @@ class World:
             yield client
 
 
-def a_context(**settings: Any) -> Context:
+def a_context(**settings: Any) -> ApiContext:
     """Return what endpoints are made of."""
     world = World()
     clients = Clients(publisher=world.publisher, feeds=world.feeds, items=world.items)
-    return Context(replace(Settings(), **settings), clients, Metrics(), ItemCache(world.items))
+    return ApiContext(replace(Settings(), **settings), clients, Metrics(), ItemCache(world.items))
 
 
 def an_interaction_body(**overrides: Any) -> dict[str, Any]:

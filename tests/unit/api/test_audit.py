@@ -2,7 +2,7 @@
 
 from tests.build import T0_MS, a_feed, an_item
 from tests.unit.api.builder import NOW_MS, World
-from tests.unit.api.test_auth import STRICT, a_token, bearer
+from tests.unit.api.security.test_auth import STRICT, a_token, bearer
 from topics.topic import AUDITS
 
 

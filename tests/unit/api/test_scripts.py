@@ -10,7 +10,7 @@ import pytest
 
 from tests.build import a_feed, an_item
 from tests.unit.api.builder import World, an_interaction_body
-from tests.unit.api.test_auth import STRICT, a_token
+from tests.unit.api.security.test_auth import STRICT, a_token
 from topics.topic import INTERACTIONS, PROFILE_UPDATES, PUSH_REQUESTS
 
 COMPOSED, DECOMPOSED = "José", "Jose\u0301"

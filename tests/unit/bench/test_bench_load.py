@@ -7,15 +7,15 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bench.load import CATEGORIES, Load, Size, zipf
+from bench.load import CATEGORIES, EventLoad, Size, zipf
 from schemas import limit
 
 NOW_MS = 1_700_000_000_000
 SIZE = Size(events=3_000, users=300, items=120)
 
 
-def a_load(size: Size = SIZE) -> Load:
-    return Load(size, now_ms=NOW_MS)
+def a_load(size: Size = SIZE) -> EventLoad:
+    return EventLoad(size, now_ms=NOW_MS)
 
 
 @pytest.mark.parametrize("exponent", [0.5, 1.0, 1.5])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bench.cases import index, ranking
 from bench.folded import folded
-from bench.load import Load, Size
+from bench.load import EventLoad, Size
 from infra.settings import Settings
 
-LOAD = Load(Size(events=2_000, users=60, items=80), now_ms=1_700_000_000_000)
+LOAD = EventLoad(Size(events=2_000, users=60, items=80), now_ms=1_700_000_000_000)
 
 
 def silent(_what: str, _done: float, _of: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from api.security.principal import CURRENT, Trace
+from api.security.principal import CURRENT, RequestContext
 from cli.log import formatter
 from infra.settings import Settings
 
@@ -23,7 +23,7 @@ def logged(message: str, *args: Any, extra: dict[str, Any] | None = None, **sett
 
 
 def test_an_entry_is_json_in_production_and_names_no_person() -> None:
-    token = CURRENT.set(Trace("r1"))
+    token = CURRENT.set(RequestContext("r1"))
     try:
         raise KeyError("inside")
     except KeyError:

@@ -34,7 +34,7 @@ from infra.settings import Settings
 from schemas.types import Feed
 from tests.build import T0_MS, a_feed, an_item
 from tests.unit.api.builder import World
-from tests.unit.api.test_auth import STRICT, a_token
+from tests.unit.api.security.test_auth import STRICT, a_token
 from topics.topic import INTERACTIONS, LOCATIONS, PROFILE_UPDATES
 
 QUICK = Retry(attempts=4, first_s=0.001)

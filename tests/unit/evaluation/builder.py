@@ -8,7 +8,7 @@ import numpy as np
 
 from evaluation.stream import Stream, of_dataset
 from loaders import Dataset
-from models.base import Event, Model, Query, Scores
+from models.base import Model, ModelEvent, ModelQuery, Scores
 from schemas.types import Item
 from tests.build import an_interaction
 
@@ -42,14 +42,14 @@ class Scripted(Model):
         super().__init__()
         self._told = scores or {}
         self.log: list[str] = []
-        self.queries: list[Query] = []
+        self.queries: list[ModelQuery] = []
 
-    def learn(self, events: Sequence[Event]) -> None:
+    def learn(self, events: Sequence[ModelEvent]) -> None:
         for event in events:
             self.items.add(event.item_id)
             self.log.append(f"learn {event.user_id}:{event.item_id}")
 
-    def scores(self, queries: Sequence[Query]) -> Scores:
+    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         self.queries += queries
         self.log += [f"rank {query.user_id}" for query in queries]
         row = [self._told.get(item, 0.0) for item in self.items.names]

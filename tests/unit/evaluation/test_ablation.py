@@ -4,40 +4,40 @@ import numpy as np
 import pytest
 
 from evaluation import contestant
-from evaluation.blend import Blend
-from evaluation.contestant import Setup, UnknownModelError
-from models.base import Event
+from evaluation.blend import BlendCandidate
+from evaluation.contestant import EvalContext, UnknownModelError
+from models.base import ModelEvent
 from models.decay import DAY_MS
-from streams.core.ranking.features import PARTS
-from streams.core.ranking.pipeline import Look, new_blender
+from streams.core.ranking.features import FEATURES
+from streams.core.ranking.pipeline import Candidates, new_blender
 from tests.build import whole
 
-SETUP = Setup(catalogue=[], repeats=False, seed=0)
-EVENTS = [Event(f"u{n % 7}", f"i{n * n % 23}", 1_000_000 + int(DAY_MS) // 4 * n, 1.0) for n in range(200)]
+SETUP = EvalContext(catalogue=[], repeats=False, seed=0)
+EVENTS = [ModelEvent(f"u{n % 7}", f"i{n * n % 23}", 1_000_000 + int(DAY_MS) // 4 * n, 1.0) for n in range(200)]
 """Hardly any two events of a user within a day: each counts in full."""
 
 
-def the_blend(name: str) -> Blend:
+def the_blend(name: str) -> BlendCandidate:
     model = contestant.build(name, SETUP)
-    assert isinstance(model, Blend)
+    assert isinstance(model, BlendCandidate)
     return model
 
 
 @pytest.mark.parametrize(
     ("name", "left_out"),
     [
-        ("blend-neighbors", {name for name, part in PARTS.items() if part.source == "neighbors"}),
+        ("blend-neighbors", {name for name, part in FEATURES.items() if part.source == "neighbors"}),
         ("blend-popular.popular", {"popular"}),
     ],
 )
 def test_a_blend_learns_as_if_the_parts_left_out_were_not_there(name: str, left_out: set[str]) -> None:
     model = the_blend(name)
-    out = np.array([part in left_out for part in PARTS])
+    out = np.array([part in left_out for part in FEATURES])
     without = new_blender()
 
-    def learn(seen: Look, taken: int) -> None:
-        parts = np.where(out[:, None], np.float32(0), seen.parts.at(slice(None)))
-        without.learn(whole(parts), taken, seen.whom.context, among=seen.admissible)
+    def learn(seen: Candidates, taken: int) -> None:
+        parts = np.where(out[:, None], np.float32(0), seen.parts.column(slice(None)))
+        without.learn(whole(parts), taken, seen.query.context, among=seen.admissible)
 
     model.learner.on_outcome = learn
     model.learn(EVENTS)
@@ -49,7 +49,7 @@ def test_a_blend_learns_as_if_the_parts_left_out_were_not_there(name: str, left_
 
 def test_every_part_that_speaks_is_left_out_once() -> None:
     for repeats in (False, True):
-        speaking = {name: part.source for name, part in PARTS.items() if repeats or not part.repeats}
+        speaking = {name: part.source for name, part in FEATURES.items() if repeats or not part.repeats}
         assert contestant.ablations("parts", repeats=repeats) == [
             "blend", *(f"blend-{source}.{name}" for name, source in speaking.items()),
         ]  # fmt: skip

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from evaluation import cold
-from evaluation.blend import Blend
-from evaluation.contestant import Setup
+from evaluation.blend import BlendCandidate
+from evaluation.contestant import EvalContext
 from evaluation.metric import accuracy, first_of_case
 from evaluation.replay import GROUPS, KNOWN, replay
 from evaluation.report import Asked
 from evaluation.stream import Stream
-from models.base import Event, Query, Scores
-from streams.core.ranking.features import PARTS
+from models.base import ModelEvent, ModelQuery, Scores
+from streams.core.ranking.features import FEATURES
 from tests.unit.evaluation.builder import Scripted, a_stream
 
 USERS = [f"u{number}" for number in range(10)]
@@ -77,7 +77,7 @@ def test_the_report_tells_accuracy_by_what_was_known() -> None:
     class Follower(Scripted):
         """Knows what comes next as soon as it knows two events."""
 
-        def scores(self, queries: Sequence[Query]) -> Scores:
+        def scores(self, queries: Sequence[ModelQuery]) -> Scores:
             found = super().scores(queries)
             for row, query in zip(found, queries, strict=True):
                 if len(query.recent) >= 2:
@@ -101,18 +101,19 @@ def test_the_report_tells_accuracy_by_what_was_known() -> None:
 
 
 def test_the_blend_meets_a_stranger_as_it_knows_its_users() -> None:
-    blend = Blend(Setup(catalogue=[], repeats=False, seed=0))
+    blend = BlendCandidate(EvalContext(catalogue=[], repeats=False, seed=0))
     draw = np.random.default_rng(0)
     events = [
-        Event(f"u{n % 7}", f"i{draw.integers(80)}", 1_000_000 + 60_000 * n, 1.0 if n % 3 else -0.5) for n in range(300)
+        ModelEvent(f"u{n % 7}", f"i{draw.integers(80)}", 1_000_000 + 60_000 * n, 1.0 if n % 3 else -0.5)
+        for n in range(300)
     ]
     blend.learn(events)
     own = [event for event in events if event.user_id == "u3"]
     at_ms = events[-1].at_ms + 1
-    blend.learner.weights.put("u3", np.zeros(len(PARTS)))  # a stranger has no weights of their own yet
-    (known,) = blend.scores([Query("u3", at_ms=at_ms)])
-    (met,) = blend.scores([Query("stranger", at_ms=at_ms, history=own)])
+    blend.learner.weights.put("u3", np.zeros(len(FEATURES)))  # a stranger has no weights of their own yet
+    (known,) = blend.scores([ModelQuery("u3", at_ms=at_ms)])
+    (met,) = blend.scores([ModelQuery("stranger", at_ms=at_ms, history=own)])
     assert np.isfinite(known).sum() > 20
     assert met.tolist() == known.tolist()
-    (hardly_met,) = blend.scores([Query("stranger", at_ms=at_ms, history=own[-1:])])
+    (hardly_met,) = blend.scores([ModelQuery("stranger", at_ms=at_ms, history=own[-1:])])
     assert hardly_met.tolist() != known.tolist()

@@ -6,13 +6,13 @@ import pytest
 from evaluation import breakdown
 from evaluation.bootstrap import Bootstrap, difference, interval
 from evaluation.metric import accuracy, over_seeds
-from evaluation.replay import EVERYTHING, Outcome
-from evaluation.variety import Variety
+from evaluation.replay import EVERYTHING, ReplayOutcome
+from evaluation.variety import BeyondAccuracy
 from tests.build import an_item
 from tests.unit.evaluation.builder import a_stream
 
 
-def an_outcome(ranks: list[int], cases: list[int] | None = None, **overrides: object) -> Outcome:
+def an_outcome(ranks: list[int], cases: list[int] | None = None, **overrides: object) -> ReplayOutcome:
     count = len(ranks)
     fields = {
         "place": np.arange(count, dtype=np.int32),
@@ -26,7 +26,7 @@ def an_outcome(ranks: list[int], cases: list[int] | None = None, **overrides: ob
         "learn_us": 0.0,
         "rank_us": 0.0,
     }
-    return Outcome(**(fields | overrides))  # type: ignore[arg-type]
+    return ReplayOutcome(**(fields | overrides))  # type: ignore[arg-type]
 
 
 def test_metrics_of_single_targets() -> None:
@@ -111,7 +111,7 @@ def test_lists_are_judged_by_coverage_novelty_mixture_and_popularity() -> None:
         ("1", "p", None, 1), ("2", "p", None, 2), ("3", "p", None, 3), ("1", "q", None, 4),
         ("1", "r", None, 5), ("1", "s", None, 6), ("2", "s", None, 7), ("2", "r", None, 8), items=items,
     )  # fmt: skip
-    variety = Variety(stream, 4)
+    variety = BeyondAccuracy(stream, 4)
     pair = [0, 2, *[-1] * 8]
     found = variety.of(an_outcome([1], place=np.array([4], np.int32), top=np.array([pair], np.int32)))
     assert variety.similarity == "topics"
@@ -125,7 +125,7 @@ def test_lists_are_judged_by_coverage_novelty_mixture_and_popularity() -> None:
 
 def test_without_topics_items_are_alike_when_the_same_users_touch_them() -> None:
     stream = a_stream(("1", "p", None, 1), ("2", "p", None, 2), ("1", "q", None, 3), ("2", "r", None, 4))
-    variety = Variety(stream, 4)
+    variety = BeyondAccuracy(stream, 4)
     found = variety.of(an_outcome([1], top=np.array([[0, 1, *[-1] * 8]], np.int32)))
     assert variety.similarity == "users"
     assert found["diversity"] == pytest.approx(1 - 1 / math.sqrt(2))

@@ -1,6 +1,6 @@
 import pytest
 
-from evaluation.replay import Outcome, replay
+from evaluation.replay import ReplayOutcome, replay
 from tests.unit.evaluation.builder import Scripted, a_stream, filler
 
 # Eight events before the test part, which then holds the last two (20 % of ten).
@@ -8,7 +8,7 @@ KNOWN = [("b", "x", 5.0, 10), ("b", "y", 5.0, 11), ("b", "z", 5.0, 12), *filler(
 SCORES = {"x": 3.0, "y": 2.0, "z": 1.0}
 
 
-def ranks(outcome: Outcome) -> dict[int, int]:
+def ranks(outcome: ReplayOutcome) -> dict[int, int]:
     return dict(zip(outcome.place.tolist(), outcome.rank.tolist(), strict=True))
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from evaluation.ranking import Ranking
-from models.vocabulary import Names
+from evaluation.ranking import ItemRanking
+from models.vocabulary import Vocabulary
 from tests.unit.evaluation.builder import a_stream
 
 ITEMS = [f"i{n}" for n in range(30)]
@@ -10,11 +10,11 @@ STREAM = a_stream(*[("a", item, None, n) for n, item in enumerate(ITEMS)])
 NOTHING = np.empty(0, np.int32)
 
 
-def a_ranking(heard: list[str], seed: int = 0) -> Ranking:
-    names = Names()
+def a_ranking(heard: list[str], seed: int = 0) -> ItemRanking:
+    names = Vocabulary()
     for item in heard:
         names.add(item)
-    return Ranking(STREAM, names, seed=seed)
+    return ItemRanking(STREAM, names, seed=seed)
 
 
 def numbers(*items: int) -> np.ndarray:
@@ -44,9 +44,9 @@ def test_items_that_nobody_in_the_stream_touches_may_be_scored() -> None:
 
 
 def test_items_heard_of_later_are_noticed() -> None:
-    names = Names()
+    names = Vocabulary()
     names.add("i0")
-    ranking = Ranking(STREAM, names, seed=0)
+    ranking = ItemRanking(STREAM, names, seed=0)
     assert ranking.place(np.array([1.0]), NOTHING, numbers(4)).ranks.tolist() == [11]
     names.add("i4")
     assert ranking.place(np.array([1.0, 2.0]), NOTHING, numbers(4)).ranks.tolist() == [1]

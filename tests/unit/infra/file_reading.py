@@ -17,7 +17,7 @@ from loaders import Dataset, DatasetError
 from loaders.change import change
 from loaders.datasets import detect, movielens, products, table
 from loaders.datasets.movielens_format import FORMATS, is_ratings
-from loaders.datasets.product_column import Format
+from loaders.datasets.product_column import ProductFormat
 from loaders.datasets.products import Products
 from loaders.tables import column, delimited
 from loaders.tables.encoding import decode
@@ -70,7 +70,7 @@ def lines_of(content: str, separator: str) -> int:
     return sum(bool(line.replace(separator, "").strip()) for line in content.split("\n"))
 
 
-def catalogue(path: Path, form: Format | None = None) -> Products | None:
+def catalogue(path: Path, form: ProductFormat | None = None) -> Products | None:
     """Read a table of products, and return its content; nothing where it is refused."""
     try:
         with in_time():
@@ -89,7 +89,7 @@ def catalogue(path: Path, form: Format | None = None) -> Products | None:
     assert len({item.item_id for item in found.items}) == len(found.items)
     content = delimited.read(
         path,
-        lambda names: len(products.product_column.find(names, form or Format())),
+        lambda names: len(products.product_column.find(names, form or ProductFormat())),
         name=form and form.encoding,
         separator=form and form.separator,
     )

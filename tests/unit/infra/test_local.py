@@ -75,7 +75,7 @@ def test_the_record_of_a_process_that_is_gone_or_another_ends_nothing(tmp_path: 
     text = (tmp_path / "self.json").read_text().replace('"created_s":', '"created_s":1')
     (tmp_path / "self.json").write_text(text)
     (tmp_path / "broken.json").write_text("{")
-    assert leftover.end_all(tmp_path) == []
+    assert leftover.end_stale(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 

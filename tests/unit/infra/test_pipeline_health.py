@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from infra.pipeline_health import RoleHealth, State, expected_roles, health, judge, log_of
-from infra.redis.heartbeat import Life
+from infra.redis.heartbeat import RoleLife
 from infra.settings import Settings
 
 NOW_MS = 1_700_000_000_000
 
 
-def life(role: str, age_s: float, *, alive: bool = False) -> Life:
-    return Life(role, NOW_MS - round(age_s * 1_000), alive)
+def life(role: str, age_s: float, *, alive: bool = False) -> RoleLife:
+    return RoleLife(role, NOW_MS - round(age_s * 1_000), alive)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def life(role: str, age_s: float, *, alive: bool = False) -> Life:
         ([life("other", 1, alive=True)], "missing", 0, 0),
     ],
 )
-def test_a_role_is_judged_by_its_processes(lives: list[Life], state: State, processes: int, crashes: int) -> None:
+def test_a_role_is_judged_by_its_processes(lives: list[RoleLife], state: State, processes: int, crashes: int) -> None:
     role = judge(lives, ["feed"], now_ms=NOW_MS)["feed"]
     assert (role.state, role.processes, role.crashes) == (state, processes, crashes)
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-_LOWER = "from pathlib import Path; from infra import priority; priority.lower(7, autogroup=Path({path!r}))"
+_LOWER = (
+    "from pathlib import Path; from infra import process_priority; process_priority.lower(7, autogroup=Path({path!r}))"
+)
 _SAY = "; import os; print(os.nice(0))"
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from models import decay
-from models.base import Event
+from models.base import ModelEvent
 
 T0_MS = 1_700_000_000_000
 HOUR_MS, DAY_MS = int(decay.HOUR_MS), int(decay.DAY_MS)
 ITEMS = 12
 
 
-def checkerboard(users: int = 60) -> list[Event]:
+def checkerboard(users: int = 60) -> list[ModelEvent]:
     """Return events of users who each act on items of one parity only."""
     draw = np.random.default_rng(0)
     return [
-        Event(f"u{user}", f"i{2 * item + user % 2}", T0_MS + user * HOUR_MS + place, 1.0)
+        ModelEvent(f"u{user}", f"i{2 * item + user % 2}", T0_MS + user * HOUR_MS + place, 1.0)
         for user in range(users)
         for place, item in enumerate(draw.permutation(ITEMS // 2)[:4])
     ]

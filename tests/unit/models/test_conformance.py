@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from models.base import Event, Model, Query, top
+from models.base import Model, ModelEvent, ModelQuery, top
 from models.registry import MODELS
 
 Build = Callable[[], Model]
 
 
-def some_events() -> list[Event]:
+def some_events() -> list[ModelEvent]:
     draw = np.random.default_rng(0)
     return [
-        Event(
+        ModelEvent(
             f"u{draw.integers(8)}",
             f"i{draw.integers(30)}",
             1_700_000_000_000 + n * 60_000,
@@ -27,9 +27,9 @@ def some_events() -> list[Event]:
     ]
 
 
-def some_queries() -> list[Query]:
+def some_queries() -> list[ModelQuery]:
     histories = [(), (("i1", 1.0),), (("i2", 2.0), ("i3", 1.0)), (("i4", -1.0),), (("unheard", 1.0),)]
-    return [Query(f"u{n}", history, frozenset(item for item, _ in history)) for n, history in enumerate(histories)]
+    return [ModelQuery(f"u{n}", history, frozenset(item for item, _ in history)) for n, history in enumerate(histories)]
 
 
 def taught(build: Build) -> Model:
@@ -87,11 +87,11 @@ def test_scores_fall(case: Case) -> None:
 
 
 def test_an_unknown_user_gets_the_fallback(case: Case) -> None:
-    assert len(case.model.recommend([Query("nobody")], 5)[0].items) == 5
+    assert len(case.model.recommend([ModelQuery("nobody")], 5)[0].items) == 5
 
 
 def test_an_untaught_model_recommends_nothing(case: Case) -> None:
-    assert list(case.build().recommend([Query("u1")], 5)[0].items) == []
+    assert list(case.build().recommend([ModelQuery("u1")], 5)[0].items) == []
 
 
 def test_scores_that_are_no_numbers_sort_last_and_ties_by_id() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import decay
-from models.neighbours.cooccurrence import Table
+from models.neighbours.cooccurrence import DecayedCooccurrence
 
 TIMES = st.one_of(
     st.sampled_from([0, 1, 1_700_000_000, 1_700_000_000_000, 253_402_300_799_999, 1_700_000_000_000_000, 2**53]),
@@ -40,7 +40,7 @@ def test_decayed_sums_are_finite_whatever_the_times(times: list[int], at_ms: int
 
 @given(events=st.lists(st.tuples(st.integers(0, 4), TIMES), min_size=1, max_size=30), at_ms=TIMES, put_ms=TIMES)
 def test_links_are_finite_whatever_the_times(events: list[tuple[int, int]], at_ms: int, put_ms: int) -> None:
-    table = Table(half_life_days=1.0)
+    table = DecayedCooccurrence(half_life_days=1.0)
     window: list[int] = []
     with np.errstate(all="raise", under="ignore"):
         for item, time in events:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from models.base import Event
+from models.base import ModelEvent
 from models.factorization.bias import UNINFORMED, Bias, Mean
 from models.factorization.svd import Svd
 from models.rating import Frozen, RatingModel
@@ -16,18 +16,18 @@ from models.registry import RATING_MODELS
 every_model = pytest.mark.parametrize("build", RATING_MODELS.values(), ids=list(RATING_MODELS))
 
 
-def rated(user: int, item: int, rating: float) -> Event:
-    return Event(f"u{user}", f"i{item}", 1_700_000_000_000, 1.0, rating)
+def rated(user: int, item: int, rating: float) -> ModelEvent:
+    return ModelEvent(f"u{user}", f"i{item}", 1_700_000_000_000, 1.0, rating)
 
 
-def additive(seed: int = 0) -> list[Event]:
+def additive(seed: int = 0) -> list[ModelEvent]:
     """Return ratings 0.5 + user offset + item offset: users ±0.2, items ±0.1."""
     draw = np.random.default_rng(seed)
     pairs = [(int(u), int(i)) for u, i in draw.integers(20, size=(3_000, 2))]
     return [rated(u, i, 0.5 + (0.2 if u % 2 else -0.2) + (0.1 if i % 2 else -0.1)) for u, i in pairs]
 
 
-def checkered(seed: int = 0) -> list[Event]:
+def checkered(seed: int = 0) -> list[ModelEvent]:
     """Return ratings of 0.9 where user and item have one parity, else 0.1: no bias explains them."""
     draw = np.random.default_rng(seed)
     return [rated(int(u), int(i), 0.9 if u % 2 == i % 2 else 0.1) for u, i in draw.integers(10, size=(6_000, 2))]
@@ -89,5 +89,5 @@ def test_a_frozen_model_stays_as_its_first_batch_made_it() -> None:
     assert model.predict([("u0", "i0")]).tolist() == [0.5]
 
 
-def _unrated() -> list[Event]:
-    return [Event(f"u{n % 7}", f"i{n % 7}", 1_700_000_000_000, -1.0) for n in range(500)]
+def _unrated() -> list[ModelEvent]:
+    return [ModelEvent(f"u{n % 7}", f"i{n % 7}", 1_700_000_000_000, -1.0) for n in range(500)]

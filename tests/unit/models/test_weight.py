@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.weight import is_liking, is_on_scale, rating_of, weight_of
+from models.weight import is_on_scale, is_positive, rating_of, weight_of
 
 SCALES = (1.0, 4.0, 5.0, 7.0, 10.0, 20.0, 100.0)
 
@@ -27,7 +27,7 @@ SCALES = (1.0, 4.0, 5.0, 7.0, 10.0, 20.0, 100.0)
 )
 def test_a_rating_counts_by_its_scale(value: float, scale: float, weight: float, liking: bool) -> None:
     assert weight_of("rate", value, scale) == pytest.approx(weight)
-    assert is_liking(weight_of("rate", value, scale)) is liking
+    assert is_positive(weight_of("rate", value, scale)) is liking
     assert rating_of("rate", value, scale) == pytest.approx(value / scale)
 
 

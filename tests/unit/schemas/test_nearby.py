@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.nearby import CITY_KM, UNKNOWN, Places, Spot, _spot, spot
+from schemas.nearby import CITY_KM, UNKNOWN, GeoIndex, Spot, _spot, spot
 from schemas.plain import plain
 
 RADIUS_KM = 50.0
@@ -27,7 +27,7 @@ def cell(name: str, resolution: int = 9) -> str:
 
 
 def is_far(item: dict[str, Any], user: dict[str, Any], *, radius_km: float = RADIUS_KM) -> bool:
-    places = Places()
+    places = GeoIndex()
     places.put(0, item.get("cell"), item.get("city"))
     where = spot(user.get("cell"), user.get("city"), user.get("timezone", ""))
     return places.far(1, where, radius_km=radius_km).tolist() == [0]
@@ -127,7 +127,7 @@ def test_in_a_small_radius_a_city_is_as_large_as_it_is(item: dict[str, Any], use
 
 
 def test_an_item_that_moves_is_where_it_was_put_last() -> None:
-    places, lisbon = Places(), spot(cell("Lisbon"), None)
+    places, lisbon = GeoIndex(), spot(cell("Lisbon"), None)
     places.put(0, cell("Berlin"), "Berlin")
     assert places.far(1, lisbon, radius_km=RADIUS_KM).tolist() == [0]
     places.put(0, cell("Lisbon"), None)
@@ -139,7 +139,7 @@ def test_an_item_that_moves_is_where_it_was_put_last() -> None:
 
 
 def test_there_is_room_for_any_number_of_items() -> None:
-    places = Places()
+    places = GeoIndex()
     places.put(4_999, None, "Berlin")
     assert places.far(5_000, UNKNOWN, radius_km=RADIUS_KM).tolist() == places.tied(5_000).tolist() == [4_999]
     assert places.far(4_999, UNKNOWN, radius_km=RADIUS_KM).tolist() == []

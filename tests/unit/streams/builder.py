@@ -7,7 +7,7 @@ import random
 from infra.settings import Settings
 from schemas.types import Interaction, Item
 from streams.core.position import Position
-from streams.roles.trainer.candidate_fit import Fit
+from streams.roles.trainer.candidate_fit import CandidateFit
 from streams.roles.trainer.learner_params import learner_params
 from tests.build import T0_MS, an_interaction, an_item
 
@@ -30,8 +30,8 @@ def a_world(events: int = 900, *, seed: int = 0) -> World:
     return {item.item_id: item for item in items}, told
 
 
-def taught(items: dict[str, Item], events: list[Interaction], **options: object) -> Fit:
-    fit = Fit(PARAMS, items, [], total=len(events), **options)  # type: ignore[arg-type]
+def taught(items: dict[str, Item], events: list[Interaction], **options: object) -> CandidateFit:
+    fit = CandidateFit(PARAMS, items, [], total=len(events), **options)  # type: ignore[arg-type]
     for number, event in enumerate(events):
         fit.learn(event, Position(0, number, number + 1))
     return fit

@@ -1,6 +1,6 @@
 import pytest
 
-from streams.roles.trainer.candidate_fit import Fit
+from streams.roles.trainer.candidate_fit import CandidateFit
 from tests.unit.streams.builder import World, a_world, taught
 
 
@@ -10,5 +10,5 @@ def world() -> World:
 
 
 @pytest.fixture(scope="session")
-def fit(world: World) -> Fit:
+def fit(world: World) -> CandidateFit:
     return taught(*world)

@@ -1,0 +1,60 @@
+"""What the API tells of the models, and how it takes the call for a new fit."""
+
+import msgspec
+import pytest
+
+from infra.fakes.publisher import MemoryPublisher
+from infra.redis.stores.model_status import SERVING, MemoryModelStatusStore, ModelStatus, Training, Version
+from schemas.limit import RETRAINER
+from tests.unit.api.builder import NOW_MS, World
+from topics.topic import TRIGGERS
+
+
+async def shown(board: ModelStatus) -> dict[str, object]:
+    boards = MemoryModelStatusStore()
+    await boards.write(board)
+    async with World(clients={"boards": boards}).http() as http:
+        found: dict[str, object] = (await http.get("/metrics/models")).json()
+        return found
+
+
+async def test_models_are_shown_with_versions_metrics_and_age() -> None:
+    old = Version(version="v1", status="replaced", created_at=NOW_MS - 9_000, metrics={"ndcg@10": 0.1})
+    new = Version(version="v2", status=SERVING, created_at=NOW_MS - 1_500, metrics={"ndcg@10": 0.2}, events=7)
+    found = await shown(ModelStatus(model="blend", serving="v2", versions=[new, old]))
+    assert (found["model"], found["serving"], found["metrics"], found["age_s"]) == (
+        *("blend", "v2"),
+        *({"ndcg@10": 0.2}, 1.5),
+    )
+    versions = msgspec.convert(found["versions"], list[dict[str, object]])
+    assert [version["age_s"] for version in versions] == [1.5, 9.0]
+
+
+async def test_a_fit_in_progress_is_shown_with_its_progress() -> None:
+    found = await shown(ModelStatus(training=Training(state="fitting", learned=25, total=100)))
+    training = msgspec.convert(found["training"], dict[str, object])
+    assert (training["state"], training["progress"]) == ("fitting", 0.25)
+
+
+async def test_before_any_trainer_ran_there_are_no_versions() -> None:
+    found = await shown(ModelStatus())
+    assert (found["serving"], found["versions"], found["metrics"], found["age_s"]) == (None, [], {}, None)
+
+
+@pytest.mark.parametrize("body", [None, {"reason": "new catalogue", "event_id": "e1"}])
+async def test_retrain_publishes_a_trigger_and_returns_its_id(body: dict[str, str] | None) -> None:
+    publisher = MemoryPublisher()
+    async with World(publisher).http() as http:
+        answer = await (http.post("/retrain") if body is None else http.post("/retrain", json=body))
+    assert answer.status_code == 202
+    (trigger,) = publisher.of(TRIGGERS)
+    assert answer.json() == {"event_id": trigger.event_id, "status": "accepted"}
+    assert (trigger.kind, trigger.user_id, trigger.reason) == ("retrain", RETRAINER, (body or {}).get("reason", ""))
+    assert body is None or trigger.event_id == body["event_id"]
+
+
+async def test_retrain_refuses_a_body_that_cannot_be_used() -> None:
+    publisher = MemoryPublisher()
+    async with World(publisher).http() as http:
+        assert (await http.post("/retrain", json={"reason": 5})).status_code == 422
+        assert (await http.post("/retrain", content=b"x", headers={"content-type": "text/csv"})).status_code == 415

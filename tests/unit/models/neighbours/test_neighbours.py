@@ -1,0 +1,141 @@
+"""Models of neighbours and of refits, on worlds whose right answer is known: even items go with even, odd with odd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from models.base import Model, ModelEvent, ModelQuery
+from models.factorization.als import Als
+from models.factorization.ease import Ease
+from models.neighbours.cooccurrence import Cooccurrence
+from models.neighbours.itemknn import ItemKnn
+from models.neighbours.sessionknn import SessionKnn
+from models.neighbours.useruser import UserUser
+from models.refitting import FIRST, EventMatrix, confidence
+from tests.unit.models.builder import HOUR_MS, ITEMS, T0_MS, checkerboard
+
+BUILDERS: dict[str, Callable[[], Model]] = {
+    "ease": lambda: Ease(regularization=100.0, every=40),
+    "item-knn": lambda: ItemKnn(every=40),
+    "als": lambda: Als(factors=2, sweeps=5, every=40),
+    "user-user": UserUser,
+    "session-knn": SessionKnn,
+}
+every_builder = pytest.mark.parametrize("build", BUILDERS.values(), ids=list(BUILDERS))
+
+
+def asked(model: Model, item: int, k: int) -> list[str]:
+    query = ModelQuery("new", ((f"i{item}", 1.0),), frozenset({f"i{item}"}), T0_MS + 100 * HOUR_MS)
+    return list(model.recommend([query], k)[0].items)
+
+
+@every_builder
+def test_items_of_the_same_colour_come_first(build: Callable[[], Model]) -> None:
+    model = build()
+    model.learn(checkerboard())
+    for item in range(ITEMS):
+        assert all((int(other[1:]) - item) % 2 == 0 for other in asked(model, item, ITEMS // 2 - 1))
+
+
+@every_builder
+def test_a_disliked_item_does_not_count_as_much_as_a_liked_one(build: Callable[[], Model]) -> None:
+    model = build()
+    model.learn(checkerboard())
+    query = ModelQuery("new", (("i0", -1.0), ("i1", 1.0)), frozenset({"i0", "i1"}))
+    assert int(model.recommend([query], 1)[0].items[0][1:]) % 2 == 1
+
+
+@pytest.mark.parametrize("build", [Ease, ItemKnn, Als], ids=["ease", "item-knn", "als"])
+def test_an_item_that_came_after_the_refit_has_no_score_and_no_history_of_it_gets_the_fallback(
+    build: Callable[[], Model],
+) -> None:
+    model = build()
+    model.learn([ModelEvent(f"u{n % 4}", f"i{n % 6}", T0_MS + n, 1.0) for n in range(FIRST)])
+    model.learn([ModelEvent("u1", "late", T0_MS + FIRST, 1.0)])
+    known, unknown = model.scores([ModelQuery("a", (("i0", 1.0),)), ModelQuery("b", (("late", 1.0),))])
+    late = model.items.get("late")
+    assert not np.isfinite(known[late])
+    assert np.isfinite(unknown[late])
+
+
+def test_ease_is_its_closed_form() -> None:
+    model = Ease(regularization=2.0, every=10_000, step=0.5)
+    events = checkerboard(users=FIRST // 4)
+    model.learn(events)
+    seen = np.zeros((FIRST // 4, len(model.items)))
+    for event in events:
+        seen[int(event.user_id[1:]), model.items.get(event.item_id)] = 1.0
+    inverse = np.linalg.inv(seen.T @ seen + 2.0 * np.eye(seen.shape[1]))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0.0)
+    expected = weights[model.items.get("i0")] + 0.5 * weights[model.items.get("i2")]
+    assert model.scores([ModelQuery("new", (("i0", 1.0), ("i2", 1.0)))])[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_ease_keeps_to_the_most_popular_items_of_a_catalogue_too_large() -> None:
+    model = Ease(catalogue=4)
+    model.learn([ModelEvent(f"u{n}", f"i{n % 4}", T0_MS, 1.0) for n in range(FIRST - 4)])
+    model.learn([ModelEvent(f"u{n}", f"rare{n}", T0_MS, 1.0) for n in range(4)])
+    scores = model.scores([ModelQuery("a", (("i0", 1.0),))])[0]
+    assert [model.items.names[item] for item in np.flatnonzero(np.isfinite(scores))] == ["i0", "i1", "i2", "i3"]
+
+
+def test_als_factors_are_where_the_loss_has_no_slope() -> None:
+    model = Als(factors=3, sweeps=40, unseen=0.2, regularization=0.02, step=1.0)
+    events = checkerboard(users=FIRST // 4)
+    model.learn(events)
+    factors, count = model._factors.astype(np.float64), len(model.items)
+    known = [model.items.get("i0"), model.items.get("i2")]
+    user = np.linalg.solve(
+        0.2 * factors.T @ factors + factors[known].T @ factors[known] + 0.02 * (2 + 0.2 * count) * np.eye(3),
+        factors[known].sum(axis=0),
+    )
+    scores = model.scores([ModelQuery("new", (("i2", 1.0), ("i0", 1.0)))])[0]
+    assert scores == pytest.approx(factors @ user, abs=1e-4)
+    assert scores[known].min() > 0.5
+
+
+def test_sessions_end_after_a_gap_and_the_nearest_place_counts_most() -> None:
+    model = SessionKnn(gap_hours=1.0)
+    model.learn([ModelEvent("u1", item, T0_MS + n, 1.0) for n, item in enumerate(["a", "b", "c", "d"])])
+    model.learn([ModelEvent("u1", "later", T0_MS + 2 * HOUR_MS, 1.0)])
+    found = model.recommend([ModelQuery("new", (("a", 1.0),), frozenset({"a"}))], 4)[0]
+    assert list(found.items) == ["b", "c", "d", "later"]
+    assert not np.isfinite(found.scores[-1])
+
+
+def test_sessions_past_the_remembered_ones_are_forgotten() -> None:
+    model = SessionKnn(remembered=2)
+    for user in range(3):
+        model.learn([ModelEvent(f"u{user}", "a", T0_MS, 1.0), ModelEvent(f"u{user}", f"b{user}", T0_MS, 1.0)])
+    scores = model.scores([ModelQuery("new", (("a", 1.0),))])[0]
+    assert [bool(np.isfinite(scores[model.items.get(f"b{user}")])) for user in range(3)] == [False, True, True]
+
+
+def test_a_user_is_not_a_neighbour_of_himself() -> None:
+    model = UserUser()
+    model.learn(
+        [ModelEvent("u1", "a", T0_MS, 1.0), ModelEvent("u1", "b", T0_MS, 1.0), ModelEvent("u2", "c", T0_MS, 1.0)]
+    )
+    told, asking = model.scores([ModelQuery("u9", (("a", 1.0),)), ModelQuery("u1", (("a", 1.0),))])
+    assert np.isfinite(told[model.items.get("b")])
+    assert asking.tolist() == model.scores([ModelQuery("nobody")])[0].tolist()
+
+
+def test_the_log_keeps_the_last_event_of_a_pair_and_forgets_the_oldest() -> None:
+    items = Cooccurrence().items
+    log = EventMatrix(items, remembered=2)
+    a, b = items.add("a"), items.add("b")
+    for item, value in ((a, 0.1), (b, 0.2), (a, 0.3)):
+        log.add("u", item, value)
+    assert log.matrix().toarray().tolist() == [pytest.approx([0.3, 0.2])]
+    log.add("u", b, 0.4)
+    assert log.matrix().toarray().tolist() == [pytest.approx([0.3, 0.4])]
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(-1.0, 0.3), (0.0, 0.3), (0.2, 0.7), (0.6, 1.0), (5.0, 1.0)])
+def test_interest_rises_with_the_weight(weight: float, expected: float) -> None:
+    assert confidence(weight, weak=0.3) == pytest.approx(expected)

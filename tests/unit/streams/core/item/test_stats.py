@@ -1,0 +1,125 @@
+"""Folding signals into trends: decay, groups, and signals that come again."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models import decay
+from streams.core.item import stats as signal
+from streams.core.item.stats import ItemSignal, ItemState
+from streams.core.params import SignalParams
+from streams.core.position import Position
+from tests.build import T0_MS
+
+PARAMS = SignalParams()
+HOUR_MS = 3_600_000
+
+
+def a_signal(offset: int, *, partition: int = 0, **overrides: Any) -> ItemSignal:
+    fields: dict[str, Any] = {
+        "item_id": "i1",
+        "position": Position(partition, offset, T0_MS + offset),
+        "occurred_at": T0_MS,
+        "action": "click",
+        "weight": 1.0,
+    }
+    return ItemSignal(**(fields | overrides))
+
+
+def fold(state: ItemState, *signals: ItemSignal) -> bool:
+    return signal.fold(state, signal.to_record(signals), params=PARAMS)
+
+
+def trend(state: ItemState, at_ms: int) -> float:
+    return decay.as_of(signal.stats(state).trending, at_ms=at_ms, rate=PARAMS.trending_rate)
+
+
+def test_a_trend_keeps_ninety_five_percent_an_hour() -> None:
+    state = ItemState("i1")
+    fold(state, a_signal(0, weight=2.0))
+    assert trend(state, T0_MS) == pytest.approx(2.0)
+    assert trend(state, T0_MS + HOUR_MS) == pytest.approx(2.0 * 0.95)
+    assert trend(state, T0_MS + 24 * HOUR_MS) == pytest.approx(2.0 * 0.95**24)
+
+
+def test_a_late_signal_counts_as_if_it_had_come_in_time() -> None:
+    early, late = a_signal(0, occurred_at=T0_MS), a_signal(1, occurred_at=T0_MS - 5 * HOUR_MS)
+    state = ItemState("i1")
+    for each in (early, late):
+        fold(state, each)
+    assert trend(state, T0_MS) == pytest.approx(1.0 + 0.95**5)
+
+
+def test_a_signal_that_comes_again_changes_nothing() -> None:
+    state = ItemState("i1")
+    assert fold(state, a_signal(4))
+    before = signal.stats(state)
+    assert not fold(state, a_signal(4))
+    assert not fold(state, a_signal(3))
+    assert signal.stats(state) == before
+    assert fold(state, a_signal(4, partition=1))
+
+
+def test_a_dislike_is_counted_and_does_not_lift_the_item() -> None:
+    state = ItemState("i1")
+    fold(state, a_signal(0, action="dislike", weight=-2.0))
+    found = signal.stats(state)
+    assert (found.counts, found.trending) == ({"dislike": 1}, -math.inf)
+
+
+def test_each_group_has_its_own_popularity() -> None:
+    state = ItemState("i1")
+    fold(state, a_signal(0, segment="25-34|f", weight=3.0))
+    fold(state, a_signal(1, weight=1.0))
+    found = signal.stats(state)
+    assert found.popularity - found.segments["25-34|f"] == pytest.approx(math.log(4.0 / 3.0))
+
+
+@given(st.permutations(list(range(12))))
+def test_partitions_may_interleave_in_any_way(order: list[int]) -> None:
+    signals = [a_signal(n // 3, partition=n % 3, weight=1.0 + n, occurred_at=T0_MS + n * HOUR_MS) for n in range(12)]
+    lanes = {partition: iter([s for s in signals if s.position.partition == partition]) for partition in range(3)}
+    straight, mixed = ItemState("i1"), ItemState("i1")
+    for each in signals:
+        fold(straight, each)
+    for n in order:
+        fold(mixed, next(lanes[n % 3]))
+    assert signal.stats(mixed).trending == pytest.approx(signal.stats(straight).trending, abs=1e-9)
+
+
+def test_signals_told_together_count_as_those_told_one_by_one() -> None:
+    signals = [
+        a_signal(4, rating=0.5, nth=3),
+        a_signal(7, action="dislike", weight=-2.0, segment="25-34|f", nth=7, occurred_at=T0_MS + HOUR_MS),
+        a_signal(9, weight=2.5, segment="25-34|f", nth=40, occurred_at=T0_MS - HOUR_MS),
+        a_signal(10, weight=0.3, rating=1.0, occurred_at=T0_MS + 30 * HOUR_MS),
+    ]
+    together, apart = ItemState("i1"), ItemState("i1")
+    assert fold(together, *signals)
+    for each in signals:
+        fold(apart, each)
+    found, expected = (msgspec.to_builtins(state) for state in (together, apart))
+    assert flat(found) == pytest.approx(flat(expected), rel=1e-12)
+
+
+def flat(state: Any) -> list[Any]:
+    """Return the numbers of a state, in their order."""
+    if isinstance(state, dict):
+        state = [state[key] for key in sorted(state)]
+    return [number for part in state for number in flat(part)] if isinstance(state, list) else [state]
+
+
+def test_of_signals_told_together_those_that_come_again_are_passed_over() -> None:
+    once, twice = ItemState("i1"), ItemState("i1")
+    fold(once, a_signal(0), a_signal(1), a_signal(2))
+    assert fold(twice, a_signal(0), a_signal(1))
+    assert fold(twice, a_signal(1), a_signal(2))
+    assert not fold(twice, a_signal(0), a_signal(2))
+    assert signal.stats(twice).counts == signal.stats(once).counts == {"click": 3}
+    assert signal.stats(twice).trending == pytest.approx(signal.stats(once).trending)

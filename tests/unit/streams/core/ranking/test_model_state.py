@@ -1,0 +1,70 @@
+"""Versions on their way from the trainer to the workers and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from infra.redis.stores.model_status import REFUSED
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.model_state import restore
+from streams.core.ranking.pipeline import MODEL, new_blender
+from streams.roles.trainer.artifact_store import ArtifactStore
+from streams.roles.trainer.candidate_fit import CandidateFit
+from streams.roles.trainer.model_version import REFUSED_MODEL, fitted, name_of, record, rows
+from tests.build import T0_MS, a_version, an_item, whole
+
+
+def test_a_version_goes_through_a_file_and_a_record_to_a_worker_unchanged(fit: CandidateFit, tmp_path: Path) -> None:
+    learner = fit.end()
+    version = a_version(metrics={"ndcg@10": 0.5}, request_ids=["one", "other"], events=learner.events)
+    shelf = ArtifactStore(tmp_path, kept=3)
+    shelf.put(fitted(version, learner), serving=None)
+    found = shelf.get("v1")
+    assert found.version == version
+
+    view, blender = CatalogSnapshot(), new_blender()
+    for item in learner.view.items.names:
+        view.apply_item(an_item(item, category="all", topics=[], created_at=T0_MS - 1))
+    for row in rows(found):
+        view.apply_weights(row)
+    assert restore(blender, record(found.version, found.parts, found.blender))
+    np.testing.assert_array_equal(blender.table, learner.blender.table)
+    numbers, tastes = learner.view.tastes.block(0)
+    other = view.items.encode_known(learner.view.items.names[number] for number in numbers.tolist())
+    np.testing.assert_array_equal(view.tastes.between(other, other, channel=0), tastes)
+
+
+def test_a_refused_version_has_a_key_of_its_own_and_moves_no_worker(fit: CandidateFit) -> None:
+    told = record(a_version(status=REFUSED), list(fit.learner.blender.parts), fit.learner.blender.state())
+    blender = new_blender()
+    before = blender.table.copy()
+    assert not restore(blender, told)
+    assert told.model == REFUSED_MODEL != MODEL
+    np.testing.assert_array_equal(blender.table, before)
+
+
+def test_a_blender_goes_on_as_if_it_had_not_stopped(fit: CandidateFit) -> None:
+    told = record(a_version(), list(fit.learner.blender.parts), fit.learner.blender.state())
+    restored, going_on = new_blender(), fit.learner.blender
+    assert restore(restored, told)
+    parts = np.random.default_rng(0).random((len(restored.parts), 5), np.float32)
+    continued = new_blender()
+    continued.restore({name: array.copy() for name, array in going_on.state().items()})
+    for blender in (restored, continued):
+        blender.learn(whole(parts), 2, (1, 1, 1, 1))
+    np.testing.assert_array_equal(restored.table, continued.table)
+
+
+def test_weights_of_other_parts_are_left_alone(fit: CandidateFit) -> None:
+    parts, state = list(fit.learner.blender.parts), fit.learner.blender.state()
+    blender = new_blender()
+    assert not restore(blender, record(a_version(), ["other"], state))
+    assert not restore(blender, record(a_version(), parts, state | {"table": state["table"][:-1]}))
+    np.testing.assert_array_equal(blender.table, new_blender().table)
+
+
+def test_names_of_later_versions_sort_later() -> None:
+    assert name_of(0) == "19700101T000000.000Z"
+    assert name_of(T0_MS) < name_of(T0_MS + 1) < name_of(T0_MS + 1_000)

@@ -1,0 +1,125 @@
+"""The waker: what it recalls, what it publishes, and what a rebalance takes from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from infra.fakes.publisher import MemoryPublisher
+from infra.kafka.publisher import PublishError
+from streams.core.params import TriggerParams
+from streams.core.triggers.active_users import ActiveUsers
+from streams.core.triggers.schedule import parse
+from streams.core.user.state import UserState
+from streams.roles.feed.scheduled_triggers import ScheduledTriggerPublisher
+from tests.build import T0_MS
+from topics.topic import TRIGGERS
+
+HOUR_MS = 3_600_000
+MIDNIGHT_MS = T0_MS - T0_MS % (24 * HOUR_MS)
+PARAMS = TriggerParams(schedule=parse("daily 12:00 noon"))
+
+
+@dataclass
+class World:
+    """A waker's surroundings: a table, a clock, a publisher."""
+
+    users: list[str]
+    now_ms: int = MIDNIGHT_MS + 11 * HOUR_MS
+    publisher: MemoryPublisher = field(default_factory=MemoryPublisher)
+
+    def __post_init__(self) -> None:
+        self.roster = ActiveUsers(PARAMS)
+        publisher: Any = self.publisher
+        self.waker = ScheduledTriggerPublisher(
+            self.roster, self.rows, publisher, params=PARAMS, now_ms=lambda: self.now_ms, tick_s=0
+        )
+
+    def rows(self) -> Iterator[UserState]:
+        for user_id in self.users:
+            yield UserState(user_id, watermark=MIDNIGHT_MS)
+
+    def woken(self) -> list[str]:
+        return [trigger.user_id for trigger in self.publisher.of(TRIGGERS)]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.Task[None]]:
+        task = asyncio.create_task(self.waker.run())
+        yield task
+        task.cancel()
+        with suppress(asyncio.CancelledError, PublishError):
+            await task
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():  # noqa: ASYNC110 - there is nothing else to wait for
+                await asyncio.sleep(0)
+
+
+async def test_users_of_the_table_are_woken_at_noon_and_once() -> None:
+    world = World(["u1", "u2", "u3"])
+    async with world.running():
+        world.waker.restored()
+        await world.until(lambda: len(world.roster) == 3)
+        assert world.woken() == []
+        world.now_ms = MIDNIGHT_MS + 12 * HOUR_MS
+        await world.until(lambda: len(world.woken()) == 3)
+        world.now_ms += HOUR_MS
+        for _ in range(50):
+            await asyncio.sleep(0)
+    assert sorted(world.woken()) == ["u1", "u2", "u3"]
+
+
+async def test_what_was_due_while_the_worker_was_down_is_made_up_for_unless_it_is_too_late() -> None:
+    for late_ms, expected in ((PARAMS.late_ms // 2, ["u1"]), (PARAMS.late_ms + 1, [])):
+        world = World(["u1"], now_ms=MIDNIGHT_MS + 12 * HOUR_MS + late_ms)
+        async with world.running():
+            world.waker.restored()
+            await world.until(lambda world=world: len(world.roster) == 1)
+            for _ in range(10):
+                await asyncio.sleep(0)
+        assert world.woken() == expected
+
+
+async def test_nobody_is_woken_before_the_table_is_whole_nor_by_who_has_lost_it() -> None:
+    world = World(["u1"], now_ms=MIDNIGHT_MS + 12 * HOUR_MS)
+    async with world.running():
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not world.woken()
+        world.waker.restored()
+        await world.until(lambda: len(world.woken()) == 1)
+        world.waker.forget()
+        world.now_ms += 24 * HOUR_MS
+        for _ in range(10):
+            await asyncio.sleep(0)
+    assert (len(world.roster), len(world.woken())) == (0, 1)
+
+
+async def test_a_rebalance_in_the_middle_of_recalling_starts_it_again() -> None:
+    world = World([f"u{n}" for n in range(5_000)])
+    async with world.running():
+        world.waker.restored()
+        await world.until(lambda: len(world.roster) > 0)
+        assert len(world.roster) < 5_000
+        world.users = ["mine"]
+        world.waker.forget()
+        world.waker.restored()
+        await world.until(lambda: len(world.roster) > 0)
+        world.now_ms = MIDNIGHT_MS + 12 * HOUR_MS
+        await world.until(lambda: bool(world.woken()))
+    assert world.woken() == ["mine"]
+
+
+async def test_a_broker_that_is_away_ends_the_waker_so_that_the_worker_starts_again() -> None:
+    world = World(["u1"], now_ms=MIDNIGHT_MS + 12 * HOUR_MS)
+    world.publisher.away = True
+    async with world.running() as task:
+        world.waker.restored()
+        with pytest.raises(PublishError):
+            await task

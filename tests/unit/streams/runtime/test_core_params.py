@@ -1,0 +1,89 @@
+"""Settings reach the cores: another value of each changes what the core computes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from infra.settings import Settings
+from models import decay
+from streams.core.item import stats as signal
+from streams.core.item.stats import ItemSignal, ItemState
+from streams.core.params import RankParams
+from streams.core.position import Position
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.llm_blend import blend_llm_scores
+from streams.core.ranking.pipeline import new_blender, rank
+from streams.core.shop_home import blend_home
+from streams.roles.shop.role import ShopProjector
+from streams.runtime.core_params import combine_params, rank_params, signal_params
+from tests.build import T0_MS, a_feed, an_item, features, stats
+
+HOUR_MS = 3_600_000
+
+
+def set_to(**settings: Any) -> Settings:
+    return replace(Settings(), **settings)
+
+
+@pytest.mark.parametrize("rate", [0.95, 0.5])
+def test_what_is_left_of_a_trend_after_an_hour_is_as_set(rate: float) -> None:
+    params, state = signal_params(set_to(trending_decay_rate=rate)), ItemState("i1")
+    click = ItemSignal("i1", Position(0, 0, T0_MS), T0_MS, "click", 1.0)
+    signal.fold(state, signal.to_record([click]), params=params)
+    left = decay.as_of(signal.stats(state).trending, at_ms=T0_MS + HOUR_MS, rate=params.trending_rate)
+    assert left == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(("ml", "llm"), [(0.6, 0.4), (0.9, 0.1), (0.2, 0.8)])
+def test_the_ranking_and_the_language_model_count_as_much_as_is_set(ml: float, llm: float) -> None:
+    view = CatalogSnapshot()
+    for item_id in ("i1", "i2", "i3"):
+        view.apply_item(an_item(item_id))
+    weights = combine_params(set_to(ml_score_weight=ml, llm_score_weight=llm))
+    found = blend_llm_scores(a_feed(), {"i2": 0.9}, view, RankParams(), weights=weights)
+    assert dict(zip(found.items, found.scores, strict=True))["i2"] == pytest.approx(ml * 0.5 + llm * 0.9)
+
+
+@pytest.mark.parametrize("most", [50, 7])
+def test_a_feed_holds_as_many_items_as_is_set(most: int) -> None:
+    view = CatalogSnapshot()
+    for n in range(80):
+        view.apply_item(an_item(f"i{n}"))
+    view.refresh()
+    params = rank_params(set_to(max_recommendations=most))
+    assert len(rank(features(), view, new_blender(), params, now_ms=T0_MS).items) == most
+
+
+def test_what_is_popular_in_a_users_group_fades_over_as_many_interactions_as_is_set() -> None:
+    view = CatalogSnapshot()
+    view.apply_item(an_item("i1"))
+    view.apply_stats(stats("i1", segments={"25-34|f": 1.0}))
+    view.refresh()
+
+    def of_the_group(events: int, threshold: int) -> float:
+        params = rank_params(set_to(cold_start_threshold=threshold))
+        person = features(segment="25-34|f", event_count=events)
+        return rank(person, view, new_blender(), params, now_ms=T0_MS).parts["segment"][0]
+
+    assert of_the_group(5, 5) == pytest.approx(of_the_group(0, 5) / 2)
+    assert of_the_group(20, 20) == pytest.approx(of_the_group(0, 5) / 2)
+    assert of_the_group(5, 20) > of_the_group(5, 5)
+
+
+@pytest.mark.parametrize(
+    ("weights", "order"),
+    [
+        ({}, ["clicked", "searched", "diverse"]),
+        ({"shop_clicked_weight": 0.1}, ["searched", "clicked", "diverse"]),
+        ({"shop_searched_weight": 0.05}, ["clicked", "diverse", "searched"]),
+        ({"shop_diverse_weight": 0.9}, ["diverse", "clicked", "searched"]),
+    ],
+)
+def test_the_mix_of_a_shops_home_is_as_set(weights: dict[str, float], order: list[str]) -> None:
+    none = cast(Any, None)
+    shop = ShopProjector(none, none, none, none, set_to(**weights))
+    parts = {"clicked": 1.0}, {"searched": 1.0}, {"diverse": 1.0}
+    assert blend_home(*parts, mix=shop._mix, most=9) == order

@@ -1,0 +1,284 @@
+"""One record or state at which our own code fails is set aside; no role ends over it, and the others go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pytest
+from aiokafka import TopicPartition
+
+from infra.kafka.partition import partition_of
+from infra.kafka.publisher import Publisher
+from infra.redis.stores.feed_store import EVERYONE, MemoryFeedStore
+from infra.redis.stores.model_status import ModelStatus
+from infra.settings import Settings
+from models.blend.blender import Blender
+from schemas.types import DeadLetter, Feed, Interaction, Item, RecentItem
+from streams.agents.combine import CombineAgent
+from streams.agents.rank import RankAgent
+from streams.core.params import CombineParams, RankParams
+from streams.core.position import Position
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.llm_blend import LlmScoreCache
+from streams.core.ranking.pipeline import new_blender, rank
+from streams.core.user.state import UserState
+from streams.roles.trainer.role import Trainer
+from streams.runtime.agent_context import AgentContext
+from streams.runtime.dead_letter_queue import DeadLetterQueue
+from streams.runtime.global_tables import TOPICS, GlobalTables
+from streams.runtime.record_cache import _FORMAT
+from streams.transport import Batch
+from tests.broker import App, Broker, Codecs, Event, Message, Reader, Ready, Record, Table, Worker
+from tests.build import T0_MS, a_feed, an_interaction, an_item, features, llm_scores, stats
+from topics import Topic
+from topics.topic import DEAD_LETTERS, FEATURES, FEEDS, INTERACTIONS, ITEM_STATS, ITEMS, LLM_SCORES, PARTITIONS
+
+
+def letters(broker: Broker) -> Counter[tuple[str, str, bytes]]:
+    found: dict[str, DeadLetter] = broker.newest(DEAD_LETTERS)
+    return Counter((letter.stage, letter.reason, letter.key or b"") for letter in found.values())
+
+
+def records(topic: Topic, *values: Any) -> list[Record]:
+    codec = Codecs().codec(topic.record)
+    return [
+        Record(topic.name, 0, number, topic.key_of(value), codec.encode(value), T0_MS)
+        for number, value in enumerate(values)
+    ]
+
+
+def an_event(app: Any, topic: Topic, *values: Any) -> Event:
+    end = 100 + (app.ledger.load((topic.name, 0)).batches and 100)
+    ticket = app.ledger.deliver((topic.name, 0), end, records=len(values), size_bytes=1)
+    return Event(app, Message(ticket, (topic.name, 0)), Batch(topic.name, 0, cast(Any, records(topic, *values))))
+
+
+class World:
+    """What agents of the feed role share."""
+
+    def __init__(self, view: CatalogSnapshot | None = None) -> None:
+        self.broker, self.app = Broker(), App()
+        registry = cast(Any, Codecs())
+        self.publisher = Publisher("", registry, new_producer=cast(Any, self.broker.producer))
+        self.quarantine = DeadLetterQueue(self.publisher, now_ms=lambda: T0_MS)
+        blender: Blender = new_blender()
+        self.context = AgentContext(
+            cast(Any, self.app),
+            Settings(),
+            registry,
+            self.publisher,
+            self.quarantine,
+            view or CatalogSnapshot(),
+            blender,
+            cast(Any, Ready()),
+            lambda: T0_MS,
+        )
+
+
+async def test_features_that_cannot_be_made_are_set_aside_for_their_user() -> None:
+    broker, codec = Broker(), Codecs().codec(Interaction)
+    broken = UserState("u0", version=5, watermark=0, event_count=1 << 63)
+    for number in range(8):
+        broker.append("users-changelog", number, b"u0", _FORMAT + msgspec.msgpack.encode(broken))
+    for number in range(12):
+        event = an_interaction(user_id=f"u{number % 3}", item_id="i1", action="search", query="q", occurred_at=T0_MS)
+        broker.append(INTERACTIONS.name, 0, event.user_id.encode(), codec.encode(event))
+    worker = Worker(broker)
+    users: Reader = worker.readers[0]
+    while await users.read():
+        pass
+    while await users.read():
+        pass
+    await users.agent.checkpoint.force()
+    users.commit()
+    assert ("publish", "unwritable", b"u0") in letters(broker)
+    assert b"u0" not in {key.encode() for key in broker.newest(FEATURES)}
+    assert broker.committed["users", (INTERACTIONS.name, 0)] == 12
+    await worker.publisher.close()
+
+
+class Cursed(CatalogSnapshot):
+    """A view that fails at one item."""
+
+    def apply_item(self, item: Item) -> None:
+        if item.item_id == "cursed":
+            raise OverflowError("a cursed item")
+        super().apply_item(item)
+
+
+@dataclass
+class Log:
+    """A consumer of what broadcast topics hold."""
+
+    fetched: dict[TopicPartition, list[Record]]
+
+    async def getmany(self, **_: Any) -> dict[TopicPartition, list[Record]]:
+        return self.fetched
+
+    async def position(self, tp: TopicPartition) -> int:
+        return len(self.fetched.get(tp, ()))
+
+
+async def test_a_view_that_fails_at_a_record_goes_on_with_the_next() -> None:
+    world, view = World(), Cursed()
+    broadcast = GlobalTables("", view, new_blender(), cast(Any, Codecs()), world.quarantine)
+    items = records(ITEMS, an_item("a"), an_item("cursed"), an_item("b"))
+    wrong = records(ITEM_STATS, stats("a", horizons=[1.0, 2.0]), stats("b", cohorts=[0.0, 1.0]), stats("c"))
+    log = Log({TopicPartition(ITEMS.name, 0): items, TopicPartition(ITEM_STATS.name, 0): wrong})
+    partitions = [TopicPartition(topic.name, 0) for topic in TOPICS]
+    await broadcast._follow(cast(Any, log), partitions)
+    assert view.labels("a") is not None
+    assert view.labels("b") is not None
+    assert view.items.get("c") >= 0
+    await world.publisher.flush()
+    assert letters(world.broker) == {
+        ("broadcast.apply", "agent_error", b"cursed"): 1,
+        ("broadcast.apply", "out_of_range", b"a"): 1,
+        ("broadcast.apply", "out_of_range", b"b"): 1,
+    }
+    assert broadcast.progress()[f"{ITEMS.name}-0"] == 3
+    await world.publisher.close()
+
+
+class NoBoards:
+    async def write(self, board: ModelStatus) -> None:
+        pass
+
+    async def read(self) -> ModelStatus:
+        return ModelStatus()
+
+
+async def test_a_trainer_that_fails_at_a_record_sets_it_aside(tmp_path: Path) -> None:
+    world = World()
+    trainer = Trainer(replace(Settings(), home=tmp_path), cast(Any, Codecs()), world.publisher, NoBoards())
+    learned = trainer.live.apply
+
+    def take(told: Any, position: Position, *, weigh: bool) -> None:
+        if getattr(told, "item_id", "") == "cursed":
+            raise OverflowError("a cursed item")
+        learned(told, position, weigh=weigh)
+
+    trainer.live.apply = take  # type: ignore[method-assign]
+    events = [an_interaction(item_id=item_id) for item_id in ("a", "cursed", "b")]
+    for number, told in enumerate([*events, an_item("cursed"), an_item("c")]):
+        trainer._learn(told, Position(3, number, T0_MS + number), weigh=False)
+    assert trainer.live.learner.events == 2
+    await world.publisher.flush()
+    found: list[DeadLetter] = list(world.broker.newest(DEAD_LETTERS).values())
+    assert {(one.topic, one.partition, one.offset, one.reason) for one in found} == {
+        (INTERACTIONS.name, 3, 1, "agent_error"),
+        (ITEMS.name, 3, 3, "agent_error"),
+    }
+    [event] = [one for one in found if one.topic == INTERACTIONS.name]
+    assert Codecs().codec(Interaction).decode(event.value) == events[1]
+    assert trainer.describe()["dead_letters"] == {"trainer.learn.agent_error": 2}
+    await world.publisher.close()
+
+
+class Picky(MemoryFeedStore):
+    """A store that fails at one user's feed."""
+
+    async def write(self, feeds: Sequence[Feed]) -> int:
+        if any(feed.user_id == "bad" for feed in feeds):
+            raise ValueError("not this one")
+        return await super().write(feeds)
+
+    async def read(self, user_ids: Sequence[str]) -> list[Feed | None]:
+        if "unreadable" in user_ids:
+            raise ValueError("not a feed")
+        return await super().read(user_ids)
+
+
+async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
+    view = CatalogSnapshot()
+    view.apply_item(an_item("i1"))
+    view.refresh()
+    world, store = World(view), Picky()
+    agent = RankAgent(world.context, store, LlmScoreCache(CombineParams()), RankParams())
+    users = ["good", "bad", "better"]
+    event = an_event(world.app, FEATURES, *(features(user_id=user, version=7) for user in users))
+    await agent.process(event)
+    work = agent._queue.take(10)
+    ranked = [(record, agent._ranked(told)) for record, told in work.values()]
+    await agent._write(ranked, agent._queue.owed(work))
+    assert [feed is not None for feed in await store.read(users)] == [True, False, True]
+    await agent.checkpoint.force()
+    assert world.app.ledger.committable((FEATURES.name, 0)) == 100
+    assert letters(world.broker) == {("rank.write", "agent_error", b"bad"): 1}
+    assert EVERYONE not in world.broker.newest(FEEDS)
+    await world.publisher.close()
+
+
+async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streams.agents.rank._PATIENCE_S", 0.05)
+    world = World()
+    agent = RankAgent(world.context, Picky(), LlmScoreCache(CombineParams()), RankParams())
+    never = [f"never-{number}" for number in range(1_000)]
+    for version in (1, 2):
+        event = an_event(world.app, FEATURES, features(prefetched=never, version=version), features(user_id="u2"))
+        await agent.process(event)
+    ranking = asyncio.create_task(agent.run())
+    async with asyncio.timeout(5):
+        while agent.waiting:  # noqa: ASYNC110 - it is a matter of time
+            await asyncio.sleep(0.01)
+    await agent.checkpoint.force()
+    assert world.app.ledger.committable((FEATURES.name, 0)) == 200, "who waits in vain holds nobody up"
+    assert (agent._early, agent._until_s) == ({}, {})
+    ranking.cancel()
+    await asyncio.gather(ranking, return_exceptions=True)
+    await world.publisher.close()
+
+
+def test_a_catalogue_of_which_nothing_is_drawn_yet_gives_an_empty_feed() -> None:
+    view = CatalogSnapshot()
+    view.apply_stats(stats("i1"))
+    told = features(recent=[RecentItem(item_id="i1", weight=1.0, at=T0_MS)], seen=["i1"], event_count=1)
+    assert rank(told, view, new_blender(), RankParams(), now_ms=T0_MS).items == []
+
+
+async def test_a_feed_that_cannot_be_read_is_not_improved_and_stops_no_other() -> None:
+    view = CatalogSnapshot()
+    view.apply_item(an_item("i1"))
+    view.refresh()
+    world, store = World(view), Picky()
+    await store.write([a_feed(user_id="good", items=["i1"], scores=[1.0], sources=["x"], reasons=["x"], parts={})])
+    agent = CombineAgent(world.context, store, LlmScoreCache(CombineParams()), RankParams())
+    scores = [llm_scores({"i1": 0.9}, user_id=user) for user in ("unreadable", "good")]
+    await agent.process(an_event(world.app, LLM_SCORES, *scores))
+    await agent.checkpoint.force()
+    assert letters(world.broker) == {("combine.feed", "agent_error", b"unreadable"): 1}
+    assert world.app.ledger.committable((LLM_SCORES.name, 0)) == 100
+    [feed] = await store.read(["good"])
+    assert feed is not None
+    assert feed.llm_scores == {"i1": 0.9}
+    await world.publisher.close()
+
+
+@pytest.mark.parametrize("table", ["users", "items"])
+async def test_a_stored_state_that_cannot_be_read_sets_its_events_aside(table: str) -> None:
+    broker, codec = Broker(), Codecs().codec(Interaction)
+    for number in range(8):
+        broker.append(f"{table}-changelog", number, b"u0" if table == "users" else b"i0", b"\x01\xc1 no state")
+    for number in range(12):
+        event = an_interaction(user_id=f"u{number % 3}", item_id=f"i{number % 3}")
+        key = event.user_id.encode()
+        broker.append(INTERACTIONS.name, partition_of(key, PARTITIONS), key, codec.encode(event))
+    worker = Worker(broker)
+    for reader in worker.readers:  # what the first one sends on is there for the second
+        while await reader.read():
+            pass
+        await reader.agent.checkpoint.force()
+        reader.commit()
+    await worker.publisher.flush()
+    stages = {stage for stage, _, _ in letters(broker)}
+    assert stages == {"user.fold" if table == "users" else "signal.fold"}
+    assert len(Table(broker, table)) == 3
+    await worker.publisher.close()

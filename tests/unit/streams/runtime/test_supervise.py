@@ -1,0 +1,45 @@
+"""What a role does beside its work ends with it, and ends it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from streams.runtime.supervise import run_alongside, run_until
+
+
+async def forever(ended: list[str], name: str) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        ended.append(name)
+
+
+async def fail() -> None:
+    await asyncio.sleep(0)
+    raise LookupError("gone")
+
+
+async def test_work_that_waits_for_ever_ends_when_it_is_to_stop() -> None:
+    stop, ended = asyncio.Event(), list[str]()
+    work = asyncio.ensure_future(run_until(stop, forever(ended, "first"), forever(ended, "second")))
+    await asyncio.sleep(0)
+    stop.set()
+    await asyncio.wait_for(work, 5)
+    assert sorted(ended) == ["first", "second"]
+
+
+async def test_what_one_fails_with_ends_the_others_and_is_raised() -> None:
+    stop, ended = asyncio.Event(), list[str]()
+    with pytest.raises(LookupError, match="gone"):
+        await asyncio.wait_for(run_until(stop, forever(ended, "other"), fail()), 5)
+    assert ended == ["other"]
+
+
+async def test_the_body_hears_that_what_is_beside_it_has_failed() -> None:
+    stop = asyncio.Event()
+    with pytest.raises(LookupError, match="gone"):
+        async with run_alongside(stop, fail()):
+            await asyncio.wait_for(stop.wait(), 5)
+    assert stop.is_set()
