@@ -11,6 +11,7 @@ from rich.console import Console
 
 from loaders.change import Change
 from loaders.datasets.products import Products
+from loaders.tables.cell import printable
 from loaders.tables.encoding import UNDECODED
 
 _SHOWN = 5
@@ -44,7 +45,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Report:
         """Return the report of a file whose changes are published."""
         return cls(
-            file=str(file),
+            file=printable(str(file)),
             source=source,
             rows=content.rows,
             items=len(content.items),
@@ -56,7 +57,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             absent=len(changes.absent),
             removed=removed,
             notes=content.notes,
-            rejected_file=str(aside) if content.rejected else None,
+            rejected_file=printable(str(aside)) if content.rejected else None,
             problems=[str(row.where) for row in content.rejected[:_SHOWN]],
             absent_items=list(changes.absent[:_SHOWN]),
             took_s=took_s,

@@ -36,7 +36,7 @@ class BadLine:
         object.__setattr__(self, "problem", printable(self.problem))
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.problem}"
+        return f"{printable(self.file)}:{self.line}: {self.problem}"
 
 
 class DatasetError(ValueError):

@@ -29,6 +29,8 @@ from loaders.datasets import products
 from loaders.datasets.product_column import COLUMNS, ProductFormat
 from loaders.datasets.products import Products
 from loaders.tables.currency import is_code
+from schemas.limit import id_problem
+from schemas.text import cleaned
 from schemas.types import Item
 from topics.topic import ITEMS
 
@@ -111,7 +113,7 @@ def products_(  # noqa: PLR0913, PLR0917 - each is a flag
         rating_scale=rating_scale or configured.rating_scale,
     )
     most = threshold(max_rejected)
-    name = source or file.name.partition(".")[0] or "products"
+    name = source_name(source, file)
     if sync and file.stem.endswith(_REJECTED):
         raise OperatorError(f"{file} holds rejected rows only.", "Import it without --sync, or the whole catalogue.")
     aside = rejected or configured.home.expanduser() / "imports" / f"{file.stem}{_REJECTED}.csv"
@@ -129,6 +131,20 @@ def products_(  # noqa: PLR0913, PLR0917 - each is a flag
         show(report)
     if is_over or (withheld and changes.absent):
         raise typer.Exit(1)
+
+
+def source_name(source: str | None, file: Path) -> str:
+    """Return the name of the source: the one given, or that of the file up to its first point.
+
+    Raises:
+        OperatorError: the name that is given cannot be stored.
+    """
+    if source is None:
+        return cleaned(file.name.partition(".")[0]) or "products"
+    problem = id_problem(source)
+    if problem is not None:
+        raise OperatorError(f"--source {problem}.", "Give a name such as shop.")
+    return source
 
 
 def threshold(text: str) -> Callable[[int], float]:

@@ -1,7 +1,9 @@
 """The options of an import, and rows that are set aside so that they can be corrected."""
 
+import os
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -9,6 +11,7 @@ from cli import import_report
 from cli.commands import imports
 from cli.main import app
 from infra.error import OperatorError
+from loaders.change import change
 from loaders.datasets import products
 
 NOW_MS = 1_795_000_000_000
@@ -28,6 +31,40 @@ def test_rows_set_aside_can_be_corrected_and_imported(tmp_path: Path) -> None:
     corrected = aside.read_text().replace("home,Get", "home,4").replace("Table,home", "Table,home,")
     aside.write_text(corrected.replace('"""Bed,home,4"', "Bed,home,4"))
     assert [item.title for item in products.read(aside, now_ms=NOW_MS).items] == ["Chair", "Table", "Bed"]
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        (b"shop.2024.csv", "shop"),
+        (b"caf\xc3\xa9.csv", "café"),
+        (b"caf\xe9.csv", "caf"),
+        (b"\x1b[31mshop.csv", "[31mshop"),
+        (b".csv", "products"),
+        (b"\xff\xfe.csv", "products"),
+        (b" .csv", "products"),
+    ],
+)
+def test_a_source_is_named_after_its_file_in_text_that_can_be_stored(file: bytes, name: str) -> None:
+    assert imports.source_name(None, Path(os.fsdecode(file))) == name
+
+
+@pytest.mark.parametrize("source", ["", " shop", "a\x00", "x" * 257, "\udcff"])
+def test_a_source_that_cannot_be_stored_is_refused(source: str) -> None:
+    with pytest.raises(OperatorError, match="--source must"):
+        imports.source_name(source, Path("shop.csv"))
+
+
+def test_a_file_of_any_name_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / os.fsdecode(b"caf\xe9\x1b[31m.csv")
+    file.write_text("id,name,main_category\nA,Lamp,home\nB,,home\n")
+    content = products.read(file, now_ms=NOW_MS)
+    report = import_report.Report.of(
+        file, file, content, change(content, {}, source="shop"), source="shop", removed=0, took_s=0.0
+    )
+    assert msgspec.json.decode(msgspec.json.encode(report))["file"].endswith(r"caf\udce9\x1b[31m.csv")
+    import_report.show(report)
+    assert "\x1b[31m" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
