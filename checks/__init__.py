@@ -1,0 +1,1 @@
+"""Checks of the code's own conventions, run by `make check`."""

@@ -1,0 +1,115 @@
+"""Names and docstrings: one name for one concept, nouns for variables, parameters described where the public reads them.
+
+    python -m checks.names [PATH …]
+
+Rules, over the product code:
+
+1. No two classes have one name. The client is a distribution of its own, and has types of its own.
+2. No two modules of one top-level package have one file name.
+3. No variable, parameter or attribute is a bare participle (`told`, `found`, `asked`): its name is a noun that says what it
+   holds. Prefixes such as `is_` and suffixes such as `found_items` are fine.
+4. Public functions of `models`, `streams.core.ranking`, `infra.redis.stores` and `client` that take more than one argument
+   describe their arguments in a section `Args:`.
+5. No docstring begins with a clause in place of a noun ("What …", "Who …", "Whoever …", "Whatever …", "Whether …" excepted).
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = (
+    "api", "bench", "cli", "client", "evaluation", "infra", "loaders", "models", "portal", "schemas", "streams", "topics"
+)  # fmt: skip
+OWN = {"client"}
+"""Packages whose classes may share names with those of others."""
+PARTICIPLES = frozenset(
+    "told said asked found taken seen kept heard given known made done held drawn read_ left gone met named shown sent "
+    "wanted used meant put_ chosen spoken sought begun come become brought built bought caught felt fetched got_ learned "
+    "looked moved noted".split()
+)
+DESCRIBED = ("models", "streams/core/ranking", "infra/redis/stores", "client")
+CLAUSES = ("What ", "Who ", "Whom ", "Whose ", "Whoever ", "Whatever ", "Return what ", "Return who ")
+FEW = 1
+"""Arguments that a one-line docstring is enough for."""
+
+
+def main() -> int:
+    """Print each breach as PATH:LINE: TEXT; return 1 if there is any."""
+    wanted = [Path(one).resolve() for one in sys.argv[1:]] or [ROOT / package for package in PACKAGES]
+    breaches = sorted(
+        (path.relative_to(ROOT).as_posix(), line, text)
+        for path, line, text in _breaches()
+        if any(path.is_relative_to(root) for root in wanted)
+    )
+    for path, line, text in breaches:
+        print(f"{path}:{line}: {text}")
+    return 1 if breaches else 0
+
+
+def _breaches() -> Iterator[tuple[Path, int, str]]:
+    classes: dict[str, list[tuple[Path, int]]] = defaultdict(list)
+    for package in PACKAGES:
+        files: dict[str, list[Path]] = defaultdict(list)
+        for path in sorted((ROOT / package).rglob("*.py")):
+            files[path.name].append(path)
+            tree = ast.parse(path.read_text())
+            if package not in OWN:
+                for node in ast.walk(tree):
+                    if isinstance(node, ast.ClassDef):
+                        classes[node.name].append((path, node.lineno))
+            yield from _in_module(path, tree)
+        for name, paths in files.items():
+            if len(paths) > 1 and name != "__init__.py":
+                for path in paths:
+                    yield path, 1, f"{package} has {len(paths)} modules called {name}"
+    for name, places in classes.items():
+        if len(places) > 1:
+            for path, line in places:
+                yield path, line, f"{len(places)} classes are called {name}"
+
+
+def _in_module(path: Path, tree: ast.Module) -> Iterator[tuple[Path, int, str]]:
+    for line, name in _bindings(tree):
+        if name.lstrip("_") in PARTICIPLES:
+            yield path, line, f"{name} is a bare participle: name the thing"
+    is_described = path.relative_to(ROOT).as_posix().startswith(DESCRIBED)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
+            docstring = ast.get_docstring(node) or ""
+            line = getattr(node, "lineno", 1)
+            if docstring.startswith(CLAUSES):
+                yield path, line, f"a docstring begins with {docstring.split()[0]!r}: begin with a noun or a verb"
+            if is_described and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _needs_args(node):
+                if "Args:" not in docstring:
+                    yield path, line, f"{node.name} takes {_count(node)} arguments and describes none"
+
+
+def _bindings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield line and name of each variable, parameter and attribute that is bound."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(ctx=ast.Store()):
+                yield node.lineno, node.id
+            case ast.arg():
+                yield node.lineno, node.arg
+            case ast.Attribute(ctx=ast.Store()):
+                yield node.lineno, node.attr
+
+
+def _count(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    return len([one for one in arguments if one.arg not in ("self", "cls")])
+
+
+def _needs_args(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    is_overload = any(isinstance(one, ast.Name) and one.id in ("overload", "override") for one in node.decorator_list)
+    return not node.name.startswith("_") and not is_overload and _count(node) > FEW
+
+
+if __name__ == "__main__":
+    sys.exit(main())
