@@ -50,7 +50,7 @@ from api.http.endpoint import Endpoint
 from api.http.error import ApiError, on_api_error, on_disconnect, on_http_exception, on_store_error, on_unforeseen
 from api.http.request_context import RequestContextMiddleware
 from api.security.guard import Guard
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from infra.redis.stores.item_store import ItemCache
 from infra.settings import Settings
 from schemas import gazetteer

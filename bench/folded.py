@@ -15,8 +15,8 @@ from streams.core.learning.learner import Learner
 from streams.core.params import SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
-from streams.core.user import state as user
-from streams.core.user.state import UserState
+from streams.core.user import user_state as user
+from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params
 from streams.roles.trainer.model_version import fitted, rows
 from streams.roles.trainer.online_learner import OnlineLearner

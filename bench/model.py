@@ -9,7 +9,7 @@ import asyncio
 import sys
 
 from infra import process_priority
-from infra.fakes.claude import FakeClaude
+from infra.fakes.fake_claude import FakeClaude
 
 
 async def serve(port: int, delay_s: float) -> None:

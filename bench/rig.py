@@ -24,7 +24,7 @@ from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
 from infra.kafka.reset import reset_stack
 from infra.local import Child, Command, LocalStack, OnStep, Ports
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.settings import Settings, to_env
 from topics import Topic
 

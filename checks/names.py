@@ -1,16 +1,16 @@
-"""Names and docstrings: one name for one concept, nouns for variables, parameters described where the public reads them.
+"""Names and docstrings: one name for one concept, nouns for variables, arguments described.
 
     python -m checks.names [PATH …]
 
 Rules, over the product code:
 
-1. No two classes have one name. The client is a distribution of its own, and has types of its own.
+1. No two classes have one name. The client is a distribution of its own, with types of its own.
 2. No two modules of one top-level package have one file name.
-3. No variable, parameter or attribute is a bare participle (`told`, `found`, `asked`): its name is a noun that says what it
-   holds. Prefixes such as `is_` and suffixes such as `found_items` are fine.
-4. Public functions of `models`, `streams.core.ranking`, `infra.redis.stores` and `client` that take more than one argument
+3. No variable, parameter or attribute is a bare participle (`told`, `found`, `asked`): a name is a noun. Prefixes such as
+   `is_` and compounds such as `found_items` are fine.
+4. Public functions of `models`, `streams.core.ranking`, `infra.redis.stores` and `client` with more than one argument
    describe their arguments in a section `Args:`.
-5. No docstring begins with a clause in place of a noun ("What …", "Who …", "Whoever …", "Whatever …", "Whether …" excepted).
+5. No docstring begins with a clause in place of a noun ("What …", "Whoever …", "Return what …").
 """
 
 from __future__ import annotations
@@ -23,14 +23,35 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
-    "api", "bench", "cli", "client", "evaluation", "infra", "loaders", "models", "portal", "schemas", "streams", "topics"
-)  # fmt: skip
+    *("api", "bench", "cli", "client", "evaluation", "infra", "loaders", "models", "portal", "schemas", "streams"),
+    "topics",
+)
 OWN = {"client"}
 """Packages whose classes may share names with those of others."""
 PARTICIPLES = frozenset(
-    "told said asked found taken seen kept heard given known made done held drawn read_ left gone met named shown sent "
-    "wanted used meant put_ chosen spoken sought begun come become brought built bought caught felt fetched got_ learned "
-    "looked moved noted".split()
+    [
+        "told",
+        "said",
+        "asked",
+        "found",
+        "taken",
+        "seen",
+        "kept",
+        "heard",
+        "given",
+        "known",
+        "made",
+        "done",
+        "held",
+        "drawn",
+        "left",
+        "gone",
+        "met",
+        "named",
+        "shown",
+        "sent",
+        "wanted",
+    ]
 )
 DESCRIBED = ("models", "streams/core/ranking", "infra/redis/stores", "client")
 CLAUSES = ("What ", "Who ", "Whom ", "Whose ", "Whoever ", "Whatever ", "Return what ", "Return who ")
@@ -39,7 +60,7 @@ FEW = 1
 
 
 def main() -> int:
-    """Print each breach as PATH:LINE: TEXT; return 1 if there is any."""
+    """Write each breach as PATH:LINE: TEXT; return 1 if there is any."""
     wanted = [Path(one).resolve() for one in sys.argv[1:]] or [ROOT / package for package in PACKAGES]
     breaches = sorted(
         (path.relative_to(ROOT).as_posix(), line, text)
@@ -47,7 +68,7 @@ def main() -> int:
         if any(path.is_relative_to(root) for root in wanted)
     )
     for path, line, text in breaches:
-        print(f"{path}:{line}: {text}")
+        sys.stdout.write(f"{path}:{line}: {text}\n")
     return 1 if breaches else 0
 
 
@@ -84,9 +105,9 @@ def _in_module(path: Path, tree: ast.Module) -> Iterator[tuple[Path, int, str]]:
             line = getattr(node, "lineno", 1)
             if docstring.startswith(CLAUSES):
                 yield path, line, f"a docstring begins with {docstring.split()[0]!r}: begin with a noun or a verb"
-            if is_described and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _needs_args(node):
-                if "Args:" not in docstring:
-                    yield path, line, f"{node.name} takes {_count(node)} arguments and describes none"
+            is_bare = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and "Args:" not in docstring
+            if is_described and is_bare and _needs_args(node):
+                yield path, line, f"{node.name} takes {_count(node)} arguments and describes none"
 
 
 def _bindings(tree: ast.Module) -> Iterator[tuple[int, str]]:

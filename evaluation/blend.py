@@ -24,8 +24,8 @@ from streams.core.ranking.catalog_snapshot import ItemLabels
 from streams.core.ranking.features import PRIOR
 from streams.core.ranking.pipeline import Candidates, build_candidates, order, rank, score, weights_for
 from streams.core.ranking.ranking_query import CLASSES
-from streams.core.user import state as user
-from streams.core.user.state import UserState
+from streams.core.user import user_state as user
+from streams.core.user.user_state import UserState
 
 _NEUTRAL, _SPAN = 2.5, 2.5
 LISTED = 50

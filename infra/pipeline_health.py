@@ -21,7 +21,7 @@ from infra.kafka import consumer_lag
 from infra.kafka.consumer_lag import ConsumerLag, Counts
 from infra.kafka.provision import APP_ID
 from infra.redis import heartbeat
-from infra.redis.client import StoreError, store_errors
+from infra.redis.connection import StoreError, store_errors
 from infra.redis.heartbeat import RoleLife
 from infra.settings import Settings
 

@@ -24,7 +24,7 @@ from infra.pipeline_health import (
     writes_refused,
 )
 from infra.redis import event_rates, heartbeat
-from infra.redis.client import StoreError, connect
+from infra.redis.connection import StoreError, connect
 from infra.redis.event_rates import EventRates
 from infra.settings import Settings, masked
 from topics import Topic

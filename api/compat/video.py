@@ -27,7 +27,7 @@ from api.http.query import Name, parse_query, user_in
 from api.http.response import json_response
 from api.security.principal import authorize_user
 from infra.postgres.catalog_filter import CatalogFilter
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from infra.redis.stores.chart_store import MOST as CHARTED
 from infra.redis.stores.page_store import PageEntry
 from schemas.limit import ID_CHARS

@@ -21,7 +21,7 @@ from api.http.endpoint import Endpoint
 from api.http.error import CrowdedError, NoFeedError, StoreAwayError, StreamsError
 from api.http.event_streams import FeedStream, Listeners
 from api.http.query import FeedQuery, parse_query
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from infra.redis.stores.feed_codec import float16_table
 from infra.redis.stores.feed_store import EVERYONE
 

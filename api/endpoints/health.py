@@ -17,7 +17,7 @@ from api.http.response import json_response
 from api.security.guard import Guard
 from infra.health_check import HealthCheck
 from infra.pipeline_health import PipelineHealth
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 
 _TIMEOUT_S = 2.5
 _KEEP_S = 1.0

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from api.http.endpoint import Endpoint
 from infra.redis import event_rates
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _AGES_S = (0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 300, 900, 3_600, 21_600, 86_400, 604_800)

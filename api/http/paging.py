@@ -20,7 +20,7 @@ from starlette.requests import Request
 from api.context import ApiContext
 from api.security.principal import RequestContext
 from api.security.rate_limit import network
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from infra.redis.stores.page_store import MOST_ENTRIES, PageEntry, PageSession
 
 Cursor = Annotated[str, Meta(min_length=1, max_length=64, description="What page 1 was answered with.")]

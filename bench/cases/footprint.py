@@ -24,7 +24,7 @@ from models.neighbours.item_item_matrix import SLOTS
 from schemas.types import Item, ItemStats
 from streams.core.item.stats import COHORTS, HORIZON_RATES
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.user.state import UserState
+from streams.core.user.user_state import UserState
 
 _GB = 2**30
 _USERS, _ITEMS = 1_000_000, 100_000

@@ -20,7 +20,7 @@ from bench.cases import freshness
 from bench.latency import summary_ms
 from bench.load import EventLoad
 from bench.rig import Rig
-from infra.fakes.claude import KEY
+from infra.fakes.fake_claude import KEY
 from infra.local.port import HOST, free_ports
 from infra.redis import heartbeat
 from schemas.types import FetchRequest

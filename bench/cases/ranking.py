@@ -16,7 +16,7 @@ from bench.load import EventLoad
 from infra.settings import Settings
 from streams.core.params import UserParams
 from streams.core.ranking.pipeline import rank
-from streams.core.user import state as user
+from streams.core.user import user_state as user
 from streams.runtime.core_params import rank_params
 
 MICRO_BATCH = 256

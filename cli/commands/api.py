@@ -23,7 +23,7 @@ from infra.postgres.pool import LazyPool
 from infra.postgres.shop_archive import PostgresShopArchive
 from infra.postgres.shop_search import ShopSearch
 from infra.redis import heartbeat
-from infra.redis.client import connect_impatiently, store_errors
+from infra.redis.connection import connect_impatiently, store_errors
 from infra.redis.rate_counter import rates
 from infra.redis.stores.chart_store import RedisChartStore
 from infra.redis.stores.collection_store import RedisCollectionStore

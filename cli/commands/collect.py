@@ -19,7 +19,7 @@ from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.redis.stores.collection_store import Collection, RedisCollectionStore
 from infra.settings import Settings
 from infra.socialverse import LISTS, Socialverse

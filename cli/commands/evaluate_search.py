@@ -17,7 +17,7 @@ from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_search import ShopQuery, ShopSearch
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from schemas.limit import PRODUCT
 
 _PRODUCTS = "SELECT item_id, title, topics FROM items WHERE left(kind, 256) = $1"

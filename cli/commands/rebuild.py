@@ -17,7 +17,7 @@ from infra.error import OperatorError
 from infra.kafka.provision import provision
 from infra.postgres import pool as database
 from infra.redis import heartbeat
-from infra.redis.client import StoreError, connect
+from infra.redis.connection import StoreError, connect
 from infra.redis.projection import (
     DATABASE_ROLES,
     REDIS_ROLES,

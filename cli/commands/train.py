@@ -20,7 +20,7 @@ from infra.error import OperatorError
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
 from infra.redis import heartbeat
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.redis.stores.model_status import NEVER_SERVED, ModelStatus, RedisModelStatusStore, Training, Version
 from infra.settings import Settings
 from schemas.limit import RETRAINER

@@ -18,20 +18,20 @@ from infra import process_priority, settings
 from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.redis import heartbeat
-from infra.redis.client import StoreError, connect
+from infra.redis.connection import StoreError, connect
 from infra.settings import Settings
 from infra.watchdog import OPTION
 
 ROLES = {
-    "feed": "streams.roles.feed.role:run",
-    "trainer": "streams.roles.trainer.role:run",
-    "archive": "streams.roles.archive.role:run",
-    "score": "streams.roles.score.role:run",
-    "fetch": "streams.roles.fetch.role:run",
-    "collect": "streams.roles.collect.role:run",
-    "log": "streams.roles.log.role:run",
-    "push": "streams.roles.push.role:run",
-    "shop": "streams.roles.shop.role:run",
+    "feed": "streams.roles.feed.feed_role:run",
+    "trainer": "streams.roles.trainer.trainer_role:run",
+    "archive": "streams.roles.archive.archive_role:run",
+    "score": "streams.roles.score.score_role:run",
+    "fetch": "streams.roles.fetch.fetch_role:run",
+    "collect": "streams.roles.collect.collect_role:run",
+    "log": "streams.roles.log.log_role:run",
+    "push": "streams.roles.push.push_role:run",
+    "shop": "streams.roles.shop.shop_role:run",
 }
 """Where each role is: `async def run(settings, stop)`. Imported when it is asked for, as some are heavy."""
 

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from infra.kafka.provision import APP_ID, FETCH_GROUP
 from infra.redis import heartbeat
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from topics import Topic
 from topics.topic import (
     CONTENT,

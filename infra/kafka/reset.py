@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from infra.address import Addresses
 from infra.kafka.provision import APP_ID, provision
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from topics import TOPICS
 
 _CALL_S = 30.0

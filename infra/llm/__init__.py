@@ -4,7 +4,7 @@ async with connect(settings, redis, partial(publisher.produce, LLM_CALLS)) as ll
 answer = await llm.ask(Prompt(system=…, user=…, answer=Scores, purpose="score", version="1", user_id=…))
 """
 
-from infra.llm.error import LlmError, Reason
+from infra.llm.llm_error import LlmError, Reason
 from infra.llm.prompt import Prompt, PromptAnswer
 
 __all__ = ["LlmError", "Prompt", "PromptAnswer", "Reason"]

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 import msgspec
 from redis.asyncio import Redis
 
-from infra.llm.error import LlmError
+from infra.llm.llm_error import LlmError
 from infra.llm.prompt import Prompt, input_schema
-from infra.redis.client import StoreError, store_errors
+from infra.redis.connection import StoreError, store_errors
 from infra.settings import Settings
 
 KEY = "llm:spent:"

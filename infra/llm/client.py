@@ -16,9 +16,10 @@ import uuid_utils
 from redis.asyncio import Redis
 
 from infra import clock
+from infra.llm.answer_cache import AnswerCache
 from infra.llm.budget import MILLION, Budget, TokenPrices, Usage
 from infra.llm.circuit_breaker import CircuitBreaker
-from infra.llm.error import LlmError, Reason
+from infra.llm.llm_error import LlmError, Reason
 from infra.llm.prompt import Prompt, PromptAnswer, input_schema
 from infra.llm.provider import (
     OVERLOADED,
@@ -31,7 +32,6 @@ from infra.llm.provider import (
     retry_after_s,
 )
 from infra.llm.reading import Reading, UnreadableError, printable, read
-from infra.llm.recall import AnswerCache
 from infra.llm.reply import CUT, PAUSED, REFUSAL, Reply, parse
 from infra.settings import Settings
 from schemas.types import LlmCall

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from infra.llm.budget import Usage
-from infra.llm.error import LlmError, Reason
+from infra.llm.llm_error import LlmError, Reason
 
 PAUSED = "pause_turn"
 CUT = frozenset({"max_tokens", "model_context_window_exceeded"})

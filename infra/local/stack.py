@@ -22,10 +22,10 @@ from infra.local.process import Child
 from infra.local.servers.kafka import Kafka
 from infra.local.servers.postgres import Postgres
 from infra.local.servers.redis import RedisServer
-from infra.local.servers.registry import SchemaRegistry
+from infra.local.servers.schema_registry import SchemaRegistry
 from infra.local.servers.server import LocalServer
 from infra.local.step import OnStep, Step
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.settings import Settings, masked
 
 OnReturn = Callable[[Addresses], Awaitable[None]]

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from infra.postgres import pool as database
 from infra.postgres.segment import any_word, spaced
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from schemas.types import Interaction, Item
 
 _FIND = """

@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-from infra.redis.client import StoreError, StoreRefusedError
+from infra.redis.connection import StoreError, StoreRefusedError
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _LOCK_ID = 0x6D696C6C

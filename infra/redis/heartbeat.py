@@ -14,7 +14,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from infra import clock
-from infra.redis.client import StoreError, store_errors
+from infra.redis.connection import StoreError, store_errors
 
 KEY, INDEX = "role:", "roles"
 _INTERVAL_S = 1.0

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from redis.asyncio import Redis
 
 from infra.postgres import pool as database
-from infra.redis.client import StoreError, store_errors
+from infra.redis.connection import StoreError, store_errors
 from topics import Topic
 from topics.topic import (
     DEVICES,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.base import ModelQuery, Scores
-from models.neural.base import NeuralModel, Window, grow_embedding
+from models.neural.neural_model import NeuralModel, Window, grow_embedding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

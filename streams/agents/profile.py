@@ -7,8 +7,8 @@ from typing import Any
 from infra.kafka.partition import partition_of
 from schemas.types import Profile, ProfileUpdate
 from streams.core.position import Position
-from streams.core.user import profile
-from streams.core.user.profile import FORGOTTEN_AT, ProfileState
+from streams.core.user import stated_profile
+from streams.core.user.stated_profile import FORGOTTEN_AT, ProfileState
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.decode import Decoder
 from streams.runtime.faust_role import RoleContext
@@ -69,12 +69,12 @@ class ProfileAgent:
         state = self._states.get(partition, user_id)
         position = Position.of(record)
         if isinstance(value, ProfileUpdate):
-            changed = differs = profile.fold_update(state, value, position)
+            changed = differs = stated_profile.fold_update(state, value, position)
         elif value is not None:
-            changed = profile.fold_profile(state, value, position)
+            changed = stated_profile.fold_profile(state, value, position)
             differs = state.profile != value
         else:
-            changed = profile.fold_tombstone(state, record)
+            changed = stated_profile.fold_tombstone(state, record)
             differs = state.profile is not None
         if changed:
             self._states.touch(partition, user_id)

@@ -22,7 +22,7 @@ from streams.core.push import delivery
 from streams.core.push.candidates import PushItem, fold_feed, fold_request
 from streams.core.push.delay_queue import DelayQueue
 from streams.core.push.delivery import Delivery, SendResult
-from streams.core.push.state import PushState, crowd_out, due_at, registration, snapshot
+from streams.core.push.push_state import PushState, crowd_out, due_at, registration, snapshot
 from streams.core.push.value import top_items
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.faust_role import RoleContext

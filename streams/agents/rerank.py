@@ -9,11 +9,11 @@ from typing import Any
 
 from msgspec import structs
 
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from infra.redis.stores.feed_store import RERANKED_TTL_S, FeedStore, reranked
 from schemas.types import Features, Feed, Trigger
 from streams.core.params import RankParams
-from streams.core.ranking.rerank import rerank_candidates
+from streams.core.ranking.candidate_rerank import rerank_candidates
 from streams.runtime.agent_context import AgentContext
 from streams.runtime.decode import Decoder
 from streams.transport import Batch

@@ -10,7 +10,7 @@ from infra.redis.stores.prefetch_store import PrefetchQuestion, PrefetchSlot, Pr
 from schemas.types import FetchRequest, Trigger
 from streams.core.params import RetrievalParams
 from streams.core.triggers import prefetch_request
-from streams.core.user.state import UserState
+from streams.core.user.user_state import UserState
 from streams.fetchers import Fetcher
 from streams.runtime.agent_context import AgentContext
 from streams.runtime.dead_letter_queue import Record

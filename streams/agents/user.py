@@ -17,9 +17,9 @@ from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import TOPICS_PER_ITEM, ItemLabels
 from streams.core.triggers.active_users import FIELDS, ActiveUsers, active_user
-from streams.core.user import state as user
-from streams.core.user.profile import forgotten_at
-from streams.core.user.state import UserState
+from streams.core.user import user_state as user
+from streams.core.user.stated_profile import forgotten_at
+from streams.core.user.user_state import UserState
 from streams.runtime.agent_context import AgentContext
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.decode import Decoder

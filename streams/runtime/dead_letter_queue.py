@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from infra.kafka.dead_letter_size import bounded
 from infra.kafka.publisher import Publisher
-from infra.redis.client import StoreRefusedError
+from infra.redis.connection import StoreRefusedError
 from schemas.codec import DecodeError
 from schemas.types import DeadLetter
 from streams.core.position import HasPosition

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from infra import clock
 from infra.kafka.registry import Registry
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from infra.redis.projection import LOOK_S, Projection, partition_name
 from streams.runtime.retry import write_one_by_one
 from streams.runtime.topic_history import topic_history

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from infra.kafka.publisher import PublishError
-from infra.redis.client import StoreError, StoreRefusedError
+from infra.redis.connection import StoreError, StoreRefusedError
 
 _LOG = logging.getLogger(__name__)
 

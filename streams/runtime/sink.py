@@ -13,7 +13,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from infra import clock
 from infra.kafka.consumer import kafka_consumer, positions
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from infra.redis.projection import LOOK_S, Projection, partition_name
 from streams.runtime.supervise import run_until
 from streams.runtime.topic_history import offsets_since

@@ -10,7 +10,7 @@ import msgspec
 
 from streams.core.params import RetrievalParams
 from streams.core.triggers.prefetch_request import Place, PromptField, build_fetch_requests
-from streams.core.user.state import UserState
+from streams.core.user.user_state import UserState
 from streams.fetchers import FETCHERS, Fetcher
 from tests.build import NEW_YORK, a_trigger
 

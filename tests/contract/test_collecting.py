@@ -10,10 +10,10 @@ import pytest
 from redis.asyncio import Redis
 
 from infra.address import Addresses
-from infra.fakes.publisher import MemoryPublisher
-from infra.fakes.socialverse import FakeSocialverse, Fault
+from infra.fakes.fake_socialverse import FakeSocialverse, Fault
+from infra.fakes.memory_publisher import MemoryPublisher
 from infra.kafka.publisher import PublishError
-from infra.redis.client import StoreError, connect
+from infra.redis.connection import StoreError, connect
 from infra.redis.stores.collection_store import Collection, CollectionStore, MemoryCollectionStore, RedisCollectionStore
 from infra.settings import Settings
 from infra.socialverse import CollectError, Socialverse

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.local.servers import kafka, registry
+from infra.local.servers import kafka, schema_registry
 from topics.topic import PARTITIONS
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +73,7 @@ def test_images_have_a_version() -> None:
 
 def test_the_containers_run_the_versions_of_the_local_stack() -> None:
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{kafka.VERSION}"
-    assert SERVICES["registry"]["image"] == f"apicurio/apicurio-registry:{registry.VERSION}"
+    assert SERVICES["registry"]["image"] == f"apicurio/apicurio-registry:{schema_registry.VERSION}"
 
 
 def test_no_password_is_written_down() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from api.app import create_app
 from api.context import Clients
-from infra.fakes.publisher import MemoryPublisher
+from infra.fakes.memory_publisher import MemoryPublisher
 from infra.fakes.serve import serving
 from infra.postgres.catalog_filter import MemoryListing
 from infra.redis.stores.chart_store import MemoryChartStore

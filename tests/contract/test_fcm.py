@@ -11,7 +11,7 @@ import pytest
 
 from infra import fcm
 from infra.error import OperatorError
-from infra.fakes.fcm import FakeFcm, Fault
+from infra.fakes.fake_fcm import FakeFcm, Fault
 from infra.settings import Settings
 from tests.build import a_notification
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from infra.address import Addresses
-from infra.redis.client import StoreError, connect
+from infra.redis.connection import StoreError, connect
 from infra.redis.stores.feed_store import EVERYONE, KEY, FeedStore, MemoryFeedStore, RedisFeedStore
 from infra.redis.stores.item_store import ItemStore, MemoryItemStore, RedisItemStore
 from tests.build import T0_MS, a_feed, an_item

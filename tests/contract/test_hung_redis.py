@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from infra import health_check
 from infra.local.port import free_ports
 from infra.local.servers.redis import RedisServer
-from infra.redis.client import connect_impatiently
+from infra.redis.connection import connect_impatiently
 from infra.redis.rate_counter import rates
 from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.interaction_log import RedisInteractionLog

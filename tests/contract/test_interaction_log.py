@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from infra.address import Addresses
-from infra.redis.client import StoreError, connect
+from infra.redis.connection import StoreError, connect
 from infra.redis.stores.interaction_log import MOST, InteractionLog, MemoryInteractionLog, RedisInteractionLog
 from tests.build import T0_MS, an_interaction
 

@@ -13,11 +13,11 @@ import pytest
 from redis.asyncio import Redis
 
 from infra.address import Addresses
-from infra.fakes.claude import KEY, FakeClaude, Fault
+from infra.fakes.fake_claude import KEY, FakeClaude, Fault
 from infra.llm import LlmError, Prompt, PromptAnswer
 from infra.llm.client import Llm, connect
-from infra.redis.client import StoreError
-from infra.redis.client import connect as connect_redis
+from infra.redis.connection import StoreError
+from infra.redis.connection import connect as connect_redis
 from infra.settings import Settings
 from schemas.types import LlmCall
 from streams.core.llm_judge import Scores

@@ -29,7 +29,7 @@ from api.context import Clients
 from api.openapi.openapi import openapi
 from api.security.guard import Guard
 from infra.address import Addresses
-from infra.fakes.publisher import MemoryPublisher
+from infra.fakes.memory_publisher import MemoryPublisher
 from infra.fakes.serve import serving
 from infra.postgres.catalog_filter import PostgresListing
 from infra.postgres.pool import LazyPool

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from infra.address import Addresses
-from infra.redis.client import StoreError, connect
+from infra.redis.connection import StoreError, connect
 from infra.redis.stores.page_store import (
     KEY,
     LIVES_S,

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from infra import clock
 from infra.address import Addresses
-from infra.redis.client import StoreError, connect
+from infra.redis.connection import StoreError, connect
 from infra.redis.stores.prefetch_store import (
     MemoryPrefetchStore,
     Prefetched,

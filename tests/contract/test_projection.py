@@ -10,7 +10,7 @@ import pytest
 
 from infra.address import Addresses
 from infra.postgres import pool as database
-from infra.redis.client import StoreError, connect
+from infra.redis.connection import StoreError, connect
 from infra.redis.projection import (
     DATABASE_ROLES,
     REDIS_ROLES,

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from infra.address import Addresses
-from infra.redis.client import StoreError, connect
+from infra.redis.connection import StoreError, connect
 from infra.redis.stores.push_store import KEPT, NOTIFICATIONS, MemoryPushStore, PushStore, RedisPushStore
 from schemas.types import Device, Devices, PushPreferences, QuietHours
 from tests.build import T0_MS, a_notification

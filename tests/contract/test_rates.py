@@ -1,7 +1,7 @@
 """Limits before a real Redis: processes count together there."""
 
 from infra.address import Addresses
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.redis.rate_counter import rates
 from tests.unit.api.security.test_rate_limit import RateLimiter, spent
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from infra import clock
 from infra.address import Addresses
-from infra.redis.client import StoreError, connect
+from infra.redis.connection import StoreError, connect
 from infra.redis.stores.chart_store import MOST, ChartStore, MemoryChartStore, RedisChartStore
 from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore, RedisExperimentStore
 from infra.redis.stores.item_store import RedisItemStore
@@ -23,7 +23,7 @@ from infra.redis.stores.user_profile_store import (
 )
 from schemas.nearby import UNKNOWN, spot
 from schemas.types import Experiment, RecentItem
-from streams.roles.log.role import ChartProjector
+from streams.roles.log.log_role import ChartProjector
 from tests.build import T0_MS, a_profile, an_experiment, an_item, features, stats
 
 

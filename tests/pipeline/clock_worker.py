@@ -9,7 +9,7 @@ import time
 import uvloop
 
 from infra import settings
-from streams.roles.feed.role import run
+from streams.roles.feed.feed_role import run
 
 
 async def main() -> None:

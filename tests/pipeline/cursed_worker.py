@@ -9,7 +9,7 @@ import uvloop
 
 from infra import settings
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
-from streams.roles.feed.role import run
+from streams.roles.feed.feed_role import run
 
 
 class CursedView(CatalogSnapshot):

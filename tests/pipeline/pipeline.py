@@ -29,7 +29,7 @@ from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
 from infra.kafka.reset import reset_stack
 from infra.redis import heartbeat
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.redis.stores.model_status import ModelStatus, RedisModelStatusStore, Version
 from schemas.limit import RETRAINER
 from schemas.types import DeadLetter, Trigger

@@ -9,7 +9,7 @@ import uvloop
 
 from cli.log import set_up
 from infra import settings
-from streams.roles.push.role import run
+from streams.roles.push.push_role import run
 
 
 async def main() -> None:

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from infra.address import Addresses
-from infra.fakes.claude import KEY, FakeClaude
-from infra.fakes.fcm import FakeFcm
+from infra.fakes.fake_claude import KEY, FakeClaude
+from infra.fakes.fake_fcm import FakeFcm
 from infra.local.port import free_ports
 from schemas.types import Item
 from tests.build import an_interaction, an_item

@@ -23,7 +23,7 @@ from infra import clock, health_check
 from infra.address import Addresses
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.redis.stores.feed_store import EVERYONE, RedisFeedStore
 from infra.redis.stores.item_store import RedisItemStore
 from infra.settings import Settings

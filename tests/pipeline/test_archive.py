@@ -17,7 +17,7 @@ from infra.kafka.provision import provision
 from infra.kafka.publisher import Publisher
 from infra.local import LocalStack, Ports
 from infra.settings import Settings
-from streams.roles.archive import role as archive
+from streams.roles.archive import archive_role as archive
 from tests.build import an_interaction, an_item
 from topics.topic import INTERACTIONS, ITEMS
 

@@ -16,7 +16,7 @@ from models.text.subword import Subword
 from models.text.tfidf import TextEncoder, Vectors
 from schemas.nearby import UNKNOWN, GeoIndex, Spot, spot
 from schemas.types import Item
-from streams.roles.archive import role as archive
+from streams.roles.archive import archive_role as archive
 from streams.roles.archive.catalog_indexer import CatalogIndexer
 from tests.build import LISBON, NEW_YORK, T0_MS, an_item
 from topics.topic import ITEMS

@@ -14,13 +14,13 @@ from redis.asyncio import Redis
 
 from infra import clock
 from infra.address import Addresses
-from infra.fakes.claude import KEY, FakeClaude, Fault
-from infra.fakes.publisher import MemoryPublisher
+from infra.fakes.fake_claude import KEY, FakeClaude, Fault
+from infra.fakes.memory_publisher import MemoryPublisher
 from infra.llm.client import Llm
 from infra.llm.client import connect as connect_llm
 from infra.postgres import pool as database
 from infra.postgres.hybrid_search import HybridSearch
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.redis.stores.item_store import MemoryItemStore
 from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.settings import Settings, seconds_by_name
@@ -28,9 +28,9 @@ from models.text.subword import Subword
 from schemas.types import Content, Item, LlmCall
 from streams.core.params import RetrievalParams
 from streams.core.triggers import prefetch_request
-from streams.core.user.state import UserState
+from streams.core.user.user_state import UserState
 from streams.fetchers import FETCHERS
-from streams.roles.archive import role as archive
+from streams.roles.archive import archive_role as archive
 from streams.roles.archive.catalog_indexer import CatalogIndexer
 from streams.roles.fetch.service import FetchService
 from tests.build import LISBON, NEW_YORK, a_fetch_request, a_trigger, an_item

@@ -11,10 +11,10 @@ import pytest
 from infra.address import Addresses
 from infra.postgres import pool as database
 from infra.postgres.catalog_filter import CatalogFilter, CatalogListing, MemoryListing, PostgresListing
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from models.text.subword import Subword
 from schemas.types import Item
-from streams.roles.archive import role as archive
+from streams.roles.archive import archive_role as archive
 from streams.roles.archive.catalog_indexer import CatalogIndexer
 from tests.build import T0_MS, an_interaction, an_item
 from tests.pipeline.test_catalogue_search import Place

@@ -8,7 +8,7 @@ import pytest
 
 from infra import clock
 from infra.address import Addresses
-from infra.fakes.claude import KEY, FakeClaude
+from infra.fakes.fake_claude import KEY, FakeClaude
 from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.prefetch_store import Prefetched, RedisPrefetchStore
 from schemas.types import Content, Feed, Location

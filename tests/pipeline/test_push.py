@@ -15,7 +15,7 @@ import pytest
 from api.app import create_app
 from api.context import Clients
 from infra.address import Addresses
-from infra.fakes.fcm import FakeFcm, Fault
+from infra.fakes.fake_fcm import FakeFcm, Fault
 from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.push_store import RedisPushStore

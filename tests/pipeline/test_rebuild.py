@@ -27,7 +27,7 @@ from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.push_store import RedisPushStore
 from infra.redis.stores.user_profile_store import RedisUserProfileStore
 from infra.settings import Settings
-from streams.roles.archive import role as archive
+from streams.roles.archive import archive_role as archive
 from tests.build import a_profile, a_push_request, an_experiment, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import EXPERIMENTS, INTERACTIONS, ITEMS, PROFILES, PUSH_REQUESTS

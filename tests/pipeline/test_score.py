@@ -13,12 +13,12 @@ import pytest
 
 from infra import clock
 from infra.address import Addresses
-from infra.fakes.claude import KEY, FakeClaude
+from infra.fakes.fake_claude import KEY, FakeClaude
 from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.llm_score_store import ScoreStore
 from infra.settings import Settings
 from schemas.types import Feed
-from streams.roles.score import role as score
+from streams.roles.score import score_role as score
 from tests.build import a_profile, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import INTERACTIONS, ITEMS, LLM_CALLS, PROFILES

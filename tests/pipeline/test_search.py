@@ -10,12 +10,12 @@ import pytest
 from infra.address import Addresses
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_search import ShopQuery, ShopSearch
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from infra.redis.stores.chart_store import MemoryChartStore
 from infra.redis.stores.item_store import MemoryItemStore
 from models.text.subword import Subword
 from schemas.types import Item
-from streams.roles.archive import role as archive
+from streams.roles.archive import archive_role as archive
 from streams.roles.archive.catalog_indexer import CatalogIndexer
 from streams.roles.shop import similarity_fit
 from tests.build import a_product, an_item

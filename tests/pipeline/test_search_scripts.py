@@ -13,7 +13,7 @@ from infra.postgres.hybrid_search import HybridQuery, HybridSearch
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_search import ShopQuery, ShopSearch
 from models.text.subword import Subword
-from streams.roles.archive import role as archive
+from streams.roles.archive import archive_role as archive
 from streams.roles.archive.catalog_indexer import CatalogIndexer
 from tests.build import an_item
 from topics.topic import ITEMS

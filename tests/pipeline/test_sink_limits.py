@@ -20,7 +20,7 @@ from infra.postgres import pool as database
 from infra.postgres.hybrid_search import HybridQuery, HybridSearch
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_search import ShopSearch
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.redis.stores.chart_store import RedisChartStore
 from infra.redis.stores.feed_store import RedisFeedStore
 from infra.redis.stores.item_store import RedisItemStore
@@ -32,10 +32,10 @@ from models.text.subword import Subword
 from schemas import limit, text
 from schemas.nearby import Spot
 from schemas.types import Arm, Device, Devices, FoundItem, Interaction, Item, PushPreferences
+from streams.roles.archive.archive_role import ArchiveWriter
 from streams.roles.archive.catalog_indexer import CatalogIndexer
-from streams.roles.archive.role import ArchiveWriter
-from streams.roles.log.role import InteractionLogProjector, writes
-from streams.roles.shop.role import ShopProjector
+from streams.roles.log.log_role import InteractionLogProjector, writes
+from streams.roles.shop.shop_role import ShopProjector
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from tests.broker import Broker, Codecs, Record
 from tests.build import (

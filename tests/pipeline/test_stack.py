@@ -28,10 +28,10 @@ from infra.local.program import run_program
 from infra.local.servers.postgres import Postgres, _programs
 from infra.local.servers.redis import OLDEST
 from infra.postgres import pool
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.settings import Settings
 from schemas.types import Interaction
-from streams.roles.archive import role as archive
+from streams.roles.archive import archive_role as archive
 from tests.build import an_interaction, an_item
 from tests.pipeline.test_archive import Place
 from topics import TOPICS

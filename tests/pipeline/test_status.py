@@ -25,7 +25,7 @@ from infra.kafka.topic_tail import follow, last
 from infra.local.port import free_ports
 from infra.pipeline_health import PipelineReader
 from infra.redis import heartbeat
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.settings import Settings, to_env
 from schemas.types import Audit, Interaction
 from tests.build import a_feed, a_profile, an_interaction

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from infra.address import Addresses
-from infra.fakes.socialverse import FakeSocialverse
+from infra.fakes.fake_socialverse import FakeSocialverse
 from tests.build import an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until
 from topics.topic import ITEMS

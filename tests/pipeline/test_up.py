@@ -20,7 +20,7 @@ from infra.address import Addresses
 from infra.local import Ports
 from infra.local.port import free_ports
 from infra.redis import heartbeat
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.settings import Settings, masked, to_env
 from infra.watchdog import OPTION
 

@@ -6,7 +6,7 @@ import pytest
 
 from api.app import create_app
 from api.context import Clients
-from infra.fakes.publisher import MemoryPublisher
+from infra.fakes.memory_publisher import MemoryPublisher
 from infra.fakes.serve import serving
 from infra.redis.stores.feed_store import MemoryFeedStore
 from infra.redis.stores.item_store import MemoryItemStore

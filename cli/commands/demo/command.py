@@ -26,7 +26,7 @@ from infra.address import Addresses
 from infra.error import OperatorError
 from infra.fakes import FIREBASE, simulated
 from infra.kafka.publisher import PublishError
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from infra.settings import Settings, masked
 from loaders import Dataset, DatasetError
 from loaders.datasets import movielens, world

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
-from infra.fakes.claude import KEY, FakeClaude
-from infra.fakes.fcm import FakeFcm
+from infra.fakes.fake_claude import KEY, FakeClaude
+from infra.fakes.fake_fcm import FakeFcm
 from infra.llm.key import has_key
 from infra.settings import Settings
 

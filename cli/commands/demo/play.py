@@ -21,7 +21,7 @@ from infra import clock
 from infra.fakes import CLAUDE, FIREBASE
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.redis.stores.push_store import KEPT, RedisPushStore
 from infra.settings import Settings

@@ -13,7 +13,7 @@ from infra.local.process import Command
 from infra.local.program import run_program
 from infra.local.servers.server import LocalServer
 from infra.private_file import private_folder, write_private
-from infra.redis.client import connect
+from infra.redis.connection import connect
 
 OLDEST = (7, 2)
 """The last version that Redis and Valkey have in common. One on PATH that is older lacks years of fixes."""

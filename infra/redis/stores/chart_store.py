@@ -11,7 +11,7 @@ from typing import Protocol, cast
 
 from redis.asyncio import Redis
 
-from infra.redis.client import store_errors
+from infra.redis.connection import store_errors
 
 KEY = "chart:trending"
 MOST = 1_000

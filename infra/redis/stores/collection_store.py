@@ -8,7 +8,7 @@ from typing import Literal, Protocol, cast
 import msgspec
 from redis.asyncio import Redis
 
-from infra.redis.client import store_errors
+from infra.redis.connection import store_errors
 from infra.socialverse import LISTS
 
 KEY, PUBLISHED, USERS = "collection:", "collection:published:", "collection:users"

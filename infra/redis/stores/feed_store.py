@@ -12,8 +12,8 @@ from urllib.parse import quote
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from infra.redis.client import store_errors
 from infra.redis.coalescer import Coalescer
+from infra.redis.connection import store_errors
 from infra.redis.stores.feed_codec import VERSION_CHARS, pack, unpack, version_order
 from infra.redis.stores.feed_pubsub import CHANNEL, Fanout, RedisChanges
 from schemas.types import Feed, Trigger

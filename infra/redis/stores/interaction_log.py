@@ -9,7 +9,7 @@ from typing import Protocol, cast
 import msgspec
 from redis.asyncio import Redis
 
-from infra.redis.client import store_errors
+from infra.redis.connection import store_errors
 from schemas.types import Interaction
 
 KEY = "interaction_log:"

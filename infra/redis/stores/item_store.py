@@ -14,8 +14,8 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from infra.redis.client import store_errors
 from infra.redis.coalescer import Coalescer
+from infra.redis.connection import store_errors
 from schemas.types import Item
 
 T = TypeVar("T")

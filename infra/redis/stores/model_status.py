@@ -7,7 +7,7 @@ from typing import Literal, Protocol, cast
 import msgspec
 from redis.asyncio import Redis
 
-from infra.redis.client import store_errors
+from infra.redis.connection import store_errors
 
 KEY = "models"
 SERVING: Literal["serving"] = "serving"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, cast
 import msgspec
 from redis.asyncio import Redis
 
-from infra.redis.client import store_errors
+from infra.redis.connection import store_errors
 from schemas.types import FoundItem
 
 KEY, ASKED, INDEX, QUESTIONS = "prefetch:", "asked:", "prefetched:", "questions:"

@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol, cast
 import msgspec
 from redis.asyncio import Redis
 
-from infra.redis.client import store_errors
 from infra.redis.coalescer import Coalescer
+from infra.redis.connection import store_errors
 from schemas.nearby import Spot, spot
 from schemas.types import Features, Profile, RecentItem
 

@@ -29,8 +29,8 @@ from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.features import by_name
 from streams.core.ranking.item_weights import EaseItemWeights, ItemWeightsProvider, model_event
 from streams.core.ranking.pipeline import Candidates, build_candidates, new_blender
-from streams.core.user import state as user
-from streams.core.user.state import UserState
+from streams.core.user import user_state as user
+from streams.core.user.user_state import UserState
 
 FIT_EVENTS = 1_000
 """Events between fits at least; they move apart as the events add up."""

@@ -15,7 +15,7 @@ from streams.core.byte_budget import fitting
 from streams.core.dedup import deterministic_id, fingerprint, remember_event
 from streams.core.params import PushParams
 from streams.core.position import Position
-from streams.core.push.state import PendingPush, PushState, decide, evict_oldest, rejection_reason
+from streams.core.push.push_state import PendingPush, PushState, decide, evict_oldest, rejection_reason
 from streams.core.push.value import top_items
 
 _DEVICES, _DEVICES_BYTES = 20, 128 << 10

@@ -12,8 +12,8 @@ import msgspec
 from models.decay import DAY_MS
 from schemas.types import Notification, NotificationStatus
 from streams.core.params import PushParams
+from streams.core.push.push_state import Outcome, PendingPush, PushState, decide, rejection_reason
 from streams.core.push.quiet_hours import quiet_interval
-from streams.core.push.state import Outcome, PendingPush, PushState, decide, rejection_reason
 
 _LONGEST_PAUSE_S = 3_600.0
 

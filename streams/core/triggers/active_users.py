@@ -10,7 +10,7 @@ from schemas.zone import zone_of
 from streams.core.params import TriggerParams
 from streams.core.triggers.schedule import due_slots
 from streams.core.triggers.trigger_id import timed
-from streams.core.user.state import UserState
+from streams.core.user.user_state import UserState
 
 
 class ActiveUser(NamedTuple):

@@ -20,7 +20,7 @@ from schemas.types import FetchRequest, Trigger
 from schemas.zone import zone_of
 from streams.core.dedup import deterministic_id
 from streams.core.params import RetrievalParams
-from streams.core.user.state import UserState
+from streams.core.user.user_state import UserState
 
 PromptField = Literal[
     "where",

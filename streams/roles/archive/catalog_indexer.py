@@ -19,7 +19,7 @@ from infra.postgres import pool as database
 from infra.postgres import segment
 from infra.postgres.distance import region
 from infra.postgres.hybrid_search import vector_text
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from models.text.minilm import MiniLm
 from models.text.subword import Subword
 from models.text.tfidf import TextEncoder, Vectors, text_of

@@ -9,7 +9,7 @@ from itertools import islice
 from infra.kafka.publisher import Publisher
 from streams.core.params import TriggerParams
 from streams.core.triggers.active_users import ActiveUsers, active_user
-from streams.core.user.state import UserState
+from streams.core.user.user_state import UserState
 from topics.topic import TRIGGERS
 
 _ROWS = 500

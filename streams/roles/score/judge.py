@@ -14,8 +14,8 @@ from infra import clock
 from infra.kafka.publisher import Publisher, PublishError
 from infra.llm import LlmError, Prompt
 from infra.llm.client import Llm
-from infra.llm.error import PASSING
-from infra.redis.client import StoreError
+from infra.llm.llm_error import PASSING
+from infra.redis.connection import StoreError
 from infra.redis.stores.item_store import ItemStore
 from infra.redis.stores.llm_score_store import ScoreStore
 from infra.settings import Settings

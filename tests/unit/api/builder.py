@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from api.app import create_app
 from api.context import ApiContext, Clients
 from api.endpoints.metrics import Metrics
-from infra.fakes.publisher import MemoryPublisher
+from infra.fakes.memory_publisher import MemoryPublisher
 from infra.health_check import HealthCheck
 from infra.redis.stores.feed_store import MemoryFeedStore
 from infra.redis.stores.interaction_log import MemoryInteractionLog

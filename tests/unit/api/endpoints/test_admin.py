@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from infra.redis import event_rates
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from infra.redis.stores.prefetch_store import MemoryPrefetchStore, Prefetched, PrefetchQuestion
 from schemas.types import FoundItem
 from tests.build import an_item

@@ -10,7 +10,7 @@ from api.endpoints.content import ContentEndpoints
 from api.endpoints.metrics import Metrics
 from api.http.error import CrowdedError, StreamsError
 from api.http.event_streams import Listeners
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from infra.redis.stores.feed_store import EVERYONE
 from infra.redis.stores.item_store import ItemCache
 from infra.settings import Settings

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from infra.fakes.publisher import MemoryPublisher
+from infra.fakes.memory_publisher import MemoryPublisher
 from infra.redis.stores.model_status import SERVING, MemoryModelStatusStore, ModelStatus, Training, Version
 from schemas.limit import RETRAINER
 from tests.unit.api.builder import NOW_MS, World

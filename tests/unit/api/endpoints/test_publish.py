@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.fakes.publisher import MemoryPublisher
+from infra.fakes.memory_publisher import MemoryPublisher
 from infra.kafka.publisher import RecordTooLargeError
 from schemas import limit
 from schemas.limit import PROFILE_FIELDS

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from infra.fakes.publisher import MemoryPublisher
+from infra.fakes.memory_publisher import MemoryPublisher
 from infra.redis.stores.push_store import MemoryPushStore
 from schemas.types import Device, Devices, PushPreferences, PushRequest, QuietHours
 from tests.build import a_notification

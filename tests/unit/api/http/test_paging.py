@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from api.context import ApiContext, Clients
 from api.endpoints.metrics import Metrics
 from api.http.paging import Page, PagedList, PagedRanking, Rank, page_of
-from infra.fakes.publisher import MemoryPublisher
+from infra.fakes.memory_publisher import MemoryPublisher
 from infra.postgres.shop_search import MemoryShopSearch
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from infra.redis.stores.chart_store import MemoryChartStore
 from infra.redis.stores.feed_store import MemoryFeedStore
 from infra.redis.stores.item_store import ItemCache, MemoryItemStore

@@ -9,7 +9,7 @@ import pytest
 
 from api.endpoints.health import overall
 from infra.pipeline_health import PipelineHealth, RoleHealth
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from tests.unit.api.builder import World
 
 

@@ -8,7 +8,7 @@ from limits.aio.storage import MemoryStorage, Storage
 
 from api.http.error import TooManyRequestsError
 from api.security.rate_limit import RateLimiter, network
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.redis.rate_counter import rates
 from infra.settings import OFF
 from tests.unit.api.builder import World

@@ -8,7 +8,7 @@ from asyncpg.exceptions import _base
 from redis import exceptions as redis
 
 from infra.postgres.pool import write_errors
-from infra.redis.client import StoreError, StoreRefusedError, store_errors
+from infra.redis.connection import StoreError, StoreRefusedError, store_errors
 
 AT_FAULT = [
     asyncpg.UntranslatableCharacterError("\\u0000 cannot be converted to text"),

@@ -14,9 +14,9 @@ from torch import nn
 from models.base import Model, ModelEvent, ModelQuery
 from models.factorization.bpr import Bpr, BprConfig
 from models.factorization.dotproduct import DotProduct, DotProductConfig, target_of
-from models.neural.base import grow_embedding
 from models.neural.deep import Deep, DeepConfig, DeepNetwork
 from models.neural.lightgcn import LightGcn, LightGcnConfig
+from models.neural.neural_model import grow_embedding
 from models.neural.sequence import SelfAttention, SequenceConfig
 from tests.unit.models.builder import DAY_MS, HOUR_MS, ITEMS, T0_MS, checkerboard
 

@@ -14,8 +14,8 @@ from streams.agents.user import UserAgent
 from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import ItemLabels
-from streams.core.user import state as user
-from streams.core.user.state import UserState
+from streams.core.user import user_state as user
+from streams.core.user.user_state import UserState
 from tests.broker import Broker, Codecs, Worker
 from tests.build import T0_MS, an_interaction
 from topics.topic import INTERACTIONS, PARTITIONS

@@ -33,14 +33,14 @@ from streams.core.item.stats import SEGMENTS, ItemSignal, ItemState
 from streams.core.learning.learner import Learner
 from streams.core.params import PushParams, RankParams, RetrievalParams, SignalParams, UserParams
 from streams.core.position import Position
-from streams.core.push import state as push
+from streams.core.push import push_state as push
 from streams.core.push.candidates import fold_request
-from streams.core.push.state import PendingPush, PushState
+from streams.core.push.push_state import PendingPush, PushState
 from streams.core.ranking.catalog_snapshot import CATEGORIES, CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender, rank
 from streams.core.triggers.prefetch_request import Place, PromptField, build_fetch_requests
-from streams.core.user import state as user
-from streams.core.user.state import UserState
+from streams.core.user import user_state as user
+from streams.core.user.user_state import UserState
 from streams.fetchers import FETCHERS
 from streams.roles.trainer.model_version import FittedVersion, rows
 from streams.roles.trainer.online_learner import OnlineLearner

@@ -13,8 +13,8 @@ from streams.core.dedup import WINDOW_HOURS, fingerprint, remember_event
 from streams.core.params import UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import ItemLabels
-from streams.core.user import state as user
-from streams.core.user.state import UserState
+from streams.core.user import user_state as user
+from streams.core.user.user_state import UserState
 from tests.build import T0_MS, an_interaction
 
 HOUR_MS = 3_600_000

@@ -12,8 +12,8 @@ from streams.core.item import socialverse_mapping
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CHARTED, ItemLabels
-from streams.core.user import state as user
-from streams.core.user.state import UserState
+from streams.core.user import user_state as user
+from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params
 from streams.runtime.core_params import user_params
 from tests.build import T0_MS, an_interaction, an_item

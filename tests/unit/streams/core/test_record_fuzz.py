@@ -43,16 +43,16 @@ from streams.core.learning.learner import Learner, LearnerParams
 from streams.core.params import CombineParams, PushParams, RankParams, SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.push import candidates
-from streams.core.push import state as push
-from streams.core.push.state import PushState
+from streams.core.push import push_state as push
+from streams.core.push.push_state import PushState
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.llm_blend import LlmScoreCache
 from streams.core.ranking.model_state import restore
 from streams.core.ranking.pipeline import MODEL, new_blender, rank
-from streams.core.user import profile
-from streams.core.user import state as user
-from streams.core.user.profile import ProfileState
-from streams.core.user.state import UserState
+from streams.core.user import stated_profile
+from streams.core.user import user_state as user
+from streams.core.user.stated_profile import ProfileState
+from streams.core.user.user_state import UserState
 from streams.roles.trainer.online_learner import apply_message
 from tests.build import (
     T0_MS,
@@ -160,7 +160,7 @@ class World:
                 yield signal.stats(item)
             case ProfileUpdate():
                 merged = self.profiles.setdefault(record.user_id, ProfileState(record.user_id))
-                if profile.fold_update(merged, record, at) and merged.profile is not None:
+                if stated_profile.fold_update(merged, record, at) and merged.profile is not None:
                     yield merged.profile
             case PushRequest():
                 pushes = self.pushes.setdefault(record.user_id, PushState(record.user_id))

@@ -19,8 +19,8 @@ from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.pipeline import build_candidates, new_blender, rank, score, weights_for
-from streams.core.user import state as user
-from streams.core.user.state import UserState
+from streams.core.user import user_state as user
+from streams.core.user.user_state import UserState
 from tests.build import T0_MS, an_interaction, an_item, features, stats
 from tests.unit.models.test_decay import TIMES
 

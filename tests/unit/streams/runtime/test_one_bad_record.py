@@ -27,8 +27,8 @@ from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.llm_blend import LlmScoreCache
 from streams.core.ranking.pipeline import new_blender, rank
-from streams.core.user.state import UserState
-from streams.roles.trainer.role import Trainer
+from streams.core.user.user_state import UserState
+from streams.roles.trainer.trainer_role import Trainer
 from streams.runtime.agent_context import AgentContext
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.global_tables import TOPICS, GlobalTables

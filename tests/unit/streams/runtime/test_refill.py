@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.redis.client import StoreError, StoreRefusedError
+from infra.redis.connection import StoreError, StoreRefusedError
 from streams.runtime.refill import Change, Projector
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.kafka.publisher import PublishError
-from infra.redis.client import StoreError, StoreRefusedError
+from infra.redis.connection import StoreError, StoreRefusedError
 from streams.runtime.retry import retry_until_available, write_one_by_one
 
 

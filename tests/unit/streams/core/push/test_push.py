@@ -19,8 +19,8 @@ from streams.core.params import PushParams
 from streams.core.position import Position
 from streams.core.push.candidates import PushItem, fold_feed, fold_request
 from streams.core.push.delivery import Delivery, due_items, record_delivery, release
+from streams.core.push.push_state import PushState, due_at, snapshot
 from streams.core.push.quiet_hours import quiet_interval
-from streams.core.push.state import PushState, due_at, snapshot
 from tests.build import a_push_request
 
 HOUR_MS = 3_600_000

@@ -19,8 +19,8 @@ from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.features import PRIOR
 from streams.core.ranking.pipeline import new_blender, rank
 from streams.core.ranking.ranking_query import ranking_query as whom
-from streams.core.user import state as user
-from streams.core.user.state import UserState
+from streams.core.user import user_state as user
+from streams.core.user.user_state import UserState
 from tests.build import LISBON, NEW_YORK, T0_MS, an_interaction, an_item, features, stats
 
 PARAMS = RankParams(feed_items=20)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from schemas.types import Location, Trigger
 from streams.core.params import TriggerParams, UserParams
 from streams.core.position import Position
-from streams.core.user import state as user
-from streams.core.user.state import UserState
+from streams.core.user import user_state as user
+from streams.core.user.user_state import UserState
 from tests.build import T0_MS, a_ping
 
 TRIGGERS = TriggerParams()

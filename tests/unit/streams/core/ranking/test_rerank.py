@@ -6,9 +6,9 @@ import pytest
 
 from schemas.types import Candidate, Features, Feed, RecentItem
 from streams.core.params import RankParams
+from streams.core.ranking.candidate_rerank import rerank_candidates
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.pipeline import new_blender
-from streams.core.ranking.rerank import rerank_candidates
 from tests.build import T0_MS, a_trigger, an_item, features
 
 

@@ -12,8 +12,8 @@ from streams.core.params import TriggerParams, UserParams
 from streams.core.position import Position
 from streams.core.triggers.active_users import ActiveUser, ActiveUsers, active_user
 from streams.core.triggers.schedule import parse
-from streams.core.user import state as user
-from streams.core.user.state import UserState
+from streams.core.user import user_state as user
+from streams.core.user.user_state import UserState
 
 PARAMS = TriggerParams(schedule=parse("fri 17:00 friday-evening, daily 07:30 morning"), timezone="Europe/Lisbon")
 HOUR_MS = 3_600_000

@@ -14,7 +14,7 @@ from schemas.nearby import spot
 from streams.core.params import RetrievalParams
 from streams.core.triggers import prefetch_request
 from streams.core.triggers.prefetch_request import Place, PromptField
-from streams.core.user.state import UserState
+from streams.core.user.user_state import UserState
 from streams.fetchers import FETCHERS
 from streams.runtime.core_params import fetchers, retrieval_params
 from tests.build import LISBON, NEW_YORK, a_trigger

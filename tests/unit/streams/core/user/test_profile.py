@@ -15,8 +15,8 @@ from schemas.codec import DecodeError
 from schemas.limit import LIST_ITEMS, PROFILE_FIELDS
 from schemas.types import Profile, ProfileUpdate
 from streams.core.position import Position
-from streams.core.user import profile
-from streams.core.user.profile import ProfileState, fold_profile, fold_tombstone, fold_update, forgotten_at
+from streams.core.user import stated_profile
+from streams.core.user.stated_profile import ProfileState, fold_profile, fold_tombstone, fold_update, forgotten_at
 from tests.build import T0_MS, a_profile, a_profile_update, a_tombstone
 
 _offsets = count()
@@ -258,5 +258,5 @@ def test_a_profile_of_ours_that_is_read_again_changes_nothing() -> None:
     old = state.profile
     assert old is not None
     fold(state, a_profile_update(city="Porto", occurred_at=T0_MS + 1))
-    assert not profile.fold_profile(state, old, at(T0_MS + 5_000))
+    assert not stated_profile.fold_profile(state, old, at(T0_MS + 5_000))
     assert stated(state) == {"city": "Porto"}

@@ -2,11 +2,11 @@
 
 import asyncio
 
-from infra.fakes.publisher import MemoryPublisher
+from infra.fakes.memory_publisher import MemoryPublisher
 from infra.redis.stores.collection_store import MemoryCollectionStore
 from infra.socialverse import LISTS
+from streams.roles.collect.collect_role import again_and_again
 from streams.roles.collect.collector import Collector
-from streams.roles.collect.role import again_and_again
 
 
 class NoPages:

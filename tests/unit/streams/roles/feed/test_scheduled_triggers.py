@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from infra.fakes.publisher import MemoryPublisher
+from infra.fakes.memory_publisher import MemoryPublisher
 from infra.kafka.publisher import PublishError
 from streams.core.params import TriggerParams
 from streams.core.triggers.active_users import ActiveUsers
 from streams.core.triggers.schedule import parse
-from streams.core.user.state import UserState
+from streams.core.user.user_state import UserState
 from streams.roles.feed.scheduled_triggers import ScheduledTriggerPublisher
 from tests.build import T0_MS
 from topics.topic import TRIGGERS

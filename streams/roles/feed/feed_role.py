@@ -32,7 +32,7 @@ from infra.kafka.provision import APP_ID, TABLES
 from infra.kafka.publisher import open_publisher
 from infra.kafka.registry import Registry
 from infra.redis import event_rates, heartbeat
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.redis.projection import RedisProjection
 from infra.redis.stores.feed_store import RERANKED_TTL_S, RedisFeedStore
 from infra.redis.stores.item_store import RedisItemStore

@@ -25,12 +25,12 @@ from infra.llm.key import has_key
 from infra.postgres import pool as database
 from infra.postgres.hybrid_search import HybridSearch
 from infra.redis import heartbeat
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.settings import Settings, seconds_by_name
 from streams.roles.archive.catalog_indexer import ENCODERS
-from streams.roles.fetch.answer_cache import keep_restored, restore
+from streams.roles.fetch.answer_cache_refill import keep_restored, restore
 from streams.roles.fetch.service import FetchService
 from streams.runtime.core_params import fetchers
 from streams.runtime.dead_letter_queue import DeadLetterQueue

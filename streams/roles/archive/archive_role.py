@@ -19,7 +19,7 @@ from infra.kafka.publisher import open_publisher
 from infra.kafka.registry import Registry
 from infra.postgres import pool as database
 from infra.redis import heartbeat
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.redis.projection import PostgresProjection
 from infra.settings import Settings
 from schemas.stock import is_sold_out

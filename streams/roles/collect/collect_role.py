@@ -17,7 +17,7 @@ from infra import clock
 from infra.kafka.publisher import PublishError, open_publisher
 from infra.kafka.registry import Registry
 from infra.redis import heartbeat
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.redis.stores.collection_store import CollectionStore, RedisCollectionStore
 from infra.settings import Settings
 from infra.socialverse import LISTS, Socialverse

@@ -22,7 +22,7 @@ from infra.kafka.registry import Registry
 from infra.postgres import pool as database
 from infra.postgres.shop_search import ShopQuery, ShopSearch
 from infra.redis import heartbeat
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.redis.stores.chart_store import ChartStore, RedisChartStore
 from infra.redis.stores.shop_store import MOST, RedisShopStore, ShopStore, StoredCharts, StoredHome
 from infra.settings import Settings

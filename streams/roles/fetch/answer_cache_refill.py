@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 
 from infra import clock
 from infra.kafka.registry import Registry
+from infra.llm.answer_cache import AnswerCache
 from infra.llm.client import ANSWERED
-from infra.llm.recall import AnswerCache
-from infra.redis.client import StoreError
+from infra.redis.connection import StoreError
 from infra.redis.projection import LOOK_S, RedisProjection
 from infra.settings import Settings
 from streams.runtime.topic_history import topic_history

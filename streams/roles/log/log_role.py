@@ -15,7 +15,7 @@ from infra import clock
 from infra.kafka.publisher import open_publisher
 from infra.kafka.registry import Registry
 from infra.redis import heartbeat
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.redis.projection import RedisProjection
 from infra.redis.stores.chart_store import ChartStore, RedisChartStore
 from infra.redis.stores.experiment_store import RedisExperimentStore

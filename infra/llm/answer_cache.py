@@ -1,7 +1,7 @@
-"""Answers given before, at `llm:answer:{hash of the question}`: what is asked again is not paid for again.
+"""A cache of answers, at `llm:answer:{hash of the question}`: a question that is asked again costs nothing.
 
-Redis holds them for as long as they are of use. The truth is the topic `llm-calls`: `streams.roles.fetch.answer_cache`
-fills an empty Redis from it, so that a replay asks the model nothing that it has answered.
+The truth is the topic `llm-calls`: `streams.roles.fetch.answer_cache_refill` fills an empty Redis from it, so that a replay
+asks the model no question that it has answered.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import cast
 
 from redis.asyncio import Redis
 
-from infra.redis.client import StoreError, store_errors
+from infra.redis.connection import StoreError, store_errors
 
 KEY = "llm:answer:"
 _LOG = logging.getLogger(__name__)

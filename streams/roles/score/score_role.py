@@ -21,11 +21,11 @@ from infra.kafka.registry import Registry
 from infra.llm.client import connect
 from infra.llm.key import has_key
 from infra.redis import heartbeat
-from infra.redis.client import connect as connect_redis
+from infra.redis.connection import connect as connect_redis
 from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.llm_score_store import ScoreStore
 from infra.settings import Settings
-from streams.roles.fetch.answer_cache import keep_restored, restore
+from streams.roles.fetch.answer_cache_refill import keep_restored, restore
 from streams.roles.score.judge import LOOK_BACK_MS, LlmJudge
 from streams.runtime.decode import Decoder
 from streams.runtime.retry import retry_until_available

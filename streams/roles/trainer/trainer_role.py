@@ -23,7 +23,7 @@ from infra.kafka.consumer import kafka_consumer
 from infra.kafka.publisher import Publisher, open_publisher
 from infra.kafka.registry import Registry
 from infra.redis import heartbeat
-from infra.redis.client import StoreError, connect
+from infra.redis.connection import StoreError, connect
 from infra.redis.stores.model_status import ModelStatusStore, RedisModelStatusStore
 from infra.settings import Settings
 from schemas.types import ModelVersion
@@ -31,7 +31,7 @@ from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.core.ranking.features import in_order
 from streams.core.ranking.pipeline import MODEL
-from streams.core.user.profile import forgotten_at
+from streams.core.user.stated_profile import forgotten_at
 from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.learner_params import learner_params
 from streams.roles.trainer.online_learner import ItemDeleted, OnlineLearner, ProfileForgotten

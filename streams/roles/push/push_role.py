@@ -18,7 +18,7 @@ from infra.kafka.provision import PUSH_APP_ID, PUSH_TABLES
 from infra.kafka.publisher import open_publisher
 from infra.kafka.registry import Registry
 from infra.redis import heartbeat
-from infra.redis.client import connect
+from infra.redis.connection import connect
 from infra.redis.projection import RedisProjection
 from infra.redis.stores.item_store import ItemCache, RedisItemStore
 from infra.redis.stores.push_store import KEPT_MS, RedisPushStore
