@@ -1,7 +1,7 @@
 """A cache of answers, at `llm:answer:{hash of the question}`: a question that is asked again costs nothing.
 
-The truth is the topic `llm-calls`: `streams.roles.fetch.answer_cache_refill` fills an empty Redis from it, so that a replay
-asks the model no question that it has answered.
+The truth is the topic `llm-calls`: `streams.roles.fetch.answer_cache_refill` fills an empty Redis from it, so that a
+replay asks the model no question that it has answered.
 """
 
 from __future__ import annotations
