@@ -7,7 +7,8 @@ Rules, over the product code:
 1. No two classes have one name. The client is a distribution of its own, with types of its own.
 2. No two modules of one top-level package have one file name.
 3. No variable, parameter or attribute is a bare participle (`told`, `found`, `asked`): a name is a noun. Compounds such
-   as `found_items` are fine. Generated record types keep the names of their wire formats.
+   as `found_items` are fine. Names of wire formats stay: those of
+   the generated record types, and lines that end with `# wire`.
 4. Public functions of `models`, `streams.core.ranking`, `infra.redis.stores` and `client` with more than one argument
    describe their arguments in a section `Args:`.
 5. No docstring begins with a clause in place of a noun ("What …", "Whoever …", "Return what …").
@@ -83,7 +84,7 @@ def _breaches() -> Iterator[tuple[Path, int, str]]:
                 for node in ast.walk(tree):
                     if isinstance(node, ast.ClassDef):
                         classes[node.name].append((path, node.lineno))
-            yield from _in_module(path, tree)
+            yield from _in_module(path, tree, path.read_text().splitlines())
         for name, paths in files.items():
             if len(paths) > 1 and name != "__init__.py":
                 for path in paths:
@@ -94,9 +95,10 @@ def _breaches() -> Iterator[tuple[Path, int, str]]:
                 yield path, line, f"{len(places)} classes are called {name}"
 
 
-def _in_module(path: Path, tree: ast.Module) -> Iterator[tuple[Path, int, str]]:
-    for line, name in _bindings(tree) if path.name != "types.py" else ():
-        if name.lstrip("_") in PARTICIPLES:
+def _in_module(path: Path, tree: ast.Module, lines: list[str]) -> Iterator[tuple[Path, int, str]]:
+    for line, name in _bindings(tree):
+        is_wire = path.name == "types.py" or lines[line - 1].endswith("# wire")
+        if name.lstrip("_") in PARTICIPLES and not is_wire:
             yield path, line, f"{name} is a bare participle: name the thing"
     is_described = path.relative_to(ROOT).as_posix().startswith(DESCRIBED)
     for node in ast.walk(tree):
