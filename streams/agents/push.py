@@ -170,7 +170,7 @@ class PushAgent:
         for state, record in touched.values():
             try:
                 self._crowd_out(state)
-                released = delivery.release(state, params=self._params, now_ms=now_ms, gone=gone)
+                released = delivery.release(state, params=self._params, now_ms=now_ms, unavailable_items=gone)
             except Exception as error:
                 self._context.quarantine.put(record, error, stage="push.release")
                 continue

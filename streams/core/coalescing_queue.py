@@ -15,10 +15,10 @@ _LONGEST_SHARE = 4
 
 
 class _PendingAcks(Generic[T]):
-    __slots__ = ("left", "token")
+    __slots__ = ("count", "token")
 
-    def __init__(self, token: T, left: int) -> None:
-        self.token, self.left = token, left
+    def __init__(self, token: T, count: int) -> None:
+        self.token, self.count = token, count
 
 
 class CoalescingQueue(Generic[T, K, V]):
@@ -32,19 +32,19 @@ class CoalescingQueue(Generic[T, K, V]):
         self._waiting: dict[K, V] = {}
         self._pressing: dict[K, None] = {}
         """Of the keys that wait, those that go first."""
-        self._owed: dict[K, list[_PendingAcks[T]]] = {}
-        self._taken: dict[K, list[_PendingAcks[T]]] = {}
+        self._pending_acks: dict[K, list[_PendingAcks[T]]] = {}
+        self._in_flight: dict[K, list[_PendingAcks[T]]] = {}
 
     def __len__(self) -> int:
         """Return how many keys wait or are being worked on."""
-        return len(self._waiting) + len(self._taken)
+        return len(self._waiting) + len(self._in_flight)
 
     def add(self, token: T, values: Mapping[K, V], *, pressing: Iterable[K] = ()) -> None:
         """Put newer values in place of those that wait. `values` must not be empty; some of its keys may press."""
         debt = _PendingAcks(token, len(values))
         for key, value in values.items():
             self._waiting[key] = value
-            self._owed.setdefault(key, []).append(debt)
+            self._pending_acks.setdefault(key, []).append(debt)
         self._pressing.update(dict.fromkeys(pressing))
 
     def take(self, most: int) -> dict[K, V]:
@@ -56,35 +56,35 @@ class CoalescingQueue(Generic[T, K, V]):
             keys[key] = None
         for key in keys:
             self._pressing.pop(key, None)
-            self._taken.setdefault(key, []).extend(self._owed.pop(key))
+            self._in_flight.setdefault(key, []).extend(self._pending_acks.pop(key))
         return {key: self._waiting.pop(key) for key in keys}
 
     def back(self, values: Mapping[K, V]) -> None:
         """Have taken values wait again, where no newer ones do."""
         for key, value in values.items():
             self._waiting.setdefault(key, value)
-            self._owed.setdefault(key, []).extend(self._taken.pop(key))
+            self._pending_acks.setdefault(key, []).extend(self._in_flight.pop(key))
 
     def owed(self, keys: Iterable[K]) -> dict[K, int]:
         """Return how many values of taken keys are worked on now, for `done`: a key may be taken again meanwhile."""
-        return {key: len(self._taken.get(key, ())) for key in keys}
+        return {key: len(self._in_flight.get(key, ())) for key in keys}
 
     def done(self, owed: Mapping[K, int]) -> list[T]:
         """Say that so many values of taken keys were worked on; return the tokens that owe nothing more."""
         settled: list[T] = []
         for key, count in owed.items():
-            debts = self._taken.pop(key, [])
+            debts = self._in_flight.pop(key, [])
             for debt in debts[:count]:
-                debt.left -= 1
-                if not debt.left:
+                debt.count -= 1
+                if not debt.count:
                     settled.append(debt.token)
             if debts[count:]:
-                self._taken[key] = debts[count:]
+                self._in_flight[key] = debts[count:]
         return settled
 
     def clear(self) -> None:
         """Forget everything, as after a rebalance."""
         self._waiting.clear()
         self._pressing.clear()
-        self._owed.clear()
-        self._taken.clear()
+        self._pending_acks.clear()
+        self._in_flight.clear()

@@ -21,14 +21,14 @@ def fingerprint(event_id: str) -> int:
     return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest()) >> 1
 
 
-def lru_add(known: dict[K, None], new: K, most: int) -> K | None:
+def lru_add(entries: dict[K, None], new: K, most: int) -> K | None:
     """Put an entry last, and let the oldest give way when there are too many; return it."""
-    known.pop(new, None)
-    known[new] = None
-    if len(known) <= most:
+    entries.pop(new, None)
+    entries[new] = None
+    if len(entries) <= most:
         return None
-    oldest = next(iter(known))
-    del known[oldest]
+    oldest = next(iter(entries))
+    del entries[oldest]
     return oldest
 
 
@@ -71,10 +71,10 @@ def _shorten(hours: list[tuple[int, int]], count: int) -> None:
     """Take so many of the oldest away."""
     while count:
         hour, there = hours[0]
-        taken = min(there, count)
-        count -= taken
-        if taken < there:
-            hours[0] = hour, there - taken
+        cut = min(there, count)
+        count -= cut
+        if cut < there:
+            hours[0] = hour, there - cut
         else:
             del hours[0]
 

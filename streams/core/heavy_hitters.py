@@ -62,8 +62,8 @@ class HeavyHitters:
     def highest(self, most: int) -> list[tuple[str, float]]:
         """Return at most so many names with the highest rates now, in events per minute, highest first."""
         factor = decay.factor((self._reference_ms - self._now()) / _HALF_LIFE_MS)
-        found = nlargest(most, self._sums.items(), key=itemgetter(1))
-        return [(name, round(sum_ * factor, 1)) for name, sum_ in found if sum_ * factor >= _LEAST_PER_MINUTE]
+        largest = nlargest(most, self._sums.items(), key=itemgetter(1))
+        return [(name, round(sum_ * factor, 1)) for name, sum_ in largest if sum_ * factor >= _LEAST_PER_MINUTE]
 
     def clear(self) -> None:
         """Forget all events."""

@@ -43,7 +43,7 @@ class ItemSummary(msgspec.Struct, frozen=True):
     category: str
     topics: list[str] = []
 
-    def told(self) -> dict[str, object]:
+    def prompt_fields(self) -> dict[str, object]:
         """Return what is told of an item."""
         return {"title": self.title[:_TITLE_CHARS], "category": self.category, "topics": self.topics[:_TOPICS]}
 
@@ -82,7 +82,7 @@ class JudgeRequest:
     generated_at: int
     items: list[str]
     """The same ones before and after a language model's say, best first."""
-    said: dict[str, float]
+    llm_scores: dict[str, float]
     """Scores that the feed has had."""
 
     @property
@@ -92,7 +92,7 @@ class JudgeRequest:
 
     def has_had(self, scores: Mapping[str, float]) -> bool:
         """Say whether the feed has had these scores."""
-        return all(abs(self.said.get(item, -1.0) - scores[item]) < _SAME for item in self.items if item in scores)
+        return all(abs(self.llm_scores.get(item, -1.0) - scores[item]) < _SAME for item in self.items if item in scores)
 
 
 def interests(features: Features) -> Interests:
@@ -111,31 +111,33 @@ def interests(features: Features) -> Interests:
 def judge_request(feed: Feed, *, most: int) -> JudgeRequest:
     """Return what is to be judged of a feed: the items that the ranking itself scores highest."""
     scores = feed.ml_scores or feed.scores
-    places = sorted(range(len(scores)), key=lambda place: (-round(scores[place], _DIGITS), feed.items[place]))
-    items = [feed.items[place] for place in places[:most]]
-    said = {item: feed.llm_scores[item] for item in items if item in feed.llm_scores}
-    return JudgeRequest(feed.features_version, feed.generated_at, items, said)
+    indices = sorted(range(len(scores)), key=lambda index: (-round(scores[index], _DIGITS), feed.items[index]))
+    items = [feed.items[index] for index in indices[:most]]
+    llm_scores = {item: feed.llm_scores[item] for item in items if item in feed.llm_scores}
+    return JudgeRequest(feed.features_version, feed.generated_at, items, llm_scores)
 
 
-def question(whom: Interests, cards: Mapping[str, ItemSummary], asked: Sequence[str]) -> str:
+def question(interests: Interests, summaries: Mapping[str, ItemSummary], items: Sequence[str]) -> str:
     """Return the question for some items of which there are cards; an item's id is its place."""
-    recent = [cards[item].told() | {"liked": liked} for item, liked in whom.recent if item in cards]
-    told = [{"id": place} | cards[item].told() for place, item in enumerate(asked)]
+    recent = [
+        summaries[item].prompt_fields() | {"liked": liked} for item, liked in interests.recent if item in summaries
+    ]
+    candidates = [{"id": index} | summaries[item].prompt_fields() for index, item in enumerate(items)]
     return msgspec.json.encode(
         {
-            "stated": whom.stated,
-            "likes": whom.likes,
+            "stated": interests.stated,
+            "likes": interests.likes,
             "recent": recent,
-            "searches": whom.searches,
-            "candidates": told,
+            "searches": interests.searches,
+            "candidates": candidates,
         }
     ).decode()
 
 
-def parse_scores(answer: Scores, asked: Sequence[str]) -> dict[str, float]:
+def parse_scores(answer: Scores, items: Sequence[str]) -> dict[str, float]:
     """Return the scores of what was asked; of several for one item the first counts, others are made up."""
-    found: dict[str, float] = {}
+    scores: dict[str, float] = {}
     for scored in answer.scores:
-        if 0 <= scored.id < len(asked):
-            found.setdefault(asked[scored.id], scored.score)
-    return found
+        if 0 <= scored.id < len(items):
+            scores.setdefault(items[scored.id], scored.score)
+    return scores

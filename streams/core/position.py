@@ -47,9 +47,9 @@ def new_records(
     It says of each what `Position.repeats` says, of many at once.
     """
     newest, newest_ms = last or (-1, -1)
-    found = []
-    for place, (offset, append_ms) in enumerate(zip(offsets, times_ms, strict=True)):
+    indices = []
+    for index, (offset, append_ms) in enumerate(zip(offsets, times_ms, strict=True)):
         if offset > newest or append_ms > newest_ms:
             newest, newest_ms = offset, max(append_ms, newest_ms)
-            found.append(place)
-    return found, (newest, newest_ms) if found else last
+            indices.append(index)
+    return indices, (newest, newest_ms) if indices else last

@@ -78,12 +78,12 @@ class ProductRankings:
         """`trending` holds logarithms of decayed popularity, which compare at any time."""
         self.products = {product.item_id: product for product in products}
         self.sold_out = {product.item_id for product in products if product.is_sold_out}
-        self._shown = [product for product in products if not product.is_sold_out]
+        self._available = [product for product in products if not product.is_sold_out]
         rated = [product.rating for product in products if product.rating is not None]
         self._mean = sum(rated) / len(rated) if rated else 0.0
         self._trending = trending
         self._by_category: dict[str, list[str]] = {}
-        for product in sorted(self._shown, key=lambda one: (-self.esteem(one), one.item_id)):
+        for product in sorted(self._available, key=lambda one: (-self.esteem(one), one.item_id)):
             self._by_category.setdefault(product.category, []).append(product.item_id)
 
     def esteem(self, product: RankedProduct) -> float:
@@ -97,7 +97,7 @@ class ProductRankings:
 
     def trending(self, most: int) -> list[str]:
         """Return what trends; where too little does, what is well rated by many fills up."""
-        return self._led(self._shown, most)
+        return self._led(self._available, most)
 
     def best_value(self, most: int) -> list[str]:
         """Return what is well rated and much reduced in price."""
@@ -107,8 +107,8 @@ class ProductRankings:
                 return 0.0
             return self.rating(product) * (1 - product.price / product.original_price)
 
-        found = sorted(self._shown, key=lambda product: (-value(product), product.item_id))
-        return [product.item_id for product in found[:most] if value(product) > 0]
+        ranking = sorted(self._available, key=lambda product: (-value(product), product.item_id))
+        return [product.item_id for product in ranking[:most] if value(product) > 0]
 
     def top_categories(self, most: int) -> dict[str, list[str]]:
         """Return the categories that trend most, or whose best are best rated, with what leads each."""
@@ -137,8 +137,8 @@ class ProductRankings:
         return [item for _, item in zip(range(most), rounds, strict=False)]
 
     def _led(self, products: Iterable[RankedProduct], most: int) -> list[str]:
-        found = sorted(
+        ranking = sorted(
             products,
             key=lambda one: (-self._trending.get(one.item_id, -math.inf), -self.esteem(one), one.item_id),
         )
-        return [product.item_id for product in found[:most]]
+        return [product.item_id for product in ranking[:most]]

@@ -77,7 +77,7 @@ class EngagementRecord(msgspec.Struct, frozen=True):
 
 _posts = msgspec.json.Decoder(PostRecord, strict=False)
 _users = msgspec.json.Decoder(UserRecord, strict=False)
-_done = msgspec.json.Decoder(EngagementRecord, strict=False)
+_engagements = msgspec.json.Decoder(EngagementRecord, strict=False)
 
 
 def post(data: msgspec.Raw) -> Item:
@@ -86,21 +86,21 @@ def post(data: msgspec.Raw) -> Item:
     Raises:
         DecodeError: it is none.
     """
-    told: PostRecord = _read(_posts, data)
-    category = told.category.name if isinstance(told.category, NamedRecord) else told.category
-    topics = [*(told.tags or ()), told.topic.name if told.topic is not None else ""]
-    code = told.topic.project_code if told.topic is not None else None
-    attributes = {"project_code": code, "mood": told.mood}
+    record: PostRecord = _read(_posts, data)
+    category = record.category.name if isinstance(record.category, NamedRecord) else record.category
+    topics = [*(record.tags or ()), record.topic.name if record.topic is not None else ""]
+    code = record.topic.project_code if record.topic is not None else None
+    attributes = {"project_code": code, "mood": record.mood}
     return Item(
-        item_id=f"{POST}{told.id}",
+        item_id=f"{POST}{record.id}",
         category=_line(category or "") or _UNFILED,
-        title=_line(told.title) or f"Post {told.id}",
-        description=(told.description or "").strip()[:TEXT_CHARS],
+        title=_line(record.title) or f"Post {record.id}",
+        description=(record.description or "").strip()[:TEXT_CHARS],
         topics=[line for topic in dict.fromkeys(topics) if (line := _line(topic))][:_TOPICS],
-        source=_line(told.username),
-        url=_address(told.video_link),
-        image_url=_address(told.thumbnail_url),
-        created_at=_ms(told.created_at),
+        source=_line(record.username),
+        url=_address(record.video_link),
+        image_url=_address(record.thumbnail_url),
+        created_at=_ms(record.created_at),
         attributes={name: _line(value) for name, value in attributes.items() if value},
         kind=VIDEO,
     )
@@ -112,8 +112,8 @@ def user(data: msgspec.Raw) -> tuple[str, str]:
     Raises:
         DecodeError: it is none.
     """
-    told: UserRecord = _read(_users, data)
-    return str(told.id), told.username
+    record: UserRecord = _read(_users, data)
+    return str(record.id), record.username
 
 
 def engagement(data: msgspec.Raw) -> EngagementRecord:
@@ -122,12 +122,12 @@ def engagement(data: msgspec.Raw) -> EngagementRecord:
     Raises:
         DecodeError: it says no such thing.
     """
-    told: EngagementRecord = _read(_done, data)
-    return told
+    record: EngagementRecord = _read(_engagements, data)
+    return record
 
 
 def interaction(
-    collection: str, told: EngagementRecord, username: str | None, *, rating_scale: float = RATING_SCALE
+    collection: str, record: EngagementRecord, username: str | None, *, rating_scale: float = RATING_SCALE
 ) -> Interaction:
     """Return the interaction that a record of a collection tells of; the same record has the same id again.
 
@@ -135,17 +135,17 @@ def interaction(
         DecodeError: it does not say when, or how much.
     """
     action, field = ACTIONS[collection]
-    if action == "rate" and told.rating_percent is None:
+    if action == "rate" and record.rating_percent is None:
         raise DecodeError("bad_record", "rating_percent is missing")
-    percent = told.rating_percent if action == "rate" else None
+    percent = record.rating_percent if action == "rate" else None
     return Interaction(
-        event_id=f"{collection}-{told.id}",
-        user_id=username or f"user-{told.user_id}",
-        item_id=f"{POST}{told.post_id}",
+        event_id=f"{collection}-{record.id}",
+        user_id=username or f"user-{record.user_id}",
+        item_id=f"{POST}{record.post_id}",
         action=action,
         value=None if percent is None else percent * rating_scale / _PERCENT,
         context={"collected": collection},
-        occurred_at=_ms(getattr(told, field)),
+        occurred_at=_ms(getattr(record, field)),
     )
 
 
@@ -159,8 +159,8 @@ def _read(decoder: msgspec.json.Decoder[Any], data: msgspec.Raw) -> Any:
 def _ms(moment: int | str | None) -> int:
     try:
         if isinstance(moment, str) and not moment.isdecimal():
-            told = datetime.fromisoformat(moment)
-            return round((told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp() * 1_000)
+            instant = datetime.fromisoformat(moment)
+            return round((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1_000)
         number = int(moment or "")
         return number if number >= _MS_FROM else number * 1_000
     except ValueError as error:

@@ -100,14 +100,14 @@ def fold(state: ItemState, signals: ItemSignals, *, params: SignalParams, trimme
     segments that gave way to stronger ones.
     """
     partition = signals.source_partition
-    places, position = new_records(state.positions.get(partition), signals.source_offsets, signals.source_timestamps)
-    if not places or position is None:
+    indices, position = new_records(state.positions.get(partition), signals.source_offsets, signals.source_timestamps)
+    if not indices or position is None:
         return False
     state.positions[partition] = position
     columns = (signals.occurred_at, signals.actions, signals.weights, signals.ratings, signals.segments, signals.nths)
     rows = list(zip(*columns, strict=True))
-    if len(places) < len(rows):
-        rows = [rows[place] for place in places]
+    if len(indices) < len(rows):
+        rows = [rows[index] for index in indices]
     times_ms, actions, weights, ratings, _, _ = zip(*rows, strict=True)
     for action in actions:
         state.counts[action] = state.counts.get(action, 0) + 1
@@ -130,8 +130,8 @@ def fold(state: ItemState, signals: ItemSignals, *, params: SignalParams, trimme
 
 def _date(state: ItemState, times_ms: Sequence[int]) -> None:
     """Move the time when the item was first acted on to the third of the earliest, or the last of fewer."""
-    known = state.earliest or ([state.first_at] if state.first_at else [])
-    state.earliest = sorted((*known, *times_ms))[:_EARLIEST]
+    times = state.earliest or ([state.first_at] if state.first_at else [])
+    state.earliest = sorted((*times, *times_ms))[:_EARLIEST]
     state.first_at = state.earliest[-1] if state.earliest else 0
 
 

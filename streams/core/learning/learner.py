@@ -79,7 +79,7 @@ class Learner:
         params: LearnerParams,
         *,
         refits: bool = True,
-        on_outcome: Callable[[Candidates, int], None] = lambda seen, taken: None,
+        on_outcome: Callable[[Candidates, int], None] = lambda candidates, index: None,
     ) -> None:
         """Start from nothing.
 
@@ -99,7 +99,7 @@ class Learner:
         self.events = 0
         self._users: dict[str, UserState] = {}
         self._items: dict[str, ItemState] = {}
-        self._moments: dict[str, _TimestampGroup] = {}
+        self._groups: dict[str, _TimestampGroup] = {}
         self._log = EventMatrix(self.view.items)
         self._fit_due = FIT_EVENTS
 
@@ -152,10 +152,10 @@ class Learner:
     def fit(self) -> None:
         """Fit what a liking of each item says of the others to all that was learned."""
         matrix = self._log.matrix()
-        heard = np.asarray(matrix.sum(axis=0)).ravel()
-        kept = np.sort(np.argsort(-heard, kind="stable")[:WEIGHTED_ITEMS]).astype(np.int32)
-        names = [self.view.items.names[index] for index in kept.tolist()]
-        self.view.tastes.fill(kept, self.tastes.weights(matrix[:, kept], names)[None].astype(np.float64))
+        totals = np.asarray(matrix.sum(axis=0)).ravel()
+        items = np.sort(np.argsort(-totals, kind="stable")[:WEIGHTED_ITEMS]).astype(np.int32)
+        names = [self.view.items.names[index] for index in items.tolist()]
+        self.view.tastes.fill(items, self.tastes.weights(matrix[:, items], names)[None].astype(np.float64))
         self._fit_due = self.events + max(FIT_EVENTS, int(FIT_GROWTH * self.events))
 
     def _repeats(self, event: Interaction, position: Position) -> bool:
@@ -166,34 +166,34 @@ class Learner:
 
     def _timestamp_group(self, user_id: str, at_ms: int) -> _TimestampGroup:
         """Return a user's moment with what there is to choose from by now."""
-        features, known = self.features(user_id), self._moments.get(user_id)
-        if known is None or known.at_ms != at_ms or known.version != features.version:
+        features, group = self.features(user_id), self._groups.get(user_id)
+        if group is None or group.at_ms != at_ms or group.version != features.version:
             self.view.refresh_columns()
             now = build_candidates(features, self.view, self.params.rank, at_ms=at_ms)
-            goes_on = known is not None and known.at_ms == at_ms
-            first, outcomes = (known.first, known.outcomes) if known is not None and goes_on else (now, set[str]())
-            known = _TimestampGroup(at_ms, features.version, first, now, outcomes)
-            self._moments.pop(user_id, None)
-            self._moments[user_id] = known
-            if len(self._moments) > _MOMENTS:
-                del self._moments[next(iter(self._moments))]
-        return known
+            goes_on = group is not None and group.at_ms == at_ms
+            first, outcomes = (group.first, group.outcomes) if group is not None and goes_on else (now, set[str]())
+            group = _TimestampGroup(at_ms, features.version, first, now, outcomes)
+            self._groups.pop(user_id, None)
+            self._groups[user_id] = group
+            if len(self._groups) > _MOMENTS:
+                del self._groups[next(iter(self._groups))]
+        return group
 
     def _weigh(self, event: Interaction) -> None:
         viewed = self._candidates_when_viewed(event)
         if viewed is not None:
-            known = self._moments.get(event.user_id)
-            if known is not None and known.at_ms == event.occurred_at:
-                known.outcomes.add(str(event.item_id))
+            group = self._groups.get(event.user_id)
+            if group is not None and group.at_ms == event.occurred_at:
+                group.outcomes.add(str(event.item_id))
             self._learn_outcome(viewed, event)
             return
-        moment = self._timestamp_group(event.user_id, event.occurred_at)
-        if event.item_id in moment.outcomes:
+        group = self._timestamp_group(event.user_id, event.occurred_at)
+        if event.item_id in group.outcomes:
             return
-        moment.outcomes.add(str(event.item_id))
-        self._learn_outcome(moment.first, event)
-        if moment.now is not moment.first:
-            self._learn_outcome(moment.now, event)
+        group.outcomes.add(str(event.item_id))
+        self._learn_outcome(group.first, event)
+        if group.now is not group.first:
+            self._learn_outcome(group.now, event)
 
     def _share(self, event: Interaction) -> float:
         state = self._users.get(event.user_id)
@@ -228,17 +228,17 @@ class Learner:
             is_positive(weight) or weight <= 0.0 for item_id, weight, _ in state.recent if item_id == event.item_id
         )
 
-    def _learn_outcome(self, seen: Candidates, event: Interaction) -> None:
+    def _learn_outcome(self, candidates: Candidates, event: Interaction) -> None:
         index = self.view.items.get(str(event.item_id))
-        taken = np.flatnonzero((seen.items == index) & seen.admissible)
-        if len(taken):
-            self.on_outcome(seen, int(taken[0]))
+        matches = np.flatnonzero((candidates.items == index) & candidates.admissible)
+        if len(matches):
+            self.on_outcome(candidates, int(matches[0]))
             self.weights.learn(
                 event.user_id,
-                seen.parts,
-                int(taken[0]),
-                seen.query.context,
-                among=seen.admissible,
+                candidates.parts,
+                int(matches[0]),
+                candidates.query.context,
+                among=candidates.admissible,
                 share=self._share(event),
             )
 
@@ -246,18 +246,18 @@ class Learner:
         item_id = str(event.item_id)
         state = self._users.setdefault(event.user_id, UserState(event.user_id))
         before, share = state.recent[-WINDOW:][::-1], user.share(state, item_id, event.occurred_at)
-        heard = user.fold(
+        item_signal = user.fold(
             state, event, position, subject=self.view.labels(item_id) or ItemLabels(), params=self.params.user
         )
-        if heard is None:
+        if item_signal is None:
             return
-        doing = self._items.setdefault(item_id, ItemState(item_id))
-        if signal.fold(doing, signal.to_record([heard]), params=self.params.signal):
-            self.view.apply_stats(signal.stats(doing))
+        item_state = self._items.setdefault(item_id, ItemState(item_id))
+        if signal.fold(item_state, signal.to_record([item_signal]), params=self.params.signal):
+            self.view.apply_stats(signal.stats(item_state))
         index = self.view.items.get(item_id)
         window = self.view.items.encode_known(name for name, _, _ in before)
-        moments = timestamp_groups_back([at_ms for _, _, at_ms in before], event.occurred_at)
-        self.view.neighbors.learn(index, window, moments, at_ms=event.occurred_at, liking=liking, share=share)
+        groups_back = timestamp_groups_back([at_ms for _, _, at_ms in before], event.occurred_at)
+        self.view.neighbors.learn(index, window, groups_back, at_ms=event.occurred_at, liking=liking, share=share)
         self._log.add(event.user_id, index, 1.0 if liking else _WEAK)
         if self.refits:
             self.tastes.add(model_event(event, self.params.user.rating_scale), item)

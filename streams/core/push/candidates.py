@@ -83,7 +83,7 @@ def fold_feed(
         if now_ms - card.created_at > params.new_ms:
             usual.append(lead)
         else:
-            wish = _candidate(
+            candidate = _candidate(
                 state,
                 item_id,
                 now_ms,
@@ -93,7 +93,7 @@ def fold_feed(
                 body=reason,
                 value=state.usual.value(lead),
             )
-            decisions.extend(_considered(state, wish, params, now_ms))
+            decisions.extend(_considered(state, candidate, params, now_ms))
     if usual:
         state.usual.fold(max(usual))
     return decisions
@@ -102,9 +102,9 @@ def fold_feed(
 def _outdated(state: PushState, recommended: Collection[str], now_ms: int) -> Iterator[Notification]:
     """Withdraw what came of earlier feeds and is recommended no more, as after a move to another city."""
     for waiting in list(state.waiting.values()):
-        wish = waiting.notification
-        if wish.request_id is None and not waiting.attempts and wish.item_id not in recommended:
-            yield from decide(state, wish, ("withdrawn", "it is not recommended any more"), now_ms)
+        candidate = waiting.notification
+        if candidate.request_id is None and not waiting.attempts and candidate.item_id not in recommended:
+            yield from decide(state, candidate, ("withdrawn", "it is not recommended any more"), now_ms)
 
 
 def _register(state: PushState, request: PushRequest, token: str, position: Position) -> int:
@@ -112,12 +112,12 @@ def _register(state: PushState, request: PushRequest, token: str, position: Posi
 
     Returns how many other devices gave way for lack of bytes.
     """
-    at_ms, known = min(request.occurred_at, position.append_ms), state.devices.get(token)
-    if known is not None:
+    at_ms, device = min(request.occurred_at, position.append_ms), state.devices.get(token)
+    if device is not None:
         if request.kind == "revoke":
-            is_late = request.appended_at < known.appended_at
+            is_late = request.appended_at < device.appended_at
         else:
-            is_late = (at_ms, position.append_ms) < (known.registered_at, known.appended_at)
+            is_late = (at_ms, position.append_ms) < (device.registered_at, device.appended_at)
         if is_late:
             return 0
     dropped = 0
@@ -137,23 +137,23 @@ def _prefer(state: PushState, request: PushRequest, preferences: PushPreferences
     Returns how many categories had no room.
     """
     categories = preferences.categories or []
-    kept = fitting(categories, _CATEGORIES_BYTES)
-    if kept < len(categories):
-        preferences = msgspec.structs.replace(preferences, categories=categories[:kept])
-    named = {name: getattr(preferences, name) for name in request.fields or PUSH_FIELDS}
-    state.preferences = msgspec.structs.replace(state.preferences, **named)
+    fitting_count = fitting(categories, _CATEGORIES_BYTES)
+    if fitting_count < len(categories):
+        preferences = msgspec.structs.replace(preferences, categories=categories[:fitting_count])
+    changes = {name: getattr(preferences, name) for name in request.fields or PUSH_FIELDS}
+    state.preferences = msgspec.structs.replace(state.preferences, **changes)
     state.version += 1
     for waiting in state.waiting.values():
         if not waiting.attempts:
             waiting.due_at = min(waiting.due_at, now_ms)
-    return len(categories) - kept
+    return len(categories) - fitting_count
 
 
 def _requested(
     state: PushState, request: PushRequest, card: PushItem | None, params: PushParams, now_ms: int
 ) -> Iterator[Notification]:
     """Look at what is asked for: what it is worth is not ours to say."""
-    wish = _candidate(
+    candidate = _candidate(
         state,
         request.item_id or request.event_id,
         now_ms,
@@ -163,38 +163,42 @@ def _requested(
         body=request.body,
         request_id=request.event_id,
     )
-    if state.is_closed(wish.notification_id):
+    if state.is_closed(candidate.notification_id):
         reason = "it is on its way, or was sent before"
-        yield msgspec.structs.replace(wish, status="repeated", reason=reason)  # what became of the first still holds
-    elif not wish.title:
+        yield msgspec.structs.replace(
+            candidate, status="repeated", reason=reason
+        )  # what became of the first still holds
+    elif not candidate.title:
         reason = "it has no title, and its item is not in the catalogue"
-        yield msgspec.structs.replace(wish, status="failed", reason=reason)  # another request may have one
+        yield msgspec.structs.replace(candidate, status="failed", reason=reason)  # another request may have one
     else:
-        yield from _admitted(state, wish, params, now_ms, is_listed=card is not None)
+        yield from _admitted(state, candidate, params, now_ms, is_listed=card is not None)
 
 
-def _considered(state: PushState, wish: Notification, params: PushParams, now_ms: int) -> Iterator[Notification]:
+def _considered(state: PushState, candidate: Notification, params: PushParams, now_ms: int) -> Iterator[Notification]:
     """Look at a new item of a feed; one that was dealt with is passed over without a word."""
-    if state.is_closed(wish.notification_id):
+    if state.is_closed(candidate.notification_id):
         return
-    value, own = wish.value or 0.0, state.preferences.value_threshold
+    value, own = candidate.value or 0.0, state.preferences.value_threshold
     threshold = params.value_threshold if own is None else own
     if value < threshold:
         reason = f"it stands out {value:.2f} times as far as what usually leads, of {threshold:g} asked for"
-        yield from decide(state, wish, ("not_worth_it", reason), now_ms)
+        yield from decide(state, candidate, ("not_worth_it", reason), now_ms)
     else:
-        yield from _admitted(state, wish, params, now_ms, is_listed=True)
+        yield from _admitted(state, candidate, params, now_ms, is_listed=True)
 
 
 def _admitted(
-    state: PushState, wish: Notification, params: PushParams, now_ms: int, *, is_listed: bool
+    state: PushState, candidate: Notification, params: PushParams, now_ms: int, *, is_listed: bool
 ) -> Iterator[Notification]:
     """Let a wish wait for its release, unless the user cannot or does not want to have it."""
-    outcome = rejection_reason(state, wish, state.devices)
+    outcome = rejection_reason(state, candidate, state.devices)
     if outcome is not None:
-        yield from decide(state, wish, outcome, now_ms)
+        yield from decide(state, candidate, outcome, now_ms)
     else:
-        state.waiting[wish.notification_id] = PendingPush(wish, now_ms, now_ms + params.hold_ms, is_listed=is_listed)
+        state.waiting[candidate.notification_id] = PendingPush(
+            candidate, now_ms, now_ms + params.hold_ms, is_listed=is_listed
+        )
 
 
 def _candidate(state: PushState, about: str, now_ms: int, **fields: Any) -> Notification:

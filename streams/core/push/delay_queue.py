@@ -27,13 +27,13 @@ class DelayQueue:
 
     def take(self, now_ms: int) -> list[str]:
         """Take off and return the keys that are due, longest due first."""
-        taken = []
+        keys = []
         while self._heap and self._heap[0][0] <= now_ms:
             due_at, key = heapq.heappop(self._heap)
             if self._due.get(key) == due_at:
                 del self._due[key]
-                taken.append(key)
-        return taken
+                keys.append(key)
+        return keys
 
     def clear(self) -> None:
         """Forget everything."""

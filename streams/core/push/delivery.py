@@ -57,7 +57,7 @@ def due_items(state: PushState, now_ms: int) -> set[str]:
     return {item_id for item_id in due if item_id is not None}
 
 
-def release(state: PushState, *, params: PushParams, now_ms: int, gone: Collection[str] = ()) -> Released:
+def release(state: PushState, *, params: PushParams, now_ms: int, unavailable_items: Collection[str] = ()) -> Released:
     """Take what is due, the most valuable first: some of it is to be sent, the rest waits on or is given up.
 
     What is handed out still waits until it is settled, so that a crash in between has it released once more. `gone` are
@@ -68,13 +68,15 @@ def release(state: PushState, *, params: PushParams, now_ms: int, gone: Collecti
     for waiting in sorted(gate.due, key=_value, reverse=True):
         tokens = [token for token in waiting.tokens or state.devices if token in state.devices]
         outcome = (
-            _withdrawn(waiting, gone) or rejection_reason(state, waiting.notification, tokens) or gate.check(waiting)
+            _withdrawn(waiting, unavailable_items)
+            or rejection_reason(state, waiting.notification, tokens)
+            or gate.check(waiting)
         )
         if outcome is None:
             released.deliveries.append(Delivery(waiting.notification, tokens, gate.ttl_s(waiting)))
         else:
-            held = waiting if outcome[0] == "quiet_hours" else None
-            released.decisions.extend(decide(state, waiting.notification, outcome, now_ms, held=held))
+            pending = waiting if outcome[0] == "quiet_hours" else None
+            released.decisions.extend(decide(state, waiting.notification, outcome, now_ms, pending=pending))
     return released
 
 
@@ -94,8 +96,8 @@ def record_delivery(
         state.sent_at.append(now_ms)
     waiting.notification = msgspec.structs.replace(waiting.notification, reached=reached)
     again = _put_off(waiting, answers, params, now_ms)
-    outcome = _status(answers, reached, again=again), _told(answers, reached)
-    return list(decide(state, waiting.notification, outcome, now_ms, held=waiting if again else None))
+    outcome = _status(answers, reached, again=again), _result_text(answers, reached)
+    return list(decide(state, waiting.notification, outcome, now_ms, pending=waiting if again else None))
 
 
 class _Gate:
@@ -106,9 +108,9 @@ class _Gate:
         self._params, self._now_ms = params, now_ms
         self._room = params.daily_cap - len(state.sent_at)
         hours = state.preferences.quiet_hours
-        self._spell = quiet_interval(hours, now_ms) if hours else None
+        self._quiet_interval = quiet_interval(hours, now_ms) if hours else None
         self.due = _due(state, now_ms)
-        self._places = params.daily_cap - (len(state.waiting) - len(self.due))
+        self._slots = params.daily_cap - (len(state.waiting) - len(self.due))
         """No more are held than could be sent afterwards."""
 
     def check(self, waiting: PendingPush) -> Outcome | None:
@@ -116,18 +118,20 @@ class _Gate:
         costs = 0 if waiting.notification.reached else 1
         if self._now_ms >= waiting.expires_at:
             return _overdue(waiting, self._params)
-        if self._spell and self._spell.quiet and self._places >= costs:
-            self._places -= costs
-            waiting.due_at = min(self._spell.until_ms, waiting.expires_at)
+        if self._quiet_interval and self._quiet_interval.quiet and self._slots >= costs:
+            self._slots -= costs
+            waiting.due_at = min(self._quiet_interval.until_ms, waiting.expires_at)
             return "quiet_hours", "held until the quiet hours end"
-        if (self._spell and self._spell.quiet) or self._room < costs:
+        if (self._quiet_interval and self._quiet_interval.quiet) or self._room < costs:
             return "capped", f"no more than {self._params.daily_cap} are sent in 24 hours"
         self._room -= costs
         return None
 
     def ttl_s(self, waiting: PendingPush) -> int:
         """Return how long a notification may be shown: until it expires, or the next quiet hours begin."""
-        until_ms = min(waiting.expires_at, self._spell.until_ms) if self._spell else waiting.expires_at
+        until_ms = (
+            min(waiting.expires_at, self._quiet_interval.until_ms) if self._quiet_interval else waiting.expires_at
+        )
         return (until_ms - self._now_ms) // 1_000
 
 
@@ -135,13 +139,13 @@ def _due(state: PushState, now_ms: int) -> list[PendingPush]:
     return [waiting for waiting in state.waiting.values() if waiting.due_at <= now_ms]
 
 
-def _withdrawn(waiting: PendingPush, gone: Collection[str]) -> Outcome | None:
-    is_gone = waiting.is_listed and waiting.notification.item_id in gone
+def _withdrawn(waiting: PendingPush, unavailable_items: Collection[str]) -> Outcome | None:
+    is_gone = waiting.is_listed and waiting.notification.item_id in unavailable_items
     return ("withdrawn", "its item has left the catalogue or is out of stock") if is_gone else None
 
 
-def _forget(state: PushState, gone: Sequence[str]) -> None:
-    for token in gone:
+def _forget(state: PushState, tokens: Sequence[str]) -> None:
+    for token in tokens:
         if state.devices.pop(token, None):  # another of the user's pushes may have found out first
             state.version += 1
 
@@ -164,7 +168,7 @@ def _status(answers: Mapping[str, SendResult], reached: int, *, again: bool) -> 
     return "unregistered" if all(answer.kind == "gone" for answer in answers.values()) else "failed"
 
 
-def _told(answers: Mapping[str, SendResult], reached: int) -> str:
+def _result_text(answers: Mapping[str, SendResult], reached: int) -> str:
     problems = dict.fromkeys(answer.reason for answer in answers.values() if answer.kind != "delivered")
     return "; ".join([f"{reached} device{'' if reached == 1 else 's'} reached", *problems])
 

@@ -65,7 +65,7 @@ class PushState(msgspec.Struct, array_like=True):
     waiting: dict[str, PendingPush] = msgspec.field(default_factory=dict)
     sent_at: list[int] = msgspec.field(default_factory=list)
     """Times of the last day."""
-    told: dict[str, tuple[NotificationStatus, int | None]] = msgspec.field(default_factory=dict)
+    told: dict[str, tuple[NotificationStatus, int | None]] = msgspec.field(default_factory=dict)  # wire
     """What was decided of each notification last, and until when; newest last."""
     event_hours: list[tuple[int, int]] = msgspec.field(default_factory=list)
     """How many of `event_ids` came in which hour; see `streams.core.dedup`."""
@@ -76,18 +76,18 @@ class PushState(msgspec.Struct, array_like=True):
 
 
 def decide(
-    state: PushState, wish: Notification, outcome: Outcome, now_ms: int, *, held: PendingPush | None = None
+    state: PushState, candidate: Notification, outcome: Outcome, now_ms: int, *, pending: PendingPush | None = None
 ) -> Iterator[Notification]:
     """Note a decision, and yield it unless it is the one noted last. Without `held`, nothing waits any more."""
     status, reason = outcome
-    due_at = held.due_at if held else None
-    if held is None:
-        state.waiting.pop(wish.notification_id, None)
-    told = state.told.pop(wish.notification_id, None)
-    state.told[wish.notification_id] = status, due_at
+    due_at = pending.due_at if pending else None
+    if pending is None:
+        state.waiting.pop(candidate.notification_id, None)
+    previous = state.told.pop(candidate.notification_id, None)
+    state.told[candidate.notification_id] = status, due_at
     evict_oldest(state.told, _TOLD)
-    if told != (status, due_at):
-        yield msgspec.structs.replace(wish, status=status, reason=reason, due_at=due_at, decided_at=now_ms)
+    if previous != (status, due_at):
+        yield msgspec.structs.replace(candidate, status=status, reason=reason, due_at=due_at, decided_at=now_ms)
 
 
 def crowd_out(state: PushState, now_ms: int) -> Iterator[Notification]:
@@ -109,10 +109,10 @@ def due_at(state: PushState) -> int | None:
 
 def rejection_reason(state: PushState, notification: Notification, tokens: Collection[str]) -> Outcome | None:
     """Return why a user cannot or does not want to have a notification on some devices, if there is a reason."""
-    wanted, category = state.preferences.categories, notification.category
+    categories, category = state.preferences.categories, notification.category
     if not tokens:
         return "unregistered", "no device is registered"
-    if wanted is not None and category and category not in wanted:
+    if categories is not None and category and category not in categories:
         return "unwanted", f"{category} is not among the wanted categories"
     return None
 

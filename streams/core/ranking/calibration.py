@@ -39,7 +39,7 @@ class Quota:
     most: float
 
 
-def quotas(whom: RankingQuery, candidates: Indices, view: CatalogSnapshot, params: RankParams) -> list[Quota]:
+def quotas(query: RankingQuery, candidates: Indices, catalog: CatalogSnapshot, params: RankParams) -> list[Quota]:
     """Return the shares of a user's stated interests; none where too little would come of them.
 
     Args:
@@ -48,19 +48,19 @@ def quotas(whom: RankingQuery, candidates: Indices, view: CatalogSnapshot, param
         view: What is known of the items.
         params: The length of a feed, and the threshold of cold start.
     """
-    stated = list(dict.fromkeys(name for name in whom.features.preferred if _is_known(name, view)))
+    stated = list(dict.fromkeys(name for name in query.features.preferred if _is_known(name, catalog)))
     newcomers = _NEWCOMER_THRESHOLDS * params.cold_start_threshold
-    new = newcomers / max(newcomers + whom.features.event_count, 1.0)
+    new = newcomers / max(newcomers + query.features.event_count, 1.0)
     if not stated or _MOST * new * params.feed_items < 1.0:
         return []
-    liked = whom.history[whom.liked][:_LIKED]
-    of_liked = np.array([_members(name, liked, view) for name in stated]).reshape(len(stated), len(liked))
+    liked = query.history[query.liked][:_LIKED]
+    of_liked = np.array([_members(name, liked, catalog) for name in stated]).reshape(len(stated), len(liked))
     evidence = _STATED + (of_liked / np.maximum(of_liked.sum(axis=0), 1)).sum(axis=1)
     total = float(evidence.sum()) + float((~of_liked.any(axis=0)).sum())
     share = _MOST * new * total / (total + _PRIOR)
     rest = (1.0 - share) * (1.0 - new)
     return [
-        Quota(_members(name, candidates, view), least, least + rest)
+        Quota(_members(name, candidates, catalog), least, least + rest)
         for name, least in zip(stated, (share * evidence / total).tolist(), strict=True)
     ]
 
@@ -78,11 +78,11 @@ def calibrate(order: NDArray[np.intp], shares: Sequence[Quota], length: int) -> 
     counts = [0] * len(shares)
     chosen: list[int] = []
     while waiting and len(chosen) < length:
-        place = _next(waiting, members, counts, shares, len(chosen) + 1)
-        del waiting[place]
-        chosen.append(place)
+        index = _next(waiting, members, counts, shares, len(chosen) + 1)
+        del waiting[index]
+        chosen.append(index)
         for number, belongs in enumerate(members):
-            counts[number] += bool(belongs[place])
+            counts[number] += bool(belongs[index])
     return order[np.array([*chosen, *waiting], np.intp)]
 
 
@@ -96,26 +96,26 @@ def _next(
     """Return the best place of the interest that is owed most, else the best that no interest has too much of."""
     owed = [int(share.least * length) - count for share, count in zip(shares, counts, strict=True)]
     for number in sorted((n for n, debt in enumerate(owed) if debt > 0), key=lambda n: -owed[n]):
-        for place in waiting:
-            if members[number][place]:
-                return place
+        for index in waiting:
+            if members[number][index]:
+                return index
     full = [count + 1 > np.ceil(share.most * length) for share, count in zip(shares, counts, strict=True)]
-    for place in waiting:
-        if not any(is_full and belongs[place] for is_full, belongs in zip(full, members, strict=True)):
-            return place
+    for index in waiting:
+        if not any(is_full and belongs[index] for is_full, belongs in zip(full, members, strict=True)):
+            return index
     return next(iter(waiting))
 
 
-def _is_known(name: str, view: CatalogSnapshot) -> bool:
-    return view.categories.get(name) >= 0 or view.topics.get(name) >= 0
+def _is_known(name: str, catalog: CatalogSnapshot) -> bool:
+    return catalog.categories.get(name) >= 0 or catalog.topics.get(name) >= 0
 
 
-def _members(name: str, items: Indices, view: CatalogSnapshot) -> NDArray[np.bool_]:
+def _members(name: str, items: Indices, catalog: CatalogSnapshot) -> NDArray[np.bool_]:
     """Return which items are of a category or have a topic."""
-    category, topic = view.categories.get(name), view.topics.get(name)
-    found = np.zeros(len(items), bool)
+    category, topic = catalog.categories.get(name), catalog.topics.get(name)
+    is_member = np.zeros(len(items), bool)
     if category >= 0:
-        found |= view.category[items] == category
+        is_member |= catalog.category[items] == category
     if topic >= 0:
-        found |= (view.item_topics[items] == topic).any(axis=1)
-    return found
+        is_member |= (catalog.item_topics[items] == topic).any(axis=1)
+    return is_member

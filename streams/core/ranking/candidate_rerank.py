@@ -36,66 +36,66 @@ _AROUND = ' []"'
 
 
 def rerank_candidates(
-    trigger: Trigger, features: Features, view: CatalogSnapshot, blender: Blender, params: RankParams, *, now_ms: int
+    trigger: Trigger, features: Features, catalog: CatalogSnapshot, blender: Blender, params: RankParams, *, now_ms: int
 ) -> Feed:
     """Return the feed of the items that a trigger names, each once.
 
     What the trigger's context names of categories and topics counts as if the user had stated it, this once.
     """
-    wanted = _wanted(trigger, view, features)
-    features = structs.replace(features, preferred=[*features.preferred, *wanted])
-    new = {one.item_id: one for one in trigger.described if not _is_listed(one.item_id, view)}
-    known = [item for item in trigger.candidates if item not in new]
-    feed = rank(features, view, blender, params, now_ms=now_ms, among=known)
+    interests = _context_interests(trigger, catalog, features)
+    features = structs.replace(features, preferred=[*features.preferred, *interests])
+    new = {one.item_id: one for one in trigger.described if not _is_listed(one.item_id, catalog)}
+    listed_items = [item for item in trigger.candidates if item not in new]
+    feed = rank(features, catalog, blender, params, now_ms=now_ms, among=listed_items)
     if new:
-        whom = ranking_query(features, view, params, at_ms=max(view.watermark, features.watermark))
-        feed = _with_new(feed, list(new.values()), whom, view, blender)
-    asked = {f"You like {name}": f"You asked for {name}" for name in wanted}
-    feed = structs.replace(feed, reasons=[asked.get(reason, reason) for reason in feed.reasons])
+        query = ranking_query(features, catalog, params, at_ms=max(catalog.watermark, features.watermark))
+        feed = _with_new(feed, list(new.values()), query, catalog, blender)
+    reason_texts = {f"You like {name}": f"You asked for {name}" for name in interests}
+    feed = structs.replace(feed, reasons=[reason_texts.get(reason, reason) for reason in feed.reasons])
     if trigger.topic_distance is None:
         return feed
     topics = {one.item_id: one.topics for one in trigger.described}
-    return _arranged(feed, _apart(feed, _topics(feed.items, topics, view), trigger.topic_distance))
+    return _arranged(feed, _apart(feed, _topics(feed.items, topics, catalog), trigger.topic_distance))
 
 
 def _by_score(feed: Feed) -> list[int]:
     """Return the places of a feed's items, best first, then those that come after all others."""
     end = len(feed.items) - feed.trailing
-    return sorted(range(len(feed.items)), key=lambda place: (place >= end, -feed.scores[place]))
+    return sorted(range(len(feed.items)), key=lambda index: (index >= end, -feed.scores[index]))
 
 
-def _wanted(trigger: Trigger, view: CatalogSnapshot, features: Features) -> list[str]:
+def _context_interests(trigger: Trigger, catalog: CatalogSnapshot, features: Features) -> list[str]:
     """Return the categories and topics that a trigger's context names, as far as they are not liked or stated."""
-    said = {name for one in trigger.described for name in (one.category, *one.topics)}
-    words = dict.fromkeys(word.strip(_AROUND) for told in trigger.context.values() for word in told.split(","))
+    labels = {name for one in trigger.described for name in (one.category, *one.topics)}
+    words = dict.fromkeys(word.strip(_AROUND) for value in trigger.context.values() for word in value.split(","))
     return [
         word
         for word in words
         if word
-        and (word in said or view.categories.get(word) >= 0 or view.topics.get(word) >= 0)
+        and (word in labels or catalog.categories.get(word) >= 0 or catalog.topics.get(word) >= 0)
         and not (word in features.preferred or _likes(features, word))
     ]
 
 
-def _is_listed(item_id: str, view: CatalogSnapshot) -> bool:
-    index = view.items.get(item_id)
-    return 0 <= index < view.columns.count and bool(view.columns.listing.is_listed[index])
+def _is_listed(item_id: str, catalog: CatalogSnapshot) -> bool:
+    index = catalog.items.get(item_id)
+    return 0 <= index < catalog.columns.count and bool(catalog.columns.listing.is_listed[index])
 
 
 def _with_new(
-    feed: Feed, new: Sequence[Candidate], whom: RankingQuery, view: CatalogSnapshot, blender: Blender
+    feed: Feed, new: Sequence[Candidate], query: RankingQuery, catalog: CatalogSnapshot, blender: Blender
 ) -> Feed:
     """Return a feed with new items among the others, in the order of their scores."""
-    told = _parts(new, whom, view) * weights_for(whom, blender)[list(_WEIGHED)][:, None]
+    contributions = _parts(new, query, catalog) * weights_for(query, blender)[list(_WEIGHED)][:, None]
     names, none = (CONTENT, AFFINITY), [0.0] * len(new)
-    sources = [names[place] for place in told.argmax(axis=0).tolist()]
-    reasons = [_reason(one, part, whom) for one, part in zip(new, told.T.tolist(), strict=True)]
-    added = dict(zip(names, told.round(_DIGITS).tolist(), strict=True))
+    sources = [names[index] for index in contributions.argmax(axis=0).tolist()]
+    reasons = [_reason(one, column, query) for one, column in zip(new, contributions.T.tolist(), strict=True)]
+    added = dict(zip(names, contributions.round(_DIGITS).tolist(), strict=True))
     before = [0.0] * len(feed.items)
     joined = structs.replace(
         feed,
         items=[one.item_id for one in new] + feed.items,
-        scores=told.sum(axis=0).round(_DIGITS).tolist() + feed.scores,
+        scores=contributions.sum(axis=0).round(_DIGITS).tolist() + feed.scores,
         sources=sources + feed.sources,
         reasons=reasons + feed.reasons,
         parts={
@@ -105,18 +105,20 @@ def _with_new(
     return _arranged(joined, _by_score(joined))
 
 
-def _parts(new: Sequence[Candidate], whom: RankingQuery, view: CatalogSnapshot) -> NDArray[np.float64]:
+def _parts(new: Sequence[Candidate], query: RankingQuery, catalog: CatalogSnapshot) -> NDArray[np.float64]:
     """Return (2, items): how alike new items are to what the person liked, and the affinity to them."""
     vectors = np.stack([signature(one.item_id, f"{one.title} {one.text}", one.category, one.topics) for one in new])
-    liked = whom.history[whom.liked][:_LIKED].tolist()
+    liked = query.history[query.liked][:_LIKED].tolist()
     alike = np.zeros(len(new))
     if liked:
-        names = [view.items.names[index] for index in liked]
-        known = np.stack([_signature(name, view) for name in names])
-        cosines = vectors @ known.T
+        names = [catalog.items.names[index] for index in liked]
+        liked_vectors = np.stack([_signature(name, catalog) for name in names])
+        cosines = vectors @ liked_vectors.T
         alike = (np.where(cosines > _CHANCE, cosines, 0.0) * STEP ** np.arange(len(liked))).max(axis=1)
-    told = whom.features
-    kinds, topics, sources = (_shares(sums, told.preferred) for sums in (told.categories, told.topics, told.sources))
+    features = query.features
+    kinds, topics, sources = (
+        _shares(sums, features.preferred) for sums in (features.categories, features.topics, features.sources)
+    )
     affinity = [
         (
             (kinds.get(one.category, 0.0) if one.category else sources.get(one.source, 0.0))
@@ -128,11 +130,11 @@ def _parts(new: Sequence[Candidate], whom: RankingQuery, view: CatalogSnapshot) 
     return np.stack([alike, np.array(affinity)])
 
 
-def _signature(item_id: str, view: CatalogSnapshot) -> NDArray[np.float32]:
-    subject = view.labels(item_id)
+def _signature(item_id: str, catalog: CatalogSnapshot) -> NDArray[np.float32]:
+    subject = catalog.labels(item_id)
     if subject is None:
         return signature(item_id, "", "", ())
-    return signature(item_id, view.title(item_id), subject.category, subject.topics)
+    return signature(item_id, catalog.title(item_id), subject.category, subject.topics)
 
 
 def _shares(sums: Mapping[str, float], preferred: Iterable[str]) -> dict[str, float]:
@@ -141,26 +143,30 @@ def _shares(sums: Mapping[str, float], preferred: Iterable[str]) -> dict[str, fl
     return {name: affinity / strongest for name, affinity in sums.items()} | dict.fromkeys(preferred, 1.0)
 
 
-def _reason(one: Candidate, parts: Sequence[float], whom: RankingQuery) -> str:
+def _reason(one: Candidate, parts: Sequence[float], query: RankingQuery) -> str:
     alike, affinity = parts
     if max(alike, affinity) <= 0:
         return "New here"
-    told = whom.features
-    liked = [name for name in (*one.topics, one.category, one.source) if name in told.preferred or _likes(told, name)]
+    features = query.features
+    liked = [
+        name for name in (*one.topics, one.category, one.source) if name in features.preferred or _likes(features, name)
+    ]
     return f"You like {liked[0]}" if affinity > alike and liked else "Like what you liked"
 
 
-def _likes(told: Features, name: str) -> bool:
-    return any(sums.get(name, 0.0) > 0 for sums in (told.topics, told.categories, told.sources))
+def _likes(features: Features, name: str) -> bool:
+    return any(sums.get(name, 0.0) > 0 for sums in (features.topics, features.categories, features.sources))
 
 
-def _topics(items: Sequence[str], said: Mapping[str, Sequence[str]], view: CatalogSnapshot) -> list[set[str]]:
+def _topics(
+    items: Sequence[str], described_topics: Mapping[str, Sequence[str]], catalog: CatalogSnapshot
+) -> list[set[str]]:
     """Return the topics of each item: those of the catalogue, else those that were said."""
-    found = []
+    topics = []
     for item in items:
-        subject = view.labels(item)
-        found.append(set(subject.topics if subject is not None else said.get(item, ())))
-    return found
+        subject = catalog.labels(item)
+        topics.append(set(subject.topics if subject is not None else described_topics.get(item, ())))
+    return topics
 
 
 def _apart(feed: Feed, topics: Sequence[set[str]], distance: float) -> list[int]:
@@ -171,9 +177,9 @@ def _apart(feed: Feed, topics: Sequence[set[str]], distance: float) -> list[int]
     order, end = _by_score(feed), len(feed.items) - feed.trailing
     chosen: list[int] = []
     alike: list[int] = []
-    for place in order[:end]:
-        far = all(_distance(topics[place], topics[other]) >= distance for other in chosen)
-        (chosen if far else alike).append(place)
+    for index in order[:end]:
+        far = all(_distance(topics[index], topics[other]) >= distance for other in chosen)
+        (chosen if far else alike).append(index)
     return chosen + alike + order[end:]
 
 
@@ -183,10 +189,10 @@ def _distance(some: set[str], others: set[str]) -> float:
     return 1.0 - len(some & others) / len(both) if both else 1.0
 
 
-def _arranged(feed: Feed, places: Sequence[int]) -> Feed:
+def _arranged(feed: Feed, indices: Sequence[int]) -> Feed:
     """Return a feed in another order."""
     columns = {
-        name: [getattr(feed, name)[place] for place in places] for name in ("items", "scores", "sources", "reasons")
+        name: [getattr(feed, name)[index] for index in indices] for name in ("items", "scores", "sources", "reasons")
     }
-    parts = {name: [part[place] for place in places] for name, part in feed.parts.items()}
+    parts = {name: [column[index] for index in indices] for name, column in feed.parts.items()}
     return structs.replace(feed, parts=parts, **columns)

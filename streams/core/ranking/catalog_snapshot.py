@@ -89,43 +89,43 @@ class TopItems:
 class ListedItems:
     """What the catalogue says of items: (items,) each. It holds until the catalogue changes."""
 
-    def __init__(self, view: CatalogSnapshot) -> None:
-        self.count = count = len(view.items)
+    def __init__(self, catalog: CatalogSnapshot) -> None:
+        self.count = count = len(catalog.items)
         self.every = np.arange(count, dtype=np.int32)
         self.nothing = np.zeros(count, np.float32)
-        self.is_listed = view.listed[:count].copy()
-        self.is_private = view.private[:count].copy()
-        self.sold_out = np.flatnonzero(view.sold_out[:count]).astype(np.int32)
+        self.is_listed = catalog.listed[:count].copy()
+        self.is_private = catalog.private[:count].copy()
+        self.sold_out = np.flatnonzero(catalog.sold_out[:count]).astype(np.int32)
         self.listed = np.flatnonzero(self.is_listed).astype(np.int32)
-        self.timed = np.flatnonzero(view.spans[:count, 0]).astype(np.int32)
+        self.timed = np.flatnonzero(catalog.spans[:count, 0]).astype(np.int32)
         """Items that take place at a time, and when."""
-        self.spans = view.spans[self.timed]
-        self.kind = view.kind[:count].copy()
+        self.spans = catalog.spans[self.timed]
+        self.kind = catalog.kind[:count].copy()
 
 
 class ItemColumns:
     """What is scored from items alone, as of the last refresh: (items,) each, 0 where nothing speaks for one."""
 
-    def __init__(self, view: CatalogSnapshot, listing: ListedItems) -> None:
+    def __init__(self, catalog: CatalogSnapshot, listing: ListedItems) -> None:
         self.listing, self.count = listing, listing.count
         self.charted = np.empty((len(CHARTED), self.count), np.float32)
         """(charted, items)."""
-        counted = view.counted[:, : self.count]
+        counted = catalog.counted[:, : self.count]
         log_share(counted, out=self.charted[: len(counted)])
-        self.charted[CHARTED.index("rated")] = _rated(view, self.count)
-        self.charted[CHARTED.index("fresh")] = _fresh(view, self.count)
-        self._view, self._cohorts, self._segments = view, dict[int, Column](), dict[str, Column]()
+        self.charted[CHARTED.index("rated")] = _rated(catalog, self.count)
+        self.charted[CHARTED.index("fresh")] = _fresh(catalog, self.count)
+        self._catalog, self._cohorts, self._segments = catalog, dict[int, Column](), dict[str, Column]()
 
     def cohort(self, cohort: int) -> Column:
         """Return popularity among users of a cohort."""
         if cohort not in self._cohorts:
-            self._cohorts[cohort] = log_share(self._view.cohorts[: self.count, cohort])
+            self._cohorts[cohort] = log_share(self._catalog.cohorts[: self.count, cohort])
         return self._cohorts[cohort]
 
     def segment(self, segment: str) -> Column | None:
         """Return popularity with a demographic group, if any of it was ever heard of."""
-        if segment not in self._segments and segment in self._view.segments:
-            self._segments[segment] = log_share(self._view.segments[segment][: self.count])
+        if segment not in self._segments and segment in self._catalog.segments:
+            self._segments[segment] = log_share(self._catalog.segments[segment][: self.count])
         return self._segments.get(segment)
 
 
@@ -152,23 +152,23 @@ def _measure(logs: Scores) -> NDArray[np.float64]:
     measures = np.zeros((*logs.shape[:-1], 1))
     for at in np.ndindex(*logs.shape[:-1]):
         row = logs[at]
-        heard = int(np.count_nonzero(row > -np.inf))
-        if heard:
-            rank = min(max(heard // _ITEMS_PER_RANK, 1), _RANK)
+        count = int(np.count_nonzero(row > -np.inf))
+        if count:
+            rank = min(max(count // _ITEMS_PER_RANK, 1), _RANK)
             measures[at] = np.partition(row, len(row) - rank)[len(row) - rank]
     return measures
 
 
-def _rated(view: CatalogSnapshot, count: int) -> Column:
+def _rated(catalog: CatalogSnapshot, count: int) -> Column:
     """Return how far mean ratings lie above the mean of all, the nearer to it the fewer they are of."""
-    counts, sums = view.rating_counts[:count], view.rating_sums[:count]
+    counts, sums = catalog.rating_counts[:count], catalog.rating_sums[:count]
     mean = sums.sum() / max(counts.sum(), 1.0)
     return np.asarray((sums + _PRIOR_RATINGS * mean) / (counts + _PRIOR_RATINGS) - mean, np.float32)
 
 
-def _fresh(view: CatalogSnapshot, count: int) -> Column:
+def _fresh(catalog: CatalogSnapshot, count: int) -> Column:
     """Return how new items are: 1 for today, falling to 0 over ten years."""
-    age_ms = view.watermark - np.where(view.first_at > 0, view.first_at, view.created_at)[:count]
+    age_ms = catalog.watermark - np.where(catalog.first_at > 0, catalog.first_at, catalog.created_at)[:count]
     days = np.maximum(age_ms, 0.0) / decay.DAY_MS
     return np.asarray(1.0 - np.minimum(np.log1p(days) / np.log1p(_OLD_DAYS), 1.0), np.float32)
 
@@ -371,13 +371,13 @@ class CatalogSnapshot:
 
     def _compact(self) -> None:
         """Forget the categories and topics that no item of the catalogue has any more, and number the others anew."""
-        names, self.categories, self.topics, self.kinds = (
+        old_vocabularies, self.categories, self.topics, self.kinds = (
             (self.categories, self.topics),
             Vocabulary(),
             Vocabulary(),
             ItemTypeIndex(),
         )
-        categories, topics = (known.names for known in names)
+        categories, topics = (vocabulary.names for vocabulary in old_vocabularies)
         count = len(self.items)
         for index in range(count):
             is_listed = bool(self.listed[index])
@@ -396,10 +396,10 @@ class CatalogSnapshot:
         return items[np.lexsort((self.ties[items], -column[items].round(_DIGITS)))][: self._leaders]
 
     def _indices(self, item_ids: Sequence[str]) -> Indices:
-        found = self.items.encode(item_ids)
-        for new in np.flatnonzero(found < 0).tolist():
-            found[new] = self._index(item_ids[new])
-        return found
+        indices = self.items.encode(item_ids)
+        for new in np.flatnonzero(indices < 0).tolist():
+            indices[new] = self._index(item_ids[new])
+        return indices
 
     def _index(self, item_id: str) -> int:
         index = self.items.add(item_id)

@@ -42,15 +42,15 @@ class ContentIndex:
 
     def catch_up(self) -> bool:
         """Take in some of what was noted, longest waiting first; return whether any is left."""
-        taken = [(number, self._waiting.pop(number)) for number in list(islice(self._waiting, _AT_ONCE))]
-        numbers = [number for number, said in taken if said is not None]
-        vectors = [signature(*said) for _, said in taken if said is not None]
-        self._index.remove(np.array([number for number, said in taken if said is None], np.int32))
+        batch = [(number, self._waiting.pop(number)) for number in list(islice(self._waiting, _AT_ONCE))]
+        numbers = [number for number, document in batch if document is not None]
+        vectors = [signature(*document) for _, document in batch if document is not None]
+        self._index.remove(np.array([number for number, document in batch if document is None], np.int32))
         if vectors:
             self._index.put(np.array(numbers, np.int32), np.stack(vectors))
         return bool(self._waiting)
 
     def nearest(self, numbers: Indices, weights: Vectors, most: int) -> Indices:
         """Return at most so many items that are like (n,) others, weighed by (n,), the most alike first."""
-        wanted = weights @ self._index.vectors(numbers)
-        return self._index.nearest(wanted, most) if wanted.any() else np.empty(0, np.int32)
+        query_vector = weights @ self._index.vectors(numbers)
+        return self._index.nearest(query_vector, most) if query_vector.any() else np.empty(0, np.int32)

@@ -32,30 +32,30 @@ def diversify(order: NDArray[np.intp], categories: Indices, params: RankParams) 
     for step in range(min(params.feed_items, len(labels))):
         if step >= window:
             counts[labels[chosen[step - window]]] -= 1
-        place = _best(waiting, counts, most) if waiting else None
-        if place is None:
-            for found, label in upcoming:
+        index = _best(waiting, counts, most) if waiting else None
+        if index is None:
+            for candidate, label in upcoming:
                 if counts[label] < most:
-                    place = found
+                    index = candidate
                     break
-                waiting.setdefault(label, deque()).append(found)
+                waiting.setdefault(label, deque()).append(candidate)
             else:
-                place = _best(waiting, counts, window + 1)
-        assert place is not None  # what does not wait is upcoming
-        chosen.append(place)
-        counts[labels[place]] += 1
+                index = _best(waiting, counts, window + 1)
+        assert index is not None  # what does not wait is upcoming
+        chosen.append(index)
+        counts[labels[index]] += 1
     return order[np.array(chosen, np.intp)]
 
 
 def _best(waiting: dict[int, deque[int]], counts: dict[int, int], most: int) -> int | None:
     """Take the best item that waits, of the categories that the window holds fewer of."""
     best = None
-    for label, places in waiting.items():
-        if counts[label] < most and (best is None or places[0] < waiting[best][0]):
+    for label, indices in waiting.items():
+        if counts[label] < most and (best is None or indices[0] < waiting[best][0]):
             best = label
     if best is None:
         return None
-    place = waiting[best].popleft()
+    index = waiting[best].popleft()
     if not waiting[best]:
         del waiting[best]
-    return place
+    return index

@@ -23,71 +23,71 @@ _FOLLOWED_STEP = 0.8
 """What each earlier time at an item counts of the next."""
 
 
-def affinity(whom: RankingQuery, view: CatalogSnapshot, where: Where) -> Column:
+def affinity(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items by the person's affinities to their category and topics, as shares of the strongest."""
-    told, columns = whom.features, view.columns
-    if not (told.categories or told.topics or told.preferred):
+    features, columns = query.features, catalog.columns
+    if not (features.categories or features.topics or features.preferred):
         return columns.listing.nothing[where]
-    categories = _column(told.categories, view.categories, told.preferred)
-    topics = _column(told.topics, view.topics, told.preferred)
-    return view.kinds.scores(categories, topics).astype(np.float32)[columns.listing.kind[where]]
+    categories = _column(features.categories, catalog.categories, features.preferred)
+    topics = _column(features.topics, catalog.topics, features.preferred)
+    return catalog.kinds.scores(categories, topics).astype(np.float32)[columns.listing.kind[where]]
 
 
-def segment(whom: RankingQuery, view: CatalogSnapshot, where: Where) -> Column:
+def segment(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items by their popularity with the person's demographic group, the less the more is known."""
-    column = view.columns.segment(whom.features.segment)
-    return view.columns.listing.nothing[where] if column is None else column[where] * np.float32(whom.cold)
+    column = catalog.columns.segment(query.features.segment)
+    return catalog.columns.listing.nothing[where] if column is None else column[where] * np.float32(query.cold)
 
 
-def again(whom: RankingQuery, view: CatalogSnapshot, where: Where) -> Column:
+def again(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score items by how often the person acted on them."""
-    scores = np.zeros(view.columns.count, np.float32)
-    known = view.items.encode_known(whom.features.seen)
-    scores[known[known < len(scores)]] = np.float32(np.log(2.0))
-    for item, visits in whom.features.visits.items():
-        index = view.items.get(item)
+    scores = np.zeros(catalog.columns.count, np.float32)
+    items = catalog.items.encode_known(query.features.seen)
+    scores[items[items < len(scores)]] = np.float32(np.log(2.0))
+    for item, visits in query.features.visits.items():
+        index = catalog.items.get(item)
         if 0 <= index < len(scores):
             scores[index] = np.log1p(visits)
     return scores[where]
 
 
-def prefetched(whom: RankingQuery, view: CatalogSnapshot, where: Where) -> Column:
+def prefetched(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score what was fetched for the person."""
-    if not whom.features.prefetched:
-        return view.columns.listing.nothing[where]
-    scores = np.zeros(view.columns.count, np.float32)
-    known = view.items.encode_known(whom.features.prefetched)
-    scores[known[known < len(scores)]] = 1.0
+    if not query.features.prefetched:
+        return catalog.columns.listing.nothing[where]
+    scores = np.zeros(catalog.columns.count, np.float32)
+    items = catalog.items.encode_known(query.features.prefetched)
+    scores[items[items < len(scores)]] = 1.0
     return scores[where]
 
 
 def recently_interacted(start: int, end: int) -> Callable[[RankingQuery, CatalogSnapshot, Where], Column]:
     """Return the part of items last acted on so many steps back."""
 
-    def part(whom: RankingQuery, view: CatalogSnapshot, where: Where) -> Column:
-        scores = np.zeros(view.columns.count, np.float32)
-        scores[whom.history[start:end]] = 1.0
-        scores[whom.history[:start]] = 0.0
+    def feature(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+        scores = np.zeros(catalog.columns.count, np.float32)
+        scores[query.history[start:end]] = 1.0
+        scores[query.history[:start]] = 0.0
         return scores[where]
 
-    return part
+    return feature
 
 
-def followed(whom: RankingQuery, view: CatalogSnapshot, where: Where) -> Column:
+def followed(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score what the person went on to after being at the last item before, the less the longer ago."""
-    scores = np.zeros(view.columns.count, np.float32)
-    after = np.flatnonzero(whom.history[1:] == whom.history[:1])  # one step newer than each earlier time at the item
-    scores[whom.history[after][::-1]] = _FOLLOWED_STEP ** np.arange(len(after))[::-1]  # the newest counts
+    scores = np.zeros(catalog.columns.count, np.float32)
+    after = np.flatnonzero(query.history[1:] == query.history[:1])  # one step newer than each earlier time at the item
+    scores[query.history[after][::-1]] = _FOLLOWED_STEP ** np.arange(len(after))[::-1]  # the newest counts
     return scores[where]
 
 
-def starts_soon(whom: RankingQuery, view: CatalogSnapshot, where: Where) -> Column:
+def starts_soon(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
     """Score what takes place by how soon it does."""
-    columns = view.columns
+    columns = catalog.columns
     if not len(columns.listing.timed):
         return columns.listing.nothing[where]
     scores = np.zeros(columns.count, np.float32)
-    scores[columns.listing.timed] = recency_score(columns.listing.spans[:, 0], whom.local_ms)
+    scores[columns.listing.timed] = recency_score(columns.listing.spans[:, 0], query.local_ms)
     return scores[where]
 
 
@@ -123,7 +123,7 @@ FEATURES: Mapping[str, RankingFeature] = {
     "week": RankingFeature("popular", 0.0),
     "popular": RankingFeature("popular", 0.3),
     "lasting": RankingFeature("popular", 0.0),
-    "cohort": RankingFeature("popular", 0.1, lambda whom, view, where: view.columns.cohort(whom.cohort)[where]),
+    "cohort": RankingFeature("popular", 0.1, lambda query, catalog, where: catalog.columns.cohort(query.cohort)[where]),
     "segment": RankingFeature("segment", 0.5, segment),
     "rated": RankingFeature("rated", 1.0),
     "fresh": RankingFeature("fresh", 0.3),
@@ -137,13 +137,13 @@ FEATURES: Mapping[str, RankingFeature] = {
     },
 }
 """By name; the blender has weights for each."""
-PRIOR = {name: part.prior for name, part in FEATURES.items()}
+PRIOR = {name: feature.prior for name, feature in FEATURES.items()}
 _LEAST_WEIGHT = 1e-4
 """A personal weight closer to zero is left out of what is stored."""
-SOURCES = tuple(dict.fromkeys(part.source for part in FEATURES.values()))
+SOURCES = tuple(dict.fromkeys(feature.source for feature in FEATURES.values()))
 """What a person is told of parts, which are too many to be told one by one."""
-_SAID = rows_of([*ITEM_ITEM_FEATURES, *(f"{name}_heard" for name in ITEM_ITEM_FEATURES)], FEATURES)
-_CHARTED = rows_of(CHARTED, FEATURES)
+_HISTORY_ROWS = rows_of([*ITEM_ITEM_FEATURES, *(f"{name}_heard" for name in ITEM_ITEM_FEATURES)], FEATURES)
+_ITEM_ROWS = rows_of(CHARTED, FEATURES)
 
 
 def in_order(weights: Mapping[str, float]) -> Weights:
@@ -160,23 +160,25 @@ def by_name(weights: Weights) -> dict[str, float]:
     }
 
 
-def _own(*, repeats: bool) -> tuple[list[Own], Column]:
+def _user_functions(*, repeats: bool) -> tuple[list[Own], Column]:
     """Return what is made for each person alone, and which parts it is."""
-    found = {name: part.own for name, part in FEATURES.items() if part.own and (repeats or not part.repeats)}
-    return list(found.values()), rows_of(list(found), FEATURES)
+    functions = {
+        name: feature.own for name, feature in FEATURES.items() if feature.own and (repeats or not feature.repeats)
+    }
+    return list(functions.values()), rows_of(list(functions), FEATURES)
 
 
-_OWN = {repeats: _own(repeats=repeats) for repeats in (False, True)}
+_USER_FUNCTIONS = {repeats: _user_functions(repeats=repeats) for repeats in (False, True)}
 
 
-def feature_matrix(whom: RankingQuery, view: CatalogSnapshot, where: Where, *, repeats: bool) -> FeatureMatrix:
+def feature_matrix(query: RankingQuery, catalog: CatalogSnapshot, where: Where, *, repeats: bool) -> FeatureMatrix:
     """Return (parts, items)."""
-    made, rows = _OWN[repeats]
-    own = np.empty((len(made), len(view.columns.listing.every[where])), np.float32)
-    for row, one in zip(own, made, strict=True):
-        row[:] = one(whom, view, where)
+    functions, rows = _USER_FUNCTIONS[repeats]
+    own = np.empty((len(functions), len(catalog.columns.listing.every[where])), np.float32)
+    for row, one in zip(own, functions, strict=True):
+        row[:] = one(query, catalog, where)
     return FeatureMatrix(
-        [(_SAID, whom.history_scores[:, where]), (_CHARTED, view.columns.charted[:, where]), (rows, own)]
+        [(_HISTORY_ROWS, query.history_scores[:, where]), (_ITEM_ROWS, catalog.columns.charted[:, where]), (rows, own)]
     )
 
 

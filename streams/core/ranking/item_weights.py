@@ -72,18 +72,18 @@ class ModelItemWeights:
 
     def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
         """Return the scores; the row of an item that the model has nothing to say of is 0."""
-        model, found = self.model, np.zeros((len(items), len(items)), np.float32)
+        model, weights = self.model, np.zeros((len(items), len(items)), np.float32)
         if not items:
-            return found
-        places = model.items.encode(items)
-        heard = places >= 0
+            return weights
+        indices = model.items.encode(items)
+        is_known = indices >= 0
         fallback = model.scores([ModelQuery("")])[0]
         for start in range(0, len(items), _AT_ONCE):
             scores = model.scores([ModelQuery("", ((item, _LIKED),)) for item in items[start : start + _AT_ONCE]])
-            told = np.isfinite(scores) & (scores != fallback).any(axis=1, keepdims=True)
-            found[start : start + len(scores), heard] = np.where(told, scores, 0.0)[:, places[heard]]
-        np.fill_diagonal(found, 0.0)
-        return found
+            has_score = np.isfinite(scores) & (scores != fallback).any(axis=1, keepdims=True)
+            weights[start : start + len(scores), is_known] = np.where(has_score, scores, 0.0)[:, indices[is_known]]
+        np.fill_diagonal(weights, 0.0)
+        return weights
 
 
 class ContentItemWeights(ModelItemWeights):

@@ -37,12 +37,12 @@ class LlmScoreCache:
 
     def put(self, scores: LlmScores) -> None:
         """Take in scores; those of older features than are known already change nothing."""
-        known = self._scores.pop(scores.user_id, scores)
-        self._scores[scores.user_id] = max(known, scores, key=lambda one: (one.features_version, one.scored_at))
+        previous = self._scores.pop(scores.user_id, scores)
+        self._scores[scores.user_id] = max(previous, scores, key=lambda one: (one.features_version, one.scored_at))
         if len(self._scores) > self._most:
             del self._scores[next(iter(self._scores))]
 
-    def blend(self, feed: Feed, view: CatalogSnapshot, params: RankParams) -> Feed:
+    def blend(self, feed: Feed, catalog: CatalogSnapshot, params: RankParams) -> Feed:
         """Return a feed with the say of its user's scores; without any it is the same feed."""
         scores = self._scores.get(feed.user_id)
         if scores is None:
@@ -50,11 +50,11 @@ class LlmScoreCache:
         if feed.generated_at - scores.scored_at > self._params.ttl_ms:
             del self._scores[feed.user_id]
             return feed
-        return blend_llm_scores(feed, scores.scores, view, params, weights=self._params)
+        return blend_llm_scores(feed, scores.scores, catalog, params, weights=self._params)
 
 
 def blend_llm_scores(
-    feed: Feed, scores: Mapping[str, float], view: CatalogSnapshot, params: RankParams, *, weights: CombineParams
+    feed: Feed, scores: Mapping[str, float], catalog: CatalogSnapshot, params: RankParams, *, weights: CombineParams
 ) -> Feed:
     """Return a feed in the order of its combined scores, as diverse as `params` say."""
     judged = np.array([item in scores for item in feed.items], bool)
@@ -64,24 +64,24 @@ def blend_llm_scores(
     llm = weights.llm * np.array([scores.get(item, 0.0) for item in feed.items])
     own = np.where(judged, weights.ml * ml, ml)
     best, end = np.argsort(-(own + llm).round(_DIGITS), kind="stable"), len(feed.items) - feed.trailing
-    order = [place for some in (best[best < end], best[best >= end]) for place in _spread(some, feed, view, params)]
-    parts = {name: _placed(part.round(_DIGITS).tolist(), order) for name, part in _parts(feed, own, llm).items()}
+    order = [index for some in (best[best < end], best[best >= end]) for index in _spread(some, feed, catalog, params)]
+    parts = {name: _reordered(part.round(_DIGITS).tolist(), order) for name, part in _parts(feed, own, llm).items()}
     return replace(
         feed,
-        items=_placed(feed.items, order),
-        scores=_placed((own + llm).round(_DIGITS).tolist(), order),
-        sources=_placed(feed.sources, order),
-        reasons=_placed(feed.reasons, order),
+        items=_reordered(feed.items, order),
+        scores=_reordered((own + llm).round(_DIGITS).tolist(), order),
+        sources=_reordered(feed.sources, order),
+        reasons=_reordered(feed.reasons, order),
         parts=parts,
-        propensities=_placed(feed.propensities, order) if feed.propensities else [],
-        ml_scores=_placed(ml.round(_DIGITS).tolist(), order),
+        propensities=_reordered(feed.propensities, order) if feed.propensities else [],
+        ml_scores=_reordered(ml.round(_DIGITS).tolist(), order),
         llm_scores={item: scores[item] for item in feed.items if item in scores},
     )
 
 
-def _spread(places: NDArray[np.intp], feed: Feed, view: CatalogSnapshot, params: RankParams) -> list[int]:
-    categories = view.category[view.items.encode([feed.items[place] for place in places])]
-    return diversify(places, categories, params).tolist() if len(places) else []
+def _spread(indices: NDArray[np.intp], feed: Feed, catalog: CatalogSnapshot, params: RankParams) -> list[int]:
+    categories = catalog.category[catalog.items.encode([feed.items[index] for index in indices])]
+    return diversify(indices, categories, params).tolist() if len(indices) else []
 
 
 def min_max_scaled(scores: Column) -> Column:
@@ -96,11 +96,11 @@ def _parts(feed: Feed, own: Column, llm: Column) -> dict[str, Column]:
     total = sum(parts.values(), np.zeros(len(own)))
     factor = np.divide(own, total, out=np.zeros(len(own)), where=total > 0)
     scaled = {name: part * factor for name, part in parts.items()}
-    left = own - total * factor
-    if left.any():
-        scaled[ML] = scaled.get(ML, 0.0) + left
+    residual = own - total * factor
+    if residual.any():
+        scaled[ML] = scaled.get(ML, 0.0) + residual
     return scaled | {LLM: llm}
 
 
-def _placed(column: list[T], order: list[int]) -> list[T]:
-    return [column[place] for place in order]
+def _reordered(column: list[T], order: list[int]) -> list[T]:
+    return [column[index] for index in order]

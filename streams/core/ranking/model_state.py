@@ -9,16 +9,16 @@ from schemas.types import ModelVersion
 from streams.core.ranking.pipeline import MODEL
 
 
-def restore(blender: Blender, told: ModelVersion) -> bool:
+def restore(blender: Blender, version: ModelVersion) -> bool:
     """Have a blender go on from a version in service; return False for one that weighs other parts."""
-    if told.model != MODEL or told.parts != list(blender.parts) or len(told.weights) != blender.table.size:
+    if version.model != MODEL or version.parts != list(blender.parts) or len(version.weights) != blender.table.size:
         return False
     shape = blender.table.shape
-    squares = told.squares if len(told.squares) == blender.table.size else [1.0] * blender.table.size
-    scales = told.scales if len(told.scales) == len(blender.parts) else [1.0] * len(blender.parts)
+    squares = version.squares if len(version.squares) == blender.table.size else [1.0] * blender.table.size
+    scales = version.scales if len(version.scales) == len(blender.parts) else [1.0] * len(blender.parts)
     blender.restore(
         {
-            "table": np.array(told.weights).reshape(shape),
+            "table": np.array(version.weights).reshape(shape),
             "squares": np.array(squares).reshape(shape),
             "scales": np.array(scales),
             "outcomes": np.array([float(blender.outcomes)]),

@@ -58,71 +58,73 @@ class Candidates:
     """Which of them come after all others, whatever they score."""
 
 
-def build_candidates(features: Features, view: CatalogSnapshot, params: RankParams, *, at_ms: int) -> Candidates:
+def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankParams, *, at_ms: int) -> Candidates:
     """Return the candidates for a user at a time in the stream, with the parts of their scores."""
-    whom, columns = ranking_query(features, view, params, at_ms=at_ms), view.columns
+    query, columns = ranking_query(features, catalog, params, at_ms=at_ms), catalog.columns
     whole = len(columns.listing.listed) <= params.exact_items
-    items = columns.listing.every if whole else named(whom, view, params)
+    items = columns.listing.every if whole else named(query, catalog, params)
     where = slice(None) if whole else items
-    admissible = view.listed_for(whom.features.prefetched)
-    admissible[_is_removed(whom, view, params)] = False
+    admissible = catalog.listed_for(query.features.prefetched)
+    admissible[_is_removed(query, catalog, params)] = False
     if not params.repeats:
-        admissible[_within(view.items.encode_known(whom.features.seen), view)] = False
+        admissible[_within(catalog.items.encode_known(query.features.seen), catalog)] = False
     last = np.zeros(columns.count, bool)
-    last[_unplaced(whom.features, view)] = True
+    last[_unplaced(query.features, catalog)] = True
     if not params.hides_sold_out:
         last[columns.listing.sold_out] = True
-    parts = feature_matrix(whom, view, where, repeats=params.repeats)
-    return Candidates(whom, items, admissible[where], parts, last[where])
+    parts = feature_matrix(query, catalog, where, repeats=params.repeats)
+    return Candidates(query, items, admissible[where], parts, last[where])
 
 
 def _candidates_of(
-    names: Sequence[str], features: Features, view: CatalogSnapshot, params: RankParams, *, at_ms: int
+    names: Sequence[str], features: Features, catalog: CatalogSnapshot, params: RankParams, *, at_ms: int
 ) -> Candidates:
     """Return some items of the catalogue, none of them ruled out: what is far away or out of stock comes last."""
-    whom = ranking_query(features, view, params, at_ms=at_ms)
-    items = _within(np.unique(view.items.encode_known(names)), view)
-    items = items[view.listed_for(features.prefetched)[items]]
-    last = np.zeros(view.columns.count, bool)
-    for some in (_too_far(features, view, params), _unplaced(features, view), view.columns.listing.sold_out):
+    query = ranking_query(features, catalog, params, at_ms=at_ms)
+    items = _within(np.unique(catalog.items.encode_known(names)), catalog)
+    items = items[catalog.listed_for(features.prefetched)[items]]
+    last = np.zeros(catalog.columns.count, bool)
+    for some in (_too_far(features, catalog, params), _unplaced(features, catalog), catalog.columns.listing.sold_out):
         last[some] = True
-    parts = feature_matrix(whom, view, items, repeats=params.repeats)
-    return Candidates(whom, items, np.ones(len(items), bool), parts, last[items])
+    parts = feature_matrix(query, catalog, items, repeats=params.repeats)
+    return Candidates(query, items, np.ones(len(items), bool), parts, last[items])
 
 
-def weights_for(whom: RankingQuery, blender: Blender) -> Weights:
+def weights_for(query: RankingQuery, blender: Blender) -> Weights:
     """Return (parts,) the weights that rank for a user, in an array of their own: the shared ones plus the user's."""
-    shared, own = blender.weights(whom.context), whom.features.weights
+    shared, own = blender.weights(query.context), query.features.weights
     return np.nan_to_num(shared + in_order(own) if own else shared, posinf=0.0, neginf=0.0)
 
 
-def score(seen: Candidates, weights: Weights) -> Column:
+def score(candidates: Candidates, weights: Weights) -> Column:
     """Return (items,) scores by (parts,) weights; what may not be shown, or has a score that is no number, has -inf."""
-    scores = seen.parts.weighted_sum(weights.astype(np.float32)).round(_DIGITS)
-    scores[~(seen.admissible & np.isfinite(scores))] = -np.inf
+    scores = candidates.parts.weighted_sum(weights.astype(np.float32)).round(_DIGITS)
+    scores[~(candidates.admissible & np.isfinite(scores))] = -np.inf
     return scores
 
 
-def order(seen: Candidates, scores: Column, view: CatalogSnapshot, params: RankParams) -> NDArray[np.intp]:
+def order(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, params: RankParams) -> NDArray[np.intp]:
     """Return the places of the items that make the feed, best first, then those that come last."""
-    if not seen.last.any():
-        return _ordered(seen, scores, view, params)
-    first, last = (replace(seen, admissible=seen.admissible & some) for some in (~seen.last, seen.last))
-    chosen = _ordered(first, np.where(first.admissible, scores, -np.inf), view, params)
+    if not candidates.last.any():
+        return _ordered(candidates, scores, catalog, params)
+    first, last = (
+        replace(candidates, admissible=candidates.admissible & some) for some in (~candidates.last, candidates.last)
+    )
+    chosen = _ordered(first, np.where(first.admissible, scores, -np.inf), catalog, params)
     if len(chosen) < params.feed_items:
-        chosen = np.concatenate([chosen, _ordered(last, np.where(last.admissible, scores, -np.inf), view, params)])
+        chosen = np.concatenate([chosen, _ordered(last, np.where(last.admissible, scores, -np.inf), catalog, params)])
     return chosen[: params.feed_items]
 
 
-def _of_interest(share: Quota, seen: Candidates, scores: Column, *, most: int) -> NDArray[np.intp]:
+def _of_interest(share: Quota, candidates: Candidates, scores: Column, *, most: int) -> NDArray[np.intp]:
     """Return the places of the best items of an interest that may be shown."""
-    places = np.flatnonzero(share.members & seen.admissible)
-    return places[np.argsort(-scores[places], kind="stable")[:most]]
+    indices = np.flatnonzero(share.members & candidates.admissible)
+    return indices[np.argsort(-scores[indices], kind="stable")[:most]]
 
 
 def rank(
     features: Features,
-    view: CatalogSnapshot,
+    catalog: CatalogSnapshot,
     blender: Blender,
     params: RankParams,
     *,
@@ -133,81 +135,88 @@ def rank(
 
     With `among` it is these items, each once: all that the catalogue holds, acted on or not, then the others as given.
     """
-    at_ms = max(view.watermark, features.watermark)
+    at_ms = max(catalog.watermark, features.watermark)
     if among is None:
-        return _feed(build_candidates(features, view, params, at_ms=at_ms), view, blender, params, now_ms=now_ms)
-    seen = _candidates_of(among, features, view, params, at_ms=at_ms)
-    feed = _feed(seen, view, blender, replace(params, feed_items=len(seen.items)), now_ms=now_ms)
+        return _feed(build_candidates(features, catalog, params, at_ms=at_ms), catalog, blender, params, now_ms=now_ms)
+    candidates = _candidates_of(among, features, catalog, params, at_ms=at_ms)
+    feed = _feed(candidates, catalog, blender, replace(params, feed_items=len(candidates.items)), now_ms=now_ms)
     return _with_unknown(feed, among)
 
 
-def _feed(seen: Candidates, view: CatalogSnapshot, blender: Blender, params: RankParams, *, now_ms: int) -> Feed:
-    whom, weights = seen.query, weights_for(seen.query, blender)
-    scores = score(seen, weights)
-    if whom.features.prefetched:
-        weights[_FETCHED] += _lift_prefetched(seen, scores, view)
-    chosen = order(seen, scores, view, params)
-    items, told = seen.items[chosen], _by_source(weights, seen.parts.column(chosen))
-    sources = reasons.leading(SOURCES, told, _by_source(weights, _usual(seen))) if len(items) else []
+def _feed(
+    candidates: Candidates, catalog: CatalogSnapshot, blender: Blender, params: RankParams, *, now_ms: int
+) -> Feed:
+    query, weights = candidates.query, weights_for(candidates.query, blender)
+    scores = score(candidates, weights)
+    if query.features.prefetched:
+        weights[_FETCHED] += _lift_prefetched(candidates, scores, catalog)
+    chosen = order(candidates, scores, catalog, params)
+    items, contributions = candidates.items[chosen], _by_source(weights, candidates.parts.column(chosen))
+    sources = (
+        reasons.leading(SOURCES, contributions, _by_source(weights, _mean_features(candidates))) if len(items) else []
+    )
     if len(items) < params.feed_items:
-        items, told = _fill(items, told, whom, view, params)
+        items, contributions = _fill(items, contributions, query, catalog, params)
         sources += [reasons.FILL] * (len(items) - len(sources))
     return Feed(
-        user_id=whom.features.user_id,
-        features_version=whom.features.version,
+        user_id=query.features.user_id,
+        features_version=query.features.version,
         generated_at=now_ms,
-        watermark=whom.features.watermark,
+        watermark=query.features.watermark,
         model=MODEL,
-        items=[view.items.names[index] for index in items.tolist()],
-        scores=told.sum(axis=0).round(_DIGITS).tolist(),
+        items=[catalog.items.names[index] for index in items.tolist()],
+        scores=contributions.sum(axis=0).round(_DIGITS).tolist(),
         sources=sources,
-        reasons=reasons.reasons(items, sources, whom, view),
-        parts={name: part for name, part in zip(SOURCES, told.tolist(), strict=True) if any(part)},
-        trailing=_trailing(seen, chosen, len(items)),
+        reasons=reasons.reasons(items, sources, query, catalog),
+        parts={name: values for name, values in zip(SOURCES, contributions.tolist(), strict=True) if any(values)},
+        trailing=_trailing(candidates, chosen, len(items)),
     )
 
 
-def _trailing(seen: Candidates, chosen: NDArray[np.intp], count: int) -> int:
+def _trailing(candidates: Candidates, chosen: NDArray[np.intp], count: int) -> int:
     """Return how many of the items of a feed come after all others, and after the chosen ones those that fill it up."""
-    last = np.flatnonzero(seen.last[chosen])
+    last = np.flatnonzero(candidates.last[chosen])
     return count - int(last[0]) if len(last) else 0
 
 
-def _lift_prefetched(seen: Candidates, scores: Column, view: CatalogSnapshot) -> float:
+def _lift_prefetched(candidates: Candidates, scores: Column, catalog: CatalogSnapshot) -> float:
     """Raise what was fetched to stand beside the best of the rest, and return by how much.
 
     No outcome was learned from that had been fetched, so that its weight stays while those of the others grow.
     """
-    fetched = np.isin(seen.items, view.items.encode_known(seen.query.features.prefetched)) & seen.admissible
-    rest = scores[seen.admissible & ~fetched]
+    fetched = (
+        np.isin(candidates.items, catalog.items.encode_known(candidates.query.features.prefetched))
+        & candidates.admissible
+    )
+    rest = scores[candidates.admissible & ~fetched]
     if not len(rest) or not fetched.any():
         return 0.0
     usual = float(rest.mean())
-    wanted = usual + _FETCHED_SHARE * (float(rest.max()) - usual)
-    lift = max(wanted - float(scores[fetched].mean()), 0.0)
+    target = usual + _FETCHED_SHARE * (float(rest.max()) - usual)
+    lift = max(target - float(scores[fetched].mean()), 0.0)
     scores[fetched] += np.float32(lift)
     return lift
 
 
 def _with_unknown(feed: Feed, names: Sequence[str]) -> Feed:
     """Return a feed with what it lacks of some names at its end."""
-    known = set(feed.items)
-    rest = [name for name in dict.fromkeys(names) if name not in known]
+    feed_items = set(feed.items)
+    rest = [name for name in dict.fromkeys(names) if name not in feed_items]
     return structs.replace(
         feed,
         items=feed.items + rest,
         scores=feed.scores + [min([0.0, *feed.scores])] * len(rest),
         sources=feed.sources + [UNKNOWN] * len(rest),
         reasons=feed.reasons + ["Not in the catalogue"] * len(rest),
-        parts={name: part + [0.0] * len(rest) for name, part in feed.parts.items()},
+        parts={name: values + [0.0] * len(rest) for name, values in feed.parts.items()},
         trailing=feed.trailing + len(rest) if feed.trailing else 0,
     )
 
 
-def _usual(seen: Candidates) -> Column:
+def _mean_features(candidates: Candidates) -> Column:
     """Return (parts, 1): the mean of each part over what may be shown."""
-    shares = seen.admissible.astype(np.float32) / np.float32(np.count_nonzero(seen.admissible))
-    return seen.parts.expectation(shares)[:, None]
+    shares = candidates.admissible.astype(np.float32) / np.float32(np.count_nonzero(candidates.admissible))
+    return candidates.parts.expectation(shares)[:, None]
 
 
 def _by_source(weights: NDArray[np.float64], parts: Column) -> NDArray[np.float64]:
@@ -215,77 +224,77 @@ def _by_source(weights: NDArray[np.float64], parts: Column) -> NDArray[np.float6
     return np.asarray(_SOURCES_BY_PART @ np.nan_to_num(weights[:, None] * parts, posinf=0.0, neginf=0.0))
 
 
-def _ordered(seen: Candidates, scores: Column, view: CatalogSnapshot, params: RankParams) -> NDArray[np.intp]:
-    best = _shortlist(seen, scores, view, most=_SHORTLIST * params.feed_items)
-    shares = quotas(seen.query, seen.items, view, params)
+def _ordered(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, params: RankParams) -> NDArray[np.intp]:
+    best = _shortlist(candidates, scores, catalog, most=_SHORTLIST * params.feed_items)
+    shares = quotas(candidates.query, candidates.items, catalog, params)
     if shares:
-        interests = [_of_interest(share, seen, scores, most=params.feed_items) for share in shares]
+        interests = [_of_interest(share, candidates, scores, most=params.feed_items) for share in shares]
         members = np.unique(np.concatenate([best, *interests]))
-        best = members[np.lexsort((view.ties[seen.items[members]], -scores[members]))]
+        best = members[np.lexsort((catalog.ties[candidates.items[members]], -scores[members]))]
         best = calibrate(best, shares, params.feed_items)
-    return diversify(best, view.category[seen.items[best]], params)
+    return diversify(best, catalog.category[candidates.items[best]], params)
 
 
-def _is_removed(whom: RankingQuery, view: CatalogSnapshot, params: RankParams) -> Indices:
+def _is_removed(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
     """Return the items that the person is not shown, whether or not they have acted on them."""
-    out = [_muted(whom.features.muted, view), _too_far(whom.features, view, params), _has_ended(whom, view)]
+    out = [_muted(query.features.muted, catalog), _too_far(query.features, catalog, params), _has_ended(query, catalog)]
     if params.hides_sold_out:
-        out.append(view.columns.listing.sold_out)
-    return _within(np.concatenate(out), view)
+        out.append(catalog.columns.listing.sold_out)
+    return _within(np.concatenate(out), catalog)
 
 
-def _within(items: Indices, view: CatalogSnapshot) -> Indices:
+def _within(items: Indices, catalog: CatalogSnapshot) -> Indices:
     """Return the items that the last refresh knew of."""
-    return items[items < view.columns.count]
+    return items[items < catalog.columns.count]
 
 
-def _spot(told: Features) -> Spot:
-    return spot(told.cell, told.city, told.timezone)
+def _spot(features: Features) -> Spot:
+    return spot(features.cell, features.city, features.timezone)
 
 
-def _too_far(told: Features, view: CatalogSnapshot, params: RankParams) -> Indices:
+def _too_far(features: Features, catalog: CatalogSnapshot, params: RankParams) -> Indices:
     """Return the items that are tied to places which are not near to the person's."""
-    user = _spot(told)
+    user = _spot(features)
     if not user.is_known:
         return NOTHING
-    return view.places.far(view.columns.count, user, radius_km=params.place_radius_km)
+    return catalog.places.far(catalog.columns.count, user, radius_km=params.place_radius_km)
 
 
-def _unplaced(told: Features, view: CatalogSnapshot) -> Indices:
+def _unplaced(features: Features, catalog: CatalogSnapshot) -> Indices:
     """Return the items that are tied to a place, for a person of whom none is known."""
-    return NOTHING if _spot(told).is_known else view.places.tied(view.columns.count)
+    return NOTHING if _spot(features).is_known else catalog.places.tied(catalog.columns.count)
 
 
-def _has_ended(whom: RankingQuery, view: CatalogSnapshot) -> Indices:
+def _has_ended(query: RankingQuery, catalog: CatalogSnapshot) -> Indices:
     """Return what has taken place."""
-    columns = view.columns
-    return columns.listing.timed[columns.listing.spans[:, 1] <= whom.local_ms]
+    columns = catalog.columns
+    return columns.listing.timed[columns.listing.spans[:, 1] <= query.local_ms]
 
 
-def _muted(names: list[str], view: CatalogSnapshot) -> Indices:
+def _muted(names: list[str], catalog: CatalogSnapshot) -> Indices:
     """Return the muted items, and the items of muted categories and topics."""
     if not names:
         return NOTHING
-    count = len(view.items)
+    count = len(catalog.items)
     hit = np.zeros(count, bool)
-    hit[view.items.encode_known(names)] = True
+    hit[catalog.items.encode_known(names)] = True
     for name in names:
-        category, topic = view.categories.get(name), view.topics.get(name)
+        category, topic = catalog.categories.get(name), catalog.topics.get(name)
         if category >= 0:
-            hit |= view.category[:count] == category
+            hit |= catalog.category[:count] == category
         if topic >= 0:
-            hit |= (view.item_topics[:count] == topic).any(axis=1)
+            hit |= (catalog.item_topics[:count] == topic).any(axis=1)
     return np.flatnonzero(hit).astype(np.int32)
 
 
-def _shortlist(seen: Candidates, scores: Column, view: CatalogSnapshot, *, most: int) -> NDArray[np.intp]:
+def _shortlist(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, *, most: int) -> NDArray[np.intp]:
     """Return the places of the best items that may be shown, best first, ties by id."""
     if len(scores) > most:
-        places = _best(scores, most)
-        places = places[seen.admissible[places]]
+        indices = _best(scores, most)
+        indices = indices[candidates.admissible[indices]]
     else:
-        places = np.flatnonzero(seen.admissible)
-    return places[np.lexsort((view.ties[seen.items[places]], -scores[places]))]
+        indices = np.flatnonzero(candidates.admissible)
+    return indices[np.lexsort((catalog.ties[candidates.items[indices]], -scores[indices]))]
 
 
 def _best(scores: Column, most: int) -> NDArray[np.intp]:
@@ -293,25 +302,29 @@ def _best(scores: Column, most: int) -> NDArray[np.intp]:
 
     A look at a few scores rules most others out, in a third of the time.
     """
-    some = scores[::_SAMPLED]
-    wanted = _SAMPLE_MARGIN * most // _SAMPLED
-    if wanted < len(some):
-        places = np.flatnonzero(scores >= np.partition(some, -wanted)[-wanted])
-        if len(places) >= most:
-            good = scores[places]
-            return np.asarray(places[good >= np.partition(good, -most)[-most]])
+    sample = scores[::_SAMPLED]
+    sample_rank = _SAMPLE_MARGIN * most // _SAMPLED
+    if sample_rank < len(sample):
+        indices = np.flatnonzero(scores >= np.partition(sample, -sample_rank)[-sample_rank])
+        if len(indices) >= most:
+            good = scores[indices]
+            return np.asarray(indices[good >= np.partition(good, -most)[-most]])
     return np.flatnonzero(scores >= np.partition(scores, -most)[-most])
 
 
 def _fill(
-    items: Indices, told: NDArray[np.float64], whom: RankingQuery, view: CatalogSnapshot, params: RankParams
+    items: Indices,
+    contributions: NDArray[np.float64],
+    query: RankingQuery,
+    catalog: CatalogSnapshot,
+    params: RankParams,
 ) -> tuple[Indices, NDArray[np.float64]]:
     """Fill the feed: unseen items by popularity, then seen ones that were not disliked, longest ago first."""
-    seen = view.items.encode_known(whom.features.seen)
-    disliked = view.items.encode_known([one.item_id for one in whom.features.recent if one.weight <= DISLIKED])
-    rest = view.popular_rest()
-    more = np.concatenate([rest[~np.isin(rest, seen)], seen[view.listed[seen]]])
-    out = np.concatenate([items, disliked, _is_removed(whom, view, params)])
+    seen_items = catalog.items.encode_known(query.features.seen)
+    disliked = catalog.items.encode_known([one.item_id for one in query.features.recent if one.weight <= DISLIKED])
+    rest = catalog.popular_rest()
+    more = np.concatenate([rest[~np.isin(rest, seen_items)], seen_items[catalog.listed[seen_items]]])
+    out = np.concatenate([items, disliked, _is_removed(query, catalog, params)])
     more = more[~np.isin(more, out)][: params.feed_items - len(items)]
-    zeros = np.zeros((len(told), len(more)))
-    return np.concatenate([items, more]).astype(np.int32), np.concatenate([told, zeros], axis=1)
+    zeros = np.zeros((len(contributions), len(more)))
+    return np.concatenate([items, more]).astype(np.int32), np.concatenate([contributions, zeros], axis=1)

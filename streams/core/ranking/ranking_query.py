@@ -82,70 +82,70 @@ class RankingQuery:
         return self.history_scores[: len(ITEM_ITEM_FEATURES)]
 
 
-def ranking_query(features: Features, view: CatalogSnapshot, params: RankParams, *, at_ms: int) -> RankingQuery:
+def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankParams, *, at_ms: int) -> RankingQuery:
     """Return what is to be known of a user who is ranked for at a time in the stream."""
     recent = [
         (index, event)
         for event in features.recent[:_WINDOW]
-        if event.weight > DISLIKED and (index := view.items.get(event.item_id)) != MISSING
+        if event.weight > DISLIKED and (index := catalog.items.get(event.item_id)) != MISSING
     ]
     history = np.array([index for index, _ in recent], np.int32)
     liked = np.array([event.weight >= POSITIVE_THRESHOLD for _, event in recent], bool)
-    moments = timestamp_groups_back((event.at for _, event in recent), at_ms)
+    groups_back = timestamp_groups_back((event.at for _, event in recent), at_ms)
     return RankingQuery(
         features,
         local_ms=local_ms(max(at_ms, features.triggered_at), zone_of(features.timezone, params.timezone)),
         context=(
             _class(features.event_count, _LENGTHS),
             _gap_class(features, at_ms),
-            _item_class(history, view),
+            _item_class(history, catalog),
             _returns_class(history),
         ),
         cohort=cohort_of(features.event_count),
         cold=params.cold_start_threshold / max(params.cold_start_threshold + features.event_count, 1),
         history=history,
         liked=liked,
-        history_scores=_history_scores(history, liked, moments, view),
+        history_scores=_history_scores(history, liked, groups_back, catalog),
     )
 
 
 def _history_scores(
-    history: Indices, liked: NDArray[np.bool_], moments: NDArray[np.int64], view: CatalogSnapshot
+    history: Indices, liked: NDArray[np.bool_], groups_back: NDArray[np.int64], catalog: CatalogSnapshot
 ) -> Column:
     """Ask the tables what goes with a history."""
     length, half = len(history), len(ITEM_ITEM_FEATURES)
     if not length:
-        return np.zeros((2 * half, view.columns.count), np.float32)
-    says = np.empty((2 * half, view.columns.count), np.float32)
-    votes, heard = says[:half], says[half:]
+        return np.zeros((2 * half, catalog.columns.count), np.float32)
+    scores = np.empty((2 * half, catalog.columns.count), np.float32)
+    votes, log_strengths = scores[:half], scores[half:]
     together = np.where(liked, _TOGETHER[:, :length], _TOGETHER_WEAK[:, :length])
     tastes = np.where(liked, _TASTES[:, :length], _TASTES_WEAK[:, :length])
-    back = moments - moments[0]  # of the newest
+    back = groups_back - groups_back[0]  # of the newest
     following = _FOLLOWING[back[: back.searchsorted(len(_FOLLOWING))]][None]
-    last = np.array([[view.neighbors.share(int(history[0]), view.watermark, damping=_LAST_DAMPING)]])
-    view.neighbors.links.scores(
+    last = np.array([[catalog.neighbors.share(int(history[0]), catalog.watermark, damping=_LAST_DAMPING)]])
+    catalog.neighbors.links.scores(
         history,
         SimilarityQuery(TOGETHER, together, DAMPING),
         SimilarityQuery(NEXT, following, DAMPING),
         SimilarityQuery(TOGETHER, last, _LAST_DAMPING),
         out=votes[:4],
     )
-    view.tastes.scores(history, SimilarityQuery(0, tastes), out=votes[4:])
+    catalog.tastes.scores(history, SimilarityQuery(0, tastes), out=votes[4:])
     highest = votes.max(axis=1, keepdims=True, initial=0.0)
     highest[highest <= 0] = 1.0
-    np.multiply(votes, np.where(_OF_STRONGEST, _SCALES / highest, _SCALES), out=heard)
+    np.multiply(votes, np.where(_OF_STRONGEST, _SCALES / highest, _SCALES), out=log_strengths)
     votes /= highest
-    np.maximum(heard[4:], 0.0, out=heard[4:])  # links are never below zero
-    np.log1p(heard, out=heard)
-    return says
+    np.maximum(log_strengths[4:], 0.0, out=log_strengths[4:])  # links are never below zero
+    np.log1p(log_strengths, out=log_strengths)
+    return scores
 
 
 def _gap_class(features: Features, at_ms: int) -> int:
     return CLASSES[1] - 1 if not features.event_count else _class(max(at_ms - features.watermark, 0), _GAPS_MS)
 
 
-def _item_class(history: Indices, view: CatalogSnapshot) -> int:
-    return 1 + _class(view.neighbors.events(int(history[0]), view.watermark), _EVENTS) if len(history) else 0
+def _item_class(history: Indices, catalog: CatalogSnapshot) -> int:
+    return 1 + _class(catalog.neighbors.events(int(history[0]), catalog.watermark), _EVENTS) if len(history) else 0
 
 
 def _returns_class(history: Indices) -> int:

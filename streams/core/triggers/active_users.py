@@ -38,44 +38,44 @@ class ActiveUsers:
 
     def __init__(self, params: TriggerParams) -> None:
         self._params = params
-        self._sleepers: dict[str, ActiveUser] = {}
+        self._users: dict[str, ActiveUser] = {}
         self._timezones: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self._sleepers)
+        return len(self._users)
 
     def note(self, user_id: str, sleeper: ActiveUser) -> None:
         """Take in what is newest of a user."""
-        self._sleepers[user_id] = sleeper
+        self._users[user_id] = sleeper
         self._timezones.add(sleeper.timezone)
 
     def recall(self, user_id: str, sleeper: ActiveUser, *, now_ms: int) -> None:
         """Take in what was stored of a user, unless something newer is known or it is long ago."""
-        if user_id not in self._sleepers and not self._is_away(sleeper, now_ms):
+        if user_id not in self._users and not self._is_away(sleeper, now_ms):
             self.note(user_id, sleeper)
 
     def clear(self) -> None:
         """Forget everybody."""
-        self._sleepers.clear()
+        self._users.clear()
         self._timezones.clear()
 
     def due(self, after_ms: int, upto_ms: int) -> Iterator[Trigger]:
         """Yield what is due in (after, upto]; users may be noted meanwhile."""
         slots = {
-            name: found
+            name: zone_slots
             for name in self._timezones
-            if (found := due_slots(self._params.schedule, zone_of(name, self._params.timezone), after_ms, upto_ms))
+            if (zone_slots := due_slots(self._params.schedule, zone_of(name, self._params.timezone), after_ms, upto_ms))
         }
-        for user_id, sleeper in list(self._sleepers.items()) if slots else ():
-            for slot in slots.get(sleeper.timezone, ()):
-                if self._is_away(sleeper, slot.at_ms):
-                    self._forget(user_id, sleeper)
-                elif slot.at_ms > sleeper.woken_at:
+        for user_id, user in list(self._users.items()) if slots else ():
+            for slot in slots.get(user.timezone, ()):
+                if self._is_away(user, slot.at_ms):
+                    self._forget(user_id, user)
+                elif slot.at_ms > user.woken_at:
                     yield timed(user_id, slot)
 
     def _is_away(self, sleeper: ActiveUser, at_ms: int) -> bool:
         return at_ms - sleeper.active_at > self._params.away_ms
 
     def _forget(self, user_id: str, sleeper: ActiveUser) -> None:
-        if self._sleepers.get(user_id) is sleeper:
-            del self._sleepers[user_id]
+        if self._users.get(user_id) is sleeper:
+            del self._users[user_id]

@@ -110,14 +110,14 @@ def build_fetch_requests(
     `title_of` gives the title of an item, empty for one that is not known.
     """
     when = local_time(trigger.occurred_at, zone_of(state.timezone, params.timezone))
-    known = prompt_fields(state, place, when=when, title_of=title_of)
-    words = dict.fromkeys([*known.get("interests", ()), *known.get("keywords", ())])
-    found = []
+    fields = prompt_fields(state, place, when=when, title_of=title_of)
+    words = dict.fromkeys([*fields.get("interests", ()), *fields.get("keywords", ())])
+    requests = []
     for fetcher in fetchers:
         if fetcher.placed and not place.key:
             continue
-        told = {fact: known[fact] for fact in fetcher.facts if fact in params.facts and fact in known}
-        found.append(
+        about = {fact: fields[fact] for fact in fetcher.facts if fact in params.facts and fact in fields}
+        requests.append(
             FetchRequest(
                 event_id=deterministic_id(trigger.user_id, trigger.event_id, fetcher.category),
                 user_id=trigger.user_id,
@@ -127,20 +127,20 @@ def build_fetch_requests(
                 cell=place.cell if fetcher.placed else None,
                 city=place.city if fetcher.placed else None,
                 local_time=when,
-                about=msgspec.json.encode({"category": fetcher.category} | told).decode(),
+                about=msgspec.json.encode({"category": fetcher.category} | about).decode(),
                 words=list(words),
                 known=list(state.seen)[-_KNOWN:],
                 occurred_at=trigger.occurred_at,
             )
         )
-    return found
+    return requests
 
 
 def prompt_fields(
     state: UserState, place: Place, *, when: str, title_of: Callable[[str], str]
 ) -> dict[PromptField, PromptFields]:
     """Return what is known of a user, in words; what is not known is not there."""
-    found: dict[PromptField, PromptFields] = {
+    fields: dict[PromptField, PromptFields] = {
         "where": _line(str(place)),
         "when": when,
         "interests": _lines(_interests(state), _INTERESTS),
@@ -151,7 +151,7 @@ def prompt_fields(
         "travel_history": _line(state.about.get("travel_history", "")),
         "relationship_status": _line(state.about.get("relationship_status", "")),
     }
-    return {fact: told for fact, told in found.items() if told}
+    return {fact: value for fact, value in fields.items() if value}
 
 
 def local_time(at_ms: int, zone: ZoneInfo) -> str:

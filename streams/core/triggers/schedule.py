@@ -44,14 +44,14 @@ def due_slots(schedule: Sequence[ScheduleEntry], zone: ZoneInfo, after_ms: int, 
     moved; on a day that is skipped nothing is.
     """
     day, last = _local(after_ms, zone).date(), _local(upto_ms, zone).date()
-    found: list[ScheduleSlot] = []
+    slots: list[ScheduleSlot] = []
     while day <= last:
         for entry in schedule:
             at_ms = round(datetime.combine(day, entry.at, zone).timestamp() * 1000)
             if day.weekday() in entry.weekdays and after_ms < at_ms <= upto_ms and _local(at_ms, zone).date() == day:
-                found.append(ScheduleSlot(at_ms, day, entry.reason))
+                slots.append(ScheduleSlot(at_ms, day, entry.reason))
         day += _DAY
-    return sorted(found)
+    return sorted(slots)
 
 
 def _entry(days: str, at: str, reason: str) -> ScheduleEntry:

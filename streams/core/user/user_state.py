@@ -66,7 +66,7 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     counts: dict[str, int] = msgspec.field(default_factory=dict)
     recent: list[tuple[str, float, int]] = msgspec.field(default_factory=list)
     """(item, weight, at), oldest first."""
-    seen: dict[str, None] = msgspec.field(default_factory=dict)
+    seen: dict[str, None] = msgspec.field(default_factory=dict)  # wire
     queries: list[str] = msgspec.field(default_factory=list)
     event_ids: dict[int, None] = msgspec.field(default_factory=dict)
     cell: str | None = None
@@ -154,8 +154,8 @@ def _apply(
     counts = share(state, event.item_id, event.occurred_at)
     added, is_first, limit = _note_today(state, event.item_id, weight, event.occurred_at, params)
     _add_affinities(state, subject, weight * scale, params, trimmed)
-    geofence = bisect_right(state.recent, event.occurred_at, key=itemgetter(2))  # late events go where they belong
-    state.recent.insert(geofence, (event.item_id, weight, event.occurred_at))
+    index = bisect_right(state.recent, event.occurred_at, key=itemgetter(2))  # late events go where they belong
+    state.recent.insert(index, (event.item_id, weight, event.occurred_at))
     del state.recent[: -params.recent_items]
     _see(state, event.item_id, params, trimmed)
     return ItemSignal(
@@ -230,10 +230,10 @@ def fold_content(state: UserState, event: Content, position: Position, *, trimme
     Where there is no room for all, the last items of a category and the categories asked for longest ago give way.
     """
     if event.items and event.requested_at > state.fetched.get(event.category, (-1, []))[0]:
-        items = [found.item_id for found in event.items]
-        kept = items[: fitting(items, _FETCHED_BYTES - size(event.category))]
-        state.fetched[event.category] = event.requested_at, kept
-        dropped = len(items) - len(kept)
+        items = [item.item_id for item in event.items]
+        fitting_items = items[: fitting(items, _FETCHED_BYTES - size(event.category))]
+        state.fetched[event.category] = event.requested_at, fitting_items
+        dropped = len(items) - len(fitting_items)
         while sum(size(name) + total(ids) for name, (_, ids) in state.fetched.items()) > _FETCHED_BYTES:
             oldest = min(state.fetched, key=lambda name: (name == event.category, state.fetched[name][0], name))
             dropped += len(state.fetched.pop(oldest)[1])
@@ -331,19 +331,19 @@ def _remember(state: UserState, event_id: int, position: Position, params: UserP
 
 def _see(state: UserState, item_id: str, params: UserParams, trimmed: Counter[str]) -> None:
     """Put an item last among those seen; the ones seen longest ago give way."""
-    seen, visits = state.seen, state.visits
-    state.seen_bytes = state.seen_bytes or total(seen)
-    if item_id in seen:
+    seen_items, visits = state.seen, state.visits
+    state.seen_bytes = state.seen_bytes or total(seen_items)
+    if item_id in seen_items:
         visits[item_id] = visits.get(item_id, 1) + 1
-        del seen[item_id]
+        del seen_items[item_id]
     else:
         state.seen_bytes += size(item_id)
-    seen[item_id] = None
-    while len(seen) > params.seen_items or state.seen_bytes > _SEEN_BYTES:
-        if len(seen) <= params.seen_items:
+    seen_items[item_id] = None
+    while len(seen_items) > params.seen_items or state.seen_bytes > _SEEN_BYTES:
+        if len(seen_items) <= params.seen_items:
             trimmed["seen"] += 1
-        oldest = next(iter(seen))
-        del seen[oldest]
+        oldest = next(iter(seen_items))
+        del seen_items[oldest]
         visits.pop(oldest, None)
         state.seen_bytes -= size(oldest)
 
@@ -371,7 +371,7 @@ def _add(sums: dict[str, float], name: str, weight: float, most: int) -> int:
     dropped = 0
     while len(sums) > most or total(sums) > _LABEL_BYTES:
         dropped += len(sums) <= most
-        del sums[min(sums, key=lambda known: (abs(sums[known]), known))]
+        del sums[min(sums, key=lambda label: (abs(sums[label]), label))]
     return dropped
 
 

@@ -56,7 +56,7 @@ def test_the_best_items_by_the_ranking_are_wanted_before_and_after_the_models_sa
         parts={},
     )
     assert judge_request(before, most=3).items == judge_request(after, most=3).items == ["a", "c", "d"]
-    assert judge_request(after, most=3).said == {"a": 0.1}
+    assert judge_request(after, most=3).llm_scores == {"a": 0.1}
 
 
 def test_a_feed_has_had_scores_if_it_shows_all_of_them() -> None:

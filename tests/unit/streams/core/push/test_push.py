@@ -102,7 +102,7 @@ class World:
 
     def work(self) -> None:
         gone = due_items(self.state, self.now_ms) & self.gone
-        decisions, deliveries = release(self.state, params=self.params, now_ms=self.now_ms, gone=gone)
+        decisions, deliveries = release(self.state, params=self.params, now_ms=self.now_ms, unavailable_items=gone)
         self.told += decisions
         for delivery in deliveries:
             self.told += record_delivery(
