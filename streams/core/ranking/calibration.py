@@ -1,8 +1,8 @@
-"""Calibration: what a newcomer states is in the feed in the proportions of their interests (Steck, RecSys 2018).
+"""Calibration: a newcomer's feed reflects the proportions of their stated interests (Steck, RecSys 2018).
 
-Ranking knows little of someone who has just arrived, and what it knows may drown what they have said. So the stated
-interests of a newcomer have a share of each stretch of the feed, at least and at most, by how much they were stated and
-acted on. The shares loosen as events add up, and ranking takes over.
+Ranking knows little about a new user, and that little may drown the interests that the user stated. Each stated
+interest of a newcomer therefore has a minimum and a maximum share of every stretch of the feed, derived from the
+statement and from the items liked since. The shares loosen as events accumulate, and ranking takes over.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from streams.core.ranking.catalog_snapshot import CatalogSnapshot, Indices
 from streams.core.ranking.ranking_query import RankingQuery
 
 _STATED = 2.0
-"""Evidence of an interest that was stated; an item of it that was liked is 1."""
+"""Evidence for an interest from its statement; one liked item of the interest adds 1."""
 _PRIOR = 2.0
-"""Evidence of anything else that is taken to be there."""
+"""Prior evidence for everything outside the stated interests."""
 _MOST = 0.9
-"""Share of a feed that interests may have."""
+"""Largest share of a feed reserved for stated interests."""
 _LIKED = 20
-"""Last liked items that count."""
+"""Number of last liked items that count as evidence."""
 _NEWCOMER_THRESHOLDS = 4.0
-"""Cold-start thresholds at which half of the calibration is left."""
+"""Event count, in cold-start thresholds, at which the calibration has half its strength."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The share of the feed that an interest has."""
+    """The minimum and maximum share of the feed for one interest."""
 
     members: NDArray[np.bool_]
-    """(candidates,) which belong to it."""
+    """(candidates,) mask of the candidates that belong to the interest."""
     least: float
     most: float
 
 
 def quotas(query: RankingQuery, candidates: Indices, catalog: CatalogSnapshot, params: RankParams) -> list[Quota]:
-    """Return the shares of a user's stated interests; none where too little would come of them.
+    """Return the quotas of a user's stated interests; an empty list where they would fill less than one item.
 
     Args:
-        whom: The user.
-        candidates: (candidates,) numbers of items.
-        view: What is known of the items.
-        params: The length of a feed, and the threshold of cold start.
+        query: The ranking query of the user.
+        candidates: (candidates,) indices of items.
+        catalog: The catalog snapshot.
+        params: Supplies the length of a feed and the cold-start threshold.
     """
     stated = list(dict.fromkeys(name for name in query.features.preferred if _is_known(name, catalog)))
     newcomers = _NEWCOMER_THRESHOLDS * params.cold_start_threshold
@@ -66,12 +66,12 @@ def quotas(query: RankingQuery, candidates: Indices, catalog: CatalogSnapshot, p
 
 
 def calibrate(order: NDArray[np.intp], shares: Sequence[Quota], length: int) -> NDArray[np.intp]:
-    """Return places in an order such that each stretch from the first on has the shares, as far as there are items.
+    """Return indices of candidates reordered so that every prefix meets the quotas, as far as there are items.
 
     Args:
-        order: (n,) places of candidates, best first.
-        shares: The shares, over all candidates.
-        length: Places that are wanted; what is left follows in its order.
+        order: (n,) indices of candidates, best first.
+        shares: The quotas, with masks over all candidates.
+        length: Number of positions to calibrate; the remaining candidates follow in their order.
     """
     members = [share.members[order] for share in shares]
     waiting = dict.fromkeys(range(len(order)))
@@ -93,7 +93,7 @@ def _next(
     shares: Sequence[Quota],
     length: int,
 ) -> int:
-    """Return the best place of the interest that is owed most, else the best that no interest has too much of."""
+    """Return the best item of the interest with the largest deficit, else the best item that exceeds no maximum."""
     owed = [int(share.least * length) - count for share, count in zip(shares, counts, strict=True)]
     for number in sorted((n for n, debt in enumerate(owed) if debt > 0), key=lambda n: -owed[n]):
         for index in waiting:
@@ -111,7 +111,7 @@ def _is_known(name: str, catalog: CatalogSnapshot) -> bool:
 
 
 def _members(name: str, items: Indices, catalog: CatalogSnapshot) -> NDArray[np.bool_]:
-    """Return which items are of a category or have a topic."""
+    """Return the mask of the items of a category or topic."""
     category, topic = catalog.categories.get(name), catalog.topics.get(name)
     is_member = np.zeros(len(items), bool)
     if category >= 0:

@@ -1,7 +1,7 @@
-"""Lists that somebody gave, ranked for a person: also items of which no more is known than what was said of them.
+"""Re-ranking of candidate lists from a trigger, including items that are described only in the trigger.
 
-What nobody has acted on cannot go with anything. In place of what goes with a person's last items stands how alike it
-is to those they liked; its affinity is counted as that of any item, by its source where it tells no category.
+An item without interactions has no co-occurrence. Its similarity to the user's last liked items, by text signature,
+stands in for the `near` feature. Its affinity is computed as for any item, and by its source where it has no category.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from streams.core.ranking.pipeline import rank, weights_for
 from streams.core.ranking.ranking_query import RankingQuery, ranking_query
 
 CONTENT, AFFINITY = "content", "affinity"
-"""Sources of what is new to us: like what the person liked, or of their categories and topics."""
+"""Sources of items that are not in the catalog: similar to liked items, or of liked categories and topics."""
 _STANDS_FOR = "near"
 _WEIGHED = (list(FEATURES).index(_STANDS_FOR), list(FEATURES).index(AFFINITY))
 _LIKED = 20
-"""Last liked items that a new one is held against."""
+"""Number of last liked items that a new item is compared with."""
 _CHANCE = 0.2
-"""Likeness that two items have by chance: three standard deviations of the cosine of signatures that share no word."""
+"""Similarity of two items by chance: three standard deviations of the cosine of signatures that share no word."""
 _DIGITS = 6
 _AROUND = ' []"'
-"""What may stand around a word of a context, whose lists are told as JSON."""
+"""Characters stripped from the words of a context, where lists are encoded as JSON."""
 
 
 def rerank_candidates(
@@ -40,7 +40,15 @@ def rerank_candidates(
 ) -> Feed:
     """Return the feed of the items that a trigger names, each once.
 
-    What the trigger's context names of categories and topics counts as if the user had stated it, this once.
+    Categories and topics named in the trigger's context count as stated interests for this request only.
+
+    Args:
+        trigger: The trigger, with candidates, their descriptions, a context and an optional topic distance.
+        features: The features of the user.
+        catalog: The catalog snapshot.
+        blender: The shared weights of the features.
+        params: The parameters of the ranking.
+        now_ms: The time of generation, in ms since the epoch.
     """
     interests = _context_interests(trigger, catalog, features)
     features = structs.replace(features, preferred=[*features.preferred, *interests])
@@ -59,13 +67,13 @@ def rerank_candidates(
 
 
 def _by_score(feed: Feed) -> list[int]:
-    """Return the places of a feed's items, best first, then those that come after all others."""
+    """Return the indices of a feed's items, best first, then those of the trailing items."""
     end = len(feed.items) - feed.trailing
     return sorted(range(len(feed.items)), key=lambda index: (index >= end, -feed.scores[index]))
 
 
 def _context_interests(trigger: Trigger, catalog: CatalogSnapshot, features: Features) -> list[str]:
-    """Return the categories and topics that a trigger's context names, as far as they are not liked or stated."""
+    """Return the categories and topics in a trigger's context that are not already liked or stated."""
     labels = {name for one in trigger.described for name in (one.category, *one.topics)}
     words = dict.fromkeys(word.strip(_AROUND) for value in trigger.context.values() for word in value.split(","))
     return [
@@ -85,7 +93,7 @@ def _is_listed(item_id: str, catalog: CatalogSnapshot) -> bool:
 def _with_new(
     feed: Feed, new: Sequence[Candidate], query: RankingQuery, catalog: CatalogSnapshot, blender: Blender
 ) -> Feed:
-    """Return a feed with new items among the others, in the order of their scores."""
+    """Return a feed with new items merged in by score."""
     contributions = _parts(new, query, catalog) * weights_for(query, blender)[list(_WEIGHED)][:, None]
     names, none = (CONTENT, AFFINITY), [0.0] * len(new)
     sources = [names[index] for index in contributions.argmax(axis=0).tolist()]
@@ -106,7 +114,7 @@ def _with_new(
 
 
 def _parts(new: Sequence[Candidate], query: RankingQuery, catalog: CatalogSnapshot) -> NDArray[np.float64]:
-    """Return (2, items): how alike new items are to what the person liked, and the affinity to them."""
+    """Return (2, items): similarity of new items to the user's liked items, and affinity to the new items."""
     vectors = np.stack([signature(one.item_id, f"{one.title} {one.text}", one.category, one.topics) for one in new])
     liked = query.history[query.liked][:_LIKED].tolist()
     alike = np.zeros(len(new))
@@ -138,7 +146,7 @@ def _signature(item_id: str, catalog: CatalogSnapshot) -> NDArray[np.float32]:
 
 
 def _shares(sums: Mapping[str, float], preferred: Iterable[str]) -> dict[str, float]:
-    """Return affinities as shares of the strongest; what is stated is as strong."""
+    """Return affinities as shares of the strongest one; stated interests have 1."""
     strongest = max((abs(affinity) for affinity in sums.values()), default=0.0) or 1.0
     return {name: affinity / strongest for name, affinity in sums.items()} | dict.fromkeys(preferred, 1.0)
 
@@ -161,7 +169,7 @@ def _likes(features: Features, name: str) -> bool:
 def _topics(
     items: Sequence[str], described_topics: Mapping[str, Sequence[str]], catalog: CatalogSnapshot
 ) -> list[set[str]]:
-    """Return the topics of each item: those of the catalogue, else those that were said."""
+    """Return the topics of each item: those of the catalog, else those of its description in the trigger."""
     topics = []
     for item in items:
         subject = catalog.labels(item)
@@ -170,9 +178,9 @@ def _topics(
 
 
 def _apart(feed: Feed, topics: Sequence[set[str]], distance: float) -> list[int]:
-    """Return the places of a feed's items such that each differs from those before it by a share of topics.
+    """Return the indices of a feed's items, reordered so that each differs from those before it by a share of topics.
 
-    The best come first, then what is too much like one of them, in its order.
+    The best items come first. Items too similar to one of them follow in their order.
     """
     order, end = _by_score(feed), len(feed.items) - feed.trailing
     chosen: list[int] = []
@@ -184,13 +192,13 @@ def _apart(feed: Feed, topics: Sequence[set[str]], distance: float) -> list[int]
 
 
 def _distance(some: set[str], others: set[str]) -> float:
-    """Return the Jaccard distance: 0 of the same topics, 1 of none in common or none at all."""
+    """Return the Jaccard distance: 0 for the same topics, 1 for disjoint or empty sets."""
     both = some | others
     return 1.0 - len(some & others) / len(both) if both else 1.0
 
 
 def _arranged(feed: Feed, indices: Sequence[int]) -> Feed:
-    """Return a feed in another order."""
+    """Return a feed with its items in another order."""
     columns = {
         name: [getattr(feed, name)[index] for index in indices] for name in ("items", "scores", "sources", "reasons")
     }

@@ -1,6 +1,6 @@
-"""Where candidates come from once the catalogue is too large to score whole: each source names items.
+"""Candidate sources, for a catalog too large to score whole: each source names items.
 
-The person's sources read what the tables say of the history; the others are charts, drawn anew a few times a second.
+The user's own sources read the item-item matrices of the history. The others are charts, rebuilt a few times a second.
 """
 
 from __future__ import annotations
@@ -18,27 +18,49 @@ from streams.core.ranking.ranking_query import RankingQuery
 
 _DIGITS = 9
 _ALIKE_ITEMS = 20
-"""Last liked items that others are held against."""
+"""Number of last liked items for which similar items are looked up."""
 
 
 def voted(query: RankingQuery, _: CatalogSnapshot, params: RankParams) -> Indices:
-    """Name what goes with the person's last items, by each of the tables."""
+    """Return the items that co-occur most with the user's last items, by each item-item feature.
+
+    Args:
+        query: The ranking query of the user.
+        params: Supplies the number of items per feature.
+    """
     return np.concatenate([_best(votes, params.source_items) for votes in query.votes])
 
 
 def again(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Name what the person acted on before, where items are shown again."""
+    """Return the items that the user acted on before, where repeats are allowed.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        params: Says whether repeats are allowed.
+    """
     return catalog.items.encode_known(query.features.seen) if params.repeats else NOTHING
 
 
 def prefetched(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indices:
-    """Name what was fetched for the person."""
+    """Return the items that were prefetched for the user.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+    """
     items = catalog.items.encode_known(query.features.prefetched)
     return items[items < catalog.columns.count]
 
 
 def trending(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Name what is trending, overall and in the categories the person cares for."""
+    """Return the items that trend, overall and in the user's favourite categories.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        params: Supplies the number of items and of categories.
+    """
     charts = catalog.charts
     return _leading(
         charts.trending, charts.trending_in, query, catalog=catalog, most=params.source_items // 2, params=params
@@ -46,29 +68,57 @@ def trending(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) 
 
 
 def popular(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Name what is popular overall and in the categories the person cares for."""
+    """Return the items that are popular, overall and in the user's favourite categories.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        params: Supplies the number of items and of categories.
+    """
     charts = catalog.charts
     return _leading(charts.popular, charts.popular_in, query, catalog=catalog, most=params.source_items, params=params)
 
 
 def segment(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Name what is popular with the person's demographic group."""
+    """Return the items that are popular in the user's demographic group.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        params: Supplies the number of items.
+    """
     return catalog.charts.segments.get(query.features.segment, NOTHING)[: params.source_items]
 
 
 def fresh(_: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Name what entered the catalogue last."""
+    """Return the newest items of the catalog.
+
+    Args:
+        catalog: The catalog snapshot.
+        params: Supplies the number of items.
+    """
     return catalog.charts.fresh[: params.source_items]
 
 
 def untied(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indices:
-    """Name items that are tied to no place, for whoever's place is unknown: of the charts, few may be left."""
+    """Return items without a location, for users of unknown location: few of the other charts may pass their filter.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+    """
     features = query.features
     return NOTHING if spot(features.cell, features.city, features.timezone).is_known else catalog.charts.untied
 
 
 def alike(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Name what is said to be like the items that the person liked last, however new it is."""
+    """Return items similar to the user's last liked items by their texts, however new they are.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        params: Supplies the number of items.
+    """
     liked = query.history[query.liked][:_ALIKE_ITEMS]
     return catalog.likeness.nearest(liked, STEP ** np.arange(len(liked), dtype=np.float32), params.source_items)
 
@@ -78,7 +128,13 @@ SOURCES: tuple[Source, ...] = (voted, again, alike, prefetched, trending, popula
 
 
 def named(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Return the listed items that the sources name, each once."""
+    """Return the listed items that the sources name, each once.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        params: The parameters of the ranking.
+    """
     is_candidate = np.zeros(catalog.columns.count, bool)
     for source in SOURCES:
         is_candidate[source(query, catalog, params)] = True
@@ -94,7 +150,7 @@ def _leading(
     most: int,
     params: RankParams,
 ) -> Indices:
-    """Return the best of a chart, and of those of the person's categories, which share so many."""
+    """Return the best of a chart and of the charts of the user's favourite categories, which share `most` items."""
     categories = _favourite_categories(query.features, catalog, params.categories)
     each = most // (len(categories) or 1)
     return np.concatenate(
@@ -103,7 +159,7 @@ def _leading(
 
 
 def _favourite_categories(features: Features, catalog: CatalogSnapshot, most: int) -> list[str]:
-    """Return the categories a person cares for, found ones before stated ones, most first."""
+    """Return the user's favourite categories: learned ones, strongest first, then stated ones."""
     affinities = ((name, round(affinity, _DIGITS)) for name, affinity in features.categories.items() if affinity > 0)
     strongest = sorted(affinities, key=lambda entry: (-entry[1], entry[0]))
     stated = [name for name in features.preferred if catalog.categories.get(name) >= 0]

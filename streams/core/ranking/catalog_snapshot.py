@@ -1,7 +1,7 @@
-"""What every worker knows of all items: the catalogue, how items are doing, and what goes with what.
+"""Catalog snapshot: every worker's columns over all items, with catalog data, item statistics and item-item links.
 
-Items are numbered as they are first heard of; columns are arrays over those numbers. The charts that ranking starts
-from are drawn anew by `refresh`, never while a user is being ranked.
+An item gets its index when its first record arrives; columns are arrays over these indices. `refresh` rebuilds the
+charts that ranking starts from, never while a user is being ranked.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ Indices = NDArray[np.int32]
 Scores = NDArray[np.float64]
 Column = NDArray[np.float32]
 Where = slice | Indices
-"""Which items: all of them, without a copy, or some."""
+"""A selection of items: all of them, without a copy, or some."""
 
 TOPICS_PER_ITEM = 8
 _GROWTH = 1_024
 _DIGITS = 9
 SMALL = 1e-3
-"""The share of the strongest from which on a signal is heard."""
+"""Share of the strongest signal below which a signal barely counts."""
 CATEGORIES = 1_000
-"""Categories that have charts of their own: those of the most items."""
+"""Number of categories with charts of their own: those with the most items."""
 _NAMES = 50_000
-"""Categories and topics from which on those that no item has any more are forgotten now and then."""
+"""Number of categories and topics above which those without an item are dropped from time to time."""
 _RANK, _ITEMS_PER_RANK = 5, 20
-"""The rank of the item whose sum others are held against, and how many items there must be for each."""
+"""The rank of the item whose sum is the reference for the others, and the number of items per rank."""
 _MOST_SHARE = np.float32(3.0)
-"""The logarithm of the largest share of that."""
+"""The logarithm of the largest ratio to that reference."""
 _PRIOR_RATINGS = 5.0
 _OLD_DAYS = 3_650.0
 
 
 @dataclass(frozen=True, slots=True)
 class ItemLabels:
-    """What is known of an item that somebody acted on."""
+    """Category, topics and source of an item, as the catalog has them."""
 
     category: str = ""
     topics: tuple[str, ...] = ()
@@ -63,22 +63,22 @@ class ItemLabels:
 
 NOTHING: Indices = np.empty(0, np.int32)
 COUNTED = ("trending", "day", "week", "popular", "lasting")
-"""Over how long what was done to items is counted, from hours to for ever."""
+"""Horizons over which interactions with items are counted, from hours to all time."""
 _TRENDING, _POPULAR = COUNTED.index("trending"), COUNTED.index("popular")
 _HORIZONS = [COUNTED.index(name) for name in ("day", "week", "lasting")]
 CHARTED = (*COUNTED, "rated", "fresh")
-"""What items are scored by whoever asks: the rows of `Columns.charted`."""
+"""Item features that do not depend on the user: the rows of `ItemColumns.charted`."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopItems:
-    """The items that lead the catalogue, best first, as of the last refresh."""
+    """The leading items of the catalog, best first, as of the last refresh."""
 
     trending: Indices
     popular: Indices
     fresh: Indices
     untied: Indices
-    """Items that are tied to no place: the most popular, then the newest."""
+    """Items without a location: the most popular, then the newest."""
     popular_in: dict[str, Indices]
     """The most popular items of each category."""
     trending_in: dict[str, Indices]
@@ -87,7 +87,7 @@ class TopItems:
 
 
 class ListedItems:
-    """What the catalogue says of items: (items,) each. It holds until the catalogue changes."""
+    """Catalog data of items, (items,) each; valid until the catalog changes."""
 
     def __init__(self, catalog: CatalogSnapshot) -> None:
         self.count = count = len(catalog.items)
@@ -98,13 +98,13 @@ class ListedItems:
         self.sold_out = np.flatnonzero(catalog.sold_out[:count]).astype(np.int32)
         self.listed = np.flatnonzero(self.is_listed).astype(np.int32)
         self.timed = np.flatnonzero(catalog.spans[:count, 0]).astype(np.int32)
-        """Items that take place at a time, and when."""
+        """Items with an event time, and their time spans."""
         self.spans = catalog.spans[self.timed]
         self.kind = catalog.kind[:count].copy()
 
 
 class ItemColumns:
-    """What is scored from items alone, as of the last refresh: (items,) each, 0 where nothing speaks for one."""
+    """Item features that do not depend on the user, as of the last refresh: (items,) each, 0 without evidence."""
 
     def __init__(self, catalog: CatalogSnapshot, listing: ListedItems) -> None:
         self.listing, self.count = listing, listing.count
@@ -117,27 +117,28 @@ class ItemColumns:
         self._catalog, self._cohorts, self._segments = catalog, dict[int, Column](), dict[str, Column]()
 
     def cohort(self, cohort: int) -> Column:
-        """Return popularity among users of a cohort."""
+        """Return the popularity among users of a cohort."""
         if cohort not in self._cohorts:
             self._cohorts[cohort] = log_share(self._catalog.cohorts[: self.count, cohort])
         return self._cohorts[cohort]
 
     def segment(self, segment: str) -> Column | None:
-        """Return popularity with a demographic group, if any of it was ever heard of."""
+        """Return the popularity in a demographic group; None for an unknown group."""
         if segment not in self._segments and segment in self._catalog.segments:
             self._segments[segment] = log_share(self._catalog.segments[segment][: self.count])
         return self._segments.get(segment)
 
 
 def log_share(logs: Scores, *, out: Column | None = None) -> Column:
-    """Return how strong sums are against a strong one of their row, by their logarithms: 0 for nothing, 6.9 for that.
+    """Return the log-scaled strength of sums relative to a strong sum of their row: 0 for none, 6.9 for that sum.
 
-    It is ln(1 + share / 0.001): a logarithm that ends at nothing, since a part that does not speak must not count. No
-    single item sets the measure, so that one event after a quiet time leaves those of all others where they were.
+    The formula is ln(1 + share / 0.001). This logarithm is 0 for an empty sum, because a feature without evidence must
+    not count. The reference is not the strongest single item, so that one event after a quiet time does not move the
+    strengths of all other items.
 
     Args:
-        logs: (items,) or (rows, items) natural logarithms; -inf for nothing.
-        out: Where to put the strengths.
+        logs: (items,) or (rows, items) natural logarithms; -inf for an empty sum.
+        out: Array for the strengths; a new one by default.
     """
     shares = np.subtract(logs, _measure(logs), out=out, dtype=np.float64, casting="same_kind")
     shares = shares.astype(np.float32, copy=False)
@@ -148,7 +149,7 @@ def log_share(logs: Scores, *, out: Column | None = None) -> Column:
 
 
 def _measure(logs: Scores) -> NDArray[np.float64]:
-    """Return (rows, 1) what sums are held against: the fifth strongest, or a stronger one where there are few."""
+    """Return (rows, 1) reference sums: the fifth strongest of a row, or a stronger one where there are few items."""
     measures = np.zeros((*logs.shape[:-1], 1))
     for at in np.ndindex(*logs.shape[:-1]):
         row = logs[at]
@@ -160,21 +161,21 @@ def _measure(logs: Scores) -> NDArray[np.float64]:
 
 
 def _rated(catalog: CatalogSnapshot, count: int) -> Column:
-    """Return how far mean ratings lie above the mean of all, the nearer to it the fewer they are of."""
+    """Return the deviation of mean ratings from the global mean, shrunk towards 0 for items with few ratings."""
     counts, sums = catalog.rating_counts[:count], catalog.rating_sums[:count]
     mean = sums.sum() / max(counts.sum(), 1.0)
     return np.asarray((sums + _PRIOR_RATINGS * mean) / (counts + _PRIOR_RATINGS) - mean, np.float32)
 
 
 def _fresh(catalog: CatalogSnapshot, count: int) -> Column:
-    """Return how new items are: 1 for today, falling to 0 over ten years."""
+    """Return the freshness of items: 1 for today, falling to 0 over ten years."""
     age_ms = catalog.watermark - np.where(catalog.first_at > 0, catalog.first_at, catalog.created_at)[:count]
     days = np.maximum(age_ms, 0.0) / decay.DAY_MS
     return np.asarray(1.0 - np.minimum(np.log1p(days) / np.log1p(_OLD_DAYS), 1.0), np.float32)
 
 
 class CatalogSnapshot:
-    """Columns over all items. Only items of the catalogue are ever ranked."""
+    """Columns over all items. Ranking considers only items of the catalog."""
 
     def __init__(
         self,
@@ -187,10 +188,10 @@ class CatalogSnapshot:
         """Start empty.
 
         Args:
-            leaders: Items in a chart.
-            half_life_days: Half-life of the links between items.
-            learns: Whether links between items are learned here, and not only taken over.
-            exact_items: Size of the catalogue past which items are found by likeness, too.
+            leaders: Number of items in a chart.
+            half_life_days: Half-life of the item-item links, in days.
+            learns: Whether the item-item links are learned here, and not only received.
+            exact_items: Size of the catalog above which candidates also come from the content index.
         """
         self._leaders, self._exact_items = leaders, exact_items
         self.items = Vocabulary()
@@ -202,26 +203,26 @@ class CatalogSnapshot:
         self.category = np.full(_GROWTH, MISSING, np.int32)
         self.item_topics = np.full((_GROWTH, TOPICS_PER_ITEM), MISSING, np.int32)
         self.kind = np.zeros(_GROWTH, np.intp)
-        """What items are about: those of the same category and topics are of the same kind."""
+        """Item types: items with the same category and topics have the same type."""
         self.kinds = ItemTypeIndex()
         self.created_at = np.zeros(_GROWTH, np.int64)
         self.spans = np.zeros((_GROWTH, 2), np.int64)
-        """From when to when items take place; see `streams.core.ranking.event_time`."""
+        """Start and end of the event times of items; see `streams.core.ranking.event_time`."""
         self.ties = np.zeros(_GROWTH, np.int64)
-        """Decides between equal scores: a hash of the id, so that it depends on nothing else."""
+        """Tie-breaker between equal scores: a hash of the id, so that it depends on nothing else."""
         self.listed = np.zeros(_GROWTH, bool)
-        """Items of the catalogue, which anybody may be shown."""
+        """Items of the catalog, which any user may see."""
         self.private = np.zeros(_GROWTH, bool)
-        """Items that were fetched for single users, who alone may be shown them."""
+        """Items that were fetched for single users, visible only to those users."""
         self.sold_out = np.zeros(_GROWTH, bool)
         self.counted = np.full((len(COUNTED), _GROWTH), -np.inf)
         """Logarithms of decayed sums: a row for each of `COUNTED`."""
         self.segments: dict[str, Scores] = {}
         self._compact_at = _NAMES
         self._strengths: dict[str, float] = {}
-        """The highest popularity that was ever heard of in each segment."""
+        """The highest popularity ever received for each segment."""
         self.trimmed: Counter[str] = Counter()
-        """What gave way for lack of room, or found none."""
+        """Entries dropped or refused for lack of room, by collection."""
         self.cohorts = np.full((_GROWTH, COHORTS), -np.inf)
         self.rating_sums = np.zeros(_GROWTH)
         self.rating_counts = np.zeros(_GROWTH)
@@ -231,14 +232,14 @@ class CatalogSnapshot:
         self.likeness = ContentIndex()
         self.watermark = 0
         self.stale = False
-        """Whether anything changed since the last refresh."""
+        """Whether anything has changed since the last refresh."""
         self.charts = self._draw()
         self._listing: ListedItems | None = None
-        """What the catalogue says, while that is known."""
+        """Cached catalog columns; None after a change of the catalog."""
         self.columns = self._columns()
 
     def apply_item(self, item: Item) -> None:
-        """Take over an item of the catalogue."""
+        """Add or update an item of the catalog."""
         index = self._index(item.item_id)
         topics = [self.topics.add(topic) for topic in item.topics[:TOPICS_PER_ITEM]]
         self.category[index] = self.categories.add(item.category)
@@ -255,7 +256,7 @@ class CatalogSnapshot:
         self.stale, self._listing = True, None
 
     def remove_item(self, item_id: str) -> None:
-        """Take an item off the catalogue; what is known of its past stays."""
+        """Remove an item from the catalog; its history stays."""
         index = self.items.get(item_id)
         if index != MISSING:
             self.listed[index] = self.private[index] = self.sold_out[index] = False
@@ -263,10 +264,10 @@ class CatalogSnapshot:
             self.stale, self._listing = True, None
 
     def apply_stats(self, stats: ItemStats) -> None:
-        """Take over how an item is doing.
+        """Update the statistics of an item.
 
         Raises:
-            OutOfRangeError: it is counted over other horizons or cohorts.
+            OutOfRangeError: its horizons or cohorts differ in number from ours.
         """
         for name, count in (("horizons", len(_HORIZONS)), ("cohorts", COHORTS)):
             if len(getattr(stats, name)) not in (0, count):
@@ -289,19 +290,19 @@ class CatalogSnapshot:
         self.stale = True
 
     def apply_neighbors(self, row: ItemNeighbors) -> None:
-        """Take over what goes with an item."""
+        """Update the co-occurrence links of an item."""
         others = self._indices(row.neighbors)
         sums = np.array([row.scores, row.follows or [0.0] * len(row.scores)])
         index = self._index(row.item_id)
         self.neighbors.put(index, others, sums, mass=row.mass, reference_ms=row.reference)
 
     def apply_weights(self, row: ItemWeights) -> None:
-        """Take over what a liking of an item says of others."""
+        """Update the item weights of an item: the effect of a positive interaction with it on other items."""
         others = self._indices(row.others)
         self.tastes.put(self._index(row.item_id), others, np.array([row.weights]), 1.0)
 
     def refresh(self) -> bool:
-        """Draw the charts anew if anything changed; return whether it did. A large catalogue takes several turns."""
+        """Rebuild the charts if anything changed; return whether it did. A large catalog takes several calls."""
         if not self.stale:
             return False
         self.charts = self._draw()
@@ -310,13 +311,17 @@ class CatalogSnapshot:
         return True
 
     def refresh_columns(self) -> None:
-        """Draw anew what is scored from items alone."""
+        """Recompute the item features that do not depend on the user."""
         if len(self.categories) + len(self.topics) > self._compact_at:
             self._compact()
         self.columns = self._columns()
 
     def listed_for(self, fetched: Sequence[str]) -> NDArray[np.bool_]:
-        """Say of each item whether a user may be shown it, given what was fetched for them."""
+        """Return (items,) whether a user may see each item.
+
+        Args:
+            fetched: Ids of the items that were prefetched for the user.
+        """
         listing = self.columns.listing
         is_listed, own = listing.is_listed.copy(), self.items.encode_known(fetched)
         own = own[own < listing.count]
@@ -324,20 +329,20 @@ class CatalogSnapshot:
         return is_listed
 
     def unseen(self, item_ids: Sequence[str]) -> list[str]:
-        """Return the items that the last refresh knew nothing of."""
+        """Return the ids of items that are newer than the last refresh."""
         return [item for item in item_ids if not 0 <= self.items.get(item) < self.columns.count]
 
     def title(self, item_id: str) -> str:
-        """Return an item's title, empty when it is not known."""
+        """Return an item's title; empty if it is unknown."""
         index = self.items.get(item_id)
         return "" if index == MISSING else self.titles[index]
 
     def labels(self, item_id: str | None) -> ItemLabels | None:
-        """Return what the catalogue says of an item, if it is or was in it."""
+        """Return the labels of an item that is or was in the catalog; None for any other."""
         return self.subjects.get(item_id) if item_id is not None else None
 
     def popular_rest(self) -> Indices:
-        """Return the whole catalogue, most popular first, items nobody acted on last."""
+        """Return the whole catalog, most popular first, with items without interactions last."""
         listed = self.columns.listing.listed
         return listed[np.lexsort((self.ties[listed], -self.counted[_POPULAR, listed]))]
 
@@ -370,7 +375,7 @@ class CatalogSnapshot:
         )
 
     def _compact(self) -> None:
-        """Forget the categories and topics that no item of the catalogue has any more, and number the others anew."""
+        """Drop the categories and topics without an item in the catalog, and renumber the others."""
         old_vocabularies, self.categories, self.topics, self.kinds = (
             (self.categories, self.topics),
             Vocabulary(),
@@ -391,7 +396,7 @@ class CatalogSnapshot:
         self._listing = None
 
     def _leading(self, items: Indices, column: NDArray[Any]) -> Indices:
-        """Return the best of some items by a column, ties by id; those that it says nothing of are left out."""
+        """Return the best of some items by a column, ties by id; items with no finite value are left out."""
         items = items[np.isfinite(column[items])]
         return items[np.lexsort((self.ties[items], -column[items].round(_DIGITS)))][: self._leaders]
 
@@ -412,7 +417,7 @@ class CatalogSnapshot:
         return index
 
     def _segment(self, name: str, popularity: float) -> Scores | None:
-        """Return the column of a segment; None when those that have one are all stronger than a new one."""
+        """Return the column of a segment; None if all tracked segments are stronger than a new one."""
         column = self.segments.get(name)
         if column is None:
             if len(self.segments) < SEGMENTS:
@@ -442,7 +447,7 @@ class CatalogSnapshot:
 
 
 def _finite(logs: Sequence[float]) -> list[float]:
-    """Return logarithms of sums with those that are no number, or of a sum without end, as of nothing."""
+    """Return logarithms of sums, with NaN and +inf replaced by that of an empty sum."""
     return [log if log < np.inf else -np.inf for log in logs]
 
 

@@ -1,7 +1,7 @@
-"""Items that are said to be like others, for a catalogue too large to be scored whole.
+"""Content index: items with similar texts, for a catalog too large to score whole.
 
-An index over what items say of themselves follows the catalogue: a new item can be found by it within seconds, before
-anyone has acted on it. Items are taken in some at a time, so that ranking never waits long for it.
+An approximate nearest-neighbour index over the items' texts follows the catalog: a new item can be found within
+seconds, before its first interaction. Updates are applied in batches, so that ranking never waits long for them.
 """
 
 from __future__ import annotations
@@ -16,32 +16,37 @@ from models.text.signature import DIMENSIONS, signature
 from schemas.types import Item
 
 _AT_ONCE = 250
-"""Items taken in at a time: some 0.1 s in a catalogue of 200,000."""
+"""Items per batch: some 0.1 s in a catalog of 200,000."""
 
 
 class ContentIndex:
-    """What all listed items say of themselves; it is only looked into once `catch_up` was called."""
+    """Text signatures of all listed items; the index is consulted only after a call of `catch_up`."""
 
     def __init__(self) -> None:
         self._index = AnnIndex(DIMENSIONS)
         self._waiting: dict[int, tuple[str, str, str, Sequence[str]] | None] = {}
-        """By number: an item's id, title, category and topics; None for one that is gone."""
+        """Pending updates by item index: id, title, category and topics; None for a removed item."""
 
     @property
     def bytes_used(self) -> int:
-        """Return how much memory the index takes."""
+        """Return the memory that the index takes, in bytes."""
         return self._index.bytes_used
 
     def put(self, number: int, item: Item) -> None:
-        """Note what a new or changed item says."""
+        """Queue a new or changed item.
+
+        Args:
+            number: The index of the item.
+            item: The item, as the catalog has it.
+        """
         self._waiting[number] = item.item_id, item.title, item.category, item.topics
 
     def remove(self, number: int) -> None:
-        """Note that an item is gone."""
+        """Queue the removal of an item."""
         self._waiting[number] = None
 
     def catch_up(self) -> bool:
-        """Take in some of what was noted, longest waiting first; return whether any is left."""
+        """Apply a batch of pending updates, oldest first; return whether any are left."""
         batch = [(number, self._waiting.pop(number)) for number in list(islice(self._waiting, _AT_ONCE))]
         numbers = [number for number, document in batch if document is not None]
         vectors = [signature(*document) for _, document in batch if document is not None]
@@ -51,6 +56,12 @@ class ContentIndex:
         return bool(self._waiting)
 
     def nearest(self, numbers: Indices, weights: Vectors, most: int) -> Indices:
-        """Return at most so many items that are like (n,) others, weighed by (n,), the most alike first."""
+        """Return the items most similar to a weighted set of items, best first.
+
+        Args:
+            numbers: (n,) indices of the items.
+            weights: (n,) weights of the items.
+            most: The maximum number of results.
+        """
         query_vector = weights @ self._index.vectors(numbers)
         return self._index.nearest(query_vector, most) if query_vector.any() else np.empty(0, np.int32)

@@ -1,4 +1,4 @@
-"""Spreading categories over a feed."""
+"""Diversity: a cap on the share of one category within a sliding window of the feed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from streams.core.ranking.catalog_snapshot import Indices
 
 
 def diversify(order: NDArray[np.intp], categories: Indices, params: RankParams) -> NDArray[np.intp]:
-    """Return at most a feed's worth of `order` such that no window holds too many items of one category.
+    """Return at most one feed of `order`, such that no window holds too many items of one category.
+
+    Each step takes the best item that the window admits. An item over the cap waits until the window has moved on. When
+    only such items are left, the best of them is taken, so that the cap never shortens a feed.
 
     Args:
-        order: Places of candidates, best first.
+        order: Indices of candidates, best first.
         categories: The category of each, in the same order.
-        params: The cap, the window and the length.
-
-    Each time the best of those is taken that the window lets in. An item over the cap waits until the window has moved
-    on; when only such items are left, the best of them is taken, so the cap never shortens a feed.
+        params: Supplies the cap, the window and the length of a feed.
     """
     most, window = max(1, math.ceil(params.diversity_cap * params.diversity_window)), params.diversity_window
     labels = categories.tolist()
@@ -48,7 +48,7 @@ def diversify(order: NDArray[np.intp], categories: Indices, params: RankParams) 
 
 
 def _best(waiting: dict[int, deque[int]], counts: dict[int, int], most: int) -> int | None:
-    """Take the best item that waits, of the categories that the window holds fewer of."""
+    """Remove and return the best waiting item of the categories that are below `most` in the window."""
     best = None
     for label, indices in waiting.items():
         if counts[label] < most and (best is None or indices[0] < waiting[best][0]):

@@ -1,6 +1,6 @@
-"""When items take place. Whoever is near enough to go there shares its clock, so that all times here are local ones.
+"""Event times of items, in local time: users near enough to attend share the item's clock.
 
-A local time is told in ms as if it were UTC, which makes times of one place comparable without their zone.
+A local time is stored in ms as if it were UTC, so that times at one location compare without their zone.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 STARTS = "starts"
-"""The attribute of an item that tells when it begins: YYYY-MM-DD, or YYYY-MM-DDTHH:MM."""
+"""The attribute of an item with its start: YYYY-MM-DD, or YYYY-MM-DDTHH:MM."""
 _DAY_MS = 86_400_000
 _JOINED_MS = _DAY_MS // 8
-"""How long after it began something is still worth going to; on a day without an hour, all day."""
+"""How long after its start an event is still worth going to; an event without an hour lasts all day."""
 _DATE_CHARS = len("YYYY-MM-DD")
 _EVENING_HOUR = 17
 _WEEK_DAYS = 7
 _LATEST_MS = 253_370_764_800_000
-"""The beginning of the year 9999, after which a calendar has no room for every zone."""
+"""The beginning of the year 9999, after which the calendar has no room for every zone."""
 
 Span = tuple[int, int]
-"""From when to when something is worth going to; (0, 0) for what is there at any time."""
+"""First and last time at which an item is worth going to; (0, 0) for an item without an event time."""
 ALWAYS: Span = (0, 0)
 
 
 def validity_window(starts: str | None) -> Span:
-    """Return the span of what starts at a local time; what cannot be read is there at any time."""
+    """Return the span of an item from its local start; `ALWAYS` for one that cannot be parsed."""
     try:
         begins = _ms(datetime.fromisoformat(starts)) if starts else 0
     except ValueError:
@@ -37,17 +37,32 @@ def validity_window(starts: str | None) -> Span:
 
 
 def local_ms(at_ms: int, zone: ZoneInfo) -> int:
-    """Return the local time at a moment."""
+    """Return the local time at an instant, in ms as if it were UTC.
+
+    Args:
+        at_ms: The instant, in ms since the epoch.
+        zone: The time zone.
+    """
     return _ms(datetime.fromtimestamp(min(at_ms, _LATEST_MS) / 1000, zone))
 
 
 def recency_score(starts: NDArray[np.int64], now_ms: int) -> NDArray[np.float32]:
-    """Return how near times are: 1 for now, half of it for a day from now, a third for two."""
+    """Return the proximity of start times: 1 for now, a half for a day from now, a third for two days.
+
+    Args:
+        starts: Local start times, in ms.
+        now_ms: The local time, in ms.
+    """
     return (1.0 / (1.0 + np.maximum(starts - now_ms, 0) / _DAY_MS)).astype(np.float32)
 
 
 def format_relative_date(starts: int, now_ms: int) -> str:
-    """Say when something takes place, as one says it to a friend."""
+    """Return a start time in colloquial words, such as `Tonight` or `This Friday`.
+
+    Args:
+        starts: The local start time, in ms.
+        now_ms: The local time, in ms.
+    """
     begins = datetime.fromtimestamp(starts / 1000, UTC)
     days = starts // _DAY_MS - now_ms // _DAY_MS
     if days <= 0:

@@ -1,4 +1,4 @@
-"""The parts of a candidate's score: each says one thing for it, and 0 when it has nothing to say."""
+"""Ranking features: each one scores candidates by one kind of evidence, and is 0 without evidence."""
 
 from __future__ import annotations
 
@@ -15,16 +15,22 @@ from streams.core.ranking.event_time import recency_score
 from streams.core.ranking.ranking_query import ITEM_ITEM_FEATURES, RankingQuery
 
 _LATELY = ((0, 1), (1, 2), (2, 3), (3, 6), (6, 20))
-"""Steps back in a history between which an item was last acted on: a part for each."""
+"""Ranges of steps back in the history in which an item was last acted on: a feature for each."""
 _DIGITS = 6
 _PRIOR_EVIDENCE = 2.0
-"""Evidence that is taken to be there for nothing in particular, as of two clicks."""
+"""Prior evidence for no category or topic in particular, as of two clicks."""
 _FOLLOWED_STEP = 0.8
-"""What each earlier time at an item counts of the next."""
+"""Weight of an earlier visit to an item relative to the next visit."""
 
 
 def affinity(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
-    """Score items by the person's affinities to their category and topics, as shares of the strongest."""
+    """Score items by the user's affinities to their category and topics, as shares of the strongest.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        where: The items.
+    """
     features, columns = query.features, catalog.columns
     if not (features.categories or features.topics or features.preferred):
         return columns.listing.nothing[where]
@@ -34,13 +40,25 @@ def affinity(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Col
 
 
 def segment(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
-    """Score items by their popularity with the person's demographic group, the less the more is known."""
+    """Score items by popularity in the user's demographic group, with a weight that falls as the user's events add up.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        where: The items.
+    """
     column = catalog.columns.segment(query.features.segment)
     return catalog.columns.listing.nothing[where] if column is None else column[where] * np.float32(query.cold)
 
 
 def again(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
-    """Score items by how often the person acted on them."""
+    """Score items by the number of the user's actions on them, as ln(1 + actions).
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        where: The items.
+    """
     scores = np.zeros(catalog.columns.count, np.float32)
     items = catalog.items.encode_known(query.features.seen)
     scores[items[items < len(scores)]] = np.float32(np.log(2.0))
@@ -52,7 +70,13 @@ def again(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column
 
 
 def prefetched(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
-    """Score what was fetched for the person."""
+    """Score items that were prefetched for the user as 1.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        where: The items.
+    """
     if not query.features.prefetched:
         return catalog.columns.listing.nothing[where]
     scores = np.zeros(catalog.columns.count, np.float32)
@@ -62,7 +86,12 @@ def prefetched(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> C
 
 
 def recently_interacted(start: int, end: int) -> Callable[[RankingQuery, CatalogSnapshot, Where], Column]:
-    """Return the part of items last acted on so many steps back."""
+    """Return the feature of items last acted on within a range of steps back in the history.
+
+    Args:
+        start: The first step back, 0 for the newest event.
+        end: The step after the last.
+    """
 
     def feature(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
         scores = np.zeros(catalog.columns.count, np.float32)
@@ -74,7 +103,13 @@ def recently_interacted(start: int, end: int) -> Callable[[RankingQuery, Catalog
 
 
 def followed(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
-    """Score what the person went on to after being at the last item before, the less the longer ago."""
+    """Score items by the user's transitions: the items that followed earlier visits to the last item, the newest most.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        where: The items.
+    """
     scores = np.zeros(catalog.columns.count, np.float32)
     after = np.flatnonzero(query.history[1:] == query.history[:1])  # one step newer than each earlier time at the item
     scores[query.history[after][::-1]] = _FOLLOWED_STEP ** np.arange(len(after))[::-1]  # the newest counts
@@ -82,7 +117,13 @@ def followed(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Col
 
 
 def starts_soon(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
-    """Score what takes place by how soon it does."""
+    """Score items with an event time by its proximity.
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        where: The items.
+    """
     columns = catalog.columns
     if not len(columns.listing.timed):
         return columns.listing.nothing[where]
@@ -96,14 +137,14 @@ Own = Callable[[RankingQuery, CatalogSnapshot, Where], Column]
 
 @dataclass(frozen=True, slots=True)
 class RankingFeature:
-    """One part: the source that it is told as, and what it counts before anything was learned."""
+    """One feature: the source under which it is reported, and its weight before any learning."""
 
     source: str
     prior: float
     own: Own | None = None
-    """What it says to a person of items; nothing for a row of a block that is there already."""
+    """Scores items for a user; None for a feature that is a row of a shared block."""
     repeats: bool = False
-    """Whether it speaks only where items are shown again."""
+    """Whether the feature applies only where repeats are allowed."""
 
 
 FEATURES: Mapping[str, RankingFeature] = {
@@ -136,23 +177,23 @@ FEATURES: Mapping[str, RankingFeature] = {
         for start, end in _LATELY
     },
 }
-"""By name; the blender has weights for each."""
+"""Features by name; the blender has weights for each."""
 PRIOR = {name: feature.prior for name, feature in FEATURES.items()}
 _LEAST_WEIGHT = 1e-4
-"""A personal weight closer to zero is left out of what is stored."""
+"""Magnitude below which a personal weight is not stored."""
 SOURCES = tuple(dict.fromkeys(feature.source for feature in FEATURES.values()))
-"""What a person is told of parts, which are too many to be told one by one."""
+"""Groups of features under which contributions are reported, since the features are too many to report one by one."""
 _HISTORY_ROWS = rows_of([*ITEM_ITEM_FEATURES, *(f"{name}_heard" for name in ITEM_ITEM_FEATURES)], FEATURES)
 _ITEM_ROWS = rows_of(CHARTED, FEATURES)
 
 
 def in_order(weights: Mapping[str, float]) -> Weights:
-    """Return (parts,) weights that are given by the names of parts; those of unknown names are left out."""
+    """Return (features,) weights from weights by name; unknown names are ignored."""
     return np.array([weights.get(name, 0.0) for name in FEATURES])
 
 
 def by_name(weights: Weights) -> dict[str, float]:
-    """Return the weights that are not next to nothing, by the names of their parts."""
+    """Return the weights by feature name, without negligible ones."""
     return {
         name: weight
         for name, weight in zip(FEATURES, weights.round(_DIGITS).tolist(), strict=True)
@@ -161,7 +202,7 @@ def by_name(weights: Weights) -> dict[str, float]:
 
 
 def _user_functions(*, repeats: bool) -> tuple[list[Own], Column]:
-    """Return what is made for each person alone, and which parts it is."""
+    """Return the features that are computed per user, and their rows in the feature matrix."""
     functions = {
         name: feature.own for name, feature in FEATURES.items() if feature.own and (repeats or not feature.repeats)
     }
@@ -172,7 +213,14 @@ _USER_FUNCTIONS = {repeats: _user_functions(repeats=repeats) for repeats in (Fal
 
 
 def feature_matrix(query: RankingQuery, catalog: CatalogSnapshot, where: Where, *, repeats: bool) -> FeatureMatrix:
-    """Return (parts, items)."""
+    """Return the feature matrix, (features, items).
+
+    Args:
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+        where: The items.
+        repeats: Whether repeats are allowed; without them, features of repeats are 0.
+    """
     functions, rows = _USER_FUNCTIONS[repeats]
     own = np.empty((len(functions), len(catalog.columns.listing.every[where])), np.float32)
     for row, one in zip(own, functions, strict=True):
@@ -183,10 +231,11 @@ def feature_matrix(query: RankingQuery, catalog: CatalogSnapshot, where: Where, 
 
 
 def _column(affinities: Mapping[str, float], names: Vocabulary, preferred: Sequence[str]) -> Scores:
-    """Return affinities by number, as shares of the strongest; the last entry stands for no name and is 0.
+    """Return affinities by index, as shares of the strongest; the last entry stands for no name and is 0.
 
-    What was found counts the less the less there is of it. What is stated counts as much as the strongest affinity can,
-    beside what was found: acting on one of several stated things puts it before the others.
+    A learned affinity counts less the less evidence there is. A stated interest counts as much as the strongest
+    affinity can, in addition to its learned affinity: acting on one of several stated interests ranks it before the
+    others.
     """
     evidence = max(map(abs, affinities.values()), default=0.0) + _PRIOR_EVIDENCE
     shares = {name: affinity / evidence for name, affinity in affinities.items()}

@@ -1,4 +1,4 @@
-"""What items are about, as numbers: a catalogue has far fewer pairs of category and topics than items."""
+"""Index of item types: a catalog has far fewer pairs of category and topics than items."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ Values = NDArray[np.float64]
 
 
 class ItemTypeIndex:
-    """Kinds of items: those of the same category and topics are of one. Kind 0 has neither."""
+    """Item types: items with the same category and topics share one. Type 0 has neither."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[int, ...], int] = {}
         self._categories: list[int] = []
         self._pairs: list[tuple[int, int]] = []
-        """Every kind and topic that go together."""
+        """All pairs of a type and one of its topics."""
         self._columns: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
         self.add(MISSING, ())
 
     def add(self, category: int, topics: Sequence[int]) -> int:
-        """Return the number of a kind, giving it one if it has none."""
+        """Return the number of a type; a new type gets the next one.
+
+        Args:
+            category: The index of the category, or `MISSING`.
+            topics: The indices of the topics.
+        """
         number = self._numbers.setdefault((category, *topics), len(self._categories))
         if number == len(self._categories):
             self._categories.append(category)
@@ -33,10 +38,10 @@ class ItemTypeIndex:
         return number
 
     def scores(self, categories: Values, topics: Values) -> Values:
-        """Return (kinds,) means of what a kind's category has and what its topics have together, which is -1 to 1.
+        """Return (types,) the mean of a type's category value and the sum of its topic values, clipped to [-1, 1].
 
         Args:
-            categories: (categories + 1,) values by number; the last is that of no category.
+            categories: (categories + 1,) values by index; the last is that of no category.
             topics: (topics + 1,) the same for topics.
         """
         if self._columns is None:

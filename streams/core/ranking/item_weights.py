@@ -1,7 +1,7 @@
-"""Tastes: what a liking of each item says of the others, and the models that can be asked for it.
+"""Item weights: the effect of a positive interaction with each item on all others, and the models that provide it.
 
-EASE is fitted to all events at once when a fit is due. Any other model learns each event as it comes, and refits itself
-on its own schedule; a fit then asks it once for each item, as if that were all that someone had liked.
+EASE is fitted to all events whenever a fit is due. Any other model learns each event as it comes and refits itself on
+its own schedule; a fit then queries it once per item, for a user who has liked only that item.
 """
 
 from __future__ import annotations
@@ -22,56 +22,81 @@ from models.weight import RATING_SCALE, rating_of, weight_of
 from schemas.types import Interaction, Item
 
 REGULARIZATION = 500.0
-"""That of EASE."""
+"""L2 regularization of EASE."""
 _LIKED = 1.0
 _AT_ONCE = 64
-"""Items that a model is asked for at once: each costs a row of scores over the whole catalogue."""
+"""Items per query of a model: each costs a row of scores over the whole catalog."""
 
 Weights = NDArray[np.float32]
 
 
 class ItemWeightsProvider(Protocol):
-    """Where tastes come from."""
+    """A provider of item weights."""
 
     name: str
 
     def add(self, event: ModelEvent, item: Item | None) -> None:
-        """Learn an event on an item, with what the catalogue says of the item where that is known."""
-
-    def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
-        """Return (items, items) what a liking of each item says of the others, 0 where that is nothing.
+        """Learn an event on an item.
 
         Args:
-            values: (users, items) how much each user cares for each of the items, by all events so far.
-            items: The items that count.
+            event: The event.
+            item: The item as the catalog has it; None if unknown.
+        """
+
+    def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
+        """Return (items, items): the weight of each item, as a liked one, for the others; 0 for no effect.
+
+        Args:
+            values: (users, items) preference of each user for each item, by all events so far.
+            items: Ids of the items.
         """
 
 
 class EaseItemWeights:
-    """The weights of EASE."""
+    """The item weights of EASE."""
 
     name = "ease"
 
     def add(self, event: ModelEvent, item: Item | None) -> None:
-        """Learn nothing: a fit has all it needs in the values."""
+        """Ignore the event: a fit needs only the values.
+
+        Args:
+            event: The event.
+            item: The item as the catalog has it; None if unknown.
+        """
 
     def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
-        """Return the weights, fitted to the values."""
+        """Return the weights, fitted to the values.
+
+        Args:
+            values: (users, items) preference of each user for each item.
+            items: Ids of the items.
+        """
         return ease.weights(values, REGULARIZATION)
 
 
 class ModelItemWeights:
-    """The scores of a model for whoever has liked one item."""
+    """The scores of a model for a user who has liked one item."""
 
     def __init__(self, name: str, model: Model) -> None:
         self.name, self.model = name, model
 
     def add(self, event: ModelEvent, item: Item | None) -> None:
-        """Have the model learn the event."""
+        """Learn the event in the model.
+
+        Args:
+            event: The event.
+            item: The item as the catalog has it; None if unknown.
+        """
         self.model.learn([event])
 
     def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
-        """Return the scores; the row of an item that the model has nothing to say of is 0."""
+        """Return the scores; the row of an item for which the model returns its fallback is 0.
+
+        Args:
+            values: Not used: the model has learned the events.
+            items: Ids of the items.
+        """
         model, weights = self.model, np.zeros((len(items), len(items)), np.float32)
         if not items:
             return weights
@@ -87,7 +112,7 @@ class ModelItemWeights:
 
 
 class ContentItemWeights(ModelItemWeights):
-    """The likeness of items by their texts."""
+    """The similarity of items by their texts."""
 
     model: ContentModel
 
@@ -96,20 +121,35 @@ class ContentItemWeights(ModelItemWeights):
         self._texts: dict[str, str] = {}
 
     def add(self, event: ModelEvent, item: Item | None) -> None:
-        """Hear of the item, and remember what it says of itself."""
+        """Learn the event, and remember the text of an item that is new to the model.
+
+        Args:
+            event: The event.
+            item: The item as the catalog has it; None if unknown.
+        """
         if item is not None and self.model.items.get(item.item_id) == MISSING:
             self._texts[item.item_id] = text_of(item)
         super().add(event, item)
 
     def weights(self, values: sparse.csr_array, items: Sequence[str]) -> Weights:
-        """Return how like each other the items are, new texts included."""
+        """Return the similarities of the items, new texts included.
+
+        Args:
+            values: Not used: the model has learned the events.
+            items: Ids of the items.
+        """
         self.model.describe(self._texts)
         self._texts.clear()
         return super().weights(values, items)
 
 
 def model_event(event: Interaction, rating_scale: float = RATING_SCALE) -> ModelEvent:
-    """Return an interaction on an item as models see it."""
+    """Return an interaction with an item as an event for models.
+
+    Args:
+        event: The interaction; it must have an item.
+        rating_scale: The highest rating.
+    """
     return ModelEvent(
         event.user_id,
         str(event.item_id),

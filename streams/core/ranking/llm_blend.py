@@ -1,7 +1,8 @@
-"""A feed that a language model has a say in: combined = 0.6 · ml + 0.4 · llm, and ml where there is no llm.
+"""Blend of ranking and language-model scores: combined = 0.6 · ml + 0.4 · llm, or ml where there is no llm score.
 
-`ml` is the score of the ranking, stretched over [0, 1] within the feed; `llm` is the model's, from 0 to 1. The feed
-keeps its items. Scores come later than the feed they are for, and hold for the user's next feeds until newer ones come.
+`ml` is the score of the ranking, min-max scaled to [0, 1] within the feed; `llm` is the language model's score, from 0
+to 1. The feed keeps its items. Scores arrive later than the feed they are for, and apply to the user's next feeds until
+newer ones arrive.
 """
 
 from __future__ import annotations
@@ -19,31 +20,37 @@ from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.diversity import diversify
 
 LLM, ML = "llm", "ml"
-"""Parts of a combined score: what the language model adds, and what the ranking's own parts do not account for."""
+"""Contributions to a combined score: the language model's, and the share of `ml` without a source of its own."""
 _DIGITS = 6
 _NO_SAY = 0.5
-"""What ml is where the ranking finds all items equal."""
+"""The value of `ml` where the ranking scores all items equally."""
 
 Column = NDArray[np.float64]
 T = TypeVar("T")
 
 
 class LlmScoreCache:
-    """The newest scores of each user, for as long as they are of use."""
+    """The newest language-model scores of each user, until they expire."""
 
     def __init__(self, params: CombineParams, *, most: int = 100_000) -> None:
         self._params, self._most = params, most
         self._scores: dict[str, LlmScores] = {}
 
     def put(self, scores: LlmScores) -> None:
-        """Take in scores; those of older features than are known already change nothing."""
+        """Store scores, unless newer ones of the user are stored."""
         previous = self._scores.pop(scores.user_id, scores)
         self._scores[scores.user_id] = max(previous, scores, key=lambda one: (one.features_version, one.scored_at))
         if len(self._scores) > self._most:
             del self._scores[next(iter(self._scores))]
 
     def blend(self, feed: Feed, catalog: CatalogSnapshot, params: RankParams) -> Feed:
-        """Return a feed with the say of its user's scores; without any it is the same feed."""
+        """Return a feed blended with the stored scores of its user; the same feed without any.
+
+        Args:
+            feed: The feed, as ranked.
+            catalog: The catalog snapshot.
+            params: Supplies the diversity of a feed.
+        """
         scores = self._scores.get(feed.user_id)
         if scores is None:
             return feed
@@ -56,7 +63,15 @@ class LlmScoreCache:
 def blend_llm_scores(
     feed: Feed, scores: Mapping[str, float], catalog: CatalogSnapshot, params: RankParams, *, weights: CombineParams
 ) -> Feed:
-    """Return a feed in the order of its combined scores, as diverse as `params` say."""
+    """Return a feed in the order of its combined scores, diversified.
+
+    Args:
+        feed: The feed, as ranked.
+        scores: The language model's scores by item id, from 0 to 1.
+        catalog: The catalog snapshot.
+        params: Supplies the diversity of a feed.
+        weights: The weights of the two scores.
+    """
     judged = np.array([item in scores for item in feed.items], bool)
     if not judged.any():
         return feed
@@ -85,13 +100,13 @@ def _spread(indices: NDArray[np.intp], feed: Feed, catalog: CatalogSnapshot, par
 
 
 def min_max_scaled(scores: Column) -> Column:
-    """Return scores moved and scaled so that the lowest is 0 and the highest 1."""
+    """Return scores scaled so that the lowest is 0 and the highest is 1."""
     low, high = scores.min(), scores.max()
     return (scores - low) / (high - low) if high > low else np.full(len(scores), _NO_SAY)
 
 
 def _parts(feed: Feed, own: Column, llm: Column) -> dict[str, Column]:
-    """Return the parts scaled so that they add up to the combined scores."""
+    """Return the contributions by source, scaled to add up to the combined scores."""
     parts = {name: np.array(part) for name, part in feed.parts.items() if name != LLM}
     total = sum(parts.values(), np.zeros(len(own)))
     factor = np.divide(own, total, out=np.zeros(len(own)), where=total > 0)

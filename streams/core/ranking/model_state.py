@@ -1,4 +1,4 @@
-"""Taking over a version of the model: workers serve it, and the trainer goes on from it."""
+"""Restoring a version of the ranking model: workers serve it, and the trainer continues from it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from streams.core.ranking.pipeline import MODEL
 
 
 def restore(blender: Blender, version: ModelVersion) -> bool:
-    """Have a blender go on from a version in service; return False for one that weighs other parts."""
+    """Load a version's weights into a blender; return False for a version with other features.
+
+    Args:
+        blender: The blender, which continues from the version.
+        version: The version in service.
+    """
     if version.model != MODEL or version.parts != list(blender.parts) or len(version.weights) != blender.table.size:
         return False
     shape = blender.table.shape

@@ -1,7 +1,7 @@
-"""The feed as a list of stages: candidates, filters, parts, blend, diversity.
+"""The feed as a list of stages: candidates, filters, features, blend, diversity.
 
-Nothing here depends on the wall clock: what is decayed counts as a share of the best, and the time that has passed is
-the stream's, so the same features and the same view always give the same feed, whenever and wherever it is ranked.
+Nothing here depends on the wall clock: decayed sums count as shares of the strongest, and elapsed time is the stream's.
+The same features and the same catalog snapshot therefore always give the same feed, whenever and wherever it is ranked.
 """
 
 from __future__ import annotations
@@ -28,38 +28,45 @@ from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, 
 
 MODEL = "blend-5"
 UNKNOWN = "unknown"
-"""The source of items that were given and are not in the catalogue."""
+"""The source of requested items that are not in the catalog."""
 _DIGITS = 6
-"""Scores are compared after rounding, so that the order of additions cannot turn a tie into an order."""
+"""Scores are rounded before comparison, so that the order of additions cannot turn a tie into an order."""
 _SHORTLIST = 4
-"""Feeds' worth of candidates that diversity may choose from."""
+"""Size of the shortlist that diversity chooses from, in feeds."""
 _SAMPLED, _SAMPLE_MARGIN = 8, 2
-"""Every so-manyth score is looked at, for so many times as many as are wanted."""
+"""Sampling step over the scores, and the factor by which the sample's cut-off is widened."""
 _FETCHED, _FETCHED_SHARE = list(FEATURES).index("prefetched"), 0.8
-"""The part of having been fetched, and how far from the usual score to the best of the others it lifts."""
+"""The index of the `prefetched` feature, and how far it lifts from the mean score to the best of the other items."""
 _SOURCES_BY_PART = np.array([[float(part.source == source) for part in FEATURES.values()] for source in SOURCES])
 
 
 def new_blender() -> Blender:
-    """Return a blender of the parts that has learned nothing yet."""
+    """Return a blender of the ranking features, before any learning."""
     return Blender(PRIOR, CLASSES)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What there is to choose from for a person at a moment."""
+    """The candidates for a user at a time."""
 
     query: RankingQuery
     items: Indices
     admissible: NDArray[np.bool_]
-    """Which of the items may be shown."""
+    """(items,) whether each item may be shown."""
     parts: FeatureMatrix
     last: NDArray[np.bool_]
-    """Which of them come after all others, whatever they score."""
+    """(items,) whether each item comes after all others, regardless of its score."""
 
 
 def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankParams, *, at_ms: int) -> Candidates:
-    """Return the candidates for a user at a time in the stream, with the parts of their scores."""
+    """Return the candidates for a user at a time in the stream, with their features.
+
+    Args:
+        features: The features of the user.
+        catalog: The catalog snapshot.
+        params: The parameters of the ranking.
+        at_ms: The stream's time, in ms since the epoch.
+    """
     query, columns = ranking_query(features, catalog, params, at_ms=at_ms), catalog.columns
     whole = len(columns.listing.listed) <= params.exact_items
     items = columns.listing.every if whole else named(query, catalog, params)
@@ -79,7 +86,7 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
 def _candidates_of(
     names: Sequence[str], features: Features, catalog: CatalogSnapshot, params: RankParams, *, at_ms: int
 ) -> Candidates:
-    """Return some items of the catalogue, none of them ruled out: what is far away or out of stock comes last."""
+    """Return given items of the catalog as candidates, none of them filtered: distant or sold-out items come last."""
     query = ranking_query(features, catalog, params, at_ms=at_ms)
     items = _within(np.unique(catalog.items.encode_known(names)), catalog)
     items = items[catalog.listed_for(features.prefetched)[items]]
@@ -91,20 +98,37 @@ def _candidates_of(
 
 
 def weights_for(query: RankingQuery, blender: Blender) -> Weights:
-    """Return (parts,) the weights that rank for a user, in an array of their own: the shared ones plus the user's."""
+    """Return (features,) weights for a user: the shared weights plus the user's own, in a new array.
+
+    Args:
+        query: The ranking query of the user.
+        blender: The shared weights.
+    """
     shared, own = blender.weights(query.context), query.features.weights
     return np.nan_to_num(shared + in_order(own) if own else shared, posinf=0.0, neginf=0.0)
 
 
 def score(candidates: Candidates, weights: Weights) -> Column:
-    """Return (items,) scores by (parts,) weights; what may not be shown, or has a score that is no number, has -inf."""
+    """Return (items,) scores; -inf for an item that may not be shown, or whose score is not finite.
+
+    Args:
+        candidates: The candidates.
+        weights: (features,) weights.
+    """
     scores = candidates.parts.weighted_sum(weights.astype(np.float32)).round(_DIGITS)
     scores[~(candidates.admissible & np.isfinite(scores))] = -np.inf
     return scores
 
 
 def order(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, params: RankParams) -> NDArray[np.intp]:
-    """Return the places of the items that make the feed, best first, then those that come last."""
+    """Return the indices of the items that make the feed, best first, then the trailing items.
+
+    Args:
+        candidates: The candidates.
+        scores: (items,) scores of the candidates.
+        catalog: The catalog snapshot.
+        params: The parameters of the ranking.
+    """
     if not candidates.last.any():
         return _ordered(candidates, scores, catalog, params)
     first, last = (
@@ -117,7 +141,7 @@ def order(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, para
 
 
 def _of_interest(share: Quota, candidates: Candidates, scores: Column, *, most: int) -> NDArray[np.intp]:
-    """Return the places of the best items of an interest that may be shown."""
+    """Return the indices of the best admissible items of an interest."""
     indices = np.flatnonzero(share.members & candidates.admissible)
     return indices[np.argsort(-scores[indices], kind="stable")[:most]]
 
@@ -131,9 +155,16 @@ def rank(
     now_ms: int,
     among: Sequence[str] | None = None,
 ) -> Feed:
-    """Return the feed of one user. It is empty only when the catalogue is.
+    """Return the feed of one user. It is empty only if the catalog is.
 
-    With `among` it is these items, each once: all that the catalogue holds, acted on or not, then the others as given.
+    Args:
+        features: The features of the user.
+        catalog: The catalog snapshot.
+        blender: The shared weights.
+        params: The parameters of the ranking.
+        now_ms: The time of generation, in ms since the epoch.
+        among: Ids of the items to rank, each once; the user's past actions exclude none. Items that are not in the
+            catalog follow in the given order. None ranks the whole catalog.
     """
     at_ms = max(catalog.watermark, features.watermark)
     if among is None:
@@ -174,15 +205,15 @@ def _feed(
 
 
 def _trailing(candidates: Candidates, chosen: NDArray[np.intp], count: int) -> int:
-    """Return how many of the items of a feed come after all others, and after the chosen ones those that fill it up."""
+    """Return the number of trailing items of a feed, including items that fill it up after them."""
     last = np.flatnonzero(candidates.last[chosen])
     return count - int(last[0]) if len(last) else 0
 
 
 def _lift_prefetched(candidates: Candidates, scores: Column, catalog: CatalogSnapshot) -> float:
-    """Raise what was fetched to stand beside the best of the rest, and return by how much.
+    """Raise prefetched items to the level of the best others, in place, and return by how much.
 
-    No outcome was learned from that had been fetched, so that its weight stays while those of the others grow.
+    The blender never learns from outcomes on prefetched items, so their weight stays the same while other weights grow.
     """
     fetched = (
         np.isin(candidates.items, catalog.items.encode_known(candidates.query.features.prefetched))
@@ -199,7 +230,7 @@ def _lift_prefetched(candidates: Candidates, scores: Column, catalog: CatalogSna
 
 
 def _with_unknown(feed: Feed, names: Sequence[str]) -> Feed:
-    """Return a feed with what it lacks of some names at its end."""
+    """Return a feed with the names it lacks appended."""
     feed_items = set(feed.items)
     rest = [name for name in dict.fromkeys(names) if name not in feed_items]
     return structs.replace(
@@ -214,13 +245,13 @@ def _with_unknown(feed: Feed, names: Sequence[str]) -> Feed:
 
 
 def _mean_features(candidates: Candidates) -> Column:
-    """Return (parts, 1): the mean of each part over what may be shown."""
+    """Return (features, 1): the mean of each feature over the admissible items."""
     shares = candidates.admissible.astype(np.float32) / np.float32(np.count_nonzero(candidates.admissible))
     return candidates.parts.expectation(shares)[:, None]
 
 
 def _by_source(weights: NDArray[np.float64], parts: Column) -> NDArray[np.float64]:
-    """Return (sources, items): what each source adds to a score; nothing where that is no number."""
+    """Return (sources, items): the contribution of each source to a score; 0 where it is not finite."""
     return np.asarray(_SOURCES_BY_PART @ np.nan_to_num(weights[:, None] * parts, posinf=0.0, neginf=0.0))
 
 
@@ -236,7 +267,7 @@ def _ordered(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, p
 
 
 def _is_removed(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Return the items that the person is not shown, whether or not they have acted on them."""
+    """Return the items that filters remove for the user, apart from items already acted on."""
     out = [_muted(query.features.muted, catalog), _too_far(query.features, catalog, params), _has_ended(query, catalog)]
     if params.hides_sold_out:
         out.append(catalog.columns.listing.sold_out)
@@ -244,7 +275,7 @@ def _is_removed(query: RankingQuery, catalog: CatalogSnapshot, params: RankParam
 
 
 def _within(items: Indices, catalog: CatalogSnapshot) -> Indices:
-    """Return the items that the last refresh knew of."""
+    """Return the items known at the last refresh."""
     return items[items < catalog.columns.count]
 
 
@@ -253,7 +284,7 @@ def _spot(features: Features) -> Spot:
 
 
 def _too_far(features: Features, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Return the items that are tied to places which are not near to the person's."""
+    """Return the items with a location that is not near the user's."""
     user = _spot(features)
     if not user.is_known:
         return NOTHING
@@ -261,12 +292,12 @@ def _too_far(features: Features, catalog: CatalogSnapshot, params: RankParams) -
 
 
 def _unplaced(features: Features, catalog: CatalogSnapshot) -> Indices:
-    """Return the items that are tied to a place, for a person of whom none is known."""
+    """Return the items with a location, for a user of unknown location."""
     return NOTHING if _spot(features).is_known else catalog.places.tied(catalog.columns.count)
 
 
 def _has_ended(query: RankingQuery, catalog: CatalogSnapshot) -> Indices:
-    """Return what has taken place."""
+    """Return the items whose event time has passed."""
     columns = catalog.columns
     return columns.listing.timed[columns.listing.spans[:, 1] <= query.local_ms]
 
@@ -288,7 +319,7 @@ def _muted(names: list[str], catalog: CatalogSnapshot) -> Indices:
 
 
 def _shortlist(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, *, most: int) -> NDArray[np.intp]:
-    """Return the places of the best items that may be shown, best first, ties by id."""
+    """Return the indices of the best admissible items, best first, ties by id."""
     if len(scores) > most:
         indices = _best(scores, most)
         indices = indices[candidates.admissible[indices]]
@@ -298,9 +329,9 @@ def _shortlist(candidates: Candidates, scores: Column, catalog: CatalogSnapshot,
 
 
 def _best(scores: Column, most: int) -> NDArray[np.intp]:
-    """Return the places of the best scores, with all that equal the last of them.
+    """Return the indices of the best scores, including all ties with the last of them.
 
-    A look at a few scores rules most others out, in a third of the time.
+    A sample of the scores rules most others out, in a third of the time.
     """
     sample = scores[::_SAMPLED]
     sample_rank = _SAMPLE_MARGIN * most // _SAMPLED
@@ -319,7 +350,7 @@ def _fill(
     catalog: CatalogSnapshot,
     params: RankParams,
 ) -> tuple[Indices, NDArray[np.float64]]:
-    """Fill the feed: unseen items by popularity, then seen ones that were not disliked, longest ago first."""
+    """Fill up the feed: unseen items by popularity, then seen ones that were not disliked, longest ago first."""
     seen_items = catalog.items.encode_known(query.features.seen)
     disliked = catalog.items.encode_known([one.item_id for one in query.features.recent if one.weight <= DISLIKED])
     rest = catalog.popular_rest()

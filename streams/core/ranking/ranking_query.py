@@ -1,4 +1,4 @@
-"""Whom is ranked for: what sources, filters and parts of the score share of the work."""
+"""Ranking query: the intermediate results about a user that sources, filters and features share."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from streams.core.ranking.catalog_snapshot import SMALL, CatalogSnapshot, Column
 from streams.core.ranking.event_time import local_ms
 
 ITEM_ITEM_FEATURES = ("near", "far", "next", "last", "taste", "far_taste")
-"""What of other items is asked of a history."""
+"""Item-item features: each scores all items by their links with the user's history."""
 DISLIKED = -1.0
-"""Weight of a dislike or a hide, or less. A film that was rated low was still chosen, and says what goes with it."""
+"""Upper bound of the weight of a dislike or a hide. A film with a low rating was still chosen, so its links still
+count."""
 _WINDOW = 64
-"""Last events that count. The hundred that features tell of rank no better (NDCG@10 within 0.0002) and take longer."""
+"""Last events that count. The hundred in the features rank no better (NDCG@10 within 0.0002) and take longer."""
 _BACK = np.arange(_WINDOW)
 _NEAR_ITEMS = _BACK < 50
 _FAR_WEAK = 0.3
@@ -32,58 +33,67 @@ _FAR_STEPS = 0.98**_BACK
 _TASTE_STEP = 0.9
 _TOGETHER = np.array([_NEAR_ITEMS * STEP**_BACK, _FAR_STEPS], np.float32)
 _TOGETHER_WEAK = _TOGETHER * np.array([[WEAK], [_FAR_WEAK]], np.float32)
-"""What near and far weigh by steps back, for a liking and for an event that is none."""
+"""Weights of `near` and `far` by steps back, for a positive event and for any other."""
 _TASTES = np.array([_NEAR_ITEMS * _TASTE_STEP**_BACK, _FAR_STEPS], np.float32)
 _TASTES_WEAK = _TASTES * np.float32(_FAR_WEAK)
-"""The same for taste and far taste."""
+"""The same for `taste` and `far_taste`."""
 _FOLLOWING = np.array([1.0, 0.5, 0.25], np.float32)
-"""What next weighs by moments back."""
+"""Weights of `next` by timestamp groups back."""
 _LAST_DAMPING = 0.15
 _OF_STRONGEST = np.array([[name != "last"] for name in ITEM_ITEM_FEATURES])
-"""What is heard by its share of the strongest vote; the last item's links are shares as they are."""
+"""Features measured as shares of their strongest value; links of the last item are shares already."""
 _SCALES = np.array([[1.0 / SMALL]] * 3 + [[100.0]] * 3, np.float32)
 _LENGTHS = (1, 2, 3, 5, 10, 30, 100)
-"""Where classes of history length begin."""
+"""Lower bounds of the classes of history length."""
 _GAPS_MS = (1, 4_000, 15_000, 60_000, 600_000, 6 * 3_600_000, 2 * 86_400_000)
-"""Where classes of the time since the last event begin."""
+"""Lower bounds of the classes of the time since the last event, in ms."""
 _EVENTS = (1e-9, 3.0, 10.0, 30.0, 100.0, 300.0)
-"""Where classes of the last item's events begin: links of a rare item say less. Nobody's come first."""
+"""Lower bounds of the classes of the last item's event count: links of a rare item are weaker evidence. The first class
+is that of no events."""
 _RETURNS = (1e-3, 0.25, 0.45, 0.65)
-"""Where classes of the share of a history that are returns to its items begin; there are as many again for when the
-last event is one."""
+"""Lower bounds of the classes of the share of returns in a history. As many classes again are for a history whose last
+event is a return."""
 CLASSES = (len(_LENGTHS) + 1, len(_GAPS_MS) + 2, len(_EVENTS) + 2, 2 * len(_RETURNS) + 1)
-"""How many classes each context has."""
+"""Number of classes of each context."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankingQuery:
-    """What is to be known of a user. Columns are over all items."""
+    """A user at a time, prepared for ranking. Columns are over all items."""
 
     features: Features
     local_ms: int
-    """The time at which is ranked, by the person's clock; see `streams.core.ranking.event_time`."""
+    """The time of the ranking by the user's clock; see `streams.core.ranking.event_time`."""
     context: tuple[int, int, int, int]
-    """Classes of the history's length, of the time since the last event, of how much is known of its item, and of how
-    many of the events are returns."""
+    """Classes of the history's length, of the time since the last event, of the last item's event count, and of the
+    share of returns."""
     cohort: int
     cold: float
-    """How little is known of the person: 1 for a newcomer, falling to 0."""
+    """Cold-start weight: 1 for a newcomer, falling to 0."""
     history: Indices
-    """The last items that were not plainly disliked, newest first."""
+    """The last items that were not clearly disliked, newest first."""
     liked: NDArray[np.bool_]
-    """Which of them were liked."""
+    """Whether each item of the history was liked."""
     history_scores: Column
-    """(12, items) what the history says of other items: `VOTES`, each as a share of the strongest, then what is heard
-    of them, on a scale like that of `view.strength`, where what is below zero says nothing."""
+    """(12, items) item-item scores from the history: a row for each of `ITEM_ITEM_FEATURES`, as a share of the
+    strongest, then a row each of their log strengths, on a scale like that of `log_share`, where negative scores are
+    0."""
 
     @property
     def votes(self) -> Column:
-        """Return (6, items) shares of the strongest."""
+        """Return (6, items) scores as shares of the strongest."""
         return self.history_scores[: len(ITEM_ITEM_FEATURES)]
 
 
 def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankParams, *, at_ms: int) -> RankingQuery:
-    """Return what is to be known of a user who is ranked for at a time in the stream."""
+    """Return the ranking query of a user at a time in the stream.
+
+    Args:
+        features: The features of the user.
+        catalog: The catalog snapshot.
+        params: Supplies the cold-start threshold and the default time zone.
+        at_ms: The stream's time, in ms since the epoch.
+    """
     recent = [
         (index, event)
         for event in features.recent[:_WINDOW]
@@ -112,7 +122,7 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
 def _history_scores(
     history: Indices, liked: NDArray[np.bool_], groups_back: NDArray[np.int64], catalog: CatalogSnapshot
 ) -> Column:
-    """Ask the tables what goes with a history."""
+    """Return the item-item scores of all items for a history."""
     length, half = len(history), len(ITEM_ITEM_FEATURES)
     if not length:
         return np.zeros((2 * half, catalog.columns.count), np.float32)

@@ -1,4 +1,4 @@
-"""Why an item is in a feed, in words that are true: derived from what set its score apart."""
+"""Reasons for items in a feed, in true words: derived from the features that set the item's score apart."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from streams.core.ranking.catalog_snapshot import CatalogSnapshot, Indices
 from streams.core.ranking.ranking_query import RankingQuery
 
 _TOLD_ITEMS = 20
-"""Liked items that may be named as a reason; those before them count next to nothing."""
+"""Liked items that a reason may name; earlier ones have next to no weight."""
 _TITLE_CHARS = 120
 """Longest title in a reason: feeds are bounded in bytes."""
 _TIMED = ("soon", "prefetched")
-"""Sources that say when an item takes place."""
+"""Sources whose reason states an item's event time."""
 _LINKED = ("neighbors", "taste")
-"""Sources that say what an item goes with."""
+"""Sources whose reason names a linked item."""
 _LOOKED_AT = "Goes with what you looked at"
 FILL = "popular"
-"""The source of items that only fill a feed up."""
+"""The source of items that only fill up a feed."""
 _FIXED = {
     "trending": "Trending now",
     "segment": "Popular with people like you",
@@ -35,12 +35,12 @@ _FIXED = {
 
 
 def leading(names: Sequence[str], contributions: NDArray[np.float64], baseline: NDArray[np.float64]) -> list[str]:
-    """Return the source that sets each item apart most from the usual candidate.
+    """Return the source that sets each item apart most from the mean candidate.
 
     Args:
         names: The sources.
-        told: (sources, items) what each adds to an item's score.
-        usual: (sources, 1) what each adds to the mean candidate's.
+        contributions: (sources, items) contribution of each source to an item's score.
+        baseline: (sources, 1) contribution of each source to the mean candidate's score.
     """
     apart = np.where(contributions > 0, contributions - baseline, -np.inf)
     has_contribution: list[bool] = (contributions.max(axis=0) > 0).tolist()
@@ -51,7 +51,14 @@ def leading(names: Sequence[str], contributions: NDArray[np.float64], baseline: 
 
 
 def reasons(items: Indices, sources: Sequence[str], query: RankingQuery, catalog: CatalogSnapshot) -> list[str]:
-    """Return a reason per item."""
+    """Return a reason per item.
+
+    Args:
+        items: Indices of the items.
+        sources: The leading source of each item.
+        query: The ranking query of the user.
+        catalog: The catalog snapshot.
+    """
     topics, because = _favourite_topics(query), _because(items, sources, query, catalog)
     each = zip(items.tolist(), sources, catalog.category[items].tolist(), strict=True)
     return [
@@ -65,7 +72,7 @@ def reasons(items: Indices, sources: Sequence[str], query: RankingQuery, catalog
 
 
 def _when(source: str, index: int, query: RankingQuery, catalog: CatalogSnapshot) -> str:
-    """Return when an item takes place, where it does."""
+    """Return an item's event time in words; empty for an item without one."""
     starts = int(catalog.spans[index, 0])
     if not starts:
         return ""
@@ -86,7 +93,7 @@ def _title(index: int, catalog: CatalogSnapshot) -> str:
 
 
 def _because(items: Indices, sources: Sequence[str], query: RankingQuery, catalog: CatalogSnapshot) -> dict[int, str]:
-    """Return, for each item that goes with the history, the liked item of it that it goes with most."""
+    """Return the reasons of linked items by index: each names the liked item of the history with the strongest link."""
     linked = items[[source in _LINKED for source in sources]]
     liked = query.history[query.liked][:_TOLD_ITEMS]
     if not len(linked):
@@ -102,6 +109,6 @@ def _because(items: Indices, sources: Sequence[str], query: RankingQuery, catalo
 
 
 def _favourite_topics(query: RankingQuery) -> dict[str, float]:
-    """Return the topics that the person cares for, with how much; stated ones come before found ones."""
+    """Return the user's favourite topics with their affinities; stated ones have infinite affinity."""
     affinities = {topic: affinity for topic, affinity in query.features.topics.items() if affinity > 0}
     return affinities | dict.fromkeys(query.features.preferred, math.inf)
