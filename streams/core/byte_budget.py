@@ -1,4 +1,4 @@
-"""Budgets of bytes: counts alone bound no record, since a character has up to four bytes and an id 256 characters."""
+"""Byte budgets, since a number of entries bounds no record: a character has up to four bytes, an id 256 characters."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Iterable, Sequence
 
 
 def size(text: str) -> int:
-    """Return the bytes of a text in UTF-8."""
+    """Return the size of a text in UTF-8, in bytes."""
     return len(text.encode())
 
 
 def total(texts: Iterable[str]) -> int:
-    """Return the bytes of some texts together."""
+    """Return the total size of texts in UTF-8, in bytes."""
     return len("".join(texts).encode())
 
 
 def fitting(texts: Sequence[str], budget: int, *, each: int = 0) -> int:
-    """Return how many of the first texts fit into a budget of bytes.
+    """Return the number of leading texts that fit into a budget of bytes.
 
     Args:
         texts: The texts, the most important one first.
         budget: Bytes for all of them.
-        each: Bytes that come with each text, such as a number beside it.
+        each: Overhead of each text in bytes, such as a number beside it.
 
     >>> fitting(["ab", "cd", "語"], 6, each=1)
     2
@@ -40,9 +40,9 @@ def strongest(texts: Sequence[str], strengths: Sequence[float], budget: int, *, 
 
     Args:
         texts: The texts.
-        strengths: How strong each one is, by its absolute value; ties go by text.
+        strengths: The strength of each, by its absolute value; ties go by text.
         budget: Bytes for all of them.
-        each: Bytes that come with each text.
+        each: Overhead of each text in bytes.
 
     >>> strongest(["weak", "mild", "hot"], [0.1, -2.0, 3.0], 8)
     [1, 2]

@@ -1,7 +1,7 @@
-"""Recognising an event that was published twice, by its id.
+"""Deduplication of events that were published twice, by their ids.
 
 The ids of a user's events are remembered for a day by the broker's clock, as 63-bit fingerprints. The newest ones are
-remembered for longer, and no more than a bound at a time.
+remembered for longer, and their number is bounded.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _HOUR_MS = 3_600_000
 
 
 def fingerprint(event_id: str) -> int:
-    """Return 63 bits that stand for an event id."""
+    """Return a 63-bit hash of an event id."""
     return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest()) >> 1
 
 
 def lru_add(entries: dict[K, None], new: K, most: int) -> K | None:
-    """Put an entry last, and let the oldest give way when there are too many; return it."""
+    """Put an entry last; if there are more than `most`, remove and return the oldest."""
     entries.pop(new, None)
     entries[new] = None
     if len(entries) <= most:
@@ -39,15 +39,15 @@ def remember_event(
 
     Args:
         ids: Fingerprints, the oldest first.
-        hours: How many of them came in which hour since the epoch, the oldest first. All hours before the window are
-            one entry, as are fingerprints of which no hour is known.
+        hours: Number of fingerprints per hour since the epoch, the oldest first. All hours before the window are one
+            entry, as are fingerprints of unknown hour.
         event_id: The fingerprint of the event.
-        at_ms: When the broker appended the event, in ms since the epoch.
-        least: Fingerprints that are kept however old they are.
-        most: Fingerprints that are kept at most, also within the window.
+        at_ms: The broker's append time, in ms since the epoch.
+        least: Number of fingerprints kept regardless of age.
+        most: Maximum number of fingerprints, also within the window.
 
     Returns:
-        How many were forgotten within the window, for lack of room.
+        The number of fingerprints dropped within the window, for lack of room.
     """
     hour = at_ms // _HOUR_MS
     if ids and not hours:
@@ -68,7 +68,7 @@ def remember_event(
 
 
 def _shorten(hours: list[tuple[int, int]], count: int) -> None:
-    """Take so many of the oldest away."""
+    """Remove the oldest `count` fingerprints from the hours."""
     while count:
         hour, there = hours[0]
         cut = min(there, count)
@@ -80,5 +80,5 @@ def _shorten(hours: list[tuple[int, int]], count: int) -> None:
 
 
 def deterministic_id(*parts: str) -> str:
-    """Return an id, in 32 characters, that follows from others: what is made again is known as a repeat."""
+    """Return an id of 32 characters derived from others, so that a record made again is recognised as a repeat."""
     return blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()

@@ -20,7 +20,7 @@ from models import decay
 
 CAPACITY = 1_024
 _LEAST_PER_MINUTE = 1.0
-"""Lower rates are not listed: they say nothing of a flood, and names of users are personal data."""
+"""Lower rates are not listed: they indicate no flood, and names of users are personal data."""
 _MINUTE_MS = 60_000
 _HALF_LIFE_MS = _MINUTE_MS * math.log(2)
 _MAX_HALF_LIVES = 64.0
@@ -34,14 +34,14 @@ class HeavyHitters:
 
         Args:
             now_ms: The clock, in ms since the epoch.
-            capacity: The number of names that are sure of a place; up to twice as many are in memory.
+            capacity: The guaranteed number of names; up to twice as many are in memory.
         """
         self._now_ms, self._capacity = now_ms, capacity
         self._sums: dict[str, float] = {}
         self._reference_ms = 0
         """The time at which an event adds 1."""
         self._latest_ms = 0
-        """The latest time that the clock has shown."""
+        """The latest time that the clock has returned."""
 
     def __len__(self) -> int:
         """Return the number of names in memory."""
@@ -71,7 +71,7 @@ class HeavyHitters:
         self._reference_ms = self._latest_ms = 0
 
     def _now(self) -> int:
-        """Return the time, which does not run backwards; after a step back of over a minute the count is new."""
+        """Return the time, which does not run backwards; a step back of over a minute resets the counts."""
         now_ms = self._now_ms()
         if now_ms < self._latest_ms - _MINUTE_MS:
             self.clear()

@@ -1,4 +1,4 @@
-"""What a language model is asked of the items of a feed, and what is taken from its answer."""
+"""Language-model judge: the request with the items of a feed, and the parsing of its answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from schemas.types import Features, Feed
 
 VERSION = "1"
-"""Of the question below: raise it when the words change."""
+"""Version of the prompt below: raise it when the words change."""
 SYSTEM = """\
 You judge how well items of a catalogue fit one person, for a recommender.
 
@@ -36,7 +36,7 @@ _SAME = 1e-3
 
 
 class ItemSummary(msgspec.Struct, frozen=True):
-    """An item as a question shows it; decoded from the item store's JSON."""
+    """An item as shown in the prompt; decoded from the item store's JSON."""
 
     item_id: str
     title: str
@@ -44,7 +44,7 @@ class ItemSummary(msgspec.Struct, frozen=True):
     topics: list[str] = []
 
     def prompt_fields(self) -> dict[str, object]:
-        """Return what is told of an item."""
+        """Return the item's fields for the prompt."""
         return {"title": self.title[:_TITLE_CHARS], "category": self.category, "topics": self.topics[:_TOPICS]}
 
 
@@ -63,7 +63,7 @@ class Scores(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Interests:
-    """The least of a user's features that a judgement needs."""
+    """The subset of a user's features that the judge needs."""
 
     version: int
     stated: list[str]
@@ -78,25 +78,25 @@ class JudgeRequest:
     """The items of a feed that are to be judged."""
 
     version: int
-    """Of the features that the feed was ranked from."""
+    """Version of the features that the feed was ranked from."""
     generated_at: int
     items: list[str]
-    """The same ones before and after a language model's say, best first."""
+    """Best first by the ranking alone, so the same before and after a blend with the judge's scores."""
     llm_scores: dict[str, float]
-    """Scores that the feed has had."""
+    """Scores already blended into the feed, by item."""
 
     @property
     def order(self) -> tuple[int, int]:
-        """Return by what one feed is newer than another."""
+        """Return the key by which feeds of a user are ordered in time."""
         return self.version, self.generated_at
 
     def has_had(self, scores: Mapping[str, float]) -> bool:
-        """Say whether the feed has had these scores."""
+        """Return whether these scores are already blended into the feed."""
         return all(abs(self.llm_scores.get(item, -1.0) - scores[item]) < _SAME for item in self.items if item in scores)
 
 
 def interests(features: Features) -> Interests:
-    """Return what of a user's features a question tells."""
+    """Return the interests in a user's features."""
     strengths = features.categories | features.topics
     liked = sorted((name for name in strengths if strengths[name] > 0), key=lambda name: (-strengths[name], name))
     return Interests(
@@ -109,7 +109,7 @@ def interests(features: Features) -> Interests:
 
 
 def judge_request(feed: Feed, *, most: int) -> JudgeRequest:
-    """Return what is to be judged of a feed: the items that the ranking itself scores highest."""
+    """Return the request for a feed: the items with the highest scores of the ranking itself."""
     scores = feed.ml_scores or feed.scores
     indices = sorted(range(len(scores)), key=lambda index: (-round(scores[index], _DIGITS), feed.items[index]))
     items = [feed.items[index] for index in indices[:most]]
@@ -118,7 +118,7 @@ def judge_request(feed: Feed, *, most: int) -> JudgeRequest:
 
 
 def question(interests: Interests, summaries: Mapping[str, ItemSummary], items: Sequence[str]) -> str:
-    """Return the question for some items of which there are cards; an item's id is its place."""
+    """Return the prompt for some items, each with a summary; an item's id is its index."""
     recent = [
         summaries[item].prompt_fields() | {"liked": liked} for item, liked in interests.recent if item in summaries
     ]
@@ -135,7 +135,7 @@ def question(interests: Interests, summaries: Mapping[str, ItemSummary], items: 
 
 
 def parse_scores(answer: Scores, items: Sequence[str]) -> dict[str, float]:
-    """Return the scores of what was asked; of several for one item the first counts, others are made up."""
+    """Return the scores by item; the first of several for one item counts, and unknown ids are ignored."""
     scores: dict[str, float] = {}
     for scored in answer.scores:
         if 0 <= scored.id < len(items):

@@ -1,4 +1,4 @@
-"""Positions in a source partition, and how they tell a repeat from news."""
+"""Positions in a source partition, and the detection of repeats by them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 
 class HasPosition(Protocol):
-    """A record as it was read from its partition."""
+    """A record, as read from its partition."""
 
     partition: int
     offset: int
@@ -15,7 +15,7 @@ class HasPosition(Protocol):
 
 
 class Position(NamedTuple):
-    """Where a record stood: its partition, its offset and the broker's append time."""
+    """The position of a record: its partition, its offset and the broker's append time."""
 
     partition: int
     offset: int
@@ -23,14 +23,14 @@ class Position(NamedTuple):
 
     @classmethod
     def of(cls, record: HasPosition) -> Position:
-        """Return where a record stood."""
+        """Return the position of a record."""
         return cls(record.partition, record.offset, record.timestamp)
 
     def repeats(self, last: tuple[int, int] | None) -> bool:
-        """Say whether a record here was already folded when `last`, (offset, append time), was the newest folded.
+        """Return whether a record here was already folded, given `last`, the newest (offset, append time) folded.
 
         A repeat is not past `last` by either measure. A topic that was created anew starts again at offset 0 but later
-        in time, and a broker's clock may step back but its offsets do not: both count as news.
+        in time, and a broker's clock may step back but its offsets do not: both count as new.
         """
         return last is not None and self.offset <= last[0] and self.append_ms <= last[1]
 
@@ -42,9 +42,9 @@ class Position(NamedTuple):
 def new_records(
     last: tuple[int, int] | None, offsets: Sequence[int], times_ms: Sequence[int]
 ) -> tuple[list[int], tuple[int, int] | None]:
-    """Return which records of a partition, given in their order, are no repeats, and the newest position after them.
+    """Return the indices of the records of a partition that are no repeats, and the newest position after them.
 
-    It says of each what `Position.repeats` says, of many at once.
+    The result equals that of `Position.repeats` on each record in order.
     """
     newest, newest_ms = last or (-1, -1)
     indices = []

@@ -1,4 +1,4 @@
-"""What a shop shows on its home: the mix for who is known, and the charts for everyone."""
+"""Home page of a shop: the personal mix for known visitors, and the charts for everyone."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-_FADE = 0.9
-"""What each older click or search counts against the one after it."""
+_DECAY = 0.9
+"""Decay per step of older clicks and searches."""
 _PRIOR_REVIEWS = 50.0
 _CATEGORIES = 5
 _SHELF = 20
-"""Products of a category that diverse picks are drawn from."""
+"""Number of top products per category that diverse picks are drawn from."""
 
 
 class RankedProduct(NamedTuple):
-    """What is known of a product."""
+    """A product with its price and ratings."""
 
     item_id: str
     category: str
@@ -27,12 +27,12 @@ class RankedProduct(NamedTuple):
     rating: float | None
     reviews: int | None
     is_sold_out: bool = False
-    """Whether it is out of stock, and therefore not to be shown."""
+    """Whether it is out of stock, and therefore hidden."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeMix:
-    """What each part of a home counts."""
+    """Weights of the components of a home page."""
 
     clicked: float = 0.5
     searched: float = 0.4
@@ -43,28 +43,41 @@ Scores = Mapping[str, float]
 
 
 def decay_sums(parts: Iterable[Scores]) -> dict[str, float]:
-    """Return the sum of what was said after each click or search, the newest first, the best as 1."""
+    """Return the decayed sums of scores, scaled to a maximum of 1.
+
+    Args:
+        parts: Scores by item after each click or search, the newest first.
+    """
     sums: defaultdict[str, float] = defaultdict(float)
-    for age, part in enumerate(parts):
-        for item, score in part.items():
-            sums[item] += score * _FADE**age
+    for age, component in enumerate(parts):
+        for item, score in component.items():
+            sums[item] += score * _DECAY**age
     high = max(sums.values(), default=0.0)
     return {item: score / high for item, score in sums.items()} if high > 0 else {}
 
 
 def dcg_weights(items: Sequence[str]) -> dict[str, float]:
-    """Return scores that fall with the rank."""
+    """Return scores that fall logarithmically with the rank, as the discount of DCG."""
     return {item: 1 / math.log2(2 + rank) for rank, item in enumerate(items)}
 
 
 def blend_home(
     clicked: Scores, searched: Scores, diverse: Scores, *, mix: HomeMix, left_out: Iterable[str] = (), most: int
 ) -> list[str]:
-    """Return the best of three parts, best first, but for some products."""
-    parts = ((mix.clicked, clicked), (mix.searched, searched), (mix.diverse, diverse))
+    """Return the best items of a weighted sum of three components, best first.
+
+    Args:
+        clicked: Scores from clicks.
+        searched: Scores from searches.
+        diverse: Scores of the diverse picks.
+        mix: The weights of the components.
+        left_out: Ids of products to exclude.
+        most: The maximum number of products.
+    """
+    components = ((mix.clicked, clicked), (mix.searched, searched), (mix.diverse, diverse))
     sums: defaultdict[str, float] = defaultdict(float)
-    for weight, part in parts:
-        for item, score in part.items():
+    for weight, component in components:
+        for item, score in component.items():
             sums[item] += weight * score
     for item in left_out:
         sums.pop(item, None)
@@ -72,10 +85,10 @@ def blend_home(
 
 
 class ProductRankings:
-    """All products, and the best of each category that can be had."""
+    """All products, and the best available ones of each category."""
 
     def __init__(self, products: Sequence[RankedProduct], trending: Mapping[str, float]) -> None:
-        """`trending` holds logarithms of decayed popularity, which compare at any time."""
+        """Rank the products; `trending` holds logarithms of decayed popularity, which compare at any time."""
         self.products = {product.item_id: product for product in products}
         self.sold_out = {product.item_id for product in products if product.is_sold_out}
         self._available = [product for product in products if not product.is_sold_out]
@@ -87,20 +100,20 @@ class ProductRankings:
             self._by_category.setdefault(product.category, []).append(product.item_id)
 
     def esteem(self, product: RankedProduct) -> float:
-        """Return how well a product is rated by how many."""
+        """Return the mean rating of a product, weighted by the logarithm of its number of reviews."""
         return self.rating(product) * math.log1p(product.reviews or 0)
 
     def rating(self, product: RankedProduct) -> float:
-        """Return the rating, drawn to the mean of all the more, the fewer have rated."""
+        """Return the mean rating, shrunk towards the global mean for products with few reviews."""
         count = 0.0 if product.rating is None else float(product.reviews or 0)
         return ((product.rating or 0.0) * count + self._mean * _PRIOR_REVIEWS) / (count + _PRIOR_REVIEWS)
 
     def trending(self, most: int) -> list[str]:
-        """Return what trends; where too little does, what is well rated by many fills up."""
+        """Return the trending products, filled up with those rated best by many."""
         return self._led(self._available, most)
 
     def best_value(self, most: int) -> list[str]:
-        """Return what is well rated and much reduced in price."""
+        """Return the products with the highest product of rating and discount."""
 
         def value(product: RankedProduct) -> float:
             if not product.price or not product.original_price:
@@ -111,7 +124,10 @@ class ProductRankings:
         return [product.item_id for product in ranking[:most] if value(product) > 0]
 
     def top_categories(self, most: int) -> dict[str, list[str]]:
-        """Return the categories that trend most, or whose best are best rated, with what leads each."""
+        """Return the leading categories, each with its leading products.
+
+        Categories are ordered by trend, then by the ratings of their best products.
+        """
         high = max((self._trending[item] for item in self.products if item in self._trending), default=0.0)
 
         def strength(category: str) -> tuple[float, float]:
@@ -126,7 +142,7 @@ class ProductRankings:
         }
 
     def diverse(self, clicked: Sequence[str], rng: random.Random, most: int) -> list[str]:
-        """Draw products, one of each category after the other, first of those that are clicked on least."""
+        """Draw products round-robin over categories, from the categories with the fewest clicks."""
         counts = Counter(self.products[item].category for item in clicked if item in self.products)
         categories = sorted(self._by_category)
         rng.shuffle(categories)

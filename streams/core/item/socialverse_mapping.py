@@ -1,4 +1,4 @@
-"""What collected records become: posts are items, and what was done with them are interactions."""
+"""Mapping of collected Socialverse records: posts become items, and engagements become interactions."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ ACTIONS: Mapping[str, tuple[Action, str]] = MappingProxyType(
         "rated-posts": ("rate", "rated_at"),
     }
 )
-"""What the records of a collection say was done, and which of their fields says when."""
+"""The action for each collection, and the field of its records with the time."""
 _UNFILED = "video"
 _TOPICS = 20
 _PERCENT = 100.0
 _MS_FROM = 1e11
-"""Times from this number on are in ms, those below in seconds."""
+"""Times from this number on are in ms, smaller ones in seconds."""
 
 
 class NamedRecord(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class NamedRecord(msgspec.Struct, frozen=True):
 
 
 class PostRecord(msgspec.Struct, frozen=True):
-    """A post as the external API tells it; what is not named here is passed over."""
+    """A post of the external API; fields not listed here are ignored."""
 
     id: int
     title: str = ""
@@ -56,14 +56,14 @@ class PostRecord(msgspec.Struct, frozen=True):
 
 
 class UserRecord(msgspec.Struct, frozen=True):
-    """A user as the external API tells it; of all that it says only the name is kept."""
+    """A user of the external API, of whom only the name is used."""
 
     id: int
     username: str
 
 
 class EngagementRecord(msgspec.Struct, frozen=True):
-    """Something a user did with a post."""
+    """A user's engagement with a post."""
 
     id: int
     post_id: int
@@ -84,7 +84,7 @@ def post(data: msgspec.Raw) -> Item:
     """Return the item of a post.
 
     Raises:
-        DecodeError: it is none.
+        DecodeError: the record is not a post.
     """
     record: PostRecord = _read(_posts, data)
     category = record.category.name if isinstance(record.category, NamedRecord) else record.category
@@ -107,20 +107,20 @@ def post(data: msgspec.Raw) -> Item:
 
 
 def user(data: msgspec.Raw) -> tuple[str, str]:
-    """Return the number and the name of a user.
+    """Return the id and the name of a user.
 
     Raises:
-        DecodeError: it is none.
+        DecodeError: the record is not a user.
     """
     record: UserRecord = _read(_users, data)
     return str(record.id), record.username
 
 
 def engagement(data: msgspec.Raw) -> EngagementRecord:
-    """Return what a record says was done.
+    """Return the engagement in a record.
 
     Raises:
-        DecodeError: it says no such thing.
+        DecodeError: the record is not an engagement.
     """
     record: EngagementRecord = _read(_engagements, data)
     return record
@@ -129,10 +129,16 @@ def engagement(data: msgspec.Raw) -> EngagementRecord:
 def interaction(
     collection: str, record: EngagementRecord, username: str | None, *, rating_scale: float = RATING_SCALE
 ) -> Interaction:
-    """Return the interaction that a record of a collection tells of; the same record has the same id again.
+    """Return the interaction of an engagement; the same engagement always gets the same event id.
+
+    Args:
+        collection: The collection of the record, a key of `ACTIONS`.
+        record: The engagement.
+        username: The name of its user; None if unknown.
+        rating_scale: The highest rating.
 
     Raises:
-        DecodeError: it does not say when, or how much.
+        DecodeError: the record lacks its time or its rating.
     """
     action, field = ACTIONS[collection]
     if action == "rate" and record.rating_percent is None:
@@ -168,7 +174,7 @@ def _ms(moment: int | str | None) -> int:
 
 
 def _line(text: str) -> str:
-    """Return a text in one line that can be printed, no longer than lines may be."""
+    """Return a text as one printable line of limited length."""
     return cleaned(text)[: LINE_CHARS // 4]
 
 

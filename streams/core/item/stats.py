@@ -1,4 +1,4 @@
-"""An item's state and how signals fold into it: trending, popularity, counts."""
+"""An item's state, and the fold of item signals into it: trending, popularity, counts."""
 
 from __future__ import annotations
 
@@ -16,32 +16,33 @@ from streams.core.params import SignalParams
 from streams.core.position import Position, new_records
 
 HORIZON_RATES = tuple(decay.rate_of_half_life(days) for days in (1.0, 7.0, math.inf))
-"""Decay rates of the horizons over which popularity is told besides the two that are settings."""
+"""Decay rates of the fixed horizons of popularity, besides the two that are settings."""
 _COHORT_BOUNDS = (1, 5, 15, 40, 100)
 _EARLIEST = 3
-"""Times by which an item is dated: one wrong clock is not believed."""
+"""Number of earliest times that date an item: a single wrong clock is not trusted."""
 COHORTS = len(_COHORT_BOUNDS) + 1
 SEGMENTS = 64
-"""Demographic groups that an item's popularity is told by, and that every worker knows: the strongest ones."""
+"""Number of demographic groups with a popularity of their own, per item and in the catalog snapshot: the strongest
+ones."""
 _SIGNALS, _SIGNAL_BYTES, _RECORD_BYTES = 1_000, 64, 512 << 10
-"""Most signals in one record, bytes of one besides its segment, and bytes of all."""
+"""Maximum signals per record, bytes of one signal besides its segment, and bytes of a record."""
 
 _Row = tuple[int, Action, float, float | None, str, int]
-"""Time, action, weight, rating, segment and number of a signal."""
+"""Time, action, weight, rating, segment and user event index of a signal."""
 
 
 class ItemState(msgspec.Struct, array_like=True, gc=False):
-    """Everything kept of one item. New fields are added at the end, with a default."""
+    """The state of one item. New fields are added at the end, with a default."""
 
     item_id: str
     trending: float | None = None
-    """Natural logarithm of the decayed sum; None for nothing yet."""
+    """Natural logarithm of the decayed sum; None for an empty sum."""
     popularity: float | None = None
     segments: dict[str, float] = msgspec.field(default_factory=dict)
     counts: dict[str, int] = msgspec.field(default_factory=dict)
     watermark: int = 0
     positions: dict[int, tuple[int, int]] = msgspec.field(default_factory=dict)
-    """Newest position folded, by partition of the interactions that the signals came from."""
+    """Newest position folded, by source partition of the interactions."""
     horizons: list[float | None] = msgspec.field(default_factory=lambda: [None] * len(HORIZON_RATES))
     cohorts: list[float | None] = msgspec.field(default_factory=lambda: [None] * COHORTS)
     rating_sum: float = 0.0
@@ -51,25 +52,25 @@ class ItemState(msgspec.Struct, array_like=True, gc=False):
 
 
 class ItemSignal(msgspec.Struct, frozen=True, gc=False):
-    """What one interaction meant for its item."""
+    """The effect of one interaction on its item."""
 
     item_id: str
     position: Position
-    """Where the interaction stood."""
+    """The position of the interaction."""
     occurred_at: int
     action: Action
     weight: float
-    """What the user's action adds for the item; nothing for more of what already counted."""
+    """The weight that the user's action adds for the item; 0 for a repetition of an action that already counts."""
     rating: float | None = None
     segment: str = ""
     nth: int = 0
-    """Interactions of the user before this one."""
+    """Number of the user's interactions before this one."""
     limit: str = ""
-    """The daily limit of the user that takes most or all of the weight away; empty for none."""
+    """The user's daily limit that removes most or all of the weight; empty for none."""
 
 
 def to_record(signals: Sequence[ItemSignal]) -> ItemSignals:
-    """Return signals of one item, from one partition and in its order, as they are published."""
+    """Return signals of one item from one partition, in its order, as a record."""
     offsets, timestamps = zip(*((one.position.offset, one.position.append_ms) for one in signals), strict=True)
     return ItemSignals(
         item_id=signals[0].item_id,
@@ -86,7 +87,7 @@ def to_record(signals: Sequence[ItemSignal]) -> ItemSignals:
 
 
 def to_records(signals: Sequence[ItemSignal]) -> Iterator[ItemSignals]:
-    """Yield signals of one item, from one partition and in its order, as records that are bounded in bytes."""
+    """Yield signals of one item from one partition, in its order, as records bounded in bytes."""
     longest = max(size(one.segment) for one in signals)
     most = min(_SIGNALS, _RECORD_BYTES // (_SIGNAL_BYTES + longest))
     for start in range(0, len(signals), most):
@@ -94,10 +95,10 @@ def to_records(signals: Sequence[ItemSignal]) -> Iterator[ItemSignals]:
 
 
 def fold(state: ItemState, signals: ItemSignals, *, params: SignalParams, trimmed: Counter[str] | None = None) -> bool:
-    """Fold signals into their item's state; return False where all are repeats, which change nothing.
+    """Fold signals into their item's state; return False if all are repeats, which change nothing.
 
-    Each source partition is folded in its order, so one position per partition tells every repeat. `trimmed` counts
-    segments that gave way to stronger ones.
+    Each source partition is folded in its order, so one position per partition identifies every repeat. `trimmed`
+    counts segments evicted in favour of stronger ones.
     """
     partition = signals.source_partition
     indices, position = new_records(state.positions.get(partition), signals.source_offsets, signals.source_timestamps)
@@ -129,14 +130,14 @@ def fold(state: ItemState, signals: ItemSignals, *, params: SignalParams, trimme
 
 
 def _date(state: ItemState, times_ms: Sequence[int]) -> None:
-    """Move the time when the item was first acted on to the third of the earliest, or the last of fewer."""
+    """Move the time of the item's first interaction to the third of the earliest times, or the last of fewer."""
     times = state.earliest or ([state.first_at] if state.first_at else [])
     state.earliest = sorted((*times, *times_ms))[:_EARLIEST]
     state.first_at = state.earliest[-1] if state.earliest else 0
 
 
 def _count(state: ItemState, rows: Iterable[_Row], params: SignalParams) -> None:
-    """Add up what has a weight above zero."""
+    """Add the signals with a positive weight to the sums."""
     liked = [(math.log(weight), at_ms, segment, nth) for at_ms, _, weight, _, segment, nth in rows if weight > 0]
     if not liked:
         return
@@ -156,7 +157,7 @@ def _count(state: ItemState, rows: Iterable[_Row], params: SignalParams) -> None
 
 
 def stats(state: ItemState) -> ItemStats:
-    """Return what is told of the item to everyone who ranks."""
+    """Return the published statistics of the item."""
     return ItemStats(
         item_id=state.item_id,
         trending=_log(state.trending),
@@ -173,7 +174,7 @@ def stats(state: ItemState) -> ItemStats:
 
 
 def cohort_of(events: int) -> int:
-    """Return the cohort of a user who has so many interactions: newcomers choose otherwise than old hands."""
+    """Return the cohort of a user by number of interactions: newcomers choose otherwise than experienced users."""
     return bisect_right(_COHORT_BOUNDS, events)
 
 
@@ -182,7 +183,7 @@ def _log(log_sum: float | None) -> float:
 
 
 def _added(log_sum: float | None, terms: Sequence[float]) -> float:
-    """Return the logarithm of a sum and of more terms, all of them given as logarithms."""
+    """Return the logarithm of a sum plus more terms, all given as logarithms."""
     if len(terms) == 1:
         return terms[0] if log_sum is None else decay.plus(log_sum, terms[0])
     high = max(terms) if log_sum is None else max(log_sum, *terms)

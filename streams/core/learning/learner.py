@@ -1,9 +1,9 @@
-"""Learning from the stream, test first: what the trainer does with every interaction, and what evaluation drives.
+"""Online learner, test then learn: the trainer feeds it every interaction, and the evaluation drives it.
 
-Each event is met as the user's feed would have met it. The moment before it is ranked, the blender learns which
-candidate was taken, and only then do the user, the item and the links between items take the event in. Events of one
-user with the same time are one moment: all of them are held against what was known before the first, and those after
-the first against what was known by then, too, for the feed goes on within a moment.
+Each event is scored as the user's feed would have scored it. Immediately before ranking, the blender learns which
+candidate was chosen; only then do the user, the item and the item-item links fold the event. Events of one user with
+the same time form one timestamp group. All of them are evaluated against the state before the first event of the group.
+Those after the first are also evaluated against the state by then, because the feed goes on within a group.
 """
 
 from __future__ import annotations
@@ -33,46 +33,46 @@ from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 
 FIT_EVENTS = 1_000
-"""Events between fits at least; they move apart as the events add up."""
+"""Minimum number of events between fits; the distance grows with the number of events."""
 FIT_GROWTH = 0.02
-"""Share of the events so far that pass between fits at least."""
+"""Minimum distance between fits, as a share of all events so far."""
 WEIGHTED_ITEMS = 2_500
-"""Items in a fit, the most popular ones: its time grows with their cube."""
+"""Number of items in a fit, the most popular ones: its time grows with their cube."""
 _WEAK = 0.3
 _VISIT_MS = 30 * 60_000
-"""How long after it was opened an item is taken to be acted on because of that."""
-_MOMENTS = 8
-"""Moments remembered; events of more users than that hardly share one second and mix."""
+"""Time after the opening of an item within which an action on it is attributed to that choice."""
+_TIMESTAMP_GROUPS = 8
+"""Number of timestamp groups in memory; events of more users hardly interleave within one second."""
 
 
 @dataclass(frozen=True, slots=True)
 class LearnerParams:
-    """How everything is folded, and what is ranked."""
+    """Parameters of the folds and of the ranking."""
 
     user: UserParams
     signal: SignalParams
     rank: RankParams
     half_life_days: float = HALF_LIFE_DAYS
-    """Half-life of the links between items."""
+    """Half-life of the item-item links, in days."""
     tastes: Callable[[], ItemWeightsProvider] = EaseItemWeights
-    """Makes what tastes come from."""
+    """Creates the provider of item weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class _TimestampGroup:
-    """A user at a time: what there was to choose from before the first event of that time, and by now."""
+    """A user at a time: the candidates before the first event of that time, and the current ones."""
 
     at_ms: int
     version: int
-    """That of the features by now."""
+    """The version of the features behind the current candidates."""
     first: Candidates
     now: Candidates
     outcomes: set[str]
-    """Items that were learned from: acting on one more than once at a time is one outcome."""
+    """Items already learned from: several actions on one item at the same time are one outcome."""
 
 
 class Learner:
-    """Everything known of users and items, as learned from interactions alone."""
+    """The state of all users and items, learned from interactions alone."""
 
     def __init__(
         self,
@@ -84,10 +84,10 @@ class Learner:
         """Start from nothing.
 
         Args:
-            params: How everything is folded, and what is ranked.
-            refits: Whether tastes are fitted anew as events add up, and their model learns; otherwise `fit` is left to
-                the caller.
-            on_outcome: Hears of each outcome, what there was and the place of what was taken, before it is learned.
+            params: Parameters of the folds and of the ranking.
+            refits: Whether item weights are refitted as events add up, and their model learns; otherwise the caller
+                calls `fit`.
+            on_outcome: Called with the candidates and the index of the chosen one, before each outcome is learned.
         """
         self.params = params
         self.refits, self.on_outcome = refits, on_outcome
@@ -105,26 +105,26 @@ class Learner:
 
     @property
     def blender(self) -> Blender:
-        """Return the weights that all users share."""
+        """Return the blender with the shared weights."""
         return self.weights.blender
 
     def features(self, user_id: str) -> Features:
-        """Return the features of a user, known or not."""
+        """Return the features of a user; those of a newcomer for an unknown user."""
         state, offset = self._users.get(user_id) or UserState(user_id), self.weights.offset(user_id)
         state.weights = {} if offset is None else by_name(offset)
         return user.snapshot(state, self.params.user)
 
     def candidates(self, user_id: str, at_ms: int) -> Candidates:
-        """Return what there is to choose from for a user at a time."""
+        """Return the candidates for a user at a time."""
         return self._timestamp_group(user_id, at_ms).now
 
     def learn(self, event: Interaction, position: Position, *, item: Item | None = None, weigh: bool = True) -> None:
-        """Learn from one interaction; one whose rating is above the scale is passed over.
+        """Learn from one interaction; one with a rating above the scale is ignored.
 
         Args:
             event: The interaction.
-            position: Where it stood in its topic.
-            item: What the catalogue says of its item, when it is not in the view yet.
+            position: Its position in its topic.
+            item: Its item, where the catalog snapshot does not have it yet.
             weigh: Whether the blender learns too, which costs a ranking.
         """
         scale = self.params.user.rating_scale
@@ -141,16 +141,16 @@ class Learner:
             self.fit()
 
     def profile(self, event: Profile, position: Position) -> None:
-        """Take over what a user states."""
+        """Apply a user's stated profile."""
         user.fold_profile(self._users.setdefault(event.user_id, UserState(event.user_id)), event, position)
 
     def forget_profile(self, user_id: str, at_ms: int, position: Position) -> None:
-        """Forget what a user stated until a time."""
+        """Forget a user's statements up to a time."""
         if user_id in self._users:
             user.forget_profile(self._users[user_id], at_ms, position)
 
     def fit(self) -> None:
-        """Fit what a liking of each item says of the others to all that was learned."""
+        """Fit the item weights to all events so far."""
         matrix = self._log.matrix()
         totals = np.asarray(matrix.sum(axis=0)).ravel()
         items = np.sort(np.argsort(-totals, kind="stable")[:WEIGHTED_ITEMS]).astype(np.int32)
@@ -165,7 +165,7 @@ class Learner:
         )
 
     def _timestamp_group(self, user_id: str, at_ms: int) -> _TimestampGroup:
-        """Return a user's moment with what there is to choose from by now."""
+        """Return a user's timestamp group with up-to-date candidates."""
         features, group = self.features(user_id), self._groups.get(user_id)
         if group is None or group.at_ms != at_ms or group.version != features.version:
             self.view.refresh_columns()
@@ -175,7 +175,7 @@ class Learner:
             group = _TimestampGroup(at_ms, features.version, first, now, outcomes)
             self._groups.pop(user_id, None)
             self._groups[user_id] = group
-            if len(self._groups) > _MOMENTS:
+            if len(self._groups) > _TIMESTAMP_GROUPS:
                 del self._groups[next(iter(self._groups))]
         return group
 
@@ -200,9 +200,9 @@ class Learner:
         return 1.0 if state is None else user.share(state, str(event.item_id), event.occurred_at)
 
     def _candidates_when_viewed(self, event: Interaction) -> Candidates | None:
-        """Return what there was to choose from when a user first looked at an item that is now acted on.
+        """Return the candidates at the time when the user opened an item that is now acted on.
 
-        Whoever opens an item before liking it has chosen it then: by now it is one of those that are not shown again.
+        A user who opens an item before liking it has chosen it then. By now it is excluded as an item already seen.
         """
         state = self._users.get(event.user_id)
         if state is None or self.params.rank.repeats:
@@ -223,7 +223,7 @@ class Learner:
         return build_candidates(before, self.view, self.params.rank, at_ms=times_ms[0])
 
     def _has_been_rated(self, state: UserState, event: Interaction) -> bool:
-        """Say whether the user has already shown to like or dislike an item, beyond having looked at it."""
+        """Return whether the user has already expressed a like or dislike of an item, beyond a view."""
         return any(
             is_positive(weight) or weight <= 0.0 for item_id, weight, _ in state.recent if item_id == event.item_id
         )

@@ -1,4 +1,4 @@
-"""What a user might be pushed: what is asked for, and what stands out in a feed."""
+"""Push candidates: requested notifications, and items that stand out in a feed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from streams.core.push.value import top_items
 _DEVICES, _DEVICES_BYTES = 20, 128 << 10
 _CATEGORIES_BYTES = 64 << 10
 _EVENT_IDS, _EVENT_IDS_MOST = 256, 4_096
-"""Ids of requests that are remembered in any case, and at most within a day."""
+"""Number of request ids remembered regardless of age, and at most within a day."""
 
 
 class PushItem(msgspec.Struct, frozen=True, gc=False):
-    """What the catalogue says of an item that may be pushed."""
+    """An item of the catalog that may be pushed."""
 
     item_id: str
     category: str
@@ -45,9 +45,19 @@ def fold_request(
     now_ms: int,
     trimmed: Counter[str] | None = None,
 ) -> list[Notification]:
-    """Take in what is asked for; a repeat changes nothing.
+    """Fold a request; a repeat changes nothing.
 
-    `card` is that of the item asked for, if there is one. `trimmed` counts what gave way for lack of room.
+    Args:
+        state: The push state of the user.
+        request: The request.
+        position: Its position in its topic.
+        card: The requested item; None if it names none or an unknown one.
+        params: The parameters of pushes.
+        now_ms: The time, in ms since the epoch.
+        trimmed: Counts entries evicted for lack of room, by collection.
+
+    Returns:
+        The decisions.
     """
     event_id = fingerprint(request.event_id)
     if position.repeats(state.position) or event_id in state.event_ids:
@@ -69,7 +79,18 @@ def fold_request(
 def fold_feed(
     state: PushState, feed: Feed, cards: Mapping[str, PushItem], *, params: PushParams, now_ms: int
 ) -> list[Notification]:
-    """Find what is worth a push in a feed; a repeat changes nothing. `cards` are those of the items at its head."""
+    """Create candidates from the new items that stand out in a feed; a repeat changes nothing.
+
+    Args:
+        state: The push state of the user.
+        feed: The feed.
+        cards: The catalog's data of the feed's top items, by id.
+        params: The parameters of pushes.
+        now_ms: The time, in ms since the epoch.
+
+    Returns:
+        The decisions.
+    """
     version = (feed.features_version, feed.generated_at)
     if version <= state.feed:
         return []
@@ -100,7 +121,7 @@ def fold_feed(
 
 
 def _outdated(state: PushState, recommended: Collection[str], now_ms: int) -> Iterator[Notification]:
-    """Withdraw what came of earlier feeds and is recommended no more, as after a move to another city."""
+    """Withdraw candidates of earlier feeds that are no longer recommended, as after a move to another city."""
     for waiting in list(state.waiting.values()):
         candidate = waiting.notification
         if candidate.request_id is None and not waiting.attempts and candidate.item_id not in recommended:
@@ -108,9 +129,9 @@ def _outdated(state: PushState, recommended: Collection[str], now_ms: int) -> It
 
 
 def _register(state: PushState, request: PushRequest, token: str, position: Position) -> int:
-    """Put a device last, or take it off; a request that is older than the device's registration does nothing.
+    """Register or revoke a device; a request older than the device's registration does nothing.
 
-    Returns how many other devices gave way for lack of bytes.
+    Returns the number of other devices evicted for lack of bytes.
     """
     at_ms, device = min(request.occurred_at, position.append_ms), state.devices.get(token)
     if device is not None:
@@ -132,9 +153,9 @@ def _register(state: PushState, request: PushRequest, token: str, position: Posi
 
 
 def _prefer(state: PushState, request: PushRequest, preferences: PushPreferences, now_ms: int) -> int:
-    """Take over preferences, all or those that are named; what is held by the old ones is looked at anew.
+    """Update all preferences, or those that are named; held notifications are checked again.
 
-    Returns how many categories had no room.
+    Returns the number of categories that had no room.
     """
     categories = preferences.categories or []
     fitting_count = fitting(categories, _CATEGORIES_BYTES)
@@ -152,7 +173,7 @@ def _prefer(state: PushState, request: PushRequest, preferences: PushPreferences
 def _requested(
     state: PushState, request: PushRequest, card: PushItem | None, params: PushParams, now_ms: int
 ) -> Iterator[Notification]:
-    """Look at what is asked for: what it is worth is not ours to say."""
+    """Check a requested notification, whatever its value."""
     candidate = _candidate(
         state,
         request.item_id or request.event_id,
@@ -167,7 +188,7 @@ def _requested(
         reason = "it is on its way, or was sent before"
         yield msgspec.structs.replace(
             candidate, status="repeated", reason=reason
-        )  # what became of the first still holds
+        )  # the outcome of the first still holds
     elif not candidate.title:
         reason = "it has no title, and its item is not in the catalogue"
         yield msgspec.structs.replace(candidate, status="failed", reason=reason)  # another request may have one
@@ -176,7 +197,7 @@ def _requested(
 
 
 def _considered(state: PushState, candidate: Notification, params: PushParams, now_ms: int) -> Iterator[Notification]:
-    """Look at a new item of a feed; one that was dealt with is passed over without a word."""
+    """Check a new item of a feed; one that is closed yields no decision."""
     if state.is_closed(candidate.notification_id):
         return
     value, own = candidate.value or 0.0, state.preferences.value_threshold
@@ -191,7 +212,7 @@ def _considered(state: PushState, candidate: Notification, params: PushParams, n
 def _admitted(
     state: PushState, candidate: Notification, params: PushParams, now_ms: int, *, is_listed: bool
 ) -> Iterator[Notification]:
-    """Let a wish wait for its release, unless the user cannot or does not want to have it."""
+    """Let a candidate wait for its release, unless the user cannot or does not want to get it."""
     outcome = rejection_reason(state, candidate, state.devices)
     if outcome is not None:
         yield from decide(state, candidate, outcome, now_ms)
@@ -202,7 +223,7 @@ def _admitted(
 
 
 def _candidate(state: PushState, about: str, now_ms: int, **fields: Any) -> Notification:
-    """Return a notification of which nothing is decided yet."""
+    """Return a notification without a decision."""
     return Notification(
         notification_id=deterministic_id(state.user_id, about),
         user_id=state.user_id,

@@ -1,4 +1,4 @@
-"""What is due when: one time per key, the earliest first."""
+"""Delay queue: one due time per key, the earliest first."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import heapq
 
 
 class DelayQueue:
-    """Keys and the time at which each is due."""
+    """Keys and their due times."""
 
     def __init__(self) -> None:
         self._due: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
-        """Entries that are not those of `_due` any more are passed over."""
+        """Entries that differ from those of `_due` are stale and skipped."""
 
     def __len__(self) -> int:
-        """Return how many keys wait."""
+        """Return the number of waiting keys."""
         return len(self._due)
 
     def put(self, key: str, due_at: int | None) -> None:
-        """Say when a key is due; None takes it off."""
+        """Set the due time of a key, in ms since the epoch; None removes the key."""
         if due_at is None:
             self._due.pop(key, None)
         elif self._due.get(key) != due_at:
@@ -26,7 +26,7 @@ class DelayQueue:
             heapq.heappush(self._heap, (due_at, key))
 
     def take(self, now_ms: int) -> list[str]:
-        """Take off and return the keys that are due, longest due first."""
+        """Remove and return the due keys, longest due first."""
         keys = []
         while self._heap and self._heap[0][0] <= now_ms:
             due_at, key = heapq.heappop(self._heap)
@@ -36,6 +36,6 @@ class DelayQueue:
         return keys
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all keys."""
         self._due.clear()
         self._heap.clear()

@@ -1,4 +1,4 @@
-"""When what waits may be sent, and what came of it."""
+"""Delivery of pushes: the release of waiting notifications, and the results of sending them."""
 
 from __future__ import annotations
 
@@ -20,48 +20,54 @@ _LONGEST_PAUSE_S = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What is to be sent now."""
+    """A notification to be sent now."""
 
     notification: Notification
     tokens: Sequence[str]
     ttl_s: int
-    """After which it must not be shown any more: a phone that was off gets it late."""
+    """Lifetime in seconds: a phone that was off gets the notification late."""
 
 
 class Released(NamedTuple):
-    """What became of that which was due."""
+    """The decisions and deliveries of a release."""
 
     decisions: list[Notification]
     deliveries: list[Delivery]
 
 
 class SendResult(Protocol):
-    """What came of sending to one device."""
+    """The result of sending to one device."""
 
     @property
     def kind(self) -> str:
-        """Return delivered, gone (there is no such device any more), refused or later."""
+        """Return delivered, gone (the device no longer exists), refused or later."""
 
     @property
     def reason(self) -> str:
-        """Return why, in words."""
+        """Return the reason, in words."""
 
     @property
     def pause_s(self) -> float:
-        """Return how long to wait at least before it is tried again."""
+        """Return the minimum wait before a retry, in seconds."""
 
 
 def due_items(state: PushState, now_ms: int) -> set[str]:
-    """Return the items of the catalogue that notifications are about which are due."""
+    """Return the catalog items of the due notifications."""
     due = (waiting.notification.item_id for waiting in _due(state, now_ms) if waiting.is_listed)
     return {item_id for item_id in due if item_id is not None}
 
 
 def release(state: PushState, *, params: PushParams, now_ms: int, unavailable_items: Collection[str] = ()) -> Released:
-    """Take what is due, the most valuable first: some of it is to be sent, the rest waits on or is given up.
+    """Release due notifications, the most valuable first: each is handed out for delivery, waits on or is given up.
 
-    What is handed out still waits until it is settled, so that a crash in between has it released once more. `gone` are
-    those of `due_items` that cannot be had any more.
+    A notification handed out keeps waiting until its delivery is recorded, so that a crash in between releases it
+    again.
+
+    Args:
+        state: The push state of the user.
+        params: The parameters of pushes.
+        now_ms: The time, in ms since the epoch.
+        unavailable_items: Those of `due_items` that have left the catalog or are out of stock.
     """
     released = Released([], [])
     gate = _Gate(state, params, now_ms)
@@ -83,7 +89,7 @@ def release(state: PushState, *, params: PushParams, now_ms: int, unavailable_it
 def record_delivery(
     state: PushState, delivery: Delivery, answers: Mapping[str, SendResult] | None, *, params: PushParams, now_ms: int
 ) -> list[Notification]:
-    """Note what came of a delivery, by token; None where there is nothing to send with."""
+    """Record the results of a delivery by token; None if no push service is configured."""
     waiting = state.waiting[delivery.notification.notification_id]
     if answers is None:
         state.sent_at.append(now_ms)
@@ -101,7 +107,7 @@ def record_delivery(
 
 
 class _Gate:
-    """What a user may be sent at a moment."""
+    """The limits on sending to a user at a time."""
 
     def __init__(self, state: PushState, params: PushParams, now_ms: int) -> None:
         state.sent_at = [at_ms for at_ms in state.sent_at if at_ms > now_ms - DAY_MS]
@@ -111,10 +117,13 @@ class _Gate:
         self._quiet_interval = quiet_interval(hours, now_ms) if hours else None
         self.due = _due(state, now_ms)
         self._slots = params.daily_cap - (len(state.waiting) - len(self.due))
-        """No more are held than could be sent afterwards."""
+        """No more notifications are held than could be sent afterwards."""
 
     def check(self, waiting: PendingPush) -> Outcome | None:
-        """Return why a notification may not be sent now; None if it may. One that reached a device counts no more."""
+        """Return the outcome that forbids sending a notification now; None if it may be sent.
+
+        A notification that has reached a device does not count again.
+        """
         costs = 0 if waiting.notification.reached else 1
         if self._now_ms >= waiting.expires_at:
             return _overdue(waiting, self._params)
@@ -128,7 +137,7 @@ class _Gate:
         return None
 
     def ttl_s(self, waiting: PendingPush) -> int:
-        """Return how long a notification may be shown: until it expires, or the next quiet hours begin."""
+        """Return the lifetime of a notification in seconds: until it expires, or the next quiet hours begin."""
         until_ms = (
             min(waiting.expires_at, self._quiet_interval.until_ms) if self._quiet_interval else waiting.expires_at
         )
@@ -146,12 +155,12 @@ def _withdrawn(waiting: PendingPush, unavailable_items: Collection[str]) -> Outc
 
 def _forget(state: PushState, tokens: Sequence[str]) -> None:
     for token in tokens:
-        if state.devices.pop(token, None):  # another of the user's pushes may have found out first
+        if state.devices.pop(token, None):  # another push of the user may have removed it
             state.version += 1
 
 
 def _put_off(waiting: PendingPush, answers: Mapping[str, SendResult], params: PushParams, now_ms: int) -> bool:
-    """Have the devices that were not reached yet tried again, if there is time; say whether there is."""
+    """Schedule a retry for the devices not yet reached, if there is time; return whether there is."""
     waiting.tokens = [token for token, answer in answers.items() if answer.kind == "later"]
     backoff_s = min(params.retry_s * 2.0**waiting.attempts, _LONGEST_PAUSE_S)
     pause_s = max([backoff_s, *(answer.pause_s for answer in answers.values())])

@@ -1,7 +1,7 @@
-"""Quiet hours: times of the day by the clock of a place, as spells of real time.
+"""Quiet hours: local times of day, converted to intervals of real time.
 
-A local time that comes twice means the first time; one that is skipped comes as much later as the clocks were moved
-(RFC 5545, 3.3.5). So a spell of eight hours lasts seven or nine in two nights of the year.
+An ambiguous local time means its first occurrence; a skipped one shifts by the clock change (RFC 5545, 3.3.5). An
+interval of eight hours therefore lasts seven or nine hours on two nights of the year.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ _DAY = timedelta(days=1)
 
 
 class QuietInterval(NamedTuple):
-    """What holds at a moment, and until when it does at least."""
+    """Whether it is quiet at a time, and the earliest time at which that can change."""
 
     quiet: bool
     until_ms: int
 
 
 def quiet_interval(hours: QuietHours, at_ms: int) -> QuietInterval:
-    """Return whether it is quiet at a time, and until when."""
+    """Return whether a time, in ms since the epoch, is within quiet hours, and until when."""
     zone = zone_of(hours.timezone, "UTC")
     start, end = time.fromisoformat(hours.start), time.fromisoformat(hours.end)
     day = datetime.fromtimestamp(at_ms / 1000, zone).date() - _DAY

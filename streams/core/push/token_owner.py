@@ -1,8 +1,8 @@
-"""Whose a push token is: of all who have registered it, the user of the newest registration.
+"""Owner of a push token: the user of its newest registration.
 
 A device keeps its token when another user signs in on it. Users are in different partitions, so each registration is
-sent on to the partition of its token, and whoever does not own the token any more is told to forget it. The result
-does not depend on the order in which registrations arrive there, and repeats change nothing.
+forwarded to the partition of its token, and a user who no longer owns the token gets a revocation. The result does not
+depend on the order of arrival, and repeats change nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from streams.core.dedup import deterministic_id
 
 
 class TokenState(msgspec.Struct, array_like=True):
-    """Everything kept of one token. New fields are added at the end, with a default."""
+    """The state of one token. New fields are added at the end, with a default."""
 
     token: str
     owner: PushToken | None = None
@@ -22,7 +22,7 @@ class TokenState(msgspec.Struct, array_like=True):
 
 
 def fold_registration(state: TokenState, registration: PushToken) -> PushRequest | None:
-    """Take in a registration; return the revocation of the one that has lost, if another user has won."""
+    """Fold a registration; return the revocation of the superseded one if its user differs."""
     older, newer = sorted([state.owner or registration, registration], key=_rank)
     state.owner = newer
     if older.user_id == newer.user_id:

@@ -1,10 +1,10 @@
-"""What makes a new item worth a push: how far it stands out in a feed, against what usually leads the user's feeds.
+"""Push value of a new item: its lead in a feed, relative to the usual lead in the user's feeds.
 
-Scores have no unit, and what a blend adds up shifts and stretches as its weights are learned. So a lead is measured
-within one feed, from its middle, in the spread of its middle half: (score - median) / (upper - lower quartile). What an
-item scores for having been fetched for the user is left out: all that was fetched has the same of it, which parts a
-feed in two. What is usual is the mean lead of the best item that is not new, over the user's last feeds. The value of
-an item is its lead as a share of that: 1 for an item as far ahead as the leader of an ordinary feed.
+Scores have no unit, and blended scores shift and stretch as the weights are learned. A lead is therefore measured
+within one feed, as a robust z-score: (score - median) / (upper - lower quartile). The contribution of the `prefetched`
+feature is excluded: all prefetched items share it, which would split a feed in two. The baseline is the mean lead of
+the best item that is not new, over the user's last feeds. The value of an item is its lead divided by the baseline: 1
+for an item as far ahead as the leader of an ordinary feed.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import msgspec
 from schemas.types import Feed
 
 LOOKED_AT = 10
-"""Items of a feed, by what they score themselves, of which one may be pushed."""
+"""Number of top items of a feed, by their own scores, that are considered for a push."""
 
 _FIRST_FEEDS = 3
-"""Feeds from which on it is known what is usual."""
+"""Number of feeds after which the baseline is valid."""
 _LAST_FEEDS = 20
-"""Feeds that the mean goes back over, older ones counting less and less."""
+"""Length of the running mean in feeds; older ones have less and less weight."""
 _FETCHED = "prefetched"
 
 
 class TopItem(NamedTuple):
-    """One of the items that lead a feed."""
+    """One of the leading items of a feed."""
 
     item_id: str
     lead: float
@@ -35,7 +35,7 @@ class TopItem(NamedTuple):
 
 
 def top_items(feed: Feed) -> list[TopItem]:
-    """Return the items that lead a feed, furthest ahead first; those that come after all others lead nothing."""
+    """Return the leading items of a feed, largest lead first, without trailing items."""
     end = len(feed.items) - feed.trailing
     fetched = feed.parts.get(_FETCHED) or [0.0] * len(feed.items)
     ahead = robust_z_scores([score - part for score, part in zip(feed.scores[:end], fetched, strict=False)])
@@ -43,7 +43,7 @@ def top_items(feed: Feed) -> list[TopItem]:
 
 
 def robust_z_scores(scores: Sequence[float]) -> list[float]:
-    """Return how far each score is ahead of the middle; 0 for all where a feed tells nothing apart."""
+    """Return the distance of each score from the median, in interquartile ranges; 0 for all without spread."""
     ordered, count = sorted(scores), len(scores)
     spread = ordered[3 * count // 4] - ordered[count // 4] if count else 0.0
     if not spread > 0:
@@ -52,16 +52,16 @@ def robust_z_scores(scores: Sequence[float]) -> list[float]:
 
 
 class BaselineLead(msgspec.Struct, array_like=True, gc=False):
-    """What usually leads the feeds of a user."""
+    """The mean lead of the best item in a user's feeds."""
 
     feeds: int = 0
     lead: float = 0.0
 
     def fold(self, lead: float) -> None:
-        """Take in the leader of one more feed."""
+        """Fold the best lead of one more feed."""
         self.feeds += 1
         self.lead += (lead - self.lead) / min(self.feeds, _LAST_FEEDS)
 
     def value(self, lead: float) -> float:
-        """Return what a lead is worth; 0 while it is not known what is usual."""
+        """Return the value of a lead; 0 before the baseline is valid."""
         return lead / self.lead if self.feeds >= _FIRST_FEEDS and self.lead > 0 else 0.0

@@ -28,10 +28,10 @@ _STANDS_FOR = "near"
 _WEIGHED = (list(FEATURES).index(_STANDS_FOR), list(FEATURES).index(AFFINITY))
 _LIKED = 20
 """Number of last liked items that a new item is compared with."""
-_CHANCE = 0.2
+_CHANCE_SIMILARITY = 0.2
 """Similarity of two items by chance: three standard deviations of the cosine of signatures that share no word."""
 _DIGITS = 6
-_AROUND = ' []"'
+_PUNCTUATION = ' []"'
 """Characters stripped from the words of a context, where lists are encoded as JSON."""
 
 
@@ -63,7 +63,7 @@ def rerank_candidates(
     if trigger.topic_distance is None:
         return feed
     topics = {one.item_id: one.topics for one in trigger.described}
-    return _arranged(feed, _apart(feed, _topics(feed.items, topics, catalog), trigger.topic_distance))
+    return _reordered(feed, _spread_topics(feed, _topics(feed.items, topics, catalog), trigger.topic_distance))
 
 
 def _by_score(feed: Feed) -> list[int]:
@@ -75,13 +75,13 @@ def _by_score(feed: Feed) -> list[int]:
 def _context_interests(trigger: Trigger, catalog: CatalogSnapshot, features: Features) -> list[str]:
     """Return the categories and topics in a trigger's context that are not already liked or stated."""
     labels = {name for one in trigger.described for name in (one.category, *one.topics)}
-    words = dict.fromkeys(word.strip(_AROUND) for value in trigger.context.values() for word in value.split(","))
+    words = dict.fromkeys(word.strip(_PUNCTUATION) for value in trigger.context.values() for word in value.split(","))
     return [
         word
         for word in words
         if word
         and (word in labels or catalog.categories.get(word) >= 0 or catalog.topics.get(word) >= 0)
-        and not (word in features.preferred or _likes(features, word))
+        and not (word in features.preferred or _is_liked(features, word))
     ]
 
 
@@ -94,7 +94,7 @@ def _with_new(
     feed: Feed, new: Sequence[Candidate], query: RankingQuery, catalog: CatalogSnapshot, blender: Blender
 ) -> Feed:
     """Return a feed with new items merged in by score."""
-    contributions = _parts(new, query, catalog) * weights_for(query, blender)[list(_WEIGHED)][:, None]
+    contributions = _feature_values(new, query, catalog) * weights_for(query, blender)[list(_WEIGHED)][:, None]
     names, none = (CONTENT, AFFINITY), [0.0] * len(new)
     sources = [names[index] for index in contributions.argmax(axis=0).tolist()]
     reasons = [_reason(one, column, query) for one, column in zip(new, contributions.T.tolist(), strict=True)]
@@ -110,32 +110,32 @@ def _with_new(
             name: added.get(name, none) + feed.parts.get(name, before) for name in dict.fromkeys([*feed.parts, *added])
         },
     )
-    return _arranged(joined, _by_score(joined))
+    return _reordered(joined, _by_score(joined))
 
 
-def _parts(new: Sequence[Candidate], query: RankingQuery, catalog: CatalogSnapshot) -> NDArray[np.float64]:
+def _feature_values(new: Sequence[Candidate], query: RankingQuery, catalog: CatalogSnapshot) -> NDArray[np.float64]:
     """Return (2, items): similarity of new items to the user's liked items, and affinity to the new items."""
     vectors = np.stack([signature(one.item_id, f"{one.title} {one.text}", one.category, one.topics) for one in new])
     liked = query.history[query.liked][:_LIKED].tolist()
-    alike = np.zeros(len(new))
+    similarity = np.zeros(len(new))
     if liked:
         names = [catalog.items.names[index] for index in liked]
         liked_vectors = np.stack([_signature(name, catalog) for name in names])
         cosines = vectors @ liked_vectors.T
-        alike = (np.where(cosines > _CHANCE, cosines, 0.0) * STEP ** np.arange(len(liked))).max(axis=1)
+        similarity = (np.where(cosines > _CHANCE_SIMILARITY, cosines, 0.0) * STEP ** np.arange(len(liked))).max(axis=1)
     features = query.features
-    kinds, topics, sources = (
+    categories, topics, sources = (
         _shares(sums, features.preferred) for sums in (features.categories, features.topics, features.sources)
     )
     affinity = [
         (
-            (kinds.get(one.category, 0.0) if one.category else sources.get(one.source, 0.0))
+            (categories.get(one.category, 0.0) if one.category else sources.get(one.source, 0.0))
             + min(max(sum(topics.get(topic, 0.0) for topic in one.topics), -1.0), 1.0)
         )
         / 2
         for one in new
     ]
-    return np.stack([alike, np.array(affinity)])
+    return np.stack([similarity, np.array(affinity)])
 
 
 def _signature(item_id: str, catalog: CatalogSnapshot) -> NDArray[np.float32]:
@@ -151,18 +151,20 @@ def _shares(sums: Mapping[str, float], preferred: Iterable[str]) -> dict[str, fl
     return {name: affinity / strongest for name, affinity in sums.items()} | dict.fromkeys(preferred, 1.0)
 
 
-def _reason(one: Candidate, parts: Sequence[float], query: RankingQuery) -> str:
-    alike, affinity = parts
-    if max(alike, affinity) <= 0:
+def _reason(one: Candidate, values: Sequence[float], query: RankingQuery) -> str:
+    similarity, affinity = values
+    if max(similarity, affinity) <= 0:
         return "New here"
     features = query.features
     liked = [
-        name for name in (*one.topics, one.category, one.source) if name in features.preferred or _likes(features, name)
+        name
+        for name in (*one.topics, one.category, one.source)
+        if name in features.preferred or _is_liked(features, name)
     ]
-    return f"You like {liked[0]}" if affinity > alike and liked else "Like what you liked"
+    return f"You like {liked[0]}" if affinity > similarity and liked else "Like what you liked"
 
 
-def _likes(features: Features, name: str) -> bool:
+def _is_liked(features: Features, name: str) -> bool:
     return any(sums.get(name, 0.0) > 0 for sums in (features.topics, features.categories, features.sources))
 
 
@@ -177,18 +179,18 @@ def _topics(
     return topics
 
 
-def _apart(feed: Feed, topics: Sequence[set[str]], distance: float) -> list[int]:
+def _spread_topics(feed: Feed, topics: Sequence[set[str]], distance: float) -> list[int]:
     """Return the indices of a feed's items, reordered so that each differs from those before it by a share of topics.
 
     The best items come first. Items too similar to one of them follow in their order.
     """
     order, end = _by_score(feed), len(feed.items) - feed.trailing
     chosen: list[int] = []
-    alike: list[int] = []
+    similar: list[int] = []
     for index in order[:end]:
         far = all(_distance(topics[index], topics[other]) >= distance for other in chosen)
-        (chosen if far else alike).append(index)
-    return chosen + alike + order[end:]
+        (chosen if far else similar).append(index)
+    return chosen + similar + order[end:]
 
 
 def _distance(some: set[str], others: set[str]) -> float:
@@ -197,7 +199,7 @@ def _distance(some: set[str], others: set[str]) -> float:
     return 1.0 - len(some & others) / len(both) if both else 1.0
 
 
-def _arranged(feed: Feed, indices: Sequence[int]) -> Feed:
+def _reordered(feed: Feed, indices: Sequence[int]) -> Feed:
     """Return a feed with its items in another order."""
     columns = {
         name: [getattr(feed, name)[index] for index in indices] for name in ("items", "scores", "sources", "reasons")

@@ -140,7 +140,7 @@ def log_share(logs: Scores, *, out: Column | None = None) -> Column:
         logs: (items,) or (rows, items) natural logarithms; -inf for an empty sum.
         out: Array for the strengths; a new one by default.
     """
-    shares = np.subtract(logs, _measure(logs), out=out, dtype=np.float64, casting="same_kind")
+    shares = np.subtract(logs, _reference_logs(logs), out=out, dtype=np.float64, casting="same_kind")
     shares = shares.astype(np.float32, copy=False)
     np.minimum(shares, _MOST_SHARE, out=shares)
     np.exp(shares, out=shares)
@@ -148,7 +148,7 @@ def log_share(logs: Scores, *, out: Column | None = None) -> Column:
     return np.log1p(shares, out=shares)
 
 
-def _measure(logs: Scores) -> NDArray[np.float64]:
+def _reference_logs(logs: Scores) -> NDArray[np.float64]:
     """Return (rows, 1) reference sums: the fifth strongest of a row, or a stronger one where there are few items."""
     measures = np.zeros((*logs.shape[:-1], 1))
     for at in np.ndindex(*logs.shape[:-1]):
@@ -233,7 +233,7 @@ class CatalogSnapshot:
         self.watermark = 0
         self.stale = False
         """Whether anything has changed since the last refresh."""
-        self.charts = self._draw()
+        self.charts = self._top_items()
         self._listing: ListedItems | None = None
         """Cached catalog columns; None after a change of the catalog."""
         self.columns = self._columns()
@@ -305,7 +305,7 @@ class CatalogSnapshot:
         """Rebuild the charts if anything changed; return whether it did. A large catalog takes several calls."""
         if not self.stale:
             return False
-        self.charts = self._draw()
+        self.charts = self._top_items()
         self.refresh_columns()
         self.stale = len(self.columns.listing.listed) > self._exact_items and self.likeness.catch_up()
         return True
@@ -351,7 +351,7 @@ class CatalogSnapshot:
             self._listing = ListedItems(self)
         return ItemColumns(self, self._listing)
 
-    def _draw(self) -> TopItems:
+    def _top_items(self) -> TopItems:
         listed = np.flatnonzero(self.listed[: len(self.items)]).astype(np.int32)
         untied = listed[~np.isin(listed, self.places.tied(len(self.items)))]
         by_category = listed[np.argsort(self.category[listed], kind="stable")]

@@ -41,7 +41,7 @@ def diversify(order: NDArray[np.intp], categories: Indices, params: RankParams) 
                 waiting.setdefault(label, deque()).append(candidate)
             else:
                 index = _best(waiting, counts, window + 1)
-        assert index is not None  # what does not wait is upcoming
+        assert index is not None  # every item is either waiting or upcoming
         chosen.append(index)
         counts[labels[index]] += 1
     return order[np.array(chosen, np.intp)]

@@ -93,13 +93,13 @@ def recently_interacted(start: int, end: int) -> Callable[[RankingQuery, Catalog
         end: The step after the last.
     """
 
-    def feature(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
+    def _feature(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
         scores = np.zeros(catalog.columns.count, np.float32)
         scores[query.history[start:end]] = 1.0
         scores[query.history[:start]] = 0.0
         return scores[where]
 
-    return feature
+    return _feature
 
 
 def followed(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Column:
@@ -111,8 +111,8 @@ def followed(query: RankingQuery, catalog: CatalogSnapshot, where: Where) -> Col
         where: The items.
     """
     scores = np.zeros(catalog.columns.count, np.float32)
-    after = np.flatnonzero(query.history[1:] == query.history[:1])  # one step newer than each earlier time at the item
-    scores[query.history[after][::-1]] = _FOLLOWED_STEP ** np.arange(len(after))[::-1]  # the newest counts
+    after = np.flatnonzero(query.history[1:] == query.history[:1])  # the step after each earlier visit
+    scores[query.history[after][::-1]] = _FOLLOWED_STEP ** np.arange(len(after))[::-1]  # the newest wins
     return scores[where]
 
 

@@ -47,10 +47,10 @@ class ItemTypeIndex:
         if self._columns is None:
             pairs = np.array(self._pairs, np.intp).reshape(-1, 2)
             self._columns = np.array(self._categories, np.intp), pairs
-        of_kind, pairs = self._columns
-        counted = np.bincount(pairs[:, 0], topics[pairs[:, 1]], minlength=len(of_kind))
-        scores = counted.astype(np.float64, copy=False)  # they are integers when no kind has a topic
+        category_of_type, pairs = self._columns
+        counted = np.bincount(pairs[:, 0], topics[pairs[:, 1]], minlength=len(category_of_type))
+        scores = counted.astype(np.float64, copy=False)  # integers if no type has a topic
         np.clip(scores, -1.0, 1.0, out=scores)
-        scores += categories[of_kind]
+        scores += categories[category_of_type]
         scores *= 0.5
         return scores

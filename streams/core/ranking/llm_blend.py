@@ -80,7 +80,10 @@ def blend_llm_scores(
     own = np.where(judged, weights.ml * ml, ml)
     best, end = np.argsort(-(own + llm).round(_DIGITS), kind="stable"), len(feed.items) - feed.trailing
     order = [index for some in (best[best < end], best[best >= end]) for index in _spread(some, feed, catalog, params)]
-    parts = {name: _reordered(part.round(_DIGITS).tolist(), order) for name, part in _parts(feed, own, llm).items()}
+    parts = {
+        name: _reordered(values.round(_DIGITS).tolist(), order)
+        for name, values in _contributions(feed, own, llm).items()
+    }
     return replace(
         feed,
         items=_reordered(feed.items, order),
@@ -105,12 +108,12 @@ def min_max_scaled(scores: Column) -> Column:
     return (scores - low) / (high - low) if high > low else np.full(len(scores), _NO_SAY)
 
 
-def _parts(feed: Feed, own: Column, llm: Column) -> dict[str, Column]:
+def _contributions(feed: Feed, own: Column, llm: Column) -> dict[str, Column]:
     """Return the contributions by source, scaled to add up to the combined scores."""
-    parts = {name: np.array(part) for name, part in feed.parts.items() if name != LLM}
-    total = sum(parts.values(), np.zeros(len(own)))
+    columns = {name: np.array(values) for name, values in feed.parts.items() if name != LLM}
+    total = sum(columns.values(), np.zeros(len(own)))
     factor = np.divide(own, total, out=np.zeros(len(own)), where=total > 0)
-    scaled = {name: part * factor for name, part in parts.items()}
+    scaled = {name: values * factor for name, values in columns.items()}
     residual = own - total * factor
     if residual.any():
         scaled[ML] = scaled.get(ML, 0.0) + residual

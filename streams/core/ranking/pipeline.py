@@ -37,7 +37,9 @@ _SAMPLED, _SAMPLE_MARGIN = 8, 2
 """Sampling step over the scores, and the factor by which the sample's cut-off is widened."""
 _FETCHED, _FETCHED_SHARE = list(FEATURES).index("prefetched"), 0.8
 """The index of the `prefetched` feature, and how far it lifts from the mean score to the best of the other items."""
-_SOURCES_BY_PART = np.array([[float(part.source == source) for part in FEATURES.values()] for source in SOURCES])
+_SOURCES_BY_FEATURE = np.array(
+    [[float(feature.source == source) for feature in FEATURES.values()] for source in SOURCES]
+)
 
 
 def new_blender() -> Blender:
@@ -76,7 +78,7 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
     if not params.repeats:
         admissible[_within(catalog.items.encode_known(query.features.seen), catalog)] = False
     last = np.zeros(columns.count, bool)
-    last[_unplaced(query.features, catalog)] = True
+    last[_located(query.features, catalog)] = True
     if not params.hides_sold_out:
         last[columns.listing.sold_out] = True
     parts = feature_matrix(query, catalog, where, repeats=params.repeats)
@@ -91,7 +93,7 @@ def _candidates_of(
     items = _within(np.unique(catalog.items.encode_known(names)), catalog)
     items = items[catalog.listed_for(features.prefetched)[items]]
     last = np.zeros(catalog.columns.count, bool)
-    for some in (_too_far(features, catalog, params), _unplaced(features, catalog), catalog.columns.listing.sold_out):
+    for some in (_too_far(features, catalog, params), _located(features, catalog), catalog.columns.listing.sold_out):
         last[some] = True
     parts = feature_matrix(query, catalog, items, repeats=params.repeats)
     return Candidates(query, items, np.ones(len(items), bool), parts, last[items])
@@ -250,9 +252,9 @@ def _mean_features(candidates: Candidates) -> Column:
     return candidates.parts.expectation(shares)[:, None]
 
 
-def _by_source(weights: NDArray[np.float64], parts: Column) -> NDArray[np.float64]:
+def _by_source(weights: NDArray[np.float64], features: Column) -> NDArray[np.float64]:
     """Return (sources, items): the contribution of each source to a score; 0 where it is not finite."""
-    return np.asarray(_SOURCES_BY_PART @ np.nan_to_num(weights[:, None] * parts, posinf=0.0, neginf=0.0))
+    return np.asarray(_SOURCES_BY_FEATURE @ np.nan_to_num(weights[:, None] * features, posinf=0.0, neginf=0.0))
 
 
 def _ordered(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, params: RankParams) -> NDArray[np.intp]:
@@ -279,21 +281,21 @@ def _within(items: Indices, catalog: CatalogSnapshot) -> Indices:
     return items[items < catalog.columns.count]
 
 
-def _spot(features: Features) -> Spot:
+def _location_of(features: Features) -> Spot:
     return spot(features.cell, features.city, features.timezone)
 
 
 def _too_far(features: Features, catalog: CatalogSnapshot, params: RankParams) -> Indices:
     """Return the items with a location that is not near the user's."""
-    user = _spot(features)
+    user = _location_of(features)
     if not user.is_known:
         return NOTHING
     return catalog.places.far(catalog.columns.count, user, radius_km=params.place_radius_km)
 
 
-def _unplaced(features: Features, catalog: CatalogSnapshot) -> Indices:
+def _located(features: Features, catalog: CatalogSnapshot) -> Indices:
     """Return the items with a location, for a user of unknown location."""
-    return NOTHING if _spot(features).is_known else catalog.places.tied(catalog.columns.count)
+    return NOTHING if _location_of(features).is_known else catalog.places.tied(catalog.columns.count)
 
 
 def _has_ended(query: RankingQuery, catalog: CatalogSnapshot) -> Indices:
@@ -307,15 +309,15 @@ def _muted(names: list[str], catalog: CatalogSnapshot) -> Indices:
     if not names:
         return NOTHING
     count = len(catalog.items)
-    hit = np.zeros(count, bool)
-    hit[catalog.items.encode_known(names)] = True
+    is_muted = np.zeros(count, bool)
+    is_muted[catalog.items.encode_known(names)] = True
     for name in names:
         category, topic = catalog.categories.get(name), catalog.topics.get(name)
         if category >= 0:
-            hit |= catalog.category[:count] == category
+            is_muted |= catalog.category[:count] == category
         if topic >= 0:
-            hit |= (catalog.item_topics[:count] == topic).any(axis=1)
-    return np.flatnonzero(hit).astype(np.int32)
+            is_muted |= (catalog.item_topics[:count] == topic).any(axis=1)
+    return np.flatnonzero(is_muted).astype(np.int32)
 
 
 def _shortlist(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, *, most: int) -> NDArray[np.intp]:

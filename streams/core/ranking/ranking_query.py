@@ -30,12 +30,12 @@ _BACK = np.arange(_WINDOW)
 _NEAR_ITEMS = _BACK < 50
 _FAR_WEAK = 0.3
 _FAR_STEPS = 0.98**_BACK
-_TASTE_STEP = 0.9
+_WEIGHTS_STEP = 0.9
 _TOGETHER = np.array([_NEAR_ITEMS * STEP**_BACK, _FAR_STEPS], np.float32)
 _TOGETHER_WEAK = _TOGETHER * np.array([[WEAK], [_FAR_WEAK]], np.float32)
 """Weights of `near` and `far` by steps back, for a positive event and for any other."""
-_TASTES = np.array([_NEAR_ITEMS * _TASTE_STEP**_BACK, _FAR_STEPS], np.float32)
-_TASTES_WEAK = _TASTES * np.float32(_FAR_WEAK)
+_WEIGHTS = np.array([_NEAR_ITEMS * _WEIGHTS_STEP**_BACK, _FAR_STEPS], np.float32)
+_WEIGHTS_WEAK = _WEIGHTS * np.float32(_FAR_WEAK)
 """The same for `taste` and `far_taste`."""
 _FOLLOWING = np.array([1.0, 0.5, 0.25], np.float32)
 """Weights of `next` by timestamp groups back."""
@@ -129,8 +129,8 @@ def _history_scores(
     scores = np.empty((2 * half, catalog.columns.count), np.float32)
     votes, log_strengths = scores[:half], scores[half:]
     together = np.where(liked, _TOGETHER[:, :length], _TOGETHER_WEAK[:, :length])
-    tastes = np.where(liked, _TASTES[:, :length], _TASTES_WEAK[:, :length])
-    back = groups_back - groups_back[0]  # of the newest
+    weights = np.where(liked, _WEIGHTS[:, :length], _WEIGHTS_WEAK[:, :length])
+    back = groups_back - groups_back[0]  # relative to the newest
     following = _FOLLOWING[back[: back.searchsorted(len(_FOLLOWING))]][None]
     last = np.array([[catalog.neighbors.share(int(history[0]), catalog.watermark, damping=_LAST_DAMPING)]])
     catalog.neighbors.links.scores(
@@ -140,12 +140,12 @@ def _history_scores(
         SimilarityQuery(TOGETHER, last, _LAST_DAMPING),
         out=votes[:4],
     )
-    catalog.tastes.scores(history, SimilarityQuery(0, tastes), out=votes[4:])
+    catalog.tastes.scores(history, SimilarityQuery(0, weights), out=votes[4:])
     highest = votes.max(axis=1, keepdims=True, initial=0.0)
     highest[highest <= 0] = 1.0
     np.multiply(votes, np.where(_OF_STRONGEST, _SCALES / highest, _SCALES), out=log_strengths)
     votes /= highest
-    np.maximum(log_strengths[4:], 0.0, out=log_strengths[4:])  # links are never below zero
+    np.maximum(log_strengths[4:], 0.0, out=log_strengths[4:])  # co-occurrence is never negative
     np.log1p(log_strengths, out=log_strengths)
     return scores
 

@@ -14,7 +14,7 @@ from streams.core.ranking import event_time
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot, Indices
 from streams.core.ranking.ranking_query import RankingQuery
 
-_TOLD_ITEMS = 20
+_REASON_ITEMS = 20
 """Liked items that a reason may name; earlier ones have next to no weight."""
 _TITLE_CHARS = 120
 """Longest title in a reason: feeds are bounded in bytes."""
@@ -95,14 +95,14 @@ def _title(index: int, catalog: CatalogSnapshot) -> str:
 def _because(items: Indices, sources: Sequence[str], query: RankingQuery, catalog: CatalogSnapshot) -> dict[int, str]:
     """Return the reasons of linked items by index: each names the liked item of the history with the strongest link."""
     linked = items[[source in _LINKED for source in sources]]
-    liked = query.history[query.liked][:_TOLD_ITEMS]
+    liked = query.history[query.liked][:_REASON_ITEMS]
     if not len(linked):
         return {}
     if not len(liked):
         return dict.fromkeys(linked.tolist(), _LOOKED_AT)
     links = catalog.neighbors.links.between(liked, linked, channel=TOGETHER)
     fitted = np.maximum(catalog.tastes.between(liked, linked, channel=0), 0.0)
-    links = np.where(links.any(axis=0), links, fitted) * (STEP ** np.flatnonzero(query.liked)[:_TOLD_ITEMS])[:, None]
+    links = np.where(links.any(axis=0), links, fitted) * (STEP ** np.flatnonzero(query.liked)[:_REASON_ITEMS])[:, None]
     best = np.where(links.max(axis=0) > 0, liked[links.argmax(axis=0)], MISSING).tolist()
     texts = {one: f"Because you liked {_title(one, catalog)}" for one in set(best) - {MISSING}} | {MISSING: _LOOKED_AT}
     return {index: texts[one] for index, one in zip(linked.tolist(), best, strict=True)}

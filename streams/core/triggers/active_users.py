@@ -1,4 +1,4 @@
-"""Whom to wake when: the users of a worker who have not been away for long."""
+"""Active users of a worker: the users to whom scheduled triggers are sent."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from streams.core.user.user_state import UserState
 
 
 class ActiveUser(NamedTuple):
-    """What is to be known of a user to wake them. Times are in ms since the epoch."""
+    """The time zone and activity of a user. Times are in ms since the epoch."""
 
     timezone: str
-    """Empty when the user has not said."""
+    """Empty if the user has not stated it."""
     active_at: int
     woken_at: int
-    """Of the newest slot that was acted on."""
+    """Time of the newest slot that took effect."""
 
 
 FIELDS = ("user_id", "timezone", "watermark", "cell_at", "profile_at", "triggered")
-"""What of a user's state a sleeper is made of."""
+"""The fields of a user's state that an active user derives from."""
 
 
 def active_user(state: UserState) -> ActiveUser:
-    """Return what is to be known of a user; only `FIELDS` of the state are read."""
+    """Return the active user for a state; only `FIELDS` of the state are read."""
     active_at = max(state.watermark, state.cell_at, state.profile_at)
     return ActiveUser(state.timezone, active_at, state.triggered.get("time", -1))
 
 
 class ActiveUsers:
-    """Sleepers by user. Who has been away for long is forgotten, and noted again with the next event."""
+    """Active users by id. Users inactive for long are dropped, and return with their next event."""
 
     def __init__(self, params: TriggerParams) -> None:
         self._params = params
@@ -45,22 +45,22 @@ class ActiveUsers:
         return len(self._users)
 
     def note(self, user_id: str, sleeper: ActiveUser) -> None:
-        """Take in what is newest of a user."""
+        """Store the newest activity of a user."""
         self._users[user_id] = sleeper
         self._timezones.add(sleeper.timezone)
 
     def recall(self, user_id: str, sleeper: ActiveUser, *, now_ms: int) -> None:
-        """Take in what was stored of a user, unless something newer is known or it is long ago."""
+        """Restore a user from storage, unless newer activity is known or the user is inactive."""
         if user_id not in self._users and not self._is_away(sleeper, now_ms):
             self.note(user_id, sleeper)
 
     def clear(self) -> None:
-        """Forget everybody."""
+        """Remove all users."""
         self._users.clear()
         self._timezones.clear()
 
     def due(self, after_ms: int, upto_ms: int) -> Iterator[Trigger]:
-        """Yield what is due in (after, upto]; users may be noted meanwhile."""
+        """Yield the triggers due in (after, upto]; users may be noted meanwhile."""
         slots = {
             name: zone_slots
             for name in self._timezones

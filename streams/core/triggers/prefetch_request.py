@@ -1,4 +1,4 @@
-"""From a trigger and what is known of its user to the questions that are worth asking, one per category."""
+"""Prefetch requests: derived from a trigger and its user's state, one per content category."""
 
 from __future__ import annotations
 
@@ -33,58 +33,58 @@ PromptField = Literal[
     "travel_history",
     "relationship_status",
 ]
-"""What of a user can be told to a language model."""
+"""Fields of a user that a language model's prompt may contain."""
 FETCHING = frozenset({"time", "location", "refresh"})
-"""Kinds of triggers that ask for content."""
+"""Kinds of triggers that request content."""
 _INTERESTS, _KEYWORDS, _LIKED, _MUTED, _KNOWN = 10, 10, 10, 20, 200
 _CHARS = 200
 _DIGITS = 6
 _PARTS_OF_DAY = ((5, "night"), (12, "morning"), (17, "afternoon"), (22, "evening"), (24, "night"))
-"""Hour at which each part ends."""
+"""Hour at which each part of the day ends, and its name."""
 
 PromptFields = str | list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a user is, as coarsely as content depends on it; a city only where no ping tells more."""
+    """A user's location at the granularity of content; a city only where no ping locates the user."""
 
     cell: str | None = None
     city: str | None = None
 
     @property
     def key(self) -> str:
-        """Return what caches of this place are named after; empty for nowhere."""
+        """Return the cache key of this location; empty for an unknown one."""
         return self.cell or city_key(self.city).replace(" ", "-")
 
     def __str__(self) -> str:
-        """Return what a model is told: the city's name, and never coordinates, which would come back in titles."""
+        """Return the location for a prompt: the city's name, and never coordinates, which would come back in titles."""
         return self.city or ""
 
 
 class FetcherSpec(Protocol):
-    """What retrieval must know of a fetcher."""
+    """The properties of a fetcher that a request depends on."""
 
     @property
     def category(self) -> str:
-        """Return what it fetches."""
+        """Return the category of its content."""
         ...
 
     @property
     def placed(self) -> bool:
-        """Say whether what it finds is somewhere."""
+        """Return whether its content depends on a location."""
         ...
 
     @property
     def facts(self) -> Sequence[PromptField]:
-        """Return what of a user its model is told."""
+        """Return the fields of a user that its prompt contains."""
         ...
 
 
 def place_of(state: UserState, params: RetrievalParams) -> Place:
-    """Return where a user is: by the newest ping, with the name of the city around it, or by the profile.
+    """Return a user's location: by the newest ping, with the name of the surrounding city, or by the profile.
 
-    The name is written such that it means this city to everybody, whatever the user's time zone.
+    A city that is ambiguous without the user's time zone gets an unambiguous label.
     """
     if state.cell is not None and is_cell(state.cell):
         resolution = min(params.place_resolution, h3.get_resolution(state.cell))
@@ -105,9 +105,15 @@ def build_fetch_requests(
     title_of: Callable[[str], str],
     params: RetrievalParams,
 ) -> list[FetchRequest]:
-    """Return what could be asked for a user now, category by category; nothing of places for who is nowhere.
+    """Return the requests for a user, one per category; without a location, none that depend on one.
 
-    `title_of` gives the title of an item, empty for one that is not known.
+    Args:
+        trigger: The trigger.
+        state: The state of its user.
+        place: The location of the user.
+        fetchers: The available fetchers.
+        title_of: Returns the title of an item by id; empty if it is unknown.
+        params: The parameters of prefetch requests.
     """
     when = local_time(trigger.occurred_at, zone_of(state.timezone, params.timezone))
     fields = prompt_fields(state, place, when=when, title_of=title_of)
@@ -139,7 +145,7 @@ def build_fetch_requests(
 def prompt_fields(
     state: UserState, place: Place, *, when: str, title_of: Callable[[str], str]
 ) -> dict[PromptField, PromptFields]:
-    """Return what is known of a user, in words; what is not known is not there."""
+    """Return the known fields of a user, in words; unknown fields are absent."""
     fields: dict[PromptField, PromptFields] = {
         "where": _line(str(place)),
         "when": when,
@@ -155,14 +161,14 @@ def prompt_fields(
 
 
 def local_time(at_ms: int, zone: ZoneInfo) -> str:
-    """Return day and part of the day, such as `Friday evening, 2026-11-20`."""
+    """Return the day and part of the day, such as `Friday evening, 2026-11-20`."""
     at = datetime.fromtimestamp(at_ms / 1000, zone)
     part = next(name for end, name in _PARTS_OF_DAY if at.hour < end)
     return f"{at:%A} {part}, {at:%Y-%m-%d}"
 
 
 def _interests(state: UserState) -> list[str]:
-    """Return stated preferences, then topics and categories by how much they were acted on."""
+    """Return stated preferences, then topics and categories by affinity."""
     by_affinity = [
         name
         for sums in (state.topics, state.categories)
@@ -177,5 +183,5 @@ def _lines(texts: Iterable[str], most: int) -> list[str]:
 
 
 def _line(text: str) -> str:
-    """Return one printable line: what people typed must neither break a record nor outweigh the rest of a prompt."""
+    """Return one printable line: user input must neither break a record nor dominate the rest of a prompt."""
     return " ".join(cleaned(text).split())[:_CHARS].rstrip()

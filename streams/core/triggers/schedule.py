@@ -1,4 +1,4 @@
-"""When it is time: a table of weekdays and hours, in every user's own time zone."""
+"""Schedule of triggers: weekdays and times of day, in each user's own time zone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class ScheduleEntry:
-    """One line of the table."""
+    """One entry of the schedule."""
 
     weekdays: frozenset[int]
     at: time
@@ -26,22 +26,22 @@ class ScheduleSlot(NamedTuple):
 
     at_ms: int
     day: date
-    """The local day; with the reason it names the slot, wherever its users are by then."""
+    """The local day; with the reason it identifies the slot, wherever its users are by then."""
     reason: str
 
 
 def parse(table: str) -> tuple[ScheduleEntry, ...]:
-    """Return the entries of a table such as `fri 17:00 friday-evening, daily 07:30 morning`; `off` has none."""
+    """Return the entries of a table such as `fri 17:00 friday-evening, daily 07:30 morning`; none for `off`."""
     if table == "off":
         return ()
     return tuple(_entry(*line.split()) for line in table.split(","))
 
 
 def due_slots(schedule: Sequence[ScheduleEntry], zone: ZoneInfo, after_ms: int, upto_ms: int) -> list[ScheduleSlot]:
-    """Return the slots in (after, upto], earliest first, so that one interval gives what its parts give.
+    """Return the slots in (after, upto], earliest first; splitting the interval gives the same slots.
 
-    A local time that comes twice is due the first time. One that is skipped is due as much later as the clocks were
-    moved; on a day that is skipped nothing is.
+    An ambiguous local time is due the first time. A skipped one is due later by the clock change; on a skipped day
+    nothing is due.
     """
     day, last = _local(after_ms, zone).date(), _local(upto_ms, zone).date()
     slots: list[ScheduleSlot] = []

@@ -1,4 +1,4 @@
-"""Triggers that follow from what happened. Their ids follow from it, too: what fires again is known as a repeat."""
+"""Triggers with ids derived from their causes, so that a trigger that fires again is recognised as a repeat."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def timed(user_id: str, slot: ScheduleSlot) -> Trigger:
 
 
 def moved(ping: Location, reason: str) -> Trigger:
-    """Return the trigger of a move that a ping told."""
+    """Return the trigger of a move to a ping's cell."""
     return Trigger(
         event_id=deterministic_id("location", ping.user_id, ping.event_id),
         user_id=ping.user_id,

@@ -1,8 +1,8 @@
-"""When a move is worth telling: another cell, with hysteresis, so that a walk along a border is told once.
+"""Geofence with hysteresis: reports a user's move to another cell, and a walk along a border only once.
 
 A user is anchored in a cell. The anchor moves when a ping is some rings away from it, or when all pings have been in
-other cells for a while, and not sooner after its last move than triggers of a kind are merged. Every return to the
-anchor starts the wait anew. So two cells taken in turns are one place, and whoever has moved next door is told of.
+other cells for a while, but not within the merge window of triggers after its last move. Every return to the anchor
+restarts the wait. Alternating between two cells is thus one location, and a move next door is reported.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ NEW_CITY = "new-city"
 
 
 class GeofenceState(Protocol):
-    """What is kept of where a user is anchored. Times are in ms since the epoch, -1 for never."""
+    """A user's anchor. Times are in ms since the epoch, -1 for never."""
 
     anchor: str | None
     left_at: int
-    """Since when no ping was in the anchor."""
+    """Time since which no ping was in the anchor."""
     moved_at: int
-    """When the anchor was last moved."""
+    """Time of the last move of the anchor."""
 
 
 def crossing(state: GeofenceState, ping: Location, params: TriggerParams) -> str | None:
-    """Take in a newer ping; return the reason when the anchor moved to it."""
+    """Fold a newer ping; return the reason if the anchor moved to it."""
     rings, km = _distance(state.anchor, ping.cell)
     if rings == 0:
         state.left_at = -1
@@ -45,11 +45,11 @@ def crossing(state: GeofenceState, ping: Location, params: TriggerParams) -> str
 
 
 def _distance(anchor: str | None, cell: str) -> tuple[float, float]:
-    """Return how far a cell is, in rings and in km; no anchor is as far as can be."""
+    """Return the distance of a cell in rings and in km; infinite without an anchor."""
     if anchor is None:
         return math.inf, math.inf
     km = h3.great_circle_distance(h3.cell_to_latlng(anchor), h3.cell_to_latlng(cell))
     try:
         return h3.grid_distance(anchor, cell), km
-    except h3.H3BaseException:  # too far to be counted, or of another resolution
+    except h3.H3BaseException:  # too far to count, or of another resolution
         return math.inf, km

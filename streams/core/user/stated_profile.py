@@ -1,8 +1,8 @@
-"""What users state of themselves: changes merged field by field, whatever order they come in.
+"""Stated profiles: changes by users merge field by field, in any order of arrival.
 
 A profile can be stated as a whole on `profiles`, changed on `profile-updates`, and forgotten on either. Each field has
-the time at which it was stated, and the newest statement of a field holds (a last-writer-wins register per field:
-Shapiro et al., "A comprehensive study of convergent and commutative replicated data types", INRIA RR-7506, 2011).
+the time of its statement, and the newest statement of a field wins (a last-writer-wins register per field: Shapiro et
+al., "A comprehensive study of convergent and commutative replicated data types", INRIA RR-7506, 2011).
 
     profile-updates ─┐
                      ├─▶ merge ─▶ profiles ─▶ user agent, log, trainer
@@ -23,34 +23,34 @@ from streams.core.dedup import fingerprint, lru_add
 from streams.core.position import Position
 
 FORGOTTEN_AT = "forgotten_at"
-"""Header of a null value: when the profile was forgotten, in ms since the epoch."""
+"""Header of a tombstone: the time when the profile was forgotten, in ms since the epoch."""
 _MOST_BYTES = 512 << 10
-"""Largest merged profile: more than API calls can add up to, half of what a message may hold."""
+"""Largest merged profile: more than API calls can add up to, half of the size limit of a message."""
 _EVENT_IDS = 256
-_NOTHING = Profile(event_id="", user_id="", occurred_at=0)
+_EMPTY = Profile(event_id="", user_id="", occurred_at=0)
 
 
 class Tombstone(Protocol):
-    """A null value as it was read from its partition."""
+    """A null value, as read from its partition."""
 
     timestamp: int
     headers: tuple[tuple[str, bytes | None], ...]
 
 
 class ProfileState(msgspec.Struct, array_like=True):
-    """Everything kept of one user's profile. New fields are added at the end, with a default."""
+    """The state of one user's profile. New fields are added at the end, with a default."""
 
     user_id: str
     profile: Profile | None = None
-    """The merged profile as it is published; None when nothing is stated."""
+    """The merged profile, as published; None without any statement."""
     forgotten_at: int = -1
-    """When it was forgotten last, in ms since the epoch; what was stated before stays forgotten."""
+    """Time of the last forgetting, in ms since the epoch; earlier statements stay forgotten."""
     position: tuple[int, int] | None = None
     event_ids: dict[int, None] = msgspec.field(default_factory=dict)
 
 
 def fold_update(state: ProfileState, update: ProfileUpdate, position: Position) -> bool:
-    """Merge a change; a repeat changes nothing. Of two statements of one time the later in the topic holds.
+    """Merge a change; a repeat changes nothing. Of two statements with one time, the later in the topic wins.
 
     Returns whether the profile is to be published.
 
@@ -63,7 +63,7 @@ def fold_update(state: ProfileState, update: ProfileUpdate, position: Position) 
     at_ms = min(update.occurred_at, position.append_ms)
     if update.kind == "forget":
         _forget(state, at_ms)
-        changed = True  # also when nothing is known here: a profile may still lie elsewhere
+        changed = True  # also without a profile here: one may be stored elsewhere
     else:
         times = _times(state)
         newer = {name: at_ms for name in update.fields if at_ms >= times.get(name, state.forgotten_at)}
@@ -74,7 +74,7 @@ def fold_update(state: ProfileState, update: ProfileUpdate, position: Position) 
 
 
 def fold_profile(state: ProfileState, profile: Profile, position: Position) -> bool:
-    """Merge a whole profile, ours or another producer's; return whether anything has changed.
+    """Merge a whole profile, ours or another producer's; return whether anything changed.
 
     Raises:
         DecodeError: as `fold_update`.
@@ -91,9 +91,9 @@ def fold_profile(state: ProfileState, profile: Profile, position: Position) -> b
 
 
 def fold_tombstone(state: ProfileState, record: Tombstone) -> bool:
-    """Forget what was stated until a null value was appended; return whether anything has changed.
+    """Forget all statements made before a null value was appended; return whether anything changed.
 
-    One of ours, which has a header, tells only what is merged already.
+    Our own tombstones, which have a header, carry only merged data and change nothing.
     """
     before = state.profile, state.forgotten_at
     if FORGOTTEN_AT not in dict(record.headers):
@@ -102,18 +102,18 @@ def fold_tombstone(state: ProfileState, record: Tombstone) -> bool:
 
 
 def forgotten_at(record: Tombstone) -> int:
-    """Return until when a null value forgets, in ms since the epoch: as its header says, else when it was appended."""
+    """Return the time up to which a tombstone forgets, in ms since the epoch: from its header, else its append time."""
     header = dict(record.headers).get(FORGOTTEN_AT) or b""
     return min(int(header), record.timestamp) if header.isdigit() else record.timestamp
 
 
 def _take(state: ProfileState, source: Profile | ProfileUpdate, times: dict[str, int]) -> bool:
-    """Take over fields, each with the time at which it was stated."""
+    """Update fields, each with the time of its statement."""
     if not times:
         return False
     stated_at = _times(state) | times
     merged = replace(
-        state.profile or replace(_NOTHING, user_id=state.user_id),
+        state.profile or replace(_EMPTY, user_id=state.user_id),
         event_id=source.event_id,
         occurred_at=max(stated_at.values()),
         stated_at=stated_at,
@@ -132,10 +132,10 @@ def _forget(state: ProfileState, at_ms: int) -> None:
         return
     times = state.profile.stated_at
     newer = {name: at for name, at in times.items() if at > at_ms}
-    defaults = {name: getattr(_NOTHING, name) for name in times if name not in newer}
+    defaults = {name: getattr(_EMPTY, name) for name in times if name not in newer}
     state.profile = replace(state.profile, stated_at=newer, **defaults) if newer else None
 
 
 def _times(state: ProfileState) -> dict[str, int]:
-    """Return when each field was stated."""
+    """Return the time of each field's statement."""
     return {} if state.profile is None else state.profile.stated_at

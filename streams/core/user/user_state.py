@@ -1,10 +1,10 @@
-"""A user's state and how events fold into it.
+"""A user's state, and the folds of events into it.
 
-Sums decay forward: a weight at time t is stored as w·2^((t - reference)/half-life) and read back at the watermark, so
-that folding an event costs no sweep over what is there and late events land where they belong.
+Sums use forward decay: a weight at time t is stored as w·2^((t - reference)/half-life) and read back at the watermark.
+Folding an event therefore costs no sweep over existing sums, and late events get their proper weight.
 
-A state is bounded in bytes, and with it what is published of it: every collection has a budget, beyond which its oldest
-or weakest entries give way.
+A state is bounded in bytes, and so are the features published from it: every collection has a budget, beyond which its
+oldest or weakest entries are evicted.
 """
 
 from __future__ import annotations
@@ -30,28 +30,29 @@ from streams.core.triggers import trigger_id
 from streams.core.user import geofence
 
 ABOUT = ("keywords", "travel_history", "relationship_status")
-"""Attributes of a profile that content can be fetched by."""
+"""Attributes of a profile that prefetch requests can use."""
 _ABOUT_CHARS = 500
 _RESCALE_EXPONENT = 64.0
 _HOURS = 24
 _DAY_MS = 86_400_000
 _FULL_EVENTS, _FULL_RETURNS = 200.0, 3.0
-"""Events of a user's day, and those on one item, after which the next one counts a quarter for what others see."""
+"""Events of a user's day, and those on one item, after which the next one has a quarter of its weight in shared
+statistics."""
 _UNTOUCHED = (0.0, 0)
 _NEVER = -(1 << 60)
 _SEEN_BYTES = 128 << 10
-"""Bytes of the ids of seen items. Ids of items acted on again count twice, here and among the visits."""
+"""Byte budget of the ids of seen items. Ids of items acted on again count twice, here and among the visits."""
 _LABEL_BYTES = 32 << 10
-"""Bytes of the names in one affinity map, and of stated preferences."""
+"""Byte budget of the names in one affinity map, and of stated preferences."""
 _MUTED_BYTES = 64 << 10
 _FETCHED_BYTES = 64 << 10
-"""Bytes of what was fetched, over all categories."""
+"""Byte budget of prefetched items, over all categories."""
 _KINDS = ("time", "location", "refresh", "rerank")
-"""Triggers that ask for a user's own feed, where they name no candidates; for a re-rank nothing is fetched."""
+"""Triggers that request the user's own feed, if they name no candidates; a re-rank fetches nothing."""
 
 
 class UserState(msgspec.Struct, array_like=True, gc=False):
-    """Everything kept of one user. New fields are added at the end, with a default."""
+    """The state of one user. New fields are added at the end, with a default."""
 
     user_id: str
     version: int = 0
@@ -76,29 +77,29 @@ class UserState(msgspec.Struct, array_like=True, gc=False):
     muted: list[str] = msgspec.field(default_factory=list)
     profile_at: int = -1
     visits: dict[str, int] = msgspec.field(default_factory=dict)
-    """Actions on an item, where more than one; bounded like `seen`."""
+    """Number of actions on an item, where more than one; bounded like `seen`."""
     city: str | None = None
     timezone: str = ""
     about: dict[str, str] = msgspec.field(default_factory=dict)
-    """What the profile says under the names in `ABOUT`."""
+    """Attributes of the profile under the names in `ABOUT`."""
     fetched: dict[str, tuple[int, list[str]]] = msgspec.field(default_factory=dict)
-    """Items that were last fetched in each category, and when they were asked for."""
+    """Items of the last prefetch in each category, with the time of its request."""
     anchor: str | None = None
     left_at: int = -1
     moved_at: int = -1
     triggered: dict[str, int] = msgspec.field(default_factory=dict)
-    """When a trigger of each kind was last acted on."""
+    """Time of the last effective trigger of each kind."""
     seen_bytes: int = 0
-    """Bytes of the ids in `seen`; 0 while they are not counted."""
+    """Bytes of the ids in `seen`; 0 before they are counted."""
     event_hours: list[tuple[int, int]] = msgspec.field(default_factory=list)
-    """How many of `event_ids` came in which hour; see `streams.core.dedup`."""
+    """Number of `event_ids` per hour; see `streams.core.dedup`."""
     weights: dict[str, float] = msgspec.field(default_factory=dict)
-    """What the user's own choices add to the weights that all users share, by part of a score."""
+    """Personal weights, added to the shared weights, by feature."""
     day: int = 0
-    """The newest day of which there is an event, in days since the epoch."""
+    """The newest day with an event, in days since the epoch."""
     day_events: int = 0
     today: dict[int, tuple[float, int]] = msgspec.field(default_factory=dict)
-    """The strongest action of that day on each item, by fingerprint, and how many there were."""
+    """The strongest action of that day on each item, by fingerprint, and the number of actions."""
 
 
 def fold(
@@ -112,8 +113,16 @@ def fold(
 ) -> ItemSignal | None:
     """Fold one interaction into its user's state; a repeat changes nothing.
 
-    `subject` is what is known of the item. `trimmed` counts entries that gave way for lack of room, by collection.
-    Returns the signal for the item, if there is one to send.
+    Args:
+        state: The state of the user.
+        event: The interaction.
+        position: Its position in its topic.
+        subject: The labels of its item.
+        params: The parameters of the fold.
+        trimmed: Counts entries evicted for lack of room, by collection.
+
+    Returns:
+        The signal for the item; None if there is none to send.
 
     Raises:
         OutOfRangeError: the rating is above the scale.
@@ -127,7 +136,9 @@ def fold(
         return None
     trimmed = Counter() if trimmed is None else trimmed
     signal = _apply(state, event, position, subject=subject, params=params, trimmed=trimmed)
-    _remember(state, event_id, position, params, trimmed)  # last: what fails before may be sent again and count
+    _remember(
+        state, event_id, position, params, trimmed
+    )  # last: an event that fails before may be sent again and count
     return signal
 
 
@@ -154,10 +165,10 @@ def _apply(
     counts = share(state, event.item_id, event.occurred_at)
     added, is_first, limit = _note_today(state, event.item_id, weight, event.occurred_at, params)
     _add_affinities(state, subject, weight * scale, params, trimmed)
-    index = bisect_right(state.recent, event.occurred_at, key=itemgetter(2))  # late events go where they belong
+    index = bisect_right(state.recent, event.occurred_at, key=itemgetter(2))  # late events go in order
     state.recent.insert(index, (event.item_id, weight, event.occurred_at))
     del state.recent[: -params.recent_items]
-    _see(state, event.item_id, params, trimmed)
+    _mark_seen(state, event.item_id, params, trimmed)
     return ItemSignal(
         event.item_id,
         position,
@@ -172,7 +183,7 @@ def _apply(
 
 
 def fold_location(state: UserState, event: Location, position: Position, params: UserParams) -> Trigger | None:
-    """Move the user to where the newest ping was; return the trigger of a move that is worth telling."""
+    """Move the user to the newest ping's cell; return the trigger if the geofence reports a move."""
     if event.occurred_at <= state.cell_at:
         return None
     reason = geofence.crossing(state, event, params.triggers)
@@ -182,9 +193,9 @@ def fold_location(state: UserState, event: Location, position: Position, params:
 
 
 def fold_profile(state: UserState, event: Profile, position: Position, *, trimmed: Counter[str] | None = None) -> None:
-    """Take over what the newest profile states; of two of one time the later one. A repeat does nothing.
+    """Apply the newest stated profile; of two with one time the later one wins. A repeat changes nothing.
 
-    Of lists that are longer than there is room for, the first entries are kept; `trimmed` counts the others.
+    Lists that exceed their budget keep their first entries; `trimmed` counts the others.
     """
     at_ms = min(event.occurred_at, position.append_ms)
     preferred = [*event.categories, *event.topics]
@@ -208,13 +219,13 @@ def fold_profile(state: UserState, event: Profile, position: Position, *, trimme
 
 
 def forget_profile(state: UserState, at_ms: int, position: Position) -> None:
-    """Go back to knowing nothing that the user stated until a time; of a user who is not known nothing is kept."""
+    """Forget the user's statements up to a time; no state is created for an unknown user."""
     if state.version:
         fold_profile(state, Profile(event_id="", user_id=state.user_id, occurred_at=at_ms), position)
 
 
 def fold_trigger(state: UserState, event: Trigger, position: Position, params: UserParams) -> None:
-    """Have the user ranked again, but not for a repeat, nor within the window after another trigger of the kind."""
+    """Have the user ranked again, except for a repeat or within the window after another trigger of the kind."""
     event_id, last = fingerprint(event.event_id), state.triggered.get(event.kind, _NEVER)
     if event.kind not in _KINDS or event.candidates or event_id in state.event_ids:
         return
@@ -225,9 +236,9 @@ def fold_trigger(state: UserState, event: Trigger, position: Position, params: U
 
 
 def fold_content(state: UserState, event: Content, position: Position, *, trimmed: Counter[str] | None = None) -> None:
-    """Take over what was fetched, where it was asked for later than what is there; nothing found changes nothing.
+    """Store prefetched items that are newer by the time of their request; an empty result changes nothing.
 
-    Where there is no room for all, the last items of a category and the categories asked for longest ago give way.
+    If the budget is exceeded, the last items of a category and the categories with the oldest requests are evicted.
     """
     if event.items and event.requested_at > state.fetched.get(event.category, (-1, []))[0]:
         items = [item.item_id for item in event.items]
@@ -243,17 +254,17 @@ def fold_content(state: UserState, event: Content, position: Position, *, trimme
 
 
 def fold_weights(state: UserState, event: UserWeights, position: Position) -> None:
-    """Take over what the user's own choices add to the weights; it ranks from the next event on."""
+    """Store the user's personal weights; they take effect from the next event on."""
     state.weights = event.weights
 
 
 def touch(state: UserState, position: Position) -> None:
-    """Give the state its next version: the broker's time, or one more than the last when that is no later."""
+    """Advance the version of the state: to the broker's time, or by one if that is no later."""
     state.version = max(state.version + 1, position.append_ms)
 
 
 def snapshot(state: UserState, params: UserParams) -> Features:
-    """Return the features that the state stands for, affinities decayed to the watermark."""
+    """Return the features of the state, with affinities decayed to the watermark."""
     factor = decay.factor((state.reference_ms - state.watermark) / _half_life_ms(params))
     return Features(
         user_id=state.user_id,
@@ -282,9 +293,9 @@ def snapshot(state: UserState, params: UserParams) -> Features:
 
 
 def share(state: UserState, item_id: str, at_ms: int) -> float:
-    """Return how much an event counts beside those of others: the less the more the user did that day.
+    """Return the weight of an event in shared statistics, which falls with the number of the user's events of that day.
 
-    All events of a user's day count no more than some two hundred together, and those on one item no more than three.
+    All events of a user's day together count no more than some two hundred, and those on one item no more than three.
     """
     if at_ms // _DAY_MS > state.day:
         return 1.0
@@ -295,11 +306,13 @@ def share(state: UserState, item_id: str, at_ms: int) -> float:
 def _note_today(
     state: UserState, item_id: str, weight: float, at_ms: int, params: UserParams
 ) -> tuple[float, bool, str]:
-    """Count an event among those of its day; late ones count among those of the newest day.
+    """Count an event in the limits of its day; late events count towards the newest day.
 
-    Within a day a user counts for an item as its strongest action, and no more. Returns what this action adds to that,
-    whether it is the first one on the item, and the limit that takes most or all of its weight away, if one does:
-    `items_per_day`, `same_item` or `events_per_day`.
+    Within a day, a user counts for an item as its strongest action, and no more.
+
+    Returns:
+        The weight that this action adds to the strongest one; whether it is the first on the item; and the limit that
+        removes most or all of its weight, or an empty string: `items_per_day`, `same_item` or `events_per_day`.
     """
     if at_ms // _DAY_MS > state.day:
         state.day, state.day_events = at_ms // _DAY_MS, 0
@@ -329,8 +342,8 @@ def _remember(state: UserState, event_id: int, position: Position, params: UserP
         trimmed["event_ids"] += early
 
 
-def _see(state: UserState, item_id: str, params: UserParams, trimmed: Counter[str]) -> None:
-    """Put an item last among those seen; the ones seen longest ago give way."""
+def _mark_seen(state: UserState, item_id: str, params: UserParams, trimmed: Counter[str]) -> None:
+    """Move an item to the end of the seen items; the items seen longest ago are evicted."""
     seen_items, visits = state.seen, state.visits
     state.seen_bytes = state.seen_bytes or total(seen_items)
     if item_id in seen_items:
@@ -363,7 +376,7 @@ def _add_affinities(
 
 
 def _add(sums: dict[str, float], name: str, weight: float, most: int) -> int:
-    """Add to a name's sum; the weakest names give way to a new one. Return how many did for lack of bytes."""
+    """Add to a name's sum, evicting the weakest names; return the number evicted for lack of bytes."""
     if name in sums:
         sums[name] += weight
         return 0
