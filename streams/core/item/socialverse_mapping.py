@@ -33,7 +33,7 @@ _MS_FROM = 1e11
 
 
 class NamedRecord(msgspec.Struct, frozen=True):
-    """Something with a name."""
+    """A category or topic of a post."""
 
     name: str = ""
     project_code: str | None = None
@@ -56,7 +56,7 @@ class PostRecord(msgspec.Struct, frozen=True):
 
 
 class UserRecord(msgspec.Struct, frozen=True):
-    """A user of the external API, of whom only the name is used."""
+    """A user of the external API; other fields than id and name are ignored."""
 
     id: int
     username: str

@@ -1,9 +1,10 @@
 """Online learner, test then learn: the trainer feeds it every interaction, and the evaluation drives it.
 
-Each event is scored as the user's feed would have scored it. Immediately before ranking, the blender learns which
-candidate was chosen; only then do the user, the item and the item-item links fold the event. Events of one user with
-the same time form one timestamp group. All of them are evaluated against the state before the first event of the group.
-Those after the first are also evaluated against the state by then, because the feed goes on within a group.
+For each positive event, the candidates are built as for the user's feed at that time. `on_outcome` gets them first,
+then the blender learns which candidate was chosen; only then do the user, the item and the item-item links fold the
+event. Events of one user with the same time form one timestamp group. All of them are held against the state before the
+first event of the group. Those after the first are also held against the state by then, because the feed goes on within
+a group.
 """
 
 from __future__ import annotations

@@ -186,12 +186,12 @@ def _requested(
     )
     if state.is_closed(candidate.notification_id):
         reason = "it is on its way, or was sent before"
-        yield msgspec.structs.replace(
-            candidate, status="repeated", reason=reason
-        )  # the outcome of the first still holds
+        # not recorded: the outcome of the first still holds
+        yield msgspec.structs.replace(candidate, status="repeated", reason=reason)
     elif not candidate.title:
         reason = "it has no title, and its item is not in the catalogue"
-        yield msgspec.structs.replace(candidate, status="failed", reason=reason)  # another request may have one
+        # not recorded: another request may have a title
+        yield msgspec.structs.replace(candidate, status="failed", reason=reason)
     else:
         yield from _admitted(state, candidate, params, now_ms, is_listed=card is not None)
 

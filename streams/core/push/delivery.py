@@ -89,7 +89,7 @@ def release(state: PushState, *, params: PushParams, now_ms: int, unavailable_it
 def record_delivery(
     state: PushState, delivery: Delivery, answers: Mapping[str, SendResult] | None, *, params: PushParams, now_ms: int
 ) -> list[Notification]:
-    """Record the results of a delivery by token; None if no push service is configured."""
+    """Record the results of a delivery, by token; `answers` is None without a push service."""
     waiting = state.waiting[delivery.notification.notification_id]
     if answers is None:
         state.sent_at.append(now_ms)

@@ -97,7 +97,7 @@ def _with_new(
     contributions = _feature_values(new, query, catalog) * weights_for(query, blender)[list(_WEIGHED)][:, None]
     names, none = (CONTENT, AFFINITY), [0.0] * len(new)
     sources = [names[index] for index in contributions.argmax(axis=0).tolist()]
-    reasons = [_reason(one, column, query) for one, column in zip(new, contributions.T.tolist(), strict=True)]
+    reasons = [_reason(one, values, query) for one, values in zip(new, contributions.T.tolist(), strict=True)]
     added = dict(zip(names, contributions.round(_DIGITS).tolist(), strict=True))
     before = [0.0] * len(feed.items)
     joined = structs.replace(
@@ -114,7 +114,7 @@ def _with_new(
 
 
 def _feature_values(new: Sequence[Candidate], query: RankingQuery, catalog: CatalogSnapshot) -> NDArray[np.float64]:
-    """Return (2, items): similarity of new items to the user's liked items, and affinity to the new items."""
+    """Return (2, items): each new item's similarity to the user's liked items, and the user's affinity to it."""
     vectors = np.stack([signature(one.item_id, f"{one.title} {one.text}", one.category, one.topics) for one in new])
     liked = query.history[query.liked][:_LIKED].tolist()
     similarity = np.zeros(len(new))

@@ -78,7 +78,7 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
     if not params.repeats:
         admissible[_within(catalog.items.encode_known(query.features.seen), catalog)] = False
     last = np.zeros(columns.count, bool)
-    last[_located(query.features, catalog)] = True
+    last[_location_bound(query.features, catalog)] = True
     if not params.hides_sold_out:
         last[columns.listing.sold_out] = True
     parts = feature_matrix(query, catalog, where, repeats=params.repeats)
@@ -93,7 +93,11 @@ def _candidates_of(
     items = _within(np.unique(catalog.items.encode_known(names)), catalog)
     items = items[catalog.listed_for(features.prefetched)[items]]
     last = np.zeros(catalog.columns.count, bool)
-    for some in (_too_far(features, catalog, params), _located(features, catalog), catalog.columns.listing.sold_out):
+    for some in (
+        _too_far(features, catalog, params),
+        _location_bound(features, catalog),
+        catalog.columns.listing.sold_out,
+    ):
         last[some] = True
     parts = feature_matrix(query, catalog, items, repeats=params.repeats)
     return Candidates(query, items, np.ones(len(items), bool), parts, last[items])
@@ -224,8 +228,8 @@ def _lift_prefetched(candidates: Candidates, scores: Column, catalog: CatalogSna
     rest = scores[candidates.admissible & ~fetched]
     if not len(rest) or not fetched.any():
         return 0.0
-    usual = float(rest.mean())
-    target = usual + _FETCHED_SHARE * (float(rest.max()) - usual)
+    mean = float(rest.mean())
+    target = mean + _FETCHED_SHARE * (float(rest.max()) - mean)
     lift = max(target - float(scores[fetched].mean()), 0.0)
     scores[fetched] += np.float32(lift)
     return lift
@@ -293,7 +297,7 @@ def _too_far(features: Features, catalog: CatalogSnapshot, params: RankParams) -
     return catalog.places.far(catalog.columns.count, user, radius_km=params.place_radius_km)
 
 
-def _located(features: Features, catalog: CatalogSnapshot) -> Indices:
+def _location_bound(features: Features, catalog: CatalogSnapshot) -> Indices:
     """Return the items with a location, for a user of unknown location."""
     return NOTHING if _location_of(features).is_known else catalog.places.tied(catalog.columns.count)
 

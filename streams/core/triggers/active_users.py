@@ -44,15 +44,15 @@ class ActiveUsers:
     def __len__(self) -> int:
         return len(self._users)
 
-    def note(self, user_id: str, sleeper: ActiveUser) -> None:
+    def note(self, user_id: str, user: ActiveUser) -> None:
         """Store the newest activity of a user."""
-        self._users[user_id] = sleeper
-        self._timezones.add(sleeper.timezone)
+        self._users[user_id] = user
+        self._timezones.add(user.timezone)
 
-    def recall(self, user_id: str, sleeper: ActiveUser, *, now_ms: int) -> None:
+    def recall(self, user_id: str, user: ActiveUser, *, now_ms: int) -> None:
         """Restore a user from storage, unless newer activity is known or the user is inactive."""
-        if user_id not in self._users and not self._is_away(sleeper, now_ms):
-            self.note(user_id, sleeper)
+        if user_id not in self._users and not self._is_away(user, now_ms):
+            self.note(user_id, user)
 
     def clear(self) -> None:
         """Remove all users."""
@@ -73,9 +73,9 @@ class ActiveUsers:
                 elif slot.at_ms > user.woken_at:
                     yield timed(user_id, slot)
 
-    def _is_away(self, sleeper: ActiveUser, at_ms: int) -> bool:
-        return at_ms - sleeper.active_at > self._params.away_ms
+    def _is_away(self, user: ActiveUser, at_ms: int) -> bool:
+        return at_ms - user.active_at > self._params.away_ms
 
-    def _forget(self, user_id: str, sleeper: ActiveUser) -> None:
-        if self._users.get(user_id) is sleeper:
+    def _forget(self, user_id: str, user: ActiveUser) -> None:
+        if self._users.get(user_id) is user:
             del self._users[user_id]
