@@ -194,7 +194,7 @@ class Learner:
 
     def _share(self, event: Interaction) -> float:
         state = self._users.get(event.user_id)
-        return 1.0 if state is None else user.share(state, str(event.item_id), event.occurred_at)
+        return 1.0 if state is None else user.outcome_share(state, str(event.item_id), event.occurred_at)
 
     def _as_viewed(self, event: Interaction) -> Look | None:
         """Return what there was to choose from when a user first looked at an item that is now acted on.
