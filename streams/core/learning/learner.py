@@ -198,7 +198,7 @@ class Learner:
 
     def _share(self, event: Interaction) -> float:
         state = self._users.get(event.user_id)
-        return 1.0 if state is None else user.share(state, str(event.item_id), event.occurred_at)
+        return 1.0 if state is None else user.outcome_share(state, str(event.item_id), event.occurred_at)
 
     def _candidates_when_viewed(self, event: Interaction) -> Candidates | None:
         """Return the candidates at the time when the user opened an item that is now acted on.

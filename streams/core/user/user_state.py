@@ -38,6 +38,8 @@ _DAY_MS = 86_400_000
 _FULL_EVENTS, _FULL_RETURNS = 200.0, 3.0
 """Events of a user's day, and those on one item, after which the next one has a quarter of its weight in shared
 statistics."""
+_HALF_EVENTS, _HALF_RETURNS = 130.0, 5.0
+"""The same, after which the next one counts half as an outcome."""
 _UNTOUCHED = (0.0, 0)
 _NEVER = -(1 << 60)
 _SEEN_BYTES = 128 << 10
@@ -301,6 +303,19 @@ def share(state: UserState, item_id: str, at_ms: int) -> float:
         return 1.0
     _, earlier = state.today.get(fingerprint(item_id), _UNTOUCHED)
     return (1.0 + state.day_events / _FULL_EVENTS) ** -2 * (1.0 + earlier / _FULL_RETURNS) ** -2
+
+
+def outcome_share(state: UserState, item_id: str, at_ms: int) -> float:
+    """Return how much an event counts as an outcome, from which the weights of all users are learned.
+
+    It is 1 / (1 + (n/130)²) / (1 + (m/5)²), where n events of the day came before it, m of them on the same item. First
+    returns count nearly in full, since weights that never see them underrate the items that people come back to. The
+    outcomes of a day still count no more than some two hundred together.
+    """
+    if at_ms // _DAY_MS > state.day:
+        return 1.0
+    _, earlier = state.today.get(fingerprint(item_id), _UNTOUCHED)
+    return 1.0 / (1.0 + (state.day_events / _HALF_EVENTS) ** 2) / (1.0 + (earlier / _HALF_RETURNS) ** 2)
 
 
 def _note_today(

@@ -244,13 +244,30 @@ def test_a_user_counts_for_an_item_as_the_strongest_action_of_the_day() -> None:
     assert told.weight == weights[0]
 
 
-def test_the_events_of_a_users_day_count_no_more_than_some_two_hundred_together() -> None:
+SHARES = {"links": (user.share, 17.0, 201.0, 3.5), "outcomes": (user.outcome_share, 19.0, 205.0, 8.5)}
+"""What events count for others: at least in a usual day, at most in any, and at most on one item."""
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_the_events_of_a_users_day_count_no_more_than_some_two_hundred_together(name: str) -> None:
+    share, usual, most, _ = SHARES[name]
     state, shares = UserState("u1"), []
     for number in range(1, 5_001):
         event = an_interaction(event_id=str(number), item_id=f"i{number}", occurred_at=T0_MS)
-        shares.append(user.share(state, f"i{number}", T0_MS))
+        shares.append(share(state, f"i{number}", T0_MS))
         user.fold(state, event, Position(0, number, number), subject=ItemLabels(), params=UserParams())
     assert shares[0] == 1.0
-    assert sum(shares[:20]) > 17.0, "a day of usual use counts nearly in full"
-    assert sum(shares) <= 201.0
-    assert user.share(state, "new", T0_MS + 86_400_000) == 1.0
+    assert sum(shares[:20]) > usual, "a day of usual use counts nearly in full"
+    assert sum(shares) <= most
+    assert share(state, "new", T0_MS + 86_400_000) == 1.0
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_the_events_of_a_users_day_on_one_item_count_as_a_few(name: str) -> None:
+    share, _, _, most = SHARES[name]
+    state, shares = UserState("u1"), []
+    for number in range(1, 1_001):
+        event = an_interaction(event_id=str(number), item_id="i1", occurred_at=T0_MS)
+        shares.append(share(state, "i1", T0_MS))
+        user.fold(state, event, Position(0, number, number), subject=ItemLabels(), params=UserParams())
+    assert sum(shares) <= most
