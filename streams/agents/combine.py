@@ -25,8 +25,8 @@ class CombineAgent:
     A feed that is ranked meanwhile is newer and stays: it has had the scores, or gets those of its own features.
     """
 
-    def __init__(self, context: AgentContext, store: FeedStore, judged: LlmScoreCache, params: RankParams) -> None:
-        self._context, self._store, self._judged, self._params = context, store, judged, params
+    def __init__(self, context: AgentContext, store: FeedStore, llm_scores: LlmScoreCache, params: RankParams) -> None:
+        self._context, self._store, self._llm_scores, self._params = context, store, llm_scores, params
         self._decoder = context.decoder(LLM_SCORES, "combine")
         self.checkpoint = context.checkpoint()
 
@@ -35,7 +35,7 @@ class CombineAgent:
         await self._context.broadcast.ready.wait()
         usable = await self._decoder.decode(event.value)
         for _, scores in usable:
-            self._judged.put(scores)
+            self._llm_scores.put(scores)
         newest = {scores.user_id: record for record, scores in usable}
         await asyncio.gather(*(self._improve(record, user_id) for user_id, record in newest.items()))
         self.checkpoint.hold([event])
@@ -56,9 +56,9 @@ class CombineAgent:
 
     async def _replaced(self, user_id: str) -> Feed | None:
         """Put a newer feed in the place of a user's; None when the user's scores have no say in it."""
-        [served] = await self._store.read([user_id])
-        if served is None:
+        [current] = await self._store.read([user_id])
+        if current is None:
             return None
-        renewed = replace(served, generated_at=max(self._context.now_ms(), served.generated_at + 1))
-        feed = self._judged.blend(renewed, self._context.view, self._params)
+        renewed = replace(current, generated_at=max(self._context.now_ms(), current.generated_at + 1))
+        feed = self._llm_scores.blend(renewed, self._context.view, self._params)
         return feed if feed is not renewed and await self._store.write([feed]) else None

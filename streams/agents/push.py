@@ -70,7 +70,7 @@ class PushAgent:
         self._publisher = context.publisher
         self._decoders = {topic.name: context.decoder(topic, "push") for topic in SOURCES}
         self._states = RecordCache(table, PushState, context.publisher, new=PushState)
-        self._agenda = DelayQueue()
+        self._delay_queue = DelayQueue()
         self._rebalances = 0
         self.trimmed: Counter[str] = Counter()
         """Entries of states that gave way for lack of room, by collection."""
@@ -82,7 +82,7 @@ class PushAgent:
     @property
     def waiting(self) -> int:
         """Return how many users have something to be sent later."""
-        return len(self._agenda)
+        return len(self._delay_queue)
 
     async def process(self, event: Any) -> None:
         """Fold one batch, and send what is due."""
@@ -97,7 +97,7 @@ class PushAgent:
                 try:
                     state = self._states.get(batch.partition, value.user_id)
                     touched[value.user_id] = state, record
-                    self._tell(self._fold(state, value, record, cards))
+                    self._publish(self._fold(state, value, record, cards))
                 except Exception as error:
                     self._context.quarantine.put(record, error, stage="push.fold")
             await self._release(event, touched)
@@ -107,7 +107,7 @@ class PushAgent:
         """Ask for the release of what is due, for ever: a table is written on behalf of an event only."""
         while True:
             now_ms = self._now_ms()
-            for user_id in self._agenda.take(now_ms):
+            for user_id in self._delay_queue.take(now_ms):
                 request = PushRequest(
                     event_id=str(uuid_utils.uuid7()), user_id=user_id, kind="release", occurred_at=now_ms
                 )
@@ -118,7 +118,7 @@ class PushAgent:
         """Forget everything that is not durable: after a rebalance it is read again."""
         self.checkpoint.drop()
         self._states.drop()
-        self._agenda.clear()
+        self._delay_queue.clear()
         self._rebalances += 1
 
     async def _recall(self) -> None:
@@ -126,15 +126,15 @@ class PushAgent:
         rows, rebalances = self._states.stored("user_id", "waiting"), self._rebalances
         while rebalances == self._rebalances and (some := list(islice(rows, _ROWS))):
             for state in some:
-                self._agenda.put(state.user_id, due_at(state))
+                self._delay_queue.put(state.user_id, due_at(state))
             await asyncio.sleep(0)
 
     def _concerning(self, batch: Batch) -> Iterable[Record]:
         """Leave out, undecoded, the feeds of those who have no device."""
         if batch.topic != FEEDS.name:
             return batch
-        known = ((record, self._states.peek(batch.partition, _key(record))) for record in batch)
-        return [record for record, state in known if state is not None and state.devices]
+        pairs = ((record, self._states.peek(batch.partition, _key(record))) for record in batch)
+        return [record for record, state in pairs if state is not None and state.devices]
 
     def _fold(
         self, state: PushState, value: Feed | PushRequest, record: Record, cards: Mapping[str, PushItem]
@@ -145,7 +145,7 @@ class PushAgent:
             return fold_feed(state, value, cards, params=params, now_ms=now_ms)
         position = Position.of(record)
         version = state.version
-        told = fold_request(
+        decisions = fold_request(
             state,
             value,
             position,
@@ -158,54 +158,59 @@ class PushAgent:
             self._publisher.produce(DEVICES, snapshot(state, now_ms))
             if value.kind == "register":
                 self._publisher.produce(PUSH_TOKENS, registration(state, str(value.token)))
-        return told
+        return decisions
 
     async def _release(self, event: Any, touched: Mapping[str, tuple[PushState, Record]]) -> None:
         """Send what is due to some users."""
         due: list[tuple[PushState, Delivery]] = []
         now_ms = self._now_ms()
-        gone = await self._gone({item for state, _ in touched.values() for item in delivery.due_items(state, now_ms)})
+        unavailable = await self._unavailable_items(
+            {item for state, _ in touched.values() for item in delivery.due_items(state, now_ms)}
+        )
         if not self._context.app.is_live(event):
             return
         for state, record in touched.values():
             try:
                 self._crowd_out(state)
-                released = delivery.release(state, params=self._params, now_ms=now_ms, gone=gone)
+                released = delivery.release(state, params=self._params, now_ms=now_ms, gone=unavailable)
             except Exception as error:
                 self._context.quarantine.put(record, error, stage="push.release")
                 continue
-            self._tell(released.decisions)
-            due.extend((state, found) for found in released.deliveries)
+            self._publish(released.decisions)
+            due.extend((state, due_delivery) for due_delivery in released.deliveries)
         at_once = self._context.settings.fcm_concurrency
         for start in range(0, len(due), at_once):
             await self._send(event, due[start : start + at_once])
             await self._write(event)
         for user_id, (state, _) in touched.items():
             self._crowd_out(state)  # what is tried again waits with the devices that are left
-            self._agenda.put(user_id, due_at(state))
+            self._delay_queue.put(user_id, due_at(state))
 
     def _crowd_out(self, state: PushState) -> None:
         decisions = list(crowd_out(state, self._now_ms()))
         self.trimmed["waiting"] += len(decisions)
-        self._tell(decisions)
+        self._publish(decisions)
 
     async def _send(self, event: Any, due: Sequence[tuple[PushState, Delivery]]) -> None:
-        answers = await asyncio.gather(*(self._answers(found) for _, found in due))
+        answers = await asyncio.gather(*(self._answers(due_delivery) for _, due_delivery in due))
         if not self._context.app.is_live(event):  # another worker has the users now, and will send this once more
             return
         now_ms = self._now_ms()
-        for (state, found), answered in zip(due, answers, strict=True):
+        for (state, due_delivery), answer in zip(due, answers, strict=True):
             version = state.version
-            self._tell(delivery.record_delivery(state, found, answered, params=self._params, now_ms=now_ms))
+            self._publish(delivery.record_delivery(state, due_delivery, answer, params=self._params, now_ms=now_ms))
             self._states.touch(event.value.partition, state.user_id)
             if state.version != version:
                 self._publisher.produce(DEVICES, snapshot(state, now_ms))
 
-    async def _answers(self, found: Delivery) -> dict[str, SendResult] | None:
+    async def _answers(self, due_delivery: Delivery) -> dict[str, SendResult] | None:
         if self._sender is None:
             return None
-        sent = (self._sender.send(found.notification, token, ttl_s=found.ttl_s) for token in found.tokens)
-        return dict(zip(found.tokens, await asyncio.gather(*sent), strict=True))
+        attempts = (
+            self._sender.send(due_delivery.notification, token, ttl_s=due_delivery.ttl_s)
+            for token in due_delivery.tokens
+        )
+        return dict(zip(due_delivery.tokens, await asyncio.gather(*attempts), strict=True))
 
     async def _write(self, event: Any) -> None:
         """Make decisions and states durable, though the batch as a whole is not yet."""
@@ -214,15 +219,15 @@ class PushAgent:
             pending = {event.value.partition: event}
             await self._states.write(self._states.changes(pending), pending)
 
-    def _tell(self, decisions: Iterable[Notification]) -> None:
+    def _publish(self, decisions: Iterable[Notification]) -> None:
         for decision in decisions:
             self._publisher.produce(NOTIFICATIONS, decision)
 
     async def _cards(self, values: Iterable[Feed | PushRequest]) -> dict[str, PushItem]:
         """Return what the catalogue says of the items that may be pushed."""
-        asked = dict.fromkeys(item_id for value in values for item_id in _items(value))
-        cards = await self._read(list(asked))
-        late = [item_id for item_id in asked if item_id not in cards and item_id not in self._absent]
+        item_ids = dict.fromkeys(item_id for value in values for item_id in _items(value))
+        cards = await self._read(list(item_ids))
+        late = [item_id for item_id in item_ids if item_id not in cards and item_id not in self._absent]
         if late:
             await asyncio.sleep(_LAG_S)
             cards |= await self._read(late)
@@ -231,15 +236,15 @@ class PushAgent:
                 lru_add(self._absent, item_id, _ABSENT)
         return cards
 
-    async def _gone(self, item_ids: Collection[str]) -> set[str]:
+    async def _unavailable_items(self, item_ids: Collection[str]) -> set[str]:
         """Return those of some items that have left the catalogue or are out of stock."""
         cards = await self._read(list(item_ids))
         return {item for item in item_ids if item not in cards or is_sold_out(cards[item])}
 
     async def _read(self, item_ids: Sequence[str]) -> dict[str, PushItem]:
-        found, _ = await retry_until_available(lambda: self._items.read(item_ids), "pushes wait for the store")
+        payloads, _ = await retry_until_available(lambda: self._items.read(item_ids), "pushes wait for the store")
         cards: dict[str, PushItem] = {}
-        for item in found:
+        for item in payloads:
             with suppress(msgspec.MsgspecError):  # what is no item is as good as absent
                 if item is not None:
                     card = _card.decode(item)

@@ -45,9 +45,9 @@ class RankAgent:
     Who has just acted goes before those for whom something was found: they are there to see it.
     """
 
-    def __init__(self, context: AgentContext, store: FeedStore, judged: LlmScoreCache, params: RankParams) -> None:
+    def __init__(self, context: AgentContext, store: FeedStore, llm_scores: LlmScoreCache, params: RankParams) -> None:
         """`judged` holds what a language model said of items, if it was asked."""
-        self._context, self._store, self._judged, self._params = context, store, judged, params
+        self._context, self._store, self._llm_scores, self._params = context, store, llm_scores, params
         self._decoder = context.decoder(FEATURES, "rank")
         self._queue: CoalescingQueue[Any, str, Work] = CoalescingQueue()
         self._early: dict[str, Work] = {}
@@ -147,7 +147,7 @@ class RankAgent:
     def _ranked(self, features: Features) -> Feed:
         context = self._context
         feed = rank(features, context.view, context.blender, self._params, now_ms=context.now_ms())
-        return self._judged.blend(feed, context.view, self._params)
+        return self._llm_scores.blend(feed, context.view, self._params)
 
     async def _refresh(self) -> bool:
         """Make the view's lists anew when they are stale, but not all the time."""
@@ -191,7 +191,7 @@ class RankAgent:
             await self._writing
             self._writing = None
 
-    async def _write(self, feeds: list[Ranked], owed: dict[str, int]) -> None:
+    async def _write(self, feeds: list[Ranked], pending_acks: dict[str, int]) -> None:
         """Write feeds, however long the store is away, publish them, and say that their work is done."""
         await self._context.quarantine.write(
             feeds,
@@ -202,7 +202,7 @@ class RankAgent:
         for _, feed in feeds:
             self._context.publisher.produce(FEEDS, feed)
         await self._context.publisher.room()
-        self.checkpoint.hold(self._queue.done(owed))
+        self.checkpoint.hold(self._queue.done(pending_acks))
 
 
 def _is_here(record: Record, features: Features) -> bool:

@@ -19,7 +19,7 @@ from streams.transport import Batch
 from topics.topic import FETCH_REQUESTS, PARTITIONS, TRIGGERS
 
 SOURCES = (TRIGGERS,)
-Wanted = tuple[Record, list[FetchRequest]]
+TriggerRequests = tuple[Record, list[FetchRequest]]
 """A trigger's record, and what it asks for."""
 
 
@@ -47,16 +47,16 @@ class RetrieveAgent:
     async def process(self, event: Any) -> None:
         """Ask for what the triggers of one batch want."""
         batch: Batch = event.value
-        wanted: list[Wanted] = []
+        entries: list[TriggerRequests] = []
         for record, trigger in await self._decoder.decode(batch):
             if trigger.kind in prefetch_request.FETCHING and self._is_timely(record.timestamp):
                 try:
-                    wanted.append((record, self._requests(batch.partition, trigger)))
+                    entries.append((record, self._requests(batch.partition, trigger)))
                 except Exception as error:
                     self._context.quarantine.put(record, error, stage="retrieve.requests")
-        wanted = [(record, requests) for record, requests in wanted if requests]
+        entries = [(record, requests) for record, requests in entries if requests]
         await self._context.quarantine.write(
-            wanted, self._ask, stage="retrieve.ask", waits="triggers wait for the store"
+            entries, self._ask, stage="retrieve.ask", waits="triggers wait for the store"
         )
         self.checkpoint.hold([event])
 
@@ -82,15 +82,15 @@ class RetrieveAgent:
             params=self._params,
         )
 
-    async def _ask(self, entries: Sequence[Wanted]) -> None:
+    async def _ask(self, entries: Sequence[TriggerRequests]) -> None:
         """Publish the requests that are wanted; of those for one slot the first."""
         by_user = {requests[0].user_id: requests for _, requests in entries}
-        asked = {_slot(request): request for _, requests in reversed(entries) for request in requests}
+        by_slot = {_slot(request): request for _, requests in reversed(entries) for request in requests}
         await self._store.write_questions(
-            {user_id: [self._question(request) for request in found] for user_id, found in by_user.items()}
+            {user_id: [self._question(request) for request in requests] for user_id, requests in by_user.items()}
         )
-        wanted = await self._store.wanted(list(asked))
-        due = {slot: asked[slot] for slot, is_wanted in zip(asked, wanted, strict=True) if is_wanted}
+        flags = await self._store.wanted(list(by_slot))
+        due = {slot: by_slot[slot] for slot, is_wanted in zip(by_slot, flags, strict=True) if is_wanted}
         await self._context.publisher.publish(FETCH_REQUESTS, list(due.values()))
         await self._store.ask(list(due), within_s=self._within_s)
 

@@ -44,8 +44,8 @@ SOURCES: tuple[Topic, ...] = (INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, CONTE
 class UserAgent:
     """Folds what happens to users into their states and tells the topics what follows from it."""
 
-    def __init__(self, context: AgentContext, table: Any, params: UserParams, *, roster: ActiveUsers) -> None:
-        self._context, self._params, self._roster = context, params, roster
+    def __init__(self, context: AgentContext, table: Any, params: UserParams, *, active_users: ActiveUsers) -> None:
+        self._context, self._params, self._active_users = context, params, active_users
         self._publisher: Publisher = context.publisher
         self._decoders: dict[str, Decoder] = {
             topic.name: context.decoder(topic, "user", tombstones=topic is PROFILES) for topic in SOURCES
@@ -151,7 +151,7 @@ class UserAgent:
     def _emit(self, partition: int) -> None:
         for user_id in self._unsent.pop(partition, ()):
             state = self._states.get(partition, user_id)
-            self._roster.note(user_id, active_user(state))
+            self._active_users.note(user_id, active_user(state))
             try:
                 features = user.snapshot(state, self._params)
             except Exception as error:
@@ -179,7 +179,7 @@ class UserAgent:
 
 def stated(event: Interaction) -> ItemLabels:
     """Return what an event itself says of an item that the catalogue does not hold."""
-    topics = tuple(topic for stated in event.context.get("topics", "").split(",") if (topic := label(stated)))
+    topics = tuple(topic for name in event.context.get("topics", "").split(",") if (topic := label(name)))
     return ItemLabels(
         label(event.context.get("category", "")),
         topics[:TOPICS_PER_ITEM],

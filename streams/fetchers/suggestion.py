@@ -59,26 +59,29 @@ def suggested_items(suggestions: Suggestions, request: FetchRequest) -> list[Sug
     follows from what a thing is recognised by, so that it is one item for everybody it is suggested to. It is private:
     the catalogue has not taken it up, and what a model suggests to one user may tell others of them.
     """
-    found: dict[Identity, SuggestedItem] = {}
+    items_by_identity: dict[Identity, SuggestedItem] = {}
     for suggestion in suggestions.items[:MOST]:
         title = plain(suggestion.title, most=_TITLE)
         if title:
             year = str(suggestion.year) if suggestion.year in _YEARS else ""
-            known = identity(title, year=year, city=request.city)
-            found.setdefault(known, SuggestedItem(_item(suggestion, title, known, request), _reason(suggestion), known))
-    return list(found.values())
+            item_identity = identity(title, year=year, city=request.city)
+            items_by_identity.setdefault(
+                item_identity,
+                SuggestedItem(_item(suggestion, title, item_identity, request), _reason(suggestion), item_identity),
+            )
+    return list(items_by_identity.values())
 
 
-def _item(suggestion: Suggestion, title: str, known: Identity, request: FetchRequest) -> Item:
-    told = {
+def _item(suggestion: Suggestion, title: str, item_identity: Identity, request: FetchRequest) -> Item:
+    attributes = {
         "by": plain(suggestion.by, most=_NAME),
         "venue": plain(suggestion.venue, most=_NAME),
         "starts": suggestion.starts if _STARTS.fullmatch(suggestion.starts) else "",
-        "year": known.year,
+        "year": item_identity.year,
     }
     topics = (plain(topic, most=_TOPIC).lower() for text in suggestion.topics for topic in text.split(","))
     return Item(
-        item_id=f"{request.category}-{_digest(*known, '' if known.city else request.cell or '')}",
+        item_id=f"{request.category}-{_digest(*item_identity, '' if item_identity.city else request.cell or '')}",
         category=request.category,
         title=title,
         description=plain(suggestion.description, most=_DESCRIPTION),
@@ -88,7 +91,7 @@ def _item(suggestion: Suggestion, title: str, known: Identity, request: FetchReq
         city=request.city,
         cell=request.cell,
         created_at=request.occurred_at,
-        attributes={name: value for name, value in told.items() if value},
+        attributes={name: value for name, value in attributes.items() if value},
         private=True,
     )
 

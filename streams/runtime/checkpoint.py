@@ -50,7 +50,7 @@ class Checkpoint:
         self._app, self._publisher = app, publisher
         self._interval_s = interval_s
         self._emit, self._states = emit, states
-        self._held: list[Any] = []
+        self._events: list[Any] = []
         self._loads: dict[TP, InFlight] = {}
         """What is held of each partition."""
         self._last_s: float | None = None
@@ -63,7 +63,7 @@ class Checkpoint:
     def hold(self, events: Iterable[Any]) -> None:
         """Take events whose effects are made but not yet durable."""
         for event in events:
-            self._held.append(event)
+            self._events.append(event)
             ticket, load = event.message.ticket, self._loads.get(event.message.tp, InFlight())
             self._loads[event.message.tp] = InFlight(
                 load.batches + 1, load.records + ticket.records, load.size_bytes + ticket.size_bytes
@@ -78,7 +78,7 @@ class Checkpoint:
 
     def is_due(self, now_s: float) -> bool:
         """Say whether there is something to do that is not better put off, at a time of the event loop."""
-        if not self._held or self._last_s is None:
+        if not self._events or self._last_s is None:
             return False
         patience = _PATIENCE if self.behind and not self._is_full() else 1
         return now_s - self._last_s >= self._interval_s * patience
@@ -104,19 +104,19 @@ class Checkpoint:
         self._last_s = asyncio.get_running_loop().time()
         self._loads.clear()
         self._emit()
-        held, self._held = [event for event in self._held if self._app.is_live(event)], []
-        pending = {event.message.partition: event for event in held}
+        events, self._events = [event for event in self._events if self._app.is_live(event)], []
+        pending = {event.message.partition: event for event in events}
         changes = {} if self._states is None else self._states.changes(pending)
         await self._publisher.flush()
         if self._states is not None:
             await self._states.write(changes, pending)
-        for event in held:
+        for event in events:
             if self._app.is_live(event):
                 event.ack()
 
     def drop(self) -> None:
         """Forget what is held: after a rebalance the events are read again, here or elsewhere."""
-        self._held.clear()
+        self._events.clear()
         self._loads.clear()
 
     def _is_full(self) -> bool:

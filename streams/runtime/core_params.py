@@ -69,7 +69,7 @@ def retrieval_params(settings: Settings) -> RetrievalParams:
         OperatorError: the settings name a fact that there is not.
     """
     facts = {name for name in _names(settings.prompt_facts) if name != "none"}
-    _known("PROMPT_FACTS", facts, ("none", *get_args(PromptField)))
+    _check_names("PROMPT_FACTS", facts, ("none", *get_args(PromptField)))
     return RetrievalParams(
         facts=frozenset(facts),
         place_resolution=settings.place_resolution,
@@ -85,7 +85,7 @@ def fetchers(settings: Settings) -> dict[str, Fetcher]:
         OperatorError: the settings name a category that nothing fetches.
     """
     names = seconds_by_name(settings.fetch_categories)
-    _known("FETCH_CATEGORIES", names, FETCHERS)
+    _check_names("FETCH_CATEGORIES", names, FETCHERS)
     return {name: FETCHERS[name] for name in names}
 
 
@@ -93,10 +93,10 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _known(setting: str, names: Iterable[str], known: Iterable[str]) -> None:
-    unknown = sorted(set(names).difference(known))
+def _check_names(setting: str, names: Iterable[str], choices: Iterable[str]) -> None:
+    unknown = sorted(set(names).difference(choices))
     if unknown:
-        raise OperatorError(f"{setting} names {', '.join(unknown)}.", f"There are {', '.join(known)}.")
+        raise OperatorError(f"{setting} names {', '.join(unknown)}.", f"There are {', '.join(choices)}.")
 
 
 def push_params(settings: Settings) -> PushParams:

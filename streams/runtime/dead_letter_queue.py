@@ -59,7 +59,7 @@ class DeadLetterQueue:
         """Set a record aside with the stage and the error it failed with."""
         reason, detail = described(error)
         self.counts[stage, reason] += 1
-        letter = DeadLetter(
+        dead_letter = DeadLetter(
             letter_id=f"{record.topic}-{record.partition}-{record.offset}",
             topic=record.topic,
             partition=record.partition,
@@ -73,7 +73,7 @@ class DeadLetterQueue:
             detail=detail,
             failed_at=self._now_ms(),
         )
-        self._publisher.produce(DEAD_LETTERS, bounded(letter))
+        self._publisher.produce(DEAD_LETTERS, bounded(dead_letter))
 
     async def write(
         self,

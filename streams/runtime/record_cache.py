@@ -108,7 +108,7 @@ class RecordCache(Generic[S]):
 
         A state that cannot be read is passed over.
         """
-        decoder = msgspec.msgpack.Decoder(_part(self._kind, fields))
+        decoder = msgspec.msgpack.Decoder(_partial_type(self._kind, fields))
         for value in stored_values(self._table):
             try:
                 state = decoder.decode(value[len(_FORMAT) :])
@@ -119,8 +119,8 @@ class RecordCache(Generic[S]):
 
     def drop(self) -> None:
         """Forget everything: partitions may belong to other workers now."""
-        for known in (self._states, self._sizes, self._totals, self._dirty):
-            known.clear()
+        for mapping in (self._states, self._sizes, self._totals, self._dirty):
+            mapping.clear()
 
     def _decode(self, stored: bytes) -> S:
         return self._decoder.decode(stored[len(_FORMAT) :])
@@ -149,10 +149,10 @@ class RecordCache(Generic[S]):
             self._totals[partition] -= sizes.pop(key)
 
 
-def _part(kind: type[msgspec.Struct], wanted: tuple[str, ...]) -> Any:
+def _partial_type(kind: type[msgspec.Struct], names: tuple[str, ...]) -> Any:
     """Return a type that reads some fields of another's layout and skips the rest."""
     fields = []
     for field in msgspec.structs.fields(kind):
         default: Any = {"default": field.default, "default_factory": field.default_factory}
-        fields.append((field.name, field.type if field.name in wanted else msgspec.Raw, msgspec.field(**default)))
+        fields.append((field.name, field.type if field.name in names else msgspec.Raw, msgspec.field(**default)))
     return msgspec.defstruct(f"{kind.__name__}Part", fields, array_like=True)

@@ -138,11 +138,13 @@ class Refills:
         opened = topic_history(
             self.bootstrap_servers, self.registry, source.topic, since_ms=since_ms, partitions=partitions
         )
-        async with opened as found:
-            _LOG.info("%s: the store is filled from %d records at most", source.topic.name, found.total)
-            await source.fill(found.chunks(_CHUNK))
-        held = set(self._owned(source))  # another worker's by now are that worker's to fill
-        await self.projection.add([partition_name(source.topic, number) for number in partitions if number in held])
+        async with opened as history:
+            _LOG.info("%s: the store is filled from %d records at most", source.topic.name, history.total)
+            await source.fill(history.chunks(_CHUNK))
+        still_owned = set(self._owned(source))  # another worker's by now are that worker's to fill
+        await self.projection.add(
+            [partition_name(source.topic, number) for number in partitions if number in still_owned]
+        )
 
     def _owned(self, source: _RefillSource) -> list[int]:
         return sorted(number for topic, number in self.assigned() if topic == source.owned.name)

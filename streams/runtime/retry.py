@@ -76,5 +76,5 @@ async def write_one_by_one(
             refuse(entries[0], error)
             return
         half = len(entries) // 2
-        for part in (entries[:half], entries[half:]):
-            await write_one_by_one(part, write, refuse, waits=waits)
+        for chunk in (entries[:half], entries[half:]):
+            await write_one_by_one(chunk, write, refuse, waits=waits)

@@ -83,8 +83,8 @@ class Rewind:
         names = {_name(tp): tp for tp in assigned if tp not in self._ends}
         lost = [names[name] for name in await self._projection.missing(names)]
         for topic, leader in self._after.items():
-            parts = [partition_name(leader, number) for number in range(leader.partitions)]
-            if any(tp.topic == topic.name for tp in lost) and await self._projection.missing(parts):
+            leader_names = [partition_name(leader, number) for number in range(leader.partitions)]
+            if any(tp.topic == topic.name for tp in lost) and await self._projection.missing(leader_names):
                 lost = [tp for tp in lost if tp.topic != topic.name]
         if not lost:
             return

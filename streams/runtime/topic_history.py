@@ -34,15 +34,15 @@ class TopicHistory:
 
     async def newest(self) -> dict[str, tuple[Position, Any]]:
         """Return the newest value of each key that was not deleted since."""
-        found: dict[str, tuple[Position, Any]] = {}
+        newest: dict[str, tuple[Position, Any]] = {}
         for tp in self.ends:
             async for record, value in self._of(tp):
                 key = (record.key or b"").decode(errors="replace")
                 if value is None:
-                    found.pop(key, None)
+                    newest.pop(key, None)
                 else:
-                    found[key] = Position.of(record), value
-        return found
+                    newest[key] = Position.of(record), value
+        return newest
 
     async def every(self) -> AsyncIterator[Any]:
         """Yield all values, partition by partition."""
@@ -138,9 +138,9 @@ async def topic_history(
             starts = await offsets_since(consumer, tps, since_ms)
         for tp in tps:
             consumer.seek(tp, starts[tp])
-        found = TopicHistory(consumer, topic, Decoder(topic, registry, None, stage="history"), ends)
-        found.total = sum(ends[tp] - starts[tp] for tp in tps)
-        yield found
+        history = TopicHistory(consumer, topic, Decoder(topic, registry, None, stage="history"), ends)
+        history.total = sum(ends[tp] - starts[tp] for tp in tps)
+        yield history
     finally:
         await consumer.stop()
 
@@ -148,8 +148,8 @@ async def topic_history(
 async def offsets_since(consumer: Any, partitions: list[TopicPartition], at_ms: int) -> dict[TopicPartition, int]:
     """Return the offset of the first record of each partition that was appended then or later, the end without one."""
     ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-    found = await consumer.offsets_for_times(dict.fromkeys(partitions, at_ms))
-    return {tp: ends[tp] if found.get(tp) is None else found[tp].offset for tp in partitions}
+    offsets = await consumer.offsets_for_times(dict.fromkeys(partitions, at_ms))
+    return {tp: ends[tp] if offsets.get(tp) is None else offsets[tp].offset for tp in partitions}
 
 
 def merged(partitions: Iterable[Iterable[tuple[Position, Any]]]) -> Iterator[tuple[Position, Any]]:

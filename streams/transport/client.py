@@ -53,16 +53,16 @@ class ClientThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         `due` is where each fetch should start, if that is known. Partitions that stand elsewhere are returned at once,
         without records, and nothing is fetched.
         """
-        found: dict[TP, FetchedBatches] = await self.call_thread(self._fetch, self._ensure_consumer(), due, wait_s)
-        return found
+        batches: dict[TP, FetchedBatches] = await self.call_thread(self._fetch, self._ensure_consumer(), due, wait_s)
+        return batches
 
     async def _fetch(
         self, consumer: AIOKafkaConsumer, due: Mapping[TP, int | None], wait_s: float
     ) -> dict[TP, FetchedBatches]:
         starts = _positions(consumer, due)
-        astray = {tp: start for tp, start in starts.items() if due[tp] is not None and start != due[tp]}
-        if astray:
-            return {tp: FetchedBatches((), start, start, start) for tp, start in astray.items()}
+        misaligned = {tp: start for tp, start in starts.items() if due[tp] is not None and start != due[tp]}
+        if misaligned:
+            return {tp: FetchedBatches((), start, start, start) for tp, start in misaligned.items()}
         idle = asyncio.get_running_loop().call_later(_IDLE_AFTER_S, self._pace, consumer, 1, _IDLE_WAIT_MS)
         try:
             records = await self._fetch_records(consumer, set(due), timeout=wait_s, max_records=None)
@@ -71,12 +71,12 @@ class ClientThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         if records:
             self._pace(consumer, _FETCH_MIN_BYTES, self.app.limits.batch_wait_ms)
         ends = _positions(consumer, due)
-        found = {}
+        batches = {}
         for tp in due:
             start, end = starts.get(tp), ends.get(tp)
             if end is not None and (tp in records or (start is not None and end > start)):
-                found[tp] = FetchedBatches(records.get(tp, ()), start, end, consumer.last_stable_offset(tp) or end)
-        return found
+                batches[tp] = FetchedBatches(records.get(tp, ()), start, end, consumer.last_stable_offset(tp) or end)
+        return batches
 
     async def seek_back(self, tp: TP, position: int) -> None:
         """Seek a partition that is still assigned; returns when it is done."""
@@ -96,17 +96,17 @@ class ClientThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         async def seek(consumer: AIOKafkaConsumer) -> dict[TP, int]:
             tps = [TopicPartition(*tp) for tp in partitions]
             offsets = await asyncio.gather(*(consumer.committed(tp) for tp in tps))
-            found = {TP(*tp): offset for tp, offset in zip(tps, offsets, strict=True) if offset}
-            for tp, offset in found.items():
+            starts = {TP(*tp): offset for tp, offset in zip(tps, offsets, strict=True) if offset}
+            for tp, offset in starts.items():
                 consumer.seek(TopicPartition(*tp), offset)
-            fresh = [tp for tp in tps if tp not in found]
+            fresh = [tp for tp in tps if tp not in starts]
             if fresh and self.app.conf.consumer_auto_offset_reset == "earliest":
                 await consumer.seek_to_beginning(*fresh)
-                found.update({TP(*tp): await consumer.position(tp) for tp in fresh})
-            return found
+                starts.update({TP(*tp): await consumer.position(tp) for tp in fresh})
+            return starts
 
-        found: dict[TP, int] = await self.call_thread(seek, self._ensure_consumer())
-        return found
+        starts: dict[TP, int] = await self.call_thread(seek, self._ensure_consumer())
+        return starts
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -125,10 +125,10 @@ class ClientThread(AIOKafkaConsumerThread):  # type: ignore[misc]
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         consumer = self._ensure_consumer()
         assigned = consumer.assignment()
-        kept = {TopicPartition(*tp): offset for tp, offset in offsets.items() if tp in assigned}
+        owned_offsets = {TopicPartition(*tp): offset for tp, offset in offsets.items() if tp in assigned}
         try:
             # The client retries what may pass (coordinator or leader moved) without end: hence the limit.
-            await asyncio.wait_for(consumer.commit(kept), self.app.conf.broker_request_timeout)
+            await asyncio.wait_for(consumer.commit(owned_offsets), self.app.conf.broker_request_timeout)
         except (CommitFailedError, IllegalStateError) as error:
             self.log.info("Commit refused, the group has rebalanced: %s", error)
             return False
@@ -145,10 +145,10 @@ def _positions(consumer: AIOKafkaConsumer, partitions: Iterable[TP]) -> dict[TP,
     assignment = subscription.assignment if subscription is not None else None
     if assignment is None:
         return {}
-    found = {}
+    positions = {}
     for tp in partitions:
         if tp in assignment.tps:
             state = assignment.state_value(tp)
             if state is not None and state.has_valid_position:
-                found[tp] = state.position
-    return found
+                positions[tp] = state.position
+    return positions

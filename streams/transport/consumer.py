@@ -97,14 +97,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, FetchedBatches]:  # noqa: ASYNC109
         self._fetched_in = self._epoch
         tps = set(active_partitions or ())
-        held = {tp for tp in tps if self._is_full(tp)}
-        if held == tps:
+        full = {tp for tp in tps if self._is_full(tp)}
+        if full == tps:
             self._room.clear()
             await self.wait(self._room, timeout=timeout)
             return {}
-        due = {tp: self._cursors.position(tp) for tp in tps - held}
-        found: dict[TP, FetchedBatches] = await self._thread.fetch(due, wait_s=_HELD_POLL_S if held else timeout)
-        return found
+        due = {tp: self._cursors.position(tp) for tp in tps - full}
+        batches: dict[TP, FetchedBatches] = await self._thread.fetch(due, wait_s=_HELD_POLL_S if full else timeout)
+        return batches
 
     def _is_full(self, tp: TP) -> bool:
         return self._limits.reached(self._ledger.load(tp))
@@ -123,11 +123,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         return True
 
     def _batches(self, tp: TP, fetch: FetchedBatches) -> Iterator[Message]:
-        left = len(fetch.records)
+        remaining = len(fetch.records)
         cuts = cut(fetch.records, max_records=self._limits.batch_records, max_bytes=self._limits.batch_bytes)
         for records, size_bytes in cuts:
-            left -= len(records)
-            end = fetch.end if not left else records[-1].offset + 1
+            remaining -= len(records)
+            end = fetch.end if not remaining else records[-1].offset + 1
             batch = Batch(tp.topic, tp.partition, records, max(fetch.stable - end, 0))
             ticket = self._ledger.deliver(tp, end, records=len(records), size_bytes=size_bytes)
             self._cursors.move(tp, end)
@@ -232,8 +232,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     def _new_offset(self, tp: TP) -> int | None:
         if not self.is_batched(tp.topic):
-            found: int | None = super()._new_offset(tp)
-            return found
+            offset: int | None = super()._new_offset(tp)
+            return offset
         if self._acked.pop(tp, None):
             raise RuntimeError(f"{tp.topic}: read it with stream.noack().events(), and acknowledge the events")
         return self._ledger.committable(tp)
@@ -242,11 +242,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         return self.is_batched(tp.topic) or bool(super()._should_commit(tp, offset))
 
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
-        done = bool(await super()._commit_offsets(offsets, start_new_transaction))
-        if done:
+        is_committed = bool(await super()._commit_offsets(offsets, start_new_transaction))
+        if is_committed:
             for tp, offset in offsets.items():
                 self._ledger.commit(tp, offset)
-        return done
+        return is_committed
 
     # Rebalances and the end
 
@@ -300,10 +300,10 @@ class _Started:
         step: Callable[[Any], Any]
         while True:
             try:
-                given, step = (yield self._waits_for), self._coroutine.send
+                value, step = (yield self._waits_for), self._coroutine.send
             except BaseException as error:
-                given, step = error, self._coroutine.throw
+                value, step = error, self._coroutine.throw
             try:
-                self._waits_for = step(given)
+                self._waits_for = step(value)
             except StopIteration as ended:
                 return ended.value

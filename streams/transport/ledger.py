@@ -45,7 +45,7 @@ class InFlightBatch(Generic[P]):
     records: int
     size_bytes: int
     lane: _PartitionOffsets = field(repr=False)
-    done: bool = False
+    is_acknowledged: bool = False
 
 
 class OffsetTracker(Generic[P]):
@@ -89,14 +89,14 @@ class OffsetTracker(Generic[P]):
 
     def acknowledge(self, ticket: InFlightBatch[P]) -> bool:
         """Mark a batch as done; False when it is void or was done before."""
-        if ticket.done or not self.is_live(ticket):
+        if ticket.is_acknowledged or not self.is_live(ticket):
             return False
-        ticket.done = True
+        ticket.is_acknowledged = True
         lane = ticket.lane
         lane.batches -= 1
         lane.records -= ticket.records
         lane.size_bytes -= ticket.size_bytes
-        while lane.open and lane.open[0].done:
+        while lane.open and lane.open[0].is_acknowledged:
             lane.ready = lane.open.popleft().end
         return True
 

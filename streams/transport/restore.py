@@ -25,11 +25,11 @@ async def restore(recovery: Any, tp: TP, fetch: FetchedBatches, *, to_message: T
     ends = fetch.end > recovery.active_highwaters[tp]
     if ends:
         records = records[:-1]
-    seen = recovery.active_offsets[tp]
+    applied_offset = recovery.active_offsets[tp]
     table = recovery.tp_to_table[tp]
     events = []
     for record in records:
-        if seen is None or record.offset > seen:
+        if applied_offset is None or record.offset > applied_offset:
             event = await table.changelog_topic.decode(to_message(tp, record), propagate=True)
             await table.on_changelog_event(event)
             events.append(event)

@@ -107,23 +107,23 @@ class ArchiveWriter:
             PublishError: a dead letter was not written.
         """
         changes: list[Change] = await self._decoders[topic].decode(records)
-        gone = [(record, None) for record in records if record.value is None and topic == ITEMS.name]
+        deletions = [(record, None) for record in records if record.value is None and topic == ITEMS.name]
         refused = await self._quarantine.write(
-            changes + gone, lambda some: self._put(topic, some), stage="archive.write", waits=_WAITS
+            changes + deletions, lambda some: self._put(topic, some), stage="archive.write", waits=_WAITS
         )
         if topic == ITEMS.name:
             self._on_items()
-        self.written += len(changes) + len(gone) - refused
-        self.unusable += len(records) - len(changes) - len(gone)
+        self.written += len(changes) + len(deletions) - refused
+        self.unusable += len(records) - len(changes) - len(deletions)
 
     async def _put(self, topic: str, changes: Sequence[Change]) -> None:
         _, statement, row = WRITES[topic]
         rows = [row(record, value) for record, value in changes if value is not None]
-        gone = [(_key(record), *_place(record)[::3]) for record, value in changes if value is None]
+        deletions = [(_key(record), *_place(record)[::3]) for record, value in changes if value is None]
         with database.write_errors("archiving"):
             async with self._pool.acquire() as connection:
                 await connection.executemany(statement, rows)
-                await connection.executemany(_FORGET, gone)
+                await connection.executemany(_FORGET, deletions)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -141,18 +141,18 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         quarantine.put(message(row, registry.codec(Item)), error, stage="archive.index")
         await quarantine.flush()
 
-    indexing = CatalogIndexer(pool, ENCODERS[settings.text_encoder](), refuse=refuse)
-    archive = ArchiveWriter(pool, registry, quarantine, on_items=indexing.wake)
+    indexer = CatalogIndexer(pool, ENCODERS[settings.text_encoder](), refuse=refuse)
+    archive = ArchiveWriter(pool, registry, quarantine, on_items=indexer.wake)
 
     def describe() -> dict[str, Any]:
         return {
             "written": archive.written,
             "unusable": archive.unusable,
-            "indexed": indexing.indexed,
+            "indexed": indexer.indexed,
             **quarantine.describe(),
         }
 
-    beside = [indexing.run(), heartbeat.publish_heartbeat(redis, "archive", describe)]
+    beside = [indexer.run(), heartbeat.publish_heartbeat(redis, "archive", describe)]
     topics = [topic for topic, *_ in WRITES.values()]
     try:
         await run_sink(

@@ -118,8 +118,8 @@ class CatalogIndexer:
             StoreError: PostgreSQL does not answer.
         """
         with database.write_errors("reading what is to be indexed"):
-            found = await self._pool.fetch(_STALE, self._encoder.name, _MOST_ITEMS + len(self._given_up))
-        rows = [row for row in found if (row["item_id"], row["offset"]) not in self._given_up]
+            stale_rows = await self._pool.fetch(_STALE, self._encoder.name, _MOST_ITEMS + len(self._given_up))
+        rows = [row for row in stale_rows if (row["item_id"], row["offset"]) not in self._given_up]
         refused: list[tuple[Any, Exception]] = []
         await write_one_by_one(rows, self._put, lambda row, error: refused.append((row, error)), waits=_WAITS)
         for row, error in refused:
@@ -158,13 +158,13 @@ class CatalogIndexer:
         self._not_before_s = ended_s + _REST * (ended_s - began_s)
 
     def _entry(self, row: Any, vector: Vectors | None) -> tuple[Any, ...]:
-        known = identity(row["title"], year=row["attributes"].get("year", ""), city=row["city"])
+        item_identity = identity(row["title"], year=row["attributes"].get("year", ""), city=row["city"])
         where = spot(row["cell"], row["city"])
         topics = " ".join(row["topics"])[:_TOPIC_CHARS]
         filed = " ".join(filter(None, (topics, row["brand"], row["category"])))
         weighed = {"A": row["title"], "B": filed, "C": row["description"]}
         return (
-            *(row["item_id"], row["category"], *known, *(where.point or (None, None))),
+            *(row["item_id"], row["category"], *item_identity, *(where.point or (None, None))),
             *(region(where.point) if where.point else None, where.is_exact),
             *(self._encoder.name, row["created_at"], row["appended_at"], row["offset"]),
             vector_text(vector.tolist()) if vector is not None and vector.any() else None,
@@ -175,14 +175,14 @@ class CatalogIndexer:
 
 def message(row: Any, codec: Codec[Item]) -> Message:
     """Return the record of an item as its row holds it."""
-    told = {name: row[name] for name in Item.__struct_fields__} | {"created_at": _ms(row["created_at"])}
+    fields = {name: row[name] for name in Item.__struct_fields__} | {"created_at": _ms(row["created_at"])}
     return Message(
         topic=row["topic"],
         partition=row["partition"],
         offset=row["offset"],
         timestamp=_ms(row["appended_at"]),
         key=row["item_id"].encode(),
-        value=codec.encode(Item(**told)),
+        value=codec.encode(Item(**fields)),
     )
 
 
@@ -191,8 +191,8 @@ async def _log(row: Any, error: Exception) -> None:
 
 
 def _described(row: Any) -> Item:
-    told = {name: row[name] for name in ("item_id", "category", "title", "description", "topics")}
-    return Item(**told, created_at=0)
+    fields = {name: row[name] for name in ("item_id", "category", "title", "description", "topics")}
+    return Item(**fields, created_at=0)
 
 
 def _ms(at: datetime) -> int:

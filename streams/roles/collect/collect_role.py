@@ -38,9 +38,9 @@ class CollectTriggerConsumer:
     """Answers calls to collect."""
 
     def __init__(
-        self, collecting: Collector, store: CollectionStore, registry: Registry, quarantine: DeadLetterQueue
+        self, collector: Collector, store: CollectionStore, registry: Registry, quarantine: DeadLetterQueue
     ) -> None:
-        self._collecting, self._store, self._quarantine = collecting, store, quarantine
+        self._collector, self._store, self._quarantine = collector, store, quarantine
         # What is unusable is passed over: the user agent sets it aside.
         self._decoder = Decoder(TRIGGERS, registry, None, stage="collect")
         self.answered = 0
@@ -58,7 +58,7 @@ class CollectTriggerConsumer:
     async def _answer(self, calls: Sequence[tuple[ConsumerRecord, Trigger]]) -> None:
         for _, trigger in calls:
             if await self._is_new(trigger):
-                await self._collecting.collect(
+                await self._collector.collect(
                     trigger.reason,
                     request_id=trigger.event_id,
                     page=_number(trigger.context.get("page"), 1),
@@ -68,8 +68,8 @@ class CollectTriggerConsumer:
 
     async def _is_new(self, trigger: Trigger) -> bool:
         """Say whether no later call was answered, as where the topic is read from its beginning."""
-        known = (await self._store.read())[trigger.reason]
-        return known.request_id == trigger.event_id or known.started_at <= trigger.occurred_at
+        collection = (await self._store.read())[trigger.reason]
+        return collection.request_id == trigger.event_id or collection.started_at <= trigger.occurred_at
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -79,16 +79,16 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     redis = connect(settings.redis_url)
     store, pages = RedisCollectionStore(redis), Socialverse(settings)
-    collecting = Collector(pages, publisher, store, now_ms=clock.now_ms, rating_scale=settings.rating_scale)
+    collector = Collector(pages, publisher, store, now_ms=clock.now_ms, rating_scale=settings.rating_scale)
     quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
-    calls = CollectTriggerConsumer(collecting, store, registry, quarantine)
+    calls = CollectTriggerConsumer(collector, store, registry, quarantine)
 
     def describe() -> dict[str, Any]:
         return {"answered": calls.answered, **publisher.describe(), **quarantine.describe()}
 
     beside: list[Any] = [heartbeat.publish_heartbeat(redis, "collect", describe)]
     if settings.collect_interval_s:
-        beside.append(again_and_again(collecting, settings.collect_interval_s))
+        beside.append(again_and_again(collector, settings.collect_interval_s))
     try:
         await run_sink(settings.kafka_bootstrap_servers, GROUP, [TRIGGERS], calls.write, stop=stop, beside=beside)
     finally:
@@ -99,7 +99,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def again_and_again(
-    collecting: Collector,
+    collector: Collector,
     interval_s: float,
     *,
     now_ms: Callable[[], int] = clock.now_ms,
@@ -110,7 +110,7 @@ async def again_and_again(
         turn = int(now_ms() / 1_000 // interval_s)
         for name in LISTS:
             try:
-                await retry_until_available(partial(collecting.collect, name, request_id=f"turn-{turn}"), _WAITS)
+                await retry_until_available(partial(collector.collect, name, request_id=f"turn-{turn}"), _WAITS)
             except PublishError:
                 raise
             except Exception:

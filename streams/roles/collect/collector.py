@@ -74,18 +74,18 @@ class Collector:
         A request that was interrupted goes on where it was; one that was answered is not done again.
         """
         now_ms = self._now_ms()
-        known = (await self._store.read())[name]
-        if known.request_id == request_id and known.state == "done":
-            return known
-        if known.request_id != request_id or known.state != "running":
-            known = Collection(
+        state = (await self._store.read())[name]
+        if state.request_id == request_id and state.state == "done":
+            return state
+        if state.request_id != request_id or state.state != "running":
+            state = Collection(
                 name=name, state="running", request_id=request_id, page=page, page_size=page_size, started_at=now_ms
             )
-            await self._note(known)
+            await self._note(state)
         if name in socialverse_mapping.ACTIONS:
             await self._users_first(request_id)
         try:
-            return await self._collect(known)
+            return await self._collect(state)
         except CollectError as error:
             _LOG.warning("not collected: %s", error)
             reached = (await self._store.read())[name]
@@ -110,9 +110,9 @@ class Collector:
         bad: list[DeadLetter] = []
         count = repeated = 0
         if state.name == USERS:
-            named = dict(user for user, _ in self._usable(state, records, bad, socialverse_mapping.user))
-            await self._store.name_users(named)
-            count = len(named)
+            usernames = dict(user for user, _ in self._usable(state, records, bad, socialverse_mapping.user))
+            await self._store.name_users(usernames)
+            count = len(usernames)
         elif state.name == POSTS:
             items = self._usable(state, records, bad, self._item)
             count = await self._publish(ITEMS, state, items, bad)
@@ -132,20 +132,20 @@ class Collector:
         self, state: Collection, records: Sequence[msgspec.Raw], bad: list[DeadLetter]
     ) -> tuple[int, int]:
         """Publish what was done and was not told before; return how much of each."""
-        told = self._usable(state, records, bad, socialverse_mapping.engagement)
-        one_each = {str(done.id): (done, data) for done, data in told}
+        engagements = self._usable(state, records, bad, socialverse_mapping.engagement)
+        one_each = {str(engagement.id): (engagement, data) for engagement, data in engagements}
         fresh = await self._store.new(state.name, list(one_each))
-        left = {number: one for (number, one), is_new in zip(one_each.items(), fresh, strict=True) if is_new}
-        names = await self._store.users([str(done.user_id) for done, _ in left.values()])
+        new_engagements = {number: one for (number, one), is_new in zip(one_each.items(), fresh, strict=True) if is_new}
+        names = await self._store.users([str(engagement.user_id) for engagement, _ in new_engagements.values()])
         events: list[tuple[Interaction, msgspec.Raw]] = []
-        for (done, data), username in zip(left.values(), names, strict=True):
+        for (engagement, data), username in zip(new_engagements.values(), names, strict=True):
             try:
-                events.append((self._event(state.name, done, username), data))
+                events.append((self._event(state.name, engagement, username), data))
             except Exception as error:
-                bad.append(self._letter(state, bytes(data), error))
+                bad.append(self._dead_letter(state, bytes(data), error))
         count = await self._publish(INTERACTIONS, state, events, bad)
-        await self._store.note(state.name, list(left))
-        return count, len(told) - len(left)
+        await self._store.note(state.name, list(new_engagements))
+        return count, len(engagements) - len(new_engagements)
 
     async def _publish(
         self,
@@ -159,13 +159,13 @@ class Collector:
         await write_one_by_one(
             entries,
             lambda some: self._publisher.publish(topic, [value for value, _ in some]),
-            lambda entry, error: bad.append(self._letter(state, bytes(entry[1]), error)),
+            lambda entry, error: bad.append(self._dead_letter(state, bytes(entry[1]), error)),
             waits="records wait for their topic",
         )
         return len(entries) - (len(bad) - before)
 
-    def _event(self, name: str, told: socialverse_mapping.EngagementRecord, username: str | None) -> Interaction:
-        event = canonical(socialverse_mapping.interaction(name, told, username, rating_scale=self._rating_scale))
+    def _event(self, name: str, engagement: socialverse_mapping.EngagementRecord, username: str | None) -> Interaction:
+        event = canonical(socialverse_mapping.interaction(name, engagement, username, rating_scale=self._rating_scale))
         limit.check(event, now_ms=self._now_ms())
         return event
 
@@ -182,19 +182,19 @@ class Collector:
         read: Callable[[msgspec.Raw], T],
     ) -> list[tuple[T, msgspec.Raw]]:
         """Return what can be read, with the record that it was read from; what cannot is added to `bad`."""
-        found = []
+        entries = []
         for data in records:
             try:
-                found.append((read(data), data))
+                entries.append((read(data), data))
             except Exception as error:
-                bad.append(self._letter(state, bytes(data), error))
-        return found
+                bad.append(self._dead_letter(state, bytes(data), error))
+        return entries
 
-    def _letter(self, state: Collection, data: bytes, error: Exception) -> DeadLetter:
+    def _dead_letter(self, state: Collection, data: bytes, error: Exception) -> DeadLetter:
         """Return the letter of a record; the same record gives the same letter again."""
         name = hashlib.blake2b(data, digest_size=8).hexdigest()
         reason, detail = described(error)
-        letter = DeadLetter(
+        dead_letter = DeadLetter(
             letter_id=f"{_STAGE}-{state.name}-{name}",
             topic=f"{_STAGE}.{state.name}",
             partition=0,
@@ -206,7 +206,7 @@ class Collector:
             detail=detail,
             failed_at=self._now_ms(),
         )
-        return bounded(letter)
+        return bounded(dead_letter)
 
     async def _note(self, state: Collection) -> Collection:
         state = replace(state, updated_at=self._now_ms())

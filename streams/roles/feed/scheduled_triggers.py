@@ -35,7 +35,7 @@ class ScheduledTriggerPublisher:
 
     def __init__(
         self,
-        roster: ActiveUsers,
+        active_users: ActiveUsers,
         rows: Callable[[], Iterator[UserState]],
         publisher: Publisher,
         *,
@@ -43,7 +43,7 @@ class ScheduledTriggerPublisher:
         now_ms: Callable[[], int],
         tick_s: float = 2.0,
     ) -> None:
-        self._roster, self._rows, self._publisher = roster, rows, publisher
+        self._active_users, self._rows, self._publisher = active_users, rows, publisher
         self._params, self._now_ms, self._tick_s = params, now_ms, tick_s
         self._reached_ms: int | None = None
         self._rebalances = 0
@@ -54,7 +54,7 @@ class ScheduledTriggerPublisher:
         self._restored.clear()
         self._rebalances += 1
         self._reached_ms = None
-        self._roster.clear()
+        self._active_users.clear()
 
     def restored(self) -> None:
         """Say that the table is whole."""
@@ -73,7 +73,7 @@ class ScheduledTriggerPublisher:
         rows, now_ms, rebalances = self._rows(), self._now_ms(), self._rebalances
         while some := list(islice(rows, _ROWS)):
             for state in some:
-                self._roster.recall(state.user_id, active_user(state), now_ms=now_ms)
+                self._active_users.recall(state.user_id, active_user(state), now_ms=now_ms)
             await asyncio.sleep(0)
             if self._rebalances != rebalances:
                 return False
@@ -83,6 +83,6 @@ class ScheduledTriggerPublisher:
     async def _wake(self) -> None:
         upto_ms = self._now_ms()
         after_ms, self._reached_ms = max(self._reached_ms or 0, upto_ms - self._params.late_ms), upto_ms
-        triggers = self._roster.due(after_ms, upto_ms)
+        triggers = self._active_users.due(after_ms, upto_ms)
         while some := list(islice(triggers, _TRIGGERS)):
             await self._publisher.publish(TRIGGERS, some)

@@ -57,9 +57,9 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         registry: Registry,
         publisher: Publisher,
         quarantine: DeadLetterQueue,
-        fetching: FetchService,
+        service: FetchService,
     ) -> None:
-        self._publisher, self._quarantine, self._fetching = publisher, quarantine, fetching
+        self._publisher, self._quarantine, self._service = publisher, quarantine, service
         self._decoder = Decoder(FETCH_REQUESTS, registry, quarantine, stage="fetch")
         self._most = _PER_SLOT * settings.llm_concurrency
         self._ledger: OffsetTracker[TopicPartition] = OffsetTracker()
@@ -125,7 +125,7 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _answer(self, record: ConsumerRecord, ticket: Any) -> None:
         for _, request in await self._decoder.decode([record]):
             try:
-                await self._fetching.answer(request, asked_at=record.timestamp)
+                await self._service.answer(request, asked_at=record.timestamp)
             except PublishError:
                 raise
             except Exception as error:
@@ -134,16 +134,16 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _commit(self) -> None:
         """Commit what is done, once what came of it is out."""
-        done = {tp: self._ledger.committable(tp) for tp in self._ledger.pending()}
-        if not done:
+        offsets = {tp: self._ledger.committable(tp) for tp in self._ledger.pending()}
+        if not offsets:
             return
         await self._publisher.flush()
         try:
-            await self._consumer.commit(done)
+            await self._consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError) as error:
             _LOG.info("the group has rebalanced, what was answered is passed over: %s", error)
             return
-        for tp, offset in done.items():
+        for tp, offset in offsets.items():
             if offset is not None:
                 self._ledger.commit(tp, offset)
 
@@ -158,7 +158,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     encoder = ENCODERS[settings.text_encoder]()
     pool = await database.connect(settings.database_url, ready=0)
     async with connect_llm(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:
-        fetching = FetchService(
+        service = FetchService(
             llm,
             HybridSearch(
                 pool,
@@ -175,12 +175,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             within_s=settings.fetch_within_s,
             now_ms=clock.now_ms,
         )
-        fetch = FetchConsumer(settings, registry, publisher, quarantine, fetching)
+        fetch = FetchConsumer(settings, registry, publisher, quarantine, service)
 
         def describe() -> dict[str, Any]:
             return {
                 "waiting": fetch.waiting,
-                "answered": dict(fetching.answered),
+                "answered": dict(service.answered),
                 "llm": llm.describe(),
                 **publisher.describe(),
                 **quarantine.describe(),

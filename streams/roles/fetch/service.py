@@ -96,9 +96,9 @@ class FetchService:
         attempt = await retry_until_available(lambda: self._store.begin(request.event_id), _WAITS)
         if not attempt:
             return
-        found = await self._found(request, attempt, until_ms)
-        await self._publish(request, found)
-        await self._cache(request, found)
+        result = await self._found(request, attempt, until_ms)
+        await self._publish(request, result)
+        await self._cache(request, result)
 
     async def _found(self, request: FetchRequest, attempt: int, until_ms: int) -> FetchResult:
         fetcher = self._fetchers[request.category]
@@ -128,12 +128,12 @@ class FetchService:
             max_tokens=_TOKENS,
         )
         answer = await retry_until_available(lambda: self._llm.ask(prompt), _WAITS)
-        told = suggested_items(answer.value, request)
-        if not told:
+        suggestions = suggested_items(answer.value, request)
+        if not suggestions:
             return await self._search(request, EMPTY, until_ms)
-        keys = [offer.identity.key for offer in told]
-        known = await self._within(lambda: self._catalogue.known(request.category, keys), until_ms) or []
-        chosen = {self._recognised(offer, known): offer for offer in reversed(told)}
+        keys = [suggestion.identity.key for suggestion in suggestions]
+        known_items = await self._within(lambda: self._catalogue.known(request.category, keys), until_ms) or []
+        chosen = {self._recognised(suggestion, known_items): suggestion for suggestion in reversed(suggestions)}
         ids = [item_id for item_id in reversed(chosen) if item_id not in request.known]
         stored = await retry_until_available(lambda: self._items.read(ids), _WAITS)
         return FetchResult(
@@ -165,53 +165,58 @@ class FetchService:
             CATALOGUE, [FoundItem(item_id=m.item_id, reason=_why(m, request)) for m in matches], fallback
         )
 
-    def _recognised(self, offer: SuggestedItem, known: Sequence[KnownItem]) -> str:
+    def _recognised(self, suggestion: SuggestedItem, known_items: Sequence[KnownItem]) -> str:
         """Return the id of the item that an offer means: one of the catalogue, or its own."""
-        same = (one for one in known if Identity(one.title_key, one.year, one.city_key).is_same(offer.identity))
-        near = (one.item_id for one in same if self._is_near(one, offer.item.cell))
-        return next(near, offer.item.item_id)
+        same = (
+            one for one in known_items if Identity(one.title_key, one.year, one.city_key).is_same(suggestion.identity)
+        )
+        near = (one.item_id for one in same if self._is_near(one, suggestion.item.cell))
+        return next(near, suggestion.item.item_id)
 
-    def _is_near(self, known: KnownItem, cell: str | None) -> bool:
-        if known.latitude is None or known.longitude is None or cell is None:
+    def _is_near(self, known_item: KnownItem, cell: str | None) -> bool:
+        if known_item.latitude is None or known_item.longitude is None or cell is None:
             return True
         here = h3.cell_to_latlng(cell)
-        return float(h3.great_circle_distance(here, (known.latitude, known.longitude))) <= self._catalogue.radius_km
+        return (
+            float(h3.great_circle_distance(here, (known_item.latitude, known_item.longitude)))
+            <= self._catalogue.radius_km
+        )
 
-    async def _publish(self, request: FetchRequest, found: FetchResult) -> None:
-        if found.new:
-            await self._publisher.publish(ITEMS, found.new)
+    async def _publish(self, request: FetchRequest, result: FetchResult) -> None:
+        if result.new:
+            await self._publisher.publish(ITEMS, result.new)
         content = Content(
             request_id=request.event_id,
             user_id=request.user_id,
             category=request.category,
             reason=request.reason,
-            source=found.source,
-            fallback=found.fallback,
-            items=found.items,
+            source=result.source,
+            fallback=result.fallback,
+            items=result.items,
             cell=request.cell,
             city=request.city,
             prompt_version=self._prompt_version(request),
-            prompt_hash=found.prompt_hash,
+            prompt_hash=result.prompt_hash,
             requested_at=request.occurred_at,
             occurred_at=self._now_ms(),
         )
         await self._publisher.publish(CONTENT, [content])
-        self.answered[f"{found.source} {found.fallback}".strip()] += 1
+        self.answered[f"{result.source} {result.fallback}".strip()] += 1
 
-    async def _cache(self, request: FetchRequest, found: FetchResult) -> None:
+    async def _cache(self, request: FetchRequest, result: FetchResult) -> None:
         now_ms = self._now_ms()
-        cached_s = self._cached_s[request.category] if found.items else _EMPTY_S
+        cached_s = self._cached_s[request.category] if result.items else _EMPTY_S
         answer = Prefetched(
             request_id=request.event_id,
             category=request.category,
             place=Place(request.cell, request.city).key,
             city=request.city,
-            source=found.source,
-            fallback=found.fallback,
+            source=result.source,
+            fallback=result.fallback,
             reason=request.reason,
-            items=found.items,
+            items=result.items,
             prompt_version=self._prompt_version(request),
-            prompt_hash=found.prompt_hash,
+            prompt_hash=result.prompt_hash,
             fetched_at=now_ms,
             expires_at=now_ms + round(cached_s * 1_000),
         )

@@ -36,7 +36,7 @@ Put = Callable[[Sequence[tuple[Record, Any]]], Awaitable[None]]
 """Writes the records of a batch with their values, None for a deletion; what came before may come again."""
 
 
-class _StoredAction(msgspec.Struct, gc=False):
+class _ChartItem(msgspec.Struct, gc=False):
     category: str
     private: bool = False
 
@@ -46,15 +46,19 @@ class ChartProjector:
 
     def __init__(self, charts: ChartStore, items: ItemStore) -> None:
         self._charts, self._items = charts, items
-        self._filed = msgspec.json.Decoder(_StoredAction)
+        self._decoder = msgspec.json.Decoder(_ChartItem)
 
     async def write(self, stats: Sequence[ItemStats]) -> None:
         """Write how items are doing now; private ones are in no chart."""
         trends = {one.item_id: one.trending for one in stats if math.isfinite(one.trending)}
         stored = await self._items.read(list(trends))
-        filed = {item: self._filed.decode(data) for item, data in zip(trends, stored, strict=True) if data is not None}
-        public = {item: trend for item, trend in trends.items() if not (item in filed and filed[item].private)}
-        await self._charts.write(public, {item: filed[item].category for item in public if item in filed})
+        chart_items = {
+            item: self._decoder.decode(data) for item, data in zip(trends, stored, strict=True) if data is not None
+        }
+        public = {
+            item: trend for item, trend in trends.items() if not (item in chart_items and chart_items[item].private)
+        }
+        await self._charts.write(public, {item: chart_items[item].category for item in public if item in chart_items})
 
 
 class InteractionLogProjector:
@@ -84,11 +88,11 @@ class InteractionLogProjector:
 
 def writes(redis: Redis) -> dict[Topic, Put]:
     """Return what is written of each topic."""
-    portraits = RedisUserProfileStore(redis)
+    profile_store = RedisUserProfileStore(redis)
     return {
         INTERACTIONS: _values(RedisInteractionLog(redis).write),
-        FEATURES: _values(portraits.write_found),
-        PROFILES: _profiles(portraits),
+        FEATURES: _values(profile_store.write_found),
+        PROFILES: _profiles(profile_store),
         ITEM_STATS: _values(ChartProjector(RedisChartStore(redis), RedisItemStore(redis)).write),
         EXPERIMENTS: _values(RedisExperimentStore(redis).write),
     }
@@ -98,11 +102,11 @@ def _values(write: Callable[[Sequence[Any]], Awaitable[None]]) -> Put:
     return lambda usable: write([value for _, value in usable])
 
 
-def _profiles(portraits: UserProfileStore) -> Put:
+def _profiles(profile_store: UserProfileStore) -> Put:
     async def put(usable: Sequence[tuple[Record, Any]]) -> None:
         newest = {(record.key or b"").decode(): value for record, value in usable}
-        await portraits.write_stated([profile for profile in newest.values() if profile is not None])
-        await portraits.forget_stated([user_id for user_id, profile in newest.items() if profile is None])
+        await profile_store.write_stated([profile for profile in newest.values() if profile is not None])
+        await profile_store.forget_stated([user_id for user_id, profile in newest.items() if profile is None])
 
     return put
 
@@ -115,16 +119,18 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
     written = writes(redis)
-    logging_ = InteractionLogProjector(written, registry, quarantine)
-    sign = heartbeat.publish_heartbeat(redis, "log", lambda: {"written": logging_.written, **quarantine.describe()})
+    projector = InteractionLogProjector(written, registry, quarantine)
+    heartbeats = heartbeat.publish_heartbeat(
+        redis, "log", lambda: {"written": projector.written, **quarantine.describe()}
+    )
     try:
         await run_sink(
             settings.kafka_bootstrap_servers,
             GROUP,
             written,
-            logging_.write,
+            projector.write,
             stop=stop,
-            beside=[sign],
+            beside=[heartbeats],
             rewind=Rewind(RedisProjection(redis), ages_ms={INTERACTIONS: DAY_MS}, after={ITEM_STATS: ITEMS}),
         )
     finally:

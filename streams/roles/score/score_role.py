@@ -62,11 +62,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     redis = connect_redis(settings.redis_url)
     try:
         async with connect(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:
-            known = ScoreStore(redis, ttl_s=settings.llm_scores_ttl_s)
-            scorer = LlmJudge(settings, publisher, llm, RedisItemStore(redis), known)
-            works = [heartbeat.publish_heartbeat(redis, "score", scorer.describe)]
+            score_store = ScoreStore(redis, ttl_s=settings.llm_scores_ttl_s)
+            judge = LlmJudge(settings, publisher, llm, RedisItemStore(redis), score_store)
+            works = [heartbeat.publish_heartbeat(redis, "score", judge.describe)]
             if has_key(settings):
-                works += [_work(settings, registry, scorer, redis), keep_restored(settings, registry, redis)]
+                works += [_work(settings, registry, judge, redis), keep_restored(settings, registry, redis)]
             await run_until(stop, *works)
     finally:
         await publisher.close()
@@ -74,7 +74,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         registry.close()
 
 
-async def _work(settings: Settings, registry: Registry, scorer: LlmJudge, redis: Redis) -> None:
+async def _work(settings: Settings, registry: Registry, judge: LlmJudge, redis: Redis) -> None:
     """Hear what the topics tell, and have it judged."""
     await retry_until_available(lambda: restore(settings, registry, redis), "answers wait for the store")
     decoders = {topic.name: Decoder(topic, registry, None, stage="score") for topic in (FEATURES, FEEDS)}
@@ -89,8 +89,8 @@ async def _work(settings: Settings, registry: Registry, scorer: LlmJudge, redis:
             for tp, records in fetched.items():
                 newest = {record.key: record for record in records if record.value is not None}
                 for _, value in await decoders[tp.topic].decode(newest.values()):
-                    scorer.hear(value)
-            scorer.begin()
+                    judge.hear(value)
+            judge.begin()
     finally:
-        await scorer.cancel()
+        await judge.cancel()
         await consumer.stop()

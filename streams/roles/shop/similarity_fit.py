@@ -87,13 +87,13 @@ async def fit(pool: asyncpg.Pool, now: datetime, *, features: int = FEATURES) ->
     rows = await pool.fetch(_PRODUCTS, PRODUCT)
     item_ids = [row["item_id"] for row in rows]
     learned = await asyncio.to_thread(learn, item_ids, [text_of(row) for row in rows], features=features)
-    found = await pool.fetch(_BASKETS, PRODUCT, now - SINCE, list(_NOT_CHOSEN))
-    rules = await asyncio.to_thread(mine, [row["basket"] for row in found], least=_LEAST_BASKETS)
+    baskets = await pool.fetch(_BASKETS, PRODUCT, now - SINCE, list(_NOT_CHOSEN))
+    rules = await asyncio.to_thread(mine, [row["basket"] for row in baskets], least=_LEAST_BASKETS)
     async with pool.acquire() as connection, connection.transaction():
         await _write(connection, item_ids, learned, rules)
         await connection.execute(
             "INSERT INTO shop_fits (fitted_at, products, baskets, rules, took_s) VALUES ($1, $2, $3, $4, $5)",
-            *(now, len(rows), len(found), len(rules), time.monotonic() - began_s),
+            *(now, len(rows), len(baskets), len(rules), time.monotonic() - began_s),
         )
 
 
@@ -103,12 +103,14 @@ async def _write(
     await connection.execute("DELETE FROM likeness")
     await connection.execute("DELETE FROM association_rules")
     await connection.execute("UPDATE words SET meaning = NULL WHERE meaning IS NOT NULL")
-    said = [bool(vector.any()) for vector in learned.products]
+    text_flags = [bool(vector.any()) for vector in learned.products]
     await connection.executemany(
         _ALIKE,
         [
-            (item_id, vector_text(vector.tolist()) if says else None, *alike)
-            for item_id, vector, says, alike in zip(item_ids, learned.products, said, learned.alike, strict=True)
+            (item_id, vector_text(vector.tolist()) if has_text else None, *alike)
+            for item_id, vector, has_text, alike in zip(
+                item_ids, learned.products, text_flags, learned.alike, strict=True
+            )
         ],
     )
     await connection.executemany(_RULE, rules)

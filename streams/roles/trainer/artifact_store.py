@@ -18,26 +18,26 @@ _VERSION = re.compile(r"[\w.-]+")
 class ArtifactStore:
     """The versions of the model, the newest so many of them."""
 
-    def __init__(self, home: Path, *, kept: int) -> None:
+    def __init__(self, home: Path, *, most_versions: int) -> None:
         self._folder = home.expanduser() / "models" / MODEL
-        self._kept = kept
+        self._most_versions = most_versions
 
-    def put(self, found: FittedVersion, *, serving: str | None) -> None:
+    def put(self, fitted_version: FittedVersion, *, serving: str | None) -> None:
         """Keep a version, and let the oldest go; the one in service stays."""
-        artifact.save(self._path(found.version.version), *to_artifact(found))
-        for path in sorted(self._paths(), reverse=True)[self._kept :]:
-            if path.stem not in (serving, found.version.version):
+        artifact.save(self._path(fitted_version.version.version), *to_artifact(fitted_version))
+        for path in sorted(self._paths(), reverse=True)[self._most_versions :]:
+            if path.stem not in (serving, fitted_version.version.version):
                 path.unlink(missing_ok=True)
 
     def versions(self) -> list[Version]:
         """Return what is kept, newest first; files that cannot be read are left out."""
-        found = []
+        versions = []
         for path in sorted(self._paths(), reverse=True):
             try:
-                found.append(of_header(artifact.read_header(path)))
+                versions.append(of_header(artifact.read_header(path)))
             except (ArtifactError, FileNotFoundError):
                 continue
-        return found
+        return versions
 
     def get(self, version: str) -> FittedVersion:
         """Return a version.
@@ -46,8 +46,8 @@ class ArtifactStore:
             OperatorError: it is not there, or cannot be used.
         """
         if not _VERSION.fullmatch(version) or not self._path(version).is_file():
-            kept = ", ".join(one.version for one in self.versions()) or "none"
-            raise OperatorError(f"There is no version {version} in {self._folder}.", f"Kept are: {kept}.")
+            names = ", ".join(one.version for one in self.versions()) or "none"
+            raise OperatorError(f"There is no version {version} in {self._folder}.", f"Kept are: {names}.")
         try:
             return of_artifact(*artifact.load(self._path(version)))
         except (ArtifactError, KeyError) as error:

@@ -163,7 +163,7 @@ class CandidateFit:
         self._enter(math.inf)
         if learner.events:
             learner.fit()
-        learner.refits, learner.on_outcome = False, lambda seen, taken: None
+        learner.refits, learner.on_outcome = False, lambda candidates, clicked_index: None
         return learner
 
     def verdict(self, *, tolerance: float) -> PromotionDecision:
@@ -199,20 +199,20 @@ class CandidateFit:
             if view.labels(item.item_id) is None:
                 view.apply_item(item)
 
-    def _judge(self, seen: Candidates, taken: int) -> None:
+    def _judge(self, candidates: Candidates, clicked_index: int) -> None:
         is_news = self._serving is None or self._at_ms > self._serving.watermark
         if self.learned >= self._judged_from:
-            own, rival = (_rank(weights, seen, taken) for weights in (self.learner.weights, self._rival))
+            own, rival = (_rank(weights, candidates, clicked_index) for weights in (self.learner.weights, self._rival))
             self.judged.add(own, rival)
             if is_news:
                 self.unseen.add(own, rival)
         if is_news and self._serving is not None:
             self._rival.learn(
-                seen.query.features.user_id,
-                seen.parts,
-                taken,
-                seen.query.context,
-                among=seen.admissible,
+                candidates.query.features.user_id,
+                candidates.parts,
+                clicked_index,
+                candidates.query.context,
+                among=candidates.admissible,
             )
 
 
@@ -226,9 +226,12 @@ def learn_event(
         learner.view.remove_item(event.item_id)
 
 
-def _rank(weights: PersonalWeights, seen: Candidates, taken: int) -> float:
+def _rank(weights: PersonalWeights, candidates: Candidates, clicked_index: int) -> float:
     """Return where what was taken stood, ties at their mean rank."""
-    shared, offset = weights.blender.weights(seen.query.context), weights.offset(seen.query.features.user_id)
-    scores = score(seen, shared if offset is None else shared + offset)
-    ahead, level = int((scores > scores[taken]).sum()), int((scores == scores[taken]).sum())
+    shared, offset = (
+        weights.blender.weights(candidates.query.context),
+        weights.offset(candidates.query.features.user_id),
+    )
+    scores = score(candidates, shared if offset is None else shared + offset)
+    ahead, level = int((scores > scores[clicked_index]).sum()), int((scores == scores[clicked_index]).sum())
     return 1.0 + ahead + (level - 1) / 2

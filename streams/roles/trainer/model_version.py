@@ -62,23 +62,23 @@ def fitted(version: Version, learner: Learner) -> FittedVersion:
     )
 
 
-def rows(found: FittedVersion, *, trimmed: Counter[str] | None = None) -> Iterator[ItemWeights]:
+def rows(fitted_version: FittedVersion, *, trimmed: Counter[str] | None = None) -> Iterator[ItemWeights]:
     """Yield a version's tastes, item by item: the strongest weights, where a record has no room for all.
 
     `trimmed` counts the weights that had none.
     """
-    items = np.array(found.items, object)
-    for item_id, weights in zip(found.items, found.tastes, strict=True):
-        told = np.flatnonzero(weights)
-        kept = strongest(items[told].tolist(), weights[told].tolist(), ROW_BYTES, each=_WEIGHT_BYTES)
+    items = np.array(fitted_version.items, object)
+    for item_id, weights in zip(fitted_version.items, fitted_version.tastes, strict=True):
+        columns = np.flatnonzero(weights)
+        selection = strongest(items[columns].tolist(), weights[columns].tolist(), ROW_BYTES, each=_WEIGHT_BYTES)
         if trimmed is not None:
-            trimmed["weights"] += len(told) - len(kept)
-        told = told[kept]
+            trimmed["weights"] += len(columns) - len(selection)
+        columns = columns[selection]
         yield ItemWeights(
             item_id=item_id,
-            model_version=found.version.version,
-            others=items[told].tolist(),
-            weights=weights[told].tolist(),
+            model_version=fitted_version.version.version,
+            others=items[columns].tolist(),
+            weights=weights[columns].tolist(),
         )
 
 
@@ -100,22 +100,22 @@ def record(version: Version, parts: list[str], blender: Mapping[str, Weights]) -
     )
 
 
-def version_of(told: ModelVersion) -> Version:
+def version_of(model_version: ModelVersion) -> Version:
     """Return the version that a record tells of."""
     return Version(
-        version=told.version,
-        status=told.status,
-        reason=told.reason,
-        created_at=told.created_at,
-        watermark=told.watermark,
-        events=told.events,
-        metrics=told.metrics,
+        version=model_version.version,
+        status=model_version.status,
+        reason=model_version.reason,
+        created_at=model_version.created_at,
+        watermark=model_version.watermark,
+        events=model_version.events,
+        metrics=model_version.metrics,
     )
 
 
-def to_artifact(found: FittedVersion) -> tuple[Header, dict[str, NDArray[Any]]]:
+def to_artifact(fitted_version: FittedVersion) -> tuple[Header, dict[str, NDArray[Any]]]:
     """Return a version as the header and the arrays of a file."""
-    version = found.version
+    version = fitted_version.version
     header = Header(
         model=MODEL,
         version=version.version,
@@ -127,27 +127,27 @@ def to_artifact(found: FittedVersion) -> tuple[Header, dict[str, NDArray[Any]]]:
             "events": version.events,
             "watermark": version.watermark,
             "full": version.full,
-            "taste_model": found.taste_model,
+            "taste_model": fitted_version.taste_model,
             "request_ids": "\n".join(version.request_ids),
         },
-        names={"parts": found.parts, "items": found.items},
+        names={"parts": fitted_version.parts, "items": fitted_version.items},
     )
-    return header, {**found.blender, "tastes": found.tastes}
+    return header, {**fitted_version.blender, "tastes": fitted_version.tastes}
 
 
 def of_header(header: Header) -> Version:
     """Return the version that a file's header tells of."""
-    told = header.settings
+    settings = header.settings
     return Version(
         version=header.version,
-        status=str(told.get("status", SERVING)),
-        reason=str(told.get("reason", "")),
+        status=str(settings.get("status", SERVING)),
+        reason=str(settings.get("reason", "")),
         created_at=header.created_at_ms,
-        watermark=int(told.get("watermark") or 0),
-        events=int(told.get("events") or 0),
+        watermark=int(settings.get("watermark") or 0),
+        events=int(settings.get("events") or 0),
         metrics=header.metrics,
-        full=bool(told.get("full", True)),
-        request_ids=[one for one in str(told.get("request_ids") or "").split("\n") if one],
+        full=bool(settings.get("full", True)),
+        request_ids=[one for one in str(settings.get("request_ids") or "").split("\n") if one],
     )
 
 

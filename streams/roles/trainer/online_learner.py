@@ -52,7 +52,7 @@ class OnlineLearner:
         """Outcomes learned from since."""
         self.trimmed: Counter[str] = Counter()
         """What records had no room for."""
-        self._told_outcomes = 0
+        self._published_outcomes = 0
         self._start = 0
         """Outcomes that the learner's blender had learned from when it began to go on."""
 
@@ -70,15 +70,15 @@ class OnlineLearner:
     @property
     def has_unpublished(self) -> bool:
         """Say whether weights have changed since they were told."""
-        return self._now != self._told_outcomes
+        return self._now != self._published_outcomes
 
     @property
     def _now(self) -> int:
         return self.learner.blender.outcomes - self._start
 
-    def apply(self, told: Message, position: Position, *, weigh: bool) -> None:
+    def apply(self, message: Message, position: Position, *, weigh: bool) -> None:
         """Take in what a topic told."""
-        apply_message(self.learner, told, position, weigh=weigh)
+        apply_message(self.learner, message, position, weigh=weigh)
         self.outcomes = self._now
 
     def promote(self, learner: Learner, version: Version) -> None:
@@ -86,11 +86,11 @@ class OnlineLearner:
         self.learner = learner
         self._begin(version, 0)
 
-    def warm_start(self, told: ModelVersion) -> bool:
+    def warm_start(self, model_version: ModelVersion) -> bool:
         """Go on from weights in service; False when they are of other parts."""
-        if not restore(self.learner.blender, told):
+        if not restore(self.learner.blender, model_version):
             return False
-        version = version_of(told)
+        version = version_of(model_version)
         name, _, outcomes = version.version.partition("+")
         self._begin(msgspec.structs.replace(version, version=name), int(outcomes or 0))
         return True
@@ -113,7 +113,7 @@ class OnlineLearner:
 
     def weights(self, now_ms: int) -> ModelVersion:
         """Return the weights as they are now, under the name of their base and how far they went since."""
-        self._told_outcomes = self._now
+        self._published_outcomes = self._now
         version = Version(
             version=self.version,
             status=SERVING,
@@ -128,18 +128,18 @@ class OnlineLearner:
     def _begin(self, version: Version, outcomes: int) -> None:
         self.base = version
         self._start = self.learner.blender.outcomes - outcomes
-        self.outcomes = self._told_outcomes = outcomes
+        self.outcomes = self._published_outcomes = outcomes
 
     def _row(self, index: int) -> ItemNeighbors:
         view = self.learner.view
         others, sums = view.neighbors.links.row(index)
         names = [view.items.names[other] for other in others.tolist()]
-        kept = strongest(names, sums.sum(axis=0).tolist(), ROW_BYTES, each=_LINK_BYTES)
-        self.trimmed["links"] += len(names) - len(kept)
-        sums = sums[:, kept]
+        selection = strongest(names, sums.sum(axis=0).tolist(), ROW_BYTES, each=_LINK_BYTES)
+        self.trimmed["links"] += len(names) - len(selection)
+        sums = sums[:, selection]
         return ItemNeighbors(
             item_id=view.items.names[index],
-            neighbors=[names[place] for place in kept],
+            neighbors=[names[slot] for slot in selection],
             scores=sums[TOGETHER].tolist(),
             follows=sums[NEXT].tolist(),
             mass=view.neighbors.links.mass(index),
@@ -148,15 +148,15 @@ class OnlineLearner:
         )
 
 
-def apply_message(learner: Learner, told: Message, position: Position, *, weigh: bool) -> None:
+def apply_message(learner: Learner, message: Message, position: Position, *, weigh: bool) -> None:
     """Have a learner take in what a topic told."""
-    match told:
+    match message:
         case Interaction():
-            learn_event(learner, told, position, weigh=weigh)
+            learn_event(learner, message, position, weigh=weigh)
         case Item():
-            learner.view.apply_item(told)
+            learner.view.apply_item(message)
         case Profile():
-            learner.profile(told, position)
+            learner.profile(message, position)
         case ItemDeleted(item_id):
             learner.view.remove_item(item_id)
         case ProfileForgotten(user_id, at_ms):

@@ -40,8 +40,8 @@ class FitSchedule:
         if not (self.interval_s or self.full_interval_s):
             return None
         if all(version.status == NOT_JUDGED for version in versions):
-            at_ms, known = (versions[0].created_at, versions[0].events) if versions else (started_at, 0)
-            return DueFit(at_ms + _ms(FIRST_S), full=True) if events - known >= FIRST_EVENTS else None
+            at_ms, last_events = (versions[0].created_at, versions[0].events) if versions else (started_at, 0)
+            return DueFit(at_ms + _ms(FIRST_S), full=True) if events - last_events >= FIRST_EVENTS else None
         if events == versions[0].events:
             return None
         full_at = next((version.created_at for version in versions if version.full), 0)

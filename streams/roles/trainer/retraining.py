@@ -15,8 +15,15 @@ from infra import clock
 from infra.error import OperatorError
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
-from infra.redis.stores.model_status import REFUSED, SERVING, ModelStatus, Training, Version, with_current_status
-from infra.redis.stores.model_status import LiveModel as Shown
+from infra.redis.stores.model_status import (
+    REFUSED,
+    SERVING,
+    LiveModel,
+    ModelStatus,
+    Training,
+    Version,
+    with_current_status,
+)
 from infra.settings import Settings
 from schemas.types import Interaction, ModelVersion
 from streams.core.learning.learner import Learner
@@ -51,12 +58,17 @@ class RetrainScheduler:
     """Makes full fits, one at a time, and keeps the versions that come of them."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, publisher: Publisher, shelf: ArtifactStore, live: OnlineLearner
+        self,
+        settings: Settings,
+        registry: Registry,
+        publisher: Publisher,
+        artifacts: ArtifactStore,
+        live: OnlineLearner,
     ) -> None:
         self._settings, self._registry, self._publisher = settings, registry, publisher
-        self._shelf, self._live = shelf, live
+        self._artifacts, self._live = artifacts, live
         self._schedule = FitSchedule(settings.model_fit_interval_s, settings.model_full_fit_interval_s)
-        self._versions = shelf.versions()
+        self._versions = artifacts.versions()
         self._requests: dict[str, RetrainRequest] = {}
         self._training = Training()
         self._task: asyncio.Task[None] | None = None
@@ -64,7 +76,7 @@ class RetrainScheduler:
         self._own: deque[tuple[str, int]] = deque(maxlen=_OWN)
         self._started_at = self._not_before = clock.now_ms()
         self._published_at: int | None = None
-        self.told: set[str] = set()
+        self.published_items: set[str] = set()
         """Items whose tastes are on their topic."""
 
     def ask(self, request: RetrainRequest) -> None:
@@ -72,20 +84,20 @@ class RetrainScheduler:
         if not any(request.event_id in version.request_ids for version in self._versions):
             self._requests[request.event_id] = request
 
-    def note(self, told: Any, position: Position) -> None:
+    def note(self, message: Any, position: Position) -> None:
         """Remember what came while a fit runs."""
         if self._since is not None:
-            self._since.append((told, position))
+            self._since.append((message, position))
 
-    def own(self, told: ModelVersion) -> ModelVersion:
+    def own(self, model_version: ModelVersion) -> ModelVersion:
         """Remember that a version is told of by this trainer, and return it."""
-        self._own.append((told.version, told.created_at))
-        self._published_at = told.created_at
-        return told
+        self._own.append((model_version.version, model_version.created_at))
+        self._published_at = model_version.created_at
+        return model_version
 
-    def is_own(self, told: ModelVersion) -> bool:
+    def is_own(self, model_version: ModelVersion) -> bool:
         """Say whether this trainer told of a version."""
-        return (told.version, told.created_at) in self._own
+        return (model_version.version, model_version.created_at) in self._own
 
     def begin_if_due(self, now_ms: int) -> None:
         """Begin a fit if one was asked for or is due."""
@@ -119,7 +131,7 @@ class RetrainScheduler:
             written_at=now_ms,
             serving=serving,
             versions=[with_current_status(version, serving) for version in self._versions],
-            live=Shown(
+            live=LiveModel(
                 version=live.version,
                 events=live.learner.events,
                 outcomes=live.outcomes,
@@ -168,22 +180,22 @@ class RetrainScheduler:
             ends = {tp.partition: end for tp, end in events.ends.items()}
         # In threads of its own: a fit takes minutes, and whoever watches the process hears of it from the event loop.
         learner = await asyncio.to_thread(fit.end)
-        verdict = fit.verdict(tolerance=self._settings.model_tolerance)
+        decision = fit.verdict(tolerance=self._settings.model_tolerance)
         now_ms = clock.now_ms()
         version = Version(
             version=name_of(now_ms),
-            status=verdict.status,
-            reason=verdict.reason,
+            status=decision.status,
+            reason=decision.reason,
             created_at=now_ms,
             watermark=learner.view.watermark,
             events=learner.events,
-            metrics=dict(verdict.metrics),
+            metrics=dict(decision.metrics),
             full=full,
             request_ids=request_ids,
         )
         _LOG.log(
-            logging.WARNING if verdict.status == REFUSED else logging.INFO,
-            "version %s is %s: %s", version.version, verdict.status, verdict.reason
+            logging.WARNING if decision.status == REFUSED else logging.INFO,
+            "version %s is %s: %s", version.version, decision.status, decision.reason
         )  # fmt: skip
         await self._settle(fitted(version, learner), learner, ends)
 
@@ -193,12 +205,14 @@ class RetrainScheduler:
         if live.base is None:
             return None
         try:
-            found = await asyncio.to_thread(self._shelf.get, live.base.version)
+            fitted_version = await asyncio.to_thread(self._artifacts.get, live.base.version)
         except OperatorError:
             return IncumbentModel(live.learner.blender.state(), live.learner.view.watermark)
-        if found.parts != list(live.learner.blender.parts):
+        if fitted_version.parts != list(live.learner.blender.parts):
             return None
-        return IncumbentModel(found.blender, found.version.watermark, found.version.metrics.get("ndcg@10"))
+        return IncumbentModel(
+            fitted_version.blender, fitted_version.version.watermark, fitted_version.version.metrics.get("ndcg@10")
+        )
 
     async def _replay(self, fit: CandidateFit, events: TopicHistory) -> None:
         batch: list[tuple[Position, Any]] = []
@@ -210,15 +224,17 @@ class RetrainScheduler:
                 batch = []
         await asyncio.to_thread(_learn, fit, batch)
 
-    async def _settle(self, found: FittedVersion, learner: Learner, ends: dict[int, int]) -> None:
+    async def _settle(self, fitted_version: FittedVersion, learner: Learner, ends: dict[int, int]) -> None:
         """Keep a version; one that may serve goes to the workers and takes the place of what is live."""
-        version, base = found.version, self._live.base
+        version, base = fitted_version.version, self._live.base
         serving = version.version if version.status == SERVING else None if base is None else base.version
-        await asyncio.to_thread(self._shelf.put, found, serving=serving)
+        await asyncio.to_thread(self._artifacts.put, fitted_version, serving=serving)
         if version.status == SERVING:
-            self.told = await publish_item_weights(self._publisher, found, self.told, trimmed=self._live.trimmed)
+            self.published_items = await publish_item_weights(
+                self._publisher, fitted_version, self.published_items, trimmed=self._live.trimmed
+            )
             await self._catch_up(learner, ends)
-        self._publisher.produce(MODEL_VERSIONS, self.own(record(version, found.parts, found.blender)))
+        self._publisher.produce(MODEL_VERSIONS, self.own(record(version, fitted_version.parts, fitted_version.blender)))
         await self._publisher.flush()
         if version.status == SERVING:
             await self._catch_up(learner, ends)
@@ -232,19 +248,19 @@ class RetrainScheduler:
         number = 0
         while self._since:
             waiting, self._since = self._since, []
-            for told, position in waiting:
-                if not isinstance(told, Interaction) or position.offset >= ends[position.partition]:
+            for message, position in waiting:
+                if not isinstance(message, Interaction) or position.offset >= ends[position.partition]:
                     try:
-                        apply_message(learner, told, position, weigh=weigh)
+                        apply_message(learner, message, position, weigh=weigh)
                     except Exception:
-                        _LOG.exception("the fit passes over the %s at %s", type(told).__name__, position)
+                        _LOG.exception("the fit passes over the %s at %s", type(message).__name__, position)
                 number += 1
                 if number % self._settings.trainer_batch_events == 0:
                     await asyncio.sleep(0)
 
     async def _newest(self, topic: Topic) -> list[tuple[Position, Any]]:
-        async with self._history(topic) as found:
-            return list((await found.newest()).values())
+        async with self._history(topic) as history:
+            return list((await history.newest()).values())
 
     def _history(self, topic: Topic) -> Any:
         return topic_history(self._settings.kafka_bootstrap_servers, self._registry, topic)
@@ -259,18 +275,22 @@ def _learn(fit: CandidateFit, batch: list[tuple[Position, Any]]) -> None:
 
 
 async def publish_item_weights(
-    publisher: Publisher, found: FittedVersion, told: set[str], *, trimmed: Counter[str] | None = None
+    publisher: Publisher,
+    fitted_version: FittedVersion,
+    published_items: set[str],
+    *,
+    trimmed: Counter[str] | None = None,
 ) -> set[str]:
     """Publish a version's tastes, delete those of items that it has none for, and return whose there are now.
 
     `trimmed` counts weights that a record has no room for.
     """
-    for number, row in enumerate(rows(found, trimmed=trimmed), 1):
+    for number, row in enumerate(rows(fitted_version, trimmed=trimmed), 1):
         publisher.produce(ITEM_WEIGHTS, row)
         if number % _ROWS_AT_A_TIME == 0:
             await publisher.room()
             await asyncio.sleep(0)
-    for item_id in sorted(told - set(found.items)):
+    for item_id in sorted(published_items - set(fitted_version.items)):
         publisher.produce_bytes(ITEM_WEIGHTS, item_id.encode(), None)
     await publisher.flush()
-    return set(found.items)
+    return set(fitted_version.items)

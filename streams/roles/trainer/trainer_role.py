@@ -76,15 +76,15 @@ class Trainer:
     def __init__(self, settings: Settings, registry: Registry, publisher: Publisher, boards: ModelStatusStore) -> None:
         self._settings, self._registry, self._publisher, self._boards = settings, registry, publisher, boards
         self.live = OnlineLearner(Learner(learner_params(settings), refits=False))
-        shelf = ArtifactStore(settings.home, kept=settings.model_artifacts_kept)
-        self.fitting = RetrainScheduler(settings, registry, publisher, shelf, self.live)
+        artifacts = ArtifactStore(settings.home, most_versions=settings.model_artifacts_kept)
+        self.scheduler = RetrainScheduler(settings, registry, publisher, artifacts, self.live)
         self._quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
         self.positions: dict[str, int] = {}
         self._decoders = {
             topic.name: Decoder(topic, registry, None, stage="trainer", tombstones=True) for topic in _FOLLOWED
         }
         self._rows_s = self._weights_s = 0.0
-        self._heard = False
+        self._has_new_records = False
         """Whether anything came since rows were last published."""
 
     async def run(self) -> None:
@@ -95,25 +95,25 @@ class Trainer:
         """Learn what the topics hold, and return where to go on."""
         offsets: dict[TopicPartition, int] = {}
         for topic in (ITEMS, PROFILES):
-            async with self._history(topic) as found:
-                for position, told in (await found.newest()).values():
-                    self._learn(told, position, weigh=False)
-                offsets |= found.ends
-        async with self._history(INTERACTIONS) as found:
+            async with self._history(topic) as history:
+                for position, value in (await history.newest()).values():
+                    self._learn(value, position, weigh=False)
+                offsets |= history.ends
+        async with self._history(INTERACTIONS) as history:
             number = 0
-            async for position, event in found.merged():
+            async for position, event in history.merged():
                 self._learn(event, position, weigh=False)
                 number += 1
                 if number % self._settings.trainer_batch_events == 0:
                     await asyncio.sleep(0)
-            offsets |= found.ends
-        async with self._history(MODEL_VERSIONS) as found:
-            told_of = (await found.newest()).get(MODEL)
-            offsets |= found.ends
-        async with self._history(USER_WEIGHTS) as found:
-            for _, own in (await found.newest()).values():
+            offsets |= history.ends
+        async with self._history(MODEL_VERSIONS) as history:
+            serving = (await history.newest()).get(MODEL)
+            offsets |= history.ends
+        async with self._history(USER_WEIGHTS) as history:
+            for _, own in (await history.newest()).values():
                 self.live.learner.weights.put(own.user_id, in_order(own.weights))
-        await self._take_over(None if told_of is None else told_of[1])
+        await self._take_over(None if serving is None else serving[1])
         return offsets
 
     async def _follow(self, offsets: dict[TopicPartition, int]) -> None:
@@ -138,22 +138,22 @@ class Trainer:
                 fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(
                     timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS
                 )
-                left = await _left(consumer, [tp for tp in partitions if tp.topic == INTERACTIONS.name])
-                await self._take(fetched, weigh=left <= _KEEPING_UP)
-                self._heard |= bool(fetched)
-                await self._tell(idle=not fetched)
+                backlog = await _backlog(consumer, [tp for tp in partitions if tp.topic == INTERACTIONS.name])
+                await self._take(fetched, weigh=backlog <= _KEEPING_UP)
+                self._has_new_records |= bool(fetched)
+                await self._publish(idle=not fetched)
                 for tp in partitions:
                     self.positions[f"{tp.topic}-{tp.partition}"] = await consumer.position(tp)
-                self.fitting.begin_if_due(clock.now_ms())
+                self.scheduler.begin_if_due(clock.now_ms())
         finally:
-            await self.fitting.cancel()
+            await self.scheduler.cancel()
             await consumer.stop()
 
     async def write_board(self) -> None:
         """Write what is known of the models, again and again, until cancelled."""
         while True:
             try:
-                await self._boards.write(self.fitting.board(clock.now_ms()))
+                await self._boards.write(self.scheduler.board(clock.now_ms()))
             except StoreError as error:
                 _LOG.warning("%s", error)
             await asyncio.sleep(_BOARD_EVERY_S)
@@ -170,9 +170,9 @@ class Trainer:
                     events.setdefault(tp, []).append((Position.of(record), value))
                 elif tp.topic == TRIGGERS.name:
                     if value.kind == "retrain":
-                        self.fitting.ask(RetrainRequest(value.event_id, value.reason))
+                        self.scheduler.ask(RetrainRequest(value.event_id, value.reason))
                 elif tp.topic == MODEL_VERSIONS.name:
-                    if value.model == MODEL and not self.fitting.is_own(value):
+                    if value.model == MODEL and not self.scheduler.is_own(value):
                         _LOG.info("version %s is in service: %s", value.version, value.reason)
                         await self._take_over(value)
                 else:
@@ -182,36 +182,36 @@ class Trainer:
             if number % self._settings.trainer_batch_events == 0:
                 await asyncio.sleep(0)
 
-    def _absorb(self, told: Any, position: Position, *, weigh: bool) -> None:
-        self._learn(told, position, weigh=weigh)
-        self.fitting.note(told, position)
+    def _absorb(self, value: Any, position: Position, *, weigh: bool) -> None:
+        self._learn(value, position, weigh=weigh)
+        self.scheduler.note(value, position)
 
-    def _learn(self, told: Any, position: Position, *, weigh: bool) -> None:
+    def _learn(self, value: Any, position: Position, *, weigh: bool) -> None:
         """Learn of a record; one that cannot be learned is set aside: otherwise no start would ever get past it."""
         try:
-            self.live.apply(told, position, weigh=weigh)
+            self.live.apply(value, position, weigh=weigh)
         except Exception as error:
-            topic = _TOPICS.get(type(told))
+            topic = _TOPICS.get(type(value))
             if topic is None:
-                _LOG.exception("the %s at %s cannot be learned", type(told).__name__, position)
+                _LOG.exception("the %s at %s cannot be learned", type(value).__name__, position)
                 return
             message = Message(
                 topic=topic.name,
                 partition=position.partition,
                 offset=position.offset,
                 timestamp=position.append_ms,
-                key=topic.key_of(told),
-                value=self._registry.codec(topic.record).encode(told),
+                key=topic.key_of(value),
+                value=self._registry.codec(topic.record).encode(value),
             )
             self._quarantine.put(message, error, stage="trainer.learn")
 
-    async def _take_over(self, told: ModelVersion | None) -> None:
+    async def _take_over(self, model_version: ModelVersion | None) -> None:
         """Go on from the version in service, and know the tastes that are."""
-        await self.fitting.cancel()
-        if told is not None:
-            self.live.warm_start(told)
-        async with self._history(ITEM_WEIGHTS) as found:
-            weights = await found.newest()
+        await self.scheduler.cancel()
+        if model_version is not None:
+            self.live.warm_start(model_version)
+        async with self._history(ITEM_WEIGHTS) as history:
+            weights = await history.newest()
         view = self.live.learner.view
         view.tastes.clear()
         for position, row in weights.values():
@@ -219,14 +219,14 @@ class Trainer:
                 view.apply_weights(row)
             except Exception:
                 _LOG.exception("the weights at %s cannot be used", position)
-        self.fitting.told = set(weights)
+        self.scheduler.published_items = set(weights)
 
-    async def _tell(self, *, idle: bool) -> None:
+    async def _publish(self, *, idle: bool) -> None:
         """Publish rows and weights, if it is time to; weights sooner when there is nothing else to do."""
         now_s = time.monotonic()
         if now_s - self._rows_s >= _PUBLISH_EVERY_S:
             self._rows_s = now_s
-            most_links, self._heard = _LINKS if self._heard else _LINKS_IDLE, False
+            most_links, self._has_new_records = _LINKS if self._has_new_records else _LINKS_IDLE, False
             for row in self.live.rows(most_links):
                 self._publisher.produce(ITEM_NEIGHBORS, row)
             for own in self.live.user_weights(_USERS) if self._settings.model_publish_interval_s else ():
@@ -235,7 +235,7 @@ class Trainer:
         since_s = now_s - self._weights_s
         if every_s and self.live.has_unpublished and (since_s >= every_s or (idle and since_s >= _PUBLISH_EVERY_S)):
             self._weights_s = now_s
-            self._publisher.produce(MODEL_VERSIONS, self.fitting.own(self.live.weights(clock.now_ms())))
+            self._publisher.produce(MODEL_VERSIONS, self.scheduler.own(self.live.weights(clock.now_ms())))
         await self._publisher.flush()
 
     def _history(self, topic: Topic) -> Any:
@@ -272,7 +272,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         registry.close()
 
 
-async def _left(consumer: Any, partitions: list[TopicPartition]) -> int:
+async def _backlog(consumer: Any, partitions: list[TopicPartition]) -> int:
     """Return how many records wait in the broker, as far as it has told."""
     return sum([max((consumer.last_stable_offset(tp) or 0) - await consumer.position(tp), 0) for tp in partitions])
 
