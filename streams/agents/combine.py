@@ -1,4 +1,4 @@
-"""llm-scores → improved feeds: the scores of a feed that is served already come later and change its order."""
+"""Combine agent: llm-scores → re-ordered feeds. LLM scores arrive after a feed is served, and change its order."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ SOURCES = (LLM_SCORES,)
 
 
 class CombineAgent:
-    """Gives scores to whoever ranks, and writes the feeds they are for anew.
+    """Passes LLM scores to the rank agent, and re-orders the stored feeds that they belong to.
 
-    A feed that is ranked meanwhile is newer and stays: it has had the scores, or gets those of its own features.
+    A feed that is ranked in the meantime is newer and stays: it already includes the scores, or receives the scores of
+    its own feature version.
     """
 
     def __init__(self, context: AgentContext, store: FeedStore, llm_scores: LlmScoreCache, params: RankParams) -> None:
@@ -31,7 +32,7 @@ class CombineAgent:
         self.checkpoint = context.checkpoint()
 
     async def process(self, event: Any) -> None:
-        """Take in one batch of scores and improve the feeds of their users."""
+        """Cache one batch of scores and re-order the feeds of their users."""
         await self._context.broadcast.ready.wait()
         usable = await self._decoder.decode(event.value)
         for _, scores in usable:
@@ -41,11 +42,11 @@ class CombineAgent:
         self.checkpoint.hold([event])
 
     def drop(self) -> None:
-        """Forget what is held: after a rebalance it is read again."""
+        """Discard the unacknowledged events: they are read again after a rebalance."""
         self.checkpoint.drop()
 
     async def _improve(self, record: Record, user_id: str) -> None:
-        """Replace the feed that a user is served."""
+        """Replace a user's stored feed and publish the new one."""
         try:
             feed = await retry_until_available(lambda: self._replaced(user_id), "scores wait for the store")
         except Exception as error:
@@ -55,7 +56,7 @@ class CombineAgent:
             self._context.publisher.produce(FEEDS, feed)
 
     async def _replaced(self, user_id: str) -> Feed | None:
-        """Put a newer feed in the place of a user's; None when the user's scores have no say in it."""
+        """Write the re-ordered feed of a user and return it; None when the scores do not apply to the stored feed."""
         [current] = await self._store.read([user_id])
         if current is None:
             return None

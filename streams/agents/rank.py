@@ -1,4 +1,4 @@
-"""features → feeds, in the store and on their topic."""
+"""Rank agent: features → feeds, in the feed store and on their topic."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from topics.topic import FEATURES, FEEDS
 
 SOURCES = (FEATURES,)
 MICRO_BATCH, MICRO_BATCH_BEHIND = 32, 256
-"""Users ranked before the event loop turns to something else; more while events wait and throughput is what counts."""
+"""Users ranked per turn of the event loop; more while a backlog waits and throughput matters more than latency."""
 _REFRESH_S = 0.25
 _YIELD = 19.0
-"""How many times the time just spent on ranking is left to folding while events wait."""
+"""Time left to folding while a backlog waits, as a multiple of the time just spent on ranking."""
 _LOOK_S = 0.02
-"""How often it is looked whether they still do."""
+"""Interval between two looks at the backlog."""
 _PATIENCE_S = 5.0
-"""How long an item that was fetched for a user may take from its topic to the view."""
+"""Longest time that an item fetched for a user may take from its topic to the catalog snapshot."""
 
 _HERE_MS = 2_000
-"""How long ago someone may have acted to be taken to be there."""
+"""Age of a user's last action up to which the user counts as present."""
 
 Work = tuple[Record, Features]
 Ranked = tuple[Record, Feed]
@@ -40,30 +40,38 @@ _LOG = logging.getLogger(__name__)
 
 
 class RankAgent:
-    """Ranks the newest features of each user; when it cannot keep up, users are ranked less often, never not at all.
+    """Ranks the newest features of each user.
 
-    Who has just acted goes before those for whom something was found: they are there to see it.
+    Under overload users are ranked less often, but none is left out. Users who have just acted come first: they are
+    present to see the feed.
     """
 
     def __init__(self, context: AgentContext, store: FeedStore, llm_scores: LlmScoreCache, params: RankParams) -> None:
-        """`judged` holds what a language model said of items, if it was asked."""
+        """Create the agent.
+
+        Args:
+            context: The clients of the role, the catalog snapshot and the blender.
+            store: The feed store.
+            llm_scores: The newest LLM scores by user; empty without a language model.
+            params: Length and rules of a feed.
+        """
         self._context, self._store, self._llm_scores, self._params = context, store, llm_scores, params
         self._decoder = context.decoder(FEATURES, "rank")
         self._queue: CoalescingQueue[Any, str, Work] = CoalescingQueue()
         self._early: dict[str, Work] = {}
-        """Users who were ranked without items that were fetched for them and are still on their way to the view."""
+        """Users ranked too early: items fetched for them have not reached the catalog snapshot yet."""
         self._until_s: dict[str, float] = {}
-        """Until when users wait for such items."""
+        """Deadline of each of these users, on the clock of the event loop."""
         self._wake = asyncio.Event()
         self._refreshed_s = 0.0
         self._is_everyones_due = False
         self._writing: asyncio.Task[None] | None = None
-        """The feeds of the last micro-batch on their way, while the next is ranked."""
+        """Writes the feeds of the last micro-batch while the next one is ranked."""
         self.checkpoint = context.checkpoint()
 
     @property
     def waiting(self) -> int:
-        """Return how many users wait to be ranked."""
+        """Return the number of users in the queue."""
         return len(self._queue)
 
     async def process(self, event: Any) -> None:
@@ -79,7 +87,7 @@ class RankAgent:
             self.checkpoint.hold([event])
 
     async def run(self) -> None:
-        """Rank what is queued, for ever; when there is nothing, keep the feed of newcomers fresh."""
+        """Rank the queued users, until cancelled; keep the default feed of new users fresh."""
         await self._context.broadcast.ready.wait()
         while True:
             if await self._refresh() or self._is_everyones_due:
@@ -97,13 +105,13 @@ class RankAgent:
             await self._give_way(asyncio.get_running_loop().time() - started_s)
 
     async def refill(self, chunks: AsyncIterator[Sequence[Change]]) -> None:
-        """Write feeds again that the store has lost; it keeps those that are newer. Everyone's is made anew."""
+        """Write lost feeds to the store again, unless it holds newer ones; then rank the default feed anew."""
         async for chunk in chunks:
             await rewrite([feed for _, feed in chunk if feed is not None], self._store.write)
         self._is_everyones_due = True
 
     def drop(self) -> None:
-        """Forget what is queued: after a rebalance it is read again."""
+        """Clear the queue: its events are read again after a rebalance."""
         self.checkpoint.drop()
         self._queue.clear()
         self._early.clear()
@@ -117,7 +125,7 @@ class RankAgent:
             return None
 
     def _settled(self, work: dict[str, Work]) -> dict[str, Work]:
-        """Return whose feeds are as they should be; the others are ranked once more, and owed until then."""
+        """Return the users whose feeds are complete; early users stay pending and are ranked once more."""
         early = {user_id: one for user_id, one in work.items() if self._is_early(one)}
         self._early = {user_id: one for user_id, one in self._early.items() if user_id not in work} | early
         settled = {user_id: one for user_id, one in work.items() if user_id not in early}
@@ -126,14 +134,14 @@ class RankAgent:
         return settled
 
     def _ripe(self) -> dict[str, Work]:
-        """Return, and forget, who was ranked too early and would not be now."""
+        """Remove and return the early users whose items have arrived or whose deadline has passed."""
         ripe = {user_id: one for user_id, one in self._early.items() if not self._is_early(one)}
         for user_id in ripe:
             del self._early[user_id]
         return ripe
 
     def _is_early(self, work: Work) -> bool:
-        """Say whether items fetched for a user are still on their way; what takes too long is not waited for."""
+        """Return whether the catalog snapshot still lacks items fetched for a user, before the deadline."""
         now_s, features = asyncio.get_running_loop().time(), work[1]
         return bool(self._context.view.unseen(features.prefetched)) and now_s < self._until_s.setdefault(
             features.user_id, now_s + _PATIENCE_S
@@ -150,7 +158,7 @@ class RankAgent:
         return self._llm_scores.blend(feed, context.view, self._params)
 
     async def _refresh(self) -> bool:
-        """Make the view's lists anew when they are stale, but not all the time."""
+        """Rebuild the stale lists of the catalog snapshot, at a limited rate; return whether any was rebuilt."""
         now_s = asyncio.get_running_loop().time()
         if now_s - self._refreshed_s < _REFRESH_S * (_YIELD / 2 if self._context.backlog else 1.0):
             return False
@@ -165,13 +173,13 @@ class RankAgent:
             return
 
     async def _give_way(self, spent_s: float) -> None:
-        """Leave the loop to folding while events wait."""
+        """Leave the event loop to folding while a backlog waits."""
         until_s = asyncio.get_running_loop().time() + _YIELD * spent_s
         while self._context.backlog and asyncio.get_running_loop().time() < until_s:  # noqa: ASYNC110 - it is a set
             await asyncio.sleep(_LOOK_S)
 
     async def _refresh_everyones(self) -> None:
-        """Write the feed of those who have none of their own; no record stands behind it that could be set aside."""
+        """Write the default feed; log a failure, since there is no record that could become a dead letter."""
         await self._written()
         try:
             await retry_until_available(
@@ -181,10 +189,10 @@ class RankAgent:
             _LOG.exception("everyone's feed is not written")
 
     async def _hand_over(self, feeds: list[Ranked], work: dict[str, Work]) -> None:
-        """Have feeds written once those before them are."""
+        """Start to write feeds, after the write before has ended."""
         await self._written()
         self._writing = asyncio.create_task(self._write(feeds, self._queue.owed(work)))
-        await asyncio.sleep(0)  # on its way before the next are ranked
+        await asyncio.sleep(0)  # starts the write before the next users are ranked
 
     async def _written(self) -> None:
         if self._writing is not None:
@@ -192,7 +200,7 @@ class RankAgent:
             self._writing = None
 
     async def _write(self, feeds: list[Ranked], pending_acks: dict[str, int]) -> None:
-        """Write feeds, however long the store is away, publish them, and say that their work is done."""
+        """Write feeds, however long the store is unavailable, publish them, and acknowledge their work."""
         await self._context.quarantine.write(
             feeds,
             lambda some: self._store.write([feed for _, feed in some]),

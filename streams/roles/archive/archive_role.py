@@ -1,7 +1,7 @@
-"""interactions, items → PostgreSQL, for analysts and for the catalogue's search. A batch consumer; it needs no table.
+"""Archive role: interactions, items → PostgreSQL, for analysis and for catalogue search.
 
-Offsets are committed after the rows are; a row that comes again changes nothing. A row that PostgreSQL refuses becomes
-a dead letter, and the others of its batch are written.
+A batch consumer without a table. It commits offsets after the rows, and repeated rows change nothing. A row that
+PostgreSQL refuses becomes a dead letter, and the rest of its batch is written.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ _ITEM = (
 )
 
 _FORGET = 'DELETE FROM items WHERE item_id = $1 AND (appended_at, "offset") < ($2, $3)'
-"""Takes an item off that was deleted after its newest version."""
+"""Deletes an item whose deletion is newer than its stored version."""
 
 
 def insert_interactions() -> str:
-    """Return the statement that keeps the first of a user's events with one id."""
+    """Return the statement that keeps the first event of a user with a given id."""
     return f"{_insert('interactions', (*_INTERACTION, *_PLACE))} ON CONFLICT (user_id, event_id) DO NOTHING"
 
 
@@ -82,7 +82,7 @@ def item_row(record: ConsumerRecord, item: Item) -> tuple[Any, ...]:
 
 
 class ArchiveWriter:
-    """Writes batches, and counts."""
+    """Writes batches to PostgreSQL, and counts the rows."""
 
     def __init__(
         self,
@@ -92,16 +92,23 @@ class ArchiveWriter:
         *,
         on_items: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_items` is called when items have changed."""
+        """Create the writer.
+
+        Args:
+            pool: Connections to PostgreSQL.
+            registry: The schema registry.
+            quarantine: The queue for rows that PostgreSQL refuses.
+            on_items: Called after each batch of items.
+        """
         self._pool, self._quarantine = pool, quarantine
         self._on_items = on_items
-        # What is unusable is passed over: the agents that own these topics set it aside.
+        # Unusable records are skipped here: the agents that own these topics send them to the dead-letter topic.
         self._decoders = {name: Decoder(topic, registry, None, stage="archive") for name, (topic, *_) in WRITES.items()}
         self.written = 0
         self.unusable = 0
 
     async def write(self, topic: str, records: Sequence[ConsumerRecord]) -> None:
-        """Write a batch; waits for as long as PostgreSQL is away.
+        """Write a batch; wait for as long as PostgreSQL is unavailable.
 
         Raises:
             PublishError: a dead letter was not written.
@@ -127,7 +134,7 @@ class ArchiveWriter:
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the archive until `stop` is set."""
+    """Run the role until `stop` is set."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     redis = connect(settings.redis_url)

@@ -1,7 +1,7 @@
-"""items → catalogue, both in PostgreSQL: each item made ready to be searched and recognised.
+"""Catalogue indexer: the table items → the table catalogue, prepared for search and for recognition of duplicates.
 
-An item that PostgreSQL refuses is set aside. It is in the catalogue all the same, without the text by which it would be
-found, and the others are indexed.
+An item that PostgreSQL refuses becomes a dead letter. It still enters the catalogue, without searchable text, and the
+other items are indexed.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from streams.runtime.retry import retry_until_available, write_one_by_one
 
 Refuse = Callable[[Any, Exception], Awaitable[None]]
 ENCODERS: dict[str, type[TextEncoder]] = {"subwords": Subword, "minilm": MiniLm}
-"""By the name in the setting TEXT_ENCODER; none of them has to be fitted."""
+"""Encoders by their names in the setting TEXT_ENCODER; none of them needs fitting."""
 _MOST_ITEMS = 500
 _REST = 20.0
-"""How many times what counting words took is left until they are counted again."""
+"""Pause between two word counts, as a multiple of the duration of the last one."""
 _LOOK_EVERY_S = 60.0
 _WAITS = "items wait for PostgreSQL to be indexed"
 _LOG = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ WHERE catalogue.item_id IS NULL OR catalogue.encoder <> $1
 LIMIT $2
 """
 _TOPIC_CHARS = 20_000
-"""Characters of topics that a text search vector has room for."""
+"""Characters of topics that fit into a text search vector."""
 _PUT = f"""
 INSERT INTO catalogue ({", ".join(f'"{name}"' for name in _COLUMNS)})
 SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text::vector, CASE WHEN $19 THEN
@@ -75,25 +75,31 @@ ON CONFLICT (word) DO UPDATE SET items = excluded.items WHERE words.items <> exc
 
 
 class CatalogIndexer:
-    """Follows the table of items. Two that do so at once do it twice, to the same end."""
+    """Follows the table of items. Two concurrent indexers do the work twice, with the same result."""
 
     def __init__(self, pool: asyncpg.Pool, encoder: TextEncoder, *, refuse: Refuse | None = None) -> None:
-        """`refuse` takes the row of an item that PostgreSQL refuses, and why; by default it is only logged."""
+        """Create an indexer.
+
+        Args:
+            pool: Connections to PostgreSQL.
+            encoder: The encoder of the items' texts.
+            refuse: Called with the row of a refused item and the error; by default the error is logged.
+        """
         self._pool, self._encoder = pool, encoder
         self._refuse = refuse or _log
         self._given_up: set[tuple[str, int]] = set()
-        """Versions of items, by id and offset, that cannot be in the catalogue at all."""
+        """Versions of items, by id and offset, that PostgreSQL refuses even without their text."""
         self._changed = asyncio.Event()
         self._unspelled, self._not_before_s = True, 0.0
         self.indexed = 0
         """Items indexed since the start."""
 
     def wake(self) -> None:
-        """Say that items have changed."""
+        """Signal that items have changed."""
         self._changed.set()
 
     async def run(self) -> None:
-        """Index what has changed, until cancelled; while PostgreSQL is away, what is left to do waits."""
+        """Index changed items, until cancelled; the work waits while PostgreSQL is unavailable."""
         while True:
             self._changed.clear()
             wait_s = _LOOK_EVERY_S
@@ -112,7 +118,7 @@ class CatalogIndexer:
                 continue
 
     async def step(self) -> int:
-        """Index some of what has changed and return how many items those were.
+        """Index one group of changed items and return their number.
 
         Raises:
             StoreError: PostgreSQL does not answer.
@@ -149,7 +155,7 @@ class CatalogIndexer:
             self._given_up.add((row["item_id"], row["offset"]))
 
     async def rebuild_dictionary(self) -> None:
-        """Note which words items are described by, and how many are by each; all are counted, so not all the time."""
+        """Rebuild the table of words and their item counts. It counts all items, so it runs at a limited rate."""
         began_s = time.monotonic()
         self._unspelled = False
         with database.write_errors("counting words"):
@@ -174,7 +180,7 @@ class CatalogIndexer:
 
 
 def message(row: Any, codec: Codec[Item]) -> Message:
-    """Return the record of an item as its row holds it."""
+    """Return the record of an item, rebuilt from its row."""
     fields = {name: row[name] for name in Item.__struct_fields__} | {"created_at": _ms(row["created_at"])}
     return Message(
         topic=row["topic"],

@@ -1,6 +1,6 @@
-"""triggers → collections of the external API, one after the other; a batch consumer that needs no table.
+"""Collect role: triggers → collections from the external API, one at a time. A batch consumer without a table.
 
-A call is committed once its collection has ended. After a crash it is read again, and goes on where it was.
+A trigger is committed once its collection has ended. After a crash it is read again, and the collection resumes.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ _LOG = logging.getLogger(__name__)
 
 
 class CollectTriggerConsumer:
-    """Answers calls to collect."""
+    """Runs the collections that triggers ask for."""
 
     def __init__(
         self, collector: Collector, store: CollectionStore, registry: Registry, quarantine: DeadLetterQueue
     ) -> None:
         self._collector, self._store, self._quarantine = collector, store, quarantine
-        # What is unusable is passed over: the user agent sets it aside.
+        # Unusable records are skipped here: the user agent sends them to the dead-letter topic.
         self._decoder = Decoder(TRIGGERS, registry, None, stage="collect")
         self.answered = 0
 
     async def write(self, _topic: str, records: Sequence[ConsumerRecord]) -> None:
-        """Answer the calls of a batch, however long Redis is away; one that cannot be answered is set aside.
+        """Run the collections of a batch, however long Redis is unavailable; a failing trigger becomes a dead letter.
 
         Raises:
-            PublishError: the broker is away.
+            PublishError: the broker is unavailable.
         """
         usable = await self._decoder.decode(records)
         for call in ((record, one) for record, one in usable if one.kind == "collect" and one.reason in LISTS):
@@ -67,7 +67,7 @@ class CollectTriggerConsumer:
                 self.answered += 1
 
     async def _is_new(self, trigger: Trigger) -> bool:
-        """Say whether no later call was answered, as where the topic is read from its beginning."""
+        """Return whether no later trigger was answered, which is the case when the topic is read from its beginning."""
         collection = (await self._store.read())[trigger.reason]
         return collection.request_id == trigger.event_id or collection.started_at <= trigger.occurred_at
 
@@ -105,7 +105,16 @@ async def again_and_again(
     now_ms: Callable[[], int] = clock.now_ms,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Collect every list now and then, all under the name of the turn, so that a restart goes on."""
+    """Collect every list once per interval, until cancelled.
+
+    The request id is the number of the interval, so that a restart resumes the collection.
+
+    Args:
+        collector: Runs the collections.
+        interval_s: Time between two turns, in seconds.
+        now_ms: The clock, in ms since the epoch.
+        sleep: Waits for a time in seconds.
+    """
     while True:
         turn = int(now_ms() / 1_000 // interval_s)
         for name in LISTS:

@@ -1,7 +1,7 @@
-"""The external API's lists → items and interactions, page by page.
+"""Collector: lists of the external API → items and interactions, page by page.
 
-What a page holds is published before its place is noted, so that a crash repeats a page at most; a record that comes
-again is not published again. What is no record becomes a dead letter.
+The records of a page are published before its number is stored, so a crash repeats one page at most. Repeated records
+are not published again. Invalid records become dead letters.
 """
 
 from __future__ import annotations
@@ -35,15 +35,24 @@ _LOG = logging.getLogger(__name__)
 
 
 class Pages(Protocol):
-    """Where records come from."""
+    """The source of records."""
 
     async def page(self, collection: str, page: int, page_size: int) -> list[msgspec.Raw]:
-        """Return the records of one page, none past the last; raises CollectError."""
+        """Return the records of one page; none past the last page.
+
+        Args:
+            collection: The name of the list.
+            page: The number of the page, from 1.
+            page_size: Records per page.
+
+        Raises:
+            CollectError: the page cannot be read.
+        """
         ...
 
 
 class Collector:
-    """Collects lists, one at a time."""
+    """Collects lists of the external API, one at a time."""
 
     def __init__(
         self,
@@ -55,23 +64,29 @@ class Collector:
         rating_scale: float = RATING_SCALE,
         on_page: Callable[[Collection], None] = lambda _: None,
     ) -> None:
-        """Collect into topics.
+        """Create a collector.
 
         Args:
-            pages: Where the records come from.
-            publisher: Publishes them.
-            store: Remembers how far each collection is.
-            now_ms: The clock.
-            rating_scale: The highest rating here; the external API rates in percent.
-            on_page: Is called with a collection after each page.
+            pages: The source of the records.
+            publisher: Publishes items, interactions and dead letters.
+            store: Stores the progress of each collection, user names and the ids of published records.
+            now_ms: The clock, in ms since the epoch.
+            rating_scale: The highest rating of the topics; the external API rates in percent.
+            on_page: Called with the collection after each page.
         """
         self._pages, self._publisher, self._store = pages, publisher, store
         self._now_ms, self._on_page, self._rating_scale = now_ms, on_page, rating_scale
 
     async def collect(self, name: str, *, request_id: str, page: int = 1, page_size: int = 1_000) -> Collection:
-        """Collect a list from a page on, and return what came of it.
+        """Collect a list and return the final state of the collection.
 
-        A request that was interrupted goes on where it was; one that was answered is not done again.
+        An interrupted request resumes at its page; a request that was answered before is not repeated.
+
+        Args:
+            name: The name of the list.
+            request_id: The id of the request.
+            page: The first page, from 1.
+            page_size: Records per page.
         """
         now_ms = self._now_ms()
         state = (await self._store.read())[name]
@@ -92,7 +107,7 @@ class Collector:
             return await self._note(replace(reached, state="failed", error=str(error)))
 
     async def _users_first(self, request_id: str) -> None:
-        """Learn users' names before what they did, unless that was done once."""
+        """Collect the names of the users before their interactions, unless that was done before."""
         if (await self._store.read())[USERS].state != "done":
             await self.collect(USERS, request_id=f"{request_id}-users")
 
@@ -100,13 +115,13 @@ class Collector:
         before: list[msgspec.Raw] = []
         while True:
             records = await self._pages.page(state.name, state.page, state.page_size)
-            if not records or records == before:  # past the end, some lists give their last page again
+            if not records or records == before:  # past the end, some lists repeat their last page
                 return await self._note(replace(state, state="done"))
             state = await self._note(await self._published(state, records))
             before = records
 
     async def _published(self, state: Collection, records: Sequence[msgspec.Raw]) -> Collection:
-        """Publish what a page holds, and return how far that is."""
+        """Publish the records of a page, and return the progress of the collection."""
         bad: list[DeadLetter] = []
         count = repeated = 0
         if state.name == USERS:
@@ -131,7 +146,7 @@ class Collector:
     async def _interactions(
         self, state: Collection, records: Sequence[msgspec.Raw], bad: list[DeadLetter]
     ) -> tuple[int, int]:
-        """Publish what was done and was not told before; return how much of each."""
+        """Publish the new interactions of a page; return the numbers of published and of repeated ones."""
         engagements = self._usable(state, records, bad, socialverse_mapping.engagement)
         one_each = {str(engagement.id): (engagement, data) for engagement, data in engagements}
         fresh = await self._store.new(state.name, list(one_each))
@@ -154,7 +169,7 @@ class Collector:
         entries: Sequence[tuple[msgspec.Struct, msgspec.Raw]],
         bad: list[DeadLetter],
     ) -> int:
-        """Publish what was made of records, and return how many that were; others are added to `bad`."""
+        """Publish records and return their number; dead letters for the refused ones are added to `bad`."""
         before = len(bad)
         await write_one_by_one(
             entries,
@@ -181,7 +196,7 @@ class Collector:
         bad: list[DeadLetter],
         read: Callable[[msgspec.Raw], T],
     ) -> list[tuple[T, msgspec.Raw]]:
-        """Return what can be read, with the record that it was read from; what cannot is added to `bad`."""
+        """Return the parsed records with their raw data; dead letters for the others are added to `bad`."""
         entries = []
         for data in records:
             try:
@@ -191,7 +206,7 @@ class Collector:
         return entries
 
     def _dead_letter(self, state: Collection, data: bytes, error: Exception) -> DeadLetter:
-        """Return the letter of a record; the same record gives the same letter again."""
+        """Return the dead letter of a record; the same record always yields the same id."""
         name = hashlib.blake2b(data, digest_size=8).hexdigest()
         reason, detail = described(error)
         dead_letter = DeadLetter(

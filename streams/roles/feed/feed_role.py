@@ -1,8 +1,8 @@
-"""The feed role: the whole pipeline in one place.
+"""Feed role: the whole pipeline in one place.
 
 items ────────────────────────────▶ catalog ──▶ item store
   │
-  ├──────────────▶ view ◀── item-stats ◀── signal ◀── item-signals ◀─┐
+  ├──────────▶ snapshot ◀── item-stats ◀── signal ◀── item-signals ◀─┐
   │                 │  ▲                                             │
   │                 │  └ neighbors, weights, versions ◀─ trainer     │
   │                 │                             ▲                  │
@@ -13,7 +13,7 @@ interactions, locations, profiles, triggers ──────┴──▶ user 
                     ▼                                                ▼
       feed store ◀─ rank ◀──────────────────────────────────────  features
            ▲        │  ▲                                             │
-           │        │  └─ what is judged ◀─┐                         │
+           │        │  └──── LLM scores ◀──┐                         │
            └──────────────────────────── combine ◀─ llm-scores ◀─ score role
                     │                      │                         ▲
                     └──▶ feeds ◀───────────┴─────────────────────────┘
@@ -63,11 +63,11 @@ from streams.transport import run as run_app
 from topics.topic import DAY_MS, FEATURES, FEEDS, INTERACTIONS, ITEM_SIGNALS, ITEMS, PARTITIONS
 
 _REMEMBERED = 8_192
-"""Records of a type kept until they come back to the worker that wrote them."""
+"""Records of each type cached until they come back to the worker that wrote them."""
 
 
 def run_beside_worker(app: App, trigger_publisher: ScheduledTriggerPublisher) -> None:
-    """Have the waker know when the table is whole, and when it is another."""
+    """Tell the publisher of scheduled triggers when the table is restored, and when partitions are revoked."""
 
     async def forget(_sender: App, _revoked: Any, **_: Any) -> None:
         trigger_publisher.forget()
@@ -86,7 +86,14 @@ async def run(
     view: CatalogSnapshot | None = None,
     now_ms: Callable[[], int] = clock.now_ms,
 ) -> None:
-    """Run the feed role until `stop` is set. A view or a clock may be handed in where another is wanted."""
+    """Run the feed role until `stop` is set.
+
+    Args:
+        settings: The settings of the worker.
+        stop: Ends the role once it is set.
+        view: The catalog snapshot to use; a new one by default.
+        now_ms: The clock, in ms since the epoch.
+    """
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     for topic in (FEATURES, ITEM_SIGNALS):

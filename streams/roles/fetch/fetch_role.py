@@ -1,7 +1,8 @@
-"""fetch requests → content, items: a role of its own, so that a slow model delays no feed.
+"""Fetch role: fetch requests → content, items. It is a separate role, so that a slow model delays no feed.
 
-A batch consumer; it needs no table. It works on a bounded number of requests at once, in any order, and commits what
-lies before the first that is not done. What a crash repeats was answered before, or is asked once more and no oftener.
+A batch consumer without a table. It works on a bounded number of requests at once, in any order, and commits the
+offsets before the first unfinished request. A request that is read again after a crash was answered before, or is sent
+to the model once more, but not more often.
 """
 
 from __future__ import annotations
@@ -41,15 +42,15 @@ from streams.transport.ledger import OffsetTracker
 from topics.topic import FETCH_REQUESTS, LLM_CALLS
 
 _PER_SLOT = 2
-"""Requests taken for each question that may be under way, so that no slot waits for the broker."""
+"""Requests in progress per concurrent call to the model, so that no call waits for the broker."""
 _WAIT_MS = 200
 _DRAIN_S = 5.0
-"""How long requests may still take once the role is to stop."""
+"""Time in which requests may still finish after the role is asked to stop."""
 _LOG = logging.getLogger(__name__)
 
 
 class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Reads requests and has each answered beside the others."""
+    """Reads requests and answers them concurrently."""
 
     def __init__(
         self,
@@ -70,11 +71,11 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def waiting(self) -> int:
-        """Return how many requests are under way."""
+        """Return the number of requests in progress."""
         return len(self._under_way)
 
     async def run(self) -> None:
-        """Work until cancelled, then finish what can be finished soon."""
+        """Answer requests until cancelled, then wait briefly for those in progress."""
         self._consumer.subscribe([FETCH_REQUESTS.name], listener=self)
         try:
             await self._consumer.start()
@@ -93,17 +94,17 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._consumer.stop()
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
-        """Commit what is done; what is under way is read again, here or elsewhere, and known by its id."""
+        """Commit finished requests; the others are read again, here or elsewhere, and recognised by their ids."""
         await self._commit()
         self._ledger.clear()
 
     async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
-        """Start them afresh."""
+        """Start to track the offsets of the partitions afresh."""
         for tp in assigned:
             self._ledger.start(tp)
 
     async def _take(self) -> None:
-        """Begin with as many requests as there is room for."""
+        """Start as many requests as there is room for."""
         room = self._most - len(self._under_way)
         if not room:
             await asyncio.wait(self._under_way, timeout=_WAIT_MS / 1_000, return_when=asyncio.FIRST_COMPLETED)
@@ -117,7 +118,7 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._ledger.skip_to(tp, position)
         for task in [task for task in self._under_way if task.done()]:
             self._under_way.remove(task)
-            task.result()  # raises what must end the role
+            task.result()  # raises an error that must end the role
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._under_way.add(asyncio.ensure_future(work))
@@ -133,7 +134,7 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._ledger.acknowledge(ticket)
 
     async def _commit(self) -> None:
-        """Commit what is done, once what came of it is out."""
+        """Commit finished requests, once their results are acknowledged."""
         offsets = {tp: self._ledger.committable(tp) for tp in self._ledger.pending()}
         if not offsets:
             return

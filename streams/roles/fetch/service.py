@@ -1,7 +1,7 @@
-"""One fetch request, answered once: by the language model, or by the catalogue where the model cannot.
+"""Fetch service: answers a fetch request once, by the language model or else by a search of the catalogue.
 
-model ──▶ suggestions ──▶ offers ──▶ those that the catalogue knows, and new items ──┐
-└ no answer ──▶ catalogue's search ──────────────────────────────────────────────────┴──▶ content, cache
+model ──▶ suggestions ──▶ suggested items ──▶ known items of the catalogue, new items ──┐
+└ no answer ──▶ catalogue search ───────────────────────────────────────────────────────┴──▶ content, cache
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from streams.runtime.retry import retry_until_available
 from topics.topic import CONTENT, ITEMS
 
 CATALOGUE, NOBODY = "catalogue", "none"
-"""Sources of content that the model did not give."""
+"""Sources of content without an answer of the model."""
 LATE, OFF, CUT_OFF, WITHHELD, EMPTY, AWAY = "late", "off", "cut_off", "withheld", "empty", "catalogue_away"
-"""Why it did not, besides the reasons of `LlmError`: the request was too old, its category is not fetched any more, its
-worker was killed in the middle of it again and again, the model cannot be told where (the settings forbid it, or the
-user is near no city), it suggested nothing of use; the last is why not even the catalogue did."""
+"""Reasons for a fallback, besides those of `LlmError`: the request was too old, its category is no longer fetched, its
+worker was killed repeatedly in the middle of it, the prompt lacks the location (the settings forbid it, or the user is
+near no city), the model suggested nothing usable; with the last one the catalogue was unavailable as well."""
 _ATTEMPTS = 2
-"""Times that the model is asked for one request: once more when a worker was killed meanwhile."""
+"""Calls to the model per request: one more after a worker was killed in the middle of it."""
 _TOKENS = 2_048
 _EMPTY_S = 60.0
-"""How long it is remembered that nothing was found."""
+"""Time for which an empty answer is cached."""
 _RETRY_S = 0.5
 _WAITS = "a fetch waits for Redis"
 _LOG = logging.getLogger(__name__)
@@ -53,18 +53,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """What there is to answer with."""
+    """The answer to a fetch request."""
 
     source: str
     items: list[FoundItem]
     fallback: str = ""
     new: Sequence[Item] = ()
-    """Items that are not there yet; what is there stays as it is, above all an item of the catalogue."""
+    """Items to add to the item store; existing items stay unchanged, above all those of the catalogue."""
     prompt_hash: str = ""
 
 
 class FetchService:
-    """Answers requests. Redis and PostgreSQL being away is waited out, for as long as an answer is of use."""
+    """Answers requests. It waits while Redis or PostgreSQL is unavailable, as long as an answer is useful."""
 
     def __init__(
         self,
@@ -80,15 +80,33 @@ class FetchService:
         within_s: float,
         now_ms: Callable[[], int],
     ) -> None:
-        """`cached_s` is how long an answer is cached, by category; `within_s` how old a request may be."""
+        """Create the service.
+
+        Args:
+            llm: The language model.
+            catalogue: Search over the catalogue.
+            items: The item store.
+            store: The store of prefetched answers.
+            publisher: Publishes content and new items.
+            fetchers: The fetchers by category.
+            cached_s: Cache lifetime of an answer in seconds, by category.
+            encoder: Encodes the words of a search.
+            within_s: Largest age of a request in seconds.
+            now_ms: The clock, in ms since the epoch.
+        """
         self._llm, self._catalogue, self._items, self._store, self._publisher = llm, catalogue, items, store, publisher
         self._fetchers, self._cached_s, self._encoder = fetchers, cached_s, encoder
         self._within_ms, self._now_ms = round(within_s * 1_000), now_ms
         self.answered: Counter[str] = Counter()
-        """Requests by who answered, and why it was not the model."""
+        """Numbers of requests by source of the answer and reason for the fallback."""
 
     async def answer(self, request: FetchRequest, *, asked_at: int) -> None:
-        """Answer a request unless it was answered before; `asked_at` is when the broker took it."""
+        """Answer a request unless it was answered before.
+
+        Args:
+            request: The request.
+            asked_at: Its append time, in ms since the epoch.
+        """
         until_ms = asked_at + self._within_ms
         if self._now_ms() > until_ms or request.category not in self._fetchers:
             await self._publish(request, FetchResult(NOBODY, [], LATE if request.category in self._fetchers else OFF))
@@ -112,10 +130,10 @@ class FetchService:
             return await self._search(request, error.reason, until_ms)
 
     async def _ask(self, request: FetchRequest, fetcher: Fetcher, until_ms: int) -> FetchResult:
-        """Ask the model.
+        """Answer from the language model.
 
         Raises:
-            LlmError: it gave no answer.
+            LlmError: the model gave no answer.
         """
         prompt = Prompt(
             system=fetcher.prompt,
@@ -166,7 +184,7 @@ class FetchService:
         )
 
     def _recognised(self, suggestion: SuggestedItem, known_items: Sequence[KnownItem]) -> str:
-        """Return the id of the item that an offer means: one of the catalogue, or its own."""
+        """Return the id of the catalogue item that a suggestion matches, or else its own id."""
         same = (
             one for one in known_items if Identity(one.title_key, one.year, one.city_key).is_same(suggestion.identity)
         )
@@ -227,7 +245,7 @@ class FetchService:
         return fetcher.prompt_version if fetcher else ""
 
     async def _within(self, ask: Callable[[], Awaitable[T]], until_ms: int) -> T | None:
-        """Ask PostgreSQL until it answers; None when that took too long."""
+        """Query PostgreSQL until it answers; return None after the deadline."""
         while True:
             try:
                 return await ask()
@@ -239,7 +257,7 @@ class FetchService:
 
 
 def _why(match: Match, request: FetchRequest) -> str:
-    """Say why the catalogue offers an item: what the user cares for and it is about, or where it is."""
+    """Return the reason shown for an item of the catalogue: a shared topic, or the location."""
     topics = {topic.casefold() for topic in match.topics}
     word = next((word for word in request.words if word.casefold() in topics), None)
     return f"You like {word}" if word else "Near you" if request.cell or request.city else ""

@@ -1,4 +1,4 @@
-"""Topics → what the API reads in Redis: users' last days, who they are, what trends, which experiments there are."""
+"""Log role: topics → read models in Redis: recent interactions, user profiles, trending charts, experiments."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from topics.topic import DAY_MS, EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS
 GROUP = "millrace-log"
 
 Put = Callable[[Sequence[tuple[Record, Any]]], Awaitable[None]]
-"""Writes the records of a batch with their values, None for a deletion; what came before may come again."""
+"""Writes the records of a batch with their values, None for a deletion; writes are idempotent."""
 
 
 class _ChartItem(msgspec.Struct, gc=False):
@@ -42,14 +42,14 @@ class _ChartItem(msgspec.Struct, gc=False):
 
 
 class ChartProjector:
-    """Writes how items are doing to the charts."""
+    """Writes item statistics to the charts."""
 
     def __init__(self, charts: ChartStore, items: ItemStore) -> None:
         self._charts, self._items = charts, items
         self._decoder = msgspec.json.Decoder(_ChartItem)
 
     async def write(self, stats: Sequence[ItemStats]) -> None:
-        """Write how items are doing now; private ones are in no chart."""
+        """Write the trending scores of items; private items are left out."""
         trends = {one.item_id: one.trending for one in stats if math.isfinite(one.trending)}
         stored = await self._items.read(list(trends))
         chart_items = {
@@ -62,19 +62,19 @@ class ChartProjector:
 
 
 class InteractionLogProjector:
-    """Writes batches, and counts. A record that Redis refuses becomes a dead letter, and the others are written."""
+    """Writes batches to read models. A record that Redis refuses becomes a dead letter; the others are written."""
 
     def __init__(self, writes: Mapping[Topic, Put], registry: Registry, quarantine: DeadLetterQueue) -> None:
         self._quarantine = quarantine
         self._puts = {topic.name: put for topic, put in writes.items()}
-        # What is unusable is passed over: the agents that own these topics set it aside.
+        # Unusable records are skipped here: the agents that own these topics send them to the dead-letter topic.
         self._decoders = {
             topic.name: Decoder(topic, registry, None, stage="log", tombstones=topic is PROFILES) for topic in writes
         }
         self.written = 0
 
     async def write(self, topic: str, records: Sequence[ConsumerRecord]) -> None:
-        """Write a batch; waits for as long as Redis is away.
+        """Write a batch; wait for as long as Redis is unavailable.
 
         Raises:
             PublishError: a dead letter was not written.
@@ -87,7 +87,7 @@ class InteractionLogProjector:
 
 
 def writes(redis: Redis) -> dict[Topic, Put]:
-    """Return what is written of each topic."""
+    """Return the write function of each topic."""
     profile_store = RedisUserProfileStore(redis)
     return {
         INTERACTIONS: _values(RedisInteractionLog(redis).write),
@@ -112,7 +112,7 @@ def _profiles(profile_store: UserProfileStore) -> Put:
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the log until `stop` is set."""
+    """Run the role until `stop` is set."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     redis = connect(settings.redis_url)

@@ -1,10 +1,10 @@
-"""The push role: who is told of what, and when.
+"""Push role: decides on notifications, sends them, and tracks devices.
 
 push-requests ──▶ push ──▶ FCM
 feeds ──────────▶  │ ├──▶ notifications ──▶ inbox ──▶ push store
                    │ ├──▶ devices ─────────▶
-                   │ ├──▶ push-tokens ──▶ token ──▶ push-requests, to who has lost a device to another user
-                   └─┴──▶ push-requests, when what was held is due
+                   │ ├──▶ push-tokens ──▶ token ──▶ push-requests, for the previous user of a device
+                   └─┴──▶ push-requests, when delayed notifications are due
 """
 
 from __future__ import annotations
@@ -34,7 +34,12 @@ from topics.topic import DEVICES, NOTIFICATIONS, PARTITIONS
 
 
 async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], int] = clock.now_ms) -> None:
-    """Run the push role until `stop` is set; a clock may be handed in where another time than now is wanted.
+    """Run the push role until `stop` is set.
+
+    Args:
+        settings: The settings of the worker.
+        stop: Ends the role once it is set.
+        now_ms: The clock of the notifications, in ms since the epoch.
 
     Raises:
         OperatorError: the service account's key cannot be used.

@@ -1,7 +1,7 @@
-"""interactions, what trends, the catalogue → a shop's homes and charts in Redis, and what is alike in PostgreSQL.
+"""Shop role: interactions, trending scores, the catalogue → home pages and charts in Redis, similarities in PostgreSQL.
 
-A batch consumer; it needs no table. What a user did is read from the archive, and from the batch itself as far as the
-archive has not got to it yet, so that a batch that comes again ends in the same homes.
+A batch consumer without a table. It reads a user's history from the archive, and adds the events of the batch that the
+archive has not stored yet, so that a repeated batch yields the same home pages.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _CHARTS_EVERY_S = 15.0
 _RETRY_S = 1.0
 _WAITS = "the shop waits for a store"
 _CLICKS, _SEARCHES = 20, 5
-"""Of a user, the newest so many count."""
+"""Numbers of a user's newest clicks and searches that count."""
 _FOUND = 60
 _NOT_LIKED = frozenset(("skip", "dislike", "unknown"))
 _FOUND_QUERIES = 5_000
-"""Queries whose answers are kept until the shop is stocked again."""
+"""Queries whose results are cached until the products are read again."""
 _LOG = logging.getLogger(__name__)
 
 _PRODUCTS = """
@@ -67,7 +67,7 @@ SELECT item_id, array_agg(other), array_agg(confidence) FROM association_rules W
 
 
 class ShopProjector:
-    """Makes homes and charts from what is learned and done."""
+    """Builds home pages and charts from trending scores, similarities and interactions."""
 
     def __init__(
         self, pool: asyncpg.Pool, search: ShopSearch, charts: ChartStore, store: ShopStore, settings: Settings
@@ -83,10 +83,10 @@ class ShopProjector:
         self.rankings = ProductRankings([], {})
         self._search_results: dict[str, list[str]] = {}
         self.homes = 0
-        """Homes made since the start."""
+        """Home pages written since the start."""
 
     async def stock(self, now_ms: int) -> None:
-        """Take in the products as they are now, and draw the charts.
+        """Read the current products, and write the charts.
 
         Raises:
             database.AWAY, StoreError
@@ -100,7 +100,7 @@ class ShopProjector:
             await self._store.write_charts(await asyncio.to_thread(self._charts_now, now_ms))
 
     async def serve(self, events: Sequence[Interaction], now_ms: int) -> None:
-        """Make the homes of all who have clicked on a product or searched.
+        """Write the home pages of all users who have clicked on a product or searched.
 
         Raises:
             database.AWAY, StoreError
@@ -134,7 +134,7 @@ class ShopProjector:
         similarities: Mapping[str, Scores],
         now_ms: int,
     ) -> StoredHome | None:
-        """Return a user's home, given what they did, the newest first; none when none of it concerns the shop."""
+        """Return a user's home page from their events, newest first; None without clicks and searches in the shop."""
         queries = list(dict.fromkeys(event.query for event in events if event.action == "search" and event.query))
         if not (clicked or queries):
             return None
@@ -153,13 +153,13 @@ class ShopProjector:
         return StoredHome(user_id=user_id, personalized=personal, diverse=diverse, stale_at=newest + self._stale_ms)
 
     def _clicked(self, events: Sequence[Interaction]) -> list[str]:
-        """Return the products that a user liked, the newest first."""
+        """Return the products that a user liked, newest first."""
         products = self.rankings.products
         liked = (str(event.item_id) for event in events if event.item_id in products and event.action not in _NOT_LIKED)
         return list(dict.fromkeys(liked))[:_CLICKS]
 
     async def _similarities(self, clicked: Iterable[str]) -> dict[str, dict[str, float]]:
-        """Return for each product what is like it or goes with it."""
+        """Return for each product the scores of similar and of associated products."""
         scores_by_item: dict[str, dict[str, float]] = {item: {} for item in clicked}
         for row in await self._pool.fetch(_ALIKE, list(scores_by_item)):
             scores = scores_by_item[row["item_id"]]
@@ -168,7 +168,7 @@ class ShopProjector:
         return scores_by_item
 
     async def _find(self, query: str) -> list[str]:
-        """Return what a query finds; it is looked for once until the shop is stocked again."""
+        """Return the product ids for a query; results are cached until the products are read again."""
         if query not in self._search_results:
             if len(self._search_results) >= _FOUND_QUERIES:
                 self._search_results.clear()
@@ -188,7 +188,7 @@ class ShopProjector:
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the shop until `stop` is set."""
+    """Run the role until `stop` is set."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     redis = connect(settings.redis_url)
@@ -229,7 +229,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _again(work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do some work, however long a store is away."""
+    """Do some work, however long a store is unavailable."""
 
     async def attempt() -> T:
         with database.write_errors("the shop's work"):
@@ -239,7 +239,7 @@ async def _again(work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwa
 
 
 async def _now_and_then(work: Callable[[], Awaitable[None]]) -> None:
-    """Do some work every now and then. It may fail, as where others write the same rows or over what a row holds."""
+    """Do some work periodically. It may fail, as when others write the same rows or a value exceeds its column."""
     while True:
         try:
             await work()

@@ -1,4 +1,4 @@
-"""Where versions are kept: a file each, under MILLRACE_HOME/models/MODEL."""
+"""Artifact store: one file per model version, under MILLRACE_HOME/models/MODEL."""
 
 from __future__ import annotations
 
@@ -16,21 +16,26 @@ _VERSION = re.compile(r"[\w.-]+")
 
 
 class ArtifactStore:
-    """The versions of the model, the newest so many of them."""
+    """The newest versions of the model.
+
+    Args:
+        home: The folder MILLRACE_HOME.
+        most_versions: Number of versions to keep.
+    """
 
     def __init__(self, home: Path, *, most_versions: int) -> None:
         self._folder = home.expanduser() / "models" / MODEL
         self._most_versions = most_versions
 
     def put(self, fitted_version: FittedVersion, *, serving: str | None) -> None:
-        """Keep a version, and let the oldest go; the one in service stays."""
+        """Save a version, and delete the oldest ones, but never the version `serving`."""
         artifact.save(self._path(fitted_version.version.version), *to_artifact(fitted_version))
         for path in sorted(self._paths(), reverse=True)[self._most_versions :]:
             if path.stem not in (serving, fitted_version.version.version):
                 path.unlink(missing_ok=True)
 
     def versions(self) -> list[Version]:
-        """Return what is kept, newest first; files that cannot be read are left out."""
+        """Return the stored versions, newest first; unreadable files are left out."""
         versions = []
         for path in sorted(self._paths(), reverse=True):
             try:
@@ -43,7 +48,7 @@ class ArtifactStore:
         """Return a version.
 
         Raises:
-            OperatorError: it is not there, or cannot be used.
+            OperatorError: the version does not exist or is unusable.
         """
         if not _VERSION.fullmatch(version) or not self._path(version).is_file():
             names = ", ".join(one.version for one in self.versions()) or "none"
@@ -54,10 +59,10 @@ class ArtifactStore:
             raise OperatorError(f"Version {version} cannot be used: {error}", "Choose another.") from error
 
     def before(self, version: str | None) -> str:
-        """Return the newest version before another that was fit to serve.
+        """Return the name of the newest version before another one that may serve.
 
         Raises:
-            OperatorError: there is none.
+            OperatorError: there is no such version.
         """
         for one in self.versions():
             if one.status not in NEVER_SERVED and (version is None or one.version < version):

@@ -1,9 +1,10 @@
-"""A full fit: everything that happened, learned afresh in its order, and judged before it may serve.
+"""Candidate fit: a full fit that learns the whole history in order, and is evaluated before it may serve.
 
-The last events are judged test-then-learn: each outcome is ranked by the weights as they were before it, next to the
-weights in service, on the same candidates and parts (Gama et al. 2013, prequential evaluation). Weights in service have
-learned from most of these very events, and would win by that alone. So those decide that came after them, where they
-learn along as they have done live; where these are too few, what the version in service had reached when judged.
+The last events are evaluated test-then-learn: the weights before each outcome rank it, and so do the weights in
+service, on the same candidates and features (Gama et al. 2013, prequential evaluation). The weights in service have
+learned from most of these events, and would win for that reason alone. So only the events after their fit decide, on
+which they continue to learn as they do live. If there are too few, the NDCG decides that the version in service had
+reached in its own evaluation.
 """
 
 from __future__ import annotations
@@ -26,42 +27,47 @@ from streams.core.position import Position
 from streams.core.ranking.pipeline import Candidates, new_blender, score
 
 JUDGED = 0.2
-"""Share of the events, the last ones, on which a fit is judged."""
+"""Share of the events, the last ones, on which a fit is evaluated."""
 K = 10
 FEWEST = 50
-"""Outcomes without which nothing can be said of a fit."""
+"""Outcomes required to evaluate a fit."""
 _CHANCE = 1.96
-"""Standard errors within which a difference may be chance, in 95 of 100 cases."""
+"""Standard errors of the 95 % confidence interval of a difference."""
 _REFRESH_EVENTS = 1_000
 
 
 class RankAccumulator:
-    """How high what was taken stood, by a fit's weights and by those in service."""
+    """Ranks of the clicked items, by the weights of a fit and by those of the incumbent."""
 
     def __init__(self) -> None:
         self._ranks: list[tuple[float, float]] = []
 
     def add(self, rank: float, rival: float = math.inf) -> None:
-        """Count an outcome by its two ranks, from 1."""
+        """Add an outcome.
+
+        Args:
+            rank: The rank of the clicked item by the fit, from 1.
+            rival: Its rank by the incumbent.
+        """
         self._ranks.append((rank, rival))
 
     @property
     def outcomes(self) -> int:
-        """Return how many there were."""
+        """Return the number of outcomes."""
         return len(self._ranks)
 
     def ndcg(self) -> tuple[float, float]:
-        """Return NDCG@10 of both."""
+        """Return NDCG@10 of the fit and of the incumbent."""
         own, rival = self._gains().mean(axis=0)
         return float(own), float(rival)
 
     def hr(self) -> tuple[float, float]:
-        """Return HR@10 of both."""
+        """Return HR@10 of the fit and of the incumbent."""
         own, rival = (self._columns() <= K).mean(axis=0)
         return float(own), float(rival)
 
     def ndcg_delta(self) -> tuple[float, float]:
-        """Return by how much the fit's NDCG@10 is higher, and the standard error of that, outcome by outcome."""
+        """Return the paired difference of NDCG@10, fit minus incumbent, and its standard error."""
         gains = self._gains()
         ahead = gains[:, 0] - gains[:, 1]
         return float(ahead.mean()), float(ahead.std() / math.sqrt(len(ahead)))
@@ -80,23 +86,23 @@ class RankAccumulator:
 
 @dataclass(frozen=True, slots=True)
 class IncumbentModel:
-    """What is in service."""
+    """The version in service."""
 
     blender: Mapping[str, Weights]
-    """Its blender's state as it was fitted."""
+    """The state of its blender at the end of its fit."""
     watermark: int = 0
-    """The newest event that it was fitted to."""
+    """Time of the newest event in its fit, in ms since the epoch."""
     ndcg: float | None = None
-    """NDCG@10 that it had when it was judged, if it was."""
+    """NDCG@10 of its own evaluation, if it had one."""
 
 
 Status = Literal["serving", "refused", "not judged"]
-"""What a fit may be once it is judged; see `infra.redis.stores.model_status`."""
+"""Status of a fit after its evaluation; see `infra.redis.stores.model_status`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromotionDecision:
-    """What came of judging a fit, and why."""
+    """The result of evaluating a fit, with its reason."""
 
     status: Status
     reason: str
@@ -104,7 +110,7 @@ class PromotionDecision:
 
 
 class CandidateFit:
-    """A fresh learner on its way through the history."""
+    """A new learner that replays the history."""
 
     def __init__(
         self,
@@ -116,21 +122,21 @@ class CandidateFit:
         serving: IncumbentModel | None = None,
         weighed: int | None = None,
     ) -> None:
-        """Start from nothing.
+        """Create an empty fit.
 
         Args:
-            params: How everything is folded, and what is ranked.
-            catalogue: Items by id; each enters when the stream has passed the time it was created, or is acted on.
-            profiles: What users state.
-            total: Events that will come.
-            serving: What is in service, which the fit is held against.
-            weighed: How many of the last events the blender learns from; all by default.
+            params: Parameters of folding, ranking and learning.
+            catalogue: Items by id; an item enters once the stream passes its creation time, or at its first event.
+            profiles: The stated profiles of the users.
+            total: Number of events to come.
+            serving: The version in service, which the fit is compared with.
+            weighed: Number of the last events that the blender learns from; all by default.
         """
         self.learner = Learner(params, on_outcome=self._judge)
         self.learned = 0
         self.total = total
         self.judged, self.unseen = RankAccumulator(), RankAccumulator()
-        """Of the last events, and of those of them that came after what is in service."""
+        """Ranks on the last events, and on those of them after the fit of the version in service."""
         self._catalogue = catalogue
         self._entering = sorted(catalogue.values(), key=attrgetter("created_at"), reverse=True)
         self._weighed_from = 0 if weighed is None else total - weighed
@@ -158,7 +164,7 @@ class CandidateFit:
         self.learned += 1
 
     def end(self) -> Learner:
-        """Fit the tastes to all of it, and return the learner, ready to go on live."""
+        """Fit the item weights to all events, and return the learner, ready to continue online."""
         learner = self.learner
         self._enter(math.inf)
         if learner.events:
@@ -167,10 +173,13 @@ class CandidateFit:
         return learner
 
     def verdict(self, *, tolerance: float) -> PromotionDecision:
-        """Judge it. What ranks worse than what serves, by more than a share of that and chance, is refused.
+        """Decide whether the fit may serve.
 
-        What serves is taken as far as it has learned live. Too few outcomes say nothing, and a fit of which nothing is
-        known does not serve.
+        The fit is refused if its NDCG@10 is lower than that of the incumbent, including its online learning, by more
+        than the tolerance and by more than chance. With too few outcomes it is not judged, and does not serve.
+
+        Args:
+            tolerance: Largest acceptable loss, as a share of the incumbent's NDCG@10.
         """
         tally = self.unseen if self.unseen.outcomes >= FEWEST else self.judged
         if tally.outcomes < FEWEST:
@@ -192,7 +201,7 @@ class CandidateFit:
         return PromotionDecision(SERVING, summary, metrics)
 
     def _enter(self, at_ms: float) -> None:
-        """Let items in that were created before a time."""
+        """Add the items created before a time to the catalog snapshot."""
         entering, view = self._entering, self.learner.view
         while entering and entering[-1].created_at < at_ms:
             item = entering.pop()
@@ -219,7 +228,15 @@ class CandidateFit:
 def learn_event(
     learner: Learner, event: Interaction, position: Position, *, item: Item | None = None, weigh: bool
 ) -> None:
-    """Learn an event; an item that no catalogue holds is learned of, and never ranked."""
+    """Learn an event; an item outside the catalogue is learned, but never ranked.
+
+    Args:
+        learner: The learner to update.
+        event: The event.
+        position: Its position in the topic.
+        item: The item of the event, if the catalogue holds it.
+        weigh: Whether the blender learns from the event, too.
+    """
     unknown = item is None and event.item_id is not None and learner.view.labels(event.item_id) is None
     learner.learn(event, position, item=item, weigh=weigh)
     if unknown and event.item_id is not None:
@@ -227,7 +244,7 @@ def learn_event(
 
 
 def _rank(weights: PersonalWeights, candidates: Candidates, clicked_index: int) -> float:
-    """Return where what was taken stood, ties at their mean rank."""
+    """Return the rank of the clicked item, from 1; tied items share their mean rank."""
     shared, offset = (
         weights.blender.weights(candidates.query.context),
         weights.offset(candidates.query.features.user_id),

@@ -1,4 +1,4 @@
-"""Full fits beside live learning: begun when due or asked for, judged, promoted or refused, kept as artifacts."""
+"""Retraining: full fits beside online learning, started when due or requested, evaluated, then promoted or refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from topics.topic import INTERACTIONS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, PROF
 
 _ROWS_AT_A_TIME = 20
 _WEIGHED_AFTER = 1_000
-"""Events that came during a fit up to which its blender learns from them, too."""
+"""Number of events during a fit up to which its blender learns from them, too."""
 _OWN = 100
 _RETRY_MS = 60_000
 _LOG = logging.getLogger(__name__)
@@ -48,14 +48,14 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RetrainRequest:
-    """A call for a full fit."""
+    """A request for a full fit."""
 
     event_id: str
     reason: str = ""
 
 
 class RetrainScheduler:
-    """Makes full fits, one at a time, and keeps the versions that come of them."""
+    """Runs full fits, one at a time, and stores their versions."""
 
     def __init__(
         self,
@@ -77,30 +77,30 @@ class RetrainScheduler:
         self._started_at = self._not_before = clock.now_ms()
         self._published_at: int | None = None
         self.published_items: set[str] = set()
-        """Items whose tastes are on their topic."""
+        """Items whose weights are on the topic item-weights."""
 
     def ask(self, request: RetrainRequest) -> None:
-        """Remember a call for a fit; one that was answered is not answered again."""
+        """Note a request for a fit, unless a version already answers it."""
         if not any(request.event_id in version.request_ids for version in self._versions):
             self._requests[request.event_id] = request
 
     def note(self, message: Any, position: Position) -> None:
-        """Remember what came while a fit runs."""
+        """Note a message that arrives during a fit."""
         if self._since is not None:
             self._since.append((message, position))
 
     def own(self, model_version: ModelVersion) -> ModelVersion:
-        """Remember that a version is told of by this trainer, and return it."""
+        """Note that this trainer publishes a version, and return it."""
         self._own.append((model_version.version, model_version.created_at))
         self._published_at = model_version.created_at
         return model_version
 
     def is_own(self, model_version: ModelVersion) -> bool:
-        """Say whether this trainer told of a version."""
+        """Return whether this trainer published a version."""
         return (model_version.version, model_version.created_at) in self._own
 
     def begin_if_due(self, now_ms: int) -> None:
-        """Begin a fit if one was asked for or is due."""
+        """Start a fit if one is requested or due."""
         if self._task is not None:
             if not self._task.done():
                 return
@@ -114,7 +114,7 @@ class RetrainScheduler:
             self._begin([], why="due: to all events" if due.full else "due", full=due.full, now_ms=now_ms)
 
     async def cancel(self) -> None:
-        """Give up a fit in progress."""
+        """Cancel the fit in progress."""
         task, self._task = self._task, None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
@@ -122,7 +122,7 @@ class RetrainScheduler:
                 await task
 
     def board(self, now_ms: int) -> ModelStatus:
-        """Return all that there is to know."""
+        """Return the status of the model: versions, online learning, fit in progress and next fit."""
         live, base = self._live, self._live.base
         serving = None if base is None else base.version
         due = self._schedule.next(self._versions, events=live.learner.events, started_at=self._started_at)
@@ -149,7 +149,7 @@ class RetrainScheduler:
         self._task = asyncio.ensure_future(self._guarded(ids, full=full))
 
     async def _guarded(self, request_ids: list[str], *, full: bool) -> None:
-        """Fit; a fit that fails is logged and tried again later, and live learning goes on."""
+        """Run a fit; a failure is logged and retried later, while online learning continues."""
         try:
             await self._fit(request_ids, full=full)
         except asyncio.CancelledError:
@@ -178,7 +178,7 @@ class RetrainScheduler:
             )
             await self._replay(fit, events)
             ends = {tp.partition: end for tp, end in events.ends.items()}
-        # In threads of its own: a fit takes minutes, and whoever watches the process hears of it from the event loop.
+        # In a thread of its own: a fit takes minutes, and the heartbeat needs the event loop.
         learner = await asyncio.to_thread(fit.end)
         decision = fit.verdict(tolerance=self._settings.model_tolerance)
         now_ms = clock.now_ms()
@@ -200,7 +200,7 @@ class RetrainScheduler:
         await self._settle(fitted(version, learner), learner, ends)
 
     async def _serving(self) -> IncumbentModel | None:
-        """Return what is in service, as it was fitted; as it is now, with all learned since, where its file is away."""
+        """Return the version in service as fitted; without its file, the current weights with all online learning."""
         live = self._live
         if live.base is None:
             return None
@@ -225,7 +225,7 @@ class RetrainScheduler:
         await asyncio.to_thread(_learn, fit, batch)
 
     async def _settle(self, fitted_version: FittedVersion, learner: Learner, ends: dict[int, int]) -> None:
-        """Keep a version; one that may serve goes to the workers and takes the place of what is live."""
+        """Store a version; if it may serve, publish it and replace the online learner's state."""
         version, base = fitted_version.version, self._live.base
         serving = version.version if version.status == SERVING else None if base is None else base.version
         await asyncio.to_thread(self._artifacts.put, fitted_version, serving=serving)
@@ -243,7 +243,7 @@ class RetrainScheduler:
         del self._versions[self._settings.model_artifacts_kept :]
 
     async def _catch_up(self, learner: Learner, ends: dict[int, int]) -> None:
-        """Learn what came during the fit: when this returns nothing is left, and until the next await nothing comes."""
+        """Apply the messages that arrived during the fit. On return none is left, and none arrives before the next await."""
         weigh = len(self._since or ()) <= _WEIGHED_AFTER
         number = 0
         while self._since:
@@ -281,9 +281,16 @@ async def publish_item_weights(
     *,
     trimmed: Counter[str] | None = None,
 ) -> set[str]:
-    """Publish a version's tastes, delete those of items that it has none for, and return whose there are now.
+    """Publish the item weights of a version, and delete the weights of all other items.
 
-    `trimmed` counts weights that a record has no room for.
+    Args:
+        publisher: Publishes the weights.
+        fitted_version: The version.
+        published_items: Ids of the items whose weights are on the topic.
+        trimmed: Counts the weights left out of records for lack of space.
+
+    Returns:
+        The ids of the items whose weights are on the topic now.
     """
     for number, row in enumerate(rows(fitted_version, trimmed=trimmed), 1):
         publisher.produce(ITEM_WEIGHTS, row)

@@ -1,12 +1,12 @@
-"""interactions, items, profiles → item neighbors, item weights, model versions: the one learner of what is global.
+"""Trainer role: interactions, items, profiles → item neighbors, item weights, model versions. It learns global state.
 
-A batch consumer; it needs no table. It reads its topics from their beginning at every start, so that its memory is a
-function of them alone: nothing is committed, nothing can be lost or counted twice, and a second trainer would publish
-the same rows.
+A batch consumer without a table. It reads its topics from their beginning at every start, so its memory is a function
+of the topics alone: it commits nothing, loses nothing and counts nothing twice, and a second trainer would publish the
+same rows.
 
-    from the beginning   links only, as fast as it goes; the weights and tastes in service are taken over
-    live                 mini-batches; changed rows and weights are published now and then
-    full fits            beside it, in between its mini-batches: streams.roles.trainer.retraining
+    from the beginning   links only, at full speed; blender and item weights are those of the version in service
+    live                 mini-batches; changed rows and weights are published periodically
+    full fits            between the mini-batches: streams.roles.trainer.retraining
 """
 
 from __future__ import annotations
@@ -54,24 +54,24 @@ from topics.topic import (
 
 _FOLLOWED = (INTERACTIONS, ITEMS, PROFILES, TRIGGERS, MODEL_VERSIONS)
 _TOPICS = {topic.record: topic for topic in (INTERACTIONS, ITEMS, PROFILES)}
-"""Where what is learned came from."""
+"""Topics by record type, for dead letters."""
 _PUBLISH_EVERY_S = 1.0
 _LINKS, _LINKS_IDLE = 20_000, 400_000
-"""Links published a second while events come, and while none do: one costs the trainer 0.4 µs, every worker 0.9 µs."""
+"""Links published per second under load, and when idle: one costs the trainer 0.4 µs and every worker 0.9 µs."""
 _USERS = 2_000
-"""Users whose own weights are published a second."""
+"""Users whose personal weights are published per second."""
 _KEEPING_UP = 1_000
-"""Interactions not read yet up to which the blender learns too: it costs about 1 ms of each."""
+"""Lag in interactions up to which the blender learns too, at about 1 ms per interaction."""
 _MOST_RECORDS = 1_000
 _MIN_BYTES, _WAIT_MS = 64 << 10, 100
 _BOARD_EVERY_S = 1.0
 _REMEMBERED_MS = 3_600_000
-"""How old a call to retrain may be that a trainer finds when it starts."""
+"""Age up to which a starting trainer answers earlier requests to retrain, in ms."""
 _LOG = logging.getLogger(__name__)
 
 
 class Trainer:
-    """Follows the topics, learns, and tells."""
+    """Follows the topics, learns, and publishes the results."""
 
     def __init__(self, settings: Settings, registry: Registry, publisher: Publisher, boards: ModelStatusStore) -> None:
         self._settings, self._registry, self._publisher, self._boards = settings, registry, publisher, boards
@@ -85,14 +85,14 @@ class Trainer:
         }
         self._rows_s = self._weights_s = 0.0
         self._has_new_records = False
-        """Whether anything came since rows were last published."""
+        """Whether any record arrived since rows were last published."""
 
     async def run(self) -> None:
-        """Learn what the topics hold and then what comes, until cancelled."""
+        """Learn the history of the topics, then new records, until cancelled."""
         await self._follow(await self._start())
 
     async def _start(self) -> dict[TopicPartition, int]:
-        """Learn what the topics hold, and return where to go on."""
+        """Learn the history of the topics, and return the offsets to continue from."""
         offsets: dict[TopicPartition, int] = {}
         for topic in (ITEMS, PROFILES):
             async with self._history(topic) as history:
@@ -117,7 +117,7 @@ class Trainer:
         return offsets
 
     async def _follow(self, offsets: dict[TopicPartition, int]) -> None:
-        """Learn what comes."""
+        """Learn new records from these offsets on, until cancelled."""
         consumer = kafka_consumer(
             self._settings.kafka_bootstrap_servers,
             auto_offset_reset="earliest",
@@ -150,7 +150,7 @@ class Trainer:
             await consumer.stop()
 
     async def write_board(self) -> None:
-        """Write what is known of the models, again and again, until cancelled."""
+        """Write the status of the model every second, until cancelled."""
         while True:
             try:
                 await self._boards.write(self.scheduler.board(clock.now_ms()))
@@ -159,7 +159,7 @@ class Trainer:
             await asyncio.sleep(_BOARD_EVERY_S)
 
     async def _take(self, fetched: dict[TopicPartition, list[Any]], *, weigh: bool) -> None:
-        """Take in what was fetched: other topics first, then interactions, in mini-batches."""
+        """Apply fetched records: other topics first, then interactions, in mini-batches."""
         events: dict[TopicPartition, list[tuple[Position, Any]]] = {}
         for tp, records in fetched.items():
             for record, value in await self._decoders[tp.topic].decode(records):
@@ -187,7 +187,7 @@ class Trainer:
         self.scheduler.note(value, position)
 
     def _learn(self, value: Any, position: Position, *, weigh: bool) -> None:
-        """Learn of a record; one that cannot be learned is set aside: otherwise no start would ever get past it."""
+        """Learn a record; a failing one becomes a dead letter, or else no restart would ever get past it."""
         try:
             self.live.apply(value, position, weigh=weigh)
         except Exception as error:
@@ -206,7 +206,7 @@ class Trainer:
             self._quarantine.put(message, error, stage="trainer.learn")
 
     async def _take_over(self, model_version: ModelVersion | None) -> None:
-        """Go on from the version in service, and know the tastes that are."""
+        """Continue from the version in service, and load the published item weights."""
         await self.scheduler.cancel()
         if model_version is not None:
             self.live.warm_start(model_version)
@@ -222,7 +222,7 @@ class Trainer:
         self.scheduler.published_items = set(weights)
 
     async def _publish(self, *, idle: bool) -> None:
-        """Publish rows and weights, if it is time to; weights sooner when there is nothing else to do."""
+        """Publish rows and weights that are due; weights are due sooner when the trainer is idle."""
         now_s = time.monotonic()
         if now_s - self._rows_s >= _PUBLISH_EVERY_S:
             self._rows_s = now_s
@@ -242,7 +242,7 @@ class Trainer:
         return topic_history(self._settings.kafka_bootstrap_servers, self._registry, topic)
 
     def describe(self) -> dict[str, Any]:
-        """Return what a sign of life tells."""
+        """Return the figures for the heartbeat."""
         waiting = self.live.waiting
         if self._settings.model_publish_interval_s > 0:
             waiting += self.live.has_unpublished + self.live.learner.weights.waiting
@@ -256,7 +256,7 @@ class Trainer:
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the trainer until `stop` is set."""
+    """Run the role until `stop` is set."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
@@ -273,12 +273,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _backlog(consumer: Any, partitions: list[TopicPartition]) -> int:
-    """Return how many records wait in the broker, as far as it has told."""
+    """Return the number of records that wait in the broker, as of the last fetches."""
     return sum([max((consumer.last_stable_offset(tp) or 0) - await consumer.position(tp), 0) for tp in partitions])
 
 
 def _deleted(record: Record) -> ItemDeleted | ProfileForgotten | None:
-    """Return what a null value takes away, if it does."""
+    """Return the deletion that a null value stands for, or None."""
     key = (record.key or b"").decode()
     if record.topic == ITEMS.name:
         return ItemDeleted(key)
