@@ -71,7 +71,7 @@ class RankAgent:
 
     @property
     def waiting(self) -> int:
-        """Return the number of users in the queue."""
+        """Return the number of users in the queue or being ranked."""
         return len(self._queue)
 
     async def process(self, event: Any) -> None:

@@ -1,4 +1,4 @@
-"""The consumer: Faust's own, reading batches.
+"""Consumer: Faust's own consumer, extended to read batches.
 
     Kafka ─fetch▶ cursors ─▶ cut, interleave ─▶ ledger ─▶ Faust's conductor ─▶ agent ─ack▶ ledger ─commit▶ Kafka
 
@@ -29,11 +29,11 @@ from streams.transport.restore import restore
 from streams.transport.topic import BatchSchema
 
 _HELD_POLL_S = 0.1
-"""Longest a partition that is free again waits while others are fetched."""
+"""Longest time that a partition below its limit again waits for the fetch of the others."""
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]
-    """Faust's consumer over record batches, committing by the ledger."""
+    """Faust's consumer over record batches; an `OffsetTracker` determines the offsets to commit."""
 
     app: App
     _thread: ClientThread
@@ -51,13 +51,13 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def _new_consumer_thread(self) -> ClientThread:
         return ClientThread(self, loop=self.loop, beacon=self.beacon)
 
-    # What is read
+    # Reading
 
     def is_batched(self, topic: str) -> bool:
-        """Say whether a topic was declared with `batch_topic`.
+        """Return whether a topic was declared with `batch_topic`.
 
         Raises:
-            ValueError: it was declared both ways.
+            ValueError: the topic was declared both ways.
         """
         if topic not in self._batched:
             kinds = {isinstance(channel.schema, BatchSchema) for channel in self.app.topics if topic in channel.topics}
@@ -79,7 +79,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             if epoch == self._epoch and await self._continues(tp, fetch):
                 lanes[tp] = await self._lane(tp, fetch)
         turns = interleave(lanes)
-        # What is not yielded is fetched again: its cursor stays before it.
+        # Messages not yielded are fetched again: the cursor stays before them.
         while self.flow_active and epoch == self._epoch and (turn := next(turns, None)) is not None:
             yield turn
 
@@ -90,7 +90,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         if self._is_changelog_tp(tp) and tp not in self._restored:
             records = await restore(self.app.tables.recovery, tp, fetch, to_message=self._to_message)
             if records:
-                # Faust applies these in its own time; nothing newer may overtake them.
+                # Faust applies these asynchronously; newer records must not overtake them.
                 self._restored.add(tp)
         return self._records(tp, records, fetch.end)
 
@@ -143,10 +143,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._cursors.move(tp, end)
 
     async def wait_first(self, *awaited: Any, timeout: float | None = None) -> WaitResults:  # noqa: ASYNC109
-        """Wait for the first of some; a coroutine that comes first and has nothing to wait for is done at once.
+        """Wait for the first of several awaitables; a leading coroutine that never blocks is run at once.
 
-        Faust hands each message over by this, beside the suspension of the flow. It would make tasks of both, which
-        takes turns of the event loop for every message; so all that a fetch brought is handed over in one.
+        Faust passes each message on by this method, together with the suspension of the flow. It would create tasks for
+        both, which costs turns of the event loop for every message. Here all messages of a fetch take one turn.
+
+        Args:
+            awaited: The awaitables.
+            timeout: Longest time to wait, in seconds.
         """
         first, *others = awaited
         if not asyncio.iscoroutine(first):
@@ -162,16 +166,16 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         return await super().wait_first(_Started(first, waits_for), *others, timeout=timeout)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        if not self.is_batched(tp.topic):  # of batches the ledger knows what they hold
+        if not self.is_batched(tp.topic):  # the offset tracker covers batches
             await super()._add_gap(tp, offset_from, offset_to)
 
-    # Where reading starts
+    # Seeking
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek the partitions that are committed to what is; the others have other owners (table recovery)."""
+        """Seek the partitions of agents to their committed offsets; table recovery seeks the others."""
         self._restart()
         partitions = {tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)}
-        # Faust leaves a partition without a commit where it is, which after a dropped fetch is too far.
+        # Faust does not seek a partition without a commit; after a dropped fetch its position is too far.
         positions = await self._thread.seek_to_commits(partitions)
         self._restart()
         for tp, position in positions.items():
@@ -201,14 +205,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._restored.clear()
         self._room.set()
 
-    # What is acknowledged and committed
+    # Acknowledging and committing
 
     def ack(self, message: Message) -> bool:
-        """Acknowledge a message; False when it was before, or when its partition has started afresh since."""
+        """Acknowledge a message; return False for a repeated acknowledgement or a void message."""
         if not isinstance(message, BatchMessage):
             return bool(super().ack(message))
         with ack_lock:
-            # Faust's pure-Python stream acknowledges what it skips; only what reached an agent is tracked.
+            # Faust's pure-Python stream acknowledges skipped messages; only messages that reached an agent are tracked.
             if message.acked or not message.tracked:
                 return False
             message.acked = True
@@ -219,7 +223,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             return counts
 
     def is_live(self, message: Message) -> bool:
-        """Say whether acknowledging the message would count: its partition is ours, and was since it was read."""
+        """Return whether a message is valid: its partition has been assigned without a break since it was read."""
         if isinstance(message, BatchMessage):
             return self._ledger.is_live(message.ticket)
         return bool(message.generation_id == self.app.consumer_generation_id)
@@ -248,10 +252,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 self._ledger.commit(tp, offset)
         return is_committed
 
-    # Rebalances and the end
+    # Rebalancing and stopping
 
     async def wait_empty(self) -> None:
-        """Let the agents finish what they hold, then commit: partitions are being revoked, or the worker stops."""
+        """Drain the agents, then commit: partitions are being revoked, or the worker stops."""
         try:
             async with asyncio.timeout(self._limits.drain_s):
                 for drain in self.app.drains:
@@ -266,32 +270,32 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         await self.commit()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Finish, commit and start afresh: every partition is sought to its commit after a rebalance."""
+        """Drain, commit and reset: after a rebalance every partition is sought to its committed offset."""
         await super().on_partitions_revoked(revoked)
         self._restart()
 
     async def on_stop(self) -> None:
-        """Commit; the agents were let finish before they were stopped."""
+        """Commit; the agents were drained before they were stopped."""
         await self.maybe_wait_for_commit_to_finish()
         await self.commit()
         self.transport._topic_waiters.clear()
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Do nothing: Faust's checks raise false alarms; consumer lag is what to watch."""
+        """Do nothing: Faust's checks raise false alarms; monitor consumer lag instead."""
 
-    # What to watch
+    # Monitoring
 
     def load(self, tp: TP) -> InFlight:
-        """Return what of a partition is in flight."""
+        """Return the batches of a partition that are in flight."""
         return self._ledger.load(tp)
 
     def batched_partitions(self) -> set[TP]:
-        """Return the partitions that are assigned and read in batches."""
+        """Return the assigned partitions of batched topics."""
         return {tp for tp in self.assignment() if self.is_batched(tp.topic)}
 
 
 class _Started:
-    """A coroutine that was started and waits for something, to go on with."""
+    """A coroutine that was started and is blocked, wrapped as an awaitable that resumes it."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> None:
         self._coroutine, self._waits_for = coroutine, waits_for

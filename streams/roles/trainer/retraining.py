@@ -243,7 +243,7 @@ class RetrainScheduler:
         del self._versions[self._settings.model_artifacts_kept :]
 
     async def _catch_up(self, learner: Learner, ends: dict[int, int]) -> None:
-        """Apply the messages that arrived during the fit. On return none is left, and none arrives before the next await."""
+        """Apply the messages that arrived during the fit; none is left, and none arrives before the next await."""
         weigh = len(self._since or ()) <= _WEIGHED_AFTER
         number = 0
         while self._since:
