@@ -107,7 +107,7 @@ class UserAgent:
         self._context.backlog.clear()
 
     def stored(self) -> Iterator[UserState]:
-        """Yield the state of every user in the table, with the fields of `ActiveUsers` only."""
+        """Yield the state of every user in the table, with the `FIELDS` of active users only."""
         return self._states.stored(*FIELDS)
 
     def _fold(self, partition: int, record: Record, value: Any) -> None:

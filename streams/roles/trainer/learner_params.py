@@ -1,4 +1,4 @@
-"""Parameters of the learner, from the settings; separate from `core_params`, so that feed workers load no models."""
+"""Parameters of the learner, from the settings; separate from `core_params`, so that feed workers import no learner."""
 
 from __future__ import annotations
 

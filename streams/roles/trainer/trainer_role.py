@@ -187,7 +187,7 @@ class Trainer:
         self.scheduler.note(value, position)
 
     def _learn(self, value: Any, position: Position, *, weigh: bool) -> None:
-        """Learn a record; a failing one becomes a dead letter, or else no restart would ever get past it."""
+        """Learn a record; a failing record becomes a dead letter, or else no restart would get past it."""
         try:
             self.live.apply(value, position, weigh=weigh)
         except Exception as error:
