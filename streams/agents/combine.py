@@ -38,28 +38,28 @@ class CombineAgent:
         for _, scores in usable:
             self._llm_scores.put(scores)
         newest = {scores.user_id: record for record, scores in usable}
-        await asyncio.gather(*(self._improve(record, user_id) for user_id, record in newest.items()))
+        await asyncio.gather(*(self._reorder(record, user_id) for user_id, record in newest.items()))
         self.checkpoint.hold([event])
 
     def drop(self) -> None:
         """Discard the unacknowledged events: they are read again after a rebalance."""
         self.checkpoint.drop()
 
-    async def _improve(self, record: Record, user_id: str) -> None:
+    async def _reorder(self, record: Record, user_id: str) -> None:
         """Replace a user's stored feed and publish the new one."""
         try:
-            feed = await retry_until_available(lambda: self._replaced(user_id), "scores wait for the store")
+            feed = await retry_until_available(lambda: self._write_reordered(user_id), "scores wait for the store")
         except Exception as error:
             self._context.quarantine.put(record, error, stage="combine.feed")
             return
         if feed is not None:
             self._context.publisher.produce(FEEDS, feed)
 
-    async def _replaced(self, user_id: str) -> Feed | None:
+    async def _write_reordered(self, user_id: str) -> Feed | None:
         """Write the re-ordered feed of a user and return it; None when the scores do not apply to the stored feed."""
         [current] = await self._store.read([user_id])
         if current is None:
             return None
-        renewed = replace(current, generated_at=max(self._context.now_ms(), current.generated_at + 1))
-        feed = self._llm_scores.blend(renewed, self._context.view, self._params)
-        return feed if feed is not renewed and await self._store.write([feed]) else None
+        newer = replace(current, generated_at=max(self._context.now_ms(), current.generated_at + 1))
+        feed = self._llm_scores.blend(newer, self._context.view, self._params)
+        return feed if feed is not newer and await self._store.write([feed]) else None

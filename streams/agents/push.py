@@ -91,7 +91,7 @@ class PushAgent:
         self._absent: dict[str, None] = {}
         """Items known to be absent from the store, so that later batches do not wait for them again."""
         self.checkpoint = context.checkpoint(states=self._states)
-        table.on_recover(self._recall)
+        table.on_recover(self._refill_delay_queue)
 
     @property
     def waiting(self) -> int:
@@ -101,7 +101,7 @@ class PushAgent:
     async def process(self, event: Any) -> None:
         """Fold one batch, and send the notifications that are due."""
         batch: Batch = event.value
-        usable = await self._decoders[batch.topic].decode(self._concerning(batch))
+        usable = await self._decoders[batch.topic].decode(self._relevant_records(batch))
         cards = await self._cards(value for _, value in usable)
         async with self.checkpoint.lock:
             if not self._context.app.is_live(event):
@@ -138,7 +138,7 @@ class PushAgent:
         self._delay_queue.clear()
         self._rebalances += 1
 
-    async def _recall(self) -> None:
+    async def _refill_delay_queue(self) -> None:
         """Refill the delay queue once the table is restored, before any event is read."""
         rows, rebalances = self._states.stored("user_id", "waiting"), self._rebalances
         while rebalances == self._rebalances and (some := list(islice(rows, _ROWS))):
@@ -146,7 +146,7 @@ class PushAgent:
                 self._delay_queue.put(state.user_id, due_at(state))
             await asyncio.sleep(0)
 
-    def _concerning(self, batch: Batch) -> Iterable[Record]:
+    def _relevant_records(self, batch: Batch) -> Iterable[Record]:
         """Drop the feeds of users without a device before they are decoded."""
         if batch.topic != FEEDS.name:
             return batch
@@ -209,7 +209,7 @@ class PushAgent:
         self._publish(decisions)
 
     async def _send(self, event: Any, due: Sequence[tuple[PushState, Delivery]]) -> None:
-        answers = await asyncio.gather(*(self._answers(due_delivery) for _, due_delivery in due))
+        answers = await asyncio.gather(*(self._send_to_devices(due_delivery) for _, due_delivery in due))
         if not self._context.app.is_live(event):  # another worker owns the users now, and sends these once more
             return
         now_ms = self._now_ms()
@@ -220,7 +220,7 @@ class PushAgent:
             if state.version != version:
                 self._publisher.produce(DEVICES, snapshot(state, now_ms))
 
-    async def _answers(self, due_delivery: Delivery) -> dict[str, SendResult] | None:
+    async def _send_to_devices(self, due_delivery: Delivery) -> dict[str, SendResult] | None:
         if self._sender is None:
             return None
         attempts = (

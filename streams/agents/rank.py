@@ -64,7 +64,7 @@ class RankAgent:
         """Deadline of each of these users, on the clock of the event loop."""
         self._wake = asyncio.Event()
         self._refreshed_s = 0.0
-        self._is_everyones_due = False
+        self._is_default_feed_due = False
         self._writing: asyncio.Task[None] | None = None
         """Writes the feeds of the last micro-batch while the next one is ranked."""
         self.checkpoint = context.checkpoint()
@@ -80,7 +80,7 @@ class RankAgent:
         usable = await self._decoder.decode(batch)
         if usable:
             users = {value.user_id: (record, value) for record, value in usable}
-            pressing = [user_id for user_id, (record, value) in users.items() if _is_here(record, value)]
+            pressing = [user_id for user_id, (record, value) in users.items() if _is_present(record, value)]
             self._queue.add(event, users, pressing=pressing)
             self._wake.set()
         else:
@@ -90,25 +90,27 @@ class RankAgent:
         """Rank the queued users, until cancelled; keep the default feed of new users fresh."""
         await self._context.broadcast.ready.wait()
         while True:
-            if await self._refresh() or self._is_everyones_due:
-                self._is_everyones_due = False
-                await self._refresh_everyones()
-            self._queue.back(self._ripe())
+            if await self._refresh() or self._is_default_feed_due:
+                self._is_default_feed_due = False
+                await self._refresh_default_feed()
+            self._queue.back(self._pop_complete())
             work = self._queue.take(MICRO_BATCH_BEHIND if self._context.backlog else MICRO_BATCH)
             if not work:
-                await self._written()
-                await self._rest()
+                await self._finish_write()
+                await self._wait_for_work()
                 continue
             started_s = asyncio.get_running_loop().time()
             ranked = [(record, self._rank(record, features)) for record, features in work.values()]
-            await self._hand_over([(record, feed) for record, feed in ranked if feed is not None], self._settled(work))
-            await self._give_way(asyncio.get_running_loop().time() - started_s)
+            await self._start_write(
+                [(record, feed) for record, feed in ranked if feed is not None], self._complete(work)
+            )
+            await self._yield_to_folding(asyncio.get_running_loop().time() - started_s)
 
     async def refill(self, chunks: AsyncIterator[Sequence[Change]]) -> None:
         """Write lost feeds to the store again, unless it holds newer ones; then rank the default feed anew."""
         async for chunk in chunks:
             await rewrite([feed for _, feed in chunk if feed is not None], self._store.write)
-        self._is_everyones_due = True
+        self._is_default_feed_due = True
 
     def drop(self) -> None:
         """Clear the queue: its events are read again after a rebalance."""
@@ -124,21 +126,21 @@ class RankAgent:
             self._context.quarantine.put(record, error, stage="rank.score")
             return None
 
-    def _settled(self, work: dict[str, Work]) -> dict[str, Work]:
+    def _complete(self, work: dict[str, Work]) -> dict[str, Work]:
         """Return the users whose feeds are complete; early users stay pending and are ranked once more."""
         early = {user_id: one for user_id, one in work.items() if self._is_early(one)}
         self._early = {user_id: one for user_id, one in self._early.items() if user_id not in work} | early
-        settled = {user_id: one for user_id, one in work.items() if user_id not in early}
-        for user_id in settled:
+        complete = {user_id: one for user_id, one in work.items() if user_id not in early}
+        for user_id in complete:
             self._until_s.pop(user_id, None)
-        return settled
+        return complete
 
-    def _ripe(self) -> dict[str, Work]:
+    def _pop_complete(self) -> dict[str, Work]:
         """Remove and return the early users whose items have arrived or whose deadline has passed."""
-        ripe = {user_id: one for user_id, one in self._early.items() if not self._is_early(one)}
-        for user_id in ripe:
+        complete = {user_id: one for user_id, one in self._early.items() if not self._is_early(one)}
+        for user_id in complete:
             del self._early[user_id]
-        return ripe
+        return complete
 
     def _is_early(self, work: Work) -> bool:
         """Return whether the catalog snapshot still lacks items fetched for a user, before the deadline."""
@@ -147,10 +149,10 @@ class RankAgent:
             features.user_id, now_s + _PATIENCE_S
         )
 
-    def _everyone(self) -> Feed:
+    def _default_feed(self) -> Feed:
         now_ms = self._context.now_ms()
-        nobody = Features(user_id=EVERYONE, version=now_ms, watermark=self._context.view.watermark, event_count=0)
-        return self._ranked(nobody)
+        features = Features(user_id=EVERYONE, version=now_ms, watermark=self._context.view.watermark, event_count=0)
+        return self._ranked(features)
 
     def _ranked(self, features: Features) -> Feed:
         context = self._context
@@ -165,36 +167,36 @@ class RankAgent:
         self._refreshed_s = now_s
         return self._context.view.refresh()
 
-    async def _rest(self) -> None:
+    async def _wait_for_work(self) -> None:
         self._wake.clear()
         try:
             await asyncio.wait_for(self._wake.wait(), _REFRESH_S)
         except TimeoutError:
             return
 
-    async def _give_way(self, spent_s: float) -> None:
+    async def _yield_to_folding(self, spent_s: float) -> None:
         """Leave the event loop to folding while a backlog waits."""
         until_s = asyncio.get_running_loop().time() + _YIELD * spent_s
         while self._context.backlog and asyncio.get_running_loop().time() < until_s:  # noqa: ASYNC110 - it is a set
             await asyncio.sleep(_LOOK_S)
 
-    async def _refresh_everyones(self) -> None:
+    async def _refresh_default_feed(self) -> None:
         """Write the default feed; log a failure, since there is no record that could become a dead letter."""
-        await self._written()
+        await self._finish_write()
         try:
             await retry_until_available(
-                lambda: self._store.write([self._everyone()]), "everyone's feed waits for the store"
+                lambda: self._store.write([self._default_feed()]), "everyone's feed waits for the store"
             )
         except Exception:
             _LOG.exception("everyone's feed is not written")
 
-    async def _hand_over(self, feeds: list[Ranked], work: dict[str, Work]) -> None:
+    async def _start_write(self, feeds: list[Ranked], work: dict[str, Work]) -> None:
         """Start to write feeds, after the write before has ended."""
-        await self._written()
+        await self._finish_write()
         self._writing = asyncio.create_task(self._write(feeds, self._queue.owed(work)))
         await asyncio.sleep(0)  # starts the write before the next users are ranked
 
-    async def _written(self) -> None:
+    async def _finish_write(self) -> None:
         if self._writing is not None:
             await self._writing
             self._writing = None
@@ -213,5 +215,5 @@ class RankAgent:
         self.checkpoint.hold(self._queue.done(pending_acks))
 
 
-def _is_here(record: Record, features: Features) -> bool:
+def _is_present(record: Record, features: Features) -> bool:
     return record.timestamp - features.watermark < _HERE_MS

@@ -46,7 +46,7 @@ class Decoder:
         self._tombstones = tombstones
         self._codec = registry.codec(topic.record)
         self._stage = f"{stage}.decode"
-        self._asked_at = 0.0
+        self._last_lookup_s = 0.0
 
     async def decode(self, records: Iterable[Record]) -> list[tuple[Record, Any]]:
         """Return the usable records with their values, in order; the others become dead letters."""
@@ -80,8 +80,8 @@ class Decoder:
     async def _learn(self, schema_id: int) -> None:
         """Look a schema up until the registry answers: an unavailable registry says nothing about the record."""
         now_s = asyncio.get_running_loop().time()
-        if now_s - self._asked_at > _MISSING_FOR_S:
-            self._asked_at = now_s
+        if now_s - self._last_lookup_s > _MISSING_FOR_S:
+            self._last_lookup_s = now_s
             self._codec.forget_missing()
         while True:
             try:

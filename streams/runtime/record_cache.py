@@ -65,7 +65,7 @@ class RecordCache(Generic[S]):
         if state is None:
             stored = self._table.get(key.encode())
             states[key] = state = self._new(key) if stored is None else self._decode(stored)
-            self._weigh(partition, key, len(stored or b""))
+            self._update_size(partition, key, len(stored or b""))
         return state
 
     def peek(self, partition: int, key: str) -> S | None:
@@ -101,7 +101,7 @@ class RecordCache(Generic[S]):
         for partition, event in events.items():
             if event.app.is_live(event):  # otherwise another worker owns the partition by now
                 put(self._table, event, changes[partition], end=ends.get(partition))
-                self._shed(partition)
+                self._evict(partition)
 
     def _changes(self, partition: int) -> Changes:
         states, changes = self._states.get(partition, {}), []
@@ -111,7 +111,7 @@ class RecordCache(Generic[S]):
             except Exception as error:
                 self._publisher.reject(self._table.changelog_topic_name, key.encode(), error)
             else:
-                self._weigh(partition, key, len(data))
+                self._update_size(partition, key, len(data))
                 changes.append((key.encode(), data))
         return changes
 
@@ -137,26 +137,26 @@ class RecordCache(Generic[S]):
     def _decode(self, stored: bytes) -> S:
         return self._decoder.decode(stored[len(_FORMAT) :])
 
-    def _weigh(self, partition: int, key: str, size: int) -> None:
+    def _update_size(self, partition: int, key: str, size: int) -> None:
         size += _STATE_BYTES + len(key)
         sizes = self._sizes.setdefault(partition, {})
         self._totals[partition] += size - sizes.get(key, 0)
         sizes[key] = size
 
-    def _shed(self, partition: int) -> None:
+    def _evict(self, partition: int) -> None:
         """Evict the states that were loaded first, except those with unwritten changes."""
         excess = self._totals[partition] - self._most_bytes
         if excess <= 0:
             return
         states, sizes, dirty = self._states[partition], self._sizes[partition], self._dirty.get(partition, {})
-        shed = []
+        oldest = []
         for key in states:
             if excess <= 0:
                 break
             if key not in dirty:
-                shed.append(key)
+                oldest.append(key)
                 excess -= sizes[key]
-        for key in shed:
+        for key in oldest:
             del states[key]
             self._totals[partition] -= sizes.pop(key)
 

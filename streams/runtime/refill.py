@@ -128,12 +128,12 @@ class Refills:
         while True:
             try:
                 for source in self._sources:
-                    await self._look(source)
+                    await self._check(source)
             except (StoreError, KafkaError) as error:
                 _LOG.warning("a store is not filled again yet: %s", error)
             await asyncio.sleep(LOOK_S)
 
-    async def _look(self, source: _RefillSource) -> None:
+    async def _check(self, source: _RefillSource) -> None:
         owned = self._owned(source)
         missing = await self.projection.missing([partition_name(source.topic, number) for number in owned])
         partitions = [number for number in owned if partition_name(source.topic, number) in missing]

@@ -52,14 +52,14 @@ class Rewind:
         self._after = dict(after or {})
         self._ends: dict[TopicPartition, int] = {}
         """The partitions being read again, with their end offsets at the start of that."""
-        self._looked_s = -math.inf
+        self._last_check_s = -math.inf
 
     async def look(self, consumer: Any) -> None:
         """Seek back in lost partitions, at most once a second; do nothing while the store does not answer."""
         now_s = asyncio.get_running_loop().time()
-        if now_s - self._looked_s < LOOK_S:
+        if now_s - self._last_check_s < LOOK_S:
             return
-        self._looked_s = now_s
+        self._last_check_s = now_s
         try:
             await self._seek(consumer)
         except (StoreError, KafkaError) as error:
@@ -69,12 +69,12 @@ class Rewind:
         """Note the partitions that are completely written; call it after all fetched records are written."""
         try:
             reached = {tp: await consumer.position(tp) for tp in self._ends.keys() & consumer.assignment()}
-            whole = [tp for tp, position in reached.items() if position >= self._ends[tp]]
-            await self._projection.add([_name(tp) for tp in whole])
+            complete = [tp for tp, position in reached.items() if position >= self._ends[tp]]
+            await self._projection.add([_name(tp) for tp in complete])
         except (StoreError, KafkaError) as error:
             _LOG.warning("it is not noted what the store holds: %s", error)
             return
-        for tp in whole:
+        for tp in complete:
             del self._ends[tp]
 
     async def _seek(self, consumer: Any) -> None:
@@ -149,10 +149,10 @@ async def _work(consumer: AIOKafkaConsumer, write: Write, rewind: Rewind | None)
             await write(tp.topic, records)
         if rewind is not None:
             await rewind.note(consumer)
-        moved = {tp: position for tp, position in reached.items() if committed.get(tp) != position}
-        if moved:
+        new_positions = {tp: position for tp, position in reached.items() if committed.get(tp) != position}
+        if new_positions:
             try:
-                await consumer.commit(moved)
+                await consumer.commit(new_positions)
                 committed = reached
             except (CommitFailedError, IllegalStateError) as error:
                 _LOG.info("the group has rebalanced, what was written is read again: %s", error)

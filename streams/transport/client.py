@@ -67,13 +67,15 @@ class ClientThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         misaligned = {tp: start for tp, start in starts.items() if due[tp] is not None and start != due[tp]}
         if misaligned:
             return {tp: FetchedBatches((), start, start, start) for tp, start in misaligned.items()}
-        idle = asyncio.get_running_loop().call_later(_IDLE_AFTER_S, self._pace, consumer, 1, _IDLE_WAIT_MS)
+        idle = asyncio.get_running_loop().call_later(
+            _IDLE_AFTER_S, self._set_fetch_thresholds, consumer, 1, _IDLE_WAIT_MS
+        )
         try:
             records = await self._fetch_records(consumer, set(due), timeout=wait_s, max_records=None)
         finally:
             idle.cancel()
         if records:
-            self._pace(consumer, _FETCH_MIN_BYTES, self.app.limits.batch_wait_ms)
+            self._set_fetch_thresholds(consumer, _FETCH_MIN_BYTES, self.app.limits.batch_wait_ms)
         ends = _positions(consumer, due)
         batches = {}
         for tp in due:
@@ -122,7 +124,7 @@ class ClientThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         return consumer
 
     @staticmethod
-    def _pace(consumer: AIOKafkaConsumer, min_bytes: int, max_wait_ms: int) -> None:
+    def _set_fetch_thresholds(consumer: AIOKafkaConsumer, min_bytes: int, max_wait_ms: int) -> None:
         """Set the thresholds of the next fetches: each costs a millisecond, even if it returns nothing."""
         fetcher: Any = consumer._fetcher
         fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = min_bytes, max_wait_ms

@@ -1,6 +1,6 @@
 """Consumer: Faust's own consumer, extended to read batches.
 
-    Kafka ─fetch▶ cursors ─▶ cut, interleave ─▶ ledger ─▶ Faust's conductor ─▶ agent ─ack▶ ledger ─commit▶ Kafka
+    Kafka ─fetch▶ cursors ─▶ cut, interleave ─▶ tracker ─▶ Faust's conductor ─▶ agent ─ack▶ tracker ─commit▶ Kafka
 
 A message of a batched topic carries a `Batch`; all other topics (changelogs, replies) stay record by record.
 """
@@ -41,7 +41,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._limits: Limits = self.app.limits
-        self._ledger: OffsetTracker[TP] = OffsetTracker()
+        self._offset_tracker: OffsetTracker[TP] = OffsetTracker()
         self._cursors: Cursors[TP] = Cursors()
         self._batched: dict[str, bool] = {}
         self._epoch = self._fetched_in = 0
@@ -107,18 +107,18 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         return batches
 
     def _is_full(self, tp: TP) -> bool:
-        return self._limits.reached(self._ledger.load(tp))
+        return self._limits.reached(self._offset_tracker.load(tp))
 
     async def _continues(self, tp: TP, fetch: FetchedBatches) -> bool:
-        verdict = self._cursors.judge(tp, fetch.start)
-        if verdict is Continuation.REWIND:
+        continuation = self._cursors.judge(tp, fetch.start)
+        if continuation is Continuation.REWIND:
             position = self._cursors.position(tp)
             self.log.info("%s: fetched from %s, back to %s", tp, fetch.start, position)
             await self._thread.seek_back(tp, position or 0)
             return False
-        if verdict is Continuation.JUMPED:
+        if continuation is Continuation.JUMPED:
             self.log.warning("%s: the broker moved the position from %s", tp, self._cursors.position(tp))
-            self._ledger.start(tp)
+            self._offset_tracker.start(tp)
             self._read_offset[tp] = None
         return True
 
@@ -129,11 +129,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             remaining -= len(records)
             end = fetch.end if not remaining else records[-1].offset + 1
             batch = Batch(tp.topic, tp.partition, records, max(fetch.stable - end, 0))
-            ticket = self._ledger.deliver(tp, end, records=len(records), size_bytes=size_bytes)
+            ticket = self._offset_tracker.deliver(tp, end, records=len(records), size_bytes=size_bytes)
             self._cursors.move(tp, end)
             yield batch_message(tp, batch, ticket, generation_id=self.app.consumer_generation_id)
         if not fetch.records:
-            self._ledger.skip_to(tp, fetch.end)
+            self._offset_tracker.skip_to(tp, fetch.end)
             self._cursors.move(tp, fetch.end)
 
     def _records(self, tp: TP, records: Sequence[ConsumerRecord], end: int) -> Iterator[Message]:
@@ -163,7 +163,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             if isinstance(ended, StopIteration):
                 return WaitResults([first], [ended.value], False)
             raise
-        return await super().wait_first(_Started(first, waits_for), *others, timeout=timeout)
+        return await super().wait_first(_BlockedCoroutine(first, waits_for), *others, timeout=timeout)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         if not self.is_batched(tp.topic):  # the offset tracker covers batches
@@ -195,12 +195,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     def _start(self, tp: TP, offset: int) -> None:
         self._restored.discard(tp)
-        self._ledger.start(tp)
+        self._offset_tracker.start(tp)
         self._cursors.seek(tp, offset)
 
     def _restart(self) -> None:
         self._epoch += 1
-        self._ledger.clear()
+        self._offset_tracker.clear()
         self._cursors.clear()
         self._restored.clear()
         self._room.set()
@@ -217,7 +217,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 return False
             message.acked = True
             self._unacked_messages.discard(message)
-            counts = self._ledger.acknowledge(message.ticket)
+            counts = self._offset_tracker.acknowledge(message.ticket)
             notify(self._waiting_for_ack)
             self._room.set()
             return counts
@@ -225,12 +225,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def is_live(self, message: Message) -> bool:
         """Return whether a message is valid: its partition has been assigned without a break since it was read."""
         if isinstance(message, BatchMessage):
-            return self._ledger.is_live(message.ticket)
+            return self._offset_tracker.is_live(message.ticket)
         return bool(message.generation_id == self.app.consumer_generation_id)
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         yield from super()._filter_tps_with_pending_acks(topics)
-        for tp in self._ledger.pending():
+        for tp in self._offset_tracker.pending():
             if topics is None or tp in topics or tp.topic in topics:
                 yield tp
 
@@ -240,7 +240,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             return offset
         if self._acked.pop(tp, None):
             raise RuntimeError(f"{tp.topic}: read it with stream.noack().events(), and acknowledge the events")
-        return self._ledger.committable(tp)
+        return self._offset_tracker.committable(tp)
 
     def _should_commit(self, tp: TP, offset: int) -> bool:
         return self.is_batched(tp.topic) or bool(super()._should_commit(tp, offset))
@@ -249,7 +249,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         is_committed = bool(await super()._commit_offsets(offsets, start_new_transaction))
         if is_committed:
             for tp, offset in offsets.items():
-                self._ledger.commit(tp, offset)
+                self._offset_tracker.commit(tp, offset)
         return is_committed
 
     # Rebalancing and stopping
@@ -287,14 +287,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     def load(self, tp: TP) -> InFlight:
         """Return the batches of a partition that are in flight."""
-        return self._ledger.load(tp)
+        return self._offset_tracker.load(tp)
 
     def batched_partitions(self) -> set[TP]:
         """Return the assigned partitions of batched topics."""
         return {tp for tp in self.assignment() if self.is_batched(tp.topic)}
 
 
-class _Started:
+class _BlockedCoroutine:
     """A coroutine that was started and is blocked, wrapped as an awaitable that resumes it."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> None:

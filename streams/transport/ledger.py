@@ -44,7 +44,7 @@ class InFlightBatch(Generic[P]):
     end: int
     records: int
     size_bytes: int
-    lane: _PartitionOffsets = field(repr=False)
+    offsets: _PartitionOffsets = field(repr=False)
     is_acknowledged: bool = False
 
 
@@ -52,15 +52,15 @@ class OffsetTracker(Generic[P]):
     """Tracks, for each partition, the batches in flight and the committable offset."""
 
     def __init__(self) -> None:
-        self._lanes: dict[P, _PartitionOffsets] = {}
+        self._partitions: dict[P, _PartitionOffsets] = {}
 
     def start(self, partition: P) -> None:
         """Start a partition afresh; its batches in flight become void."""
-        self._lanes[partition] = _PartitionOffsets()
+        self._partitions[partition] = _PartitionOffsets()
 
     def clear(self) -> None:
         """Forget all partitions."""
-        self._lanes.clear()
+        self._partitions.clear()
 
     def deliver(self, partition: P, end: int, *, records: int, size_bytes: int) -> InFlightBatch[P]:
         """Register the next batch of a partition.
@@ -74,65 +74,69 @@ class OffsetTracker(Generic[P]):
         Raises:
             ValueError: the batch is out of order.
         """
-        lane = self._lanes.setdefault(partition, _PartitionOffsets())
-        newest = lane.open[-1].end if lane.open else lane.ready
+        offsets = self._partitions.setdefault(partition, _PartitionOffsets())
+        newest = offsets.open[-1].end if offsets.open else offsets.ready
         if newest is not None and end <= newest:
             raise ValueError(f"{partition}: a batch up to {end} after one up to {newest}")
-        ticket = InFlightBatch(partition, end, records, size_bytes, lane)
-        lane.open.append(ticket)  # type: ignore[arg-type]
-        lane.batches += 1
-        lane.records += records
-        lane.size_bytes += size_bytes
+        ticket = InFlightBatch(partition, end, records, size_bytes, offsets)
+        offsets.open.append(ticket)  # type: ignore[arg-type]
+        offsets.batches += 1
+        offsets.records += records
+        offsets.size_bytes += size_bytes
         return ticket
 
     def skip_to(self, partition: P, position: int) -> None:
         """Note that no record below a position is left to deliver: compacted offsets, control records."""
-        lane = self._lanes.setdefault(partition, _PartitionOffsets())
-        if lane.open:
-            lane.open[-1].end = max(lane.open[-1].end, position)
-        elif lane.ready is None or lane.ready < position:
-            lane.ready = position
+        offsets = self._partitions.setdefault(partition, _PartitionOffsets())
+        if offsets.open:
+            offsets.open[-1].end = max(offsets.open[-1].end, position)
+        elif offsets.ready is None or offsets.ready < position:
+            offsets.ready = position
 
     def acknowledge(self, ticket: InFlightBatch[P]) -> bool:
         """Mark a batch as acknowledged; return False if it is void or already acknowledged."""
         if ticket.is_acknowledged or not self.is_live(ticket):
             return False
         ticket.is_acknowledged = True
-        lane = ticket.lane
-        lane.batches -= 1
-        lane.records -= ticket.records
-        lane.size_bytes -= ticket.size_bytes
-        while lane.open and lane.open[0].is_acknowledged:
-            lane.ready = lane.open.popleft().end
+        offsets = ticket.offsets
+        offsets.batches -= 1
+        offsets.records -= ticket.records
+        offsets.size_bytes -= ticket.size_bytes
+        while offsets.open and offsets.open[0].is_acknowledged:
+            offsets.ready = offsets.open.popleft().end
         return True
 
     def is_live(self, ticket: InFlightBatch[P]) -> bool:
         """Return whether the partition of a batch has not started afresh since its delivery."""
-        return self._lanes.get(ticket.partition) is ticket.lane
+        return self._partitions.get(ticket.partition) is ticket.offsets
 
     def committable(self, partition: P) -> int | None:
         """Return the offset to commit, or None if it is committed already."""
-        lane = self._lanes.get(partition)
-        if lane is None or lane.ready is None or (lane.committed is not None and lane.ready <= lane.committed):
+        offsets = self._partitions.get(partition)
+        if (
+            offsets is None
+            or offsets.ready is None
+            or (offsets.committed is not None and offsets.ready <= offsets.committed)
+        ):
             return None
-        return lane.ready
+        return offsets.ready
 
     def pending(self) -> Iterable[P]:
         """Return the partitions with an offset to commit."""
-        return [partition for partition in self._lanes if self.committable(partition) is not None]
+        return [partition for partition in self._partitions if self.committable(partition) is not None]
 
     def commit(self, partition: P, offset: int) -> None:
         """Note a successful commit; until then the offset stays committable, so a failed commit is repeated."""
-        lane = self._lanes.get(partition)
-        if lane is not None:
-            lane.committed = offset if lane.committed is None else max(lane.committed, offset)
+        offsets = self._partitions.get(partition)
+        if offsets is not None:
+            offsets.committed = offset if offsets.committed is None else max(offsets.committed, offset)
 
     def committed(self, partition: P) -> int | None:
         """Return the newest committed offset since the partition started, or None."""
-        lane = self._lanes.get(partition)
-        return None if lane is None else lane.committed
+        offsets = self._partitions.get(partition)
+        return None if offsets is None else offsets.committed
 
     def load(self, partition: P) -> InFlight:
         """Return the batches of a partition that are in flight."""
-        lane = self._lanes.get(partition)
-        return InFlight() if lane is None else InFlight(lane.batches, lane.records, lane.size_bytes)
+        offsets = self._partitions.get(partition)
+        return InFlight() if offsets is None else InFlight(offsets.batches, offsets.records, offsets.size_bytes)

@@ -38,7 +38,7 @@ GROUP = "millrace-archive"
 _RETRY_S = 1.0
 _WAITS = "the archive waits for PostgreSQL"
 
-_PLACE = ("appended_at", "topic", "partition", "offset")
+_POSITION = ("appended_at", "topic", "partition", "offset")
 _INTERACTION = (
     *("event_id", "user_id", "item_id", "action", "value", "query", "session_id", "request_id", "context"),
     "occurred_at",
@@ -55,12 +55,12 @@ _FORGET = 'DELETE FROM items WHERE item_id = $1 AND (appended_at, "offset") < ($
 
 def insert_interactions() -> str:
     """Return the statement that keeps the first event of a user with a given id."""
-    return f"{_insert('interactions', (*_INTERACTION, *_PLACE))} ON CONFLICT (user_id, event_id) DO NOTHING"
+    return f"{_insert('interactions', (*_INTERACTION, *_POSITION))} ON CONFLICT (user_id, event_id) DO NOTHING"
 
 
 def upsert_items() -> str:
     """Return the statement that keeps the newest version of an item."""
-    columns = (*_ITEM, *_PLACE)
+    columns = (*_ITEM, *_POSITION)
     changes = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name != "item_id")
     return (
         f"{_insert('items', columns)} ON CONFLICT (item_id) DO UPDATE SET {changes}"
@@ -71,14 +71,14 @@ def upsert_items() -> str:
 def interaction_row(record: ConsumerRecord, event: Interaction) -> tuple[Any, ...]:
     """Return the row of an interaction."""
     values = {name: getattr(event, name) for name in _INTERACTION} | {"occurred_at": _time(event.occurred_at)}
-    return (*values.values(), *_place(record))
+    return (*values.values(), *_position(record))
 
 
 def item_row(record: ConsumerRecord, item: Item) -> tuple[Any, ...]:
     """Return the row of an item."""
     computed = {"created_at": _time(item.created_at), "sold_out": is_sold_out(item)}
     values = {name: computed[name] if name in computed else getattr(item, name) for name in _ITEM}
-    return (*values.values(), *_place(record))
+    return (*values.values(), *_position(record))
 
 
 class ArchiveWriter:
@@ -126,7 +126,7 @@ class ArchiveWriter:
     async def _put(self, topic: str, changes: Sequence[Change]) -> None:
         _, statement, row = WRITES[topic]
         rows = [row(record, value) for record, value in changes if value is not None]
-        deletions = [(_key(record), *_place(record)[::3]) for record, value in changes if value is None]
+        deletions = [(_key(record), *_position(record)[::3]) for record, value in changes if value is None]
         with database.write_errors("archiving"):
             async with self._pool.acquire() as connection:
                 await connection.executemany(statement, rows)
@@ -189,7 +189,7 @@ def _key(record: ConsumerRecord) -> str:
     return (record.key or b"").decode(errors="replace")
 
 
-def _place(record: ConsumerRecord) -> tuple[Any, ...]:
+def _position(record: ConsumerRecord) -> tuple[Any, ...]:
     return _time(record.timestamp), record.topic, record.partition, record.offset
 
 

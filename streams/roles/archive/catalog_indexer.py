@@ -87,10 +87,10 @@ class CatalogIndexer:
         """
         self._pool, self._encoder = pool, encoder
         self._refuse = refuse or _log
-        self._given_up: set[tuple[str, int]] = set()
+        self._rejected_versions: set[tuple[str, int]] = set()
         """Versions of items, by id and offset, that PostgreSQL refuses even without their text."""
         self._changed = asyncio.Event()
-        self._unspelled, self._not_before_s = True, 0.0
+        self._is_dictionary_stale, self._not_before_s = True, 0.0
         self.indexed = 0
         """Items indexed since the start."""
 
@@ -105,10 +105,10 @@ class CatalogIndexer:
             wait_s = _LOOK_EVERY_S
             try:
                 while await self.step():
-                    self._unspelled = True
-                if self._unspelled and time.monotonic() >= self._not_before_s:
+                    self._is_dictionary_stale = True
+                if self._is_dictionary_stale and time.monotonic() >= self._not_before_s:
                     await self.rebuild_dictionary()
-                elif self._unspelled:
+                elif self._is_dictionary_stale:
                     wait_s = min(self._not_before_s - time.monotonic(), _LOOK_EVERY_S)
             except StoreError as error:
                 _LOG.warning("the catalogue is not indexed now: %s", error)
@@ -124,8 +124,8 @@ class CatalogIndexer:
             StoreError: PostgreSQL does not answer.
         """
         with database.write_errors("reading what is to be indexed"):
-            stale_rows = await self._pool.fetch(_STALE, self._encoder.name, _MOST_ITEMS + len(self._given_up))
-        rows = [row for row in stale_rows if (row["item_id"], row["offset"]) not in self._given_up]
+            stale_rows = await self._pool.fetch(_STALE, self._encoder.name, _MOST_ITEMS + len(self._rejected_versions))
+        rows = [row for row in stale_rows if (row["item_id"], row["offset"]) not in self._rejected_versions]
         refused: list[tuple[Any, Exception]] = []
         await write_one_by_one(rows, self._put, lambda row, error: refused.append((row, error)), waits=_WAITS)
         for row, error in refused:
@@ -135,7 +135,7 @@ class CatalogIndexer:
         return len(rows)
 
     async def _put(self, rows: Sequence[Any]) -> None:
-        vectors = await asyncio.to_thread(self._encoder.encode, [text_of(_described(row)) for row in rows])
+        vectors = await asyncio.to_thread(self._encoder.encode, [text_of(_item_of(row)) for row in rows])
         entries = list(map(self._entry, rows, vectors))
         with database.write_errors("indexing"):
             async with self._pool.acquire() as connection:
@@ -152,12 +152,12 @@ class CatalogIndexer:
             await retry_until_available(put, _WAITS)
         except Exception as error:
             _LOG.error("%s is not in the catalogue: %s", row["item_id"], error)
-            self._given_up.add((row["item_id"], row["offset"]))
+            self._rejected_versions.add((row["item_id"], row["offset"]))
 
     async def rebuild_dictionary(self) -> None:
         """Rebuild the table of words and their item counts. It counts all items, so it runs at a limited rate."""
         began_s = time.monotonic()
-        self._unspelled = False
+        self._is_dictionary_stale = False
         with database.write_errors("counting words"):
             await self._pool.execute(_SPELL)
         ended_s = time.monotonic()
@@ -165,17 +165,17 @@ class CatalogIndexer:
 
     def _entry(self, row: Any, vector: Vectors | None) -> tuple[Any, ...]:
         item_identity = identity(row["title"], year=row["attributes"].get("year", ""), city=row["city"])
-        where = spot(row["cell"], row["city"])
+        location = spot(row["cell"], row["city"])
         topics = " ".join(row["topics"])[:_TOPIC_CHARS]
-        filed = " ".join(filter(None, (topics, row["brand"], row["category"])))
-        weighed = {"A": row["title"], "B": filed, "C": row["description"]}
+        labels = " ".join(filter(None, (topics, row["brand"], row["category"])))
+        weighted_texts = {"A": row["title"], "B": labels, "C": row["description"]}
         return (
-            *(row["item_id"], row["category"], *item_identity, *(where.point or (None, None))),
-            *(region(where.point) if where.point else None, where.is_exact),
+            *(row["item_id"], row["category"], *item_identity, *(location.point or (None, None))),
+            *(region(location.point) if location.point else None, location.is_exact),
             *(self._encoder.name, row["created_at"], row["appended_at"], row["offset"]),
             vector_text(vector.tolist()) if vector is not None and vector.any() else None,
-            *map(segment.plain, weighed.values()),
-            segment.document((text, weight) for weight, text in weighed.items()),
+            *map(segment.plain, weighted_texts.values()),
+            segment.document((text, weight) for weight, text in weighted_texts.items()),
         )
 
 
@@ -196,7 +196,7 @@ async def _log(row: Any, error: Exception) -> None:
     _LOG.error("%s cannot be indexed: %s", row["item_id"], error)
 
 
-def _described(row: Any) -> Item:
+def _item_of(row: Any) -> Item:
     fields = {name: row[name] for name in ("item_id", "category", "title", "description", "topics")}
     return Item(**fields, created_at=0)
 

@@ -127,5 +127,5 @@ async def again_and_again(
         await sleep(max(0.0, interval_s * (turn + 1) - now_ms() / 1_000))
 
 
-def _number(text: str | None, otherwise: int) -> int:
-    return int(text) if text and text.isascii() and text.isdecimal() and int(text) > 0 else otherwise
+def _number(text: str | None, default: int) -> int:
+    return int(text) if text and text.isascii() and text.isdecimal() and int(text) > 0 else default

@@ -98,7 +98,7 @@ class Collector:
             )
             await self._note(state)
         if name in socialverse_mapping.ACTIONS:
-            await self._users_first(request_id)
+            await self._collect_users_first(request_id)
         try:
             return await self._collect(state)
         except CollectError as error:
@@ -106,7 +106,7 @@ class Collector:
             reached = (await self._store.read())[name]
             return await self._note(replace(reached, state="failed", error=str(error)))
 
-    async def _users_first(self, request_id: str) -> None:
+    async def _collect_users_first(self, request_id: str) -> None:
         """Collect the names of the users before their interactions, unless that was done before."""
         if (await self._store.read())[USERS].state != "done":
             await self.collect(USERS, request_id=f"{request_id}-users")
@@ -117,19 +117,19 @@ class Collector:
             records = await self._pages.page(state.name, state.page, state.page_size)
             if not records or records == before:  # past the end, some lists repeat their last page
                 return await self._note(replace(state, state="done"))
-            state = await self._note(await self._published(state, records))
+            state = await self._note(await self._publish_page(state, records))
             before = records
 
-    async def _published(self, state: Collection, records: Sequence[msgspec.Raw]) -> Collection:
+    async def _publish_page(self, state: Collection, records: Sequence[msgspec.Raw]) -> Collection:
         """Publish the records of a page, and return the progress of the collection."""
         bad: list[DeadLetter] = []
         count = repeated = 0
         if state.name == USERS:
-            usernames = dict(user for user, _ in self._usable(state, records, bad, socialverse_mapping.user))
+            usernames = dict(user for user, _ in self._parse(state, records, bad, socialverse_mapping.user))
             await self._store.name_users(usernames)
             count = len(usernames)
         elif state.name == POSTS:
-            items = self._usable(state, records, bad, self._item)
+            items = self._parse(state, records, bad, self._item)
             count = await self._publish(ITEMS, state, items, bad)
         else:
             count, repeated = await self._interactions(state, records, bad)
@@ -147,10 +147,10 @@ class Collector:
         self, state: Collection, records: Sequence[msgspec.Raw], bad: list[DeadLetter]
     ) -> tuple[int, int]:
         """Publish the new interactions of a page; return the numbers of published and of repeated ones."""
-        engagements = self._usable(state, records, bad, socialverse_mapping.engagement)
-        one_each = {str(engagement.id): (engagement, data) for engagement, data in engagements}
-        fresh = await self._store.new(state.name, list(one_each))
-        new_engagements = {number: one for (number, one), is_new in zip(one_each.items(), fresh, strict=True) if is_new}
+        engagements = self._parse(state, records, bad, socialverse_mapping.engagement)
+        by_id = {str(engagement.id): (engagement, data) for engagement, data in engagements}
+        fresh = await self._store.new(state.name, list(by_id))
+        new_engagements = {number: one for (number, one), is_new in zip(by_id.items(), fresh, strict=True) if is_new}
         names = await self._store.users([str(engagement.user_id) for engagement, _ in new_engagements.values()])
         events: list[tuple[Interaction, msgspec.Raw]] = []
         for (engagement, data), username in zip(new_engagements.values(), names, strict=True):
@@ -189,7 +189,7 @@ class Collector:
         limit.check(item, now_ms=self._now_ms())
         return item
 
-    def _usable(
+    def _parse(
         self,
         state: Collection,
         records: Sequence[msgspec.Raw],

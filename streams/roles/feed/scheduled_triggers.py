@@ -64,11 +64,11 @@ class ScheduledTriggerPublisher:
         """Publish triggers when they are due, until cancelled."""
         while True:
             await self._restored.wait()
-            if self._reached_ms is not None or await self._recall():
-                await self._wake()
+            if self._reached_ms is not None or await self._load_users():
+                await self._publish_due()
             await asyncio.sleep(self._tick_s)
 
-    async def _recall(self) -> bool:
+    async def _load_users(self) -> bool:
         """Read the users of the table; return False when a rebalance interrupts it."""
         rows, now_ms, rebalances = self._rows(), self._now_ms(), self._rebalances
         while some := list(islice(rows, _ROWS)):
@@ -80,7 +80,7 @@ class ScheduledTriggerPublisher:
         self._reached_ms = 0
         return True
 
-    async def _wake(self) -> None:
+    async def _publish_due(self) -> None:
         upto_ms = self._now_ms()
         after_ms, self._reached_ms = max(self._reached_ms or 0, upto_ms - self._params.late_ms), upto_ms
         triggers = self._active_users.due(after_ms, upto_ms)

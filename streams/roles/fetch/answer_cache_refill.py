@@ -26,13 +26,13 @@ NAME = LLM_CALLS.name
 
 async def restore(settings: Settings, registry: Registry, redis: Redis) -> None:
     """Restore the unexpired answers from the topic; each role that prompts does so before its first call."""
-    recall = AnswerCache(redis, ttl_s=settings.llm_answer_ttl_s)
+    cache = AnswerCache(redis, ttl_s=settings.llm_answer_ttl_s)
     now_ms = clock.now_ms()
     since_ms = now_ms - round(settings.llm_answer_ttl_s * 1_000)
     async with topic_history(settings.kafka_bootstrap_servers, registry, LLM_CALLS, since_ms=since_ms) as calls:
         async for call in calls.every():
             if call.outcome == ANSWERED:
-                await recall.write(call.prompt_hash, call.response.encode(), age_ms=now_ms - call.occurred_at)
+                await cache.write(call.prompt_hash, call.response.encode(), age_ms=now_ms - call.occurred_at)
     await RedisProjection(redis).add([NAME])
 
 

@@ -63,7 +63,7 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._publisher, self._quarantine, self._service = publisher, quarantine, service
         self._decoder = Decoder(FETCH_REQUESTS, registry, quarantine, stage="fetch")
         self._most = _PER_SLOT * settings.llm_concurrency
-        self._ledger: OffsetTracker[TopicPartition] = OffsetTracker()
+        self._offset_tracker: OffsetTracker[TopicPartition] = OffsetTracker()
         self._under_way: set[asyncio.Task[None]] = set()
         self._consumer = kafka_consumer(
             settings.kafka_bootstrap_servers, group_id=FETCH_GROUP, auto_offset_reset="earliest"
@@ -96,12 +96,12 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
         """Commit finished requests; the others are read again, here or elsewhere, and recognised by their ids."""
         await self._commit()
-        self._ledger.clear()
+        self._offset_tracker.clear()
 
     async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
         """Start to track the offsets of the partitions afresh."""
         for tp in assigned:
-            self._ledger.start(tp)
+            self._offset_tracker.start(tp)
 
     async def _take(self) -> None:
         """Start as many requests as there is room for."""
@@ -112,10 +112,12 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             fetched = await self._consumer.getmany(timeout_ms=_WAIT_MS, max_records=room)
             for tp, records in fetched.items():
                 for record in records:
-                    ticket = self._ledger.deliver(tp, record.offset + 1, records=1, size_bytes=len(record.value or b""))
+                    ticket = self._offset_tracker.deliver(
+                        tp, record.offset + 1, records=1, size_bytes=len(record.value or b"")
+                    )
                     self._begin(self._answer(record, ticket))
             for tp, position in (await positions(self._consumer)).items():
-                self._ledger.skip_to(tp, position)
+                self._offset_tracker.skip_to(tp, position)
         for task in [task for task in self._under_way if task.done()]:
             self._under_way.remove(task)
             task.result()  # raises an error that must end the role
@@ -131,11 +133,11 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 raise
             except Exception as error:
                 self._quarantine.put(record, error, stage="fetch.answer")
-        self._ledger.acknowledge(ticket)
+        self._offset_tracker.acknowledge(ticket)
 
     async def _commit(self) -> None:
         """Commit finished requests, once their results are acknowledged."""
-        offsets = {tp: self._ledger.committable(tp) for tp in self._ledger.pending()}
+        offsets = {tp: self._offset_tracker.committable(tp) for tp in self._offset_tracker.pending()}
         if not offsets:
             return
         await self._publisher.flush()
@@ -146,7 +148,7 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         for tp, offset in offsets.items():
             if offset is not None:
-                self._ledger.commit(tp, offset)
+                self._offset_tracker.commit(tp, offset)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -192,11 +194,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 await retry_until_available(lambda: restore(settings, registry, redis), "answers wait for the store")
             await fetch.run()
 
-        works = [work(), heartbeat.publish_heartbeat(redis, "fetch", describe)]
+        coroutines = [work(), heartbeat.publish_heartbeat(redis, "fetch", describe)]
         if has_key(settings):
-            works.append(keep_restored(settings, registry, redis))
+            coroutines.append(keep_restored(settings, registry, redis))
         try:
-            await run_until(stop, *works)
+            await run_until(stop, *coroutines)
         finally:
             pool.terminate()
             await publisher.close()

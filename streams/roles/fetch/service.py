@@ -114,11 +114,11 @@ class FetchService:
         attempt = await retry_until_available(lambda: self._store.begin(request.event_id), _WAITS)
         if not attempt:
             return
-        result = await self._found(request, attempt, until_ms)
+        result = await self._result(request, attempt, until_ms)
         await self._publish(request, result)
         await self._cache(request, result)
 
-    async def _found(self, request: FetchRequest, attempt: int, until_ms: int) -> FetchResult:
+    async def _result(self, request: FetchRequest, attempt: int, until_ms: int) -> FetchResult:
         fetcher = self._fetchers[request.category]
         try:
             if attempt > _ATTEMPTS:
@@ -151,7 +151,7 @@ class FetchService:
             return await self._search(request, EMPTY, until_ms)
         keys = [suggestion.identity.key for suggestion in suggestions]
         known_items = await self._within(lambda: self._catalogue.known(request.category, keys), until_ms) or []
-        chosen = {self._recognised(suggestion, known_items): suggestion for suggestion in reversed(suggestions)}
+        chosen = {self._item_id(suggestion, known_items): suggestion for suggestion in reversed(suggestions)}
         ids = [item_id for item_id in reversed(chosen) if item_id not in request.known]
         stored = await retry_until_available(lambda: self._items.read(ids), _WAITS)
         return FetchResult(
@@ -180,10 +180,10 @@ class FetchService:
         if matches is None:
             return FetchResult(NOBODY, [], AWAY)
         return FetchResult(
-            CATALOGUE, [FoundItem(item_id=m.item_id, reason=_why(m, request)) for m in matches], fallback
+            CATALOGUE, [FoundItem(item_id=m.item_id, reason=_reason(m, request)) for m in matches], fallback
         )
 
-    def _recognised(self, suggestion: SuggestedItem, known_items: Sequence[KnownItem]) -> str:
+    def _item_id(self, suggestion: SuggestedItem, known_items: Sequence[KnownItem]) -> str:
         """Return the id of the catalogue item that a suggestion matches, or else its own id."""
         same = (
             one for one in known_items if Identity(one.title_key, one.year, one.city_key).is_same(suggestion.identity)
@@ -256,7 +256,7 @@ class FetchService:
             await asyncio.sleep(_RETRY_S)
 
 
-def _why(match: Match, request: FetchRequest) -> str:
+def _reason(match: Match, request: FetchRequest) -> str:
     """Return the reason shown for an item of the catalogue: a shared topic, or the location."""
     topics = {topic.casefold() for topic in match.topics}
     word = next((word for word in request.words if word.casefold() in topics), None)

@@ -64,10 +64,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         async with connect(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:
             score_store = ScoreStore(redis, ttl_s=settings.llm_scores_ttl_s)
             judge = LlmJudge(settings, publisher, llm, RedisItemStore(redis), score_store)
-            works = [heartbeat.publish_heartbeat(redis, "score", judge.describe)]
+            coroutines = [heartbeat.publish_heartbeat(redis, "score", judge.describe)]
             if has_key(settings):
-                works += [_work(settings, registry, judge, redis), keep_restored(settings, registry, redis)]
-            await run_until(stop, *works)
+                coroutines += [_work(settings, registry, judge, redis), keep_restored(settings, registry, redis)]
+            await run_until(stop, *coroutines)
     finally:
         await publisher.close()
         await redis.aclose()

@@ -195,7 +195,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
     connections = database.LazyPool(settings.database_url, connections=4)
-    pool = await _again(connections.pool)
+    pool = await _retry(connections.pool)
     search = ShopSearch(connections, radius_km=settings.place_radius_km, hides_sold_out=settings.hides_sold_out)
     shop = ShopProjector(pool, search, RedisChartStore(redis), RedisShopStore(redis), settings)
     decoder = Decoder(INTERACTIONS, registry, None, stage="shop")
@@ -208,17 +208,17 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await quarantine.write(await decoder.decode(records), serve, stage="shop.serve", waits=_WAITS)
 
     async def stock() -> None:
-        await _again(shop.stock, clock.now_ms())
+        await _retry(shop.stock, clock.now_ms())
 
     async def fit() -> None:
         now = datetime.now(UTC)
-        if await _again(similarity_fit.due, pool, settings.shop_fit_interval_s, now):
-            await _again(similarity_fit.fit, pool, now, features=settings.tfidf_max_features)
+        if await _retry(similarity_fit.due, pool, settings.shop_fit_interval_s, now):
+            await _retry(similarity_fit.fit, pool, now, features=settings.tfidf_max_features)
 
     def describe() -> dict[str, Any]:
         return {"products": len(shop.rankings.products), "homes": shop.homes, **quarantine.describe()}
 
-    beside = [_now_and_then(stock), _now_and_then(fit), heartbeat.publish_heartbeat(redis, "shop", describe)]
+    beside = [_repeat(stock), _repeat(fit), heartbeat.publish_heartbeat(redis, "shop", describe)]
     try:
         await run_sink(settings.kafka_bootstrap_servers, GROUP, [INTERACTIONS], write, stop=stop, beside=beside)
     finally:
@@ -228,7 +228,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         registry.close()
 
 
-async def _again(work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+async def _retry(work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
     """Do some work, however long a store is unavailable."""
 
     async def attempt() -> T:
@@ -238,7 +238,7 @@ async def _again(work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwa
     return await retry_until_available(attempt, _WAITS, pause_s=_RETRY_S)
 
 
-async def _now_and_then(work: Callable[[], Awaitable[None]]) -> None:
+async def _repeat(work: Callable[[], Awaitable[None]]) -> None:
     """Do some work periodically. It may fail, as when others write the same rows or a value exceeds its column."""
     while True:
         try:

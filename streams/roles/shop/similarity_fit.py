@@ -50,7 +50,7 @@ class ShopModel:
     words: list[str]
     meanings: Vectors
     products: Vectors
-    alike: list[tuple[list[str], list[float]]]
+    neighbours: list[tuple[list[str], list[float]]]
 
 
 def learn(item_ids: Sequence[str], texts: Sequence[str], *, features: int = FEATURES) -> ShopModel:
@@ -64,11 +64,11 @@ def learn(item_ids: Sequence[str], texts: Sequence[str], *, features: int = FEAT
     encoder = TfIdf(features=features, dimensions=DIMENSIONS)
     encoder.fit(texts)
     vectors = encoder.encode(texts)
-    alike = [
+    neighbours = [
         ([item_ids[number] for number in numbers.tolist()], products.tolist())
         for numbers, products in nearest(vectors, MOST)
     ]
-    return ShopModel(*encoder.meanings(), vectors, alike)
+    return ShopModel(*encoder.meanings(), vectors, neighbours)
 
 
 def text_of(row: Any) -> str:
@@ -125,9 +125,9 @@ async def _write(
     await connection.executemany(
         _ALIKE,
         [
-            (item_id, vector_text(vector.tolist()) if has_text else None, *alike)
-            for item_id, vector, has_text, alike in zip(
-                item_ids, learned.products, text_flags, learned.alike, strict=True
+            (item_id, vector_text(vector.tolist()) if has_text else None, *neighbours)
+            for item_id, vector, has_text, neighbours in zip(
+                item_ids, learned.products, text_flags, learned.neighbours, strict=True
             )
         ],
     )

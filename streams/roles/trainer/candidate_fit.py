@@ -42,14 +42,14 @@ class RankAccumulator:
     def __init__(self) -> None:
         self._ranks: list[tuple[float, float]] = []
 
-    def add(self, rank: float, rival: float = math.inf) -> None:
+    def add(self, rank: float, incumbent: float = math.inf) -> None:
         """Add an outcome.
 
         Args:
             rank: The rank of the clicked item by the fit, from 1.
             rival: Its rank by the incumbent.
         """
-        self._ranks.append((rank, rival))
+        self._ranks.append((rank, incumbent))
 
     @property
     def outcomes(self) -> int:
@@ -58,19 +58,19 @@ class RankAccumulator:
 
     def ndcg(self) -> tuple[float, float]:
         """Return NDCG@10 of the fit and of the incumbent."""
-        own, rival = self._gains().mean(axis=0)
-        return float(own), float(rival)
+        own, incumbent = self._gains().mean(axis=0)
+        return float(own), float(incumbent)
 
     def hr(self) -> tuple[float, float]:
         """Return HR@10 of the fit and of the incumbent."""
-        own, rival = (self._columns() <= K).mean(axis=0)
-        return float(own), float(rival)
+        own, incumbent = (self._columns() <= K).mean(axis=0)
+        return float(own), float(incumbent)
 
     def ndcg_delta(self) -> tuple[float, float]:
         """Return the paired difference of NDCG@10, fit minus incumbent, and its standard error."""
         gains = self._gains()
-        ahead = gains[:, 0] - gains[:, 1]
-        return float(ahead.mean()), float(ahead.std() / math.sqrt(len(ahead)))
+        differences = gains[:, 0] - gains[:, 1]
+        return float(differences.mean()), float(differences.std() / math.sqrt(len(differences)))
 
     def error(self) -> float:
         """Return the standard error of the fit's NDCG@10."""
@@ -138,20 +138,20 @@ class CandidateFit:
         self.judged, self.unseen = RankAccumulator(), RankAccumulator()
         """Ranks on the last events, and on those of them after the fit of the version in service."""
         self._catalogue = catalogue
-        self._entering = sorted(catalogue.values(), key=attrgetter("created_at"), reverse=True)
+        self._future_items = sorted(catalogue.values(), key=attrgetter("created_at"), reverse=True)
         self._weighed_from = 0 if weighed is None else total - weighed
         self._judged_from = (1.0 - JUDGED) * total
         self._serving, self._at_ms = serving, 0
-        self._rival = PersonalWeights(new_blender())
+        self._incumbent = PersonalWeights(new_blender())
         if serving is not None:
-            self._rival.blender.restore({name: array.copy() for name, array in serving.blender.items()})
+            self._incumbent.blender.restore({name: array.copy() for name, array in serving.blender.items()})
         for position, profile in profiles:
             self.learner.profile(profile, position)
 
     def learn(self, event: Interaction, position: Position) -> None:
         """Learn the next event."""
         self._at_ms = event.occurred_at
-        self._enter(event.occurred_at)
+        self._add_items(event.occurred_at)
         if self.learned % _REFRESH_EVENTS == 0 and len(self._catalogue) > self.learner.params.rank.exact_items:
             self.learner.view.refresh()
         learn_event(
@@ -166,7 +166,7 @@ class CandidateFit:
     def end(self) -> Learner:
         """Fit the item weights to all events, and return the learner, ready to continue online."""
         learner = self.learner
-        self._enter(math.inf)
+        self._add_items(math.inf)
         if learner.events:
             learner.fit()
         learner.refits, learner.on_outcome = False, lambda candidates, clicked_index: None
@@ -181,42 +181,44 @@ class CandidateFit:
         Args:
             tolerance: Largest acceptable loss, as a share of the incumbent's NDCG@10.
         """
-        tally = self.unseen if self.unseen.outcomes >= FEWEST else self.judged
-        if tally.outcomes < FEWEST:
-            reason = f"{tally.outcomes} outcomes are too few to judge by: it takes {FEWEST}"
-            return PromotionDecision(NOT_JUDGED, reason, {"outcomes": float(tally.outcomes)})
-        (own, rival), (own_hr, rival_hr) = tally.ndcg(), tally.hr()
-        lead, error = tally.ndcg_delta()
-        metrics = {"ndcg@10": own, "hr@10": own_hr, "outcomes": float(tally.outcomes)}
-        if tally is self.judged and self._serving is not None and self._serving.ndcg is not None:
-            rival = self._serving.ndcg
-            lead, error = own - rival, tally.error()
+        accumulator = self.unseen if self.unseen.outcomes >= FEWEST else self.judged
+        if accumulator.outcomes < FEWEST:
+            reason = f"{accumulator.outcomes} outcomes are too few to judge by: it takes {FEWEST}"
+            return PromotionDecision(NOT_JUDGED, reason, {"outcomes": float(accumulator.outcomes)})
+        (own, incumbent), (own_hr, incumbent_hr) = accumulator.ndcg(), accumulator.hr()
+        delta, error = accumulator.ndcg_delta()
+        metrics = {"ndcg@10": own, "hr@10": own_hr, "outcomes": float(accumulator.outcomes)}
+        if accumulator is self.judged and self._serving is not None and self._serving.ndcg is not None:
+            incumbent = self._serving.ndcg
+            delta, error = own - incumbent, accumulator.error()
         else:
-            metrics |= {"serving_hr@10": rival_hr}
-        metrics |= {"serving_ndcg@10": rival}
+            metrics |= {"serving_hr@10": incumbent_hr}
+        metrics |= {"serving_ndcg@10": incumbent}
         serving = "the weights before any fit" if self._serving is None else "what was in service"
-        summary = f"NDCG@{K} {own:.4f} against {rival:.4f} of {serving}, on {tally.outcomes:,} outcomes"
-        if lead < -max(tolerance * rival, _CHANCE * error):
+        summary = f"NDCG@{K} {own:.4f} against {incumbent:.4f} of {serving}, on {accumulator.outcomes:,} outcomes"
+        if delta < -max(tolerance * incumbent, _CHANCE * error):
             return PromotionDecision(REFUSED, f"worse: {summary}", metrics)
         return PromotionDecision(SERVING, summary, metrics)
 
-    def _enter(self, at_ms: float) -> None:
+    def _add_items(self, at_ms: float) -> None:
         """Add the items created before a time to the catalog snapshot."""
-        entering, view = self._entering, self.learner.view
-        while entering and entering[-1].created_at < at_ms:
-            item = entering.pop()
+        future_items, view = self._future_items, self.learner.view
+        while future_items and future_items[-1].created_at < at_ms:
+            item = future_items.pop()
             if view.labels(item.item_id) is None:
                 view.apply_item(item)
 
     def _judge(self, candidates: Candidates, clicked_index: int) -> None:
-        is_news = self._serving is None or self._at_ms > self._serving.watermark
+        is_unseen = self._serving is None or self._at_ms > self._serving.watermark
         if self.learned >= self._judged_from:
-            own, rival = (_rank(weights, candidates, clicked_index) for weights in (self.learner.weights, self._rival))
-            self.judged.add(own, rival)
-            if is_news:
-                self.unseen.add(own, rival)
-        if is_news and self._serving is not None:
-            self._rival.learn(
+            own, incumbent = (
+                _rank(weights, candidates, clicked_index) for weights in (self.learner.weights, self._incumbent)
+            )
+            self.judged.add(own, incumbent)
+            if is_unseen:
+                self.unseen.add(own, incumbent)
+        if is_unseen and self._serving is not None:
+            self._incumbent.learn(
                 candidates.query.features.user_id,
                 candidates.parts,
                 clicked_index,
@@ -250,5 +252,5 @@ def _rank(weights: PersonalWeights, candidates: Candidates, clicked_index: int) 
         weights.offset(candidates.query.features.user_id),
     )
     scores = score(candidates, shared if offset is None else shared + offset)
-    ahead, level = int((scores > scores[clicked_index]).sum()), int((scores == scores[clicked_index]).sum())
-    return 1.0 + ahead + (level - 1) / 2
+    higher, tied = int((scores > scores[clicked_index]).sum()), int((scores == scores[clicked_index]).sum())
+    return 1.0 + higher + (tied - 1) / 2

@@ -72,7 +72,7 @@ class RetrainScheduler:
         self._requests: dict[str, RetrainRequest] = {}
         self._training = Training()
         self._task: asyncio.Task[None] | None = None
-        self._since: list[tuple[Any, Position]] | None = None
+        self._pending_messages: list[tuple[Any, Position]] | None = None
         self._own: deque[tuple[str, int]] = deque(maxlen=_OWN)
         self._started_at = self._not_before = clock.now_ms()
         self._published_at: int | None = None
@@ -86,8 +86,8 @@ class RetrainScheduler:
 
     def note(self, message: Any, position: Position) -> None:
         """Note a message that arrives during a fit."""
-        if self._since is not None:
-            self._since.append((message, position))
+        if self._pending_messages is not None:
+            self._pending_messages.append((message, position))
 
     def own(self, model_version: ModelVersion) -> ModelVersion:
         """Note that this trainer publishes a version, and return it."""
@@ -146,9 +146,9 @@ class RetrainScheduler:
     def _begin(self, requests: list[RetrainRequest], *, why: str, full: bool, now_ms: int) -> None:
         ids = [request.event_id for request in requests]
         self._training = Training(state="fitting", why=why, request_ids=ids, started_at=now_ms)
-        self._task = asyncio.ensure_future(self._guarded(ids, full=full))
+        self._task = asyncio.ensure_future(self._run(ids, full=full))
 
-    async def _guarded(self, request_ids: list[str], *, full: bool) -> None:
+    async def _run(self, request_ids: list[str], *, full: bool) -> None:
         """Run a fit; a failure is logged and retried later, while online learning continues."""
         try:
             await self._fit(request_ids, full=full)
@@ -158,12 +158,12 @@ class RetrainScheduler:
         except Exception:
             _LOG.exception("the fit failed")
         finally:
-            self._since = None
+            self._pending_messages = None
             self._training = Training()
             self._not_before = clock.now_ms() + _RETRY_MS
 
     async def _fit(self, request_ids: list[str], *, full: bool) -> None:
-        self._since = []
+        self._pending_messages = []
         catalogue = {item.item_id: item for _, item in await self._newest(ITEMS)}
         profiles = await self._newest(PROFILES)
         serving = await self._serving()
@@ -197,7 +197,7 @@ class RetrainScheduler:
             logging.WARNING if decision.status == REFUSED else logging.INFO,
             "version %s is %s: %s", version.version, decision.status, decision.reason
         )  # fmt: skip
-        await self._settle(fitted(version, learner), learner, ends)
+        await self._store_version(fitted(version, learner), learner, ends)
 
     async def _serving(self) -> IncumbentModel | None:
         """Return the version in service as fitted; without its file, the current weights with all online learning."""
@@ -224,7 +224,7 @@ class RetrainScheduler:
                 batch = []
         await asyncio.to_thread(_learn, fit, batch)
 
-    async def _settle(self, fitted_version: FittedVersion, learner: Learner, ends: dict[int, int]) -> None:
+    async def _store_version(self, fitted_version: FittedVersion, learner: Learner, ends: dict[int, int]) -> None:
         """Store a version; if it may serve, publish it and replace the online learner's state."""
         version, base = fitted_version.version, self._live.base
         serving = version.version if version.status == SERVING else None if base is None else base.version
@@ -244,10 +244,10 @@ class RetrainScheduler:
 
     async def _catch_up(self, learner: Learner, ends: dict[int, int]) -> None:
         """Apply the messages that arrived during the fit; none is left, and none arrives before the next await."""
-        weigh = len(self._since or ()) <= _WEIGHED_AFTER
+        weigh = len(self._pending_messages or ()) <= _WEIGHED_AFTER
         number = 0
-        while self._since:
-            waiting, self._since = self._since, []
+        while self._pending_messages:
+            waiting, self._pending_messages = self._pending_messages, []
             for message, position in waiting:
                 if not isinstance(message, Interaction) or position.offset >= ends[position.partition]:
                     try:

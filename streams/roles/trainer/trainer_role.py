@@ -73,8 +73,15 @@ _LOG = logging.getLogger(__name__)
 class Trainer:
     """Follows the topics, learns, and publishes the results."""
 
-    def __init__(self, settings: Settings, registry: Registry, publisher: Publisher, boards: ModelStatusStore) -> None:
-        self._settings, self._registry, self._publisher, self._boards = settings, registry, publisher, boards
+    def __init__(
+        self, settings: Settings, registry: Registry, publisher: Publisher, status_store: ModelStatusStore
+    ) -> None:
+        self._settings, self._registry, self._publisher, self._status_store = (
+            settings,
+            registry,
+            publisher,
+            status_store,
+        )
         self.live = OnlineLearner(Learner(learner_params(settings), refits=False))
         artifacts = ArtifactStore(settings.home, most_versions=settings.model_artifacts_kept)
         self.scheduler = RetrainScheduler(settings, registry, publisher, artifacts, self.live)
@@ -113,7 +120,7 @@ class Trainer:
         async with self._history(USER_WEIGHTS) as history:
             for _, own in (await history.newest()).values():
                 self.live.learner.weights.put(own.user_id, in_order(own.weights))
-        await self._take_over(None if serving is None else serving[1])
+        await self._restore_serving(None if serving is None else serving[1])
         return offsets
 
     async def _follow(self, offsets: dict[TopicPartition, int]) -> None:
@@ -131,15 +138,15 @@ class Trainer:
             ]
             consumer.assign(partitions)
             triggers = [tp for tp in partitions if tp.topic == TRIGGERS.name]
-            lately = await offsets_since(consumer, triggers, clock.now_ms() - _REMEMBERED_MS)
-            for tp, offset in (offsets | lately).items():
+            trigger_offsets = await offsets_since(consumer, triggers, clock.now_ms() - _REMEMBERED_MS)
+            for tp, offset in (offsets | trigger_offsets).items():
                 consumer.seek(tp, offset)
             while True:
                 fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(
                     timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS
                 )
                 backlog = await _backlog(consumer, [tp for tp in partitions if tp.topic == INTERACTIONS.name])
-                await self._take(fetched, weigh=backlog <= _KEEPING_UP)
+                await self._apply_fetched(fetched, weigh=backlog <= _KEEPING_UP)
                 self._has_new_records |= bool(fetched)
                 await self._publish(idle=not fetched)
                 for tp in partitions:
@@ -153,19 +160,19 @@ class Trainer:
         """Write the status of the model every second, until cancelled."""
         while True:
             try:
-                await self._boards.write(self.scheduler.board(clock.now_ms()))
+                await self._status_store.write(self.scheduler.board(clock.now_ms()))
             except StoreError as error:
                 _LOG.warning("%s", error)
             await asyncio.sleep(_BOARD_EVERY_S)
 
-    async def _take(self, fetched: dict[TopicPartition, list[Any]], *, weigh: bool) -> None:
+    async def _apply_fetched(self, fetched: dict[TopicPartition, list[Any]], *, weigh: bool) -> None:
         """Apply fetched records: other topics first, then interactions, in mini-batches."""
         events: dict[TopicPartition, list[tuple[Position, Any]]] = {}
         for tp, records in fetched.items():
             for record, value in await self._decoders[tp.topic].decode(records):
                 if value is None:
                     if (deleted := _deleted(record)) is not None:
-                        self._absorb(deleted, Position.of(record), weigh=False)
+                        self._apply(deleted, Position.of(record), weigh=False)
                 elif tp.topic == INTERACTIONS.name:
                     events.setdefault(tp, []).append((Position.of(record), value))
                 elif tp.topic == TRIGGERS.name:
@@ -174,15 +181,15 @@ class Trainer:
                 elif tp.topic == MODEL_VERSIONS.name:
                     if value.model == MODEL and not self.scheduler.is_own(value):
                         _LOG.info("version %s is in service: %s", value.version, value.reason)
-                        await self._take_over(value)
+                        await self._restore_serving(value)
                 else:
-                    self._absorb(value, Position.of(record), weigh=False)
+                    self._apply(value, Position.of(record), weigh=False)
         for number, (position, event) in enumerate(merged(events.values()), 1):
-            self._absorb(event, position, weigh=weigh)
+            self._apply(event, position, weigh=weigh)
             if number % self._settings.trainer_batch_events == 0:
                 await asyncio.sleep(0)
 
-    def _absorb(self, value: Any, position: Position, *, weigh: bool) -> None:
+    def _apply(self, value: Any, position: Position, *, weigh: bool) -> None:
         self._learn(value, position, weigh=weigh)
         self.scheduler.note(value, position)
 
@@ -205,7 +212,7 @@ class Trainer:
             )
             self._quarantine.put(message, error, stage="trainer.learn")
 
-    async def _take_over(self, model_version: ModelVersion | None) -> None:
+    async def _restore_serving(self, model_version: ModelVersion | None) -> None:
         """Continue from the version in service, and load the published item weights."""
         await self.scheduler.cancel()
         if model_version is not None:
