@@ -47,7 +47,7 @@ class RankAccumulator:
 
         Args:
             rank: The rank of the clicked item by the fit, from 1.
-            rival: Its rank by the incumbent.
+            incumbent: Its rank by the incumbent.
         """
         self._ranks.append((rank, incumbent))
 
