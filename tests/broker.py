@@ -271,7 +271,7 @@ class Worker:
             lambda: T0_MS,
         )
         params = user_params(settings)
-        users = UserAgent(context, Table(broker, "users"), params, roster=ActiveUsers(params.triggers))
+        users = UserAgent(context, Table(broker, "users"), params, active_users=ActiveUsers(params.triggers))
         items = SignalAgent(context, Table(broker, "items"), signal_params(settings))
         self.readers = [
             Reader("users", users, USER_SOURCES, broker, app),

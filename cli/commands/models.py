@@ -79,7 +79,7 @@ async def _versions(configured: Settings) -> list[Version]:
     from streams.roles.trainer.artifact_store import ArtifactStore
 
     serving = await _serving(configured)
-    found = ArtifactStore(configured.home, kept=configured.model_artifacts_kept).versions()
+    found = ArtifactStore(configured.home, most_versions=configured.model_artifacts_kept).versions()
     return [with_current_status(version, serving) for version in found]
 
 
@@ -89,7 +89,7 @@ async def _roll_back(configured: Settings, version: str, reason: str) -> Version
     from streams.roles.trainer.model_version import record
     from streams.roles.trainer.retraining import publish_item_weights
 
-    shelf = ArtifactStore(configured.home, kept=configured.model_artifacts_kept)
+    shelf = ArtifactStore(configured.home, most_versions=configured.model_artifacts_kept)
     serving = await _serving(configured)
     found = await asyncio.to_thread(shelf.get, version or shelf.before(serving))
     why = f"rolled back from {serving or 'nothing'}" + (f": {reason}" if reason else "")

@@ -1,4 +1,4 @@
-"""items → the item store, from which the API joins feeds with items."""
+"""Catalog agent: items → the item store, from which the API reads the items of a feed."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Change = tuple[Record, Item | None]
 
 
 class CatalogAgent:
-    """Keeps the item store equal to the items topic; a null value takes an item away."""
+    """Keeps the item store equal to the items topic; a null value deletes an item."""
 
     def __init__(self, context: AgentContext, store: ItemStore) -> None:
         self._store, self._quarantine = store, context.quarantine
         self._decoder = context.decoder(ITEMS, "catalog")
         self._items = Projector(self._write)
         self.refill = self._items.refill
-        """Writes the catalogue again from its beginning."""
+        """Writes the whole catalogue to the store again."""
         self.checkpoint = context.checkpoint()
 
     async def process(self, event: Any) -> None:
-        """Store one batch; of one item the last record holds."""
+        """Store one batch; for each item the last record wins."""
         batch: Batch = event.value
         usable = await self._decoder.decode(record for record in batch if record.value is not None or not record.key)
         newest: dict[str, Change] = {item.item_id: (record, item) for record, item in usable}
@@ -44,7 +44,7 @@ class CatalogAgent:
         self.checkpoint.hold([event])
 
     def drop(self) -> None:
-        """Forget what is held: after a rebalance it is read again."""
+        """Discard the unacknowledged events: they are read again after a rebalance."""
         self.checkpoint.drop()
 
     async def _put(self, changes: Sequence[Change]) -> None:

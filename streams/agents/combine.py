@@ -1,4 +1,4 @@
-"""llm-scores → improved feeds: the scores of a feed that is served already come later and change its order."""
+"""Combine agent: llm-scores → re-ordered feeds. LLM scores arrive after a feed is served, and change its order."""
 
 from __future__ import annotations
 
@@ -20,45 +20,46 @@ SOURCES = (LLM_SCORES,)
 
 
 class CombineAgent:
-    """Gives scores to whoever ranks, and writes the feeds they are for anew.
+    """Passes LLM scores to the rank agent, and re-orders the stored feeds that they belong to.
 
-    A feed that is ranked meanwhile is newer and stays: it has had the scores, or gets those of its own features.
+    A feed that is ranked in the meantime is newer and stays: it already includes the scores, or receives the scores of
+    its own feature version.
     """
 
-    def __init__(self, context: AgentContext, store: FeedStore, judged: LlmScoreCache, params: RankParams) -> None:
-        self._context, self._store, self._judged, self._params = context, store, judged, params
+    def __init__(self, context: AgentContext, store: FeedStore, llm_scores: LlmScoreCache, params: RankParams) -> None:
+        self._context, self._store, self._llm_scores, self._params = context, store, llm_scores, params
         self._decoder = context.decoder(LLM_SCORES, "combine")
         self.checkpoint = context.checkpoint()
 
     async def process(self, event: Any) -> None:
-        """Take in one batch of scores and improve the feeds of their users."""
+        """Cache one batch of scores and re-order the feeds of their users."""
         await self._context.broadcast.ready.wait()
         usable = await self._decoder.decode(event.value)
         for _, scores in usable:
-            self._judged.put(scores)
+            self._llm_scores.put(scores)
         newest = {scores.user_id: record for record, scores in usable}
-        await asyncio.gather(*(self._improve(record, user_id) for user_id, record in newest.items()))
+        await asyncio.gather(*(self._reorder(record, user_id) for user_id, record in newest.items()))
         self.checkpoint.hold([event])
 
     def drop(self) -> None:
-        """Forget what is held: after a rebalance it is read again."""
+        """Discard the unacknowledged events: they are read again after a rebalance."""
         self.checkpoint.drop()
 
-    async def _improve(self, record: Record, user_id: str) -> None:
-        """Replace the feed that a user is served."""
+    async def _reorder(self, record: Record, user_id: str) -> None:
+        """Replace a user's stored feed and publish the new one."""
         try:
-            feed = await retry_until_available(lambda: self._replaced(user_id), "scores wait for the store")
+            feed = await retry_until_available(lambda: self._write_reordered(user_id), "scores wait for the store")
         except Exception as error:
             self._context.quarantine.put(record, error, stage="combine.feed")
             return
         if feed is not None:
             self._context.publisher.produce(FEEDS, feed)
 
-    async def _replaced(self, user_id: str) -> Feed | None:
-        """Put a newer feed in the place of a user's; None when the user's scores have no say in it."""
-        [served] = await self._store.read([user_id])
-        if served is None:
+    async def _write_reordered(self, user_id: str) -> Feed | None:
+        """Write the re-ordered feed of a user and return it; None when the scores do not apply to the stored feed."""
+        [current] = await self._store.read([user_id])
+        if current is None:
             return None
-        renewed = replace(served, generated_at=max(self._context.now_ms(), served.generated_at + 1))
-        feed = self._judged.blend(renewed, self._context.view, self._params)
-        return feed if feed is not renewed and await self._store.write([feed]) else None
+        newer = replace(current, generated_at=max(self._context.now_ms(), current.generated_at + 1))
+        feed = self._llm_scores.blend(newer, self._context.view, self._params)
+        return feed if feed is not newer and await self._store.write([feed]) else None

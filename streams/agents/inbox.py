@@ -1,4 +1,4 @@
-"""devices, notifications → the push store, from which the API answers."""
+"""Inbox agent: devices, notifications → the push store, from which the API reads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOURCES = (DEVICES, NOTIFICATIONS)
 
 
 class InboxAgent:
-    """Keeps the push store equal to its topics; what is read again is stored once."""
+    """Keeps the push store equal to its topics; writes are idempotent."""
 
     def __init__(self, context: RoleContext, store: PushStore) -> None:
         self._quarantine = context.quarantine
@@ -24,7 +24,7 @@ class InboxAgent:
         self._store = store
         self._devices = Projector(self._write_devices)
         self.refill_devices = self._devices.refill
-        """Writes users' devices again from the beginning of their topic."""
+        """Writes the devices of all users again, from the beginning of their topic."""
         self._writes = {DEVICES.name: self._put_devices, NOTIFICATIONS.name: self._add_notifications}
         self.checkpoint = context.checkpoint()
 
@@ -37,12 +37,12 @@ class InboxAgent:
         self.checkpoint.hold([event])
 
     async def refill_notifications(self, chunks: AsyncIterator[Sequence[Change]]) -> None:
-        """Add decisions again: one that is there already is not added twice."""
+        """Add notification decisions again; a decision that is stored already is not added twice."""
         async for chunk in chunks:
             await rewrite([value for _, value in chunk if value is not None], self._store.add_notifications)
 
     def drop(self) -> None:
-        """Forget what is held: after a rebalance it is read again."""
+        """Discard the unacknowledged events: they are read again after a rebalance."""
         self.checkpoint.drop()
 
     async def _add_notifications(self, usable: Sequence[tuple[Record, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""profile-updates, profiles → profiles, merged. Owns the table `profiles`."""
+"""Profile agent: profile-updates, profiles → merged profiles. Owns the table `profiles`."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ SOURCES = (PROFILE_UPDATES, PROFILES)
 
 
 class ProfileAgent:
-    """Keeps the newest record of each user on `profiles` equal to what that user's statements add up to.
+    """Keeps the newest record of each user on `profiles` equal to the merge of all of the user's statements.
 
-    It reads `profiles` as well: other producers state whole profiles there. Where a record says anything else than what
-    is merged, the merged profile is published again after it.
+    It reads `profiles` as well, because other producers publish whole profiles there. Where a record differs from the
+    merged profile, the agent publishes the merged profile again after it.
     """
 
     def __init__(self, context: RoleContext, table: Any) -> None:
         self._context, self._publisher = context, context.publisher
         self._decoders = {
             PROFILE_UPDATES.name: context.decoder(PROFILE_UPDATES, "profile"),
-            # What is unusable is passed over: the user agent sets it aside.
+            # Unusable profiles are skipped here: the user agent sends them to the dead-letter topic.
             PROFILES.name: Decoder(PROFILES, context.registry, None, stage="profile", tombstones=True),
         }
         self._states = RecordCache(table, ProfileState, context.publisher, new=ProfileState)
         self._unsent: dict[int, dict[str, None]] = {}
-        """Users whose profile is to be published, by partition."""
+        """Users with an unpublished profile, by partition."""
         self.checkpoint = context.checkpoint(emit=self._emit_all, states=self._states)
 
     async def process(self, event: Any) -> None:
-        """Merge one batch, and publish what it changed."""
+        """Merge one batch, and publish the changed profiles."""
         batch: Batch = event.value
         usable = await self._decoders[batch.topic].decode(batch)
         if not self._context.app.is_live(event):
@@ -54,7 +54,7 @@ class ProfileAgent:
         await self._publisher.room()
 
     def drop(self) -> None:
-        """Forget everything that is not durable: after a rebalance it is read again."""
+        """Discard all state that is not durable: its events are read again after a rebalance."""
         self.checkpoint.drop()
         self._states.drop()
         self._unsent.clear()
@@ -62,7 +62,7 @@ class ProfileAgent:
     def _fold(self, batch: Batch, record: Record, value: ProfileUpdate | Profile | None) -> None:
         partition, key = batch.partition, record.key or b""
         if partition_of(key, PARTITIONS) != partition:
-            if batch.topic == PROFILE_UPDATES.name:  # of profiles it is the user agent that sends them on
+            if batch.topic == PROFILE_UPDATES.name:  # the user agent forwards misplaced profiles
                 self._publisher.produce_bytes(record.topic, record.key, record.value)
             return
         user_id = key.decode()

@@ -1,4 +1,4 @@
-"""push requests, feeds → notifications, devices, push tokens, and what is sent. Owns the table `pushes`."""
+"""Push agent: push requests, feeds → notifications, devices, push tokens, messages to FCM. Owns the table `pushes`."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from topics.topic import DEVICES, FEEDS, NOTIFICATIONS, PUSH_REQUESTS, PUSH_TOKE
 SOURCES = (PUSH_REQUESTS, FEEDS)
 _LOOK_S = 0.5
 _LAG_S = 0.25
-"""How much later than in a feed an item may be in the store."""
+"""Time by which an item may reach the item store later than the feed that names it."""
 _ABSENT = 10_000
 _ROWS = 500
-"""Rows recalled before the event loop turns to something else."""
+"""Rows restored per turn of the event loop."""
 _card = msgspec.json.Decoder(PushItem)
 
 
@@ -45,14 +45,28 @@ class Sender(Protocol):
     """Sends to one device, once."""
 
     async def send(self, notification: Notification, token: str, *, ttl_s: int) -> SendResult:
-        """Return what came of it."""
+        """Send a notification to the device with this token, and return the result.
+
+        Args:
+            notification: The message to send.
+            token: The registration token of the device.
+            ttl_s: Time in seconds for which FCM may hold the message back.
+        """
         ...
 
 
 class PushAgent:
-    """Decides what is pushed, sends it a few at a time, and notes what came of these before the next are sent.
+    """Decides on notifications, sends them in small groups, and stores the results of each group before the next.
 
-    A crash in between has those few sent once more, with the ids that they had.
+    After a crash in between, that group is sent once more with the same ids.
+
+    Args:
+        context: The clients of the role.
+        table: The table `pushes`: one state per user.
+        items: The item store, which tells whether an item exists and is in stock.
+        params: Thresholds, caps and hold times.
+        sender: The FCM client; None when FCM is not configured.
+        now_ms: The clock, in ms since the epoch.
     """
 
     def __init__(
@@ -70,24 +84,24 @@ class PushAgent:
         self._publisher = context.publisher
         self._decoders = {topic.name: context.decoder(topic, "push") for topic in SOURCES}
         self._states = RecordCache(table, PushState, context.publisher, new=PushState)
-        self._agenda = DelayQueue()
+        self._delay_queue = DelayQueue()
         self._rebalances = 0
         self.trimmed: Counter[str] = Counter()
-        """Entries of states that gave way for lack of room, by collection."""
+        """Entries evicted from full states, by collection."""
         self._absent: dict[str, None] = {}
-        """Items that the store does not hold, for which nothing waits again."""
+        """Items known to be absent from the store, so that later batches do not wait for them again."""
         self.checkpoint = context.checkpoint(states=self._states)
-        table.on_recover(self._recall)
+        table.on_recover(self._refill_delay_queue)
 
     @property
     def waiting(self) -> int:
-        """Return how many users have something to be sent later."""
-        return len(self._agenda)
+        """Return the number of users with delayed notifications."""
+        return len(self._delay_queue)
 
     async def process(self, event: Any) -> None:
-        """Fold one batch, and send what is due."""
+        """Fold one batch, and send the notifications that are due."""
         batch: Batch = event.value
-        usable = await self._decoders[batch.topic].decode(self._concerning(batch))
+        usable = await self._decoders[batch.topic].decode(self._relevant_records(batch))
         cards = await self._cards(value for _, value in usable)
         async with self.checkpoint.lock:
             if not self._context.app.is_live(event):
@@ -97,17 +111,20 @@ class PushAgent:
                 try:
                     state = self._states.get(batch.partition, value.user_id)
                     touched[value.user_id] = state, record
-                    self._tell(self._fold(state, value, record, cards))
+                    self._publish(self._fold(state, value, record, cards))
                 except Exception as error:
                     self._context.quarantine.put(record, error, stage="push.fold")
             await self._release(event, touched)
             self.checkpoint.hold([event])
 
     async def run(self) -> None:
-        """Ask for the release of what is due, for ever: a table is written on behalf of an event only."""
+        """Request the release of due notifications, until cancelled.
+
+        A table can only be written on behalf of an event, so the release goes through the topic of push requests.
+        """
         while True:
             now_ms = self._now_ms()
-            for user_id in self._agenda.take(now_ms):
+            for user_id in self._delay_queue.take(now_ms):
                 request = PushRequest(
                     event_id=str(uuid_utils.uuid7()), user_id=user_id, kind="release", occurred_at=now_ms
                 )
@@ -115,26 +132,26 @@ class PushAgent:
             await asyncio.sleep(_LOOK_S)
 
     def drop(self) -> None:
-        """Forget everything that is not durable: after a rebalance it is read again."""
+        """Discard all state that is not durable: its events are read again after a rebalance."""
         self.checkpoint.drop()
         self._states.drop()
-        self._agenda.clear()
+        self._delay_queue.clear()
         self._rebalances += 1
 
-    async def _recall(self) -> None:
-        """Know again what waits, once the table is restored and before anything is read."""
+    async def _refill_delay_queue(self) -> None:
+        """Refill the delay queue once the table is restored, before any event is read."""
         rows, rebalances = self._states.stored("user_id", "waiting"), self._rebalances
         while rebalances == self._rebalances and (some := list(islice(rows, _ROWS))):
             for state in some:
-                self._agenda.put(state.user_id, due_at(state))
+                self._delay_queue.put(state.user_id, due_at(state))
             await asyncio.sleep(0)
 
-    def _concerning(self, batch: Batch) -> Iterable[Record]:
-        """Leave out, undecoded, the feeds of those who have no device."""
+    def _relevant_records(self, batch: Batch) -> Iterable[Record]:
+        """Drop the feeds of users without a device before they are decoded."""
         if batch.topic != FEEDS.name:
             return batch
-        known = ((record, self._states.peek(batch.partition, _key(record))) for record in batch)
-        return [record for record, state in known if state is not None and state.devices]
+        pairs = ((record, self._states.peek(batch.partition, _key(record))) for record in batch)
+        return [record for record, state in pairs if state is not None and state.devices]
 
     def _fold(
         self, state: PushState, value: Feed | PushRequest, record: Record, cards: Mapping[str, PushItem]
@@ -145,7 +162,7 @@ class PushAgent:
             return fold_feed(state, value, cards, params=params, now_ms=now_ms)
         position = Position.of(record)
         version = state.version
-        told = fold_request(
+        decisions = fold_request(
             state,
             value,
             position,
@@ -158,71 +175,76 @@ class PushAgent:
             self._publisher.produce(DEVICES, snapshot(state, now_ms))
             if value.kind == "register":
                 self._publisher.produce(PUSH_TOKENS, registration(state, str(value.token)))
-        return told
+        return decisions
 
     async def _release(self, event: Any, touched: Mapping[str, tuple[PushState, Record]]) -> None:
-        """Send what is due to some users."""
+        """Send the due notifications of some users."""
         due: list[tuple[PushState, Delivery]] = []
         now_ms = self._now_ms()
-        gone = await self._gone({item for state, _ in touched.values() for item in delivery.due_items(state, now_ms)})
+        unavailable = await self._unavailable_items(
+            {item for state, _ in touched.values() for item in delivery.due_items(state, now_ms)}
+        )
         if not self._context.app.is_live(event):
             return
         for state, record in touched.values():
             try:
                 self._crowd_out(state)
-                released = delivery.release(state, params=self._params, now_ms=now_ms, unavailable_items=gone)
+                released = delivery.release(state, params=self._params, now_ms=now_ms, unavailable_items=unavailable)
             except Exception as error:
                 self._context.quarantine.put(record, error, stage="push.release")
                 continue
-            self._tell(released.decisions)
-            due.extend((state, found) for found in released.deliveries)
+            self._publish(released.decisions)
+            due.extend((state, due_delivery) for due_delivery in released.deliveries)
         at_once = self._context.settings.fcm_concurrency
         for start in range(0, len(due), at_once):
             await self._send(event, due[start : start + at_once])
             await self._write(event)
         for user_id, (state, _) in touched.items():
-            self._crowd_out(state)  # what is tried again waits with the devices that are left
-            self._agenda.put(user_id, due_at(state))
+            self._crowd_out(state)  # retries wait in the queue with the remaining devices
+            self._delay_queue.put(user_id, due_at(state))
 
     def _crowd_out(self, state: PushState) -> None:
         decisions = list(crowd_out(state, self._now_ms()))
         self.trimmed["waiting"] += len(decisions)
-        self._tell(decisions)
+        self._publish(decisions)
 
     async def _send(self, event: Any, due: Sequence[tuple[PushState, Delivery]]) -> None:
-        answers = await asyncio.gather(*(self._answers(found) for _, found in due))
-        if not self._context.app.is_live(event):  # another worker has the users now, and will send this once more
+        answers = await asyncio.gather(*(self._send_to_devices(due_delivery) for _, due_delivery in due))
+        if not self._context.app.is_live(event):  # another worker owns the users now, and sends these once more
             return
         now_ms = self._now_ms()
-        for (state, found), answered in zip(due, answers, strict=True):
+        for (state, due_delivery), answer in zip(due, answers, strict=True):
             version = state.version
-            self._tell(delivery.record_delivery(state, found, answered, params=self._params, now_ms=now_ms))
+            self._publish(delivery.record_delivery(state, due_delivery, answer, params=self._params, now_ms=now_ms))
             self._states.touch(event.value.partition, state.user_id)
             if state.version != version:
                 self._publisher.produce(DEVICES, snapshot(state, now_ms))
 
-    async def _answers(self, found: Delivery) -> dict[str, SendResult] | None:
+    async def _send_to_devices(self, due_delivery: Delivery) -> dict[str, SendResult] | None:
         if self._sender is None:
             return None
-        sent = (self._sender.send(found.notification, token, ttl_s=found.ttl_s) for token in found.tokens)
-        return dict(zip(found.tokens, await asyncio.gather(*sent), strict=True))
+        attempts = (
+            self._sender.send(due_delivery.notification, token, ttl_s=due_delivery.ttl_s)
+            for token in due_delivery.tokens
+        )
+        return dict(zip(due_delivery.tokens, await asyncio.gather(*attempts), strict=True))
 
     async def _write(self, event: Any) -> None:
-        """Make decisions and states durable, though the batch as a whole is not yet."""
+        """Make decisions and states durable before the whole batch is."""
         await self._publisher.flush()
         if self._context.app.is_live(event):
             pending = {event.value.partition: event}
             await self._states.write(self._states.changes(pending), pending)
 
-    def _tell(self, decisions: Iterable[Notification]) -> None:
+    def _publish(self, decisions: Iterable[Notification]) -> None:
         for decision in decisions:
             self._publisher.produce(NOTIFICATIONS, decision)
 
     async def _cards(self, values: Iterable[Feed | PushRequest]) -> dict[str, PushItem]:
-        """Return what the catalogue says of the items that may be pushed."""
-        asked = dict.fromkeys(item_id for value in values for item_id in _items(value))
-        cards = await self._read(list(asked))
-        late = [item_id for item_id in asked if item_id not in cards and item_id not in self._absent]
+        """Return the catalogue entries of the items that may be pushed; waits once for items that are late."""
+        item_ids = dict.fromkeys(item_id for value in values for item_id in _items(value))
+        cards = await self._read(list(item_ids))
+        late = [item_id for item_id in item_ids if item_id not in cards and item_id not in self._absent]
         if late:
             await asyncio.sleep(_LAG_S)
             cards |= await self._read(late)
@@ -231,16 +253,16 @@ class PushAgent:
                 lru_add(self._absent, item_id, _ABSENT)
         return cards
 
-    async def _gone(self, item_ids: Collection[str]) -> set[str]:
-        """Return those of some items that have left the catalogue or are out of stock."""
+    async def _unavailable_items(self, item_ids: Collection[str]) -> set[str]:
+        """Return the subset of items that have left the catalogue or are out of stock."""
         cards = await self._read(list(item_ids))
         return {item for item in item_ids if item not in cards or is_sold_out(cards[item])}
 
     async def _read(self, item_ids: Sequence[str]) -> dict[str, PushItem]:
-        found, _ = await retry_until_available(lambda: self._items.read(item_ids), "pushes wait for the store")
+        payloads, _ = await retry_until_available(lambda: self._items.read(item_ids), "pushes wait for the store")
         cards: dict[str, PushItem] = {}
-        for item in found:
-            with suppress(msgspec.MsgspecError):  # what is no item is as good as absent
+        for item in payloads:
+            with suppress(msgspec.MsgspecError):  # an invalid item counts as absent
                 if item is not None:
                     card = _card.decode(item)
                     cards[card.item_id] = card
@@ -252,7 +274,7 @@ def _key(record: Record) -> str:
 
 
 def _items(value: Feed | PushRequest) -> Sequence[str]:
-    """Return the items of which a push may come."""
+    """Return the ids of the items that may be pushed."""
     if isinstance(value, Feed):
         return [leading.item_id for leading in top_items(value)]
     return [value.item_id] if value.item_id else []

@@ -1,4 +1,4 @@
-"""features → feeds, in the store and on their topic."""
+"""Rank agent: features → feeds, in the feed store and on their topic."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from topics.topic import FEATURES, FEEDS
 
 SOURCES = (FEATURES,)
 MICRO_BATCH, MICRO_BATCH_BEHIND = 32, 256
-"""Users ranked before the event loop turns to something else; more while events wait and throughput is what counts."""
+"""Users ranked per turn of the event loop; more while a backlog waits and throughput matters more than latency."""
 _REFRESH_S = 0.25
 _YIELD = 19.0
-"""How many times the time just spent on ranking is left to folding while events wait."""
+"""Time left to folding while a backlog waits, as a multiple of the time just spent on ranking."""
 _LOOK_S = 0.02
-"""How often it is looked whether they still do."""
+"""Interval between two looks at the backlog."""
 _PATIENCE_S = 5.0
-"""How long an item that was fetched for a user may take from its topic to the view."""
+"""Longest time that an item fetched for a user may take from its topic to the catalog snapshot."""
 
 _HERE_MS = 2_000
-"""How long ago someone may have acted to be taken to be there."""
+"""Age of a user's last action up to which the user counts as present."""
 
 Work = tuple[Record, Features]
 Ranked = tuple[Record, Feed]
@@ -40,30 +40,38 @@ _LOG = logging.getLogger(__name__)
 
 
 class RankAgent:
-    """Ranks the newest features of each user; when it cannot keep up, users are ranked less often, never not at all.
+    """Ranks the newest features of each user.
 
-    Who has just acted goes before those for whom something was found: they are there to see it.
+    Under overload users are ranked less often, but none is left out. Users who have just acted come first: they are
+    present to see the feed.
     """
 
-    def __init__(self, context: AgentContext, store: FeedStore, judged: LlmScoreCache, params: RankParams) -> None:
-        """`judged` holds what a language model said of items, if it was asked."""
-        self._context, self._store, self._judged, self._params = context, store, judged, params
+    def __init__(self, context: AgentContext, store: FeedStore, llm_scores: LlmScoreCache, params: RankParams) -> None:
+        """Create the agent.
+
+        Args:
+            context: The clients of the role, the catalog snapshot and the blender.
+            store: The feed store.
+            llm_scores: The newest LLM scores by user; empty without a language model.
+            params: Length and rules of a feed.
+        """
+        self._context, self._store, self._llm_scores, self._params = context, store, llm_scores, params
         self._decoder = context.decoder(FEATURES, "rank")
         self._queue: CoalescingQueue[Any, str, Work] = CoalescingQueue()
         self._early: dict[str, Work] = {}
-        """Users who were ranked without items that were fetched for them and are still on their way to the view."""
+        """Users ranked too early: items fetched for them have not reached the catalog snapshot yet."""
         self._until_s: dict[str, float] = {}
-        """Until when users wait for such items."""
+        """Deadline of each of these users, on the clock of the event loop."""
         self._wake = asyncio.Event()
         self._refreshed_s = 0.0
-        self._is_everyones_due = False
+        self._is_default_feed_due = False
         self._writing: asyncio.Task[None] | None = None
-        """The feeds of the last micro-batch on their way, while the next is ranked."""
+        """Writes the feeds of the last micro-batch while the next one is ranked."""
         self.checkpoint = context.checkpoint()
 
     @property
     def waiting(self) -> int:
-        """Return how many users wait to be ranked."""
+        """Return the number of users in the queue or being ranked."""
         return len(self._queue)
 
     async def process(self, event: Any) -> None:
@@ -72,38 +80,40 @@ class RankAgent:
         usable = await self._decoder.decode(batch)
         if usable:
             users = {value.user_id: (record, value) for record, value in usable}
-            pressing = [user_id for user_id, (record, value) in users.items() if _is_here(record, value)]
+            pressing = [user_id for user_id, (record, value) in users.items() if _is_present(record, value)]
             self._queue.add(event, users, pressing=pressing)
             self._wake.set()
         else:
             self.checkpoint.hold([event])
 
     async def run(self) -> None:
-        """Rank what is queued, for ever; when there is nothing, keep the feed of newcomers fresh."""
+        """Rank the queued users, until cancelled; keep the default feed of new users fresh."""
         await self._context.broadcast.ready.wait()
         while True:
-            if await self._refresh() or self._is_everyones_due:
-                self._is_everyones_due = False
-                await self._refresh_everyones()
-            self._queue.back(self._ripe())
+            if await self._refresh() or self._is_default_feed_due:
+                self._is_default_feed_due = False
+                await self._refresh_default_feed()
+            self._queue.back(self._pop_complete())
             work = self._queue.take(MICRO_BATCH_BEHIND if self._context.backlog else MICRO_BATCH)
             if not work:
-                await self._written()
-                await self._rest()
+                await self._finish_write()
+                await self._wait_for_work()
                 continue
             started_s = asyncio.get_running_loop().time()
             ranked = [(record, self._rank(record, features)) for record, features in work.values()]
-            await self._hand_over([(record, feed) for record, feed in ranked if feed is not None], self._settled(work))
-            await self._give_way(asyncio.get_running_loop().time() - started_s)
+            await self._start_write(
+                [(record, feed) for record, feed in ranked if feed is not None], self._complete(work)
+            )
+            await self._yield_to_folding(asyncio.get_running_loop().time() - started_s)
 
     async def refill(self, chunks: AsyncIterator[Sequence[Change]]) -> None:
-        """Write feeds again that the store has lost; it keeps those that are newer. Everyone's is made anew."""
+        """Write lost feeds to the store again, unless it holds newer ones; then rank the default feed anew."""
         async for chunk in chunks:
             await rewrite([feed for _, feed in chunk if feed is not None], self._store.write)
-        self._is_everyones_due = True
+        self._is_default_feed_due = True
 
     def drop(self) -> None:
-        """Forget what is queued: after a rebalance it is read again."""
+        """Clear the queue: its events are read again after a rebalance."""
         self.checkpoint.drop()
         self._queue.clear()
         self._early.clear()
@@ -116,83 +126,83 @@ class RankAgent:
             self._context.quarantine.put(record, error, stage="rank.score")
             return None
 
-    def _settled(self, work: dict[str, Work]) -> dict[str, Work]:
-        """Return whose feeds are as they should be; the others are ranked once more, and owed until then."""
+    def _complete(self, work: dict[str, Work]) -> dict[str, Work]:
+        """Return the users whose feeds are complete; early users stay pending and are ranked once more."""
         early = {user_id: one for user_id, one in work.items() if self._is_early(one)}
         self._early = {user_id: one for user_id, one in self._early.items() if user_id not in work} | early
-        settled = {user_id: one for user_id, one in work.items() if user_id not in early}
-        for user_id in settled:
+        complete = {user_id: one for user_id, one in work.items() if user_id not in early}
+        for user_id in complete:
             self._until_s.pop(user_id, None)
-        return settled
+        return complete
 
-    def _ripe(self) -> dict[str, Work]:
-        """Return, and forget, who was ranked too early and would not be now."""
-        ripe = {user_id: one for user_id, one in self._early.items() if not self._is_early(one)}
-        for user_id in ripe:
+    def _pop_complete(self) -> dict[str, Work]:
+        """Remove and return the early users whose items have arrived or whose deadline has passed."""
+        complete = {user_id: one for user_id, one in self._early.items() if not self._is_early(one)}
+        for user_id in complete:
             del self._early[user_id]
-        return ripe
+        return complete
 
     def _is_early(self, work: Work) -> bool:
-        """Say whether items fetched for a user are still on their way; what takes too long is not waited for."""
+        """Return whether the catalog snapshot still lacks items fetched for a user, before the deadline."""
         now_s, features = asyncio.get_running_loop().time(), work[1]
         return bool(self._context.view.unseen(features.prefetched)) and now_s < self._until_s.setdefault(
             features.user_id, now_s + _PATIENCE_S
         )
 
-    def _everyone(self) -> Feed:
+    def _default_feed(self) -> Feed:
         now_ms = self._context.now_ms()
-        nobody = Features(user_id=EVERYONE, version=now_ms, watermark=self._context.view.watermark, event_count=0)
-        return self._ranked(nobody)
+        features = Features(user_id=EVERYONE, version=now_ms, watermark=self._context.view.watermark, event_count=0)
+        return self._ranked(features)
 
     def _ranked(self, features: Features) -> Feed:
         context = self._context
         feed = rank(features, context.view, context.blender, self._params, now_ms=context.now_ms())
-        return self._judged.blend(feed, context.view, self._params)
+        return self._llm_scores.blend(feed, context.view, self._params)
 
     async def _refresh(self) -> bool:
-        """Make the view's lists anew when they are stale, but not all the time."""
+        """Rebuild the stale lists of the catalog snapshot, at a limited rate; return whether any was rebuilt."""
         now_s = asyncio.get_running_loop().time()
         if now_s - self._refreshed_s < _REFRESH_S * (_YIELD / 2 if self._context.backlog else 1.0):
             return False
         self._refreshed_s = now_s
         return self._context.view.refresh()
 
-    async def _rest(self) -> None:
+    async def _wait_for_work(self) -> None:
         self._wake.clear()
         try:
             await asyncio.wait_for(self._wake.wait(), _REFRESH_S)
         except TimeoutError:
             return
 
-    async def _give_way(self, spent_s: float) -> None:
-        """Leave the loop to folding while events wait."""
+    async def _yield_to_folding(self, spent_s: float) -> None:
+        """Leave the event loop to folding while a backlog waits."""
         until_s = asyncio.get_running_loop().time() + _YIELD * spent_s
         while self._context.backlog and asyncio.get_running_loop().time() < until_s:  # noqa: ASYNC110 - it is a set
             await asyncio.sleep(_LOOK_S)
 
-    async def _refresh_everyones(self) -> None:
-        """Write the feed of those who have none of their own; no record stands behind it that could be set aside."""
-        await self._written()
+    async def _refresh_default_feed(self) -> None:
+        """Write the default feed; log a failure, since there is no record that could become a dead letter."""
+        await self._finish_write()
         try:
             await retry_until_available(
-                lambda: self._store.write([self._everyone()]), "everyone's feed waits for the store"
+                lambda: self._store.write([self._default_feed()]), "everyone's feed waits for the store"
             )
         except Exception:
             _LOG.exception("everyone's feed is not written")
 
-    async def _hand_over(self, feeds: list[Ranked], work: dict[str, Work]) -> None:
-        """Have feeds written once those before them are."""
-        await self._written()
+    async def _start_write(self, feeds: list[Ranked], work: dict[str, Work]) -> None:
+        """Start to write feeds, after the write before has ended."""
+        await self._finish_write()
         self._writing = asyncio.create_task(self._write(feeds, self._queue.owed(work)))
-        await asyncio.sleep(0)  # on its way before the next are ranked
+        await asyncio.sleep(0)  # starts the write before the next users are ranked
 
-    async def _written(self) -> None:
+    async def _finish_write(self) -> None:
         if self._writing is not None:
             await self._writing
             self._writing = None
 
-    async def _write(self, feeds: list[Ranked], owed: dict[str, int]) -> None:
-        """Write feeds, however long the store is away, publish them, and say that their work is done."""
+    async def _write(self, feeds: list[Ranked], pending_acks: dict[str, int]) -> None:
+        """Write feeds, however long the store is unavailable, publish them, and acknowledge their work."""
         await self._context.quarantine.write(
             feeds,
             lambda some: self._store.write([feed for _, feed in some]),
@@ -202,8 +212,8 @@ class RankAgent:
         for _, feed in feeds:
             self._context.publisher.produce(FEEDS, feed)
         await self._context.publisher.room()
-        self.checkpoint.hold(self._queue.done(owed))
+        self.checkpoint.hold(self._queue.done(pending_acks))
 
 
-def _is_here(record: Record, features: Features) -> bool:
+def _is_present(record: Record, features: Features) -> bool:
     return record.timestamp - features.watermark < _HERE_MS

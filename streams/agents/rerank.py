@@ -1,4 +1,4 @@
-"""triggers → given lists, ranked for whoever asked."""
+"""Re-rank agent: triggers → lists of candidate items, ranked for one user."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class RerankAgent:
-    """Ranks given items for a user and leaves them in the store for a short while; the user's feed stays as it is.
+    """Ranks the candidates of a trigger for a user and stores the list for a short time; the feed stays unchanged.
 
-    Somebody waits for it, and not for long: what came too late is passed over, as is a store that is away.
+    The caller waits for the answer, and only briefly: late triggers are skipped, and an unavailable store is not waited
+    for.
     """
 
     def __init__(
@@ -36,14 +37,21 @@ class RerankAgent:
         store: FeedStore,
         params: RankParams,
     ) -> None:
-        """`features` tells of a user in a partition."""
+        """Create the agent.
+
+        Args:
+            context: The clients of the role, the catalog snapshot and the blender.
+            features: Returns the current features of a user, given partition and user id.
+            store: The store of the short-lived answers.
+            params: Length and rules of a list.
+        """
         self._context, self._features, self._store, self._params = context, features, store, params
-        # What is unusable is passed over: the user agent sets it aside.
+        # Unusable records are skipped here: the user agent sends them to the dead-letter topic.
         self._decoder = Decoder(TRIGGERS, context.registry, None, stage="rerank")
         self.checkpoint = context.checkpoint()
 
     async def process(self, event: Any) -> None:
-        """Answer what is asked in one batch."""
+        """Answer the re-rank triggers of one batch."""
         batch: Batch = event.value
         await self._context.broadcast.ready.wait()
         since_ms = self._context.now_ms() - RERANKED_TTL_S * 1000
@@ -59,7 +67,7 @@ class RerankAgent:
         self.checkpoint.hold([event])
 
     def drop(self) -> None:
-        """Forget what is held: after a rebalance it is read again."""
+        """Discard the unacknowledged events: they are read again after a rebalance."""
         self.checkpoint.drop()
 
     def _ranked(self, partition: int, trigger: Trigger) -> Feed:

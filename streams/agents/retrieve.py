@@ -1,4 +1,4 @@
-"""triggers → fetch requests, for the categories that nothing is cached for."""
+"""Retrieve agent: triggers → fetch requests, for the categories without a cached answer."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from streams.transport import Batch
 from topics.topic import FETCH_REQUESTS, PARTITIONS, TRIGGERS
 
 SOURCES = (TRIGGERS,)
-Wanted = tuple[Record, list[FetchRequest]]
-"""A trigger's record, and what it asks for."""
+TriggerRequests = tuple[Record, list[FetchRequest]]
+"""A trigger's record, and the fetch requests that it causes."""
 
 
 class RetrieveAgent:
-    """Asks for what would be wanted next; the states it reads are the user agent's.
+    """Requests content ahead of demand; it reads the states of the user agent.
 
-    A crash between asking and noting that it was asked asks once more, under the same id.
+    After a crash between publishing a request and noting it, the request is published once more under the same id.
     """
 
     def __init__(
@@ -40,28 +40,28 @@ class RetrieveAgent:
         self._context, self._users, self._store = context, users, store
         self._fetchers, self._params = fetchers, params
         self._within_s = context.settings.fetch_within_s
-        # What is unusable is passed over: the user agent sets it aside.
+        # Unusable records are skipped here: the user agent sends them to the dead-letter topic.
         self._decoder = Decoder(TRIGGERS, context.registry, None, stage="retrieve")
         self.checkpoint = context.checkpoint()
 
     async def process(self, event: Any) -> None:
-        """Ask for what the triggers of one batch want."""
+        """Publish the fetch requests for the triggers of one batch."""
         batch: Batch = event.value
-        wanted: list[Wanted] = []
+        entries: list[TriggerRequests] = []
         for record, trigger in await self._decoder.decode(batch):
             if trigger.kind in prefetch_request.FETCHING and self._is_timely(record.timestamp):
                 try:
-                    wanted.append((record, self._requests(batch.partition, trigger)))
+                    entries.append((record, self._requests(batch.partition, trigger)))
                 except Exception as error:
                     self._context.quarantine.put(record, error, stage="retrieve.requests")
-        wanted = [(record, requests) for record, requests in wanted if requests]
+        entries = [(record, requests) for record, requests in entries if requests]
         await self._context.quarantine.write(
-            wanted, self._ask, stage="retrieve.ask", waits="triggers wait for the store"
+            entries, self._ask, stage="retrieve.ask", waits="triggers wait for the store"
         )
         self.checkpoint.hold([event])
 
     def drop(self) -> None:
-        """Forget what is held: after a rebalance it is read again."""
+        """Discard the unacknowledged events: they are read again after a rebalance."""
         self.checkpoint.drop()
 
     def _is_timely(self, appended_at: int) -> bool:
@@ -71,7 +71,7 @@ class RetrieveAgent:
         state = self._users(partition, trigger.user_id)
         if state is None:
             if partition_of(trigger.user_id.encode(), PARTITIONS) != partition:
-                return []  # the user agent sends it on to where its user is
+                return []  # the user agent forwards it to the user's partition
             state = UserState(trigger.user_id)
         return prefetch_request.build_fetch_requests(
             trigger,
@@ -82,15 +82,15 @@ class RetrieveAgent:
             params=self._params,
         )
 
-    async def _ask(self, entries: Sequence[Wanted]) -> None:
-        """Publish the requests that are wanted; of those for one slot the first."""
+    async def _ask(self, entries: Sequence[TriggerRequests]) -> None:
+        """Publish the requests whose slots are empty; for each slot the first request."""
         by_user = {requests[0].user_id: requests for _, requests in entries}
-        asked = {_slot(request): request for _, requests in reversed(entries) for request in requests}
+        by_slot = {_slot(request): request for _, requests in reversed(entries) for request in requests}
         await self._store.write_questions(
-            {user_id: [self._question(request) for request in found] for user_id, found in by_user.items()}
+            {user_id: [self._question(request) for request in requests] for user_id, requests in by_user.items()}
         )
-        wanted = await self._store.wanted(list(asked))
-        due = {slot: asked[slot] for slot, is_wanted in zip(asked, wanted, strict=True) if is_wanted}
+        flags = await self._store.wanted(list(by_slot))
+        due = {slot: by_slot[slot] for slot, is_wanted in zip(by_slot, flags, strict=True) if is_wanted}
         await self._context.publisher.publish(FETCH_REQUESTS, list(due.values()))
         await self._store.ask(list(due), within_s=self._within_s)
 

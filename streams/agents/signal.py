@@ -1,4 +1,4 @@
-"""item signals → item stats. Owns the table `items`."""
+"""Signal agent: item signals → item stats. Owns the table `items`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOURCES = (ITEM_SIGNALS,)
 
 
 class SignalAgent:
-    """Folds what users did into how items are doing, and tells it once per checkpoint."""
+    """Folds item signals into item statistics, and publishes them once per checkpoint."""
 
     def __init__(self, context: AgentContext, table: Any, params: SignalParams) -> None:
         self._context, self._params = context, params
@@ -27,9 +27,9 @@ class SignalAgent:
         self._states = RecordCache(table, ItemState, context.publisher, new=ItemState)
         self._unsent: dict[tuple[int, str], None] = {}
         self.trimmed: Counter[str] = Counter()
-        """Entries of states that gave way for lack of room, by collection."""
+        """Entries evicted from full states, by collection."""
         self.rates = HeavyHitters(context.now_ms)
-        """Interactions by item, by the time of their arrival."""
+        """Rates of interactions by item, by append time."""
         self.checkpoint = context.checkpoint(emit=self._emit, states=self._states)
 
     async def process(self, event: Any) -> None:
@@ -47,7 +47,7 @@ class SignalAgent:
         self.checkpoint.behind = batch.remaining >= self._context.settings.batch_records
 
     def drop(self) -> None:
-        """Forget everything that is not durable: after a rebalance it is read again."""
+        """Discard all state that is not durable: its events are read again after a rebalance."""
         self.checkpoint.drop()
         self._states.drop()
         self._unsent.clear()

@@ -1,4 +1,4 @@
-"""push-tokens → push requests to those who have lost a token. Owns the table `tokens`."""
+"""Token agent: push-tokens → push requests that revoke a token from its previous user. Owns the table `tokens`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SOURCES = (PUSH_TOKENS,)
 
 
 class TokenAgent:
-    """Knows whose each push token is."""
+    """Tracks the owner of each push token."""
 
     def __init__(self, context: RoleContext, table: Any) -> None:
         self._context, self._publisher = context, context.publisher
@@ -23,7 +23,7 @@ class TokenAgent:
         self.checkpoint = context.checkpoint(states=self._states)
 
     async def process(self, event: Any) -> None:
-        """Take in the registrations of one batch."""
+        """Fold the registrations of one batch."""
         batch: Batch = event.value
         usable = await self._decoder.decode(batch)
         if not self._context.app.is_live(event):
@@ -41,6 +41,6 @@ class TokenAgent:
         await self._publisher.room()
 
     def drop(self) -> None:
-        """Forget everything that is not durable: after a rebalance it is read again."""
+        """Discard all state that is not durable: its events are read again after a rebalance."""
         self.checkpoint.drop()
         self._states.drop()

@@ -1,4 +1,4 @@
-"""What happens to users → features, item signals, triggers. Owns the table `users`."""
+"""User agent: events of users → features, item signals, triggers. Owns the table `users`."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ SOURCES: tuple[Topic, ...] = (INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, CONTE
 
 
 class UserAgent:
-    """Folds what happens to users into their states and tells the topics what follows from it."""
+    """Folds events into user states, and publishes features, item signals and triggers."""
 
-    def __init__(self, context: AgentContext, table: Any, params: UserParams, *, roster: ActiveUsers) -> None:
-        self._context, self._params, self._roster = context, params, roster
+    def __init__(self, context: AgentContext, table: Any, params: UserParams, *, active_users: ActiveUsers) -> None:
+        self._context, self._params, self._active_users = context, params, active_users
         self._publisher: Publisher = context.publisher
         self._decoders: dict[str, Decoder] = {
             topic.name: context.decoder(topic, "user", tombstones=topic is PROFILES) for topic in SOURCES
         }
         self._states = RecordCache(table, UserState, context.publisher, new=UserState)
         self._unsent: dict[int, dict[str, None]] = {}
-        """Users whose features changed and were not yet published, by partition."""
+        """Users with changed, unpublished features, by partition."""
         self._signals: dict[int, dict[str, list[ItemSignal]]] = {}
-        """What was not yet published of items, by partition; where there are any, so there are in `_unsent`."""
+        """Unpublished item signals by partition and item; a partition with any is in `_unsent` as well."""
         self.trimmed: Counter[str] = Counter()
-        """Entries of states that gave way for lack of room, by collection."""
+        """Entries evicted from full states, by collection."""
         self.limited: Counter[str] = Counter()
-        """Interactions that count little or nothing for others, by the daily limit of the user that they are beyond."""
+        """Interactions with little or no weight in item statistics, by the daily limit that the user has exceeded."""
         self.rates = HeavyHitters(context.now_ms)
-        """Interactions by user, by the time of their arrival."""
+        """Rates of interactions by user, by append time."""
         self.checkpoint = context.checkpoint(emit=self._emit_all, states=self._states)
         self._folds: dict[type, Callable[[UserState, Any, Position], None]] = {
             Interaction: self._fold_interaction,
@@ -72,7 +72,7 @@ class UserAgent:
         }
 
     async def process(self, event: Any) -> None:
-        """Fold one batch; publish the features it changed unless whole batches wait behind it."""
+        """Fold one batch; publish the changed features unless whole batches wait behind it."""
         batch: Batch = event.value
         await self._context.broadcast.ready.wait()
         usable = await self._decoders[batch.topic].decode(batch)
@@ -89,16 +89,16 @@ class UserAgent:
         await self._publisher.room()
 
     def peek(self, partition: int, user_id: str) -> UserState | None:
-        """Return what is known of a user, for reading only; call it while an event of the partition is current."""
+        """Return the state of a user, read-only, or None; call it while an event of the partition is current."""
         state = self._states.peek(partition, user_id)
         return state if state is not None and state.version else None
 
     def features(self, partition: int, user_id: str) -> Features:
-        """Return the features of a user as of now, a newcomer's when nothing is known; call it as `peek`."""
+        """Return the current features of a user, empty ones for a new user; the condition of `peek` applies."""
         return user.snapshot(self.peek(partition, user_id) or UserState(user_id), self._params)
 
     def drop(self) -> None:
-        """Forget everything that is not durable: after a rebalance it is read again."""
+        """Discard all state that is not durable: its events are read again after a rebalance."""
         self.checkpoint.drop()
         self._states.drop()
         self._unsent.clear()
@@ -107,7 +107,7 @@ class UserAgent:
         self._context.backlog.clear()
 
     def stored(self) -> Iterator[UserState]:
-        """Yield what the table holds of all users, as far as the roster is made of it."""
+        """Yield the state of every user in the table, with the `FIELDS` of active users only."""
         return self._states.stored(*FIELDS)
 
     def _fold(self, partition: int, record: Record, value: Any) -> None:
@@ -127,7 +127,7 @@ class UserAgent:
             self._unsent.setdefault(partition, {})[user_id] = None
 
     def _forward(self, record: Record) -> None:
-        """Send on a record that its producer put where its user's others are not: it partitions otherwise than Java."""
+        """Forward a record to the user's partition: its producer does not partition as the Java client does."""
         headers = {name: value or b"" for name, value in record.headers}
         self._publisher.produce_bytes(record.topic, record.key, record.value, headers=headers)
 
@@ -151,7 +151,7 @@ class UserAgent:
     def _emit(self, partition: int) -> None:
         for user_id in self._unsent.pop(partition, ()):
             state = self._states.get(partition, user_id)
-            self._roster.note(user_id, active_user(state))
+            self._active_users.note(user_id, active_user(state))
             try:
                 features = user.snapshot(state, self._params)
             except Exception as error:
@@ -167,7 +167,7 @@ class UserAgent:
             self._emit(partition)
 
     def _is_behind(self, batch: Batch) -> bool:
-        """Say whether whole batches wait behind this one, and tell the others."""
+        """Return whether whole batches wait behind this one, and note it for the other agents."""
         backlog, source = self._context.backlog, (batch.topic, batch.partition)
         if batch.remaining < self._context.settings.batch_records:
             backlog.discard(source)
@@ -178,8 +178,8 @@ class UserAgent:
 
 
 def stated(event: Interaction) -> ItemLabels:
-    """Return what an event itself says of an item that the catalogue does not hold."""
-    topics = tuple(topic for stated in event.context.get("topics", "").split(",") if (topic := label(stated)))
+    """Return the labels that an event carries for an item outside the catalogue."""
+    topics = tuple(topic for name in event.context.get("topics", "").split(",") if (topic := label(name)))
     return ItemLabels(
         label(event.context.get("category", "")),
         topics[:TOPICS_PER_ITEM],

@@ -1,4 +1,4 @@
-"""What can be fetched for users: one file per category, and its prompt beside it."""
+"""Fetchers of content for users: one file per category, with its prompt beside it."""
 
 from streams.fetchers import events, movies, music, places, workshops
 from streams.fetchers.fetcher import Fetcher as Fetcher
@@ -10,4 +10,4 @@ FETCHERS: dict[str, Fetcher] = {
     "movies": movies.FETCHER,
     "workshops": workshops.FETCHER,
 }
-"""By category. Which of them run, and how long their answers are cached, is a setting: FETCH_CATEGORIES."""
+"""By category. The setting FETCH_CATEGORIES enables them and sets the cache lifetime of their answers."""

@@ -1,4 +1,4 @@
-"""What takes place near the user: concerts, matches, openings."""
+"""Fetcher of events near the user: concerts, matches, openings."""
 
 from streams.fetchers.fetcher import Fetcher
 

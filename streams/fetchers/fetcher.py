@@ -1,4 +1,4 @@
-"""A fetcher is data: what is asked, what of the user is told with it, and whether the answer holds at a place only."""
+"""Fetcher: the prompt of a category, the user data sent with it, and whether its answers depend on the location."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _HASH_CHARS = 8
 
 @dataclass(frozen=True)
 class Fetcher:
-    """How one category is fetched."""
+    """The definition of how one category is fetched."""
 
     category: str
     version: int
-    """Raised whenever the prompt is edited."""
+    """Version of the prompt, increased with every edit."""
     placed: bool
-    """Whether what is found is somewhere, so that who has moved must be answered anew."""
+    """Whether the items are tied to a location, so that a user who has moved needs a new answer."""
     facts: tuple[PromptField, ...]
-    """What of the user the model is told, where the settings allow it: as little as serves."""
+    """Prompt fields about the user, sent if the settings allow them: as few as needed."""
 
     @cached_property
     def prompt(self) -> str:
-        """Return what the model is told whoever is asked for: the rules of all fetchers, then our own."""
+        """Return the system prompt, the same for all users: the rules of all fetchers, then those of the category."""
         return "\n".join((_FOLDER / f"{name}.txt").read_text() for name in (_RULES, self.category))
 
     @property
     def prompt_version(self) -> str:
-        """Return name, version and hash of the prompt."""
+        """Return category, version and hash of the prompt."""
         digest = hashlib.sha256(self.prompt.encode()).hexdigest()[:_HASH_CHARS]
         return f"{self.category}/{self.version}-{digest}"

@@ -1,4 +1,4 @@
-"""What to watch, wherever one is."""
+"""Fetcher of movies, independent of the location."""
 
 from streams.fetchers.fetcher import Fetcher
 

@@ -1,4 +1,4 @@
-"""What to listen to, wherever one is."""
+"""Fetcher of music, independent of the location."""
 
 from streams.fetchers.fetcher import Fetcher
 

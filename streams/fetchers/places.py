@@ -1,4 +1,4 @@
-"""Where to go near the user: what stays where it is, from cafés to trails."""
+"""Fetcher of places near the user, from cafés to trails."""
 
 from streams.fetchers.fetcher import Fetcher
 

@@ -1,4 +1,4 @@
-"""What a language model suggests, and the items that come of it: bounded, without markup, links of the web only."""
+"""Suggestions of a language model, and the items made from them: bounded, without markup, with web links only."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from schemas.identity import Identity, identity
 from schemas.types import FetchRequest, Item
 
 SOURCE = "llm"
-"""Source of the items that a model found."""
+"""Source of the items that a model suggested."""
 MOST = 10
-"""Suggestions that are taken of one answer."""
+"""Largest number of suggestions used from one answer."""
 _TITLE, _DESCRIPTION, _REASON, _NAME, _TOPIC, _TOPICS = 120, 500, 160, 120, 40, 5
 _STARTS = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2})?")
 _YEARS = range(1_000, 2_101)
@@ -45,7 +45,7 @@ class Suggestions(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class SuggestedItem:
-    """One thing to be offered, under an id of its own until it is recognised as another."""
+    """A suggested item, with an id of its own unless it is recognised as an existing item."""
 
     item: Item
     reason: str
@@ -53,32 +53,35 @@ class SuggestedItem:
 
 
 def suggested_items(suggestions: Suggestions, request: FetchRequest) -> list[SuggestedItem]:
-    """Return what can be used of an answer, each thing once, best first.
+    """Return the usable items of an answer without duplicates, best first.
 
-    An item that is tied to a place is given the place of the request: models know names better than coordinates. The id
-    follows from what a thing is recognised by, so that it is one item for everybody it is suggested to. It is private:
-    the catalogue has not taken it up, and what a model suggests to one user may tell others of them.
+    An item tied to a location gets the location of the request: models know names better than coordinates. The id is
+    derived from the identity of the item, so all users to whom it is suggested share one item. The item is private: it
+    is not part of the catalogue, and a suggestion for one user may reveal something about that user to others.
     """
-    found: dict[Identity, SuggestedItem] = {}
+    items_by_identity: dict[Identity, SuggestedItem] = {}
     for suggestion in suggestions.items[:MOST]:
         title = plain(suggestion.title, most=_TITLE)
         if title:
             year = str(suggestion.year) if suggestion.year in _YEARS else ""
-            known = identity(title, year=year, city=request.city)
-            found.setdefault(known, SuggestedItem(_item(suggestion, title, known, request), _reason(suggestion), known))
-    return list(found.values())
+            item_identity = identity(title, year=year, city=request.city)
+            items_by_identity.setdefault(
+                item_identity,
+                SuggestedItem(_item(suggestion, title, item_identity, request), _reason(suggestion), item_identity),
+            )
+    return list(items_by_identity.values())
 
 
-def _item(suggestion: Suggestion, title: str, known: Identity, request: FetchRequest) -> Item:
-    told = {
+def _item(suggestion: Suggestion, title: str, item_identity: Identity, request: FetchRequest) -> Item:
+    attributes = {
         "by": plain(suggestion.by, most=_NAME),
         "venue": plain(suggestion.venue, most=_NAME),
         "starts": suggestion.starts if _STARTS.fullmatch(suggestion.starts) else "",
-        "year": known.year,
+        "year": item_identity.year,
     }
     topics = (plain(topic, most=_TOPIC).lower() for text in suggestion.topics for topic in text.split(","))
     return Item(
-        item_id=f"{request.category}-{_digest(*known, '' if known.city else request.cell or '')}",
+        item_id=f"{request.category}-{_digest(*item_identity, '' if item_identity.city else request.cell or '')}",
         category=request.category,
         title=title,
         description=plain(suggestion.description, most=_DESCRIPTION),
@@ -88,7 +91,7 @@ def _item(suggestion: Suggestion, title: str, known: Identity, request: FetchReq
         city=request.city,
         cell=request.cell,
         created_at=request.occurred_at,
-        attributes={name: value for name, value in told.items() if value},
+        attributes={name: value for name, value in attributes.items() if value},
         private=True,
     )
 

@@ -1,4 +1,4 @@
-"""What the user can learn with others nearby."""
+"""Fetcher of workshops and courses near the user."""
 
 from streams.fetchers.fetcher import Fetcher
 

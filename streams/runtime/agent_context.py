@@ -1,4 +1,4 @@
-"""What every agent of the feed role shares, built where the role is composed."""
+"""Context of the agents of the feed role: their shared clients and state."""
 
 from __future__ import annotations
 
@@ -20,4 +20,4 @@ class AgentContext(RoleContext):
     broadcast: GlobalTables
     now_ms: Callable[[], int]
     backlog: set[tuple[str, int]] = field(default_factory=set)
-    """Source partitions of which whole batches wait in the broker."""
+    """Source partitions with whole batches waiting in the broker, as topic and number."""

@@ -1,4 +1,4 @@
-"""What the cores are tuned by, from the settings."""
+"""Parameters of the cores, from the settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from streams.fetchers import FETCHERS, Fetcher
 
 
 def user_params(settings: Settings) -> UserParams:
-    """Return how users are folded."""
+    """Return the parameters of the user fold."""
     return UserParams(
         affinity_half_life_days=settings.affinity_half_life_days,
         rating_scale=settings.rating_scale,
@@ -40,12 +40,12 @@ def user_params(settings: Settings) -> UserParams:
 
 
 def signal_params(settings: Settings) -> SignalParams:
-    """Return how signals decay."""
+    """Return the decay parameters of item signals."""
     return SignalParams(settings.trending_decay_rate, settings.popularity_half_life_days)
 
 
 def rank_params(settings: Settings) -> RankParams:
-    """Return how feeds are ranked."""
+    """Return the parameters of ranking."""
     return RankParams(
         feed_items=settings.max_recommendations,
         cold_start_threshold=settings.cold_start_threshold,
@@ -58,18 +58,18 @@ def rank_params(settings: Settings) -> RankParams:
 
 
 def combine_params(settings: Settings) -> CombineParams:
-    """Return how much the language model has to say in a feed."""
+    """Return the weights of the LLM scores in a feed, and their lifetime."""
     return CombineParams(settings.ml_score_weight, settings.llm_score_weight, round(settings.llm_scores_ttl_s * 1_000))
 
 
 def retrieval_params(settings: Settings) -> RetrievalParams:
-    """Return where content is fetched for, and what the model is told.
+    """Return the parameters of fetch requests: prompt fields and location.
 
     Raises:
-        OperatorError: the settings name a fact that there is not.
+        OperatorError: the settings name an unknown prompt field.
     """
     facts = {name for name in _names(settings.prompt_facts) if name != "none"}
-    _known("PROMPT_FACTS", facts, ("none", *get_args(PromptField)))
+    _check_names("PROMPT_FACTS", facts, ("none", *get_args(PromptField)))
     return RetrievalParams(
         facts=frozenset(facts),
         place_resolution=settings.place_resolution,
@@ -79,13 +79,13 @@ def retrieval_params(settings: Settings) -> RetrievalParams:
 
 
 def fetchers(settings: Settings) -> dict[str, Fetcher]:
-    """Return what is fetched, by category.
+    """Return the enabled fetchers by category.
 
     Raises:
-        OperatorError: the settings name a category that nothing fetches.
+        OperatorError: the settings name a category without a fetcher.
     """
     names = seconds_by_name(settings.fetch_categories)
-    _known("FETCH_CATEGORIES", names, FETCHERS)
+    _check_names("FETCH_CATEGORIES", names, FETCHERS)
     return {name: FETCHERS[name] for name in names}
 
 
@@ -93,14 +93,14 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _known(setting: str, names: Iterable[str], known: Iterable[str]) -> None:
-    unknown = sorted(set(names).difference(known))
+def _check_names(setting: str, names: Iterable[str], choices: Iterable[str]) -> None:
+    unknown = sorted(set(names).difference(choices))
     if unknown:
-        raise OperatorError(f"{setting} names {', '.join(unknown)}.", f"There are {', '.join(known)}.")
+        raise OperatorError(f"{setting} names {', '.join(unknown)}.", f"There are {', '.join(choices)}.")
 
 
 def push_params(settings: Settings) -> PushParams:
-    """Return what is pushed."""
+    """Return the parameters of push notifications."""
     return PushParams(
         value_threshold=settings.push_value_threshold,
         new_ms=round(settings.push_new_hours * HOUR_MS),

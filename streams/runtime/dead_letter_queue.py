@@ -1,4 +1,4 @@
-"""The one place where what cannot be used is set aside."""
+"""Dead-letter queue: unusable records of the agents and roles, published to the dead-letter topic."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from streams.runtime.retry import write_one_by_one
 from topics.topic import DEAD_LETTERS
 
 AGENT_ERROR = "agent_error"
-"""Reason of a record that decoded well and made its agent fail."""
+"""Reason of a record that was decoded but made its agent fail."""
 
 
 class Record(HasPosition, Protocol):
-    """A message as it was read from its partition."""
+    """A message as read from its partition."""
 
     topic: str
     key: bytes | None
@@ -31,7 +31,7 @@ class Record(HasPosition, Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Message:
-    """A record of which only the value is at hand, and where it stood."""
+    """A record rebuilt from its value and its position."""
 
     topic: str
     partition: int
@@ -47,19 +47,25 @@ V = TypeVar("V")
 
 
 class DeadLetterQueue:
-    """Writes a dead letter per unusable record; reading the same record again writes the same letter again."""
+    """Publishes a dead letter per unusable record; the same record always yields the same id."""
 
     def __init__(self, publisher: Publisher, *, now_ms: Callable[[], int]) -> None:
         self._publisher = publisher
         self._now_ms = now_ms
         self.counts: Counter[tuple[str, str]] = Counter()
-        """Letters written by (stage, reason)."""
+        """Numbers of dead letters by (stage, reason)."""
 
     def put(self, record: Record, error: Exception, *, stage: str) -> None:
-        """Set a record aside with the stage and the error it failed with."""
+        """Send a record to the dead-letter topic.
+
+        Args:
+            record: The record.
+            error: The error at which it failed.
+            stage: The stage at which it failed.
+        """
         reason, detail = described(error)
         self.counts[stage, reason] += 1
-        letter = DeadLetter(
+        dead_letter = DeadLetter(
             letter_id=f"{record.topic}-{record.partition}-{record.offset}",
             topic=record.topic,
             partition=record.partition,
@@ -73,7 +79,7 @@ class DeadLetterQueue:
             detail=detail,
             failed_at=self._now_ms(),
         )
-        self._publisher.produce(DEAD_LETTERS, bounded(letter))
+        self._publisher.produce(DEAD_LETTERS, bounded(dead_letter))
 
     async def write(
         self,
@@ -83,19 +89,19 @@ class DeadLetterQueue:
         stage: str,
         waits: str,
     ) -> int:
-        """Write entries to a store, however long it is away; an entry at which that fails is set aside.
+        """Write entries to a store, however long it is unavailable; a refused entry becomes a dead letter.
 
         Args:
-            entries: Records, and what is written of them.
-            write: Writes some of them, in one go; what was written before may be written again.
-            stage: Where an entry fails.
-            waits: Who waits for what, for the log.
+            entries: Records with the values to write.
+            write: Writes some of them at once; it may be called again with entries written before.
+            stage: The stage of the dead letters.
+            waits: The log message while the store is unavailable.
 
         Returns:
-            How many entries were set aside; their letters are written.
+            The number of refused entries; their dead letters are written.
 
         Raises:
-            PublishError: a letter was not written.
+            PublishError: a dead letter was not written.
         """
         refused = 0
 
@@ -110,20 +116,20 @@ class DeadLetterQueue:
         return refused
 
     async def flush(self) -> None:
-        """Wait until all letters are acknowledged.
+        """Wait until all dead letters are acknowledged.
 
         Raises:
-            PublishError: one was not.
+            PublishError: a dead letter was not acknowledged.
         """
         await self._publisher.flush()
 
     def describe(self) -> dict[str, Any]:
-        """Return what a heartbeat says of it: letters by stage and reason."""
+        """Return the figures for the heartbeat: dead letters by stage and reason."""
         return {"dead_letters": {f"{stage}.{reason}": count for (stage, reason), count in self.counts.items()}}
 
 
 def described(error: Exception) -> tuple[str, str]:
-    """Return the reason of a letter, and its detail."""
+    """Return the reason and the detail of a dead letter."""
     if isinstance(error, DecodeError):
         return error.reason, error.detail
     reason = error.reason if isinstance(error, StoreRefusedError) else AGENT_ERROR

@@ -1,4 +1,4 @@
-"""From the bytes of a batch to records, with what is unusable set aside."""
+"""Decoder: from the bytes of a batch to records; unusable ones go to the dead-letter topic."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from topics import Topic
 _LOG = logging.getLogger(__name__)
 _RETRY_S = 1.0
 _MISSING_FOR_S = 60.0
-"""How long a schema id that the registry does not know is taken as missing before it is asked for again."""
+"""Time for which a schema id unknown to the registry counts as missing, before the next look-up."""
 
 
 class Decoder:
     """Decodes and checks the records of one topic.
 
     Args:
-        topic: Whose records they are.
-        registry: Knows the schemas they were written with.
-        quarantine: Takes what is unusable; None passes over it, for topics where another agent sets it aside.
-        stage: Who decodes, for the dead letters.
-        tombstones: Whether a null value under a key means a deletion, decoded as None; otherwise it is unusable.
+        topic: The topic of the records.
+        registry: The registry of the writers' schemas.
+        quarantine: Receives unusable records; None skips them, for topics where another agent reports them.
+        stage: The name of the agent, for the dead letters.
+        tombstones: Whether a null value under a key is a deletion, decoded as None; otherwise it is unusable.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Decoder:
         self._tombstones = tombstones
         self._codec = registry.codec(topic.record)
         self._stage = f"{stage}.decode"
-        self._asked_at = 0.0
+        self._last_lookup_s = 0.0
 
     async def decode(self, records: Iterable[Record]) -> list[tuple[Record, Any]]:
         """Return the usable records with their values, in order; the others become dead letters."""
@@ -60,7 +60,7 @@ class Decoder:
                     usable.append((record, self._decode(record)))
                 except Exception as error:
                     self._refuse(record, error)
-            except Exception as error:  # a DecodeError, or what a check of ours meets in a value nobody thought of
+            except Exception as error:  # a DecodeError, or an unforeseen error of a check
                 self._refuse(record, error)
         return usable
 
@@ -78,10 +78,10 @@ class Decoder:
         return value
 
     async def _learn(self, schema_id: int) -> None:
-        """Ask the registry for a schema until it answers: its absence says nothing about the record."""
+        """Look a schema up until the registry answers: an unavailable registry says nothing about the record."""
         now_s = asyncio.get_running_loop().time()
-        if now_s - self._asked_at > _MISSING_FOR_S:
-            self._asked_at = now_s
+        if now_s - self._last_lookup_s > _MISSING_FOR_S:
+            self._last_lookup_s = now_s
             self._codec.forget_missing()
         while True:
             try:
@@ -92,7 +92,7 @@ class Decoder:
 
 
 def _deleted(key: bytes) -> None:
-    """Stand for a deletion, which can be told by nothing but its key."""
+    """Check the key of a deletion, the only thing that identifies it."""
     try:
         key.decode()
     except UnicodeDecodeError as error:

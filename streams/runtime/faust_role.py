@@ -1,4 +1,4 @@
-"""What every role that runs a Faust app is composed of."""
+"""Composition of a Faust role: its app, the context of its agents, and their registration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streams.transport import App, Limits, batch_topic, faust_app
 from topics import Topic
 
 PUBLISH_TIMEOUT_S = 120.0
-"""How long the brokers may be away before a worker gives up and starts again from its last commit."""
+"""Time for which the brokers may be unavailable before a worker gives up and restarts from its last commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +42,24 @@ class RoleContext:
 
 
 class Agent(Protocol):
-    """What an app needs of an agent."""
+    """The interface of an agent towards its app."""
 
     checkpoint: Checkpoint
 
     async def process(self, event: Any) -> None:
-        """Work on one batch."""
+        """Process one batch."""
 
     def drop(self) -> None:
-        """Forget what is not durable."""
+        """Discard all state that is not durable."""
 
 
 async def new_app(settings: Settings, app_id: str, folder: str) -> App:
-    """Return a role's app, its tables in a folder of this worker's own, for this cluster: they hold its offsets.
+    """Return the app of a role. Its tables hold offsets of a cluster, so their folder is per worker and cluster.
+
+    Args:
+        settings: The settings of the worker.
+        app_id: The id of the app, which is its consumer group.
+        folder: The name of the role's folder.
 
     Raises:
         OperatorError: Kafka does not answer.
@@ -76,7 +81,7 @@ async def new_app(settings: Settings, app_id: str, folder: str) -> App:
 
 
 def assignment(app: App) -> Callable[[], frozenset[tuple[str, int]]]:
-    """Return a function that tells the partitions which the app owns now, as topic and number."""
+    """Return a function that returns the partitions owned by the app, as topic and number."""
     owned: frozenset[tuple[str, int]] = frozenset()
 
     async def assigned(_sender: App, assigned: Any, **_: Any) -> None:
@@ -93,14 +98,14 @@ def assignment(app: App) -> Callable[[], frozenset[tuple[str, int]]]:
 
 
 def register_agent(app: App, sources: Iterable[Topic], agent: Agent) -> None:
-    """Have an agent read its topics, checkpoint now and then, and start afresh after a rebalance."""
+    """Register an agent: it reads its topics, runs its checkpoints, and drops its state on a rebalance."""
 
     async def read(stream: Any) -> None:
         async for event in stream.noack().events():
             try:
                 await agent.process(event)
             except Exception as error:
-                agent.checkpoint.fail(error)  # half of a batch may be folded: the last checkpoint must not keep it
+                agent.checkpoint.fail(error)  # a batch may be folded by half: the last checkpoint must not store that
                 raise
 
     async def checkpoint() -> None:

@@ -1,4 +1,7 @@
-"""Compacted topics that every worker reads whole into its view: items, how they are doing, what was learned."""
+"""Global tables: compacted topics that every worker reads in full into its catalog snapshot and its blender.
+
+They are like the GlobalKTable of Kafka Streams: items, item stats, item neighbors, item weights, model versions.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +29,9 @@ _MOST_RECORDS = 1_000
 
 
 class GlobalTables:
-    """Reads the topics from their beginning and goes on for ever. `ready` is set once the view has caught up.
+    """Reads the topics from their beginning, until cancelled. `ready` is set once the catalog snapshot has caught up.
 
-    It belongs to no consumer group: each worker needs all of it, and after a restart all of it again.
+    It has no consumer group: each worker needs all records, and after a restart all of them again.
     """
 
     def __init__(
@@ -42,7 +45,7 @@ class GlobalTables:
         self._bootstrap_servers = bootstrap_servers
         self._view, self._quarantine = view, quarantine
         self._decoders = {
-            # The catalog agent sets aside what is unusable among items.
+            # The catalog agent sends unusable items to the dead-letter topic.
             topic.name: Decoder(topic, registry, None if topic is ITEMS else quarantine, stage="broadcast")
             for topic in TOPICS
         }
@@ -57,13 +60,13 @@ class GlobalTables:
             ITEMS.name: view.remove_item,
             ITEM_WEIGHTS.name: lambda item_id: view.apply_weights(_no_weights(item_id)),
         }
-        """What a deletion means, where there are any."""
+        """Handlers of deletions, for the topics that have any."""
         self._positions: dict[TopicPartition, int] = {}
         self.ready = asyncio.Event()
         self.ready_at = 0
 
     def progress(self) -> dict[str, int]:
-        """Return the next offset by topic-partition."""
+        """Return the next offsets, by TOPIC-PARTITION."""
         return {f"{tp.topic}-{tp.partition}": offset for tp, offset in self._positions.items()}
 
     async def run(self) -> None:

@@ -1,4 +1,4 @@
-"""States in memory, written to their table once per checkpoint: the record cache of Kafka Streams."""
+"""Record cache: states in memory, written to their table once per checkpoint, as in Kafka Streams."""
 
 from __future__ import annotations
 
@@ -14,21 +14,29 @@ from streams.transport import put, stored_values
 
 S = TypeVar("S", bound=msgspec.Struct)
 Changes = list[tuple[bytes, bytes]]
-"""Keys and states as a table holds them."""
+"""Keys and encoded states of a table."""
 
 _FORMAT = b"\x01"
-"""First byte of a stored state, so that another layout can follow."""
+"""First byte of a stored state: the version of its layout."""
 
 
 _STATE_BYTES = 512
-"""Bytes that a state takes besides what is stored of it."""
+"""Overhead of a state in memory, in bytes, besides its stored size."""
 _LOG = logging.getLogger(__name__)
 _MOST_BYTES = 32 << 20
-"""Bytes of the states of one partition, as they are stored, that stay in memory: in memory they take a multiple."""
+"""Stored size of the states per partition that stay in memory, in bytes; their objects take a multiple of it."""
 
 
 class RecordCache(Generic[S]):
-    """The states of the partitions this worker owns."""
+    """The states of the partitions that this worker owns.
+
+    Args:
+        table: The Faust table of the states.
+        kind: The type of a state.
+        publisher: Writes the changelog.
+        new: Creates the state of a key.
+        most_bytes: Limit of the states per partition, in bytes of their stored size.
+    """
 
     def __init__(
         self,
@@ -46,22 +54,22 @@ class RecordCache(Generic[S]):
         self._decoder = msgspec.msgpack.Decoder(kind)
         self._states: dict[int, dict[str, S]] = {}
         self._sizes: dict[int, dict[str, int]] = {}
-        """Bytes of the states that were written or loaded, as they were then."""
+        """Sizes of the states in bytes, by partition and key, as last loaded or written."""
         self._totals: Counter[int] = Counter()
         self._dirty: dict[int, dict[str, None]] = {}
 
     def get(self, partition: int, key: str) -> S:
-        """Return the state of a key, a new one if there is none. Call it while an event of the partition is current."""
+        """Return the state of a key, or a new state; call it while an event of the partition is current."""
         states = self._states.setdefault(partition, {})
         state = states.get(key)
         if state is None:
             stored = self._table.get(key.encode())
             states[key] = state = self._new(key) if stored is None else self._decode(stored)
-            self._weigh(partition, key, len(stored or b""))
+            self._update_size(partition, key, len(stored or b""))
         return state
 
     def peek(self, partition: int, key: str) -> S | None:
-        """Return the state of a key, if there is one, for reading only; call it as `get`."""
+        """Return the state of a key, read-only, or None; the condition of `get` applies."""
         state = self._states.get(partition, {}).get(key)
         if state is not None:
             return state
@@ -69,27 +77,31 @@ class RecordCache(Generic[S]):
         return None if stored is None else self._decode(stored)
 
     def touch(self, partition: int, key: str) -> None:
-        """Say that a state has changed."""
+        """Mark a state as changed."""
         self._dirty.setdefault(partition, {})[key] = None
 
     def changes(self, partitions: Iterable[int]) -> dict[int, Changes]:
-        """Return what has changed in some partitions, as it is to be written; what changes from now on is not in it."""
+        """Return the encoded changes of some partitions and clear them; later changes belong to the next call."""
         return {partition: self._changes(partition) for partition in partitions}
 
     async def write(self, changes: Mapping[int, Changes], events: Mapping[int, Any]) -> None:
-        """Write the changes of partitions, of each of which an event is pending.
+        """Write the changes of partitions to the changelog, then to the table.
 
-        The changelog comes first: what a crash leaves between the two is there when the table is restored, here or
-        elsewhere. It is not Faust's producer that writes it, which takes a key at a time.
+        After a crash between the two, the table is restored from the changelog, here or elsewhere. Our publisher writes
+        the changelog in batches; Faust's producer would write key by key.
+
+        Args:
+            changes: The changes by partition.
+            events: A pending event of each partition.
 
         Raises:
-            PublishError: the changelog did not take it.
+            PublishError: the changelog was not written.
         """
         ends = await self._publisher.publish_at(self._table.changelog_topic_name, changes)
         for partition, event in events.items():
-            if event.app.is_live(event):  # otherwise another worker has the partition by now
+            if event.app.is_live(event):  # otherwise another worker owns the partition by now
                 put(self._table, event, changes[partition], end=ends.get(partition))
-                self._shed(partition)
+                self._evict(partition)
 
     def _changes(self, partition: int) -> Changes:
         states, changes = self._states.get(partition, {}), []
@@ -99,16 +111,16 @@ class RecordCache(Generic[S]):
             except Exception as error:
                 self._publisher.reject(self._table.changelog_topic_name, key.encode(), error)
             else:
-                self._weigh(partition, key, len(data))
+                self._update_size(partition, key, len(data))
                 changes.append((key.encode(), data))
         return changes
 
     def stored(self, *fields: str) -> Iterator[S]:
-        """Yield the states that the table holds, with these fields only: the others cost more than all the rest.
+        """Yield all states of the table with some fields only, since decoding the others would cost the most time.
 
-        A state that cannot be read is passed over.
+        Unreadable states are skipped.
         """
-        decoder = msgspec.msgpack.Decoder(_part(self._kind, fields))
+        decoder = msgspec.msgpack.Decoder(_partial_type(self._kind, fields))
         for value in stored_values(self._table):
             try:
                 state = decoder.decode(value[len(_FORMAT) :])
@@ -118,41 +130,41 @@ class RecordCache(Generic[S]):
                 yield state
 
     def drop(self) -> None:
-        """Forget everything: partitions may belong to other workers now."""
-        for known in (self._states, self._sizes, self._totals, self._dirty):
-            known.clear()
+        """Clear the cache: other workers may own the partitions now."""
+        for mapping in (self._states, self._sizes, self._totals, self._dirty):
+            mapping.clear()
 
     def _decode(self, stored: bytes) -> S:
         return self._decoder.decode(stored[len(_FORMAT) :])
 
-    def _weigh(self, partition: int, key: str, size: int) -> None:
+    def _update_size(self, partition: int, key: str, size: int) -> None:
         size += _STATE_BYTES + len(key)
         sizes = self._sizes.setdefault(partition, {})
         self._totals[partition] += size - sizes.get(key, 0)
         sizes[key] = size
 
-    def _shed(self, partition: int) -> None:
-        """Let the states that were loaded first give way, but none that has changed since it was written."""
+    def _evict(self, partition: int) -> None:
+        """Evict the states that were loaded first, except those with unwritten changes."""
         excess = self._totals[partition] - self._most_bytes
         if excess <= 0:
             return
         states, sizes, dirty = self._states[partition], self._sizes[partition], self._dirty.get(partition, {})
-        shed = []
+        oldest = []
         for key in states:
             if excess <= 0:
                 break
             if key not in dirty:
-                shed.append(key)
+                oldest.append(key)
                 excess -= sizes[key]
-        for key in shed:
+        for key in oldest:
             del states[key]
             self._totals[partition] -= sizes.pop(key)
 
 
-def _part(kind: type[msgspec.Struct], wanted: tuple[str, ...]) -> Any:
-    """Return a type that reads some fields of another's layout and skips the rest."""
+def _partial_type(kind: type[msgspec.Struct], names: tuple[str, ...]) -> Any:
+    """Return a type that decodes some fields of a state and skips the others."""
     fields = []
     for field in msgspec.structs.fields(kind):
         default: Any = {"default": field.default, "default_factory": field.default_factory}
-        fields.append((field.name, field.type if field.name in wanted else msgspec.Raw, msgspec.field(**default)))
+        fields.append((field.name, field.type if field.name in names else msgspec.Raw, msgspec.field(**default)))
     return msgspec.defstruct(f"{kind.__name__}Part", fields, array_like=True)

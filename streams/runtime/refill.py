@@ -1,8 +1,8 @@
-"""Filling a store again from its topics, beside the agents that write to it.
+"""Refill of a store from its topics, concurrent with the agents that write to it.
 
-An agent that owns a partition writes what comes of it through a `Projector`. Where the store has lost the partition,
-its topic is read from the beginning and written through the same projector, which leaves out what the agent has written
-since: reading it all again never undoes anything newer.
+An agent that owns a partition writes its records through a `Projector`. If the store has lost the partition, the topic
+is read from the beginning and written through the same projector, which leaves out the keys that the agent has written
+since: a refill never overwrites newer values.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from streams.runtime.topic_history import topic_history
 from topics import Topic
 
 Change = tuple[bytes, Any]
-"""A record's key and its value, None where it takes the key away."""
+"""The key of a record and its value, None for a deletion."""
 T = TypeVar("T")
 _CHUNK = 500
 _LOG = logging.getLogger(__name__)
@@ -33,20 +33,21 @@ _LOG = logging.getLogger(__name__)
 class Projector:
     """Writes the newest value of each key to a store, from one topic.
 
-    `write` is given the newest values by key, None for a key that is taken away; writing them again is harmless.
+    Args:
+        write: Writes the newest values by key, None for a deletion; it must be idempotent.
     """
 
     def __init__(self, write: Callable[[Mapping[bytes, Any]], Awaitable[None]]) -> None:
         self._write = write
         self._lock = asyncio.Lock()
         self._written: set[bytes] | None = None
-        """Keys that were written since a refill began; None while there is none."""
+        """Keys written since the refill began; None when no refill runs."""
 
     async def put(self, changes: Mapping[bytes, Any]) -> None:
-        """Write what has just been read of the topic.
+        """Write changes just read from the topic.
 
         Raises:
-            StoreError: some may have been written.
+            StoreError: the write failed, perhaps in part.
         """
         async with self._lock:
             if self._written is not None:
@@ -54,7 +55,7 @@ class Projector:
             await self._write(changes)
 
     async def refill(self, chunks: AsyncIterator[Sequence[Change]]) -> None:
-        """Write what is read of the topic from its beginning, but for keys that were written meanwhile."""
+        """Write the topic from its beginning, except keys written in the meantime."""
         written = self._written = set()
         try:
             async for chunk in chunks:
@@ -66,9 +67,13 @@ class Projector:
 
 
 async def rewrite(entries: Sequence[T], write: Callable[[Sequence[T]], Awaitable[object]]) -> None:
-    """Write entries that a store has lost, however long it is away; those that it refuses are left out.
+    """Write entries that a store has lost, however long it is unavailable; refused entries are only logged.
 
-    Their dead letters were written when they were read for the first time.
+    Their dead letters were written when they were first read.
+
+    Args:
+        entries: The entries.
+        write: Writes some of them at once; it must be idempotent.
     """
 
     def refuse(_: T, error: Exception) -> None:
@@ -79,25 +84,25 @@ async def rewrite(entries: Sequence[T], write: Callable[[Sequence[T]], Awaitable
 
 @dataclass(frozen=True, slots=True)
 class _RefillSource:
-    """A topic that a store is filled from."""
+    """A topic from which a store is refilled."""
 
     topic: Topic
     owned: Topic
-    """Whoever owns a partition of this one fills the store from the same partition of `topic`."""
+    """The owner of a partition of this topic refills the store from the same partition of `topic`."""
     fill: Callable[[AsyncIterator[Sequence[Change]]], Awaitable[None]]
     age_ms: int | None
-    """Age of the records past which they are not worth reading."""
+    """Largest age of the records to read, in ms; None for all."""
 
 
 @dataclass(slots=True)
 class Refills:
-    """Looks whether a store holds what a role writes to it, and fills it again where it does not."""
+    """Checks whether a store still holds the data of a role, and refills the lost partitions."""
 
     bootstrap_servers: str
     registry: Registry
     projection: Projection
     assigned: Callable[[], Collection[tuple[str, int]]]
-    """Returns the partitions that the role owns, as topic and number."""
+    """Returns the partitions owned by the role, as topic and number."""
     _sources: list[_RefillSource] = field(default_factory=list)
 
     def add(
@@ -108,27 +113,27 @@ class Refills:
         owned: Topic | None = None,
         age_ms: int | None = None,
     ) -> None:
-        """Have the store filled from a topic.
+        """Add a topic from which the store is refilled.
 
         Args:
-            topic: What is read.
-            fill: Writes it.
-            owned: The topic by whose partitions this role owns those of `topic`, where it is another.
-            age_ms: How far back it is read; from the beginning by default.
+            topic: The topic to read.
+            fill: Writes its records to the store.
+            owned: The topic whose assigned partitions decide which partitions of `topic` to read; `topic` by default.
+            age_ms: Largest age of the records to read, in ms; all by default.
         """
         self._sources.append(_RefillSource(topic, owned or topic, fill, age_ms))
 
     async def run(self) -> None:
-        """Look every second, until cancelled; what fails is tried again."""
+        """Check the store every second, until cancelled; failures are retried."""
         while True:
             try:
                 for source in self._sources:
-                    await self._look(source)
+                    await self._check(source)
             except (StoreError, KafkaError) as error:
                 _LOG.warning("a store is not filled again yet: %s", error)
             await asyncio.sleep(LOOK_S)
 
-    async def _look(self, source: _RefillSource) -> None:
+    async def _check(self, source: _RefillSource) -> None:
         owned = self._owned(source)
         missing = await self.projection.missing([partition_name(source.topic, number) for number in owned])
         partitions = [number for number in owned if partition_name(source.topic, number) in missing]
@@ -138,11 +143,13 @@ class Refills:
         opened = topic_history(
             self.bootstrap_servers, self.registry, source.topic, since_ms=since_ms, partitions=partitions
         )
-        async with opened as found:
-            _LOG.info("%s: the store is filled from %d records at most", source.topic.name, found.total)
-            await source.fill(found.chunks(_CHUNK))
-        held = set(self._owned(source))  # another worker's by now are that worker's to fill
-        await self.projection.add([partition_name(source.topic, number) for number in partitions if number in held])
+        async with opened as history:
+            _LOG.info("%s: the store is filled from %d records at most", source.topic.name, history.total)
+            await source.fill(history.chunks(_CHUNK))
+        still_owned = set(self._owned(source))  # the new owner refills partitions that were reassigned in the meantime
+        await self.projection.add(
+            [partition_name(source.topic, number) for number in partitions if number in still_owned]
+        )
 
     def _owned(self, source: _RefillSource) -> list[int]:
         return sorted(number for topic, number in self.assigned() if topic == source.owned.name)

@@ -1,7 +1,7 @@
-"""Waiting out a store that is away, and not one that refuses a value.
+"""Retries while a store is unavailable, but not when it refuses a value.
 
-What would be written or read while a store is away is not lost, only late. What a store refuses would be refused for
-ever: it is set aside, and the rest goes on.
+Reads and writes during an outage are delayed, not lost. A refused value would be refused for ever: it becomes a dead
+letter, and the rest continues.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ async def retry_until_available(
     away: tuple[type[Exception], ...] = (StoreError,),
     pause_s: float = 0.5,
 ) -> T:
-    """Do some work, however long a store is away, and return what came of it.
+    """Do some work, however long a store is unavailable, and return the result.
 
     Args:
-        work: What to do; it is begun again from the start.
-        waits: Who waits for what, for the log.
-        away: What says that the store is away.
-        pause_s: Time between two tries.
+        work: The work; each attempt starts it from the beginning.
+        waits: The log message of a failed attempt.
+        away: The exceptions that mean that the store is unavailable.
+        pause_s: Time between two attempts, in seconds.
 
     Raises:
-        RefusedError: the store refuses a value.
+        StoreRefusedError: the store refuses a value.
     """
     while True:
         try:
@@ -54,16 +54,18 @@ async def write_one_by_one(
     *,
     waits: str,
 ) -> None:
-    """Write entries, however long a store is away. An entry at which it fails is refused, and all others are written.
+    """Write entries, however long a store is unavailable; failing entries are refused, and all others are written.
+
+    A failing group is split in halves until single entries fail.
 
     Args:
-        entries: What to write.
-        write: Writes some of them, in one go; what was written before may be written again.
-        refuse: Takes an entry that cannot be written, and why.
-        waits: Who waits for what, for the log.
+        entries: The entries.
+        write: Writes some of them at once; it may be called again with entries written before.
+        refuse: Receives an entry that cannot be written, and the error.
+        waits: The log message while the store is unavailable.
 
     Raises:
-        PublishError: the broker is away.
+        PublishError: the broker is unavailable.
     """
     if not entries:
         return
@@ -76,5 +78,5 @@ async def write_one_by_one(
             refuse(entries[0], error)
             return
         half = len(entries) // 2
-        for part in (entries[:half], entries[half:]):
-            await write_one_by_one(part, write, refuse, waits=waits)
+        for chunk in (entries[:half], entries[half:]):
+            await write_one_by_one(chunk, write, refuse, waits=waits)

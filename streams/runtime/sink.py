@@ -1,4 +1,4 @@
-"""Topics → somewhere else, batch by batch: what is written is committed, so that a crash writes some of it again."""
+"""Sink: topics → a store, batch by batch, at least once: offsets are committed after the batch is written."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _WAIT_MS = 500
 _LOG = logging.getLogger(__name__)
 
 Write = Callable[[str, Sequence[ConsumerRecord]], Awaitable[None]]
-"""Writes a batch of a topic, however long that takes."""
+"""Writes a batch of a topic, however long it takes."""
 
 
 class Rewind:
-    """Takes a consumer back to the beginning of the partitions that its store has lost, and notes what the store holds.
+    """Seeks a consumer back in the partitions that its store has lost, and notes the partitions that the store holds.
 
-    Records that come again are written again, in their order: the store ends as it was.
+    The records are written again in their order, so the store ends in the same state as before.
     """
 
     def __init__(
@@ -40,41 +40,41 @@ class Rewind:
         ages_ms: Mapping[Topic, int] | None = None,
         after: Mapping[Topic, Topic] | None = None,
     ) -> None:
-        """Take what tells which partitions the store holds.
+        """Create a rewind.
 
         Args:
-            projection: Which partitions the store holds.
-            ages_ms: How far back a topic is read, where not from its beginning.
-            after: Topics that take something from another one, and are read again once the store holds all of that.
+            projection: Tracks the partitions that the store holds.
+            ages_ms: Largest age of the records to read by topic, in ms; other topics are read from their beginning.
+            after: Topics whose records need another topic in the store; they are read again after that topic.
         """
         self._projection = projection
         self._ages_ms = {topic.name: age_ms for topic, age_ms in (ages_ms or {}).items()}
         self._after = dict(after or {})
         self._ends: dict[TopicPartition, int] = {}
-        """What is being read again, and up to where it was written when that began."""
-        self._looked_s = -math.inf
+        """The partitions being read again, with their end offsets at the start of that."""
+        self._last_check_s = -math.inf
 
     async def look(self, consumer: Any) -> None:
-        """Seek what the store does not hold, at most once a second; while it does not answer, nothing is sought."""
+        """Seek back in lost partitions, at most once a second; do nothing while the store does not answer."""
         now_s = asyncio.get_running_loop().time()
-        if now_s - self._looked_s < LOOK_S:
+        if now_s - self._last_check_s < LOOK_S:
             return
-        self._looked_s = now_s
+        self._last_check_s = now_s
         try:
             await self._seek(consumer)
         except (StoreError, KafkaError) as error:
             _LOG.warning("it is not known what the store has lost: %s", error)
 
     async def note(self, consumer: Any) -> None:
-        """Note the partitions that have been written as far as they went; all that was fetched must be written."""
+        """Note the partitions that are completely written; call it after all fetched records are written."""
         try:
             reached = {tp: await consumer.position(tp) for tp in self._ends.keys() & consumer.assignment()}
-            whole = [tp for tp, position in reached.items() if position >= self._ends[tp]]
-            await self._projection.add([_name(tp) for tp in whole])
+            complete = [tp for tp, position in reached.items() if position >= self._ends[tp]]
+            await self._projection.add([_name(tp) for tp in complete])
         except (StoreError, KafkaError) as error:
             _LOG.warning("it is not noted what the store holds: %s", error)
             return
-        for tp in whole:
+        for tp in complete:
             del self._ends[tp]
 
     async def _seek(self, consumer: Any) -> None:
@@ -83,8 +83,8 @@ class Rewind:
         names = {_name(tp): tp for tp in assigned if tp not in self._ends}
         lost = [names[name] for name in await self._projection.missing(names)]
         for topic, leader in self._after.items():
-            parts = [partition_name(leader, number) for number in range(leader.partitions)]
-            if any(tp.topic == topic.name for tp in lost) and await self._projection.missing(parts):
+            leader_names = [partition_name(leader, number) for number in range(leader.partitions)]
+            if any(tp.topic == topic.name for tp in lost) and await self._projection.missing(leader_names):
                 lost = [tp for tp in lost if tp.topic != topic.name]
         if not lost:
             return
@@ -117,21 +117,21 @@ async def run_sink(
     beside: Sequence[Coroutine[Any, Any, None]] = (),
     rewind: Rewind | None = None,
 ) -> None:
-    """Read topics as a group until `stop` is set; what fails in one of the coroutines is raised.
+    """Read topics as a consumer group until `stop` is set; an error in one of the coroutines is raised.
 
     Args:
-        bootstrap_servers: Where the brokers are.
+        bootstrap_servers: The addresses of the brokers.
         group: The consumer group.
-        topics: What to read.
+        topics: The topics to read.
         write: Writes a batch.
-        stop: Ends it.
-        beside: Further coroutines.
-        rewind: Reads again what the store that is written to has lost.
+        stop: Ends the sink once it is set.
+        beside: Further coroutines to run concurrently.
+        rewind: Reads the partitions again that the store has lost.
     """
     names = (topic.name for topic in topics)
     consumer = kafka_consumer(bootstrap_servers, *names, group_id=group, auto_offset_reset="earliest")
     try:
-        # A batch given up half-way is read again: its offsets are not committed.
+        # A batch interrupted half-way is read again: its offsets are not committed.
         await run_until(stop, _work(consumer, write, rewind), *beside)
     finally:
         await consumer.stop()
@@ -149,10 +149,10 @@ async def _work(consumer: AIOKafkaConsumer, write: Write, rewind: Rewind | None)
             await write(tp.topic, records)
         if rewind is not None:
             await rewind.note(consumer)
-        moved = {tp: position for tp, position in reached.items() if committed.get(tp) != position}
-        if moved:
+        new_positions = {tp: position for tp, position in reached.items() if committed.get(tp) != position}
+        if new_positions:
             try:
-                await consumer.commit(moved)
+                await consumer.commit(new_positions)
                 committed = reached
             except (CommitFailedError, IllegalStateError) as error:
                 _LOG.info("the group has rebalanced, what was written is read again: %s", error)

@@ -1,4 +1,4 @@
-"""Several things at once in one role: when one of them fails, the role ends with what it failed with."""
+"""Supervision of concurrent coroutines in a role: when one of them fails, the role ends with its error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 async def run_alongside(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run coroutines beside the body, and cancel them after it.
 
-    When one of them ends before, `stop` is set, which the body heeds; what it failed with is raised after the body.
+    If one of them ends earlier, `stop` is set, which the body must observe; its error is raised after the body.
     """
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     for task in tasks:
@@ -30,6 +30,6 @@ async def run_alongside(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, No
 
 
 async def run_until(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run coroutines until `stop` is set, whatever they wait for then; what one of them fails with is raised."""
+    """Run coroutines until `stop` is set, then cancel them; the error of a failed one is raised."""
     async with run_alongside(stop, *coroutines):
         await stop.wait()

@@ -1,4 +1,4 @@
-"""A topic from its beginning to its present end, for whoever must know all of it before going on."""
+"""Topic history: a topic from its beginning to its present end, for readers that need all of it first."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _TIMEOUT_MS = 500
 
 
 class TopicHistory:
-    """What a topic held when it was opened."""
+    """The records of a topic at the time it was opened."""
 
     def __init__(self, consumer: Any, topic: Topic, decoder: Decoder, ends: dict[TopicPartition, int]) -> None:
         self._consumer, self._topic, self._decoder = consumer, topic, decoder
         self.ends = ends
         """The offset past the last record of each partition."""
         self.total = 0
-        """Offsets that there are; records may be fewer, as some are compacted away."""
+        """Number of offsets; records may be fewer because of compaction."""
         self._waiting: dict[TopicPartition, deque[tuple[Any, Any]]] = {tp: deque() for tp in ends}
 
     async def newest(self) -> dict[str, tuple[Position, Any]]:
-        """Return the newest value of each key that was not deleted since."""
-        found: dict[str, tuple[Position, Any]] = {}
+        """Return the newest value of each key that is not deleted."""
+        newest: dict[str, tuple[Position, Any]] = {}
         for tp in self.ends:
             async for record, value in self._of(tp):
                 key = (record.key or b"").decode(errors="replace")
                 if value is None:
-                    found.pop(key, None)
+                    newest.pop(key, None)
                 else:
-                    found[key] = Position.of(record), value
-        return found
+                    newest[key] = Position.of(record), value
+        return newest
 
     async def every(self) -> AsyncIterator[Any]:
         """Yield all values, partition by partition."""
@@ -52,7 +52,11 @@ class TopicHistory:
                     yield value
 
     async def chunks(self, most: int) -> AsyncIterator[list[tuple[bytes, Any]]]:
-        """Yield the keys and values of all records, None for a deletion, in the order of each partition."""
+        """Yield the keys and values of all records, None for a deletion, in the order of each partition.
+
+        Args:
+            most: Number of records per chunk.
+        """
         chunk: list[tuple[bytes, Any]] = []
         for tp in self.ends:
             async for record, value in self._of(tp):
@@ -65,9 +69,9 @@ class TopicHistory:
             yield chunk
 
     async def merged(self) -> AsyncIterator[tuple[Position, Any]]:
-        """Yield all events, always the earliest of those that come next in their partitions.
+        """Yield all events in a merged order: always the earliest of the next events of all partitions.
 
-        The order depends on the topic alone: by (occurred_at, event_id) between partitions, as it stands within one.
+        The order depends on the topic alone: by (occurred_at, event_id) between partitions, by offset within one.
         """
         streams = {tp: self._of(tp) for tp in self.ends}
         heads: list[tuple[int, str, int, Any, Any, TopicPartition]] = []
@@ -116,13 +120,13 @@ async def topic_history(
     since_ms: int | None = None,
     partitions: Collection[int] | None = None,
 ) -> AsyncIterator[TopicHistory]:
-    """Open a topic, or some of its partitions; unusable records are passed over.
+    """Open a topic, or some of its partitions; unusable records are skipped.
 
     Args:
-        bootstrap_servers: Where the brokers are.
-        registry: Knows the schemas.
-        topic: What to read.
-        since_ms: The append time to begin with; the beginning of the topic by default.
+        bootstrap_servers: The addresses of the brokers.
+        registry: The schema registry.
+        topic: The topic to read.
+        since_ms: The append time to start from, in ms since the epoch; the beginning of the topic by default.
         partitions: The numbers of the partitions; all by default.
     """
     numbers = range(topic.partitions) if partitions is None else sorted(partitions)
@@ -138,20 +142,20 @@ async def topic_history(
             starts = await offsets_since(consumer, tps, since_ms)
         for tp in tps:
             consumer.seek(tp, starts[tp])
-        found = TopicHistory(consumer, topic, Decoder(topic, registry, None, stage="history"), ends)
-        found.total = sum(ends[tp] - starts[tp] for tp in tps)
-        yield found
+        history = TopicHistory(consumer, topic, Decoder(topic, registry, None, stage="history"), ends)
+        history.total = sum(ends[tp] - starts[tp] for tp in tps)
+        yield history
     finally:
         await consumer.stop()
 
 
 async def offsets_since(consumer: Any, partitions: list[TopicPartition], at_ms: int) -> dict[TopicPartition, int]:
-    """Return the offset of the first record of each partition that was appended then or later, the end without one."""
+    """Return the offset of the first record of each partition appended at or after `at_ms`, or else its end offset."""
     ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-    found = await consumer.offsets_for_times(dict.fromkeys(partitions, at_ms))
-    return {tp: ends[tp] if found.get(tp) is None else found[tp].offset for tp in partitions}
+    offsets = await consumer.offsets_for_times(dict.fromkeys(partitions, at_ms))
+    return {tp: ends[tp] if offsets.get(tp) is None else offsets[tp].offset for tp in partitions}
 
 
 def merged(partitions: Iterable[Iterable[tuple[Position, Any]]]) -> Iterator[tuple[Position, Any]]:
-    """Yield the events of some partitions as `History.merged` does: a user's keep the order in which they stand."""
+    """Yield the events of some partitions in the order of `TopicHistory.merged`; a user's events keep their order."""
     return heapq.merge(*partitions, key=lambda pair: (pair[1].occurred_at, pair[1].event_id))

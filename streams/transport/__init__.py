@@ -1,4 +1,4 @@
-"""Faust over record batches: one Faust message carries up to a thousand consecutive records of a partition.
+"""Batch transport for Faust: one Faust message carries up to a thousand consecutive records of a partition.
 
     app = faust_app("feed", bootstrap_servers=..., datadir=...)
     topic = batch_topic(app, "interactions.v1")
@@ -8,13 +8,13 @@
         async for event in stream.noack().events():
             batch = event.value          # a Batch: .topic, .partition, .records, .remaining
             ...
-            event.ack()                  # now or later, once its effects are out
+            event.ack()                  # now or later, once its effects are durable
 
-Events may be held and acknowledged later, from any task of the loop; the ledger commits what may be. Tables are
-written inside `as_current(event)`, or their changelog by someone else and then their store by `put`. Before partitions
-are taken away, and before the worker stops, the coroutine functions given to `app.on_drain` are awaited, and what they
-acknowledged is committed. After a rebalance all that was not is read again: what was held is void
-(`app.is_live(event)` is false) and must be dropped, not written.
+Events may be held and acknowledged later, from any task of the loop; the offset tracker determines the offsets to
+commit. Tables are written inside `as_current(event)`; or another producer writes their changelog, and `put` then their
+store. Before partitions are revoked, and before the worker stops, the coroutine functions passed to `app.on_drain` are
+awaited, and the events that they acknowledge are committed. After a rebalance all other events are read again: events
+still held are void (`app.is_live(event)` is false), and their effects must be dropped, not written.
 """
 
 from faust.transport.drivers import aiokafka as driver
@@ -34,6 +34,6 @@ from streams.transport.writing import put as put
 
 
 class Transport(driver.Transport):  # type: ignore[misc]
-    """Faust's Kafka transport, with our consumer. Faust finds it by the scheme of broker URLs: `millrace://host:port`."""
+    """Faust's Kafka transport with the batch consumer, found by the scheme of broker URLs: `millrace://host:port`."""
 
     Consumer = Consumer

@@ -1,4 +1,4 @@
-"""What an agent reads: consecutive records of one partition."""
+"""Batch: consecutive records of one partition, the unit that an agent reads."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from aiokafka import ConsumerRecord
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Consecutive records of one partition, as they are in the broker: bytes, undecoded."""
+    """Consecutive records of one partition as undecoded bytes."""
 
     topic: str
     partition: int
     records: Sequence[ConsumerRecord]
     remaining: int = 0
-    """Records that the broker holds after this batch, as far as was known when it was fetched: 0 means caught up."""
+    """Records in the broker after this batch, as of its fetch; 0 means caught up."""
 
     @property
     def first_offset(self) -> int:

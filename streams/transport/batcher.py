@@ -1,4 +1,4 @@
-"""Cutting fetched records into batches, fairly between partitions."""
+"""Batcher: cuts fetched records into batches, and interleaves partitions fairly."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 RECORD_BYTES = 64
-"""What a record costs in memory besides its key and value, roughly."""
+"""Approximate overhead of a record in memory, in bytes, besides its key and value."""
 
 
 class Sized(Protocol):
-    """The part of a Kafka record that cutting needs; a null key or value has the size -1."""
+    """The attributes of a Kafka record that cutting needs; a null key or value has the size -1."""
 
     @property
     def serialized_key_size(self) -> int:
-        """Return the bytes of the key."""
+        """Return the size of the key in bytes."""
 
     @property
     def serialized_value_size(self) -> int:
-        """Return the bytes of the value."""
+        """Return the size of the value in bytes."""
 
 
 K = TypeVar("K")
@@ -28,12 +28,18 @@ R = TypeVar("R", bound=Sized)
 
 
 def size_of(record: Sized) -> int:
-    """Return about how many bytes a record holds."""
+    """Return the approximate size of a record in memory, in bytes."""
     return RECORD_BYTES + max(record.serialized_key_size, 0) + max(record.serialized_value_size, 0)
 
 
 def cut(records: Sequence[R], *, max_records: int, max_bytes: int) -> Iterator[tuple[Sequence[R], int]]:
-    """Yield batches of consecutive records with their bytes; a record larger than `max_bytes` comes alone."""
+    """Yield batches of consecutive records with their sizes in bytes.
+
+    Args:
+        records: The records.
+        max_records: Largest number of records in a batch.
+        max_bytes: Largest size of a batch; a larger record forms a batch of its own.
+    """
     start = total_bytes = 0
     for index, record in enumerate(records):
         size_bytes = size_of(record)

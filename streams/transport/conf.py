@@ -1,4 +1,4 @@
-"""The Faust app, set up for this transport."""
+"""Faust app, configured for the batch transport."""
 
 from __future__ import annotations
 
@@ -23,20 +23,25 @@ TABLE_OPTIONS = {"block_cache_size": 8 << 20, "write_buffer_size": 8 << 20, "max
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much is read at once, and how much may be out."""
+    """Limits of a batch, and of the unacknowledged records of a partition."""
 
     batch_records: int = 1_000
     batch_bytes: int = 4 << 20
     batch_wait_ms: int = 20
-    """How long the broker may hold back records to make a fuller batch."""
+    """Time for which the broker may hold back records for a fuller batch."""
     unacked_records: int = 20_000
-    """Records of a partition in flight past which it is not fetched."""
+    """Unacknowledged records of a partition above which it is not fetched."""
     unacked_bytes: int = 64 << 20
     drain_s: float = 5.0
-    """How long agents may take to finish when partitions are revoked or the worker stops."""
+    """Time for agents to finish when partitions are revoked or the worker stops."""
 
     def reached(self, load: InFlight, *, share: float = 1.0) -> bool:
-        """Say whether a partition has a share of what may be in flight of it."""
+        """Return whether a partition has reached a share of its in-flight limits.
+
+        Args:
+            load: The batches in flight.
+            share: The share of the limits, above 0 and up to 1.
+        """
         return load.records >= share * self.unacked_records or load.size_bytes >= share * self.unacked_bytes
 
 
@@ -47,19 +52,19 @@ class App(faust.App):  # type: ignore[misc]
     drains: list[Drain]
 
     def on_drain(self, drain: Drain) -> Drain:
-        """Have a coroutine function called before the last commit of a revocation or a stop.
+        """Register a coroutine function to await before the last commit at a revocation or a stop.
 
-        There an agent writes out what it holds and acknowledges its events.
+        In it an agent makes its effects durable and acknowledges its events.
         """
         self.drains.append(drain)
         return drain
 
     def is_live(self, event: EventT) -> bool:
-        """Say whether an event's partition is still the one it was read from; if not, drop what it led to."""
+        """Return whether an event is still valid; after its partition was revoked or sought, drop its effects."""
         return bool(self.consumer.is_live(event.message))
 
     def bytes_table(self, name: str, *, partitions: int) -> Any:
-        """Return a table of bytes by bytes: keys and values are encoded by whoever writes them."""
+        """Return a table with keys and values of bytes, encoded by its writer."""
         return self.Table(
             name,
             partitions=partitions,
@@ -70,7 +75,7 @@ class App(faust.App):  # type: ignore[misc]
 
 
 def stored_values(table: Any) -> Iterator[bytes]:
-    """Yield the values of a table, which may be written to meanwhile."""
+    """Return an iterator over the values of a table, which may change during the iteration."""
     values = table.values()
     return iter(values if table.app.conf.store.scheme == "rocksdb" else list(values))
 
@@ -88,9 +93,18 @@ def faust_app(
 ) -> App:
     """Return a Faust app over the batch transport.
 
-    `datadir` belongs to one worker process. After a kill -9 the group waits `session_timeout_s` before others get the
-    partitions. `instance_id` makes the worker a static member of its group: started again under the same id, it has its
-    partitions back at once. An agent that raises ends the app: what it had not acknowledged is read again by the next.
+    An agent that raises ends the app; its unacknowledged events are read again after the restart.
+
+    Args:
+        app_id: The id of the app, which is its consumer group.
+        bootstrap_servers: The addresses of the brokers.
+        datadir: The folder of the tables; it belongs to one worker process.
+        store: The store of the tables.
+        limits: Limits of batches and of records in flight.
+        commit_interval_s: Time between commits, in seconds.
+        session_timeout_s: Time in seconds after a kill -9 until other workers get the partitions.
+        instance_id: Makes the worker a static member of its group: restarted under the same id, it gets its partitions
+            back at once.
     """
     datadir.mkdir(parents=True, exist_ok=True)
     app = App(

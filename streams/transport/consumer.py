@@ -1,6 +1,6 @@
-"""The consumer: Faust's own, reading batches.
+"""Consumer: Faust's own consumer, extended to read batches.
 
-    Kafka ─fetch▶ cursors ─▶ cut, interleave ─▶ ledger ─▶ Faust's conductor ─▶ agent ─ack▶ ledger ─commit▶ Kafka
+    Kafka ─fetch▶ cursors ─▶ cut, interleave ─▶ tracker ─▶ Faust's conductor ─▶ agent ─ack▶ tracker ─commit▶ Kafka
 
 A message of a batched topic carries a `Batch`; all other topics (changelogs, replies) stay record by record.
 """
@@ -29,11 +29,11 @@ from streams.transport.restore import restore
 from streams.transport.topic import BatchSchema
 
 _HELD_POLL_S = 0.1
-"""Longest a partition that is free again waits while others are fetched."""
+"""Longest time that a partition below its limit again waits for the fetch of the others."""
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]
-    """Faust's consumer over record batches, committing by the ledger."""
+    """Faust's consumer over record batches; an `OffsetTracker` determines the offsets to commit."""
 
     app: App
     _thread: ClientThread
@@ -41,7 +41,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._limits: Limits = self.app.limits
-        self._ledger: OffsetTracker[TP] = OffsetTracker()
+        self._offset_tracker: OffsetTracker[TP] = OffsetTracker()
         self._cursors: Cursors[TP] = Cursors()
         self._batched: dict[str, bool] = {}
         self._epoch = self._fetched_in = 0
@@ -51,13 +51,13 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def _new_consumer_thread(self) -> ClientThread:
         return ClientThread(self, loop=self.loop, beacon=self.beacon)
 
-    # What is read
+    # Reading
 
     def is_batched(self, topic: str) -> bool:
-        """Say whether a topic was declared with `batch_topic`.
+        """Return whether a topic was declared with `batch_topic`.
 
         Raises:
-            ValueError: it was declared both ways.
+            ValueError: the topic was declared both ways.
         """
         if topic not in self._batched:
             kinds = {isinstance(channel.schema, BatchSchema) for channel in self.app.topics if topic in channel.topics}
@@ -79,7 +79,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             if epoch == self._epoch and await self._continues(tp, fetch):
                 lanes[tp] = await self._lane(tp, fetch)
         turns = interleave(lanes)
-        # What is not yielded is fetched again: its cursor stays before it.
+        # Messages not yielded are fetched again: the cursor stays before them.
         while self.flow_active and epoch == self._epoch and (turn := next(turns, None)) is not None:
             yield turn
 
@@ -90,50 +90,50 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         if self._is_changelog_tp(tp) and tp not in self._restored:
             records = await restore(self.app.tables.recovery, tp, fetch, to_message=self._to_message)
             if records:
-                # Faust applies these in its own time; nothing newer may overtake them.
+                # Faust applies these asynchronously; newer records must not overtake them.
                 self._restored.add(tp)
         return self._records(tp, records, fetch.end)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, FetchedBatches]:  # noqa: ASYNC109
         self._fetched_in = self._epoch
         tps = set(active_partitions or ())
-        held = {tp for tp in tps if self._is_full(tp)}
-        if held == tps:
+        full = {tp for tp in tps if self._is_full(tp)}
+        if full == tps:
             self._room.clear()
             await self.wait(self._room, timeout=timeout)
             return {}
-        due = {tp: self._cursors.position(tp) for tp in tps - held}
-        found: dict[TP, FetchedBatches] = await self._thread.fetch(due, wait_s=_HELD_POLL_S if held else timeout)
-        return found
+        due = {tp: self._cursors.position(tp) for tp in tps - full}
+        batches: dict[TP, FetchedBatches] = await self._thread.fetch(due, wait_s=_HELD_POLL_S if full else timeout)
+        return batches
 
     def _is_full(self, tp: TP) -> bool:
-        return self._limits.reached(self._ledger.load(tp))
+        return self._limits.reached(self._offset_tracker.load(tp))
 
     async def _continues(self, tp: TP, fetch: FetchedBatches) -> bool:
-        verdict = self._cursors.judge(tp, fetch.start)
-        if verdict is Continuation.REWIND:
+        continuation = self._cursors.judge(tp, fetch.start)
+        if continuation is Continuation.REWIND:
             position = self._cursors.position(tp)
             self.log.info("%s: fetched from %s, back to %s", tp, fetch.start, position)
             await self._thread.seek_back(tp, position or 0)
             return False
-        if verdict is Continuation.JUMPED:
+        if continuation is Continuation.JUMPED:
             self.log.warning("%s: the broker moved the position from %s", tp, self._cursors.position(tp))
-            self._ledger.start(tp)
+            self._offset_tracker.start(tp)
             self._read_offset[tp] = None
         return True
 
     def _batches(self, tp: TP, fetch: FetchedBatches) -> Iterator[Message]:
-        left = len(fetch.records)
+        remaining = len(fetch.records)
         cuts = cut(fetch.records, max_records=self._limits.batch_records, max_bytes=self._limits.batch_bytes)
         for records, size_bytes in cuts:
-            left -= len(records)
-            end = fetch.end if not left else records[-1].offset + 1
+            remaining -= len(records)
+            end = fetch.end if not remaining else records[-1].offset + 1
             batch = Batch(tp.topic, tp.partition, records, max(fetch.stable - end, 0))
-            ticket = self._ledger.deliver(tp, end, records=len(records), size_bytes=size_bytes)
+            ticket = self._offset_tracker.deliver(tp, end, records=len(records), size_bytes=size_bytes)
             self._cursors.move(tp, end)
             yield batch_message(tp, batch, ticket, generation_id=self.app.consumer_generation_id)
         if not fetch.records:
-            self._ledger.skip_to(tp, fetch.end)
+            self._offset_tracker.skip_to(tp, fetch.end)
             self._cursors.move(tp, fetch.end)
 
     def _records(self, tp: TP, records: Sequence[ConsumerRecord], end: int) -> Iterator[Message]:
@@ -143,10 +143,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._cursors.move(tp, end)
 
     async def wait_first(self, *awaited: Any, timeout: float | None = None) -> WaitResults:  # noqa: ASYNC109
-        """Wait for the first of some; a coroutine that comes first and has nothing to wait for is done at once.
+        """Wait for the first of several awaitables; a leading coroutine that never blocks is run at once.
 
-        Faust hands each message over by this, beside the suspension of the flow. It would make tasks of both, which
-        takes turns of the event loop for every message; so all that a fetch brought is handed over in one.
+        Faust passes each message on by this method, together with the suspension of the flow. It would create tasks for
+        both, which costs turns of the event loop for every message. Here all messages of a fetch take one turn.
+
+        Args:
+            awaited: The awaitables.
+            timeout: Longest time to wait, in seconds.
         """
         first, *others = awaited
         if not asyncio.iscoroutine(first):
@@ -159,19 +163,19 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             if isinstance(ended, StopIteration):
                 return WaitResults([first], [ended.value], False)
             raise
-        return await super().wait_first(_Started(first, waits_for), *others, timeout=timeout)
+        return await super().wait_first(_BlockedCoroutine(first, waits_for), *others, timeout=timeout)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        if not self.is_batched(tp.topic):  # of batches the ledger knows what they hold
+        if not self.is_batched(tp.topic):  # the offset tracker covers batches
             await super()._add_gap(tp, offset_from, offset_to)
 
-    # Where reading starts
+    # Seeking
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek the partitions that are committed to what is; the others have other owners (table recovery)."""
+        """Seek the partitions of agents to their committed offsets; table recovery seeks the others."""
         self._restart()
         partitions = {tp for tp in self.assignment() if self.app.topics.acks_enabled_for(tp.topic)}
-        # Faust leaves a partition without a commit where it is, which after a dropped fetch is too far.
+        # Faust does not seek a partition without a commit; after a dropped fetch its position is too far.
         positions = await self._thread.seek_to_commits(partitions)
         self._restart()
         for tp, position in positions.items():
@@ -191,67 +195,67 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     def _start(self, tp: TP, offset: int) -> None:
         self._restored.discard(tp)
-        self._ledger.start(tp)
+        self._offset_tracker.start(tp)
         self._cursors.seek(tp, offset)
 
     def _restart(self) -> None:
         self._epoch += 1
-        self._ledger.clear()
+        self._offset_tracker.clear()
         self._cursors.clear()
         self._restored.clear()
         self._room.set()
 
-    # What is acknowledged and committed
+    # Acknowledging and committing
 
     def ack(self, message: Message) -> bool:
-        """Acknowledge a message; False when it was before, or when its partition has started afresh since."""
+        """Acknowledge a message; return False for a repeated acknowledgement or a void message."""
         if not isinstance(message, BatchMessage):
             return bool(super().ack(message))
         with ack_lock:
-            # Faust's pure-Python stream acknowledges what it skips; only what reached an agent is tracked.
+            # Faust's pure-Python stream acknowledges skipped messages; only messages that reached an agent are tracked.
             if message.acked or not message.tracked:
                 return False
             message.acked = True
             self._unacked_messages.discard(message)
-            counts = self._ledger.acknowledge(message.ticket)
+            counts = self._offset_tracker.acknowledge(message.ticket)
             notify(self._waiting_for_ack)
             self._room.set()
             return counts
 
     def is_live(self, message: Message) -> bool:
-        """Say whether acknowledging the message would count: its partition is ours, and was since it was read."""
+        """Return whether a message is valid: its partition has been assigned without a break since it was read."""
         if isinstance(message, BatchMessage):
-            return self._ledger.is_live(message.ticket)
+            return self._offset_tracker.is_live(message.ticket)
         return bool(message.generation_id == self.app.consumer_generation_id)
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         yield from super()._filter_tps_with_pending_acks(topics)
-        for tp in self._ledger.pending():
+        for tp in self._offset_tracker.pending():
             if topics is None or tp in topics or tp.topic in topics:
                 yield tp
 
     def _new_offset(self, tp: TP) -> int | None:
         if not self.is_batched(tp.topic):
-            found: int | None = super()._new_offset(tp)
-            return found
+            offset: int | None = super()._new_offset(tp)
+            return offset
         if self._acked.pop(tp, None):
             raise RuntimeError(f"{tp.topic}: read it with stream.noack().events(), and acknowledge the events")
-        return self._ledger.committable(tp)
+        return self._offset_tracker.committable(tp)
 
     def _should_commit(self, tp: TP, offset: int) -> bool:
         return self.is_batched(tp.topic) or bool(super()._should_commit(tp, offset))
 
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
-        done = bool(await super()._commit_offsets(offsets, start_new_transaction))
-        if done:
+        is_committed = bool(await super()._commit_offsets(offsets, start_new_transaction))
+        if is_committed:
             for tp, offset in offsets.items():
-                self._ledger.commit(tp, offset)
-        return done
+                self._offset_tracker.commit(tp, offset)
+        return is_committed
 
-    # Rebalances and the end
+    # Rebalancing and stopping
 
     async def wait_empty(self) -> None:
-        """Let the agents finish what they hold, then commit: partitions are being revoked, or the worker stops."""
+        """Drain the agents, then commit: partitions are being revoked, or the worker stops."""
         try:
             async with asyncio.timeout(self._limits.drain_s):
                 for drain in self.app.drains:
@@ -266,32 +270,32 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         await self.commit()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Finish, commit and start afresh: every partition is sought to its commit after a rebalance."""
+        """Drain, commit and reset: after a rebalance every partition is sought to its committed offset."""
         await super().on_partitions_revoked(revoked)
         self._restart()
 
     async def on_stop(self) -> None:
-        """Commit; the agents were let finish before they were stopped."""
+        """Commit; the agents were drained before they were stopped."""
         await self.maybe_wait_for_commit_to_finish()
         await self.commit()
         self.transport._topic_waiters.clear()
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Do nothing: Faust's checks raise false alarms; consumer lag is what to watch."""
+        """Do nothing: Faust's checks raise false alarms; monitor consumer lag instead."""
 
-    # What to watch
+    # Monitoring
 
     def load(self, tp: TP) -> InFlight:
-        """Return what of a partition is in flight."""
-        return self._ledger.load(tp)
+        """Return the batches of a partition that are in flight."""
+        return self._offset_tracker.load(tp)
 
     def batched_partitions(self) -> set[TP]:
-        """Return the partitions that are assigned and read in batches."""
+        """Return the assigned partitions of batched topics."""
         return {tp for tp in self.assignment() if self.is_batched(tp.topic)}
 
 
-class _Started:
-    """A coroutine that was started and waits for something, to go on with."""
+class _BlockedCoroutine:
+    """A coroutine that was started and is blocked, wrapped as an awaitable that resumes it."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> None:
         self._coroutine, self._waits_for = coroutine, waits_for
@@ -300,10 +304,10 @@ class _Started:
         step: Callable[[Any], Any]
         while True:
             try:
-                given, step = (yield self._waits_for), self._coroutine.send
+                value, step = (yield self._waits_for), self._coroutine.send
             except BaseException as error:
-                given, step = error, self._coroutine.throw
+                value, step = error, self._coroutine.throw
             try:
-                self._waits_for = step(given)
+                self._waits_for = step(value)
             except StopIteration as ended:
                 return ended.value

@@ -1,9 +1,10 @@
-"""The cursor: whether what was fetched continues what was delivered.
+"""Cursor: the check that a fetch continues the delivered records.
 
-Fetched records may be dropped on their way (a rebalance, a stopped flow, a restarted fetcher) while the client's
-position has moved past them already. Each fetch therefore tells where it started; one that does not start where
-delivery stands is refused and the partition is sought back. When the same disagreement follows a seek, the broker moved
-the position itself (retention deleted the records, or the topic was made anew), and there is nothing to go back to.
+Fetched records may be dropped before delivery (by a rebalance, a stopped flow or a restarted fetcher) although the
+client's position has already moved past them. Each fetch therefore reports its start. A fetch that does not start at
+the delivered position is dropped, and the partition is sought back. If the same mismatch follows that seek, the broker
+moved the position itself (retention deleted the records, or the topic was created again), and there is nothing to seek
+back to.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ P = TypeVar("P", bound=Hashable)
 
 
 class Continuation(Enum):
-    """What to do with a fetch."""
+    """The treatment of a fetch."""
 
     CONTINUES = "continues"
     REWIND = "rewind"
-    """Drop it and seek to `Cursors.position`."""
+    """Drop the fetch and seek to `Cursors.position`."""
     JUMPED = "jumped"
-    """Deliver it, and start the partition afresh: the broker set the position."""
+    """Deliver the fetch and start the partition afresh: the broker set the position."""
 
 
 @dataclass(slots=True)
@@ -33,13 +34,13 @@ class _Cursor:
 
 
 class Cursors(Generic[P]):
-    """Keeps the offset of each partition up to which everything was delivered."""
+    """Tracks, for each partition, the offset up to which all records are delivered."""
 
     def __init__(self) -> None:
         self._cursors: dict[P, _Cursor] = {}
 
     def seek(self, partition: P, position: int | None) -> None:
-        """Note where the next fetch must start; None when the broker will say."""
+        """Set the start of the next fetch; None when the broker decides."""
         self._cursors[partition] = _Cursor(position)
 
     def clear(self) -> None:
@@ -47,12 +48,17 @@ class Cursors(Generic[P]):
         self._cursors.clear()
 
     def position(self, partition: P) -> int | None:
-        """Return the offset that is delivered next, or None when the broker will say."""
+        """Return the next offset to deliver, or None when the broker decides."""
         cursor = self._cursors.get(partition)
         return None if cursor is None else cursor.position
 
     def judge(self, partition: P, start: int | None) -> Continuation:
-        """Compare the start of a fetch with what was delivered; None means that the broker was setting the position."""
+        """Compare the start of a fetch with the delivered position.
+
+        Args:
+            partition: The partition.
+            start: The start of the fetch; None while the broker was setting the position.
+        """
         cursor = self._cursors.setdefault(partition, _Cursor(None))
         if cursor.position is None or start == cursor.position:
             cursor.rewound = False
@@ -64,5 +70,5 @@ class Cursors(Generic[P]):
         return Continuation.REWIND
 
     def move(self, partition: P, position: int) -> None:
-        """Note that everything below a position was delivered."""
+        """Note that all records below a position are delivered."""
         self._cursors.setdefault(partition, _Cursor(None)).position = position

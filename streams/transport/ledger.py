@@ -1,8 +1,8 @@
-"""The ledger: what of each partition may be committed.
+"""Offset tracker: the offset of each partition that may be committed.
 
-A partition's batches are registered in the order of their offsets and acknowledged in any order. What may be committed
-is the end of the last batch before the first unfinished one. Starting a partition afresh (it was assigned, revoked or
-sought) voids the batches that are out, so an acknowledgement from before counts for nothing.
+A partition's batches are registered in the order of their offsets and acknowledged in any order. The committable offset
+is the end of the last batch before the first unacknowledged one. Starting a partition afresh (after it was assigned,
+revoked or sought) voids its batches in flight: a later acknowledgement of them has no effect.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ P = TypeVar("P", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """What of a partition is delivered and not yet acknowledged."""
+    """The delivered, unacknowledged batches of a partition: their number, records and size in bytes."""
 
     batches: int = 0
     records: int = 0
@@ -26,7 +26,7 @@ class InFlight:
 
 @dataclass(slots=True)
 class _PartitionOffsets:
-    """One partition from one start to the next."""
+    """The state of one partition between two starts."""
 
     open: deque[InFlightBatch[Hashable]] = field(default_factory=deque)
     ready: int | None = None
@@ -38,95 +38,105 @@ class _PartitionOffsets:
 
 @dataclass(slots=True, eq=False)
 class InFlightBatch(Generic[P]):
-    """One delivered batch: what its agent acknowledges."""
+    """One delivered batch, to be acknowledged by its agent."""
 
     partition: P
     end: int
     records: int
     size_bytes: int
-    lane: _PartitionOffsets = field(repr=False)
-    done: bool = False
+    offsets: _PartitionOffsets = field(repr=False)
+    is_acknowledged: bool = False
 
 
 class OffsetTracker(Generic[P]):
-    """Keeps, for each partition, which batches are out and how far it may be committed."""
+    """Tracks, for each partition, the batches in flight and the committable offset."""
 
     def __init__(self) -> None:
-        self._lanes: dict[P, _PartitionOffsets] = {}
+        self._partitions: dict[P, _PartitionOffsets] = {}
 
     def start(self, partition: P) -> None:
-        """Start a partition afresh; batches of it that are out become void."""
-        self._lanes[partition] = _PartitionOffsets()
+        """Start a partition afresh; its batches in flight become void."""
+        self._partitions[partition] = _PartitionOffsets()
 
     def clear(self) -> None:
         """Forget all partitions."""
-        self._lanes.clear()
+        self._partitions.clear()
 
     def deliver(self, partition: P, end: int, *, records: int, size_bytes: int) -> InFlightBatch[P]:
-        """Register the next batch of a partition; `end` is the offset after its last record.
+        """Register the next batch of a partition.
+
+        Args:
+            partition: The partition.
+            end: The offset after the last record of the batch.
+            records: Number of records.
+            size_bytes: Size of the records.
 
         Raises:
-            ValueError: batches must come in order.
+            ValueError: the batch is out of order.
         """
-        lane = self._lanes.setdefault(partition, _PartitionOffsets())
-        newest = lane.open[-1].end if lane.open else lane.ready
+        offsets = self._partitions.setdefault(partition, _PartitionOffsets())
+        newest = offsets.open[-1].end if offsets.open else offsets.ready
         if newest is not None and end <= newest:
             raise ValueError(f"{partition}: a batch up to {end} after one up to {newest}")
-        ticket = InFlightBatch(partition, end, records, size_bytes, lane)
-        lane.open.append(ticket)  # type: ignore[arg-type]
-        lane.batches += 1
-        lane.records += records
-        lane.size_bytes += size_bytes
+        ticket = InFlightBatch(partition, end, records, size_bytes, offsets)
+        offsets.open.append(ticket)  # type: ignore[arg-type]
+        offsets.batches += 1
+        offsets.records += records
+        offsets.size_bytes += size_bytes
         return ticket
 
     def skip_to(self, partition: P, position: int) -> None:
-        """Note that nothing is left to deliver below a position: compacted offsets, control records."""
-        lane = self._lanes.setdefault(partition, _PartitionOffsets())
-        if lane.open:
-            lane.open[-1].end = max(lane.open[-1].end, position)
-        elif lane.ready is None or lane.ready < position:
-            lane.ready = position
+        """Note that no record below a position is left to deliver: compacted offsets, control records."""
+        offsets = self._partitions.setdefault(partition, _PartitionOffsets())
+        if offsets.open:
+            offsets.open[-1].end = max(offsets.open[-1].end, position)
+        elif offsets.ready is None or offsets.ready < position:
+            offsets.ready = position
 
     def acknowledge(self, ticket: InFlightBatch[P]) -> bool:
-        """Mark a batch as done; False when it is void or was done before."""
-        if ticket.done or not self.is_live(ticket):
+        """Mark a batch as acknowledged; return False if it is void or already acknowledged."""
+        if ticket.is_acknowledged or not self.is_live(ticket):
             return False
-        ticket.done = True
-        lane = ticket.lane
-        lane.batches -= 1
-        lane.records -= ticket.records
-        lane.size_bytes -= ticket.size_bytes
-        while lane.open and lane.open[0].done:
-            lane.ready = lane.open.popleft().end
+        ticket.is_acknowledged = True
+        offsets = ticket.offsets
+        offsets.batches -= 1
+        offsets.records -= ticket.records
+        offsets.size_bytes -= ticket.size_bytes
+        while offsets.open and offsets.open[0].is_acknowledged:
+            offsets.ready = offsets.open.popleft().end
         return True
 
     def is_live(self, ticket: InFlightBatch[P]) -> bool:
-        """Say whether the ticket's partition is still the one it was delivered from."""
-        return self._lanes.get(ticket.partition) is ticket.lane
+        """Return whether the partition of a batch has not started afresh since its delivery."""
+        return self._partitions.get(ticket.partition) is ticket.offsets
 
     def committable(self, partition: P) -> int | None:
-        """Return the offset that may be committed, or None when the newest one is committed already."""
-        lane = self._lanes.get(partition)
-        if lane is None or lane.ready is None or (lane.committed is not None and lane.ready <= lane.committed):
+        """Return the offset to commit, or None if it is committed already."""
+        offsets = self._partitions.get(partition)
+        if (
+            offsets is None
+            or offsets.ready is None
+            or (offsets.committed is not None and offsets.ready <= offsets.committed)
+        ):
             return None
-        return lane.ready
+        return offsets.ready
 
     def pending(self) -> Iterable[P]:
-        """Return the partitions that have something to commit."""
-        return [partition for partition in self._lanes if self.committable(partition) is not None]
+        """Return the partitions with an offset to commit."""
+        return [partition for partition in self._partitions if self.committable(partition) is not None]
 
     def commit(self, partition: P, offset: int) -> None:
-        """Note that the broker took a commit. Until then it stays committable, so a failed one loses no ground."""
-        lane = self._lanes.get(partition)
-        if lane is not None:
-            lane.committed = offset if lane.committed is None else max(lane.committed, offset)
+        """Note a successful commit; until then the offset stays committable, so a failed commit is repeated."""
+        offsets = self._partitions.get(partition)
+        if offsets is not None:
+            offsets.committed = offset if offsets.committed is None else max(offsets.committed, offset)
 
     def committed(self, partition: P) -> int | None:
-        """Return the newest offset that the broker took since the partition started."""
-        lane = self._lanes.get(partition)
-        return None if lane is None else lane.committed
+        """Return the newest committed offset since the partition started, or None."""
+        offsets = self._partitions.get(partition)
+        return None if offsets is None else offsets.committed
 
     def load(self, partition: P) -> InFlight:
-        """Return what of a partition is in flight."""
-        lane = self._lanes.get(partition)
-        return InFlight() if lane is None else InFlight(lane.batches, lane.records, lane.size_bytes)
+        """Return the batches of a partition that are in flight."""
+        offsets = self._partitions.get(partition)
+        return InFlight() if offsets is None else InFlight(offsets.batches, offsets.records, offsets.size_bytes)

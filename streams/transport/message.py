@@ -1,4 +1,4 @@
-"""The Faust message that carries a batch."""
+"""Faust message that carries a batch."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from streams.transport.ledger import InFlightBatch
 
 
 class BatchMessage(ConsumerMessage):  # type: ignore[misc]
-    """A message whose value is a batch; its offset is the last record's."""
+    """A message whose value is a batch; its offset is that of the last record."""
 
     ticket: InFlightBatch[TP]
 
 
 def batch_message(tp: TP, batch: Batch, ticket: InFlightBatch[TP], *, generation_id: int) -> BatchMessage:
-    """Return the message of a delivered batch."""
+    """Return the message of a delivered batch.
+
+    Args:
+        tp: The topic and partition.
+        batch: The batch.
+        ticket: Its entry in the offset tracker.
+        generation_id: The generation of the consumer group.
+    """
     newest = batch.records[-1]
     message = BatchMessage(
         batch.topic,

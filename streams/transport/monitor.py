@@ -1,4 +1,4 @@
-"""A monitor that costs nothing per event."""
+"""Faust monitor without any cost per event."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import faust
 
 
 class LeanMonitor(faust.Monitor):  # type: ignore[misc]
-    """Faust's monitor without what is counted per message, event, table access and send."""
+    """Faust's monitor without its counters per message, event, table access and send."""
 
     def _nothing(self, *_: Any, **__: Any) -> None:
         return None

@@ -1,4 +1,4 @@
-"""Declaring the topics that agents read in batches."""
+"""Batched topics: the declaration of topics that agents read in batches."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from faust.types import AppT, EventT, Message
 
 
 class BatchSchema(faust.Schema):  # type: ignore[misc]
-    """Hands batches on untouched: decoding is the agent's task. Its presence on a topic is what makes it batched."""
+    """Passes batches on undecoded: agents decode them. A topic with this schema is read in batches."""
 
     def compile(self, app: AppT, **_: Any) -> Any:
-        """Return the function that makes an event of a message."""
+        """Return the function that makes an event from a message."""
         create_event = app.create_event
 
         async def decode(message: Message, *, propagate: bool = False) -> EventT:
@@ -22,5 +22,5 @@ class BatchSchema(faust.Schema):  # type: ignore[misc]
 
 
 def batch_topic(app: AppT, *names: str) -> Any:
-    """Return a Faust topic for agents whose events' values are `Batch`es."""
+    """Return a Faust topic whose events carry values of type `Batch`."""
     return app.topic(*names, schema=BatchSchema())

@@ -1,4 +1,4 @@
-"""Running a Faust app until it is told to stop."""
+"""Runner of a Faust app, until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ async def run(app: App, stop: asyncio.Event) -> None:
     """Run an app until `stop` is set, then let it finish and commit.
 
     Raises:
-        BaseException: whatever crashed the app, be it while it stopped.
-        RuntimeError: the app ended though nobody had asked it to.
+        BaseException: the error that crashed the app, even during its stop.
+        RuntimeError: the app ended without being asked to.
     """
     app.finalize()
     stopping = asyncio.ensure_future(stop.wait())
@@ -28,7 +28,7 @@ async def run(app: App, stop: asyncio.Event) -> None:
         try:
             await app.stop()
         except Exception:
-            # What crashed may also fail to stop; the crash is what the caller must see.
+            # A crashed app may also fail to stop; the caller must see the crash.
             if crash is None:
                 raise
             app.log.exception("The crashed app did not stop in order")

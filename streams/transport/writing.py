@@ -1,4 +1,4 @@
-"""Writing tables from outside of a stream's iteration."""
+"""Table writes outside of a stream's iteration."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def as_current(event: EventT) -> Iterator[None]:
     Faust takes a write's partition from the current event. Do not await inside the block.
 
     Raises:
-        StaleEventError: drop what the event led to; its records are read again, here or elsewhere.
+        StaleEventError: drop the effects of the event; its records are read again, here or elsewhere.
     """
     if not event.app.consumer.is_live(event.message):
         raise StaleEventError(event.message.topic, event.message.partition)
@@ -38,7 +38,13 @@ def as_current(event: EventT) -> Iterator[None]:
 
 
 def put(table: Any, event: EventT, changes: Iterable[tuple[bytes, bytes]], *, end: int | None) -> None:
-    """Take over into a table's store what its changelog holds already, up to an offset.
+    """Write changes to the store of a table whose changelog already holds them.
+
+    Args:
+        table: The Faust table.
+        event: A pending event of the partition.
+        changes: Keys and values.
+        end: The changelog offset up to which the store is complete, if known.
 
     Raises:
         StaleEventError: as `as_current`.

@@ -1,1 +1,1 @@
-"""The role `archive`: events and items into PostgreSQL."""
+"""The role `archive`: events and items, written to PostgreSQL."""

@@ -1,7 +1,7 @@
-"""interactions, items → PostgreSQL, for analysts and for the catalogue's search. A batch consumer; it needs no table.
+"""Archive role: interactions, items → PostgreSQL, for analysis and for catalogue search.
 
-Offsets are committed after the rows are; a row that comes again changes nothing. A row that PostgreSQL refuses becomes
-a dead letter, and the others of its batch are written.
+A batch consumer without a table. It commits offsets after the rows, and repeated rows change nothing. A row that
+PostgreSQL refuses becomes a dead letter, and the rest of its batch is written.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ GROUP = "millrace-archive"
 _RETRY_S = 1.0
 _WAITS = "the archive waits for PostgreSQL"
 
-_PLACE = ("appended_at", "topic", "partition", "offset")
+_POSITION = ("appended_at", "topic", "partition", "offset")
 _INTERACTION = (
     *("event_id", "user_id", "item_id", "action", "value", "query", "session_id", "request_id", "context"),
     "occurred_at",
@@ -50,17 +50,17 @@ _ITEM = (
 )
 
 _FORGET = 'DELETE FROM items WHERE item_id = $1 AND (appended_at, "offset") < ($2, $3)'
-"""Takes an item off that was deleted after its newest version."""
+"""Deletes an item whose deletion is newer than its stored version."""
 
 
 def insert_interactions() -> str:
-    """Return the statement that keeps the first of a user's events with one id."""
-    return f"{_insert('interactions', (*_INTERACTION, *_PLACE))} ON CONFLICT (user_id, event_id) DO NOTHING"
+    """Return the statement that keeps the first event of a user with a given id."""
+    return f"{_insert('interactions', (*_INTERACTION, *_POSITION))} ON CONFLICT (user_id, event_id) DO NOTHING"
 
 
 def upsert_items() -> str:
     """Return the statement that keeps the newest version of an item."""
-    columns = (*_ITEM, *_PLACE)
+    columns = (*_ITEM, *_POSITION)
     changes = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name != "item_id")
     return (
         f"{_insert('items', columns)} ON CONFLICT (item_id) DO UPDATE SET {changes}"
@@ -71,18 +71,18 @@ def upsert_items() -> str:
 def interaction_row(record: ConsumerRecord, event: Interaction) -> tuple[Any, ...]:
     """Return the row of an interaction."""
     values = {name: getattr(event, name) for name in _INTERACTION} | {"occurred_at": _time(event.occurred_at)}
-    return (*values.values(), *_place(record))
+    return (*values.values(), *_position(record))
 
 
 def item_row(record: ConsumerRecord, item: Item) -> tuple[Any, ...]:
     """Return the row of an item."""
     computed = {"created_at": _time(item.created_at), "sold_out": is_sold_out(item)}
     values = {name: computed[name] if name in computed else getattr(item, name) for name in _ITEM}
-    return (*values.values(), *_place(record))
+    return (*values.values(), *_position(record))
 
 
 class ArchiveWriter:
-    """Writes batches, and counts."""
+    """Writes batches to PostgreSQL, and counts the rows."""
 
     def __init__(
         self,
@@ -92,42 +92,49 @@ class ArchiveWriter:
         *,
         on_items: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_items` is called when items have changed."""
+        """Create the writer.
+
+        Args:
+            pool: Connections to PostgreSQL.
+            registry: The schema registry.
+            quarantine: The queue for rows that PostgreSQL refuses.
+            on_items: Called after each batch of items.
+        """
         self._pool, self._quarantine = pool, quarantine
         self._on_items = on_items
-        # What is unusable is passed over: the agents that own these topics set it aside.
+        # Unusable records are skipped here: the agents that own these topics send them to the dead-letter topic.
         self._decoders = {name: Decoder(topic, registry, None, stage="archive") for name, (topic, *_) in WRITES.items()}
         self.written = 0
         self.unusable = 0
 
     async def write(self, topic: str, records: Sequence[ConsumerRecord]) -> None:
-        """Write a batch; waits for as long as PostgreSQL is away.
+        """Write a batch; wait for as long as PostgreSQL is unavailable.
 
         Raises:
             PublishError: a dead letter was not written.
         """
         changes: list[Change] = await self._decoders[topic].decode(records)
-        gone = [(record, None) for record in records if record.value is None and topic == ITEMS.name]
+        deletions = [(record, None) for record in records if record.value is None and topic == ITEMS.name]
         refused = await self._quarantine.write(
-            changes + gone, lambda some: self._put(topic, some), stage="archive.write", waits=_WAITS
+            changes + deletions, lambda some: self._put(topic, some), stage="archive.write", waits=_WAITS
         )
         if topic == ITEMS.name:
             self._on_items()
-        self.written += len(changes) + len(gone) - refused
-        self.unusable += len(records) - len(changes) - len(gone)
+        self.written += len(changes) + len(deletions) - refused
+        self.unusable += len(records) - len(changes) - len(deletions)
 
     async def _put(self, topic: str, changes: Sequence[Change]) -> None:
         _, statement, row = WRITES[topic]
         rows = [row(record, value) for record, value in changes if value is not None]
-        gone = [(_key(record), *_place(record)[::3]) for record, value in changes if value is None]
+        deletions = [(_key(record), *_position(record)[::3]) for record, value in changes if value is None]
         with database.write_errors("archiving"):
             async with self._pool.acquire() as connection:
                 await connection.executemany(statement, rows)
-                await connection.executemany(_FORGET, gone)
+                await connection.executemany(_FORGET, deletions)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the archive until `stop` is set."""
+    """Run the role until `stop` is set."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     redis = connect(settings.redis_url)
@@ -141,18 +148,18 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         quarantine.put(message(row, registry.codec(Item)), error, stage="archive.index")
         await quarantine.flush()
 
-    indexing = CatalogIndexer(pool, ENCODERS[settings.text_encoder](), refuse=refuse)
-    archive = ArchiveWriter(pool, registry, quarantine, on_items=indexing.wake)
+    indexer = CatalogIndexer(pool, ENCODERS[settings.text_encoder](), refuse=refuse)
+    archive = ArchiveWriter(pool, registry, quarantine, on_items=indexer.wake)
 
     def describe() -> dict[str, Any]:
         return {
             "written": archive.written,
             "unusable": archive.unusable,
-            "indexed": indexing.indexed,
+            "indexed": indexer.indexed,
             **quarantine.describe(),
         }
 
-    beside = [indexing.run(), heartbeat.publish_heartbeat(redis, "archive", describe)]
+    beside = [indexer.run(), heartbeat.publish_heartbeat(redis, "archive", describe)]
     topics = [topic for topic, *_ in WRITES.values()]
     try:
         await run_sink(
@@ -182,7 +189,7 @@ def _key(record: ConsumerRecord) -> str:
     return (record.key or b"").decode(errors="replace")
 
 
-def _place(record: ConsumerRecord) -> tuple[Any, ...]:
+def _position(record: ConsumerRecord) -> tuple[Any, ...]:
     return _time(record.timestamp), record.topic, record.partition, record.offset
 
 

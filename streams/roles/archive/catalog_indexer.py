@@ -1,7 +1,7 @@
-"""items → catalogue, both in PostgreSQL: each item made ready to be searched and recognised.
+"""Catalogue indexer: the table items → the table catalogue, prepared for search and for recognition of duplicates.
 
-An item that PostgreSQL refuses is set aside. It is in the catalogue all the same, without the text by which it would be
-found, and the others are indexed.
+An item that PostgreSQL refuses becomes a dead letter. It still enters the catalogue, without searchable text, and the
+other items are indexed.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from streams.runtime.retry import retry_until_available, write_one_by_one
 
 Refuse = Callable[[Any, Exception], Awaitable[None]]
 ENCODERS: dict[str, type[TextEncoder]] = {"subwords": Subword, "minilm": MiniLm}
-"""By the name in the setting TEXT_ENCODER; none of them has to be fitted."""
+"""Encoders by their names in the setting TEXT_ENCODER; none of them needs fitting."""
 _MOST_ITEMS = 500
 _REST = 20.0
-"""How many times what counting words took is left until they are counted again."""
+"""Pause between two word counts, as a multiple of the duration of the last one."""
 _LOOK_EVERY_S = 60.0
 _WAITS = "items wait for PostgreSQL to be indexed"
 _LOG = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ WHERE catalogue.item_id IS NULL OR catalogue.encoder <> $1
 LIMIT $2
 """
 _TOPIC_CHARS = 20_000
-"""Characters of topics that a text search vector has room for."""
+"""Characters of topics that fit into a text search vector."""
 _PUT = f"""
 INSERT INTO catalogue ({", ".join(f'"{name}"' for name in _COLUMNS)})
 SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text::vector, CASE WHEN $19 THEN
@@ -75,34 +75,40 @@ ON CONFLICT (word) DO UPDATE SET items = excluded.items WHERE words.items <> exc
 
 
 class CatalogIndexer:
-    """Follows the table of items. Two that do so at once do it twice, to the same end."""
+    """Follows the table of items. Two concurrent indexers do the work twice, with the same result."""
 
     def __init__(self, pool: asyncpg.Pool, encoder: TextEncoder, *, refuse: Refuse | None = None) -> None:
-        """`refuse` takes the row of an item that PostgreSQL refuses, and why; by default it is only logged."""
+        """Create an indexer.
+
+        Args:
+            pool: Connections to PostgreSQL.
+            encoder: The encoder of the items' texts.
+            refuse: Called with the row of a refused item and the error; by default the error is logged.
+        """
         self._pool, self._encoder = pool, encoder
         self._refuse = refuse or _log
-        self._given_up: set[tuple[str, int]] = set()
-        """Versions of items, by id and offset, that cannot be in the catalogue at all."""
+        self._rejected_versions: set[tuple[str, int]] = set()
+        """Versions of items, by id and offset, that PostgreSQL refuses even without their text."""
         self._changed = asyncio.Event()
-        self._unspelled, self._not_before_s = True, 0.0
+        self._is_dictionary_stale, self._not_before_s = True, 0.0
         self.indexed = 0
         """Items indexed since the start."""
 
     def wake(self) -> None:
-        """Say that items have changed."""
+        """Signal that items have changed."""
         self._changed.set()
 
     async def run(self) -> None:
-        """Index what has changed, until cancelled; while PostgreSQL is away, what is left to do waits."""
+        """Index changed items, until cancelled; the work waits while PostgreSQL is unavailable."""
         while True:
             self._changed.clear()
             wait_s = _LOOK_EVERY_S
             try:
                 while await self.step():
-                    self._unspelled = True
-                if self._unspelled and time.monotonic() >= self._not_before_s:
+                    self._is_dictionary_stale = True
+                if self._is_dictionary_stale and time.monotonic() >= self._not_before_s:
                     await self.rebuild_dictionary()
-                elif self._unspelled:
+                elif self._is_dictionary_stale:
                     wait_s = min(self._not_before_s - time.monotonic(), _LOOK_EVERY_S)
             except StoreError as error:
                 _LOG.warning("the catalogue is not indexed now: %s", error)
@@ -112,14 +118,14 @@ class CatalogIndexer:
                 continue
 
     async def step(self) -> int:
-        """Index some of what has changed and return how many items those were.
+        """Index one group of changed items and return their number.
 
         Raises:
             StoreError: PostgreSQL does not answer.
         """
         with database.write_errors("reading what is to be indexed"):
-            found = await self._pool.fetch(_STALE, self._encoder.name, _MOST_ITEMS + len(self._given_up))
-        rows = [row for row in found if (row["item_id"], row["offset"]) not in self._given_up]
+            stale_rows = await self._pool.fetch(_STALE, self._encoder.name, _MOST_ITEMS + len(self._rejected_versions))
+        rows = [row for row in stale_rows if (row["item_id"], row["offset"]) not in self._rejected_versions]
         refused: list[tuple[Any, Exception]] = []
         await write_one_by_one(rows, self._put, lambda row, error: refused.append((row, error)), waits=_WAITS)
         for row, error in refused:
@@ -129,7 +135,7 @@ class CatalogIndexer:
         return len(rows)
 
     async def _put(self, rows: Sequence[Any]) -> None:
-        vectors = await asyncio.to_thread(self._encoder.encode, [text_of(_described(row)) for row in rows])
+        vectors = await asyncio.to_thread(self._encoder.encode, [text_of(_item_of(row)) for row in rows])
         entries = list(map(self._entry, rows, vectors))
         with database.write_errors("indexing"):
             async with self._pool.acquire() as connection:
@@ -146,43 +152,43 @@ class CatalogIndexer:
             await retry_until_available(put, _WAITS)
         except Exception as error:
             _LOG.error("%s is not in the catalogue: %s", row["item_id"], error)
-            self._given_up.add((row["item_id"], row["offset"]))
+            self._rejected_versions.add((row["item_id"], row["offset"]))
 
     async def rebuild_dictionary(self) -> None:
-        """Note which words items are described by, and how many are by each; all are counted, so not all the time."""
+        """Rebuild the table of words and their item counts. It counts all items, so it runs at a limited rate."""
         began_s = time.monotonic()
-        self._unspelled = False
+        self._is_dictionary_stale = False
         with database.write_errors("counting words"):
             await self._pool.execute(_SPELL)
         ended_s = time.monotonic()
         self._not_before_s = ended_s + _REST * (ended_s - began_s)
 
     def _entry(self, row: Any, vector: Vectors | None) -> tuple[Any, ...]:
-        known = identity(row["title"], year=row["attributes"].get("year", ""), city=row["city"])
-        where = spot(row["cell"], row["city"])
+        item_identity = identity(row["title"], year=row["attributes"].get("year", ""), city=row["city"])
+        location = spot(row["cell"], row["city"])
         topics = " ".join(row["topics"])[:_TOPIC_CHARS]
-        filed = " ".join(filter(None, (topics, row["brand"], row["category"])))
-        weighed = {"A": row["title"], "B": filed, "C": row["description"]}
+        labels = " ".join(filter(None, (topics, row["brand"], row["category"])))
+        weighted_texts = {"A": row["title"], "B": labels, "C": row["description"]}
         return (
-            *(row["item_id"], row["category"], *known, *(where.point or (None, None))),
-            *(region(where.point) if where.point else None, where.is_exact),
+            *(row["item_id"], row["category"], *item_identity, *(location.point or (None, None))),
+            *(region(location.point) if location.point else None, location.is_exact),
             *(self._encoder.name, row["created_at"], row["appended_at"], row["offset"]),
             vector_text(vector.tolist()) if vector is not None and vector.any() else None,
-            *map(segment.plain, weighed.values()),
-            segment.document((text, weight) for weight, text in weighed.items()),
+            *map(segment.plain, weighted_texts.values()),
+            segment.document((text, weight) for weight, text in weighted_texts.items()),
         )
 
 
 def message(row: Any, codec: Codec[Item]) -> Message:
-    """Return the record of an item as its row holds it."""
-    told = {name: row[name] for name in Item.__struct_fields__} | {"created_at": _ms(row["created_at"])}
+    """Return the record of an item, rebuilt from its row."""
+    fields = {name: row[name] for name in Item.__struct_fields__} | {"created_at": _ms(row["created_at"])}
     return Message(
         topic=row["topic"],
         partition=row["partition"],
         offset=row["offset"],
         timestamp=_ms(row["appended_at"]),
         key=row["item_id"].encode(),
-        value=codec.encode(Item(**told)),
+        value=codec.encode(Item(**fields)),
     )
 
 
@@ -190,9 +196,9 @@ async def _log(row: Any, error: Exception) -> None:
     _LOG.error("%s cannot be indexed: %s", row["item_id"], error)
 
 
-def _described(row: Any) -> Item:
-    told = {name: row[name] for name in ("item_id", "category", "title", "description", "topics")}
-    return Item(**told, created_at=0)
+def _item_of(row: Any) -> Item:
+    fields = {name: row[name] for name in ("item_id", "category", "title", "description", "topics")}
+    return Item(**fields, created_at=0)
 
 
 def _ms(at: datetime) -> int:

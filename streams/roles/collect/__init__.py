@@ -1,1 +1,1 @@
-"""The role `collect`: videos and interactions from an external API."""
+"""The role `collect`: videos and interactions, imported from an external API."""

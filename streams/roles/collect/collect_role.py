@@ -1,6 +1,6 @@
-"""triggers → collections of the external API, one after the other; a batch consumer that needs no table.
+"""Collect role: triggers → collections from the external API, one at a time. A batch consumer without a table.
 
-A call is committed once its collection has ended. After a crash it is read again, and goes on where it was.
+A trigger is committed once its collection has ended. After a crash it is read again, and the collection resumes.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ _LOG = logging.getLogger(__name__)
 
 
 class CollectTriggerConsumer:
-    """Answers calls to collect."""
+    """Runs the collections that triggers ask for."""
 
     def __init__(
-        self, collecting: Collector, store: CollectionStore, registry: Registry, quarantine: DeadLetterQueue
+        self, collector: Collector, store: CollectionStore, registry: Registry, quarantine: DeadLetterQueue
     ) -> None:
-        self._collecting, self._store, self._quarantine = collecting, store, quarantine
-        # What is unusable is passed over: the user agent sets it aside.
+        self._collector, self._store, self._quarantine = collector, store, quarantine
+        # Unusable records are skipped here: the user agent sends them to the dead-letter topic.
         self._decoder = Decoder(TRIGGERS, registry, None, stage="collect")
         self.answered = 0
 
     async def write(self, _topic: str, records: Sequence[ConsumerRecord]) -> None:
-        """Answer the calls of a batch, however long Redis is away; one that cannot be answered is set aside.
+        """Run the collections of a batch, however long Redis is unavailable; a failing trigger becomes a dead letter.
 
         Raises:
-            PublishError: the broker is away.
+            PublishError: the broker is unavailable.
         """
         usable = await self._decoder.decode(records)
         for call in ((record, one) for record, one in usable if one.kind == "collect" and one.reason in LISTS):
@@ -58,7 +58,7 @@ class CollectTriggerConsumer:
     async def _answer(self, calls: Sequence[tuple[ConsumerRecord, Trigger]]) -> None:
         for _, trigger in calls:
             if await self._is_new(trigger):
-                await self._collecting.collect(
+                await self._collector.collect(
                     trigger.reason,
                     request_id=trigger.event_id,
                     page=_number(trigger.context.get("page"), 1),
@@ -67,9 +67,9 @@ class CollectTriggerConsumer:
                 self.answered += 1
 
     async def _is_new(self, trigger: Trigger) -> bool:
-        """Say whether no later call was answered, as where the topic is read from its beginning."""
-        known = (await self._store.read())[trigger.reason]
-        return known.request_id == trigger.event_id or known.started_at <= trigger.occurred_at
+        """Return whether no later trigger was answered, which is the case when the topic is read from its beginning."""
+        collection = (await self._store.read())[trigger.reason]
+        return collection.request_id == trigger.event_id or collection.started_at <= trigger.occurred_at
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -79,16 +79,16 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     redis = connect(settings.redis_url)
     store, pages = RedisCollectionStore(redis), Socialverse(settings)
-    collecting = Collector(pages, publisher, store, now_ms=clock.now_ms, rating_scale=settings.rating_scale)
+    collector = Collector(pages, publisher, store, now_ms=clock.now_ms, rating_scale=settings.rating_scale)
     quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
-    calls = CollectTriggerConsumer(collecting, store, registry, quarantine)
+    calls = CollectTriggerConsumer(collector, store, registry, quarantine)
 
     def describe() -> dict[str, Any]:
         return {"answered": calls.answered, **publisher.describe(), **quarantine.describe()}
 
     beside: list[Any] = [heartbeat.publish_heartbeat(redis, "collect", describe)]
     if settings.collect_interval_s:
-        beside.append(again_and_again(collecting, settings.collect_interval_s))
+        beside.append(again_and_again(collector, settings.collect_interval_s))
     try:
         await run_sink(settings.kafka_bootstrap_servers, GROUP, [TRIGGERS], calls.write, stop=stop, beside=beside)
     finally:
@@ -99,18 +99,27 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def again_and_again(
-    collecting: Collector,
+    collector: Collector,
     interval_s: float,
     *,
     now_ms: Callable[[], int] = clock.now_ms,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Collect every list now and then, all under the name of the turn, so that a restart goes on."""
+    """Collect every list once per interval, until cancelled.
+
+    The request id is the number of the interval, so that a restart resumes the collection.
+
+    Args:
+        collector: Runs the collections.
+        interval_s: Time between two turns, in seconds.
+        now_ms: The clock, in ms since the epoch.
+        sleep: Waits for a time in seconds.
+    """
     while True:
         turn = int(now_ms() / 1_000 // interval_s)
         for name in LISTS:
             try:
-                await retry_until_available(partial(collecting.collect, name, request_id=f"turn-{turn}"), _WAITS)
+                await retry_until_available(partial(collector.collect, name, request_id=f"turn-{turn}"), _WAITS)
             except PublishError:
                 raise
             except Exception:
@@ -118,5 +127,5 @@ async def again_and_again(
         await sleep(max(0.0, interval_s * (turn + 1) - now_ms() / 1_000))
 
 
-def _number(text: str | None, otherwise: int) -> int:
-    return int(text) if text and text.isascii() and text.isdecimal() and int(text) > 0 else otherwise
+def _number(text: str | None, default: int) -> int:
+    return int(text) if text and text.isascii() and text.isdecimal() and int(text) > 0 else default

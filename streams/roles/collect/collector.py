@@ -1,7 +1,7 @@
-"""The external API's lists → items and interactions, page by page.
+"""Collector: lists of the external API → items and interactions, page by page.
 
-What a page holds is published before its place is noted, so that a crash repeats a page at most; a record that comes
-again is not published again. What is no record becomes a dead letter.
+The records of a page are published before its number is stored, so a crash repeats one page at most. Repeated records
+are not published again. Invalid records become dead letters.
 """
 
 from __future__ import annotations
@@ -35,15 +35,24 @@ _LOG = logging.getLogger(__name__)
 
 
 class Pages(Protocol):
-    """Where records come from."""
+    """The source of records."""
 
     async def page(self, collection: str, page: int, page_size: int) -> list[msgspec.Raw]:
-        """Return the records of one page, none past the last; raises CollectError."""
+        """Return the records of one page; none past the last page.
+
+        Args:
+            collection: The name of the list.
+            page: The number of the page, from 1.
+            page_size: Records per page.
+
+        Raises:
+            CollectError: the page cannot be read.
+        """
         ...
 
 
 class Collector:
-    """Collects lists, one at a time."""
+    """Collects lists of the external API, one at a time."""
 
     def __init__(
         self,
@@ -55,44 +64,50 @@ class Collector:
         rating_scale: float = RATING_SCALE,
         on_page: Callable[[Collection], None] = lambda _: None,
     ) -> None:
-        """Collect into topics.
+        """Create a collector.
 
         Args:
-            pages: Where the records come from.
-            publisher: Publishes them.
-            store: Remembers how far each collection is.
-            now_ms: The clock.
-            rating_scale: The highest rating here; the external API rates in percent.
-            on_page: Is called with a collection after each page.
+            pages: The source of the records.
+            publisher: Publishes items, interactions and dead letters.
+            store: Stores the progress of each collection, user names and the ids of published records.
+            now_ms: The clock, in ms since the epoch.
+            rating_scale: The highest rating of the topics; the external API rates in percent.
+            on_page: Called with the collection after each page.
         """
         self._pages, self._publisher, self._store = pages, publisher, store
         self._now_ms, self._on_page, self._rating_scale = now_ms, on_page, rating_scale
 
     async def collect(self, name: str, *, request_id: str, page: int = 1, page_size: int = 1_000) -> Collection:
-        """Collect a list from a page on, and return what came of it.
+        """Collect a list and return the final state of the collection.
 
-        A request that was interrupted goes on where it was; one that was answered is not done again.
+        An interrupted request resumes at its page; a request that was answered before is not repeated.
+
+        Args:
+            name: The name of the list.
+            request_id: The id of the request.
+            page: The first page, from 1.
+            page_size: Records per page.
         """
         now_ms = self._now_ms()
-        known = (await self._store.read())[name]
-        if known.request_id == request_id and known.state == "done":
-            return known
-        if known.request_id != request_id or known.state != "running":
-            known = Collection(
+        state = (await self._store.read())[name]
+        if state.request_id == request_id and state.state == "done":
+            return state
+        if state.request_id != request_id or state.state != "running":
+            state = Collection(
                 name=name, state="running", request_id=request_id, page=page, page_size=page_size, started_at=now_ms
             )
-            await self._note(known)
+            await self._note(state)
         if name in socialverse_mapping.ACTIONS:
-            await self._users_first(request_id)
+            await self._collect_users_first(request_id)
         try:
-            return await self._collect(known)
+            return await self._collect(state)
         except CollectError as error:
             _LOG.warning("not collected: %s", error)
             reached = (await self._store.read())[name]
             return await self._note(replace(reached, state="failed", error=str(error)))
 
-    async def _users_first(self, request_id: str) -> None:
-        """Learn users' names before what they did, unless that was done once."""
+    async def _collect_users_first(self, request_id: str) -> None:
+        """Collect the names of the users before their interactions, unless that was done before."""
         if (await self._store.read())[USERS].state != "done":
             await self.collect(USERS, request_id=f"{request_id}-users")
 
@@ -100,21 +115,21 @@ class Collector:
         before: list[msgspec.Raw] = []
         while True:
             records = await self._pages.page(state.name, state.page, state.page_size)
-            if not records or records == before:  # past the end, some lists give their last page again
+            if not records or records == before:  # past the end, some lists repeat their last page
                 return await self._note(replace(state, state="done"))
-            state = await self._note(await self._published(state, records))
+            state = await self._note(await self._publish_page(state, records))
             before = records
 
-    async def _published(self, state: Collection, records: Sequence[msgspec.Raw]) -> Collection:
-        """Publish what a page holds, and return how far that is."""
+    async def _publish_page(self, state: Collection, records: Sequence[msgspec.Raw]) -> Collection:
+        """Publish the records of a page, and return the progress of the collection."""
         bad: list[DeadLetter] = []
         count = repeated = 0
         if state.name == USERS:
-            named = dict(user for user, _ in self._usable(state, records, bad, socialverse_mapping.user))
-            await self._store.name_users(named)
-            count = len(named)
+            usernames = dict(user for user, _ in self._parse(state, records, bad, socialverse_mapping.user))
+            await self._store.name_users(usernames)
+            count = len(usernames)
         elif state.name == POSTS:
-            items = self._usable(state, records, bad, self._item)
+            items = self._parse(state, records, bad, self._item)
             count = await self._publish(ITEMS, state, items, bad)
         else:
             count, repeated = await self._interactions(state, records, bad)
@@ -131,21 +146,21 @@ class Collector:
     async def _interactions(
         self, state: Collection, records: Sequence[msgspec.Raw], bad: list[DeadLetter]
     ) -> tuple[int, int]:
-        """Publish what was done and was not told before; return how much of each."""
-        told = self._usable(state, records, bad, socialverse_mapping.engagement)
-        one_each = {str(done.id): (done, data) for done, data in told}
-        fresh = await self._store.new(state.name, list(one_each))
-        left = {number: one for (number, one), is_new in zip(one_each.items(), fresh, strict=True) if is_new}
-        names = await self._store.users([str(done.user_id) for done, _ in left.values()])
+        """Publish the new interactions of a page; return the numbers of published and of repeated ones."""
+        engagements = self._parse(state, records, bad, socialverse_mapping.engagement)
+        by_id = {str(engagement.id): (engagement, data) for engagement, data in engagements}
+        fresh = await self._store.new(state.name, list(by_id))
+        new_engagements = {number: one for (number, one), is_new in zip(by_id.items(), fresh, strict=True) if is_new}
+        names = await self._store.users([str(engagement.user_id) for engagement, _ in new_engagements.values()])
         events: list[tuple[Interaction, msgspec.Raw]] = []
-        for (done, data), username in zip(left.values(), names, strict=True):
+        for (engagement, data), username in zip(new_engagements.values(), names, strict=True):
             try:
-                events.append((self._event(state.name, done, username), data))
+                events.append((self._event(state.name, engagement, username), data))
             except Exception as error:
-                bad.append(self._letter(state, bytes(data), error))
+                bad.append(self._dead_letter(state, bytes(data), error))
         count = await self._publish(INTERACTIONS, state, events, bad)
-        await self._store.note(state.name, list(left))
-        return count, len(told) - len(left)
+        await self._store.note(state.name, list(new_engagements))
+        return count, len(engagements) - len(new_engagements)
 
     async def _publish(
         self,
@@ -154,18 +169,18 @@ class Collector:
         entries: Sequence[tuple[msgspec.Struct, msgspec.Raw]],
         bad: list[DeadLetter],
     ) -> int:
-        """Publish what was made of records, and return how many that were; others are added to `bad`."""
+        """Publish records and return their number; dead letters for the refused ones are added to `bad`."""
         before = len(bad)
         await write_one_by_one(
             entries,
             lambda some: self._publisher.publish(topic, [value for value, _ in some]),
-            lambda entry, error: bad.append(self._letter(state, bytes(entry[1]), error)),
+            lambda entry, error: bad.append(self._dead_letter(state, bytes(entry[1]), error)),
             waits="records wait for their topic",
         )
         return len(entries) - (len(bad) - before)
 
-    def _event(self, name: str, told: socialverse_mapping.EngagementRecord, username: str | None) -> Interaction:
-        event = canonical(socialverse_mapping.interaction(name, told, username, rating_scale=self._rating_scale))
+    def _event(self, name: str, engagement: socialverse_mapping.EngagementRecord, username: str | None) -> Interaction:
+        event = canonical(socialverse_mapping.interaction(name, engagement, username, rating_scale=self._rating_scale))
         limit.check(event, now_ms=self._now_ms())
         return event
 
@@ -174,27 +189,27 @@ class Collector:
         limit.check(item, now_ms=self._now_ms())
         return item
 
-    def _usable(
+    def _parse(
         self,
         state: Collection,
         records: Sequence[msgspec.Raw],
         bad: list[DeadLetter],
         read: Callable[[msgspec.Raw], T],
     ) -> list[tuple[T, msgspec.Raw]]:
-        """Return what can be read, with the record that it was read from; what cannot is added to `bad`."""
-        found = []
+        """Return the parsed records with their raw data; dead letters for the others are added to `bad`."""
+        entries = []
         for data in records:
             try:
-                found.append((read(data), data))
+                entries.append((read(data), data))
             except Exception as error:
-                bad.append(self._letter(state, bytes(data), error))
-        return found
+                bad.append(self._dead_letter(state, bytes(data), error))
+        return entries
 
-    def _letter(self, state: Collection, data: bytes, error: Exception) -> DeadLetter:
-        """Return the letter of a record; the same record gives the same letter again."""
+    def _dead_letter(self, state: Collection, data: bytes, error: Exception) -> DeadLetter:
+        """Return the dead letter of a record; the same record always yields the same id."""
         name = hashlib.blake2b(data, digest_size=8).hexdigest()
         reason, detail = described(error)
-        letter = DeadLetter(
+        dead_letter = DeadLetter(
             letter_id=f"{_STAGE}-{state.name}-{name}",
             topic=f"{_STAGE}.{state.name}",
             partition=0,
@@ -206,7 +221,7 @@ class Collector:
             detail=detail,
             failed_at=self._now_ms(),
         )
-        return bounded(letter)
+        return bounded(dead_letter)
 
     async def _note(self, state: Collection) -> Collection:
         state = replace(state, updated_at=self._now_ms())

@@ -1,8 +1,8 @@
-"""The feed role: the whole pipeline in one place.
+"""Feed role: the whole pipeline in one place.
 
 items ────────────────────────────▶ catalog ──▶ item store
   │
-  ├──────────────▶ view ◀── item-stats ◀── signal ◀── item-signals ◀─┐
+  ├──────────▶ snapshot ◀── item-stats ◀── signal ◀── item-signals ◀─┐
   │                 │  ▲                                             │
   │                 │  └ neighbors, weights, versions ◀─ trainer     │
   │                 │                             ▲                  │
@@ -13,7 +13,7 @@ interactions, locations, profiles, triggers ──────┴──▶ user 
                     ▼                                                ▼
       feed store ◀─ rank ◀──────────────────────────────────────  features
            ▲        │  ▲                                             │
-           │        │  └─ what is judged ◀─┐                         │
+           │        │  └──── LLM scores ◀──┐                         │
            └──────────────────────────── combine ◀─ llm-scores ◀─ score role
                     │                      │                         ▲
                     └──▶ feeds ◀───────────┴─────────────────────────┘
@@ -63,17 +63,17 @@ from streams.transport import run as run_app
 from topics.topic import DAY_MS, FEATURES, FEEDS, INTERACTIONS, ITEM_SIGNALS, ITEMS, PARTITIONS
 
 _REMEMBERED = 8_192
-"""Records of a type kept until they come back to the worker that wrote them."""
+"""Records of each type cached until they come back to the worker that wrote them."""
 
 
-def run_beside_worker(app: App, waker: ScheduledTriggerPublisher) -> None:
-    """Have the waker know when the table is whole, and when it is another."""
+def run_beside_worker(app: App, trigger_publisher: ScheduledTriggerPublisher) -> None:
+    """Tell the publisher of scheduled triggers when the table is restored, and when partitions are revoked."""
 
     async def forget(_sender: App, _revoked: Any, **_: Any) -> None:
-        waker.forget()
+        trigger_publisher.forget()
 
     async def restored(_sender: App, **_: Any) -> None:
-        waker.restored()
+        trigger_publisher.restored()
 
     app.on_partitions_revoked.connect(forget, weak=False)
     app.on_rebalance_complete.connect(restored, weak=False)
@@ -86,7 +86,14 @@ async def run(
     view: CatalogSnapshot | None = None,
     now_ms: Callable[[], int] = clock.now_ms,
 ) -> None:
-    """Run the feed role until `stop` is set. A view or a clock may be handed in where another is wanted."""
+    """Run the feed role until `stop` is set.
+
+    Args:
+        settings: The settings of the worker.
+        stop: Ends the role once it is set.
+        view: The catalog snapshot to use; a new one by default.
+        now_ms: The clock, in ms since the epoch.
+    """
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     for topic in (FEATURES, ITEM_SIGNALS):
@@ -102,31 +109,33 @@ async def run(
     users, items, profiles = (app.bytes_table(name, partitions=PARTITIONS) for name in TABLES)
     feeds = RedisFeedStore(redis, ttl_days=settings.feed_ttl_days)
     answers = RedisFeedStore(redis, ttl_days=RERANKED_TTL_S * 1000 / DAY_MS)
-    judged, params = LlmScoreCache(combine_params(settings)), rank_params(settings)
-    ranker = rank.RankAgent(context, feeds, judged, params)
+    llm_scores, params = LlmScoreCache(combine_params(settings)), rank_params(settings)
+    rank_agent = rank.RankAgent(context, feeds, llm_scores, params)
     user_settings = user_params(settings)
-    roster = ActiveUsers(user_settings.triggers)
-    folder = user.UserAgent(context, users, user_settings, roster=roster)
-    waker = ScheduledTriggerPublisher(roster, folder.stored, publisher, params=user_settings.triggers, now_ms=now_ms)
-    retriever = retrieve.RetrieveAgent(
-        context, folder.peek, RedisPrefetchStore(redis), fetchers(settings), retrieval_params(settings)
+    active_users = ActiveUsers(user_settings.triggers)
+    user_agent = user.UserAgent(context, users, user_settings, active_users=active_users)
+    trigger_publisher = ScheduledTriggerPublisher(
+        active_users, user_agent.stored, publisher, params=user_settings.triggers, now_ms=now_ms
     )
-    cataloguer = catalog.CatalogAgent(context, RedisItemStore(redis))
-    register_agent(app, catalog.SOURCES, cataloguer)
+    retrieve_agent = retrieve.RetrieveAgent(
+        context, user_agent.peek, RedisPrefetchStore(redis), fetchers(settings), retrieval_params(settings)
+    )
+    catalog_agent = catalog.CatalogAgent(context, RedisItemStore(redis))
+    register_agent(app, catalog.SOURCES, catalog_agent)
     register_agent(app, profile.SOURCES, profile.ProfileAgent(context, profiles))
-    register_agent(app, user.SOURCES, folder)
-    register_agent(app, retrieve.SOURCES, retriever)
-    register_agent(app, rerank.SOURCES, rerank.RerankAgent(context, folder.features, answers, params))
-    counter = signal.SignalAgent(context, items, signal_params(settings))
-    register_agent(app, signal.SOURCES, counter)
-    register_agent(app, rank.SOURCES, ranker)
-    register_agent(app, combine.SOURCES, combine.CombineAgent(context, feeds, judged, params))
+    register_agent(app, user.SOURCES, user_agent)
+    register_agent(app, retrieve.SOURCES, retrieve_agent)
+    register_agent(app, rerank.SOURCES, rerank.RerankAgent(context, user_agent.features, answers, params))
+    signal_agent = signal.SignalAgent(context, items, signal_params(settings))
+    register_agent(app, signal.SOURCES, signal_agent)
+    register_agent(app, rank.SOURCES, rank_agent)
+    register_agent(app, combine.SOURCES, combine.CombineAgent(context, feeds, llm_scores, params))
 
     assigned = assignment(app)
     refills = Refills(settings.kafka_bootstrap_servers, registry, RedisProjection(redis), assigned)
-    refills.add(ITEMS, cataloguer.refill)
-    refills.add(FEEDS, ranker.refill, owned=FEATURES)
-    run_beside_worker(app, waker)
+    refills.add(ITEMS, catalog_agent.refill)
+    refills.add(FEEDS, rank_agent.refill, owned=FEATURES)
+    run_beside_worker(app, trigger_publisher)
 
     def describe() -> dict[str, Any]:
         return {
@@ -134,22 +143,24 @@ async def run(
             "view": broadcast.progress(),
             "ready_at": broadcast.ready_at,
             "stale": view.stale,
-            "waiting": ranker.waiting,
+            "waiting": rank_agent.waiting,
             "items": len(view.items),
-            "roster": len(roster),
-            "trimmed": dict(folder.trimmed + counter.trimmed + view.trimmed),
-            "limited": dict(folder.limited),
+            "roster": len(active_users),
+            "trimmed": dict(user_agent.trimmed + signal_agent.trimmed + view.trimmed),
+            "limited": dict(user_agent.limited),
             event_rates.KEY: {
-                "users": folder.rates.highest(event_rates.LISTED),
-                "items": counter.rates.highest(event_rates.LISTED),
+                "users": user_agent.rates.highest(event_rates.LISTED),
+                "items": signal_agent.rates.highest(event_rates.LISTED),
             },
             **publisher.describe(),
             **quarantine.describe(),
         }
 
     try:
-        sign = heartbeat.publish_heartbeat(redis, "feed", describe)
-        async with run_alongside(stop, broadcast.run(), ranker.run(), waker.run(), refills.run(), sign):
+        heartbeats = heartbeat.publish_heartbeat(redis, "feed", describe)
+        async with run_alongside(
+            stop, broadcast.run(), rank_agent.run(), trigger_publisher.run(), refills.run(), heartbeats
+        ):
             await run_app(app, stop)
     finally:
         await publisher.close()

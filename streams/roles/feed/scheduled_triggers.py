@@ -1,4 +1,4 @@
-"""Waking users when it is time: each worker wakes its own, whom it knows from its table."""
+"""Publisher of scheduled triggers: each worker publishes those of the users in its own table."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from streams.core.user.user_state import UserState
 from topics.topic import TRIGGERS
 
 _ROWS = 500
-"""Rows recalled before the event loop turns to something else: some 2 ms."""
+"""Rows read per turn of the event loop: some 2 ms."""
 _TRIGGERS = 1_000
-"""Triggers published at once; the next ones wait until the broker has these."""
+"""Triggers published at once; the next ones wait until the broker has acknowledged these."""
 
 
 class ScheduledTriggerPublisher:
-    """Publishes what the roster says is due.
+    """Publishes the due triggers of the active users.
 
-    What it has published is not stored: after a restart it looks back as far as a trigger may be late. What is due
-    twice has one id, and counts once.
+    Its progress is not stored: after a restart it looks back as far as a trigger may be late. A trigger published twice
+    has the same id, and counts once.
 
     Args:
-        roster: The users, noted as they are folded.
-        rows: Reads what the table holds of all users.
-        publisher: Where triggers go.
-        params: How late they may be.
-        now_ms: The time, which may be another than the wall clock's.
-        tick_s: How often it is looked at.
+        active_users: The users, noted as they are folded.
+        rows: Reads the states of all users from the table.
+        publisher: Publishes the triggers.
+        params: The schedule, and the largest delay of a trigger.
+        now_ms: The clock, in ms since the epoch.
+        tick_s: Time between two looks at the schedule, in seconds.
     """
 
     def __init__(
         self,
-        roster: ActiveUsers,
+        active_users: ActiveUsers,
         rows: Callable[[], Iterator[UserState]],
         publisher: Publisher,
         *,
@@ -43,46 +43,46 @@ class ScheduledTriggerPublisher:
         now_ms: Callable[[], int],
         tick_s: float = 2.0,
     ) -> None:
-        self._roster, self._rows, self._publisher = roster, rows, publisher
+        self._active_users, self._rows, self._publisher = active_users, rows, publisher
         self._params, self._now_ms, self._tick_s = params, now_ms, tick_s
         self._reached_ms: int | None = None
         self._rebalances = 0
         self._restored = asyncio.Event()
 
     def forget(self) -> None:
-        """Forget everybody: after a rebalance users may be others'."""
+        """Clear the active users: after a rebalance other workers may own them."""
         self._restored.clear()
         self._rebalances += 1
         self._reached_ms = None
-        self._roster.clear()
+        self._active_users.clear()
 
     def restored(self) -> None:
-        """Say that the table is whole."""
+        """Signal that the table is restored."""
         self._restored.set()
 
     async def run(self) -> None:
-        """Wake users when it is time, for ever."""
+        """Publish triggers when they are due, until cancelled."""
         while True:
             await self._restored.wait()
-            if self._reached_ms is not None or await self._recall():
-                await self._wake()
+            if self._reached_ms is not None or await self._load_users():
+                await self._publish_due()
             await asyncio.sleep(self._tick_s)
 
-    async def _recall(self) -> bool:
-        """Recall the users of the table; return False when a rebalance came between."""
+    async def _load_users(self) -> bool:
+        """Read the users of the table; return False when a rebalance interrupts it."""
         rows, now_ms, rebalances = self._rows(), self._now_ms(), self._rebalances
         while some := list(islice(rows, _ROWS)):
             for state in some:
-                self._roster.recall(state.user_id, active_user(state), now_ms=now_ms)
+                self._active_users.recall(state.user_id, active_user(state), now_ms=now_ms)
             await asyncio.sleep(0)
             if self._rebalances != rebalances:
                 return False
         self._reached_ms = 0
         return True
 
-    async def _wake(self) -> None:
+    async def _publish_due(self) -> None:
         upto_ms = self._now_ms()
         after_ms, self._reached_ms = max(self._reached_ms or 0, upto_ms - self._params.late_ms), upto_ms
-        triggers = self._roster.due(after_ms, upto_ms)
+        triggers = self._active_users.due(after_ms, upto_ms)
         while some := list(islice(triggers, _TRIGGERS)):
             await self._publisher.publish(TRIGGERS, some)

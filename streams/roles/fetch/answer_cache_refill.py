@@ -1,4 +1,4 @@
-"""llm-calls → the answers in Redis: what a language model has answered is not asked again, though Redis was lost."""
+"""Refill of the answer cache: llm-calls → Redis, so that no prompt is repeated after Redis has lost its data."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from topics.topic import LLM_CALLS
 _LOG = logging.getLogger(__name__)
 
 NAME = LLM_CALLS.name
-"""What Redis is noted to hold once the answers are in it."""
+"""Name of the projection that Redis holds once the answers are restored."""
 
 
 async def restore(settings: Settings, registry: Registry, redis: Redis) -> None:
-    """Put back the answers on the topic that are still of use; a role that asks does so before its first question."""
-    recall = AnswerCache(redis, ttl_s=settings.llm_answer_ttl_s)
+    """Restore the unexpired answers from the topic; each role that prompts does so before its first call."""
+    cache = AnswerCache(redis, ttl_s=settings.llm_answer_ttl_s)
     now_ms = clock.now_ms()
     since_ms = now_ms - round(settings.llm_answer_ttl_s * 1_000)
     async with topic_history(settings.kafka_bootstrap_servers, registry, LLM_CALLS, since_ms=since_ms) as calls:
         async for call in calls.every():
             if call.outcome == ANSWERED:
-                await recall.write(call.prompt_hash, call.response.encode(), age_ms=now_ms - call.occurred_at)
+                await cache.write(call.prompt_hash, call.response.encode(), age_ms=now_ms - call.occurred_at)
     await RedisProjection(redis).add([NAME])
 
 
 async def keep_restored(settings: Settings, registry: Registry, redis: Redis) -> None:
-    """Put them back whenever Redis has lost them, until cancelled."""
+    """Restore the answers whenever Redis has lost them, until cancelled."""
     projection = RedisProjection(redis)
     while True:
         await asyncio.sleep(LOOK_S)

@@ -1,7 +1,8 @@
-"""fetch requests → content, items: a role of its own, so that a slow model delays no feed.
+"""Fetch role: fetch requests → content, items. It is a separate role, so that a slow model delays no feed.
 
-A batch consumer; it needs no table. It works on a bounded number of requests at once, in any order, and commits what
-lies before the first that is not done. What a crash repeats was answered before, or is asked once more and no oftener.
+A batch consumer without a table. It works on a bounded number of requests at once, in any order, and commits the
+offsets before the first unfinished request. A request that is read again after a crash was answered before, or is sent
+to the model once more, but not more often.
 """
 
 from __future__ import annotations
@@ -41,15 +42,15 @@ from streams.transport.ledger import OffsetTracker
 from topics.topic import FETCH_REQUESTS, LLM_CALLS
 
 _PER_SLOT = 2
-"""Requests taken for each question that may be under way, so that no slot waits for the broker."""
+"""Requests in progress per concurrent call to the model, so that no call waits for the broker."""
 _WAIT_MS = 200
 _DRAIN_S = 5.0
-"""How long requests may still take once the role is to stop."""
+"""Time in which requests may still finish after the role is asked to stop."""
 _LOG = logging.getLogger(__name__)
 
 
 class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Reads requests and has each answered beside the others."""
+    """Reads requests and answers them concurrently."""
 
     def __init__(
         self,
@@ -57,12 +58,12 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         registry: Registry,
         publisher: Publisher,
         quarantine: DeadLetterQueue,
-        fetching: FetchService,
+        service: FetchService,
     ) -> None:
-        self._publisher, self._quarantine, self._fetching = publisher, quarantine, fetching
+        self._publisher, self._quarantine, self._service = publisher, quarantine, service
         self._decoder = Decoder(FETCH_REQUESTS, registry, quarantine, stage="fetch")
         self._most = _PER_SLOT * settings.llm_concurrency
-        self._ledger: OffsetTracker[TopicPartition] = OffsetTracker()
+        self._offset_tracker: OffsetTracker[TopicPartition] = OffsetTracker()
         self._under_way: set[asyncio.Task[None]] = set()
         self._consumer = kafka_consumer(
             settings.kafka_bootstrap_servers, group_id=FETCH_GROUP, auto_offset_reset="earliest"
@@ -70,11 +71,11 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def waiting(self) -> int:
-        """Return how many requests are under way."""
+        """Return the number of requests in progress."""
         return len(self._under_way)
 
     async def run(self) -> None:
-        """Work until cancelled, then finish what can be finished soon."""
+        """Answer requests until cancelled, then wait briefly for those in progress."""
         self._consumer.subscribe([FETCH_REQUESTS.name], listener=self)
         try:
             await self._consumer.start()
@@ -93,17 +94,17 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._consumer.stop()
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
-        """Commit what is done; what is under way is read again, here or elsewhere, and known by its id."""
+        """Commit finished requests; the others are read again, here or elsewhere, and recognised by their ids."""
         await self._commit()
-        self._ledger.clear()
+        self._offset_tracker.clear()
 
     async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
-        """Start them afresh."""
+        """Start to track the offsets of the partitions afresh."""
         for tp in assigned:
-            self._ledger.start(tp)
+            self._offset_tracker.start(tp)
 
     async def _take(self) -> None:
-        """Begin with as many requests as there is room for."""
+        """Start as many requests as there is room for."""
         room = self._most - len(self._under_way)
         if not room:
             await asyncio.wait(self._under_way, timeout=_WAIT_MS / 1_000, return_when=asyncio.FIRST_COMPLETED)
@@ -111,13 +112,15 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             fetched = await self._consumer.getmany(timeout_ms=_WAIT_MS, max_records=room)
             for tp, records in fetched.items():
                 for record in records:
-                    ticket = self._ledger.deliver(tp, record.offset + 1, records=1, size_bytes=len(record.value or b""))
+                    ticket = self._offset_tracker.deliver(
+                        tp, record.offset + 1, records=1, size_bytes=len(record.value or b"")
+                    )
                     self._begin(self._answer(record, ticket))
             for tp, position in (await positions(self._consumer)).items():
-                self._ledger.skip_to(tp, position)
+                self._offset_tracker.skip_to(tp, position)
         for task in [task for task in self._under_way if task.done()]:
             self._under_way.remove(task)
-            task.result()  # raises what must end the role
+            task.result()  # raises an error that must end the role
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._under_way.add(asyncio.ensure_future(work))
@@ -125,27 +128,27 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _answer(self, record: ConsumerRecord, ticket: Any) -> None:
         for _, request in await self._decoder.decode([record]):
             try:
-                await self._fetching.answer(request, asked_at=record.timestamp)
+                await self._service.answer(request, asked_at=record.timestamp)
             except PublishError:
                 raise
             except Exception as error:
                 self._quarantine.put(record, error, stage="fetch.answer")
-        self._ledger.acknowledge(ticket)
+        self._offset_tracker.acknowledge(ticket)
 
     async def _commit(self) -> None:
-        """Commit what is done, once what came of it is out."""
-        done = {tp: self._ledger.committable(tp) for tp in self._ledger.pending()}
-        if not done:
+        """Commit finished requests, once their results are acknowledged."""
+        offsets = {tp: self._offset_tracker.committable(tp) for tp in self._offset_tracker.pending()}
+        if not offsets:
             return
         await self._publisher.flush()
         try:
-            await self._consumer.commit(done)
+            await self._consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError) as error:
             _LOG.info("the group has rebalanced, what was answered is passed over: %s", error)
             return
-        for tp, offset in done.items():
+        for tp, offset in offsets.items():
             if offset is not None:
-                self._ledger.commit(tp, offset)
+                self._offset_tracker.commit(tp, offset)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -158,7 +161,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     encoder = ENCODERS[settings.text_encoder]()
     pool = await database.connect(settings.database_url, ready=0)
     async with connect_llm(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:
-        fetching = FetchService(
+        service = FetchService(
             llm,
             HybridSearch(
                 pool,
@@ -175,12 +178,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             within_s=settings.fetch_within_s,
             now_ms=clock.now_ms,
         )
-        fetch = FetchConsumer(settings, registry, publisher, quarantine, fetching)
+        fetch = FetchConsumer(settings, registry, publisher, quarantine, service)
 
         def describe() -> dict[str, Any]:
             return {
                 "waiting": fetch.waiting,
-                "answered": dict(fetching.answered),
+                "answered": dict(service.answered),
                 "llm": llm.describe(),
                 **publisher.describe(),
                 **quarantine.describe(),
@@ -191,11 +194,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 await retry_until_available(lambda: restore(settings, registry, redis), "answers wait for the store")
             await fetch.run()
 
-        works = [work(), heartbeat.publish_heartbeat(redis, "fetch", describe)]
+        coroutines = [work(), heartbeat.publish_heartbeat(redis, "fetch", describe)]
         if has_key(settings):
-            works.append(keep_restored(settings, registry, redis))
+            coroutines.append(keep_restored(settings, registry, redis))
         try:
-            await run_until(stop, *works)
+            await run_until(stop, *coroutines)
         finally:
             pool.terminate()
             await publisher.close()

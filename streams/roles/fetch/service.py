@@ -1,7 +1,7 @@
-"""One fetch request, answered once: by the language model, or by the catalogue where the model cannot.
+"""Fetch service: answers a fetch request once, by the language model or else by a search of the catalogue.
 
-model ──▶ suggestions ──▶ offers ──▶ those that the catalogue knows, and new items ──┐
-└ no answer ──▶ catalogue's search ──────────────────────────────────────────────────┴──▶ content, cache
+model ──▶ suggestions ──▶ suggested items ──▶ known items of the catalogue, new items ──┐
+└ no answer ──▶ catalogue search ───────────────────────────────────────────────────────┴──▶ content, cache
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from streams.runtime.retry import retry_until_available
 from topics.topic import CONTENT, ITEMS
 
 CATALOGUE, NOBODY = "catalogue", "none"
-"""Sources of content that the model did not give."""
+"""Sources of content without an answer of the model."""
 LATE, OFF, CUT_OFF, WITHHELD, EMPTY, AWAY = "late", "off", "cut_off", "withheld", "empty", "catalogue_away"
-"""Why it did not, besides the reasons of `LlmError`: the request was too old, its category is not fetched any more, its
-worker was killed in the middle of it again and again, the model cannot be told where (the settings forbid it, or the
-user is near no city), it suggested nothing of use; the last is why not even the catalogue did."""
+"""Reasons for a fallback, besides those of `LlmError`: the request was too old, its category is no longer fetched, its
+worker was killed repeatedly in the middle of it, the prompt lacks the location (the settings forbid it, or the user is
+near no city), the model suggested nothing usable; with the last one the catalogue was unavailable as well."""
 _ATTEMPTS = 2
-"""Times that the model is asked for one request: once more when a worker was killed meanwhile."""
+"""Calls to the model per request: one more after a worker was killed in the middle of it."""
 _TOKENS = 2_048
 _EMPTY_S = 60.0
-"""How long it is remembered that nothing was found."""
+"""Time for which an empty answer is cached."""
 _RETRY_S = 0.5
 _WAITS = "a fetch waits for Redis"
 _LOG = logging.getLogger(__name__)
@@ -53,18 +53,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """What there is to answer with."""
+    """The answer to a fetch request."""
 
     source: str
     items: list[FoundItem]
     fallback: str = ""
     new: Sequence[Item] = ()
-    """Items that are not there yet; what is there stays as it is, above all an item of the catalogue."""
+    """Items to add to the item store; existing items stay unchanged, above all those of the catalogue."""
     prompt_hash: str = ""
 
 
 class FetchService:
-    """Answers requests. Redis and PostgreSQL being away is waited out, for as long as an answer is of use."""
+    """Answers requests. It waits while Redis or PostgreSQL is unavailable, as long as an answer is useful."""
 
     def __init__(
         self,
@@ -80,15 +80,33 @@ class FetchService:
         within_s: float,
         now_ms: Callable[[], int],
     ) -> None:
-        """`cached_s` is how long an answer is cached, by category; `within_s` how old a request may be."""
+        """Create the service.
+
+        Args:
+            llm: The language model.
+            catalogue: Search over the catalogue.
+            items: The item store.
+            store: The store of prefetched answers.
+            publisher: Publishes content and new items.
+            fetchers: The fetchers by category.
+            cached_s: Cache lifetime of an answer in seconds, by category.
+            encoder: Encodes the words of a search.
+            within_s: Largest age of a request in seconds.
+            now_ms: The clock, in ms since the epoch.
+        """
         self._llm, self._catalogue, self._items, self._store, self._publisher = llm, catalogue, items, store, publisher
         self._fetchers, self._cached_s, self._encoder = fetchers, cached_s, encoder
         self._within_ms, self._now_ms = round(within_s * 1_000), now_ms
         self.answered: Counter[str] = Counter()
-        """Requests by who answered, and why it was not the model."""
+        """Numbers of requests by source of the answer and reason for the fallback."""
 
     async def answer(self, request: FetchRequest, *, asked_at: int) -> None:
-        """Answer a request unless it was answered before; `asked_at` is when the broker took it."""
+        """Answer a request unless it was answered before.
+
+        Args:
+            request: The request.
+            asked_at: Its append time, in ms since the epoch.
+        """
         until_ms = asked_at + self._within_ms
         if self._now_ms() > until_ms or request.category not in self._fetchers:
             await self._publish(request, FetchResult(NOBODY, [], LATE if request.category in self._fetchers else OFF))
@@ -96,11 +114,11 @@ class FetchService:
         attempt = await retry_until_available(lambda: self._store.begin(request.event_id), _WAITS)
         if not attempt:
             return
-        found = await self._found(request, attempt, until_ms)
-        await self._publish(request, found)
-        await self._cache(request, found)
+        result = await self._result(request, attempt, until_ms)
+        await self._publish(request, result)
+        await self._cache(request, result)
 
-    async def _found(self, request: FetchRequest, attempt: int, until_ms: int) -> FetchResult:
+    async def _result(self, request: FetchRequest, attempt: int, until_ms: int) -> FetchResult:
         fetcher = self._fetchers[request.category]
         try:
             if attempt > _ATTEMPTS:
@@ -112,10 +130,10 @@ class FetchService:
             return await self._search(request, error.reason, until_ms)
 
     async def _ask(self, request: FetchRequest, fetcher: Fetcher, until_ms: int) -> FetchResult:
-        """Ask the model.
+        """Answer from the language model.
 
         Raises:
-            LlmError: it gave no answer.
+            LlmError: the model gave no answer.
         """
         prompt = Prompt(
             system=fetcher.prompt,
@@ -128,12 +146,12 @@ class FetchService:
             max_tokens=_TOKENS,
         )
         answer = await retry_until_available(lambda: self._llm.ask(prompt), _WAITS)
-        told = suggested_items(answer.value, request)
-        if not told:
+        suggestions = suggested_items(answer.value, request)
+        if not suggestions:
             return await self._search(request, EMPTY, until_ms)
-        keys = [offer.identity.key for offer in told]
-        known = await self._within(lambda: self._catalogue.known(request.category, keys), until_ms) or []
-        chosen = {self._recognised(offer, known): offer for offer in reversed(told)}
+        keys = [suggestion.identity.key for suggestion in suggestions]
+        known_items = await self._within(lambda: self._catalogue.known(request.category, keys), until_ms) or []
+        chosen = {self._item_id(suggestion, known_items): suggestion for suggestion in reversed(suggestions)}
         ids = [item_id for item_id in reversed(chosen) if item_id not in request.known]
         stored = await retry_until_available(lambda: self._items.read(ids), _WAITS)
         return FetchResult(
@@ -162,56 +180,61 @@ class FetchService:
         if matches is None:
             return FetchResult(NOBODY, [], AWAY)
         return FetchResult(
-            CATALOGUE, [FoundItem(item_id=m.item_id, reason=_why(m, request)) for m in matches], fallback
+            CATALOGUE, [FoundItem(item_id=m.item_id, reason=_reason(m, request)) for m in matches], fallback
         )
 
-    def _recognised(self, offer: SuggestedItem, known: Sequence[KnownItem]) -> str:
-        """Return the id of the item that an offer means: one of the catalogue, or its own."""
-        same = (one for one in known if Identity(one.title_key, one.year, one.city_key).is_same(offer.identity))
-        near = (one.item_id for one in same if self._is_near(one, offer.item.cell))
-        return next(near, offer.item.item_id)
+    def _item_id(self, suggestion: SuggestedItem, known_items: Sequence[KnownItem]) -> str:
+        """Return the id of the catalogue item that a suggestion matches, or else its own id."""
+        same = (
+            one for one in known_items if Identity(one.title_key, one.year, one.city_key).is_same(suggestion.identity)
+        )
+        near = (one.item_id for one in same if self._is_near(one, suggestion.item.cell))
+        return next(near, suggestion.item.item_id)
 
-    def _is_near(self, known: KnownItem, cell: str | None) -> bool:
-        if known.latitude is None or known.longitude is None or cell is None:
+    def _is_near(self, known_item: KnownItem, cell: str | None) -> bool:
+        if known_item.latitude is None or known_item.longitude is None or cell is None:
             return True
         here = h3.cell_to_latlng(cell)
-        return float(h3.great_circle_distance(here, (known.latitude, known.longitude))) <= self._catalogue.radius_km
+        return (
+            float(h3.great_circle_distance(here, (known_item.latitude, known_item.longitude)))
+            <= self._catalogue.radius_km
+        )
 
-    async def _publish(self, request: FetchRequest, found: FetchResult) -> None:
-        if found.new:
-            await self._publisher.publish(ITEMS, found.new)
+    async def _publish(self, request: FetchRequest, result: FetchResult) -> None:
+        if result.new:
+            await self._publisher.publish(ITEMS, result.new)
         content = Content(
             request_id=request.event_id,
             user_id=request.user_id,
             category=request.category,
             reason=request.reason,
-            source=found.source,
-            fallback=found.fallback,
-            items=found.items,
+            source=result.source,
+            fallback=result.fallback,
+            items=result.items,
             cell=request.cell,
             city=request.city,
             prompt_version=self._prompt_version(request),
-            prompt_hash=found.prompt_hash,
+            prompt_hash=result.prompt_hash,
             requested_at=request.occurred_at,
             occurred_at=self._now_ms(),
         )
         await self._publisher.publish(CONTENT, [content])
-        self.answered[f"{found.source} {found.fallback}".strip()] += 1
+        self.answered[f"{result.source} {result.fallback}".strip()] += 1
 
-    async def _cache(self, request: FetchRequest, found: FetchResult) -> None:
+    async def _cache(self, request: FetchRequest, result: FetchResult) -> None:
         now_ms = self._now_ms()
-        cached_s = self._cached_s[request.category] if found.items else _EMPTY_S
+        cached_s = self._cached_s[request.category] if result.items else _EMPTY_S
         answer = Prefetched(
             request_id=request.event_id,
             category=request.category,
             place=Place(request.cell, request.city).key,
             city=request.city,
-            source=found.source,
-            fallback=found.fallback,
+            source=result.source,
+            fallback=result.fallback,
             reason=request.reason,
-            items=found.items,
+            items=result.items,
             prompt_version=self._prompt_version(request),
-            prompt_hash=found.prompt_hash,
+            prompt_hash=result.prompt_hash,
             fetched_at=now_ms,
             expires_at=now_ms + round(cached_s * 1_000),
         )
@@ -222,7 +245,7 @@ class FetchService:
         return fetcher.prompt_version if fetcher else ""
 
     async def _within(self, ask: Callable[[], Awaitable[T]], until_ms: int) -> T | None:
-        """Ask PostgreSQL until it answers; None when that took too long."""
+        """Query PostgreSQL until it answers; return None after the deadline."""
         while True:
             try:
                 return await ask()
@@ -233,8 +256,8 @@ class FetchService:
             await asyncio.sleep(_RETRY_S)
 
 
-def _why(match: Match, request: FetchRequest) -> str:
-    """Say why the catalogue offers an item: what the user cares for and it is about, or where it is."""
+def _reason(match: Match, request: FetchRequest) -> str:
+    """Return the reason shown for an item of the catalogue: a shared topic, or the location."""
     topics = {topic.casefold() for topic in match.topics}
     word = next((word for word in request.words if word.casefold() in topics), None)
     return f"You like {word}" if word else "Near you" if request.cell or request.city else ""

@@ -1,1 +1,1 @@
-"""The role `log`: topics into the read models of the API."""
+"""The role `log`: topics, projected into the read models of the API."""

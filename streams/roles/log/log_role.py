@@ -1,4 +1,4 @@
-"""Topics → what the API reads in Redis: users' last days, who they are, what trends, which experiments there are."""
+"""Log role: topics → read models in Redis: recent interactions, user profiles, trending charts, experiments."""
 
 from __future__ import annotations
 
@@ -33,44 +33,48 @@ from topics.topic import DAY_MS, EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS
 GROUP = "millrace-log"
 
 Put = Callable[[Sequence[tuple[Record, Any]]], Awaitable[None]]
-"""Writes the records of a batch with their values, None for a deletion; what came before may come again."""
+"""Writes the records of a batch with their values, None for a deletion; writes are idempotent."""
 
 
-class _StoredAction(msgspec.Struct, gc=False):
+class _ChartItem(msgspec.Struct, gc=False):
     category: str
     private: bool = False
 
 
 class ChartProjector:
-    """Writes how items are doing to the charts."""
+    """Writes item statistics to the charts."""
 
     def __init__(self, charts: ChartStore, items: ItemStore) -> None:
         self._charts, self._items = charts, items
-        self._filed = msgspec.json.Decoder(_StoredAction)
+        self._decoder = msgspec.json.Decoder(_ChartItem)
 
     async def write(self, stats: Sequence[ItemStats]) -> None:
-        """Write how items are doing now; private ones are in no chart."""
+        """Write the trending scores of items; private items are left out."""
         trends = {one.item_id: one.trending for one in stats if math.isfinite(one.trending)}
         stored = await self._items.read(list(trends))
-        filed = {item: self._filed.decode(data) for item, data in zip(trends, stored, strict=True) if data is not None}
-        public = {item: trend for item, trend in trends.items() if not (item in filed and filed[item].private)}
-        await self._charts.write(public, {item: filed[item].category for item in public if item in filed})
+        chart_items = {
+            item: self._decoder.decode(data) for item, data in zip(trends, stored, strict=True) if data is not None
+        }
+        public = {
+            item: trend for item, trend in trends.items() if not (item in chart_items and chart_items[item].private)
+        }
+        await self._charts.write(public, {item: chart_items[item].category for item in public if item in chart_items})
 
 
 class InteractionLogProjector:
-    """Writes batches, and counts. A record that Redis refuses becomes a dead letter, and the others are written."""
+    """Writes batches to read models. A record that Redis refuses becomes a dead letter; the others are written."""
 
     def __init__(self, writes: Mapping[Topic, Put], registry: Registry, quarantine: DeadLetterQueue) -> None:
         self._quarantine = quarantine
         self._puts = {topic.name: put for topic, put in writes.items()}
-        # What is unusable is passed over: the agents that own these topics set it aside.
+        # Unusable records are skipped here: the agents that own these topics send them to the dead-letter topic.
         self._decoders = {
             topic.name: Decoder(topic, registry, None, stage="log", tombstones=topic is PROFILES) for topic in writes
         }
         self.written = 0
 
     async def write(self, topic: str, records: Sequence[ConsumerRecord]) -> None:
-        """Write a batch; waits for as long as Redis is away.
+        """Write a batch; wait for as long as Redis is unavailable.
 
         Raises:
             PublishError: a dead letter was not written.
@@ -83,12 +87,12 @@ class InteractionLogProjector:
 
 
 def writes(redis: Redis) -> dict[Topic, Put]:
-    """Return what is written of each topic."""
-    portraits = RedisUserProfileStore(redis)
+    """Return the write function of each topic."""
+    profile_store = RedisUserProfileStore(redis)
     return {
         INTERACTIONS: _values(RedisInteractionLog(redis).write),
-        FEATURES: _values(portraits.write_found),
-        PROFILES: _profiles(portraits),
+        FEATURES: _values(profile_store.write_found),
+        PROFILES: _profiles(profile_store),
         ITEM_STATS: _values(ChartProjector(RedisChartStore(redis), RedisItemStore(redis)).write),
         EXPERIMENTS: _values(RedisExperimentStore(redis).write),
     }
@@ -98,33 +102,35 @@ def _values(write: Callable[[Sequence[Any]], Awaitable[None]]) -> Put:
     return lambda usable: write([value for _, value in usable])
 
 
-def _profiles(portraits: UserProfileStore) -> Put:
+def _profiles(profile_store: UserProfileStore) -> Put:
     async def put(usable: Sequence[tuple[Record, Any]]) -> None:
         newest = {(record.key or b"").decode(): value for record, value in usable}
-        await portraits.write_stated([profile for profile in newest.values() if profile is not None])
-        await portraits.forget_stated([user_id for user_id, profile in newest.items() if profile is None])
+        await profile_store.write_stated([profile for profile in newest.values() if profile is not None])
+        await profile_store.forget_stated([user_id for user_id, profile in newest.items() if profile is None])
 
     return put
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the log until `stop` is set."""
+    """Run the role until `stop` is set."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     redis = connect(settings.redis_url)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
     written = writes(redis)
-    logging_ = InteractionLogProjector(written, registry, quarantine)
-    sign = heartbeat.publish_heartbeat(redis, "log", lambda: {"written": logging_.written, **quarantine.describe()})
+    projector = InteractionLogProjector(written, registry, quarantine)
+    heartbeats = heartbeat.publish_heartbeat(
+        redis, "log", lambda: {"written": projector.written, **quarantine.describe()}
+    )
     try:
         await run_sink(
             settings.kafka_bootstrap_servers,
             GROUP,
             written,
-            logging_.write,
+            projector.write,
             stop=stop,
-            beside=[sign],
+            beside=[heartbeats],
             rewind=Rewind(RedisProjection(redis), ages_ms={INTERACTIONS: DAY_MS}, after={ITEM_STATS: ITEMS}),
         )
     finally:

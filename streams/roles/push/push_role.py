@@ -1,10 +1,10 @@
-"""The push role: who is told of what, and when.
+"""Push role: decides on notifications, sends them, and tracks devices.
 
 push-requests ──▶ push ──▶ FCM
 feeds ──────────▶  │ ├──▶ notifications ──▶ inbox ──▶ push store
                    │ ├──▶ devices ─────────▶
-                   │ ├──▶ push-tokens ──▶ token ──▶ push-requests, to who has lost a device to another user
-                   └─┴──▶ push-requests, when what was held is due
+                   │ ├──▶ push-tokens ──▶ token ──▶ push-requests, for the previous user of a device
+                   └─┴──▶ push-requests, when delayed notifications are due
 """
 
 from __future__ import annotations
@@ -34,7 +34,12 @@ from topics.topic import DEVICES, NOTIFICATIONS, PARTITIONS
 
 
 async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], int] = clock.now_ms) -> None:
-    """Run the push role until `stop` is set; a clock may be handed in where another time than now is wanted.
+    """Run the push role until `stop` is set.
+
+    Args:
+        settings: The settings of the worker.
+        stop: Ends the role once it is set.
+        now_ms: The clock of the notifications, in ms since the epoch.
 
     Raises:
         OperatorError: the service account's key cannot be used.
@@ -49,27 +54,27 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
     context = RoleContext(app, settings, registry, publisher, quarantine)
     pushes, tokens = (app.bytes_table(name, partitions=PARTITIONS) for name in PUSH_TABLES)
     items = ItemCache(RedisItemStore(redis))
-    agent = push.PushAgent(context, pushes, items, push_params(settings), sender=sender, now_ms=now_ms)
-    register_agent(app, push.SOURCES, agent)
+    push_agent = push.PushAgent(context, pushes, items, push_params(settings), sender=sender, now_ms=now_ms)
+    register_agent(app, push.SOURCES, push_agent)
     register_agent(app, token.SOURCES, token.TokenAgent(context, tokens))
-    inboxer = inbox.InboxAgent(context, RedisPushStore(redis))
-    register_agent(app, inbox.SOURCES, inboxer)
+    inbox_agent = inbox.InboxAgent(context, RedisPushStore(redis))
+    register_agent(app, inbox.SOURCES, inbox_agent)
     refills = Refills(settings.kafka_bootstrap_servers, registry, RedisProjection(redis), assignment(app))
-    refills.add(DEVICES, inboxer.refill_devices)
-    refills.add(NOTIFICATIONS, inboxer.refill_notifications, age_ms=KEPT_MS)
+    refills.add(DEVICES, inbox_agent.refill_devices)
+    refills.add(NOTIFICATIONS, inbox_agent.refill_notifications, age_ms=KEPT_MS)
 
     def describe() -> dict[str, Any]:
         return {
-            "waiting": agent.waiting,
+            "waiting": push_agent.waiting,
             "configured": sender is not None,
-            "trimmed": dict(agent.trimmed),
+            "trimmed": dict(push_agent.trimmed),
             **publisher.describe(),
             **quarantine.describe(),
         }
 
     try:
         async with run_alongside(
-            stop, agent.run(), items.follow(), refills.run(), heartbeat.publish_heartbeat(redis, "push", describe)
+            stop, push_agent.run(), items.follow(), refills.run(), heartbeat.publish_heartbeat(redis, "push", describe)
         ):
             await run_app(app, stop)
     finally:

@@ -1,4 +1,4 @@
-"""Who is judged when, and what is published of it."""
+"""LLM judge: the order in which feeds are judged, and the publication of their scores."""
 
 from __future__ import annotations
 
@@ -35,67 +35,89 @@ from streams.core.llm_judge import (
 from topics.topic import LLM_SCORES
 
 LOOK_BACK_MS = 600_000
-"""Age up to which a feed is worth a question."""
+"""Age up to which a feed is worth judging, in ms."""
 _MOST_USERS = 20_000
 _RETRY_S = 2.0
 _TOKENS, _TOKENS_PER_ITEM = 100, 30
-"""Longest answer: some 20 tokens an item are used."""
+"""Limit of an answer: a base, and tokens per item, of which some 20 are used."""
 _LOG = logging.getLogger(__name__)
 _card = msgspec.json.Decoder(ItemSummary)
 
 
 @dataclass(slots=True)
 class _User:
-    whom: Interests | None = None
-    wanted: JudgeRequest | None = None
-    """What waits to be judged."""
+    interests: Interests | None = None
+    request: JudgeRequest | None = None
+    """The newest feed that waits to be judged."""
     busy: bool = False
     due_s: float = 0.0
-    """Before which the model is not asked for this user again."""
-    asked: set[tuple[int, str]] = field(default_factory=set)
-    """Features' versions and items that the model was asked about: it may have left some out."""
+    """Earliest time of the next call to the model for this user, on the monotonic clock."""
+    attempts: set[tuple[int, str]] = field(default_factory=set)
+    """Feature versions and items already sent to the model, which may have left some out of its answer."""
 
     def take(self, now_s: float) -> tuple[Interests, JudgeRequest] | None:
-        """Return what there is to ask about, if it is time to; interests and feed must be of the same features."""
-        whom, feed = self.whom, self.wanted
-        if self.busy or now_s < self.due_s or whom is None or feed is None or whom.version != feed.version:
+        """Return interests and feed if a call is due and both have the same feature version, else None."""
+        user_interests, feed = self.interests, self.request
+        if (
+            self.busy
+            or now_s < self.due_s
+            or user_interests is None
+            or feed is None
+            or user_interests.version != feed.version
+        ):
             return None
-        self.wanted, self.busy = None, True
-        return whom, feed
+        self.request, self.busy = None, True
+        return user_interests, feed
 
     def put_back(self, feed: JudgeRequest) -> None:
-        """Let a feed wait a little longer, unless there is a newer one."""
-        self.wanted = self.wanted or feed
+        """Put a feed back to wait a little longer, unless there is a newer one."""
+        self.request = self.request or feed
         self.due_s = max(self.due_s, time.monotonic() + _RETRY_S)
 
 
 class LlmJudge:
-    """Keeps the newest of every user, asks, and publishes what is answered."""
+    """Keeps the newest features and feed of each user, has feeds judged, and publishes the scores.
 
-    def __init__(self, settings: Settings, publisher: Publisher, llm: Llm, items: ItemStore, known: ScoreStore) -> None:
-        self._settings, self._publisher, self._llm, self._items, self._known = settings, publisher, llm, items, known
+    Args:
+        settings: The settings of the worker.
+        publisher: Publishes the scores.
+        llm: The language model.
+        items: The item store.
+        score_store: The store of the scores so far.
+    """
+
+    def __init__(
+        self, settings: Settings, publisher: Publisher, llm: Llm, items: ItemStore, score_store: ScoreStore
+    ) -> None:
+        self._settings, self._publisher, self._llm, self._items, self._score_store = (
+            settings,
+            publisher,
+            llm,
+            items,
+            score_store,
+        )
         self._users: dict[str, _User] = {}
-        """Those that were heard of longest ago come first."""
+        """By user id, the least recently updated first."""
         self._tasks: set[asyncio.Task[None]] = set()
         self.published = self.passed_over = 0
 
     def hear(self, value: Features | Feed) -> None:
-        """Take in a user's newest features or feed."""
+        """Note a user's newest features or feed."""
         user = self._users[value.user_id] = self._users.pop(value.user_id, _User())
         if isinstance(value, Features):
-            user.whom = interests(value)
+            user.interests = interests(value)
         else:
             feed = judge_request(value, most=self._settings.llm_score_items)
-            user.wanted = feed if user.wanted is None else max(user.wanted, feed, key=lambda one: one.order)
+            user.request = feed if user.request is None else max(user.request, feed, key=lambda one: one.order)
         if len(self._users) > _MOST_USERS:
-            self.passed_over += self._users.pop(next(iter(self._users))).wanted is not None
+            self.passed_over += self._users.pop(next(iter(self._users))).request is not None
 
     def begin(self) -> None:
-        """Begin as many questions as may be under way; feeds that are too old by now are passed over."""
+        """Start as many calls to the model as may run at once; skip feeds that are too old by now."""
         now_s, oldest_ms = time.monotonic(), clock.now_ms() - LOOK_BACK_MS
         for user_id, user in self._users.items():
-            if user.wanted is not None and user.wanted.generated_at < oldest_ms:
-                user.wanted = None
+            if user.request is not None and user.request.generated_at < oldest_ms:
+                user.request = None
                 self.passed_over += 1
             if len(self._tasks) < self._settings.llm_concurrency and (work := user.take(now_s)) is not None:
                 task = asyncio.ensure_future(self._judge(user_id, user, *work))
@@ -103,25 +125,25 @@ class LlmJudge:
                 task.add_done_callback(self._tasks.discard)
 
     async def cancel(self) -> None:
-        """Give up what is under way; it is begun again by whoever reads on."""
+        """Cancel the calls in progress; the next owner of the partitions repeats them."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def describe(self) -> dict[str, Any]:
-        """Return what a sign of life tells."""
+        """Return the figures for the heartbeat."""
         return {
-            "waiting": sum(user.wanted is not None for user in self._users.values()),
+            "waiting": sum(user.request is not None for user in self._users.values()),
             "under_way": len(self._tasks),
             "published": self.published,
             "passed_over": self.passed_over,
             **self._llm.describe(),
         }
 
-    async def _judge(self, user_id: str, user: _User, whom: Interests, feed: JudgeRequest) -> None:
-        """Have one feed judged; what stands in the way of it for now makes it wait."""
+    async def _judge(self, user_id: str, user: _User, user_interests: Interests, feed: JudgeRequest) -> None:
+        """Have one feed judged; after a transient error it waits and is tried again."""
         try:
-            await self._publish(user_id, user, whom, feed)
+            await self._publish(user_id, user, user_interests, feed)
         except LlmError as error:
             _LOG.info("a feed is not judged: %s", error)
             if error.reason in PASSING:
@@ -134,15 +156,19 @@ class LlmJudge:
         finally:
             user.busy = False
 
-    async def _publish(self, user_id: str, user: _User, whom: Interests, feed: JudgeRequest) -> None:
-        """Publish all scores by these features, unless the feed has had them."""
-        known = await self._known.read(user_id)
-        scores = dict(known.scores) if known is not None and known.features_version == feed.version else {}
-        missing = [item for item in feed.items if item not in scores and (feed.version, item) not in user.asked]
-        scores |= await self._asked(user_id, user, whom, missing)
+    async def _publish(self, user_id: str, user: _User, user_interests: Interests, feed: JudgeRequest) -> None:
+        """Publish all scores for this feature version, unless the feed already includes them."""
+        stored_scores = await self._score_store.read(user_id)
+        scores = (
+            dict(stored_scores.scores)
+            if stored_scores is not None and stored_scores.features_version == feed.version
+            else {}
+        )
+        missing = [item for item in feed.items if item not in scores and (feed.version, item) not in user.attempts]
+        scores |= await self._ask(user_id, user, user_interests, missing)
         if feed.has_had(scores):
             return
-        told = LlmScores(
+        llm_scores = LlmScores(
             user_id=user_id,
             features_version=feed.version,
             scores=scores,
@@ -150,20 +176,20 @@ class LlmJudge:
             prompt_version=VERSION,
             scored_at=clock.now_ms(),
         )
-        await self._publisher.publish(LLM_SCORES, [told])
-        await self._known.write(told)
+        await self._publisher.publish(LLM_SCORES, [llm_scores])
+        await self._score_store.write(llm_scores)
         self.published += 1
 
-    async def _asked(self, user_id: str, user: _User, whom: Interests, missing: list[str]) -> dict[str, float]:
-        """Ask about items and return their scores."""
-        cards = await self._cards({*missing, *(item for item, _ in whom.recent)})
+    async def _ask(self, user_id: str, user: _User, user_interests: Interests, missing: list[str]) -> dict[str, float]:
+        """Ask the model about items and return their scores."""
+        cards = await self._cards({*missing, *(item for item, _ in user_interests.recent)})
         missing = [item for item in missing if item in cards]
         if not missing:
             return {}
         user.due_s = time.monotonic() + self._settings.llm_score_interval_s
         prompt = Prompt(
             system=SYSTEM,
-            user=question(whom, cards, missing),
+            user=question(user_interests, cards, missing),
             answer=Scores,
             purpose="score",
             version=VERSION,
@@ -171,12 +197,12 @@ class LlmJudge:
             max_tokens=_TOKENS + _TOKENS_PER_ITEM * len(missing),
         )
         answer = await self._llm.ask(prompt)
-        user.asked = {(version, item) for version, item in user.asked if version == whom.version}
-        user.asked |= {(whom.version, item) for item in missing}
+        user.attempts = {(version, item) for version, item in user.attempts if version == user_interests.version}
+        user.attempts |= {(user_interests.version, item) for item in missing}
         return parse_scores(answer.value, missing)
 
     async def _cards(self, items: set[str]) -> dict[str, ItemSummary]:
-        """Return what the catalogue says of items."""
+        """Return the catalogue entries of items; unknown items are left out."""
         names = sorted(items)
-        found = await self._items.read(names)
-        return {name: _card.decode(data) for name, data in zip(names, found, strict=True) if data is not None}
+        payloads = await self._items.read(names)
+        return {name: _card.decode(data) for name, data in zip(names, payloads, strict=True) if data is not None}

@@ -1,8 +1,8 @@
-"""feeds, features → llm-scores: a language model judges the best items of feeds that are served already.
+"""Score role: feeds, features → llm-scores. A language model judges the best items of feeds that are already served.
 
-A role of its own, so that a slow model delays no feed. It reads both topics far faster than the model answers: of each
-user only the newest feed waits, few are under way at once, and who waits too long is passed over. No offsets are
-committed: whoever takes a partition over reads its last minutes again, and what was judged before is known.
+It is a separate role, so that a slow model delays no feed. It reads both topics far faster than the model answers, so
+only the newest feed of each user waits, few calls run at once, and feeds that wait too long are skipped. It commits no
+offsets: the next owner of a partition reads its last minutes again, and finds earlier scores in Redis.
 """
 
 from __future__ import annotations
@@ -39,43 +39,43 @@ _WAIT_MS = 200
 
 
 class _Rewind(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Reads the last minutes of every partition that is taken over."""
+    """Seeks each newly assigned partition back by `LOOK_BACK_MS`."""
 
     def __init__(self, consumer: Any) -> None:
         self._consumer = consumer
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
-        """Do nothing: there is nothing to commit."""
+        """Do nothing: this role commits no offsets."""
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
-        """Go back."""
+        """Seek each partition to its first record within `LOOK_BACK_MS`."""
         starts = await offsets_since(self._consumer, list(assigned), clock.now_ms() - LOOK_BACK_MS)
         for tp, offset in starts.items():
             self._consumer.seek(tp, offset)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the role until `stop` is set. Without a key it only says so."""
+    """Run the role until `stop` is set. Without an API key it only publishes heartbeats."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     redis = connect_redis(settings.redis_url)
     try:
         async with connect(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:
-            known = ScoreStore(redis, ttl_s=settings.llm_scores_ttl_s)
-            scorer = LlmJudge(settings, publisher, llm, RedisItemStore(redis), known)
-            works = [heartbeat.publish_heartbeat(redis, "score", scorer.describe)]
+            score_store = ScoreStore(redis, ttl_s=settings.llm_scores_ttl_s)
+            judge = LlmJudge(settings, publisher, llm, RedisItemStore(redis), score_store)
+            coroutines = [heartbeat.publish_heartbeat(redis, "score", judge.describe)]
             if has_key(settings):
-                works += [_work(settings, registry, scorer, redis), keep_restored(settings, registry, redis)]
-            await run_until(stop, *works)
+                coroutines += [_work(settings, registry, judge, redis), keep_restored(settings, registry, redis)]
+            await run_until(stop, *coroutines)
     finally:
         await publisher.close()
         await redis.aclose()
         registry.close()
 
 
-async def _work(settings: Settings, registry: Registry, scorer: LlmJudge, redis: Redis) -> None:
-    """Hear what the topics tell, and have it judged."""
+async def _work(settings: Settings, registry: Registry, judge: LlmJudge, redis: Redis) -> None:
+    """Read the topics and have feeds judged, until cancelled."""
     await retry_until_available(lambda: restore(settings, registry, redis), "answers wait for the store")
     decoders = {topic.name: Decoder(topic, registry, None, stage="score") for topic in (FEATURES, FEEDS)}
     consumer = kafka_consumer(settings.kafka_bootstrap_servers, group_id=GROUP)
@@ -89,8 +89,8 @@ async def _work(settings: Settings, registry: Registry, scorer: LlmJudge, redis:
             for tp, records in fetched.items():
                 newest = {record.key: record for record in records if record.value is not None}
                 for _, value in await decoders[tp.topic].decode(newest.values()):
-                    scorer.hear(value)
-            scorer.begin()
+                    judge.hear(value)
+            judge.begin()
     finally:
-        await scorer.cancel()
+        await judge.cancel()
         await consumer.stop()

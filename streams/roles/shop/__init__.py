@@ -1,1 +1,1 @@
-"""The role `shop`: homes and charts of a shop."""
+"""The role `shop`: home pages and charts of a shop."""

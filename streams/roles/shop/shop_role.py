@@ -1,7 +1,7 @@
-"""interactions, what trends, the catalogue → a shop's homes and charts in Redis, and what is alike in PostgreSQL.
+"""Shop role: interactions, trending scores, the catalogue → home pages and charts in Redis, similarities in PostgreSQL.
 
-A batch consumer; it needs no table. What a user did is read from the archive, and from the batch itself as far as the
-archive has not got to it yet, so that a batch that comes again ends in the same homes.
+A batch consumer without a table. It reads a user's history from the archive, and adds the events of the batch that the
+archive has not stored yet, so that a repeated batch yields the same home pages.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _CHARTS_EVERY_S = 15.0
 _RETRY_S = 1.0
 _WAITS = "the shop waits for a store"
 _CLICKS, _SEARCHES = 20, 5
-"""Of a user, the newest so many count."""
+"""Numbers of a user's newest clicks and searches that count."""
 _FOUND = 60
 _NOT_LIKED = frozenset(("skip", "dislike", "unknown"))
 _FOUND_QUERIES = 5_000
-"""Queries whose answers are kept until the shop is stocked again."""
+"""Queries whose results are cached until the products are read again."""
 _LOG = logging.getLogger(__name__)
 
 _PRODUCTS = """
@@ -67,7 +67,7 @@ SELECT item_id, array_agg(other), array_agg(confidence) FROM association_rules W
 
 
 class ShopProjector:
-    """Makes homes and charts from what is learned and done."""
+    """Builds home pages and charts from trending scores, similarities and interactions."""
 
     def __init__(
         self, pool: asyncpg.Pool, search: ShopSearch, charts: ChartStore, store: ShopStore, settings: Settings
@@ -80,13 +80,13 @@ class ShopProjector:
             searched=settings.shop_searched_weight,
             diverse=settings.shop_diverse_weight,
         )
-        self.shelves = ProductRankings([], {})
-        self._found: dict[str, list[str]] = {}
+        self.rankings = ProductRankings([], {})
+        self._search_results: dict[str, list[str]] = {}
         self.homes = 0
-        """Homes made since the start."""
+        """Home pages written since the start."""
 
     async def stock(self, now_ms: int) -> None:
-        """Take in the products as they are now, and draw the charts.
+        """Read the current products, and write the charts.
 
         Raises:
             database.AWAY, StoreError
@@ -94,98 +94,108 @@ class ShopProjector:
         rows = await self._pool.fetch(_PRODUCTS, PRODUCT, self._hides_sold_out)
         products = [RankedProduct(*row) for row in rows]
         trending = await self._charts.trends(sorted({product.category for product in products}))
-        self.shelves = await asyncio.to_thread(ProductRankings, products, trending)
-        self._found.clear()
+        self.rankings = await asyncio.to_thread(ProductRankings, products, trending)
+        self._search_results.clear()
         if rows:
-            await self._store.write_charts(await asyncio.to_thread(self._drawn, now_ms))
+            await self._store.write_charts(await asyncio.to_thread(self._charts_now, now_ms))
 
     async def serve(self, events: Sequence[Interaction], now_ms: int) -> None:
-        """Make the homes of all who have clicked on a product or searched.
+        """Write the home pages of all users who have clicked on a product or searched.
 
         Raises:
             database.AWAY, StoreError
         """
-        products = self.shelves.products
-        theirs = [event for event in events if event.action == "search" or event.item_id in products]
-        users = list(dict.fromkeys(event.user_id for event in theirs))
+        products = self.rankings.products
+        shop_events = [event for event in events if event.action == "search" or event.item_id in products]
+        users = list(dict.fromkeys(event.user_id for event in shop_events))
         if not users or not products:
             return
         since_ms = now_ms - self._stale_ms
         rows = await self._pool.fetch(_DONE, users, datetime.fromtimestamp(since_ms / 1000, UTC))
-        done = {(event.user_id, event.event_id): event for event in theirs if event.occurred_at > since_ms}
-        done |= {(row["user_id"], row["event_id"]): _event(row) for row in rows}
+        events_by_id = {(event.user_id, event.event_id): event for event in shop_events if event.occurred_at > since_ms}
+        events_by_id |= {(row["user_id"], row["event_id"]): _event(row) for row in rows}
         by_user: dict[str, list[Interaction]] = {}
-        for event in sorted(done.values(), key=lambda one: (-one.occurred_at, one.event_id)):
+        for event in sorted(events_by_id.values(), key=lambda one: (-one.occurred_at, one.event_id)):
             by_user.setdefault(event.user_id, []).append(event)
-        clicked = {user_id: self._clicked(mine) for user_id, mine in by_user.items()}
-        alike = await self._alike({item for items in clicked.values() for item in items})
-        homes = [await self._home(user_id, clicked[user_id], mine, alike, now_ms) for user_id, mine in by_user.items()]
+        clicked = {user_id: self._clicked(user_events) for user_id, user_events in by_user.items()}
+        similarities = await self._similarities({item for items in clicked.values() for item in items})
+        homes = [
+            await self._home(user_id, clicked[user_id], user_events, similarities, now_ms)
+            for user_id, user_events in by_user.items()
+        ]
         await self._store.write([home for home in homes if home is not None])
         self.homes += len(homes)
 
     async def _home(
-        self, user_id: str, clicked: list[str], done: Sequence[Interaction], alike: Mapping[str, Scores], now_ms: int
+        self,
+        user_id: str,
+        clicked: list[str],
+        events: Sequence[Interaction],
+        similarities: Mapping[str, Scores],
+        now_ms: int,
     ) -> StoredHome | None:
-        """Return a user's home, given what they did, the newest first; none when none of it concerns the shop."""
-        queries = list(dict.fromkeys(event.query for event in done if event.action == "search" and event.query))
+        """Return a user's home page from their events, newest first; None without clicks and searches in the shop."""
+        queries = list(dict.fromkeys(event.query for event in events if event.action == "search" and event.query))
         if not (clicked or queries):
             return None
         rng = random.Random(f"{user_id} {now_ms // DAY_MS}")  # noqa: S311 - which products, not a secret
-        diverse = self.shelves.diverse(clicked, rng, MOST)
+        diverse = self.rankings.diverse(clicked, rng, MOST)
         personal = blend_home(
-            decay_sums(alike[item] for item in clicked),
+            decay_sums(similarities[item] for item in clicked),
             decay_sums([dcg_weights(await self._find(query)) for query in queries[:_SEARCHES]]),
             dcg_weights(diverse),
             mix=self._mix,
-            left_out=(*clicked, *self.shelves.sold_out),
+            left_out=(*clicked, *self.rankings.sold_out),
             most=MOST,
         )
-        products = self.shelves.products
-        newest = max(event.occurred_at for event in done if event.item_id in products or event.action == "search")
+        products = self.rankings.products
+        newest = max(event.occurred_at for event in events if event.item_id in products or event.action == "search")
         return StoredHome(user_id=user_id, personalized=personal, diverse=diverse, stale_at=newest + self._stale_ms)
 
-    def _clicked(self, done: Sequence[Interaction]) -> list[str]:
-        """Return the products that a user liked, the newest first."""
-        products = self.shelves.products
-        liked = (str(event.item_id) for event in done if event.item_id in products and event.action not in _NOT_LIKED)
+    def _clicked(self, events: Sequence[Interaction]) -> list[str]:
+        """Return the products that a user liked, newest first."""
+        products = self.rankings.products
+        liked = (str(event.item_id) for event in events if event.item_id in products and event.action not in _NOT_LIKED)
         return list(dict.fromkeys(liked))[:_CLICKS]
 
-    async def _alike(self, clicked: Iterable[str]) -> dict[str, dict[str, float]]:
-        """Return for each product what is like it or goes with it."""
-        found: dict[str, dict[str, float]] = {item: {} for item in clicked}
-        for row in await self._pool.fetch(_ALIKE, list(found)):
-            mine = found[row["item_id"]]
+    async def _similarities(self, clicked: Iterable[str]) -> dict[str, dict[str, float]]:
+        """Return for each product the scores of similar and of associated products."""
+        scores_by_item: dict[str, dict[str, float]] = {item: {} for item in clicked}
+        for row in await self._pool.fetch(_ALIKE, list(scores_by_item)):
+            scores = scores_by_item[row["item_id"]]
             for other, score in zip(row["others"], row["scores"], strict=True):
-                mine[other] = mine.get(other, 0.0) + score
-        return found
+                scores[other] = scores.get(other, 0.0) + score
+        return scores_by_item
 
     async def _find(self, query: str) -> list[str]:
-        """Return what a query finds; it is looked for once until the shop is stocked again."""
-        if query not in self._found:
-            if len(self._found) >= _FOUND_QUERIES:
-                self._found.clear()
-            self._found[query] = (await self._search.find(ShopQuery(query=query, kind=PRODUCT, limit=_FOUND))).item_ids
-        return self._found[query]
+        """Return the product ids for a query; results are cached until the products are read again."""
+        if query not in self._search_results:
+            if len(self._search_results) >= _FOUND_QUERIES:
+                self._search_results.clear()
+            self._search_results[query] = (
+                await self._search.find(ShopQuery(query=query, kind=PRODUCT, limit=_FOUND))
+            ).item_ids
+        return self._search_results[query]
 
-    def _drawn(self, now_ms: int) -> StoredCharts:
+    def _charts_now(self, now_ms: int) -> StoredCharts:
         rng = random.Random(now_ms // DAY_MS)  # noqa: S311 - which products, not a secret
         return StoredCharts(
-            trending=self.shelves.trending(MOST),
-            best_value=self.shelves.best_value(MOST),
-            top_categories=self.shelves.top_categories(MOST),
-            diverse=self.shelves.diverse((), rng, MOST),
+            trending=self.rankings.trending(MOST),
+            best_value=self.rankings.best_value(MOST),
+            top_categories=self.rankings.top_categories(MOST),
+            diverse=self.rankings.diverse((), rng, MOST),
         )
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the shop until `stop` is set."""
+    """Run the role until `stop` is set."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     redis = connect(settings.redis_url)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
     connections = database.LazyPool(settings.database_url, connections=4)
-    pool = await _again(connections.pool)
+    pool = await _retry(connections.pool)
     search = ShopSearch(connections, radius_km=settings.place_radius_km, hides_sold_out=settings.hides_sold_out)
     shop = ShopProjector(pool, search, RedisChartStore(redis), RedisShopStore(redis), settings)
     decoder = Decoder(INTERACTIONS, registry, None, stage="shop")
@@ -198,17 +208,17 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await quarantine.write(await decoder.decode(records), serve, stage="shop.serve", waits=_WAITS)
 
     async def stock() -> None:
-        await _again(shop.stock, clock.now_ms())
+        await _retry(shop.stock, clock.now_ms())
 
     async def fit() -> None:
         now = datetime.now(UTC)
-        if await _again(similarity_fit.due, pool, settings.shop_fit_interval_s, now):
-            await _again(similarity_fit.fit, pool, now, features=settings.tfidf_max_features)
+        if await _retry(similarity_fit.due, pool, settings.shop_fit_interval_s, now):
+            await _retry(similarity_fit.fit, pool, now, features=settings.tfidf_max_features)
 
     def describe() -> dict[str, Any]:
-        return {"products": len(shop.shelves.products), "homes": shop.homes, **quarantine.describe()}
+        return {"products": len(shop.rankings.products), "homes": shop.homes, **quarantine.describe()}
 
-    beside = [_now_and_then(stock), _now_and_then(fit), heartbeat.publish_heartbeat(redis, "shop", describe)]
+    beside = [_repeat(stock), _repeat(fit), heartbeat.publish_heartbeat(redis, "shop", describe)]
     try:
         await run_sink(settings.kafka_bootstrap_servers, GROUP, [INTERACTIONS], write, stop=stop, beside=beside)
     finally:
@@ -218,18 +228,18 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         registry.close()
 
 
-async def _again(work: Callable[P, Awaitable[T]], *given: P.args, **named: P.kwargs) -> T:
-    """Do some work, however long a store is away."""
+async def _retry(work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do some work, however long a store is unavailable."""
 
-    async def done() -> T:
+    async def attempt() -> T:
         with database.write_errors("the shop's work"):
-            return await work(*given, **named)
+            return await work(*args, **kwargs)
 
-    return await retry_until_available(done, _WAITS, pause_s=_RETRY_S)
+    return await retry_until_available(attempt, _WAITS, pause_s=_RETRY_S)
 
 
-async def _now_and_then(work: Callable[[], Awaitable[None]]) -> None:
-    """Do some work every now and then. It may fail, as where others write the same rows or over what a row holds."""
+async def _repeat(work: Callable[[], Awaitable[None]]) -> None:
+    """Do some work periodically. It may fail, as when others write the same rows or a value exceeds its column."""
     while True:
         try:
             await work()
@@ -239,5 +249,5 @@ async def _now_and_then(work: Callable[[], Awaitable[None]]) -> None:
 
 
 def _event(row: Any) -> Interaction:
-    told = {name: row[name] for name in ("event_id", "user_id", "item_id", "action", "query")}
-    return Interaction(**told, occurred_at=round(row["occurred_at"].timestamp() * 1_000))
+    fields = {name: row[name] for name in ("event_id", "user_id", "item_id", "action", "query")}
+    return Interaction(**fields, occurred_at=round(row["occurred_at"].timestamp() * 1_000))

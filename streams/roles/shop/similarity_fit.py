@@ -1,4 +1,4 @@
-"""items, interactions → what is alike and what goes together, all in PostgreSQL: fitted daily to everything."""
+"""Similarity fit: items, interactions → similar products and association rules in PostgreSQL, fitted daily."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from schemas.limit import PRODUCT
 
 DIMENSIONS = 128
 SINCE = timedelta(days=30)
-"""How far back baskets go."""
+"""Age up to which interactions form baskets."""
 _LEAST_BASKETS = 3
 _NOT_CHOSEN = ("skip", "dislike", "search")
 
@@ -45,33 +45,45 @@ _WORD = "UPDATE words SET meaning = $2::text::vector WHERE word = $1"
 
 @dataclass(frozen=True, slots=True)
 class ShopModel:
-    """What the texts of products say: the meaning of words and products, and for each product what is most like it."""
+    """Text model of the products: embeddings of words and products, and the most similar products of each product."""
 
     words: list[str]
     meanings: Vectors
     products: Vectors
-    alike: list[tuple[list[str], list[float]]]
+    neighbours: list[tuple[list[str], list[float]]]
 
 
 def learn(item_ids: Sequence[str], texts: Sequence[str], *, features: int = FEATURES) -> ShopModel:
-    """Fit TF-IDF of so many words to texts and compare them all."""
+    """Fit TF-IDF to texts and find the nearest neighbours of each.
+
+    Args:
+        item_ids: The ids of the products.
+        texts: Their texts, in the same order.
+        features: Size of the vocabulary.
+    """
     encoder = TfIdf(features=features, dimensions=DIMENSIONS)
     encoder.fit(texts)
     vectors = encoder.encode(texts)
-    alike = [
+    neighbours = [
         ([item_ids[number] for number in numbers.tolist()], products.tolist())
         for numbers, products in nearest(vectors, MOST)
     ]
-    return ShopModel(*encoder.meanings(), vectors, alike)
+    return ShopModel(*encoder.meanings(), vectors, neighbours)
 
 
 def text_of(row: Any) -> str:
-    """Return what products are compared by: their name and their sub-categories, in the words that searches know."""
+    """Return the text that products are compared by: title and sub-categories, segmented as for search."""
     return spaced("\n".join((row["title"], *row["topics"])))
 
 
 async def due(pool: asyncpg.Pool, interval_s: float, now: datetime) -> bool:
-    """Say whether to fit: never done yet, too long ago, or to another catalogue by more than a tenth."""
+    """Return whether a fit is due: the first one, after `interval_s`, or after the catalogue changed by over a tenth.
+
+    Args:
+        pool: Connections to PostgreSQL.
+        interval_s: Time between two fits, in seconds.
+        now: The current time.
+    """
     products = await pool.fetchval("SELECT count(*) FROM items WHERE left(kind, 256) = $1", PRODUCT)
     if not products or not await pool.fetchval("SELECT EXISTS (SELECT FROM words)"):
         return False
@@ -82,18 +94,24 @@ async def due(pool: asyncpg.Pool, interval_s: float, now: datetime) -> bool:
 
 
 async def fit(pool: asyncpg.Pool, now: datetime, *, features: int = FEATURES) -> None:
-    """Fit to all products and the last baskets; who searches meanwhile is answered as before."""
+    """Fit to all products and the recent baskets, in one transaction: searches see the old fit until it ends.
+
+    Args:
+        pool: Connections to PostgreSQL.
+        now: The current time.
+        features: Size of the vocabulary.
+    """
     began_s = time.monotonic()
     rows = await pool.fetch(_PRODUCTS, PRODUCT)
     item_ids = [row["item_id"] for row in rows]
     learned = await asyncio.to_thread(learn, item_ids, [text_of(row) for row in rows], features=features)
-    found = await pool.fetch(_BASKETS, PRODUCT, now - SINCE, list(_NOT_CHOSEN))
-    rules = await asyncio.to_thread(mine, [row["basket"] for row in found], least=_LEAST_BASKETS)
+    baskets = await pool.fetch(_BASKETS, PRODUCT, now - SINCE, list(_NOT_CHOSEN))
+    rules = await asyncio.to_thread(mine, [row["basket"] for row in baskets], least=_LEAST_BASKETS)
     async with pool.acquire() as connection, connection.transaction():
         await _write(connection, item_ids, learned, rules)
         await connection.execute(
             "INSERT INTO shop_fits (fitted_at, products, baskets, rules, took_s) VALUES ($1, $2, $3, $4, $5)",
-            *(now, len(rows), len(found), len(rules), time.monotonic() - began_s),
+            *(now, len(rows), len(baskets), len(rules), time.monotonic() - began_s),
         )
 
 
@@ -103,12 +121,14 @@ async def _write(
     await connection.execute("DELETE FROM likeness")
     await connection.execute("DELETE FROM association_rules")
     await connection.execute("UPDATE words SET meaning = NULL WHERE meaning IS NOT NULL")
-    said = [bool(vector.any()) for vector in learned.products]
+    text_flags = [bool(vector.any()) for vector in learned.products]
     await connection.executemany(
         _ALIKE,
         [
-            (item_id, vector_text(vector.tolist()) if says else None, *alike)
-            for item_id, vector, says, alike in zip(item_ids, learned.products, said, learned.alike, strict=True)
+            (item_id, vector_text(vector.tolist()) if has_text else None, *neighbours)
+            for item_id, vector, has_text, neighbours in zip(
+                item_ids, learned.products, text_flags, learned.neighbours, strict=True
+            )
         ],
     )
     await connection.executemany(_RULE, rules)

@@ -1,1 +1,1 @@
-"""The role `trainer`: online learning, full fits and the versions they make."""
+"""The role `trainer`: online learning, full fits and model versions."""

@@ -1,4 +1,4 @@
-"""Where versions are kept: a file each, under MILLRACE_HOME/models/MODEL."""
+"""Artifact store: one file per model version, under MILLRACE_HOME/models/MODEL."""
 
 from __future__ import annotations
 
@@ -16,48 +16,53 @@ _VERSION = re.compile(r"[\w.-]+")
 
 
 class ArtifactStore:
-    """The versions of the model, the newest so many of them."""
+    """The newest versions of the model.
 
-    def __init__(self, home: Path, *, kept: int) -> None:
+    Args:
+        home: The folder MILLRACE_HOME.
+        most_versions: Number of versions to keep.
+    """
+
+    def __init__(self, home: Path, *, most_versions: int) -> None:
         self._folder = home.expanduser() / "models" / MODEL
-        self._kept = kept
+        self._most_versions = most_versions
 
-    def put(self, found: FittedVersion, *, serving: str | None) -> None:
-        """Keep a version, and let the oldest go; the one in service stays."""
-        artifact.save(self._path(found.version.version), *to_artifact(found))
-        for path in sorted(self._paths(), reverse=True)[self._kept :]:
-            if path.stem not in (serving, found.version.version):
+    def put(self, fitted_version: FittedVersion, *, serving: str | None) -> None:
+        """Save a version, and delete the oldest ones, but never the version `serving`."""
+        artifact.save(self._path(fitted_version.version.version), *to_artifact(fitted_version))
+        for path in sorted(self._paths(), reverse=True)[self._most_versions :]:
+            if path.stem not in (serving, fitted_version.version.version):
                 path.unlink(missing_ok=True)
 
     def versions(self) -> list[Version]:
-        """Return what is kept, newest first; files that cannot be read are left out."""
-        found = []
+        """Return the stored versions, newest first; unreadable files are left out."""
+        versions = []
         for path in sorted(self._paths(), reverse=True):
             try:
-                found.append(of_header(artifact.read_header(path)))
+                versions.append(of_header(artifact.read_header(path)))
             except (ArtifactError, FileNotFoundError):
                 continue
-        return found
+        return versions
 
     def get(self, version: str) -> FittedVersion:
         """Return a version.
 
         Raises:
-            OperatorError: it is not there, or cannot be used.
+            OperatorError: the version does not exist or is unusable.
         """
         if not _VERSION.fullmatch(version) or not self._path(version).is_file():
-            kept = ", ".join(one.version for one in self.versions()) or "none"
-            raise OperatorError(f"There is no version {version} in {self._folder}.", f"Kept are: {kept}.")
+            names = ", ".join(one.version for one in self.versions()) or "none"
+            raise OperatorError(f"There is no version {version} in {self._folder}.", f"Kept are: {names}.")
         try:
             return of_artifact(*artifact.load(self._path(version)))
         except (ArtifactError, KeyError) as error:
             raise OperatorError(f"Version {version} cannot be used: {error}", "Choose another.") from error
 
     def before(self, version: str | None) -> str:
-        """Return the newest version before another that was fit to serve.
+        """Return the name of the newest version before another one that may serve.
 
         Raises:
-            OperatorError: there is none.
+            OperatorError: there is no such version.
         """
         for one in self.versions():
             if one.status not in NEVER_SERVED and (version is None or one.version < version):

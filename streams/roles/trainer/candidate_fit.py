@@ -1,9 +1,10 @@
-"""A full fit: everything that happened, learned afresh in its order, and judged before it may serve.
+"""Candidate fit: a full fit that learns the whole history in order, and is evaluated before it may serve.
 
-The last events are judged test-then-learn: each outcome is ranked by the weights as they were before it, next to the
-weights in service, on the same candidates and parts (Gama et al. 2013, prequential evaluation). Weights in service have
-learned from most of these very events, and would win by that alone. So those decide that came after them, where they
-learn along as they have done live; where these are too few, what the version in service had reached when judged.
+The last events are evaluated test-then-learn: the weights before each outcome rank it, and so do the weights in
+service, on the same candidates and features (Gama et al. 2013, prequential evaluation). The weights in service have
+learned from most of these events, and would win for that reason alone. So only the events after their fit decide, on
+which they continue to learn as they do live. If there are too few, the NDCG decides that the version in service had
+reached in its own evaluation.
 """
 
 from __future__ import annotations
@@ -26,45 +27,50 @@ from streams.core.position import Position
 from streams.core.ranking.pipeline import Candidates, new_blender, score
 
 JUDGED = 0.2
-"""Share of the events, the last ones, on which a fit is judged."""
+"""Share of the events, the last ones, on which a fit is evaluated."""
 K = 10
 FEWEST = 50
-"""Outcomes without which nothing can be said of a fit."""
+"""Outcomes required to evaluate a fit."""
 _CHANCE = 1.96
-"""Standard errors within which a difference may be chance, in 95 of 100 cases."""
+"""Standard errors of the 95 % confidence interval of a difference."""
 _REFRESH_EVENTS = 1_000
 
 
 class RankAccumulator:
-    """How high what was taken stood, by a fit's weights and by those in service."""
+    """Ranks of the clicked items, by the weights of a fit and by those of the incumbent."""
 
     def __init__(self) -> None:
         self._ranks: list[tuple[float, float]] = []
 
-    def add(self, rank: float, rival: float = math.inf) -> None:
-        """Count an outcome by its two ranks, from 1."""
-        self._ranks.append((rank, rival))
+    def add(self, rank: float, incumbent: float = math.inf) -> None:
+        """Add an outcome.
+
+        Args:
+            rank: The rank of the clicked item by the fit, from 1.
+            incumbent: Its rank by the incumbent.
+        """
+        self._ranks.append((rank, incumbent))
 
     @property
     def outcomes(self) -> int:
-        """Return how many there were."""
+        """Return the number of outcomes."""
         return len(self._ranks)
 
     def ndcg(self) -> tuple[float, float]:
-        """Return NDCG@10 of both."""
-        own, rival = self._gains().mean(axis=0)
-        return float(own), float(rival)
+        """Return NDCG@10 of the fit and of the incumbent."""
+        own, incumbent = self._gains().mean(axis=0)
+        return float(own), float(incumbent)
 
     def hr(self) -> tuple[float, float]:
-        """Return HR@10 of both."""
-        own, rival = (self._columns() <= K).mean(axis=0)
-        return float(own), float(rival)
+        """Return HR@10 of the fit and of the incumbent."""
+        own, incumbent = (self._columns() <= K).mean(axis=0)
+        return float(own), float(incumbent)
 
     def ndcg_delta(self) -> tuple[float, float]:
-        """Return by how much the fit's NDCG@10 is higher, and the standard error of that, outcome by outcome."""
+        """Return the paired difference of NDCG@10, fit minus incumbent, and its standard error."""
         gains = self._gains()
-        ahead = gains[:, 0] - gains[:, 1]
-        return float(ahead.mean()), float(ahead.std() / math.sqrt(len(ahead)))
+        differences = gains[:, 0] - gains[:, 1]
+        return float(differences.mean()), float(differences.std() / math.sqrt(len(differences)))
 
     def error(self) -> float:
         """Return the standard error of the fit's NDCG@10."""
@@ -80,23 +86,23 @@ class RankAccumulator:
 
 @dataclass(frozen=True, slots=True)
 class IncumbentModel:
-    """What is in service."""
+    """The version in service."""
 
     blender: Mapping[str, Weights]
-    """Its blender's state as it was fitted."""
+    """The state of its blender at the end of its fit."""
     watermark: int = 0
-    """The newest event that it was fitted to."""
+    """Time of the newest event in its fit, in ms since the epoch."""
     ndcg: float | None = None
-    """NDCG@10 that it had when it was judged, if it was."""
+    """NDCG@10 of its own evaluation, if it had one."""
 
 
 Status = Literal["serving", "refused", "not judged"]
-"""What a fit may be once it is judged; see `infra.redis.stores.model_status`."""
+"""Status of a fit after its evaluation; see `infra.redis.stores.model_status`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromotionDecision:
-    """What came of judging a fit, and why."""
+    """The result of evaluating a fit, with its reason."""
 
     status: Status
     reason: str
@@ -104,7 +110,7 @@ class PromotionDecision:
 
 
 class CandidateFit:
-    """A fresh learner on its way through the history."""
+    """A new learner that replays the history."""
 
     def __init__(
         self,
@@ -116,36 +122,36 @@ class CandidateFit:
         serving: IncumbentModel | None = None,
         weighed: int | None = None,
     ) -> None:
-        """Start from nothing.
+        """Create an empty fit.
 
         Args:
-            params: How everything is folded, and what is ranked.
-            catalogue: Items by id; each enters when the stream has passed the time it was created, or is acted on.
-            profiles: What users state.
-            total: Events that will come.
-            serving: What is in service, which the fit is held against.
-            weighed: How many of the last events the blender learns from; all by default.
+            params: Parameters of folding, ranking and learning.
+            catalogue: Items by id; an item enters once the stream passes its creation time, or at its first event.
+            profiles: The stated profiles of the users.
+            total: Number of events to come.
+            serving: The version in service, which the fit is compared with.
+            weighed: Number of the last events that the blender learns from; all by default.
         """
         self.learner = Learner(params, on_outcome=self._judge)
         self.learned = 0
         self.total = total
         self.judged, self.unseen = RankAccumulator(), RankAccumulator()
-        """Of the last events, and of those of them that came after what is in service."""
+        """Ranks on the last events, and on those of them after the fit of the version in service."""
         self._catalogue = catalogue
-        self._entering = sorted(catalogue.values(), key=attrgetter("created_at"), reverse=True)
+        self._future_items = sorted(catalogue.values(), key=attrgetter("created_at"), reverse=True)
         self._weighed_from = 0 if weighed is None else total - weighed
         self._judged_from = (1.0 - JUDGED) * total
         self._serving, self._at_ms = serving, 0
-        self._rival = PersonalWeights(new_blender())
+        self._incumbent = PersonalWeights(new_blender())
         if serving is not None:
-            self._rival.blender.restore({name: array.copy() for name, array in serving.blender.items()})
+            self._incumbent.blender.restore({name: array.copy() for name, array in serving.blender.items()})
         for position, profile in profiles:
             self.learner.profile(profile, position)
 
     def learn(self, event: Interaction, position: Position) -> None:
         """Learn the next event."""
         self._at_ms = event.occurred_at
-        self._enter(event.occurred_at)
+        self._add_items(event.occurred_at)
         if self.learned % _REFRESH_EVENTS == 0 and len(self._catalogue) > self.learner.params.rank.exact_items:
             self.learner.view.refresh()
         learn_event(
@@ -158,77 +164,93 @@ class CandidateFit:
         self.learned += 1
 
     def end(self) -> Learner:
-        """Fit the tastes to all of it, and return the learner, ready to go on live."""
+        """Fit the item weights to all events, and return the learner, ready to continue online."""
         learner = self.learner
-        self._enter(math.inf)
+        self._add_items(math.inf)
         if learner.events:
             learner.fit()
-        learner.refits, learner.on_outcome = False, lambda seen, taken: None
+        learner.refits, learner.on_outcome = False, lambda candidates, clicked_index: None
         return learner
 
     def verdict(self, *, tolerance: float) -> PromotionDecision:
-        """Judge it. What ranks worse than what serves, by more than a share of that and chance, is refused.
+        """Decide whether the fit may serve.
 
-        What serves is taken as far as it has learned live. Too few outcomes say nothing, and a fit of which nothing is
-        known does not serve.
+        The fit is refused if its NDCG@10 is lower than that of the incumbent, including its online learning, by more
+        than the tolerance and by more than chance. With too few outcomes it is not judged, and does not serve.
+
+        Args:
+            tolerance: Largest acceptable loss, as a share of the incumbent's NDCG@10.
         """
-        tally = self.unseen if self.unseen.outcomes >= FEWEST else self.judged
-        if tally.outcomes < FEWEST:
-            reason = f"{tally.outcomes} outcomes are too few to judge by: it takes {FEWEST}"
-            return PromotionDecision(NOT_JUDGED, reason, {"outcomes": float(tally.outcomes)})
-        (own, rival), (own_hr, rival_hr) = tally.ndcg(), tally.hr()
-        lead, error = tally.ndcg_delta()
-        metrics = {"ndcg@10": own, "hr@10": own_hr, "outcomes": float(tally.outcomes)}
-        if tally is self.judged and self._serving is not None and self._serving.ndcg is not None:
-            rival = self._serving.ndcg
-            lead, error = own - rival, tally.error()
+        accumulator = self.unseen if self.unseen.outcomes >= FEWEST else self.judged
+        if accumulator.outcomes < FEWEST:
+            reason = f"{accumulator.outcomes} outcomes are too few to judge by: it takes {FEWEST}"
+            return PromotionDecision(NOT_JUDGED, reason, {"outcomes": float(accumulator.outcomes)})
+        (own, incumbent), (own_hr, incumbent_hr) = accumulator.ndcg(), accumulator.hr()
+        delta, error = accumulator.ndcg_delta()
+        metrics = {"ndcg@10": own, "hr@10": own_hr, "outcomes": float(accumulator.outcomes)}
+        if accumulator is self.judged and self._serving is not None and self._serving.ndcg is not None:
+            incumbent = self._serving.ndcg
+            delta, error = own - incumbent, accumulator.error()
         else:
-            metrics |= {"serving_hr@10": rival_hr}
-        metrics |= {"serving_ndcg@10": rival}
+            metrics |= {"serving_hr@10": incumbent_hr}
+        metrics |= {"serving_ndcg@10": incumbent}
         serving = "the weights before any fit" if self._serving is None else "what was in service"
-        summary = f"NDCG@{K} {own:.4f} against {rival:.4f} of {serving}, on {tally.outcomes:,} outcomes"
-        if lead < -max(tolerance * rival, _CHANCE * error):
+        summary = f"NDCG@{K} {own:.4f} against {incumbent:.4f} of {serving}, on {accumulator.outcomes:,} outcomes"
+        if delta < -max(tolerance * incumbent, _CHANCE * error):
             return PromotionDecision(REFUSED, f"worse: {summary}", metrics)
         return PromotionDecision(SERVING, summary, metrics)
 
-    def _enter(self, at_ms: float) -> None:
-        """Let items in that were created before a time."""
-        entering, view = self._entering, self.learner.view
-        while entering and entering[-1].created_at < at_ms:
-            item = entering.pop()
+    def _add_items(self, at_ms: float) -> None:
+        """Add the items created before a time to the catalog snapshot."""
+        future_items, view = self._future_items, self.learner.view
+        while future_items and future_items[-1].created_at < at_ms:
+            item = future_items.pop()
             if view.labels(item.item_id) is None:
                 view.apply_item(item)
 
-    def _judge(self, seen: Candidates, taken: int) -> None:
-        is_news = self._serving is None or self._at_ms > self._serving.watermark
+    def _judge(self, candidates: Candidates, clicked_index: int) -> None:
+        is_unseen = self._serving is None or self._at_ms > self._serving.watermark
         if self.learned >= self._judged_from:
-            own, rival = (_rank(weights, seen, taken) for weights in (self.learner.weights, self._rival))
-            self.judged.add(own, rival)
-            if is_news:
-                self.unseen.add(own, rival)
-        if is_news and self._serving is not None:
-            self._rival.learn(
-                seen.query.features.user_id,
-                seen.parts,
-                taken,
-                seen.query.context,
-                among=seen.admissible,
+            own, incumbent = (
+                _rank(weights, candidates, clicked_index) for weights in (self.learner.weights, self._incumbent)
+            )
+            self.judged.add(own, incumbent)
+            if is_unseen:
+                self.unseen.add(own, incumbent)
+        if is_unseen and self._serving is not None:
+            self._incumbent.learn(
+                candidates.query.features.user_id,
+                candidates.parts,
+                clicked_index,
+                candidates.query.context,
+                among=candidates.admissible,
             )
 
 
 def learn_event(
     learner: Learner, event: Interaction, position: Position, *, item: Item | None = None, weigh: bool
 ) -> None:
-    """Learn an event; an item that no catalogue holds is learned of, and never ranked."""
+    """Learn an event; an item outside the catalogue is learned, but never ranked.
+
+    Args:
+        learner: The learner to update.
+        event: The event.
+        position: Its position in the topic.
+        item: The item of the event, if the catalogue holds it.
+        weigh: Whether the blender learns from the event, too.
+    """
     unknown = item is None and event.item_id is not None and learner.view.labels(event.item_id) is None
     learner.learn(event, position, item=item, weigh=weigh)
     if unknown and event.item_id is not None:
         learner.view.remove_item(event.item_id)
 
 
-def _rank(weights: PersonalWeights, seen: Candidates, taken: int) -> float:
-    """Return where what was taken stood, ties at their mean rank."""
-    shared, offset = weights.blender.weights(seen.query.context), weights.offset(seen.query.features.user_id)
-    scores = score(seen, shared if offset is None else shared + offset)
-    ahead, level = int((scores > scores[taken]).sum()), int((scores == scores[taken]).sum())
-    return 1.0 + ahead + (level - 1) / 2
+def _rank(weights: PersonalWeights, candidates: Candidates, clicked_index: int) -> float:
+    """Return the rank of the clicked item, from 1; tied items share their mean rank."""
+    shared, offset = (
+        weights.blender.weights(candidates.query.context),
+        weights.offset(candidates.query.features.user_id),
+    )
+    scores = score(candidates, shared if offset is None else shared + offset)
+    higher, tied = int((scores > scores[clicked_index]).sum()), int((scores == scores[clicked_index]).sum())
+    return 1.0 + higher + (tied - 1) / 2

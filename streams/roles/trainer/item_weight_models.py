@@ -1,4 +1,4 @@
-"""The models that tastes can come from, by name and as the settings have them."""
+"""Item weight models: the models that can provide item weights, by name and configured from the settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.text.tfidf import TfIdf
 from streams.core.ranking.item_weights import ContentItemWeights, EaseItemWeights, ItemWeightsProvider, ModelItemWeights
 
 _AS_THEY_ARE = ("cooccurrence", "item-knn", "item-item", "bpr", "lightgcn", "sequence")
-"""Models without settings. Those that no single item tells anything, or that only know users, are left out."""
+"""Models without settings. Models that cannot score from a single item, or that only know users, are left out."""
 
 
 def _as_it_is(name: str) -> Callable[[Settings], ItemWeightsProvider]:
@@ -60,10 +60,10 @@ ITEM_WEIGHT_MODELS: Mapping[str, Callable[[Settings], ItemWeightsProvider]] = {
 
 
 def item_weights_builder(settings: Settings) -> Callable[[], ItemWeightsProvider]:
-    """Return what makes tastes that have learned nothing yet.
+    """Return the factory of untrained item weights.
 
     Raises:
-        OperatorError: the settings name a model that tastes cannot come from.
+        OperatorError: the settings name a model that cannot provide item weights.
     """
     build = ITEM_WEIGHT_MODELS.get(settings.taste_model)
     if build is None:

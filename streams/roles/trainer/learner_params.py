@@ -1,4 +1,4 @@
-"""How the trainer learns, from the settings; apart from what feed workers need, which is no learner."""
+"""Parameters of the learner, from the settings; separate from `core_params`, so that feed workers import no learner."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from streams.runtime.core_params import rank_params, signal_params, user_params
 
 
 def learner_params(settings: Settings) -> LearnerParams:
-    """Return how the trainer learns: as the agents fold and rank.
+    """Return the parameters of the learner; it folds and ranks as the agents do.
 
     Raises:
-        OperatorError: the settings name a model that tastes cannot come from.
+        OperatorError: the settings name a model that cannot provide item weights.
     """
     return LearnerParams(
         user_params(settings),

@@ -1,4 +1,4 @@
-"""Versions of what the trainer learned: as records for the workers, and as artifacts to come back to."""
+"""Model versions: records for the workers, and artifacts to restore."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from streams.core.learning.learner import Learner
 from streams.core.ranking.pipeline import MODEL
 
 REFUSED_MODEL = f"{MODEL}/refused"
-"""The key of refused versions, which must not replace the one in service on the compacted topic."""
+"""The key of refused versions, so that they do not replace the version in service on the compacted topic."""
 ROW_BYTES = 768 << 10
-"""Bytes of what one item's row tells of others."""
+"""Limit of the ids and weights in the row of one item, in bytes."""
 _WEIGHT_BYTES = 12
-"""Bytes of a weight, and of the length of the id beside it."""
+"""Bytes of a weight and of the length prefix of its id."""
 
 
 @dataclass(frozen=True, slots=True)
 class FittedVersion:
-    """A version with everything that is needed to serve it."""
+    """A version with all data needed to serve it."""
 
     version: Version
     parts: list[str]
     blender: Mapping[str, Weights]
     items: list[str]
-    """What the rows and columns of the tastes stand for."""
+    """Ids of the items in the rows and columns of `tastes`."""
     tastes: NDArray[np.float32]
-    """(items, items)."""
+    """(items, items) the item weights."""
     taste_model: str
-    """The name of the model that they came from."""
+    """The name of the model that provided them."""
 
 
 def name_of(at_ms: int) -> str:
-    """Return the name of a version made at a time; later names sort later."""
+    """Return the name of a version created at a time, in ms since the epoch; later names sort later."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y%m%dT%H%M%S.") + f"{at_ms % 1000:03}Z"
 
 
 def fitted(version: Version, learner: Learner) -> FittedVersion:
-    """Return what a learner has learned as a version."""
+    """Return the state of a learner as a version."""
     view = learner.view
     numbers, tastes = view.tastes.block(0)
     state = {name: array.copy() for name, array in learner.blender.state().items()}
@@ -62,28 +62,36 @@ def fitted(version: Version, learner: Learner) -> FittedVersion:
     )
 
 
-def rows(found: FittedVersion, *, trimmed: Counter[str] | None = None) -> Iterator[ItemWeights]:
-    """Yield a version's tastes, item by item: the strongest weights, where a record has no room for all.
+def rows(fitted_version: FittedVersion, *, trimmed: Counter[str] | None = None) -> Iterator[ItemWeights]:
+    """Yield the item weights of a version, one record per item.
 
-    `trimmed` counts the weights that had none.
+    Args:
+        fitted_version: The version.
+        trimmed: Counts the weights left out; a record that is too small for all holds the strongest.
     """
-    items = np.array(found.items, object)
-    for item_id, weights in zip(found.items, found.tastes, strict=True):
-        told = np.flatnonzero(weights)
-        kept = strongest(items[told].tolist(), weights[told].tolist(), ROW_BYTES, each=_WEIGHT_BYTES)
+    items = np.array(fitted_version.items, object)
+    for item_id, weights in zip(fitted_version.items, fitted_version.tastes, strict=True):
+        columns = np.flatnonzero(weights)
+        selection = strongest(items[columns].tolist(), weights[columns].tolist(), ROW_BYTES, each=_WEIGHT_BYTES)
         if trimmed is not None:
-            trimmed["weights"] += len(told) - len(kept)
-        told = told[kept]
+            trimmed["weights"] += len(columns) - len(selection)
+        columns = columns[selection]
         yield ItemWeights(
             item_id=item_id,
-            model_version=found.version.version,
-            others=items[told].tolist(),
-            weights=weights[told].tolist(),
+            model_version=fitted_version.version.version,
+            others=items[columns].tolist(),
+            weights=weights[columns].tolist(),
         )
 
 
 def record(version: Version, parts: list[str], blender: Mapping[str, Weights]) -> ModelVersion:
-    """Return what workers are told of a version: to serve it, or that it was refused."""
+    """Return the record of a version, which workers serve or see as refused.
+
+    Args:
+        version: The version.
+        parts: The names of the ranking features.
+        blender: The state of its blender.
+    """
     return ModelVersion(
         model=MODEL if version.status == SERVING else REFUSED_MODEL,
         version=version.version,
@@ -100,22 +108,22 @@ def record(version: Version, parts: list[str], blender: Mapping[str, Weights]) -
     )
 
 
-def version_of(told: ModelVersion) -> Version:
-    """Return the version that a record tells of."""
+def version_of(model_version: ModelVersion) -> Version:
+    """Return the version of a record."""
     return Version(
-        version=told.version,
-        status=told.status,
-        reason=told.reason,
-        created_at=told.created_at,
-        watermark=told.watermark,
-        events=told.events,
-        metrics=told.metrics,
+        version=model_version.version,
+        status=model_version.status,
+        reason=model_version.reason,
+        created_at=model_version.created_at,
+        watermark=model_version.watermark,
+        events=model_version.events,
+        metrics=model_version.metrics,
     )
 
 
-def to_artifact(found: FittedVersion) -> tuple[Header, dict[str, NDArray[Any]]]:
+def to_artifact(fitted_version: FittedVersion) -> tuple[Header, dict[str, NDArray[Any]]]:
     """Return a version as the header and the arrays of a file."""
-    version = found.version
+    version = fitted_version.version
     header = Header(
         model=MODEL,
         version=version.version,
@@ -127,34 +135,34 @@ def to_artifact(found: FittedVersion) -> tuple[Header, dict[str, NDArray[Any]]]:
             "events": version.events,
             "watermark": version.watermark,
             "full": version.full,
-            "taste_model": found.taste_model,
+            "taste_model": fitted_version.taste_model,
             "request_ids": "\n".join(version.request_ids),
         },
-        names={"parts": found.parts, "items": found.items},
+        names={"parts": fitted_version.parts, "items": fitted_version.items},
     )
-    return header, {**found.blender, "tastes": found.tastes}
+    return header, {**fitted_version.blender, "tastes": fitted_version.tastes}
 
 
 def of_header(header: Header) -> Version:
-    """Return the version that a file's header tells of."""
-    told = header.settings
+    """Return the version of a file's header."""
+    settings = header.settings
     return Version(
         version=header.version,
-        status=str(told.get("status", SERVING)),
-        reason=str(told.get("reason", "")),
+        status=str(settings.get("status", SERVING)),
+        reason=str(settings.get("reason", "")),
         created_at=header.created_at_ms,
-        watermark=int(told.get("watermark") or 0),
-        events=int(told.get("events") or 0),
+        watermark=int(settings.get("watermark") or 0),
+        events=int(settings.get("events") or 0),
         metrics=header.metrics,
-        full=bool(told.get("full", True)),
-        request_ids=[one for one in str(told.get("request_ids") or "").split("\n") if one],
+        full=bool(settings.get("full", True)),
+        request_ids=[one for one in str(settings.get("request_ids") or "").split("\n") if one],
     )
 
 
 def of_artifact(header: Header, arrays: Mapping[str, NDArray[Any]]) -> FittedVersion:
-    """Return the version that a file holds."""
+    """Return the version of a file."""
     blender = {name: arrays[name] for name in ("table", "squares", "outcomes")}
-    blender["scales"] = arrays.get("scales", np.ones(blender["table"].shape[1]))  # files of before have none
+    blender["scales"] = arrays.get("scales", np.ones(blender["table"].shape[1]))  # older files have none
     return FittedVersion(
         of_header(header),
         header.names["parts"],

@@ -1,4 +1,4 @@
-"""Learning as events come: what the trainer holds between full fits, and what it has to tell of it."""
+"""Online learner: the trainer's state between full fits, and the records to publish from it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from streams.roles.trainer.candidate_fit import learn_event
 from streams.roles.trainer.model_version import ROW_BYTES, record, version_of
 
 _LINK_BYTES = 20
-"""Bytes of the two sums of a link, and of the length of the id beside them."""
+"""Bytes of the two sums of a link and of the length prefix of its id."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemDeleted:
-    """An item that was taken off the catalogue."""
+    """The deletion of an item from the catalogue."""
 
     item_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileForgotten:
-    """A user whose profile was forgotten, and until when, in ms since the epoch."""
+    """The deletion of a user's profile, up to a time in ms since the epoch."""
 
     user_id: str
     at_ms: int
@@ -42,61 +42,67 @@ Message = Interaction | Item | Profile | ItemDeleted | ProfileForgotten
 
 
 class OnlineLearner:
-    """A learner that goes on from the version in service."""
+    """A learner that continues from the version in service."""
 
     def __init__(self, learner: Learner) -> None:
         self.learner = learner
         self.base: Version | None = None
-        """The version whose weights it goes on from."""
+        """The version whose weights it started from."""
         self.outcomes = 0
-        """Outcomes learned from since."""
+        """Outcomes learned since then."""
         self.trimmed: Counter[str] = Counter()
-        """What records had no room for."""
-        self._told_outcomes = 0
+        """Entries left out of records for lack of space, by collection."""
+        self._published_outcomes = 0
         self._start = 0
-        """Outcomes that the learner's blender had learned from when it began to go on."""
+        """Outcomes that the blender had learned when it started from the base version."""
 
     @property
     def waiting(self) -> int:
-        """Return how many changed rows are not published yet."""
+        """Return the number of changed, unpublished rows."""
         return self.learner.view.neighbors.waiting
 
     @property
     def version(self) -> str:
-        """Return the name of the weights as they are now: that of their base, and the outcomes since."""
+        """Return the name of the current weights: the base version, and the number of outcomes since."""
         name = "" if self.base is None else self.base.version
         return f"{name}+{self._now}" if self._now else name
 
     @property
     def has_unpublished(self) -> bool:
-        """Say whether weights have changed since they were told."""
-        return self._now != self._told_outcomes
+        """Return whether the weights have changed since they were published."""
+        return self._now != self._published_outcomes
 
     @property
     def _now(self) -> int:
         return self.learner.blender.outcomes - self._start
 
-    def apply(self, told: Message, position: Position, *, weigh: bool) -> None:
-        """Take in what a topic told."""
-        apply_message(self.learner, told, position, weigh=weigh)
+    def apply(self, message: Message, position: Position, *, weigh: bool) -> None:
+        """Apply a message of a topic.
+
+        Args:
+            message: The message.
+            position: Its position in the topic.
+            weigh: Whether the blender learns from it, too.
+        """
+        apply_message(self.learner, message, position, weigh=weigh)
         self.outcomes = self._now
 
     def promote(self, learner: Learner, version: Version) -> None:
-        """Go on with what a full fit has learned."""
+        """Continue with the learner of a full fit."""
         self.learner = learner
         self._begin(version, 0)
 
-    def warm_start(self, told: ModelVersion) -> bool:
-        """Go on from weights in service; False when they are of other parts."""
-        if not restore(self.learner.blender, told):
+    def warm_start(self, model_version: ModelVersion) -> bool:
+        """Continue from the weights in service; return False when their ranking features differ."""
+        if not restore(self.learner.blender, model_version):
             return False
-        version = version_of(told)
+        version = version_of(model_version)
         name, _, outcomes = version.version.partition("+")
         self._begin(msgspec.structs.replace(version, version=name), int(outcomes or 0))
         return True
 
     def rows(self, most_links: int) -> Iterator[ItemNeighbors]:
-        """Yield changed rows, those of young items first, until they hold about so many links."""
+        """Yield changed rows, those of new items first, up to about `most_links` links."""
         table = self.learner.view.neighbors
         while most_links > 0 and table.waiting:
             row = self._row(table.drain(1)[0])
@@ -104,7 +110,7 @@ class OnlineLearner:
             yield row
 
     def user_weights(self, most: int) -> Iterator[UserWeights]:
-        """Yield what at most so many users' choices add to the weights, where that changed."""
+        """Yield the changed personal weights of at most `most` users."""
         learner = self.learner
         for user_id in learner.weights.drain(most):
             offset = learner.weights.offset(user_id)
@@ -112,8 +118,8 @@ class OnlineLearner:
                 yield UserWeights(user_id=user_id, weights=by_name(offset), watermark=learner.view.watermark)
 
     def weights(self, now_ms: int) -> ModelVersion:
-        """Return the weights as they are now, under the name of their base and how far they went since."""
-        self._told_outcomes = self._now
+        """Return the record of the current weights, under the name `version`."""
+        self._published_outcomes = self._now
         version = Version(
             version=self.version,
             status=SERVING,
@@ -128,18 +134,18 @@ class OnlineLearner:
     def _begin(self, version: Version, outcomes: int) -> None:
         self.base = version
         self._start = self.learner.blender.outcomes - outcomes
-        self.outcomes = self._told_outcomes = outcomes
+        self.outcomes = self._published_outcomes = outcomes
 
     def _row(self, index: int) -> ItemNeighbors:
         view = self.learner.view
         others, sums = view.neighbors.links.row(index)
         names = [view.items.names[other] for other in others.tolist()]
-        kept = strongest(names, sums.sum(axis=0).tolist(), ROW_BYTES, each=_LINK_BYTES)
-        self.trimmed["links"] += len(names) - len(kept)
-        sums = sums[:, kept]
+        selection = strongest(names, sums.sum(axis=0).tolist(), ROW_BYTES, each=_LINK_BYTES)
+        self.trimmed["links"] += len(names) - len(selection)
+        sums = sums[:, selection]
         return ItemNeighbors(
             item_id=view.items.names[index],
-            neighbors=[names[place] for place in kept],
+            neighbors=[names[slot] for slot in selection],
             scores=sums[TOGETHER].tolist(),
             follows=sums[NEXT].tolist(),
             mass=view.neighbors.links.mass(index),
@@ -148,15 +154,22 @@ class OnlineLearner:
         )
 
 
-def apply_message(learner: Learner, told: Message, position: Position, *, weigh: bool) -> None:
-    """Have a learner take in what a topic told."""
-    match told:
+def apply_message(learner: Learner, message: Message, position: Position, *, weigh: bool) -> None:
+    """Apply a message of a topic to a learner.
+
+    Args:
+        learner: The learner to update.
+        message: The message.
+        position: Its position in the topic.
+        weigh: Whether the blender learns from it, too.
+    """
+    match message:
         case Interaction():
-            learn_event(learner, told, position, weigh=weigh)
+            learn_event(learner, message, position, weigh=weigh)
         case Item():
-            learner.view.apply_item(told)
+            learner.view.apply_item(message)
         case Profile():
-            learner.profile(told, position)
+            learner.profile(message, position)
         case ItemDeleted(item_id):
             learner.view.remove_item(item_id)
         case ProfileForgotten(user_id, at_ms):

@@ -1,4 +1,4 @@
-"""Full fits beside live learning: begun when due or asked for, judged, promoted or refused, kept as artifacts."""
+"""Retraining: full fits beside online learning, started when due or requested, evaluated, then promoted or refused."""
 
 from __future__ import annotations
 
@@ -15,8 +15,15 @@ from infra import clock
 from infra.error import OperatorError
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
-from infra.redis.stores.model_status import REFUSED, SERVING, ModelStatus, Training, Version, with_current_status
-from infra.redis.stores.model_status import LiveModel as Shown
+from infra.redis.stores.model_status import (
+    REFUSED,
+    SERVING,
+    LiveModel,
+    ModelStatus,
+    Training,
+    Version,
+    with_current_status,
+)
 from infra.settings import Settings
 from schemas.types import Interaction, ModelVersion
 from streams.core.learning.learner import Learner
@@ -33,7 +40,7 @@ from topics.topic import INTERACTIONS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, PROF
 
 _ROWS_AT_A_TIME = 20
 _WEIGHED_AFTER = 1_000
-"""Events that came during a fit up to which its blender learns from them, too."""
+"""Number of events during a fit up to which its blender learns from them, too."""
 _OWN = 100
 _RETRY_MS = 60_000
 _LOG = logging.getLogger(__name__)
@@ -41,54 +48,59 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RetrainRequest:
-    """A call for a full fit."""
+    """A request for a full fit."""
 
     event_id: str
     reason: str = ""
 
 
 class RetrainScheduler:
-    """Makes full fits, one at a time, and keeps the versions that come of them."""
+    """Runs full fits, one at a time, and stores their versions."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, publisher: Publisher, shelf: ArtifactStore, live: OnlineLearner
+        self,
+        settings: Settings,
+        registry: Registry,
+        publisher: Publisher,
+        artifacts: ArtifactStore,
+        live: OnlineLearner,
     ) -> None:
         self._settings, self._registry, self._publisher = settings, registry, publisher
-        self._shelf, self._live = shelf, live
+        self._artifacts, self._live = artifacts, live
         self._schedule = FitSchedule(settings.model_fit_interval_s, settings.model_full_fit_interval_s)
-        self._versions = shelf.versions()
+        self._versions = artifacts.versions()
         self._requests: dict[str, RetrainRequest] = {}
         self._training = Training()
         self._task: asyncio.Task[None] | None = None
-        self._since: list[tuple[Any, Position]] | None = None
+        self._pending_messages: list[tuple[Any, Position]] | None = None
         self._own: deque[tuple[str, int]] = deque(maxlen=_OWN)
         self._started_at = self._not_before = clock.now_ms()
         self._published_at: int | None = None
-        self.told: set[str] = set()
-        """Items whose tastes are on their topic."""
+        self.published_items: set[str] = set()
+        """Items whose weights are on the topic item-weights."""
 
     def ask(self, request: RetrainRequest) -> None:
-        """Remember a call for a fit; one that was answered is not answered again."""
+        """Note a request for a fit, unless a version already answers it."""
         if not any(request.event_id in version.request_ids for version in self._versions):
             self._requests[request.event_id] = request
 
-    def note(self, told: Any, position: Position) -> None:
-        """Remember what came while a fit runs."""
-        if self._since is not None:
-            self._since.append((told, position))
+    def note(self, message: Any, position: Position) -> None:
+        """Note a message that arrives during a fit."""
+        if self._pending_messages is not None:
+            self._pending_messages.append((message, position))
 
-    def own(self, told: ModelVersion) -> ModelVersion:
-        """Remember that a version is told of by this trainer, and return it."""
-        self._own.append((told.version, told.created_at))
-        self._published_at = told.created_at
-        return told
+    def own(self, model_version: ModelVersion) -> ModelVersion:
+        """Note that this trainer publishes a version, and return it."""
+        self._own.append((model_version.version, model_version.created_at))
+        self._published_at = model_version.created_at
+        return model_version
 
-    def is_own(self, told: ModelVersion) -> bool:
-        """Say whether this trainer told of a version."""
-        return (told.version, told.created_at) in self._own
+    def is_own(self, model_version: ModelVersion) -> bool:
+        """Return whether this trainer published a version."""
+        return (model_version.version, model_version.created_at) in self._own
 
     def begin_if_due(self, now_ms: int) -> None:
-        """Begin a fit if one was asked for or is due."""
+        """Start a fit if one is requested or due."""
         if self._task is not None:
             if not self._task.done():
                 return
@@ -102,7 +114,7 @@ class RetrainScheduler:
             self._begin([], why="due: to all events" if due.full else "due", full=due.full, now_ms=now_ms)
 
     async def cancel(self) -> None:
-        """Give up a fit in progress."""
+        """Cancel the fit in progress."""
         task, self._task = self._task, None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
@@ -110,7 +122,7 @@ class RetrainScheduler:
                 await task
 
     def board(self, now_ms: int) -> ModelStatus:
-        """Return all that there is to know."""
+        """Return the status of the model: versions, online learning, fit in progress and next fit."""
         live, base = self._live, self._live.base
         serving = None if base is None else base.version
         due = self._schedule.next(self._versions, events=live.learner.events, started_at=self._started_at)
@@ -119,7 +131,7 @@ class RetrainScheduler:
             written_at=now_ms,
             serving=serving,
             versions=[with_current_status(version, serving) for version in self._versions],
-            live=Shown(
+            live=LiveModel(
                 version=live.version,
                 events=live.learner.events,
                 outcomes=live.outcomes,
@@ -134,10 +146,10 @@ class RetrainScheduler:
     def _begin(self, requests: list[RetrainRequest], *, why: str, full: bool, now_ms: int) -> None:
         ids = [request.event_id for request in requests]
         self._training = Training(state="fitting", why=why, request_ids=ids, started_at=now_ms)
-        self._task = asyncio.ensure_future(self._guarded(ids, full=full))
+        self._task = asyncio.ensure_future(self._run(ids, full=full))
 
-    async def _guarded(self, request_ids: list[str], *, full: bool) -> None:
-        """Fit; a fit that fails is logged and tried again later, and live learning goes on."""
+    async def _run(self, request_ids: list[str], *, full: bool) -> None:
+        """Run a fit; a failure is logged and retried later, while online learning continues."""
         try:
             await self._fit(request_ids, full=full)
         except asyncio.CancelledError:
@@ -146,12 +158,12 @@ class RetrainScheduler:
         except Exception:
             _LOG.exception("the fit failed")
         finally:
-            self._since = None
+            self._pending_messages = None
             self._training = Training()
             self._not_before = clock.now_ms() + _RETRY_MS
 
     async def _fit(self, request_ids: list[str], *, full: bool) -> None:
-        self._since = []
+        self._pending_messages = []
         catalogue = {item.item_id: item for _, item in await self._newest(ITEMS)}
         profiles = await self._newest(PROFILES)
         serving = await self._serving()
@@ -166,39 +178,41 @@ class RetrainScheduler:
             )
             await self._replay(fit, events)
             ends = {tp.partition: end for tp, end in events.ends.items()}
-        # In threads of its own: a fit takes minutes, and whoever watches the process hears of it from the event loop.
+        # In a thread of its own: a fit takes minutes, and the heartbeat needs the event loop.
         learner = await asyncio.to_thread(fit.end)
-        verdict = fit.verdict(tolerance=self._settings.model_tolerance)
+        decision = fit.verdict(tolerance=self._settings.model_tolerance)
         now_ms = clock.now_ms()
         version = Version(
             version=name_of(now_ms),
-            status=verdict.status,
-            reason=verdict.reason,
+            status=decision.status,
+            reason=decision.reason,
             created_at=now_ms,
             watermark=learner.view.watermark,
             events=learner.events,
-            metrics=dict(verdict.metrics),
+            metrics=dict(decision.metrics),
             full=full,
             request_ids=request_ids,
         )
         _LOG.log(
-            logging.WARNING if verdict.status == REFUSED else logging.INFO,
-            "version %s is %s: %s", version.version, verdict.status, verdict.reason
+            logging.WARNING if decision.status == REFUSED else logging.INFO,
+            "version %s is %s: %s", version.version, decision.status, decision.reason
         )  # fmt: skip
-        await self._settle(fitted(version, learner), learner, ends)
+        await self._store_version(fitted(version, learner), learner, ends)
 
     async def _serving(self) -> IncumbentModel | None:
-        """Return what is in service, as it was fitted; as it is now, with all learned since, where its file is away."""
+        """Return the version in service as fitted; without its file, the current weights with all online learning."""
         live = self._live
         if live.base is None:
             return None
         try:
-            found = await asyncio.to_thread(self._shelf.get, live.base.version)
+            fitted_version = await asyncio.to_thread(self._artifacts.get, live.base.version)
         except OperatorError:
             return IncumbentModel(live.learner.blender.state(), live.learner.view.watermark)
-        if found.parts != list(live.learner.blender.parts):
+        if fitted_version.parts != list(live.learner.blender.parts):
             return None
-        return IncumbentModel(found.blender, found.version.watermark, found.version.metrics.get("ndcg@10"))
+        return IncumbentModel(
+            fitted_version.blender, fitted_version.version.watermark, fitted_version.version.metrics.get("ndcg@10")
+        )
 
     async def _replay(self, fit: CandidateFit, events: TopicHistory) -> None:
         batch: list[tuple[Position, Any]] = []
@@ -210,15 +224,17 @@ class RetrainScheduler:
                 batch = []
         await asyncio.to_thread(_learn, fit, batch)
 
-    async def _settle(self, found: FittedVersion, learner: Learner, ends: dict[int, int]) -> None:
-        """Keep a version; one that may serve goes to the workers and takes the place of what is live."""
-        version, base = found.version, self._live.base
+    async def _store_version(self, fitted_version: FittedVersion, learner: Learner, ends: dict[int, int]) -> None:
+        """Store a version; if it may serve, publish it and replace the online learner's state."""
+        version, base = fitted_version.version, self._live.base
         serving = version.version if version.status == SERVING else None if base is None else base.version
-        await asyncio.to_thread(self._shelf.put, found, serving=serving)
+        await asyncio.to_thread(self._artifacts.put, fitted_version, serving=serving)
         if version.status == SERVING:
-            self.told = await publish_item_weights(self._publisher, found, self.told, trimmed=self._live.trimmed)
+            self.published_items = await publish_item_weights(
+                self._publisher, fitted_version, self.published_items, trimmed=self._live.trimmed
+            )
             await self._catch_up(learner, ends)
-        self._publisher.produce(MODEL_VERSIONS, self.own(record(version, found.parts, found.blender)))
+        self._publisher.produce(MODEL_VERSIONS, self.own(record(version, fitted_version.parts, fitted_version.blender)))
         await self._publisher.flush()
         if version.status == SERVING:
             await self._catch_up(learner, ends)
@@ -227,24 +243,24 @@ class RetrainScheduler:
         del self._versions[self._settings.model_artifacts_kept :]
 
     async def _catch_up(self, learner: Learner, ends: dict[int, int]) -> None:
-        """Learn what came during the fit: when this returns nothing is left, and until the next await nothing comes."""
-        weigh = len(self._since or ()) <= _WEIGHED_AFTER
+        """Apply the messages that arrived during the fit; none is left, and none arrives before the next await."""
+        weigh = len(self._pending_messages or ()) <= _WEIGHED_AFTER
         number = 0
-        while self._since:
-            waiting, self._since = self._since, []
-            for told, position in waiting:
-                if not isinstance(told, Interaction) or position.offset >= ends[position.partition]:
+        while self._pending_messages:
+            waiting, self._pending_messages = self._pending_messages, []
+            for message, position in waiting:
+                if not isinstance(message, Interaction) or position.offset >= ends[position.partition]:
                     try:
-                        apply_message(learner, told, position, weigh=weigh)
+                        apply_message(learner, message, position, weigh=weigh)
                     except Exception:
-                        _LOG.exception("the fit passes over the %s at %s", type(told).__name__, position)
+                        _LOG.exception("the fit passes over the %s at %s", type(message).__name__, position)
                 number += 1
                 if number % self._settings.trainer_batch_events == 0:
                     await asyncio.sleep(0)
 
     async def _newest(self, topic: Topic) -> list[tuple[Position, Any]]:
-        async with self._history(topic) as found:
-            return list((await found.newest()).values())
+        async with self._history(topic) as history:
+            return list((await history.newest()).values())
 
     def _history(self, topic: Topic) -> Any:
         return topic_history(self._settings.kafka_bootstrap_servers, self._registry, topic)
@@ -259,18 +275,29 @@ def _learn(fit: CandidateFit, batch: list[tuple[Position, Any]]) -> None:
 
 
 async def publish_item_weights(
-    publisher: Publisher, found: FittedVersion, told: set[str], *, trimmed: Counter[str] | None = None
+    publisher: Publisher,
+    fitted_version: FittedVersion,
+    published_items: set[str],
+    *,
+    trimmed: Counter[str] | None = None,
 ) -> set[str]:
-    """Publish a version's tastes, delete those of items that it has none for, and return whose there are now.
+    """Publish the item weights of a version, and delete the weights of all other items.
 
-    `trimmed` counts weights that a record has no room for.
+    Args:
+        publisher: Publishes the weights.
+        fitted_version: The version.
+        published_items: Ids of the items whose weights are on the topic.
+        trimmed: Counts the weights left out of records for lack of space.
+
+    Returns:
+        The ids of the items whose weights are on the topic now.
     """
-    for number, row in enumerate(rows(found, trimmed=trimmed), 1):
+    for number, row in enumerate(rows(fitted_version, trimmed=trimmed), 1):
         publisher.produce(ITEM_WEIGHTS, row)
         if number % _ROWS_AT_A_TIME == 0:
             await publisher.room()
             await asyncio.sleep(0)
-    for item_id in sorted(told - set(found.items)):
+    for item_id in sorted(published_items - set(fitted_version.items)):
         publisher.produce_bytes(ITEM_WEIGHTS, item_id.encode(), None)
     await publisher.flush()
-    return set(found.items)
+    return set(fitted_version.items)

@@ -1,12 +1,12 @@
-"""interactions, items, profiles → item neighbors, item weights, model versions: the one learner of what is global.
+"""Trainer role: interactions, items, profiles → item neighbors, item weights, model versions. It learns global state.
 
-A batch consumer; it needs no table. It reads its topics from their beginning at every start, so that its memory is a
-function of them alone: nothing is committed, nothing can be lost or counted twice, and a second trainer would publish
-the same rows.
+A batch consumer without a table. It reads its topics from their beginning at every start, so its memory is a function
+of the topics alone: it commits nothing, loses nothing and counts nothing twice, and a second trainer would publish the
+same rows.
 
-    from the beginning   links only, as fast as it goes; the weights and tastes in service are taken over
-    live                 mini-batches; changed rows and weights are published now and then
-    full fits            beside it, in between its mini-batches: streams.roles.trainer.retraining
+    from the beginning   links only, at full speed; blender and item weights are those of the version in service
+    live                 mini-batches; changed rows and weights are published periodically
+    full fits            between the mini-batches: streams.roles.trainer.retraining
 """
 
 from __future__ import annotations
@@ -54,70 +54,77 @@ from topics.topic import (
 
 _FOLLOWED = (INTERACTIONS, ITEMS, PROFILES, TRIGGERS, MODEL_VERSIONS)
 _TOPICS = {topic.record: topic for topic in (INTERACTIONS, ITEMS, PROFILES)}
-"""Where what is learned came from."""
+"""Topics by record type, for dead letters."""
 _PUBLISH_EVERY_S = 1.0
 _LINKS, _LINKS_IDLE = 20_000, 400_000
-"""Links published a second while events come, and while none do: one costs the trainer 0.4 µs, every worker 0.9 µs."""
+"""Links published per second under load, and when idle: one costs the trainer 0.4 µs and every worker 0.9 µs."""
 _USERS = 2_000
-"""Users whose own weights are published a second."""
+"""Users whose personal weights are published per second."""
 _KEEPING_UP = 1_000
-"""Interactions not read yet up to which the blender learns too: it costs about 1 ms of each."""
+"""Lag in interactions up to which the blender learns too, at about 1 ms per interaction."""
 _MOST_RECORDS = 1_000
 _MIN_BYTES, _WAIT_MS = 64 << 10, 100
 _BOARD_EVERY_S = 1.0
 _REMEMBERED_MS = 3_600_000
-"""How old a call to retrain may be that a trainer finds when it starts."""
+"""Age up to which a starting trainer answers earlier requests to retrain, in ms."""
 _LOG = logging.getLogger(__name__)
 
 
 class Trainer:
-    """Follows the topics, learns, and tells."""
+    """Follows the topics, learns, and publishes the results."""
 
-    def __init__(self, settings: Settings, registry: Registry, publisher: Publisher, boards: ModelStatusStore) -> None:
-        self._settings, self._registry, self._publisher, self._boards = settings, registry, publisher, boards
+    def __init__(
+        self, settings: Settings, registry: Registry, publisher: Publisher, status_store: ModelStatusStore
+    ) -> None:
+        self._settings, self._registry, self._publisher, self._status_store = (
+            settings,
+            registry,
+            publisher,
+            status_store,
+        )
         self.live = OnlineLearner(Learner(learner_params(settings), refits=False))
-        shelf = ArtifactStore(settings.home, kept=settings.model_artifacts_kept)
-        self.fitting = RetrainScheduler(settings, registry, publisher, shelf, self.live)
+        artifacts = ArtifactStore(settings.home, most_versions=settings.model_artifacts_kept)
+        self.scheduler = RetrainScheduler(settings, registry, publisher, artifacts, self.live)
         self._quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
         self.positions: dict[str, int] = {}
         self._decoders = {
             topic.name: Decoder(topic, registry, None, stage="trainer", tombstones=True) for topic in _FOLLOWED
         }
         self._rows_s = self._weights_s = 0.0
-        self._heard = False
-        """Whether anything came since rows were last published."""
+        self._has_new_records = False
+        """Whether any record arrived since rows were last published."""
 
     async def run(self) -> None:
-        """Learn what the topics hold and then what comes, until cancelled."""
+        """Learn the history of the topics, then new records, until cancelled."""
         await self._follow(await self._start())
 
     async def _start(self) -> dict[TopicPartition, int]:
-        """Learn what the topics hold, and return where to go on."""
+        """Learn the history of the topics, and return the offsets to continue from."""
         offsets: dict[TopicPartition, int] = {}
         for topic in (ITEMS, PROFILES):
-            async with self._history(topic) as found:
-                for position, told in (await found.newest()).values():
-                    self._learn(told, position, weigh=False)
-                offsets |= found.ends
-        async with self._history(INTERACTIONS) as found:
+            async with self._history(topic) as history:
+                for position, value in (await history.newest()).values():
+                    self._learn(value, position, weigh=False)
+                offsets |= history.ends
+        async with self._history(INTERACTIONS) as history:
             number = 0
-            async for position, event in found.merged():
+            async for position, event in history.merged():
                 self._learn(event, position, weigh=False)
                 number += 1
                 if number % self._settings.trainer_batch_events == 0:
                     await asyncio.sleep(0)
-            offsets |= found.ends
-        async with self._history(MODEL_VERSIONS) as found:
-            told_of = (await found.newest()).get(MODEL)
-            offsets |= found.ends
-        async with self._history(USER_WEIGHTS) as found:
-            for _, own in (await found.newest()).values():
+            offsets |= history.ends
+        async with self._history(MODEL_VERSIONS) as history:
+            serving = (await history.newest()).get(MODEL)
+            offsets |= history.ends
+        async with self._history(USER_WEIGHTS) as history:
+            for _, own in (await history.newest()).values():
                 self.live.learner.weights.put(own.user_id, in_order(own.weights))
-        await self._take_over(None if told_of is None else told_of[1])
+        await self._restore_serving(None if serving is None else serving[1])
         return offsets
 
     async def _follow(self, offsets: dict[TopicPartition, int]) -> None:
-        """Learn what comes."""
+        """Learn new records from these offsets on, until cancelled."""
         consumer = kafka_consumer(
             self._settings.kafka_bootstrap_servers,
             auto_offset_reset="earliest",
@@ -131,87 +138,87 @@ class Trainer:
             ]
             consumer.assign(partitions)
             triggers = [tp for tp in partitions if tp.topic == TRIGGERS.name]
-            lately = await offsets_since(consumer, triggers, clock.now_ms() - _REMEMBERED_MS)
-            for tp, offset in (offsets | lately).items():
+            trigger_offsets = await offsets_since(consumer, triggers, clock.now_ms() - _REMEMBERED_MS)
+            for tp, offset in (offsets | trigger_offsets).items():
                 consumer.seek(tp, offset)
             while True:
                 fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(
                     timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS
                 )
-                left = await _left(consumer, [tp for tp in partitions if tp.topic == INTERACTIONS.name])
-                await self._take(fetched, weigh=left <= _KEEPING_UP)
-                self._heard |= bool(fetched)
-                await self._tell(idle=not fetched)
+                backlog = await _backlog(consumer, [tp for tp in partitions if tp.topic == INTERACTIONS.name])
+                await self._apply_fetched(fetched, weigh=backlog <= _KEEPING_UP)
+                self._has_new_records |= bool(fetched)
+                await self._publish(idle=not fetched)
                 for tp in partitions:
                     self.positions[f"{tp.topic}-{tp.partition}"] = await consumer.position(tp)
-                self.fitting.begin_if_due(clock.now_ms())
+                self.scheduler.begin_if_due(clock.now_ms())
         finally:
-            await self.fitting.cancel()
+            await self.scheduler.cancel()
             await consumer.stop()
 
     async def write_board(self) -> None:
-        """Write what is known of the models, again and again, until cancelled."""
+        """Write the status of the model every second, until cancelled."""
         while True:
             try:
-                await self._boards.write(self.fitting.board(clock.now_ms()))
+                await self._status_store.write(self.scheduler.board(clock.now_ms()))
             except StoreError as error:
                 _LOG.warning("%s", error)
             await asyncio.sleep(_BOARD_EVERY_S)
 
-    async def _take(self, fetched: dict[TopicPartition, list[Any]], *, weigh: bool) -> None:
-        """Take in what was fetched: other topics first, then interactions, in mini-batches."""
+    async def _apply_fetched(self, fetched: dict[TopicPartition, list[Any]], *, weigh: bool) -> None:
+        """Apply fetched records: other topics first, then interactions, in mini-batches."""
         events: dict[TopicPartition, list[tuple[Position, Any]]] = {}
         for tp, records in fetched.items():
             for record, value in await self._decoders[tp.topic].decode(records):
                 if value is None:
                     if (deleted := _deleted(record)) is not None:
-                        self._absorb(deleted, Position.of(record), weigh=False)
+                        self._apply(deleted, Position.of(record), weigh=False)
                 elif tp.topic == INTERACTIONS.name:
                     events.setdefault(tp, []).append((Position.of(record), value))
                 elif tp.topic == TRIGGERS.name:
                     if value.kind == "retrain":
-                        self.fitting.ask(RetrainRequest(value.event_id, value.reason))
+                        self.scheduler.ask(RetrainRequest(value.event_id, value.reason))
                 elif tp.topic == MODEL_VERSIONS.name:
-                    if value.model == MODEL and not self.fitting.is_own(value):
+                    if value.model == MODEL and not self.scheduler.is_own(value):
                         _LOG.info("version %s is in service: %s", value.version, value.reason)
-                        await self._take_over(value)
+                        await self._restore_serving(value)
                 else:
-                    self._absorb(value, Position.of(record), weigh=False)
+                    self._apply(value, Position.of(record), weigh=False)
         for number, (position, event) in enumerate(merged(events.values()), 1):
-            self._absorb(event, position, weigh=weigh)
+            self._apply(event, position, weigh=weigh)
             if number % self._settings.trainer_batch_events == 0:
                 await asyncio.sleep(0)
 
-    def _absorb(self, told: Any, position: Position, *, weigh: bool) -> None:
-        self._learn(told, position, weigh=weigh)
-        self.fitting.note(told, position)
+    def _apply(self, value: Any, position: Position, *, weigh: bool) -> None:
+        self._learn(value, position, weigh=weigh)
+        self.scheduler.note(value, position)
 
-    def _learn(self, told: Any, position: Position, *, weigh: bool) -> None:
-        """Learn of a record; one that cannot be learned is set aside: otherwise no start would ever get past it."""
+    def _learn(self, value: Any, position: Position, *, weigh: bool) -> None:
+        """Learn a record; a failing record becomes a dead letter, or else no restart would get past it."""
         try:
-            self.live.apply(told, position, weigh=weigh)
+            self.live.apply(value, position, weigh=weigh)
         except Exception as error:
-            topic = _TOPICS.get(type(told))
+            topic = _TOPICS.get(type(value))
             if topic is None:
-                _LOG.exception("the %s at %s cannot be learned", type(told).__name__, position)
+                _LOG.exception("the %s at %s cannot be learned", type(value).__name__, position)
                 return
             message = Message(
                 topic=topic.name,
                 partition=position.partition,
                 offset=position.offset,
                 timestamp=position.append_ms,
-                key=topic.key_of(told),
-                value=self._registry.codec(topic.record).encode(told),
+                key=topic.key_of(value),
+                value=self._registry.codec(topic.record).encode(value),
             )
             self._quarantine.put(message, error, stage="trainer.learn")
 
-    async def _take_over(self, told: ModelVersion | None) -> None:
-        """Go on from the version in service, and know the tastes that are."""
-        await self.fitting.cancel()
-        if told is not None:
-            self.live.warm_start(told)
-        async with self._history(ITEM_WEIGHTS) as found:
-            weights = await found.newest()
+    async def _restore_serving(self, model_version: ModelVersion | None) -> None:
+        """Continue from the version in service, and load the published item weights."""
+        await self.scheduler.cancel()
+        if model_version is not None:
+            self.live.warm_start(model_version)
+        async with self._history(ITEM_WEIGHTS) as history:
+            weights = await history.newest()
         view = self.live.learner.view
         view.tastes.clear()
         for position, row in weights.values():
@@ -219,14 +226,14 @@ class Trainer:
                 view.apply_weights(row)
             except Exception:
                 _LOG.exception("the weights at %s cannot be used", position)
-        self.fitting.told = set(weights)
+        self.scheduler.published_items = set(weights)
 
-    async def _tell(self, *, idle: bool) -> None:
-        """Publish rows and weights, if it is time to; weights sooner when there is nothing else to do."""
+    async def _publish(self, *, idle: bool) -> None:
+        """Publish rows and weights that are due; weights are due sooner when the trainer is idle."""
         now_s = time.monotonic()
         if now_s - self._rows_s >= _PUBLISH_EVERY_S:
             self._rows_s = now_s
-            most_links, self._heard = _LINKS if self._heard else _LINKS_IDLE, False
+            most_links, self._has_new_records = _LINKS if self._has_new_records else _LINKS_IDLE, False
             for row in self.live.rows(most_links):
                 self._publisher.produce(ITEM_NEIGHBORS, row)
             for own in self.live.user_weights(_USERS) if self._settings.model_publish_interval_s else ():
@@ -235,14 +242,14 @@ class Trainer:
         since_s = now_s - self._weights_s
         if every_s and self.live.has_unpublished and (since_s >= every_s or (idle and since_s >= _PUBLISH_EVERY_S)):
             self._weights_s = now_s
-            self._publisher.produce(MODEL_VERSIONS, self.fitting.own(self.live.weights(clock.now_ms())))
+            self._publisher.produce(MODEL_VERSIONS, self.scheduler.own(self.live.weights(clock.now_ms())))
         await self._publisher.flush()
 
     def _history(self, topic: Topic) -> Any:
         return topic_history(self._settings.kafka_bootstrap_servers, self._registry, topic)
 
     def describe(self) -> dict[str, Any]:
-        """Return what a sign of life tells."""
+        """Return the figures for the heartbeat."""
         waiting = self.live.waiting
         if self._settings.model_publish_interval_s > 0:
             waiting += self.live.has_unpublished + self.live.learner.weights.waiting
@@ -256,7 +263,7 @@ class Trainer:
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run the trainer until `stop` is set."""
+    """Run the role until `stop` is set."""
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
@@ -272,13 +279,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         registry.close()
 
 
-async def _left(consumer: Any, partitions: list[TopicPartition]) -> int:
-    """Return how many records wait in the broker, as far as it has told."""
+async def _backlog(consumer: Any, partitions: list[TopicPartition]) -> int:
+    """Return the number of records that wait in the broker, as of the last fetches."""
     return sum([max((consumer.last_stable_offset(tp) or 0) - await consumer.position(tp), 0) for tp in partitions])
 
 
 def _deleted(record: Record) -> ItemDeleted | ProfileForgotten | None:
-    """Return what a null value takes away, if it does."""
+    """Return the deletion that a null value stands for, or None."""
     key = (record.key or b"").decode()
     if record.topic == ITEMS.name:
         return ItemDeleted(key)
