@@ -161,26 +161,32 @@ def _error(response: requests.Response) -> tuple[str, str]:
 
 def _pause_s(response: requests.Response) -> float:
     """Return what Retry-After asks for: seconds, or a date."""
-    asked = response.headers.get("Retry-After", "")
-    if asked.isdecimal():
-        return float(asked)
+    retry_after = response.headers.get("Retry-After", "")
+    if retry_after.isdecimal():
+        return float(retry_after)
     try:
-        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
     except ValueError:
         return 0.0
 
 
 def _message(notification: Notification, ttl_s: int) -> dict[str, Any]:
     """Return a notification in pyfcm's words; its id lets a phone show a second one in place of the first."""
-    about = notification.notification_id
+    notification_id = notification.notification_id
     data = {"link": notification.link, "item_id": notification.item_id, "category": notification.category}
     return {
         "notification_title": notification.title[:_TITLE_CHARS],
         "notification_body": notification.body[:_BODY_CHARS],
-        "data_payload": {"notification_id": about} | {name: value for name, value in data.items() if value},
-        "android_config": {"collapse_key": about, "ttl": f"{ttl_s}s", "notification": {"tag": about}},
-        "apns_config": {"headers": {"apns-collapse-id": about, "apns-expiration": str(round(time.time()) + ttl_s)}},
-        "webpush_config": {"headers": {"Topic": about, "TTL": str(ttl_s)}},
+        "data_payload": {"notification_id": notification_id} | {name: value for name, value in data.items() if value},
+        "android_config": {
+            "collapse_key": notification_id,
+            "ttl": f"{ttl_s}s",
+            "notification": {"tag": notification_id},
+        },
+        "apns_config": {
+            "headers": {"apns-collapse-id": notification_id, "apns-expiration": str(round(time.time()) + ttl_s)}
+        },
+        "webpush_config": {"headers": {"Topic": notification_id, "TTL": str(ttl_s)}},
     }
 
 

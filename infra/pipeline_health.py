@@ -113,8 +113,8 @@ class PipelineReader:
 
 def expected_roles(settings: Settings) -> list[str]:
     """Return the roles that should run: those that are set, else those that a local stack in the home runs."""
-    told = [name.strip() for name in settings.expected_roles.split(",") if name.strip()]
-    return told or sorted(
+    configured_roles = [name.strip() for name in settings.expected_roles.split(",") if name.strip()]
+    return configured_roles or sorted(
         role
         for record in (settings.home / "run").glob("worker-*.json")
         for role in record.stem.removeprefix("worker-").split("-")
@@ -162,9 +162,9 @@ async def read_gaps(redis: Redis) -> Counts:
         StoreError: Redis did not answer.
     """
     with store_errors("reading what was deleted unread"):
-        found = cast("dict[bytes, bytes]", await redis.hgetall(_GAPS_KEY))
+        gaps = cast("dict[bytes, bytes]", await redis.hgetall(_GAPS_KEY))
     counts: Counts = {}
-    for name, count in found.items():
+    for name, count in gaps.items():
         group, topic, _, _ = name.decode().split(" ")
         topics = counts.setdefault(group, {})
         topics[topic] = topics.get(topic, 0) + int(count)

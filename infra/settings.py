@@ -656,8 +656,10 @@ def read(env: Mapping[str, str] | None = None) -> Settings:
             continue
         check = spec.metadata["check"]
         if check is not None and not check(value):
-            shown = repr(raw) if spec.repr else "***"
-            problems.append(f"{name}={shown}: must be {spec.metadata['must'] or 'positive'} ({spec.metadata['doc']})")
+            quoted_value = repr(raw) if spec.repr else "***"
+            problems.append(
+                f"{name}={quoted_value}: must be {spec.metadata['must'] or 'positive'} ({spec.metadata['doc']})"
+            )
             continue
         values[spec.name] = value
     settings = replace(Settings(), **values)

@@ -105,7 +105,7 @@ async def _roles(
 ) -> tuple[list[dict[str, Any]], PipelineHealth | None]:
     """Return the signs of life, and what they say of the pipeline."""
     try:
-        signs = await heartbeat.heartbeats(redis)
+        heartbeats = await heartbeat.heartbeats(redis)
         refused = await writes_refused(redis)
         if not refused:
             await record_gaps(redis, consumed.gaps)
@@ -113,7 +113,7 @@ async def _roles(
         recorded = await read_gaps(redis)
     except StoreError:
         return [], None
-    return signs, health(roles, refused, consumed.deleted, recorded, now_ms=clock.now_ms())
+    return heartbeats, health(roles, refused, consumed.deleted, recorded, now_ms=clock.now_ms())
 
 
 async def _ask(address: str, ask: health_check.ServerProbe) -> ServerStatus:
@@ -129,8 +129,8 @@ def _newest(admin: Any, topic: Topic) -> int | None:
     """Return the broker's time of the newest record of a topic, in ms."""
     partitions = {(topic.name, number) for number in range(topic.partitions)}
     try:
-        found = consumer_lag.offsets(admin, partitions, OffsetSpec.max_timestamp())
+        offsets = consumer_lag.offsets(admin, partitions, OffsetSpec.max_timestamp())
     except KafkaException:
         return None  # the topic is not there yet
-    newest = max((info.timestamp for info in found.values()), default=-1)
+    newest = max((info.timestamp for info in offsets.values()), default=-1)
     return None if newest < 0 else int(newest)

@@ -90,7 +90,7 @@ class _Subject:
     def field(self, name: str) -> Any:
         """Return what this subject has to say under a property's name, None for nothing."""
         slug = "-".join(_WORD.findall(f"{self.title} {self.city}".lower()))
-        known = {
+        values = {
             "title": f"{self.title}, {self.city}" if self.city else self.title,
             "description": f"{MARK}{self.title}, for who likes {' and '.join(self.topics)}.",
             "reason": f"As you like {self.topics[0]}",
@@ -103,16 +103,16 @@ class _Subject:
             "year": 1950 + len(self.title),
             "price": float(len(self.title)),
         }
-        return known.get(name)
+        return values.get(name)
 
 
-def answer(schema: Json, *, system: str, asked: str) -> Json:
+def answer(schema: Json, *, system: str, user_text: str) -> Json:
     """Return a tool's input for its schema and the texts of the request."""
-    told = _told(asked)
+    request_data = _first_object(user_text)
     lists = {name: spec for name, spec in schema.get("properties", {}).items() if spec.get("type") == "array"}
-    if "candidates" in told:
-        return {name: _scores(told) for name in lists}
-    subjects = _subjects(told, f"{system}\n{asked}")
+    if "candidates" in request_data:
+        return {name: _scores(request_data) for name in lists}
+    subjects = _subjects(request_data, f"{system}\n{user_text}")
     return {name: _items(_resolved(spec["items"], schema), schema, subjects) for name, spec in lists.items()}
 
 
@@ -133,45 +133,45 @@ def cut_short(answer: Json) -> Json:
 
 def _neighbouring(entry: Json) -> Json:
     """Return an entry with numbers as text, one word in place of a list, and null for what the model does not know."""
-    known = {name: str(value) if isinstance(value, int | float) else value for name, value in entry.items()}
-    plain = {name: value[0] if isinstance(value, list) and value else value for name, value in known.items()}
+    texts = {name: str(value) if isinstance(value, int | float) else value for name, value in entry.items()}
+    plain = {name: value[0] if isinstance(value, list) and value else value for name, value in texts.items()}
     return {"by": None, "venue": None, **plain, "note": None}
 
 
-def _scores(told: Json) -> list[Json]:
-    wanted = set(_words([value for name, value in told.items() if name != "candidates"]))
+def _scores(request_data: Json) -> list[Json]:
+    interest_words = set(_words([value for name, value in request_data.items() if name != "candidates"]))
     scores = []
-    for candidate in told["candidates"]:
+    for candidate in request_data["candidates"]:
         own = set(_words([candidate.get("category", ""), candidate.get("topics", [])]))
-        share = len(own & wanted) / max(len(own), 1)
+        share = len(own & interest_words) / max(len(own), 1)
         chance = _chance(str(candidate.get("title", "")))
         scores.append({"id": candidate["id"], "score": round(0.1 + 0.8 * share + 0.1 * chance, 4)})
     return scores
 
 
-def _subjects(told: Json, text: str) -> list[_Subject]:
+def _subjects(request_data: Json, text: str) -> list[_Subject]:
     """Return subjects of the category, the city and the day that a request names, those of its interests first."""
-    places = {name: found.start() for name, hint in _HINTS.items() if (found := hint.search(text))}
-    category = told.get("category") or min(places, key=lambda name: places[name], default="places")
-    city = str(told.get("city") or told.get("where") or "")
+    positions = {name: match.start() for name, hint in _HINTS.items() if (match := hint.search(text))}
+    category = request_data.get("category") or min(positions, key=lambda name: positions[name], default="places")
+    city = str(request_data.get("city") or request_data.get("where") or "")
     day = _DAY.search(text)
-    wanted = set(_words([value for name, value in told.items() if name != "muted"]))
+    interest_words = set(_words([value for name, value in request_data.items() if name != "muted"]))
     subjects = [
         _Subject(title, topics, category, city, day[0] if day else "")
         for title, topics in _SUBJECTS.get(category, _SUBJECTS["places"])
     ]
-    return sorted(subjects, key=lambda subject: -len(wanted & set(_words(list(subject.topics)))))
+    return sorted(subjects, key=lambda subject: -len(interest_words & set(_words(list(subject.topics)))))
 
 
 def _items(spec: Json, schema: Json, subjects: list[_Subject]) -> list[Json]:
     properties, required = spec.get("properties", {}), spec.get("required", ())
     items = []
     for subject in subjects:
-        known = {name: subject.field(name) for name in properties}
+        values = {name: subject.field(name) for name in properties}
         items.append(
             {
                 name: _filler(_resolved(properties[name], schema)) if value is None else value
-                for name, value in known.items()
+                for name, value in values.items()
                 if value is not None or name in required
             }
         )
@@ -200,16 +200,16 @@ def _resolved(spec: Json, schema: Json) -> Json:
     return schema["$defs"][name] if name else spec
 
 
-def _told(asked: str) -> Json:
+def _first_object(text: str) -> Json:
     """Return the first JSON object of a request's text, an empty one when there is none."""
-    start = asked.find("{")
+    start = text.find("{")
     if start < 0:
         return {}
     try:
-        found = json.JSONDecoder().raw_decode(asked, start)[0]
+        value = json.JSONDecoder().raw_decode(text, start)[0]
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _words(value: Any) -> list[str]:
@@ -217,7 +217,7 @@ def _words(value: Any) -> list[str]:
     if isinstance(value, dict):
         return _words(list(value.values()))
     if isinstance(value, list):
-        return [word for part in value for word in _words(part)]
+        return [word for entry in value for word in _words(entry)]
     return _WORD.findall(str(value).lower())
 
 

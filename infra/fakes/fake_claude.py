@@ -169,14 +169,14 @@ class FakeClaude:
             return self.messages.popleft()
         if fault in _TEXTS:
             return _TEXTS[fault]
-        used = answer(tool["input_schema"], system=_text(body.get("system", "")), asked=_asked(body))
+        tool_input = answer(tool["input_schema"], system=_text(body.get("system", "")), user_text=_user_text(body))
         spoil = _SPOILS.get(fault)
-        block = self.use(tool["name"], used if spoil is None else spoil(used))
+        block = self.use(tool["name"], tool_input if spoil is None else spoil(tool_input))
         return [block], "max_tokens" if fault in ("cut", "cut_short") else "tool_use"
 
-    def use(self, tool: str, given: Any) -> Body:
+    def use(self, tool: str, tool_input: Any) -> Body:
         """Return the block of a tool's use."""
-        return {"type": "tool_use", "id": f"toolu_simulated_{len(self.requests)}", "name": tool, "input": given}
+        return {"type": "tool_use", "id": f"toolu_simulated_{len(self.requests)}", "name": tool, "input": tool_input}
 
     def _usage(self, body: Body, content: list[Body]) -> dict[str, int]:
         """Count tokens; of a prefix marked for the cache the first request pays for writing, later ones for reading."""
@@ -186,21 +186,21 @@ class FakeClaude:
         cached = len(prefix) // _BYTES_PER_TOKEN if marked else 0
         if cached < self._cache_from_tokens:
             cached = 0
-        known = prefix in self._cached
+        is_cached = prefix in self._cached
         if cached:
             self._cached.add(prefix)
-        every = len(msgspec.json.encode([body.get("tools"), system, body["messages"]])) // _BYTES_PER_TOKEN
+        prompt_tokens = len(msgspec.json.encode([body.get("tools"), system, body["messages"]])) // _BYTES_PER_TOKEN
         return {
-            "input_tokens": every - cached,
-            "cache_creation_input_tokens": 0 if known else cached,
-            "cache_read_input_tokens": cached if known else 0,
+            "input_tokens": prompt_tokens - cached,
+            "cache_creation_input_tokens": 0 if is_cached else cached,
+            "cache_read_input_tokens": cached if is_cached else 0,
             "output_tokens": len(json.dumps(content)) // _BYTES_PER_TOKEN,
         }
 
     def _fault(self, body: Body) -> Fault | None:
         if self.faults:
             return self.faults.popleft()
-        mark = _MARK.search(_asked(body))
+        mark = _MARK.search(_user_text(body))
         return cast(Fault, mark[1]) if mark and mark[1] in _FAULTS else self.every
 
     def _refused(self, message: str) -> Response:
@@ -224,7 +224,7 @@ class FakeClaude:
         return Response(body, status, headers, media_type="application/json")
 
 
-def _asked(body: Body) -> str:
+def _user_text(body: Body) -> str:
     """Return the text of all messages."""
     return "\n".join(_text(message["content"]) for message in body["messages"])
 

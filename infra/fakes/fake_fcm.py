@@ -82,7 +82,7 @@ class FakeFcm:
         self.slow_s, self.retry_after = slow_s, "1"
         self.faults: deque[Fault | None] = deque()
         self.every: Fault | None = None
-        self.gone: set[str] = set()
+        self.unregistered_tokens: set[str] = set()
         self.refuses_grants = False
         self.delivered: list[Delivered] = []
         """What was accepted, in the order it came."""
@@ -150,7 +150,7 @@ class FakeFcm:
             await asyncio.sleep(self.slow_s)
         elif fault is not None and fault != "lost":
             return self._refused(fault, f"This is a simulated fault: {fault}.")
-        if message["token"] in self.gone:
+        if message["token"] in self.unregistered_tokens:
             return self._refused("unregistered", "Requested entity was not found.")
         self.delivered.append(Delivered(message["token"], message))
         while fault == "lost" and (await request.receive())["type"] != "http.disconnect":

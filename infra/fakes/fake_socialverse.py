@@ -41,7 +41,7 @@ class FakeSocialverse:
         self.token, self.slow_s, self.most, self.retry_after = token, slow_s, most, "1"
         self.lists: dict[str, list[Any]] = {name: [] for name in LISTS}
         self.faults: deque[Fault | None] = deque()
-        self.asked: list[tuple[str, int]] = []
+        self.requests: list[tuple[str, int]] = []
         """Lists and pages that were asked for, in their order."""
         self.repeats_last = False
         """Whether pages past the end are the last one again."""
@@ -54,7 +54,7 @@ class FakeSocialverse:
     def _list(self, name: str, field: str) -> Any:
         async def listed(request: Request) -> Response:
             page, size = (int(request.query_params.get(key, default)) for key, default in _DEFAULTS)
-            self.asked.append((name, page))
+            self.requests.append((name, page))
             if request.headers.get("flic-token") != self.token:
                 return JSONResponse({"status": False, "message": "Token is invalid"}, 401)
             fault = self.faults.popleft() if self.faults else None

@@ -35,7 +35,7 @@ class Issuer:
 
     def __init__(self, algorithm: str = "RS256", *, names_keys: bool = True) -> None:
         """Without `names_keys` neither the keys nor the tokens have a `kid`."""
-        self.asked = 0
+        self.request_count = 0
         self.is_away = False
         self.published: list[Any] = []
         self._algorithm, self._names_keys = algorithm, names_keys
@@ -47,8 +47,8 @@ class Issuer:
         self._count += 1
         self._key = _NEW.get(self._algorithm, _NEW.get(self._algorithm[:2], _NEW["RS"]))()
         public = jwt.get_algorithm_by_name(self._algorithm).to_jwk(self._key.public_key(), as_dict=True)
-        named = {"kid": self.kid, "alg": self._algorithm} if self._names_keys else {}
-        self.published = [*(self.published if beside else ()), {**public, **named, "use": "sig"}]
+        key_parameters = {"kid": self.kid, "alg": self._algorithm} if self._names_keys else {}
+        self.published = [*(self.published if beside else ()), {**public, **key_parameters, "use": "sig"}]
 
     @property
     def kid(self) -> str:
@@ -65,5 +65,5 @@ class Issuer:
         return serving(Starlette(routes=[Route("/", self._keys)]))
 
     async def _keys(self, _: Request) -> Response:
-        self.asked += 1
+        self.request_count += 1
         return Response(status_code=503) if self.is_away else JSONResponse({"keys": self.published})

@@ -36,8 +36,8 @@ def message_limits(bootstrap_servers: str, topics: Iterable[str]) -> dict[str, i
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
     limits = {}
     try:
-        asked = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
-        for resource, future in admin.describe_configs(asked, request_timeout=_CALL_S).items():
+        resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
+        for resource, future in admin.describe_configs(resources, request_timeout=_CALL_S).items():
             limits[resource.name] = int(future.result(_CALL_S)[_LIMIT].value)
     except (KafkaException, TimeoutError) as error:
         _LOG.warning("the broker does not say how large messages may be: %s", error)

@@ -35,10 +35,10 @@ async def positions(consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
 
     It is past aborted records and markers of transactions too, after which nothing may come for long.
     """
-    found: dict[TopicPartition, int] = {}
+    offsets: dict[TopicPartition, int] = {}
     for tp in consumer.assignment():
         try:
-            found[tp] = await consumer.position(tp)
+            offsets[tp] = await consumer.position(tp)
         except IllegalStateError:
             continue  # a rebalance has taken it away meanwhile
-    return found
+    return offsets

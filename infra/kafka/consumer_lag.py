@@ -39,17 +39,17 @@ def read(admin: Any, *, prefix: str = "") -> ConsumerLag:
     committed = _committed(admin, prefix)
     partitions = {(tp.topic, tp.partition) for tps in committed.values() for tp in tps}
     starts, ends = (offsets(admin, partitions, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
-    found = ConsumerLag()
+    lag = ConsumerLag()
     for group, tps in committed.items():
-        behind = found.behind.setdefault(group, {})
+        behind = lag.behind.setdefault(group, {})
         for tp in tps:
             start, end = starts[tp.topic, tp.partition].offset, ends[tp.topic, tp.partition].offset
             behind[tp.topic] = behind.get(tp.topic, 0) + max(0, end - max(tp.offset, start))
             if tp.offset < start:
-                deleted = found.deleted.setdefault(group, {})
+                deleted = lag.deleted.setdefault(group, {})
                 deleted[tp.topic] = deleted.get(tp.topic, 0) + start - tp.offset
-                found.gaps[f"{group} {tp.topic} {tp.partition} {tp.offset}"] = start - tp.offset
-    return found
+                lag.gaps[f"{group} {tp.topic} {tp.partition} {tp.offset}"] = start - tp.offset
+    return lag
 
 
 def offsets(admin: Any, partitions: set[tuple[str, int]], spec: Any) -> dict[tuple[str, int], Any]:
@@ -69,9 +69,9 @@ def _committed(admin: Any, prefix: str) -> dict[str, list[TopicPartition]]:
     groups = [group.group_id for group in admin.list_consumer_groups(request_timeout=_WITHIN_S).result().valid]
     committed: dict[str, list[TopicPartition]] = {}
     for name in sorted(group for group in groups if group.startswith(prefix)):
-        asked = [ConsumerGroupTopicPartitions(name)]
-        found = admin.list_consumer_group_offsets(asked, request_timeout=_WITHIN_S)[name].result()
-        known = [tp for tp in found.topic_partitions if tp.topic in _OURS and tp.offset >= 0]
-        if known:
-            committed[name] = known
+        request = [ConsumerGroupTopicPartitions(name)]
+        group_offsets = admin.list_consumer_group_offsets(request, request_timeout=_WITHIN_S)[name].result()
+        our_partitions = [tp for tp in group_offsets.topic_partitions if tp.topic in _OURS and tp.offset >= 0]
+        if our_partitions:
+            committed[name] = our_partitions
     return committed

@@ -51,8 +51,8 @@ def open_letters(bootstrap_servers: str, registry: Registry, only: Only) -> list
     newest: dict[bytes, DeadLetter | None] = {}
     for key, value in _messages(bootstrap_servers):
         newest[key] = None if value is None else codec.decode(value)
-    found = (letter for letter in newest.values() if letter is not None and only.fits(letter))
-    return sorted(found, key=lambda letter: (letter.failed_at, letter.letter_id))
+    matches = (letter for letter in newest.values() if letter is not None and only.fits(letter))
+    return sorted(matches, key=lambda letter: (letter.failed_at, letter.letter_id))
 
 
 async def replay(publisher: Publisher, letters: Iterable[DeadLetter]) -> int:
@@ -65,18 +65,18 @@ async def replay(publisher: Publisher, letters: Iterable[DeadLetter]) -> int:
     Raises:
         PublishError: the brokers did not take all of them; the letters stay open.
     """
-    sent: list[DeadLetter] = []
+    replayed_letters: list[DeadLetter] = []
     for letter in letters:
         if letter.topic in _OURS and is_whole(letter):
             headers = letter.headers | {REPLAYED_HEADER: letter.letter_id.encode()}
             with suppress(RecordTooLargeError):
                 publisher.produce_bytes(letter.topic, letter.key, letter.value, headers=headers)
-                sent.append(letter)
+                replayed_letters.append(letter)
     await publisher.flush()
-    for letter in sent:
+    for letter in replayed_letters:
         publisher.produce_bytes(DEAD_LETTERS, letter.letter_id.encode(), None)
     await publisher.flush()
-    return len(sent)
+    return len(replayed_letters)
 
 
 def _messages(bootstrap_servers: str) -> Iterator[tuple[bytes, bytes | None]]:
@@ -92,18 +92,18 @@ def _messages(bootstrap_servers: str) -> Iterator[tuple[bytes, bytes | None]]:
     )
     try:
         consumer.list_topics(DEAD_LETTERS.name, timeout=10.0)
-        left = set(range(DEAD_LETTERS.partitions))
-        consumer.assign([TopicPartition(DEAD_LETTERS.name, number, OFFSET_BEGINNING) for number in left])
-        silent = 0
-        while left and silent < _SILENT_POLLS:
+        unread_partitions = set(range(DEAD_LETTERS.partitions))
+        consumer.assign([TopicPartition(DEAD_LETTERS.name, number, OFFSET_BEGINNING) for number in unread_partitions])
+        silent_polls = 0
+        while unread_partitions and silent_polls < _SILENT_POLLS:
             messages = consumer.consume(_BATCH, timeout=_POLL_S)
-            silent = 0 if messages else silent + 1
+            silent_polls = 0 if messages else silent_polls + 1
             for message in messages:
                 error = message.error()
                 if error is None:
                     yield message.key() or b"", message.value()
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    left.discard(message.partition())
+                    unread_partitions.discard(message.partition())
                 else:
                     raise KafkaException(error)
     finally:

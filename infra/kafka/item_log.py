@@ -15,7 +15,9 @@ from topics.topic import ITEMS
 _MOST_RECORDS, _TIMEOUT_MS = 5_000, 500
 
 
-async def newest_items(bootstrap_servers: str, registry: Registry, wanted: Callable[[Item], bool]) -> dict[str, Item]:
+async def newest_items(
+    bootstrap_servers: str, registry: Registry, predicate: Callable[[Item], bool]
+) -> dict[str, Item]:
     """Return the items that the catalogue holds now, as far as they are wanted; records that are no items are ignored.
 
     Args:
@@ -36,7 +38,7 @@ async def newest_items(bootstrap_servers: str, registry: Registry, wanted: Calla
                 for record in records:
                     item_id = (record.key or b"").decode(errors="replace")
                     item = None if record.value is None else await _decoded(registry, record.value)
-                    if item is not None and wanted(item):
+                    if item is not None and predicate(item):
                         items[item_id] = item
                     elif record.value is None or item is not None:
                         items.pop(item_id, None)

@@ -87,9 +87,9 @@ async def create(bootstrap_servers: str, topics: list[BrokerTopic]) -> int:
         OperatorError: the broker refused, or what is there already does not fit.
     """
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
-    there = set((await asyncio.to_thread(admin.list_topics, timeout=_WITHIN_S)).topics)
-    missing = [topic for topic in topics if topic.name not in there]
-    if PROFILES.name in there and _PROFILES_CHANGELOG in {topic.name for topic in missing}:
+    existing_names = set((await asyncio.to_thread(admin.list_topics, timeout=_WITHIN_S)).topics)
+    missing = [topic for topic in topics if topic.name not in existing_names]
+    if PROFILES.name in existing_names and _PROFILES_CHANGELOG in {topic.name for topic in missing}:
         await _reread_profiles(admin)
     # A replication factor of -1 is the broker's own default.
     new = [NewTopic(topic.name, topic.partitions, -1, config=topic.config) for topic in missing]
@@ -114,9 +114,9 @@ async def _reread_profiles(admin: Any) -> None:
         OperatorError: the role runs.
     """
     begin = [TopicPartition(PROFILES.name, number, 0) for number in range(PROFILES.partitions)]
-    done = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(APP_ID, begin)])[APP_ID]
+    future = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(APP_ID, begin)])[APP_ID]
     try:
-        await asyncio.to_thread(done.result, _WITHIN_S)
+        await asyncio.to_thread(future.result, _WITHIN_S)
     except KafkaException as error:
         raise OperatorError(
             f"The profiles cannot be read again: {error.args[0].str()}",
@@ -144,9 +144,9 @@ async def _verify(admin: Any, topics: list[BrokerTopic]) -> None:
         if partitions != topic.partitions:
             problems.append(f"{topic.name} has {partitions} partitions, not {topic.partitions}")
         config = await asyncio.to_thread(configs[resources[topic.name]].result)
-        for key, wanted in _TIMESTAMPS.items():
-            if config[key].value != wanted:
-                problems.append(f"{topic.name} has {key}={config[key].value}, not {wanted}")
+        for key, expected_value in _TIMESTAMPS.items():
+            if config[key].value != expected_value:
+                problems.append(f"{topic.name} has {key}={config[key].value}, not {expected_value}")
     if problems:
         raise OperatorError(
             "Topics that are there already do not fit:\n  " + "\n  ".join(problems),

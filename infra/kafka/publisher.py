@@ -66,7 +66,7 @@ class RecordTooLargeError(ValueError):
 
     def __init__(self, topic: str, key: bytes | None, size: int, limit: int) -> None:
         self.topic, self.key, self.size, self.limit = topic, key, size, limit
-        super().__init__(f"{topic}: the record of {_shown(key)} has {size} bytes, {limit} are taken")
+        super().__init__(f"{topic}: the record of {_printable_key(key)} has {size} bytes, {limit} are taken")
 
 
 class Publishes(Protocol):
@@ -225,7 +225,9 @@ class Publisher:
         self._letters_s[name] = now_s
         if len(self._letters_s) > _LETTERS:
             del self._letters_s[next(iter(self._letters_s))]
-        _LOG.error("%s: the record of %s cannot be written and becomes a dead letter: %s", topic, _shown(key), error)
+        _LOG.error(
+            "%s: the record of %s cannot be written and becomes a dead letter: %s", topic, _printable_key(key), error
+        )
         if topic != DEAD_LETTERS.name:
             self.produce(DEAD_LETTERS, bounded(_letter(topic, key, error, value)))
 
@@ -259,9 +261,9 @@ class Publisher:
                 checkpoint of this process may acknowledge any more.
         """
         if self._failure is None and len(self._producing):
-            left = await asyncio.to_thread(self._producing.flush, self._timeout_s + 1)
-            if left:
-                self.fail(TimeoutError(f"{left} records are still waiting"))
+            pending_count = await asyncio.to_thread(self._producing.flush, self._timeout_s + 1)
+            if pending_count:
+                self.fail(TimeoutError(f"{pending_count} records are still waiting"))
         self._raise_failure()
 
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
@@ -300,20 +302,20 @@ class Publisher:
 
     async def _deliver(self, topic: str, messages: Sequence[tuple[int, bytes | None, bytes]]) -> dict[int, int]:
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-        left = len(messages)
+        completion: asyncio.Future[None] = loop.create_future()
+        pending_count = len(messages)
         failure: PublishError | None = None
         last: dict[int, int] = {}
 
         def delivered(error: Any, message: Message) -> None:
-            nonlocal left, failure
-            left -= 1
+            nonlocal pending_count, failure
+            pending_count -= 1
             if error is not None:
                 failure = PublishError(topic, str(error))
             else:
                 last[message.partition()] = message.offset()
-            if not left:
-                loop.call_soon_threadsafe(_settle, done, failure)
+            if not pending_count:
+                loop.call_soon_threadsafe(_settle, completion, failure)
 
         try:
             for partition, key, value in messages:
@@ -321,7 +323,7 @@ class Publisher:
         except (BufferError, KafkaException) as error:
             raise PublishError(topic, str(error)) from error
         if messages:
-            await done
+            await completion
         return last
 
     async def close(self) -> None:
@@ -359,13 +361,13 @@ async def open_publisher(bootstrap_servers: str, registry: Registry, *, timeout_
     return Publisher(bootstrap_servers, registry, timeout_s=timeout_s, limits=limits)
 
 
-def _settle(done: asyncio.Future[None], failure: PublishError | None) -> None:
-    if done.done():
+def _settle(completion: asyncio.Future[None], failure: PublishError | None) -> None:
+    if completion.done():
         return
     if failure is None:
-        done.set_result(None)
+        completion.set_result(None)
     else:
-        done.set_exception(failure)
+        completion.set_exception(failure)
 
 
 def _letter(topic: str, key: bytes | None, error: Exception, value: bytes | None) -> DeadLetter:
@@ -386,6 +388,6 @@ def _letter(topic: str, key: bytes | None, error: Exception, value: bytes | None
     )
 
 
-def _shown(key: bytes | None) -> str:
+def _printable_key(key: bytes | None) -> str:
     """Return the beginning of a key, for people."""
     return repr((key or b"")[:200].decode(errors="replace"))

@@ -41,9 +41,9 @@ class Registry:
         Raises:
             SchemaRegistryError: the schema breaks its predecessors (409), or the registry failed.
         """
-        found = self._client.register_schema(topic.subject, _schema(topic))
+        schema_id = self._client.register_schema(topic.subject, _schema(topic))
         self._client.set_compatibility(topic.subject, COMPATIBILITY)
-        return int(found)
+        return int(schema_id)
 
     def compatible(self, topic: Topic, schema: dict[str, Any]) -> bool:
         """Say whether a schema could follow all that is under the topic's subject."""
@@ -69,8 +69,8 @@ class Registry:
 
     def _look_up(self) -> None:
         for topic in TOPICS:
-            found = self._client.lookup_schema(topic.subject, _schema(topic))
-            self._codecs[topic.record] = Codec(topic.record, int(found.schema_id))
+            registered_schema = self._client.lookup_schema(topic.subject, _schema(topic))
+            self._codecs[topic.record] = Codec(topic.record, int(registered_schema.schema_id))
 
     def codec(self, record: type[R]) -> Codec[R]:
         """Return the codec of a record type; one object per type, so that learned schemas are shared."""
@@ -82,12 +82,12 @@ class Registry:
         Raises:
             SchemaRegistryError, httpx.HTTPError: the registry could not answer, which says nothing about the id.
         """
-        found = await asyncio.to_thread(self._schema_of, schema_id)
-        if found is None:
+        schema = await asyncio.to_thread(self._schema_of, schema_id)
+        if schema is None:
             codec.learn(schema_id, None)
         else:
-            referenced = await asyncio.to_thread(self._referenced, found)
-            codec.learn(schema_id, _content(found), referenced=referenced)
+            referenced = await asyncio.to_thread(self._referenced, schema)
+            codec.learn(schema_id, _content(schema), referenced=referenced)
 
     def _schema_of(self, schema_id: int) -> Schema | None:
         """Return the schema of an id. A registry that fails at this id and answers otherwise has none of that id."""
@@ -107,23 +107,23 @@ class Registry:
 
         One that the registry does not hold is left out: parsing will say which type is unknown.
         """
-        asked: set[tuple[str, int]] = set()
+        versions: set[tuple[str, int]] = set()
         contents: list[Any] = []
 
         def visit(references: Sequence[SchemaReference]) -> None:
             for reference in references:
                 version = reference.subject, reference.version
-                if version in asked or len(asked) >= _MOST_REFERENCES:
+                if version in versions or len(versions) >= _MOST_REFERENCES:
                     continue
-                asked.add(version)
+                versions.add(version)
                 try:
-                    found = self._client.get_version(*version).schema
+                    referenced_schema = self._client.get_version(*version).schema
                 except SchemaRegistryError as error:
                     if error.http_status_code != _NOT_FOUND:
                         raise
                     continue
-                visit(found.references or ())
-                contents.append(_content(found))
+                visit(referenced_schema.references or ())
+                contents.append(_content(referenced_schema))
 
         visit(schema.references or ())
         return contents

@@ -63,10 +63,10 @@ async def _groups(admin: AdminClient) -> list[str]:
 async def _topics(admin: AdminClient) -> list[str]:
     """Return the topics of the pipeline that are there, those that an engine made for itself too."""
     ours = {topic.name for topic in TOPICS}
-    found = (await asyncio.to_thread(admin.list_topics, timeout=_CALL_S)).topics
-    return [name for name in found if name in ours or name.startswith(f"{APP_ID}-")]
+    names = (await asyncio.to_thread(admin.list_topics, timeout=_CALL_S)).topics
+    return [name for name in names if name in ours or name.startswith(f"{APP_ID}-")]
 
 
 async def _all(pending: Mapping[str, Any]) -> None:
-    for done in pending.values():
-        await asyncio.to_thread(done.result, _CALL_S)
+    for future in pending.values():
+        await asyncio.to_thread(future.result, _CALL_S)

@@ -33,14 +33,14 @@ async def last(bootstrap_servers: str, registry: Registry, topic: Topic, *, coun
         starts: dict[TopicPartition, int] = await consumer.beginning_offsets(list(ends))
         for tp, end in ends.items():
             consumer.seek(tp, starts[tp] if count is None else max(starts[tp], end - count))
-        found: list[TailEntry] = []
+        entries: list[TailEntry] = []
         while any([await consumer.position(tp) < end for tp, end in ends.items()]):
             for records in (await consumer.getmany(timeout_ms=500, max_records=5_000)).values():
-                found += [await _entry(registry, topic, record) for record in records]
+                entries += [await _entry(registry, topic, record) for record in records]
     finally:
         await consumer.stop()
-    found.sort(key=lambda entry: (entry.at_ms, entry.partition, entry.offset))
-    return found if count is None else found[-count:] if count else []
+    entries.sort(key=lambda entry: (entry.at_ms, entry.partition, entry.offset))
+    return entries if count is None else entries[-count:] if count else []
 
 
 async def follow(bootstrap_servers: str, registry: Registry, topic: Topic) -> AsyncIterator[TailEntry]:

@@ -97,9 +97,9 @@ class TokenPrices:
     def most(self, prompt: Prompt[msgspec.Struct]) -> int:
         """Return the most that an answer can cost."""
         schema = msgspec.json.encode(input_schema(prompt.answer))
-        asked = len(prompt.system.encode()) + len(prompt.user.encode()) + len(schema)
+        input_bytes = len(prompt.system.encode()) + len(prompt.user.encode()) + len(schema)
         dearest = max(self.input, self.cache_write)
-        return math.ceil(asked / _BYTES_PER_TOKEN * dearest + prompt.max_tokens * self.output)
+        return math.ceil(input_bytes / _BYTES_PER_TOKEN * dearest + prompt.max_tokens * self.output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +135,17 @@ class Budget:
         with store_errors("taking from the budget"):
             refused = int(await self._take(keys=list(limits), args=[amount, _LIVES_S, *limits.values()]))
         if refused:
-            whose = list(limits)[refused - 1].removeprefix(f"{day}:")
-            raise LlmError("over_budget", f"the day's budget ({whose}) has no {amount / MILLION:.4f} dollars left")
+            budget_name = list(limits)[refused - 1].removeprefix(f"{day}:")
+            raise LlmError(
+                "over_budget", f"the day's budget ({budget_name}) has no {amount / MILLION:.4f} dollars left"
+            )
         return Reservation(tuple(limits), amount)
 
-    async def settle(self, taken: Reservation, cost: int) -> None:
+    async def settle(self, reservation: Reservation, cost: int) -> None:
         """Give back what was not spent. While Redis is away it stays taken, which errs on the side of thrift."""
         pipeline = self._redis.pipeline(transaction=False)
-        for key in taken.keys:
-            pipeline.incrby(key, cost - taken.amount)
+        for key in reservation.keys:
+            pipeline.incrby(key, cost - reservation.amount)
         try:
             with store_errors("settling the budget"):
                 await pipeline.execute()

@@ -24,10 +24,10 @@ from infra.llm.prompt import Prompt, PromptAnswer, input_schema
 from infra.llm.provider import (
     OVERLOADED,
     RATE_LIMITED,
-    SENT,
+    REQUEST_STATE,
     Provider,
+    RequestState,
     RetryTooLateError,
-    Sent,
     provider,
     retry_after_s,
 )
@@ -56,7 +56,7 @@ class _Call:
     """A question on its way."""
 
     started_ms: int
-    sent: Sent = field(default_factory=Sent)
+    request_state: RequestState = field(default_factory=RequestState)
     outcome: str = "given_up"
     usage: Usage | None = None
     response: str = ""
@@ -73,7 +73,7 @@ class Llm:
         """`log` takes an event for every question that was sent, answered or not."""
         self._settings, self._provider, self._log = settings, provider, log
         self._prices = TokenPrices.of(settings)
-        self._recall = AnswerCache(redis, ttl_s=settings.llm_answer_ttl_s)
+        self._cache = AnswerCache(redis, ttl_s=settings.llm_answer_ttl_s)
         self._budget = Budget(redis, settings)
         self._breaker = CircuitBreaker(
             failures=settings.llm_breaker_failures, cooldown_s=settings.llm_breaker_cooldown_s
@@ -93,8 +93,8 @@ class Llm:
         """
         name = prompt.hash(self._settings.llm_model)
         try:
-            known = _known(await self._recall.read(name), prompt)
-            answer = await self._allowed(prompt, name) if known is None else self._recalled(known, name)
+            cached_value = _cached_value(await self._cache.read(name), prompt)
+            answer = await self._allowed(prompt, name) if cached_value is None else self._recalled(cached_value, name)
         except LlmError as error:
             self.outcomes[error.reason] += 1
             raise
@@ -107,8 +107,8 @@ class Llm:
         circuit = "no key" if self._provider is None else "open" if is_open else "closed"
         return {"circuit": circuit, "questions": dict(self.outcomes), "spent_usd": self._spent / MILLION}
 
-    def _recalled(self, known: A, name: str) -> PromptAnswer[A]:
-        return PromptAnswer(value=known, hash=name, model=self._settings.llm_model, recalled=True)
+    def _recalled(self, value: A, name: str) -> PromptAnswer[A]:
+        return PromptAnswer(value=value, hash=name, model=self._settings.llm_model, recalled=True)
 
     async def _allowed(self, prompt: Prompt[A], name: str) -> PromptAnswer[A]:
         """Ask when there is a slot, if there is a key, a closed circuit and money."""
@@ -118,7 +118,7 @@ class Llm:
             if not self._breaker.allows(time.monotonic()):
                 raise LlmError("open_circuit", "the provider has failed several times in a row, or asked to wait")
             call = _Call(clock.now_ms())
-            taken = await self._budget.take(prompt, self._prices.most(prompt), now_ms=call.started_ms)
+            reservation = await self._budget.take(prompt, self._prices.most(prompt), now_ms=call.started_ms)
             try:
                 return await self._asked(self._provider, prompt, call, name)
             finally:
@@ -126,7 +126,7 @@ class Llm:
                 cost = self._cost(call)
                 if cost is not None:
                     self._spent += cost
-                    await self._budget.settle(taken, cost)
+                    await self._budget.settle(reservation, cost)
 
     async def _asked(self, provider: Provider, prompt: Prompt[A], call: _Call, name: str) -> PromptAnswer[A]:
         """Send a question and check its answer."""
@@ -144,7 +144,7 @@ class Llm:
         # What is kept is what was used: whoever recalls it must not find other flaws in it.
         answer = msgspec.json.encode(reading.value)
         call.response, call.dropped, call.problems = answer.decode(), reading.dropped, reading.problems
-        await self._recall.write(name, answer)
+        await self._cache.write(name, answer)
         usage = call.usage or Usage()
         return PromptAnswer(
             value=reading.value,
@@ -158,12 +158,12 @@ class Llm:
     async def _send(self, provider: Provider, prompt: Prompt[A], call: _Call) -> Reply:
         """Send a question, go on where the model pauses, and return its last message; all are paid for."""
         within_s = self._settings.llm_deadline_s
-        call.sent.until_s = asyncio.get_running_loop().time() + within_s
+        call.request_state.until_s = asyncio.get_running_loop().time() + within_s
         messages: list[Any] = [{"role": "user", "content": prompt.user}]
         try:
             async with asyncio.timeout(within_s):
                 for _ in range(_TURNS):
-                    reply = await self._turn(provider, prompt, messages, call.sent)
+                    reply = await self._turn(provider, prompt, messages, call.request_state)
                     if reply.usage is not None:
                         call.usage = (call.usage or Usage()) + reply.usage
                     call.response = reply.text
@@ -172,12 +172,14 @@ class Llm:
                     if reply.content:
                         messages.append({"role": "assistant", "content": reply.content})
         except TimeoutError as error:
-            raise LlmError(_reason(call.sent.status), f"not within {within_s:g} s") from error
+            raise LlmError(_reason(call.request_state.status), f"not within {within_s:g} s") from error
         raise LlmError("malformed", f"the model paused {_TURNS} times")
 
-    async def _turn(self, provider: Provider, prompt: Prompt[A], messages: list[Any], sent: Sent) -> Reply:
+    async def _turn(
+        self, provider: Provider, prompt: Prompt[A], messages: list[Any], request_state: RequestState
+    ) -> Reply:
         """Send a conversation, with the SDK's retries, and return the model's message."""
-        SENT.set(sent)
+        REQUEST_STATE.set(request_state)
         try:
             response = await provider.messages.with_raw_response.create(
                 model=self._settings.llm_model,
@@ -219,7 +221,7 @@ class Llm:
             prompt_hash=name,
             prompt_version=prompt.version,
             outcome=call.outcome,
-            attempts=call.sent.attempts,
+            attempts=call.request_state.attempts,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cache_write_tokens=usage.cache_creation_input_tokens or 0,
@@ -236,23 +238,23 @@ class Llm:
 @asynccontextmanager
 async def connect(settings: Settings, redis: Redis, log: Callable[[LlmCall], None]) -> AsyncIterator[Llm]:
     """Yield a client. It takes `log`, such as `partial(publisher.produce, LLM_CALLS)`, for its events."""
-    found = provider(settings)
+    client = provider(settings)
     try:
-        yield Llm(settings, redis, found, log)
+        yield Llm(settings, redis, client, log)
     finally:
-        if found is not None:
-            await found.close()
+        if client is not None:
+            await client.close()
 
 
 def _reason(status: int) -> Reason:
     """Return what a status of the provider means; 0 is none at all."""
-    known: dict[int, Reason] = {
+    reasons: dict[int, Reason] = {
         **dict.fromkeys((0, 408), "timeout"),
         **dict.fromkeys((401, 402, 403), "no_key"),
         RATE_LIMITED: "rate_limited",
         OVERLOADED: "overloaded",
     }
-    return known.get(status, "server_error" if status >= 500 else "refused")
+    return reasons.get(status, "server_error" if status >= 500 else "refused")
 
 
 def _reading(reply: Reply, prompt: Prompt[A]) -> Reading[A]:
@@ -270,7 +272,7 @@ def _reading(reply: Reply, prompt: Prompt[A]) -> Reading[A]:
         raise LlmError(reason, f"{error} (the model stopped for {reply.stop_reason or 'no reason'})") from error
 
 
-def _known(answer: bytes | None, prompt: Prompt[A]) -> A | None:
+def _cached_value(answer: bytes | None, prompt: Prompt[A]) -> A | None:
     """Return an answer given before, None where there is none of the question's type."""
     with suppress(msgspec.MsgspecError):
         return None if answer is None else msgspec.json.decode(answer, type=prompt.answer)

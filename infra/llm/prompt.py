@@ -38,8 +38,8 @@ class Prompt(Generic[A_co]):
 
     def hash(self, model: str) -> str:
         """Return what names this question to a model: equal questions, whoever asks, have one answer."""
-        asked = (model, self.system, self.user, input_schema(self.answer), self.max_tokens)
-        return hashlib.sha256(msgspec.json.encode(asked, order="deterministic")).hexdigest()[:32]
+        content = (model, self.system, self.user, input_schema(self.answer), self.max_tokens)
+        return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ Provider = AsyncAnthropic | AsyncAnthropicBedrock
 
 
 @dataclass(slots=True)
-class Sent:
+class RequestState:
     """What went over the wire for one question."""
 
     until_s: float = math.inf
@@ -45,16 +45,16 @@ class RetryTooLateError(RuntimeError):
         super().__init__(detail)
 
 
-SENT: ContextVar[Sent] = ContextVar("sent")
+REQUEST_STATE: ContextVar[RequestState] = ContextVar("sent")
 """Of the question that this task asks."""
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float:
     """Return for how long a response asks to be left alone, 0 where it does not."""
-    told = headers.get("retry-after", "")
+    header = headers.get("retry-after", "")
     with suppress(ValueError):
-        return max(0.0, float(told)) if math.isfinite(float(told)) else 0.0
-    date = email.utils.parsedate_tz(told)
+        return max(0.0, float(header)) if math.isfinite(float(header)) else 0.0
+    date = email.utils.parsedate_tz(header)
     return 0.0 if date is None else max(0.0, email.utils.mktime_tz(date) - time.time())
 
 
@@ -64,12 +64,12 @@ async def _attempt(request: Any, call_next: Any) -> Any:
     Raises:
         RetryTooLateError
     """
-    sent = SENT.get()
-    sent.attempts, sent.status = sent.attempts + 1, 0
+    request_state = REQUEST_STATE.get()
+    request_state.attempts, request_state.status = request_state.attempts + 1, 0
     response = await call_next(request)
-    sent.status = response.status_code
+    request_state.status = response.status_code
     pause_s = retry_after_s(response.headers)
-    if response.status_code in _PAUSING and asyncio.get_running_loop().time() + pause_s > sent.until_s:
+    if response.status_code in _PAUSING and asyncio.get_running_loop().time() + pause_s > request_state.until_s:
         raise RetryTooLateError(response.status_code, pause_s, f"it asks for a pause of {pause_s:g} s")
     if response.status_code == RATE_LIMITED and not pause_s and _SPENT in (detail := await response.text()):
         raise RetryTooLateError(_UNPAID, 0.0, detail)

@@ -61,15 +61,15 @@ class _Notes:
     dropped: int = 0
     problems: list[str] = field(default_factory=list)
 
-    def drop(self, place: str, error: ValueError) -> None:
+    def drop(self, path: str, error: ValueError) -> None:
         """Note an entry that cannot be used."""
         self.dropped += 1
-        self.leave_out(place, error)
+        self.leave_out(path, error)
 
-    def leave_out(self, place: str, error: ValueError) -> None:
+    def leave_out(self, path: str, error: ValueError) -> None:
         """Note a value that cannot be used."""
         if len(self.problems) < PROBLEMS:
-            self.problems.append(printable(f"{place}: {error}")[:_PROBLEM_CHARS])
+            self.problems.append(printable(f"{path}: {error}")[:_PROBLEM_CHARS])
 
 
 def read(payloads: Sequence[Any], answer: type[A], *, cut: bool = False) -> Reading[A]:
@@ -86,12 +86,12 @@ def read(payloads: Sequence[Any], answer: type[A], *, cut: bool = False) -> Read
     notes = _Notes()
     if not payloads:
         raise UnreadableError("the answer is empty")
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for payload in payloads:
         for name, value in _named(payload, answer, notes, cut=cut).items():
-            found[name] = [*_listed(found[name]), *_listed(value)] if name in found else value
+            values[name] = [*_listed(values[name]), *_listed(value)] if name in values else value
     try:
-        read_as = _struct(found, answer, "", notes)
+        read_as = _struct(values, answer, "", notes)
     except _FlawError as error:
         raise UnreadableError(str(error)) from error
     if notes.dropped and not any(getattr(read_as, name) for name in read_as.__struct_fields__):
@@ -121,13 +121,13 @@ def _named(payload: Any, answer: type[msgspec.Struct], notes: _Notes, *, cut: bo
         (value,) = value.values()  # under a name of the model's own
     if not isinstance(value, dict):
         raise UnreadableError("the answer holds no JSON" if value is None else f"the answer is {_kind_of(value)}")
-    found = {name: one for name, one in value.items() if name in fields and one is not None}
+    values = {name: one for name, one in value.items() if name in fields and one is not None}
     if cut and not whole:
-        for name in lists.keys() & found.keys():
-            if not isinstance(found[name], str):
-                *found[name], _ = _listed(found[name]) or [None]
-                notes.drop(f"{name}[{len(found[name])}]", _FlawError("the model was stopped before its end"))
-    return found
+        for name in lists.keys() & values.keys():
+            if not isinstance(values[name], str):
+                *values[name], _ = _listed(values[name]) or [None]
+                notes.drop(f"{name}[{len(values[name])}]", _FlawError("the model was stopped before its end"))
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,35 +156,35 @@ def _plain(kind: inspect.Type) -> inspect.Type:
     return kind
 
 
-def _struct(value: Any, answer: type[A], place: str, notes: _Notes) -> A:
+def _struct(value: Any, answer: type[A], path: str, notes: _Notes) -> A:
     """Return a value as a type, without the optional fields that cannot be read."""
     value = _parsed(value)
     if not isinstance(value, dict):
         raise _FlawError(f"it is {_kind_of(value)}, not an object")
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, one in _fields(answer).items():
-        given = value.get(name)
-        if given is None or (isinstance(given, str) and not given.strip()):
+        raw_value = value.get(name)
+        if raw_value is None or (isinstance(raw_value, str) and not raw_value.strip()):
             if one.required:
                 raise _FlawError(f"{name} is missing")
             continue
-        inside = f"{place}.{name}" if place else name
+        inside = f"{path}.{name}" if path else name
         try:
-            found[name] = _converted(given, one, inside, notes)
+            values[name] = _converted(raw_value, one, inside, notes)
         except _FlawError as error:
             if one.required:
                 raise _FlawError(f"{name}: {error}") from error
             notes.leave_out(inside, error)
-    return msgspec.convert(found, answer)
+    return msgspec.convert(values, answer)
 
 
-def _converted(value: Any, one: _Field, place: str, notes: _Notes) -> Any:
+def _converted(value: Any, one: _Field, path: str, notes: _Notes) -> Any:
     """Return a field's value as its kind, within its limits."""
     kind = one.kind
     if isinstance(kind, inspect.ListType):
-        value = _list(value, kind, place, notes)
+        value = _list(value, kind, path, notes)
     elif isinstance(kind, inspect.StructType):
-        value = _struct(value, kind.cls, place, notes)
+        value = _struct(value, kind.cls, path, notes)
     elif isinstance(kind, inspect.StrType):
         value = _text(value)[: kind.max_length]
     elif isinstance(kind, inspect.FloatType | inspect.IntType):
@@ -195,23 +195,23 @@ def _converted(value: Any, one: _Field, place: str, notes: _Notes) -> Any:
         raise _FlawError(str(error)) from error
 
 
-def _list(value: Any, kind: inspect.ListType, place: str, notes: _Notes) -> list[Any]:
+def _list(value: Any, kind: inspect.ListType, path: str, notes: _Notes) -> list[Any]:
     """Return the entries of a list that can be used."""
     item = _plain(kind.item_type)
-    found: list[Any] = []
+    entries: list[Any] = []
     if isinstance(item, inspect.StructType):
         for number, one in enumerate(_entries(value, _fields(item.cls).keys())):
             try:
-                found.append(_struct(one, item.cls, f"{place}[{number}]", notes))
+                entries.append(_struct(one, item.cls, f"{path}[{number}]", notes))
             except _FlawError as error:
-                notes.drop(f"{place}[{number}]", error)
-        return found[: kind.max_length]
+                notes.drop(f"{path}[{number}]", error)
+        return entries[: kind.max_length]
     for number, one in enumerate(_listed(_parsed(value))):
         try:
-            found.append(_text(one) if isinstance(item, inspect.StrType) else one)
+            entries.append(_text(one) if isinstance(item, inspect.StrType) else one)
         except _FlawError as error:
-            notes.leave_out(f"{place}[{number}]", error)
-    return found[: kind.max_length]
+            notes.leave_out(f"{path}[{number}]", error)
+    return entries[: kind.max_length]
 
 
 def _entries(value: Any, names: Iterable[str]) -> list[Any]:
@@ -232,8 +232,8 @@ def _listed(value: Any) -> list[Any]:
 def _parsed(value: Any) -> Any:
     """Return what a text of JSON holds, other values as they are."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        found = _json_in(value)
-        return value if found is None else found
+        content = _json_in(value)
+        return value if content is None else content
     return value
 
 
@@ -267,7 +267,7 @@ def _kind_of(value: Any) -> str:
 
 def _json_in(text: str) -> Any:
     """Return the first JSON object or list in a text, as far as it goes; None when there is none."""
-    starts = [place for place in (text.find("{"), text.find("[")) if place >= 0]
+    starts = [index for index in (text.find("{"), text.find("[")) if index >= 0]
     if not starts:
         return None
     text = text[min(starts) :]
@@ -282,7 +282,7 @@ def _closed(text: str) -> str:
     open_: list[str] = []
     inside_text = escaped = False
     end, closers = 0, ""
-    for place, char in enumerate(text):
+    for index, char in enumerate(text):
         if inside_text:
             inside_text, escaped = escaped or char != '"', char == "\\" and not escaped
         elif char == '"':
@@ -292,7 +292,7 @@ def _closed(text: str) -> str:
         elif char in "}]" and open_:
             open_.pop()
             if char == "}" and open_ and open_[-1] == "]":
-                end, closers = place + 1, "".join(reversed(open_))
+                end, closers = index + 1, "".join(reversed(open_))
     return text[:end] + closers
 
 

@@ -80,8 +80,8 @@ def parse(body: bytes) -> Reply:
     )
 
 
-def _usage(told: Any) -> Usage | None:
+def _usage(usage: Any) -> Usage | None:
     try:
-        return msgspec.convert(told, Usage, strict=False)
+        return msgspec.convert(usage, Usage, strict=False)
     except msgspec.ValidationError:
         return None

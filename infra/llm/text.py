@@ -30,7 +30,7 @@ def link(url: str | None) -> str | None:
         return None
     try:
         parts = urlsplit(url)
-        known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.username is None
+        is_web_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.username is None
     except ValueError:
         return None
-    return url if known and not set(url) & set("<>\"'`\\") else None
+    return url if is_web_address and not set(url) & set("<>\"'`\\") else None

@@ -33,14 +33,14 @@ def record(file: Path, pid: int, stop_signal: signal.Signals) -> None:
 
 def end_stale(folder: Path) -> list[int]:
     """End the children that are written down in a folder, wait until they are gone, and return their ids."""
-    ended = []
+    pids = []
     for file in sorted(folder.glob("*.json")):
         try:
-            known = msgspec.json.decode(file.read_bytes(), type=_Record)
-            process = psutil.Process(known.pid)
-            if abs(process.create_time() - known.created_s) < 1.0:  # the id may be another process's by now
-                ended.append(known.pid)
-                process.send_signal(known.stop_signal)
+            child = msgspec.json.decode(file.read_bytes(), type=_Record)
+            process = psutil.Process(child.pid)
+            if abs(process.create_time() - child.created_s) < 1.0:  # the id may be another process's by now
+                pids.append(child.pid)
+                process.send_signal(child.stop_signal)
                 try:
                     process.wait(_END_WITHIN_S)
                 except psutil.TimeoutExpired:
@@ -49,4 +49,4 @@ def end_stale(folder: Path) -> list[int]:
         except (psutil.NoSuchProcess, msgspec.DecodeError):
             pass
         file.unlink()
-    return ended
+    return pids

@@ -15,7 +15,7 @@ from infra.settings import Settings
 HOST = "127.0.0.1"
 _BELOW_EPHEMERAL = range(20_000, 32_000)
 """Ports that no outgoing connection is given, so that a free one stays free until its server binds it."""
-_given: set[int] = set()
+_reserved_ports: set[int] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class Ports:
 
 def free_ports(count: int) -> list[int]:
     """Return ports that nobody listens on and that were not returned before: whoever has one may not listen yet."""
-    found: list[int] = []
+    ports: list[int] = []
     for port in random.sample(_BELOW_EPHEMERAL, len(_BELOW_EPHEMERAL)):
-        if len(found) == count:
+        if len(ports) == count:
             break
-        if port not in _given and is_free(port):
-            _given.add(port)
-            found.append(port)
-    return found
+        if port not in _reserved_ports and is_free(port):
+            _reserved_ports.add(port)
+            ports.append(port)
+    return ports
 
 
 def is_free(port: int) -> bool:
@@ -80,8 +80,8 @@ def require_free(port: int, *, name: str, port_setting: str, url_setting: str | 
 def _holder(port: int) -> str:
     try:
         for connection in psutil.net_connections(kind="tcp"):
-            taken = connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN
-            if taken and connection.pid:
+            is_listener = connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN
+            if is_listener and connection.pid:
                 return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
     except psutil.Error:  # others' processes are hidden on some systems
         pass

@@ -24,7 +24,7 @@ async def launch(
     death_signal: signal.Signals,
     run_as: str = "",
     env: Mapping[str, str] | None = None,
-    **given: Any,
+    **options: Any,
 ) -> Process:
     """Start a program in a process group of its own that ends when this process does.
 
@@ -40,7 +40,7 @@ async def launch(
     command = (sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(int(death_signal)), run_as, *argv)
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
-            *command, env=unset(os.environ.copy()) | dict(env or {}), start_new_session=True, **given
+            *command, env=unset(os.environ.copy()) | dict(env or {}), start_new_session=True, **options
         )
     )
     try:

@@ -26,6 +26,6 @@ def load(home: Path) -> Secrets:
     try:
         return msgspec.json.decode(file.read_bytes(), type=Secrets)
     except (FileNotFoundError, msgspec.DecodeError):
-        made = Secrets(*(secrets.token_hex(_BYTES) for _ in Secrets.__struct_fields__))
-        write_private(file, msgspec.json.encode(made))
-        return made
+        passwords = Secrets(*(secrets.token_hex(_BYTES) for _ in Secrets.__struct_fields__))
+        write_private(file, msgspec.json.encode(passwords))
+        return passwords

@@ -80,12 +80,12 @@ class LocalStack:
             await asyncio.to_thread(leftover.end_stale, self.home / "run")
             require_space(self.home)
             require_space(self._cache)
-            addresses, given = self._plan()
+            addresses, checks = self._plan()
             for server, _ in self._running:  # before anything is started: a start that is refused leaves nothing
                 require_free(
                     server.port, name=server.name, port_setting=server.port_setting, url_setting=server.url_setting
                 )
-            await _all([check() for check in given])
+            await _all([check() for check in checks])
             await _all([self._prepare(server) for server, _ in self._running])
             # All at once: the registry, slowest by far, waits by itself for Kafka.
             await _all([child.start(within_s=START_WITHIN_S) for _, child in self._running])
@@ -114,8 +114,8 @@ class LocalStack:
 
     def _plan(self) -> tuple[Addresses, list[Callable[[], Coroutine[Any, Any, None]]]]:
         """Return where everything will be, and the checks of what is given; what is not is put down to be run."""
-        given, ports, home = self._settings, self._ports, self.home
-        bootstrap = given.kafka_bootstrap_servers
+        settings, ports, home = self._settings, self._ports, self.home
+        bootstrap = settings.kafka_bootstrap_servers
         kafka = Kafka(home / "kafka", self._cache, ports.kafka, on_progress=self._progress("Kafka"))
         registry = SchemaRegistry(
             bootstrap or kafka.url, self._cache, ports.schema_registry, on_progress=self._progress("schema registry")
@@ -125,16 +125,16 @@ class LocalStack:
         postgres = Postgres(home / "postgres", ports.database, password=passwords.database)
         addresses = Addresses(
             bootstrap or kafka.url,
-            given.schema_registry_url or registry.url,
-            given.redis_url or redis.url,
-            given.database_url or postgres.url,
+            settings.schema_registry_url or registry.url,
+            settings.redis_url or redis.url,
+            settings.database_url or postgres.url,
         )
         checks: list[Callable[[], Coroutine[Any, Any, None]]] = []
         for server, url, ask in (
-            (registry, given.schema_registry_url, health_check.registry),
+            (registry, settings.schema_registry_url, health_check.registry),
             (kafka, bootstrap, health_check.kafka),
-            (redis, given.redis_url, _redis_probe),
-            (postgres, given.database_url, health_check.database),
+            (redis, settings.redis_url, _redis_probe),
+            (postgres, settings.database_url, health_check.database),
         ):
             if url:
                 checks.append(partial(self._use, server, url, ask(url)))
@@ -147,7 +147,7 @@ class LocalStack:
                     on_step=self._on_step,
                     prepare=server.prepare,
                     on_return=partial(self._returned, addresses),
-                    watchdog_timeout_s=given.watchdog_timeout_s,
+                    watchdog_timeout_s=settings.watchdog_timeout_s,
                 )
                 self._running.append((server, child))
         return addresses, checks

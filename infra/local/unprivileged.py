@@ -15,8 +15,8 @@ def user(data: Path) -> str:
     """Return the user to run as: who owns the data, or the first of a few that every system has."""
     if data.exists():
         return pwd.getpwuid(data.stat().st_uid).pw_name
-    known = {entry.pw_name for entry in pwd.getpwall()}
-    return next(name for name in _USERS if name in known)
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in _USERS if name in names)
 
 
 def give(folder: Path, name: str) -> None:

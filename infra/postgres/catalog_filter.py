@@ -68,7 +68,7 @@ class CatalogFilter:
 class CatalogListing(Protocol):
     """Every method raises `StoreError` when the database does not answer."""
 
-    async def find(self, wanted: CatalogFilter, *, limit: int) -> list[str]:
+    async def find(self, criteria: CatalogFilter, *, limit: int) -> list[str]:
         """Return the newest items that are looked for."""
         ...
 
@@ -88,22 +88,22 @@ class MemoryListing:
         self._items = {item.item_id: item for item in items}
         self._interactions = interactions
 
-    async def find(self, wanted: CatalogFilter, *, limit: int) -> list[str]:
+    async def find(self, criteria: CatalogFilter, *, limit: int) -> list[str]:
         """Return the newest items that are looked for."""
         newest = sorted(self._items.values(), key=lambda item: (-item.created_at, item.item_id))
-        return [item.item_id for item in newest if wanted.fits(item) and not item.private][:limit]
+        return [item.item_id for item in newest if criteria.fits(item) and not item.private][:limit]
 
     async def alike(self, item_id: str, *, prefix: str, least: float, limit: int) -> list[tuple[str, float]]:
         """Return the items most like another."""
-        asked = set(self._items[item_id].topics) if item_id in self._items else set()
-        found = []
+        topics = set(self._items[item_id].topics) if item_id in self._items else set()
+        matches = []
         for item in self._items.values():
-            both = asked | set(item.topics)
-            share = len(asked & set(item.topics)) / len(both) if both else 0.0
+            both = topics | set(item.topics)
+            share = len(topics & set(item.topics)) / len(both) if both else 0.0
             is_other = item.item_id != item_id and item.item_id.startswith(prefix) and not item.private
-            if asked and is_other and share >= least:
-                found.append((item.item_id, share))
-        return sorted(found, key=lambda one: (-one[1], one[0]))[:limit]
+            if topics and is_other and share >= least:
+                matches.append((item.item_id, share))
+        return sorted(matches, key=lambda one: (-one[1], one[0]))[:limit]
 
     async def categories_of(self, user_id: str, limit: int) -> list[tuple[str, int]]:
         """Return the categories a user acted on most."""
@@ -118,16 +118,16 @@ class PostgresListing:
     def __init__(self, connections: database.LazyPool) -> None:
         self._connections = connections
 
-    async def find(self, wanted: CatalogFilter, *, limit: int) -> list[str]:
+    async def find(self, criteria: CatalogFilter, *, limit: int) -> list[str]:
         """Return the newest items that are looked for."""
-        values: list[Any] = [wanted.prefix, wanted.category, wanted.project_code, limit]
+        values: list[Any] = [criteria.prefix, criteria.category, criteria.project_code, limit]
 
         def bind(value: Any) -> str:
             values.append(value)
             return f"${len(values)}"
 
-        words = any_word(wanted.words, bind)
-        worded = f"catalogue.document @@ {words}" if words else "false" if wanted.words else "true"
+        words = any_word(criteria.words, bind)
+        worded = f"catalogue.document @@ {words}" if words else "false" if criteria.words else "true"
         with _errors("listing items"):
             pool = await self._connections.pool()
             rows = await pool.fetch(_FIND.format(worded=worded), *values)

@@ -40,7 +40,7 @@ class HybridQuery:
     """Of the words, by the encoder that made the catalogue's."""
     user: Spot = UNKNOWN
     """Where the user is. Where that is not known, only items are found that are tied to no place."""
-    known: Sequence[str] = ()
+    excluded_ids: Sequence[str] = ()
     """Items not to be found."""
     limit: int
 
@@ -111,7 +111,7 @@ class HybridSearch:
     def _statement(self, query: HybridQuery, bind: Bind, within: Within) -> str:
         conditions = [
             f"catalogue.category = {bind(query.category)}",
-            f"item_id <> ALL({bind(list(query.known))}::text[])",
+            f"item_id <> ALL({bind(list(query.excluded_ids))}::text[])",
             nearby(bind, within, query.user, self.radius_km) if query.user.is_known else UNTIED,
             "NOT private",
         ]

@@ -123,8 +123,8 @@ async def migrate(url: str, scripts: Mapping[str, str]) -> list[str]:
             "CREATE TABLE IF NOT EXISTS schema_migrations"
             " (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
         )
-        known = {row["name"] for row in await connection.fetch("SELECT name FROM schema_migrations")}
-        missing = [name for name in scripts if name not in known]
+        applied_names = {row["name"] for row in await connection.fetch("SELECT name FROM schema_migrations")}
+        missing = [name for name in scripts if name not in applied_names]
         for name in missing:
             async with connection.transaction():
                 await connection.execute(scripts[name])

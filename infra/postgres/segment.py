@@ -44,7 +44,7 @@ def runs(text: str) -> list[str]:
 
 def pairs(run: str) -> list[str]:
     """Return the pairs of neighbouring characters of a run; its one character where it has no more."""
-    return [run[place : place + 2] for place in range(len(run) - 1)] or [run]
+    return [run[index : index + 2] for index in range(len(run) - 1)] or [run]
 
 
 def spaced(text: str) -> str:
@@ -58,11 +58,11 @@ def document(texts: Iterable[tuple[str, str]]) -> str:
     position = 0
     for text, weight in texts:
         for run in runs(text):
-            for place in range(len(run)):
+            for index in range(len(run)):
                 position = min(position + 1, _LAST_POSITION)
-                lexemes.setdefault(run[place : place + 2], []).append(f"{position}{weight}")
+                lexemes.setdefault(run[index : index + 2], []).append(f"{position}{weight}")
             position += 1  # no phrase goes on from one run to the next
-    return " ".join(f"'{lexeme}':{','.join(places)}" for lexeme, places in lexemes.items())
+    return " ".join(f"'{lexeme}':{','.join(positions)}" for lexeme, positions in lexemes.items())
 
 
 def query(run: str) -> str:

@@ -86,7 +86,7 @@ class SearchMatches:
 class ShopSearches(Protocol):
     """Searches the catalogue."""
 
-    async def find(self, sought: ShopQuery) -> SearchMatches:
+    async def find(self, query: ShopQuery) -> SearchMatches:
         """Return what is found; nothing when no word of the query says anything.
 
         Raises:
@@ -101,17 +101,17 @@ class MemoryShopSearch:
     def __init__(self, items: Sequence[Item] = ()) -> None:
         self._items = items
 
-    async def find(self, sought: ShopQuery) -> SearchMatches:
+    async def find(self, query: ShopQuery) -> SearchMatches:
         """Return what is found."""
-        typed = _parts(sought.query)
-        found = [
+        typed = _parts(query.query)
+        item_ids = [
             item.item_id
             for item in self._items
-            if sought.kind in ("", item.kind)
+            if query.kind in ("", item.kind)
             and not item.private
             and typed & _parts(" ".join((item.title, *item.topics)))
         ]
-        return SearchMatches(item_ids=found[sought.offset :][: sought.limit], total=len(found))
+        return SearchMatches(item_ids=item_ids[query.offset :][: query.limit], total=len(item_ids))
 
 
 class ShopSearch:
@@ -129,18 +129,18 @@ class ShopSearch:
         self._radius_km, self._hides_sold_out = radius_km, hides_sold_out
         self._within: Within | None = None
 
-    async def find(self, sought: ShopQuery) -> SearchMatches:
+    async def find(self, query: ShopQuery) -> SearchMatches:
         """Return what is found; nothing when no word of the query says anything.
 
         Raises:
             StoreError: PostgreSQL did not answer.
         """
         async with self._connections.reading("searching") as connection:
-            found = [
-                *await self._terms(connection, words(sought.query)),
-                *await self._runs(connection, segment.runs(sought.query)),
+            query_terms = [
+                *await self._terms(connection, words(query.query)),
+                *await self._runs(connection, segment.runs(query.query)),
             ][:MOST_TERMS]
-            if not found:
+            if not query_terms:
                 return SearchMatches()
             values: list[Any] = []
 
@@ -150,22 +150,22 @@ class ShopSearch:
 
             if self._within is None:
                 self._within = await distance_by(connection)
-            statement = _statement(sought, found, bind, self._pool(sought, bind, self._within))
+            statement = _statement(query, query_terms, bind, self._pool(query, bind, self._within))
             await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
             rows = await connection.fetch(statement, *values)
         return SearchMatches(
             item_ids=[row["item_id"] for row in rows],
             total=rows[0]["total"] if rows else 0,
-            corrected={" ".join(term.typed): term.meant for term in found if term.meant},
+            corrected={" ".join(term.typed): term.meant for term in query_terms if term.meant},
         )
 
     async def _terms(self, connection: Any, typed: Sequence[str]) -> list[Term]:
         rows = await connection.fetch(_KNOWN, list(dict.fromkeys(typed)))
-        known = {row["typed"]: row["items"] for row in rows}
+        frequencies = {row["typed"]: row["items"] for row in rows}
         every = max((row["every"] for row in rows), default=0)
-        found = []
-        for phrase, synonyms in list(terms([word for word in typed if word in known]))[:MOST_TERMS]:
-            others, items = synonyms, min(known[word] for word in phrase)
+        query_terms = []
+        for phrase, synonyms in list(terms([word for word in typed if word in frequencies]))[:MOST_TERMS]:
+            others, items = synonyms, min(frequencies[word] for word in phrase)
             meant = None
             if items <= _RARE and not synonyms and len(phrase[0]) >= spelling.SHORTEST and phrase[0].isalpha():
                 alike = [(row["word"], row["items"]) for row in await connection.fetch(_ALIKE, phrase[0])]
@@ -173,31 +173,31 @@ class ShopSearch:
             if meant is not None:
                 others = [*next(iter(terms([meant])))[1], *synonyms]
                 items = dict(alike)[meant]
-            found.append(Term(phrase, others, math.log1p(max(every, _LEAST_ITEMS) / (1 + items)), meant))
-        return found
+            query_terms.append(Term(phrase, others, math.log1p(max(every, _LEAST_ITEMS) / (1 + items)), meant))
+        return query_terms
 
     async def _runs(self, connection: Any, runs: Sequence[str]) -> list[Term]:
         """Return the terms of what is written without spaces: runs that are found whole, else their pairs that are."""
         every = max(await connection.fetchval(_EVERY), _LEAST_ITEMS)
-        found: list[Term] = []
+        query_terms: list[Term] = []
         for run in dict.fromkeys(runs):
             for part in dict.fromkeys((run, *segment.pairs(run))):
                 items = await connection.fetchval(_HELD, segment.query(part))
                 if items:
-                    found.append(Term((part,), [], math.log1p(every / (1 + items)), None, is_run=True))
-                if (items and part == run) or len(found) >= MOST_TERMS:
+                    query_terms.append(Term((part,), [], math.log1p(every / (1 + items)), None, is_run=True))
+                if (items and part == run) or len(query_terms) >= MOST_TERMS:
                     break
-        return found
+        return query_terms
 
-    def _pool(self, sought: ShopQuery, bind: Bind, within: Within) -> str:
+    def _pool(self, query: ShopQuery, bind: Bind, within: Within) -> str:
         """Return the statement of what may be found at all; `is_last` is what comes after all the rest."""
-        conditions, last = ["NOT items.private", *_conditions(sought, bind)], ["false"]
+        conditions, last = ["NOT items.private", *_conditions(query, bind)], ["false"]
         if self._hides_sold_out:
             conditions.append("NOT items.sold_out")
         else:
             last.append("items.sold_out")
-        if sought.user.is_known:
-            conditions.append(f"({UNTIED} OR {nearby(bind, within, sought.user, self._radius_km)})")
+        if query.user.is_known:
+            conditions.append(f"({UNTIED} OR {nearby(bind, within, query.user, self._radius_km)})")
         else:
             last.append(f"NOT {UNTIED}")
         return f"""
@@ -225,12 +225,12 @@ class Term:
         return list(dict.fromkeys([*([(self.meant,)] if self.meant else []), self.typed, *self.others]))
 
 
-def _statement(sought: ShopQuery, found: Sequence[Term], bind: Bind, pool: str) -> str:
+def _statement(query: ShopQuery, query_terms: Sequence[Term], bind: Bind, pool: str) -> str:
     """Return the statement; what is looked for is in its values alone."""
-    vector = f"(SELECT sum(meaning) FROM words WHERE word = ANY({bind(_telling(found))}))"  # noqa: S608
-    anything = " || ".join(_any_of(term, term.phrases, bind) for term in found)
-    most = sum(term.rarity for term in found)
-    covered = " + ".join(f"{bind(term.rarity / most)}::float8 * {_covered(term, bind)}" for term in found)
+    vector = f"(SELECT sum(meaning) FROM words WHERE word = ANY({bind(_telling(query_terms))}))"  # noqa: S608
+    anything = " || ".join(_any_of(term, term.phrases, bind) for term in query_terms)
+    most = sum(term.rarity for term in query_terms)
+    covered = " + ".join(f"{bind(term.rarity / most)}::float8 * {_covered(term, bind)}" for term in query_terms)
     return f"""
 WITH pool AS NOT MATERIALIZED ({pool}),
      asked AS MATERIALIZED (SELECT {vector} AS meaning),
@@ -245,7 +245,7 @@ SELECT item_id, count(*) OVER ()::int AS total FROM candidates
 ORDER BY is_last, {covered}
        + {_MEANING} * coalesce(1 - (meaning <=> (SELECT meaning FROM asked)), 0)
        + {_WELL_RATED} * coalesce(rating, 0) / 5 * ln(1 + coalesce(reviews, 0)) DESC, item_id
-LIMIT {bind(sought.limit)} OFFSET {bind(sought.offset)}
+LIMIT {bind(query.limit)} OFFSET {bind(query.offset)}
 """  # noqa: S608 - values are bound
 
 
@@ -262,26 +262,26 @@ def _covered(term: Term, bind: Bind) -> str:
     return f"greatest({own}, {_STANDS_IN} * ts_rank({_WEIGHTS}, document, {_any_of(term, others, bind)}))"
 
 
-def _conditions(sought: ShopQuery, bind: Bind) -> list[str]:
+def _conditions(query: ShopQuery, bind: Bind) -> list[str]:
     conditions = []
-    if sought.kind:
-        conditions.append(equals("items.kind", sought.kind, bind))
-    if sought.category:
-        named = bind(sought.category)
-        conditions.append(f"(items.category = {named} OR {named} = ANY(items.topics))")
+    if query.kind:
+        conditions.append(equals("items.kind", query.kind, bind))
+    if query.category:
+        placeholder = bind(query.category)
+        conditions.append(f"(items.category = {placeholder} OR {placeholder} = ANY(items.topics))")
     for column, sign, value in (
-        ("price", ">=", sought.min_price),
-        ("price", "<=", sought.max_price),
-        ("rating", ">=", sought.min_rating),
+        ("price", ">=", query.min_price),
+        ("price", "<=", query.max_price),
+        ("rating", ">=", query.min_rating),
     ):
         if value is not None:
             conditions.append(f"items.{column} {sign} {bind(value)}")
     return conditions
 
 
-def _telling(found: Sequence[Term]) -> list[str]:
+def _telling(query_terms: Sequence[Term]) -> list[str]:
     """Return the words whose meaning the query's is, what stands for others among them."""
-    return [word for term in found for phrase in term.phrases for word in phrase]
+    return [word for term in query_terms for phrase in term.phrases for word in phrase]
 
 
 def _any_of(term: Term, phrases: Sequence[Phrase], bind: Bind) -> str:

@@ -123,7 +123,7 @@ def store_errors(doing: str) -> Iterator[None]:
 
 
 def _is_refusal(error: Exception) -> bool:
-    said = str(error)
+    message = str(error)
     return isinstance(error, DataError) or (
-        isinstance(error, ResponseError) and any(refusal in said for refusal in _REFUSALS)
+        isinstance(error, ResponseError) and any(refusal in message for refusal in _REFUSALS)
     )

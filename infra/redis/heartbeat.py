@@ -42,11 +42,11 @@ async def publish_heartbeat(redis: Redis, role: str, describe: Callable[[], dict
     name = _name(role)
     try:
         while True:
-            sign = {"role": role, "pid": os.getpid(), "started_at": started_at, **describe()}
+            report = {"role": role, "pid": os.getpid(), "started_at": started_at, **describe()}
             try:
                 with store_errors("writing a sign of life"):
                     pipeline = redis.pipeline(transaction=False)
-                    pipeline.set(name, msgspec.json.encode(sign), ex=_LIVES_S)
+                    pipeline.set(name, msgspec.json.encode(report), ex=_LIVES_S)
                     pipeline.zadd(INDEX, {name: clock.now_ms()})
                     pipeline.zremrangebyscore(INDEX, 0, clock.now_ms() - _REMEMBERED_MS)
                     pipeline.zremrangebyrank(INDEX, 0, -_MOST - 1)
@@ -67,8 +67,8 @@ async def heartbeats(redis: Redis) -> list[dict[str, Any]]:
     """
     with store_errors("reading signs of life"):
         names = sorted(cast("list[bytes]", await redis.zrange(INDEX, 0, -1)))  # the client was not asked to decode
-        found = await redis.mget(names) if names else []
-    return [msgspec.json.decode(sign) for sign in found if sign is not None]
+        payloads = await redis.mget(names) if names else []
+    return [msgspec.json.decode(sign) for sign in payloads if sign is not None]
 
 
 async def role_lives(redis: Redis) -> list[RoleLife]:

@@ -69,10 +69,10 @@ class RedisProjection:
 
     async def missing(self, names: Collection[str]) -> set[str]:
         """Return which of some partitions Redis does not hold."""
-        asked = list(names)
+        partitions = list(names)
         with store_errors("looking for what Redis holds"):
-            found: list[Any] = await self._redis.hmget(KEY, asked) if asked else []
-        return {name for name, note in zip(asked, found, strict=True) if note is None}
+            notes: list[Any] = await self._redis.hmget(KEY, partitions) if partitions else []
+        return {name for name, note in zip(partitions, notes, strict=True) if note is None}
 
     async def add(self, names: Collection[str]) -> None:
         """Note that Redis holds some partitions."""
@@ -97,9 +97,9 @@ class PostgresProjection:
 
     async def missing(self, names: Collection[str]) -> set[str]:
         """Return which of some partitions PostgreSQL does not hold."""
-        asked = list(names)
-        found = await self._run("SELECT name FROM projected WHERE name = ANY($1)", asked) if asked else []
-        return set(asked) - {row["name"] for row in found}
+        partitions = list(names)
+        rows = await self._run("SELECT name FROM projected WHERE name = ANY($1)", partitions) if partitions else []
+        return set(partitions) - {row["name"] for row in rows}
 
     async def add(self, names: Collection[str]) -> None:
         """Note that PostgreSQL holds some partitions."""
@@ -112,7 +112,7 @@ class PostgresProjection:
 
     async def _run(self, statement: str, names: list[str] | None) -> list[Any]:
         try:
-            found: list[Any] = await self._pool.fetch(statement, names)
+            rows: list[Any] = await self._pool.fetch(statement, names)
         except database.AWAY as error:
             raise StoreError("asking for what PostgreSQL holds", error) from error
-        return found
+        return rows

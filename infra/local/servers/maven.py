@@ -92,13 +92,13 @@ def _context(partial: Path, on_progress: OnProgress) -> MavenContext:
     @contextmanager
     def progress(name: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
         done_bytes = 0
-        shown = -1
+        last_report = -1
 
         def update(count: int) -> None:
-            nonlocal done_bytes, shown
+            nonlocal done_bytes, last_report
             done_bytes += count
-            if done_bytes // _MB // 10 != shown:
-                shown = done_bytes // _MB // 10
+            if done_bytes // _MB // 10 != last_report:
+                last_report = done_bytes // _MB // 10
                 on_progress(f"{name}: {done_bytes / _MB:.0f} of {total_bytes / _MB:.0f} MB")
 
         if total_bytes > _MB:

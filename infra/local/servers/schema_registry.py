@@ -84,9 +84,9 @@ class SchemaRegistry(LocalServer):
 
         The classes that the build transformed come before the ones they replace.
         """
-        places = ("quarkus/transformed-bytecode.jar", "quarkus/generated-*.jar", "app/*.jar")
-        jars = [jar for place in (*places, "lib/boot/*.jar", "lib/main/*.jar") for jar in self._jars(place)]
+        patterns = ("quarkus/transformed-bytecode.jar", "quarkus/generated-*.jar", "app/*.jar")
+        jars = [jar for pattern in (*patterns, "lib/boot/*.jar", "lib/main/*.jar") for jar in self._jars(pattern)]
         return ":".join(jars)
 
-    def _jars(self, place: str) -> list[str]:
-        return sorted(str(jar) for jar in self._program.glob(place))
+    def _jars(self, pattern: str) -> list[str]:
+        return sorted(str(jar) for jar in self._program.glob(pattern))

@@ -77,8 +77,8 @@ class RedisChartStore:
     async def read(self, category: str | None, *, limit: int) -> list[str]:
         """Return the first items of a chart."""
         with store_errors("reading a chart"):
-            found = cast("list[bytes]", await self._redis.zrange(_key(category), 0, limit - 1))
-        return [item.decode() for item in found]
+            members = cast("list[bytes]", await self._redis.zrange(_key(category), 0, limit - 1))
+        return [item.decode() for item in members]
 
     async def trends(self, categories: Sequence[str]) -> dict[str, float]:
         """Return the items of some categories' charts, read in one pipeline."""
@@ -86,8 +86,8 @@ class RedisChartStore:
         for category in categories:
             pipeline.zrange(_key(category), 0, -1, withscores=True)
         with store_errors("reading charts"):
-            found = await pipeline.execute()
-        return {item.decode(): -score for chart in found for item, score in chart}
+            charts = await pipeline.execute()
+        return {item.decode(): -score for chart in charts for item, score in chart}
 
 
 def _charts(trends: Mapping[str, float], categories: Mapping[str, str]) -> dict[str, dict[str, float]]:

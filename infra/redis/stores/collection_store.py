@@ -110,10 +110,10 @@ class RedisCollectionStore:
     async def read(self) -> dict[str, Collection]:
         """Return all collections by name."""
         with store_errors("reading collections"):
-            found = await self._redis.mget([KEY + name for name in LISTS])
+            documents = await self._redis.mget([KEY + name for name in LISTS])
         return {
             name: Collection(name=name) if data is None else self._decoder.decode(data)
-            for name, data in zip(LISTS, found, strict=True)
+            for name, data in zip(LISTS, documents, strict=True)
         }
 
     async def new(self, name: str, record_ids: Sequence[str]) -> list[bool]:
@@ -121,8 +121,8 @@ class RedisCollectionStore:
         if not record_ids:
             return []
         with store_errors("looking for what was published"):
-            found = cast("list[int]", await self._redis.smismember(PUBLISHED + name, list(record_ids)))
-        return [not known for known in found]
+            memberships = cast("list[int]", await self._redis.smismember(PUBLISHED + name, list(record_ids)))
+        return [not is_member for is_member in memberships]
 
     async def note(self, name: str, record_ids: Sequence[str]) -> None:
         """Note that records were published."""
@@ -141,5 +141,5 @@ class RedisCollectionStore:
         if not numbers:
             return []
         with store_errors("reading users' names"):
-            found = cast("list[bytes | None]", await self._redis.hmget(USERS, list(numbers)))
-        return [None if name is None else name.decode() for name in found]
+            usernames = cast("list[bytes | None]", await self._redis.hmget(USERS, list(numbers)))
+        return [None if name is None else name.decode() for name in usernames]

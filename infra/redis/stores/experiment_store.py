@@ -59,8 +59,8 @@ class RedisExperimentStore:
     async def read(self) -> list[Experiment]:
         """Return all definitions."""
         with store_errors("reading experiments"):
-            found = cast("dict[bytes, bytes]", await self._redis.hgetall(KEY))
-        return _newest_first([self._decoder.decode(data) for data in found.values()])
+            documents = cast("dict[bytes, bytes]", await self._redis.hgetall(KEY))
+        return _newest_first([self._decoder.decode(data) for data in documents.values()])
 
 
 def _newest_first(experiments: list[Experiment]) -> list[Experiment]:

@@ -61,7 +61,7 @@ class RedisChanges:
         self._fanout = Fanout()
         self._lock = asyncio.Lock()
         self._pubsub: Any = None
-        self._held: set[str] = set()
+        self._subscriptions: set[str] = set()
         self._reader: asyncio.Task[None] | None = None
         self._aligning: set[asyncio.Task[None]] = set()
 
@@ -94,14 +94,14 @@ class RedisChanges:
         async with self._lock:
             if self._pubsub is None:  # the reader subscribes for everyone when it connects
                 return
-            wanted, held = user_id in self._fanout, user_id in self._held
+            has_listeners, is_subscribed = user_id in self._fanout, user_id in self._subscriptions
             try:
-                if wanted and not held:
+                if has_listeners and not is_subscribed:
                     await self._pubsub.subscribe(CHANNEL + user_id)
-                    self._held.add(user_id)
-                elif held and not wanted:
+                    self._subscriptions.add(user_id)
+                elif is_subscribed and not has_listeners:
                     await self._pubsub.unsubscribe(CHANNEL + user_id)
-                    self._held.discard(user_id)
+                    self._subscriptions.discard(user_id)
             except (RedisError, OSError):
                 self._pubsub = None
                 if self._reader is not None:
@@ -113,10 +113,10 @@ class RedisChanges:
             with suppress(RedisError, OSError):
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
                     async with self._lock:
-                        self._held = set(self._fanout)
-                        await pubsub.subscribe(_ANCHOR, *(CHANNEL + user_id for user_id in self._held))
+                        self._subscriptions = set(self._fanout)
+                        await pubsub.subscribe(_ANCHOR, *(CHANNEL + user_id for user_id in self._subscriptions))
                         self._pubsub = pubsub
-                    self._fanout.notify(self._held)  # of what was missed while there was no connection
+                    self._fanout.notify(self._subscriptions)  # of what was missed while there was no connection
                     async for message in pubsub.listen():
                         self._fanout.notify([message["channel"].decode().removeprefix(CHANNEL)])
             self._pubsub = None

@@ -140,10 +140,10 @@ class RedisFeedStore:
             for chunk in chunks
         ]
         with store_errors("writing feeds"):
-            replaced, left = await self._run(calls)
-            if left:  # a Redis that was restarted, or never saw the script
+            replaced, retry_calls = await self._run(calls)
+            if retry_calls:  # a Redis that was restarted, or never saw the script
                 await self._redis.script_load(_REPLACE_OLDER)
-                more, _ = await self._run(left, raise_on_error=True)
+                more, _ = await self._run(retry_calls, raise_on_error=True)
                 replaced += more
         return replaced
 
@@ -155,15 +155,15 @@ class RedisFeedStore:
         for call in calls:
             pipeline.execute_command("EVALSHA", _SHA, *call)
         answers = await pipeline.execute(raise_on_error=raise_on_error)
-        replaced, left = 0, []
+        replaced, retry_calls = 0, []
         for call, answer in zip(calls, answers, strict=True):
             if isinstance(answer, NoScriptError):
-                left.append(call)
+                retry_calls.append(call)
             elif isinstance(answer, Exception):
                 raise answer
             else:
                 replaced += int(answer)
-        return replaced, left
+        return replaced, retry_calls
 
     async def read(self, user_ids: Sequence[str]) -> list[Feed | None]:
         """Return the users' feeds."""
@@ -171,8 +171,8 @@ class RedisFeedStore:
 
     async def _fetch(self, user_ids: Sequence[str]) -> list[Feed | None]:
         with store_errors("reading feeds"):
-            found = await self._redis.mget([KEY + user_id for user_id in user_ids])
-        return [None if data is None else unpack(key, data) for key, data in zip(user_ids, found, strict=True)]
+            payloads = await self._redis.mget([KEY + user_id for user_id in user_ids])
+        return [None if data is None else unpack(key, data) for key, data in zip(user_ids, payloads, strict=True)]
 
     def listen(self, user_id: str) -> AbstractAsyncContextManager[asyncio.Event]:
         """Yield the event of a user's changes."""

@@ -78,8 +78,8 @@ class RedisInteractionLog:
     async def read(self, user_id: str) -> list[Interaction]:
         """Return what a user did."""
         with store_errors("reading interactions"):
-            found = await self._redis.zrange(KEY + user_id, "+inf", f"({self._since_ms()}", desc=True, byscore=True)
-        return [_decoder.decode(data) for data in cast("list[bytes]", found)]  # the client was not asked to decode
+            entries = await self._redis.zrange(KEY + user_id, "+inf", f"({self._since_ms()}", desc=True, byscore=True)
+        return [_decoder.decode(data) for data in cast("list[bytes]", entries)]  # the client was not asked to decode
 
     def _since_ms(self) -> int:
         return round(self._clock_s() * 1_000) - DAY_MS

@@ -125,16 +125,16 @@ class RedisItemStore:
                 async with self._redis.pubsub() as pubsub:
                     await pubsub.subscribe(CHANNEL)
                     async for message in pubsub.listen():
-                        yield _told(message["data"]) if message["type"] == "message" else None
+                        yield _decoded_ids(message["data"]) if message["type"] == "message" else None
             await asyncio.sleep(_RETRY_S)
 
     async def _fetch(self, item_ids: Sequence[str]) -> list[bytes | None]:
         with store_errors("reading items"):
-            found = await self._redis.mget([KEY + item_id for item_id in item_ids])
-        return cast("list[bytes | None]", found)  # the client was not asked to decode
+            documents = await self._redis.mget([KEY + item_id for item_id in item_ids])
+        return cast("list[bytes | None]", documents)  # the client was not asked to decode
 
 
-def _told(data: bytes) -> list[str] | None:
+def _decoded_ids(data: bytes) -> list[str] | None:
     """Return the ids of a message; None for one that is not ours to read."""
     try:
         return _ids.decode(data)
@@ -175,17 +175,17 @@ class ItemCache:
             StoreError: some were not in the cache and the store did not answer.
         """
         self._expire()
-        found: list[msgspec.Raw | None] = list(map(self._entries.get, item_ids))
-        if None not in found:
-            return found, 0
-        missing = [item_id for item_id, data in zip(item_ids, found, strict=True) if data is None]
+        documents: list[msgspec.Raw | None] = list(map(self._entries.get, item_ids))
+        if None not in documents:
+            return documents, 0
+        missing = [item_id for item_id, data in zip(item_ids, documents, strict=True) if data is None]
         forgotten = self._forgotten
         stored = dict(zip(missing, await self._items.read(missing), strict=True))
         fetched = {item_id: msgspec.Raw(data) for item_id, data in stored.items() if data is not None}
         if self._forgotten == forgotten:
             for item_id, data in fetched.items():
                 self._keep(item_id, data)
-        return [fetched.get(item_id, data) for item_id, data in zip(item_ids, found, strict=True)], len(missing)
+        return [fetched.get(item_id, data) for item_id, data in zip(item_ids, documents, strict=True)], len(missing)
 
     async def follow(self) -> None:
         """Forget items as they change, until cancelled."""
@@ -230,13 +230,13 @@ class ItemReader(Generic[T]):
 
     def __init__(self, read: Callable[[msgspec.Raw], T], *, capacity: int = 50_000) -> None:
         self._read, self._capacity = read, capacity
-        self._known: dict[str, tuple[msgspec.Raw, T]] = {}
+        self._entries: dict[str, tuple[msgspec.Raw, T]] = {}
 
     def read(self, item_id: str, data: msgspec.Raw) -> T:
         """Return what an item's JSON was read as; it is shared, do not change it."""
-        known = self._known.get(item_id)
-        if known is None or known[0] is not data:
-            if len(self._known) >= self._capacity:
-                self._known.clear()  # what is shown comes back at once
-            known = self._known[item_id] = data, self._read(data)
-        return known[1]
+        entry = self._entries.get(item_id)
+        if entry is None or entry[0] is not data:
+            if len(self._entries) >= self._capacity:
+                self._entries.clear()  # what is shown comes back at once
+            entry = self._entries[item_id] = data, self._read(data)
+        return entry[1]

@@ -27,5 +27,5 @@ class ScoreStore:
     async def read(self, user_id: str) -> LlmScores | None:
         """Return a user's scores, None where there are none."""
         with store_errors("reading scores"):
-            found = cast("bytes | None", await self._redis.get(KEY + user_id))
-        return None if found is None else msgspec.msgpack.decode(found, type=LlmScores)
+            payload = cast("bytes | None", await self._redis.get(KEY + user_id))
+        return None if payload is None else msgspec.msgpack.decode(payload, type=LlmScores)

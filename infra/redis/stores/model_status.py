@@ -87,7 +87,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class ModelStatusStore(Protocol):
     """Keeps the board. Every method raises `StoreError` when the store does not answer."""
 
-    async def write(self, board: ModelStatus) -> None:
+    async def write(self, status: ModelStatus) -> None:
         """Replace the board."""
         ...
 
@@ -100,15 +100,15 @@ class MemoryModelStatusStore:
     """The board of one process."""
 
     def __init__(self) -> None:
-        self._board = ModelStatus()
+        self._status = ModelStatus()
 
-    async def write(self, board: ModelStatus) -> None:
+    async def write(self, status: ModelStatus) -> None:
         """Replace the board."""
-        self._board = board
+        self._status = status
 
     async def read(self) -> ModelStatus:
         """Return the board."""
-        return self._board
+        return self._status
 
 
 class RedisModelStatusStore:
@@ -117,13 +117,13 @@ class RedisModelStatusStore:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def write(self, board: ModelStatus) -> None:
+    async def write(self, status: ModelStatus) -> None:
         """Replace the board."""
         with store_errors("writing what is known of the models"):
-            await self._redis.set(KEY, msgspec.json.encode(board))
+            await self._redis.set(KEY, msgspec.json.encode(status))
 
     async def read(self) -> ModelStatus:
         """Return the board."""
         with store_errors("reading what is known of the models"):
-            found = cast("bytes | None", await self._redis.get(KEY))
-        return ModelStatus() if found is None else msgspec.json.decode(found, type=ModelStatus)
+            document = cast("bytes | None", await self._redis.get(KEY))
+        return ModelStatus() if document is None else msgspec.json.decode(document, type=ModelStatus)

@@ -78,8 +78,8 @@ class RedisPageStore:
     async def read(self, owner: str) -> list[PageSession]:
         """Return the sessions of an owner."""
         with store_errors("reading pages"):
-            found = cast("list[bytes]", await self._redis.lrange(KEY + owner, 0, MOST_SESSIONS - 1))
-        return [self._decoder.decode(data) for data in found]
+            payloads = cast("list[bytes]", await self._redis.lrange(KEY + owner, 0, MOST_SESSIONS - 1))
+        return [self._decoder.decode(data) for data in payloads]
 
     async def write(self, owner: str, session: PageSession, *, instead_of: PageSession | None = None) -> None:
         """Keep a session, all in one pipeline."""

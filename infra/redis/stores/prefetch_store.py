@@ -80,7 +80,7 @@ class PrefetchStore(Protocol):
         """Note that answers are on their way; one that has not come within the time is wanted again."""
         ...
 
-    async def write(self, user_id: str, found: Prefetched) -> None:
+    async def write(self, user_id: str, answer: Prefetched) -> None:
         """Keep an answer until it expires; it is not on its way any more, and its request was answered."""
         ...
 
@@ -110,26 +110,26 @@ class MemoryPrefetchStore:
 
     def __init__(self, *, clock_s: Callable[[], float] = time.time) -> None:
         self._clock_s = clock_s
-        self._found: dict[PrefetchSlot, Prefetched] = {}
-        self._asked: dict[PrefetchSlot, float] = {}
+        self._answers: dict[PrefetchSlot, Prefetched] = {}
+        self._pending_until_s: dict[PrefetchSlot, float] = {}
         self._attempts: Counter[str] = Counter()
         self._answered: set[str] = set()
         self._questions: dict[str, list[PrefetchQuestion]] = {}
 
     async def wanted(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
         """Say of each slot whether it is wanted."""
-        return [slot not in self._live() and self._asked.get(slot, 0.0) <= self._clock_s() for slot in slots]
+        return [slot not in self._live() and self._pending_until_s.get(slot, 0.0) <= self._clock_s() for slot in slots]
 
     async def ask(self, slots: Sequence[PrefetchSlot], *, within_s: float) -> None:
         """Note that answers are on their way."""
-        self._asked |= dict.fromkeys(slots, self._clock_s() + within_s)
+        self._pending_until_s |= dict.fromkeys(slots, self._clock_s() + within_s)
 
-    async def write(self, user_id: str, found: Prefetched) -> None:
+    async def write(self, user_id: str, answer: Prefetched) -> None:
         """Keep an answer."""
-        slot = found.slot(user_id)
-        self._found[slot] = found
-        self._asked.pop(slot, None)
-        self._answered.add(found.request_id)
+        slot = answer.slot(user_id)
+        self._answers[slot] = answer
+        self._pending_until_s.pop(slot, None)
+        self._answered.add(answer.request_id)
 
     async def begin(self, request_id: str) -> int:
         """Count an attempt."""
@@ -138,21 +138,21 @@ class MemoryPrefetchStore:
 
     async def read(self, user_id: str) -> list[Prefetched]:
         """Return a user's answers."""
-        mine = {slot.name: found for slot, found in self._live().items() if slot.user_id == user_id}
+        mine = {slot.name: answer for slot, answer in self._live().items() if slot.user_id == user_id}
         return [mine[name] for name in sorted(mine)]
 
     async def clear(self, user_id: str) -> int:
         """Forget a user's answers."""
-        asked = (slot for slot, until_s in self._asked.items() if until_s > self._clock_s())
-        gone = {slot for slot in (*self._live(), *asked) if slot.user_id == user_id}
-        for slot in gone:
-            self._found.pop(slot, None)
-            self._asked.pop(slot, None)
-        return len(gone)
+        pending_slots = (slot for slot, until_s in self._pending_until_s.items() if until_s > self._clock_s())
+        slots = {slot for slot in (*self._live(), *pending_slots) if slot.user_id == user_id}
+        for slot in slots:
+            self._answers.pop(slot, None)
+            self._pending_until_s.pop(slot, None)
+        return len(slots)
 
     async def write_questions(self, questions: Mapping[str, Sequence[PrefetchQuestion]]) -> None:
         """Keep what would be asked."""
-        self._questions |= {user_id: list(asked) for user_id, asked in questions.items()}
+        self._questions |= {user_id: list(user_questions) for user_id, user_questions in questions.items()}
 
     async def read_questions(self, user_id: str) -> list[PrefetchQuestion]:
         """Return what would be asked."""
@@ -160,7 +160,7 @@ class MemoryPrefetchStore:
 
     def _live(self) -> dict[PrefetchSlot, Prefetched]:
         now_ms = self._clock_s() * 1_000
-        return {slot: found for slot, found in self._found.items() if found.expires_at > now_ms}
+        return {slot: answer for slot, answer in self._answers.items() if answer.expires_at > now_ms}
 
 
 class RedisPrefetchStore:
@@ -188,13 +188,13 @@ class RedisPrefetchStore:
         with store_errors("noting what is asked"):
             await pipeline.execute()
 
-    async def write(self, user_id: str, found: Prefetched) -> None:
+    async def write(self, user_id: str, answer: Prefetched) -> None:
         """Keep an answer."""
-        slot = found.slot(user_id)
+        slot = answer.slot(user_id)
         pipeline = self._redis.pipeline(transaction=True)
-        pipeline.set(_key(KEY, slot), msgspec.json.encode(found), pxat=found.expires_at)
+        pipeline.set(_key(KEY, slot), msgspec.json.encode(answer), pxat=answer.expires_at)
         pipeline.delete(_key(ASKED, slot))
-        pipeline.set(ANSWERED + found.request_id, b"", ex=_REQUEST_LIVES_S)
+        pipeline.set(ANSWERED + answer.request_id, b"", ex=_REQUEST_LIVES_S)
         self._name(pipeline, slot)
         with store_errors("keeping what was fetched"):
             await pipeline.execute()
@@ -213,8 +213,8 @@ class RedisPrefetchStore:
         """Return a user's answers."""
         with store_errors("reading what was fetched"):
             names = sorted(await self._names(user_id))
-            found = await self._redis.mget([f"{KEY}{user_id}:{name}" for name in names]) if names else []
-        return [self._decoder.decode(data) for data in found if data is not None]
+            documents = await self._redis.mget([f"{KEY}{user_id}:{name}" for name in names]) if names else []
+        return [self._decoder.decode(data) for data in documents if data is not None]
 
     async def clear(self, user_id: str) -> int:
         """Forget a user's answers."""
@@ -230,8 +230,8 @@ class RedisPrefetchStore:
     async def write_questions(self, questions: Mapping[str, Sequence[PrefetchQuestion]]) -> None:
         """Keep what would be asked."""
         pipeline = self._redis.pipeline(transaction=False)
-        for user_id, asked in questions.items():
-            pipeline.set(QUESTIONS + user_id, msgspec.json.encode(asked), ex=_QUESTIONS_LIVE_S)
+        for user_id, user_questions in questions.items():
+            pipeline.set(QUESTIONS + user_id, msgspec.json.encode(user_questions), ex=_QUESTIONS_LIVE_S)
         with store_errors("keeping questions"):
             await pipeline.execute()
 

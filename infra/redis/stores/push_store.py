@@ -55,11 +55,11 @@ class MemoryPushStore:
     async def add_notifications(self, notifications: Sequence[Notification]) -> None:
         """Add decisions."""
         for new in notifications:
-            known = self._notifications.setdefault(new.user_id, [])
-            if new not in known:
-                known.append(new)
-                known.sort(key=lambda decision: decision.decided_at)
-                del known[:-KEPT]
+            decisions = self._notifications.setdefault(new.user_id, [])
+            if new not in decisions:
+                decisions.append(new)
+                decisions.sort(key=lambda decision: decision.decided_at)
+                del decisions[:-KEPT]
 
     async def read_devices(self, user_id: str) -> Devices | None:
         """Return where a user may be reached."""
@@ -96,11 +96,11 @@ class RedisPushStore:
     async def read_devices(self, user_id: str) -> Devices | None:
         """Return where a user may be reached."""
         with store_errors("reading devices"):
-            found = cast("bytes | None", await self._redis.get(DEVICES + user_id))
-        return None if found is None else _devices.decode(found)
+            document = cast("bytes | None", await self._redis.get(DEVICES + user_id))
+        return None if document is None else _devices.decode(document)
 
     async def read_notifications(self, user_id: str, limit: int) -> list[Notification]:
         """Return a user's last decisions."""
         with store_errors("reading notifications"):
-            found = cast("list[bytes]", await self._redis.zrange(NOTIFICATIONS + user_id, 0, limit - 1, desc=True))
-        return [_notification.decode(decision) for decision in found]
+            documents = cast("list[bytes]", await self._redis.zrange(NOTIFICATIONS + user_id, 0, limit - 1, desc=True))
+        return [_notification.decode(decision) for decision in documents]

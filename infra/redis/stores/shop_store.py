@@ -92,8 +92,8 @@ class RedisShopStore:
     async def read(self, user_id: str, *, now_ms: int) -> tuple[StoredHome | None, StoredCharts]:
         """Return a user's home and the charts."""
         with store_errors("reading the shop"):
-            found = cast("list[bytes | None]", await self._redis.mget([HOME + user_id, CHARTS]))
-        home, charts = found
+            documents = cast("list[bytes | None]", await self._redis.mget([HOME + user_id, CHARTS]))
+        home, charts = documents
         return (
             None if home is None else _fresh(msgspec.json.decode(home, type=StoredHome), now_ms),
             StoredCharts() if charts is None else msgspec.json.decode(charts, type=StoredCharts),

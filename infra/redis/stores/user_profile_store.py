@@ -44,7 +44,7 @@ class InferredProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class UserProfile(NamedTuple):
     """What is known of a user, either of which may be nothing."""
 
-    found: InferredProfile | None
+    inferred: InferredProfile | None
     stated: Profile | None
 
 
@@ -76,13 +76,13 @@ class MemoryUserProfileStore:
     """What one process knows."""
 
     def __init__(self) -> None:
-        self._found: dict[str, InferredProfile] = {}
+        self._inferred: dict[str, InferredProfile] = {}
         self._stated: dict[str, Profile] = {}
         self._cells: dict[str, str | None] = {}
 
     async def write_found(self, features: Sequence[Features]) -> None:
         """Replace what was found of users."""
-        self._found |= {one.user_id: _found_in(one) for one in features}
+        self._inferred |= {one.user_id: _inferred_profile(one) for one in features}
         self._cells |= {one.user_id: one.cell for one in features}
 
     async def write_stated(self, profiles: Sequence[Profile]) -> None:
@@ -96,7 +96,7 @@ class MemoryUserProfileStore:
 
     async def read(self, user_id: str) -> UserProfile:
         """Return what is known of a user."""
-        return UserProfile(self._found.get(user_id), self._stated.get(user_id))
+        return UserProfile(self._inferred.get(user_id), self._stated.get(user_id))
 
     async def spot(self, user_id: str) -> Spot:
         """Return where a user is."""
@@ -112,13 +112,16 @@ class RedisUserProfileStore:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._reads: Coalescer[bytes | None] = Coalescer(self._fetch)
-        self._found, self._stated = msgspec.json.Decoder(InferredProfile), msgspec.json.Decoder(Profile)
+        self._inferred_decoder, self._stated_decoder = (
+            msgspec.json.Decoder(InferredProfile),
+            msgspec.json.Decoder(Profile),
+        )
 
     async def write_found(self, features: Sequence[Features]) -> None:
         """Replace what was found of users."""
         pipeline = self._redis.pipeline(transaction=False)
         for one in {one.user_id: one for one in features}.values():
-            pipeline.set(FOUND + one.user_id, msgspec.json.encode(_found_in(one)), ex=_LIVES_S)
+            pipeline.set(FOUND + one.user_id, msgspec.json.encode(_inferred_profile(one)), ex=_LIVES_S)
             if one.cell is not None:
                 pipeline.set(PLACE + one.user_id, one.cell, ex=_LIVES_S)
         with store_errors("writing portraits"):
@@ -138,26 +141,28 @@ class RedisUserProfileStore:
 
     async def read(self, user_id: str) -> UserProfile:
         """Return what is known of a user."""
-        found, stated = await self._reads.read([FOUND + user_id, STATED + user_id])
+        inferred, stated = await self._reads.read([FOUND + user_id, STATED + user_id])
         return UserProfile(
-            None if found is None else self._found.decode(found),
-            None if stated is None else self._stated.decode(stated),
+            None if inferred is None else self._inferred_decoder.decode(inferred),
+            None if stated is None else self._stated_decoder.decode(stated),
         )
 
     async def spot(self, user_id: str) -> Spot:
         """Return where a user is."""
         cell, stated = await self._reads.read([PLACE + user_id, STATED + user_id])
-        return _spot(None if cell is None else cell.decode(), None if stated is None else self._stated.decode(stated))
+        return _spot(
+            None if cell is None else cell.decode(), None if stated is None else self._stated_decoder.decode(stated)
+        )
 
     async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
         with store_errors("reading portraits"):
-            found = await self._redis.mget(list(keys))
-        return cast("list[bytes | None]", found)  # the client was not asked to decode
+            documents = await self._redis.mget(list(keys))
+        return cast("list[bytes | None]", documents)  # the client was not asked to decode
 
 
-def _found_in(features: Features) -> InferredProfile:
-    told = {name: getattr(features, name) for name in InferredProfile.__struct_fields__}
-    return InferredProfile(**told | {"recent": features.recent[:_RECENT]})
+def _inferred_profile(features: Features) -> InferredProfile:
+    values = {name: getattr(features, name) for name in InferredProfile.__struct_fields__}
+    return InferredProfile(**values | {"recent": features.recent[:_RECENT]})
 
 
 def _spot(cell: str | None, stated: Profile | None) -> Spot:
