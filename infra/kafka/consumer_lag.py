@@ -1,4 +1,4 @@
-"""How far consumer groups are: what they have still to read, and what Kafka deleted before they could."""
+"""Lag of consumer groups: unread records, and records that Kafka deleted before they were read."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ Counts = dict[str, dict[str, int]]
 
 @dataclass(slots=True)
 class ConsumerLag:
-    """What is known of the groups that have committed on our topics."""
+    """Lag of the groups that have committed offsets of our topics."""
 
     behind: Counts = field(default_factory=dict)
-    """Records that are there and not read yet."""
+    """Unread records that still exist."""
     deleted: Counts = field(default_factory=dict)
-    """Records that the topic's retention deleted before they were read; groups and topics without any are left out."""
+    """Records that retention deleted before they were read; groups and topics without any are omitted."""
     gaps: dict[str, int] = field(default_factory=dict)
-    """The same as `GROUP TOPIC PARTITION OFFSET`, by the offset up to which the group had read: looked for again, a gap
-    has the same name, though it may have grown."""
+    """The same by `GROUP TOPIC PARTITION OFFSET` with the group's committed offset: the name of a gap stays the same
+    when it grows."""
 
 
 def read(admin: Any, *, prefix: str = "") -> ConsumerLag:
-    """Return how far the groups are whose names begin with a prefix. Blocks.
+    """Return the lag of the groups whose names begin with a prefix. Blocks.
 
     Raises:
-        KafkaException: the brokers did not answer.
+        KafkaException: the brokers do not answer.
     """
     committed = _committed(admin, prefix)
     partitions = {(tp.topic, tp.partition) for tps in committed.values() for tp in tps}
@@ -53,7 +53,13 @@ def read(admin: Any, *, prefix: str = "") -> ConsumerLag:
 
 
 def offsets(admin: Any, partitions: set[tuple[str, int]], spec: Any) -> dict[tuple[str, int], Any]:
-    """Return what the brokers say of some partitions, by topic and number."""
+    """Return the brokers' offset information on partitions, by topic and number.
+
+    Args:
+        admin: Client.
+        partitions: Topics and numbers of partitions.
+        spec: Which offset: the earliest, the latest or that of the newest timestamp.
+    """
     if not partitions:
         return {}
     futures = admin.list_offsets(
@@ -65,7 +71,7 @@ def offsets(admin: Any, partitions: set[tuple[str, int]], spec: Any) -> dict[tup
 
 
 def _committed(admin: Any, prefix: str) -> dict[str, list[TopicPartition]]:
-    """Return what each group has committed on our topics."""
+    """Return the committed offsets of our topics, by group."""
     groups = [group.group_id for group in admin.list_consumer_groups(request_timeout=_WITHIN_S).result().valid]
     committed: dict[str, list[TopicPartition]] = {}
     for name in sorted(group for group in groups if group.startswith(prefix)):

@@ -1,4 +1,4 @@
-"""When a pipeline has nothing left to do: for whoever waits until what was published is served."""
+"""Detection of an idle pipeline, for callers that wait until published records are served."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CONSUMED = (
 VIEWED = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_WEIGHTS, MODEL_VERSIONS)
 _POLL_S = 0.2
 _CALM_POLLS = 3
-"""Polls in a row that must find nothing: stages feed each other, and one may be between two of them."""
+"""Polls in a row that must find no work: stages feed each other, and a record may be between two of them."""
 _CALL_S = 10.0
 
 
@@ -62,10 +62,16 @@ async def wait_until_idle(
     timeout_s: float,
     on_poll: Callable[[dict[str, int]], Awaitable[None] | None] = lambda _: None,
 ) -> None:
-    """Wait until every record is folded, learned, broadcast and ranked; `on_poll` is told what is left.
+    """Wait until every record is folded, learned, broadcast and ranked.
+
+    Args:
+        bootstrap_servers: Brokers, as comma-separated host:port.
+        redis: Client.
+        timeout_s: Maximum wait in seconds.
+        on_poll: Called with the remaining work after each poll.
 
     Raises:
-        UnsettledError: it took longer than the timeout.
+        NotIdleError: the pipeline still has work after the timeout.
     """
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     idle_polls, remaining_work = 0, {}
@@ -83,7 +89,7 @@ async def wait_until_idle(
 
 
 async def _poll(admin: AdminClient, redis: Redis) -> dict[str, int]:
-    """Return what is left to do; servers that do not answer just now are waited for like anything else."""
+    """Return the remaining work; a server that does not answer counts as work to wait for."""
     try:
         return await work_left(admin, redis)
     except (KafkaException, StoreError) as error:
@@ -91,7 +97,7 @@ async def _poll(admin: AdminClient, redis: Redis) -> dict[str, int]:
 
 
 async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
-    """Return what there is to do, by what it is; empty when there is nothing."""
+    """Return the amount of remaining work by kind; empty when the pipeline is idle."""
     ends = await asyncio.to_thread(end_offsets, admin, {*CONSUMED, *VIEWED, FETCH_REQUESTS})
     committed = await asyncio.to_thread(committed_offsets, admin, APP_ID)
     heartbeats = await heartbeat.heartbeats(redis)
@@ -117,7 +123,7 @@ async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
 
 
 def end_offsets(admin: AdminClient, topics: Iterable[Topic]) -> dict[str, int]:
-    """Return the end of what is committed in every partition of some topics, by topic-partition."""
+    """Return the end offset of committed records in every partition of topics, by `TOPIC-PARTITION`."""
     requests = {
         TopicPartition(topic.name, part): OffsetSpec.latest() for topic in topics for part in range(topic.partitions)
     }
@@ -126,7 +132,7 @@ def end_offsets(admin: AdminClient, topics: Iterable[Topic]) -> dict[str, int]:
 
 
 def committed_offsets(admin: AdminClient, group: str) -> dict[str, int]:
-    """Return what a consumer group has committed, by topic-partition."""
+    """Return the committed offsets of a consumer group, by `TOPIC-PARTITION`."""
     group_offsets: Any = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(_CALL_S)
     return {f"{tp.topic}-{tp.partition}": tp.offset for tp in group_offsets.topic_partitions if tp.offset >= 0}
 

@@ -1,4 +1,4 @@
-"""The client: a question is looked up, allowed, asked, checked, paid for and logged."""
+"""Client of the language model: cache lookup, admission, call, validation, accounting and logging of a question."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ from infra.settings import Settings
 from schemas.types import LlmCall
 
 ANSWERED = "answered"
-"""Outcome of a question that has its answer; the other outcomes are the reasons why it has none."""
+"""Outcome of an answered question; the other outcomes are the reasons for a missing answer."""
 _ANSWER_BYTES = 256 << 10
-"""Longest answer that is used or logged."""
+"""Maximum size of an answer that is used or logged."""
 _DETAIL_CHARS = 300
 _TOOL = "answer"
 _FAILURES: frozenset[Reason] = frozenset({"no_key", "rate_limited", "overloaded", "timeout", "server_error"})
-"""What the circuit breaker counts: it would befall the next question, too."""
+"""Reasons that the circuit breaker counts: they would affect the next question, too."""
 
 _TURNS = 3
-"""Messages that an answer may take when the model pauses."""
+"""Maximum number of messages per answer when the model pauses."""
 
 A = TypeVar("A", bound=msgspec.Struct)
 
 
 @dataclass(slots=True)
 class _Call:
-    """A question on its way."""
+    """A question in flight."""
 
     started_ms: int
     request_state: RequestState = field(default_factory=RequestState)
@@ -65,12 +65,19 @@ class _Call:
 
 
 class Llm:
-    """Asks Claude within limits of time, rate and money. Without a key nothing is sent."""
+    """Sends questions to Claude within limits of time, rate and cost. Without a key nothing is sent."""
 
     def __init__(
         self, settings: Settings, redis: Redis, provider: Provider | None, log: Callable[[LlmCall], None]
     ) -> None:
-        """`log` takes an event for every question that was sent, answered or not."""
+        """Create a client.
+
+        Args:
+            settings: Limits, prices and the model.
+            redis: Store of the cache and the budgets.
+            provider: Client of the provider's SDK; None without a key.
+            log: Takes an event for every question that was sent, answered or not.
+        """
         self._settings, self._provider, self._log = settings, provider, log
         self._prices = TokenPrices.of(settings)
         self._cache = AnswerCache(redis, ttl_s=settings.llm_answer_ttl_s)
@@ -80,16 +87,16 @@ class Llm:
         )
         self._slots = asyncio.Semaphore(settings.llm_concurrency)
         self._spent = 0
-        """Millionths of a dollar that questions are known to have cost."""
+        """Known cost of all questions in millionths of a dollar."""
         self.outcomes: Counter[str] = Counter()
-        """Questions by what came of them: answered, recalled, or why there was no answer."""
+        """Number of questions by outcome: answered, recalled, or the reason for a missing answer."""
 
     async def ask(self, prompt: Prompt[A]) -> PromptAnswer[A]:
-        """Return the answer to a question: the one given before, where there is one.
+        """Return the answer to a question, from the cache if it is there.
 
         Raises:
-            LlmError: there is none; `reason` says why.
-            StoreError: Redis did not answer, so that nothing was asked.
+            LlmError: there is no answer; `reason` says why.
+            StoreError: Redis does not answer, so nothing was sent.
         """
         name = prompt.hash(self._settings.llm_model)
         try:
@@ -102,7 +109,7 @@ class Llm:
         return answer
 
     def describe(self) -> dict[str, Any]:
-        """Return what a sign of life tells."""
+        """Return the client's part of a heartbeat."""
         is_open = self._breaker.is_open(time.monotonic())
         circuit = "no key" if self._provider is None else "open" if is_open else "closed"
         return {"circuit": circuit, "questions": dict(self.outcomes), "spent_usd": self._spent / MILLION}
@@ -111,7 +118,7 @@ class Llm:
         return PromptAnswer(value=value, hash=name, model=self._settings.llm_model, recalled=True)
 
     async def _allowed(self, prompt: Prompt[A], name: str) -> PromptAnswer[A]:
-        """Ask when there is a slot, if there is a key, a closed circuit and money."""
+        """Wait for a slot, then ask if there is a key, the circuit is closed and the budgets suffice."""
         if self._provider is None:
             raise LlmError("no_key", "none is set for the language model")
         async with self._slots:
@@ -129,7 +136,7 @@ class Llm:
                     await self._budget.settle(reservation, cost)
 
     async def _asked(self, provider: Provider, prompt: Prompt[A], call: _Call, name: str) -> PromptAnswer[A]:
-        """Send a question and check its answer."""
+        """Send a question and validate its answer."""
         try:
             reading = _reading(await self._send(provider, prompt, call), prompt)
         except LlmError as error:
@@ -141,7 +148,7 @@ class Llm:
             raise
         self._breaker.succeeded()
         call.outcome = ANSWERED
-        # What is kept is what was used: whoever recalls it must not find other flaws in it.
+        # Cache the validated answer, not the raw one: a later read must not find other flaws in it.
         answer = msgspec.json.encode(reading.value)
         call.response, call.dropped, call.problems = answer.decode(), reading.dropped, reading.problems
         await self._cache.write(name, answer)
@@ -156,7 +163,7 @@ class Llm:
         )
 
     async def _send(self, provider: Provider, prompt: Prompt[A], call: _Call) -> Reply:
-        """Send a question, go on where the model pauses, and return its last message; all are paid for."""
+        """Send a question, continue the turn while the model pauses, and return its last message; all messages cost."""
         within_s = self._settings.llm_deadline_s
         call.request_state.until_s = asyncio.get_running_loop().time() + within_s
         messages: list[Any] = [{"role": "user", "content": prompt.user}]
@@ -178,7 +185,7 @@ class Llm:
     async def _turn(
         self, provider: Provider, prompt: Prompt[A], messages: list[Any], request_state: RequestState
     ) -> Reply:
-        """Send a conversation, with the SDK's retries, and return the model's message."""
+        """Send a conversation with the SDK's retries and return the model's message."""
         REQUEST_STATE.set(request_state)
         try:
             response = await provider.messages.with_raw_response.create(
@@ -204,7 +211,7 @@ class Llm:
             raise LlmError("server_error", f"{error}: {error.__cause__}") from error
 
     def _cost(self, call: _Call) -> int | None:
-        """Return what a question cost, None when nobody knows: it was cut off while the model was at work."""
+        """Return the cost in millionths of a dollar, None if unknown: the call ended while the model was at work."""
         if call.usage is not None:
             return self._prices.cost(call.usage)
         return None if call.outcome in {"timeout", "given_up", "malformed"} else 0
@@ -237,7 +244,7 @@ class Llm:
 
 @asynccontextmanager
 async def connect(settings: Settings, redis: Redis, log: Callable[[LlmCall], None]) -> AsyncIterator[Llm]:
-    """Yield a client. It takes `log`, such as `partial(publisher.produce, LLM_CALLS)`, for its events."""
+    """Yield a client that logs its events by `log`, such as `partial(publisher.produce, LLM_CALLS)`."""
     client = provider(settings)
     try:
         yield Llm(settings, redis, client, log)
@@ -247,7 +254,7 @@ async def connect(settings: Settings, redis: Redis, log: Callable[[LlmCall], Non
 
 
 def _reason(status: int) -> Reason:
-    """Return what a status of the provider means; 0 is none at all."""
+    """Return the reason for a status of the provider; 0 stands for no response."""
     reasons: dict[int, Reason] = {
         **dict.fromkeys((0, 408), "timeout"),
         **dict.fromkeys((401, 402, 403), "no_key"),
@@ -258,7 +265,7 @@ def _reason(status: int) -> Reason:
 
 
 def _reading(reply: Reply, prompt: Prompt[A]) -> Reading[A]:
-    """Return what can be used of a message."""
+    """Return the usable part of a message."""
     if reply.stop_reason == REFUSAL:
         raise LlmError("refused", f"the model will not answer: {reply.detail}"[:_DETAIL_CHARS])
     size = len(reply.text)
@@ -273,12 +280,12 @@ def _reading(reply: Reply, prompt: Prompt[A]) -> Reading[A]:
 
 
 def _cached_value(answer: bytes | None, prompt: Prompt[A]) -> A | None:
-    """Return an answer given before, None where there is none of the question's type."""
+    """Return a cached answer, None if there is none of the question's answer type."""
     with suppress(msgspec.MsgspecError):
         return None if answer is None else msgspec.json.decode(answer, type=prompt.answer)
     return None
 
 
 def _cut(text: str, most_bytes: int) -> str:
-    """Return the beginning of a text that fits."""
+    """Return the beginning of a text that fits into a number of bytes."""
     return text.encode()[:most_bytes].decode(errors="ignore")
