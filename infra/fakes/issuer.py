@@ -1,8 +1,10 @@
-"""A fake issuer of tokens (OpenID Connect): it signs tokens and publishes its keys as JWKS.
+"""A fake issuer of tokens (OpenID Connect).
 
-issuer = Issuer()
-async with issuer.serve() as url:      # JWT_JWKS_URL=url
-token = issuer.token(sub="ann")
+    issuer = Issuer()
+    async with issuer.serve() as url:      # JWT_JWKS_URL=url
+        token = issuer.token(sub="ann")
+
+It signs tokens and publishes its keys as JWKS.
 """
 
 from __future__ import annotations

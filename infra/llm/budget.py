@@ -147,7 +147,7 @@ class Budget:
         return Reservation(tuple(limits), amount)
 
     async def settle(self, reservation: Reservation, cost: int) -> None:
-        """Replace a reservation by the actual cost. While Redis is unavailable the reservation stays, on the safe side."""
+        """Replace a reservation by the actual cost. It stays while Redis is unavailable, which is on the safe side."""
         pipeline = self._redis.pipeline(transaction=False)
         for key in reservation.keys:
             pipeline.incrby(key, cost - reservation.amount)

@@ -84,7 +84,7 @@ def provider(settings: Settings) -> Provider | None:
         "timeout": settings.llm_timeout_s,
         "max_retries": settings.llm_max_retries,
         "middleware": [_attempt],
-        "http_client": DefaultAioHttpClient(),  # with hundreds of calls in flight it takes less than half of httpx's time
+        "http_client": DefaultAioHttpClient(),  # takes less than half of httpx's time for hundreds of calls
     }
     if settings.llm_provider == "bedrock":
         return AsyncAnthropicBedrock(
