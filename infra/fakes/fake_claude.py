@@ -185,7 +185,7 @@ class FakeClaude:
         return {"type": "tool_use", "id": f"toolu_simulated_{len(self.requests)}", "name": tool, "input": tool_input}
 
     def _usage(self, body: Body, content: list[Body]) -> dict[str, int]:
-        """Count tokens. The first request with a prefix marked for the cache pays for writing, the others for reading."""
+        """Count tokens. The first request with a prefix marked for caching pays for its write, later ones for reads."""
         system = body.get("system", [])
         marked = any("cache_control" in block for block in system if isinstance(block, dict))
         prefix = msgspec.json.encode([body.get("tools"), system], order="deterministic")

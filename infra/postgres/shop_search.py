@@ -1,9 +1,9 @@
-"""The catalogue as a shopper asks for it: by words, by what stands for them, by what was meant, and by filters.
+"""Product search in the catalog by words, with synonyms, spelling correction and filters.
 
-Everything is read from PostgreSQL as the archive and shop roles have made it ready; nothing is learned or encoded here.
-A word that no item is described by is taken for the known word that it resembles. What an item scores is the share of
-the query that its text covers, rare words counting more, a synonym less than the word itself; how near its text is to
-the query among all texts; and a little for being well rated by many.
+All data is read from PostgreSQL, where the archive and shop roles maintain it; nothing is learned or encoded here.
+A word that no item contains is replaced by the most similar known word. The score of an item has three terms: the share
+of the query that its text covers, where rare words count more and synonyms less than the word itself; the cosine
+similarity of its text to the query; and a small bonus for good ratings by many users.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from schemas.types import Item
 
 MOST_TERMS = 12
 _NEAREST = 200
-"""Items that are found by their meaning alone, at most."""
+"""Maximum number of items that match by meaning alone."""
 _NEAR = 0.45
-"""How near they must be: the cosine."""
+"""Their minimum cosine similarity."""
 _STANDS_IN = 0.9
-"""What a synonym counts against the word itself."""
+"""Weight of a synonym relative to the word itself."""
 _MEANING, _WELL_RATED = 0.6, 0.02
 _WEIGHTS = "'{0.1, 0.2, 1.0, 0.8}'"
-"""Of other text, description, what an item is filed under, title."""
+"""Weights of other text, description, category and brand, title."""
 _LEAST_ITEMS = 1_000
 _COUNTED = 1_000
-"""Items up to which those that hold a run are counted."""
+"""Limit of the count of items that contain a run."""
 _RARE, _MORE = 3, 30
-"""Items up to which a word may itself be misspelt, where so many times more are described by one that resembles it."""
+"""A word in at most `_RARE` items may be misspelled if a similar word is in at least `_MORE` times as many items."""
 
 _KNOWN = """
 SELECT typed, coalesce(sum(items), 0)::int AS items,
@@ -57,52 +57,52 @@ _HELD = f"SELECT count(*) FROM (SELECT FROM catalogue WHERE document @@ $1::text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShopQuery:
-    """What is looked for."""
+    """A search with its filters and the page to return."""
 
     query: str
     kind: str = ""
     category: str = ""
-    """The category, or one of the topics."""
+    """A category or a topic."""
     min_price: float | None = None
     max_price: float | None = None
     min_rating: float | None = None
     user: Spot = UNKNOWN
-    """Where the user is: what is tied to a place elsewhere is left out. Where that is not known, it comes last."""
+    """Location of the user: items tied to other locations are excluded, or come last if the location is unknown."""
     limit: int = 20
     offset: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchMatches:
-    """What was found, best first."""
+    """Results of a search, best first."""
 
     item_ids: list[str] = field(default_factory=list)
     total: int = 0
-    """How many there are, on all pages."""
+    """Number of results on all pages."""
     corrected: dict[str, str] = field(default_factory=dict)
-    """What was typed, and what was taken to be meant."""
+    """Spelling corrections: the typed word and the word that was searched for."""
 
 
 class ShopSearches(Protocol):
-    """Searches the catalogue."""
+    """A search in the catalog."""
 
     async def find(self, query: ShopQuery) -> SearchMatches:
-        """Return what is found; nothing when no word of the query says anything.
+        """Return the results, none if the query has no meaningful word.
 
         Raises:
-            StoreError: the store did not answer.
+            StoreError: the store does not answer.
         """
         ...
 
 
 class MemoryShopSearch:
-    """Searches items of one process: by any of the words as they are, and by kind."""
+    """A search over items in memory, by kind and by any of the words without stemming."""
 
     def __init__(self, items: Sequence[Item] = ()) -> None:
         self._items = items
 
     async def find(self, query: ShopQuery) -> SearchMatches:
-        """Return what is found."""
+        """Return the results."""
         typed = _parts(query.query)
         item_ids = [
             item.item_id
@@ -115,25 +115,25 @@ class MemoryShopSearch:
 
 
 class ShopSearch:
-    """Searches PostgreSQL."""
+    """The search in PostgreSQL."""
 
     def __init__(self, connections: LazyPool, *, radius_km: float = 50.0, hides_sold_out: bool = True) -> None:
-        """Take connections.
+        """Configure the search.
 
         Args:
             connections: Connections.
-            radius_km: How far away items may be that are tied to a place.
-            hides_sold_out: Whether items that are out of stock are left out; otherwise they come last.
+            radius_km: Maximum distance of items tied to a location, in km.
+            hides_sold_out: Whether to exclude items that are out of stock; otherwise they come last.
         """
         self._connections = connections
         self._radius_km, self._hides_sold_out = radius_km, hides_sold_out
         self._within: Within | None = None
 
     async def find(self, query: ShopQuery) -> SearchMatches:
-        """Return what is found; nothing when no word of the query says anything.
+        """Return the results, none if the query has no meaningful word.
 
         Raises:
-            StoreError: PostgreSQL did not answer.
+            StoreError: PostgreSQL does not answer.
         """
         async with self._connections.reading("searching") as connection:
             query_terms = [
@@ -177,7 +177,7 @@ class ShopSearch:
         return query_terms
 
     async def _runs(self, connection: Any, runs: Sequence[str]) -> list[Term]:
-        """Return the terms of what is written without spaces: runs that are found whole, else their pairs that are."""
+        """Return the terms of text without spaces: whole runs that match an item, else their matching bigrams."""
         every = max(await connection.fetchval(_EVERY), _LEAST_ITEMS)
         query_terms: list[Term] = []
         for run in dict.fromkeys(runs):
@@ -190,7 +190,7 @@ class ShopSearch:
         return query_terms
 
     def _pool(self, query: ShopQuery, bind: Bind, within: Within) -> str:
-        """Return the statement of what may be found at all; `is_last` is what comes after all the rest."""
+        """Return the statement of all eligible items; those with `is_last` come after all others."""
         conditions, last = ["NOT items.private", *_conditions(query, bind)], ["false"]
         if self._hides_sold_out:
             conditions.append("NOT items.sold_out")
@@ -208,25 +208,25 @@ class ShopSearch:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One thing that a query asks for."""
+    """One term of a query."""
 
     typed: Phrase
     others: list[Phrase]
-    """What stands for it."""
+    """Its synonyms."""
     rarity: float
     meant: str | None
-    """The word that was taken to be meant."""
+    """The correction of a misspelled word."""
     is_run: bool = False
-    """Whether it is found within what is written without spaces."""
+    """Whether it is matched within text without spaces."""
 
     @property
     def phrases(self) -> list[Phrase]:
-        """Return all that it is found by; what was typed comes first, or what was meant."""
+        """Return all phrases that match the term; the correction, or else the typed phrase, comes first."""
         return list(dict.fromkeys([*([(self.meant,)] if self.meant else []), self.typed, *self.others]))
 
 
 def _statement(query: ShopQuery, query_terms: Sequence[Term], bind: Bind, pool: str) -> str:
-    """Return the statement; what is looked for is in its values alone."""
+    """Return the statement; all parts of the query are bound values."""
     vector = f"(SELECT sum(meaning) FROM words WHERE word = ANY({bind(_telling(query_terms))}))"  # noqa: S608
     anything = " || ".join(_any_of(term, term.phrases, bind) for term in query_terms)
     most = sum(term.rarity for term in query_terms)
@@ -254,7 +254,7 @@ def _parts(text: str) -> set[str]:
 
 
 def _covered(term: Term, bind: Bind) -> str:
-    """Return how well a term is covered, about 1 where the title and what it is filed under tell of it."""
+    """Return the SQL expression of a term's coverage, about 1 if title and category contain it."""
     first, *others = term.phrases
     own = f"ts_rank({_WEIGHTS}, document, {_any_of(term, [first], bind)})"
     if not others:
@@ -280,7 +280,7 @@ def _conditions(query: ShopQuery, bind: Bind) -> list[str]:
 
 
 def _telling(query_terms: Sequence[Term]) -> list[str]:
-    """Return the words whose meaning the query's is, what stands for others among them."""
+    """Return the words whose vectors add up to the query's, including synonyms."""
     return [word for term in query_terms for phrase in term.phrases for word in phrase]
 
 

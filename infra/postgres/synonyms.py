@@ -1,4 +1,4 @@
-"""Words that stand for one another, read once from `synonyms.txt`."""
+"""Synonyms, read once from `synonyms.txt`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _WORD = re.compile(rf"\d+(?:\.\d+)+|[\w{MARKS}]+")
 
 
 def words(text: str) -> list[str]:
-    """Return the words and numbers of a text, folded. Scripts without spaces are left to `infra.postgres.segment`."""
+    """Return the words and numbers of a text, folded. `infra.postgres.segment` handles scripts without spaces."""
     return _WORD.findall(plain(text))
 
 
 def terms(query: Sequence[str]) -> Iterator[tuple[Phrase, list[Phrase]]]:
-    """Yield the terms of a query, each with what stands for it: the longest known phrases, then single words."""
+    """Yield the terms of a query, each with its synonyms: the longest known phrases, else single words."""
     groups, longest = _groups()
     position = 0
     while position < len(query):
@@ -47,6 +47,6 @@ def _groups() -> tuple[dict[Phrase, list[Phrase]], int]:
 
 
 def _plain(phrase: Phrase) -> Phrase:
-    """Return a phrase without the plural of its last word."""
+    """Return a phrase with its last word in the singular."""
     last = phrase[-1]
     return (*phrase[:-1], last[:-1] if last.endswith("s") and not last.endswith("ss") and len(last) > 3 else last)
