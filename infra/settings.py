@@ -312,7 +312,7 @@ class Settings:
     cold_start_threshold: int = _setting(
         "COLD_START_THRESHOLD",
         5,
-        "interactions after which the video engine calls a feed personal; after as many its user group has half weight",
+        "interactions after which the video engine's feed is personal and the user's group has half its weight",
         check=lambda value: value >= 0,
     )
     trending_decay_rate: float = _setting(
