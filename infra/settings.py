@@ -129,7 +129,7 @@ class Settings:
         "API_PUBLISH_TIMEOUT_S", 5.0, "maximum wait for the broker to acknowledge records, in seconds", check=_positive
     )
     api_store_timeout_s: float = _setting(
-        "API_STORE_TIMEOUT_S", 0.8, "maximum wait of a request for Redis, in seconds", check=_positive
+        "API_STORE_TIMEOUT_S", 0.8, "maximum time for which a request waits for Redis, in seconds", check=_positive
     )
     api_max_listeners: int = _setting(
         "API_MAX_LISTENERS", 1_000, "maximum number of clients that stream feeds, per process", check=_positive
@@ -162,7 +162,7 @@ class Settings:
     api_send_timeout_s: float = _setting(
         "API_SEND_TIMEOUT_S",
         30.0,
-        "maximum time in which a client reads nothing of a response, in seconds",
+        "maximum time for which a client reads nothing of a response, in seconds",
         check=_positive,
     )
     api_idle_timeout_s: float = _setting(
@@ -229,7 +229,7 @@ class Settings:
         must=f"from 1 to {LIST_ITEMS}",
     )
     api_rerank_timeout_s: float = _setting(
-        "API_RERANK_TIMEOUT_S", 2.0, "maximum wait of a re-rank for a worker, in seconds", check=_positive
+        "API_RERANK_TIMEOUT_S", 2.0, "maximum time for which a re-rank waits for a worker, in seconds", check=_positive
     )
     location_resolution: int = _setting(
         "LOCATION_RESOLUTION",
@@ -276,11 +276,14 @@ class Settings:
     trigger_rings: int = _setting(
         "TRIGGER_RINGS",
         2,
-        "distance in H3 cells from the last location at which a move counts immediately",
+        "distance in H3 cells from the last location at which a new one counts at once",
         check=_positive,
     )
     trigger_dwell_s: float = _setting(
-        "TRIGGER_DWELL_S", 600.0, "seconds in a nearer cell after which a move counts, too", check=_positive
+        "TRIGGER_DWELL_S",
+        600.0,
+        "seconds away from the last location after which a nearer cell counts as a new one, too",
+        check=_positive,
     )
     trigger_city_km: float = _setting(
         "TRIGGER_CITY_KM",
@@ -307,7 +310,7 @@ class Settings:
     show_seen_items: bool = _setting(
         "SHOW_SEEN_ITEMS",
         False,
-        "whether to recommend items again after the user has interacted with them, such as places, unlike films",
+        "whether to recommend items again after an interaction (useful for restaurants, not for films)",
     )
     cold_start_threshold: int = _setting(
         "COLD_START_THRESHOLD",
@@ -363,7 +366,7 @@ class Settings:
     similarity_threshold: float = _setting(
         "SIMILARITY_THRESHOLD",
         0.3,
-        "minimum similarity of similar items",
+        "minimum similarity for items to be called similar",
         check=lambda share: 0 <= share <= 1,
         must="in [0, 1]",
     )
@@ -523,7 +526,9 @@ class Settings:
         check=_positive,
     )
 
-    anthropic_api_key: str = _secret("ANTHROPIC_API_KEY", "key of Claude's API; empty: no language model is used")
+    anthropic_api_key: str = _secret(
+        "ANTHROPIC_API_KEY", "key of Claude's API, for LLM_PROVIDER anthropic; empty: no language model is used"
+    )
     aws_access_key_id: str = _secret("AWS_ACCESS_KEY_ID", "access key for Amazon Bedrock")
     aws_secret_access_key: str = _secret("AWS_SECRET_ACCESS_KEY", "secret of the access key for Amazon Bedrock")
     aws_region: str = _setting("AWS_REGION", "us-east-1", "region of Amazon Bedrock")

@@ -1,4 +1,4 @@
-"""Replay of dead letters: reading the open ones and sending their messages again."""
+"""Replay of dead letters: a reader of the open ones, and a sender of their messages."""
 
 from __future__ import annotations
 
