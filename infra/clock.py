@@ -1,4 +1,4 @@
-"""The wall clock, in the unit of every record."""
+"""The wall clock, in milliseconds like the timestamps of all records."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import time
 
 
 def now_ms() -> int:
-    """Return the time in ms since the epoch."""
+    """Return the current time in ms since the epoch."""
     return time.time_ns() // 1_000_000

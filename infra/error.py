@@ -1,10 +1,10 @@
-"""The error that only the person who runs Millrace can put right."""
+"""The error that only the operator of Millrace can fix."""
 
 from __future__ import annotations
 
 
 class OperatorError(RuntimeError):
-    """What is wrong, and what to do about it. The command line prints it as it is and exits with 1."""
+    """A problem with its remedy. The command line prints both and exits with 1."""
 
     def __init__(self, problem: str, remedy: str) -> None:
         self.problem, self.remedy = problem, remedy

@@ -1,7 +1,7 @@
-"""Sending pushes through Firebase Cloud Messaging, HTTP v1.
+"""Sender of push notifications through Firebase Cloud Messaging, HTTP v1.
 
-pyfcm makes the messages and the access tokens. It blocks its thread, and would sleep in it for as long as the server
-asks. So a call is one attempt here; whether and when there is another is up to the caller, who hears how long to wait.
+pyfcm builds the messages and gets the access tokens. It blocks its thread, and by default sleeps there for as long as
+the server asks. So each call here is a single attempt; it reports the pause, and the caller decides about retries.
 https://firebase.google.com/docs/cloud-messaging/error-codes
 """
 
@@ -30,9 +30,9 @@ from schemas.types import Notification
 
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 _QUOTA_PAUSE_S = 60.0
-"""What FCM asks for between attempts over quota where it does not say more."""
+"""Default pause after an attempt over quota, as documented by FCM."""
 _TITLE_CHARS, _BODY_CHARS = 120, 400
-"""FCM takes 4 KiB a message, and phones show less than this."""
+"""FCM accepts 4 KiB per message, and phones display less text than this."""
 _REASON_CHARS = 200
 _RETRIED = frozenset({401, 429, 500, 502, 503, 504})
 _LOG = logging.getLogger(__name__)
@@ -42,16 +42,16 @@ AnswerKind = Literal["delivered", "gone", "refused", "later"]
 
 @dataclass(frozen=True, slots=True)
 class SendAnswer:
-    """What came of sending to one device: `gone` says that there is no such device any more."""
+    """Result of a send to one device; `gone` means that the device does not exist any more."""
 
     kind: AnswerKind
     reason: str = ""
     pause_s: float = 0.0
-    """How long to wait at least before it is tried again."""
+    """Minimum pause before the next attempt, in seconds."""
 
 
 class Fcm:
-    """One project's sender."""
+    """Sender of one Firebase project."""
 
     def __init__(
         self, credentials: service_account.Credentials, *, base_url: str = "", timeout_s: float, concurrency: int
@@ -64,12 +64,12 @@ class Fcm:
             self._client.FCM_END_POINT_BASE = f"{base_url.rstrip('/')}/v1/projects"
 
     async def send(self, notification: Notification, token: str, *, ttl_s: int) -> SendAnswer:
-        """Send a notification to one device, once; after `ttl_s` it must not be shown any more."""
+        """Send a notification to one device in a single attempt; it must not be shown after `ttl_s` seconds."""
         message = _message(notification, ttl_s) | {"fcm_token": token, "timeout": self._timeout_s}
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._notify, message)
 
     async def close(self) -> None:
-        """Let what is under way end."""
+        """Wait for the sends in flight, then close the connections."""
         await asyncio.to_thread(self._threads.shutdown)
         self._adapter.close()
 
@@ -79,17 +79,17 @@ class Fcm:
             return SendAnswer("delivered")
         except _RefusedError as refused:
             answer = refused.answer
-        except (FCMError, requests.RequestException) as error:  # no access token, or no answer at all
+        except (FCMError, requests.RequestException) as error:  # no access token, or no response
             answer = SendAnswer("later", f"FCM: {type(error).__name__}: {error}"[:_REASON_CHARS])
         _LOG.warning("a push was not accepted: %s", answer.reason)
         return answer
 
 
 def connect(settings: Settings) -> Fcm | None:
-    """Return a sender by the settings, None where there is no account to send with.
+    """Return a sender for the settings, None without a service account.
 
     Raises:
-        OperatorError: the account's key cannot be used.
+        OperatorError: the account's key is invalid.
     """
     if not settings.fcm_service_account:
         return None
@@ -102,12 +102,12 @@ def connect(settings: Settings) -> Fcm | None:
 
 
 class _Credentials(service_account.Credentials):  # type: ignore[misc]
-    """Google's credentials, which wait no longer than we do for a token."""
+    """Google's credentials with our timeout for token requests."""
 
     timeout_s: float
 
     def refresh(self, request: Callable[..., Any]) -> None:
-        """Ask for a new access token."""
+        """Request a new access token."""
         super().refresh(partial(request, timeout=self.timeout_s))
 
 
@@ -118,10 +118,10 @@ class _RefusedError(Exception):
 
 
 class _Client(FCMNotification):  # type: ignore[misc]
-    """pyfcm with one attempt a call, but for an access token that is not accepted: then a new one is tried, once."""
+    """pyfcm with a single attempt per call, plus one with a new access token after a 401."""
 
     def send_request(self, payload: bytes | None = None, timeout: float | None = None) -> requests.Response:
-        """Return FCM's answer."""
+        """Return FCM's response."""
         response = self._post(payload, timeout)
         if response.status_code == 401:
             self.thread_local.token_expiry = 0
@@ -129,7 +129,7 @@ class _Client(FCMNotification):  # type: ignore[misc]
         return response
 
     def parse_response(self, response: requests.Response) -> None:
-        """Raise what FCM refused."""
+        """Raise an error for every response but 200."""
         if response.status_code != 200:
             raise _RefusedError(_refusal(response))
 
@@ -142,7 +142,7 @@ def _refusal(response: requests.Response) -> SendAnswer:
     status = response.status_code
     code, message = _error(response)
     reason = f"FCM: {status} {code} {message}".strip()[:_REASON_CHARS]
-    if status == 404 and code == "UNREGISTERED":  # a 404 without the code says that it is the project that is not found
+    if status == 404 and code == "UNREGISTERED":  # a 404 without the code: the project is unknown
         return SendAnswer("gone", reason)
     if status not in _RETRIED:
         return SendAnswer("refused", reason)
@@ -150,7 +150,7 @@ def _refusal(response: requests.Response) -> SendAnswer:
 
 
 def _error(response: requests.Response) -> tuple[str, str]:
-    """Return the code and the message of an error, in FCM's own words where there are any."""
+    """Return the code and the message of an error, from FCM's own error body if there is one."""
     try:
         error = response.json()["error"]
         codes = [detail["errorCode"] for detail in error.get("details", []) if "errorCode" in detail]
@@ -160,27 +160,33 @@ def _error(response: requests.Response) -> tuple[str, str]:
 
 
 def _pause_s(response: requests.Response) -> float:
-    """Return what Retry-After asks for: seconds, or a date."""
-    asked = response.headers.get("Retry-After", "")
-    if asked.isdecimal():
-        return float(asked)
+    """Return the pause in seconds from Retry-After, which holds seconds or a date."""
+    retry_after = response.headers.get("Retry-After", "")
+    if retry_after.isdecimal():
+        return float(retry_after)
     try:
-        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
     except ValueError:
         return 0.0
 
 
 def _message(notification: Notification, ttl_s: int) -> dict[str, Any]:
-    """Return a notification in pyfcm's words; its id lets a phone show a second one in place of the first."""
-    about = notification.notification_id
+    """Return a notification as arguments of pyfcm; its id makes a phone replace an earlier copy."""
+    notification_id = notification.notification_id
     data = {"link": notification.link, "item_id": notification.item_id, "category": notification.category}
     return {
         "notification_title": notification.title[:_TITLE_CHARS],
         "notification_body": notification.body[:_BODY_CHARS],
-        "data_payload": {"notification_id": about} | {name: value for name, value in data.items() if value},
-        "android_config": {"collapse_key": about, "ttl": f"{ttl_s}s", "notification": {"tag": about}},
-        "apns_config": {"headers": {"apns-collapse-id": about, "apns-expiration": str(round(time.time()) + ttl_s)}},
-        "webpush_config": {"headers": {"Topic": about, "TTL": str(ttl_s)}},
+        "data_payload": {"notification_id": notification_id} | {name: value for name, value in data.items() if value},
+        "android_config": {
+            "collapse_key": notification_id,
+            "ttl": f"{ttl_s}s",
+            "notification": {"tag": notification_id},
+        },
+        "apns_config": {
+            "headers": {"apns-collapse-id": notification_id, "apns-expiration": str(round(time.time()) + ttl_s)}
+        },
+        "webpush_config": {"headers": {"Topic": notification_id, "TTL": str(ttl_s)}},
     }
 
 
@@ -191,7 +197,7 @@ def _credentials(key: str, timeout_s: float) -> _Credentials:
         if not credentials.project_id:
             raise ValueError("it names no project_id")
     except (msgspec.DecodeError, ValueError, TypeError) as error:
-        # What libraries say of a key may quote it: only its kind is told.
+        # Error messages of the libraries may quote the key: report the error type only.
         raise OperatorError(
             f"FCM_SERVICE_ACCOUNT cannot be used: not the key of a service account ({type(error).__name__}).",
             "Set it to the JSON that the Firebase console gives under Project settings, Service accounts, Generate new"

@@ -1,6 +1,6 @@
-"""Asking each server whether it answers. A probe returns when it does and raises when it does not.
+"""Health checks of the servers. A probe returns if its server answers and raises otherwise.
 
-A probe is asked again and again: it makes its client once and keeps it. Close it when it is no longer needed.
+Probes run repeatedly, so each creates its client once and keeps it. Close a probe that is no longer needed.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ TIMEOUT_S = 2.0
 
 
 async def _nothing() -> None:
-    """Close nothing: the client belongs to the caller, or needs no closing."""
+    """Do nothing: the client belongs to the caller, or needs no closing."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerProbe:
-    """A probe with the client that it asks through."""
+    """A probe with its client."""
 
     ask: HealthCheck
     close: HealthCheck = _nothing
 
     async def __call__(self) -> None:
-        """Ask once."""
+        """Probe the server once."""
         await self.ask()
 
     async def aclose(self) -> None:
@@ -41,7 +41,7 @@ class ServerProbe:
 
 
 def kafka(bootstrap_servers: str) -> ServerProbe:
-    """Return a probe that asks the brokers for the cluster's metadata."""
+    """Return a probe that requests the cluster's metadata from the brokers."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0, "socket.timeout.ms": 2_000})
 
     async def ask() -> None:
@@ -51,7 +51,7 @@ def kafka(bootstrap_servers: str) -> ServerProbe:
 
 
 def registry(url: str) -> ServerProbe:
-    """Return a probe that lists the registry's schema types, which costs it no look-up."""
+    """Return a probe that lists the registry's schema types, which needs no lookup in its storage."""
     client = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S)  # with its TLS context, 30 ms and 0.8 MB
 
     async def ask() -> None:
@@ -61,7 +61,7 @@ def registry(url: str) -> ServerProbe:
 
 
 def redis(client: Redis) -> ServerProbe:
-    """Return a probe that pings Redis; the client stays its owner's."""
+    """Return a probe that pings Redis; the caller keeps ownership of the client."""
 
     async def ask() -> None:
         await client.execute_command("PING")  # type: ignore[no-untyped-call]
@@ -70,7 +70,7 @@ def redis(client: Redis) -> ServerProbe:
 
 
 def database(url: str) -> ServerProbe:
-    """Return a probe that runs a query in PostgreSQL."""
+    """Return a probe that runs a trivial query in PostgreSQL."""
     connections = LazyPool(url, connections=1)
 
     async def ask() -> None:

@@ -1,4 +1,4 @@
-"""Whether the pipeline behind the API works: its roles, the store that they write to, what they have missed."""
+"""Health of the pipeline behind the API: its roles, writes to Redis, and records deleted before they were read."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from infra.redis.heartbeat import RoleLife
 from infra.settings import Settings
 
 MISSING_AFTER_MS = 30_000
-"""How long a role may be silent before it is called missing."""
+"""Silence after which a role is reported as missing, in ms."""
 CRASHES, CRASHES_WITHIN_MS = 3, 300_000
-"""So many processes of a role that ended by a failure within so long are a crash loop."""
+"""Number of failed processes of a role, and the period in ms, that make a crash loop."""
 _KAFKA_EVERY_S = 15.0
 _WRITTEN_KEY, _WRITTEN_LIVES_MS = "health:written", 60_000
 _GAPS_KEY, _GAPS_LIVE_MS = "health:deleted_unread", 7 * 86_400_000
@@ -38,38 +38,37 @@ State = Literal["up", "late", "missing", "crash_loop"]
 
 
 class RoleHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How one role is.
+    """The health of one role.
 
-    up: it gives signs of life; late: it has given none for some seconds; missing: none for longer, or never one;
-    crash_loop: it ends by failures and is started again, over and over.
+    up: it writes heartbeats; late: it has written none for some seconds; missing: none for longer, or never;
+    crash_loop: it fails and is restarted repeatedly.
     """
 
     state: State
     processes: int
-    """Processes that give signs of life."""
+    """Number of processes that write heartbeats."""
     last_seen_at: int | None = None
-    """When one last did, in ms since the epoch."""
+    """Time of the last heartbeat, in ms since the epoch."""
     crashes: int = 0
-    """Processes that ended otherwise than in order within the last five minutes, late ones among them."""
+    """Number of processes without an orderly end within the last five minutes, including late ones."""
 
 
 class PipelineHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How the pipeline is."""
+    """The health of the pipeline."""
 
     status: Literal["ok", "degraded"]
     problems: list[str]
-    """What is wrong, in words, worst first."""
+    """Descriptions of all problems, worst first."""
     roles: dict[str, RoleHealth]
-    """The roles that are expected, or were heard of within a day and not stopped in order."""
+    """Expected roles, and roles that ran within the last day and were not stopped in order."""
     redis_writes: Literal["ok", "refused"]
     """refused: Redis is out of memory, read-only or cannot write to its disk."""
     deleted_unread: Counts
-    """Records that Kafka's retention deleted within the last week before a consumer group had read them, by group and
-    topic."""
+    """Records that retention deleted within the last week before a consumer group had read them, by group and topic."""
 
 
 class PipelineReader:
-    """Asks Redis and Kafka how the pipeline is; Kafka only now and then, as that takes it some time."""
+    """Reads the health of the pipeline from Redis and, less often, from Kafka, which takes longer to answer."""
 
     def __init__(self, settings: Settings, redis: Redis) -> None:
         self._settings, self._redis = settings, redis
@@ -78,10 +77,10 @@ class PipelineReader:
         self._asking: asyncio.Task[None] | None = None
 
     async def read(self) -> PipelineHealth:
-        """Return how the pipeline is; of Kafka what was last known.
+        """Return the health of the pipeline, with the last known state of Kafka.
 
         Raises:
-            StoreError: Redis did not answer.
+            StoreError: Redis does not answer.
         """
         refused = await writes_refused(self._redis)
         roles = judge(await heartbeat.role_lives(self._redis), expected_roles(self._settings), now_ms=clock.now_ms())
@@ -95,7 +94,7 @@ class PipelineReader:
         return AdminClient({"bootstrap.servers": self._settings.kafka_bootstrap_servers, "log_level": 0})
 
     async def close(self) -> None:
-        """Stop asking."""
+        """Stop requests in flight."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
@@ -112,9 +111,9 @@ class PipelineReader:
 
 
 def expected_roles(settings: Settings) -> list[str]:
-    """Return the roles that should run: those that are set, else those that a local stack in the home runs."""
-    told = [name.strip() for name in settings.expected_roles.split(",") if name.strip()]
-    return told or sorted(
+    """Return the roles that should run: those in the settings, else those of a local stack in the home folder."""
+    configured_roles = [name.strip() for name in settings.expected_roles.split(",") if name.strip()]
+    return configured_roles or sorted(
         role
         for record in (settings.home / "run").glob("worker-*.json")
         for role in record.stem.removeprefix("worker-").split("-")
@@ -122,16 +121,16 @@ def expected_roles(settings: Settings) -> list[str]:
 
 
 def log_of(role: str, home: Path) -> Path | None:
-    """Return the log of a role that a local stack in a home runs."""
+    """Return the log file of a role of a local stack in a home folder, None if there is none."""
     logs = (home / "logs").glob("worker-*.log")
     return next((log.resolve() for log in logs if role in log.stem.removeprefix("worker-").split("-")), None)
 
 
 async def writes_refused(redis: Redis) -> str:
-    """Return why Redis refuses writes, empty when it takes them.
+    """Return the reason why Redis refuses writes, empty if it accepts them.
 
     Raises:
-        StoreError: it did not answer at all.
+        StoreError: Redis does not answer at all.
     """
     try:
         with store_errors("writing to Redis"):
@@ -144,10 +143,10 @@ async def writes_refused(redis: Redis) -> str:
 
 
 async def record_gaps(redis: Redis, gaps: Mapping[str, int]) -> None:
-    """Keep what was deleted unread, which nothing shows any more once its group reads on.
+    """Store the gaps of unread deleted records, which are not visible any more once their group reads on.
 
     Raises:
-        StoreError: Redis did not answer, or takes no writes.
+        StoreError: Redis does not answer, or refuses writes.
     """
     if gaps:
         with store_errors("noting what was deleted unread"):
@@ -156,15 +155,15 @@ async def record_gaps(redis: Redis, gaps: Mapping[str, int]) -> None:
 
 
 async def read_gaps(redis: Redis) -> Counts:
-    """Return what was deleted unread lately, by group and topic.
+    """Return the records that were recently deleted unread, by group and topic.
 
     Raises:
-        StoreError: Redis did not answer.
+        StoreError: Redis does not answer.
     """
     with store_errors("reading what was deleted unread"):
-        found = cast("dict[bytes, bytes]", await redis.hgetall(_GAPS_KEY))
+        gaps = cast("dict[bytes, bytes]", await redis.hgetall(_GAPS_KEY))
     counts: Counts = {}
-    for name, count in found.items():
+    for name, count in gaps.items():
         group, topic, _, _ = name.decode().split(" ")
         topics = counts.setdefault(group, {})
         topics[topic] = topics.get(topic, 0) + int(count)
@@ -172,7 +171,13 @@ async def read_gaps(redis: Redis) -> Counts:
 
 
 def judge(lives: Sequence[RoleLife], expected: Collection[str], *, now_ms: int) -> dict[str, RoleHealth]:
-    """Return how each role is that is expected or was heard of."""
+    """Return the health of each expected role and of each role that has run.
+
+    Args:
+        lives: Processes that were not stopped in order.
+        expected: Names of expected roles.
+        now_ms: Current time in ms since the epoch.
+    """
     names = dict.fromkeys((*expected, *sorted({life.role for life in lives})))
     return {name: _role([life for life in lives if life.role == name], now_ms) for name in names}
 
@@ -192,14 +197,14 @@ def _role(lives: Sequence[RoleLife], now_ms: int) -> RoleHealth:
 def health(
     roles: dict[str, RoleHealth], refused: str, deleted: Counts, recorded: Counts, *, now_ms: int
 ) -> PipelineHealth:
-    """Return how the pipeline is as a whole.
+    """Return the health of the whole pipeline.
 
     Args:
-        roles: How each role is.
-        refused: Why Redis refuses writes; empty when it takes them.
-        deleted: What is deleted and would be read next: a problem until its group reads on.
-        recorded: What was deleted unread lately, for the record.
-        now_ms: The time, in ms since the epoch.
+        roles: Health of each role.
+        refused: Reason why Redis refuses writes; empty if it accepts them.
+        deleted: Deleted records that a group would read next: a problem until the group reads on.
+        recorded: Records that were recently deleted unread, for information.
+        now_ms: Current time in ms since the epoch.
     """
     problems = [f"Redis refuses writes ({refused}): feeds are not renewed"] if refused else []
     problems += [text for name, role in roles.items() if (text := _problem(name, role, now_ms))]
@@ -218,7 +223,7 @@ def health(
 
 
 def _problem(name: str, role: RoleHealth, now_ms: int) -> str:
-    """Say what is wrong with a role; empty when nothing is."""
+    """Return the problem of a role, empty if there is none."""
     if role.state == "crash_loop":
         return f"{name} has ended by failures {role.crashes} times in {CRASHES_WITHIN_MS // 60_000} minutes"
     if role.last_seen_at is None:

@@ -1,4 +1,4 @@
-"""How much of the processor a process asks for."""
+"""CPU priority of a process."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from pathlib import Path
 
 _AUTOGROUP = Path("/proc/self/autogroup")
 _ATTEMPTS, _PAUSE_S = 30, 0.1
-"""Linux takes such a wish once in a tenth of a second, whoever asks."""
+"""Linux accepts one change of an autogroup per 0.1 s, over all processes."""
 
 
 def lower(niceness: int, *, autogroup: Path = _AUTOGROUP) -> None:
-    """Leave the processor to processes of a lower niceness, from 0 to 19, where they want it.
+    """Lower the CPU priority of this process.
 
-    Where Linux schedules by session (sched_autogroup, see sched(7)), niceness counts among the processes of one session
-    only, so that the session has to be nice as well. That is ours to say where we lead it, as under `millrace up`.
+    If Linux schedules by session (sched_autogroup, see sched(7)), niceness applies among the processes of one session
+    only, so the niceness of the session has to be set as well. This process does so if it leads its session, as under
+    `millrace up`.
+
+    Args:
+        niceness: Increment from 0 to 19; processes of lower niceness get the CPU first.
+        autogroup: File with the niceness of the session.
     """
     os.nice(niceness)
     if os.getsid(0) != os.getpid():
@@ -25,7 +30,7 @@ def lower(niceness: int, *, autogroup: Path = _AUTOGROUP) -> None:
             autogroup.write_text(str(niceness))
         except BlockingIOError:
             time.sleep(_PAUSE_S)
-        except OSError:  # there are no such groups here
+        except OSError:  # the system has no autogroups
             return
         else:
             return

@@ -1,6 +1,6 @@
-"""The external API that videos are collected from: lists of records, page by page, no faster than is allowed.
+"""Client of the external API that videos are collected from: paginated lists of records, with a rate limit.
 
-Refusals that another attempt may overcome (429, 5xx, no answer, no JSON) are tried again, later each time.
+Temporary failures (429, 5xx, no response, no JSON) are retried with exponential backoff.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ LISTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "rated-posts": ("/posts/rating", "posts"),
     }
 )
-"""Each list by the name of its collection: its path, and under which name a page holds its records.
+"""Path of each list, and the name of the field with the records of a page, by name of the collection.
 
-They are in the order in which they are collected: who and what there is before who did what.
+They are in the order of collection: users and posts before the interactions.
 """
 _ATTEMPTS = 5
 _LONGEST_PAUSE_S = 60.0
@@ -37,11 +37,11 @@ _SERVER_ERROR = 500
 
 
 class CollectError(Exception):
-    """The external API does not give what is asked for."""
+    """The external API does not deliver the requested page."""
 
 
 class Socialverse:
-    """A client of the external API."""
+    """Client of the external API."""
 
     def __init__(
         self,
@@ -51,7 +51,14 @@ class Socialverse:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         pause_s: float = 1.0,
     ) -> None:
-        """`pause_s` is the pause before the second attempt; each further one is twice as long."""
+        """Create a client.
+
+        Args:
+            settings: Address, token and rate limit of the API.
+            clock_s: Monotonic clock in seconds.
+            sleep: Sleeps for a number of seconds.
+            pause_s: Pause before the second attempt in seconds; it doubles with each further attempt.
+        """
         self._http = httpx.AsyncClient(
             base_url=settings.api_base_url,
             headers={"Flic-Token": settings.flic_token},
@@ -63,10 +70,15 @@ class Socialverse:
         self._next_s = 0.0
 
     async def page(self, collection: str, page: int, page_size: int) -> list[msgspec.Raw]:
-        """Return the records of one page, none past the last.
+        """Return the records of one page, an empty list past the last page.
+
+        Args:
+            collection: Name of the collection, a key of `LISTS`.
+            page: Number of the page, from 1.
+            page_size: Number of records per page.
 
         Raises:
-            CollectError: it was refused, or no attempt was answered.
+            CollectError: the API refused the request, or all attempts failed.
         """
         path, name = LISTS[collection]
         params = self._more | {"page": str(page), "page_size": str(page_size)}
@@ -91,7 +103,7 @@ class Socialverse:
         await self._http.aclose()
 
     async def _turn(self) -> None:
-        """Wait until another request is allowed."""
+        """Wait until the rate limit allows another request."""
         now_s = self._clock_s()
         self._next_s = max(self._next_s, now_s) + self._interval_s
         wait_s = self._next_s - self._interval_s - now_s

@@ -1,4 +1,4 @@
-"""How the whole stands: which servers answer, which roles live, how far behind each consumer group is."""
+"""Status of the whole system: servers, roles and the lag of consumer groups."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _WITHIN_S = 5.0
 
 
 class ServerStatus(msgspec.Struct, frozen=True):
-    """One server."""
+    """The status of one server."""
 
     address: str
     up: bool
@@ -42,18 +42,18 @@ class ServerStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The whole, as of one moment."""
+    """The status of the whole system at one time."""
 
     servers: dict[str, ServerStatus]
     roles: list[dict[str, Any]]
-    """Their signs of life."""
+    """Heartbeats of the roles."""
     lag: dict[str, dict[str, int]]
-    """Records not read yet, by consumer group and topic."""
+    """Unread records by consumer group and topic."""
     newest_feed_at: int | None
-    """When the newest feed was written, in ms since the epoch."""
+    """Time of the newest feed, in ms since the epoch."""
     newest_feed_age_s: float | None
     pipeline: PipelineHealth | None = None
-    """How the roles are; None where Redis does not answer."""
+    """Health of the roles; None if Redis does not answer."""
     event_rates: EventRates = EventRates()
     """The users and items with the highest event rates."""
 
@@ -64,13 +64,13 @@ class Status(msgspec.Struct, frozen=True):
 
     @property
     def problems(self) -> list[str]:
-        """Return what is wrong, in words, worst first."""
+        """Return descriptions of all problems, worst first."""
         down = [f"{name} does not answer: {server.problem}" for name, server in self.servers.items() if not server.up]
         return down + (self.pipeline.problems if self.pipeline is not None else [])
 
 
 async def read(settings: Settings) -> Status:
-    """Return how things stand; what does not answer is part of the answer."""
+    """Return the status; servers that do not answer are reported in it."""
     redis = connect(settings.redis_url, timeout_s=_WITHIN_S)
     try:
         kafka, registry, store, database = await asyncio.gather(
@@ -103,9 +103,9 @@ async def read(settings: Settings) -> Status:
 async def _roles(
     redis: Redis, settings: Settings, consumed: ConsumerLag
 ) -> tuple[list[dict[str, Any]], PipelineHealth | None]:
-    """Return the signs of life, and what they say of the pipeline."""
+    """Return the heartbeats, and the health of the pipeline."""
     try:
-        signs = await heartbeat.heartbeats(redis)
+        heartbeats = await heartbeat.heartbeats(redis)
         refused = await writes_refused(redis)
         if not refused:
             await record_gaps(redis, consumed.gaps)
@@ -113,24 +113,24 @@ async def _roles(
         recorded = await read_gaps(redis)
     except StoreError:
         return [], None
-    return signs, health(roles, refused, consumed.deleted, recorded, now_ms=clock.now_ms())
+    return heartbeats, health(roles, refused, consumed.deleted, recorded, now_ms=clock.now_ms())
 
 
 async def _ask(address: str, ask: health_check.ServerProbe) -> ServerStatus:
     try:
         async with aclosing(ask), asyncio.timeout(_WITHIN_S):
             await ask()
-    except Exception as error:  # every client has its own
+    except Exception as error:  # each client has its own error types
         return ServerStatus(masked(address), up=False, problem=f"{type(error).__name__}: {error}"[:200])
     return ServerStatus(masked(address), up=True)
 
 
 def _newest(admin: Any, topic: Topic) -> int | None:
-    """Return the broker's time of the newest record of a topic, in ms."""
+    """Return the broker's timestamp of the newest record of a topic in ms, None without records."""
     partitions = {(topic.name, number) for number in range(topic.partitions)}
     try:
-        found = consumer_lag.offsets(admin, partitions, OffsetSpec.max_timestamp())
+        offsets = consumer_lag.offsets(admin, partitions, OffsetSpec.max_timestamp())
     except KafkaException:
-        return None  # the topic is not there yet
-    newest = max((info.timestamp for info in found.values()), default=-1)
+        return None  # the topic does not exist yet
+    newest = max((info.timestamp for info in offsets.values()), default=-1)
     return None if newest < 0 else int(newest)

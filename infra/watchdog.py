@@ -1,4 +1,4 @@
-"""Signs of life of a child through a pipe, whatever else is away: a byte a second from its event loop."""
+"""Heartbeats of a child process through a pipe, independent of any server: one byte per second from its event loop."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import os
 from contextlib import suppress
 
 OPTION = "--watchdog-fd"
-"""The option by which a child is told where to write."""
+"""The child's command-line option for the file descriptor of the pipe."""
 _INTERVAL_S = 1.0
 _BYTES = 1 << 16
 
 
 class Watchdog:
-    """The supervisor's end of the pipe; `heard` says whether a sign has come since it was last asked."""
+    """The supervisor's end of the pipe."""
 
     def __init__(self) -> None:
         self._read_fd, self.write_fd = os.pipe()
@@ -27,18 +27,18 @@ class Watchdog:
         return False
 
     def started(self) -> None:
-        """Close the end that the child now has."""
+        """Close the write end, which the child has inherited."""
         os.close(self.write_fd)
 
     def close(self) -> None:
-        """Close the supervisor's end."""
+        """Close the read end."""
         os.close(self._read_fd)
 
 
 async def pipe_heartbeat(fd: int) -> None:
-    """Write a byte a second to the pipe until cancelled, or until nobody reads it any more."""
+    """Write one byte per second to the pipe until cancelled, or until the read end is closed."""
     with suppress(BrokenPipeError):
         while True:
-            with suppress(BlockingIOError):  # the supervisor has not read for hours
+            with suppress(BlockingIOError):  # the pipe is full: the supervisor has not read for hours
                 os.write(fd, b".")
             await asyncio.sleep(_INTERVAL_S)

@@ -1,16 +1,16 @@
-"""Doubles of services that are not ours: they speak the real protocols on the loopback address, errors included.
+"""Fakes of external services. They speak the real protocols, errors included, on the loopback address.
 
-Tests and the demo run the production clients against them. Whatever they answer is simulated.
+Tests and the demo run the production clients against them. All their answers are simulated.
 """
 
 from infra.settings import Settings
 
 NAME = "simulated"
-"""Key of the double of Claude, and project of that of Firebase: by it they are known in settings."""
+"""API key of the fake Claude and project id of the fake Firebase; the settings select the fakes by it."""
 CLAUDE, FIREBASE = "Claude", "Firebase Cloud Messaging"
 
 
 def simulated(settings: Settings) -> list[str]:
-    """Return the services in whose place doubles are, by these settings."""
+    """Return the names of the services that these settings replace by fakes."""
     doubles = {CLAUDE: settings.anthropic_api_key == NAME, FIREBASE: f'"{NAME}"' in settings.fcm_service_account}
     return [service for service, is_double in doubles.items() if is_double]

@@ -1,8 +1,8 @@
-"""What a model might answer, made from the request alone: equal requests have equal answers.
+"""Simulated answers of a language model, derived from the request alone: equal requests have equal answers.
 
-A request that holds JSON with `candidates` gets a score for each: the more of its category and topics the rest of the
-request names, the higher. Any other gets a list of items of the category and the city that it names, those first that
-its interests name, shaped as the tool's schema says.
+A request with a JSON object that has `candidates` is answered with one score per candidate. The score grows with the
+share of the candidate's category and topics that the rest of the request mentions. Any other request is answered with
+a list of items of its category and city in the shape of the tool's schema; items that match its interests come first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 Json = dict[str, Any]
 
 MARK = "Simulated: "
-"""What every description begins with."""
+"""Prefix of every description."""
 _HINTS = {
     "events": re.compile("events|concerts"),
     "music": re.compile("music|albums"),
@@ -25,7 +25,7 @@ _HINTS = {
     "workshops": re.compile("workshops"),
     "places": re.compile("places"),
 }
-"""By what a request without a category tells it: the first that occurs."""
+"""Category of a request that names none: the pattern that occurs first in its text decides."""
 _SUBJECTS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "music": (
         ("Late Set at the Blue Lantern", ("jazz", "live")),
@@ -82,15 +82,15 @@ class _Subject:
 
     @property
     def starts(self) -> str | None:
-        """Return when it begins: events on the evening of the day, workshops on the day after it."""
+        """Return the start: events on the evening of the day, workshops on the next day."""
         if self.day and self.category == "workshops":
             return f"{date.fromisoformat(self.day) + timedelta(days=1)}T11:00"
         return f"{self.day}T20:00" if self.day and self.category == "events" else None
 
     def field(self, name: str) -> Any:
-        """Return what this subject has to say under a property's name, None for nothing."""
+        """Return the subject's value for a property, None if it has none."""
         slug = "-".join(_WORD.findall(f"{self.title} {self.city}".lower()))
-        known = {
+        values = {
             "title": f"{self.title}, {self.city}" if self.city else self.title,
             "description": f"{MARK}{self.title}, for who likes {' and '.join(self.topics)}.",
             "reason": f"As you like {self.topics[0]}",
@@ -103,75 +103,81 @@ class _Subject:
             "year": 1950 + len(self.title),
             "price": float(len(self.title)),
         }
-        return known.get(name)
+        return values.get(name)
 
 
-def answer(schema: Json, *, system: str, asked: str) -> Json:
-    """Return a tool's input for its schema and the texts of the request."""
-    told = _told(asked)
+def answer(schema: Json, *, system: str, user_text: str) -> Json:
+    """Return the input of a tool call that answers a request.
+
+    Args:
+        schema: JSON schema of the tool's input.
+        system: System prompt.
+        user_text: Text of the user's messages.
+    """
+    request_data = _first_object(user_text)
     lists = {name: spec for name, spec in schema.get("properties", {}).items() if spec.get("type") == "array"}
-    if "candidates" in told:
-        return {name: _scores(told) for name in lists}
-    subjects = _subjects(told, f"{system}\n{asked}")
+    if "candidates" in request_data:
+        return {name: _scores(request_data) for name in lists}
+    subjects = _subjects(request_data, f"{system}\n{user_text}")
     return {name: _items(_resolved(spec["items"], schema), schema, subjects) for name, spec in lists.items()}
 
 
 def broken(answer: Json) -> Json:
-    """Return an answer whose values are of other types than they should be."""
+    """Return an answer whose values have wrong types."""
     return dict.fromkeys(answer, "simulated: malformed")
 
 
 def flawed(answer: Json) -> Json:
-    """Return an answer as models at times write it: one entry in it is none, the others are of neighbouring types."""
+    """Return an answer with typical flaws of models: one empty entry, and values of related types in the others."""
     return {name: [*map(_neighbouring, entries[:2]), {"note": None}, *entries[2:]] for name, entries in answer.items()}
 
 
 def cut_short(answer: Json) -> Json:
-    """Return an answer whose last entry lacks its end."""
+    """Return an answer whose last entry is truncated."""
     return {name: [*entries[:-1], dict(list(entries[-1].items())[:1])] for name, entries in answer.items()}
 
 
 def _neighbouring(entry: Json) -> Json:
-    """Return an entry with numbers as text, one word in place of a list, and null for what the model does not know."""
-    known = {name: str(value) if isinstance(value, int | float) else value for name, value in entry.items()}
-    plain = {name: value[0] if isinstance(value, list) and value else value for name, value in known.items()}
+    """Return an entry with numbers as text, the first element in place of a list, and null for unknown values."""
+    texts = {name: str(value) if isinstance(value, int | float) else value for name, value in entry.items()}
+    plain = {name: value[0] if isinstance(value, list) and value else value for name, value in texts.items()}
     return {"by": None, "venue": None, **plain, "note": None}
 
 
-def _scores(told: Json) -> list[Json]:
-    wanted = set(_words([value for name, value in told.items() if name != "candidates"]))
+def _scores(request_data: Json) -> list[Json]:
+    interest_words = set(_words([value for name, value in request_data.items() if name != "candidates"]))
     scores = []
-    for candidate in told["candidates"]:
+    for candidate in request_data["candidates"]:
         own = set(_words([candidate.get("category", ""), candidate.get("topics", [])]))
-        share = len(own & wanted) / max(len(own), 1)
+        share = len(own & interest_words) / max(len(own), 1)
         chance = _chance(str(candidate.get("title", "")))
         scores.append({"id": candidate["id"], "score": round(0.1 + 0.8 * share + 0.1 * chance, 4)})
     return scores
 
 
-def _subjects(told: Json, text: str) -> list[_Subject]:
-    """Return subjects of the category, the city and the day that a request names, those of its interests first."""
-    places = {name: found.start() for name, hint in _HINTS.items() if (found := hint.search(text))}
-    category = told.get("category") or min(places, key=lambda name: places[name], default="places")
-    city = str(told.get("city") or told.get("where") or "")
+def _subjects(request_data: Json, text: str) -> list[_Subject]:
+    """Return subjects of the request's category, city and day, those that match its interests first."""
+    positions = {name: match.start() for name, hint in _HINTS.items() if (match := hint.search(text))}
+    category = request_data.get("category") or min(positions, key=lambda name: positions[name], default="places")
+    city = str(request_data.get("city") or request_data.get("where") or "")
     day = _DAY.search(text)
-    wanted = set(_words([value for name, value in told.items() if name != "muted"]))
+    interest_words = set(_words([value for name, value in request_data.items() if name != "muted"]))
     subjects = [
         _Subject(title, topics, category, city, day[0] if day else "")
         for title, topics in _SUBJECTS.get(category, _SUBJECTS["places"])
     ]
-    return sorted(subjects, key=lambda subject: -len(wanted & set(_words(list(subject.topics)))))
+    return sorted(subjects, key=lambda subject: -len(interest_words & set(_words(list(subject.topics)))))
 
 
 def _items(spec: Json, schema: Json, subjects: list[_Subject]) -> list[Json]:
     properties, required = spec.get("properties", {}), spec.get("required", ())
     items = []
     for subject in subjects:
-        known = {name: subject.field(name) for name in properties}
+        values = {name: subject.field(name) for name in properties}
         items.append(
             {
                 name: _filler(_resolved(properties[name], schema)) if value is None else value
-                for name, value in known.items()
+                for name, value in values.items()
                 if value is not None or name in required
             }
         )
@@ -179,7 +185,7 @@ def _items(spec: Json, schema: Json, subjects: list[_Subject]) -> list[Json]:
 
 
 def _filler(spec: Json) -> Any:
-    """Return the plainest value that a schema allows."""
+    """Return a default value for a schema."""
     if "enum" in spec:
         return spec["enum"][0]
     if "anyOf" in spec:
@@ -200,24 +206,24 @@ def _resolved(spec: Json, schema: Json) -> Json:
     return schema["$defs"][name] if name else spec
 
 
-def _told(asked: str) -> Json:
-    """Return the first JSON object of a request's text, an empty one when there is none."""
-    start = asked.find("{")
+def _first_object(text: str) -> Json:
+    """Return the first JSON object in a text, an empty one if there is none."""
+    start = text.find("{")
     if start < 0:
         return {}
     try:
-        found = json.JSONDecoder().raw_decode(asked, start)[0]
+        value = json.JSONDecoder().raw_decode(text, start)[0]
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _words(value: Any) -> list[str]:
-    """Return the words of all texts in a JSON value, names of properties left out."""
+    """Return the words of all strings in a JSON value, without property names."""
     if isinstance(value, dict):
         return _words(list(value.values()))
     if isinstance(value, list):
-        return [word for part in value for word in _words(part)]
+        return [word for entry in value for word in _words(entry)]
     return _WORD.findall(str(value).lower())
 
 

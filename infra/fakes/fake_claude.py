@@ -1,11 +1,11 @@
-"""A double of Claude's Messages API, direct and as Amazon Bedrock serves it.
+"""A fake of Claude's Messages API, direct and through Amazon Bedrock.
 
-    async with Claude().serve() as url:      # LLM_BASE_URL=url ANTHROPIC_API_KEY=simulated
+    async with FakeClaude().serve() as url:      # LLM_BASE_URL=url ANTHROPIC_API_KEY=simulated
 
-It holds requests against the protocol, answers with a tool's input made from the request (`infra.fakes.answer`),
-counts tokens, the prompt cache's too, and fails as it is told: `faults` are for the next requests, one each;
-`double:NAME` anywhere in a user's message is for that request; `every` is for all others. `messages` are what the next
-requests are answered with, word for word.
+It validates requests against the protocol, answers with a tool call derived from the request (`infra.fakes.answer`),
+and counts tokens, including those of the prompt cache. Faults can be injected: `faults` apply to the next requests, one
+each; `double:NAME` anywhere in a user's message applies to that request; `every` applies to all others. `messages` are
+the literal answers to the next requests.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from infra.fakes.answer import answer, broken, cut_short, flawed
 from infra.fakes.serve import serving
 
 KEY = NAME
-"""The key that is accepted, with any secret."""
+"""The accepted key, with any secret."""
 Fault = Literal[
     "unauthorized",  # 401
     "rate_limited",  # 429 with retry-after
-    "spent",  # 429 without: nothing more is to be spent this month
+    "spent",  # 429 without retry-after: the monthly spend limit is reached
     "server_error",  # 500
     "overloaded",  # 529
     "slow",  # an answer after `slow_s`
     "garbage",  # a body that is not a message
     "error_body",  # 200 with an error in place of a message
-    "malformed",  # a tool's input of other types than its schema says
-    "flawed",  # a tool's input with one entry that lacks everything, values of neighbouring types and nulls
-    "cut",  # a tool's input of which max_tokens has left nothing
-    "cut_short",  # a tool's input whose last entry max_tokens has cut short
-    "paused",  # a turn to be gone on with
+    "malformed",  # a tool input whose types contradict its schema
+    "flawed",  # a tool input with one empty entry, values of related types and nulls
+    "cut",  # a tool input that max_tokens has cut off completely
+    "cut_short",  # a tool input whose last entry max_tokens has truncated
+    "paused",  # a turn for the client to continue
     "empty",  # an answer without content
-    "text",  # words instead of a tool's use
-    "refusal",  # no answer, as the model will not give one
+    "text",  # text instead of a tool call
+    "refusal",  # no answer: the model refuses
 ]
 _FAULTS: tuple[Fault, ...] = get_args(Fault)
 _MARK = re.compile(r"double:([a-z_]+)")
@@ -74,26 +74,32 @@ _SPOILS: dict[Fault | None, Callable[[Body], Body]] = {
 
 
 class FakeClaude:
-    """The double, and what there is to script and to look at."""
+    """The fake server, with its faults to inject and its requests to inspect."""
 
     def __init__(self, *, delay_s: float = 0.0, slow_s: float = 3.0, cache_from_tokens: int = 4_096) -> None:
-        """`delay_s` is what every answer takes; shorter prompts than `cache_from_tokens` are not cached."""
+        """Configure the fake.
+
+        Args:
+            delay_s: Delay of every answer in seconds.
+            slow_s: Delay of an answer with the fault `slow`, in seconds.
+            cache_from_tokens: Length of the shortest prompt that is cached, in tokens.
+        """
         self.delay_s, self.slow_s, self.retry_after_s = delay_s, slow_s, 1.0
         self.faults: deque[Fault | None] = deque()
         self.every: Fault | None = None
         self.gate = asyncio.Event()
-        """Answers wait while it is not set."""
+        """Answers wait until it is set."""
         self.gate.set()
         self.messages: deque[tuple[list[Body], str]] = deque()
-        """Blocks and the reason to stop of the next messages."""
+        """Content blocks and stop reasons of the next messages."""
         self.requests: list[Body] = []
-        """The bodies of all requests, in the order they came."""
+        """Bodies of all requests in order of arrival."""
         self.most_under_way = self._under_way = 0
         self._cache_from_tokens = cache_from_tokens
         self._cached: set[bytes] = set()
 
     def serve(self, *, port: int = 0) -> AbstractAsyncContextManager[str]:
-        """Serve it and yield its address; port 0 takes a free one."""
+        """Serve the fake and yield its URL; port 0 selects a free port."""
         routes = [
             Route("/v1/messages", self._direct, methods=["POST"]),
             Route("/model/{model}/invoke", self._bedrock, methods=["POST"]),
@@ -148,7 +154,7 @@ class FakeClaude:
         usage = self._usage(body, content)
         return self._response(
             200,
-            json.dumps(  # unlike msgspec's encoder it can write half of a surrogate pair, as models do
+            json.dumps(  # unlike msgspec's encoder it can write lone surrogates, as models do
                 {
                     "id": f"msg_simulated_{len(self.requests)}",
                     "type": "message",
@@ -164,43 +170,43 @@ class FakeClaude:
         )
 
     def _content(self, body: Body, tool: Body, fault: Fault | None) -> tuple[list[Body], str]:
-        """Return the blocks of an answer and why it ended there."""
+        """Return the content blocks and the stop reason of an answer."""
         if self.messages:
             return self.messages.popleft()
         if fault in _TEXTS:
             return _TEXTS[fault]
-        used = answer(tool["input_schema"], system=_text(body.get("system", "")), asked=_asked(body))
+        tool_input = answer(tool["input_schema"], system=_text(body.get("system", "")), user_text=_user_text(body))
         spoil = _SPOILS.get(fault)
-        block = self.use(tool["name"], used if spoil is None else spoil(used))
+        block = self.use(tool["name"], tool_input if spoil is None else spoil(tool_input))
         return [block], "max_tokens" if fault in ("cut", "cut_short") else "tool_use"
 
-    def use(self, tool: str, given: Any) -> Body:
-        """Return the block of a tool's use."""
-        return {"type": "tool_use", "id": f"toolu_simulated_{len(self.requests)}", "name": tool, "input": given}
+    def use(self, tool: str, tool_input: Any) -> Body:
+        """Return the content block of a tool call."""
+        return {"type": "tool_use", "id": f"toolu_simulated_{len(self.requests)}", "name": tool, "input": tool_input}
 
     def _usage(self, body: Body, content: list[Body]) -> dict[str, int]:
-        """Count tokens; of a prefix marked for the cache the first request pays for writing, later ones for reading."""
+        """Count tokens. The first request with a prefix marked for caching pays for its write, later ones for reads."""
         system = body.get("system", [])
         marked = any("cache_control" in block for block in system if isinstance(block, dict))
         prefix = msgspec.json.encode([body.get("tools"), system], order="deterministic")
         cached = len(prefix) // _BYTES_PER_TOKEN if marked else 0
         if cached < self._cache_from_tokens:
             cached = 0
-        known = prefix in self._cached
+        is_cached = prefix in self._cached
         if cached:
             self._cached.add(prefix)
-        every = len(msgspec.json.encode([body.get("tools"), system, body["messages"]])) // _BYTES_PER_TOKEN
+        prompt_tokens = len(msgspec.json.encode([body.get("tools"), system, body["messages"]])) // _BYTES_PER_TOKEN
         return {
-            "input_tokens": every - cached,
-            "cache_creation_input_tokens": 0 if known else cached,
-            "cache_read_input_tokens": cached if known else 0,
+            "input_tokens": prompt_tokens - cached,
+            "cache_creation_input_tokens": 0 if is_cached else cached,
+            "cache_read_input_tokens": cached if is_cached else 0,
             "output_tokens": len(json.dumps(content)) // _BYTES_PER_TOKEN,
         }
 
     def _fault(self, body: Body) -> Fault | None:
         if self.faults:
             return self.faults.popleft()
-        mark = _MARK.search(_asked(body))
+        mark = _MARK.search(_user_text(body))
         return cast(Fault, mark[1]) if mark and mark[1] in _FAULTS else self.every
 
     def _refused(self, message: str) -> Response:
@@ -224,7 +230,7 @@ class FakeClaude:
         return Response(body, status, headers, media_type="application/json")
 
 
-def _asked(body: Body) -> str:
+def _user_text(body: Body) -> str:
     """Return the text of all messages."""
     return "\n".join(_text(message["content"]) for message in body["messages"])
 

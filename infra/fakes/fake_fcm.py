@@ -1,10 +1,11 @@
-"""A double of Firebase Cloud Messaging, HTTP v1, with the exchange of a service account's key for access tokens.
+"""A fake of Firebase Cloud Messaging, HTTP v1, with the exchange of a service account key for access tokens.
 
-    fcm = Fcm()
+    fcm = FakeFcm()
     async with fcm.serve() as url:      # FCM_BASE_URL=url FCM_SERVICE_ACCOUNT=fcm.service_account(url)
 
-It holds the signed assertion against the account's public key, and messages against the protocol. It fails as it is
-told: `faults` are for the next messages, one each; `every` is for all others; tokens in `gone` have no device any more.
+It verifies the signed assertion with the account's public key and validates messages against the protocol. Faults can
+be injected: `faults` apply to the next messages, one each; `every` applies to all others; the devices of
+`unregistered_tokens` do not exist any more.
 """
 
 from __future__ import annotations
@@ -38,17 +39,17 @@ _PEM = serialization.Encoding.PEM
 _MOST_BYTES = 4_096
 
 Fault = Literal[
-    "unauthorized",  # 401: the access token is not accepted
-    "forbidden",  # 403: the token is another project's
-    "unregistered",  # 404: there is no such device any more
-    "not_found",  # 404: there is no such project
-    "invalid",  # 400: the token is no token
+    "unauthorized",  # 401: the access token is invalid
+    "forbidden",  # 403: the token belongs to another project
+    "unregistered",  # 404: the device does not exist any more
+    "not_found",  # 404: the project does not exist
+    "invalid",  # 400: the token is malformed
     "quota",  # 429 with Retry-After
     "unavailable",  # 503 with Retry-After
     "internal",  # 500
     "slow",  # an answer after `slow_s`
     "garbage",  # 502 with a body that is not JSON
-    "lost",  # delivered, and the answer never arrives
+    "lost",  # delivered, but the answer never arrives
 ]
 _ERRORS: dict[str, tuple[int, str, str]] = {
     "unauthorized": (401, "UNAUTHENTICATED", ""),
@@ -64,38 +65,38 @@ _ERRORS: dict[str, tuple[int, str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A message that was accepted."""
+    """An accepted message."""
 
     token: str
     message: dict[str, Any]
 
     @property
     def notification_id(self) -> str:
-        """Return by what a client tells a second one from a new one."""
+        """Return the id by which clients recognize a duplicate."""
         return str(self.message["data"]["notification_id"])
 
 
 class FakeFcm:
-    """The double, and what there is to script and to look at."""
+    """The fake server, with its faults to inject and its deliveries to inspect."""
 
     def __init__(self, *, slow_s: float = 3.0) -> None:
         self.slow_s, self.retry_after = slow_s, "1"
         self.faults: deque[Fault | None] = deque()
         self.every: Fault | None = None
-        self.gone: set[str] = set()
+        self.unregistered_tokens: set[str] = set()
         self.refuses_grants = False
         self.delivered: list[Delivered] = []
-        """What was accepted, in the order it came."""
+        """Accepted messages in order of arrival."""
         self.attempts = 0
-        """Messages that came, accepted or not."""
+        """Number of received messages, accepted or not."""
         self.granted: list[str] = []
-        """Access tokens given out."""
+        """Access tokens that were issued."""
         self._valid: set[str] = set()
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._public = self._key.public_key().public_bytes(_PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
     def serve(self, *, port: int = 0) -> AbstractAsyncContextManager[str]:
-        """Serve it and yield its address."""
+        """Serve the fake and yield its URL."""
         routes = [
             Route("/token", self._grant, methods=["POST"]),
             Route("/v1/projects/{project}/messages:send", self._send, methods=["POST"]),
@@ -103,7 +104,7 @@ class FakeFcm:
         return serving(Starlette(routes=routes), port=port)
 
     def service_account(self, url: str) -> str:
-        """Return the key of the account that may send, as the Firebase console gives it."""
+        """Return the key of the authorized service account as the Firebase console exports it."""
         private = self._key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         account = {
             "type": "service_account",
@@ -116,11 +117,11 @@ class FakeFcm:
         return msgspec.json.encode(account).decode()
 
     def revoke(self) -> None:
-        """Let no access token be valid that was given out so far."""
+        """Invalidate all access tokens that were issued so far."""
         self._valid.clear()
 
     async def _grant(self, request: Request) -> Response:
-        """Give an access token for an assertion that the account's key has signed (RFC 7523)."""
+        """Issue an access token for an assertion that is signed with the account's key (RFC 7523)."""
         form = dict(parse_qsl((await request.body()).decode()))
         try:
             claims = jwt.decode(form.get("assertion", ""), certs=self._public, audience=_AUDIENCE)
@@ -150,7 +151,7 @@ class FakeFcm:
             await asyncio.sleep(self.slow_s)
         elif fault is not None and fault != "lost":
             return self._refused(fault, f"This is a simulated fault: {fault}.")
-        if message["token"] in self.gone:
+        if message["token"] in self.unregistered_tokens:
             return self._refused("unregistered", "Requested entity was not found.")
         self.delivered.append(Delivered(message["token"], message))
         while fault == "lost" and (await request.receive())["type"] != "http.disconnect":
@@ -169,7 +170,7 @@ class FakeFcm:
 
 
 def _read(data: bytes) -> tuple[dict[str, Any], str]:
-    """Return a message, and what is wrong with it."""
+    """Return a message and its problem, which is empty for a valid message."""
     try:
         message = msgspec.json.decode(data, type=dict[str, Any])["message"]
     except (msgspec.DecodeError, KeyError):

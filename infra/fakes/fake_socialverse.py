@@ -1,10 +1,10 @@
-"""A double of the external API that videos are collected from: six lists by page, behind a token.
+"""A fake of the external API that videos are collected from: six paginated lists behind a token.
 
-    api = SocialverseDouble(token="secret")
+    api = FakeSocialverse(token="secret")
     api.lists["viewed-posts"] = [{"id": 1, "post_id": 7, "user_id": 3, "viewed_at": "2024-01-15 10:30:45"}]
     async with api.serve() as url:      # API_BASE_URL=url FLIC_TOKEN=secret
 
-It fails as it is told: `faults` are for the next requests, one each, None for none.
+Faults can be injected: `faults` apply to the next requests, one each, None for no fault.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ Fault = Literal[
     "broken",  # 500
     "refused",  # 403
     "garbage",  # 200 with a body that is not JSON
-    "cut",  # the connection ends in the middle of the answer
+    "cut",  # the connection is closed in the middle of the answer
     "slow",  # an answer after `slow_s`
 ]
 
 
 class FakeSocialverse:
-    """The double, and what there is to script and to look at."""
+    """The fake server, with its faults to inject and its requests to inspect."""
 
     def __init__(self, *, token: str = "", slow_s: float = 3.0, most: int = 1_000) -> None:
-        """`most` is how many records a page holds at most, whatever is asked for."""
+        """Configure the fake; `most` is the maximum number of records in a page, regardless of the request."""
         self.token, self.slow_s, self.most, self.retry_after = token, slow_s, most, "1"
         self.lists: dict[str, list[Any]] = {name: [] for name in LISTS}
         self.faults: deque[Fault | None] = deque()
-        self.asked: list[tuple[str, int]] = []
-        """Lists and pages that were asked for, in their order."""
+        self.requests: list[tuple[str, int]] = []
+        """Requested lists and pages in order of arrival."""
         self.repeats_last = False
-        """Whether pages past the end are the last one again."""
+        """Whether requests past the end return the last page again."""
 
     def serve(self, *, port: int = 0) -> AbstractAsyncContextManager[str]:
-        """Serve it and yield its address."""
+        """Serve the fake and yield its URL."""
         routes = [Route(path, self._list(name, field)) for name, (path, field) in LISTS.items()]
         return serving(Starlette(routes=routes), port=port)
 
     def _list(self, name: str, field: str) -> Any:
         async def listed(request: Request) -> Response:
             page, size = (int(request.query_params.get(key, default)) for key, default in _DEFAULTS)
-            self.asked.append((name, page))
+            self.requests.append((name, page))
             if request.headers.get("flic-token") != self.token:
                 return JSONResponse({"status": False, "message": "Token is invalid"}, 401)
             fault = self.faults.popleft() if self.faults else None

@@ -1,8 +1,10 @@
-"""A double of an issuer of tokens (OpenID Connect): it signs tokens and publishes its keys as JWKS.
+"""A fake issuer of tokens (OpenID Connect).
 
-issuer = Issuer()
-async with issuer.serve() as url:      # JWT_JWKS_URL=url
-token = issuer.token(sub="ann")
+    issuer = Issuer()
+    async with issuer.serve() as url:      # JWT_JWKS_URL=url
+        token = issuer.token(sub="ann")
+
+It signs tokens and publishes its keys as JWKS.
 """
 
 from __future__ import annotations
@@ -31,11 +33,11 @@ _NEW: dict[str, Callable[[], Any]] = {
 
 
 class Issuer:
-    """One issuer; `asked` counts how often its keys were asked for, and `published` are those that it answers with."""
+    """One issuer; `request_count` is the number of requests for its keys, and `published` is the answer to them."""
 
     def __init__(self, algorithm: str = "RS256", *, names_keys: bool = True) -> None:
-        """Without `names_keys` neither the keys nor the tokens have a `kid`."""
-        self.asked = 0
+        """Create an issuer with its first key; without `names_keys`, neither keys nor tokens have a `kid`."""
+        self.request_count = 0
         self.is_away = False
         self.published: list[Any] = []
         self._algorithm, self._names_keys = algorithm, names_keys
@@ -43,27 +45,27 @@ class Issuer:
         self.rotate()
 
     def rotate(self, *, beside: bool = False) -> None:
-        """Sign with a new key from now on, and publish it alone, or `beside` those before it."""
+        """Sign with a new key from now on, and publish it alone or `beside` the previous ones."""
         self._count += 1
         self._key = _NEW.get(self._algorithm, _NEW.get(self._algorithm[:2], _NEW["RS"]))()
         public = jwt.get_algorithm_by_name(self._algorithm).to_jwk(self._key.public_key(), as_dict=True)
-        named = {"kid": self.kid, "alg": self._algorithm} if self._names_keys else {}
-        self.published = [*(self.published if beside else ()), {**public, **named, "use": "sig"}]
+        key_parameters = {"kid": self.kid, "alg": self._algorithm} if self._names_keys else {}
+        self.published = [*(self.published if beside else ()), {**public, **key_parameters, "use": "sig"}]
 
     @property
     def kid(self) -> str:
-        """Return the name of the key that it signs with."""
+        """Return the id of the current signing key."""
         return f"key-{self._count}"
 
     def token(self, *, header: dict[str, Any] | None = None, **claims: Any) -> str:
-        """Return a signed token; it lasts a minute unless its claims say otherwise."""
+        """Return a signed token; it expires after a minute unless its claims say otherwise."""
         header = ({"kid": self.kid} if self._names_keys else {}) if header is None else header
         return jwt.encode({"exp": time.time() + 60, **claims}, self._key, self._algorithm, header)
 
     def serve(self) -> AbstractAsyncContextManager[str]:
-        """Serve the keys on a free port, and yield their address."""
+        """Serve the keys on a free port and yield their URL."""
         return serving(Starlette(routes=[Route("/", self._keys)]))
 
     async def _keys(self, _: Request) -> Response:
-        self.asked += 1
+        self.request_count += 1
         return Response(status_code=503) if self.is_away else JSONResponse({"keys": self.published})

@@ -1,4 +1,4 @@
-"""Stand-ins for servers, shipped for tests and for trying things out: same methods, no network."""
+"""In-memory publisher for tests and experiments: the methods of `Publishes` without a network."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from topics import Topic
 
 
 class MemoryPublisher:
-    """Keeps what is published, by topic.
+    """Keeps published records by topic.
 
-    With `away` set it refuses as when the broker is gone, with `silent` set it never answers.
+    With `away` set it fails as if the broker were unavailable; with `silent` set it never returns.
     """
 
     def __init__(self) -> None:
@@ -24,11 +24,11 @@ class MemoryPublisher:
         self.silent = False
 
     def of(self, topic: Topic) -> list[Any]:
-        """Return what was published to a topic."""
+        """Return the records published to a topic."""
         return self.published.get(topic.name, [])
 
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
-        """Keep the values.
+        """Keep the records.
 
         Raises:
             PublishError: `away` is set.

@@ -1,4 +1,4 @@
-"""A double's application on a port of the loopback address."""
+"""Server for the application of a fake, on the loopback address."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _HOST = "127.0.0.1"
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves the signals to whoever runs it."""
+    """A server that leaves signal handling to its caller."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Capture no signals."""
         yield
 
 
 @asynccontextmanager
 async def serving(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
-    """Serve an application and yield its address; port 0 takes a free one."""
+    """Serve an application and yield its URL; port 0 selects a free port."""
     with socket.create_server((_HOST, port), backlog=512) as listener:
         config = uvicorn.Config(
             app, loop="none", lifespan="off", access_log=False, log_config=None, timeout_graceful_shutdown=1

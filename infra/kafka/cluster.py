@@ -1,4 +1,4 @@
-"""Which Kafka cluster this is, since offsets that were kept beside it mean nothing at another, and what it takes."""
+"""Identity and limits of the Kafka cluster. Stored offsets are valid for the cluster that they come from only."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LOG = logging.getLogger(__name__)
 
 
 def cluster_id(bootstrap_servers: str) -> str:
-    """Return the id that the cluster was formatted with.
+    """Return the cluster id that was set when the cluster was formatted.
 
     Raises:
-        OperatorError: no broker answered.
+        OperatorError: no broker answers.
     """
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
     try:
@@ -32,12 +32,12 @@ def cluster_id(bootstrap_servers: str) -> str:
 
 
 def message_limits(bootstrap_servers: str, topics: Iterable[str]) -> dict[str, int]:
-    """Return how many bytes the largest message of each topic may have, as far as the broker says."""
+    """Return the maximum message size of topics in bytes; topics are missing if the broker does not report theirs."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
     limits = {}
     try:
-        asked = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
-        for resource, future in admin.describe_configs(asked, request_timeout=_CALL_S).items():
+        resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
+        for resource, future in admin.describe_configs(resources, request_timeout=_CALL_S).items():
             limits[resource.name] = int(future.result(_CALL_S)[_LIMIT].value)
     except (KafkaException, TimeoutError) as error:
         _LOG.warning("the broker does not say how large messages may be: %s", error)

@@ -1,4 +1,4 @@
-"""Reading topics with aiokafka: committed records only."""
+"""Consumers (aiokafka) of committed records only."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ READ_COMMITTED = "read_committed"
 
 
 def kafka_consumer(bootstrap_servers: str, *topics: str, **options: Any) -> AIOKafkaConsumer:
-    """Return a consumer that passes over what a transaction has aborted, and does not read past an open one.
+    """Return a consumer that skips records of aborted transactions and stops at the first open transaction.
 
-    Offsets are committed by the caller. Positions and end offsets are those of committed records: the position moves
-    past aborted records and markers of transactions, and the end is where the first open transaction begins.
+    The caller commits offsets. Positions and end offsets refer to committed records: the position moves past aborted
+    records and transaction markers, and the end is the start of the first open transaction.
 
     Args:
-        bootstrap_servers: Where Kafka is.
+        bootstrap_servers: Brokers, as comma-separated host:port.
         topics: Topics to subscribe to, if any.
-        options: More of the client's options.
+        options: Further options of the client.
     """
     return AIOKafkaConsumer(
         *topics,
@@ -31,14 +31,14 @@ def kafka_consumer(bootstrap_servers: str, *topics: str, **options: Any) -> AIOK
 
 
 async def positions(consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
-    """Return the offset that each assigned partition is read from next.
+    """Return the next offset to read of each assigned partition.
 
-    It is past aborted records and markers of transactions too, after which nothing may come for long.
+    It also moves past aborted records and transaction markers that no further record may follow for a long time.
     """
-    found: dict[TopicPartition, int] = {}
+    offsets: dict[TopicPartition, int] = {}
     for tp in consumer.assignment():
         try:
-            found[tp] = await consumer.position(tp)
+            offsets[tp] = await consumer.position(tp)
         except IllegalStateError:
-            continue  # a rebalance has taken it away meanwhile
-    return found
+            continue  # a rebalance has revoked it meanwhile
+    return offsets

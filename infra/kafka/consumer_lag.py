@@ -1,4 +1,4 @@
-"""How far consumer groups are: what they have still to read, and what Kafka deleted before they could."""
+"""Lag of consumer groups: unread records, and records that Kafka deleted before they were read."""
 
 from __future__ import annotations
 
@@ -19,41 +19,47 @@ Counts = dict[str, dict[str, int]]
 
 @dataclass(slots=True)
 class ConsumerLag:
-    """What is known of the groups that have committed on our topics."""
+    """Lag of the groups that have committed offsets of our topics."""
 
     behind: Counts = field(default_factory=dict)
-    """Records that are there and not read yet."""
+    """Unread records that still exist."""
     deleted: Counts = field(default_factory=dict)
-    """Records that the topic's retention deleted before they were read; groups and topics without any are left out."""
+    """Records that retention deleted before they were read; groups and topics without any are omitted."""
     gaps: dict[str, int] = field(default_factory=dict)
-    """The same as `GROUP TOPIC PARTITION OFFSET`, by the offset up to which the group had read: looked for again, a gap
-    has the same name, though it may have grown."""
+    """The same by `GROUP TOPIC PARTITION OFFSET` with the group's committed offset: the name of a gap stays the same
+    when it grows."""
 
 
 def read(admin: Any, *, prefix: str = "") -> ConsumerLag:
-    """Return how far the groups are whose names begin with a prefix. Blocks.
+    """Return the lag of the groups whose names begin with a prefix. Blocks.
 
     Raises:
-        KafkaException: the brokers did not answer.
+        KafkaException: the brokers do not answer.
     """
     committed = _committed(admin, prefix)
     partitions = {(tp.topic, tp.partition) for tps in committed.values() for tp in tps}
     starts, ends = (offsets(admin, partitions, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
-    found = ConsumerLag()
+    lag = ConsumerLag()
     for group, tps in committed.items():
-        behind = found.behind.setdefault(group, {})
+        behind = lag.behind.setdefault(group, {})
         for tp in tps:
             start, end = starts[tp.topic, tp.partition].offset, ends[tp.topic, tp.partition].offset
             behind[tp.topic] = behind.get(tp.topic, 0) + max(0, end - max(tp.offset, start))
             if tp.offset < start:
-                deleted = found.deleted.setdefault(group, {})
+                deleted = lag.deleted.setdefault(group, {})
                 deleted[tp.topic] = deleted.get(tp.topic, 0) + start - tp.offset
-                found.gaps[f"{group} {tp.topic} {tp.partition} {tp.offset}"] = start - tp.offset
-    return found
+                lag.gaps[f"{group} {tp.topic} {tp.partition} {tp.offset}"] = start - tp.offset
+    return lag
 
 
 def offsets(admin: Any, partitions: set[tuple[str, int]], spec: Any) -> dict[tuple[str, int], Any]:
-    """Return what the brokers say of some partitions, by topic and number."""
+    """Return the brokers' offset information on partitions, by topic and number.
+
+    Args:
+        admin: Client.
+        partitions: Topics and numbers of partitions.
+        spec: Which offset: the earliest, the latest or that of the newest timestamp.
+    """
     if not partitions:
         return {}
     futures = admin.list_offsets(
@@ -65,13 +71,13 @@ def offsets(admin: Any, partitions: set[tuple[str, int]], spec: Any) -> dict[tup
 
 
 def _committed(admin: Any, prefix: str) -> dict[str, list[TopicPartition]]:
-    """Return what each group has committed on our topics."""
+    """Return the committed offsets of our topics, by group."""
     groups = [group.group_id for group in admin.list_consumer_groups(request_timeout=_WITHIN_S).result().valid]
     committed: dict[str, list[TopicPartition]] = {}
     for name in sorted(group for group in groups if group.startswith(prefix)):
-        asked = [ConsumerGroupTopicPartitions(name)]
-        found = admin.list_consumer_group_offsets(asked, request_timeout=_WITHIN_S)[name].result()
-        known = [tp for tp in found.topic_partitions if tp.topic in _OURS and tp.offset >= 0]
-        if known:
-            committed[name] = known
+        request = [ConsumerGroupTopicPartitions(name)]
+        group_offsets = admin.list_consumer_group_offsets(request, request_timeout=_WITHIN_S)[name].result()
+        our_partitions = [tp for tp in group_offsets.topic_partitions if tp.topic in _OURS and tp.offset >= 0]
+        if our_partitions:
+            committed[name] = our_partitions
     return committed

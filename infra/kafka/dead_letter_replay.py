@@ -1,4 +1,4 @@
-"""Reading the letters that could not be delivered, and sending them again."""
+"""Replay of dead letters: a reader of the open ones, and a sender of their messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from schemas.types import DeadLetter
 from topics.topic import DEAD_LETTERS, TOPICS
 
 REPLAYED_HEADER = "millrace-replayed-from"
-"""Header of a message that was sent again: the id of its letter."""
+"""Header of a replayed message: the id of its dead letter."""
 _OURS = frozenset(topic.name for topic in TOPICS)
 _POLL_S = 1.0
 _SILENT_POLLS = 10
@@ -24,7 +24,7 @@ _BATCH = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Only:
-    """Which letters are meant; what is None does not matter."""
+    """A filter for dead letters; a field that is None matches everything."""
 
     ids: frozenset[str] | None = None
     topic: str | None = None
@@ -32,7 +32,7 @@ class Only:
     stage: str | None = None
 
     def fits(self, letter: DeadLetter) -> bool:
-        """Say whether a letter is meant."""
+        """Say whether a dead letter matches."""
         return (
             (self.ids is None or letter.letter_id in self.ids)
             and self.topic in (None, letter.topic, letter.topic.rpartition(".")[0])
@@ -42,45 +42,45 @@ class Only:
 
 
 def open_letters(bootstrap_servers: str, registry: Registry, only: Only) -> list[DeadLetter]:
-    """Return the letters that wait, oldest failure first; one that was sent again waits no longer.
+    """Return the open dead letters, oldest failure first; replayed ones are closed.
 
     Raises:
-        KafkaException: the brokers did not answer.
+        KafkaException: the brokers do not answer.
     """
     codec = registry.codec(DeadLetter)
     newest: dict[bytes, DeadLetter | None] = {}
     for key, value in _messages(bootstrap_servers):
         newest[key] = None if value is None else codec.decode(value)
-    found = (letter for letter in newest.values() if letter is not None and only.fits(letter))
-    return sorted(found, key=lambda letter: (letter.failed_at, letter.letter_id))
+    matches = (letter for letter in newest.values() if letter is not None and only.fits(letter))
+    return sorted(matches, key=lambda letter: (letter.failed_at, letter.letter_id))
 
 
 async def replay(publisher: Publisher, letters: Iterable[DeadLetter]) -> int:
-    """Send the original bytes to the original topics again, close the letters, and return how many there were.
+    """Send the original bytes to the original topics again, close the dead letters, and return their number.
 
-    Letters stay open where their message was never on a topic of ours, such as collected records, where they hold only
-    a part of it, and where it is still larger than its topic takes.
-    A letter is closed only after its message was acknowledged, so a crash in between sends it once more at most.
+    A dead letter stays open if its message was never on one of our topics (collected records), if it holds only a part
+    of the message, or if the message is still larger than its topic accepts.
+    A dead letter is closed only after its message was acknowledged, so a crash in between sends it once more at most.
 
     Raises:
-        PublishError: the brokers did not take all of them; the letters stay open.
+        PublishError: the brokers did not acknowledge all messages; the dead letters stay open.
     """
-    sent: list[DeadLetter] = []
+    replayed_letters: list[DeadLetter] = []
     for letter in letters:
         if letter.topic in _OURS and is_whole(letter):
             headers = letter.headers | {REPLAYED_HEADER: letter.letter_id.encode()}
             with suppress(RecordTooLargeError):
                 publisher.produce_bytes(letter.topic, letter.key, letter.value, headers=headers)
-                sent.append(letter)
+                replayed_letters.append(letter)
     await publisher.flush()
-    for letter in sent:
+    for letter in replayed_letters:
         publisher.produce_bytes(DEAD_LETTERS, letter.letter_id.encode(), None)
     await publisher.flush()
-    return len(sent)
+    return len(replayed_letters)
 
 
 def _messages(bootstrap_servers: str) -> Iterator[tuple[bytes, bytes | None]]:
-    """Yield keys and values of the topic as it is now."""
+    """Yield the keys and values of the topic up to its current end."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap_servers,
@@ -92,18 +92,18 @@ def _messages(bootstrap_servers: str) -> Iterator[tuple[bytes, bytes | None]]:
     )
     try:
         consumer.list_topics(DEAD_LETTERS.name, timeout=10.0)
-        left = set(range(DEAD_LETTERS.partitions))
-        consumer.assign([TopicPartition(DEAD_LETTERS.name, number, OFFSET_BEGINNING) for number in left])
-        silent = 0
-        while left and silent < _SILENT_POLLS:
+        unread_partitions = set(range(DEAD_LETTERS.partitions))
+        consumer.assign([TopicPartition(DEAD_LETTERS.name, number, OFFSET_BEGINNING) for number in unread_partitions])
+        silent_polls = 0
+        while unread_partitions and silent_polls < _SILENT_POLLS:
             messages = consumer.consume(_BATCH, timeout=_POLL_S)
-            silent = 0 if messages else silent + 1
+            silent_polls = 0 if messages else silent_polls + 1
             for message in messages:
                 error = message.error()
                 if error is None:
                     yield message.key() or b"", message.value()
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    left.discard(message.partition())
+                    unread_partitions.discard(message.partition())
                 else:
                     raise KafkaException(error)
     finally:

@@ -1,4 +1,4 @@
-"""The size of dead letters, which is bounded by what their topic takes."""
+"""Size limits of dead letters, given by the maximum message size of their topic."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from schemas.types import DeadLetter
 from topics.topic import MIB
 
 VALUE_BYTES = 3 * MIB // 2
-"""Bytes that a letter keeps of a value: more than our topics take, unless a topic is set up otherwise."""
+"""Maximum size of a value in a dead letter: more than our topics accept, unless a topic is configured otherwise."""
 KEY_BYTES, HEADERS_BYTES = 64 << 10, 128 << 10
 _DETAIL_CHARS = 1_000
 _CUT = "cut from "
 
 
 def bounded(letter: DeadLetter) -> DeadLetter:
-    """Return a letter that its topic takes: what is too large is cut, and the detail begins with its size."""
+    """Return a dead letter that fits its topic: oversized fields are cut, and the detail begins with their sizes."""
     key, value, headers = letter.key or b"", letter.value or b"", letter.headers
     headers_size = sum(len(name.encode()) + len(header) for name, header in headers.items())
     sizes = {"value": (len(value), VALUE_BYTES), "key": (len(key), KEY_BYTES), "headers": (headers_size, HEADERS_BYTES)}
@@ -30,5 +30,5 @@ def bounded(letter: DeadLetter) -> DeadLetter:
 
 
 def is_whole(letter: DeadLetter) -> bool:
-    """Say whether a letter holds all of its message, so that the message can be sent again."""
+    """Say whether a dead letter holds its whole message, so that it can be replayed."""
     return not letter.detail.startswith(_CUT)

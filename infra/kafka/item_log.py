@@ -1,4 +1,4 @@
-"""The catalogue as the topic of items holds it: the newest version of each item, whatever has read the topic so far."""
+"""The catalog as the topic of items holds it: the newest version of each item, independent of any read model."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from topics.topic import ITEMS
 _MOST_RECORDS, _TIMEOUT_MS = 5_000, 500
 
 
-async def newest_items(bootstrap_servers: str, registry: Registry, wanted: Callable[[Item], bool]) -> dict[str, Item]:
-    """Return the items that the catalogue holds now, as far as they are wanted; records that are no items are ignored.
+async def newest_items(
+    bootstrap_servers: str, registry: Registry, predicate: Callable[[Item], bool]
+) -> dict[str, Item]:
+    """Return the current items of the catalog that match a predicate; records that cannot be decoded are ignored.
 
     Args:
-        bootstrap_servers: The brokers.
-        registry: Where the schemas are.
-        wanted: Says of an item whether it is to be kept, so that a large catalogue need not fit into memory.
+        bootstrap_servers: Brokers, as comma-separated host:port.
+        registry: Schema registry.
+        wanted: Says whether to keep an item, so that a large catalog need not fit into memory.
     """
     consumer = kafka_consumer(bootstrap_servers, auto_offset_reset="earliest")
     await consumer.start()
@@ -36,7 +38,7 @@ async def newest_items(bootstrap_servers: str, registry: Registry, wanted: Calla
                 for record in records:
                     item_id = (record.key or b"").decode(errors="replace")
                     item = None if record.value is None else await _decoded(registry, record.value)
-                    if item is not None and wanted(item):
+                    if item is not None and predicate(item):
                         items[item_id] = item
                     elif record.value is None or item is not None:
                         items.pop(item_id, None)

@@ -1,4 +1,4 @@
-"""Which partition a key belongs to, as Java clients, aiokafka and Faust see it."""
+"""The partitioner of Java clients, aiokafka and Faust."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that must be there before the first event: topics, schemas, tables. Doing it again changes nothing."""
+"""Provisioning of topics, schemas and tables, which must exist before the first event. It is idempotent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from topics import TOPICS
 from topics.topic import PARTITIONS, PROFILES
 
 APP_ID = "millrace"
-"""Name of the feed role's Faust app: its consumer group, and the first part of its changelogs' names."""
+"""Name of the feed role's Faust app: its consumer group, and the prefix of its changelog topics."""
 FETCH_GROUP = f"{APP_ID}-fetch"
 """Consumer group of the fetch role."""
 TABLES = ("users", "items", "profiles")
@@ -32,7 +32,7 @@ _ASK_EVERY_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class BrokerTopic:
-    """A topic as the broker must have it."""
+    """The required configuration of a topic."""
 
     name: str
     partitions: int
@@ -40,7 +40,7 @@ class BrokerTopic:
 
 
 def broker_topics() -> list[BrokerTopic]:
-    """Return all topics of the pipeline: those that events travel on, and the changelogs of its tables."""
+    """Return all topics of the pipeline: the topics of records and the changelogs of tables."""
     events = [
         BrokerTopic(
             topic.name,
@@ -65,10 +65,10 @@ def broker_topics() -> list[BrokerTopic]:
 
 
 async def provision(addresses: Addresses, *, on_done: Callable[[str, str], None] = lambda _name, _what: None) -> None:
-    """Create the topics, register the schemas, migrate the database; `on_done` hears of each.
+    """Create the topics, register the schemas and migrate the database; `on_done` is called with the result of each.
 
     Raises:
-        OperatorError: what is there already does not fit, or a server refused.
+        OperatorError: an existing topic or schema does not fit, or a server refused.
     """
     created, registered, migrated = await asyncio.gather(
         create(addresses.kafka_bootstrap_servers, broker_topics()),
@@ -81,24 +81,24 @@ async def provision(addresses: Addresses, *, on_done: Callable[[str, str], None]
 
 
 async def create(bootstrap_servers: str, topics: list[BrokerTopic]) -> int:
-    """Create the topics that are missing, hold all against what they must be, and return how many were created.
+    """Create missing topics, verify all, and return the number of created ones.
 
     Raises:
-        OperatorError: the broker refused, or what is there already does not fit.
+        OperatorError: the broker refused, or an existing topic does not fit.
     """
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
-    there = set((await asyncio.to_thread(admin.list_topics, timeout=_WITHIN_S)).topics)
-    missing = [topic for topic in topics if topic.name not in there]
-    if PROFILES.name in there and _PROFILES_CHANGELOG in {topic.name for topic in missing}:
+    existing_names = set((await asyncio.to_thread(admin.list_topics, timeout=_WITHIN_S)).topics)
+    missing = [topic for topic in topics if topic.name not in existing_names]
+    if PROFILES.name in existing_names and _PROFILES_CHANGELOG in {topic.name for topic in missing}:
         await _reread_profiles(admin)
-    # A replication factor of -1 is the broker's own default.
+    # A replication factor of -1 selects the broker's default.
     new = [NewTopic(topic.name, topic.partitions, -1, config=topic.config) for topic in missing]
     for name, future in (admin.create_topics(new, operation_timeout=_WITHIN_S) if new else {}).items():
         try:
             await asyncio.to_thread(future.result)
         except KafkaException as error:
             if error.args[0].name() == "TOPIC_ALREADY_EXISTS":
-                continue  # another process is provisioning too
+                continue  # another process provisions at the same time
             raise OperatorError(
                 f"Kafka did not create the topic {name}: {error.args[0].str()}",
                 "Give this client the right to create topics, or create it beforehand.",
@@ -108,15 +108,15 @@ async def create(bootstrap_servers: str, topics: list[BrokerTopic]) -> int:
 
 
 async def _reread_profiles(admin: Any) -> None:
-    """Have the feed role read all profiles again, as its table of them is new: changes are merged into what is there.
+    """Reset the feed role's offsets of the profiles: its table is new, and changes are merged into existing profiles.
 
     Raises:
-        OperatorError: the role runs.
+        OperatorError: the role is running.
     """
     begin = [TopicPartition(PROFILES.name, number, 0) for number in range(PROFILES.partitions)]
-    done = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(APP_ID, begin)])[APP_ID]
+    future = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(APP_ID, begin)])[APP_ID]
     try:
-        await asyncio.to_thread(done.result, _WITHIN_S)
+        await asyncio.to_thread(future.result, _WITHIN_S)
     except KafkaException as error:
         raise OperatorError(
             f"The profiles cannot be read again: {error.args[0].str()}",
@@ -125,10 +125,10 @@ async def _reread_profiles(admin: Any) -> None:
 
 
 async def _verify(admin: Any, topics: list[BrokerTopic]) -> None:
-    """Wait until all topics have leaders, then hold them against what they must be.
+    """Wait until all topics have leaders, then compare them with their required configuration.
 
-    A wrong partition count would send a user's events to two workers, and without the broker's time no position
-    survives a topic's re-creation: both are refused. Retention and the like are the operator's own business.
+    A wrong partition count would send a user's events to two workers, and without broker timestamps no position
+    survives the re-creation of a topic: both are refused. Retention and similar settings are left to the operator.
     """
     async with asyncio.timeout(_WITHIN_S):
         while True:
@@ -144,9 +144,9 @@ async def _verify(admin: Any, topics: list[BrokerTopic]) -> None:
         if partitions != topic.partitions:
             problems.append(f"{topic.name} has {partitions} partitions, not {topic.partitions}")
         config = await asyncio.to_thread(configs[resources[topic.name]].result)
-        for key, wanted in _TIMESTAMPS.items():
-            if config[key].value != wanted:
-                problems.append(f"{topic.name} has {key}={config[key].value}, not {wanted}")
+        for key, expected_value in _TIMESTAMPS.items():
+            if config[key].value != expected_value:
+                problems.append(f"{topic.name} has {key}={config[key].value}, not {expected_value}")
     if problems:
         raise OperatorError(
             "Topics that are there already do not fit:\n  " + "\n  ".join(problems),

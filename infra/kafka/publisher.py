@@ -1,11 +1,11 @@
-"""Publishing records to their topics.
+"""Publisher of records to their topics.
 
-    produce ──▶ buffer ──▶ broker     in order and without gaps; flush says whether all of it arrived
-    publish, publish_at ──▶ broker    the caller waits for it
+    produce ──▶ buffer ──▶ broker     in order and without gaps; flush raises if any record is lost
+    publish, publish_at ──▶ broker    the caller waits for the acknowledgement
 
-A record that can never be written, because it is too large or does not fit its schema, is not a failure of the broker:
-`produce` rejects it, with a dead letter, and the records of other keys go on. Any other loss makes `flush` raise until
-the process ends, whoever produced the record: the events that depended on it must never be acknowledged.
+A record that is too large or does not fit its schema can never be written, which is not a failure of the broker:
+`produce` sends it to the dead-letter topic, and the records of other keys continue. Any other loss makes `flush` raise
+until the process ends, for all callers: the events that depended on the lost record must never be acknowledged.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ from topics import TOPICS, Topic
 from topics.topic import DEAD_LETTERS, MIB
 
 TOO_LARGE, UNWRITABLE = "too_large", "unwritable"
-"""Reasons of letters about records that can never be written: larger than the topic takes, or not to be encoded."""
+"""Reasons of dead letters for records that can never be written: too large for their topic, or not encodable."""
 _POLL_S = 0.05
 _BY_KEY = -1
-"""The partition of messages that go where their key says."""
+"""Partition number that leaves the choice of partition to the key."""
 _HIGH_WATER = 200_000
-"""Messages in the buffer past which `room` waits."""
+"""Number of buffered messages above which `room` waits."""
 _LARGEST = 2 * MIB
-"""Largest message that is handed to the client library, whatever a topic takes."""
+"""Maximum size of a message for the client library, regardless of the topic's own limit."""
 _BATCH_BYTES = 1_000_000
 _OVERHEAD_BYTES = 256
-"""What a batch of one message holds besides the message."""
+"""Size of a batch of one message without the message itself."""
 _CLOSING_S = 1.0
-"""How long closing takes at most once something was lost: the process is to start again soon."""
+"""Maximum duration of closing after a loss: the process should restart soon."""
 _LETTER_EVERY_S = 60.0
-"""Time between two letters about the same key."""
+"""Minimum time between two dead letters for the same key."""
 _LETTERS = 10_000
-"""Keys whose last letter is remembered."""
+"""Maximum number of keys whose last dead letter is remembered."""
 _LOG = logging.getLogger(__name__)
 
 
 class PublishError(RuntimeError):
-    """The broker did not take a record in time."""
+    """The broker did not acknowledge a record in time."""
 
     def __init__(self, topic: str, cause: str) -> None:
         self.topic, self.cause = topic, cause
@@ -62,22 +62,22 @@ class PublishError(RuntimeError):
 
 
 class RecordTooLargeError(ValueError):
-    """A record is larger than its topic takes. Sending it again does not help."""
+    """A record is larger than its topic accepts. Sending it again does not help."""
 
     def __init__(self, topic: str, key: bytes | None, size: int, limit: int) -> None:
         self.topic, self.key, self.size, self.limit = topic, key, size, limit
-        super().__init__(f"{topic}: the record of {_shown(key)} has {size} bytes, {limit} are taken")
+        super().__init__(f"{topic}: the record of {_printable_key(key)} has {size} bytes, {limit} are taken")
 
 
 class Publishes(Protocol):
-    """Publishes records and returns once the broker has acknowledged them."""
+    """A publisher that returns once the broker has acknowledged the records."""
 
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
         """Publish records to one topic.
 
         Raises:
-            PublishError: the broker did not take them in time.
-            RecordTooLargeError: one of them is larger than the topic takes; none was sent.
+            PublishError: the broker did not acknowledge them in time.
+            RecordTooLargeError: one of them is larger than the topic accepts; none was sent.
         """
         ...
 
@@ -92,7 +92,7 @@ class _ProducerLane:
         self._poller.start()
 
     def close(self, timeout_s: float, *, purge: bool) -> None:
-        """Deliver what is buffered, or throw it away, and stop."""
+        """Deliver the buffered messages, or discard them with `purge`, and stop."""
         if purge:
             self.producer.purge()
         self.producer.flush(timeout_s)
@@ -105,10 +105,10 @@ class _ProducerLane:
 
 
 class Publisher:
-    """Publishes records as framed Avro, keyed and partitioned as Java, aiokafka and Faust do (murmur2).
+    """Publishes records as framed Avro, keyed and partitioned as in Java, aiokafka and Faust (murmur2).
 
-    There are two lanes: what is produced is reported on only when it fails, which spares a call per message; what is
-    published is reported on either way, as somebody waits for it.
+    There are two producers: `produce` requests delivery reports for failures only, which saves a call per message;
+    `publish` requests all of them, since its caller waits.
     """
 
     def __init__(
@@ -121,15 +121,15 @@ class Publisher:
         limits: Mapping[str, int] | None = None,
         new_producer: Callable[[dict[str, Any]], Producer] = Producer,
     ) -> None:
-        """Connect when something is first published.
+        """Configure a publisher; it connects at the first record.
 
         Args:
-            bootstrap_servers: Where Kafka is.
-            registry: Gives each record type its codec.
-            timeout_s: How long the broker may take to acknowledge a message.
-            linger_ms: How long a message waits for others to share its batch.
-            limits: Bytes of the largest message of each topic; by default those that topics are created with.
-            new_producer: Makes a client of its configuration.
+            bootstrap_servers: Brokers, as comma-separated host:port.
+            registry: Provides the codec of each record type.
+            timeout_s: Maximum wait for the acknowledgement of a message, in seconds.
+            linger_ms: How long a message waits for others to share its batch, in ms.
+            limits: Maximum message size of each topic in bytes; by default the limits that topics are created with.
+            new_producer: Creates a client from its configuration.
         """
         self._registry = registry
         self._timeout_s = timeout_s
@@ -137,9 +137,9 @@ class Publisher:
         self._new_producer = new_producer
         self._failure: PublishError | None = None
         self._letters_s: dict[tuple[str, bytes | None], float] = {}
-        """When the last letter about a record was written, by topic and key."""
+        """Time of the last dead letter by topic and key, in seconds of the monotonic clock."""
         self.rejected: Counter[str] = Counter()
-        """Records that can never be written, by topic."""
+        """Number of records that can never be written, by topic."""
         self._config: dict[str, Any] = {
             "bootstrap.servers": bootstrap_servers,
             "partitioner": "murmur2_random",
@@ -147,7 +147,7 @@ class Publisher:
             "linger.ms": linger_ms,
             "compression.type": "lz4",
             "message.max.bytes": _LARGEST,
-            # The broker refuses a batch as a whole, so that none may be larger than any topic takes.
+            # The broker refuses a batch as a whole, so no batch may be larger than the smallest limit of a topic.
             "batch.size": min(_BATCH_BYTES, min(self._limits.values()) - _OVERHEAD_BYTES),
             "queue.buffering.max.messages": 1_000_000,
             "queue.buffering.max.kbytes": 512 << 10,
@@ -157,8 +157,8 @@ class Publisher:
 
     @cached_property
     def _producing(self) -> Producer:
-        # A message that is given up must not be overtaken: whoever reads a later one takes an earlier one, made again
-        # after a restart, for a repeat. So none is given up by itself, and after one that was refused none is sent.
+        # No message may overtake a lost one: a consumer that has read the later message would take the earlier one,
+        # produced again after a restart, for a duplicate. So messages never expire, and none is sent after a failure.
         return self._open(
             {"delivery.report.only.error": True, "message.timeout.ms": 0, "enable.gapless.guarantee": True}
         )
@@ -173,10 +173,10 @@ class Publisher:
         return lane.producer
 
     def produce(self, topic: Topic, value: msgspec.Struct, *, headers: dict[str, bytes] | None = None) -> None:
-        """Buffer a record; `flush` says whether it arrived. A record that can never be written is rejected.
+        """Buffer a record; `flush` raises if it is lost. A record that can never be written is rejected.
 
         Raises:
-            PublishError: as `produce_bytes`.
+            PublishError: see `produce_bytes`.
         """
         key, data = topic.key_of(value), None
         try:
@@ -188,11 +188,11 @@ class Publisher:
     def produce_bytes(
         self, topic: Topic | str, key: bytes | None, value: bytes | None, *, headers: dict[str, bytes] | None = None
     ) -> None:
-        """Buffer a message as it is, once there is room.
+        """Buffer a message unchanged, once there is room.
 
         Raises:
-            RecordTooLargeError: it can never be written.
-            PublishError: the buffer stayed full for as long as a message may take; it is as if the message was lost.
+            RecordTooLargeError: the message can never be written.
+            PublishError: the buffer stayed full for the whole timeout; this counts as a lost message.
         """
         name = topic if isinstance(topic, str) else topic.name
         self._check_size(name, key, value, headers)
@@ -208,15 +208,15 @@ class Publisher:
                 self._producing.poll(_POLL_S)
 
     def reject(self, topic: str, key: bytes | None, error: Exception, *, value: bytes | None = None) -> None:
-        """Write a dead letter in place of a record that can never be written, and go on.
+        """Write a dead letter for a record that can never be written.
 
-        There is one letter for each key. It is written at most once a minute.
+        There is one dead letter per key. It is written at most once a minute.
 
         Args:
-            topic: Where the record was to go.
+            topic: Topic of the record.
             key: Its key.
             error: Why it cannot be written.
-            value: Its bytes, where there are any.
+            value: Its bytes, if it could be encoded.
         """
         self.rejected[topic] += 1
         now_s, name = time.monotonic(), (topic, key)
@@ -225,24 +225,26 @@ class Publisher:
         self._letters_s[name] = now_s
         if len(self._letters_s) > _LETTERS:
             del self._letters_s[next(iter(self._letters_s))]
-        _LOG.error("%s: the record of %s cannot be written and becomes a dead letter: %s", topic, _shown(key), error)
+        _LOG.error(
+            "%s: the record of %s cannot be written and becomes a dead letter: %s", topic, _printable_key(key), error
+        )
         if topic != DEAD_LETTERS.name:
             self.produce(DEAD_LETTERS, bounded(_letter(topic, key, error, value)))
 
     def fail(self, error: BaseException, *, topic: str = "all topics") -> None:
-        """Have `flush` raise from here on: outputs are missing that events depend on."""
+        """Make `flush` raise from now on: outputs that events depend on are missing."""
         if self._failure is None:
             self._failure = PublishError(topic, f"{type(error).__name__}: {error}")
 
     def describe(self) -> dict[str, Any]:
-        """Return what a heartbeat says of it."""
+        """Return the publisher's part of a heartbeat."""
         return {"rejected": dict(self.rejected)}
 
     async def room(self) -> None:
-        """Wait until the buffer has room, so that a fast caller cannot outrun the broker without bound.
+        """Wait until the buffer has room, as backpressure for callers that are faster than the broker.
 
         Raises:
-            PublishError: there was none for as long as the broker may take.
+            PublishError: the buffer stayed full for the whole timeout.
         """
         until_s = time.monotonic() + self._timeout_s
         while len(self._producing) > _HIGH_WATER:
@@ -255,21 +257,21 @@ class Publisher:
         """Wait until every buffered record is acknowledged.
 
         Raises:
-            PublishError: one was not, now or ever before. Nobody can know which events depended on it, so that no
-                checkpoint of this process may acknowledge any more.
+            PublishError: a record is lost, now or earlier. The events that depended on it are unknown, so no
+                checkpoint of this process may acknowledge any event after that.
         """
         if self._failure is None and len(self._producing):
-            left = await asyncio.to_thread(self._producing.flush, self._timeout_s + 1)
-            if left:
-                self.fail(TimeoutError(f"{left} records are still waiting"))
+            pending_count = await asyncio.to_thread(self._producing.flush, self._timeout_s + 1)
+            if pending_count:
+                self.fail(TimeoutError(f"{pending_count} records are still waiting"))
         self._raise_failure()
 
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
         """Publish records and return once the broker has acknowledged all of them.
 
         Raises:
-            PublishError: it did not within the timeout; some of them may have arrived all the same.
-            RecordTooLargeError: one of them is larger than the topic takes; none was sent.
+            PublishError: the timeout has passed; some of the records may have arrived all the same.
+            RecordTooLargeError: one of them is larger than the topic accepts; none was sent.
         """
         codec = self._registry.codec(topic.record)
         messages = [(_BY_KEY, topic.key_of(value), codec.encode(value)) for value in values]
@@ -278,12 +280,12 @@ class Publisher:
         await self._deliver(topic.name, messages)
 
     async def publish_at(self, topic: str, messages: Mapping[int, Sequence[tuple[bytes, bytes]]]) -> dict[int, int]:
-        """Publish (key, value) pairs to given partitions; return the offset of each one's last, once all are there.
+        """Publish (key, value) pairs to partitions; return the last offset of each partition once all are acknowledged.
 
-        A pair that is too large is rejected, and the others go on; its letter is there, too.
+        A pair that is too large is rejected, and its dead letter is acknowledged, too, before the others are sent.
 
         Raises:
-            PublishError: as `publish`.
+            PublishError: see `publish`.
         """
         rejected = self.rejected[topic]
         fitting: list[tuple[int, bytes, bytes]] = []
@@ -300,20 +302,20 @@ class Publisher:
 
     async def _deliver(self, topic: str, messages: Sequence[tuple[int, bytes | None, bytes]]) -> dict[int, int]:
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-        left = len(messages)
+        completion: asyncio.Future[None] = loop.create_future()
+        pending_count = len(messages)
         failure: PublishError | None = None
         last: dict[int, int] = {}
 
         def delivered(error: Any, message: Message) -> None:
-            nonlocal left, failure
-            left -= 1
+            nonlocal pending_count, failure
+            pending_count -= 1
             if error is not None:
                 failure = PublishError(topic, str(error))
             else:
                 last[message.partition()] = message.offset()
-            if not left:
-                loop.call_soon_threadsafe(_settle, done, failure)
+            if not pending_count:
+                loop.call_soon_threadsafe(_settle, completion, failure)
 
         try:
             for partition, key, value in messages:
@@ -321,11 +323,11 @@ class Publisher:
         except (BufferError, KafkaException) as error:
             raise PublishError(topic, str(error)) from error
         if messages:
-            await done
+            await completion
         return last
 
     async def close(self) -> None:
-        """Deliver what is buffered and stop; after a loss, what is still buffered is made again by the next process."""
+        """Deliver buffered messages and stop; after a loss, discard them: the next process produces them again."""
         purge = self._failure is not None
         for lane in self._lanes:
             await asyncio.to_thread(lane.close, _CLOSING_S if purge else self._timeout_s, purge=purge)
@@ -350,26 +352,26 @@ class Publisher:
 
 
 async def open_publisher(bootstrap_servers: str, registry: Registry, *, timeout_s: float = 30.0) -> Publisher:
-    """Return a publisher that knows how large a message each topic takes, as the broker says.
+    """Return a publisher with the maximum message sizes that the broker reports for the topics.
 
-    Topics may have been altered, or made by somebody else.
+    Topics may have been altered, or created by others.
     """
     names = [topic.name for topic in broker_topics()]
     limits = await asyncio.to_thread(message_limits, bootstrap_servers, names)
     return Publisher(bootstrap_servers, registry, timeout_s=timeout_s, limits=limits)
 
 
-def _settle(done: asyncio.Future[None], failure: PublishError | None) -> None:
-    if done.done():
+def _settle(completion: asyncio.Future[None], failure: PublishError | None) -> None:
+    if completion.done():
         return
     if failure is None:
-        done.set_result(None)
+        completion.set_result(None)
     else:
-        done.set_exception(failure)
+        completion.set_exception(failure)
 
 
 def _letter(topic: str, key: bytes | None, error: Exception, value: bytes | None) -> DeadLetter:
-    """Return the letter about a record that never had a place in its topic."""
+    """Return the dead letter of a record that was never written to its topic."""
     too_large = isinstance(error, RecordTooLargeError)
     return DeadLetter(
         letter_id=f"{topic}-{blake2b(key or b'', digest_size=8).hexdigest()}",
@@ -386,6 +388,6 @@ def _letter(topic: str, key: bytes | None, error: Exception, value: bytes | None
     )
 
 
-def _shown(key: bytes | None) -> str:
-    """Return the beginning of a key, for people."""
+def _printable_key(key: bytes | None) -> str:
+    """Return the beginning of a key in printable form."""
     return repr((key or b"")[:200].decode(errors="replace"))

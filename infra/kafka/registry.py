@@ -1,4 +1,4 @@
-"""The schema registry, through its Confluent API."""
+"""Client of the schema registry (Confluent API)."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ from topics import TOPICS, Topic
 COMPATIBILITY = "BACKWARD_TRANSITIVE"
 _NOT_FOUND, _SERVER_ERROR = 404, 500
 _NOT_NOW = frozenset((401, 403, 408, 429))
-"""Statuses that say nothing of what was asked for."""
+"""Statuses that say nothing about the existence of the requested schema."""
 _HIGHEST_ID = (1 << 31) - 1
-"""Registries count in 32 bits with a sign; a frame has room for more."""
+"""Registries use signed 32-bit ids; the frame of a message has room for larger ones."""
 _MOST_REFERENCES = 100
-"""Schemas that are fetched for one that refers to others."""
+"""Maximum number of schemas fetched for the references of one schema."""
 
 R = TypeVar("R", bound=msgspec.Struct)
 
 
 class Registry:
-    """Registers our schemas and finds those of other writers. Network errors pass through to the caller."""
+    """Registers our schemas and looks up those of other writers. Network errors are passed to the caller."""
 
     def __init__(self, url: str) -> None:
         self._client = SchemaRegistryClient({"url": url})
         self._codecs: dict[type[msgspec.Struct], Codec[Any]] = {}
 
     def register(self, topic: Topic) -> int:
-        """Put a topic's schema under its subject, held to COMPATIBILITY, and return its id.
+        """Register a topic's schema under its subject, set the subject to COMPATIBILITY, and return the schema's id.
 
         Raises:
-            SchemaRegistryError: the schema breaks its predecessors (409), or the registry failed.
+            SchemaRegistryError: the schema is incompatible with its predecessors (409), or the registry failed.
         """
-        found = self._client.register_schema(topic.subject, _schema(topic))
+        schema_id = self._client.register_schema(topic.subject, _schema(topic))
         self._client.set_compatibility(topic.subject, COMPATIBILITY)
-        return int(found)
+        return int(schema_id)
 
     def compatible(self, topic: Topic, schema: dict[str, Any]) -> bool:
-        """Say whether a schema could follow all that is under the topic's subject."""
+        """Say whether a schema is compatible with all versions under the topic's subject."""
         return bool(self._client.test_compatibility_all_versions(topic.subject, Schema(json.dumps(schema), "AVRO")))
 
     def connect(self) -> None:
-        """Look up the ids of all our schemas, so that `codec` can serve every record.
+        """Look up the ids of all our schemas, so that `codec` works for every record type.
 
         Raises:
-            OperatorError: the registry did not answer, or a schema is missing.
+            OperatorError: the registry does not answer, or a schema is missing.
         """
         try:
             self._look_up()
@@ -69,28 +69,28 @@ class Registry:
 
     def _look_up(self) -> None:
         for topic in TOPICS:
-            found = self._client.lookup_schema(topic.subject, _schema(topic))
-            self._codecs[topic.record] = Codec(topic.record, int(found.schema_id))
+            registered_schema = self._client.lookup_schema(topic.subject, _schema(topic))
+            self._codecs[topic.record] = Codec(topic.record, int(registered_schema.schema_id))
 
     def codec(self, record: type[R]) -> Codec[R]:
-        """Return the codec of a record type; one object per type, so that learned schemas are shared."""
+        """Return the codec of a record type; there is one object per type, so that learned schemas are shared."""
         return self._codecs[record]
 
     async def learn(self, codec: Codec[Any], schema_id: int) -> None:
-        """Fetch a writer's schema into a codec; an id that does not exist is learned as missing.
+        """Fetch a writer's schema into a codec; an unknown id is stored as missing.
 
         Raises:
-            SchemaRegistryError, httpx.HTTPError: the registry could not answer, which says nothing about the id.
+            SchemaRegistryError, httpx.HTTPError: the registry does not answer, which says nothing about the id.
         """
-        found = await asyncio.to_thread(self._schema_of, schema_id)
-        if found is None:
+        schema = await asyncio.to_thread(self._schema_of, schema_id)
+        if schema is None:
             codec.learn(schema_id, None)
         else:
-            referenced = await asyncio.to_thread(self._referenced, found)
-            codec.learn(schema_id, _content(found), referenced=referenced)
+            referenced = await asyncio.to_thread(self._referenced, schema)
+            codec.learn(schema_id, _content(schema), referenced=referenced)
 
     def _schema_of(self, schema_id: int) -> Schema | None:
-        """Return the schema of an id. A registry that fails at this id and answers otherwise has none of that id."""
+        """Return the schema of an id, None if it does not exist, or if the registry fails for this id only."""
         if not 0 < schema_id <= _HIGHEST_ID:
             return None
         try:
@@ -103,27 +103,27 @@ class Registry:
             return None
 
     def _referenced(self, schema: Schema) -> list[Any]:
-        """Return the schemas that a schema refers to, each after those that it refers to itself.
+        """Return the schemas that a schema references, in dependency order.
 
-        One that the registry does not hold is left out: parsing will say which type is unknown.
+        References that the registry does not hold are omitted: parsing will report the unknown type.
         """
-        asked: set[tuple[str, int]] = set()
+        versions: set[tuple[str, int]] = set()
         contents: list[Any] = []
 
         def visit(references: Sequence[SchemaReference]) -> None:
             for reference in references:
                 version = reference.subject, reference.version
-                if version in asked or len(asked) >= _MOST_REFERENCES:
+                if version in versions or len(versions) >= _MOST_REFERENCES:
                     continue
-                asked.add(version)
+                versions.add(version)
                 try:
-                    found = self._client.get_version(*version).schema
+                    referenced_schema = self._client.get_version(*version).schema
                 except SchemaRegistryError as error:
                     if error.http_status_code != _NOT_FOUND:
                         raise
                     continue
-                visit(found.references or ())
-                contents.append(_content(found))
+                visit(referenced_schema.references or ())
+                contents.append(_content(referenced_schema))
 
         visit(schema.references or ())
         return contents
@@ -134,7 +134,7 @@ class Registry:
 
 
 def _content(schema: Schema) -> Any:
-    """Return a schema as JSON data; what is none is of a type that Avro does not have."""
+    """Return a schema as JSON data; anything that is not Avro becomes a schema of an unknown type."""
     if schema.schema_type != "AVRO":
         return {"type": schema.schema_type}
     try:

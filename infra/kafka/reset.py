@@ -1,4 +1,4 @@
-"""Making everything anew on servers that may be emptied: for tests and measurements."""
+"""Reset of servers that may be emptied, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ASK_EVERY_S = 0.05
 
 
 async def reset_stack(addresses: Addresses) -> None:
-    """Make every topic of the pipeline anew, forget its consumer groups and empty Redis; the registry stays as it is.
+    """Recreate all topics of the pipeline, delete its consumer groups and empty Redis; the registry is unchanged.
 
-    Everything that the servers hold is lost, and no role may be running; of one that was killed the end of its session
-    is waited for.
+    All data of the servers is lost. No role may be running; after the kill of a role, this waits for the end of its
+    consumer session.
     """
     admin = AdminClient({"bootstrap.servers": addresses.kafka_bootstrap_servers, "log_level": 0})
     groups = await _groups(admin)
@@ -61,12 +61,12 @@ async def _groups(admin: AdminClient) -> list[str]:
 
 
 async def _topics(admin: AdminClient) -> list[str]:
-    """Return the topics of the pipeline that are there, those that an engine made for itself too."""
+    """Return the existing topics of the pipeline, including the internal topics of the stream engine."""
     ours = {topic.name for topic in TOPICS}
-    found = (await asyncio.to_thread(admin.list_topics, timeout=_CALL_S)).topics
-    return [name for name in found if name in ours or name.startswith(f"{APP_ID}-")]
+    names = (await asyncio.to_thread(admin.list_topics, timeout=_CALL_S)).topics
+    return [name for name in names if name in ours or name.startswith(f"{APP_ID}-")]
 
 
 async def _all(pending: Mapping[str, Any]) -> None:
-    for done in pending.values():
-        await asyncio.to_thread(done.result, _CALL_S)
+    for future in pending.values():
+        await asyncio.to_thread(future.result, _CALL_S)

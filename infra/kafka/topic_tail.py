@@ -1,4 +1,4 @@
-"""Reading the last records of a topic and what comes after, decoded; for people who look."""
+"""Decoded tail of a topic, for inspection: its last records and those that follow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from topics import Topic
 
 @dataclass(frozen=True, slots=True)
 class TailEntry:
-    """One message: its place, and its record or what is wrong with it."""
+    """One message: its offset, and its record or its problem."""
 
     partition: int
     offset: int
@@ -27,24 +27,24 @@ class TailEntry:
 
 
 async def last(bootstrap_servers: str, registry: Registry, topic: Topic, *, count: int | None) -> list[TailEntry]:
-    """Return the last `count` messages of a topic in the order of their time, or all of them."""
+    """Return the last `count` messages of a topic, or all if None, in the order of their timestamps."""
     consumer, ends = await _open(bootstrap_servers, topic)
     try:
         starts: dict[TopicPartition, int] = await consumer.beginning_offsets(list(ends))
         for tp, end in ends.items():
             consumer.seek(tp, starts[tp] if count is None else max(starts[tp], end - count))
-        found: list[TailEntry] = []
+        entries: list[TailEntry] = []
         while any([await consumer.position(tp) < end for tp, end in ends.items()]):
             for records in (await consumer.getmany(timeout_ms=500, max_records=5_000)).values():
-                found += [await _entry(registry, topic, record) for record in records]
+                entries += [await _entry(registry, topic, record) for record in records]
     finally:
         await consumer.stop()
-    found.sort(key=lambda entry: (entry.at_ms, entry.partition, entry.offset))
-    return found if count is None else found[-count:] if count else []
+    entries.sort(key=lambda entry: (entry.at_ms, entry.partition, entry.offset))
+    return entries if count is None else entries[-count:] if count else []
 
 
 async def follow(bootstrap_servers: str, registry: Registry, topic: Topic) -> AsyncIterator[TailEntry]:
-    """Yield the messages that come from now on, without end."""
+    """Yield new messages forever."""
     consumer, ends = await _open(bootstrap_servers, topic)
     try:
         for tp, end in ends.items():
@@ -56,7 +56,7 @@ async def follow(bootstrap_servers: str, registry: Registry, topic: Topic) -> As
 
 
 async def _open(bootstrap_servers: str, topic: Topic) -> tuple[AIOKafkaConsumer, dict[TopicPartition, int]]:
-    """Return a consumer of all partitions, in no group, and where they end."""
+    """Return a consumer of all partitions, in no consumer group, and their end offsets."""
     consumer = kafka_consumer(bootstrap_servers)
     await consumer.start()
     partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]

@@ -1,7 +1,7 @@
-"""A cache of answers, at `llm:answer:{hash of the question}`: a question that is asked again costs nothing.
+"""Cache of answers, at `llm:answer:{hash of the question}`: a repeated question costs nothing.
 
-The truth is the topic `llm-calls`: `streams.roles.fetch.answer_cache_refill` fills an empty Redis from it, so that a
-replay asks the model no question that it has answered.
+The source of truth is the topic `llm-calls`: `streams.roles.fetch.answer_cache_refill` fills an empty Redis from it, so
+a replay sends no answered question to the model again.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ _LOG = logging.getLogger(__name__)
 
 
 class AnswerCache:
-    """Answers as the model wrote them, by the hash of their question."""
+    """Validated answers as JSON, by the hash of their question."""
 
     def __init__(self, redis: Redis, *, ttl_s: float) -> None:
         self._redis, self._ttl_ms = redis, round(ttl_s * 1_000)
 
     async def read(self, name: str) -> bytes | None:
-        """Return an answer, None where there is none.
+        """Return an answer, None if there is none.
 
         Raises:
-            StoreError: Redis did not answer.
+            StoreError: Redis does not answer.
         """
         with store_errors("looking up an answer"):
             return cast("bytes | None", await self._redis.get(KEY + name))
 
     async def write(self, name: str, answer: bytes, *, age_ms: int = 0) -> None:
-        """Keep an answer given some time ago; while Redis is away it is only on its topic."""
+        """Store an answer of some age in ms; while Redis is unavailable, the answer is on its topic only."""
         left_ms = self._ttl_ms - age_ms
         if left_ms <= 0:
             return

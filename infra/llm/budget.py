@@ -1,8 +1,8 @@
-"""What may be spent in a day: by all, for a category, for a user. Counted in Redis, in millionths of a dollar.
+"""Daily budgets for the language model: in total, per category and per user, in millionths of a dollar, in Redis.
 
-`llm:spent:{day}:all`, `llm:spent:{day}:category:{category}`, `llm:spent:{day}:user:{user_id}`; days are those of UTC.
-The most that a question can cost is taken from all its budgets at once, or from none; what it did not cost is given
-back. What a crash leaves taken is forgotten with the day.
+`llm:spent:{day}:all`, `llm:spent:{day}:category:{category}`, `llm:spent:{day}:user:{user_id}`; days are in UTC.
+The maximum cost of a question is reserved from all its budgets atomically, or from none; the difference to the actual
+cost is returned afterwards. A reservation that a crash leaves behind expires with the day.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ KEY = "llm:spent:"
 MILLION = 1_000_000
 _LIVES_S = 2 * 86_400
 _BYTES_PER_TOKEN = 2
-"""Fewer than there are in most texts, so that an estimate is rather too high."""
+"""Lower than in most texts, so that estimates are too high rather than too low."""
 _LOG = logging.getLogger(__name__)
 
-# KEYS: the counters. ARGV: what to take, seconds to live, then the limit of each counter.
+# KEYS: the counters. ARGV: the amount to reserve, seconds to live, then the limit of each counter.
 _TAKE = """
 for i, key in ipairs(KEYS) do
   if tonumber(redis.call('GET', key) or '0') + tonumber(ARGV[1]) > tonumber(ARGV[2 + i]) then
@@ -43,7 +43,7 @@ return 0
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """Tokens of one answer, as the provider counts them."""
+    """Tokens of one message, as the provider counts them."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -52,12 +52,12 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def total(self) -> int:
-        """Return all tokens."""
+        """Return the total number of tokens."""
         cached = (self.cache_creation_input_tokens or 0) + (self.cache_read_input_tokens or 0)
         return self.input_tokens + self.output_tokens + cached
 
     def __add__(self, other: Usage) -> Usage:
-        """Return the tokens of two messages together."""
+        """Return the sum of the tokens of two messages."""
         return Usage(
             self.input_tokens + other.input_tokens,
             self.output_tokens + other.output_tokens,
@@ -68,7 +68,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class TokenPrices:
-    """Dollars per million tokens, which is millionths of a dollar per token."""
+    """Prices in dollars per million tokens, which equals millionths of a dollar per token."""
 
     input: float
     output: float
@@ -77,7 +77,7 @@ class TokenPrices:
 
     @classmethod
     def of(cls, settings: Settings) -> TokenPrices:
-        """Return the prices that are set."""
+        """Return the prices in the settings."""
         return cls(
             settings.llm_price_input_usd,
             settings.llm_price_output_usd,
@@ -86,7 +86,7 @@ class TokenPrices:
         )
 
     def cost(self, usage: Usage) -> int:
-        """Return what an answer cost, in millionths of a dollar."""
+        """Return the cost of an answer in millionths of a dollar."""
         return math.ceil(
             usage.input_tokens * self.input
             + usage.output_tokens * self.output
@@ -95,23 +95,23 @@ class TokenPrices:
         )
 
     def most(self, prompt: Prompt[msgspec.Struct]) -> int:
-        """Return the most that an answer can cost."""
+        """Return the maximum cost of an answer in millionths of a dollar."""
         schema = msgspec.json.encode(input_schema(prompt.answer))
-        asked = len(prompt.system.encode()) + len(prompt.user.encode()) + len(schema)
+        input_bytes = len(prompt.system.encode()) + len(prompt.user.encode()) + len(schema)
         dearest = max(self.input, self.cache_write)
-        return math.ceil(asked / _BYTES_PER_TOKEN * dearest + prompt.max_tokens * self.output)
+        return math.ceil(input_bytes / _BYTES_PER_TOKEN * dearest + prompt.max_tokens * self.output)
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What was taken from budgets for one question."""
+    """The amount reserved for one question, in millionths of a dollar, and the keys of its budgets."""
 
     keys: tuple[str, ...]
     amount: int
 
 
 class Budget:
-    """The budgets of a day."""
+    """The budgets of each day."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
@@ -122,11 +122,16 @@ class Budget:
         )
 
     async def take(self, prompt: Prompt[msgspec.Struct], amount: int, *, now_ms: int) -> Reservation:
-        """Take an amount from every budget that a question has.
+        """Reserve an amount from every budget of a question.
+
+        Args:
+            prompt: The question.
+            amount: Amount in millionths of a dollar.
+            now_ms: Current time in ms since the epoch; its day is charged.
 
         Raises:
-            LlmError: `over_budget`; nothing was taken.
-            StoreError: Redis did not answer.
+            LlmError: `over_budget`; nothing was reserved.
+            StoreError: Redis does not answer.
         """
         day = f"{KEY}{datetime.fromtimestamp(now_ms / 1000, UTC):%Y%m%d}"
         limits = {f"{day}:all": self._all, f"{day}:user:{prompt.user_id}": self._user}
@@ -135,15 +140,17 @@ class Budget:
         with store_errors("taking from the budget"):
             refused = int(await self._take(keys=list(limits), args=[amount, _LIVES_S, *limits.values()]))
         if refused:
-            whose = list(limits)[refused - 1].removeprefix(f"{day}:")
-            raise LlmError("over_budget", f"the day's budget ({whose}) has no {amount / MILLION:.4f} dollars left")
+            budget_name = list(limits)[refused - 1].removeprefix(f"{day}:")
+            raise LlmError(
+                "over_budget", f"the day's budget ({budget_name}) has no {amount / MILLION:.4f} dollars left"
+            )
         return Reservation(tuple(limits), amount)
 
-    async def settle(self, taken: Reservation, cost: int) -> None:
-        """Give back what was not spent. While Redis is away it stays taken, which errs on the side of thrift."""
+    async def settle(self, reservation: Reservation, cost: int) -> None:
+        """Replace a reservation by the actual cost. It stays while Redis is unavailable, which is on the safe side."""
         pipeline = self._redis.pipeline(transaction=False)
-        for key in taken.keys:
-            pipeline.incrby(key, cost - taken.amount)
+        for key in reservation.keys:
+            pipeline.incrby(key, cost - reservation.amount)
         try:
             with store_errors("settling the budget"):
                 await pipeline.execute()

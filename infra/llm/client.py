@@ -1,4 +1,4 @@
-"""The client: a question is looked up, allowed, asked, checked, paid for and logged."""
+"""Client of the language model: cache lookup, admission, call, validation, accounting and logging of a question."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from infra.llm.prompt import Prompt, PromptAnswer, input_schema
 from infra.llm.provider import (
     OVERLOADED,
     RATE_LIMITED,
-    SENT,
+    REQUEST_STATE,
     Provider,
+    RequestState,
     RetryTooLateError,
-    Sent,
     provider,
     retry_after_s,
 )
@@ -37,26 +37,26 @@ from infra.settings import Settings
 from schemas.types import LlmCall
 
 ANSWERED = "answered"
-"""Outcome of a question that has its answer; the other outcomes are the reasons why it has none."""
+"""Outcome of an answered question; the other outcomes are the reasons for a missing answer."""
 _ANSWER_BYTES = 256 << 10
-"""Longest answer that is used or logged."""
+"""Maximum size of an answer that is used or logged."""
 _DETAIL_CHARS = 300
 _TOOL = "answer"
 _FAILURES: frozenset[Reason] = frozenset({"no_key", "rate_limited", "overloaded", "timeout", "server_error"})
-"""What the circuit breaker counts: it would befall the next question, too."""
+"""Reasons that the circuit breaker counts: they would affect the next question, too."""
 
 _TURNS = 3
-"""Messages that an answer may take when the model pauses."""
+"""Maximum number of messages per answer when the model pauses."""
 
 A = TypeVar("A", bound=msgspec.Struct)
 
 
 @dataclass(slots=True)
 class _Call:
-    """A question on its way."""
+    """A question in flight."""
 
     started_ms: int
-    sent: Sent = field(default_factory=Sent)
+    request_state: RequestState = field(default_factory=RequestState)
     outcome: str = "given_up"
     usage: Usage | None = None
     response: str = ""
@@ -65,36 +65,43 @@ class _Call:
 
 
 class Llm:
-    """Asks Claude within limits of time, rate and money. Without a key nothing is sent."""
+    """Sends questions to Claude within limits of time, rate and cost. Without a key nothing is sent."""
 
     def __init__(
         self, settings: Settings, redis: Redis, provider: Provider | None, log: Callable[[LlmCall], None]
     ) -> None:
-        """`log` takes an event for every question that was sent, answered or not."""
+        """Create a client.
+
+        Args:
+            settings: Limits, prices and the model.
+            redis: Store of the cache and the budgets.
+            provider: Client of the provider's SDK; None without a key.
+            log: Takes an event for every question that was sent, answered or not.
+        """
         self._settings, self._provider, self._log = settings, provider, log
         self._prices = TokenPrices.of(settings)
-        self._recall = AnswerCache(redis, ttl_s=settings.llm_answer_ttl_s)
+        self._cache = AnswerCache(redis, ttl_s=settings.llm_answer_ttl_s)
         self._budget = Budget(redis, settings)
         self._breaker = CircuitBreaker(
             failures=settings.llm_breaker_failures, cooldown_s=settings.llm_breaker_cooldown_s
         )
         self._slots = asyncio.Semaphore(settings.llm_concurrency)
         self._spent = 0
-        """Millionths of a dollar that questions are known to have cost."""
+        """Known cost of all questions in millionths of a dollar."""
         self.outcomes: Counter[str] = Counter()
-        """Questions by what came of them: answered, recalled, or why there was no answer."""
+        """Number of questions by outcome: answered, recalled, or the reason for a missing answer."""
 
     async def ask(self, prompt: Prompt[A]) -> PromptAnswer[A]:
-        """Return the answer to a question: the one given before, where there is one.
+        """Return the answer to a question, from the cache if it is there.
 
         Raises:
-            LlmError: there is none; `reason` says why.
-            StoreError: Redis did not answer, so that nothing was asked.
+            LlmError: there is no answer; `reason` says why.
+            StoreError: Redis does not answer, so nothing was sent.
         """
         name = prompt.hash(self._settings.llm_model)
         try:
-            known = _known(await self._recall.read(name), prompt)
-            answer = await self._allowed(prompt, name) if known is None else self._recalled(known, name)
+            cached_value = _cached_value(await self._cache.read(name), prompt)
+            answer = await self._allowed(prompt, name) if cached_value is None else self._recalled(cached_value, name)
         except LlmError as error:
             self.outcomes[error.reason] += 1
             raise
@@ -102,23 +109,23 @@ class Llm:
         return answer
 
     def describe(self) -> dict[str, Any]:
-        """Return what a sign of life tells."""
+        """Return the client's part of a heartbeat."""
         is_open = self._breaker.is_open(time.monotonic())
         circuit = "no key" if self._provider is None else "open" if is_open else "closed"
         return {"circuit": circuit, "questions": dict(self.outcomes), "spent_usd": self._spent / MILLION}
 
-    def _recalled(self, known: A, name: str) -> PromptAnswer[A]:
-        return PromptAnswer(value=known, hash=name, model=self._settings.llm_model, recalled=True)
+    def _recalled(self, value: A, name: str) -> PromptAnswer[A]:
+        return PromptAnswer(value=value, hash=name, model=self._settings.llm_model, recalled=True)
 
     async def _allowed(self, prompt: Prompt[A], name: str) -> PromptAnswer[A]:
-        """Ask when there is a slot, if there is a key, a closed circuit and money."""
+        """Wait for a slot, then ask if there is a key, the circuit is closed and the budgets suffice."""
         if self._provider is None:
             raise LlmError("no_key", "none is set for the language model")
         async with self._slots:
             if not self._breaker.allows(time.monotonic()):
                 raise LlmError("open_circuit", "the provider has failed several times in a row, or asked to wait")
             call = _Call(clock.now_ms())
-            taken = await self._budget.take(prompt, self._prices.most(prompt), now_ms=call.started_ms)
+            reservation = await self._budget.take(prompt, self._prices.most(prompt), now_ms=call.started_ms)
             try:
                 return await self._asked(self._provider, prompt, call, name)
             finally:
@@ -126,10 +133,10 @@ class Llm:
                 cost = self._cost(call)
                 if cost is not None:
                     self._spent += cost
-                    await self._budget.settle(taken, cost)
+                    await self._budget.settle(reservation, cost)
 
     async def _asked(self, provider: Provider, prompt: Prompt[A], call: _Call, name: str) -> PromptAnswer[A]:
-        """Send a question and check its answer."""
+        """Send a question and validate its answer."""
         try:
             reading = _reading(await self._send(provider, prompt, call), prompt)
         except LlmError as error:
@@ -141,10 +148,10 @@ class Llm:
             raise
         self._breaker.succeeded()
         call.outcome = ANSWERED
-        # What is kept is what was used: whoever recalls it must not find other flaws in it.
+        # Cache the validated answer, not the raw one: a later read must not find other flaws in it.
         answer = msgspec.json.encode(reading.value)
         call.response, call.dropped, call.problems = answer.decode(), reading.dropped, reading.problems
-        await self._recall.write(name, answer)
+        await self._cache.write(name, answer)
         usage = call.usage or Usage()
         return PromptAnswer(
             value=reading.value,
@@ -156,14 +163,14 @@ class Llm:
         )
 
     async def _send(self, provider: Provider, prompt: Prompt[A], call: _Call) -> Reply:
-        """Send a question, go on where the model pauses, and return its last message; all are paid for."""
+        """Send a question, continue the turn while the model pauses, and return its last message; all messages cost."""
         within_s = self._settings.llm_deadline_s
-        call.sent.until_s = asyncio.get_running_loop().time() + within_s
+        call.request_state.until_s = asyncio.get_running_loop().time() + within_s
         messages: list[Any] = [{"role": "user", "content": prompt.user}]
         try:
             async with asyncio.timeout(within_s):
                 for _ in range(_TURNS):
-                    reply = await self._turn(provider, prompt, messages, call.sent)
+                    reply = await self._turn(provider, prompt, messages, call.request_state)
                     if reply.usage is not None:
                         call.usage = (call.usage or Usage()) + reply.usage
                     call.response = reply.text
@@ -172,12 +179,14 @@ class Llm:
                     if reply.content:
                         messages.append({"role": "assistant", "content": reply.content})
         except TimeoutError as error:
-            raise LlmError(_reason(call.sent.status), f"not within {within_s:g} s") from error
+            raise LlmError(_reason(call.request_state.status), f"not within {within_s:g} s") from error
         raise LlmError("malformed", f"the model paused {_TURNS} times")
 
-    async def _turn(self, provider: Provider, prompt: Prompt[A], messages: list[Any], sent: Sent) -> Reply:
-        """Send a conversation, with the SDK's retries, and return the model's message."""
-        SENT.set(sent)
+    async def _turn(
+        self, provider: Provider, prompt: Prompt[A], messages: list[Any], request_state: RequestState
+    ) -> Reply:
+        """Send a conversation with the SDK's retries and return the model's message."""
+        REQUEST_STATE.set(request_state)
         try:
             response = await provider.messages.with_raw_response.create(
                 model=self._settings.llm_model,
@@ -202,7 +211,7 @@ class Llm:
             raise LlmError("server_error", f"{error}: {error.__cause__}") from error
 
     def _cost(self, call: _Call) -> int | None:
-        """Return what a question cost, None when nobody knows: it was cut off while the model was at work."""
+        """Return the cost in millionths of a dollar, None if unknown: the call ended while the model was at work."""
         if call.usage is not None:
             return self._prices.cost(call.usage)
         return None if call.outcome in {"timeout", "given_up", "malformed"} else 0
@@ -219,7 +228,7 @@ class Llm:
             prompt_hash=name,
             prompt_version=prompt.version,
             outcome=call.outcome,
-            attempts=call.sent.attempts,
+            attempts=call.request_state.attempts,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cache_write_tokens=usage.cache_creation_input_tokens or 0,
@@ -235,28 +244,28 @@ class Llm:
 
 @asynccontextmanager
 async def connect(settings: Settings, redis: Redis, log: Callable[[LlmCall], None]) -> AsyncIterator[Llm]:
-    """Yield a client. It takes `log`, such as `partial(publisher.produce, LLM_CALLS)`, for its events."""
-    found = provider(settings)
+    """Yield a client that logs its events by `log`, such as `partial(publisher.produce, LLM_CALLS)`."""
+    client = provider(settings)
     try:
-        yield Llm(settings, redis, found, log)
+        yield Llm(settings, redis, client, log)
     finally:
-        if found is not None:
-            await found.close()
+        if client is not None:
+            await client.close()
 
 
 def _reason(status: int) -> Reason:
-    """Return what a status of the provider means; 0 is none at all."""
-    known: dict[int, Reason] = {
+    """Return the reason for a status of the provider; 0 stands for no response."""
+    reasons: dict[int, Reason] = {
         **dict.fromkeys((0, 408), "timeout"),
         **dict.fromkeys((401, 402, 403), "no_key"),
         RATE_LIMITED: "rate_limited",
         OVERLOADED: "overloaded",
     }
-    return known.get(status, "server_error" if status >= 500 else "refused")
+    return reasons.get(status, "server_error" if status >= 500 else "refused")
 
 
 def _reading(reply: Reply, prompt: Prompt[A]) -> Reading[A]:
-    """Return what can be used of a message."""
+    """Return the usable part of a message."""
     if reply.stop_reason == REFUSAL:
         raise LlmError("refused", f"the model will not answer: {reply.detail}"[:_DETAIL_CHARS])
     size = len(reply.text)
@@ -270,13 +279,13 @@ def _reading(reply: Reply, prompt: Prompt[A]) -> Reading[A]:
         raise LlmError(reason, f"{error} (the model stopped for {reply.stop_reason or 'no reason'})") from error
 
 
-def _known(answer: bytes | None, prompt: Prompt[A]) -> A | None:
-    """Return an answer given before, None where there is none of the question's type."""
+def _cached_value(answer: bytes | None, prompt: Prompt[A]) -> A | None:
+    """Return a cached answer, None if there is none of the question's answer type."""
     with suppress(msgspec.MsgspecError):
         return None if answer is None else msgspec.json.decode(answer, type=prompt.answer)
     return None
 
 
 def _cut(text: str, most_bytes: int) -> str:
-    """Return the beginning of a text that fits."""
+    """Return the beginning of a text that fits into a number of bytes."""
     return text.encode()[:most_bytes].decode(errors="ignore")

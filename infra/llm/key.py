@@ -1,4 +1,4 @@
-"""Whether there is a key for a language model at all."""
+"""Check for a language model's API key."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from infra.settings import Settings
 
 
 def has_key(settings: Settings) -> bool:
-    """Say whether there is one for the provider that is set."""
+    """Say whether there is a key for the configured provider."""
     if settings.llm_provider == "bedrock":
         return bool(settings.aws_access_key_id and settings.aws_secret_access_key)
     return bool(settings.anthropic_api_key)

@@ -1,4 +1,4 @@
-"""The one error of a question that got no answer, and its reasons."""
+"""The error of a question without an answer, and its reasons."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ Reason = Literal[
     "truncated",
     "malformed",
 ]
-"""Why there is no answer:
+"""Reasons for a missing answer:
 
-no_key        none is configured, or the provider does not accept it, or no more is to be spent there with it
-over_budget   a budget of the day does not allow it
-open_circuit  the provider failed several times in a row, or asked to wait, and is left alone for a while
+no_key        no key is configured, the provider rejects it, or its spend limit is reached
+over_budget   a daily budget is exhausted
+open_circuit  the provider failed several times in a row, or requested a pause, and calls are blocked for a while
 rate_limited  429, after all retries
 overloaded    529, after all retries
 timeout       no answer in time, after all retries
 server_error  5xx or no connection, after all retries
-refused       the provider or the model will not answer this question
-truncated     the answer ended at its token limit before anything of it could be used
-malformed     nothing of the answer is what the question's type says
+refused       the provider or the model refuses this question
+truncated     the answer reached its token limit before any part of it was usable
+malformed     no part of the answer fits the question's answer type
 """
 
 
 PASSING: frozenset[Reason] = frozenset({"open_circuit", "rate_limited", "overloaded", "timeout", "server_error"})
-"""Reasons that may be gone when the same is asked a little later."""
+"""Temporary reasons: the same question may be answered a little later."""
 
 
 class LlmError(RuntimeError):
-    """There is no answer, and `reason` says why."""
+    """There is no answer; `reason` says why."""
 
     def __init__(self, reason: Reason, detail: str, *, retry_after_s: float = 0.0) -> None:
-        """`retry_after_s` is how long the provider asked to be left alone."""
+        """Create an error; `retry_after_s` is the pause that the provider requested, in seconds."""
         self.reason: Reason = reason
         self.detail = detail
         self.retry_after_s = retry_after_s

@@ -1,4 +1,4 @@
-"""What is asked, and what is answered."""
+"""Prompts and their answers."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ A_co = TypeVar("A_co", bound=msgspec.Struct, covariant=True)
 class Prompt(Generic[A_co]):
     """One question.
 
-    The answer's type is a msgspec Struct: its JSON schema is what the model is told to fill in (docstrings and
-    `msgspec.Meta` of its fields become descriptions and limits), and an answer is held against it.
+    The answer's type is a msgspec Struct. Its JSON schema is sent to the model (docstrings and `msgspec.Meta` of its
+    fields become descriptions and limits), and answers are validated against it.
     """
 
     system: str
-    """What is the same for every user: the provider caches it."""
+    """The part that is the same for every user; the provider caches it."""
     user: str
-    """What is asked now. What people or catalogues wrote belongs here, as JSON, never into `system`."""
+    """The part of this question. Text from users or catalogs belongs here, as JSON, never into `system`."""
     answer: type[A_co]
     purpose: str
-    """What for: score, fetch and so on."""
+    """Purpose of the question: score, fetch and so on."""
     version: str
     """Version of the prompt's template."""
     user_id: str
-    """Whose budget it is; it is not sent."""
+    """The user whose budget pays; it is not sent."""
     category: str = ""
-    """Category of content whose budget it is."""
+    """The category of content whose budget pays."""
     max_tokens: int = 1_024
-    """Longest answer."""
+    """Maximum length of the answer."""
 
     def hash(self, model: str) -> str:
-        """Return what names this question to a model: equal questions, whoever asks, have one answer."""
-        asked = (model, self.system, self.user, input_schema(self.answer), self.max_tokens)
-        return hashlib.sha256(msgspec.json.encode(asked, order="deterministic")).hexdigest()[:32]
+        """Return the cache key of this question to a model: equal questions of all users share one answer."""
+        content = (model, self.system, self.user, input_schema(self.answer), self.max_tokens)
+        return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptAnswer(Generic[A_co]):
-    """One answer, checked. Its texts are still a model's: see `infra.llm.text`."""
+    """A validated answer. Its texts are still unsafe model output: see `infra.llm.text`."""
 
     value: A_co
     hash: str
-    """Of the question."""
+    """Hash of the question."""
     model: str
     recalled: bool = False
-    """Whether it was given before and cost nothing now."""
+    """Whether it came from the cache and cost nothing."""
     tokens: int = 0
     cost_usd: float = 0.0
     latency_ms: int = 0

@@ -1,11 +1,11 @@
-"""Reading what a model wrote: the usable part of an answer is kept, the rest is left out and named.
+"""Lenient parser of model output: it keeps the usable part of an answer and reports the rest.
 
-A model gives a year as text, null for a text it does not know, one object where a list belongs, a list as JSON text,
-or stops in the middle of an entry. None of that makes the rest of an answer unusable, which has been paid for:
+Models write a year as text, null for an unknown text, one object in place of a list, or a list as JSON text, or they
+stop in the middle of an entry. The rest of such an answer, which has been paid for, is still usable:
 
-- null and blank text count as absent, fields that the type does not name are ignored;
-- numbers and texts are converted where nothing is lost by it, texts and lists that are too long are cut;
-- an optional field that cannot be read is left out, an entry of a list that lacks a required one is dropped.
+- null and blank text count as absent; unknown fields are ignored;
+- numbers and texts are converted if the conversion is lossless; texts and lists that are too long are cut;
+- an unreadable optional field is omitted; a list entry without a required field is dropped.
 
     reading = read([{"items": [{"title": "Trio Night", "year": "1999"}, {"year": 2001}]}], Suggestions)
     reading.value, reading.dropped, reading.problems     # one suggestion, 1, ["items[1]: title is missing"]
@@ -28,70 +28,70 @@ A = TypeVar("A", bound=msgspec.Struct)
 A_co = TypeVar("A_co", bound=msgspec.Struct, covariant=True)
 
 PROBLEMS = 20
-"""Problems that are named of one answer."""
+"""Maximum number of problems reported per answer."""
 _PROBLEM_CHARS = 200
 _LARGEST = 2.0**63
 _DEPTH = 4
-"""Objects of one property that are looked into for what they hold."""
+"""Maximum nesting of wrapper objects with a single property that are unwrapped."""
 
 
 class UnreadableError(ValueError):
-    """Nothing of an answer can be used; the text says why."""
+    """No part of an answer is usable; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[A_co]):
-    """What could be read of an answer."""
+    """The usable part of an answer."""
 
     value: A_co
     dropped: int
-    """Entries of its lists that could not be used."""
+    """Number of unusable list entries."""
     problems: list[str]
-    """What was left out and why, at most `PROBLEMS` of them."""
+    """Omitted values with the reason, at most `PROBLEMS` of them."""
 
 
 class _FlawError(ValueError):
-    """A value that does not fit."""
+    """A value that does not fit its type."""
 
 
 @dataclass(slots=True)
 class _Notes:
-    """What is left out while an answer is read."""
+    """Log of the values omitted while an answer is read."""
 
     dropped: int = 0
     problems: list[str] = field(default_factory=list)
 
-    def drop(self, place: str, error: ValueError) -> None:
-        """Note an entry that cannot be used."""
+    def drop(self, path: str, error: ValueError) -> None:
+        """Record an unusable entry."""
         self.dropped += 1
-        self.leave_out(place, error)
+        self.leave_out(path, error)
 
-    def leave_out(self, place: str, error: ValueError) -> None:
-        """Note a value that cannot be used."""
+    def leave_out(self, path: str, error: ValueError) -> None:
+        """Record an unusable value."""
         if len(self.problems) < PROBLEMS:
-            self.problems.append(printable(f"{place}: {error}")[:_PROBLEM_CHARS])
+            self.problems.append(printable(f"{path}: {error}")[:_PROBLEM_CHARS])
 
 
 def read(payloads: Sequence[Any], answer: type[A], *, cut: bool = False) -> Reading[A]:
-    """Return what can be used of an answer.
+    """Return the usable part of an answer.
 
     Args:
-        payloads: What the model gave: decoded JSON, or text that holds JSON; the lists of several are joined.
-        answer: The type that the answer should be of.
-        cut: Whether the model was stopped before its end: the last entry of decoded JSON may lack its end, too.
+        payloads: Output of the model: decoded JSON, or text that contains JSON; the lists of several are joined.
+        answer: Type of the answer.
+        cut: Whether the model was stopped early, so that the last entry of decoded JSON may be incomplete.
 
     Raises:
-        UnreadableError: nothing of it can be used.
+        UnreadableError: no part of it is usable.
     """
     notes = _Notes()
     if not payloads:
         raise UnreadableError("the answer is empty")
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for payload in payloads:
         for name, value in _named(payload, answer, notes, cut=cut).items():
-            found[name] = [*_listed(found[name]), *_listed(value)] if name in found else value
+            values[name] = [*_listed(values[name]), *_listed(value)] if name in values else value
     try:
-        read_as = _struct(found, answer, "", notes)
+        read_as = _struct(values, answer, "", notes)
     except _FlawError as error:
         raise UnreadableError(str(error)) from error
     if notes.dropped and not any(getattr(read_as, name) for name in read_as.__struct_fields__):
@@ -100,12 +100,12 @@ def read(payloads: Sequence[Any], answer: type[A], *, cut: bool = False) -> Read
 
 
 def printable(text: str) -> str:
-    """Return a text that can be encoded: a model's JSON may hold half of a surrogate pair."""
+    """Return a text that can be encoded: a model's JSON may contain lone surrogates."""
     return text.encode("utf-8", "replace").decode()
 
 
 def _named(payload: Any, answer: type[msgspec.Struct], notes: _Notes, *, cut: bool) -> dict[str, Any]:
-    """Return the fields of an answer in what a model gave, however it wrapped them."""
+    """Return the fields of an answer from a payload, unwrapping wrapper objects and bare lists."""
     fields = _fields(answer)
     lists = {name: _plain(one.kind.item_type) for name, one in fields.items() if isinstance(one.kind, inspect.ListType)}
     only, item = next(iter(lists.items())) if len(lists) == 1 else ("", None)
@@ -115,24 +115,24 @@ def _named(payload: Any, answer: type[msgspec.Struct], notes: _Notes, *, cut: bo
         if isinstance(value, str):
             value, whole = _json_in(value), True
         if only and (isinstance(value, list) or (isinstance(value, dict) and value.keys() & entry)):
-            value = {only: value}  # the list, or one entry of it, alone
+            value = {only: value}  # the bare list, or a single entry of it
         if not isinstance(value, dict) or value.keys() & fields.keys() or len(value) != 1:
             break
-        (value,) = value.values()  # under a name of the model's own
+        (value,) = value.values()  # wrapped under a name of the model's own
     if not isinstance(value, dict):
         raise UnreadableError("the answer holds no JSON" if value is None else f"the answer is {_kind_of(value)}")
-    found = {name: one for name, one in value.items() if name in fields and one is not None}
+    values = {name: one for name, one in value.items() if name in fields and one is not None}
     if cut and not whole:
-        for name in lists.keys() & found.keys():
-            if not isinstance(found[name], str):
-                *found[name], _ = _listed(found[name]) or [None]
-                notes.drop(f"{name}[{len(found[name])}]", _FlawError("the model was stopped before its end"))
-    return found
+        for name in lists.keys() & values.keys():
+            if not isinstance(values[name], str):
+                *values[name], _ = _listed(values[name]) or [None]
+                notes.drop(f"{name}[{len(values[name])}]", _FlawError("the model was stopped before its end"))
+    return values
 
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A field of a type: its kind, its annotation with limits, whether it must be there."""
+    """A field of a type: its kind, its annotation with limits, and whether it is required."""
 
     kind: inspect.Type
     annotation: Any
@@ -148,7 +148,7 @@ def _fields(answer: type[msgspec.Struct]) -> dict[str, _Field]:
 
 
 def _plain(kind: inspect.Type) -> inspect.Type:
-    """Return what a type is when it is not null, without what only documents it."""
+    """Return a type without null and without metadata."""
     if isinstance(kind, inspect.Metadata):
         return _plain(kind.type)
     if isinstance(kind, inspect.UnionType):
@@ -156,35 +156,35 @@ def _plain(kind: inspect.Type) -> inspect.Type:
     return kind
 
 
-def _struct(value: Any, answer: type[A], place: str, notes: _Notes) -> A:
-    """Return a value as a type, without the optional fields that cannot be read."""
+def _struct(value: Any, answer: type[A], path: str, notes: _Notes) -> A:
+    """Return a value as a type, without unreadable optional fields."""
     value = _parsed(value)
     if not isinstance(value, dict):
         raise _FlawError(f"it is {_kind_of(value)}, not an object")
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, one in _fields(answer).items():
-        given = value.get(name)
-        if given is None or (isinstance(given, str) and not given.strip()):
+        raw_value = value.get(name)
+        if raw_value is None or (isinstance(raw_value, str) and not raw_value.strip()):
             if one.required:
                 raise _FlawError(f"{name} is missing")
             continue
-        inside = f"{place}.{name}" if place else name
+        inside = f"{path}.{name}" if path else name
         try:
-            found[name] = _converted(given, one, inside, notes)
+            values[name] = _converted(raw_value, one, inside, notes)
         except _FlawError as error:
             if one.required:
                 raise _FlawError(f"{name}: {error}") from error
             notes.leave_out(inside, error)
-    return msgspec.convert(found, answer)
+    return msgspec.convert(values, answer)
 
 
-def _converted(value: Any, one: _Field, place: str, notes: _Notes) -> Any:
-    """Return a field's value as its kind, within its limits."""
+def _converted(value: Any, one: _Field, path: str, notes: _Notes) -> Any:
+    """Return a field's value converted to its kind, within its limits."""
     kind = one.kind
     if isinstance(kind, inspect.ListType):
-        value = _list(value, kind, place, notes)
+        value = _list(value, kind, path, notes)
     elif isinstance(kind, inspect.StructType):
-        value = _struct(value, kind.cls, place, notes)
+        value = _struct(value, kind.cls, path, notes)
     elif isinstance(kind, inspect.StrType):
         value = _text(value)[: kind.max_length]
     elif isinstance(kind, inspect.FloatType | inspect.IntType):
@@ -195,27 +195,27 @@ def _converted(value: Any, one: _Field, place: str, notes: _Notes) -> Any:
         raise _FlawError(str(error)) from error
 
 
-def _list(value: Any, kind: inspect.ListType, place: str, notes: _Notes) -> list[Any]:
-    """Return the entries of a list that can be used."""
+def _list(value: Any, kind: inspect.ListType, path: str, notes: _Notes) -> list[Any]:
+    """Return the usable entries of a list."""
     item = _plain(kind.item_type)
-    found: list[Any] = []
+    entries: list[Any] = []
     if isinstance(item, inspect.StructType):
         for number, one in enumerate(_entries(value, _fields(item.cls).keys())):
             try:
-                found.append(_struct(one, item.cls, f"{place}[{number}]", notes))
+                entries.append(_struct(one, item.cls, f"{path}[{number}]", notes))
             except _FlawError as error:
-                notes.drop(f"{place}[{number}]", error)
-        return found[: kind.max_length]
+                notes.drop(f"{path}[{number}]", error)
+        return entries[: kind.max_length]
     for number, one in enumerate(_listed(_parsed(value))):
         try:
-            found.append(_text(one) if isinstance(item, inspect.StrType) else one)
+            entries.append(_text(one) if isinstance(item, inspect.StrType) else one)
         except _FlawError as error:
-            notes.leave_out(f"{place}[{number}]", error)
-    return found[: kind.max_length]
+            notes.leave_out(f"{path}[{number}]", error)
+    return entries[: kind.max_length]
 
 
 def _entries(value: Any, names: Iterable[str]) -> list[Any]:
-    """Return the objects of what should be a list of them: a list, one object, or objects under names."""
+    """Return the objects of a value that should be a list of them: a list, one object, or objects by name."""
     value = _parsed(value)
     if isinstance(value, dict) and value and not value.keys() & set(names):
         value = list(value.values())  # {"item": [...]}, {"0": {...}, "1": {...}}
@@ -230,10 +230,10 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _parsed(value: Any) -> Any:
-    """Return what a text of JSON holds, other values as they are."""
+    """Return the JSON data in a text, other values unchanged."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        found = _json_in(value)
-        return value if found is None else found
+        content = _json_in(value)
+        return value if content is None else content
     return value
 
 
@@ -246,7 +246,7 @@ def _text(value: Any) -> str:
 
 
 def _number(value: Any) -> Any:
-    """Return a number, or what may be the text of one, if it is finite and fits its 64 bits."""
+    """Return a value unless it is a number, or the text of one, that is not finite or exceeds 64 bits."""
     if isinstance(value, str):
         value = value.strip()
     try:
@@ -254,8 +254,8 @@ def _number(value: Any) -> Any:
     except OverflowError:
         size = math.inf
     except (ValueError, TypeError):
-        return value  # its type will say what is wrong with it
-    if not size < _LARGEST:  # which NaN is not either
+        return value  # the type conversion reports the problem
+    if not size < _LARGEST:  # also true for NaN
         raise _FlawError("it is not a finite number of 64 bits")
     return value
 
@@ -266,8 +266,8 @@ def _kind_of(value: Any) -> str:
 
 
 def _json_in(text: str) -> Any:
-    """Return the first JSON object or list in a text, as far as it goes; None when there is none."""
-    starts = [place for place in (text.find("{"), text.find("[")) if place >= 0]
+    """Return the first JSON object or list in a text, truncated ones up to their end; None if there is none."""
+    starts = [index for index in (text.find("{"), text.find("[")) if index >= 0]
     if not starts:
         return None
     text = text[min(starts) :]
@@ -278,11 +278,11 @@ def _json_in(text: str) -> Any:
 
 
 def _closed(text: str) -> str:
-    """Return JSON that was cut off up to its last whole object within a list, and what closes the rest."""
+    """Return truncated JSON up to its last complete object in a list, with the missing closing brackets."""
     open_: list[str] = []
     inside_text = escaped = False
     end, closers = 0, ""
-    for place, char in enumerate(text):
+    for index, char in enumerate(text):
         if inside_text:
             inside_text, escaped = escaped or char != '"', char == "\\" and not escaped
         elif char == '"':
@@ -292,7 +292,7 @@ def _closed(text: str) -> str:
         elif char in "}]" and open_:
             open_.pop()
             if char == "}" and open_ and open_[-1] == "]":
-                end, closers = place + 1, "".join(reversed(open_))
+                end, closers = index + 1, "".join(reversed(open_))
     return text[:end] + closers
 
 

@@ -1,4 +1,4 @@
-"""One message of the provider, read leniently: it is checked by who asked, and says why the model stopped."""
+"""Lenient parser of the provider's messages. The caller validates the content."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infra.llm.llm_error import LlmError, Reason
 
 PAUSED = "pause_turn"
 CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
-"""Reasons to stop after which an answer may lack its end."""
+"""Stop reasons after which an answer may be incomplete."""
 REFUSAL = "refusal"
 _ERRORS: dict[str, Reason] = {
     "overloaded_error": "overloaded",
@@ -24,7 +24,7 @@ _ERRORS: dict[str, Reason] = {
     "permission_error": "no_key",
     "billing_error": "no_key",
 }
-"""What the types of errors mean that come in place of a message; the others refuse the question."""
+"""Reasons for the types of error bodies; all other types mean `refused`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +32,16 @@ class Reply:
     """A message of the model."""
 
     content: list[Any]
-    """Its blocks, as they came."""
+    """Its content blocks, unvalidated."""
     stop_reason: str
     detail: str
-    """What is said of a refusal."""
+    """Explanation of a refusal."""
     usage: Usage | None
-    """None where the provider does not say."""
+    """None if the provider does not report it."""
 
     @property
     def payloads(self) -> list[Any]:
-        """Return what the model gave: what it used the tool with, or what it wrote where it used none."""
+        """Return the inputs of the model's tool calls, or its text if there are none."""
         blocks = [block for block in self.content if isinstance(block, dict)]
         used = [block.get("input") for block in blocks if block.get("type") == "tool_use"]
         texts = (block.get("text") for block in blocks if block.get("type") == "text")
@@ -50,7 +50,7 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """Return what the model gave, for the log."""
+        """Return the payloads as text for the log."""
         return "\n".join(one if isinstance(one, str) else json.dumps(one) for one in self.payloads)
 
 
@@ -58,7 +58,7 @@ def parse(body: bytes) -> Reply:
     """Return the message in a response's body.
 
     Raises:
-        LlmError: it is an error or nothing that the provider sends.
+        LlmError: the body is an error, or no message.
     """
     try:
         message = json.loads(body)
@@ -80,8 +80,8 @@ def parse(body: bytes) -> Reply:
     )
 
 
-def _usage(told: Any) -> Usage | None:
+def _usage(usage: Any) -> Usage | None:
     try:
-        return msgspec.convert(told, Usage, strict=False)
+        return msgspec.convert(usage, Usage, strict=False)
     except msgspec.ValidationError:
         return None

@@ -1,4 +1,4 @@
-"""Making a model's texts harmless: they are shown to people, and nobody has read them before."""
+"""Sanitizing of model output, which is displayed to users without review."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _TAG = re.compile(r"</?[a-zA-Z!?][^<>]*>")
 _SPACES = re.compile(r"\s+")
 _INVISIBLE = {"Cc", "Cf", "Co", "Cs", "Cn"}
 _JOINERS = "\u200c\u200d"
-"""Invisible, and part of how words of some scripts and some emoji are written."""
+"""Invisible, but needed in the words of some scripts and in some emoji."""
 
 
 def plain(text: str, *, most: int) -> str:
-    """Return a text without markup, control and invisible characters, on one line of at most so many characters."""
+    """Return a text without markup, control and invisible characters, on one line of at most `most` characters."""
     text = html.unescape(text[: 8 * most])
     text = _TAG.sub(" ", text).replace("<", "").replace(">", "")
     text = "".join(char if char in _JOINERS or unicodedata.category(char) not in _INVISIBLE else " " for char in text)
@@ -25,12 +25,12 @@ def plain(text: str, *, most: int) -> str:
 
 
 def link(url: str | None) -> str | None:
-    """Return an address if it is one of the web, without a password, and of sane length; None otherwise."""
+    """Return a URL if it is a web address without a password and of sane length; None otherwise."""
     if not url or len(url) > LINK_CHARS or not url.isprintable() or " " in url:
         return None
     try:
         parts = urlsplit(url)
-        known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.username is None
+        is_web_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.username is None
     except ValueError:
         return None
-    return url if known and not set(url) & set("<>\"'`\\") else None
+    return url if is_web_address and not set(url) & set("<>\"'`\\") else None

@@ -1,4 +1,4 @@
-"""The local stack: real servers as child processes, each in a file of its own."""
+"""The local stack: real servers as child processes."""
 
 from infra.local.port import Ports as Ports
 from infra.local.process import Child as Child

@@ -1,6 +1,6 @@
-"""Children that outlived their parent: written down while they run, ended before the next start.
+"""Orphaned child processes: recorded while they run, and ended before the next start.
 
-Where the kernel does not tell children of a parent's death, and while those that were told still shut down.
+Orphans exist where the kernel has no death signal, and while children that received it still shut down.
 """
 
 from __future__ import annotations
@@ -23,24 +23,30 @@ class _Record(msgspec.Struct):
 
 
 def record(file: Path, pid: int, stop_signal: signal.Signals) -> None:
-    """Write down a child."""
+    """Record a child process.
+
+    Args:
+        file: File of the record.
+        pid: Process id of the child.
+        stop_signal: Signal that ends it in order.
+    """
     try:
         created_s = psutil.Process(pid).create_time()
     except psutil.NoSuchProcess:
-        return  # it has just ended
+        return  # it has ended already
     write_private(file, msgspec.json.encode(_Record(pid, created_s, int(stop_signal))))
 
 
 def end_stale(folder: Path) -> list[int]:
-    """End the children that are written down in a folder, wait until they are gone, and return their ids."""
-    ended = []
+    """End the child processes recorded in a folder, wait for their end, and return their process ids."""
+    pids = []
     for file in sorted(folder.glob("*.json")):
         try:
-            known = msgspec.json.decode(file.read_bytes(), type=_Record)
-            process = psutil.Process(known.pid)
-            if abs(process.create_time() - known.created_s) < 1.0:  # the id may be another process's by now
-                ended.append(known.pid)
-                process.send_signal(known.stop_signal)
+            child = msgspec.json.decode(file.read_bytes(), type=_Record)
+            process = psutil.Process(child.pid)
+            if abs(process.create_time() - child.created_s) < 1.0:  # else the id belongs to another process by now
+                pids.append(child.pid)
+                process.send_signal(child.stop_signal)
                 try:
                     process.wait(_END_WITHIN_S)
                 except psutil.TimeoutExpired:
@@ -49,4 +55,4 @@ def end_stale(folder: Path) -> list[int]:
         except (psutil.NoSuchProcess, msgspec.DecodeError):
             pass
         file.unlink()
-    return ended
+    return pids

@@ -1,4 +1,4 @@
-"""One local stack per home folder."""
+"""Lock for a single local stack per home folder."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from infra.private_file import FILE_MODE, private_folder
 
 
 class Lock:
-    """A lock that the kernel gives back when its holder ends, however it ends."""
+    """A file lock that the kernel releases when its holder ends, even after a crash."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
         self._file: IO[str] | None = None
 
     def take(self) -> None:
-        """Take the lock.
+        """Acquire the lock.
 
         Raises:
-            OperatorError: another process has it.
+            OperatorError: another process holds it.
         """
         private_folder(self._home)
         file = os.fdopen(os.open(self._home / "up.lock", os.O_RDWR | os.O_APPEND | os.O_CREAT, FILE_MODE), "a+")
@@ -43,7 +43,7 @@ class Lock:
         self._file = file
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -1,4 +1,4 @@
-"""A child's log: a file that is cut before it grows without bound, and that only its owner may read."""
+"""Log file of a child process: rotated at a maximum size, and readable only by its owner."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from infra.private_file import FILE_MODE, private_folder
 
 MAX_BYTES = 20 << 20
 KEPT = 3
-"""Older parts that are kept beside the newest."""
+"""Number of rotated files to keep."""
 _TAIL_BYTES = _CHUNK = 64 << 10
 
 
 class ChildLog:
-    """The log of one child, whose file the child has open for appending."""
+    """The log of one child process, which holds the file open for appending."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
 
     def open(self) -> IO[bytes]:
-        """Open it for appending, for a child to write to."""
+        """Open the file for a child process to append to."""
         private_folder(self.file.parent)
         opened = os.fdopen(os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, FILE_MODE), "ab")
         for file in (self.file, *(self._part(number) for number in range(1, KEPT + 1))):
@@ -32,10 +32,10 @@ class ChildLog:
         return opened
 
     def rotate(self) -> bool:
-        """Put a log that has grown too long aside, and say whether it had; its child may write meanwhile.
+        """Rotate the log if it is too large, and say whether it was; the child may write meanwhile.
 
-        The child keeps its open file, so what it has written is copied and then taken out of it. What it writes between
-        the two, some milliseconds, is lost.
+        The child keeps its open file, so the content is copied and the file truncated. Output between these two steps,
+        some milliseconds, is lost.
         """
         if not self.file.exists() or self.file.stat().st_size <= MAX_BYTES:
             return False
@@ -44,7 +44,7 @@ class ChildLog:
                 self._part(number - 1).replace(self._part(number))
         newest = self._part(1)
         with self.file.open("rb") as source, os.fdopen(_create(newest), "wb") as copy:
-            source.seek(-MAX_BYTES, os.SEEK_END)  # a child may have written many times that
+            source.seek(-MAX_BYTES, os.SEEK_END)  # the file may be many times larger
             for chunk in islice(iter(partial(source.read, _CHUNK), b""), 2 * MAX_BYTES // _CHUNK + 1):
                 copy.write(chunk)
         os.truncate(self.file, 0)

@@ -1,4 +1,4 @@
-"""Which ports the local stack listens on."""
+"""Ports of the local stack."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from infra.settings import Settings
 
 HOST = "127.0.0.1"
 _BELOW_EPHEMERAL = range(20_000, 32_000)
-"""Ports that no outgoing connection is given, so that a free one stays free until its server binds it."""
-_given: set[int] = set()
+"""Ports that are not used for outgoing connections, so that a free one stays free until its server binds it."""
+_reserved_ports: set[int] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,31 +29,31 @@ class Ports:
 
     @classmethod
     def of(cls, settings: Settings) -> Ports:
-        """Return the ports of the settings."""
+        """Return the ports in the settings."""
         return cls(settings.kafka_port, settings.schema_registry_port, settings.redis_port, settings.database_port)
 
     @classmethod
     def free(cls) -> Ports:
-        """Return ports that nobody listens on."""
+        """Return free ports."""
         return cls(*free_ports(4))
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on and that were not returned before: whoever has one may not listen yet."""
-    found: list[int] = []
+    """Return free ports that were not returned before: the holder of an earlier one may not listen yet."""
+    ports: list[int] = []
     for port in random.sample(_BELOW_EPHEMERAL, len(_BELOW_EPHEMERAL)):
-        if len(found) == count:
+        if len(ports) == count:
             break
-        if port not in _given and is_free(port):
-            _given.add(port)
-            found.append(port)
-    return found
+        if port not in _reserved_ports and is_free(port):
+            _reserved_ports.add(port)
+            ports.append(port)
+    return ports
 
 
 def is_free(port: int) -> bool:
-    """Say whether a server could listen on a port of the loopback address."""
+    """Say whether a server can listen on a port of the loopback address."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # servers set it too: old connections do not count
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # like servers: old connections do not block it
         try:
             probe.bind((HOST, port))
         except OSError as error:
@@ -64,10 +64,16 @@ def is_free(port: int) -> bool:
 
 
 def require_free(port: int, *, name: str, port_setting: str, url_setting: str | None = None) -> None:
-    """Make sure that a server can have its port.
+    """Check that a server's port is free.
+
+    Args:
+        port: The port.
+        name: Name of the server.
+        port_setting: Name of the setting for another port.
+        url_setting: Name of the setting for an existing server, if any.
 
     Raises:
-        OperatorError: it cannot; names who holds the port where that can be seen.
+        OperatorError: the port is taken; names the process that holds it, if visible.
     """
     if is_free(port):
         return
@@ -80,9 +86,9 @@ def require_free(port: int, *, name: str, port_setting: str, url_setting: str | 
 def _holder(port: int) -> str:
     try:
         for connection in psutil.net_connections(kind="tcp"):
-            taken = connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN
-            if taken and connection.pid:
+            is_listener = connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN
+            if is_listener and connection.pid:
                 return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
-    except psutil.Error:  # others' processes are hidden on some systems
+    except psutil.Error:  # some systems hide the processes of other users
         pass
     return ""

@@ -1,4 +1,4 @@
-"""Supervising one child process: started, watched, started again when it dies or hangs, stopped in order."""
+"""Supervisor of a child process: start, watchdog, restart after a crash or a hang, orderly stop."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from infra.watchdog import OPTION, Watchdog
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
 _STEADY_S = 30.0
-"""A process that ran so long is started again at once, however often it died before."""
+"""Run time after which the restart backoff is reset."""
 RESTART_WITHIN_S = 180.0
-"""How long a process may take to serve, or to give its first sign of life."""
+"""Maximum time until a process serves, or until its first heartbeat."""
 WATCHDOG_TIMEOUT_S = 30.0
 _ASK_EVERY_S = 0.05
 _LOOK_EVERY_S = 1.0
@@ -32,21 +32,21 @@ _TAIL_LINES = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A program to run."""
+    """A program with its options."""
 
     argv: Sequence[str]
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within_s: float = 15.0
     run_as: str = ""
-    """A user to give up root for."""
+    """User to switch to from root; empty for none."""
     env: Mapping[str, str] = field(default_factory=dict)
-    """Settings that it is given; it has none of this process's own."""
+    """Its settings; those of this process are not inherited."""
     watched: bool = False
-    """Whether the program takes `infra.watchdog.OPTION` and gives signs of life."""
+    """Whether the program supports `infra.watchdog.OPTION` and writes heartbeats."""
 
 
 class Child:
-    """One child process. It ends with this process, also when that is killed; what hangs is ended and started again."""
+    """One child process. It ends with this process, even if that is killed; it is restarted after a crash or a hang."""
 
     def __init__(
         self,
@@ -60,17 +60,17 @@ class Child:
         on_return: Callable[[], Awaitable[None]] | None = None,
         watchdog_timeout_s: float = WATCHDOG_TIMEOUT_S,
     ) -> None:
-        """Describe a child.
+        """Configure a child process.
 
         Args:
-            name: What people and the log's file call it.
-            command: What to run; asked at every start.
-            check: Raises until the process serves, and once it does not serve any more.
-            home: The folder of logs and of notes of what runs.
-            on_step: Told what happens.
-            prepare: Lays out what the process needs, at every start: its folder may be gone.
-            on_return: Called once a process that had died serves again.
-            watchdog_timeout_s: How long a process may show no sign of life; 0 for ever.
+            name: Display name, also used for the log file.
+            command: Returns the command; called at every start.
+            check: Raises if the process does not serve yet, or does not serve any more.
+            home: Folder of logs and records of running processes.
+            on_step: Called with every state change.
+            prepare: Creates the files that the process needs; called at every start, as its folder may be gone.
+            on_return: Called when a process that had died serves again.
+            watchdog_timeout_s: Maximum time without a heartbeat in seconds; 0 for no limit.
         """
         self.name = name
         self._command, self._check, self._on_step = command, check, on_step
@@ -87,12 +87,12 @@ class Child:
 
     @property
     def log(self) -> Path:
-        """Return the file of its log."""
+        """Return the log file."""
         return self._log.file
 
     @property
     def pid(self) -> int | None:
-        """Return the process id while it runs."""
+        """Return the process id, None if the process is not running."""
         if self._current is None or self._current[1].returncode is not None:
             return None
         return self._current[1].pid
@@ -101,7 +101,7 @@ class Child:
         """Start the process and return once it serves.
 
         Raises:
-            OperatorError: it ended, or does not serve in time; with the last lines of its log.
+            OperatorError: it ended, or does not serve in time; contains the last lines of its log.
         """
         self._on_step(Step(self.name, "starting"))
         await self._spawn()
@@ -116,7 +116,7 @@ class Child:
         self._watcher = asyncio.create_task(self._watch(), name=f"watch {self.name}")
 
     async def stop(self) -> None:
-        """End the process in order, or by force when that takes too long."""
+        """Stop the process in order, or kill it if that takes too long."""
         self._stopping.set()
         async with self._spawning:
             current = self._current
@@ -142,7 +142,7 @@ class Child:
         self._record.unlink(missing_ok=True)
 
     def kill(self) -> None:
-        """End the process, and all that it has started, by force."""
+        """Kill the process and its process group."""
         if self._current is not None and self._current[1].returncode is None:
             kill_group(self._current[1].pid)
 
@@ -161,7 +161,7 @@ class Child:
             leftover.record(self._record, process.pid, command.stop_signal)
 
     async def _launched(self, command: Command) -> Process:
-        """Start the program, with a pipe for its signs of life where it gives any."""
+        """Start the program, with a pipe for its heartbeats if it writes any."""
         if self._watchdog is not None:
             self._watchdog.close()
         self._watchdog = watchdog = Watchdog() if command.watched else None
@@ -183,7 +183,7 @@ class Child:
                 watchdog.started()
 
     async def _watch(self) -> None:
-        """Start the process again whenever it has ended, until it is to stop."""
+        """Restart the process whenever it has ended, until it is to stop."""
         loop = asyncio.get_running_loop()
         pause_s = _FIRST_PAUSE_S
         while self._current is not None:
@@ -200,14 +200,14 @@ class Child:
             await self._start_again()
 
     async def _start_again(self) -> None:
-        """Start the process anew; what keeps it from serving is tried again by whoever watches it."""
+        """Restart the process once; the watching loop retries if it does not serve."""
         try:
             await self._spawn()
             async with asyncio.timeout(RESTART_WITHIN_S):
                 serves = await self._serves()
         except TimeoutError:
             self.kill()
-        except Exception as error:  # the disk is full, the program is gone
+        except Exception as error:  # for example a full disk or a missing program
             self._on_step(Step(self.name, "died", f"it cannot be started: {error}"))
         else:
             if serves:
@@ -216,7 +216,7 @@ class Child:
                     self._returning = asyncio.ensure_future(self._on_return())
 
     async def _ended(self, process: Process) -> str:
-        """Wait until the process has ended, by itself or as it hung, and say how."""
+        """Wait until the process has ended, by itself or killed because it hung, and describe the end."""
         ending = asyncio.ensure_future(process.wait())
         hanging = asyncio.ensure_future(self._hangs())
         try:
@@ -232,14 +232,14 @@ class Child:
         return f"showed no sign of life for {self._watchdog_timeout_s:g} s and was ended" if hung else self._ending()
 
     async def _hangs(self) -> None:
-        """Return once the process has shown no sign of life for too long; keep its log short meanwhile.
+        """Return once the process has written no heartbeat for too long; rotate its log meanwhile.
 
-        Looks are counted, not hours: a machine that slept, or a supervisor that was stopped, says nothing of it.
+        Silence is counted in polls, not by the clock: sleep of the machine, or a stopped supervisor, does not count.
         """
         silent_s, allowed_s = 0.0, RESTART_WITHIN_S if self._watchdog else self._watchdog_timeout_s
         while not self._watchdog_timeout_s or silent_s < allowed_s:
             await asyncio.sleep(_LOOK_EVERY_S)
-            with suppress(OSError):  # a full disk is no reason to end what runs
+            with suppress(OSError):  # a full disk is no reason to end the process
                 self._log.rotate()
             if self._watchdog is not None and self._watchdog.heard():
                 silent_s, allowed_s = 0.0, self._watchdog_timeout_s
@@ -249,13 +249,13 @@ class Child:
                 silent_s = 0.0 if await self._answers() else silent_s + _CHECK_EVERY_S
 
     async def _answers(self) -> bool:
-        """Ask the process once whether it serves, within the time until the next look."""
+        """Check once whether the process serves, then wait until the next check is due."""
         loop = asyncio.get_running_loop()
         next_s = loop.time() + _CHECK_EVERY_S
         try:
             async with asyncio.timeout(_CHECK_WITHIN_S):
                 await self._check()  # type: ignore[misc]
-        except Exception:  # every server's client has its own
+        except Exception:  # each server's client has its own error types
             answers = False
         else:
             answers = True
@@ -263,14 +263,14 @@ class Child:
         return answers
 
     async def _serves(self) -> bool:
-        """Ask until the process serves, True, or has ended or is being stopped, False."""
+        """Poll until the process serves (True), or has ended or is being stopped (False)."""
         while self.pid is not None and not self._stopping.is_set():
             if self._check is None:
                 return True
             try:
                 await self._check()
             except Exception:
-                # Whatever a server that is not up yet makes its client raise; the caller bounds the wait.
+                # A client may raise anything while its server starts; the caller bounds the wait.
                 await self._stopped_within(_ASK_EVERY_S)
             else:
                 return self.pid is not None
@@ -296,5 +296,5 @@ class Child:
 
 def _signal(process: Process, number: signal.Signals) -> None:
     if process.returncode is None:
-        with suppress(ProcessLookupError):  # it may just have ended
+        with suppress(ProcessLookupError):  # it may have ended meanwhile
             process.send_signal(number)

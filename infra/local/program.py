@@ -1,4 +1,4 @@
-"""Running a program to its end, as servers need it before they start. None outlives the task that waits for it."""
+"""Launch of programs that end with this process, and of helper programs that run to completion."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ async def launch(
     death_signal: signal.Signals,
     run_as: str = "",
     env: Mapping[str, str] | None = None,
-    **given: Any,
+    **options: Any,
 ) -> Process:
-    """Start a program in a process group of its own that ends when this process does.
+    """Start a program in its own process group; it ends when this process ends.
 
-    A cancelled call does not lose a process that is being started: it is started, ended and waited for.
+    A cancelled call leaves no process behind: it waits for the start, then ends the process.
 
     Args:
         argv: The program and its arguments.
-        death_signal: What the program is sent when this process ends.
-        run_as: A user to give up root for.
-        env: The settings that the program is given; it has none of this process's own.
-        given: What `create_subprocess_exec` takes besides.
+        death_signal: Signal to the program when this process ends.
+        run_as: User to switch to from root; empty for none.
+        env: Settings of the program; those of this process are not inherited.
+        given: Further options of `create_subprocess_exec`.
     """
     command = (sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(int(death_signal)), run_as, *argv)
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
-            *command, env=unset(os.environ.copy()) | dict(env or {}), start_new_session=True, **given
+            *command, env=unset(os.environ.copy()) | dict(env or {}), start_new_session=True, **options
         )
     )
     try:
@@ -52,16 +52,16 @@ async def launch(
 
 
 async def run_program(argv: Sequence[str], *, run_as: str = "", text: str = "", within_s: float) -> tuple[int, str]:
-    """Run a program to its end and return its exit status and what it printed.
+    """Run a program to completion and return its exit status and its output.
 
     Args:
         argv: The program and its arguments.
-        run_as: A user to give up root for.
-        text: What it is given to read.
-        within_s: How long it may take.
+        run_as: User to switch to from root; empty for none.
+        text: Its standard input.
+        within_s: Time limit in seconds.
 
     Raises:
-        OperatorError: it took too long, and was ended.
+        OperatorError: it exceeded the time limit and was killed.
     """
     process = await launch(
         argv,
@@ -85,12 +85,12 @@ async def run_program(argv: Sequence[str], *, run_as: str = "", text: str = "", 
 
 
 async def end_group(process: Process) -> None:
-    """End a process and all that it has started, by force, and wait until it is gone."""
+    """Kill a process and its process group, and wait for its end."""
     kill_group(process.pid)
     await process.wait()
 
 
 def kill_group(pid: int) -> None:
-    """End all that is left of the process group that a process led."""
+    """Kill the remaining processes of a group by the id of its leader."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The passwords of the local servers: made once, kept in the home for its owner alone."""
+"""Passwords of the local servers: generated once, and stored in the home folder for its owner only."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _BYTES = 24
 
 
 class Secrets(msgspec.Struct, frozen=True):
-    """Passwords, of letters and digits only: they stand in addresses and in configurations as they are."""
+    """Passwords of letters and digits only, so that URLs and configuration files need no escaping."""
 
     redis: str
     database: str
 
 
 def load(home: Path) -> Secrets:
-    """Return the passwords of a home, new ones where it has none that can be read: the servers take them over."""
+    """Return the passwords of a home folder, new ones if the file is missing or damaged: the servers adopt them."""
     file = home / _FILE
     try:
         return msgspec.json.decode(file.read_bytes(), type=Secrets)
     except (FileNotFoundError, msgspec.DecodeError):
-        made = Secrets(*(secrets.token_hex(_BYTES) for _ in Secrets.__struct_fields__))
-        write_private(file, msgspec.json.encode(made))
-        return made
+        passwords = Secrets(*(secrets.token_hex(_BYTES) for _ in Secrets.__struct_fields__))
+        write_private(file, msgspec.json.encode(passwords))
+        return passwords

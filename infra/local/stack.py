@@ -1,4 +1,4 @@
-"""The whole local stack: what the settings do not give is started here, and stopped in order."""
+"""The local stack: starts the servers that the settings do not provide, and stops them in order."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ OnReturn = Callable[[Addresses], Awaitable[None]]
 START_WITHIN_S = 180.0
 _RETRY_S = 2.0
 FREE_BYTES = 2 << 30
-"""Room that the stack wants before it starts: downloads, Kafka's segments, PostgreSQL's log."""
+"""Free disk space required at the start: for downloads, Kafka's segments, PostgreSQL's log."""
 _LOG = logging.getLogger(__name__)
 
 
 class LocalStack:
     """Kafka, a schema registry, Redis and PostgreSQL on this machine, listening on the loopback address only.
 
-    A server whose address is set is used as it is. Data lies under `home` and is found there again by the next start;
-    only the owner of the home may read it. The addresses of Redis and PostgreSQL hold passwords, which are made once.
+    A server whose address is set is used instead of a local one. Data under `home` survives restarts; only the owner of
+    the home may read it. The addresses of Redis and PostgreSQL contain passwords, which are generated once.
     """
 
     def __init__(
         self, home: Path, *, settings: Settings, ports: Ports, on_step: OnStep, on_return: OnReturn | None = None
     ) -> None:
-        """Describe a stack.
+        """Configure a stack.
 
         Args:
-            home: Where data, logs and passwords lie.
-            settings: Which servers are given, and where downloads are kept.
-            ports: Where the others listen.
-            on_step: Told what happens; may be called from any thread.
-            on_return: Called with the addresses once a server that had died serves again, perhaps without its data.
+            home: Folder of data, logs and passwords.
+            settings: Addresses of existing servers, and the folder of downloads.
+            ports: Ports of the local servers.
+            on_step: Called with every state change, from any thread.
+            on_return: Called with the addresses when a server that had died serves again, perhaps without its data.
         """
         self.home = home.resolve()
         self._settings, self._ports, self._on_step, self._on_return = settings, ports, on_step, on_return
@@ -62,32 +62,32 @@ class LocalStack:
         self._lock = Lock(self.home)
         self._stopping = False
         self._running: list[tuple[LocalServer, Child]] = []
-        """In the order in which they stop."""
+        """In stop order."""
 
     @property
     def children(self) -> list[Child]:
-        """Return the processes of the servers, in the order in which they stop."""
+        """Return the processes of the servers in stop order."""
         return [child for _, child in self._running]
 
     async def start(self) -> Addresses:
-        """Start what is not given and return once everything answers; after an error, nothing is left running.
+        """Start the missing servers and return once all answer; after an error, no server keeps running.
 
         Raises:
-            OperatorError: something stands in the way that only a person can move.
+            OperatorError: a problem that only the operator can solve.
         """
         self._lock.take()
         try:
             await asyncio.to_thread(leftover.end_stale, self.home / "run")
             require_space(self.home)
             require_space(self._cache)
-            addresses, given = self._plan()
-            for server, _ in self._running:  # before anything is started: a start that is refused leaves nothing
+            addresses, checks = self._plan()
+            for server, _ in self._running:  # before any start, so that a refused start leaves nothing behind
                 require_free(
                     server.port, name=server.name, port_setting=server.port_setting, url_setting=server.url_setting
                 )
-            await _all([check() for check in given])
+            await _all([check() for check in checks])
             await _all([self._prepare(server) for server, _ in self._running])
-            # All at once: the registry, slowest by far, waits by itself for Kafka.
+            # Concurrently: the registry, by far the slowest, waits for Kafka by itself.
             await _all([child.start(within_s=START_WITHIN_S) for _, child in self._running])
             await asyncio.to_thread(address.write, self.home, addresses)
         except BaseException:
@@ -96,7 +96,7 @@ class LocalStack:
         return addresses
 
     async def stop(self) -> None:
-        """Stop what was started: those that need others before those they need."""
+        """Stop the started servers, dependents before their dependencies."""
         self._stopping = True
         address.forget(self.home)
         for server, child in self._running:
@@ -113,9 +113,9 @@ class LocalStack:
         await self.stop()
 
     def _plan(self) -> tuple[Addresses, list[Callable[[], Coroutine[Any, Any, None]]]]:
-        """Return where everything will be, and the checks of what is given; what is not is put down to be run."""
-        given, ports, home = self._settings, self._ports, self.home
-        bootstrap = given.kafka_bootstrap_servers
+        """Return all addresses and the checks of existing servers; add the missing servers to those to run."""
+        settings, ports, home = self._settings, self._ports, self.home
+        bootstrap = settings.kafka_bootstrap_servers
         kafka = Kafka(home / "kafka", self._cache, ports.kafka, on_progress=self._progress("Kafka"))
         registry = SchemaRegistry(
             bootstrap or kafka.url, self._cache, ports.schema_registry, on_progress=self._progress("schema registry")
@@ -125,16 +125,16 @@ class LocalStack:
         postgres = Postgres(home / "postgres", ports.database, password=passwords.database)
         addresses = Addresses(
             bootstrap or kafka.url,
-            given.schema_registry_url or registry.url,
-            given.redis_url or redis.url,
-            given.database_url or postgres.url,
+            settings.schema_registry_url or registry.url,
+            settings.redis_url or redis.url,
+            settings.database_url or postgres.url,
         )
         checks: list[Callable[[], Coroutine[Any, Any, None]]] = []
         for server, url, ask in (
-            (registry, given.schema_registry_url, health_check.registry),
+            (registry, settings.schema_registry_url, health_check.registry),
             (kafka, bootstrap, health_check.kafka),
-            (redis, given.redis_url, _redis_probe),
-            (postgres, given.database_url, health_check.database),
+            (redis, settings.redis_url, _redis_probe),
+            (postgres, settings.database_url, health_check.database),
         ):
             if url:
                 checks.append(partial(self._use, server, url, ask(url)))
@@ -147,7 +147,7 @@ class LocalStack:
                     on_step=self._on_step,
                     prepare=server.prepare,
                     on_return=partial(self._returned, addresses),
-                    watchdog_timeout_s=given.watchdog_timeout_s,
+                    watchdog_timeout_s=settings.watchdog_timeout_s,
                 )
                 self._running.append((server, child))
         return addresses, checks
@@ -156,7 +156,7 @@ class LocalStack:
         try:
             async with aclosing(ask):
                 await ask()
-        except Exception as error:  # every client has its own
+        except Exception as error:  # each client has its own error types
             raise OperatorError(
                 f"{server.name} does not answer at {masked(url)}: {type(error).__name__}: {error}",
                 f"Start it, or unset {server.url_setting}: then a local one is run.",
@@ -168,11 +168,11 @@ class LocalStack:
         await server.prepare()
 
     async def _returned(self, addresses: Addresses) -> None:
-        """Tell of a server that is back, until whoever is told can do what that takes."""
+        """Call `on_return` for a server that is back, until the call succeeds."""
         while self._on_return is not None:
             try:
                 return await self._on_return(addresses)
-            except Exception as error:  # another server may be away
+            except Exception as error:  # another server may be unavailable
                 _LOG.warning("what a server lacks is not made anew yet: %s", error)
                 await asyncio.sleep(_RETRY_S)
 
@@ -186,10 +186,10 @@ class LocalStack:
 
 
 def require_space(folder: Path, *, free_bytes: int = FREE_BYTES) -> None:
-    """Make sure that a folder's disk has room; creates the folder.
+    """Create a folder and check that its disk has enough free space.
 
     Raises:
-        OperatorError: it has not.
+        OperatorError: it does not.
     """
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
@@ -206,7 +206,7 @@ def _redis_probe(url: str) -> health_check.ServerProbe:
 
 
 async def _all(parts: list[Coroutine[Any, Any, None]]) -> None:
-    """Await all; when one fails, give the others up and raise that one's error."""
+    """Await all; if one fails, cancel the others and raise its error."""
     tasks = [asyncio.ensure_future(part) for part in parts]
     try:
         await asyncio.gather(*tasks)

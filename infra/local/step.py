@@ -1,4 +1,4 @@
-"""What a child process or a download is at, told to whoever watches."""
+"""Progress reports of child processes and downloads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ State = Literal["downloading", "preparing", "starting", "ready", "given", "died"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that happened to one server or role. May come from any thread."""
+    """One state change of a server or role. May come from any thread."""
 
     name: str
     state: State

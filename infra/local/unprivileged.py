@@ -1,4 +1,4 @@
-"""Giving up root for a program that refuses to run as root, as in a container."""
+"""Unprivileged users for programs that refuse to run as root, as in a container."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _READ_AND_ENTER = 0o005
 
 
 def user(data: Path) -> str:
-    """Return the user to run as: who owns the data, or the first of a few that every system has."""
+    """Return the user to run as: the owner of the data, or the first existing one of a few standard users."""
     if data.exists():
         return pwd.getpwuid(data.stat().st_uid).pw_name
-    known = {entry.pw_name for entry in pwd.getpwall()}
-    return next(name for name in _USERS if name in known)
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in _USERS if name in names)
 
 
 def give(folder: Path, name: str) -> None:
-    """Let a user own a folder, and reach it through the folder above it as a member of its group."""
+    """Make a user the owner of a folder, and let its group enter the parent folder."""
     entry = pwd.getpwnam(name)
     os.chown(folder, entry.pw_uid, entry.pw_gid)
     os.chown(folder.parent, -1, entry.pw_gid)
@@ -29,13 +29,13 @@ def give(folder: Path, name: str) -> None:
 
 
 def give_file(file: Path, name: str) -> None:
-    """Let a user own a file."""
+    """Make a user the owner of a file."""
     entry = pwd.getpwnam(name)
     os.chown(file, entry.pw_uid, entry.pw_gid)
 
 
 def let_run(program: Path) -> None:
-    """Let everyone reach and read an installed program."""
+    """Let all users reach, read and run an installed program."""
     _let_reach(program)
     if program.stat().st_mode & _READ_AND_ENTER == _READ_AND_ENTER:
         return

@@ -1,1 +1,1 @@
-"""PostgreSQL: the connection pool, the migrations, and queries over the catalogue."""
+"""PostgreSQL: the connection pool, the migrations, and queries over the catalog."""

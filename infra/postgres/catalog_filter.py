@@ -1,6 +1,6 @@
-"""The catalogue by what clients filter by, and what is like an item: PostgreSQL as the archive has made it, or memory.
+"""Filtered listings of the catalog, and similar items: from PostgreSQL as written by the archive role, or memory.
 
-Nothing is encoded or ranked here: items are compared by the vectors that the archive has made of their texts.
+Nothing is encoded or ranked here: items are compared by the embeddings that the archive role has stored.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogFilter:
-    """What is looked for; what is left out does not matter."""
+    """Criteria of a listing; omitted ones match everything."""
 
     prefix: str = ""
-    """How the items' ids begin."""
+    """Prefix of the items' ids."""
     category: str | None = None
     project_code: str | None = None
     words: Sequence[str] = ()
-    """Any of which the text must have."""
+    """Words of which the text must contain at least one."""
 
     def fits(self, item: Item) -> bool:
-        """Say whether an item is looked for; words are compared as they are, without their endings."""
+        """Say whether an item matches; words are compared without stemming."""
         return (
             item.item_id.startswith(self.prefix)
             and self.category in (None, item.category)
@@ -66,75 +66,82 @@ class CatalogFilter:
 
 
 class CatalogListing(Protocol):
-    """Every method raises `StoreError` when the database does not answer."""
+    """Listings of the catalog. All methods raise `StoreError` if the database does not answer."""
 
-    async def find(self, wanted: CatalogFilter, *, limit: int) -> list[str]:
-        """Return the newest items that are looked for."""
+    async def find(self, criteria: CatalogFilter, *, limit: int) -> list[str]:
+        """Return the ids of the newest matching items."""
         ...
 
     async def alike(self, item_id: str, *, prefix: str, least: float, limit: int) -> list[tuple[str, float]]:
-        """Return the items most like another and how much, from so much on; none when it is not known."""
+        """Return the items most similar to another with their similarity; none if the item is unknown.
+
+        Args:
+            item_id: The item to compare with.
+            prefix: Prefix of the ids to return.
+            least: Minimum similarity, from 0 to 1.
+            limit: Maximum number of items.
+        """
         ...
 
     async def categories_of(self, user_id: str, limit: int) -> list[tuple[str, int]]:
-        """Return the categories a user acted on most, and how often."""
+        """Return the categories that a user interacted with most, with the number of interactions."""
         ...
 
 
 class MemoryListing:
-    """The catalogue of one process; items are alike by the share of topics that they have in common."""
+    """The catalog of one process; similarity is the Jaccard index of the items' topics."""
 
     def __init__(self, items: Sequence[Item] = (), interactions: Sequence[Interaction] = ()) -> None:
         self._items = {item.item_id: item for item in items}
         self._interactions = interactions
 
-    async def find(self, wanted: CatalogFilter, *, limit: int) -> list[str]:
-        """Return the newest items that are looked for."""
+    async def find(self, criteria: CatalogFilter, *, limit: int) -> list[str]:
+        """Return the ids of the newest matching items."""
         newest = sorted(self._items.values(), key=lambda item: (-item.created_at, item.item_id))
-        return [item.item_id for item in newest if wanted.fits(item) and not item.private][:limit]
+        return [item.item_id for item in newest if criteria.fits(item) and not item.private][:limit]
 
     async def alike(self, item_id: str, *, prefix: str, least: float, limit: int) -> list[tuple[str, float]]:
-        """Return the items most like another."""
-        asked = set(self._items[item_id].topics) if item_id in self._items else set()
-        found = []
+        """Return the items most similar to another."""
+        topics = set(self._items[item_id].topics) if item_id in self._items else set()
+        matches = []
         for item in self._items.values():
-            both = asked | set(item.topics)
-            share = len(asked & set(item.topics)) / len(both) if both else 0.0
+            both = topics | set(item.topics)
+            share = len(topics & set(item.topics)) / len(both) if both else 0.0
             is_other = item.item_id != item_id and item.item_id.startswith(prefix) and not item.private
-            if asked and is_other and share >= least:
-                found.append((item.item_id, share))
-        return sorted(found, key=lambda one: (-one[1], one[0]))[:limit]
+            if topics and is_other and share >= least:
+                matches.append((item.item_id, share))
+        return sorted(matches, key=lambda one: (-one[1], one[0]))[:limit]
 
     async def categories_of(self, user_id: str, limit: int) -> list[tuple[str, int]]:
-        """Return the categories a user acted on most."""
+        """Return the categories that a user interacted with most."""
         mine = (event.item_id for event in self._interactions if event.user_id == user_id)
         counts = Counter(self._items[item].category for item in mine if item in self._items)
         return sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:limit]
 
 
 class PostgresListing:
-    """The catalogue in PostgreSQL."""
+    """The catalog in PostgreSQL."""
 
     def __init__(self, connections: database.LazyPool) -> None:
         self._connections = connections
 
-    async def find(self, wanted: CatalogFilter, *, limit: int) -> list[str]:
-        """Return the newest items that are looked for."""
-        values: list[Any] = [wanted.prefix, wanted.category, wanted.project_code, limit]
+    async def find(self, criteria: CatalogFilter, *, limit: int) -> list[str]:
+        """Return the ids of the newest matching items."""
+        values: list[Any] = [criteria.prefix, criteria.category, criteria.project_code, limit]
 
         def bind(value: Any) -> str:
             values.append(value)
             return f"${len(values)}"
 
-        words = any_word(wanted.words, bind)
-        worded = f"catalogue.document @@ {words}" if words else "false" if wanted.words else "true"
+        words = any_word(criteria.words, bind)
+        worded = f"catalogue.document @@ {words}" if words else "false" if criteria.words else "true"
         with _errors("listing items"):
             pool = await self._connections.pool()
             rows = await pool.fetch(_FIND.format(worded=worded), *values)
         return [row["item_id"] for row in rows]
 
     async def alike(self, item_id: str, *, prefix: str, least: float, limit: int) -> list[tuple[str, float]]:
-        """Return the items most like another."""
+        """Return the items most similar to another."""
         with _errors("looking for what is alike"):
             pool = await self._connections.pool()
             async with pool.acquire() as connection, connection.transaction(readonly=True):
@@ -143,7 +150,7 @@ class PostgresListing:
         return [(row["item_id"], row["likeness"]) for row in rows if row["likeness"] >= least]
 
     async def categories_of(self, user_id: str, limit: int) -> list[tuple[str, int]]:
-        """Return the categories a user acted on most."""
+        """Return the categories that a user interacted with most."""
         with _errors("counting categories"):
             pool = await self._connections.pool()
             rows = await pool.fetch(_CATEGORIES, user_id, limit)

@@ -1,6 +1,6 @@
-"""How far items of the table `catalogue` are from a user, as conditions of SQL: by PostGIS where it is there.
+"""SQL conditions on the distance between a user and the items of the table `catalogue`, by PostGIS if it is installed.
 
-Elsewhere H3 cells and the haversine formula serve; both give the same, and the same as `schemas.nearby`.
+Otherwise they use H3 cells and the haversine formula. Both give the same results as `schemas.nearby`.
 """
 
 from __future__ import annotations
@@ -17,25 +17,32 @@ from schemas.gazetteer import EARTH_KM
 from schemas.nearby import Spot, reach_km
 
 REGION_RESOLUTION = 4
-"""H3 resolution of the regions that items are found by: cells with edges of 26 km, and nowhere less than 20."""
+"""H3 resolution of the indexed regions: cells with edges of 26 km on average, and at least 20 km."""
 _SHORTEST_EDGE_KM = 20.0
 UNTIED = "(latitude IS NULL AND city_key = '')"
-"""The condition that an item is tied to no place."""
+"""The condition that an item is not tied to a location."""
 
 Point = tuple[float, float]
 """Latitude and longitude in degrees."""
 Within = Callable[[Bind, Point, float], str]
-"""Returns the condition that an item is within so many km of a point."""
+"""Returns the condition that an item is within a radius in km of a point."""
 
 
 async def distance_by(connection: Any) -> Within:
-    """Return how a database measures distances: `by_postgis` or `by_cells`."""
+    """Return the method of a database to measure distances: `by_postgis` or `by_cells`."""
     count = await connection.fetchval("SELECT count(*) FROM pg_extension WHERE extname = 'postgis'")
     return by_postgis if count else by_cells
 
 
 def nearby(bind: Bind, within: Within, user: Spot, radius_km: float) -> str:
-    """Return the condition that an item is tied to a place near to a user's; see `schemas.nearby`."""
+    """Return the condition that an item is tied to a location near a user; see `schemas.nearby`.
+
+    Args:
+        bind: Binds values of the statement.
+        within: Method to measure distances.
+        user: Location of the user.
+        radius_km: Maximum distance in km.
+    """
     is_named = equals("city_key", user.city, bind) if user.city else "false"
     if user.point is None:
         return f"({is_named})"
@@ -47,7 +54,7 @@ def nearby(bind: Bind, within: Within, user: Spot, radius_km: float) -> str:
 
 
 def by_postgis(bind: Bind, point: Point, radius_km: float) -> str:
-    """Return the condition that an item is near a point, as PostGIS measures it."""
+    """Return the condition that an item is within a radius of a point, by PostGIS."""
     latitude, longitude = point
     middle = f"ST_MakePoint({bind(longitude)}::double precision, {bind(latitude)}::double precision)"
     item, user = (f"ST_SetSRID({at}, 4326)::geography" for at in ("ST_MakePoint(longitude, latitude)", middle))
@@ -55,7 +62,7 @@ def by_postgis(bind: Bind, point: Point, radius_km: float) -> str:
 
 
 def by_cells(bind: Bind, point: Point, radius_km: float) -> str:
-    """Return the condition that an item is near a point, by H3 cells and the haversine formula."""
+    """Return the condition that an item is within a radius of a point, by H3 cells and the haversine formula."""
     latitude, longitude = (f"{bind(degrees)}::double precision" for degrees in point)
     sine = (
         f"sqrt(sind((latitude - {latitude}) / 2) ^ 2"
@@ -68,11 +75,11 @@ def by_cells(bind: Bind, point: Point, radius_km: float) -> str:
 
 
 def region(point: Point) -> str:
-    """Return the region that a point lies in."""
+    """Return the region of a point."""
     return str(h3.latlng_to_cell(*point, REGION_RESOLUTION))
 
 
 def regions(point: Point, radius_km: float) -> list[str]:
-    """Return the regions that hold everything within a radius of a point."""
+    """Return the regions that cover a radius around a point."""
     rings = math.ceil(radius_km / (1.5 * _SHORTEST_EDGE_KM)) + 1
     return sorted(h3.grid_disk(region(point), rings))

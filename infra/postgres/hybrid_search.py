@@ -1,7 +1,7 @@
-"""The catalogue in PostgreSQL: searched by text, by likeness and by distance, and asked what it holds already.
+"""Hybrid search of the catalog in PostgreSQL, by text, by similarity and by distance, and lookup of existing items.
 
-The three rankings are merged by reciprocal ranks (Cormack, Clarke and Büttcher, SIGIR 2009). Private items are not
-searched, but recognised: what was fetched for two users is one item.
+The rankings are merged by reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009). Private items are excluded
+from search but not from lookup: an item fetched for two users is stored once.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from infra.postgres.segment import Bind, any_word
 from schemas.nearby import UNKNOWN, Spot
 
 _RANKED = 50
-"""Items that each ranking names."""
+"""Length of each ranking."""
 _DAMPING = 60
 _LAST = 1_000
-"""Added to the ranks of the newest items: they only fill up what the words leave."""
+"""Added to the ranks of the newest items, which only fill up the results."""
 
 _WITH_KEYS = f"""
 SELECT item_id, title_key, year, city_key, latitude, longitude FROM catalogue JOIN items USING (item_id)
@@ -32,22 +32,22 @@ ORDER BY private, catalogue.created_at, item_id
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HybridQuery:
-    """What is looked for."""
+    """A query by words, embedding and location."""
 
     category: str
     words: Sequence[str] = ()
     vector: Sequence[float] | None = None
-    """Of the words, by the encoder that made the catalogue's."""
+    """Embedding of the words, by the same encoder as the catalog's embeddings."""
     user: Spot = UNKNOWN
-    """Where the user is. Where that is not known, only items are found that are tied to no place."""
-    known: Sequence[str] = ()
-    """Items not to be found."""
+    """Location of the user. If it is unknown, items tied to a location are excluded."""
+    excluded_ids: Sequence[str] = ()
+    """Items to exclude."""
     limit: int
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One item found."""
+    """One matching item."""
 
     item_id: str
     title: str
@@ -55,7 +55,7 @@ class Match:
 
 
 class KnownItem(NamedTuple):
-    """What an item is recognised by."""
+    """An existing item with the fields that identify it."""
 
     item_id: str
     title_key: str
@@ -66,16 +66,16 @@ class KnownItem(NamedTuple):
 
 
 class HybridSearch:
-    """Reads what the archive role has made ready. Raises `database.AWAY` while PostgreSQL does not answer."""
+    """Searches the tables that the archive role maintains. Raises `pool.AWAY` while PostgreSQL does not answer."""
 
     def __init__(self, pool: asyncpg.Pool, *, encoder: str, radius_km: float, hides_sold_out: bool = True) -> None:
-        """Take connections.
+        """Configure the search.
 
         Args:
             pool: Connections.
-            encoder: The name of what made the vectors.
-            radius_km: How far away an item may be.
-            hides_sold_out: Whether items that are out of stock are left out.
+            encoder: Name of the encoder of the embeddings.
+            radius_km: Maximum distance of an item in km.
+            hides_sold_out: Whether to exclude items that are out of stock.
         """
         self.radius_km = radius_km
         self._pool, self._encoder = pool, encoder
@@ -83,7 +83,7 @@ class HybridSearch:
         self._within: Within | None = None
 
     async def search(self, query: HybridQuery) -> list[Match]:
-        """Return the best matches, best first."""
+        """Return the matches, best first."""
         values: list[Any] = []
 
         def bind(value: Any) -> str:
@@ -99,7 +99,7 @@ class HybridSearch:
         return [Match(row["item_id"], row["title"], row["topics"]) for row in rows]
 
     async def known(self, category: str, title_keys: Sequence[str]) -> list[KnownItem]:
-        """Return what there is in a category under some keys."""
+        """Return the existing items of a category with one of some title keys."""
         rows = await self._pool.fetch(
             _WITH_KEYS,
             category,
@@ -111,7 +111,7 @@ class HybridSearch:
     def _statement(self, query: HybridQuery, bind: Bind, within: Within) -> str:
         conditions = [
             f"catalogue.category = {bind(query.category)}",
-            f"item_id <> ALL({bind(list(query.known))}::text[])",
+            f"item_id <> ALL({bind(list(query.excluded_ids))}::text[])",
             nearby(bind, within, query.user, self.radius_km) if query.user.is_known else UNTIED,
             "NOT private",
         ]
@@ -147,7 +147,7 @@ class HybridSearch:
 
 
 def vector_text(vector: Iterable[float]) -> str:
-    """Return a vector as pgvector reads it."""
+    """Return a vector in pgvector's text format."""
     return "[" + ",".join(f"{number:.6g}" for number in vector) + "]"
 
 

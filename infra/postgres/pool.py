@@ -1,4 +1,4 @@
-"""PostgreSQL: connections, and the migrations that make its tables."""
+"""Connection pool of PostgreSQL, and the migrations of its tables."""
 
 from __future__ import annotations
 
@@ -15,45 +15,51 @@ from infra.redis.connection import StoreError, StoreRefusedError
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _LOCK_ID = 0x6D696C6C
-"""Key of the advisory lock that keeps two migrations apart; "mill" in ASCII."""
+"""Key of the advisory lock that serializes migrations; "mill" in ASCII."""
 
 INDEXED_CHARS = 256
-"""Characters of a long text that its index holds, see migration 0004."""
+"""Length of the indexed prefix of a long text, see migration 0004."""
 
 AWAY = (
     *(OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError),
-    asyncpg.OperatorInterventionError,  # it shuts down or starts
-    asyncpg.InternalClientError,  # a connection was cut while it was being given back
-    asyncpg.InsufficientResourcesError,  # its disk or memory is full, or it has no connection left
+    asyncpg.OperatorInterventionError,  # it is starting or shutting down
+    asyncpg.InternalClientError,  # a connection was cut while it was being released
+    asyncpg.InsufficientResourcesError,  # its disk or memory is full, or all connections are in use
     *(asyncpg.PostgresSystemError, asyncpg.ReadOnlySQLTransactionError),  # its disk fails; it is a standby
-    *(asyncpg.InvalidCatalogNameError, asyncpg.UndefinedTableError),  # it was made anew, and has no tables yet
+    *(asyncpg.InvalidCatalogNameError, asyncpg.UndefinedTableError),  # it was recreated, and has no tables yet
 )
-"""What is raised while the server does not answer, cannot take anything, or holds nothing yet to be asked for."""
+"""Errors of a server that does not answer, cannot accept data, or has no tables yet."""
 _REFUSALS = (
     *(asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError),
-    asyncpg.InternalServerError,  # a value that the server itself fails at
+    asyncpg.InternalServerError,  # a value that makes the server fail
 )
 
 
 @contextmanager
 def write_errors(doing: str) -> Iterator[None]:
-    """Turn what is raised while rows are written into `RefusedError` where a row is at fault, else into `StoreError`.
+    """Convert errors of writes into `StoreRefusedError` if a row is at fault, else into `StoreError`.
 
-    A missing table or a missing right is not a row's fault: whoever writes waits until an operator has seen to it.
+    A missing table or privilege is not a row's fault: the writer waits until an operator has fixed it.
     """
     try:
         yield
     except (*AWAY, asyncpg.PostgresError) as error:
-        unfit = isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)  # found by the client
+        unfit = isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)  # detected by the client
         kind = StoreRefusedError if unfit or isinstance(error, _REFUSALS) else StoreError
         raise kind(doing, error) from error
 
 
 async def connect(url: str, *, connections: int = 4, ready: int = 1, timeout_s: float = 10.0) -> asyncpg.Pool:
-    """Return a pool whose connections take and give JSON as Python values; `ready` of them are opened at once.
+    """Return a pool of connections that convert between JSON and Python values.
+
+    Args:
+        url: URL of the database.
+        connections: Maximum number of connections.
+        ready: Number of connections to open at once.
+        timeout_s: Maximum wait for a connection in seconds.
 
     Raises:
-        AWAY: the server did not answer.
+        AWAY: the server does not answer.
     """
     return await asyncpg.create_pool(
         url, min_size=ready, max_size=connections, timeout=timeout_s, command_timeout=60.0, init=_initialize
@@ -61,15 +67,15 @@ async def connect(url: str, *, connections: int = 4, ready: int = 1, timeout_s: 
 
 
 def equals(column: str, value: str, bind: Callable[[Any], str]) -> str:
-    """Return the condition that a column of long texts has a value, as the column's index serves it.
+    """Return the condition that a column of long texts equals a value, in the form that uses the column's index.
 
-    `bind` takes a value and returns what stands for it in the statement.
+    `bind` takes a value and returns its placeholder in the statement.
     """
     return f"(left({column}, {INDEXED_CHARS}) = {bind(value[:INDEXED_CHARS])} AND {column} = {bind(value)})"
 
 
 class LazyPool:
-    """Connections that are opened when they are first asked for: who holds them starts while PostgreSQL is away."""
+    """A pool that connects at the first use, so that its owner can start while PostgreSQL is unavailable."""
 
     def __init__(self, url: str, *, connections: int = 8) -> None:
         self._url, self._connections = url, connections
@@ -77,10 +83,10 @@ class LazyPool:
         self._connecting = asyncio.Lock()
 
     async def pool(self) -> asyncpg.Pool:
-        """Return the connections.
+        """Return the pool.
 
         Raises:
-            AWAY: the server did not answer.
+            AWAY: the server does not answer.
         """
         async with self._connecting:
             if self._pool is None:
@@ -89,7 +95,7 @@ class LazyPool:
 
     @asynccontextmanager
     async def reading(self, doing: str) -> AsyncIterator[Any]:
-        """Yield a connection in a transaction that changes nothing.
+        """Yield a connection in a read-only transaction.
 
         Raises:
             StoreError: PostgreSQL does not answer.
@@ -112,9 +118,9 @@ def migrations(folder: Path = _MIGRATIONS) -> dict[str, str]:
 
 
 async def migrate(url: str, scripts: Mapping[str, str]) -> list[str]:
-    """Apply the migrations that a database lacks, in their order, and return their names.
+    """Apply the missing migrations in order and return their names.
 
-    Each runs in a transaction of its own; processes that migrate at once wait for one another.
+    Each runs in its own transaction; concurrent processes wait for each other.
     """
     connection = await asyncpg.connect(url, timeout=10.0)
     try:
@@ -123,15 +129,15 @@ async def migrate(url: str, scripts: Mapping[str, str]) -> list[str]:
             "CREATE TABLE IF NOT EXISTS schema_migrations"
             " (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
         )
-        known = {row["name"] for row in await connection.fetch("SELECT name FROM schema_migrations")}
-        missing = [name for name in scripts if name not in known]
+        applied_names = {row["name"] for row in await connection.fetch("SELECT name FROM schema_migrations")}
+        missing = [name for name in scripts if name not in applied_names]
         for name in missing:
             async with connection.transaction():
                 await connection.execute(scripts[name])
                 await connection.execute("INSERT INTO schema_migrations (name) VALUES ($1)", name)
         return missing
     finally:
-        await connection.close()  # which gives the lock back
+        await connection.close()  # which releases the lock
 
 
 async def _initialize(connection: Any) -> None:

@@ -1,9 +1,8 @@
-"""Words of scripts that are written without spaces between them: Chinese, Japanese, Thai …, and Korean with particles.
+"""Segmentation of scripts without spaces between words: Chinese, Japanese, Thai …, and Korean with particles.
 
-PostgreSQL takes what stands between two spaces as one word. Here such a run is indexed as its pairs of neighbouring
-characters (bigrams), so that any part of it is found as a phrase of pairs: 自転車 is 自転 followed by 転車, and so is
-it within 赤い自転車の歌. The last character is indexed alone as well; a single character is found as the beginning of
-a pair.
+PostgreSQL treats the text between two spaces as one word. Here such a run is indexed by its bigrams, so that any part
+of it matches as a phrase of bigrams: 自転車 is 自転 followed by 転車, also within 赤い自転車の歌. The last character is
+indexed alone as well; a single character matches as the prefix of a bigram.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from typing import Any
 from schemas.text import fold
 
 Bind = Callable[[Any], str]
-"""Takes a value and returns what stands for it in a statement."""
+"""Takes a value and returns its placeholder in a statement."""
 MARKS = "\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0963\u0966-\u0dff\u0f71-\u0fbc"
-"""Vowels and other marks that belong to words of Hebrew, Arabic, Indic scripts and Tibetan, for a set of a pattern."""
+"""Vowels and other marks within words of Hebrew, Arabic, Indic scripts and Tibetan, for a regex character class."""
 _WORD = re.compile(f"[\\w{MARKS}]+")
 
 _RUN = re.compile(
@@ -29,53 +28,53 @@ _RUN = re.compile(
     "]+"
 )
 _LAST_POSITION = 16_383
-"""PostgreSQL counts no further."""
+"""Maximum position in a tsvector of PostgreSQL."""
 
 
 def plain(text: str) -> str:
-    """Return what of a text is written with spaces between words, folded."""
+    """Return the parts of a text with spaces between words, folded."""
     return _RUN.sub(" ", fold(text))
 
 
 def runs(text: str) -> list[str]:
-    """Return what of a text is written without spaces between words, folded."""
+    """Return the runs of a text without spaces between words, folded."""
     return _RUN.findall(fold(text))
 
 
 def pairs(run: str) -> list[str]:
-    """Return the pairs of neighbouring characters of a run; its one character where it has no more."""
-    return [run[place : place + 2] for place in range(len(run) - 1)] or [run]
+    """Return the bigrams of a run, or its only character."""
+    return [run[index : index + 2] for index in range(len(run) - 1)] or [run]
 
 
 def spaced(text: str) -> str:
-    """Return a text, folded, in which spaces are between words and pairs."""
+    """Return a folded text with spaces between words and bigrams."""
     return _RUN.sub(lambda run: f" {' '.join(pairs(run[0]))} ", fold(text))
 
 
 def document(texts: Iterable[tuple[str, str]]) -> str:
-    """Return the runs of texts as PostgreSQL reads a tsvector; each text is given with its weight, A to D."""
+    """Return the runs of texts in the text format of a tsvector; each text has a weight from A to D."""
     lexemes: dict[str, list[str]] = {}
     position = 0
     for text, weight in texts:
         for run in runs(text):
-            for place in range(len(run)):
+            for index in range(len(run)):
                 position = min(position + 1, _LAST_POSITION)
-                lexemes.setdefault(run[place : place + 2], []).append(f"{position}{weight}")
-            position += 1  # no phrase goes on from one run to the next
-    return " ".join(f"'{lexeme}':{','.join(places)}" for lexeme, places in lexemes.items())
+                lexemes.setdefault(run[index : index + 2], []).append(f"{position}{weight}")
+            position += 1  # so that no phrase spans two runs
+    return " ".join(f"'{lexeme}':{','.join(positions)}" for lexeme, positions in lexemes.items())
 
 
 def query(run: str) -> str:
-    """Return a run as PostgreSQL reads a tsquery: it is found within other runs."""
+    """Return a run in the text format of a tsquery; it matches within other runs."""
     if len(run) == 1:
         return f"'{run}':*"
     return " <-> ".join(f"'{pair}'" for pair in pairs(run))
 
 
 def any_word(words: Iterable[str], bind: Bind) -> str | None:
-    """Return the tsquery, as an expression, that finds texts with all the parts of any of the words; None without any.
+    """Return a tsquery expression that matches texts with all parts of any of the words; None without words.
 
-    Nothing in the words is an operator.
+    Operators in the words have no effect.
     """
     alternatives = [" && ".join(parts) for word in words if (parts := list(_parts(word, bind)))]
     return f"({' || '.join(alternatives)})" if alternatives else None

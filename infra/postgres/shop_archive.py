@@ -1,4 +1,4 @@
-"""What the shop role and the archive keep in PostgreSQL, as a shop's clients read it."""
+"""Read model of a shop's history in PostgreSQL, written by the shop and archive roles."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ORDER BY occurred_at DESC, event_id LIMIT {_MOST_DONE}
 
 
 class ShopRule(NamedTuple):
-    """A product that goes with another, and how much."""
+    """An association rule: a product that is clicked together with another, and its measures."""
 
     other: str
     support: float
@@ -30,7 +30,7 @@ class ShopRule(NamedTuple):
 
 
 class ShopEvent(NamedTuple):
-    """One thing that a user did."""
+    """One click or search of a user."""
 
     action: str
     item_id: str | None
@@ -39,23 +39,23 @@ class ShopEvent(NamedTuple):
 
 
 class ShopArchive(Protocol):
-    """Every method raises `StoreError` when the store does not answer."""
+    """Similar products, association rules and history. All methods raise `StoreError` if the store does not answer."""
 
     async def similar(self, item_id: str, limit: int) -> list[str]:
-        """Return the products whose texts are most like a product's, most alike first."""
+        """Return the products with the most similar texts, most similar first."""
         ...
 
     async def rules(self, item_id: str, limit: int) -> list[ShopRule]:
-        """Return the products that are clicked by those who click on one, the surest first."""
+        """Return the products clicked by users who click on a product, highest confidence first."""
         ...
 
     async def done(self, user_id: str, since: datetime) -> list[ShopEvent]:
-        """Return a user's clicks and searches, newest first."""
+        """Return a user's clicks and searches since a time, newest first."""
         ...
 
 
 class MemoryShopArchive:
-    """The archive of one process, in which nothing has happened yet."""
+    """An empty archive in memory."""
 
     async def similar(self, item_id: str, limit: int) -> list[str]:
         """Return nothing."""
@@ -71,22 +71,22 @@ class MemoryShopArchive:
 
 
 class PostgresShopArchive:
-    """Reads what is in PostgreSQL."""
+    """The archive in PostgreSQL."""
 
     def __init__(self, connections: LazyPool) -> None:
         self._connections = connections
 
     async def similar(self, item_id: str, limit: int) -> list[str]:
-        """Return the products whose texts are most like a product's, most alike first."""
+        """Return the products with the most similar texts, most similar first."""
         async with self._connections.reading("reading what is alike") as connection:
             return await connection.fetchval(_SIMILAR, item_id, limit) or []
 
     async def rules(self, item_id: str, limit: int) -> list[ShopRule]:
-        """Return the products that are clicked by those who click on one, the surest first."""
+        """Return the products clicked by users who click on a product, highest confidence first."""
         async with self._connections.reading("reading rules") as connection:
             return [ShopRule(*row) for row in await connection.fetch(_RULES, item_id, limit)]
 
     async def done(self, user_id: str, since: datetime) -> list[ShopEvent]:
-        """Return a user's clicks and searches, newest first."""
+        """Return a user's clicks and searches since a time, newest first."""
         async with self._connections.reading("reading interactions") as connection:
             return [ShopEvent(*row) for row in await connection.fetch(_DONE, user_id, since)]

@@ -1,9 +1,9 @@
-"""The catalogue as a shopper asks for it: by words, by what stands for them, by what was meant, and by filters.
+"""Product search in the catalog by words, with synonyms, spelling correction and filters.
 
-Everything is read from PostgreSQL as the archive and shop roles have made it ready; nothing is learned or encoded here.
-A word that no item is described by is taken for the known word that it resembles. What an item scores is the share of
-the query that its text covers, rare words counting more, a synonym less than the word itself; how near its text is to
-the query among all texts; and a little for being well rated by many.
+All data is read from PostgreSQL, where the archive and shop roles maintain it; nothing is learned or encoded here.
+A word that no item contains is replaced by the most similar known word. The score of an item has three terms: the share
+of the query that its text covers, where rare words count more and synonyms less than the word itself; the cosine
+similarity of its text to the query; and a small bonus for good ratings by many users.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from schemas.types import Item
 
 MOST_TERMS = 12
 _NEAREST = 200
-"""Items that are found by their meaning alone, at most."""
+"""Maximum number of items that match by meaning alone."""
 _NEAR = 0.45
-"""How near they must be: the cosine."""
+"""Their minimum cosine similarity."""
 _STANDS_IN = 0.9
-"""What a synonym counts against the word itself."""
+"""Weight of a synonym relative to the word itself."""
 _MEANING, _WELL_RATED = 0.6, 0.02
 _WEIGHTS = "'{0.1, 0.2, 1.0, 0.8}'"
-"""Of other text, description, what an item is filed under, title."""
+"""Weights of other text, description, category and brand, title."""
 _LEAST_ITEMS = 1_000
 _COUNTED = 1_000
-"""Items up to which those that hold a run are counted."""
+"""Limit of the count of items that contain a run."""
 _RARE, _MORE = 3, 30
-"""Items up to which a word may itself be misspelt, where so many times more are described by one that resembles it."""
+"""A word in at most `_RARE` items may be misspelled if a similar word is in at least `_MORE` times as many items."""
 
 _KNOWN = """
 SELECT typed, coalesce(sum(items), 0)::int AS items,
@@ -57,90 +57,90 @@ _HELD = f"SELECT count(*) FROM (SELECT FROM catalogue WHERE document @@ $1::text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShopQuery:
-    """What is looked for."""
+    """A search with its filters and the page to return."""
 
     query: str
     kind: str = ""
     category: str = ""
-    """The category, or one of the topics."""
+    """A category or a topic."""
     min_price: float | None = None
     max_price: float | None = None
     min_rating: float | None = None
     user: Spot = UNKNOWN
-    """Where the user is: what is tied to a place elsewhere is left out. Where that is not known, it comes last."""
+    """Location of the user: items tied to other locations are excluded, or come last if the location is unknown."""
     limit: int = 20
     offset: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchMatches:
-    """What was found, best first."""
+    """Results of a search, best first."""
 
     item_ids: list[str] = field(default_factory=list)
     total: int = 0
-    """How many there are, on all pages."""
+    """Number of results on all pages."""
     corrected: dict[str, str] = field(default_factory=dict)
-    """What was typed, and what was taken to be meant."""
+    """Spelling corrections: the typed word and the word that was searched for."""
 
 
 class ShopSearches(Protocol):
-    """Searches the catalogue."""
+    """A search in the catalog."""
 
-    async def find(self, sought: ShopQuery) -> SearchMatches:
-        """Return what is found; nothing when no word of the query says anything.
+    async def find(self, query: ShopQuery) -> SearchMatches:
+        """Return the results, none if the query has no meaningful word.
 
         Raises:
-            StoreError: the store did not answer.
+            StoreError: the store does not answer.
         """
         ...
 
 
 class MemoryShopSearch:
-    """Searches items of one process: by any of the words as they are, and by kind."""
+    """A search over items in memory, by kind and by any of the words without stemming."""
 
     def __init__(self, items: Sequence[Item] = ()) -> None:
         self._items = items
 
-    async def find(self, sought: ShopQuery) -> SearchMatches:
-        """Return what is found."""
-        typed = _parts(sought.query)
-        found = [
+    async def find(self, query: ShopQuery) -> SearchMatches:
+        """Return the results."""
+        typed = _parts(query.query)
+        item_ids = [
             item.item_id
             for item in self._items
-            if sought.kind in ("", item.kind)
+            if query.kind in ("", item.kind)
             and not item.private
             and typed & _parts(" ".join((item.title, *item.topics)))
         ]
-        return SearchMatches(item_ids=found[sought.offset :][: sought.limit], total=len(found))
+        return SearchMatches(item_ids=item_ids[query.offset :][: query.limit], total=len(item_ids))
 
 
 class ShopSearch:
-    """Searches PostgreSQL."""
+    """The search in PostgreSQL."""
 
     def __init__(self, connections: LazyPool, *, radius_km: float = 50.0, hides_sold_out: bool = True) -> None:
-        """Take connections.
+        """Configure the search.
 
         Args:
             connections: Connections.
-            radius_km: How far away items may be that are tied to a place.
-            hides_sold_out: Whether items that are out of stock are left out; otherwise they come last.
+            radius_km: Maximum distance of items tied to a location, in km.
+            hides_sold_out: Whether to exclude items that are out of stock; otherwise they come last.
         """
         self._connections = connections
         self._radius_km, self._hides_sold_out = radius_km, hides_sold_out
         self._within: Within | None = None
 
-    async def find(self, sought: ShopQuery) -> SearchMatches:
-        """Return what is found; nothing when no word of the query says anything.
+    async def find(self, query: ShopQuery) -> SearchMatches:
+        """Return the results, none if the query has no meaningful word.
 
         Raises:
-            StoreError: PostgreSQL did not answer.
+            StoreError: PostgreSQL does not answer.
         """
         async with self._connections.reading("searching") as connection:
-            found = [
-                *await self._terms(connection, words(sought.query)),
-                *await self._runs(connection, segment.runs(sought.query)),
+            query_terms = [
+                *await self._terms(connection, words(query.query)),
+                *await self._runs(connection, segment.runs(query.query)),
             ][:MOST_TERMS]
-            if not found:
+            if not query_terms:
                 return SearchMatches()
             values: list[Any] = []
 
@@ -150,22 +150,22 @@ class ShopSearch:
 
             if self._within is None:
                 self._within = await distance_by(connection)
-            statement = _statement(sought, found, bind, self._pool(sought, bind, self._within))
+            statement = _statement(query, query_terms, bind, self._pool(query, bind, self._within))
             await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
             rows = await connection.fetch(statement, *values)
         return SearchMatches(
             item_ids=[row["item_id"] for row in rows],
             total=rows[0]["total"] if rows else 0,
-            corrected={" ".join(term.typed): term.meant for term in found if term.meant},
+            corrected={" ".join(term.typed): term.meant for term in query_terms if term.meant},
         )
 
     async def _terms(self, connection: Any, typed: Sequence[str]) -> list[Term]:
         rows = await connection.fetch(_KNOWN, list(dict.fromkeys(typed)))
-        known = {row["typed"]: row["items"] for row in rows}
+        frequencies = {row["typed"]: row["items"] for row in rows}
         every = max((row["every"] for row in rows), default=0)
-        found = []
-        for phrase, synonyms in list(terms([word for word in typed if word in known]))[:MOST_TERMS]:
-            others, items = synonyms, min(known[word] for word in phrase)
+        query_terms = []
+        for phrase, synonyms in list(terms([word for word in typed if word in frequencies]))[:MOST_TERMS]:
+            others, items = synonyms, min(frequencies[word] for word in phrase)
             meant = None
             if items <= _RARE and not synonyms and len(phrase[0]) >= spelling.SHORTEST and phrase[0].isalpha():
                 alike = [(row["word"], row["items"]) for row in await connection.fetch(_ALIKE, phrase[0])]
@@ -173,31 +173,31 @@ class ShopSearch:
             if meant is not None:
                 others = [*next(iter(terms([meant])))[1], *synonyms]
                 items = dict(alike)[meant]
-            found.append(Term(phrase, others, math.log1p(max(every, _LEAST_ITEMS) / (1 + items)), meant))
-        return found
+            query_terms.append(Term(phrase, others, math.log1p(max(every, _LEAST_ITEMS) / (1 + items)), meant))
+        return query_terms
 
     async def _runs(self, connection: Any, runs: Sequence[str]) -> list[Term]:
-        """Return the terms of what is written without spaces: runs that are found whole, else their pairs that are."""
+        """Return the terms of text without spaces: whole runs that match an item, else their matching bigrams."""
         every = max(await connection.fetchval(_EVERY), _LEAST_ITEMS)
-        found: list[Term] = []
+        query_terms: list[Term] = []
         for run in dict.fromkeys(runs):
             for part in dict.fromkeys((run, *segment.pairs(run))):
                 items = await connection.fetchval(_HELD, segment.query(part))
                 if items:
-                    found.append(Term((part,), [], math.log1p(every / (1 + items)), None, is_run=True))
-                if (items and part == run) or len(found) >= MOST_TERMS:
+                    query_terms.append(Term((part,), [], math.log1p(every / (1 + items)), None, is_run=True))
+                if (items and part == run) or len(query_terms) >= MOST_TERMS:
                     break
-        return found
+        return query_terms
 
-    def _pool(self, sought: ShopQuery, bind: Bind, within: Within) -> str:
-        """Return the statement of what may be found at all; `is_last` is what comes after all the rest."""
-        conditions, last = ["NOT items.private", *_conditions(sought, bind)], ["false"]
+    def _pool(self, query: ShopQuery, bind: Bind, within: Within) -> str:
+        """Return the statement of all eligible items; those with `is_last` come after all others."""
+        conditions, last = ["NOT items.private", *_conditions(query, bind)], ["false"]
         if self._hides_sold_out:
             conditions.append("NOT items.sold_out")
         else:
             last.append("items.sold_out")
-        if sought.user.is_known:
-            conditions.append(f"({UNTIED} OR {nearby(bind, within, sought.user, self._radius_km)})")
+        if query.user.is_known:
+            conditions.append(f"({UNTIED} OR {nearby(bind, within, query.user, self._radius_km)})")
         else:
             last.append(f"NOT {UNTIED}")
         return f"""
@@ -208,29 +208,29 @@ class ShopSearch:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One thing that a query asks for."""
+    """One term of a query."""
 
     typed: Phrase
     others: list[Phrase]
-    """What stands for it."""
+    """Its synonyms."""
     rarity: float
     meant: str | None
-    """The word that was taken to be meant."""
+    """The correction of a misspelled word."""
     is_run: bool = False
-    """Whether it is found within what is written without spaces."""
+    """Whether it is matched within text without spaces."""
 
     @property
     def phrases(self) -> list[Phrase]:
-        """Return all that it is found by; what was typed comes first, or what was meant."""
+        """Return all phrases that match the term; the correction, or else the typed phrase, comes first."""
         return list(dict.fromkeys([*([(self.meant,)] if self.meant else []), self.typed, *self.others]))
 
 
-def _statement(sought: ShopQuery, found: Sequence[Term], bind: Bind, pool: str) -> str:
-    """Return the statement; what is looked for is in its values alone."""
-    vector = f"(SELECT sum(meaning) FROM words WHERE word = ANY({bind(_telling(found))}))"  # noqa: S608
-    anything = " || ".join(_any_of(term, term.phrases, bind) for term in found)
-    most = sum(term.rarity for term in found)
-    covered = " + ".join(f"{bind(term.rarity / most)}::float8 * {_covered(term, bind)}" for term in found)
+def _statement(query: ShopQuery, query_terms: Sequence[Term], bind: Bind, pool: str) -> str:
+    """Return the statement; all parts of the query are bound values."""
+    vector = f"(SELECT sum(meaning) FROM words WHERE word = ANY({bind(_telling(query_terms))}))"  # noqa: S608
+    anything = " || ".join(_any_of(term, term.phrases, bind) for term in query_terms)
+    most = sum(term.rarity for term in query_terms)
+    covered = " + ".join(f"{bind(term.rarity / most)}::float8 * {_covered(term, bind)}" for term in query_terms)
     return f"""
 WITH pool AS NOT MATERIALIZED ({pool}),
      asked AS MATERIALIZED (SELECT {vector} AS meaning),
@@ -245,7 +245,7 @@ SELECT item_id, count(*) OVER ()::int AS total FROM candidates
 ORDER BY is_last, {covered}
        + {_MEANING} * coalesce(1 - (meaning <=> (SELECT meaning FROM asked)), 0)
        + {_WELL_RATED} * coalesce(rating, 0) / 5 * ln(1 + coalesce(reviews, 0)) DESC, item_id
-LIMIT {bind(sought.limit)} OFFSET {bind(sought.offset)}
+LIMIT {bind(query.limit)} OFFSET {bind(query.offset)}
 """  # noqa: S608 - values are bound
 
 
@@ -254,7 +254,7 @@ def _parts(text: str) -> set[str]:
 
 
 def _covered(term: Term, bind: Bind) -> str:
-    """Return how well a term is covered, about 1 where the title and what it is filed under tell of it."""
+    """Return the SQL expression of a term's coverage, about 1 if title and category contain it."""
     first, *others = term.phrases
     own = f"ts_rank({_WEIGHTS}, document, {_any_of(term, [first], bind)})"
     if not others:
@@ -262,26 +262,26 @@ def _covered(term: Term, bind: Bind) -> str:
     return f"greatest({own}, {_STANDS_IN} * ts_rank({_WEIGHTS}, document, {_any_of(term, others, bind)}))"
 
 
-def _conditions(sought: ShopQuery, bind: Bind) -> list[str]:
+def _conditions(query: ShopQuery, bind: Bind) -> list[str]:
     conditions = []
-    if sought.kind:
-        conditions.append(equals("items.kind", sought.kind, bind))
-    if sought.category:
-        named = bind(sought.category)
-        conditions.append(f"(items.category = {named} OR {named} = ANY(items.topics))")
+    if query.kind:
+        conditions.append(equals("items.kind", query.kind, bind))
+    if query.category:
+        placeholder = bind(query.category)
+        conditions.append(f"(items.category = {placeholder} OR {placeholder} = ANY(items.topics))")
     for column, sign, value in (
-        ("price", ">=", sought.min_price),
-        ("price", "<=", sought.max_price),
-        ("rating", ">=", sought.min_rating),
+        ("price", ">=", query.min_price),
+        ("price", "<=", query.max_price),
+        ("rating", ">=", query.min_rating),
     ):
         if value is not None:
             conditions.append(f"items.{column} {sign} {bind(value)}")
     return conditions
 
 
-def _telling(found: Sequence[Term]) -> list[str]:
-    """Return the words whose meaning the query's is, what stands for others among them."""
-    return [word for term in found for phrase in term.phrases for word in phrase]
+def _telling(query_terms: Sequence[Term]) -> list[str]:
+    """Return the words whose vectors add up to the query's, including synonyms."""
+    return [word for term in query_terms for phrase in term.phrases for word in phrase]
 
 
 def _any_of(term: Term, phrases: Sequence[Phrase], bind: Bind) -> str:

@@ -1,1 +1,1 @@
-"""Redis: the client and the read models."""
+"""Redis: the client, heartbeats and the read models."""

@@ -1,4 +1,4 @@
-"""Many small reads of one event loop tick as one large read."""
+"""Coalescing of the small reads of one event loop tick into one large read."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Generic, TypeVar
 V = TypeVar("V")
 
 _MOST_KEYS = 2_000
-"""Keys past which a tick's reads are split, so that one answer cannot block Redis or the loop for long."""
+"""Maximum number of keys per read, so that no answer blocks Redis or the event loop for long."""
 
 
 class Coalescer(Generic[V]):
-    """Collects the keys asked for within a tick and fetches each once, all in one call.
+    """Collects the keys requested within a tick and fetches each once, all in one call.
 
-    `fetch` answers in the order of its keys; what it raises reaches everyone who asked in that tick.
+    `fetch` returns values in the order of its keys; its exceptions reach all callers of that tick.
     """
 
     def __init__(self, fetch: Callable[[Sequence[str]], Awaitable[Sequence[V]]]) -> None:
@@ -24,7 +24,7 @@ class Coalescer(Generic[V]):
         self._running: set[asyncio.Task[None]] = set()
 
     async def read(self, keys: Sequence[str]) -> list[V]:
-        """Return the values of keys, in their order."""
+        """Return the values of keys in order."""
         if not keys:
             return []
         batch = self._open
@@ -33,7 +33,7 @@ class Coalescer(Generic[V]):
             batch = self._open = _Batch(loop.create_future())
             loop.call_soon(self._send, batch)
         rows = [batch.rows.setdefault(key, len(batch.rows)) for key in keys]
-        # Shielded: one caller who gives up must not take the answer from the others.
+        # Shielded: a cancelled caller must not cancel the read of the others.
         values = await asyncio.shield(batch.answer)
         return [values[row] for row in rows]
 
@@ -50,7 +50,7 @@ class Coalescer(Generic[V]):
         except BaseException as error:
             if isinstance(error, Exception):
                 batch.answer.set_exception(error)
-                batch.answer.exception()  # seen, even when everyone who asked has left
+                batch.answer.exception()  # marks it as retrieved, even if all callers were cancelled
                 return
             batch.answer.cancel()
             raise

@@ -1,4 +1,4 @@
-"""The Redis client that every store shares, and the errors they raise."""
+"""Redis clients, and the errors of all stores."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _REFUSALS = (
     *("WRONGTYPE", "not a valid float", "not a float", "not an integer", "invalid expire time"),
     "exceeds maximum allowed size",
 )
-"""What Redis says where a value, or its key, is at fault."""
+"""Parts of Redis's error messages for invalid values or keys."""
 
 
 class StoreError(RuntimeError):
-    """A store did not answer as it should: it is away, full, or not ready."""
+    """A store (Redis or PostgreSQL) failed: it is unavailable, full, or not ready."""
 
     def __init__(self, doing: str, cause: BaseException) -> None:
         self.doing = doing
@@ -37,25 +37,24 @@ class StoreError(RuntimeError):
 
 
 class StoreRefusedError(StoreError):
-    """A store refused a value. It would refuse the same value again, and takes others."""
+    """A store refused a value. It would refuse the same value again, but accepts others."""
 
     reason = "store_refused"
 
 
 def connect(url: str, *, timeout_s: float = 5.0) -> Redis:
-    """Return a client; it connects when it is first used.
+    """Return a client; it connects at the first use.
 
-    One retry without a pause brings connections back that a restart of Redis has cut; who waits longer, waits at a
-    higher level.
+    One immediate retry restores connections that a restart of Redis has cut; longer retries belong to a higher level.
     """
     return Redis.from_url(url, **_options(timeout_s), retry=Retry(NoBackoff(), 1))
 
 
 def connect_impatiently(url: str, *, timeout_s: float) -> Redis:
-    """Return a client for callers that somebody waits for: a Redis that does not answer is left alone for a while.
+    """Return a client for interactive callers, with a circuit breaker.
 
-    A command fails after `timeout_s` and is not sent again. After some failures in a row all commands fail at once,
-    but for one every half second, which finds out whether Redis answers again.
+    A command fails after `timeout_s` seconds and is not sent again. After some consecutive failures all commands fail
+    immediately, except for one every half second as a probe.
     """
     return _ImpatientRedis.from_url(url, **_options(timeout_s), retry=Retry(NoBackoff(), 1, (RedisConnectionError,)))
 
@@ -70,7 +69,7 @@ def _options(timeout_s: float) -> dict[str, Any]:
 
 
 class _Guard:
-    """Lets commands through a circuit breaker."""
+    """Runs commands through a circuit breaker."""
 
     def __init__(self) -> None:
         self._breaker = CircuitBreaker(failures=_FAILURES, cooldown_s=_COOLDOWN_S)
@@ -88,7 +87,7 @@ class _Guard:
 
 
 class _ImpatientRedis(Redis):
-    """A client whose commands and pipelines go through one guard."""
+    """A client whose commands and pipelines share one circuit breaker."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -114,7 +113,7 @@ class _ImpatientPipeline(Pipeline):
 
 @contextmanager
 def store_errors(doing: str) -> Iterator[None]:
-    """Turn the client's errors into `StoreError`, and those of single values into `RefusedError`."""
+    """Convert the client's errors into `StoreError`, and those of invalid values into `StoreRefusedError`."""
     try:
         yield
     except (RedisError, OSError) as error:
@@ -123,7 +122,7 @@ def store_errors(doing: str) -> Iterator[None]:
 
 
 def _is_refusal(error: Exception) -> bool:
-    said = str(error)
+    message = str(error)
     return isinstance(error, DataError) or (
-        isinstance(error, ResponseError) and any(refusal in said for refusal in _REFUSALS)
+        isinstance(error, ResponseError) and any(refusal in message for refusal in _REFUSALS)
     )

@@ -1,4 +1,4 @@
-"""Users and items with the highest event rates, as the processes of the feed role report them in their heartbeats."""
+"""Users and items with the highest event rates, from the heartbeats of the feed role's processes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 KEY = "event_rates"
-"""The field of a heartbeat: lists of (id, events per minute), by `users` and `items`."""
+"""Field of a heartbeat: lists of (id, events per minute), by `users` and `items`."""
 LISTED = 10
-"""Users, and items, in a list at most."""
+"""Maximum length of each list."""
 
 
 class EventRate(msgspec.Struct, frozen=True):
-    """The rate at which events of one user, or on one item, arrive."""
+    """The event rate of one user or item."""
 
     id: str
     events_per_minute: float
@@ -23,14 +23,14 @@ class EventRate(msgspec.Struct, frozen=True):
 
 
 class EventRates(msgspec.Struct, frozen=True):
-    """The highest event rates of the last minute, highest first. Names are personal data: for operators only."""
+    """The highest event rates of the last minute, highest first. The ids are personal data: for operators only."""
 
     users: list[EventRate] = []
     items: list[EventRate] = []
 
 
 def merged(heartbeats: Iterable[Mapping[str, Any]]) -> EventRates:
-    """Return the highest rates over all processes. A user's events all go to one process, and so do an item's."""
+    """Return the highest rates over all processes. All events of a user or an item go to one process."""
     reports = [heartbeat[KEY] for heartbeat in heartbeats if KEY in heartbeat]
     return EventRates(*(_highest([report[kind] for report in reports]) for kind in ("users", "items")))
 

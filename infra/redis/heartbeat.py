@@ -1,4 +1,4 @@
-"""Signs of life: each role says once a second in Redis that it runs, and how far it is."""
+"""Heartbeats: each role writes its progress to Redis once a second."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEY, INDEX = "role:", "roles"
 _INTERVAL_S = 1.0
 _LIVES_S = 5
 _REMEMBERED_MS, _MOST = 86_400_000, 1_000
-"""How long, and how many, processes that were heard of are remembered."""
+"""How long processes are remembered after their last heartbeat, in ms, and how many of them."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -29,24 +29,29 @@ class RoleLife(NamedTuple):
 
     role: str
     last_at: int
-    """When it last gave a sign, in ms since the epoch."""
+    """Time of its last heartbeat, in ms since the epoch."""
     is_alive: bool
 
 
 async def publish_heartbeat(redis: Redis, role: str, describe: Callable[[], dict[str, Any]]) -> None:
-    """Write a sign of life until cancelled, which takes it back; Redis being away is logged and waited out.
+    """Write heartbeats until cancelled, then delete the last one; failures of Redis are logged.
 
-    The process is remembered all the same: unless it says `farewell`, it has come to its end by a failure.
+    The process itself is still remembered: without `remove_heartbeat`, its end counts as a failure.
+
+    Args:
+        redis: Client.
+        role: Name of the role.
+        describe: Returns the progress of the role.
     """
     started_at = clock.now_ms()
     name = _name(role)
     try:
         while True:
-            sign = {"role": role, "pid": os.getpid(), "started_at": started_at, **describe()}
+            report = {"role": role, "pid": os.getpid(), "started_at": started_at, **describe()}
             try:
                 with store_errors("writing a sign of life"):
                     pipeline = redis.pipeline(transaction=False)
-                    pipeline.set(name, msgspec.json.encode(sign), ex=_LIVES_S)
+                    pipeline.set(name, msgspec.json.encode(report), ex=_LIVES_S)
                     pipeline.zadd(INDEX, {name: clock.now_ms()})
                     pipeline.zremrangebyscore(INDEX, 0, clock.now_ms() - _REMEMBERED_MS)
                     pipeline.zremrangebyrank(INDEX, 0, -_MOST - 1)
@@ -60,22 +65,22 @@ async def publish_heartbeat(redis: Redis, role: str, describe: Callable[[], dict
 
 
 async def heartbeats(redis: Redis) -> list[dict[str, Any]]:
-    """Return the signs of life of all roles that run.
+    """Return the current heartbeats of all roles.
 
     Raises:
-        StoreError: Redis did not answer.
+        StoreError: Redis does not answer.
     """
     with store_errors("reading signs of life"):
-        names = sorted(cast("list[bytes]", await redis.zrange(INDEX, 0, -1)))  # the client was not asked to decode
-        found = await redis.mget(names) if names else []
-    return [msgspec.json.decode(sign) for sign in found if sign is not None]
+        names = sorted(cast("list[bytes]", await redis.zrange(INDEX, 0, -1)))  # the client does not decode
+        payloads = await redis.mget(names) if names else []
+    return [msgspec.json.decode(sign) for sign in payloads if sign is not None]
 
 
 async def role_lives(redis: Redis) -> list[RoleLife]:
-    """Return the processes of the last day that were not stopped in order, whether they still give signs or not.
+    """Return the processes of the last day that were not stopped in order, alive or not.
 
     Raises:
-        StoreError: Redis did not answer.
+        StoreError: Redis does not answer.
     """
     with store_errors("reading which roles were heard of"):
         names = cast("list[tuple[bytes, float]]", await redis.zrange(INDEX, 0, -1, withscores=True))
@@ -87,10 +92,10 @@ async def role_lives(redis: Redis) -> list[RoleLife]:
 
 
 async def remove_heartbeat(redis: Redis, roles: Iterable[str]) -> None:
-    """Note that this process ends its roles in order: nobody needs to miss them.
+    """Record the orderly end of roles in this process, so that they are not reported as missing.
 
     Raises:
-        StoreError: Redis did not answer.
+        StoreError: Redis does not answer.
     """
     with store_errors("taking leave"):
         await redis.zrem(INDEX, *map(_name, roles))

@@ -1,9 +1,9 @@
-"""What a store holds of the topics that it is filled from, noted in the store itself.
+"""Markers, in a store itself, of the partitions of topics that the store holds completely.
 
-Redis and PostgreSQL hold projections: whatever is in them was written from a topic. The role that writes one notes
-each partition that the store has whole, and looks every second whether its notes are still there. A store that was
-emptied or made anew has lost them with all the rest, so the partitions without a note are read again from their
-beginning. `millrace rebuild` takes the notes away to the same end.
+Redis and PostgreSQL hold projections: all their data was written from topics. The role that writes a projection marks
+each partition that the store holds completely, and checks its markers every second. A store that was emptied or
+recreated has lost them with all other data, so partitions without a marker are read again from the beginning.
+`millrace rebuild` removes the markers for the same effect.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from topics.topic import (
 
 KEY = "projected"
 LOOK_S = 1.0
-"""How often a role looks for its notes."""
+"""Interval of a role's checks for its markers."""
 REDIS_ROLES = {
     **dict.fromkeys((ITEMS, FEEDS), "feed"),
     **dict.fromkeys((INTERACTIONS, FEATURES, PROFILES, ITEM_STATS, EXPERIMENTS), "log"),
@@ -41,47 +41,47 @@ DATABASE_ROLES = dict.fromkeys((INTERACTIONS, ITEMS), "archive")
 
 
 def partition_name(topic: Topic | str, partition: int) -> str:
-    """Return what a partition is noted as."""
+    """Return the name of a partition's marker."""
     return f"{topic if isinstance(topic, str) else topic.name}-{partition}"
 
 
 class Projection(Protocol):
-    """The notes in a store. Every method raises `StoreError` when the store does not answer."""
+    """The markers in a store. All methods raise `StoreError` if the store does not answer."""
 
     async def missing(self, names: Collection[str]) -> set[str]:
-        """Return which of some partitions the store does not hold."""
+        """Return the partitions without a marker."""
         ...
 
     async def add(self, names: Collection[str]) -> None:
-        """Note that the store holds some partitions."""
+        """Mark partitions as complete."""
         ...
 
     async def forget(self, topic: Topic | None = None) -> None:
-        """Take back what is noted of a topic, or of all."""
+        """Remove the markers of a topic, or of all topics."""
         ...
 
 
 class RedisProjection:
-    """The notes of Redis: a hash."""
+    """The markers in Redis: a hash."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     async def missing(self, names: Collection[str]) -> set[str]:
-        """Return which of some partitions Redis does not hold."""
-        asked = list(names)
+        """Return the partitions without a marker."""
+        partitions = list(names)
         with store_errors("looking for what Redis holds"):
-            found: list[Any] = await self._redis.hmget(KEY, asked) if asked else []
-        return {name for name, note in zip(asked, found, strict=True) if note is None}
+            notes: list[Any] = await self._redis.hmget(KEY, partitions) if partitions else []
+        return {name for name, note in zip(partitions, notes, strict=True) if note is None}
 
     async def add(self, names: Collection[str]) -> None:
-        """Note that Redis holds some partitions."""
+        """Mark partitions as complete."""
         if names:
             with store_errors("noting what Redis holds"):
                 await self._redis.hset(KEY, mapping=dict.fromkeys(names, "1"))
 
     async def forget(self, topic: Topic | None = None) -> None:
-        """Take back what is noted."""
+        """Remove markers."""
         with store_errors("taking back what Redis holds"):
             if topic is None:
                 await self._redis.delete(KEY)
@@ -90,29 +90,29 @@ class RedisProjection:
 
 
 class PostgresProjection:
-    """The notes of PostgreSQL: a table."""
+    """The markers in PostgreSQL: a table."""
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
 
     async def missing(self, names: Collection[str]) -> set[str]:
-        """Return which of some partitions PostgreSQL does not hold."""
-        asked = list(names)
-        found = await self._run("SELECT name FROM projected WHERE name = ANY($1)", asked) if asked else []
-        return set(asked) - {row["name"] for row in found}
+        """Return the partitions without a marker."""
+        partitions = list(names)
+        rows = await self._run("SELECT name FROM projected WHERE name = ANY($1)", partitions) if partitions else []
+        return set(partitions) - {row["name"] for row in rows}
 
     async def add(self, names: Collection[str]) -> None:
-        """Note that PostgreSQL holds some partitions."""
+        """Mark partitions as complete."""
         await self._run("INSERT INTO projected (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING", list(names))
 
     async def forget(self, topic: Topic | None = None) -> None:
-        """Take back what is noted."""
+        """Remove markers."""
         names = None if topic is None else [partition_name(topic, number) for number in range(topic.partitions)]
         await self._run("DELETE FROM projected WHERE $1::text[] IS NULL OR name = ANY($1)", names)
 
     async def _run(self, statement: str, names: list[str] | None) -> list[Any]:
         try:
-            found: list[Any] = await self._pool.fetch(statement, names)
+            rows: list[Any] = await self._pool.fetch(statement, names)
         except database.AWAY as error:
             raise StoreError("asking for what PostgreSQL holds", error) from error
-        return found
+        return rows

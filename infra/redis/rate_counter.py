@@ -1,4 +1,4 @@
-"""Where requests are counted for rate limits: in Redis, over the connections of the client that is there."""
+"""Counters of rate limits in Redis, over the connections of an existing client."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from redis.asyncio import Redis
 
 
 def rates(redis: Redis) -> Storage:
-    """Return the counters' storage; it raises `limits.errors.StorageError` when Redis does not answer."""
+    """Return the storage of the counters; it raises `limits.errors.StorageError` if Redis does not answer."""
     options: dict[str, Any] = {"connection_pool": redis.connection_pool}
     return RedisStorage("async+redis://", implementation="redispy", wrap_exceptions=True, **options)

@@ -87,7 +87,7 @@ async def test_a_list_is_collected_to_its_end_page_by_page(rig: Rig) -> None:
     assert (first.user_id, first.item_id, first.action) == ("kim", "post-101", "view")
     assert first.occurred_at == 1_673_778_645_000
     assert (found.state, found.page, found.records, found.published) == ("done", 4, 5, 5)
-    assert [page for name, page in rig.api.asked if name == VIEWED] == [1, 2, 3, 4]
+    assert [page for name, page in rig.api.requests if name == VIEWED] == [1, 2, 3, 4]
     assert (await rig.store.read())[VIEWED] == found
     assert b"example.com" not in msgspec.json.encode(rig.publisher.published)
 
@@ -162,7 +162,7 @@ async def test_what_fails_once_is_asked_again(rig: Rig, fault: Fault) -> None:
     rig.api.faults.append(fault)
     found = await rig.collect("all-posts")
     assert (found.state, found.published) == ("done", 1)
-    assert rig.api.asked[:2] == [("all-posts", 1)] * 2
+    assert rig.api.requests[:2] == [("all-posts", 1)] * 2
 
 
 async def test_what_fails_again_and_again_or_is_refused_ends_with_why(rig: Rig) -> None:
@@ -172,9 +172,13 @@ async def test_what_fails_again_and_again_or_is_refused_ends_with_why(rig: Rig) 
     assert (failed.state, failed.page, failed.published) == ("failed", 2, 2)
     assert "status 500, 5 times" in failed.error
     rig.api.faults.append("refused")
-    asked = len(rig.api.asked)
+    asked = len(rig.api.requests)
     refused = await rig.collect("all-posts", request_id="r2", page=failed.page)
-    assert (refused.state, refused.error, len(rig.api.asked)) == ("failed", "all-posts, page 2: status 403", asked + 1)
+    assert (refused.state, refused.error, len(rig.api.requests)) == (
+        "failed",
+        "all-posts, page 2: status 403",
+        asked + 1,
+    )
     assert (await rig.collect("all-posts", request_id="r3", page=2)).published == 2
 
 
@@ -193,13 +197,13 @@ async def test_an_interrupted_collection_goes_on_with_the_page_it_was_at(rig: Ri
     with pytest.raises(PublishError):
         await collecting.collect("all-posts", request_id="r1", page_size=2)
     assert ((await rig.store.read())["all-posts"].state, rig.told) == ("running", [])
-    rig.publisher.away, rig.api.asked[:] = False, []
+    rig.publisher.away, rig.api.requests[:] = False, []
     found = await rig.collect("all-posts")
-    assert [page for _, page in rig.api.asked] == [2, 3, 4]
+    assert [page for _, page in rig.api.requests] == [2, 3, 4]
     assert (found.state, found.published) == ("done", 6)
     assert [item.item_id for item in rig.publisher.of(ITEMS)] == [f"post-{n}" for n in range(6)]
     assert await rig.collect("all-posts") == found
-    assert len(rig.api.asked) == 3, "a request that was answered is not done again"
+    assert len(rig.api.requests) == 3, "a request that was answered is not done again"
 
 
 async def test_a_list_that_gives_its_last_page_for_ever_ends(rig: Rig) -> None:

@@ -30,7 +30,7 @@ def google(double: tuple[FakeFcm, str]) -> FakeFcm:
     found = double[0]
     found.faults.clear()
     found.delivered.clear()
-    found.gone.clear()
+    found.unregistered_tokens.clear()
     found.attempts, found.retry_after, found.refuses_grants = 0, "1", False
     return found
 

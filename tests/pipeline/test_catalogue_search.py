@@ -101,7 +101,7 @@ async def test_only_the_category_is_searched_and_known_items_are_left_out(
     pool: asyncpg.Pool, catalogue: HybridSearch
 ) -> None:
     await put(pool, *(an_item(item, category="events") for item in ("a", "b")), an_item("c", category="music"))
-    assert await found(catalogue, "jazz", known=["a"]) == ["b"]
+    assert await found(catalogue, "jazz", excluded_ids=["a"]) == ["b"]
 
 
 PLACED = {

@@ -257,7 +257,7 @@ async def test_preferences_that_are_changed_one_by_one_add_up(world: World) -> N
 
 async def test_a_device_that_is_gone_is_forgotten(world: World) -> None:
     await world.register("lee")
-    world.fcm.gone.add("phone of lee")
+    world.fcm.unregistered_tokens.add("phone of lee")
     await world.http.post("/push/batch", json={"user_ids": ["lee", "mo"], "title": "Hello"})
     await world.comes_to("lee", "unregistered")
     await world.comes_to("mo", "unregistered")

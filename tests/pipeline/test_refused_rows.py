@@ -201,7 +201,9 @@ async def test_keys_that_redis_refuses_to_write_stop_no_role(pipeline: Pipeline)
         logged = await RedisInteractionLog(redis).read("good")
         portrait = await RedisUserProfileStore(redis).read("good")
         devices = await RedisPushStore(redis).read_devices("good")
-        return len(logged) == 3 and portrait.found is not None and portrait.stated is not None and devices is not None
+        return (
+            len(logged) == 3 and portrait.inferred is not None and portrait.stated is not None and devices is not None
+        )
 
     await until(read, what="everything of the other user")
     assert await RedisItemStore(redis).read(["i1"]) != [None]

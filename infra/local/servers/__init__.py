@@ -1,1 +1,1 @@
-"""The servers of the local stack, and the Java runtime that two of them need."""
+"""Servers of the local stack, and the Java runtime of two of them."""

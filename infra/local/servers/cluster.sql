@@ -1,4 +1,4 @@
--- Our role, which is no superuser, and our database; run in the server's single-user mode, statement by statement.
+-- Our role, which is no superuser, and our database; runs in the server's single-user mode, statement by statement.
 
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'millrace') THEN CREATE ROLE millrace; END IF;

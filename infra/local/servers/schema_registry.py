@@ -1,4 +1,4 @@
-"""Apicurio Registry: it keeps the schemas in Kafka and speaks the Confluent API."""
+"""Apicurio Registry, which stores schemas in Kafka and serves the Confluent API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ASK_S = 4.0
 
 
 class SchemaRegistry(LocalServer):
-    """A registry on top of a Kafka."""
+    """A registry with Kafka as its storage."""
 
     name = "schema registry"
     port_setting = "SCHEMA_REGISTRY_PORT"
@@ -34,7 +34,7 @@ class SchemaRegistry(LocalServer):
 
     @property
     def url(self) -> str:
-        """Return the address of the Confluent API."""
+        """Return the URL of the Confluent API."""
         return f"http://{HOST}:{self.port}/apis/ccompat/v7"
 
     async def prepare(self) -> None:
@@ -49,7 +49,7 @@ class SchemaRegistry(LocalServer):
         config = {
             "apicurio.storage.kind": "kafkasql",
             "apicurio.kafkasql.bootstrap.servers": self._kafka,
-            # At its start it waits this long, twice, for snapshots that we do not make.
+            # At the start it waits this long, twice, for snapshots, which we do not use.
             "apicurio.kafkasql.consumer.poll.timeout": 500,
             "quarkus.http.host": HOST,
             "quarkus.http.port": self.port,
@@ -69,24 +69,24 @@ class SchemaRegistry(LocalServer):
         )
 
     async def check(self) -> None:
-        """Ask for the subjects, and whether it has read back what it holds: until then it refuses what it has."""
+        """Request the subjects and the readiness: until it has loaded its schemas, it does not find them."""
         async with httpx.AsyncClient(timeout=_ASK_S) as client:
             (await client.get(f"{self.url}/subjects")).raise_for_status()
             (await client.get(f"http://{HOST}:{self._management_port}/health/ready")).raise_for_status()
 
     def stopped(self) -> None:
-        """Keep the recorded start."""
+        """Keep the recorded cache."""
         self._start_cache.keep()
 
     @property
     def _class_path(self) -> str:
-        """Return all jars, so that the JVM's own class loader loads them: it alone can use the start cache.
+        """Return all jars for the JVM's own class loader, the only one that supports the AOT cache.
 
-        The classes that the build transformed come before the ones they replace.
+        The classes transformed by the build come before the originals that they replace.
         """
-        places = ("quarkus/transformed-bytecode.jar", "quarkus/generated-*.jar", "app/*.jar")
-        jars = [jar for place in (*places, "lib/boot/*.jar", "lib/main/*.jar") for jar in self._jars(place)]
+        patterns = ("quarkus/transformed-bytecode.jar", "quarkus/generated-*.jar", "app/*.jar")
+        jars = [jar for pattern in (*patterns, "lib/boot/*.jar", "lib/main/*.jar") for jar in self._jars(pattern)]
         return ":".join(jars)
 
-    def _jars(self, place: str) -> list[str]:
-        return sorted(str(jar) for jar in self._program.glob(place))
+    def _jars(self, pattern: str) -> list[str]:
+        return sorted(str(jar) for jar in self._program.glob(pattern))

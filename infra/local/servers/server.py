@@ -1,4 +1,4 @@
-"""What the stack needs of each server."""
+"""Interface of the stack's servers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from infra.local.process import Command
 
 
 class LocalServer(ABC):
-    """One server of the stack: how it is prepared, run and asked."""
+    """One server of the stack: its preparation, command and health check."""
 
     name: ClassVar[str]
     port_setting: ClassVar[str]
@@ -20,19 +20,19 @@ class LocalServer(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """Return where clients find it."""
+        """Return the address for clients."""
 
     @abstractmethod
     async def prepare(self) -> None:
-        """Download what it needs and lay out its folder, as far as that is not done; asked before every start."""
+        """Download the program and create its folder if needed; called before every start."""
 
     @abstractmethod
     def command(self) -> Command:
-        """Return what to run."""
+        """Return the command that runs the server."""
 
     @abstractmethod
     async def check(self) -> None:
-        """Return when it serves and raise when it does not."""
+        """Raise if the server does not serve."""
 
-    def stopped(self) -> None:  # noqa: B027 - most have nothing to do
-        """Take note that it ended in order."""
+    def stopped(self) -> None:  # noqa: B027 - most servers have nothing to do
+        """Handle an orderly end."""

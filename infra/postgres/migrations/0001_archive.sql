@@ -1,4 +1,4 @@
--- What happened and what there is, for analysts: written by the archive role, read by anyone.
+-- Archive of interactions and items for analysts, written by the archive role.
 
 CREATE TABLE interactions (
     event_id    text PRIMARY KEY,
@@ -11,7 +11,7 @@ CREATE TABLE interactions (
     request_id  text,
     context     jsonb NOT NULL,
     occurred_at timestamptz NOT NULL,
-    -- Where it stands in Kafka.
+    -- Position in Kafka.
     appended_at timestamptz NOT NULL,
     topic       text NOT NULL,
     partition   integer NOT NULL,
@@ -35,7 +35,7 @@ CREATE TABLE items (
     price       double precision,
     created_at  timestamptz NOT NULL,
     attributes  jsonb NOT NULL,
-    -- Where this version stands in Kafka: an older one never replaces it.
+    -- Position of this version in Kafka: an older one never replaces it.
     appended_at timestamptz NOT NULL,
     topic       text NOT NULL,
     partition   integer NOT NULL,

@@ -1,25 +1,25 @@
--- The catalogue made ready to be searched by text, by likeness and by distance, and to recognise what is there already.
--- All of it follows from the table items; the archive role keeps it up.
+-- Search index of the catalog by text, similarity and distance, with keys that identify existing items.
+-- It is derived from the table items and maintained by the archive role.
 
 CREATE EXTENSION IF NOT EXISTS vector;
 
 CREATE TABLE catalogue (
     item_id     text PRIMARY KEY REFERENCES items ON DELETE CASCADE,
     category    text NOT NULL,
-    -- What the item is recognised by; empty where it tells none.
+    -- Identifying fields; empty if the item has none.
     title_key   text NOT NULL,
     year        text NOT NULL,
     city_key    text NOT NULL,
-    -- Where it is, and the coarse H3 cell around that; null when nowhere in particular.
+    -- Location with its coarse H3 cell; null for items without a location.
     latitude    double precision,
     longitude   double precision,
     region      text,
     document    tsvector NOT NULL,
-    -- Null when the text says nothing to the encoder.
+    -- Null if the encoder knows no word of the text.
     embedding   vector(384),
     encoder     text NOT NULL,
     created_at  timestamptz NOT NULL,
-    -- The version of the item that this follows from.
+    -- Version of the item that this row is derived from.
     appended_at timestamptz NOT NULL,
     "offset"    bigint NOT NULL
 );
@@ -29,7 +29,7 @@ CREATE INDEX catalogue_by_city ON catalogue (city_key, category);
 CREATE INDEX catalogue_by_text ON catalogue USING gin (document);
 CREATE INDEX catalogue_by_likeness ON catalogue USING hnsw (embedding vector_cosine_ops);
 
--- Where PostGIS is there, and may be used, distances are its business.
+-- Index for distances, if PostGIS is available and may be created.
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'postgis') THEN

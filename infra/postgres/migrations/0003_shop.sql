@@ -1,4 +1,4 @@
--- Products: what of them is told beside what every item tells, words to search by, and what the shop role learns daily.
+-- Products: additional columns, the dictionary of search, and the models that the shop role fits daily.
 
 ALTER TABLE items
     ADD COLUMN kind           text NOT NULL DEFAULT '',
@@ -9,35 +9,34 @@ ALTER TABLE items
     ADD COLUMN stock          bigint;
 CREATE INDEX items_of_kind ON items (kind, category);
 
--- Products under the names that a shop's own table has for them.
+-- Products under the column names of a shop's own table.
 CREATE VIEW products AS
 SELECT item_id AS id, title AS name, category AS main_category, topics[1] AS sub_category, image_url AS image, url AS link,
        rating AS ratings, reviews AS no_of_ratings, price AS discount_price, original_price AS actual_price,
        round((1 - price / nullif(original_price, 0))::numeric, 4)::double precision AS discount_ratio
 FROM items WHERE kind = 'product';
 
--- Which runs of three letters a word has, its beginning and its end marked.
+-- The trigrams of a word, with its beginning and its end marked.
 CREATE FUNCTION trigrams(word text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
     SELECT array_agg(DISTINCT substr('  ' || word || ' ', place, 3)) FROM generate_series(1, length(word) + 1) AS place
 $$;
 
--- Every word that items are described by: how it may be meant when it is misspelt, and what it stands for.
+-- All words in the texts of items, with their trigrams for spelling correction and their vectors.
 CREATE TABLE words (
     word     text PRIMARY KEY,
     items    integer NOT NULL,
     stem     text NOT NULL,
     trigrams text[] NOT NULL,
-    -- Its direction among the texts of products; null for words that hardly any shares.
+    -- Vector in the latent space of the products' texts; null for rare words.
     meaning  vector(128)
 );
 CREATE INDEX words_by_stem ON words (stem);
 CREATE INDEX words_by_trigram ON words USING gin (trigrams);
 
--- Documents hold categories and brands from here on: all are made anew.
+-- From here on documents contain categories and brands: all are rebuilt.
 UPDATE catalogue SET "offset" = -1;
 
--- Where a product's text lies among those of all, by the same directions, and the products whose texts are most like it,
--- most alike first.
+-- Vector of a product's text in the same space, and the products with the most similar texts, most similar first.
 CREATE TABLE likeness (
     item_id text PRIMARY KEY REFERENCES items ON DELETE CASCADE,
     meaning vector(128),
@@ -46,7 +45,7 @@ CREATE TABLE likeness (
 );
 CREATE INDEX likeness_by_meaning ON likeness USING hnsw (meaning vector_cosine_ops);
 
--- Products that those who click on one click on as well.
+-- Association rules: products clicked by users who click on another.
 CREATE TABLE association_rules (
     item_id    text NOT NULL REFERENCES items ON DELETE CASCADE,
     other      text NOT NULL REFERENCES items ON DELETE CASCADE,

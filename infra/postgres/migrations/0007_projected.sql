@@ -1,11 +1,11 @@
--- The partitions of topics that the tables hold whole; the archive role reads those again that are not here.
+-- Partitions of topics that the tables hold completely; the archive role reads all others again.
 
 CREATE TABLE projected (
     name text PRIMARY KEY,
     at   timestamptz NOT NULL DEFAULT now()
 );
 
--- What was archived before there was this table is not read again.
+-- Partitions archived before this table existed are not read again.
 INSERT INTO projected (name)
 SELECT DISTINCT topic || '-' || partition FROM interactions
 UNION

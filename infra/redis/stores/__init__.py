@@ -1,1 +1,1 @@
-"""Read models in Redis: feeds, items, profiles and whatever else the API reads."""
+"""Read models in Redis for the API: feeds, items, profiles and others."""

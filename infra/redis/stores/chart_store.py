@@ -1,7 +1,7 @@
-"""Which items trend, for reading: `chart:trending` and `chart:trending:{category}` in Redis, or memory.
+"""Charts of trending items: `chart:trending` and `chart:trending:{category}` in Redis, or memory.
 
-A trend is the logarithm of a decayed sum, and that of all items decays alike: their order stays as it is until somebody
-acts on one of them.
+A trend is the logarithm of a decayed sum. All sums decay at the same rate, so the order of items is stable between
+interactions.
 """
 
 from __future__ import annotations
@@ -15,24 +15,34 @@ from infra.redis.connection import store_errors
 
 KEY = "chart:trending"
 MOST = 1_000
-"""Items kept in a chart."""
+"""Maximum number of items in a chart."""
 _LIVES_S = 90 * 86_400
-"""How long a chart lives that nothing is added to: there is one for each category that ever was."""
+"""How long a chart without updates is kept: there is one for each category that ever existed."""
 
 
 class ChartStore(Protocol):
-    """What trends, over all and by category. Every method raises `StoreError` when the store does not answer."""
+    """Trending items, overall and by category. All methods raise `StoreError` if the store does not answer."""
 
     async def write(self, trends: Mapping[str, float], categories: Mapping[str, str]) -> None:
-        """Put items into the charts by their trends; those without a category into that of all only."""
+        """Add items to the charts; items without a category are added to the overall chart only.
+
+        Args:
+            trends: Trends by item id.
+            categories: Categories by item id.
+        """
         ...
 
     async def read(self, category: str | None, *, limit: int) -> list[str]:
-        """Return the first items of a category's chart, or of that of all."""
+        """Return the top items of a chart, highest trend first.
+
+        Args:
+            category: The category, None for the overall chart.
+            limit: Maximum number of items.
+        """
         ...
 
     async def trends(self, categories: Sequence[str]) -> dict[str, float]:
-        """Return the items of some categories' charts, each with its trend."""
+        """Return the trends of all items in the charts of categories."""
         ...
 
 
@@ -43,31 +53,46 @@ class MemoryChartStore:
         self._charts: dict[str, dict[str, float]] = {}
 
     async def write(self, trends: Mapping[str, float], categories: Mapping[str, str]) -> None:
-        """Put items into the charts."""
+        """Add items to the charts.
+
+        Args:
+            trends: Trends by item id.
+            categories: Categories by item id.
+        """
         for key, chart in _charts(trends, categories).items():
             self._charts[key] = self._charts.get(key, {}) | chart
 
     async def read(self, category: str | None, *, limit: int) -> list[str]:
-        """Return the first items of a chart."""
+        """Return the top items of a chart.
+
+        Args:
+            category: The category, None for the overall chart.
+            limit: Maximum number of items.
+        """
         chart = self._charts.get(_key(category), {})
         return sorted(chart, key=lambda item: (-chart[item], item))[: min(limit, MOST)]
 
     async def trends(self, categories: Sequence[str]) -> dict[str, float]:
-        """Return the items of some categories' charts."""
+        """Return the trends of items in the charts of categories."""
         return {item: trend for name in categories for item, trend in self._charts.get(_key(name), {}).items()}
 
 
 class RedisChartStore:
-    """Charts in Redis: a sorted set each."""
+    """Charts in Redis: one sorted set each."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     async def write(self, trends: Mapping[str, float], categories: Mapping[str, str]) -> None:
-        """Put items into the charts, all in one pipeline."""
+        """Add items to the charts in one pipeline.
+
+        Args:
+            trends: Trends by item id.
+            categories: Categories by item id.
+        """
         pipeline = self._redis.pipeline(transaction=False)
         for key, chart in _charts(trends, categories).items():
-            # Redis orders equal scores by name, and reads from the end: negated, the best come first.
+            # Redis orders by score, then by name: with negated scores the top items come first.
             pipeline.zadd(key, {item: -trend for item, trend in chart.items()})
             pipeline.zremrangebyrank(key, MOST, -1)
             pipeline.expire(key, _LIVES_S)
@@ -75,19 +100,24 @@ class RedisChartStore:
             await pipeline.execute()
 
     async def read(self, category: str | None, *, limit: int) -> list[str]:
-        """Return the first items of a chart."""
+        """Return the top items of a chart.
+
+        Args:
+            category: The category, None for the overall chart.
+            limit: Maximum number of items.
+        """
         with store_errors("reading a chart"):
-            found = cast("list[bytes]", await self._redis.zrange(_key(category), 0, limit - 1))
-        return [item.decode() for item in found]
+            members = cast("list[bytes]", await self._redis.zrange(_key(category), 0, limit - 1))
+        return [item.decode() for item in members]
 
     async def trends(self, categories: Sequence[str]) -> dict[str, float]:
-        """Return the items of some categories' charts, read in one pipeline."""
+        """Return the trends of items in the charts of categories, read in one pipeline."""
         pipeline = self._redis.pipeline(transaction=False)
         for category in categories:
             pipeline.zrange(_key(category), 0, -1, withscores=True)
         with store_errors("reading charts"):
-            found = await pipeline.execute()
-        return {item.decode(): -score for chart in found for item, score in chart}
+            charts = await pipeline.execute()
+        return {item.decode(): -score for chart in charts for item, score in chart}
 
 
 def _charts(trends: Mapping[str, float], categories: Mapping[str, str]) -> dict[str, dict[str, float]]:

@@ -1,4 +1,4 @@
-"""How far collections have come: `collection:{name}` in Redis, which records were published, and who is who there."""
+"""Progress of collections, at `collection:{name}` in Redis, with the published records and the users' names."""
 
 from __future__ import annotations
 
@@ -15,55 +15,65 @@ KEY, PUBLISHED, USERS = "collection:", "collection:published:", "collection:user
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One collection, under way or the last one. Times are in ms since the epoch."""
+    """Progress of the running or the last collection of a list. Times are in ms since the epoch."""
 
     name: str
     state: Literal["never", "running", "done", "failed"] = "never"
     request_id: str = ""
     page: int = 1
-    """The page that comes next."""
+    """The next page."""
     page_size: int = 1_000
     records: int = 0
     published: int = 0
     repeated: int = 0
-    """Records that had been published before."""
+    """Number of records that had been published before."""
     bad: int = 0
-    """Records that became dead letters."""
+    """Number of records sent to the dead-letter topic."""
     started_at: int = 0
     updated_at: int = 0
     error: str = ""
 
 
 class CollectionStore(Protocol):
-    """Every method raises `StoreError` when the store does not answer."""
+    """Progress of collections. All methods raise `StoreError` if the store does not answer."""
 
     async def write(self, collection: Collection) -> None:
-        """Keep how far a collection has come."""
+        """Store the progress of a collection."""
         ...
 
     async def read(self) -> dict[str, Collection]:
-        """Return all collections by name."""
+        """Return the progress of all collections by name."""
         ...
 
     async def new(self, name: str, record_ids: Sequence[str]) -> list[bool]:
-        """Say of each record whether it is still to be published."""
+        """Say for each record whether it has not been published yet.
+
+        Args:
+            name: Name of the collection.
+            record_ids: Ids of the records.
+        """
         ...
 
     async def note(self, name: str, record_ids: Sequence[str]) -> None:
-        """Note that records were published."""
+        """Mark records as published.
+
+        Args:
+            name: Name of the collection.
+            record_ids: Ids of the records.
+        """
         ...
 
     async def name_users(self, usernames: Mapping[str, str]) -> None:
-        """Keep users' names by their numbers."""
+        """Store the names of users by their numeric ids."""
         ...
 
     async def users(self, numbers: Sequence[str]) -> list[str | None]:
-        """Return the names of users, None of who is not known."""
+        """Return the names of users by their numeric ids, None for unknown ones."""
         ...
 
 
 class MemoryCollectionStore:
-    """The collections of one process."""
+    """Collections in memory."""
 
     def __init__(self) -> None:
         self._collections: dict[str, Collection] = {}
@@ -71,75 +81,95 @@ class MemoryCollectionStore:
         self._users: dict[str, str] = {}
 
     async def write(self, collection: Collection) -> None:
-        """Keep how far a collection has come."""
+        """Store the progress of a collection."""
         self._collections[collection.name] = collection
 
     async def read(self) -> dict[str, Collection]:
-        """Return all collections by name."""
+        """Return the progress of all collections by name."""
         return {name: self._collections.get(name, Collection(name=name)) for name in LISTS}
 
     async def new(self, name: str, record_ids: Sequence[str]) -> list[bool]:
-        """Say of each record whether it is still to be published."""
+        """Say for each record whether it has not been published yet.
+
+        Args:
+            name: Name of the collection.
+            record_ids: Ids of the records.
+        """
         return [(name, record_id) not in self._published for record_id in record_ids]
 
     async def note(self, name: str, record_ids: Sequence[str]) -> None:
-        """Note that records were published."""
+        """Mark records as published.
+
+        Args:
+            name: Name of the collection.
+            record_ids: Ids of the records.
+        """
         self._published |= {(name, record_id) for record_id in record_ids}
 
     async def name_users(self, usernames: Mapping[str, str]) -> None:
-        """Keep users' names by their numbers."""
+        """Store the names of users by their numeric ids."""
         self._users |= usernames
 
     async def users(self, numbers: Sequence[str]) -> list[str | None]:
-        """Return the names of users."""
+        """Return the names of users by their numeric ids."""
         return [self._users.get(number) for number in numbers]
 
 
 class RedisCollectionStore:
-    """Collections in Redis. What is lost with it is collected again and counts once: an event's id is its record's."""
+    """Collections in Redis. Lost progress only causes duplicates, which count once: event ids come from record ids."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._decoder = msgspec.json.Decoder(Collection)
 
     async def write(self, collection: Collection) -> None:
-        """Keep how far a collection has come."""
+        """Store the progress of a collection."""
         with store_errors("writing a collection"):
             await self._redis.set(KEY + collection.name, msgspec.json.encode(collection))
 
     async def read(self) -> dict[str, Collection]:
-        """Return all collections by name."""
+        """Return the progress of all collections by name."""
         with store_errors("reading collections"):
-            found = await self._redis.mget([KEY + name for name in LISTS])
+            documents = await self._redis.mget([KEY + name for name in LISTS])
         return {
             name: Collection(name=name) if data is None else self._decoder.decode(data)
-            for name, data in zip(LISTS, found, strict=True)
+            for name, data in zip(LISTS, documents, strict=True)
         }
 
     async def new(self, name: str, record_ids: Sequence[str]) -> list[bool]:
-        """Say of each record whether it is still to be published."""
+        """Say for each record whether it has not been published yet.
+
+        Args:
+            name: Name of the collection.
+            record_ids: Ids of the records.
+        """
         if not record_ids:
             return []
         with store_errors("looking for what was published"):
-            found = cast("list[int]", await self._redis.smismember(PUBLISHED + name, list(record_ids)))
-        return [not known for known in found]
+            memberships = cast("list[int]", await self._redis.smismember(PUBLISHED + name, list(record_ids)))
+        return [not is_member for is_member in memberships]
 
     async def note(self, name: str, record_ids: Sequence[str]) -> None:
-        """Note that records were published."""
+        """Mark records as published.
+
+        Args:
+            name: Name of the collection.
+            record_ids: Ids of the records.
+        """
         if record_ids:
             with store_errors("noting what was published"):
                 await self._redis.sadd(PUBLISHED + name, *record_ids)
 
     async def name_users(self, usernames: Mapping[str, str]) -> None:
-        """Keep users' names by their numbers."""
+        """Store the names of users by their numeric ids."""
         if usernames:
             with store_errors("keeping users' names"):
                 await self._redis.hset(USERS, items=[part for pair in usernames.items() for part in pair])
 
     async def users(self, numbers: Sequence[str]) -> list[str | None]:
-        """Return the names of users."""
+        """Return the names of users by their numeric ids."""
         if not numbers:
             return []
         with store_errors("reading users' names"):
-            found = cast("list[bytes | None]", await self._redis.hmget(USERS, list(numbers)))
-        return [None if name is None else name.decode() for name in found]
+            usernames = cast("list[bytes | None]", await self._redis.hmget(USERS, list(numbers)))
+        return [None if name is None else name.decode() for name in usernames]

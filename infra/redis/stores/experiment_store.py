@@ -1,4 +1,4 @@
-"""Experiments as they are defined, for reading: the hash `experiments` in Redis, or memory."""
+"""Read model of experiment definitions: the hash `experiments` in Redis, or memory."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ KEY = "experiments"
 
 
 class ExperimentStore(Protocol):
-    """Definitions. Every method raises `StoreError` when the store does not answer."""
+    """Definitions of experiments. All methods raise `StoreError` if the store does not answer."""
 
     async def write(self, experiments: Sequence[Experiment]) -> None:
-        """Replace definitions; of one experiment the last holds."""
+        """Replace definitions; the last one of an experiment wins."""
         ...
 
     async def read(self) -> list[Experiment]:
@@ -27,7 +27,7 @@ class ExperimentStore(Protocol):
 
 
 class MemoryExperimentStore:
-    """Definitions of one process."""
+    """Definitions in memory."""
 
     def __init__(self) -> None:
         self._experiments: dict[str, Experiment] = {}
@@ -59,8 +59,8 @@ class RedisExperimentStore:
     async def read(self) -> list[Experiment]:
         """Return all definitions."""
         with store_errors("reading experiments"):
-            found = cast("dict[bytes, bytes]", await self._redis.hgetall(KEY))
-        return _newest_first([self._decoder.decode(data) for data in found.values()])
+            documents = cast("dict[bytes, bytes]", await self._redis.hgetall(KEY))
+        return _newest_first([self._decoder.decode(data) for data in documents.values()])
 
 
 def _newest_first(experiments: list[Experiment]) -> list[Experiment]:

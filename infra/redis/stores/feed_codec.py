@@ -1,9 +1,9 @@
-"""A feed as bytes: compact enough that a feed of 50 items takes less than 2 KB of Redis.
+"""Compact binary encoding of feeds: a feed of 50 items takes less than 2 KB of Redis.
 
-38 decimal digits, the feed's version (features_version, then generated_at), which compares as text as it does as
-numbers; then a msgpack array of columns. Sources and reasons are stored once each, with a code per item; scores are
-float32 (7 digits come back), their parts float16 (4 digits). What is long all the same (many reasons that name a title)
-is compressed, which costs more time than all the rest.
+It starts with 38 decimal digits, the feed's version (features_version, then generated_at), whose text order equals its
+numeric order. A msgpack array of columns follows. Sources and reasons are stored once each, with a code per item.
+Scores are float32 (7 digits), their `parts` by source float16 (4 digits). Feeds that are still long (many reasons with
+titles) are compressed, which takes more time than all other steps.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ VERSION_CHARS = 2 * _DIGITS
 _FORMATS = {2: "e", 4: "f", 8: "d"}
 _LLM_DIGITS = 4
 _LONG_BYTES = 1_700
-"""Past this the next size that Redis can allocate would be 2 KB and more."""
+"""Beyond this size, the next allocation class of Redis is 2 KB or more."""
 _LEVEL = 1
 _ZSTD = 0x28
-"""First byte of what Zstandard writes; that of a msgpack array of columns is another."""
+"""First byte of Zstandard frames; a msgpack array of columns begins with a different one."""
 
 
 class _Columns(msgspec.Struct, array_like=True, gc=False):
@@ -42,7 +42,7 @@ class _Columns(msgspec.Struct, array_like=True, gc=False):
     propensities: bytes
     ml_scores: bytes = b""
     llm_scores: bytes = b""
-    """One for each item, NaN where there is none; nothing when there is none at all."""
+    """One score per item, NaN for missing ones; empty without any score."""
     trailing: int = 0
 
 
@@ -51,17 +51,17 @@ _decoder = msgspec.msgpack.Decoder(_Columns)
 
 
 def version(feed: Feed) -> str:
-    """Return the feed's version as clients see it."""
+    """Return the feed's version in the format for clients."""
     return f"{feed.features_version}-{feed.generated_at}"
 
 
 def version_order(feed: Feed) -> bytes:
-    """Return the fixed-width prefix by which one feed is newer than another."""
+    """Return the fixed-width prefix that orders the versions of a feed."""
     return b"%0*d%0*d" % (_DIGITS, feed.features_version, _DIGITS, feed.generated_at)
 
 
 def pack(feed: Feed) -> bytes:
-    """Return the bytes of a feed; its user id is the key they are stored under."""
+    """Return the encoded feed without its user id, which is part of the key."""
     sources, source_codes = _table(feed.sources)
     reasons, reason_codes = _table(feed.reasons)
     columns = _Columns(
@@ -85,10 +85,15 @@ def pack(feed: Feed) -> bytes:
     return version_order(feed) + (body if len(body) < _LONG_BYTES else bytes(zstd.compress(body, _LEVEL)))
 
 
-# Feeds that are read again and again, above all the one for everyone, are unpacked once.
+# Feeds that are read often, above all the default feed, are decoded once.
 @lru_cache(maxsize=256)
 def unpack(user_id: str, data: bytes) -> Feed:
-    """Return the feed of packed bytes. Feeds are shared between callers: do not change their lists."""
+    """Return a decoded feed. Feeds are shared between callers: do not change their lists.
+
+    Args:
+        user_id: The feed's user.
+        data: Bytes from `pack`.
+    """
     body = memoryview(data)[VERSION_CHARS:]
     columns = _decoder.decode(zstd.decompress(body) if body[0] == _ZSTD else body)
     count = len(columns.items)
@@ -126,7 +131,7 @@ def _names(table: list[str], codes: bytes, count: int) -> list[str]:
 
 
 def _floats(values: Sequence[float], formats: str) -> bytes:
-    """Pack in the narrowest of the formats whose range holds every value."""
+    """Pack values in the narrowest format whose range covers all of them."""
     for code in formats[:-1]:
         try:
             return struct.pack(f"<{len(values)}{code}", *values)
@@ -146,15 +151,15 @@ def _short(data: bytes, count: int) -> list[float]:
 
 
 def _rounded(values: Sequence[float]) -> list[float]:
-    """Return float32 numbers in the seven digits that the largest holds: 0.3, not 0.30000001192092896."""
+    """Return float32 numbers rounded to seven digits of the largest one: 0.3, not 0.30000001192092896."""
     try:
         scale = 10.0 ** (6 - math.floor(math.log10(max(map(abs, values)))))
         return [round(value * scale) / scale for value in values]
-    except (ValueError, OverflowError):  # none, all zero, or one that is not finite
+    except (ValueError, OverflowError):  # no values, only zeros, or a value that is not finite
         return list(values)
 
 
 @cache
 def float16_table() -> tuple[float, ...]:
-    """Return every float16 by its bits, in the four digits that it holds: 0.3, not 0.300048828125."""
+    """Return all float16 numbers by their bits, rounded to four digits: 0.3, not 0.300048828125."""
     return tuple(float(f"{value:.4g}") for value in struct.unpack("<65536e", struct.pack("<65536H", *range(65536))))

@@ -1,7 +1,7 @@
-"""Telling listeners that a user's feed was replaced.
+"""Notification of listeners when a user's feed is replaced.
 
-A change is a hint: who hears it reads the feed. So one that is lost while Redis is away costs a listener time, never
-its feed, as long as it also looks from time to time.
+A notification is a hint to read the feed. A notification that is lost while Redis is unavailable only delays a
+listener, as long as the listener also polls from time to time.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 CHANNEL = "feeds:"
-"""Prefix of the channels; the rest is the user id."""
+"""Prefix of the channels, followed by the user id."""
 _ANCHOR = f"{CHANNEL}~"
-"""A channel of nobody's: a subscription that keeps the connection in place while there are no listeners."""
+"""An unused channel, whose subscription keeps the connection open while there are no listeners."""
 _RETRY_S = 1.0
 
 
 class Fanout:
-    """Events by user id: set when that user's feed was replaced, cleared by the one who waits."""
+    """Events by user id: set when the user's feed is replaced, cleared by the listener."""
 
     def __init__(self) -> None:
         self._listeners: dict[str, set[asyncio.Event]] = {}
@@ -34,13 +34,18 @@ class Fanout:
         return iter(self._listeners)
 
     def add(self, user_id: str) -> asyncio.Event:
-        """Return a new listener's event."""
+        """Return the event of a new listener."""
         event = asyncio.Event()
         self._listeners.setdefault(user_id, set()).add(event)
         return event
 
     def discard(self, user_id: str, event: asyncio.Event) -> None:
-        """Forget a listener."""
+        """Remove a listener.
+
+        Args:
+            user_id: The user of the feed.
+            event: Event of the listener.
+        """
         events = self._listeners.get(user_id, set())
         events.discard(event)
         if not events:
@@ -54,20 +59,20 @@ class Fanout:
 
 
 class RedisChanges:
-    """Hears of replaced feeds over one Redis connection, however many listen; it is opened for the first of them."""
+    """Notifications for all listeners over one Redis connection, which is opened for the first listener."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._fanout = Fanout()
         self._lock = asyncio.Lock()
         self._pubsub: Any = None
-        self._held: set[str] = set()
+        self._subscriptions: set[str] = set()
         self._reader: asyncio.Task[None] | None = None
         self._aligning: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def listen(self, user_id: str) -> AsyncIterator[asyncio.Event]:
-        """Yield an event that is set each time the user's feed was replaced."""
+        """Yield an event that is set each time the user's feed is replaced."""
         event = self._fanout.add(user_id)
         try:
             if self._reader is None:
@@ -90,18 +95,18 @@ class RedisChanges:
         self._reader = None
 
     async def _align(self, user_id: str) -> None:
-        """Hold a subscription for this user if, and only if, somebody listens."""
+        """Subscribe to this user's channel if, and only if, there are listeners."""
         async with self._lock:
-            if self._pubsub is None:  # the reader subscribes for everyone when it connects
+            if self._pubsub is None:  # the reader subscribes to all channels when it connects
                 return
-            wanted, held = user_id in self._fanout, user_id in self._held
+            has_listeners, is_subscribed = user_id in self._fanout, user_id in self._subscriptions
             try:
-                if wanted and not held:
+                if has_listeners and not is_subscribed:
                     await self._pubsub.subscribe(CHANNEL + user_id)
-                    self._held.add(user_id)
-                elif held and not wanted:
+                    self._subscriptions.add(user_id)
+                elif is_subscribed and not has_listeners:
                     await self._pubsub.unsubscribe(CHANNEL + user_id)
-                    self._held.discard(user_id)
+                    self._subscriptions.discard(user_id)
             except (RedisError, OSError):
                 self._pubsub = None
                 if self._reader is not None:
@@ -113,10 +118,10 @@ class RedisChanges:
             with suppress(RedisError, OSError):
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
                     async with self._lock:
-                        self._held = set(self._fanout)
-                        await pubsub.subscribe(_ANCHOR, *(CHANNEL + user_id for user_id in self._held))
+                        self._subscriptions = set(self._fanout)
+                        await pubsub.subscribe(_ANCHOR, *(CHANNEL + user_id for user_id in self._subscriptions))
                         self._pubsub = pubsub
-                    self._fanout.notify(self._held)  # of what was missed while there was no connection
+                    self._fanout.notify(self._subscriptions)  # of changes missed while disconnected
                     async for message in pubsub.listen():
                         self._fanout.notify([message["channel"].decode().removeprefix(CHANNEL)])
             self._pubsub = None

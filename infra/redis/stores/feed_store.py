@@ -1,4 +1,4 @@
-"""Where ranked feeds lie ready: `feed:{user_id}` in Redis, or memory. A feed is replaced by a newer one only."""
+"""Store of ranked feeds: `feed:{user_id}` in Redis, or memory. A feed is replaced by a newer one only."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from infra.redis.stores.feed_pubsub import CHANNEL, Fanout, RedisChanges
 from schemas.types import Feed, Trigger
 
 EVERYONE = "~everyone"
-"""The user id of the feed for those who have none of their own."""
+"""User id of the default feed, for users without their own."""
 RERANKED = "~reranked:"
-"""What the ids begin with under which given lists lie, ranked for whoever asked: `~reranked:{event_id}:{user_id}`, the
-event's id quoted as in an address, since it may hold colons."""
+"""Prefix of the ids of re-ranked lists: `~reranked:{event_id}:{user_id}`, with the event's id URL-quoted, since it may
+contain colons."""
 RERANKED_TTL_S = 60
 KEY = "feed:"
 _CHUNK = 50
-"""Feeds in one run of the script: some 0.2 ms in which Redis does nothing else."""
+"""Feeds per run of the script, which blocks Redis for about 0.2 ms."""
 _DAY_S = 86_400
 _Call = tuple[int | str | bytes, ...]
 
-# KEYS: the feeds' keys. ARGV: seconds to live (0: for ever), then the packed feeds.
+# KEYS: the feeds' keys. ARGV: seconds to live (0: forever), then the packed feeds.
 _REPLACE_OLDER = f"""
 local seconds = tonumber(ARGV[1])
 local replaced = 0
@@ -53,50 +53,50 @@ _SHA = hashlib.sha1(_REPLACE_OLDER.encode()).hexdigest()  # noqa: S324 - the nam
 
 
 def reranked(trigger: Trigger) -> str:
-    """Return the id under which the answer to a re-rank lies."""
+    """Return the id of the feed with the result of a re-rank."""
     return f"{RERANKED}{quote(trigger.event_id, safe='')}:{trigger.user_id}"
 
 
 class FeedStore(Protocol):
-    """Ranked feeds by user. A feed is newer by (features_version, generated_at); the same one again changes nothing."""
+    """Ranked feeds by user. Feeds are ordered by (features_version, generated_at); writing one twice has no effect."""
 
     async def write(self, feeds: Sequence[Feed]) -> int:
-        """Store feeds that are newer than the stored ones, tell their listeners, and return how many were.
+        """Store feeds that are newer than the stored ones, notify their listeners, and return the number of these.
 
         Raises:
-            StoreError: some may have been written; writing them again is harmless.
+            StoreError: the store does not answer; some feeds may have been written, and a retry is harmless.
         """
         ...
 
     async def read(self, user_ids: Sequence[str]) -> list[Feed | None]:
-        """Return the users' feeds, None where there is none.
+        """Return the users' feeds, None for missing ones.
 
         Raises:
-            StoreError: the store did not answer.
+            StoreError: the store does not answer.
         """
         ...
 
     def listen(self, user_id: str) -> AbstractAsyncContextManager[asyncio.Event]:
-        """Yield an event that is set when the user's feed was replaced; clear it, then read.
+        """Yield an event that is set when the user's feed is replaced; clear it, then read the feed.
 
-        Changes can be missed while the store is away: look now and then, too.
+        Notifications can be lost while the store is unavailable: also poll from time to time.
         """
         ...
 
     async def close(self) -> None:
-        """Stop telling listeners; the client stays its owner's."""
+        """Stop notifications; the caller keeps ownership of the client."""
         ...
 
 
 class MemoryFeedStore:
-    """Feeds of one process, packed as Redis holds them."""
+    """Feeds in memory, encoded as in Redis."""
 
     def __init__(self) -> None:
         self._feeds: dict[str, bytes] = {}
         self.listening = Fanout()
 
     async def write(self, feeds: Sequence[Feed]) -> int:
-        """Store the newer ones."""
+        """Store newer feeds."""
         replaced = []
         for feed in feeds:
             if self._feeds.get(feed.user_id, b"")[:VERSION_CHARS] < version_order(feed):
@@ -111,7 +111,7 @@ class MemoryFeedStore:
 
     @asynccontextmanager
     async def listen(self, user_id: str) -> AsyncIterator[asyncio.Event]:
-        """Yield the event of a user's changes."""
+        """Yield an event that is set when the user's feed is replaced."""
         event = self.listening.add(user_id)
         try:
             yield event
@@ -123,47 +123,47 @@ class MemoryFeedStore:
 
 
 class RedisFeedStore:
-    """Feeds in Redis: writes in one pipeline, the reads of a loop tick in one MGET."""
+    """Feeds in Redis: writes in one pipeline, reads of one event loop tick in one MGET."""
 
     def __init__(self, redis: Redis, *, ttl_days: float = 30) -> None:
-        """`ttl_days` is how long a feed lives that nothing replaces; 0 for ever."""
+        """Create a store; feeds that are not replaced expire after `ttl_days` days, 0 for never."""
         self._redis = redis
         self._ttl_s = round(ttl_days * _DAY_S)
         self._reads: Coalescer[Feed | None] = Coalescer(self._fetch)
         self._changes = RedisChanges(redis)
 
     async def write(self, feeds: Sequence[Feed]) -> int:
-        """Store the newer ones, `_CHUNK` in one run of the script."""
+        """Store newer feeds, `_CHUNK` per run of the script."""
         chunks = [feeds[start : start + _CHUNK] for start in range(0, len(feeds), _CHUNK)]
         calls: list[_Call] = [
             (len(chunk), *(KEY + feed.user_id for feed in chunk), self._ttl_s, *(pack(feed) for feed in chunk))
             for chunk in chunks
         ]
         with store_errors("writing feeds"):
-            replaced, left = await self._run(calls)
-            if left:  # a Redis that was restarted, or never saw the script
+            replaced, retry_calls = await self._run(calls)
+            if retry_calls:  # Redis was restarted, or never loaded the script
                 await self._redis.script_load(_REPLACE_OLDER)
-                more, _ = await self._run(left, raise_on_error=True)
+                more, _ = await self._run(retry_calls, raise_on_error=True)
                 replaced += more
         return replaced
 
     async def _run(self, calls: list[_Call], *, raise_on_error: bool = False) -> tuple[int, list[_Call]]:
-        """Return how many feeds were replaced, and the calls that met no script."""
+        """Return the number of replaced feeds, and the calls that failed because the script is not loaded."""
         if not calls:
             return 0, []
         pipeline = self._redis.pipeline(transaction=False)
         for call in calls:
             pipeline.execute_command("EVALSHA", _SHA, *call)
         answers = await pipeline.execute(raise_on_error=raise_on_error)
-        replaced, left = 0, []
+        replaced, retry_calls = 0, []
         for call, answer in zip(calls, answers, strict=True):
             if isinstance(answer, NoScriptError):
-                left.append(call)
+                retry_calls.append(call)
             elif isinstance(answer, Exception):
                 raise answer
             else:
                 replaced += int(answer)
-        return replaced, left
+        return replaced, retry_calls
 
     async def read(self, user_ids: Sequence[str]) -> list[Feed | None]:
         """Return the users' feeds."""
@@ -171,13 +171,13 @@ class RedisFeedStore:
 
     async def _fetch(self, user_ids: Sequence[str]) -> list[Feed | None]:
         with store_errors("reading feeds"):
-            found = await self._redis.mget([KEY + user_id for user_id in user_ids])
-        return [None if data is None else unpack(key, data) for key, data in zip(user_ids, found, strict=True)]
+            payloads = await self._redis.mget([KEY + user_id for user_id in user_ids])
+        return [None if data is None else unpack(key, data) for key, data in zip(user_ids, payloads, strict=True)]
 
     def listen(self, user_id: str) -> AbstractAsyncContextManager[asyncio.Event]:
-        """Yield the event of a user's changes."""
+        """Yield an event that is set when the user's feed is replaced."""
         return self._changes.listen(user_id)
 
     async def close(self) -> None:
-        """Stop listening for changes."""
+        """Stop notifications."""
         await self._changes.close()

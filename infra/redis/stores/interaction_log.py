@@ -1,4 +1,4 @@
-"""What a user did within a day: `interaction_log:{user_id}` in Redis, or memory; rolling, and bounded in bytes."""
+"""Log of a user's interactions of the last day, limited in size: `interaction_log:{user_id}` in Redis, or memory."""
 
 from __future__ import annotations
 
@@ -14,52 +14,52 @@ from schemas.types import Interaction
 
 KEY = "interaction_log:"
 MOST = 500
-"""Interactions kept of one user, the newest."""
+"""Maximum number of interactions per user."""
 DAY_MS = 86_400_000
 ENTRY_BYTES = 8 << 10
-"""Bytes of an interaction past which its context is left out."""
+"""Size in bytes above which the context of an interaction is omitted."""
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Interaction)
 
 
 class InteractionLog(Protocol):
-    """Keeps interactions for a day. Every method raises `StoreError` when the store does not answer."""
+    """Interactions of the last day. All methods raise `StoreError` if the store does not answer."""
 
     async def write(self, events: Sequence[Interaction]) -> None:
-        """Keep events; a repeat changes nothing, and what is older than a day is left out."""
+        """Add events; duplicates have no effect, and events older than a day are ignored."""
         ...
 
     async def read(self, user_id: str) -> list[Interaction]:
-        """Return what a user did within the last day, newest first."""
+        """Return a user's interactions of the last day, newest first."""
         ...
 
 
 class MemoryInteractionLog:
-    """The log of one process."""
+    """The log in memory."""
 
     def __init__(self, *, clock_s: Callable[[], float] = time.time) -> None:
         self._clock_s = clock_s
         self._events: dict[tuple[str, str], Interaction] = {}
 
     async def write(self, events: Sequence[Interaction]) -> None:
-        """Keep events."""
+        """Add events."""
         self._events |= {(event.user_id, event.event_id): _decoder.decode(_entry(event)) for event in events}
 
     async def read(self, user_id: str) -> list[Interaction]:
-        """Return what a user did."""
+        """Return a user's interactions of the last day, newest first."""
         since_ms = self._clock_s() * 1_000 - DAY_MS
         mine = (event for event in self._events.values() if event.user_id == user_id and event.occurred_at > since_ms)
         return sorted(mine, key=lambda event: event.occurred_at, reverse=True)[:MOST]
 
 
 class RedisInteractionLog:
-    """The log in Redis: a sorted set by time for each user, which a day after the last event is gone."""
+    """The log in Redis: one sorted set by time per user, which expires a day after the last event."""
 
     def __init__(self, redis: Redis, *, clock_s: Callable[[], float] = time.time) -> None:
         self._redis, self._clock_s = redis, clock_s
 
     async def write(self, events: Sequence[Interaction]) -> None:
-        """Keep events."""
+        """Add events."""
         since_ms = self._since_ms()
         by_user: dict[str, dict[bytes, int]] = {}
         for event in events:
@@ -76,16 +76,16 @@ class RedisInteractionLog:
             await pipeline.execute()
 
     async def read(self, user_id: str) -> list[Interaction]:
-        """Return what a user did."""
+        """Return a user's interactions of the last day, newest first."""
         with store_errors("reading interactions"):
-            found = await self._redis.zrange(KEY + user_id, "+inf", f"({self._since_ms()}", desc=True, byscore=True)
-        return [_decoder.decode(data) for data in cast("list[bytes]", found)]  # the client was not asked to decode
+            entries = await self._redis.zrange(KEY + user_id, "+inf", f"({self._since_ms()}", desc=True, byscore=True)
+        return [_decoder.decode(data) for data in cast("list[bytes]", entries)]  # the client does not decode
 
     def _since_ms(self) -> int:
         return round(self._clock_s() * 1_000) - DAY_MS
 
 
 def _entry(event: Interaction) -> bytes:
-    """Return what is kept of an event: all of it, unless its context is large."""
+    """Return an event as JSON, without its context if it is large."""
     data = _encoder.encode(event)
     return data if len(data) <= ENTRY_BYTES else _encoder.encode(msgspec.structs.replace(event, context={}))

@@ -1,4 +1,4 @@
-"""The catalogue as the API shows it: each item's JSON, ready to be embedded, at `item:{item_id}`."""
+"""Read model of the catalog for the API: the JSON of each item, ready to be embedded, at `item:{item_id}`."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ T = TypeVar("T")
 
 KEY = "item:"
 CHANNEL = "items"
-"""Where the ids of items are told that were written or deleted."""
+"""Channel for the ids of changed and deleted items."""
 _RETRY_S = 1.0
 _encoder = msgspec.json.Encoder()
 _changed, _ids = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(list[str])
 
 
 class ItemStore(Protocol):
-    """JSON of items by their id. Every method raises `StoreError` when the store does not answer."""
+    """JSON of items by id. All methods raise `StoreError` if the store does not answer."""
 
     async def write(self, items: Sequence[Item]) -> None:
-        """Store items; of one id the last holds."""
+        """Store items; the last one of an id wins."""
         ...
 
     async def delete(self, item_ids: Sequence[str]) -> None:
-        """Remove items; those that are not there are left out."""
+        """Remove items; unknown ones are ignored."""
         ...
 
     async def read(self, item_ids: Sequence[str]) -> list[bytes | None]:
-        """Return the items' JSON, None where there is none."""
+        """Return the items' JSON, None for unknown ones."""
         ...
 
     def changes(self) -> AsyncIterator[Sequence[str] | None]:
-        """Yield the ids of items as they are written and deleted, for ever; None where some may have gone unheard."""
+        """Yield the ids of changed and deleted items forever; None after a gap in which changes may be lost."""
         ...
 
 
 class MemoryItemStore:
-    """Items of one process."""
+    """Items in memory."""
 
     def __init__(self) -> None:
         self._items: dict[str, bytes] = {}
@@ -71,7 +71,7 @@ class MemoryItemStore:
         return [self._items.get(item_id) for item_id in item_ids]
 
     async def changes(self) -> AsyncIterator[Sequence[str] | None]:
-        """Yield None for what was before, then the ids of items as they change."""
+        """Yield None for earlier changes, then the ids of items as they change."""
         queue: asyncio.Queue[Sequence[str]] = asyncio.Queue()
         self._listeners.add(queue)
         try:
@@ -87,7 +87,7 @@ class MemoryItemStore:
 
 
 class RedisItemStore:
-    """Items in Redis: a write is one MSET, the reads of a loop tick are one MGET, and each change is published."""
+    """Items in Redis: a write is one MSET, the reads of one event loop tick are one MGET, and changes are published."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -116,26 +116,26 @@ class RedisItemStore:
         return await self._reads.read(item_ids)
 
     async def changes(self) -> AsyncIterator[Sequence[str] | None]:
-        """Yield the ids of items as they change, and None whenever the connection was made anew.
+        """Yield the ids of items as they change, and None after each new connection.
 
-        The client reconnects by itself, and subscribes again: of that, a message tells as of the first time.
+        The client reconnects and subscribes again by itself; like the first subscription, this produces a message.
         """
         while True:
             with suppress(RedisError, OSError):
                 async with self._redis.pubsub() as pubsub:
                     await pubsub.subscribe(CHANNEL)
                     async for message in pubsub.listen():
-                        yield _told(message["data"]) if message["type"] == "message" else None
+                        yield _decoded_ids(message["data"]) if message["type"] == "message" else None
             await asyncio.sleep(_RETRY_S)
 
     async def _fetch(self, item_ids: Sequence[str]) -> list[bytes | None]:
         with store_errors("reading items"):
-            found = await self._redis.mget([KEY + item_id for item_id in item_ids])
-        return cast("list[bytes | None]", found)  # the client was not asked to decode
+            documents = await self._redis.mget([KEY + item_id for item_id in item_ids])
+        return cast("list[bytes | None]", documents)  # the client does not decode
 
 
-def _told(data: bytes) -> list[str] | None:
-    """Return the ids of a message; None for one that is not ours to read."""
+def _decoded_ids(data: bytes) -> list[str] | None:
+    """Return the ids in a message, None if it cannot be decoded."""
     try:
         return _ids.decode(data)
     except msgspec.DecodeError:
@@ -143,10 +143,10 @@ def _told(data: bytes) -> list[str] | None:
 
 
 class ItemCache:
-    """Keeps the JSON of items for a short while, so that a feed costs one read and not fifty.
+    """A short-lived cache of the items' JSON, so that a feed of 50 items takes one read.
 
-    While `follow` runs, a changed item is forgotten at once; otherwise it shows after at most `ttl_s`. What is missing
-    is not remembered, so that a new item shows at once. When `capacity` is reached the oldest entries go.
+    While `follow` runs, a changed item is evicted at once; otherwise a change is visible after at most `ttl_s` seconds.
+    Missing items are not cached, so that new ones are visible at once. At `capacity` the oldest entries are evicted.
     """
 
     def __init__(
@@ -163,37 +163,37 @@ class ItemCache:
         self._clock_s = clock_s
         self._entries: dict[str, msgspec.Raw] = {}
         self._ends: deque[tuple[float, str]] = deque()
-        """When each entry goes, soonest first, so that a look-up needs no look at the clock."""
+        """Expiry of the entries, soonest first, so that a lookup needs no check of the time."""
         self._forgotten = 0
-        """How many times entries were forgotten: what was being read meanwhile may be old."""
+        """Number of evictions because of changes: a read that overlaps with one may return old data."""
         self._watchers: dict[asyncio.Event, Sequence[str]] = {}
 
     async def read(self, item_ids: Sequence[str]) -> tuple[list[msgspec.Raw | None], int]:
-        """Return the items' JSON, None where there is none, and how many were not in the cache.
+        """Return the items' JSON, None for unknown ones, and the number of cache misses.
 
         Raises:
-            StoreError: some were not in the cache and the store did not answer.
+            StoreError: there was a cache miss, and the store does not answer.
         """
         self._expire()
-        found: list[msgspec.Raw | None] = list(map(self._entries.get, item_ids))
-        if None not in found:
-            return found, 0
-        missing = [item_id for item_id, data in zip(item_ids, found, strict=True) if data is None]
+        documents: list[msgspec.Raw | None] = list(map(self._entries.get, item_ids))
+        if None not in documents:
+            return documents, 0
+        missing = [item_id for item_id, data in zip(item_ids, documents, strict=True) if data is None]
         forgotten = self._forgotten
         stored = dict(zip(missing, await self._items.read(missing), strict=True))
         fetched = {item_id: msgspec.Raw(data) for item_id, data in stored.items() if data is not None}
         if self._forgotten == forgotten:
             for item_id, data in fetched.items():
                 self._keep(item_id, data)
-        return [fetched.get(item_id, data) for item_id, data in zip(item_ids, found, strict=True)], len(missing)
+        return [fetched.get(item_id, data) for item_id, data in zip(item_ids, documents, strict=True)], len(missing)
 
     async def follow(self) -> None:
-        """Forget items as they change, until cancelled."""
+        """Evict items as they change, until cancelled."""
         async for item_ids in self._items.changes():
             self.forget(item_ids)
 
     def forget(self, item_ids: Sequence[str] | None) -> None:
-        """Forget items, or all of them, and tell who watches one of them."""
+        """Evict items, or all of them if None, and notify their watchers."""
         self._forgotten += 1
         if item_ids is None:
             self._entries.clear()
@@ -208,7 +208,7 @@ class ItemCache:
 
     @contextmanager
     def watching(self, event: asyncio.Event) -> Iterator[Callable[[Sequence[str]], None]]:
-        """Yield what is told which items to watch: from then on the event is set when one of them changes."""
+        """Yield a function that sets the items to watch: the event is set when one of them changes."""
         try:
             yield partial(self._watchers.__setitem__, event)
         finally:
@@ -226,17 +226,22 @@ class ItemCache:
 
 
 class ItemReader(Generic[T]):
-    """Reads the JSON of items: each once for as long as it is the same object, as while an `ItemCache` keeps it."""
+    """Parses the JSON of items, each object once: an `ItemCache` returns the same object while it is cached."""
 
     def __init__(self, read: Callable[[msgspec.Raw], T], *, capacity: int = 50_000) -> None:
         self._read, self._capacity = read, capacity
-        self._known: dict[str, tuple[msgspec.Raw, T]] = {}
+        self._entries: dict[str, tuple[msgspec.Raw, T]] = {}
 
     def read(self, item_id: str, data: msgspec.Raw) -> T:
-        """Return what an item's JSON was read as; it is shared, do not change it."""
-        known = self._known.get(item_id)
-        if known is None or known[0] is not data:
-            if len(self._known) >= self._capacity:
-                self._known.clear()  # what is shown comes back at once
-            known = self._known[item_id] = data, self._read(data)
-        return known[1]
+        """Return an item's parsed JSON. It is shared between callers: do not change it.
+
+        Args:
+            item_id: The item.
+            data: Its JSON.
+        """
+        entry = self._entries.get(item_id)
+        if entry is None or entry[0] is not data:
+            if len(self._entries) >= self._capacity:
+                self._entries.clear()  # items in use are parsed again at once
+            entry = self._entries[item_id] = data, self._read(data)
+        return entry[1]

@@ -1,4 +1,4 @@
-"""What a language model has said of items for users: `llm:scores:{user_id}` in Redis, so that it is not asked again."""
+"""Cache of a language model's scores of items for users, at `llm:scores:{user_id}` in Redis."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEY = "llm:scores:"
 
 
 class ScoreStore:
-    """The newest scores of each user. Every method raises `StoreError` when Redis does not answer."""
+    """The newest scores of each user. All methods raise `StoreError` if Redis does not answer."""
 
     def __init__(self, redis: Redis, *, ttl_s: float) -> None:
         self._redis, self._ttl_ms = redis, round(ttl_s * 1_000)
@@ -25,7 +25,7 @@ class ScoreStore:
             await self._redis.set(KEY + scores.user_id, msgspec.msgpack.encode(scores), px=self._ttl_ms)
 
     async def read(self, user_id: str) -> LlmScores | None:
-        """Return a user's scores, None where there are none."""
+        """Return a user's scores, None if there are none."""
         with store_errors("reading scores"):
-            found = cast("bytes | None", await self._redis.get(KEY + user_id))
-        return None if found is None else msgspec.msgpack.decode(found, type=LlmScores)
+            payload = cast("bytes | None", await self._redis.get(KEY + user_id))
+        return None if payload is None else msgspec.msgpack.decode(payload, type=LlmScores)

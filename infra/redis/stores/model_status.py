@@ -1,4 +1,4 @@
-"""What is known of the models: the trainer writes it, the API and the command line read it."""
+"""Status of the models, written by the trainer, read by the API and the command line."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ REFUSED: Literal["refused"] = "refused"
 NOT_JUDGED: Literal["not judged"] = "not judged"
 REPLACED = "replaced"
 NEVER_SERVED = frozenset({REFUSED, NOT_JUDGED})
-"""What fits are that have never been in service."""
+"""Statuses of versions that have never been in service."""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A version as a full fit left it. Times are in ms since the epoch."""
+    """A version produced by a full fit. Times are in ms since the epoch."""
 
     version: str
     status: str
@@ -27,25 +27,30 @@ class Version(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str = ""
     created_at: int
     watermark: int = 0
-    """Newest event learned from."""
+    """Time of the newest event in the training data."""
     events: int = 0
     metrics: dict[str, float] = {}
-    """What validation measured, by name."""
+    """Validation metrics by name."""
     full: bool = True
-    """Whether its blender learned from all events, not from the newest alone."""
+    """Whether its blender was trained on all events, not on the newest only."""
     request_ids: list[str] = []
-    """Ids of the triggers that asked for it, if any did."""
+    """Ids of the triggers that requested it, if any."""
 
 
 def with_current_status(version: Version, serving: str | None) -> Version:
-    """Return a version with the status it has while another, or itself, is in service."""
+    """Return a version with its current status.
+
+    Args:
+        version: The version.
+        serving: Id of the version in service, None without one.
+    """
     if version.version == serving:
         return msgspec.structs.replace(version, status=SERVING)
     return version if version.status in NEVER_SERVED else msgspec.structs.replace(version, status=REPLACED)
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A full fit in progress, or none."""
+    """State of the full fit in progress, if any."""
 
     state: Literal["idle", "fitting"] = "idle"
     why: str = ""
@@ -56,12 +61,12 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def progress(self) -> float:
-        """Return the share done."""
+        """Return the completed share, from 0 to 1."""
         return min(self.learned / self.total, 1.0) if self.total else 0.0
 
 
 class LiveModel(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Learning as events come, since the version in service was fitted."""
+    """State of online learning since the fit of the version in service."""
 
     version: str = ""
     events: int = 0
@@ -71,7 +76,7 @@ class LiveModel(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """All that there is to know."""
+    """The complete status of the models."""
 
     model: str = ""
     written_at: int | None = None
@@ -85,45 +90,45 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ModelStatusStore(Protocol):
-    """Keeps the board. Every method raises `StoreError` when the store does not answer."""
+    """Keeps the status. All methods raise `StoreError` if the store does not answer."""
 
-    async def write(self, board: ModelStatus) -> None:
-        """Replace the board."""
+    async def write(self, status: ModelStatus) -> None:
+        """Replace the status."""
         ...
 
     async def read(self) -> ModelStatus:
-        """Return the board; an empty one when no trainer has run yet."""
+        """Return the status, an empty one if no trainer has run yet."""
         ...
 
 
 class MemoryModelStatusStore:
-    """The board of one process."""
+    """The status in memory."""
 
     def __init__(self) -> None:
-        self._board = ModelStatus()
+        self._status = ModelStatus()
 
-    async def write(self, board: ModelStatus) -> None:
-        """Replace the board."""
-        self._board = board
+    async def write(self, status: ModelStatus) -> None:
+        """Replace the status."""
+        self._status = status
 
     async def read(self) -> ModelStatus:
-        """Return the board."""
-        return self._board
+        """Return the status."""
+        return self._status
 
 
 class RedisModelStatusStore:
-    """The board in Redis, as JSON."""
+    """The status in Redis, as JSON."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def write(self, board: ModelStatus) -> None:
-        """Replace the board."""
+    async def write(self, status: ModelStatus) -> None:
+        """Replace the status."""
         with store_errors("writing what is known of the models"):
-            await self._redis.set(KEY, msgspec.json.encode(board))
+            await self._redis.set(KEY, msgspec.json.encode(status))
 
     async def read(self) -> ModelStatus:
-        """Return the board."""
+        """Return the status."""
         with store_errors("reading what is known of the models"):
-            found = cast("bytes | None", await self._redis.get(KEY))
-        return ModelStatus() if found is None else msgspec.json.decode(found, type=ModelStatus)
+            document = cast("bytes | None", await self._redis.get(KEY))
+        return ModelStatus() if document is None else msgspec.json.decode(document, type=ModelStatus)

@@ -1,7 +1,7 @@
-"""What was shown of lists that somebody pages through: `pages:{owner}` in Redis, or memory.
+"""Sessions of pagination through changing lists: `pages:{owner}` in Redis, or memory.
 
-A list moves while it is paged through: a like ranks a feed again. So the next page is cut from the list as it is then,
-without what earlier pages showed. What they showed is kept for ten minutes, for the last few lists of each owner.
+A list changes during pagination: a like re-ranks a feed. So the next page is taken from the current list, without the
+entries of earlier pages. These entries are kept for ten minutes, for the most recent lists of each owner.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from infra.redis.connection import store_errors
 
 KEY = "pages:"
 MOST_SESSIONS = 8
-"""Lists of one owner that are kept, those that were paged through last."""
+"""Maximum number of sessions per owner; the most recent ones are kept."""
 MOST_ENTRIES = 1_000
-"""Entries of a list up to which its pages belong together."""
+"""Maximum number of entries in a session."""
 LIVES_S = 600
 
 
 class PageEntry(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
-    """One place of a list."""
+    """One entry of a list."""
 
     item_id: str
     score: float = 0.0
@@ -31,58 +31,76 @@ class PageEntry(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True
 
 
 class PageSession(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What was shown of a list, from its first page on."""
+    """The entries of a list that were returned since its first page."""
 
     listing: str
-    """Which list."""
+    """Name of the list."""
     cursor: str
-    """Which time that it was paged through: on two devices there may be two."""
+    """Id of the pagination: two devices may page through one list at the same time."""
     entries: Sequence[PageEntry]
 
 
 class PageStore(Protocol):
-    """Sessions by their owner. Every method raises `StoreError` when the store does not answer."""
+    """Sessions by owner. All methods raise `StoreError` if the store does not answer."""
 
     async def read(self, owner: str) -> list[PageSession]:
-        """Return the sessions of an owner, the last one first."""
+        """Return the sessions of an owner, newest first."""
         ...
 
     async def write(self, owner: str, session: PageSession, *, instead_of: PageSession | None = None) -> None:
-        """Keep a session, in place of one that it continues."""
+        """Store a session.
+
+        Args:
+            owner: The owner.
+            session: The session.
+            instead_of: The earlier state of the session, which it replaces.
+        """
         ...
 
 
 class MemoryPageStore:
-    """Sessions of one process, which stay."""
+    """Sessions in memory, which do not expire."""
 
     def __init__(self) -> None:
         self._sessions: dict[str, list[PageSession]] = {}
 
     async def read(self, owner: str) -> list[PageSession]:
-        """Return the sessions of an owner."""
+        """Return the sessions of an owner, newest first."""
         return list(self._sessions.get(owner, ()))
 
     async def write(self, owner: str, session: PageSession, *, instead_of: PageSession | None = None) -> None:
-        """Keep a session."""
+        """Store a session.
+
+        Args:
+            owner: The owner.
+            session: The session.
+            instead_of: The earlier state of the session, which it replaces.
+        """
         others = [one for one in self._sessions.get(owner, ()) if one != instead_of]
         self._sessions[owner] = [session, *others][:MOST_SESSIONS]
 
 
 class RedisPageStore:
-    """Sessions in Redis: a list for each owner, which goes when nobody pages any more."""
+    """Sessions in Redis: one list per owner, which expires after the last page."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._encoder, self._decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(PageSession)
 
     async def read(self, owner: str) -> list[PageSession]:
-        """Return the sessions of an owner."""
+        """Return the sessions of an owner, newest first."""
         with store_errors("reading pages"):
-            found = cast("list[bytes]", await self._redis.lrange(KEY + owner, 0, MOST_SESSIONS - 1))
-        return [self._decoder.decode(data) for data in found]
+            payloads = cast("list[bytes]", await self._redis.lrange(KEY + owner, 0, MOST_SESSIONS - 1))
+        return [self._decoder.decode(data) for data in payloads]
 
     async def write(self, owner: str, session: PageSession, *, instead_of: PageSession | None = None) -> None:
-        """Keep a session, all in one pipeline."""
+        """Store a session in one pipeline.
+
+        Args:
+            owner: The owner.
+            session: The session.
+            instead_of: The earlier state of the session, which it replaces.
+        """
         pipeline = self._redis.pipeline(transaction=False)
         if instead_of is not None:
             pipeline.lrem(KEY + owner, 1, self._encoder.encode(instead_of))  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""Content that was fetched ahead: `prefetch:{user_id}:{category}` in Redis, or memory.
+"""Store of prefetched content: `prefetch:{user_id}:{category}` in Redis, or memory.
 
-What holds at a place only lies at `prefetch:{user_id}:{category}:{cell}`, so that who has moved never sees the old
-place. Beside each answer `asked:…` says that it is on its way, and `prefetched:{user_id}` names all of a user's.
+Content for a location only is at `prefetch:{user_id}:{category}:{cell}`, so that users who have moved never see content
+for the old location. `asked:…` marks each pending answer, and `prefetched:{user_id}` is the index of a user's slots.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ KEY, ASKED, INDEX, QUESTIONS = "prefetch:", "asked:", "prefetched:", "questions:
 ATTEMPTS, ANSWERED = "fetch:attempts:", "fetch:answered:"
 _INDEX_LIVES_S = 7 * 86_400
 _REQUEST_LIVES_S = 86_400
-"""As long as requests stay on their topic."""
+"""The retention of the topic of requests."""
 _QUESTIONS_LIVE_S = 86_400
 
 
 class PrefetchSlot(NamedTuple):
-    """Where the answer of one category lies."""
+    """The slot of the answer for one user and category."""
 
     user_id: str
     category: str
     place: str = ""
-    """Cell or city that it holds at; empty when everywhere."""
+    """Cell or city for which the content is valid; empty for all locations."""
 
     @property
     def name(self) -> str:
-        """Return what tells it from the user's others."""
+        """Return the name of the slot, unique per user."""
         return f"{self.category}:{self.place}" if self.place else self.category
 
 
 class Prefetched(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What was fetched for a user in one category. Times are in ms since the epoch."""
+    """Prefetched content for a user in one category. Times are in ms since the epoch."""
 
     request_id: str
     category: str
@@ -56,12 +56,12 @@ class Prefetched(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     expires_at: int
 
     def slot(self, user_id: str) -> PrefetchSlot:
-        """Return where it lies."""
+        """Return the slot of this content for a user."""
         return PrefetchSlot(user_id, self.category, self.place)
 
 
 class PrefetchQuestion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a language model would be asked for a user in one category."""
+    """The question to a language model for a user in one category."""
 
     category: str
     prompt_version: str
@@ -70,101 +70,121 @@ class PrefetchQuestion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class PrefetchStore(Protocol):
-    """Keeps what was fetched, and what is being. Every method raises `StoreError` when the store does not answer."""
+    """Prefetched and pending content. All methods raise `StoreError` if the store does not answer."""
 
     async def wanted(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
-        """Say of each slot whether it has no answer and none is on its way."""
+        """Say for each slot whether it has neither an answer nor a pending request."""
         ...
 
     async def ask(self, slots: Sequence[PrefetchSlot], *, within_s: float) -> None:
-        """Note that answers are on their way; one that has not come within the time is wanted again."""
+        """Mark slots as pending.
+
+        Args:
+            slots: Slots of the request.
+            within_s: Time in seconds after which a slot without an answer is wanted again.
+        """
         ...
 
-    async def write(self, user_id: str, found: Prefetched) -> None:
-        """Keep an answer until it expires; it is not on its way any more, and its request was answered."""
+    async def write(self, user_id: str, answer: Prefetched) -> None:
+        """Store an answer until it expires, remove its pending mark, and mark its request as answered.
+
+        Args:
+            user_id: The user.
+            answer: The prefetched content.
+        """
         ...
 
     async def begin(self, request_id: str) -> int:
-        """Count an attempt at a request and return how many there were; 0 when it was answered already."""
+        """Count an attempt at a request and return the number of attempts; 0 if it was answered already."""
         ...
 
     async def read(self, user_id: str) -> list[Prefetched]:
-        """Return a user's answers, in the order of their slots' names."""
+        """Return a user's answers, ordered by the names of their slots."""
         ...
 
     async def clear(self, user_id: str) -> int:
-        """Forget a user's answers, those on their way too, and return how many slots that were."""
+        """Remove a user's answers and pending marks, and return the number of slots."""
         ...
 
     async def write_questions(self, questions: Mapping[str, Sequence[PrefetchQuestion]]) -> None:
-        """Keep what would be asked for some users, for a day."""
+        """Store the questions for users for a day."""
         ...
 
     async def read_questions(self, user_id: str) -> list[PrefetchQuestion]:
-        """Return what would be asked for a user; nothing when no trigger came for them lately."""
+        """Return the questions for a user; none without a recent trigger."""
         ...
 
 
 class MemoryPrefetchStore:
-    """What one process has fetched."""
+    """Prefetched content in memory."""
 
     def __init__(self, *, clock_s: Callable[[], float] = time.time) -> None:
         self._clock_s = clock_s
-        self._found: dict[PrefetchSlot, Prefetched] = {}
-        self._asked: dict[PrefetchSlot, float] = {}
+        self._answers: dict[PrefetchSlot, Prefetched] = {}
+        self._pending_until_s: dict[PrefetchSlot, float] = {}
         self._attempts: Counter[str] = Counter()
         self._answered: set[str] = set()
         self._questions: dict[str, list[PrefetchQuestion]] = {}
 
     async def wanted(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
-        """Say of each slot whether it is wanted."""
-        return [slot not in self._live() and self._asked.get(slot, 0.0) <= self._clock_s() for slot in slots]
+        """Say for each slot whether it has neither an answer nor a pending request."""
+        return [slot not in self._live() and self._pending_until_s.get(slot, 0.0) <= self._clock_s() for slot in slots]
 
     async def ask(self, slots: Sequence[PrefetchSlot], *, within_s: float) -> None:
-        """Note that answers are on their way."""
-        self._asked |= dict.fromkeys(slots, self._clock_s() + within_s)
+        """Mark slots as pending.
 
-    async def write(self, user_id: str, found: Prefetched) -> None:
-        """Keep an answer."""
-        slot = found.slot(user_id)
-        self._found[slot] = found
-        self._asked.pop(slot, None)
-        self._answered.add(found.request_id)
+        Args:
+            slots: Slots of the request.
+            within_s: Time in seconds after which a slot without an answer is wanted again.
+        """
+        self._pending_until_s |= dict.fromkeys(slots, self._clock_s() + within_s)
+
+    async def write(self, user_id: str, answer: Prefetched) -> None:
+        """Store an answer.
+
+        Args:
+            user_id: The user.
+            answer: The prefetched content.
+        """
+        slot = answer.slot(user_id)
+        self._answers[slot] = answer
+        self._pending_until_s.pop(slot, None)
+        self._answered.add(answer.request_id)
 
     async def begin(self, request_id: str) -> int:
-        """Count an attempt."""
+        """Count an attempt at a request."""
         self._attempts[request_id] += 1
         return 0 if request_id in self._answered else self._attempts[request_id]
 
     async def read(self, user_id: str) -> list[Prefetched]:
-        """Return a user's answers."""
-        mine = {slot.name: found for slot, found in self._live().items() if slot.user_id == user_id}
+        """Return a user's answers, ordered by the names of their slots."""
+        mine = {slot.name: answer for slot, answer in self._live().items() if slot.user_id == user_id}
         return [mine[name] for name in sorted(mine)]
 
     async def clear(self, user_id: str) -> int:
-        """Forget a user's answers."""
-        asked = (slot for slot, until_s in self._asked.items() if until_s > self._clock_s())
-        gone = {slot for slot in (*self._live(), *asked) if slot.user_id == user_id}
-        for slot in gone:
-            self._found.pop(slot, None)
-            self._asked.pop(slot, None)
-        return len(gone)
+        """Remove a user's answers and pending marks."""
+        pending_slots = (slot for slot, until_s in self._pending_until_s.items() if until_s > self._clock_s())
+        slots = {slot for slot in (*self._live(), *pending_slots) if slot.user_id == user_id}
+        for slot in slots:
+            self._answers.pop(slot, None)
+            self._pending_until_s.pop(slot, None)
+        return len(slots)
 
     async def write_questions(self, questions: Mapping[str, Sequence[PrefetchQuestion]]) -> None:
-        """Keep what would be asked."""
-        self._questions |= {user_id: list(asked) for user_id, asked in questions.items()}
+        """Store the questions for users."""
+        self._questions |= {user_id: list(user_questions) for user_id, user_questions in questions.items()}
 
     async def read_questions(self, user_id: str) -> list[PrefetchQuestion]:
-        """Return what would be asked."""
+        """Return the questions for a user."""
         return self._questions.get(user_id, [])
 
     def _live(self) -> dict[PrefetchSlot, Prefetched]:
         now_ms = self._clock_s() * 1_000
-        return {slot: found for slot, found in self._found.items() if found.expires_at > now_ms}
+        return {slot: answer for slot, answer in self._answers.items() if answer.expires_at > now_ms}
 
 
 class RedisPrefetchStore:
-    """What was fetched, in Redis: one trip for what is asked of many slots."""
+    """Prefetched content in Redis, with one round trip for many slots."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -172,7 +192,7 @@ class RedisPrefetchStore:
         self._questions = msgspec.json.Decoder(list[PrefetchQuestion])
 
     async def wanted(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
-        """Say of each slot whether it is wanted."""
+        """Say for each slot whether it has neither an answer nor a pending request."""
         pipeline = self._redis.pipeline(transaction=False)
         for slot in slots:
             pipeline.exists(_key(KEY, slot), _key(ASKED, slot))
@@ -180,7 +200,12 @@ class RedisPrefetchStore:
             return [not count for count in await pipeline.execute()]
 
     async def ask(self, slots: Sequence[PrefetchSlot], *, within_s: float) -> None:
-        """Note that answers are on their way."""
+        """Mark slots as pending.
+
+        Args:
+            slots: Slots of the request.
+            within_s: Time in seconds after which a slot without an answer is wanted again.
+        """
         pipeline = self._redis.pipeline(transaction=False)
         for slot in slots:
             pipeline.set(_key(ASKED, slot), b"", px=round(within_s * 1_000))
@@ -188,19 +213,24 @@ class RedisPrefetchStore:
         with store_errors("noting what is asked"):
             await pipeline.execute()
 
-    async def write(self, user_id: str, found: Prefetched) -> None:
-        """Keep an answer."""
-        slot = found.slot(user_id)
+    async def write(self, user_id: str, answer: Prefetched) -> None:
+        """Store an answer.
+
+        Args:
+            user_id: The user.
+            answer: The prefetched content.
+        """
+        slot = answer.slot(user_id)
         pipeline = self._redis.pipeline(transaction=True)
-        pipeline.set(_key(KEY, slot), msgspec.json.encode(found), pxat=found.expires_at)
+        pipeline.set(_key(KEY, slot), msgspec.json.encode(answer), pxat=answer.expires_at)
         pipeline.delete(_key(ASKED, slot))
-        pipeline.set(ANSWERED + found.request_id, b"", ex=_REQUEST_LIVES_S)
+        pipeline.set(ANSWERED + answer.request_id, b"", ex=_REQUEST_LIVES_S)
         self._name(pipeline, slot)
         with store_errors("keeping what was fetched"):
             await pipeline.execute()
 
     async def begin(self, request_id: str) -> int:
-        """Count an attempt."""
+        """Count an attempt at a request."""
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.exists(ANSWERED + request_id)
         pipeline.incr(ATTEMPTS + request_id)
@@ -210,14 +240,14 @@ class RedisPrefetchStore:
         return 0 if answered else int(attempts)
 
     async def read(self, user_id: str) -> list[Prefetched]:
-        """Return a user's answers."""
+        """Return a user's answers, ordered by the names of their slots."""
         with store_errors("reading what was fetched"):
             names = sorted(await self._names(user_id))
-            found = await self._redis.mget([f"{KEY}{user_id}:{name}" for name in names]) if names else []
-        return [self._decoder.decode(data) for data in found if data is not None]
+            documents = await self._redis.mget([f"{KEY}{user_id}:{name}" for name in names]) if names else []
+        return [self._decoder.decode(data) for data in documents if data is not None]
 
     async def clear(self, user_id: str) -> int:
-        """Forget a user's answers."""
+        """Remove a user's answers and pending marks."""
         with store_errors("forgetting what was fetched"):
             names = await self._names(user_id)
             keys = [[f"{prefix}{user_id}:{name}" for prefix in (KEY, ASKED)] for name in names]
@@ -228,26 +258,26 @@ class RedisPrefetchStore:
             return sum(map(bool, (await pipeline.execute())[: len(keys)]))
 
     async def write_questions(self, questions: Mapping[str, Sequence[PrefetchQuestion]]) -> None:
-        """Keep what would be asked."""
+        """Store the questions for users."""
         pipeline = self._redis.pipeline(transaction=False)
-        for user_id, asked in questions.items():
-            pipeline.set(QUESTIONS + user_id, msgspec.json.encode(asked), ex=_QUESTIONS_LIVE_S)
+        for user_id, user_questions in questions.items():
+            pipeline.set(QUESTIONS + user_id, msgspec.json.encode(user_questions), ex=_QUESTIONS_LIVE_S)
         with store_errors("keeping questions"):
             await pipeline.execute()
 
     async def read_questions(self, user_id: str) -> list[PrefetchQuestion]:
-        """Return what would be asked."""
+        """Return the questions for a user."""
         with store_errors("reading questions"):
             data = await self._redis.get(QUESTIONS + user_id)
         return self._questions.decode(data) if data else []
 
     async def _names(self, user_id: str) -> list[str]:
         """Return the names of a user's slots."""
-        names = cast("set[bytes]", await self._redis.smembers(INDEX + user_id))  # the client was not asked to decode
+        names = cast("set[bytes]", await self._redis.smembers(INDEX + user_id))  # the client does not decode
         return [name.decode() for name in names]
 
     def _name(self, pipeline: Any, slot: PrefetchSlot) -> None:
-        """Add a slot to those of its user."""
+        """Add a slot to the index of its user."""
         pipeline.sadd(INDEX + slot.user_id, slot.name)
         pipeline.expire(INDEX + slot.user_id, _INDEX_LIVES_S)
 

@@ -1,4 +1,4 @@
-"""What is known of pushes, for reading: `devices:{user_id}` and the newest decisions at `notifications:{user_id}`."""
+"""Read model of pushes: devices at `devices:{user_id}` and the newest decisions at `notifications:{user_id}`."""
 
 from __future__ import annotations
 
@@ -13,77 +13,87 @@ from schemas.types import Devices, Notification
 
 DEVICES, NOTIFICATIONS = "devices:", "notifications:"
 KEPT = 100
-"""Decisions that are kept of a user."""
+"""Maximum number of decisions per user."""
 KEPT_MS = 30 * 86_400_000
-"""How long a user's decisions are kept after the last."""
+"""How long a user's decisions are kept after the last one."""
 _encoder = msgspec.json.Encoder()
 _devices = msgspec.json.Decoder(Devices)
 _notification = msgspec.json.Decoder(Notification)
 
 
 class PushStore(Protocol):
-    """Devices and decisions by user. Every method raises `StoreError` when the store does not answer."""
+    """Devices and decisions by user. All methods raise `StoreError` if the store does not answer."""
 
     async def write_devices(self, devices: Sequence[Devices]) -> None:
-        """Replace what is known of users' devices; of one user the last holds."""
+        """Replace the devices of users; the last one of a user wins."""
         ...
 
     async def add_notifications(self, notifications: Sequence[Notification]) -> None:
-        """Add decisions; one that is there already is not added again, and only the newest of each user are kept."""
+        """Add decisions; duplicates are ignored, and only the newest ones of each user are kept."""
         ...
 
     async def read_devices(self, user_id: str) -> Devices | None:
-        """Return where a user may be reached, None when nothing was ever said of it."""
+        """Return a user's devices, None if they are unknown."""
         ...
 
     async def read_notifications(self, user_id: str, limit: int) -> list[Notification]:
-        """Return a user's last decisions, newest first."""
+        """Return a user's last decisions, newest first.
+
+        Args:
+            user_id: The user.
+            limit: Maximum number of decisions.
+        """
         ...
 
 
 class MemoryPushStore:
-    """Devices and decisions of one process."""
+    """Devices and decisions in memory."""
 
     def __init__(self) -> None:
         self._devices: dict[str, Devices] = {}
         self._notifications: dict[str, list[Notification]] = {}
 
     async def write_devices(self, devices: Sequence[Devices]) -> None:
-        """Replace what is known."""
+        """Replace the devices of users."""
         self._devices.update((user.user_id, user) for user in devices)
 
     async def add_notifications(self, notifications: Sequence[Notification]) -> None:
         """Add decisions."""
         for new in notifications:
-            known = self._notifications.setdefault(new.user_id, [])
-            if new not in known:
-                known.append(new)
-                known.sort(key=lambda decision: decision.decided_at)
-                del known[:-KEPT]
+            decisions = self._notifications.setdefault(new.user_id, [])
+            if new not in decisions:
+                decisions.append(new)
+                decisions.sort(key=lambda decision: decision.decided_at)
+                del decisions[:-KEPT]
 
     async def read_devices(self, user_id: str) -> Devices | None:
-        """Return where a user may be reached."""
+        """Return a user's devices, None if they are unknown."""
         return self._devices.get(user_id)
 
     async def read_notifications(self, user_id: str, limit: int) -> list[Notification]:
-        """Return a user's last decisions."""
+        """Return a user's last decisions, newest first.
+
+        Args:
+            user_id: The user.
+            limit: Maximum number of decisions.
+        """
         return self._notifications.get(user_id, [])[::-1][:limit]
 
 
 class RedisPushStore:
-    """Devices as JSON; decisions as a set sorted by time, in which the same one comes once."""
+    """Devices as JSON; decisions as a set sorted by time, which removes duplicates."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     async def write_devices(self, devices: Sequence[Devices]) -> None:
-        """Replace what is known."""
+        """Replace the devices of users."""
         if devices:
             with store_errors("writing devices"):
                 await self._redis.mset({DEVICES + user.user_id: _encoder.encode(user) for user in devices})
 
     async def add_notifications(self, notifications: Sequence[Notification]) -> None:
-        """Add decisions, all in one pipeline."""
+        """Add decisions in one pipeline."""
         pipeline = self._redis.pipeline(transaction=False)
         for new in notifications:
             pipeline.zadd(NOTIFICATIONS + new.user_id, {_encoder.encode(new): new.decided_at})
@@ -94,13 +104,18 @@ class RedisPushStore:
             await pipeline.execute()
 
     async def read_devices(self, user_id: str) -> Devices | None:
-        """Return where a user may be reached."""
+        """Return a user's devices, None if they are unknown."""
         with store_errors("reading devices"):
-            found = cast("bytes | None", await self._redis.get(DEVICES + user_id))
-        return None if found is None else _devices.decode(found)
+            document = cast("bytes | None", await self._redis.get(DEVICES + user_id))
+        return None if document is None else _devices.decode(document)
 
     async def read_notifications(self, user_id: str, limit: int) -> list[Notification]:
-        """Return a user's last decisions."""
+        """Return a user's last decisions, newest first.
+
+        Args:
+            user_id: The user.
+            limit: Maximum number of decisions.
+        """
         with store_errors("reading notifications"):
-            found = cast("list[bytes]", await self._redis.zrange(NOTIFICATIONS + user_id, 0, limit - 1, desc=True))
-        return [_notification.decode(decision) for decision in found]
+            documents = cast("list[bytes]", await self._redis.zrange(NOTIFICATIONS + user_id, 0, limit - 1, desc=True))
+        return [_notification.decode(decision) for decision in documents]

@@ -1,4 +1,4 @@
-"""A shop's home as it lies ready: `shop:home:{user_id}` for who is known, `shop:charts` for everyone."""
+"""Precomputed homes of a shop: `shop:home:{user_id}` for known users, `shop:charts` for all."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from infra.redis.connection import store_errors
 
 HOME, CHARTS = "shop:home:", "shop:charts"
 MOST = 60
-"""Products in each list."""
+"""Maximum number of products per list."""
 
 
 class StoredHome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What is for one user, best first."""
+    """The personal lists of one user, best first."""
 
     user_id: str
     personalized: list[str]
     diverse: list[str] = []
     stale_at: int
-    """When it is of use no more, in ms since the epoch."""
+    """Time of expiry, in ms since the epoch."""
 
 
 class StoredCharts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What is for everyone, best first."""
+    """The lists for all users, best first."""
 
     trending: list[str] = []
     best_value: list[str] = []
@@ -35,10 +35,10 @@ class StoredCharts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ShopStore(Protocol):
-    """Keeps homes and charts. Every method raises `StoreError` when the store does not answer."""
+    """Homes and charts. All methods raise `StoreError` if the store does not answer."""
 
     async def write(self, homes: Sequence[StoredHome]) -> None:
-        """Replace users' homes; each goes by itself when it is stale."""
+        """Replace users' homes; each expires at `stale_at`."""
         ...
 
     async def write_charts(self, charts: StoredCharts) -> None:
@@ -46,12 +46,17 @@ class ShopStore(Protocol):
         ...
 
     async def read(self, user_id: str, *, now_ms: int) -> tuple[StoredHome | None, StoredCharts]:
-        """Return a user's home, None when there is none or it is stale, and the charts."""
+        """Return a user's home, None if it is missing or stale, and the charts.
+
+        Args:
+            user_id: The user.
+            now_ms: Current time in ms since the epoch.
+        """
         ...
 
 
 class MemoryShopStore:
-    """The store of one process."""
+    """Homes and charts in memory."""
 
     def __init__(self) -> None:
         self._homes: dict[str, StoredHome] = {}
@@ -66,12 +71,17 @@ class MemoryShopStore:
         self._charts = charts
 
     async def read(self, user_id: str, *, now_ms: int) -> tuple[StoredHome | None, StoredCharts]:
-        """Return a user's home and the charts."""
+        """Return a user's home, None if it is missing or stale, and the charts.
+
+        Args:
+            user_id: The user.
+            now_ms: Current time in ms since the epoch.
+        """
         return _fresh(self._homes.get(user_id), now_ms), self._charts
 
 
 class RedisShopStore:
-    """The store in Redis, as JSON."""
+    """Homes and charts in Redis, as JSON."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -90,10 +100,15 @@ class RedisShopStore:
             await self._redis.set(CHARTS, msgspec.json.encode(charts))
 
     async def read(self, user_id: str, *, now_ms: int) -> tuple[StoredHome | None, StoredCharts]:
-        """Return a user's home and the charts."""
+        """Return a user's home, None if it is missing or stale, and the charts.
+
+        Args:
+            user_id: The user.
+            now_ms: Current time in ms since the epoch.
+        """
         with store_errors("reading the shop"):
-            found = cast("list[bytes | None]", await self._redis.mget([HOME + user_id, CHARTS]))
-        home, charts = found
+            documents = cast("list[bytes | None]", await self._redis.mget([HOME + user_id, CHARTS]))
+        home, charts = documents
         return (
             None if home is None else _fresh(msgspec.json.decode(home, type=StoredHome), now_ms),
             StoredCharts() if charts is None else msgspec.json.decode(charts, type=StoredCharts),

@@ -1,6 +1,6 @@
-"""Who users are, for reading: `portrait:{user_id}`, what was found of them, and `profile:{user_id}`, what they say.
+"""Read model of users: inferred profiles at `portrait:{user_id}`, stated ones at `profile:{user_id}`.
 
-Where they are is kept apart, at `place:{user_id}`: it decides what they are shown, and no endpoint tells it.
+Locations are separate, at `place:{user_id}`: they affect recommendations, but no endpoint returns them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RECENT = 20
 
 
 class InferredProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What of a user's features says something to a reader; the place is not in it. Times are in ms since the epoch."""
+    """The readable part of a user's features, without the location. Times are in ms since the epoch."""
 
     user_id: str
     version: int
@@ -33,7 +33,7 @@ class InferredProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     topics: dict[str, float] = {}
     sources: dict[str, float] = {}
     hours: list[float] = []
-    """Activity by hour of the day, UTC."""
+    """Activity by hour of the day in UTC."""
     counts: dict[str, int] = {}
     recent: list[RecentItem] = []
     """The last items, newest first."""
@@ -42,122 +42,127 @@ class InferredProfile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class UserProfile(NamedTuple):
-    """What is known of a user, either of which may be nothing."""
+    """The inferred and the stated profile of a user, each of which may be missing."""
 
-    found: InferredProfile | None
+    inferred: InferredProfile | None
     stated: Profile | None
 
 
 class UserProfileStore(Protocol):
-    """What is known of users. Every method raises `StoreError` when the store does not answer."""
+    """Profiles of users. All methods raise `StoreError` if the store does not answer."""
 
     async def write_found(self, features: Sequence[Features]) -> None:
-        """Replace what was found of users; of one user the last holds."""
+        """Replace inferred profiles; the last one of a user wins."""
         ...
 
     async def write_stated(self, profiles: Sequence[Profile]) -> None:
-        """Replace what users say of themselves; of one user the last holds."""
+        """Replace stated profiles; the last one of a user wins."""
         ...
 
     async def forget_stated(self, user_ids: Sequence[str]) -> None:
-        """Forget what users say of themselves."""
+        """Remove stated profiles."""
         ...
 
     async def read(self, user_id: str) -> UserProfile:
-        """Return what is known of a user."""
+        """Return the profiles of a user."""
         ...
 
     async def spot(self, user_id: str) -> Spot:
-        """Return where a user is, as far as it is known."""
+        """Return the location of a user, as far as it is known."""
         ...
 
 
 class MemoryUserProfileStore:
-    """What one process knows."""
+    """Profiles in memory."""
 
     def __init__(self) -> None:
-        self._found: dict[str, InferredProfile] = {}
+        self._inferred: dict[str, InferredProfile] = {}
         self._stated: dict[str, Profile] = {}
         self._cells: dict[str, str | None] = {}
 
     async def write_found(self, features: Sequence[Features]) -> None:
-        """Replace what was found of users."""
-        self._found |= {one.user_id: _found_in(one) for one in features}
+        """Replace inferred profiles."""
+        self._inferred |= {one.user_id: _inferred_profile(one) for one in features}
         self._cells |= {one.user_id: one.cell for one in features}
 
     async def write_stated(self, profiles: Sequence[Profile]) -> None:
-        """Replace what users say of themselves."""
+        """Replace stated profiles."""
         self._stated |= {one.user_id: one for one in profiles}
 
     async def forget_stated(self, user_ids: Sequence[str]) -> None:
-        """Forget what users say of themselves."""
+        """Remove stated profiles."""
         for user_id in user_ids:
             self._stated.pop(user_id, None)
 
     async def read(self, user_id: str) -> UserProfile:
-        """Return what is known of a user."""
-        return UserProfile(self._found.get(user_id), self._stated.get(user_id))
+        """Return the profiles of a user."""
+        return UserProfile(self._inferred.get(user_id), self._stated.get(user_id))
 
     async def spot(self, user_id: str) -> Spot:
-        """Return where a user is."""
+        """Return the location of a user."""
         return _spot(self._cells.get(user_id), self._stated.get(user_id))
 
 
 class RedisUserProfileStore:
-    """What is known, as JSON; what was found goes when nothing is heard of a user for long.
+    """Profiles in Redis, as JSON. Inferred profiles expire 90 days after the user's last event.
 
-    The reads of a loop tick are one MGET.
+    The reads of one event loop tick are one MGET.
     """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._reads: Coalescer[bytes | None] = Coalescer(self._fetch)
-        self._found, self._stated = msgspec.json.Decoder(InferredProfile), msgspec.json.Decoder(Profile)
+        self._inferred_decoder, self._stated_decoder = (
+            msgspec.json.Decoder(InferredProfile),
+            msgspec.json.Decoder(Profile),
+        )
 
     async def write_found(self, features: Sequence[Features]) -> None:
-        """Replace what was found of users."""
+        """Replace inferred profiles."""
         pipeline = self._redis.pipeline(transaction=False)
         for one in {one.user_id: one for one in features}.values():
-            pipeline.set(FOUND + one.user_id, msgspec.json.encode(_found_in(one)), ex=_LIVES_S)
+            pipeline.set(FOUND + one.user_id, msgspec.json.encode(_inferred_profile(one)), ex=_LIVES_S)
             if one.cell is not None:
                 pipeline.set(PLACE + one.user_id, one.cell, ex=_LIVES_S)
         with store_errors("writing portraits"):
             await pipeline.execute()
 
     async def write_stated(self, profiles: Sequence[Profile]) -> None:
-        """Replace what users say of themselves."""
+        """Replace stated profiles."""
         if profiles:
             with store_errors("writing profiles"):
                 await self._redis.mset({STATED + one.user_id: msgspec.json.encode(one) for one in profiles})
 
     async def forget_stated(self, user_ids: Sequence[str]) -> None:
-        """Forget what users say of themselves."""
+        """Remove stated profiles."""
         if user_ids:
             with store_errors("forgetting profiles"):
                 await self._redis.delete(*(STATED + user_id for user_id in user_ids))
 
     async def read(self, user_id: str) -> UserProfile:
-        """Return what is known of a user."""
-        found, stated = await self._reads.read([FOUND + user_id, STATED + user_id])
+        """Return the profiles of a user."""
+        inferred, stated = await self._reads.read([FOUND + user_id, STATED + user_id])
         return UserProfile(
-            None if found is None else self._found.decode(found),
-            None if stated is None else self._stated.decode(stated),
+            None if inferred is None else self._inferred_decoder.decode(inferred),
+            None if stated is None else self._stated_decoder.decode(stated),
         )
 
     async def spot(self, user_id: str) -> Spot:
-        """Return where a user is."""
+        """Return the location of a user."""
         cell, stated = await self._reads.read([PLACE + user_id, STATED + user_id])
-        return _spot(None if cell is None else cell.decode(), None if stated is None else self._stated.decode(stated))
+        return _spot(
+            None if cell is None else cell.decode(), None if stated is None else self._stated_decoder.decode(stated)
+        )
 
     async def _fetch(self, keys: Sequence[str]) -> list[bytes | None]:
         with store_errors("reading portraits"):
-            found = await self._redis.mget(list(keys))
-        return cast("list[bytes | None]", found)  # the client was not asked to decode
+            documents = await self._redis.mget(list(keys))
+        return cast("list[bytes | None]", documents)  # the client does not decode
 
 
-def _found_in(features: Features) -> InferredProfile:
-    told = {name: getattr(features, name) for name in InferredProfile.__struct_fields__}
-    return InferredProfile(**told | {"recent": features.recent[:_RECENT]})
+def _inferred_profile(features: Features) -> InferredProfile:
+    values = {name: getattr(features, name) for name in InferredProfile.__struct_fields__}
+    return InferredProfile(**values | {"recent": features.recent[:_RECENT]})
 
 
 def _spot(cell: str | None, stated: Profile | None) -> Spot:

@@ -173,7 +173,7 @@ class FetchService:
             words=request.words,
             vector=self._encoder.encode([words])[0].tolist() if words.strip() else None,
             user=spot(request.cell, request.city),
-            known=request.known,
+            excluded_ids=request.known,
             limit=MOST,
         )
         matches = await self._within(lambda: self._catalogue.search(query), until_ms)

@@ -27,7 +27,7 @@ class Things(msgspec.Struct):
 
 
 def things(told: dict[str, Any], system: str = "Suggest something.") -> list[Thing]:
-    found = answer(input_schema(Things), system=system, asked=json.dumps(told))
+    found = answer(input_schema(Things), system=system, user_text=json.dumps(told))
     return msgspec.convert(found, Things).items
 
 
@@ -63,8 +63,8 @@ def test_candidates_that_fit_are_scored_higher() -> None:
     ]
     schema = {"type": "object", "properties": {"scores": {"type": "array"}}}
     asked = json.dumps({"stated": ["jazz"], "likes": ["music"], "candidates": candidates})
-    other, fitting = answer(schema, system="", asked=asked)["scores"]
+    other, fitting = answer(schema, system="", user_text=asked)["scores"]
     assert (other["id"], fitting["id"]) == (0, 1)
     assert 0 <= other["score"] <= 0.2
     assert 0.9 <= fitting["score"] <= 1
-    assert answer(schema, system="", asked=asked)["scores"] == [other, fitting]
+    assert answer(schema, system="", user_text=asked)["scores"] == [other, fitting]
