@@ -174,10 +174,10 @@ class ApiContext:
         Raises:
             StoreError: the store did not answer.
         """
-        found, _ = await self.items.read(item_ids)
+        rows, _ = await self.items.read(item_ids)
         return {
             item_id: self.reader.read(item_id, data)
-            for item_id, data in zip(item_ids, found, strict=True)
+            for item_id, data in zip(item_ids, rows, strict=True)
             if data is not None
         }
 
@@ -187,8 +187,8 @@ class ApiContext:
         Raises:
             StoreError: the store did not answer.
         """
-        found, _ = await self.items.read(item_ids)
-        items = {item_id: data for item_id, data in zip(item_ids, found, strict=True) if data is not None}
+        rows, _ = await self.items.read(item_ids)
+        items = {item_id: data for item_id, data in zip(item_ids, rows, strict=True) if data is not None}
         return {item_id: self.reader.read(item_id, items[item_id]) for item_id in self.offers.to(user, items)}
 
     async def spot_of(self, user_id: str | None) -> Spot:
@@ -244,11 +244,11 @@ class ApiContext:
         Raises:
             StoreError: the store did not answer.
         """
-        shown = self.offers.of_feed(feed.items[:limit], await self._read(feed.items[:limit]), start=0)
+        offers = self.offers.of_feed(feed.items[:limit], await self._read(feed.items[:limit]), start=0)
         rest = feed.items[limit:]
-        if len(shown) < limit and rest:
-            shown += self.offers.of_feed(rest, await self._read(rest), start=limit)
-        return served(feed, shown[:limit])
+        if len(offers) < limit and rest:
+            offers += self.offers.of_feed(rest, await self._read(rest), start=limit)
+        return served(feed, offers[:limit])
 
     def read(self, served: Served) -> Iterator[tuple[int, Item]]:
         """Yield positions in a feed, and the items that stand there, as far as the catalogue holds them."""
@@ -262,12 +262,12 @@ class ApiContext:
         Raises:
             StoreError: the store did not answer.
         """
-        found = await self._read(feed.items[:limit])
-        self.audits.served(feed, len(found))
-        return given(feed, found)
+        rows = await self._read(feed.items[:limit])
+        self.audits.served(feed, len(rows))
+        return given(feed, rows)
 
     async def _read(self, item_ids: Sequence[str]) -> list[msgspec.Raw | None]:
-        found, misses = await self.items.read(item_ids)
+        rows, misses = await self.items.read(item_ids)
         self.metrics.cached_items.labels("miss").inc(misses)
         self.metrics.cached_items.labels("hit").inc(len(item_ids) - misses)
-        return found
+        return rows

@@ -93,16 +93,16 @@ def show(report: Report) -> None:
     for note in report.notes:
         say(f"  {note}")
     if report.absent:
-        kept = "are removed" if report.removed else "stay in the catalogue; --sync removes them"
-        say(f"{report.absent:,} products of {report.source} are not in the file and {kept}:")
+        fate = "are removed" if report.removed else "stay in the catalogue; --sync removes them"
+        say(f"{report.absent:,} products of {report.source} are not in the file and {fate}:")
         _list(say, report.absent_items, report.absent)
     if report.rejected:
         say(f"{report.rejected:,} rows are rejected; they are in {report.rejected_file}:")
         _list(say, report.problems, report.rejected)
 
 
-def _list(say: Callable[[str], None], shown: Sequence[str], count: int) -> None:
-    for line in shown:
+def _list(say: Callable[[str], None], lines: Sequence[str], count: int) -> None:
+    for line in lines:
         say(f"  {line}")
-    if count > len(shown):
-        say(f"  … and {count - len(shown):,} more")
+    if count > len(lines):
+        say(f"  … and {count - len(lines):,} more")

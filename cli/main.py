@@ -54,12 +54,12 @@ class Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].partition(":")
-        found = getattr(import_module(module), name)
-        if not isinstance(found, typer.Typer):
+        command_or_app = getattr(import_module(module), name)
+        if not isinstance(command_or_app, typer.Typer):
             single = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
-            single.command(cmd_name)(found)
-            found = single
-        command = typer.main.get_command(found)
+            single.command(cmd_name)(command_or_app)
+            command_or_app = single
+        command = typer.main.get_command(command_or_app)
         command.name = cmd_name
         return command
 

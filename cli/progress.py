@@ -22,15 +22,15 @@ class Progress:
         self._console = console
         self._began_s = time.monotonic()
         self._under_way: dict[str, str] = {}
-        self._told: set[str] = set()
+        self._announced_downloads: set[str] = set()
         self._status = console.status("") if console.is_terminal else None
 
     def __call__(self, step: Step) -> None:
         """Show a step."""
         if step.state in _UNDER_WAY:
             self._under_way[step.name] = f"{step.name} {_UNDER_WAY[step.state]} {step.detail}".rstrip()
-            if self._status is None and step.state == "downloading" and step.name not in self._told:
-                self._told.add(step.name)
+            if self._status is None and step.state == "downloading" and step.name not in self._announced_downloads:
+                self._announced_downloads.add(step.name)
                 self._line(step.name, f"downloads {step.detail}", " ")
         else:
             self._under_way.pop(step.name, None)

@@ -21,85 +21,85 @@ def a_console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
 
 
-def tell(made: Report, console: Console) -> None:
+def tell(report: Report, console: Console) -> None:
     """Show how well models did."""
-    ranked = sorted(made["models"].items(), key=lambda pair: -pair[1]["ndcg"])
-    console.print(_figures(ranked, against=made["reference"]))
-    several = len(made["seeds"]) > 1
+    ranked = sorted(report["models"].items(), key=lambda pair: -pair[1]["ndcg"])
+    console.print(_figures(ranked, against=report["reference"]))
+    several = len(report["seeds"]) > 1
     console.print(
-        f"{_about(made)}, {ranked[0][1]['cases'] if ranked else 0:,} cases; ± half of a 95 % interval, bootstrap over"
-        f" users{'; then the standard deviation over seeds' if several else ''}; diversity by {made['similarity']}"
+        f"{_about(report)}, {ranked[0][1]['cases'] if ranked else 0:,} cases; ± half of a 95 % interval, bootstrap over"
+        f" users{'; then the standard deviation over seeds' if several else ''}; diversity by {report['similarity']}"
     )
     for label, rows in (("earlier events", "by_earlier"), ("time since the previous event", "by_gap")):
         console.print(_broken_down(label, rows, ranked))
-    tell_skipped(made, console)
+    tell_skipped(report, console)
 
 
-def tell_ablated(made: Report, console: Console) -> None:
+def tell_ablated(report: Report, console: Console) -> None:
     """Show what is lost without each part of the blend."""
-    table = Table("", "HR@10", "NDCG@10", f"HR@10 against {made['reference']}", "NDCG@10 against it")
-    for name, found in sorted(made["models"].items(), key=lambda pair: float(pair[1]["ndcg"])):
-        apart = found["against_reference"]
+    table = Table("", "HR@10", "NDCG@10", f"HR@10 against {report['reference']}", "NDCG@10 against it")
+    for name, figures in sorted(report["models"].items(), key=lambda pair: float(pair[1]["ndcg"])):
+        gaps = figures["against_reference"]
         table.add_row(
-            name, *(_sure(found, metric) for metric in ("hr", "ndcg")), _gap(apart, "hr"), _gap(apart, "ndcg")
+            name, *(_sure(figures, metric) for metric in ("hr", "ndcg")), _gap(gaps, "hr"), _gap(gaps, "ndcg")
         )
     console.print(table)
-    console.print(f"{_about(made)}; ± half of a 95 % interval, bootstrap over users; differences on the same draws")
-    tell_skipped(made, console)
+    console.print(f"{_about(report)}; ± half of a 95 % interval, bootstrap over users; differences on the same draws")
+    tell_skipped(report, console)
 
 
-def tell_cold(made: Report, console: Console) -> None:
+def tell_cold(report: Report, console: Console) -> None:
     """Show what models make of users by how much is known of them."""
-    told = ["all" if known is None else str(known) for known in made["known"]]
-    table = Table("model", *told, title="HR@10 / NDCG@10 by the events known of a user", title_justify="left")
-    for name, found in made["models"].items():
-        table.add_row(name, *(f"{_sure(row, 'hr')}\n{_sure(row, 'ndcg')}" for row in found["by_known"]))
+    headings = ["all" if count is None else str(count) for count in report["known"]]
+    table = Table("model", *headings, title="HR@10 / NDCG@10 by the events known of a user", title_justify="left")
+    for name, figures in report["models"].items():
+        table.add_row(name, *(f"{_sure(row, 'hr')}\n{_sure(row, 'ndcg')}" for row in figures["by_known"]))
     console.print(table)
-    for found in list(made["models"].values())[:1]:
+    for figures in list(report["models"].values())[:1]:
         console.print(
-            f"{_about(made)}, {found['cases']:,} cases of {found['users']:,} users held out; ± half of a 95 % interval,"
-            " bootstrap over users"
+            f"{_about(report)}, {figures['cases']:,} cases of {figures['users']:,} users held out;"
+            " ± half of a 95 % interval, bootstrap over users"
         )
-    tell_skipped(made, console)
+    tell_skipped(report, console)
 
 
-def tell_rated(made: Report, console: Console) -> None:
+def tell_rated(report: Report, console: Console) -> None:
     """Show how far predicted ratings are off."""
     table = Table("model", "RMSE on [0, 1]", "in stars")
-    for name, found in sorted(made["models"].items(), key=lambda pair: float(pair[1]["rmse"])):
-        table.add_row(name, f"{found['rmse']:.4f}", f"{found['rmse_stars']:.3f}")
+    for name, figures in sorted(report["models"].items(), key=lambda pair: float(pair[1]["rmse"])):
+        table.add_row(name, f"{figures['rmse']:.4f}", f"{figures['rmse_stars']:.3f}")
     console.print(table)
-    low, high = made["scale"]
+    low, high = report["scale"]
     console.print(
-        f"rmse, {made['part']}: {made['cases']:,} ratings after the first {made['train_events']:,} events; "
+        f"rmse, {report['part']}: {report['cases']:,} ratings after the first {report['train_events']:,} events; "
         f"scale {low:g} to {high:g}"
     )
-    tell_skipped(made, console)
+    tell_skipped(report, console)
 
 
-def tell_skipped(made: Report, console: Console) -> None:
+def tell_skipped(report: Report, console: Console) -> None:
     """Show whom was left out, and why."""
-    for name, reason in made["skipped"].items():
+    for name, reason in report["skipped"].items():
         console.print(f"[yellow]skipped[/] {escape(name)}: {escape(reason)}")
 
 
 def _figures(ranked: Sequence[tuple[str, Any]], *, against: str | None) -> Table:
     heads = ("HR@10", "NDCG@10", "MRR", "Recall@10", "coverage", "novelty", "diversity", "popularity", "learn", "rank")
     table = Table("model", *heads, f"NDCG against {against}")
-    for name, found in ranked:
+    for name, figures in ranked:
         table.add_row(
             name,
-            _sure(found, "hr") + _spread(found, "hr"),
-            _sure(found, "ndcg") + _spread(found, "ndcg"),
-            f"{found['mrr']:.3f}",
-            f"{found['recall']:.3f}",
-            f"{found['coverage']:.3f}",
-            f"{found['novelty']:.1f}",
-            f"{found['diversity']:.3f}",
-            f"{found['popularity']:.2f}",
-            f"{found['learn_us']:,.0f} µs",
-            f"{found['rank_us']:,.0f} µs",
-            _gap(found["against_reference"], "ndcg"),
+            _sure(figures, "hr") + _spread(figures, "hr"),
+            _sure(figures, "ndcg") + _spread(figures, "ndcg"),
+            f"{figures['mrr']:.3f}",
+            f"{figures['recall']:.3f}",
+            f"{figures['coverage']:.3f}",
+            f"{figures['novelty']:.1f}",
+            f"{figures['diversity']:.3f}",
+            f"{figures['popularity']:.2f}",
+            f"{figures['learn_us']:,.0f} µs",
+            f"{figures['rank_us']:,.0f} µs",
+            _gap(figures["against_reference"], "ndcg"),
         )
     return table
 
@@ -110,26 +110,26 @@ def _broken_down(label: str, rows: str, ranked: Sequence[tuple[str, Any]]) -> Ta
     for row in ranked[0][1][rows] if ranked else ():
         table.add_column(f"{row['label']}\n{row['cases']:,}", justify="right")
     table.add_column("any earlier event", justify="right")
-    for name, found in ranked:
-        table.add_row(name, *(_pair(row) for row in (*found[rows], found["with_earlier"])))
+    for name, figures in ranked:
+        table.add_row(name, *(_pair(row) for row in (*figures[rows], figures["with_earlier"])))
     return table
 
 
-def _about(made: Report) -> str:
-    return f"{made['protocol']}, {made['part']}, {len(made['seeds'])} seed(s)"
+def _about(report: Report) -> str:
+    return f"{report['protocol']}, {report['part']}, {len(report['seeds'])} seed(s)"
 
 
 def _pair(row: Report) -> str:
     return f"{row['hr']:.3f} / {row['ndcg']:.3f}" if row["cases"] else "–"
 
 
-def _sure(found: Report, metric: str) -> str:
-    bounds = found["interval"][metric]
-    return f"{found[metric]:.4f} ± {(bounds['high'] - bounds['low']) / 2:.3f}"
+def _sure(figures: Report, metric: str) -> str:
+    bounds = figures["interval"][metric]
+    return f"{figures[metric]:.4f} ± {(bounds['high'] - bounds['low']) / 2:.3f}"
 
 
-def _spread(found: Report, metric: str) -> str:
-    return f", {found['spread'][metric]:.4f}" if len(found["by_seed"]) > 1 else ""
+def _spread(figures: Report, metric: str) -> str:
+    return f", {figures['spread'][metric]:.4f}" if len(figures["by_seed"]) > 1 else ""
 
 
 def _gap(gaps: Report | None, metric: str) -> str:

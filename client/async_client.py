@@ -46,25 +46,25 @@ class AsyncMillrace:
         outcome.check()
         return [event.event_id for event in events]
 
-    async def feed(self, user_id: str, *, limit: int | None = None, known: Feed | None = None) -> Feed:
+    async def feed(self, user_id: str, *, limit: int | None = None, previous: Feed | None = None) -> Feed:
         """Return a user's feed; the one that is `known`, if there is no newer one.
 
         Raises:
             MillraceError
         """
-        headers = {} if known is None else {"If-None-Match": f'W/"{known.version}"'}
+        headers = {} if previous is None else {"If-None-Match": f'W/"{previous.version}"'}
         answer = await self._ask("GET", "/content", params=feed_query(user_id, limit), headers=headers)
-        return known if known is not None and answer.status_code == 304 else feeds.decode(answer.content)
+        return previous if previous is not None and answer.status_code == 304 else feeds.decode(answer.content)
 
     async def updates(
-        self, user_id: str, *, limit: int | None = None, known: Feed | None = None
+        self, user_id: str, *, limit: int | None = None, previous: Feed | None = None
     ) -> AsyncIterator[Feed]:
         """Yield a user's feed, unless it is the `known` one, and each newer one; connect again when it breaks off.
 
         Raises:
             MillraceError: it could not be connected as often as `Retry` says.
         """
-        last, failures = (known.version if known else ""), 0
+        last, failures = (previous.version if previous else ""), 0
         while True:
             parser = EventParser()
             try:
@@ -102,12 +102,12 @@ class AsyncMillrace:
     ) -> None:
         await self.close()
 
-    async def _ask(self, method: str, path: str, **asked: Any) -> httpx.Response:
+    async def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         attempt = 0
         while True:
             attempt += 1
             try:
-                answer = await self._http.request(method, path, **asked)
+                answer = await self._http.request(method, path, **options)
             except httpx.TransportError as cause:
                 error: MillraceError = UnreachableError(cause)
             else:

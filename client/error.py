@@ -22,14 +22,14 @@ import msgspec
 class MillraceError(Exception):
     """The API did not do what was asked."""
 
-    def __init__(self, status: int, told: Mapping[str, Any], *, retry_after_s: float | None = None) -> None:
+    def __init__(self, status: int, detail: Mapping[str, Any], *, retry_after_s: float | None = None) -> None:
         self.status = status
-        self.code = str(told.get("code", "unknown"))
-        self.message = str(told.get("message", f"answered with {status}"))
-        self.field = told.get("field")
-        self.problems = told.get("problems", [])
+        self.code = str(detail.get("code", "unknown"))
+        self.message = str(detail.get("message", f"answered with {status}"))
+        self.field = detail.get("field")
+        self.problems = detail.get("problems", [])
         """Of a batch: index, code, message and field of each entry that cannot be used."""
-        self.request_id = told.get("request_id")
+        self.request_id = detail.get("request_id")
         self.retry_after_s = retry_after_s
         super().__init__(f"{self.code}: {self.message}")
 
@@ -85,9 +85,9 @@ _KINDS: dict[int, type[MillraceError]] = {
 def error_of(status: int, headers: Mapping[str, str], body: bytes) -> MillraceError:
     """Return the error of an answer, also of one that something before the API gave."""
     try:
-        told = msgspec.json.decode(body, type=dict[str, dict[str, Any]])["error"]
+        detail = msgspec.json.decode(body, type=dict[str, dict[str, Any]])["error"]
     except (msgspec.MsgspecError, KeyError, UnicodeDecodeError):
-        told = {}
+        detail = {}
     after = headers.get("retry-after", "")
     kind = AwayError if status >= 500 else _KINDS.get(status, MillraceError)
-    return kind(status, told, retry_after_s=float(after) if after.isdecimal() else None)
+    return kind(status, detail, retry_after_s=float(after) if after.isdecimal() else None)

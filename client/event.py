@@ -81,9 +81,9 @@ class Outcome:
 
     def add(self, body: bytes) -> None:
         """Note the answer to a request that was taken, if only in part."""
-        told = _accepted.decode(body)
-        self._problems += ({**one, "index": self._count + one["index"]} for one in told.problems)
-        self._count += told.accepted + len(told.problems)
+        answer = _accepted.decode(body)
+        self._problems += ({**one, "index": self._count + one["index"]} for one in answer.problems)
+        self._count += answer.accepted + len(answer.problems)
 
     def check(self) -> None:
         """Raise the problems, if there are any.

@@ -101,9 +101,9 @@ class CollectEndpoints:
     async def status(self, request: Request) -> Response:
         """Answer with how far collections have come; needs the header Flic-Token."""
         self._admit(request)
-        found = await self._context.clients.collections.read()
-        running = any(one.state == "running" for one in found.values())
-        return json_response(CollectionStatus("running" if running else "idle", found))
+        collections = await self._context.clients.collections.read()
+        running = any(one.state == "running" for one in collections.values())
+        return json_response(CollectionStatus("running" if running else "idle", collections))
 
     def _admit(self, request: Request) -> None:
         """Let through who shows the token; nobody where none is set."""

@@ -327,13 +327,13 @@ class ContextIqEndpoints:
 
     async def health(self, request: Request) -> Response:
         """Answer with which services answer."""
-        up = {name: one.status == "ok" for name, one in (await self._prober.found()).items()}
+        up = {name: one.status == "ok" for name, one in (await self._prober.dependencies()).items()}
         services = {name: up.get(name, False) for name in ("database", "redis", "kafka")}
         status = overall(up, await self._prober.pipeline())
-        told: dict[str, Literal["healthy", "degraded", "unhealthy"]] = {"ok": "healthy", "down": "unhealthy"}
-        healthy = told.get(status, "degraded")
-        found = ContextIqHealth(healthy, VERSION, services | {"bedrock": has_key(self._context.settings)})
-        return json_response(found, 503 if status == "down" else 200)
+        status_names: dict[str, Literal["healthy", "degraded", "unhealthy"]] = {"ok": "healthy", "down": "unhealthy"}
+        health = status_names.get(status, "degraded")
+        report = ContextIqHealth(health, VERSION, services | {"bedrock": has_key(self._context.settings)})
+        return json_response(report, 503 if status == "down" else 200)
 
     async def interact(self, request: Request) -> Response:
         """Take an interaction."""
@@ -398,17 +398,17 @@ class ContextIqEndpoints:
     async def profile(self, request: Request) -> Response:
         """Answer with what a user did."""
         user_id = user_in(request.path_params["user_id"])
-        found, stated = await self._context.clients.portraits.read(user_id)
-        if found is None and stated is None:
+        inferred, stated = await self._context.clients.portraits.read(user_id)
+        if inferred is None and stated is None:
             raise NoProfileError(user_id)
         categories = await self._context.clients.listing.categories_of(user_id, _TOP_CATEGORIES)
         return json_response(
             ContextIqProfile(
                 user_id=user_id,
-                total_interactions=found.event_count if found is not None else 0,
-                interaction_breakdown=found.counts if found is not None else {},
+                total_interactions=inferred.event_count if inferred is not None else 0,
+                interaction_breakdown=inferred.counts if inferred is not None else {},
                 top_categories=[CategoryCount(*pair) for pair in categories],
-                cached=found is not None,
+                cached=inferred is not None,
             )
         )
 
@@ -423,20 +423,20 @@ class ContextIqEndpoints:
     async def similar(self, request: Request) -> Response:
         """Answer with what is like something of the catalogue."""
         query, content_id = parse_query(request, SimilarContentQuery), request.path_params["content_id"]
-        known = (await self._context.catalogued([content_id])).get(content_id)
-        if known is None:
+        item = (await self._context.catalogued([content_id])).get(content_id)
+        if item is None:
             raise NoItemError(content_id)
         least = self._context.settings.similarity_threshold if query.threshold is None else query.threshold
-        alike = await self._context.clients.listing.alike(
+        pairs = await self._context.clients.listing.alike(
             content_id, prefix="", least=least, limit=query.limit + SPARE_ITEMS
         )
-        similarity = dict(alike)
-        items = await self._context.offered(list(similarity), spot(known.cell, known.city))
-        found = [
+        similarity = dict(pairs)
+        items = await self._context.offered(list(similarity), spot(item.cell, item.city))
+        entries = [
             SimilarEntry(**msgspec.structs.asdict(_entry(item)), similarity=round(similarity[item_id], _DIGITS))
             for item_id, item in items.items()
         ][: query.limit]
-        return json_response(SimilarContents(content_id, found, len(found)))
+        return json_response(SimilarContents(content_id, entries, len(entries)))
 
     async def preferences(self, request: Request) -> Response:
         """Answer with what a user wants."""

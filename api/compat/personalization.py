@@ -241,7 +241,7 @@ class _Shown(msgspec.Struct, gc=False):
 _personalize = msgspec.json.Decoder(PersonalizeBody)
 _experiment = msgspec.json.Decoder(ExperimentBody)
 _packed = msgspec.msgpack.Encoder()
-_shown = msgspec.json.Decoder(_Shown)
+_item_labels = msgspec.json.Decoder(_Shown)
 _CANDIDATE = {
     "id": "article1",
     "title": "Machine Learning Trends",
@@ -322,10 +322,10 @@ class _Personalization:
         metrics = self._context.metrics
         metrics.personalizations.inc()
         with metrics.personalization_duration.time():
-            found = await self._personalized(request)
-        metrics.active.see(found.user_id)
-        metrics.recommendations.inc(found.count)
-        return json_response(found)
+            result = await self._personalized(request)
+        metrics.active.see(result.user_id)
+        metrics.recommendations.inc(result.count)
+        return json_response(result)
 
     async def _personalized(self, request: Request) -> PersonalizeResult:
         context = self._context
@@ -339,17 +339,17 @@ class _Personalization:
         if len(_packed.encode(trigger)) > _TRIGGER_BYTES:
             raise TooLargeError(_TRIGGER_BYTES)
         feed = await ranked(context, trigger)
-        said = {one.id: one for one in body.candidates}
-        given = await context.given(feed, most)
-        return self._shown(body.user_id, given, said, event_id=trigger.event_id)
+        candidates = {one.id: one for one in body.candidates}
+        served = await context.given(feed, most)
+        return self._shown(body.user_id, served, candidates, event_id=trigger.event_id)
 
     async def profile(self, request: Request) -> Response:
         """Answer with who a user is."""
         user_id = user_in(request.path_params["user_id"])
-        found, stated = await self._context.clients.portraits.read(user_id)
-        if found is None and stated is None:
+        inferred, stated = await self._context.clients.portraits.read(user_id)
+        if inferred is None and stated is None:
             raise NoProfileError(user_id)
-        times = [found.watermark] if found is not None else []
+        times = [inferred.watermark] if inferred is not None else []
         times += [stated.occurred_at] if stated is not None else []
         return json_response(
             ShownUserProfile(
@@ -359,13 +359,13 @@ class _Personalization:
                 if stated is None
                 else msgspec.convert(stated, StatedProfile, from_attributes=True),
                 preferences=Preferences()
-                if found is None
-                else Preferences(shares(found.categories), shares(found.topics), shares(found.sources)),
-                hours=[] if found is None else found.hours,
-                total_interactions=0 if found is None else found.event_count,
-                interactions={} if found is None else found.counts,
-                recent=[] if found is None else found.recent,
-                searches=[] if found is None else found.queries,
+                if inferred is None
+                else Preferences(shares(inferred.categories), shares(inferred.topics), shares(inferred.sources)),
+                hours=[] if inferred is None else inferred.hours,
+                total_interactions=0 if inferred is None else inferred.event_count,
+                interactions={} if inferred is None else inferred.counts,
+                recent=[] if inferred is None else inferred.recent,
+                searches=[] if inferred is None else inferred.queries,
                 updated_at=max(times, default=0) or None,
             )
         )
@@ -373,8 +373,8 @@ class _Personalization:
     async def experiments(self, request: Request) -> Response:
         """Answer with the experiments as they are defined."""
         status = parse_query(request, ExperimentQuery).status
-        found = [one for one in await self._context.clients.experiments.read() if status in (None, one.status)]
-        return json_response(Experiments(found, len(found)))
+        experiments = [one for one in await self._context.clients.experiments.read() if status in (None, one.status)]
+        return json_response(Experiments(experiments, len(experiments)))
 
     async def define(self, request: Request) -> Response:
         """Take the definition of an experiment."""
@@ -393,22 +393,22 @@ class _Personalization:
         return json_response(Evaluation(serving, board.live, history))
 
     def _shown(
-        self, user_id: str, served: Served, said: dict[str, CandidateBody], *, event_id: str | None = None
+        self, user_id: str, served: Served, candidates: dict[str, CandidateBody], *, event_id: str | None = None
     ) -> PersonalizeResult:
         feed, recommendations = served.feed, []
-        for place, data in zip(served.positions, served.items, strict=True):
-            item_id = feed.items[place]
-            item: Any = said.get(item_id) or (_shown.decode(data) if data is not None else _Shown(title=""))
+        for position, data in zip(served.positions, served.items, strict=True):
+            item_id = feed.items[position]
+            item: Any = candidates.get(item_id) or (_item_labels.decode(data) if data is not None else _Shown(title=""))
             recommendations.append(
                 Recommendation(
                     id=item_id,
                     title=item.title,
                     topics=item.topics,
                     source=item.source,
-                    score=feed.scores[place],
-                    reason=feed.reasons[place],
-                    algorithm=feed.sources[place],
-                    parts={name: part[place] for name, part in feed.parts.items() if part[place]},
+                    score=feed.scores[position],
+                    reason=feed.reasons[position],
+                    algorithm=feed.sources[position],
+                    parts={name: part[position] for name, part in feed.parts.items() if part[position]},
                 )
             )
         return PersonalizeResult(

@@ -237,8 +237,8 @@ class _Shop:
 
     async def home(self, request: Request) -> Response:
         """Answer with what a user's home shows."""
-        query = _asked(request, HomeQuery)
-        limit, now_ms = _held(query.response_limit, _MOST_SHOWN), self._context.clients.now_ms()
+        query = _parse_query(request, HomeQuery)
+        limit, now_ms = _clamp(query.response_limit, _MOST_SHOWN), self._context.clients.now_ms()
         home, charts = await self._context.clients.shop.read(_user(query.user_id), now_ms=now_ms)
         user = await self._context.spot_of(query.user_id)
         lists = {
@@ -248,11 +248,11 @@ class _Shop:
             "diverse_picks": home.diverse if home else charts.diverse,
         }
         every = (*lists.values(), *charts.top_categories.values())
-        shown = [products[:limit] for products in await asyncio.gather(*(self._offered(ids, user) for ids in every))]
+        products = [products[:limit] for products in await asyncio.gather(*(self._offered(ids, user) for ids in every))]
         return json_response(
             ShopHome(
-                **dict(zip(lists, shown, strict=False)),
-                top_categories=dict(zip(charts.top_categories, shown[len(lists) :], strict=True)),
+                **dict(zip(lists, products, strict=False)),
+                top_categories=dict(zip(charts.top_categories, products[len(lists) :], strict=True)),
             )
         )
 
@@ -265,20 +265,20 @@ class _Shop:
     async def rules(self, request: Request) -> Response:
         """Answer with the products that are clicked by those who click on a product."""
         product, limit = await self._product(request)
-        found = await self._context.clients.shop_archive.rules(product.item_id, _MOST_SHOWN)
-        rules = {rule.other: rule for rule in found}
-        shown = (await self._offered(list(rules), spot(product.cell, product.city)))[:limit]
-        return json_response(AssociationRules([AssociatedProduct(one, *rules[one.id][1:]) for one in shown]))
+        pairs = await self._context.clients.shop_archive.rules(product.item_id, _MOST_SHOWN)
+        rules = {rule.other: rule for rule in pairs}
+        products = (await self._offered(list(rules), spot(product.cell, product.city)))[:limit]
+        return json_response(AssociationRules([AssociatedProduct(one, *rules[one.id][1:]) for one in products]))
 
     async def search(self, request: Request) -> Response:
         """Search the products; where nothing matches, answer with what trends, and say so."""
-        asked_for = _asked(request, ShopSearchQuery)
-        query, limit = asked_for.query.strip(), _held(asked_for.response_limit, _MOST_FOUND)
+        parsed_query = _parse_query(request, ShopSearchQuery)
+        query, limit = parsed_query.query.strip(), _clamp(parsed_query.response_limit, _MOST_FOUND)
         if not 1 <= len(query) <= QUERY_CHARS:
             raise BadValueError("query", f"must have 1 to {QUERY_CHARS} characters, blanks around it not counted")
         user = await self._context.spot_of(None)
-        found = await self._context.clients.search.find(ShopQuery(query=query, kind=PRODUCT, limit=limit, user=user))
-        results = await self._offered(found.item_ids, user)
+        matches = await self._context.clients.search.find(ShopQuery(query=query, kind=PRODUCT, limit=limit, user=user))
+        results = await self._offered(matches.item_ids, user)
         if results:
             return json_response(ShopResults(results))
         _, charts = await self._context.clients.shop.read("", now_ms=self._context.clients.now_ms())
@@ -296,11 +296,11 @@ class _Shop:
 
     async def interactions(self, request: Request) -> Response:
         """Answer with a user's clicks and searches."""
-        user_id, days = _user(request.path_params["user_id"]), _asked(request, DaysQuery).days
+        user_id, days = _user(request.path_params["user_id"]), _parse_query(request, DaysQuery).days
         now = datetime.fromtimestamp(self._context.clients.now_ms() / 1_000, UTC)
-        done = await self._context.clients.shop_archive.done(user_id, now - timedelta(days=days))
+        events = await self._context.clients.shop_archive.done(user_id, now - timedelta(days=days))
         return json_response(
-            ShopEvents(user_id, [ShopEventEntry(_NAMES[one.action], one.item_id, one.query, one.at) for one in done])
+            ShopEvents(user_id, [ShopEventEntry(_NAMES[one.action], one.item_id, one.query, one.at) for one in events])
         )
 
     async def _product(self, request: Request) -> tuple[Item, int]:
@@ -315,15 +315,15 @@ class _Shop:
         product = (await self._context.catalogued([product_id])).get(product_id)
         if product is None or product.kind != PRODUCT:
             raise NoProductError(product_id)
-        return product, _held(_asked(request, ProductQuery).response_limit, _MOST_SHOWN)
+        return product, _clamp(_parse_query(request, ProductQuery).response_limit, _MOST_SHOWN)
 
     async def _offered(self, item_ids: Sequence[str], user: Spot) -> list[ShopProduct]:
         """Return those of the items that are products and may be shown to a user, as shops show them."""
         items = await self._context.offered(item_ids, user)
-        return [_shown(item) for item in items.values() if item.kind == PRODUCT]
+        return [_shop_product(item) for item in items.values() if item.kind == PRODUCT]
 
 
-def _shown(item: Item) -> ShopProduct:
+def _shop_product(item: Item) -> ShopProduct:
     reduced = None
     if item.price is not None and item.original_price:
         reduced = round(1 - item.price / item.original_price, 4)
@@ -340,7 +340,7 @@ def _shown(item: Item) -> ShopProduct:
     )
 
 
-def _asked(request: Request, kind: type[Q]) -> Q:
+def _parse_query(request: Request, kind: type[Q]) -> Q:
     """Return a request's parameters.
 
     Raises:
@@ -358,5 +358,5 @@ def _user(user_id: str) -> str:
     return user_id
 
 
-def _held(limit: int, most: int) -> int:
+def _clamp(limit: int, most: int) -> int:
     return max(1, min(limit, most))

@@ -72,7 +72,7 @@ class VideoFeedQuery(PageQuery, frozen=True, kw_only=True):
     mood: Name | None = None
     category: Name | None = None
 
-    def wanted(self) -> CatalogFilter:
+    def catalog_filter(self) -> CatalogFilter:
         """Return what is looked for."""
         words = words_of(self.mood) if self.mood is not None else ()
         return CatalogFilter(prefix=POST, category=self.category, project_code=self.project_code, words=words)
@@ -206,22 +206,22 @@ class VideoEndpoints:
         query = parse_query(request, VideoFeedQuery)
         filters = query.project_code, query.mood, query.category
         paged = paged_list(request, *filters, user_id=query.username)
-        return json_response(await self._feed(query.username, query.wanted(), query, paged, mood=query.mood))
+        return json_response(await self._feed(query.username, query.catalog_filter(), query, paged, mood=query.mood))
 
     async def category(self, request: Request) -> Response:
         """Answer with a page of a user's feed in one category."""
         query = parse_query(request, CategoryFeedQuery)
-        wanted = CatalogFilter(prefix=POST, project_code=query.project_code)
+        catalog_filter = CatalogFilter(prefix=POST, project_code=query.project_code)
         paged = paged_list(request, query.project_code, user_id=query.username)
-        return json_response(await self._feed(query.username, wanted, query, paged))
+        return json_response(await self._feed(query.username, catalog_filter, query, paged))
 
     async def trending(self, request: Request) -> Response:
         """Answer with what trends."""
         query = parse_query(request, TrendingQuery)
         names = await self._context.clients.charts.read(query.category, limit=CHARTED)
-        wanted = CatalogFilter(prefix=POST, category=query.category)
+        catalog_filter = CatalogFilter(prefix=POST, category=query.category)
         items = await self._context.offered(names)
-        entries = [PageEntry(name, 0.0, "Trending now") for name, item in items.items() if wanted.fits(item)]
+        entries = [PageEntry(name, 0.0, "Trending now") for name, item in items.items() if catalog_filter.fits(item)]
         return json_response(
             VideoPosts(**await self._page(paged_list(request, query.category), query, _whole(entries)))
         )
@@ -238,13 +238,13 @@ class VideoEndpoints:
         left_out, user = set[str](), spot(post.cell, post.city)
         if query.username is not None:
             user = await self._context.spot_of(query.username)
-            left_out = await self._lately(query.username)
-        alike = await self._context.clients.listing.alike(
+            left_out = await self._recent_item_ids(query.username)
+        pairs = await self._context.clients.listing.alike(
             item_id, prefix=POST, least=settings.similarity_threshold, limit=settings.api_max_candidates
         )
-        likeness = {item: score for item, score in alike if item not in left_out}
-        items = await self._context.offered(list(likeness), user)
-        entries = [PageEntry(name, round(likeness[name], 4), "Like the post") for name in items]
+        similarity = {item: score for item, score in pairs if item not in left_out}
+        items = await self._context.offered(list(similarity), user)
+        entries = [PageEntry(name, round(similarity[name], 4), "Like the post") for name in items]
         paged = paged_list(request, item_id, user_id=query.username)
         return json_response(VideoPosts(**await self._page(paged, query, _whole(entries))))
 
@@ -263,43 +263,55 @@ class VideoEndpoints:
         return json_response(VideoInteractionAccepted("success", "Interaction recorded", event.event_id))
 
     async def _feed(
-        self, username: str, wanted: CatalogFilter, query: PageQuery, paged: PagedList, *, mood: str | None = None
+        self,
+        username: str,
+        catalog_filter: CatalogFilter,
+        query: PageQuery,
+        paged: PagedList,
+        *,
+        mood: str | None = None,
     ) -> VideoFeed:
         authorize_user(user_in(username))
         needed = min(query.page * self._size(query) + 1, self._context.settings.api_max_candidates)
 
-        async def rank(shown: Collection[str]) -> PagedRanking:
-            own = [entry for entry in await self._own(username, wanted) if entry.item_id not in shown]
-            if len(shown) + len(own) < needed:
-                own += await self._more(username, wanted, {*shown, *(entry.item_id for entry in own)})
-            return PagedRanking(own, len(shown) + len(own))
+        async def rank(shown_ids: Collection[str]) -> PagedRanking:
+            own = [
+                entry for entry in await self._own_entries(username, catalog_filter) if entry.item_id not in shown_ids
+            ]
+            if len(shown_ids) + len(own) < needed:
+                own += await self._fallback_entries(
+                    username, catalog_filter, {*shown_ids, *(entry.item_id for entry in own)}
+                )
+            return PagedRanking(own, len(shown_ids) + len(own))
 
-        page, (found, _) = await asyncio.gather(
+        page, (inferred, _) = await asyncio.gather(
             self._page(paged, query, rank), self._context.clients.portraits.read(username)
         )
-        is_new = found is None or found.event_count < self._context.settings.cold_start_threshold
+        is_new = inferred is None or inferred.event_count < self._context.settings.cold_start_threshold
         strategy = "personal" if not is_new else "popular" if mood is None else "mood"
         return VideoFeed(**page, username=username, strategy=strategy)
 
-    async def _own(self, username: str, wanted: CatalogFilter) -> list[PageEntry]:
+    async def _own_entries(self, username: str, catalog_filter: CatalogFilter) -> list[PageEntry]:
         """Return what there is of a user's own feed, or of everyone's."""
         try:
             feed = await self._context.feed_of(username)
         except NoFeedError:
             return []
-        return await self._entries(feed, wanted)
+        return await self._entries(feed, catalog_filter)
 
-    async def _more(self, username: str, wanted: CatalogFilter, known: set[str]) -> list[PageEntry]:
+    async def _fallback_entries(
+        self, username: str, catalog_filter: CatalogFilter, excluded: set[str]
+    ) -> list[PageEntry]:
         """Return more of the catalogue as a worker ranks it; nothing when that cannot be had in time."""
         clients, most = self._context.clients, self._context.settings.api_max_candidates
         with suppress(ApiError, StoreError):
             user = await self._context.spot_of(username)
-            trending = await clients.charts.read(wanted.category, limit=CHARTED)
+            trending = await clients.charts.read(catalog_filter.category, limit=CHARTED)
             items = await self._context.offered(trending, user)
-            charted = [item_id for item_id, item in items.items() if wanted.fits(item)]
-            newest = await self._context.offered(await clients.listing.find(wanted, limit=most), user)
-            known = known | await self._lately(username)
-            names = [item for item in dict.fromkeys([*charted, *newest]) if item not in known][:most]
+            charted = [item_id for item_id, item in items.items() if catalog_filter.fits(item)]
+            newest = await self._context.offered(await clients.listing.find(catalog_filter, limit=most), user)
+            excluded = excluded | await self._recent_item_ids(username)
+            names = [item for item in dict.fromkeys([*charted, *newest]) if item not in excluded][:most]
             if names:
                 trigger = Trigger(
                     event_id=new_id(),
@@ -308,20 +320,20 @@ class VideoEndpoints:
                     candidates=names,
                     occurred_at=clients.now_ms(),
                 )
-                return await self._entries(await ranked(self._context, trigger), wanted)
+                return await self._entries(await ranked(self._context, trigger), catalog_filter)
         return []
 
-    async def _lately(self, username: str) -> set[str]:
-        found, _ = await self._context.clients.portraits.read(user_in(username))
-        return {event.item_id for event in found.recent} if found is not None else set()
+    async def _recent_item_ids(self, username: str) -> set[str]:
+        inferred, _ = await self._context.clients.portraits.read(user_in(username))
+        return {event.item_id for event in inferred.recent} if inferred is not None else set()
 
-    async def _entries(self, feed: Feed, wanted: CatalogFilter) -> list[PageEntry]:
+    async def _entries(self, feed: Feed, catalog_filter: CatalogFilter) -> list[PageEntry]:
         """Return those items of a feed that are wanted and may be shown."""
         served = await self._context.served(feed, len(feed.items))
         return [
             PageEntry(feed.items[position], feed.scores[position], feed.reasons[position])
             for position, item in self._context.read(served)
-            if wanted.fits(item)
+            if catalog_filter.fits(item)
         ]
 
     def _size(self, query: PageQuery) -> int:
@@ -347,9 +359,9 @@ class VideoEndpoints:
 def _whole(entries: Sequence[PageEntry]) -> Rank:
     """Return a list that is read whole, for pages to be cut from it."""
 
-    async def rank(shown: Collection[str]) -> PagedRanking:
-        rest = [entry for entry in entries if entry.item_id not in shown]
-        return PagedRanking(rest, len(shown) + len(rest))
+    async def rank(shown_ids: Collection[str]) -> PagedRanking:
+        rest = [entry for entry in entries if entry.item_id not in shown_ids]
+        return PagedRanking(rest, len(shown_ids) + len(rest))
 
     return rank
 

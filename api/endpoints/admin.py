@@ -79,8 +79,10 @@ class AdminEndpoints:
     async def view(self, request: Request) -> Response:
         """Answer with what is cached for a user, and with what they did within a day."""
         user_id, now_ms = user_in(request.path_params["user_id"]), self._now_ms()
-        found = [await self._listed(one, now_ms) for one in await self._prefetched.read(user_id)]
-        entries = [CacheEntry(**msgspec.structs.asdict(one), left_s=(one.expires_at - now_ms) / 1_000) for one in found]
+        answers = [await self._listed(one, now_ms) for one in await self._prefetched.read(user_id)]
+        entries = [
+            CacheEntry(**msgspec.structs.asdict(one), left_s=(one.expires_at - now_ms) / 1_000) for one in answers
+        ]
         events = await self._interactions.read(user_id)
         return json_response(CachedContent(user_id, entries, events))
 
@@ -88,9 +90,9 @@ class AdminEndpoints:
         """Return an answer without the items that have left the catalogue since; new ones may still be on their way."""
         if now_ms - answer.fetched_at < _LAG_MS:
             return answer
-        stored, _ = await self._items.read([found.item_id for found in answer.items])
-        left = [found for found, data in zip(answer.items, stored, strict=True) if data is not None]
-        return msgspec.structs.replace(answer, items=left)
+        stored, _ = await self._items.read([item.item_id for item in answer.items])
+        items = [item for item, data in zip(answer.items, stored, strict=True) if data is not None]
+        return msgspec.structs.replace(answer, items=items)
 
     async def clear(self, request: Request) -> Response:
         """Forget what is cached for a user: the next trigger has it fetched anew."""

@@ -171,5 +171,5 @@ def _has(if_none_match: str | None, etag: str) -> bool:
     """Say whether the client's If-None-Match names this version, as RFC 9110 compares for GET: weakly."""
     if if_none_match is None:
         return False
-    named = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
-    return etag.removeprefix("W/") in named or named == ["*"]
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag.removeprefix("W/") in tags or tags == ["*"]

@@ -61,23 +61,23 @@ class HealthProber:
         self._read_pipeline = context.clients.pipeline
         self._lock = asyncio.Lock()
         self._asked_s = float("-inf")
-        self._found: dict[str, Dependency] = {}
+        self._dependencies: dict[str, Dependency] = {}
         self._pipeline: PipelineHealth | None = None
 
-    async def found(self) -> dict[str, Dependency]:
+    async def dependencies(self) -> dict[str, Dependency]:
         """Return how the dependencies are."""
         async with self._lock:
             if time.monotonic() - self._asked_s > _KEEP_S:
                 asking = asyncio.ensure_future(self._ask_pipeline())
                 answers = await asyncio.gather(*(_ask(probe) for probe in self._probes.values()))
                 self._pipeline = await asking
-                self._found = dict(zip(self._probes, answers, strict=True))
+                self._dependencies = dict(zip(self._probes, answers, strict=True))
                 self._asked_s = time.monotonic()
-        return self._found
+        return self._dependencies
 
     async def pipeline(self) -> PipelineHealth | None:
         """Return how the pipeline is; None when nobody knows."""
-        await self.found()
+        await self.dependencies()
         return self._pipeline
 
     async def _ask_pipeline(self) -> PipelineHealth | None:
@@ -108,11 +108,13 @@ class Health:
         of the pipeline say what. 503 when they cannot be read: send this process no requests then; starting it again
         does not help.
         """
-        found = await self._prober.found()
+        dependencies = await self._prober.dependencies()
         pipeline = await self._prober.pipeline()
-        status = overall({name: one.status == "ok" for name, one in found.items()}, pipeline)
-        told = HealthReport(status=status, rate_limits=self._guard.limits, dependencies=found, pipeline=pipeline)
-        return json_response(told, 503 if status == "down" else 200)
+        status = overall({name: one.status == "ok" for name, one in dependencies.items()}, pipeline)
+        report = HealthReport(
+            status=status, rate_limits=self._guard.limits, dependencies=dependencies, pipeline=pipeline
+        )
+        return json_response(report, 503 if status == "down" else 200)
 
     async def show_alive(self, request: Request) -> Response:
         """Say that the process is alive, whatever the servers and the roles do.

@@ -56,7 +56,7 @@ class HistoryAggregate(msgspec.Struct, gc=False):
     categories: dict[str, int]
 
 
-_filed = msgspec.json.Decoder(_StoredInteraction)
+_stored_interaction = msgspec.json.Decoder(_StoredInteraction)
 
 
 class HistoryEndpoints:
@@ -89,14 +89,14 @@ class HistoryEndpoints:
         """Answer with a user's interactions, newest first."""
         user_id, limit = user_in(request.path_params["user_id"]), parse_query(request, LimitQuery).limit
         entries, since_ms = await self._read(user_id)
-        return json_response(InteractionHistory(user_id, since_ms, [_shown(event) for event in entries[:limit]]))
+        return json_response(InteractionHistory(user_id, since_ms, [_entry(event) for event in entries[:limit]]))
 
     async def aggregate(self, request: Request) -> Response:
         """Answer with how often a user did what, and in which categories."""
         user_id = user_in(request.path_params["user_id"])
         entries, since_ms = await self._read(user_id)
         items = [entry.item_id for entry in entries if entry.item_id is not None]
-        found, _ = await self._context.items.read(items)
+        rows, _ = await self._context.items.read(items)
         return json_response(
             HistoryAggregate(
                 user_id=user_id,
@@ -106,7 +106,7 @@ class HistoryEndpoints:
                 last_at=entries[0].occurred_at if entries else None,
                 items=len(set(items)),
                 actions=Counter(entry.action for entry in entries),
-                categories=Counter(_filed.decode(data).category for data in found if data is not None),
+                categories=Counter(_stored_interaction.decode(data).category for data in rows if data is not None),
             )
         )
 
@@ -115,5 +115,5 @@ class HistoryEndpoints:
         return await clients.interactions.read(user_id), clients.now_ms() - DAY_MS
 
 
-def _shown(event: Interaction) -> InteractionEntry:
+def _entry(event: Interaction) -> InteractionEntry:
     return msgspec.convert(event, InteractionEntry, from_attributes=True)

@@ -28,7 +28,7 @@ class ItemEndpoints:
     async def show(self, request: Request) -> Response:
         """Answer with an item as the catalogue has it."""
         item_id = request.path_params["item_id"]
-        [found], _ = await self._context.items.read([item_id])
-        if found is None:
+        [row], _ = await self._context.items.read([item_id])
+        if row is None:
             raise NoItemError(item_id)
-        return json_response(found)
+        return json_response(row)

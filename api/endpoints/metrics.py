@@ -19,7 +19,7 @@ from infra.redis.connection import StoreError
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _AGES_S = (0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 300, 900, 3_600, 21_600, 86_400, 604_800)
 _ACTIVE_S, _MOST_ACTIVE = 300.0, 100_000
-_UNTOLD = frozenset({"role", "pid", "started_at", "ready_at"})
+_UNMEASURED = frozenset({"role", "pid", "started_at", "ready_at"})
 
 
 class ActiveUserCounter:
@@ -27,22 +27,22 @@ class ActiveUserCounter:
 
     def __init__(self, *, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._clock_s = clock_s
-        self._seen: dict[str, float] = {}
+        self._last_seen_s: dict[str, float] = {}
         """When each was seen last, longest ago first."""
 
     def see(self, user_id: str) -> None:
         """Note a user."""
-        self._seen.pop(user_id, None)
-        self._seen[user_id] = self._clock_s()
-        if len(self._seen) > _MOST_ACTIVE:
-            del self._seen[next(iter(self._seen))]
+        self._last_seen_s.pop(user_id, None)
+        self._last_seen_s[user_id] = self._clock_s()
+        if len(self._last_seen_s) > _MOST_ACTIVE:
+            del self._last_seen_s[next(iter(self._last_seen_s))]
 
     def count(self) -> float:
         """Return how many there are."""
         since_s = self._clock_s() - _ACTIVE_S
-        while self._seen and (longest := next(iter(self._seen))) and self._seen[longest] < since_s:
-            del self._seen[longest]
-        return len(self._seen)
+        while self._last_seen_s and (longest := next(iter(self._last_seen_s))) and self._last_seen_s[longest] < since_s:
+            del self._last_seen_s[longest]
+        return len(self._last_seen_s)
 
 
 Signs = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
@@ -152,11 +152,11 @@ class Metrics:
         self.roles.clear()
         self.highest_rates.clear()
         with suppress(StoreError):
-            told = Tally[tuple[str, str]]()
+            totals = Tally[tuple[str, str]]()
             signs = await self._signs()
             for sign in signs:
-                told.update({(sign["role"], what): number for what, number in _numbers(sign)})
-            for (role, what), number in told.items():
+                totals.update({(sign["role"], what): number for what, number in _numbers(sign)})
+            for (role, what), number in totals.items():
                 self.roles.labels(role, what).set(number)
             rates = event_rates.merged(signs)
             for name, entries in (("user", rates.users), ("item", rates.items)):
@@ -167,7 +167,7 @@ class Metrics:
 def _numbers(sign: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the numbers of a sign of life by name; a word counts as one of its kind."""
     for name, value in sign.items():
-        if name in _UNTOLD:
+        if name in _UNMEASURED:
             continue
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{within}{name}.")

@@ -30,7 +30,7 @@ class ShownVersion(Version, frozen=True, kw_only=True, gc=False):
 class ShownTraining(Training, frozen=True, kw_only=True, gc=False):
     """A fit in progress, and how much of it is done; or none."""
 
-    done: float = msgspec.field(name="progress")
+    fraction: float = msgspec.field(name="progress")
 
 
 class ShownBoard(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,8 +93,8 @@ class ModelEndpoints:
     async def retrain(self, request: Request) -> Response:
         """Ask for a full fit; the body may be left out."""
         now_ms = self._context.clients.now_ms()
-        sent = "content-type" in request.headers or request.headers.get("content-length", "0") != "0"
-        body = await take(request, _retrain, _BODY_BYTES) if sent else RetrainBody()
+        has_body = "content-type" in request.headers or request.headers.get("content-length", "0") != "0"
+        body = await take(request, _retrain, _BODY_BYTES) if has_body else RetrainBody()
         event = body.record(now_ms)
         await self._context.publish(TRIGGERS, [event])
         return json_response(RetrainAccepted(event.event_id), 202)
@@ -105,13 +105,13 @@ def shown(board: ModelStatus, *, now_ms: int) -> ShownBoard:
     versions = [ShownVersion(**asdict(version), age_s=_age_s(version.created_at, now_ms)) for version in board.versions]
     serving = next((version for version in versions if version.version == board.serving), None)
     training = board.training
-    shown = {
+    fields = {
         "versions": versions,
         "metrics": serving.metrics if serving else {},
         "age_s": serving.age_s if serving else None,
-        "training": ShownTraining(**asdict(training), done=round(training.progress, 4)),
+        "training": ShownTraining(**asdict(training), fraction=round(training.progress, 4)),
     }
-    return ShownBoard(**(asdict(board) | shown))
+    return ShownBoard(**(asdict(board) | fields))
 
 
 def _age_s(at_ms: int, now_ms: int) -> float:

@@ -206,8 +206,8 @@ class PushEndpoints:
         )
         event = self._context.admitted(event)
         if "if-match" in request.headers:
-            known = await matching(request, lambda: self._preferences(user_id))
-            tag = tag_of(replace(known, **{name: getattr(event.preferences, name) for name in changes}))
+            preferences = await matching(request, lambda: self._preferences(user_id))
+            tag = tag_of(replace(preferences, **{name: getattr(event.preferences, name) for name in changes}))
         await self._context.send(PUSH_REQUESTS, [event])
         return json_response(Accepted(event.event_id), 202, tag=tag)
 
@@ -242,8 +242,8 @@ class PushEndpoints:
         """Answer with what was decided of a user's notifications, newest first."""
         user_id = user_in(request.path_params["user_id"])
         limit = min(parse_query(request, LimitQuery).limit, KEPT)
-        found = await self._context.clients.pushes.read_notifications(user_id, limit)
-        return json_response(PushDecisions(user_id, found))
+        decisions = await self._context.clients.pushes.read_notifications(user_id, limit)
+        return json_response(PushDecisions(user_id, decisions))
 
     async def _body(self, request: Request, decoder: msgspec.json.Decoder[B]) -> B:
         return await take(request, decoder, min(EVENT_BYTES, self._context.settings.api_max_body_bytes))

@@ -71,17 +71,17 @@ class KnownAttributes(NamedTuple):
 
     category: str
     url: str | None
-    named: Identity
+    identity: Identity
 
 
-_subject = msgspec.json.Decoder(ResultLabels)
+_labels = msgspec.json.Decoder(ResultLabels)
 
 
 def known_attributes(data: msgspec.Raw) -> KnownAttributes:
     """Return what an item is known by, given its JSON."""
-    subject = _subject.decode(data)
-    named = identity(subject.title, year=subject.attributes.year, city=subject.city)
-    return KnownAttributes(subject.category, subject.url, named)
+    labels = _labels.decode(data)
+    item_identity = identity(labels.title, year=labels.attributes.year, city=labels.city)
+    return KnownAttributes(labels.category, labels.url, item_identity)
 
 
 def by_category(items: Iterable[ContentItem], reader: ItemReader[KnownAttributes], *, limit: int) -> list[Category]:
@@ -93,11 +93,11 @@ def by_category(items: Iterable[ContentItem], reader: ItemReader[KnownAttributes
     groups: dict[str, _Group] = {}
     for item in items:
         if item.item is not None:
-            found = reader.read(item.item_id, item.item)
-            group = groups.get(found.category)
+            attributes = reader.read(item.item_id, item.item)
+            group = groups.get(attributes.category)
             if group is None:
-                group = groups[found.category] = _Group(limit)
-            group.add(item, found)
+                group = groups[attributes.category] = _Group(limit)
+            group.add(item, attributes)
     return [Category(name, group.results) for name, group in groups.items()]
 
 
@@ -110,23 +110,23 @@ class _Group:
         self._by_url: dict[str, Result] = {}
         self._by_key: dict[str, list[tuple[Identity, Result]]] = {}
 
-    def add(self, item: ContentItem, known: KnownAttributes) -> None:
+    def add(self, item: ContentItem, attributes: KnownAttributes) -> None:
         """Add an item, or note that it is there already."""
-        same = self._same(known)
-        if same is not None:
-            same.also.append(item.item_id)
+        duplicate = self._duplicate(attributes)
+        if duplicate is not None:
+            duplicate.also.append(item.item_id)
         elif len(self.results) < self._limit:
             result = Result(item.item_id, item.score, item.source, item.reason, item.parts, item.item, also=[])
             self.results.append(result)
-            self._by_key.setdefault(known.named.key, []).append((known.named, result))
-            if known.url:
-                self._by_url[known.url] = result
+            self._by_key.setdefault(attributes.identity.key, []).append((attributes.identity, result))
+            if attributes.url:
+                self._by_url[attributes.url] = result
 
-    def _same(self, known: KnownAttributes) -> Result | None:
-        if known.url in self._by_url:
-            return self._by_url[known.url]
-        for named, result in self._by_key.get(known.named.key, ()):
-            if named.is_same(known.named):
+    def _duplicate(self, attributes: KnownAttributes) -> Result | None:
+        if attributes.url in self._by_url:
+            return self._by_url[attributes.url]
+        for other, result in self._by_key.get(attributes.identity.key, ()):
+            if other.is_same(attributes.identity):
                 return result
         return None
 
@@ -164,9 +164,9 @@ class ResultEndpoints:
         """Answer with a user's feed by category, each thing once; the limit is for each category."""
         user_id, limit = user_in(request.path_params["user_id"]), parse_query(request, LimitQuery).limit
         feed = await self._context.feed_of(user_id)
-        shown = self._content(user_id, await self._context.served(feed, len(feed.items)))
-        categories = by_category(shown.pop("items"), self._reader, limit=limit)
-        return json_response(Results(**shown, categories=categories))
+        fields = self._content(user_id, await self._context.served(feed, len(feed.items)))
+        categories = by_category(fields.pop("items"), self._reader, limit=limit)
+        return json_response(Results(**fields, categories=categories))
 
     async def rerank(self, request: Request) -> Response:
         """Answer with given items in the order for a user, as a worker ranks them."""
@@ -174,8 +174,8 @@ class ResultEndpoints:
         check_count("candidates", body.candidates, self._context.settings.api_max_candidates)
         trigger = body.record(self._context.clients.now_ms())
         feed = await ranked(self._context, trigger)
-        given = await self._context.given(feed, len(feed.items))
-        return json_response(Reranked(**self._content(body.user_id, given), event_id=trigger.event_id))
+        served = await self._context.given(feed, len(feed.items))
+        return json_response(Reranked(**self._content(body.user_id, served), event_id=trigger.event_id))
 
     def _content(self, user_id: str, served: Served) -> dict[str, Any]:
         return msgspec.structs.asdict(content(user_id, served, now_ms=self._context.clients.now_ms()))

@@ -95,7 +95,7 @@ class SearchEndpoints:
         """Search the catalogue; where nothing matches, answer with what trends, and say so."""
         query, context = parse_query(request, SearchQuery), self._context
         user = await context.spot_of(query.user_id) if query.city is None else spot(None, query.city)
-        found, page = await self._page(request, query, user)
+        matches, page = await self._page(request, query, user)
         item_ids = [entry.item_id for entry in page.entries]
         end = query.offset + len(item_ids)
         fallback = not item_ids and not query.offset
@@ -109,7 +109,7 @@ class SearchEndpoints:
                 results=list(items.values())[: query.limit],
                 next_offset=end if 0 < end < page.total else None,
                 cursor=page.cursor,
-                corrected=found.corrected,
+                corrected=matches.corrected,
                 fallback_reason=NO_MATCHES if fallback else None,
             )
         )
@@ -118,24 +118,24 @@ class SearchEndpoints:
         """Return what was found, and the page of it; past `MOST_ENTRIES` pages are cut from what is found now."""
         start, end = query.offset, query.offset + query.limit
         if end > MOST_ENTRIES:
-            found = await self._find(query, user, limit=query.limit, offset=start)
-            return found, Page([PageEntry(item_id) for item_id in found.item_ids], found.total, None)
-        found = SearchMatches()
+            matches = await self._find(query, user, limit=query.limit, offset=start)
+            return matches, Page([PageEntry(item_id) for item_id in matches.item_ids], matches.total, None)
+        matches = SearchMatches()
 
-        async def rank(shown: Collection[str]) -> PagedRanking:
-            nonlocal found
-            found = await self._find(query, user, limit=end, offset=0)
-            rest = [PageEntry(item_id) for item_id in found.item_ids if item_id not in shown]
-            return PagedRanking(rest, len(shown) + len(rest) + max(0, found.total - end))
+        async def rank(shown_ids: Collection[str]) -> PagedRanking:
+            nonlocal matches
+            matches = await self._find(query, user, limit=end, offset=0)
+            rest = [PageEntry(item_id) for item_id in matches.item_ids if item_id not in shown_ids]
+            return PagedRanking(rest, len(shown_ids) + len(rest) + max(0, matches.total - end))
 
         filters = msgspec.structs.replace(query, limit=0, offset=0, cursor=None)
         page = await page_of(
             self._context, paged_list(request, filters, user), rank, start=start, end=end, cursor=query.cursor
         )
-        return found, page
+        return matches, page
 
     async def _find(self, query: SearchQuery, user: Spot, *, limit: int, offset: int) -> SearchMatches:
-        sought = ShopQuery(
+        shop_query = ShopQuery(
             query=query.q,
             kind=query.kind,
             category=query.category,
@@ -146,4 +146,4 @@ class SearchEndpoints:
             offset=offset,
             user=user,
         )
-        return await self._context.clients.search.find(sought)
+        return await self._context.clients.search.find(shop_query)

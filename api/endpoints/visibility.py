@@ -108,10 +108,10 @@ def _offer(data: msgspec.Raw) -> Offer:
     return Offer(_digest(data), facts.private, is_sold_out(facts), facts.cell, facts.city)
 
 
-def served(feed: Feed, shown: Sequence[tuple[int, msgspec.Raw, Offer]]) -> Served:
+def served(feed: Feed, offers: Sequence[tuple[int, msgspec.Raw, Offer]]) -> Served:
     """Return what is shown of a feed."""
-    version = _version(feed, [offer.digest for _, _, offer in shown])
-    return Served(feed, [position for position, _, _ in shown], [data for _, data, _ in shown], version)
+    version = _version(feed, [offer.digest for _, _, offer in offers])
+    return Served(feed, [position for position, _, _ in offers], [data for _, data, _ in offers], version)
 
 
 def given(feed: Feed, items: Sequence[msgspec.Raw | None]) -> Served:

@@ -47,9 +47,9 @@ async def publish_each(
     errors: dict[int, ApiError] = {}
     for index, entry in entries:
         try:
-            one = context.admitted(record(entry))
-            authorize_user(one.user_id)
-            records.append(one)
+            event = context.admitted(record(entry))
+            authorize_user(event.user_id)
+            records.append(event)
         except ApiError as error:
             errors[index] = error
     if not records:

@@ -115,11 +115,11 @@ class ImpressionBody(EventBody, frozen=True, kw_only=True):
             request_id=self.request_id,
             items=[
                 types.ShownItem(
-                    item_id=shown.item_id,
-                    position=place if shown.position is None else shown.position,
-                    propensity=shown.propensity,
+                    item_id=item.item_id,
+                    position=index if item.position is None else item.position,
+                    propensity=item.propensity,
                 )
-                for place, shown in enumerate(self.items)
+                for index, item in enumerate(self.items)
             ],
             surface=self.surface,
             occurred_at=_ms(self.occurred_at, now_ms),

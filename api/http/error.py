@@ -457,8 +457,10 @@ class ErrorAnswer(msgspec.Struct, frozen=True):
 
 def respond(error: ApiError, request_id: str) -> Response:
     """Return the response of an error."""
-    told = ErrorDetail(code=error.code, message=error.message, request_id=request_id, docs=f"/docs/errors#{error.code}")
-    body = {"error": {**msgspec.to_builtins(told), **error.details()}}
+    detail = ErrorDetail(
+        code=error.code, message=error.message, request_id=request_id, docs=f"/docs/errors#{error.code}"
+    )
+    body = {"error": {**msgspec.to_builtins(detail), **error.details()}}
     return Response(msgspec.json.encode(body), error.status, error.headers(), "application/json")
 
 

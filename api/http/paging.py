@@ -62,8 +62,8 @@ def paged_list(request: Request, *filters: object, user_id: str | None = None) -
         owner = f"caller:{trace.caller.subject}"
     else:
         owner = f"address:{network(request.client.host if request.client else '')}"
-    named = msgspec.json.encode([request.scope["route"].path_format, *filters])
-    return PagedList(owner, hashlib.sha256(named).hexdigest()[:32])
+    route_and_filters = msgspec.json.encode([request.scope["route"].path_format, *filters])
+    return PagedList(owner, hashlib.sha256(route_and_filters).hexdigest()[:32])
 
 
 async def page_of(
@@ -78,14 +78,14 @@ async def page_of(
     if start or cursor is not None:
         sessions = [one for one in await store.read(paged.owner) if one.listing == paged.listing]
         session = next((one for one in sessions if cursor in (None, one.cursor)), None)
-    shown = list(session.entries) if session is not None else []
-    ranking = await rank({entry.item_id for entry in shown})
-    dealt = shown + list(ranking.entries)[: max(0, end - len(shown))]
+    previous = list(session.entries) if session is not None else []
+    ranking = await rank({entry.item_id for entry in previous})
+    entries = previous + list(ranking.entries)[: max(0, end - len(previous))]
     stands_alone = session is None and ranking.total <= end
-    if stands_alone or len(dealt) > MOST_ENTRIES:
-        return Page(dealt[start:end], ranking.total, None)
-    kept = PageSession(paged.listing, secrets.token_urlsafe(12) if session is None else session.cursor, dealt)
-    if len(dealt) > len(shown):
+    if stands_alone or len(entries) > MOST_ENTRIES:
+        return Page(entries[start:end], ranking.total, None)
+    page_session = PageSession(paged.listing, secrets.token_urlsafe(12) if session is None else session.cursor, entries)
+    if len(entries) > len(previous):
         with suppress(StoreError):
-            await store.write(paged.owner, kept, instead_of=session)
-    return Page(dealt[start:end], ranking.total, kept.cursor)
+            await store.write(paged.owner, page_session, instead_of=session)
+    return Page(entries[start:end], ranking.total, page_session.cursor)

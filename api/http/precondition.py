@@ -32,11 +32,11 @@ async def matching(request: Request, read: Callable[[], Awaitable[T]]) -> T:
     Raises:
         ChangedError: it is something else, and stays so.
     """
-    state, wanted = await read(), request.headers.get("if-match")
-    if wanted is None or wanted.strip() == "*":
+    state, if_match = await read(), request.headers.get("if-match")
+    if if_match is None or if_match.strip() == "*":
         return state
     # A proxy that compresses may have made a weak tag of ours: what it stands for is the same.
-    tags = {tag.strip().removeprefix("W/") for tag in wanted.split(",")}
+    tags = {tag.strip().removeprefix("W/") for tag in if_match.split(",")}
     deadline_s = asyncio.get_running_loop().time() + _WAIT_S
     while tag_of(state) not in tags:
         if asyncio.get_running_loop().time() > deadline_s:

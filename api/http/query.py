@@ -44,12 +44,12 @@ def parse_query(request: Request, kind: type[Q]) -> Q:
         InvalidError: naming the one that cannot be used.
         ForbiddenError: they speak of another user than who asks.
     """
-    given = dict(request.query_params)
-    for name, value in given.items():
+    parameters = dict(request.query_params)
+    for name, value in parameters.items():
         if ZERO in value:
             raise InvalidError(name, "must not hold a zero byte")
     try:
-        query = msgspec.convert(given, kind, strict=False)
+        query = msgspec.convert(parameters, kind, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(error) from error
     authorize_body(query)

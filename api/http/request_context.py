@@ -41,7 +41,7 @@ class RequestContextMiddleware:
             return
         began_s = time.perf_counter()
         scope = with_slashes_kept(scope)
-        request_id = _given_id(scope) or new_id()
+        request_id = _client_request_id(scope) or new_id()
         scope["request_id"] = request_id
         scope["trace"] = trace = RequestContext(request_id)
         CURRENT.set(trace)
@@ -53,8 +53,8 @@ class RequestContextMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                given = {name.lower() for name, _ in message["headers"]}  # a page has headers of its own
-                message["headers"] = [*message["headers"], *(own for own in own_headers if own[0] not in given)]
+                header_names = {name.lower() for name, _ in message["headers"]}  # a page has headers of its own
+                message["headers"] = [*message["headers"], *(own for own in own_headers if own[0] not in header_names)]
             await send(message)
 
         try:
@@ -65,8 +65,8 @@ class RequestContextMiddleware:
             took_s = time.perf_counter() - began_s
             self._metrics.ended(method, route, status, took_s)
             if self._logs:
-                told = {"method": method, "route": route, "status": status, "took_ms": round(1e3 * took_s, 1)}
-                _log.info("request ended", extra=told)
+                fields = {"method": method, "route": route, "status": status, "took_ms": round(1e3 * took_s, 1)}
+                _log.info("request ended", extra=fields)
 
 
 def _compose(scope: Scope) -> None:
@@ -74,13 +74,13 @@ def _compose(scope: Scope) -> None:
     scope["path"] = unicodedata.normalize("NFC", scope["path"])
     query: bytes = scope["query_string"]
     if b"%" in query:
-        given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-        composed = [(unicodedata.normalize("NFC", name), unicodedata.normalize("NFC", value)) for name, value in given]
-        if composed != given:
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+        composed = [(unicodedata.normalize("NFC", name), unicodedata.normalize("NFC", value)) for name, value in pairs]
+        if composed != pairs:
             scope["query_string"] = urlencode(composed).encode()
 
 
-def _given_id(scope: Scope) -> str | None:
+def _client_request_id(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             return value.decode() if _REQUEST_ID.fullmatch(value) else None

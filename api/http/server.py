@@ -52,10 +52,10 @@ class HttpServer(uvicorn.Server):
     async def startup(self, sockets: Any = None) -> None:
         """Begin to listen, with as many open files as connections may need."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = self._most_connections + _OTHER_FILES
-        wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        if soft != resource.RLIM_INFINITY and soft < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        limit = self._most_connections + _OTHER_FILES
+        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        if soft != resource.RLIM_INFINITY and soft < limit:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
         await super().startup(sockets)
 
     async def on_tick(self, counter: int) -> bool:

@@ -52,7 +52,7 @@ def routes(endpoints: Sequence[Endpoint], settings: Settings) -> list[BaseRoute]
         **{f"/docs/{name}": (_reader(_own, name), kind) for name, kind in _OWN.items()},
         **{f"/docs/{name}": (_reader(_viewer, file), kind) for name, (file, kind) in _VIEWERS.items()},
     }
-    return [Route(path, _page(cache(made), kind), methods=["GET"]) for path, (made, kind) in pages.items()]
+    return [Route(path, _page(cache(build), kind), methods=["GET"]) for path, (build, kind) in pages.items()]
 
 
 _JSON = "application/json"
@@ -62,11 +62,11 @@ def _topics(settings: Settings) -> dict[str, object]:
     return asyncapi(TOPICS, version=version("millrace"), brokers=settings.kafka_bootstrap_servers)
 
 
-def _page(made: Callable[[], bytes], media_type: str) -> Callable[[Request], Awaitable[Response]]:
+def _page(build: Callable[[], bytes], media_type: str) -> Callable[[Request], Awaitable[Response]]:
     headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
 
     async def serve(_: Request) -> Response:
-        return Response(made(), headers=headers, media_type=media_type)
+        return Response(build(), headers=headers, media_type=media_type)
 
     return serve
 
@@ -81,10 +81,10 @@ def _own(name: str) -> bytes:
 
 def _viewer(name: str) -> bytes:
     """Return a file of the package of viewers, which is not imported: that would read all of them at once."""
-    found = find_spec("offapi")
-    assert found is not None
-    assert found.origin is not None
-    return Path(found.origin).with_name(name).read_bytes().replace(_FOREIGN, b"data:,")
+    spec = find_spec("offapi")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).with_name(name).read_bytes().replace(_FOREIGN, b"data:,")
 
 
 def _json(document: object) -> bytes:

@@ -18,12 +18,12 @@ class CatalogueEntry(NamedTuple):
 
 def catalogue() -> list[CatalogueEntry]:
     """Return the entries by status and code."""
-    found: dict[str, CatalogueEntry] = {}
+    entries: dict[str, CatalogueEntry] = {}
     for kind in _kinds(ApiError):
         what = (kind.__doc__ or "").partition("\n")[0]
-        known = found.get(kind.code)
-        found[kind.code] = CatalogueEntry(kind.code, kind.status, f"{known.what} {what}" if known else what)
-    return sorted(found.values(), key=lambda entry: (entry.status, entry.code))
+        entry = entries.get(kind.code)
+        entries[kind.code] = CatalogueEntry(kind.code, kind.status, f"{entry.what} {what}" if entry else what)
+    return sorted(entries.values(), key=lambda entry: (entry.status, entry.code))
 
 
 def _kinds(kind: type[ApiError]) -> Iterator[type[ApiError]]:

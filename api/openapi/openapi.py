@@ -89,8 +89,8 @@ def _schemas(declared: Sequence[Endpoint]) -> tuple[dict[Any, Any], dict[str, An
     """Return the schema of each type by its place in a list of all, and what these refer to."""
     types: list[Any] = [ErrorAnswer]
     for one in declared:
-        found = (one.query, one.path_parameters, one.body, *one.answers.values())
-        types += [kind for kind in found if kind is not None and not isinstance(kind, str)]
+        kinds = (one.query, one.path_parameters, one.body, *one.answers.values())
+        types += [kind for kind in kinds if kind is not None and not isinstance(kind, str)]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF + "{name}")
     return {repr(kind): schema for kind, schema in zip(types, schemas, strict=True)}, components
 
@@ -126,8 +126,8 @@ def _description(one: Endpoint) -> str:
 def _in_path(one: Endpoint, schemas: Mapping[Any, Any], components: Mapping[str, Any]) -> list[dict[str, Any]]:
     typed = {parameter["name"]: parameter for parameter in _parameters(one.path_parameters, schemas, components)}
     return [
-        typed.get(found["name"], {"name": found["name"], "schema": _ID}) | {"in": "path", "required": True}
-        for found in _PARAMETER.finditer(one.path)
+        typed.get(match["name"], {"name": match["name"], "schema": _ID}) | {"in": "path", "required": True}
+        for match in _PARAMETER.finditer(one.path)
     ]
 
 
@@ -154,8 +154,10 @@ def _parameters(kind: Any, schemas: Mapping[Any, Any], components: Mapping[str, 
 def _responses(one: Endpoint, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, kind in one.answers.items():
-        said = _said(kind)
-        responses[str(status)] = {"description": said} | ({} if kind is None else {"content": _content(kind, schemas)})
+        description = _said(kind)
+        responses[str(status)] = {"description": description} | (
+            {} if kind is None else {"content": _content(kind, schemas)}
+        )
     for status, kinds in refusals(one).items():
         if str(status) not in responses:
             responses[str(status)] = {

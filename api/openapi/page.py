@@ -39,10 +39,10 @@ def errors_page() -> str:
 
 def _topic(name: str, channel: dict[str, Any], message: dict[str, Any]) -> str:
     kafka = channel["bindings"]["kafka"]
-    kept = kafka["topicConfiguration"]
-    days = f", {kept['retention.ms'] // 86_400_000} days" if "retention.ms" in kept else ""
+    configuration = kafka["topicConfiguration"]
+    days = f", {configuration['retention.ms'] // 86_400_000} days" if "retention.ms" in configuration else ""
     key = message["bindings"]["kafka"]["key"]["description"]
-    facts = f"{kafka['partitions']} partitions; {' and '.join(kept['cleanup.policy'])}{days}. Key: {key}"
+    facts = f"{kafka['partitions']} partitions; {' and '.join(configuration['cleanup.policy'])}{days}. Key: {key}"
     fields = (
         f"<tr><td><code>{field['name']}</code></td><td>{escape(_type(field['type']))}</td>"
         f"<td>{escape(field.get('doc', ''))}</td></tr>"

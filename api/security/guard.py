@@ -51,10 +51,10 @@ class Guard:
         async def guarded(request: Request) -> Response:
             caller = request.scope["trace"].caller = await self._caller(request)
             self._admit(endpoint.scope, caller)
-            for said in (request.path_params, request.query_params):
+            for parameters in (request.path_params, request.query_params):
                 for name in NAMES:
-                    if name in said:
-                        authorize_user(said[name])
+                    if name in parameters:
+                        authorize_user(parameters[name])
             return await endpoint.handler(request)
 
         return self._audited(endpoint, guarded) if endpoint.scope == ADMIN else guarded

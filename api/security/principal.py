@@ -63,15 +63,15 @@ def authorize_user(user_id: object) -> None:
         raise ForbiddenError("a token speaks for its own user only, unless it has the scope service or admin")
 
 
-def authorize_body(said: object) -> None:
+def authorize_body(body: object) -> None:
     """Hold who asks to speaking for themselves in a body, or in parameters.
 
     Raises:
         ForbiddenError: these name another user.
     """
     for name in NAMES:
-        user_id = getattr(said, name, None)
+        user_id = getattr(body, name, None)
         if user_id is not None:
             authorize_user(user_id)
-    for user_id in getattr(said, "user_ids", ()):
+    for user_id in getattr(body, "user_ids", ()):
         authorize_user(user_id)

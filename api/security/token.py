@@ -38,17 +38,17 @@ class Tokens:
         self._keys = _keys_by_issuer(self._issuers, settings.jwt_jwks_url_list)
         self._audience, self._leeway_s = settings.jwt_audience or None, settings.jwt_leeway_s
         self._clock_s = clock_s
-        self._known: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
+        self._principals: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
 
     def known(self, token: str) -> Principal | None:
         """Return whose token it is, if it is the admin's own or was verified lately."""
         if self._admin_token and hmac.compare_digest(token.encode(), self._admin_token):
             return Principal(ADMIN, frozenset((ADMIN,)))
         digest = _digest(token)
-        caller, until_s = self._known.get(digest, (None, 0.0))
+        caller, until_s = self._principals.get(digest, (None, 0.0))
         if caller is None or self._clock_s() >= until_s:
             return None
-        self._known.move_to_end(digest)
+        self._principals.move_to_end(digest)
         return caller
 
     async def caller(self, token: str) -> Principal | None:
@@ -61,9 +61,9 @@ class Tokens:
         caller = self.known(token)
         if caller is None and token and (self._secret or self._keys):
             caller, expires_s = await self._verified(token)
-            self._known[_digest(token)] = (caller, min(expires_s, self._clock_s() + _KEPT_S))
-            if len(self._known) > _KEPT:
-                self._known.popitem(last=False)
+            self._principals[_digest(token)] = (caller, min(expires_s, self._clock_s() + _KEPT_S))
+            if len(self._principals) > _KEPT:
+                self._principals.popitem(last=False)
         return caller
 
     async def _verified(self, token: str) -> tuple[Principal, float]:
@@ -130,8 +130,8 @@ def _digest(token: str) -> bytes:
 
 def _scopes(claims: dict[str, Any]) -> frozenset[str]:
     """Return the scopes, as OAuth issuers write them: words in `scope`, or a list or words in `scp`."""
-    given = claims.get("scope", claims.get("scp", ""))
-    words = given.split() if isinstance(given, str) else given if isinstance(given, list) else ()
+    claim = claims.get("scope", claims.get("scp", ""))
+    words = claim.split() if isinstance(claim, str) else claim if isinstance(claim, list) else ()
     return frozenset(str(word) for word in words)
 
 

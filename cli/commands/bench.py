@@ -43,23 +43,23 @@ def bench(
     plan = suite.QUICK if quick else suite.FULL
     parts = [part] if part else list(suite.PARTS)
     with _Screen() as screen:
-        found = run(suite.run(parts, plan, settings.read(), on_step=screen.step, on_progress=screen.progress))
+        results = run(suite.run(parts, plan, settings.read(), on_step=screen.step, on_progress=screen.progress))
     if not part and not quick:
-        suite.RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+        suite.RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
     if as_json:
-        print(msgspec.json.encode(found).decode())
+        print(msgspec.json.encode(results).decode())
         return
     table = Table("measured", "reached", "beside")
-    for line in figure.figures(found):
+    for line in figure.figures(results):
         table.add_row(line.name, line.value, line.beside)
     console = Console(highlight=False)
     console.print(table)
     for name in parts:
-        if told := plan.told(name):
-            console.print(told)
+        if description := plan.told(name):
+            console.print(description)
 
 
-_TOLD = {"ready": "is ready", "died": "died:"}
+_STATES = {"ready": "is ready", "died": "died:"}
 
 
 class _Screen:
@@ -72,16 +72,18 @@ class _Screen:
 
     def step(self, step: Step) -> None:
         """Show a server's or a role's step."""
-        if step.state in _TOLD:
-            self._bars.console.print(escape(f"{step.name} {_TOLD[step.state]} {step.detail}".rstrip()), soft_wrap=True)
+        if step.state in _STATES:
+            self._bars.console.print(
+                escape(f"{step.name} {_STATES[step.state]} {step.detail}".rstrip()), soft_wrap=True
+            )
 
-    def progress(self, what: str, done: float, total: float) -> None:
+    def progress(self, what: str, amount: float, total: float) -> None:
         """Show how far something is; another name begins another bar."""
         if what != self._what:
             self._finish()
             self._what, self._task = what, self._bars.add_task(what, total=total or None)
         elif self._task is not None:
-            self._bars.update(self._task, completed=done, total=total or None)
+            self._bars.update(self._task, completed=amount, total=total or None)
 
     def _finish(self) -> None:
         if self._task is not None:

@@ -76,10 +76,10 @@ async def _collect(
         pages, publisher, store, now_ms=clock.now_ms, rating_scale=configured.rating_scale, on_page=show
     )
     try:
-        known = await store.read()
+        collections = await store.read()
         return [
             await collecting.collect(
-                name, request_id=str(uuid_utils.uuid7()), page=page or _next(known[name]), page_size=page_size
+                name, request_id=str(uuid_utils.uuid7()), page=page or _next(collections[name]), page_size=page_size
             )
             for name in names
         ]
@@ -90,9 +90,9 @@ async def _collect(
         registry.close()
 
 
-def _next(known: Collection) -> int:
+def _next(collection: Collection) -> int:
     """Return the page to begin with: that of a collection which did not end, else the first."""
-    return known.page if known.state in ("running", "failed") else 1
+    return collection.page if collection.state in ("running", "failed") else 1
 
 
 def _tell(ended: list[Collection], *, as_json: bool) -> None:

@@ -128,10 +128,10 @@ def replay(
             print(f"{letter.letter_id}  {letter.reason}")
         print(f"{len(letters)} would be sent again.")
         return
-    sent = asyncio.run(_replay(configured, registry, letters))
-    print(f"{sent} sent again.")
-    if sent < len(letters):
-        print(f"{len(letters) - sent} stay: too large for their topic, not whole, or never on a topic of ours.")
+    count = asyncio.run(_replay(configured, registry, letters))
+    print(f"{count} sent again.")
+    if count < len(letters):
+        print(f"{len(letters) - count} stay: too large for their topic, not whole, or never on a topic of ours.")
 
 
 async def _replay(configured: Settings, registry: Registry, letters: list[DeadLetter]) -> int:

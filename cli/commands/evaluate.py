@@ -98,21 +98,21 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     """
     console = table.a_console()
     _check(protocol, part, ablate)
-    found = _read(data, console)
-    stream = of_dataset(found, repeats=repeats, rating_scale=rating_scale)
+    dataset = _read(data, console)
+    stream = of_dataset(dataset, repeats=repeats, rating_scale=rating_scale)
     if rating_scale is not None and stream.high > rating_scale:
         raise OperatorError(f"Ratings go up to {stream.high:g}.", f"Give a --rating-scale of {stream.high:g} or more.")
     console.print(_about(stream), soft_wrap=True)
-    asked = Asked(protocol=protocol, part=cast("Part", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold)
+    options = Asked(protocol=protocol, part=cast("Part", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold)
     if protocol == _RMSE:
-        made = _rated(stream, asked, console)
+        result = _rated(stream, options, console)
     else:
         tasks = [
             RunTask(
                 path=data,
                 repeats=repeats,
                 protocol=protocol,
-                part=asked.part,
+                part=options.part,
                 model=name,
                 seed=seed + number,
                 cold=cold,
@@ -121,35 +121,35 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
             for name in (_names(models) if ablate is None else contestant.ablations(ablate, repeats=stream.repeats))
             for number in range(seeds)
         ]
-        done = _run(tasks, stream, jobs)
-        made = _ranked(stream, asked, done, console)
+        run_result = _run(tasks, stream, jobs)
+        result = _ranked(stream, options, run_result, console)
         if lists_file is not None:
-            lists.write(lists_file, stream, {name: runs[0] for name, runs in done.runs.items()})
+            lists.write(lists_file, stream, {name: runs[0] for name, runs in run_result.runs.items()})
         if plots is not None:
-            plot.write(plots, made)
-    made["data"]["bad_lines"] = [str(line) for line in found.bad_lines]
+            plot.write(plots, result)
+    result["data"]["bad_lines"] = [str(line) for line in dataset.bad_lines]
     if json_file is not None:
-        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(made)) + b"\n")
+        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
 
 
 def _check(protocol: str, part: str, ablate: str | None) -> None:
-    for what, asked, known in (
+    for noun, name, names in (
         ("protocol", protocol, (*PROTOCOLS, _RMSE)),
         ("part", part, tuple(PARTS)),
         ("kind of ablation", ablate, (None, *contestant.ABLATIONS)),
     ):
-        if asked not in known:
-            there = ", ".join(name for name in known if name is not None)
-            raise OperatorError(f"There is no {what} {asked}.", f"There are {there}.")
+        if name not in names:
+            choices = ", ".join(name for name in names if name is not None)
+            raise OperatorError(f"There is no {noun} {name}.", f"There are {choices}.")
 
 
 def _names(models: str) -> list[str]:
-    known = contestant.names()
-    asked = known if models == "all" else [name for name in models.split(",") if name]
-    for name in asked:
+    every_name = contestant.names()
+    names = every_name if models == "all" else [name for name in models.split(",") if name]
+    for name in names:
         if not contestant.is_known(name):
-            raise OperatorError(f"There is no model {name}.", f"The models are {', '.join(known)}; or all.")
-    return list(dict.fromkeys(asked))
+            raise OperatorError(f"There is no model {name}.", f"The models are {', '.join(every_name)}; or all.")
+    return list(dict.fromkeys(names))
 
 
 def _read(path: Path, console: Console) -> Dataset:
@@ -186,33 +186,33 @@ def _run(tasks: Sequence[RunTask], stream: Stream, jobs: int) -> contest.RunResu
 @contextmanager
 def _bars(events: int) -> Iterator[Callable[[str, int], None]]:
     """Show a bar for each name; yields what is told how far it is."""
-    shown: dict[str, TaskID] = {}
+    tasks: dict[str, TaskID] = {}
     with bars() as display:
 
-        def show(name: str, done: int) -> None:
-            if name not in shown:
-                shown[name] = display.add_task(name, total=events)
-            display.update(shown[name], completed=done)
+        def show(name: str, amount: int) -> None:
+            if name not in tasks:
+                tasks[name] = display.add_task(name, total=events)
+            display.update(tasks[name], completed=amount)
 
         yield show
-        for number in shown.values():
+        for number in tasks.values():
             display.update(number, completed=events)
 
 
-def _ranked(stream: Stream, asked: Asked, done: contest.RunResult, console: Console) -> Report:
-    if asked.cold:
-        made = cold_replay.report(stream, asked, done.runs, done.skipped)
-        table.tell_cold(made, console)
-        return made
-    made = report.report(stream, asked, done.runs, done.skipped)
-    (table.tell if asked.ablate is None else table.tell_ablated)(made, console)
-    return made
+def _ranked(stream: Stream, options: Asked, run_result: contest.RunResult, console: Console) -> Report:
+    if options.cold:
+        result = cold_replay.report(stream, options, run_result.runs, run_result.skipped)
+        table.tell_cold(result, console)
+        return result
+    result = report.report(stream, options, run_result.runs, run_result.skipped)
+    (table.tell if options.ablate is None else table.tell_ablated)(result, console)
+    return result
 
 
-def _rated(stream: Stream, asked: Asked, console: Console) -> Report:
+def _rated(stream: Stream, options: Asked, console: Console) -> Report:
     if not stream.rated:
         raise OperatorError("There are no ratings to predict.", "Choose a protocol that ranks.")
     with _bars(len(stream)) as show:
-        made = report.about(stream, asked) | rmse.report(stream, asked.part, on_progress=show)
-    table.tell_rated(made, console)
-    return made
+        result = report.about(stream, options) | rmse.report(stream, options.part, on_progress=show)
+    table.tell_rated(result, console)
+    return result

@@ -53,9 +53,9 @@ async def _judged(url: str) -> list[JudgedSearch]:
             rows = await connection.fetch(_PRODUCTS, PRODUCT)
         judged = []
         for expected in expectations():
-            meant = {row["item_id"] for row in rows if expected.is_met(row["title"], row["topics"])}
-            found = await search.find(ShopQuery(query=expected.query, kind=PRODUCT, limit=TOP))
-            judged.append(judge(expected, len(meant), [item_id in meant for item_id in found.item_ids]))
+            relevant = {row["item_id"] for row in rows if expected.is_met(row["title"], row["topics"])}
+            matches = await search.find(ShopQuery(query=expected.query, kind=PRODUCT, limit=TOP))
+            judged.append(judge(expected, len(relevant), [item_id in relevant for item_id in matches.item_ids]))
         return judged
     except StoreError as error:
         raise OperatorError(f"PostgreSQL does not answer: {error}", "Start it with millrace up.") from error

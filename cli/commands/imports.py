@@ -186,10 +186,10 @@ def _currency(code: str) -> str:
     return code.upper()
 
 
-def _choice(option: str, text: str, known: dict[str, str]) -> str:
-    if text not in known:
-        raise OperatorError(f"{option} {text} is not known.", f"There are {', '.join(known)}.")
-    return known[text]
+def _choice(option: str, text: str, choices: dict[str, str]) -> str:
+    if text not in choices:
+        raise OperatorError(f"{option} {text} is not known.", f"There are {', '.join(choices)}.")
+    return choices[text]
 
 
 def _read(file: Path, form: ProductFormat, aside: Path) -> Products:
@@ -231,27 +231,27 @@ async def _import(configured: Settings, content: Products, source: str, *, sync:
         return item.item_id in ids or item.attributes.get(SOURCE) == source
 
     async with _clients(configured) as (registry, publisher):
-        known = await newest_items(configured.kafka_bootstrap_servers, registry, is_of_interest)
-        changes = change(content, known, source=source)
-        gone = changes.absent if sync else ()
-        done = 0
+        catalog = await newest_items(configured.kafka_bootstrap_servers, registry, is_of_interest)
+        changes = change(content, catalog, source=source)
+        removals = changes.absent if sync else ()
+        count = 0
         try:
             with bars(transient=True) as bar:
-                task = bar.add_task("items", total=len(changes.changed) + len(gone))
+                task = bar.add_task("items", total=len(changes.changed) + len(removals))
                 for start in range(0, len(changes.changed), _BATCH):
                     batch = changes.changed[start : start + _BATCH]
                     await publisher.publish(ITEMS, batch)
-                    done += len(batch)
-                    bar.update(task, completed=done)
-                for item_id in gone:
+                    count += len(batch)
+                    bar.update(task, completed=count)
+                for item_id in removals:
                     publisher.produce_bytes(ITEMS, item_id.encode(), None)
                 await publisher.flush()
         except PublishError as error:
             raise OperatorError(
-                f"{done} of {len(changes.changed)} items are published: {error}",
+                f"{count} of {len(changes.changed)} items are published: {error}",
                 "The same command publishes the rest.",
             ) from error
-    return changes, len(gone)
+    return changes, len(removals)
 
 
 @asynccontextmanager

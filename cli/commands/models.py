@@ -43,11 +43,11 @@ def show(context: typer.Context, as_json: _Json = False) -> None:
     if context.invoked_subcommand is not None:
         return
     configured = resolve_addresses(settings.read())
-    found = run(_versions(configured))
+    versions = run(_versions(configured))
     if as_json:
-        print(msgspec.json.encode(found).decode())
+        print(msgspec.json.encode(versions).decode())
     else:
-        _show(found, Console(highlight=False))
+        _show(versions, Console(highlight=False))
 
 
 @models.command()
@@ -67,11 +67,13 @@ def rollback(
     millrace models rollback 20260727T061500.123Z --reason 'feeds got worse'
     """
     configured = resolve_addresses(settings.read())
-    told = run(_roll_back(configured, version, reason))
+    restored = run(_roll_back(configured, version, reason))
     if as_json:
-        print(msgspec.json.encode(told).decode())
+        print(msgspec.json.encode(restored).decode())
     else:
-        Console(highlight=False, soft_wrap=True).print(f"{told.version} is in service: {told.reason}.", markup=False)
+        Console(highlight=False, soft_wrap=True).print(
+            f"{restored.version} is in service: {restored.reason}.", markup=False
+        )
 
 
 async def _versions(configured: Settings) -> list[Version]:
@@ -79,8 +81,8 @@ async def _versions(configured: Settings) -> list[Version]:
     from streams.roles.trainer.artifact_store import ArtifactStore
 
     serving = await _serving(configured)
-    found = ArtifactStore(configured.home, kept=configured.model_artifacts_kept).versions()
-    return [with_current_status(version, serving) for version in found]
+    versions = ArtifactStore(configured.home, kept=configured.model_artifacts_kept).versions()
+    return [with_current_status(version, serving) for version in versions]
 
 
 async def _roll_back(configured: Settings, version: str, reason: str) -> Version:
@@ -89,23 +91,23 @@ async def _roll_back(configured: Settings, version: str, reason: str) -> Version
     from streams.roles.trainer.model_version import record
     from streams.roles.trainer.retraining import publish_item_weights
 
-    shelf = ArtifactStore(configured.home, kept=configured.model_artifacts_kept)
+    artifacts = ArtifactStore(configured.home, kept=configured.model_artifacts_kept)
     serving = await _serving(configured)
-    found = await asyncio.to_thread(shelf.get, version or shelf.before(serving))
+    snapshot = await asyncio.to_thread(artifacts.get, version or artifacts.before(serving))
     why = f"rolled back from {serving or 'nothing'}" + (f": {reason}" if reason else "")
-    told = msgspec.structs.replace(found.version, status=SERVING, reason=why, created_at=clock.now_ms())
+    restored = msgspec.structs.replace(snapshot.version, status=SERVING, reason=why, created_at=clock.now_ms())
     registry = Registry(configured.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     publisher = Publisher(configured.kafka_bootstrap_servers, registry)
     try:
-        there = await last(configured.kafka_bootstrap_servers, registry, ITEM_WEIGHTS, count=None)
-        keys = {(entry.key or b"").decode(errors="replace") for entry in there}
-        await publish_item_weights(publisher, found, keys)
-        await publisher.publish(MODEL_VERSIONS, [record(told, found.parts, found.blender)])
+        entries = await last(configured.kafka_bootstrap_servers, registry, ITEM_WEIGHTS, count=None)
+        keys = {(entry.key or b"").decode(errors="replace") for entry in entries}
+        await publish_item_weights(publisher, snapshot, keys)
+        await publisher.publish(MODEL_VERSIONS, [record(restored, snapshot.parts, snapshot.blender)])
     finally:
         await publisher.close()
         registry.close()
-    return told
+    return restored
 
 
 async def _serving(configured: Settings) -> str | None:
@@ -115,19 +117,19 @@ async def _serving(configured: Settings) -> str | None:
     registry = Registry(configured.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     try:
-        told = await last(configured.kafka_bootstrap_servers, registry, MODEL_VERSIONS, count=None)
+        entries = await last(configured.kafka_bootstrap_servers, registry, MODEL_VERSIONS, count=None)
     finally:
         registry.close()
-    versions = [entry.value.version for entry in told if entry.value is not None and entry.value.model == MODEL]
+    versions = [entry.value.version for entry in entries if entry.value is not None and entry.value.model == MODEL]
     return versions[-1].partition("+")[0] if versions else None
 
 
-def _show(found: list[Version], console: Console) -> None:
-    if not found:
+def _show(versions: list[Version], console: Console) -> None:
+    if not versions:
         raise OperatorError("There is no version yet.", "Make one with millrace train.")
     table = Table("version", "status", "age", "events", "NDCG@10", "HR@10", "why")
     now_ms = clock.now_ms()
-    for version in found:
+    for version in versions:
         color = _COLORS.get(version.status, "default")
         table.add_row(
             version.version,

@@ -55,14 +55,14 @@ def rebuild(
     configured = resolve_addresses(settings.read())
     console = Console(highlight=False)
     try:
-        left = run(_rebuild(configured, store, timeout_s if wait else 0.0, console))
+        remaining = run(_rebuild(configured, store, timeout_s if wait else 0.0, console))
     except StoreError as error:
         raise OperatorError(f"Nothing was rebuilt: {error}", "Start the server, then try again.") from error
     if not wait:
         console.print("The roles that run rebuild it from now on; the others once they are started.")
-    elif left:
-        told = ", ".join(f"{role} ({count} partitions)" for role, count in sorted(left.items()))
-        console.print(f"[red]Not done after {timeout_s:g} s.[/] Still to write: {told}.")
+    elif remaining:
+        description = ", ".join(f"{role} ({count} partitions)" for role, count in sorted(remaining.items()))
+        console.print(f"[red]Not done after {timeout_s:g} s.[/] Still to write: {description}.")
         raise typer.Exit(1)
     else:
         console.print("[green]Done.[/]")
@@ -82,7 +82,7 @@ async def _rebuild(configured: Settings, store: Store, timeout_s: float, console
         for projection, _ in stores:
             await projection.forget()
         await _name_absent(redis, {role for _, roles in stores for role in roles.values()}, console)
-        return await _left(stores, timeout_s, console)
+        return await _wait_until_written(stores, timeout_s, console)
     finally:
         pool.terminate()
         await redis.aclose()
@@ -95,25 +95,25 @@ async def _name_absent(redis: Redis, roles: set[str], console: Console) -> None:
         console.print(f"[yellow]No {role} role runs:[/] what it writes is rebuilt once one does.")
 
 
-async def _left(
+async def _wait_until_written(
     stores: list[tuple[Projection, Mapping[Topic, str]]], timeout_s: float, console: Console
 ) -> dict[str, int]:
     """Wait until all is written, or for so long, and return what is left by role."""
     names = [(projection, _names(roles)) for projection, roles in stores]
     total = sum(len(roles) for _, roles in names)
     loop = asyncio.get_running_loop()
-    until_s, shown = loop.time() + timeout_s, -1
+    until_s, last_count = loop.time() + timeout_s, -1
     while True:
-        left: dict[str, int] = {}
+        remaining: dict[str, int] = {}
         for projection, roles in names:
             for name in await projection.missing(list(roles)):
-                left[roles[name]] = left.get(roles[name], 0) + 1
-        done = total - sum(left.values())
-        if done != shown:
-            shown = done
-            console.print(f"{done} of {total} partitions are written.")
-        if not left or loop.time() > until_s:
-            return left
+                remaining[roles[name]] = remaining.get(roles[name], 0) + 1
+        count = total - sum(remaining.values())
+        if count != last_count:
+            last_count = count
+            console.print(f"{count} of {total} partitions are written.")
+        if not remaining or loop.time() > until_s:
+            return remaining
         await asyncio.sleep(_POLL_S)
 
 

@@ -44,12 +44,12 @@ def show(context: typer.Context, as_json: _Json = False) -> None:
         for row in rows:
             print(msgspec.json.encode(row).decode())
         return
-    shown = {"name": "topic", "key": "key", "schema": "schema", "kept": "kept", "owner": "written by", "doc": "what"}
-    table = Table(*shown.values(), box=box.SIMPLE_HEAD, padding=(0, 1))
+    headings = {"name": "topic", "key": "key", "schema": "schema", "kept": "kept", "owner": "written by", "doc": "what"}
+    table = Table(*headings.values(), box=box.SIMPLE_HEAD, padding=(0, 1))
     for column in table.columns[:3]:
         column.no_wrap = True
     for row in rows:
-        table.add_row(*(str(row[name]) for name in shown))
+        table.add_row(*(str(row[name]) for name in headings))
     Console(highlight=False).print(table)
 
 
@@ -84,13 +84,13 @@ def tail(
 def describe(topic: Topic) -> dict[str, Any]:
     """Return a topic as a row."""
     days = f"{topic.retention_ms / DAY_MS:g} d"
-    kept = {"compact": "newest per key", "delete": days, "compact,delete": f"newest per key, {days}"}
+    retention = {"compact": "newest per key", "delete": days, "compact,delete": f"newest per key, {days}"}
     assert topic.retention_ms != FOREVER or topic.compacted
     return {
         "name": topic.name,
         "owner": topic.owner,
         "key": topic.key,
-        "kept": kept[topic.cleanup_policy],
+        "kept": retention[topic.cleanup_policy],
         "schema": topic.record.__name__,
         "partitions": topic.partitions,
         "doc": topic.doc,

@@ -50,8 +50,8 @@ def train(
         task = bar.add_task("waits for the trainer", total=None)
 
         def show(training: Training) -> None:
-            told = "fits the tastes" if training.learned and training.progress >= 1 else "learns"
-            bar.update(task, description=told, completed=training.learned, total=training.total or None)
+            description = "fits the tastes" if training.learned and training.progress >= 1 else "learns"
+            bar.update(task, description=description, completed=training.learned, total=training.total or None)
 
         version = run(_train(configured, reason, on_progress=show))
     if as_json:

@@ -76,14 +76,14 @@ async def _run(
 
 def _show(located: Settings, *, with_api: bool, as_json: bool) -> None:
     # Whatever prints or logs this must not hold passwords: those are in the home, for its owner.
-    found = {spec.name: masked(getattr(located, spec.name)) for spec in fields(Addresses)}
-    found["addresses"] = str(located.home.resolve() / FILE)
+    addresses = {spec.name: masked(getattr(located, spec.name)) for spec in fields(Addresses)}
+    addresses["addresses"] = str(located.home.resolve() / FILE)
     if with_api:
-        found["api_url"] = api_url(located)
+        addresses["api_url"] = api_url(located)
     if as_json:
-        print(msgspec.json.encode(found).decode(), flush=True)
+        print(msgspec.json.encode(addresses).decode(), flush=True)
         return
     table = Table("setting", Column("address", overflow="fold"))
-    for name, url in found.items():
+    for name, url in addresses.items():
         table.add_row(name.upper(), url)
     Console(highlight=False).print(table)

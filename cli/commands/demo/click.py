@@ -58,13 +58,13 @@ async def click(client: httpx.AsyncClient, user_id: str, event_id: str, now_ms: 
                 event_id=event_id, user_id=user_id, item_id=chosen["item_id"], action="click", occurred_at=now_ms
             )
             clicked_s = time.perf_counter()
-            sent = asyncio.create_task(post(client, "/interaction", event))
+            request = asyncio.create_task(post(client, "/interaction", event))
             async for after in feeds:
                 if after["watermark"] < now_ms:  # it does not know of the click: something else came in between
                     before = after
                 elif item_ids(after) != item_ids(before):
                     took_ms = (time.perf_counter() - clicked_s) * 1000
-                    await sent
+                    await request
                     return Click(item=chosen, before=before, after=after, took_ms=round(took_ms, 1))
     except TimeoutError:
         raise DemoError(f"the feed of {user_id} did not change within {_DEADLINE_S:.0f} s of a click") from None

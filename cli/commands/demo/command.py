@@ -79,8 +79,8 @@ def demo(
         configured = replace(configured, api_port=port)
     if movielens_folder is not None:
         configured = replace(configured, event_max_age_days=max(configured.event_max_age_days, _ANY_AGE_DAYS))
-    wish = DemoRequest(data=_dataset(configured, movielens_folder, users), once=once, as_json=as_json, keep=keep)
-    code = until_stopped(lambda stop: _until(stop, _demo(configured, wish, Screen())))
+    request = DemoRequest(data=_dataset(configured, movielens_folder, users), once=once, as_json=as_json, keep=keep)
+    code = until_stopped(lambda stop: _until(stop, _demo(configured, request, Screen())))
     raise typer.Exit(code)
 
 
@@ -112,35 +112,35 @@ async def _until(stop: asyncio.Event, demo: Coroutine[Any, Any, int]) -> int:
         return _INTERRUPTED
 
 
-async def _demo(configured: Settings, wish: DemoRequest, screen: Screen) -> int:
+async def _demo(configured: Settings, request: DemoRequest, screen: Screen) -> int:
     """Play, print the proof, go on serving if that is wished, and return the exit code."""
-    screen.left_out(wish.data.bad_lines)
-    proof = Proof(dataset=wish.data.name, bad_lines=len(wish.data.bad_lines), seconds=screen.seconds)
+    screen.left_out(request.data.bad_lines)
+    proof = Proof(dataset=request.data.name, bad_lines=len(request.data.bad_lines), seconds=screen.seconds)
     try:
         with screen.stack() as on_step:
             async with doubled(configured) as keyed, application(keyed, on_step=on_step) as located:
                 proof.addresses, proof.simulated = _addresses(located), simulated(located)
-                await _play(located, wish, screen, proof)
-                _tell(wish, screen, proof)
-                if proof.ok and not wish.once:
+                await _play(located, request, screen, proof)
+                _tell(request, screen, proof)
+                if proof.ok and not request.once:
                     screen.say(f"\n[bold]{proof.addresses['page']}[/] shows the feeds. Ctrl-C ends everything.")
                     await _until_cancelled()
     except OperatorError as error:
         proof.ok, proof.error = False, error.problem
-        if wish.once:
+        if request.once:
             print(proof.line(), flush=True)
         raise
     return 0 if proof.ok else 1
 
 
-async def _play(located: Settings, wish: DemoRequest, screen: Screen, proof: Proof) -> None:
+async def _play(located: Settings, request: DemoRequest, screen: Screen, proof: Proof) -> None:
     try:
-        async with opened(located, wish.data, screen, proof) as play:
+        async with opened(located, request.data, screen, proof) as play:
             await play.begin()
-            if not wish.keep:
+            if not request.keep:
                 await play.load()
-            user_id = plan.shown_user(wish.data)
-            if plan.has_city(wish.data, user_id):
+            user_id = plan.shown_user(request.data)
+            if plan.has_city(request.data, user_id):
                 await play.fetch(user_id)
             await play.show(user_id)
             if FIREBASE in proof.simulated:
@@ -152,9 +152,9 @@ async def _play(located: Settings, wish: DemoRequest, screen: Screen, proof: Pro
         proof.ok = True
 
 
-def _tell(wish: DemoRequest, screen: Screen, proof: Proof) -> None:
+def _tell(request: DemoRequest, screen: Screen, proof: Proof) -> None:
     screen.end(proof)
-    if wish.once or wish.as_json:
+    if request.once or request.as_json:
         print(proof.line(), flush=True)
 
 

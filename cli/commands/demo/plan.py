@@ -41,13 +41,13 @@ def renewed(data: Dataset, run_at_ms: int, *, rating_scale: float = RATING_SCALE
 
 def first_users(data: Dataset, count: int) -> Dataset:
     """Return the part of a data set that is about its first users."""
-    kept = set(data.user_ids[:count])
+    user_ids = set(data.user_ids[:count])
     return Dataset(
         name=data.name,
         items=data.items,
-        profiles=[profile for profile in data.profiles if profile.user_id in kept],
-        interactions=[event for event in data.interactions if event.user_id in kept],
-        labels={user_id: label for user_id, label in data.labels.items() if user_id in kept},
+        profiles=[profile for profile in data.profiles if profile.user_id in user_ids],
+        interactions=[event for event in data.interactions if event.user_id in user_ids],
+        labels={user_id: label for user_id, label in data.labels.items() if user_id in user_ids},
         bad_lines=data.bad_lines,
     )
 

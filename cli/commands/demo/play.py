@@ -93,10 +93,10 @@ class Play:
             store = RedisPrefetchStore(self.redis)
 
             async def fetched() -> bool:
-                asked, found = await store.read_questions(user_id), await store.read(user_id)
-                self.proof.prefetched = {one.category: len(one.items) for one in found}
-                self.proof.fetched_by = sorted({one.source for one in found})
-                return bool(asked) and self.proof.prefetched.keys() >= {one.category for one in asked}
+                questions, answers = await store.read_questions(user_id), await store.read(user_id)
+                self.proof.prefetched = {one.category: len(one.items) for one in answers}
+                self.proof.fetched_by = sorted({one.source for one in answers})
+                return bool(questions) and self.proof.prefetched.keys() >= {one.category for one in questions}
 
             await self.watch.until("not everything was fetched", fetched)
             await self.watch.settled("ranking what was fetched")
@@ -109,7 +109,7 @@ class Play:
         """
         leader = (await read_feed(self.client, user_id))["items"][0]
         now_ms = clock.now_ms()
-        asked = {
+        body = {
             "user_id": user_id,
             "event_id": event_id(now_ms, "push", self.run_at_ms),
             "title": (leader["item"] or {}).get("title", leader["item_id"]),
@@ -117,13 +117,16 @@ class Play:
         }
         with self.screen.step(f"push to {user_id}{self._simulated(FIREBASE)}"):
             await post(self.client, "/push/register", {"user_id": user_id, "token": "demo", "platform": "web"})
-            await post(self.client, "/push/send", asked)
+            await post(self.client, "/push/send", body)
             store = RedisPushStore(self.redis)
 
             async def decided() -> bool:
-                for told in await store.read_notifications(user_id, KEPT):
-                    if told.request_id == asked["event_id"]:
-                        self.proof.pushed, self.proof.push = told.title, f"{told.status}: {told.reason}"
+                for notification in await store.read_notifications(user_id, KEPT):
+                    if notification.request_id == body["event_id"]:
+                        self.proof.pushed, self.proof.push = (
+                            notification.title,
+                            f"{notification.status}: {notification.reason}",
+                        )
                 return bool(self.proof.push)
 
             await self.watch.until("nothing was decided on a push", decided)
@@ -138,15 +141,15 @@ class Play:
             DemoError: nothing changed.
         """
         now_ms = clock.now_ms()
-        done = await click(self.client, user_id, event_id(now_ms, "click", self.run_at_ms), now_ms)
+        outcome = await click(self.client, user_id, event_id(now_ms, "click", self.run_at_ms), now_ms)
         self._count("click", 1)
         label = self.data.labels.get(user_id, "")
-        self.proof.user, self.proof.clicked = user_id, done.item["item_id"]
-        self.proof.feed_before, self.proof.feed_after = item_ids(done.before), item_ids(done.after)
-        self.proof.click_to_feed_ms = done.took_ms
-        title = (done.item["item"] or {}).get("title", self.proof.clicked)
-        self.screen.feed(f"\nFeed of {user_id} ({label})" if label else f"\nFeed of {user_id}", done.before)
-        self.screen.feed(f"\n{done.took_ms:.0f} ms after one click on “{title}”", done.after, done.before)
+        self.proof.user, self.proof.clicked = user_id, outcome.item["item_id"]
+        self.proof.feed_before, self.proof.feed_after = item_ids(outcome.before), item_ids(outcome.after)
+        self.proof.click_to_feed_ms = outcome.took_ms
+        title = (outcome.item["item"] or {}).get("title", self.proof.clicked)
+        self.screen.feed(f"\nFeed of {user_id} ({label})" if label else f"\nFeed of {user_id}", outcome.before)
+        self.screen.feed(f"\n{outcome.took_ms:.0f} ms after one click on “{title}”", outcome.after, outcome.before)
 
     async def account(self) -> None:
         """Fill in what came of everything that was published.
@@ -165,8 +168,8 @@ class Play:
             raise DemoError("published, processed and dead-lettered do not add up")
 
     async def _offer_users(self, users: Sequence[str]) -> None:
-        offered = [DemoUser(user_id, self.data.labels.get(user_id, "")) for user_id in users]
-        await self.redis.set(USERS_KEY, msgspec.json.encode(offered))
+        demo_users = [DemoUser(user_id, self.data.labels.get(user_id, "")) for user_id in users]
+        await self.redis.set(USERS_KEY, msgspec.json.encode(demo_users))
 
     async def _publish_profiles(self, profiles: Sequence[Profile]) -> None:
         with self.screen.step("people → POST /profile, Kafka", len(profiles)) as advance:
@@ -202,7 +205,7 @@ class Play:
         """Ask for a new feed for all, now that everything is known, and wait for them."""
         before = {user_id: features.version for user_id, features in self.watch.features().items()}
         now_ms = clock.now_ms()
-        wanted = [
+        triggers = [
             Trigger(
                 event_id=event_id(now_ms, "rerank", self.run_at_ms, user_id),
                 user_id=user_id,
@@ -213,7 +216,7 @@ class Play:
             for user_id in users
         ]
         with self.screen.step("everyone ranked", len(users)) as advance:
-            await to_kafka(self.publisher, TRIGGERS, wanted, lambda _: None)
+            await to_kafka(self.publisher, TRIGGERS, triggers, lambda _: None)
             await self._wait_for_feeds(users, after=before)
             advance(len(users))
 

@@ -112,8 +112,8 @@ class Screen:
             highlight=False,
         )
         if proof.prefetched:
-            found = ", ".join(f"{count} {category}" for category, count in proof.prefetched.items())
-            self._console.print(f"fetched ahead: {found}", highlight=False)
+            counts = ", ".join(f"{count} {category}" for category, count in proof.prefetched.items())
+            self._console.print(f"fetched ahead: {counts}", highlight=False)
         if proof.push:
             self._console.print(f"push “{escape(proof.pushed)}” {escape(proof.push)}", highlight=False)
         if proof.simulated:

@@ -69,10 +69,10 @@ class Watch:
         """Return the events in a snapshot; each is decoded once, however often it is asked for."""
         if snapshot is None:
             return 0
-        known = self._counts.get(user_id)
-        if known is None or known[0] is not snapshot:
-            known = self._counts[user_id] = (snapshot, self._registry.codec(Features).decode(snapshot).event_count)
-        return known[1]
+        entry = self._counts.get(user_id)
+        if entry is None or entry[0] is not snapshot:
+            entry = self._counts[user_id] = (snapshot, self._registry.codec(Features).decode(snapshot).event_count)
+        return entry[1]
 
     def dead_lettered(self) -> int:
         """Return how many interactions became dead letters since `begin`."""
@@ -110,10 +110,10 @@ class Watch:
 
         async def at_rest() -> bool:
             nonlocal calm
-            calm = 0 if await self._work_left() else calm + 1
+            calm = 0 if await self._remaining_work() else calm + 1
             return calm == _CALM_POLLS
 
-        await self.until(f"the workers have not finished {work}", at_rest, self._work_left)
+        await self.until(f"the workers have not finished {work}", at_rest, self._remaining_work)
         ends = await asyncio.to_thread(idle.end_offsets, self._admin, (FEATURES, DEAD_LETTERS))
 
         async def read() -> bool:
@@ -122,7 +122,10 @@ class Watch:
         await self.until("the features topic cannot be read", read)
 
     async def until(
-        self, trouble: str, done: Callable[[], Awaitable[bool]], left: Callable[[], Awaitable[Any]] | None = None
+        self,
+        trouble: str,
+        condition: Callable[[], Awaitable[bool]],
+        remaining_work: Callable[[], Awaitable[Any]] | None = None,
     ) -> None:
         """Wait for a condition.
 
@@ -131,9 +134,9 @@ class Watch:
         """
         within_s = _DEADLINE_S + _DEADLINE_PER_INTERACTION_S * self.expected
         end_s = asyncio.get_running_loop().time() + within_s
-        while not await done():
+        while not await condition():
             if asyncio.get_running_loop().time() > end_s:
-                still = f"; left: {await left()}" if left is not None else ""
+                still = f"; left: {await remaining_work()}" if remaining_work is not None else ""
                 raise DemoError(f"{trouble} after {within_s:.0f} s{still}")
             await asyncio.sleep(_POLL_S)
 
@@ -151,5 +154,5 @@ class Watch:
         await self._feeds.close()
         await asyncio.to_thread(self._tail.close)
 
-    async def _work_left(self) -> dict[str, int]:
+    async def _remaining_work(self) -> dict[str, int]:
         return await idle.work_left(self._admin, self._redis)
