@@ -1,11 +1,11 @@
-"""What the API answers when it cannot do what was asked, always in one shape.
+"""Error responses of the API, all of one shape.
 
 {"error": {"code": "...", "message": "...", "field": "...", "request_id": "...", "docs": "/docs/errors#..."}}
 
 ApiError
 ├── MalformedError       400 malformed_json
 ├── BadRequestError      400 bad_request
-├── BadValueError        400 bad_value          with the field; where a document asks for 400 and not for 422
+├── BadValueError        400 bad_value          with the field; where a contract demands 400 and not 422
 ├── UnauthorizedError    401 unauthorized       with WWW-Authenticate
 ├── NoTokenError         401 flic_token
 ├── ForbiddenError       403 forbidden
@@ -63,7 +63,7 @@ _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
 
 
 class ApiError(Exception):
-    """An answer other than the one asked for."""
+    """An error response."""
 
     status = 500
     code = "internal_error"
@@ -73,11 +73,11 @@ class ApiError(Exception):
         super().__init__(message)
 
     def details(self) -> dict[str, Any]:
-        """Return what the error's body holds beside code and message."""
+        """Return the fields of the error's body other than code and message."""
         return {} if self.field is None else {"field": self.field}
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that go with it."""
+        """Return the headers of the response."""
         return {}
 
 
@@ -88,7 +88,7 @@ class MalformedError(ApiError):
 
 
 class BadRequestError(ApiError):
-    """It is not HTTP as it has to be, or more was sent than is answered in its turn."""
+    """The request is not valid HTTP, or the client pipelined too many requests."""
 
     status, code = 400, "bad_request"
 
@@ -97,17 +97,17 @@ class BadRequestError(ApiError):
 
 
 class UnauthorizedError(ApiError):
-    """The caller must show a token, or showed one that is no good."""
+    """The request needs a token, or its token is invalid."""
 
     status, code = 401, "unauthorized"
 
     def headers(self) -> dict[str, str]:
-        """Say what is wanted."""
+        """Return WWW-Authenticate."""
         return {"WWW-Authenticate": "Bearer"}
 
 
 class NoTokenError(ApiError):
-    """The token of the external API was not shown, or it is another."""
+    """The token of the external API is missing or wrong."""
 
     status, code = 401, "flic_token"
 
@@ -116,7 +116,7 @@ class NoTokenError(ApiError):
 
 
 class BadValueError(ApiError):
-    """A value cannot be used, or is missing, and the document says 400 of it."""
+    """A value is invalid or missing, in an endpoint whose contract demands 400."""
 
     status, code = 400, "bad_value"
 
@@ -131,7 +131,7 @@ class ForbiddenError(ApiError):
 
 
 class NoFeedError(ApiError):
-    """There is no feed for the user, and none for everyone."""
+    """The user has no feed, and there is no non-personalized feed."""
 
     status, code = 404, "no_feed"
 
@@ -140,7 +140,7 @@ class NoFeedError(ApiError):
 
 
 class NoPromptsError(ApiError):
-    """Nothing would be asked for the user that is known."""
+    """No prompts are known for the user."""
 
     status, code = 404, "no_prompts"
 
@@ -149,7 +149,7 @@ class NoPromptsError(ApiError):
 
 
 class NoProfileError(ApiError):
-    """Nothing is known of a user."""
+    """The user is unknown."""
 
     status, code = 404, "unknown_user"
 
@@ -158,7 +158,7 @@ class NoProfileError(ApiError):
 
 
 class NoItemError(ApiError):
-    """The catalogue does not hold an item."""
+    """The item is not in the catalog."""
 
     status, code = 404, "unknown_item"
 
@@ -167,7 +167,7 @@ class NoItemError(ApiError):
 
 
 class NotRecommendedError(ApiError):
-    """An item is not in a user's feed."""
+    """The item is not in the user's feed."""
 
     status, code = 404, "not_recommended"
 
@@ -176,7 +176,7 @@ class NotRecommendedError(ApiError):
 
 
 class NoDevicesError(ApiError):
-    """Nothing was ever said of where and when to push to a user."""
+    """The user has neither push devices nor push preferences."""
 
     status, code = 404, "not_registered"
 
@@ -194,7 +194,7 @@ class NoProductError(ApiError):
 
 
 class NoMatchError(ApiError):
-    """Nothing was found, and nothing trends that could be shown instead."""
+    """Nothing matches, and there are no trending products to show instead."""
 
     status, code = 404, "no_match"
 
@@ -203,7 +203,7 @@ class NoMatchError(ApiError):
 
 
 class SlowRequestError(ApiError):
-    """The request did not arrive in time, or not to its end."""
+    """The request did not arrive completely in time."""
 
     status, code = 408, "request_timeout"
 
@@ -212,7 +212,7 @@ class SlowRequestError(ApiError):
 
 
 class ChangedError(ApiError):
-    """What is to be changed is not what If-Match names: somebody else has changed it since it was read."""
+    """The resource does not match If-Match: it has been changed since it was read."""
 
     status, code = 412, "changed_meanwhile"
 
@@ -221,7 +221,7 @@ class ChangedError(ApiError):
 
 
 class TooLargeError(ApiError):
-    """The body is larger than is taken."""
+    """The body is too large."""
 
     status, code = 413, "body_too_large"
 
@@ -229,12 +229,12 @@ class TooLargeError(ApiError):
         super().__init__(f"the body is larger than {limit_bytes} bytes")
 
     def headers(self) -> dict[str, str]:
-        """Close the connection: the rest of the body is not wanted."""
+        """Close the connection, so that the rest of the body need not be read."""
         return {"Connection": "close"}
 
 
 class UrlTooLongError(ApiError):
-    """The address is longer than is taken."""
+    """The URL is too long."""
 
     status, code = 414, "url_too_long"
 
@@ -243,7 +243,7 @@ class UrlTooLongError(ApiError):
 
 
 class ContentTypeError(ApiError):
-    """The body is not said to be plain JSON."""
+    """The body is not declared as plain JSON."""
 
     status, code = 415, "unsupported_content_type"
 
@@ -252,7 +252,7 @@ class ContentTypeError(ApiError):
 
 
 class InvalidError(ApiError):
-    """A value cannot be used."""
+    """A value is invalid."""
 
     status, code = 422, "invalid_value"
 
@@ -262,7 +262,7 @@ class InvalidError(ApiError):
 
 
 def invalid(error: msgspec.ValidationError) -> InvalidError:
-    """Return the error of a value that has not the type it must have, with its place."""
+    """Return the error of a value of the wrong type, with its field."""
     place = _PLACE.fullmatch(str(error))
     assert place is not None  # the pattern matches every text
     missing = _MISSING.fullmatch(place["problem"])
@@ -272,7 +272,7 @@ def invalid(error: msgspec.ValidationError) -> InvalidError:
 
 
 class InvalidBatchError(ApiError):
-    """No entry of a batch can be used; none was published."""
+    """No entry of the batch is valid; none was published."""
 
     status, code = 422, "invalid_batch"
 
@@ -281,12 +281,12 @@ class InvalidBatchError(ApiError):
         super().__init__(f"none of the {len(problems)} entries can be used")
 
     def details(self) -> dict[str, Any]:
-        """Name each entry."""
+        """Return the problem of each entry."""
         return {"problems": msgspec.to_builtins(self._problems)}
 
 
 class TooManyRequestsError(ApiError):
-    """The user, or the address, asks more often than is allowed."""
+    """The user or the address has exceeded its rate limit."""
 
     status, code = 429, "too_many_requests"
 
@@ -295,12 +295,12 @@ class TooManyRequestsError(ApiError):
         super().__init__(f"more than {limit} for one {kind}")
 
     def headers(self) -> dict[str, str]:
-        """Say when the next one is taken."""
+        """Return Retry-After."""
         return {"Retry-After": str(max(1, ceil(self._wait_s)))}
 
 
 class StreamsError(ApiError):
-    """One user follows as many streams as may be."""
+    """The user has too many open streams."""
 
     status, code = 429, "too_many_streams"
 
@@ -308,12 +308,12 @@ class StreamsError(ApiError):
         super().__init__(f"{limit} streams of this user are followed already")
 
     def headers(self) -> dict[str, str]:
-        """Say when to try again."""
+        """Return Retry-After."""
         return {"Retry-After": str(RETRY_AFTER_S)}
 
 
 class HeadersTooLargeError(ApiError):
-    """The headers are larger, or more, than are taken."""
+    """The headers are too large or too many."""
 
     status, code = 431, "headers_too_large"
 
@@ -322,12 +322,12 @@ class HeadersTooLargeError(ApiError):
 
 
 class AwayError(ApiError):
-    """Something this needs is not there now."""
+    """A dependency is unavailable at the moment."""
 
     status = 503
 
     def headers(self) -> dict[str, str]:
-        """Say when to try again."""
+        """Return Retry-After."""
         return {"Retry-After": str(RETRY_AFTER_S)}
 
 
@@ -350,7 +350,7 @@ class StoreAwayError(AwayError):
 
 
 class KeysAwayError(AwayError):
-    """The keys that tokens are held against cannot be had from their issuer."""
+    """The issuer's keys, which verify tokens, are unavailable."""
 
     code = "keys_away"
 
@@ -359,7 +359,7 @@ class KeysAwayError(AwayError):
 
 
 class CrowdedError(AwayError):
-    """As many follow a stream as may."""
+    """The limit of open streams is reached."""
 
     code = "too_many_listeners"
 
@@ -368,7 +368,7 @@ class CrowdedError(AwayError):
 
 
 class ConnectionsError(AwayError):
-    """As many connections are served as may be."""
+    """The limit of open connections is reached."""
 
     code = "too_many_connections"
 
@@ -377,7 +377,7 @@ class ConnectionsError(AwayError):
 
 
 class BusyError(AwayError):
-    """As many wait for a worker as may."""
+    """The limit of requests that wait for a worker is reached."""
 
     code = "too_many_waiting"
 
@@ -386,7 +386,7 @@ class BusyError(AwayError):
 
 
 class LateError(ApiError):
-    """A worker was asked and did not answer in time."""
+    """No worker answered in time."""
 
     status, code = 504, "not_in_time"
 
@@ -395,7 +395,7 @@ class LateError(ApiError):
 
 
 class RefusedError(ApiError):
-    """What the router refuses."""
+    """An error raised by the router."""
 
     def __init__(self, cause: HTTPException) -> None:
         super().__init__(cause.detail)
@@ -404,7 +404,7 @@ class RefusedError(ApiError):
         self._headers = dict(cause.headers or {})
 
     def headers(self) -> dict[str, str]:
-        """Keep the router's, such as Allow."""
+        """Return the router's headers, such as Allow."""
         return self._headers
 
 
@@ -415,13 +415,13 @@ class NotFoundError(RefusedError):
 
 
 class MethodError(RefusedError):
-    """The path is there, for other methods (see Allow)."""
+    """The path does not support this method (see Allow)."""
 
     status, code = 405, "method_not_allowed"
 
 
 class UnforeseenError(ApiError):
-    """A mistake of ours; clients learn no more of it."""
+    """An internal error; the details are only in the log."""
 
     status, code = 500, "internal_error"
 
@@ -430,7 +430,7 @@ class UnforeseenError(ApiError):
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What is wrong with one entry of a batch, by its place from 0 on."""
+    """The problem of one batch entry, which `index` identifies (0 is the first)."""
 
     index: int
     code: str
@@ -439,7 +439,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class ErrorDetail(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What clients learn of an error; some errors tell more, as the catalogue at `docs` says."""
+    """The body of an error; some errors have further fields, described at `docs`."""
 
     code: str
     message: str
@@ -450,7 +450,7 @@ class ErrorDetail(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True):
-    """The one shape of all errors."""
+    """The shape of all error responses."""
 
     error: ErrorDetail
 
@@ -465,30 +465,30 @@ def respond(error: ApiError, request_id: str) -> Response:
 
 
 async def on_api_error(request: Request, error: Exception) -> Response:
-    """Answer an ApiError."""
+    """Respond to an `ApiError`."""
     assert isinstance(error, ApiError)
     return respond(error, request.scope["request_id"])
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Answer what the router raised."""
+    """Respond to an exception of the router."""
     assert isinstance(error, HTTPException)
     kind = {kind.status: kind for kind in (NotFoundError, MethodError)}.get(error.status_code, RefusedError)
     return respond(kind(error), request.scope["request_id"])
 
 
 async def on_store_error(request: Request, _: Exception) -> Response:
-    """Answer a store that is away."""
+    """Respond to an unavailable store."""
     return respond(StoreAwayError(), request.scope["request_id"])
 
 
 async def on_disconnect(request: Request, _: Exception) -> Response:
-    """Answer a client that went before its request was here, which nobody reads but our metrics."""
+    """Respond to a client that disconnected before its request was complete; only the metrics see the response."""
     return respond(SlowRequestError(), request.scope["request_id"])
 
 
 async def on_unforeseen(request: Request, error: Exception) -> Response:
-    """Answer a mistake of ours, and log it."""
+    """Respond to an unexpected exception, and log it."""
     request_id = request.scope["request_id"]
     _log.error("request %s failed", request_id, exc_info=error)
     return respond(UnforeseenError(), request_id)

@@ -1,4 +1,4 @@
-"""Pages of lists that move: nothing is shown twice, and nothing is passed over.
+"""Paging through changing lists without repeated or skipped entries.
 
 A page is cut from the current list, without the entries of earlier pages (`infra.redis.stores.page_store`). A page that
 was shown before is repeated unchanged. Page 1 starts a new session. The pages of one list and owner belong to the
@@ -27,34 +27,40 @@ Cursor = Annotated[str, Meta(min_length=1, max_length=64, description="What page
 
 
 class Page(NamedTuple):
-    """One page, and how many entries there are on all pages as far as is known."""
+    """One page, and the total number of entries as far as it is known."""
 
     entries: Sequence[PageEntry]
     total: int
     cursor: str | None
-    """None where the page stands alone."""
+    """The cursor of the page's session; None for a page without a session."""
 
 
 class PagedRanking(NamedTuple):
-    """A list as it is now, as far as it is needed, and how many entries it has with those that were shown."""
+    """The current list, as far as it is needed, without the entries shown before; `total` includes those."""
 
     entries: Sequence[PageEntry]
     total: int
 
 
 Rank = Callable[[Collection[str]], Awaitable[PagedRanking]]
-"""Returns the list without the items that were shown."""
+"""A function from the ids of the items shown before to the current list without them."""
 
 
 class PagedList(NamedTuple):
-    """Which list, and whose pages of it."""
+    """The identity of a paged list: its owner, and a hash of its route and filters."""
 
     owner: str
     listing: str
 
 
 def paged_list(request: Request, *filters: object, user_id: str | None = None) -> PagedList:
-    """Return which list a request is for: that of its route and filters, paged by a user, else by who calls."""
+    """Return the list that a request is for, identified by route and filters.
+
+    Args:
+        request: The request.
+        filters: The values that distinguish lists of the same route.
+        user_id: The owner of the pages; by default the caller, or the client's address where callers need no token.
+    """
     trace: RequestContext = request.scope["trace"]
     if user_id is not None:
         owner = f"user:{user_id}"
@@ -69,10 +75,18 @@ def paged_list(request: Request, *filters: object, user_id: str | None = None) -
 async def page_of(
     context: ApiContext, paged: PagedList, rank: Rank, *, start: int, end: int, cursor: str | None = None
 ) -> Page:
-    """Return the entries from `start` (0 is the first) up to `end` of a list.
+    """Return the entries of a list from `start` (0 is the first) up to, but excluding, `end`.
+
+    Args:
+        context: The app's clients.
+        paged: The list and the owner of its pages.
+        rank: Returns the current list without the entries shown before.
+        start: The first entry of the page.
+        end: The end of the page.
+        cursor: The session to continue; by default that of the owner's last page 1.
 
     Raises:
-        StoreError: what was shown cannot be read.
+        StoreError: the earlier pages cannot be read.
     """
     store, session = context.clients.pages, None
     if start or cursor is not None:

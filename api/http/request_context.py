@@ -1,4 +1,4 @@
-"""The outermost layer of every request: its id, its path, its headers and its measure."""
+"""The outermost middleware: request id, path and query normalization, security headers, metrics and request log."""
 
 from __future__ import annotations
 
@@ -28,10 +28,16 @@ _SAFETY = [
 
 
 class RequestContextMiddleware:
-    """Plain ASGI: nothing is wrapped but `send`."""
+    """A plain ASGI middleware; it wraps only `send`."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, *, logs: bool = False) -> None:
-        """`logs` says whether each request that ends has a line in the log."""
+        """Create the middleware.
+
+        Args:
+            app: The wrapped app.
+            metrics: Counts and times the requests.
+            logs: Whether to log each completed request.
+        """
         self._app, self._metrics, self._logs = app, metrics, logs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +59,7 @@ class RequestContextMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                header_names = {name.lower() for name, _ in message["headers"]}  # a page has headers of its own
+                header_names = {name.lower() for name, _ in message["headers"]}  # pages set their own headers
                 message["headers"] = [*message["headers"], *(own for own in own_headers if own[0] not in header_names)]
             await send(message)
 
@@ -70,7 +76,7 @@ class RequestContextMiddleware:
 
 
 def _compose(scope: Scope) -> None:
-    """Bring the address into normalization form C: ids in it are compared with those of bodies and topics."""
+    """Normalize path and query to Unicode form C: their ids are compared with those of bodies and topics."""
     scope["path"] = unicodedata.normalize("NFC", scope["path"])
     query: bytes = scope["query_string"]
     if b"%" in query:
