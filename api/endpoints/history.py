@@ -1,4 +1,4 @@
-"""What users did within the last day."""
+"""Endpoints of the interaction log: the interactions of the last day."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _StoredInteraction(msgspec.Struct, gc=False):
 
 
 class InteractionEntry(msgspec.Struct, gc=False, omit_defaults=True):
-    """One interaction; its context is the pipeline's business."""
+    """One interaction, without the context, which is internal to the pipeline."""
 
     event_id: str
     action: str
@@ -36,7 +36,7 @@ class InteractionEntry(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class InteractionHistory(msgspec.Struct, gc=False):
-    """What a user did since then, newest first."""
+    """A user's interactions since a time (ms since the epoch), newest first."""
 
     user_id: str
     since: int
@@ -44,7 +44,7 @@ class InteractionHistory(msgspec.Struct, gc=False):
 
 
 class HistoryAggregate(msgspec.Struct, gc=False):
-    """How often a user did what since then, and in which categories."""
+    """Counts of a user's interactions since a time (ms since the epoch), by action and by category."""
 
     user_id: str
     since: int
@@ -60,13 +60,13 @@ _stored_interaction = msgspec.json.Decoder(_StoredInteraction)
 
 
 class HistoryEndpoints:
-    """The endpoints of the interaction log."""
+    """Endpoints of the interaction log."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return their declarations."""
+        """Return the endpoint declarations."""
         return [
             Endpoint(
                 "GET",
@@ -86,13 +86,13 @@ class HistoryEndpoints:
         ]
 
     async def show(self, request: Request) -> Response:
-        """Answer with a user's interactions, newest first."""
+        """Return a user's interactions of the last day, newest first."""
         user_id, limit = user_in(request.path_params["user_id"]), parse_query(request, LimitQuery).limit
         entries, since_ms = await self._read(user_id)
         return json_response(InteractionHistory(user_id, since_ms, [_entry(event) for event in entries[:limit]]))
 
     async def aggregate(self, request: Request) -> Response:
-        """Answer with how often a user did what, and in which categories."""
+        """Return counts of a user's interactions of the last day, by action and by category."""
         user_id = user_in(request.path_params["user_id"])
         entries, since_ms = await self._read(user_id)
         items = [entry.item_id for entry in entries if entry.item_id is not None]

@@ -1,4 +1,4 @@
-"""Having a worker rank: the call is published, and what the worker leaves in the store is waited for."""
+"""Re-ranking by a worker: the request is published, and the result is awaited in the feed store."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from schemas.types import Feed, Trigger
 from topics.topic import TRIGGERS
 
 ERRORS: tuple[type[ApiError], ...] = (BrokerAwayError, StoreAwayError, BusyError, LateError)
-"""What may come of it."""
+"""Errors of a re-ranking."""
 _LOOK_S = 0.25
-"""How often an answer is looked for by itself: one that went unheard is seen by then."""
+"""Polling interval for the result: a lost notification delays it by at most this long."""
 
 
 async def ranked(context: ApiContext, trigger: Trigger) -> Feed:
-    """Return the items that a trigger names as a worker ranks them; the same trigger has the same answer for a while.
+    """Return the candidates of a trigger as a worker ranks them; a repeated trigger returns the stored result.
 
     Raises:
-        InvalidError: one of its values cannot be used.
-        ForbiddenError: who asks may not speak for its user.
-        BusyError: as many wait as may.
+        InvalidError: the trigger is invalid.
+        ForbiddenError: the caller may not act for its user.
+        BusyError: too many requests wait for a worker.
         LateError: no worker answered in time.
     """
     authorize_user(trigger.user_id)

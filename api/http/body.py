@@ -70,7 +70,7 @@ class InteractionBody(EventBody, frozen=True, kw_only=True):
         if action is None:
             raise InvalidError("action", "is missing")
         if action == "unknown":
-            raise InvalidError("action", "must be one of the known actions")
+            raise InvalidError("action", "must be a known action")
         device = {} if self.device_type is None else {"device_type": self.device_type}
         return types.Interaction(
             event_id=self.event_id or new_id(),
@@ -348,7 +348,7 @@ def _check_type(request: Request) -> None:
     if kind == "text/plain" and origin is not None:
         is_own = origin.partition("://")[2] == request.headers.get("host")
         if not (is_own or {origin, "*"} & request.app.state.origins):
-            raise ForbiddenError("a page of an origin that CORS_ORIGINS does not name has to send application/json")
+            raise ForbiddenError("pages of origins outside CORS_ORIGINS must send application/json")
 
 
 async def _discard(chunks: AsyncIterator[bytes], most_bytes: int) -> None:

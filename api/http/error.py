@@ -93,7 +93,7 @@ class BadRequestError(ApiError):
     status, code = 400, "bad_request"
 
     def __init__(self) -> None:
-        super().__init__("this is no request that can be served")
+        super().__init__("the request is not valid HTTP, or too many requests were pipelined")
 
 
 class UnauthorizedError(ApiError):
@@ -112,7 +112,7 @@ class NoTokenError(ApiError):
     status, code = 401, "flic_token"
 
     def __init__(self) -> None:
-        super().__init__("show the token of the external API: Flic-Token: …")
+        super().__init__("send the token of the external API in the header Flic-Token")
 
 
 class BadValueError(ApiError):
@@ -136,7 +136,7 @@ class NoFeedError(ApiError):
     status, code = 404, "no_feed"
 
     def __init__(self, user_id: str) -> None:
-        super().__init__(f"there is no feed for {user_id!r} yet, nor one for everyone: is a worker running?")
+        super().__init__(f"there is no feed for {user_id!r} yet, and no non-personalized feed: is a worker running?")
 
 
 class NoPromptsError(ApiError):
@@ -145,7 +145,7 @@ class NoPromptsError(ApiError):
     status, code = 404, "no_prompts"
 
     def __init__(self, user_id: str) -> None:
-        super().__init__(f"no trigger has asked for content for {user_id!r} within the last day")
+        super().__init__(f"no trigger has requested content for {user_id!r} within the last day")
 
 
 class NoProfileError(ApiError):
@@ -154,7 +154,9 @@ class NoProfileError(ApiError):
     status, code = 404, "unknown_user"
 
     def __init__(self, user_id: str) -> None:
-        super().__init__(f"nothing is known of {user_id!r}: no event and no profile, or only just now")
+        super().__init__(
+            f"the user {user_id!r} is unknown: there is no event and no profile, or it has only just arrived"
+        )
 
 
 class NoItemError(ApiError):
@@ -163,7 +165,7 @@ class NoItemError(ApiError):
     status, code = 404, "unknown_item"
 
     def __init__(self, item_id: str) -> None:
-        super().__init__(f"the catalogue does not hold {item_id!r}")
+        super().__init__(f"the item {item_id!r} is not in the catalog")
 
 
 class NotRecommendedError(ApiError):
@@ -172,7 +174,7 @@ class NotRecommendedError(ApiError):
     status, code = 404, "not_recommended"
 
     def __init__(self, user_id: str, item_id: str) -> None:
-        super().__init__(f"{item_id!r} is not in the feed of {user_id!r}, or not any more")
+        super().__init__(f"{item_id!r} is not, or no longer, in the feed of {user_id!r}")
 
 
 class NoDevicesError(ApiError):
@@ -181,7 +183,9 @@ class NoDevicesError(ApiError):
     status, code = 404, "not_registered"
 
     def __init__(self, user_id: str) -> None:
-        super().__init__(f"{user_id!r} has registered no device and stated no preferences, or only just now")
+        super().__init__(
+            f"{user_id!r} has no registered device and no stated preferences, or they have only just arrived"
+        )
 
 
 class NoProductError(ApiError):
@@ -199,7 +203,7 @@ class NoMatchError(ApiError):
     status, code = 404, "no_match"
 
     def __init__(self) -> None:
-        super().__init__("nothing matches, and nothing trends yet that could be shown instead")
+        super().__init__("nothing matches, and there are no trending products yet to show instead")
 
 
 class SlowRequestError(ApiError):
@@ -208,7 +212,7 @@ class SlowRequestError(ApiError):
     status, code = 408, "request_timeout"
 
     def __init__(self) -> None:
-        super().__init__("the request did not arrive in time")
+        super().__init__("the request did not arrive completely in time")
 
 
 class ChangedError(ApiError):
@@ -217,7 +221,9 @@ class ChangedError(ApiError):
     status, code = 412, "changed_meanwhile"
 
     def __init__(self) -> None:
-        super().__init__("it was changed since it was read: read it again, and decide what is still to be changed")
+        super().__init__(
+            "the resource has been changed since it was read: read it again and repeat the change if it is still needed"
+        )
 
 
 class TooLargeError(ApiError):
@@ -239,7 +245,7 @@ class UrlTooLongError(ApiError):
     status, code = 414, "url_too_long"
 
     def __init__(self, limit_bytes: int) -> None:
-        super().__init__(f"the address is longer than {limit_bytes} bytes")
+        super().__init__(f"the URL is longer than {limit_bytes} bytes")
 
 
 class ContentTypeError(ApiError):
@@ -248,7 +254,7 @@ class ContentTypeError(ApiError):
     status, code = 415, "unsupported_content_type"
 
     def __init__(self) -> None:
-        super().__init__("send Content-Type: application/json, in UTF-8 and not compressed")
+        super().__init__("send Content-Type: application/json, encoded in UTF-8 and not compressed")
 
 
 class InvalidError(ApiError):
@@ -278,7 +284,7 @@ class InvalidBatchError(ApiError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self._problems = problems
-        super().__init__(f"none of the {len(problems)} entries can be used")
+        super().__init__(f"none of the {len(problems)} entries is valid")
 
     def details(self) -> dict[str, Any]:
         """Return the problem of each entry."""
@@ -292,7 +298,7 @@ class TooManyRequestsError(ApiError):
 
     def __init__(self, kind: str, limit: str, wait_s: float) -> None:
         self._wait_s = wait_s
-        super().__init__(f"more than {limit} for one {kind}")
+        super().__init__(f"rate limit exceeded: {limit} per {kind}")
 
     def headers(self) -> dict[str, str]:
         """Return Retry-After."""
@@ -305,7 +311,7 @@ class StreamsError(ApiError):
     status, code = 429, "too_many_streams"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} streams of this user are followed already")
+        super().__init__(f"this user already has {limit} open streams")
 
     def headers(self) -> dict[str, str]:
         """Return Retry-After."""
@@ -318,7 +324,7 @@ class HeadersTooLargeError(ApiError):
     status, code = 431, "headers_too_large"
 
     def __init__(self, limit_bytes: int) -> None:
-        super().__init__(f"the headers are more than {limit_bytes} bytes, or too many")
+        super().__init__(f"the headers are larger than {limit_bytes} bytes, or there are too many")
 
 
 class AwayError(ApiError):
@@ -337,7 +343,7 @@ class BrokerAwayError(AwayError):
     code = "broker_away"
 
     def __init__(self) -> None:
-        super().__init__("the broker did not acknowledge in time; send it again with the same event_id")
+        super().__init__("the broker did not acknowledge in time; retry with the same event_id")
 
 
 class StoreAwayError(AwayError):
@@ -355,7 +361,7 @@ class KeysAwayError(AwayError):
     code = "keys_away"
 
     def __init__(self) -> None:
-        super().__init__("the issuer of tokens does not tell its keys")
+        super().__init__("the token issuer's keys are unavailable")
 
 
 class CrowdedError(AwayError):
@@ -364,7 +370,7 @@ class CrowdedError(AwayError):
     code = "too_many_listeners"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} clients follow a stream already; read GET /content from time to time instead")
+        super().__init__(f"{limit} streams are open already; poll GET /content instead")
 
 
 class ConnectionsError(AwayError):
@@ -373,7 +379,7 @@ class ConnectionsError(AwayError):
     code = "too_many_connections"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} connections are being served already")
+        super().__init__(f"{limit} connections are open already")
 
 
 class BusyError(AwayError):
@@ -382,7 +388,7 @@ class BusyError(AwayError):
     code = "too_many_waiting"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} requests wait for a worker already")
+        super().__init__(f"{limit} requests are already waiting for a worker")
 
 
 class LateError(ApiError):
@@ -391,7 +397,9 @@ class LateError(ApiError):
     status, code = 504, "not_in_time"
 
     def __init__(self, timeout_s: float) -> None:
-        super().__init__(f"no worker answered within {timeout_s:g} s; asked again with the same event_id, it may have")
+        super().__init__(
+            f"no worker answered within {timeout_s:g} s; a retry with the same event_id may find the result"
+        )
 
 
 class RefusedError(ApiError):
@@ -426,7 +434,7 @@ class UnforeseenError(ApiError):
     status, code = 500, "internal_error"
 
     def __init__(self) -> None:
-        super().__init__("something went wrong on our side")
+        super().__init__("internal error; the log has the details under this request_id")
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -23,7 +23,7 @@ from api.security.rate_limit import network
 from infra.redis.connection import StoreError
 from infra.redis.stores.page_store import MOST_ENTRIES, PageEntry, PageSession
 
-Cursor = Annotated[str, Meta(min_length=1, max_length=64, description="What page 1 was answered with.")]
+Cursor = Annotated[str, Meta(min_length=1, max_length=64, description="The cursor in the response to page 1.")]
 
 
 class Page(NamedTuple):

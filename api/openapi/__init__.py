@@ -1,6 +1,6 @@
-"""What the API says of itself: OpenAPI with Swagger UI and ReDoc, AsyncAPI of the topics, and the errors.
+"""API documentation: OpenAPI with Swagger UI and ReDoc, AsyncAPI of the topics, and the list of errors.
 
-All of it is served from here: the viewers' files come with the package `offapi`, and nothing is fetched from elsewhere.
+Everything is served locally: the viewers' files come from the package `offapi`; pages load nothing from other hosts.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "font-src data:; connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Swagger UI and ReDoc style themselves, and ReDoc searches in a worker that it makes."""
+"""Swagger UI and ReDoc need inline styles, and ReDoc runs its search in a blob worker."""
 _VIEWERS = {
     "swagger.js": ("swagger_bundle.js", "text/javascript"),
     "swagger.css": ("swagger_style.css", "text/css"),
     "redoc.js": ("redoc.js", "text/javascript"),
 }
 _FOREIGN = b"https://cdn.redoc.ly/redoc/"
-"""Where ReDoc would fetch its maker's logo from."""
+"""The host from which ReDoc would load its vendor's logo."""
 _OWN = {"start.js": "text/javascript", "page.css": "text/css"}
 
 
 def routes(endpoints: Sequence[Endpoint], settings: Settings) -> list[BaseRoute]:
-    """Return the routes of the documents; they are made when they are first asked for."""
+    """Return the routes of the documents; each document is built on its first request."""
     ours = version("millrace")
     pages: dict[str, tuple[Callable[[], bytes], str]] = {
         "/openapi.json": (lambda: _json(openapi(endpoints, version=ours, is_strict=settings.is_secured)), _JSON),
@@ -80,7 +80,7 @@ def _own(name: str) -> bytes:
 
 
 def _viewer(name: str) -> bytes:
-    """Return a file of the package of viewers, which is not imported: that would read all of them at once."""
+    """Return a file of the package `offapi`, without importing the package, which would read all its files."""
     spec = find_spec("offapi")
     assert spec is not None
     assert spec.origin is not None

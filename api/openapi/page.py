@@ -1,4 +1,4 @@
-"""Plain pages of what is written for people to read from top to bottom: topics and errors."""
+"""Plain HTML pages of the topics and the errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from api.openapi.catalogue import catalogue
 
 
 def topics_page(document: dict[str, Any]) -> str:
-    """Return the page of an AsyncAPI document."""
+    """Return an AsyncAPI document as an HTML page."""
     messages = document["components"]["messages"]
     sections = [
         _topic(name, channel, messages[next(iter(channel["messages"]))])
@@ -22,7 +22,7 @@ def topics_page(document: dict[str, Any]) -> str:
 
 
 def errors_page() -> str:
-    """Return the page of the errors."""
+    """Return the error list as an HTML page."""
     rows = (
         f'<tr id="{entry.code}"><td><code>{entry.code}</code></td><td>{entry.status}</td>'
         f"<td>{escape(entry.what)}</td></tr>"
@@ -32,8 +32,8 @@ def errors_page() -> str:
     return _page(
         "Errors",
         "<p>Every error has one shape: <code>error</code> holds <code>code</code>, <code>message</code>, "
-        "<code>request_id</code> and <code>docs</code>, and <code>field</code> or <code>problems</code> where a value "
-        f"cannot be used.</p>{table}",
+        "<code>request_id</code> and <code>docs</code>, and <code>field</code> or <code>problems</code> for invalid "
+        f"values.</p>{table}",
     )
 
 

@@ -1,7 +1,7 @@
-"""What is kept of who did what: recommendations that were served and admins' calls, as events on `audits`.
+"""The audit log: served recommendations and calls of admin endpoints, as events on the topic `audits`.
 
-Nobody waits for them: they are sent a handful at a time beside the requests. While the broker is away they are kept,
-as many as there is room for; what is lost then is counted.
+Requests do not wait for it: events are published in small batches in the background. While the broker is unavailable
+they are buffered up to a limit; lost events are counted.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from topics.topic import AUDITS
 
 _ROOM = 50_000
 _AT_ONCE = 50
-"""So few that encoding them holds up no request."""
+"""Events per batch: few enough that encoding them delays no request."""
 _AGAIN_S = 1.0
 _LAST_S = 2.0
 _ACTOR_CHARS = 1_024
-"""What an audit keeps of names that have no limit of their own, so that it is never too large for its topic."""
+"""Names without a limit of their own are cut to this length, so that an event always fits into its topic."""
 
 
 class Audits:
-    """Collects audits and publishes them."""
+    """Collects audit events and publishes them in the background."""
 
     def __init__(self, publisher: Publishes, metrics: Metrics, *, now_ms: Callable[[], int], reads: bool) -> None:
         self._publisher, self._metrics, self._now_ms, self._reads = publisher, metrics, now_ms, reads
@@ -38,7 +38,7 @@ class Audits:
         self._some = asyncio.Event()
 
     def served(self, feed: Feed, count: int) -> None:
-        """Note that the first items of a feed were served, in the request that is under way."""
+        """Record that the current request served the first `count` items of a feed."""
         if not self._reads:
             return
         trace = CURRENT.get() or RequestContext("")
@@ -58,7 +58,14 @@ class Audits:
         )
 
     def called(self, method: str, path: str, *, user_id: str, status: int) -> None:
-        """Note that an admin's endpoint was called, by an admin or by who is none."""
+        """Record a call of an admin endpoint, whether it was authorized or not.
+
+        Args:
+            method: The HTTP method.
+            path: The declared path.
+            user_id: The user in the path; empty if there is none.
+            status: The response's status.
+        """
         trace = CURRENT.get() or RequestContext("")
         self._add(
             Audit(
@@ -75,14 +82,14 @@ class Audits:
         )
 
     async def run(self) -> None:
-        """Publish what is collected until cancelled."""
+        """Publish collected events until cancelled."""
         while True:
             await self._some.wait()
             if not await self._publish():
                 await asyncio.sleep(_AGAIN_S)
 
     async def flush(self) -> None:
-        """Publish what is left, within a moment."""
+        """Publish the remaining events, within a short timeout."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_S):
                 while self._waiting and await self._publish():
