@@ -143,7 +143,7 @@ def _why(error: Exception) -> str:
         jwt.InvalidIssuerError: "it is from another issuer",
         jwt.MissingRequiredClaimError: "it must have exp and sub, and aud and iss where they are configured",
         jwt.ImmatureSignatureError: "it is not valid yet",
-        jwt.InvalidAlgorithmError: "its signature algorithm is not accepted here",
+        jwt.InvalidAlgorithmError: "it is not signed as it must be here",
         jwt.InvalidSignatureError: "its signature does not match",
     }
     return next((text for kind, text in reasons.items() if isinstance(error, kind)), "it cannot be read")
