@@ -1,4 +1,4 @@
-"""Reports of `millrace evaluate` as tables."""
+"""Tables of `millrace evaluate`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from rich.table import Table
 from evaluation.report import Report
 
 _WIDTH = 220
-"""Of a table that nobody looks at on a terminal: no figure is cut off."""
+"""Width of tables written to a file or pipe, so that no figure is cut off."""
 
 
 def a_console() -> Console:
-    """Return a console as wide as the terminal, or wide enough for the widest table where there is none."""
+    """Return a console as wide as the terminal, or without one as wide as the widest table."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
 
 
 def tell(report: Report, console: Console) -> None:
-    """Show how well models did."""
+    """Print the metrics of models."""
     ranked = sorted(report["models"].items(), key=lambda pair: -pair[1]["ndcg"])
     console.print(_figures(ranked, against=report["reference"]))
     several = len(report["seeds"]) > 1
@@ -36,7 +36,7 @@ def tell(report: Report, console: Console) -> None:
 
 
 def tell_ablated(report: Report, console: Console) -> None:
-    """Show what is lost without each part of the blend."""
+    """Print the metrics of an ablation: the blend without each of its features or sources."""
     table = Table("", "HR@10", "NDCG@10", f"HR@10 against {report['reference']}", "NDCG@10 against it")
     for name, figures in sorted(report["models"].items(), key=lambda pair: float(pair[1]["ndcg"])):
         gaps = figures["against_reference"]
@@ -49,22 +49,24 @@ def tell_ablated(report: Report, console: Console) -> None:
 
 
 def tell_cold(report: Report, console: Console) -> None:
-    """Show what models make of users by how much is known of them."""
+    """Print the metrics for cold-start users, by the number of their known events."""
     headings = ["all" if count is None else str(count) for count in report["known"]]
-    table = Table("model", *headings, title="HR@10 / NDCG@10 by the events known of a user", title_justify="left")
+    table = Table(
+        "model", *headings, title="HR@10 / NDCG@10 by the number of known events of the user", title_justify="left"
+    )
     for name, figures in report["models"].items():
         table.add_row(name, *(f"{_sure(row, 'hr')}\n{_sure(row, 'ndcg')}" for row in figures["by_known"]))
     console.print(table)
     for figures in list(report["models"].values())[:1]:
         console.print(
-            f"{_about(report)}, {figures['cases']:,} cases of {figures['users']:,} users held out;"
+            f"{_about(report)}, {figures['cases']:,} cases of {figures['users']:,} held-out users;"
             " ± half of a 95 % interval, bootstrap over users"
         )
     tell_skipped(report, console)
 
 
 def tell_rated(report: Report, console: Console) -> None:
-    """Show how far predicted ratings are off."""
+    """Print the errors of predicted ratings."""
     table = Table("model", "RMSE on [0, 1]", "in stars")
     for name, figures in sorted(report["models"].items(), key=lambda pair: float(pair[1]["rmse"])):
         table.add_row(name, f"{figures['rmse']:.4f}", f"{figures['rmse_stars']:.3f}")
@@ -78,7 +80,7 @@ def tell_rated(report: Report, console: Console) -> None:
 
 
 def tell_skipped(report: Report, console: Console) -> None:
-    """Show whom was left out, and why."""
+    """Print the skipped models with the reasons."""
     for name, reason in report["skipped"].items():
         console.print(f"[yellow]skipped[/] {escape(name)}: {escape(reason)}")
 

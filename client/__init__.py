@@ -1,4 +1,6 @@
-"""The Python client of Millrace's HTTP API: publish events, read feeds, follow updates. It does not need the server.
+"""The Python client of Millrace's HTTP API: publish events, read feeds, follow updates.
+
+It imports nothing else from this project.
 
     from client import Interaction, Millrace
 

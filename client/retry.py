@@ -12,7 +12,7 @@ _TRANSIENT = frozenset((429, 502, 503, 504))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """The number of attempts, and the pauses between them: doubling from `first_s`, or as the API demands (Retry-After).
+    """The number of attempts, and the pauses between them: doubling from `first_s`, or as Retry-After demands.
 
     If the API demands a pause longer than `longest_s`, the error is raised at once.
     """

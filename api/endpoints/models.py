@@ -79,7 +79,7 @@ class ModelEndpoints:
                 scope="service",
                 body=RetrainBody,
                 body_required=False,
-                example={"reason": "a new catalogue"},
+                example={"reason": "a new catalog"},
                 answers={202: RetrainAccepted},
                 errors=(BrokerAwayError,),
             ),

@@ -1,4 +1,4 @@
-"""`millrace bench`: what this machine reaches."""
+"""`millrace bench`: benchmarks on this machine."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from infra.local import Step
 
 
 def bench(
-    part: Annotated[str, typer.Argument(help=f"One part alone: {', '.join(suite.PARTS)}.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one line of JSON.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Small loads: to see that it works, not how fast.")] = False,
+    part: Annotated[str, typer.Argument(help=f"Run only one part: {', '.join(suite.PARTS)}.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as one line of JSON.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Use small loads, to check that the benchmarks work.")] = False,
 ) -> None:
-    """Measure ranking, the index, throughput, freshness, prefetch, reads, memory and restart, on servers of its own.
+    """Measure ranking, index, throughput, freshness, prefetch, reads, memory and restart, on separate servers.
 
-    All parts together take some minutes; their figures are also written to bench/results.json. Run it while nothing
-    else keeps the machine busy.
+    All parts together take some minutes; their results are also written to bench/results.json. Run the benchmarks on
+    an otherwise idle machine.
 
     Examples:
 
@@ -63,7 +63,7 @@ _STATES = {"ready": "is ready", "died": "died:"}
 
 
 class _Screen:
-    """Shows what is under way as bars, and what starts and dies as lines."""
+    """Displays running work as progress bars, and started and dead processes as lines."""
 
     def __init__(self) -> None:
         self._bars = bars()
@@ -71,14 +71,20 @@ class _Screen:
         self._what = ""
 
     def step(self, step: Step) -> None:
-        """Show a server's or a role's step."""
+        """Display a step of a server or role."""
         if step.state in _STATES:
             self._bars.console.print(
                 escape(f"{step.name} {_STATES[step.state]} {step.detail}".rstrip()), soft_wrap=True
             )
 
     def progress(self, what: str, amount: float, total: float) -> None:
-        """Show how far something is; another name begins another bar."""
+        """Update the progress bar; a new name starts a new bar.
+
+        Args:
+            what: The name of the work.
+            amount: The completed amount.
+            total: The total amount; 0 if it is unknown.
+        """
         if what != self._what:
             self._finish()
             self._what, self._task = what, self._bars.add_task(what, total=total or None)

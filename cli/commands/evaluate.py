@@ -1,4 +1,4 @@
-"""`millrace evaluate`: how well each model ranks a stream of real events."""
+"""`millrace evaluate`: offline evaluation of models on a stream of real events."""
 
 from __future__ import annotations
 
@@ -30,57 +30,73 @@ _BAD_LINES_SHOWN = 5
 
 
 def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
-    data: Annotated[Path, typer.Option(metavar="PATH", help="A folder or file of any known format.")],
+    data: Annotated[Path, typer.Option(metavar="PATH", help="A folder or file in a supported format.")],
     protocol: Annotated[
         str, typer.Option(help=f"{', '.join(PROTOCOLS)}; or {_RMSE}, for predicted ratings.")
     ] = "prequential-strict",
-    models: Annotated[str, typer.Option(help="all, or names parted by commas.")] = "all",
+    models: Annotated[str, typer.Option(help="all, or names separated by commas.")] = "all",
     part: Annotated[
         str,
-        typer.Option(help="test: the last 20 % of events. validation: the 20 % before, to tune on. all: all of them."),
+        typer.Option(
+            help="test: the last 20 % of events. validation: the 20 % before them, for tuning. all: all events."
+        ),
     ] = "test",
     ablate: Annotated[
         str | None,
-        typer.Option(help="sources or parts: the blend, and the blend without each of them, instead of --models."),
+        typer.Option(
+            help="sources or parts: compare the blend with the blend without each of them, instead of --models."
+        ),
     ] = None,
     cold: Annotated[
         bool,
-        typer.Option("--cold", help="Hold users out, and tell accuracy by how many of their events are known."),
+        typer.Option("--cold", help="Hold out users, and report accuracy by the number of their known events."),
     ] = False,
     seed: Annotated[
-        int, typer.Option(min=0, help="Of ties, models that draw, the bootstrap, and who is held out.")
+        int,
+        typer.Option(
+            min=0, help="Random seed of ties, stochastic models, the bootstrap, and the choice of held-out users."
+        ),
     ] = 0,
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds to run; figures are their means.")] = 1,
-    jobs: Annotated[int, typer.Option(min=1, help="Models run side by side, each in a process.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds; the figures are means over them.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of models to run in parallel, each in its own process.")] = 1,
     repeats: Annotated[
-        bool | None, typer.Option("--repeats/--no-repeats", help="Whether touched items are ranked again (found out).")
+        bool | None,
+        typer.Option(
+            "--repeats/--no-repeats",
+            help="Whether items may be recommended again to the same user. Default: detected from the data.",
+        ),
     ] = None,
     rating_scale: Annotated[
-        float | None, typer.Option(min=0.01, help="The highest rating: by default 1, 5, 10 or 100, as the data need.")
+        float | None,
+        typer.Option(min=0.01, help="The highest rating. Default: 1, 5, 10 or 100, depending on the data."),
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Write the whole report.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="OUT", help="Write the complete report as JSON.")
+    ] = None,
     lists_file: Annotated[
-        Path | None, typer.Option("--lists", metavar="OUT", help="Write every top 10, one JSON line per test event.")
+        Path | None,
+        typer.Option("--lists", metavar="OUT", help="Write all top-10 lists, one line of JSON per test event."),
     ] = None,
     plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Write plots as SVG and PNG.")] = None,
 ) -> None:
-    """Replay a stream of real events in order, rank before learning, and tell how well each model did.
+    """Replay a stream of real events in order, rank before learning, and report the accuracy of each model.
 
-    Protocols: [bold]prequential-strict[/bold] replays the whole stream; all events of a user at one time are ranked
-    before any of them is learned. [bold]prequential[/bold] goes event by event. [bold]global-split[/bold] learns the
-    first 80 % and ranks once per user. [bold]leave-last-out[/bold] ranks each user's last event.
+    Protocols: [bold]prequential-strict[/bold] replays the whole stream and ranks all events of a user with the same
+    timestamp before it learns any of them. [bold]prequential[/bold] proceeds event by event. [bold]global-split[/bold]
+    learns the first 80 % and ranks once per user. [bold]leave-last-out[/bold] ranks each user's last event.
 
     Formats: MovieLens folders, check-in arrays, Gowalla check-ins, click sessions, and CSV, TSV or Parquet with user,
-    item, timestamp and perhaps a rating. Ratings from 4 of 5 on are positive; without ratings every event is.
+    item, timestamp and optionally a rating. Ratings of 4 of 5 or more are positive; without ratings all events are.
 
-    --cold learns nothing from a fifth of the users, and ranks each of their test events with only their last 0, 1, 2,
-    3, 5, 10 or all events known. Five seeds hold out everybody once.
+    --cold learns nothing from a fifth of the users, and ranks each of their test events with only the user's last 0,
+    1, 2, 3, 5, 10 or all events known. Five seeds hold out every user once.
 
-    --ablate sources shows what each source of the blend adds: a model called blend-neighbors does without neighbours,
-    one called blend-neighbors.near without one part of them.
+    --ablate sources shows the contribution of each source of the blend: the model blend-neighbors works without
+    neighbours, the model blend-neighbors.near without one feature of them.
 
-    A line of --lists is {"index", "user", "item", "top", "model"}: the event's place in the stream sorted by (time,
-    order in the file), from 0, and ids as in the data; with several seeds the lists are the first one's.
+    A line of --lists is {"index", "user", "item", "top", "model"}: `index` is the event's position, from 0, in the
+    stream sorted by (time, order in the file); ids are as in the data. With several seeds, the lists are those of the
+    first one.
 
     Examples:
 
@@ -140,7 +156,7 @@ def _check(protocol: str, part: str, ablate: str | None) -> None:
     ):
         if name not in names:
             choices = ", ".join(name for name in names if name is not None)
-            raise OperatorError(f"There is no {noun} {name}.", f"There are {choices}.")
+            raise OperatorError(f"There is no {noun} {name}.", f"Choose one of {choices}.")
 
 
 def _names(models: str) -> list[str]:
@@ -153,7 +169,7 @@ def _names(models: str) -> list[str]:
 
 
 def _read(path: Path, console: Console) -> Dataset:
-    with console.status("reads the data"):
+    with console.status("reading the data"):
         try:
             data = detect.read(path)
         except DatasetError as error:
@@ -163,7 +179,7 @@ def _read(path: Path, console: Console) -> Dataset:
     for line in data.bad_lines[:_BAD_LINES_SHOWN]:
         console.print(f"[yellow]left out[/] {escape(str(line))}", soft_wrap=True)
     if len(data.bad_lines) > _BAD_LINES_SHOWN:
-        console.print(f"[yellow]left out[/] {len(data.bad_lines):,} lines in all; --json tells each")
+        console.print(f"[yellow]left out[/] {len(data.bad_lines):,} lines in total; --json reports each")
     return data
 
 
@@ -176,7 +192,7 @@ def _about(stream: Stream) -> str:
 
 
 def _run(tasks: Sequence[RunTask], stream: Stream, jobs: int) -> contest.RunResult:
-    """Run the tasks with a bar for each."""
+    """Run the tasks, with a progress bar for each."""
     with _bars(len(stream)) as show:
         return contest.run(
             tasks, stream, jobs=jobs, on_progress=lambda task, learned: show(f"{task.model} {task.seed}", learned)
@@ -185,7 +201,7 @@ def _run(tasks: Sequence[RunTask], stream: Stream, jobs: int) -> contest.RunResu
 
 @contextmanager
 def _bars(events: int) -> Iterator[Callable[[str, int], None]]:
-    """Show a bar for each name; yields what is told how far it is."""
+    """Show a progress bar per name; yield a function that updates a bar, given its name and the completed events."""
     tasks: dict[str, TaskID] = {}
     with bars() as display:
 
@@ -211,7 +227,7 @@ def _ranked(stream: Stream, options: Asked, run_result: contest.RunResult, conso
 
 def _rated(stream: Stream, options: Asked, console: Console) -> Report:
     if not stream.rated:
-        raise OperatorError("There are no ratings to predict.", "Choose a protocol that ranks.")
+        raise OperatorError("There are no ratings to predict.", "Choose a ranking protocol.")
     with _bars(len(stream)) as show:
         result = report.about(stream, options) | rmse.report(stream, options.part, on_progress=show)
     table.tell_rated(result, console)

@@ -1,4 +1,4 @@
-"""`millrace evaluate-search`: how well the shop's search finds what shoppers mean."""
+"""`millrace evaluate-search`: offline evaluation of the shop search."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PRODUCTS = "SELECT item_id, title, topics FROM items WHERE left(kind, 256) = $1
 def evaluate_search(
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per query.")] = False,
 ) -> None:
-    """Search the imported products by twenty queries, and hold what is found against what shoppers expect.
+    """Run twenty queries on the imported products, and compare the matches with the relevant products.
 
     The queries are made for the products of `amazon-products`; import these first.
 
@@ -64,7 +64,7 @@ async def _judged(url: str) -> list[JudgedSearch]:
 
 
 def _show(judged: list[JudgedSearch]) -> None:
-    table = Table("query", Column("expected", overflow="fold"), "meant", f"hit@{TOP}", f"P@{TOP}", f"NDCG@{TOP}")
+    table = Table("query", Column("expected", overflow="fold"), "relevant", f"hit@{TOP}", f"P@{TOP}", f"NDCG@{TOP}")
     for one in judged:
         figures = f"{one.hit:.0f}", f"{one.precision:.1f}", f"{one.ndcg:.3f}"
         table.add_row(one.query, one.expects, str(one.meant), *figures)

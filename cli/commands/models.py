@@ -1,4 +1,4 @@
-"""`millrace models`: the versions of the model, and the way back to an earlier one."""
+"""`millrace models`: listing model versions and rolling back to an earlier one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COLORS = {SERVING: "green", REFUSED: "red", NOT_JUDGED: "yellow", REPLACED: "di
 
 @models.callback()
 def show(context: typer.Context, as_json: _Json = False) -> None:
-    """List the versions that are kept: metrics, age, events, which one is in service and why.
+    """List the stored model versions: status, age, events, metrics, and the reason for the status.
 
     Examples:
 
@@ -52,13 +52,13 @@ def show(context: typer.Context, as_json: _Json = False) -> None:
 
 @models.command()
 def rollback(
-    version: Annotated[str, typer.Argument(help="The version; the one before the present one by default.")] = "",
+    version: Annotated[str, typer.Argument(help="The version. Default: the one before the version in service.")] = "",
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
     as_json: _Json = False,
 ) -> None:
-    """Put an earlier version back into service: its weights and tastes. Workers take it over as it arrives.
+    """Put an earlier version back into service: its ranking weights and item weights. Workers load it at once.
 
-    It is read from MILLRACE_HOME/models; the trainer, if it runs, goes on learning from it.
+    The version is read from MILLRACE_HOME/models; a running trainer continues learning from it.
 
     Examples:
 
@@ -67,17 +67,17 @@ def rollback(
     millrace models rollback 20260727T061500.123Z --reason 'feeds got worse'
     """
     configured = resolve_addresses(settings.read())
-    restored = run(_roll_back(configured, version, reason))
+    serving_version = run(_roll_back(configured, version, reason))
     if as_json:
-        print(msgspec.json.encode(restored).decode())
+        print(msgspec.json.encode(serving_version).decode())
     else:
         Console(highlight=False, soft_wrap=True).print(
-            f"{restored.version} is in service: {restored.reason}.", markup=False
+            f"{serving_version.version} is in service: {serving_version.reason}.", markup=False
         )
 
 
 async def _versions(configured: Settings) -> list[Version]:
-    """Return what is kept, with the status that it has now."""
+    """Return the stored versions, with their current status."""
     from streams.roles.trainer.artifact_store import ArtifactStore
 
     serving = await _serving(configured)
@@ -86,7 +86,7 @@ async def _versions(configured: Settings) -> list[Version]:
 
 
 async def _roll_back(configured: Settings, version: str, reason: str) -> Version:
-    # Imported here: listing topics and the like need no learner.
+    # Imported here: most commands do not need the learner.
     from streams.roles.trainer.artifact_store import ArtifactStore
     from streams.roles.trainer.model_version import record
     from streams.roles.trainer.retraining import publish_item_weights
@@ -95,7 +95,7 @@ async def _roll_back(configured: Settings, version: str, reason: str) -> Version
     serving = await _serving(configured)
     snapshot = await asyncio.to_thread(artifacts.get, version or artifacts.before(serving))
     why = f"rolled back from {serving or 'nothing'}" + (f": {reason}" if reason else "")
-    restored = msgspec.structs.replace(snapshot.version, status=SERVING, reason=why, created_at=clock.now_ms())
+    serving_version = msgspec.structs.replace(snapshot.version, status=SERVING, reason=why, created_at=clock.now_ms())
     registry = Registry(configured.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     publisher = Publisher(configured.kafka_bootstrap_servers, registry)
@@ -103,15 +103,15 @@ async def _roll_back(configured: Settings, version: str, reason: str) -> Version
         entries = await last(configured.kafka_bootstrap_servers, registry, ITEM_WEIGHTS, count=None)
         keys = {(entry.key or b"").decode(errors="replace") for entry in entries}
         await publish_item_weights(publisher, snapshot, keys)
-        await publisher.publish(MODEL_VERSIONS, [record(restored, snapshot.parts, snapshot.blender)])
+        await publisher.publish(MODEL_VERSIONS, [record(serving_version, snapshot.parts, snapshot.blender)])
     finally:
         await publisher.close()
         registry.close()
-    return restored
+    return serving_version
 
 
 async def _serving(configured: Settings) -> str | None:
-    """Return the version in service, without what was learned live since."""
+    """Return the version in service, without the suffix of online learning."""
     from streams.core.ranking.pipeline import MODEL
 
     registry = Registry(configured.schema_registry_url)
@@ -126,8 +126,8 @@ async def _serving(configured: Settings) -> str | None:
 
 def _show(versions: list[Version], console: Console) -> None:
     if not versions:
-        raise OperatorError("There is no version yet.", "Make one with millrace train.")
-    table = Table("version", "status", "age", "events", "NDCG@10", "HR@10", "why")
+        raise OperatorError("There is no version yet.", "Create one with millrace train.")
+    table = Table("version", "status", "age", "events", "NDCG@10", "HR@10", "reason")
     now_ms = clock.now_ms()
     for version in versions:
         color = _COLORS.get(version.status, "default")

@@ -1,4 +1,4 @@
-"""`millrace status`: how the whole stands."""
+"""`millrace status`: the state of servers, roles and consumer groups."""
 
 from __future__ import annotations
 
@@ -28,16 +28,14 @@ GROUPS = {
     "push": PUSH_APP_ID,
     **{role: f"{APP_ID}-{role}" for role in ("archive", "log", "shop")},
 }
-"""The consumer group of each role that has one."""
+"""Consumer groups by role."""
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False) -> None:
-    """Say what is wrong, which servers answer, how the roles are and how far behind, how old the newest feed is.
+    """Show problems, and the state of servers, roles, consumer lag, event rates and the newest feed.
 
-    While users or items receive events, the ones with the highest rates are listed, too.
-
-    Ends with exit code 0 when all is well, 1 when a server does not answer, 2 when something else is wrong: an expected
-    role is late, missing or in a crash loop, Redis refuses writes, Kafka deleted what a group had not read.
+    Ends with exit code 0 if all is well, 1 if a server does not answer, and 2 for any other problem: an expected role
+    is late, missing or in a crash loop, Redis rejects writes, or Kafka deleted records that a group had not read.
 
     Examples:
 
@@ -72,15 +70,15 @@ def _show(report: Status, configured: Settings, console: Console) -> None:
             last_seen = "never" if role.last_seen_at is None else _clock(role.last_seen_at)
             state = f"[{'green' if role.state == 'up' else 'red'}]{role.state.replace('_', ' ')}[/]"
             table.add_row(name, state, str(role.processes), last_seen, str(role.crashes))
-        console.print(table if report.pipeline.roles else "No role has been heard of.")
+        console.print(table if report.pipeline.roles else "No role is known.")
         for group, deleted in report.pipeline.deleted_unread.items():
             for topic, count in deleted.items():
                 console.print(f"Within the last week {count:,} records of {topic} were deleted unread by {group}.")
     table = Table("role", "process", "since")
     for sign in report.roles:
         table.add_row(str(sign["role"]), str(sign["pid"]), _clock(sign["started_at"]))
-    console.print(table if report.roles else "No role shows a sign of life.")
-    table = Table("consumer group", "topic", "behind by")
+    console.print(table if report.roles else "No role sends heartbeats.")
+    table = Table("consumer group", "topic", "lag")
     for group, behind in report.lag.items():
         for topic, records in sorted(behind.items()):
             table.add_row(group, topic, f"{records:,}")
@@ -102,13 +100,13 @@ def _show_rates(kind: str, rates: Sequence[EventRate], console: Console) -> None
 
 
 def _more(report: Status, configured: Settings, problem: str) -> str:
-    """Return what waits for the role that a problem begins with, and where its log is."""
+    """Return the lag of the role that a problem names first, and the path of its log."""
     role = problem.partition(" ")[0]
     if report.pipeline is None or role not in report.pipeline.roles:
         return ""
     waiting = sum(report.lag.get(GROUPS.get(role, ""), {}).values())
     log = log_of(role, configured.home)
-    parts = [f"{waiting:,} records wait"] * bool(waiting) + [f"see {log}"] * (log is not None)
+    parts = [f"{waiting:,} records are waiting"] * bool(waiting) + [f"see {log}"] * (log is not None)
     return "".join(f"; {part}" for part in parts)
 
 

@@ -1,4 +1,4 @@
-"""`millrace topics`: what travels where, and a look at it."""
+"""`millrace topics`: listing and tailing topics."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from topics import TOPICS, Topic
 from topics.topic import DAY_MS, FOREVER, by_name
 
 topics = typer.Typer(invoke_without_command=True, add_completion=False, rich_markup_mode="rich")
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 
 
 @topics.callback()
 def show(context: typer.Context, as_json: _Json = False) -> None:
-    """List the topics: who writes them, their key, how long they are kept, their schema.
+    """List the topics with writer, key, retention and schema.
 
     Examples:
 
@@ -44,7 +44,14 @@ def show(context: typer.Context, as_json: _Json = False) -> None:
         for row in rows:
             print(msgspec.json.encode(row).decode())
         return
-    headings = {"name": "topic", "key": "key", "schema": "schema", "kept": "kept", "owner": "written by", "doc": "what"}
+    headings = {
+        "name": "topic",
+        "key": "key",
+        "schema": "schema",
+        "kept": "kept",
+        "owner": "written by",
+        "doc": "content",
+    }
     table = Table(*headings.values(), box=box.SIMPLE_HEAD, padding=(0, 1))
     for column in table.columns[:3]:
         column.no_wrap = True
@@ -56,12 +63,12 @@ def show(context: typer.Context, as_json: _Json = False) -> None:
 @topics.command()
 def tail(
     name: Annotated[str, typer.Argument(help="A topic, with or without its version: interactions, feeds.v1.")],
-    count: Annotated[int, typer.Option("-n", min=0, help="How many of the last events come first.")] = 10,
-    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="All events come first.")] = False,
+    count: Annotated[int, typer.Option("-n", min=0, help="Number of past events to print first.")] = 10,
+    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Print all past events first.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Do not wait for further events.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Print the last events of a topic, decoded, and then what comes, until Ctrl-C.
+    """Print the last events of a topic, decoded, then new events until Ctrl-C.
 
     Examples:
 
@@ -82,7 +89,7 @@ def tail(
 
 
 def describe(topic: Topic) -> dict[str, Any]:
-    """Return a topic as a row."""
+    """Return a topic as a table row."""
     days = f"{topic.retention_ms / DAY_MS:g} d"
     retention = {"compact": "newest per key", "delete": days, "compact,delete": f"newest per key, {days}"}
     assert topic.retention_ms != FOREVER or topic.compacted
