@@ -155,7 +155,7 @@ def _check(protocol: str, part: str, ablate: str | None) -> None:
         ("kind of ablation", ablate, (None, *contestant.ABLATIONS)),
     ):
         if name not in names:
-            choices = ", ".join(name for name in names if name is not None)
+            choices = ", ".join(choice for choice in names if choice is not None)
             raise OperatorError(f"There is no {noun} {name}.", f"Choose one of {choices}.")
 
 

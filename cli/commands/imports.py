@@ -192,13 +192,13 @@ def _columns(id_column: str | None, pairs: Sequence[str]) -> dict[str, str]:
 
 def _currency(code: str) -> str:
     if code and not is_code(code.upper()):
-        raise OperatorError(f"--currency {code} is not a currency code.", "Give a code such as EUR or INR.")
+        raise OperatorError(f"--currency {code} is not the code of a currency.", "Give a code such as EUR or INR.")
     return code.upper()
 
 
 def _choice(option: str, text: str, choices: dict[str, str]) -> str:
     if text not in choices:
-        raise OperatorError(f"{option} {text} is unknown.", f"Choose one of {', '.join(choices)}.")
+        raise OperatorError(f"{option} {text} is not known.", f"There are {', '.join(choices)}.")
     return choices[text]
 
 

@@ -64,7 +64,7 @@ def rebuild(
         )
     elif remaining:
         description = ", ".join(f"{role} ({count} partitions)" for role, count in sorted(remaining.items()))
-        console.print(f"[red]Not complete after {timeout_s:g} s.[/] Still to write: {description}.")
+        console.print(f"[red]Not done after {timeout_s:g} s.[/] Still to write: {description}.")
         raise typer.Exit(1)
     else:
         console.print("[green]Done.[/]")
