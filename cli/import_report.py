@@ -78,13 +78,13 @@ def set_aside(content: Products, path: Path) -> None:
     """Write the rejected rows to a CSV file, with line number and reason, in their original columns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     names = [name for name in content.columns if name not in ("line", "reason")]
-    places = [content.columns.index(name) for name in names]
+    indexes = [content.columns.index(name) for name in names]
     with path.open("w", encoding="utf-8", errors=UNDECODED, newline="") as text:
         rows = csv.writer(text)
         rows.writerow(["line", "reason", *names])
         for row in content.rejected:
-            whole = len(row.fields) == len(content.columns)
-            fields = [row.fields[place] for place in places] if whole else row.fields
+            is_complete = len(row.fields) == len(content.columns)
+            fields = [row.fields[index] for index in indexes] if is_complete else row.fields
             rows.writerow([row.where.line, row.where.problem, *fields])
 
 

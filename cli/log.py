@@ -17,7 +17,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from api.security.principal import CURRENT
 from infra.settings import Settings
 
-_CHATTY = ("aiokafka", "anthropic", "botocore", "faust", "httpx", "httpx2", "httpcore", "httpcore2", "mode")
+_NOISY_LOGGERS = ("aiokafka", "anthropic", "botocore", "faust", "httpx", "httpx2", "httpcore", "httpcore2", "mode")
 _PERSONAL = frozenset(
     ("user_id", "user_ids", "subject", "token", "authorization", "email", "name", "lat", "lon", "cell", "query", "body")
 )
@@ -29,7 +29,7 @@ def set_up(settings: Settings) -> None:
     handler.setFormatter(formatter(settings))
     logging.basicConfig(level=logging.DEBUG if settings.debug else logging.INFO, handlers=[handler])
     if not settings.debug:
-        for name in _CHATTY:
+        for name in _NOISY_LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
 
 

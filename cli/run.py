@@ -51,7 +51,7 @@ def until_stopped(
 
     async def watched() -> T:
         stop = asyncio.Event()
-        beating = None if watchdog_fd is None else asyncio.ensure_future(watchdog.pipe_heartbeat(watchdog_fd))
+        heartbeat_task = None if watchdog_fd is None else asyncio.ensure_future(watchdog.pipe_heartbeat(watchdog_fd))
 
         def ask() -> None:
             if stop.is_set() and again is not None:
@@ -63,7 +63,7 @@ def until_stopped(
         try:
             return await main(stop)
         finally:
-            if beating is not None:
-                beating.cancel()
+            if heartbeat_task is not None:
+                heartbeat_task.cancel()
 
     return run(watched())

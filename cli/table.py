@@ -27,11 +27,12 @@ def tell(report: Report, console: Console) -> None:
     console.print(_figures(ranked, against=report["reference"]))
     several = len(report["seeds"]) > 1
     console.print(
-        f"{_about(report)}, {ranked[0][1]['cases'] if ranked else 0:,} cases; ± half of a 95 % interval, bootstrap over"
-        f" users{'; then the standard deviation over seeds' if several else ''}; diversity by {report['similarity']}"
+        f"{_describe(report)}, {ranked[0][1]['cases'] if ranked else 0:,} cases; ± half of a 95 % interval,"
+        f" bootstrap over users{'; then the standard deviation over seeds' if several else ''};"
+        f" diversity by {report['similarity']}"
     )
     for label, rows in (("earlier events", "by_earlier"), ("time since the previous event", "by_gap")):
-        console.print(_broken_down(label, rows, ranked))
+        console.print(_breakdown(label, rows, ranked))
     tell_skipped(report, console)
 
 
@@ -41,10 +42,15 @@ def tell_ablated(report: Report, console: Console) -> None:
     for name, figures in sorted(report["models"].items(), key=lambda pair: float(pair[1]["ndcg"])):
         gaps = figures["against_reference"]
         table.add_row(
-            name, *(_sure(figures, metric) for metric in ("hr", "ndcg")), _gap(gaps, "hr"), _gap(gaps, "ndcg")
+            name,
+            *(_with_interval(figures, metric) for metric in ("hr", "ndcg")),
+            _format_gap(gaps, "hr"),
+            _format_gap(gaps, "ndcg"),
         )
     console.print(table)
-    console.print(f"{_about(report)}; ± half of a 95 % interval, bootstrap over users; differences on the same draws")
+    console.print(
+        f"{_describe(report)}; ± half of a 95 % interval, bootstrap over users; differences on the same draws"
+    )
     tell_skipped(report, console)
 
 
@@ -55,11 +61,13 @@ def tell_cold(report: Report, console: Console) -> None:
         "model", *headings, title="HR@10 / NDCG@10 by the number of known events of the user", title_justify="left"
     )
     for name, figures in report["models"].items():
-        table.add_row(name, *(f"{_sure(row, 'hr')}\n{_sure(row, 'ndcg')}" for row in figures["by_known"]))
+        table.add_row(
+            name, *(f"{_with_interval(row, 'hr')}\n{_with_interval(row, 'ndcg')}" for row in figures["by_known"])
+        )
     console.print(table)
     for figures in list(report["models"].values())[:1]:
         console.print(
-            f"{_about(report)}, {figures['cases']:,} cases of {figures['users']:,} held-out users;"
+            f"{_describe(report)}, {figures['cases']:,} cases of {figures['users']:,} held-out users;"
             " ± half of a 95 % interval, bootstrap over users"
         )
     tell_skipped(report, console)
@@ -91,8 +99,8 @@ def _figures(ranked: Sequence[tuple[str, Any]], *, against: str | None) -> Table
     for name, figures in ranked:
         table.add_row(
             name,
-            _sure(figures, "hr") + _spread(figures, "hr"),
-            _sure(figures, "ndcg") + _spread(figures, "ndcg"),
+            _with_interval(figures, "hr") + _format_deviation(figures, "hr"),
+            _with_interval(figures, "ndcg") + _format_deviation(figures, "ndcg"),
             f"{figures['mrr']:.3f}",
             f"{figures['recall']:.3f}",
             f"{figures['coverage']:.3f}",
@@ -101,12 +109,12 @@ def _figures(ranked: Sequence[tuple[str, Any]], *, against: str | None) -> Table
             f"{figures['popularity']:.2f}",
             f"{figures['learn_us']:,.0f} µs",
             f"{figures['rank_us']:,.0f} µs",
-            _gap(figures["against_reference"], "ndcg"),
+            _format_gap(figures["against_reference"], "ndcg"),
         )
     return table
 
 
-def _broken_down(label: str, rows: str, ranked: Sequence[tuple[str, Any]]) -> Table:
+def _breakdown(label: str, rows: str, ranked: Sequence[tuple[str, Any]]) -> Table:
     table = Table(title=f"HR@10 / NDCG@10 by the user's {label}", title_justify="left")
     table.add_column("model")
     for row in ranked[0][1][rows] if ranked else ():
@@ -117,7 +125,7 @@ def _broken_down(label: str, rows: str, ranked: Sequence[tuple[str, Any]]) -> Ta
     return table
 
 
-def _about(report: Report) -> str:
+def _describe(report: Report) -> str:
     return f"{report['protocol']}, {report['part']}, {len(report['seeds'])} seed(s)"
 
 
@@ -125,16 +133,16 @@ def _pair(row: Report) -> str:
     return f"{row['hr']:.3f} / {row['ndcg']:.3f}" if row["cases"] else "–"
 
 
-def _sure(figures: Report, metric: str) -> str:
+def _with_interval(figures: Report, metric: str) -> str:
     bounds = figures["interval"][metric]
     return f"{figures[metric]:.4f} ± {(bounds['high'] - bounds['low']) / 2:.3f}"
 
 
-def _spread(figures: Report, metric: str) -> str:
+def _format_deviation(figures: Report, metric: str) -> str:
     return f", {figures['spread'][metric]:.4f}" if len(figures["by_seed"]) > 1 else ""
 
 
-def _gap(gaps: Report | None, metric: str) -> str:
+def _format_gap(gaps: Report | None, metric: str) -> str:
     if gaps is None:
         return ""
     gap = gaps[metric]

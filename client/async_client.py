@@ -41,7 +41,7 @@ class AsyncMillrace:
         """
         outcome = Outcome()
         for path, body in bodies(events):
-            answer = await self._ask("POST", path, content=body, headers={"Content-Type": "application/json"})
+            answer = await self._request("POST", path, content=body, headers={"Content-Type": "application/json"})
             outcome.add(answer.content)
         outcome.check()
         return [event.event_id for event in events]
@@ -58,7 +58,7 @@ class AsyncMillrace:
             MillraceError
         """
         headers = {} if previous is None else {"If-None-Match": f'W/"{previous.version}"'}
-        answer = await self._ask("GET", "/content", params=feed_query(user_id, limit), headers=headers)
+        answer = await self._request("GET", "/content", params=feed_query(user_id, limit), headers=headers)
         return previous if previous is not None and answer.status_code == 304 else feeds.decode(answer.content)
 
     async def updates(
@@ -112,7 +112,7 @@ class AsyncMillrace:
     ) -> None:
         await self.close()
 
-    async def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+    async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         attempt = 0
         while True:
             attempt += 1

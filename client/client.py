@@ -44,7 +44,7 @@ class Millrace:
         """
         outcome = Outcome()
         for path, body in bodies(events):
-            answer = self._ask("POST", path, content=body, headers={"Content-Type": "application/json"})
+            answer = self._request("POST", path, content=body, headers={"Content-Type": "application/json"})
             outcome.add(answer.content)
         outcome.check()
         return [event.event_id for event in events]
@@ -61,7 +61,7 @@ class Millrace:
             MillraceError
         """
         headers = {} if previous is None else {"If-None-Match": f'W/"{previous.version}"'}
-        answer = self._ask("GET", "/content", params=feed_query(user_id, limit), headers=headers)
+        answer = self._request("GET", "/content", params=feed_query(user_id, limit), headers=headers)
         return previous if previous is not None and answer.status_code == 304 else feeds.decode(answer.content)
 
     def updates(self, user_id: str, *, limit: int | None = None, previous: Feed | None = None) -> Iterator[Feed]:
@@ -113,7 +113,7 @@ class Millrace:
     ) -> None:
         self.close()
 
-    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         attempt = 0
         while True:
             attempt += 1

@@ -365,15 +365,15 @@ class ContextIqEndpoints:
         scored = await self._scored(feed, len(feed.items))
         for rank, one in enumerate(scored, start=1):
             if one.content_id == query.content_id:
-                place = feed.items.index(one.content_id)
+                position = feed.items.index(one.content_id)
                 return json_response(
                     Explanation(
                         **msgspec.structs.asdict(one),
                         user_id=query.user_id,
                         rank=rank,
-                        reason=feed.reasons[place],
-                        source=feed.sources[place],
-                        parts={name: part[place] for name, part in feed.parts.items() if part[place]},
+                        reason=feed.reasons[position],
+                        source=feed.sources[position],
+                        parts={name: part[position] for name, part in feed.parts.items() if part[position]},
                     )
                 )
         raise NotRecommendedError(query.user_id, query.content_id)
@@ -440,7 +440,7 @@ class ContextIqEndpoints:
 
     async def preferences(self, request: Request) -> Response:
         """Return a user's stated preferences."""
-        preferences = await self._stated(user_in(request.path_params["user_id"]))
+        preferences = await self._stated_preferences(user_in(request.path_params["user_id"]))
         return json_response(preferences, tag=tag_of(preferences))
 
     async def prefer(self, request: Request) -> Response:
@@ -452,14 +452,14 @@ class ContextIqEndpoints:
         user_id, now_ms = user_in(request.path_params["user_id"]), self._context.clients.now_ms()
         body = await take(request, _preferences, _BODY_BYTES)
         changes = changes_of(body)
-        preferences = await matching(request, lambda: self._stated(user_id))
+        preferences = await matching(request, lambda: self._stated_preferences(user_id))
         if changes:
             update = self._context.admitted(profile_update(user_id, changes, now_ms))
             await self._context.send(PROFILE_UPDATES, [update])
             preferences = replace(preferences, **{name: getattr(update, name) for name in changes})
         return json_response(preferences, tag=tag_of(preferences))
 
-    async def _stated(self, user_id: str) -> StatedPreferences:
+    async def _stated_preferences(self, user_id: str) -> StatedPreferences:
         _, profile = await self._context.clients.portraits.read(user_id)
         if profile is None:
             return StatedPreferences(user_id)

@@ -39,13 +39,13 @@ _EVENTS: dict[str, Literal["click", "search"]] = {"product_click": "click", "sea
 _NAMES: dict[str, str] = {action: event for event, action in _EVENTS.items()}
 
 
-def _told(pattern: str, example: str) -> Any:
+def _documented(pattern: str, example: str) -> Any:
     """Return the documentation of a value that the handler validates itself."""
     return Meta(extra_json_schema={"pattern": pattern}, examples=[example])
 
 
-UserId = Annotated[str, _told("^[a-zA-Z0-9]{1,50}$", "user123")]
-ProductId = Annotated[str, _told("^[A-Z0-9]{10}$", "B08CF3D7QR")]
+UserId = Annotated[str, _documented("^[a-zA-Z0-9]{1,50}$", "user123")]
+ProductId = Annotated[str, _documented("^[A-Z0-9]{10}$", "B08CF3D7QR")]
 
 
 class ProductPath(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,8 +247,11 @@ class _Shop:
             "best_value": charts.best_value,
             "diverse_picks": home.diverse if home else charts.diverse,
         }
-        every = (*lists.values(), *charts.top_categories.values())
-        products = [products[:limit] for products in await asyncio.gather(*(self._offered(ids, user) for ids in every))]
+        id_lists = (*lists.values(), *charts.top_categories.values())
+        products = [
+            products[:limit]
+            for products in await asyncio.gather(*(self._visible_products(ids, user) for ids in id_lists))
+        ]
         return json_response(
             ShopHome(
                 **dict(zip(lists, products, strict=False)),
@@ -260,14 +263,16 @@ class _Shop:
         """Return the products whose name and sub-category are most similar to a product's."""
         product, limit = await self._product(request)
         item_ids = await self._context.clients.shop_archive.similar(product.item_id, _MOST_SHOWN)
-        return json_response(SimilarProducts((await self._offered(item_ids, spot(product.cell, product.city)))[:limit]))
+        return json_response(
+            SimilarProducts((await self._visible_products(item_ids, spot(product.cell, product.city)))[:limit])
+        )
 
     async def rules(self, request: Request) -> Response:
         """Return the products clicked by users who click a product."""
         product, limit = await self._product(request)
         pairs = await self._context.clients.shop_archive.rules(product.item_id, _MOST_SHOWN)
         rules = {rule.other: rule for rule in pairs}
-        products = (await self._offered(list(rules), spot(product.cell, product.city)))[:limit]
+        products = (await self._visible_products(list(rules), spot(product.cell, product.city)))[:limit]
         return json_response(AssociationRules([AssociatedProduct(one, *rules[one.id][1:]) for one in products]))
 
     async def search(self, request: Request) -> Response:
@@ -278,11 +283,11 @@ class _Shop:
             raise BadValueError("query", f"must have 1 to {QUERY_CHARS} characters, not counting surrounding blanks")
         user = await self._context.spot_of(None)
         matches = await self._context.clients.search.find(ShopQuery(query=query, kind=PRODUCT, limit=limit, user=user))
-        results = await self._offered(matches.item_ids, user)
+        results = await self._visible_products(matches.item_ids, user)
         if results:
             return json_response(ShopResults(results))
         _, charts = await self._context.clients.shop.read("", now_ms=self._context.clients.now_ms())
-        trending = (await self._offered(charts.trending, user))[:limit]
+        trending = (await self._visible_products(charts.trending, user))[:limit]
         if not trending:
             raise NoMatchError
         return json_response(ShopResults(trending, NO_MATCHES))
@@ -317,16 +322,16 @@ class _Shop:
             raise NoProductError(product_id)
         return product, _clamp(_parse_query(request, ProductQuery).response_limit, _MOST_SHOWN)
 
-    async def _offered(self, item_ids: Sequence[str], user: Spot) -> list[ShopProduct]:
+    async def _visible_products(self, item_ids: Sequence[str], user: Spot) -> list[ShopProduct]:
         """Return the items that are products and visible to a user, for display."""
         items = await self._context.offered(item_ids, user)
         return [_shop_product(item) for item in items.values() if item.kind == PRODUCT]
 
 
 def _shop_product(item: Item) -> ShopProduct:
-    reduced = None
+    discount_ratio = None
     if item.price is not None and item.original_price:
-        reduced = round(1 - item.price / item.original_price, 4)
+        discount_ratio = round(1 - item.price / item.original_price, 4)
     return ShopProduct(
         id=item.item_id,
         name=item.title,
@@ -336,7 +341,7 @@ def _shop_product(item: Item) -> ShopProduct:
         original_price=item.original_price,
         rating=item.rating,
         reviews=item.reviews,
-        discount_ratio=reduced,
+        discount_ratio=discount_ratio,
     )
 
 

@@ -272,7 +272,7 @@ class VideoEndpoints:
         mood: str | None = None,
     ) -> VideoFeed:
         authorize_user(user_in(username))
-        needed = min(query.page * self._size(query) + 1, self._context.settings.api_max_candidates)
+        needed = min(query.page * self._page_size(query) + 1, self._context.settings.api_max_candidates)
 
         async def rank(shown_ids: Collection[str]) -> PagedRanking:
             own = [
@@ -308,10 +308,10 @@ class VideoEndpoints:
             user = await self._context.spot_of(username)
             trending = await clients.charts.read(catalog_filter.category, limit=CHARTED)
             items = await self._context.offered(trending, user)
-            charted = [item_id for item_id, item in items.items() if catalog_filter.fits(item)]
-            newest = await self._context.offered(await clients.listing.find(catalog_filter, limit=most), user)
+            trending_ids = [item_id for item_id, item in items.items() if catalog_filter.fits(item)]
+            newest_items = await self._context.offered(await clients.listing.find(catalog_filter, limit=most), user)
             excluded = excluded | await self._recent_item_ids(username)
-            names = [item for item in dict.fromkeys([*charted, *newest]) if item not in excluded][:most]
+            names = [item for item in dict.fromkeys([*trending_ids, *newest_items]) if item not in excluded][:most]
             if names:
                 trigger = Trigger(
                     event_id=new_id(),
@@ -336,12 +336,12 @@ class VideoEndpoints:
             if catalog_filter.fits(item)
         ]
 
-    def _size(self, query: PageQuery) -> int:
+    def _page_size(self, query: PageQuery) -> int:
         return min(query.page_size, self._context.settings.max_recommendations)
 
     async def _page(self, paged: PagedList, query: PageQuery, rank: Rank) -> dict[str, Any]:
         """Return one page of a list, without items that have left the catalog."""
-        size = self._size(query)
+        size = self._page_size(query)
         end = query.page * size
         page = await page_of(self._context, paged, rank, start=end - size, end=end, cursor=query.cursor)
         items = await self._context.catalogued([entry.item_id for entry in page.entries])

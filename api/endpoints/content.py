@@ -25,7 +25,7 @@ from infra.redis.connection import StoreError
 from infra.redis.stores.feed_codec import float16_table
 from infra.redis.stores.feed_store import EVERYONE
 
-_LOOK_S = 15.0
+_POLL_S = 15.0
 """Polling interval of a stream: a lost notification delays an update by at most this long."""
 
 
@@ -98,7 +98,7 @@ def _parts(names: tuple[str, ...]) -> Callable[..., Any]:
 
     Zeros are omitted: msgspec omits a value that is the identical object as the field's default.
     """
-    fields = [(f"part_{place}", float, float16_table()[0]) for place, _ in enumerate(names)]
+    fields = [(f"part_{index}", float, float16_table()[0]) for index, _ in enumerate(names)]
     rename = {field: name for (field, _, _), name in zip(fields, names, strict=True)}
     return msgspec.defstruct("Parts", fields, rename=rename, omit_defaults=True, gc=False)
 
@@ -137,7 +137,7 @@ class ContentEndpoints:
         feed = await self._context.feed_of(user_id)
         served = await self._context.chosen(feed, limit)
         headers = {"ETag": f'W/"{served.version}"', "Cache-Control": "private, no-cache"}
-        if _has(request.headers.get("if-none-match"), headers["ETag"]):
+        if _matches(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return Response(self._render(user_id, served), headers=headers, media_type="application/json")
 
@@ -165,7 +165,7 @@ class ContentEndpoints:
                             data = self._render(user_id, served)
                             yield ServerSentEvent(data.decode(), event="feed", id=last)
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(_LOOK_S):
+                        async with asyncio.timeout(_POLL_S):
                             await changed.wait()
 
     def _render(self, user_id: str, served: Served) -> bytes:
@@ -173,7 +173,7 @@ class ContentEndpoints:
         return _encoder.encode(content(user_id, served, now_ms=self._context.clients.now_ms()))
 
 
-def _has(if_none_match: str | None, etag: str) -> bool:
+def _matches(if_none_match: str | None, etag: str) -> bool:
     """Return whether If-None-Match contains this version, by weak comparison (RFC 9110)."""
     if if_none_match is None:
         return False

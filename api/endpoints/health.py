@@ -20,7 +20,7 @@ from infra.pipeline_health import PipelineHealth
 from infra.redis.connection import StoreError
 
 _TIMEOUT_S = 2.5
-_KEEP_S = 1.0
+_CACHE_TTL_S = 1.0
 """Seconds for which a result is cached, so that frequent checks do not load the servers."""
 _ESSENTIAL = "redis"
 """The dependency without which no feed can be read; the others are not needed for reads."""
@@ -60,19 +60,19 @@ class HealthProber:
         self._probes = context.clients.probes
         self._read_pipeline = context.clients.pipeline
         self._lock = asyncio.Lock()
-        self._asked_s = float("-inf")
+        self._checked_s = float("-inf")
         self._dependencies: dict[str, Dependency] = {}
         self._pipeline: PipelineHealth | None = None
 
     async def dependencies(self) -> dict[str, Dependency]:
         """Return the state of the dependencies by name."""
         async with self._lock:
-            if time.monotonic() - self._asked_s > _KEEP_S:
-                asking = asyncio.ensure_future(self._ask_pipeline())
-                answers = await asyncio.gather(*(_ask(probe) for probe in self._probes.values()))
-                self._pipeline = await asking
+            if time.monotonic() - self._checked_s > _CACHE_TTL_S:
+                pipeline_task = asyncio.ensure_future(self._check_pipeline())
+                answers = await asyncio.gather(*(_check(probe) for probe in self._probes.values()))
+                self._pipeline = await pipeline_task
                 self._dependencies = dict(zip(self._probes, answers, strict=True))
-                self._asked_s = time.monotonic()
+                self._checked_s = time.monotonic()
         return self._dependencies
 
     async def pipeline(self) -> PipelineHealth | None:
@@ -80,7 +80,7 @@ class HealthProber:
         await self.dependencies()
         return self._pipeline
 
-    async def _ask_pipeline(self) -> PipelineHealth | None:
+    async def _check_pipeline(self) -> PipelineHealth | None:
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 return await self._read_pipeline()
@@ -136,7 +136,7 @@ def overall(answering: dict[str, bool], pipeline: PipelineHealth | None = None) 
     return "ok" if all(answering.values()) and (pipeline is None or pipeline.status == "ok") else "degraded"
 
 
-async def _ask(probe: HealthCheck) -> Dependency:
+async def _check(probe: HealthCheck) -> Dependency:
     began_s = time.perf_counter()
     problem = None
     try:

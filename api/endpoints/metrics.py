@@ -165,25 +165,25 @@ class Metrics:
         self.highest_rates.clear()
         with suppress(StoreError):
             totals = Tally[tuple[str, str]]()
-            signs = await self._signs()
-            for sign in signs:
-                totals.update({(sign["role"], what): number for what, number in _numbers(sign)})
+            heartbeats = await self._signs()
+            for heartbeat in heartbeats:
+                totals.update({(heartbeat["role"], what): number for what, number in _numbers(heartbeat)})
             for (role, what), number in totals.items():
                 self.roles.labels(role, what).set(number)
-            rates = event_rates.merged(signs)
+            rates = event_rates.merged(heartbeats)
             for name, entries in (("user", rates.users), ("item", rates.items)):
                 self.highest_rates.labels(name).set(entries[0].events_per_minute if entries else 0.0)
         return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def _numbers(sign: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+def _numbers(heartbeat: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the numbers of a heartbeat by dotted name; a string value counts 1 under its own name."""
-    for name, value in sign.items():
+    for name, value in heartbeat.items():
         if name in _UNMEASURED:
             continue
         if isinstance(value, Mapping):
-            yield from _numbers(value, f"{within}{name}.")
+            yield from _numbers(value, f"{prefix}{name}.")
         elif isinstance(value, str):
-            yield f"{within}{name}.{value}", 1
+            yield f"{prefix}{name}.{value}", 1
         elif isinstance(value, int | float):
-            yield f"{within}{name}", value
+            yield f"{prefix}{name}", value

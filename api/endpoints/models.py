@@ -87,8 +87,8 @@ class ModelEndpoints:
 
     async def show(self, request: Request) -> Response:
         """Return the model versions with metrics and age, the version in service, and the current fit."""
-        board = await self._context.clients.boards.read()
-        return json_response(shown(board, now_ms=self._context.clients.now_ms()))
+        status = await self._context.clients.boards.read()
+        return json_response(shown(status, now_ms=self._context.clients.now_ms()))
 
     async def retrain(self, request: Request) -> Response:
         """Request a full fit; the body is optional."""
@@ -100,18 +100,20 @@ class ModelEndpoints:
         return json_response(RetrainAccepted(event.event_id), 202)
 
 
-def shown(board: ModelStatus, *, now_ms: int) -> ShownBoard:
+def shown(status: ModelStatus, *, now_ms: int) -> ShownBoard:
     """Return the model status for clients, with ages in seconds at `now_ms` (ms since the epoch)."""
-    versions = [ShownVersion(**asdict(version), age_s=_age_s(version.created_at, now_ms)) for version in board.versions]
-    serving = next((version for version in versions if version.version == board.serving), None)
-    training = board.training
+    versions = [
+        ShownVersion(**asdict(version), age_s=_age_s(version.created_at, now_ms)) for version in status.versions
+    ]
+    serving = next((version for version in versions if version.version == status.serving), None)
+    training = status.training
     fields = {
         "versions": versions,
         "metrics": serving.metrics if serving else {},
         "age_s": serving.age_s if serving else None,
         "training": ShownTraining(**asdict(training), fraction=round(training.progress, 4)),
     }
-    return ShownBoard(**(asdict(board) | fields))
+    return ShownBoard(**(asdict(status) | fields))
 
 
 def _age_s(at_ms: int, now_ms: int) -> float:

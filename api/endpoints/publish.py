@@ -197,13 +197,13 @@ class PublishEndpoints:
         now_ms = self._context.clients.now_ms()
         body = await take(request, _retrieve_batch, settings.api_max_body_bytes)
         check_count("user_ids", body.user_ids, settings.api_max_batch)
-        places: dict[str, int] = {}  # each user once, with the first index
+        first_index: dict[str, int] = {}  # each user once, with the first index
         for index, user_id in enumerate(body.user_ids):
-            places.setdefault(user_id, index)
+            first_index.setdefault(user_id, index)
         return await publish_each(
             self._context,
             TRIGGERS,
-            ((index, user_id) for user_id, index in places.items()),
+            ((index, user_id) for user_id, index in first_index.items()),
             lambda user_id: RetrieveBody(user_id=user_id, reason=body.reason).record(now_ms),
         )
 

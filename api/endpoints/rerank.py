@@ -14,7 +14,7 @@ from topics.topic import TRIGGERS
 
 ERRORS: tuple[type[ApiError], ...] = (BrokerAwayError, StoreAwayError, BusyError, LateError)
 """Errors of a re-ranking."""
-_LOOK_S = 0.25
+_POLL_S = 0.25
 """Polling interval for the result: a lost notification delays it by at most this long."""
 
 
@@ -32,10 +32,10 @@ async def ranked(context: ApiContext, trigger: Trigger) -> Feed:
     if context.reranks.locked():
         raise BusyError(context.settings.api_max_listeners)
     async with context.reranks:
-        return await _answer(context, trigger)
+        return await _rank_once(context, trigger)
 
 
-async def _answer(context: ApiContext, trigger: Trigger) -> Feed:
+async def _rank_once(context: ApiContext, trigger: Trigger) -> Feed:
     feeds, name = context.clients.feeds, reranked(trigger)
     async with feeds.listen(name) as changed:
         [feed] = await feeds.read([name])
@@ -51,7 +51,7 @@ async def _wait(context: ApiContext, name: str, changed: asyncio.Event) -> Feed:
         async with asyncio.timeout(timeout_s):
             while True:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), _LOOK_S)
+                    await asyncio.wait_for(changed.wait(), _POLL_S)
                 changed.clear()
                 [feed] = await context.clients.feeds.read([name])
                 if feed is not None:

@@ -24,7 +24,7 @@ from schemas.nearby import Spot, spot
 
 NO_MATCHES = "no_search_matches"
 """The fallback reason if nothing matches."""
-_MOST, _DEEPEST = 100, 10_000
+_MOST, _MOST_OFFSET = 100, 10_000
 _Price = Annotated[float, Meta(ge=0)] | None
 _Filter = Annotated[str, Meta(max_length=ID_CHARS)]
 
@@ -43,7 +43,7 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     max_price: _Price = None
     min_rating: Annotated[float, Meta(ge=0, le=5)] | None = None
     limit: Annotated[int, Meta(ge=1, le=_MOST)] = 20
-    offset: Annotated[int, Meta(ge=0, le=_DEEPEST)] = 0
+    offset: Annotated[int, Meta(ge=0, le=_MOST_OFFSET)] = 0
     user_id: UserId | None = None
     """The searching user: items tied to a location are found only nearby; without a user they come last."""
     city: Name | None = None

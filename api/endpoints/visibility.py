@@ -99,10 +99,10 @@ class Offers:
 
     def _far(self, user: Spot, offers: dict[str, Offer]) -> set[str]:
         """Return the ids of items that are not near a user."""
-        places, ids = GeoIndex(), list(offers)
+        geo_index, ids = GeoIndex(), list(offers)
         for index, offer in enumerate(offers.values()):
-            places.put(index, offer.cell, offer.city)
-        return {ids[index] for index in places.far(len(ids), user, radius_km=self._radius_km).tolist()}
+            geo_index.put(index, offer.cell, offer.city)
+        return {ids[index] for index in geo_index.far(len(ids), user, radius_km=self._radius_km).tolist()}
 
 
 def _offer(data: msgspec.Raw) -> Offer:

@@ -375,8 +375,8 @@ def decode(decoder: msgspec.json.Decoder[B], data: bytes | msgspec.Raw) -> B:
         raise invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         half = _HALF.search(_PAIR.sub(b"", bytes(data)))
-        why = f"{half[0].decode()} is half of a surrogate pair" if half else str(error)
-        raise MalformedError(f"the body is not JSON: {why}") from error
+        reason = f"{half[0].decode()} is half of a surrogate pair" if half else str(error)
+        raise MalformedError(f"the body is not JSON: {reason}") from error
     except RecursionError as error:
         raise MalformedError("the body is nested too deeply") from error
 

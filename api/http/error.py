@@ -269,12 +269,12 @@ class InvalidError(ApiError):
 
 def invalid(error: msgspec.ValidationError) -> InvalidError:
     """Return the error of a value of the wrong type, with its field."""
-    place = _PLACE.fullmatch(str(error))
-    assert place is not None  # the pattern matches every text
-    missing = _MISSING.fullmatch(place["problem"])
+    match = _PLACE.fullmatch(str(error))
+    assert match is not None  # the pattern matches every text
+    missing = _MISSING.fullmatch(match["problem"])
     if missing:
-        return InvalidError(".".join(filter(None, (place["field"], missing["name"]))), "is missing")
-    return InvalidError(place["field"], f"cannot be used: {place['problem']}")
+        return InvalidError(".".join(filter(None, (match["field"], missing["name"]))), "is missing")
+    return InvalidError(match["field"], f"cannot be used: {match['problem']}")
 
 
 class InvalidBatchError(ApiError):

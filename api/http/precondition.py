@@ -18,7 +18,7 @@ from api.http.error import ChangedError
 
 T = TypeVar("T")
 
-_WAIT_S, _LOOK_S = 2.0, 0.05
+_WAIT_S, _POLL_S = 2.0, 0.05
 
 
 def tag_of(state: Any) -> str:
@@ -45,6 +45,6 @@ async def matching(request: Request, read: Callable[[], Awaitable[T]]) -> T:
     while tag_of(state) not in tags:
         if asyncio.get_running_loop().time() > deadline_s:
             raise ChangedError
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_POLL_S)
         state = await read()
     return state

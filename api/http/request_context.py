@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-_SAFETY = [
+_SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
@@ -51,8 +51,8 @@ class RequestContextMiddleware:
         scope["request_id"] = request_id
         scope["trace"] = trace = RequestContext(request_id)
         CURRENT.set(trace)
-        _compose(scope)
-        own_headers = [(b"x-request-id", request_id.encode()), *_SAFETY]
+        _normalize(scope)
+        own_headers = [(b"x-request-id", request_id.encode()), *_SECURITY_HEADERS]
         status = 0
 
         async def send_marked(message: Message) -> None:
@@ -75,7 +75,7 @@ class RequestContextMiddleware:
                 _log.info("request ended", extra=fields)
 
 
-def _compose(scope: Scope) -> None:
+def _normalize(scope: Scope) -> None:
     """Normalize path and query to Unicode form C: their ids are compared with those of bodies and topics."""
     scope["path"] = unicodedata.normalize("NFC", scope["path"])
     query: bytes = scope["query_string"]

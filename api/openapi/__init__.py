@@ -34,16 +34,19 @@ _VIEWERS = {
     "swagger.css": ("swagger_style.css", "text/css"),
     "redoc.js": ("redoc.js", "text/javascript"),
 }
-_FOREIGN = b"https://cdn.redoc.ly/redoc/"
+_REDOC_LOGO_HOST = b"https://cdn.redoc.ly/redoc/"
 """The host from which ReDoc would load its vendor's logo."""
 _OWN = {"start.js": "text/javascript", "page.css": "text/css"}
 
 
 def routes(endpoints: Sequence[Endpoint], settings: Settings) -> list[BaseRoute]:
     """Return the routes of the documents; each document is built on its first request."""
-    ours = version("millrace")
+    millrace_version = version("millrace")
     pages: dict[str, tuple[Callable[[], bytes], str]] = {
-        "/openapi.json": (lambda: _json(openapi(endpoints, version=ours, is_strict=settings.is_secured)), _JSON),
+        "/openapi.json": (
+            lambda: _json(openapi(endpoints, version=millrace_version, is_strict=settings.is_secured)),
+            _JSON,
+        ),
         "/asyncapi.json": (lambda: _json(_topics(settings)), _JSON),
         "/docs": (lambda: _own("swagger.html"), "text/html"),
         "/redoc": (lambda: _own("redoc.html"), "text/html"),
@@ -84,7 +87,7 @@ def _viewer(name: str) -> bytes:
     spec = find_spec("offapi")
     assert spec is not None
     assert spec.origin is not None
-    return Path(spec.origin).with_name(name).read_bytes().replace(_FOREIGN, b"data:,")
+    return Path(spec.origin).with_name(name).read_bytes().replace(_REDOC_LOGO_HOST, b"data:,")
 
 
 def _json(document: object) -> bytes:

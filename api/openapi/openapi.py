@@ -79,10 +79,10 @@ def openapi(endpoints: Iterable[Endpoint], *, version: str, is_strict: bool) -> 
 def refusals(endpoint: Endpoint) -> dict[int, list[type[ApiError]]]:
     """Return the possible errors of an endpoint, by status."""
     has_parameters = _PARAMETER.search(endpoint.path) is not None
-    says_400 = BadValueError in endpoint.errors  # for invalid path and query parameters
+    uses_400 = BadValueError in endpoint.errors  # for invalid path and query parameters
     kinds: dict[type[ApiError], None] = dict.fromkeys(endpoint.errors)
     kinds |= dict.fromkeys(_BODY_ERRORS if endpoint.body is not None else ())
-    kinds |= dict.fromkeys((InvalidError,) if (endpoint.query or has_parameters) and not says_400 else ())
+    kinds |= dict.fromkeys((InvalidError,) if (endpoint.query or has_parameters) and not uses_400 else ())
     kinds |= dict.fromkeys(_CALLER_ERRORS if endpoint.scope != "public" else ())
     kinds |= dict.fromkeys((TooManyRequestsError,) if endpoint.method != "GET" else ())
     by_status: dict[int, list[type[ApiError]]] = {}
@@ -160,14 +160,14 @@ def _parameters(kind: Any, schemas: Mapping[Any, Any], components: Mapping[str, 
 def _responses(one: Endpoint, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, kind in one.answers.items():
-        description = _said(kind)
+        description = _describe(kind)
         responses[str(status)] = {"description": description} | (
             {} if kind is None else {"content": _content(kind, schemas)}
         )
     for status, kinds in refusals(one).items():
         if str(status) not in responses:
             responses[str(status)] = {
-                "description": "; ".join(f"`{kind.code}`: {_said(kind)}" for kind in kinds),
+                "description": "; ".join(f"`{kind.code}`: {_describe(kind)}" for kind in kinds),
                 "content": {JSON: {"schema": schemas[repr(ErrorAnswer)]}},
             }
     return responses
@@ -179,7 +179,7 @@ def _content(kind: Any, schemas: Mapping[Any, Any], example: Any = None) -> dict
     return {JSON: {"schema": schemas[repr(kind)]} | ({} if example is None else {"example": example})}
 
 
-def _said(kind: Any) -> str:
+def _describe(kind: Any) -> str:
     text: str = getattr(kind, "__doc__", None) or "" if isinstance(kind, type) else ""
     if kind is None:
         return "Nothing new."

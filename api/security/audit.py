@@ -20,11 +20,11 @@ from infra.redis.stores.feed_store import EVERYONE
 from schemas.types import Audit, Feed
 from topics.topic import AUDITS
 
-_ROOM = 50_000
-_AT_ONCE = 50
+_BUFFER_SIZE = 50_000
+_BATCH_SIZE = 50
 """Events per batch: few enough that encoding them delays no request."""
-_AGAIN_S = 1.0
-_LAST_S = 2.0
+_RETRY_S = 1.0
+_FLUSH_TIMEOUT_S = 2.0
 _ACTOR_CHARS = 1_024
 """Names without a limit of their own are cut to this length, so that an event always fits into its topic."""
 
@@ -34,8 +34,8 @@ class Audits:
 
     def __init__(self, publisher: Publishes, metrics: Metrics, *, now_ms: Callable[[], int], reads: bool) -> None:
         self._publisher, self._metrics, self._now_ms, self._reads = publisher, metrics, now_ms, reads
-        self._waiting: deque[Audit] = deque()
-        self._some = asyncio.Event()
+        self._buffer: deque[Audit] = deque()
+        self._has_events = asyncio.Event()
 
     def served(self, feed: Feed, count: int) -> None:
         """Record that the current request served the first `count` items of a feed."""
@@ -84,35 +84,35 @@ class Audits:
     async def run(self) -> None:
         """Publish collected events until cancelled."""
         while True:
-            await self._some.wait()
+            await self._has_events.wait()
             if not await self._publish():
-                await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(_RETRY_S)
 
     async def flush(self) -> None:
         """Publish the remaining events, within a short timeout."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_S):
-                while self._waiting and await self._publish():
+            async with asyncio.timeout(_FLUSH_TIMEOUT_S):
+                while self._buffer and await self._publish():
                     pass
 
     async def _publish(self) -> bool:
-        batch = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
+        batch = [self._buffer.popleft() for _ in range(min(_BATCH_SIZE, len(self._buffer)))]
         try:
             await self._publisher.publish(AUDITS, batch)
         except (PublishError, asyncio.CancelledError) as error:
-            self._waiting.extendleft(reversed(batch))
+            self._buffer.extendleft(reversed(batch))
             if isinstance(error, asyncio.CancelledError):
                 raise
             self._metrics.publish_failures.labels(AUDITS.name).inc()
             return False
         self._metrics.published.labels(AUDITS.name).inc(len(batch))
-        if not self._waiting:
-            self._some.clear()
+        if not self._buffer:
+            self._has_events.clear()
         return True
 
     def _add(self, audit: Audit) -> None:
-        if len(self._waiting) >= _ROOM:
+        if len(self._buffer) >= _BUFFER_SIZE:
             self._metrics.audits_lost.inc()
             return
-        self._waiting.append(audit)
-        self._some.set()
+        self._buffer.append(audit)
+        self._has_events.set()

@@ -20,10 +20,10 @@ from limits.errors import StorageError
 from api.http.error import TooManyRequestsError
 from infra.settings import OFF
 
-_SHARE = 10
+_REPORTS_PER_LIMIT = 10
 """Number of steps in which a limit is reported to Redis."""
 _TIMEOUT_S = 0.3
-_LEFT_ALONE_S = 5.0
+_PAUSE_S = 5.0
 """Seconds without reports to Redis after it failed to answer."""
 
 
@@ -53,7 +53,7 @@ class RateLimiter:
         self._outage = outage or Outage()
         self._limit: RateLimitItem | None = None if limit == OFF else parse(limit)
         self._limiter = FixedWindowRateLimiter(storage)
-        self._share = max(1, self._limit.amount // _SHARE) if self._limit else 0
+        self._report_size = max(1, self._limit.amount // _REPORTS_PER_LIMIT) if self._limit else 0
         self._uncounted: dict[str, int] = {}
         self._refused: dict[str, float] = {}
         self._swept_s = clock_s()
@@ -78,20 +78,20 @@ class RateLimiter:
         if now_s < until_s:
             raise TooManyRequestsError(self._kind, str(self._limit), until_s - now_s)
         count = self._uncounted.get(name, 0) + 1
-        if count < self._share or self.is_degraded:
+        if count < self._report_size or self.is_degraded:
             self._uncounted[name] = count
             return
         self._uncounted.pop(name, None)
-        await self._tell(self._limit, name, count)
+        await self._report(self._limit, name, count)
 
-    async def _tell(self, limit: RateLimitItem, name: str, count: int) -> None:
+    async def _report(self, limit: RateLimitItem, name: str, count: int) -> None:
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 if await self._limiter.hit(limit, self._kind, name, cost=count):
                     return
                 until_s = (await self._limiter.get_window_stats(limit, self._kind, name)).reset_time
         except (StorageError, TimeoutError):
-            self._outage.until_s = self._clock_s() + _LEFT_ALONE_S
+            self._outage.until_s = self._clock_s() + _PAUSE_S
             return
         self._refused[name] = until_s
         raise TooManyRequestsError(self._kind, str(limit), until_s - self._clock_s())

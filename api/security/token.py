@@ -18,8 +18,8 @@ from api.security.principal import ADMIN, Principal
 from infra.settings import Settings
 from schemas.limit import id_problem
 
-_KEPT = 20_000
-_KEPT_S = 300.0
+_CACHE_SIZE = 20_000
+_CACHE_TTL_S = 300.0
 """Seconds for which a verified token is cached."""
 
 
@@ -61,8 +61,8 @@ class Tokens:
         caller = self.known(token)
         if caller is None and token and (self._secret or self._keys):
             caller, expires_s = await self._verified(token)
-            self._principals[_digest(token)] = (caller, min(expires_s, self._clock_s() + _KEPT_S))
-            if len(self._principals) > _KEPT:
+            self._principals[_digest(token)] = (caller, min(expires_s, self._clock_s() + _CACHE_TTL_S))
+            if len(self._principals) > _CACHE_SIZE:
                 self._principals.popitem(last=False)
         return caller
 
@@ -71,7 +71,7 @@ class Tokens:
             claims = await self._claims(token)
             subject, expires_s = claims["sub"], float(claims["exp"])
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise UnauthorizedError(f"the token is invalid: {_why(error)}") from error
+            raise UnauthorizedError(f"the token is invalid: {_reason(error)}") from error
         subject = unicodedata.normalize("NFC", subject)
         if id_problem(subject) is not None:
             raise UnauthorizedError("the token is invalid: its subject is not a user id")
@@ -135,7 +135,7 @@ def _scopes(claims: dict[str, Any]) -> frozenset[str]:
     return frozenset(str(word) for word in words)
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """Return the problem in our own words: the library's message may quote the token."""
     reasons: dict[type[Exception], str] = {
         jwt.ExpiredSignatureError: "it has expired",

@@ -68,7 +68,7 @@ class _Screen:
     def __init__(self) -> None:
         self._bars = bars()
         self._task: TaskID | None = None
-        self._what = ""
+        self._name = ""
 
     def step(self, step: Step) -> None:
         """Display a step of a server or role."""
@@ -85,9 +85,9 @@ class _Screen:
             amount: The completed amount.
             total: The total amount; 0 if it is unknown.
         """
-        if what != self._what:
+        if what != self._name:
             self._finish()
-            self._what, self._task = what, self._bars.add_task(what, total=total or None)
+            self._name, self._task = what, self._bars.add_task(what, total=total or None)
         elif self._task is not None:
             self._bars.update(self._task, completed=amount, total=total or None)
 

@@ -59,7 +59,7 @@ def collect(
             bar.update(task, description=f"{state.name}: {state.page - 1} pages, {state.published:,} published")
 
         ended = run(_collect(configured, names or list(LISTS), page, page_size, show))
-    _tell(ended, as_json=as_json)
+    _print_report(ended, as_json=as_json)
     if any(state.state != "done" for state in ended):
         raise typer.Exit(1)
 
@@ -72,14 +72,17 @@ async def _collect(
     publisher = Publisher(configured.kafka_bootstrap_servers, registry)
     redis = connect(configured.redis_url)
     pages, store = Socialverse(configured), RedisCollectionStore(redis)
-    collecting = Collector(
+    collector = Collector(
         pages, publisher, store, now_ms=clock.now_ms, rating_scale=configured.rating_scale, on_page=show
     )
     try:
         collections = await store.read()
         return [
-            await collecting.collect(
-                name, request_id=str(uuid_utils.uuid7()), page=page or _next(collections[name]), page_size=page_size
+            await collector.collect(
+                name,
+                request_id=str(uuid_utils.uuid7()),
+                page=page or _first_page(collections[name]),
+                page_size=page_size,
             )
             for name in names
         ]
@@ -90,12 +93,12 @@ async def _collect(
         registry.close()
 
 
-def _next(collection: Collection) -> int:
+def _first_page(collection: Collection) -> int:
     """Return the first page: that of an unfinished collection, else 1."""
     return collection.page if collection.state in ("running", "failed") else 1
 
 
-def _tell(ended: list[Collection], *, as_json: bool) -> None:
+def _print_report(ended: list[Collection], *, as_json: bool) -> None:
     if as_json:
         for state in ended:
             print(msgspec.json.encode(state).decode())

@@ -118,7 +118,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     stream = of_dataset(dataset, repeats=repeats, rating_scale=rating_scale)
     if rating_scale is not None and stream.high > rating_scale:
         raise OperatorError(f"Ratings go up to {stream.high:g}.", f"Give a --rating-scale of {stream.high:g} or more.")
-    console.print(_about(stream), soft_wrap=True)
+    console.print(_describe(stream), soft_wrap=True)
     options = Asked(protocol=protocol, part=cast("Part", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold)
     if protocol == _RMSE:
         result = _rated(stream, options, console)
@@ -183,7 +183,7 @@ def _read(path: Path, console: Console) -> Dataset:
     return data
 
 
-def _about(stream: Stream) -> str:
+def _describe(stream: Stream) -> str:
     kind = "ratings" if stream.rated else "no ratings"
     return (
         f"{escape(stream.name)}: {len(stream):,} events of {len(stream.users):,} users on {len(stream.items):,} items; "

@@ -117,7 +117,7 @@ def products_(  # noqa: PLR0913, PLR0917 - each is a flag
         currency=_currency(currency),
         rating_scale=rating_scale or configured.rating_scale,
     )
-    most = threshold(max_rejected)
+    rejected_limit = threshold(max_rejected)
     name = source_name(source, file)
     if sync and file.stem.endswith(_REJECTED):
         raise OperatorError(
@@ -125,18 +125,18 @@ def products_(  # noqa: PLR0913, PLR0917 - each is a flag
         )
     aside = rejected or configured.home.expanduser() / "imports" / f"{file.stem}{_REJECTED}.csv"
     content = _read(file, form, aside)
-    is_over = len(content.rejected) > most(content.rows)
-    withheld = _withheld(content, is_over=is_over) if sync else ""
-    changes, removed = run(_import(resolve_addresses(configured), content, name, sync=sync and not withheld))
-    if withheld and changes.absent:
-        content.notes.append(f"nothing is removed: {withheld}")
+    is_over = len(content.rejected) > rejected_limit(content.rows)
+    removal_problem = _removal_problem(content, is_over=is_over) if sync else ""
+    changes, removed = run(_import(resolve_addresses(configured), content, name, sync=sync and not removal_problem))
+    if removal_problem and changes.absent:
+        content.notes.append(f"nothing is removed: {removal_problem}")
     took_s = round(time.monotonic() - began_s, 2)
     report = Report.of(file, aside, content, changes, source=name, removed=removed, took_s=took_s)
     if as_json:
         print(msgspec.json.encode(report).decode())
     else:
         show(report)
-    if is_over or (withheld and changes.absent):
+    if is_over or (removal_problem and changes.absent):
         raise typer.Exit(1)
 
 
@@ -220,7 +220,7 @@ def _read(file: Path, form: ProductFormat, aside: Path) -> Products:
     return content
 
 
-def _withheld(content: Products, *, is_over: bool) -> str:
+def _removal_problem(content: Products, *, is_over: bool) -> str:
     """Return the reason for not removing products; an empty string if they may be removed."""
     if is_over:
         return "too many rows are rejected"

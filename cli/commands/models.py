@@ -94,8 +94,10 @@ async def _roll_back(configured: Settings, version: str, reason: str) -> Version
     artifacts = ArtifactStore(configured.home, kept=configured.model_artifacts_kept)
     serving = await _serving(configured)
     snapshot = await asyncio.to_thread(artifacts.get, version or artifacts.before(serving))
-    why = f"rolled back from {serving or 'nothing'}" + (f": {reason}" if reason else "")
-    serving_version = msgspec.structs.replace(snapshot.version, status=SERVING, reason=why, created_at=clock.now_ms())
+    full_reason = f"rolled back from {serving or 'nothing'}" + (f": {reason}" if reason else "")
+    serving_version = msgspec.structs.replace(
+        snapshot.version, status=SERVING, reason=full_reason, created_at=clock.now_ms()
+    )
     registry = Registry(configured.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     publisher = Publisher(configured.kafka_bootstrap_servers, registry)

@@ -83,14 +83,14 @@ async def _rebuild(configured: Settings, store: Store, timeout_s: float, console
     try:
         for projection, _ in stores:
             await projection.forget()
-        await _name_absent(redis, {role for _, roles in stores for role in roles.values()}, console)
+        await _print_absent_roles(redis, {role for _, roles in stores for role in roles.values()}, console)
         return await _wait_until_written(stores, timeout_s, console)
     finally:
         pool.terminate()
         await redis.aclose()
 
 
-async def _name_absent(redis: Redis, roles: set[str], console: Console) -> None:
+async def _print_absent_roles(redis: Redis, roles: set[str], console: Console) -> None:
     """Print which of some roles do not run."""
     running = {sign["role"] for sign in await heartbeat.heartbeats(redis)}
     for role in sorted(roles - running):

@@ -55,7 +55,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print one line 
 
 def _show(report: Status, configured: Settings, console: Console) -> None:
     for problem in report.problems:
-        console.print(f"[red]{escape(problem)}[/]{escape(_more(report, configured, problem))}", soft_wrap=True)
+        console.print(f"[red]{escape(problem)}[/]{escape(_details(report, configured, problem))}", soft_wrap=True)
     if not report.problems:
         console.print("[green]All is well.[/]")
     table = Table("server", "address", "state")
@@ -75,8 +75,8 @@ def _show(report: Status, configured: Settings, console: Console) -> None:
             for topic, count in deleted.items():
                 console.print(f"Within the last week {count:,} records of {topic} were deleted unread by {group}.")
     table = Table("role", "process", "since")
-    for sign in report.roles:
-        table.add_row(str(sign["role"]), str(sign["pid"]), _clock(sign["started_at"]))
+    for heartbeat in report.roles:
+        table.add_row(str(heartbeat["role"]), str(heartbeat["pid"]), _clock(heartbeat["started_at"]))
     console.print(table if report.roles else "No role sends heartbeats.")
     table = Table("consumer group", "topic", "lag")
     for group, behind in report.lag.items():
@@ -99,7 +99,7 @@ def _show_rates(kind: str, rates: Sequence[EventRate], console: Console) -> None
         console.print(table)
 
 
-def _more(report: Status, configured: Settings, problem: str) -> str:
+def _details(report: Status, configured: Settings, problem: str) -> str:
     """Return the lag of the role that a problem names first, and the path of its log."""
     role = problem.partition(" ")[0]
     if report.pipeline is None or role not in report.pipeline.roles:

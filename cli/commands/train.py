@@ -75,13 +75,13 @@ async def _train(configured: Settings, reason: str, *, on_progress: Callable[[Tr
                 "No trainer is running.", "Start one with millrace worker --roles trainer, or millrace up."
             )
         event_id = str(uuid_utils.uuid7())
-        await _ask(configured, event_id, reason)
-        return await _answer(RedisModelStatusStore(redis), event_id, on_progress)
+        await _publish_request(configured, event_id, reason)
+        return await _wait_for_version(RedisModelStatusStore(redis), event_id, on_progress)
     finally:
         await redis.aclose()
 
 
-async def _ask(configured: Settings, event_id: str, reason: str) -> None:
+async def _publish_request(configured: Settings, event_id: str, reason: str) -> None:
     registry = Registry(configured.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     publisher = Publisher(configured.kafka_bootstrap_servers, registry)
@@ -93,23 +93,25 @@ async def _ask(configured: Settings, event_id: str, reason: str) -> None:
         registry.close()
 
 
-async def _answer(boards: RedisModelStatusStore, event_id: str, on_progress: Callable[[Training], None]) -> Version:
+async def _wait_for_version(
+    model_status: RedisModelStatusStore, event_id: str, on_progress: Callable[[Training], None]
+) -> Version:
     """Wait for the version that answers a request.
 
     Raises:
         OperatorError: the trainer is not working on the request.
     """
-    heard_s = time.monotonic()
+    last_progress_s = time.monotonic()
     while True:
-        board: ModelStatus = await boards.read()
-        for version in board.versions:
+        status: ModelStatus = await model_status.read()
+        for version in status.versions:
             if event_id in version.request_ids:
                 return version
-        if board.training.state == "fitting":
-            heard_s = time.monotonic()
-            if event_id in board.training.request_ids:
-                on_progress(board.training)
-        elif time.monotonic() - heard_s > _BEGINS_WITHIN_S:
+        if status.training.state == "fitting":
+            last_progress_s = time.monotonic()
+            if event_id in status.training.request_ids:
+                on_progress(status.training)
+        elif time.monotonic() - last_progress_s > _BEGINS_WITHIN_S:
             raise OperatorError(
                 "The trainer has not answered.", "Its log has the reason why the fit failed or was cancelled."
             )

@@ -35,7 +35,7 @@ ROLES = {
 }
 """The `async def run(settings, stop)` of each role, imported on demand, since some are heavy."""
 
-_HURRIED = frozenset(("feed", "push"))
+_LATENCY_CRITICAL = frozenset(("feed", "push"))
 """Latency-critical roles: a process without any of them lowers its priority."""
 _NICENESS = 10
 _PATIENCE_S = 20.0
@@ -59,12 +59,12 @@ def worker(
     set_up(configured)
     runs = {name: _load(name) for name in names}
     on_one_core()
-    if _HURRIED.isdisjoint(names):
+    if _LATENCY_CRITICAL.isdisjoint(names):
         process_priority.lower(_NICENESS)
 
     async def main(stop: asyncio.Event) -> None:
         await _run_all(runs, configured, stop)
-        await _take_leave(configured, names)
+        await _remove_heartbeats(configured, names)
 
     until_stopped(main, watchdog_fd=watchdog_fd)
 
@@ -108,22 +108,22 @@ async def _run_all(runs: Mapping[str, Any], configured: Settings, stop: asyncio.
 async def _run(name: str, run: Any, configured: Settings, stop: asyncio.Event) -> None:
     """Run one role until `stop` is set; the role gets an event of its own, which it may also set itself."""
     own = asyncio.Event()
-    telling = asyncio.ensure_future(_tell(stop, own))
+    forwarding = asyncio.ensure_future(_forward(stop, own))
     try:
         await run(configured, own)
         if not stop.is_set():
             raise RoleEndedError(f"the role {name} ended by itself")
     finally:
         stop.set()
-        telling.cancel()
+        forwarding.cancel()
 
 
-async def _tell(stop: asyncio.Event, own: asyncio.Event) -> None:
+async def _forward(stop: asyncio.Event, own: asyncio.Event) -> None:
     await stop.wait()
     own.set()
 
 
-async def _take_leave(configured: Settings, names: Sequence[str]) -> None:
+async def _remove_heartbeats(configured: Settings, names: Sequence[str]) -> None:
     """Remove the roles' heartbeats after an orderly stop; without Redis the roles count as missing for some time."""
     redis = connect(configured.redis_url)
     with suppress(StoreError):

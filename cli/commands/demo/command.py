@@ -118,10 +118,13 @@ async def _demo(configured: Settings, request: DemoRequest, screen: Screen) -> i
     proof = Proof(dataset=request.data.name, bad_lines=len(request.data.bad_lines), seconds=screen.seconds)
     try:
         with screen.stack() as on_step:
-            async with doubled(configured) as keyed, application(keyed, on_step=on_step) as located:
+            async with (
+                doubled(configured) as configured_with_fakes,
+                application(configured_with_fakes, on_step=on_step) as located,
+            ):
                 proof.addresses, proof.simulated = _addresses(located), simulated(located)
                 await _play(located, request, screen, proof)
-                _tell(request, screen, proof)
+                _print_proof(request, screen, proof)
                 if proof.ok and not request.once:
                     screen.say(f"\n[bold]{proof.addresses['page']}[/] shows the feeds. Press Ctrl-C to stop.")
                     await _until_cancelled()
@@ -152,7 +155,7 @@ async def _play(located: Settings, request: DemoRequest, screen: Screen, proof: 
         proof.ok = True
 
 
-def _tell(request: DemoRequest, screen: Screen, proof: Proof) -> None:
+def _print_proof(request: DemoRequest, screen: Screen, proof: Proof) -> None:
     screen.end(proof)
     if request.once or request.as_json:
         print(proof.line(), flush=True)

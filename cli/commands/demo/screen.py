@@ -96,7 +96,7 @@ class Screen:
         table.add_column("reason", no_wrap=True, max_width=44)
         for rank, entry in enumerate(feed["items"][:_ROWS], start=1):
             item = entry["item"] or {"title": entry["item_id"], "category": "?"}
-            moved = [_moved(ranks.get(entry["item_id"]), rank)] if before else []
+            moved = [_format_move(ranks.get(entry["item_id"]), rank)] if before else []
             where = f" · {item['city']}" if item.get("city") else ""
             table.add_row(
                 str(rank),
@@ -139,7 +139,7 @@ def _console() -> Console:
     return console if console.is_terminal else Console(stderr=True, width=_LOG_WIDTH)
 
 
-def _moved(before: int | None, rank: int) -> str:
+def _format_move(before: int | None, rank: int) -> str:
     if before is None:
         return "[green]new[/]"
     if before == rank:

@@ -18,7 +18,7 @@ from schemas.types import DeadLetter, Features
 from topics.topic import DEAD_LETTERS, FEATURES, INTERACTIONS
 
 _POLL_S = 0.1
-_CALM_POLLS = 3
+_IDLE_POLLS = 3
 """Consecutive polls that must find no work: stages feed each other, and a record may be between two of them."""
 _DEADLINE_S = 120.0
 _DEADLINE_PER_INTERACTION_S = 0.003
@@ -111,12 +111,12 @@ class Watch:
         Raises:
             DemoError: the work is not completed in time.
         """
-        calm = 0
+        idle_polls = 0
 
         async def at_rest() -> bool:
-            nonlocal calm
-            calm = 0 if await self._remaining_work() else calm + 1
-            return calm == _CALM_POLLS
+            nonlocal idle_polls
+            idle_polls = 0 if await self._remaining_work() else idle_polls + 1
+            return idle_polls == _IDLE_POLLS
 
         await self.until(f"the workers have not finished {work}", at_rest, self._remaining_work)
         ends = await asyncio.to_thread(idle.end_offsets, self._admin, (FEATURES, DEAD_LETTERS))
@@ -146,8 +146,8 @@ class Watch:
         end_s = asyncio.get_running_loop().time() + within_s
         while not await condition():
             if asyncio.get_running_loop().time() > end_s:
-                still = f"; remaining: {await remaining_work()}" if remaining_work is not None else ""
-                raise DemoError(f"{trouble} after {within_s:.0f} s{still}")
+                suffix = f"; remaining: {await remaining_work()}" if remaining_work is not None else ""
+                raise DemoError(f"{trouble} after {within_s:.0f} s{suffix}")
             await asyncio.sleep(_POLL_S)
 
     async def describe_broker(self) -> str:
