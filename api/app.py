@@ -1,4 +1,4 @@
-"""The API as one ASGI app.
+"""The API as one ASGI app: routes, middleware, error handlers and lifespan.
 
 POST /interaction  /interaction/batch  /impression  /location  /profile endpoints.publish
 PATCH /profile/{user_id}   DELETE /profile/{user_id}                    endpoints.publish
@@ -15,7 +15,7 @@ POST /push/register  /push/unregister  /push/send  /push/batch  /notifications/s
 GET  /push/preferences/{user_id}  /notifications/{user_id}
 PUT, PATCH /push/preferences/{user_id}                                  endpoints.push
 GET  /openapi.json  /docs  /redoc  /asyncapi.json  /docs/topics  /docs/errors  openapi
-…    one file per outside contract                                      compat
+…    one module per external contract                                   compat
 """
 
 from __future__ import annotations
@@ -57,10 +57,14 @@ from schemas import gazetteer
 
 
 def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[BaseRoute] = ()) -> Starlette:
-    """Return the app; it closes its clients when it stops.
+    """Create the app; it closes its clients when it stops.
 
     Serve it with `api.http.server`, one process per core.
-    `more_routes` come after all others, for pages served beside the API.
+
+    Args:
+        settings: The settings.
+        clients: The clients of all external systems.
+        more_routes: Additional routes, tried after all others, for pages served beside the API.
     """
     metrics = Metrics(clients.signs)
     reranks = asyncio.Semaphore(settings.api_max_listeners)
@@ -70,7 +74,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await asyncio.to_thread(gazetteer.load)  # no request is to wait for it
+        await asyncio.to_thread(gazetteer.load)  # so that no request waits for it
         tasks = [asyncio.create_task(context.audits.run()), asyncio.create_task(context.items.follow())]
         try:
             yield
@@ -88,7 +92,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
         middleware=[
             Middleware(RequestContextMiddleware, metrics=metrics, logs=settings.log_requests),
             *_cors(origins),
-            # Within the layers above, so that an error of ours has their headers, too.
+            # Inside the layers above, so that internal errors get their headers, too.
             Middleware(ExceptionMiddleware, handlers={ClientDisconnect: on_disconnect, Exception: on_unforeseen}),
         ],
         exception_handlers={
@@ -104,7 +108,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
 
 
 def endpoints(context: ApiContext, guard: Guard) -> list[Endpoint]:
-    """Return all that the API does, in the order in which routes are tried."""
+    """Return all endpoints of the API, in the order in which routes are matched."""
     groups = (
         ContentEndpoints(context),
         PublishEndpoints(context),
@@ -130,7 +134,9 @@ def _cors(origins: Collection[str]) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=origins,
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["*"],  # of these origins any: tracing SDKs send their own, and nothing rests on cookies
+            allow_headers=[
+                "*"
+            ],  # any, for these origins: tracing SDKs send their own headers, and nothing relies on cookies
             expose_headers=["ETag", "Retry-After", "X-Request-ID"],
             max_age=3_600,
         )

@@ -1,4 +1,4 @@
-"""What the endpoints work with: clients handed in by the composition root, settings, metrics."""
+"""The endpoints' dependencies: clients passed in by the composition root, settings, metrics, caches."""
 
 from __future__ import annotations
 
@@ -43,57 +43,57 @@ _item = msgspec.json.Decoder(Item)
 
 
 async def _unknown() -> PipelineHealth | None:
-    """Return how the pipeline is where there is none."""
+    """Return no pipeline state."""
     return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clients:
-    """The outside world as the API needs it; the app closes it when it stops."""
+    """Clients of all external systems; the app closes them when it stops."""
 
     publisher: Publishes
     feeds: FeedStore
     items: ItemStore
     interactions: InteractionLog = field(default_factory=MemoryInteractionLog)
-    """What users did within the last day."""
+    """Users' interactions of the last day."""
     boards: ModelStatusStore = field(default_factory=MemoryModelStatusStore)
-    """What the trainer tells of the models."""
+    """The model status that the trainer reports."""
     prefetched: PrefetchStore = field(default_factory=MemoryPrefetchStore)
-    """What was fetched ahead for users."""
+    """Prefetched content by user."""
     pushes: PushStore = field(default_factory=MemoryPushStore)
-    """What the push role tells of devices and decisions."""
+    """Devices and push decisions that the push role reports."""
     portraits: UserProfileStore = field(default_factory=MemoryUserProfileStore)
-    """Who users are."""
+    """User profiles."""
     charts: ChartStore = field(default_factory=MemoryChartStore)
-    """What trends."""
+    """Trending items."""
     listing: CatalogListing = field(default_factory=MemoryListing)
-    """The catalogue by what clients filter by."""
+    """The catalog, with filters."""
     collections: CollectionStore = field(default_factory=MemoryCollectionStore)
-    """How far collections of the external API have come."""
+    """The progress of collections from the external API."""
     experiments: ExperimentStore = field(default_factory=MemoryExperimentStore)
-    """Which comparisons there are."""
+    """Definitions of A/B experiments."""
     shop: ShopStore = field(default_factory=MemoryShopStore)
-    """What a shop's home shows."""
+    """Contents of the shop's home page."""
     shop_archive: ShopArchive = field(default_factory=MemoryShopArchive)
-    """What is alike, what goes together, and what shoppers did."""
+    """Similar products, association rules and shop events."""
     pages: PageStore = field(default_factory=MemoryPageStore)
-    """What was shown of lists that are paged through."""
+    """Entries shown on earlier pages of lists."""
     search: ShopSearches = field(default_factory=MemoryShopSearch)
-    """The catalogue as it is searched."""
+    """Full-text search of the catalog."""
     probes: Mapping[str, HealthCheck] = field(default_factory=dict)
-    """What /health asks, by dependency: kafka, registry, redis, database."""
+    """Health checks by dependency: kafka, registry, redis, database."""
     pipeline: Callable[[], Awaitable[PipelineHealth | None]] = _unknown
-    """Reads how the pipeline is."""
+    """Reads the state of the pipeline."""
     rates: Storage = field(default_factory=MemoryStorage)
-    """Where requests are counted."""
+    """Storage of the rate limits."""
     signs: Signs = no_signs
-    """Reads what every role says of itself."""
+    """Reads the heartbeats of all roles."""
     now_ms: Callable[[], int] = clock.now_ms
     closers: Sequence[Callable[[], Awaitable[object]]] = ()
-    """Run in this order after the last request, such as `publisher.close` and `redis.aclose`."""
+    """Called in this order after the last request, such as `publisher.close` and `redis.aclose`."""
 
     async def close(self) -> None:
-        """Close what the API was given."""
+        """Close all clients."""
         await self.feeds.close()
         for one in self.probes.values():
             if isinstance(one, ServerProbe):
@@ -111,9 +111,9 @@ class ApiContext:
     metrics: Metrics
     items: ItemCache
     reranks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1_000))
-    """Taken by who waits for a worker to rank."""
+    """Limits the number of requests that wait for a worker."""
     reader: ItemReader[Item] = field(default_factory=lambda: ItemReader(_item.decode))
-    """Reads what `items` holds."""
+    """Decodes the items of `items`."""
     offers: Offers = field(init=False)
     audits: Audits = field(init=False)
 
@@ -125,19 +125,19 @@ class ApiContext:
         object.__setattr__(self, "offers", Offers(self.settings))
 
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
-        """Hold records against their limits, then send them.
+        """Check records against their limits, then publish them.
 
         Raises:
-            InvalidError: a record breaks one of its limits; none is sent.
+            InvalidError: a record breaks one of its limits; none is published.
             ForbiddenError, BrokerAwayError: as `send`.
         """
         await self.send(topic, [self.admitted(value) for value in values])
 
     def admitted(self, record: R) -> R:
-        """Return a record in the form in which it is sent, once it is held against the limits of this deployment.
+        """Check a record against the limits of this deployment and return it normalized for publishing.
 
         Raises:
-            InvalidError: naming the field.
+            InvalidError: a field breaks its limit; the error names it.
         """
         settings = self.settings
         return admit(
@@ -148,12 +148,12 @@ class ApiContext:
         )
 
     async def send(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
-        """Publish records that were admitted, and return once the broker has them.
+        """Publish checked records, and return once the broker has acknowledged them.
 
         Raises:
-            ForbiddenError: who asks may not speak for the user of a record.
-            BrokerAwayError: it did not acknowledge within the setting's time.
-            TooLargeError: a record is larger than its topic takes.
+            ForbiddenError: the caller may not act for the user of a record.
+            BrokerAwayError: the broker did not acknowledge within API_PUBLISH_TIMEOUT_S.
+            TooLargeError: a record exceeds the message limit of its topic.
         """
         for value in values:
             if hasattr(value, "user_id"):
@@ -169,33 +169,33 @@ class ApiContext:
         self.metrics.published.labels(topic.name).inc(len(values))
 
     async def catalogued(self, item_ids: Sequence[str]) -> dict[str, Item]:
-        """Return items by id, in this order, as far as the catalogue holds them.
+        """Return the items that are in the catalog, by id, in the given order.
 
         Raises:
             StoreError: the store did not answer.
         """
-        found, _ = await self.items.read(item_ids)
+        rows, _ = await self.items.read(item_ids)
         return {
             item_id: self.reader.read(item_id, data)
-            for item_id, data in zip(item_ids, found, strict=True)
+            for item_id, data in zip(item_ids, rows, strict=True)
             if data is not None
         }
 
     async def offered(self, item_ids: Sequence[str], user: Spot = UNKNOWN) -> dict[str, Item]:
-        """Return those items by id that may be shown to a user, in this order; see `Offers.to`.
+        """Return the items visible to a user, by id, in the given order; see `Offers.to`.
 
         Raises:
             StoreError: the store did not answer.
         """
-        found, _ = await self.items.read(item_ids)
-        items = {item_id: data for item_id, data in zip(item_ids, found, strict=True) if data is not None}
+        rows, _ = await self.items.read(item_ids)
+        items = {item_id: data for item_id, data in zip(item_ids, rows, strict=True) if data is not None}
         return {item_id: self.reader.read(item_id, items[item_id]) for item_id in self.offers.to(user, items)}
 
     async def spot_of(self, user_id: str | None) -> Spot:
-        """Return where a user is, as far as it is known; of no user in particular, where whoever asks is.
+        """Return a user's location, as far as it is known; without a user, the caller's location.
 
         Raises:
-            ForbiddenError: who asks may not speak for the user.
+            ForbiddenError: the caller may not act for the user.
             StoreError: the store did not answer.
         """
         if user_id is None:
@@ -207,12 +207,12 @@ class ApiContext:
         return await self.clients.portraits.spot(user_id)
 
     async def feed_of(self, user_id: str) -> Feed:
-        """Return a user's feed, or everyone's when there is none.
+        """Return a user's feed, or the non-personalized feed if there is none.
 
         Raises:
-            NoFeedError: there is neither.
+            NoFeedError: neither exists.
             StoreError: the store did not answer.
-            ForbiddenError: who asks may not speak for the user.
+            ForbiddenError: the caller may not act for the user.
         """
         authorize_user(user_id)
         trace = CURRENT.get()
@@ -229,7 +229,7 @@ class ApiContext:
         return everyones
 
     async def served(self, feed: Feed, limit: int) -> Served:
-        """Return what `chosen` does, and note that it was served.
+        """Return the first visible items of a feed, as `chosen` does, and record them in the audit log.
 
         Raises:
             StoreError: the store did not answer.
@@ -239,35 +239,35 @@ class ApiContext:
         return chosen
 
     async def chosen(self, feed: Feed, limit: int) -> Served:
-        """Return the first items of a feed that may still be shown, so many where it holds as many.
+        """Return the first visible items of a feed, up to `limit`.
 
         Raises:
             StoreError: the store did not answer.
         """
-        shown = self.offers.of_feed(feed.items[:limit], await self._read(feed.items[:limit]), start=0)
+        offers = self.offers.of_feed(feed.items[:limit], await self._read(feed.items[:limit]), start=0)
         rest = feed.items[limit:]
-        if len(shown) < limit and rest:
-            shown += self.offers.of_feed(rest, await self._read(rest), start=limit)
-        return served(feed, shown[:limit])
+        if len(offers) < limit and rest:
+            offers += self.offers.of_feed(rest, await self._read(rest), start=limit)
+        return served(feed, offers[:limit])
 
     def read(self, served: Served) -> Iterator[tuple[int, Item]]:
-        """Yield positions in a feed, and the items that stand there, as far as the catalogue holds them."""
+        """Yield the positions and items of served items that are in the catalog."""
         for position, data in zip(served.positions, served.items, strict=True):
             if data is not None:
                 yield position, self.reader.read(served.feed.items[position], data)
 
     async def given(self, feed: Feed, limit: int) -> Served:
-        """Return the first items of a list that was given and ranked, whether or not the catalogue holds them.
+        """Return the first items of a re-ranked list, whether or not they are in the catalog; record them as served.
 
         Raises:
             StoreError: the store did not answer.
         """
-        found = await self._read(feed.items[:limit])
-        self.audits.served(feed, len(found))
-        return given(feed, found)
+        rows = await self._read(feed.items[:limit])
+        self.audits.served(feed, len(rows))
+        return given(feed, rows)
 
     async def _read(self, item_ids: Sequence[str]) -> list[msgspec.Raw | None]:
-        found, misses = await self.items.read(item_ids)
+        rows, misses = await self.items.read(item_ids)
         self.metrics.cached_items.labels("miss").inc(misses)
         self.metrics.cached_items.labels("hit").inc(len(item_ids) - misses)
-        return found
+        return rows

@@ -1,4 +1,4 @@
-"""The whole application on this machine: servers, what they must hold, and the roles as child processes."""
+"""The complete application on this machine: provisioned servers, and the roles as child processes."""
 
 from __future__ import annotations
 
@@ -25,18 +25,23 @@ ROLES = {
     "worker shop": ("worker", "--roles", "shop"),
     "api": ("api",),
 }
-"""Each child process and its command."""
+"""The child processes and their commands."""
 ASKING = {"worker score": ("worker", "--roles", "score")}
-"""Those that ask a language model: nothing for them to do without a key."""
+"""Child processes that query a language model; they need a key."""
 COLLECTING = {"worker collect": ("worker", "--roles", "collect")}
-"""That which collects from the external API: nothing for it to do without a token."""
+"""Child processes that collect from the external API; they need a token."""
 _START_WITHIN_S = 60.0
 _ASK_S = 2.0
 
 
 @asynccontextmanager
 async def servers(settings: Settings, *, on_step: OnStep) -> AsyncIterator[Settings]:
-    """Run provisioned servers; yields the settings with their addresses."""
+    """Run provisioned servers; yield the settings with their addresses.
+
+    Args:
+        settings: The settings.
+        on_step: Called with each step of the start and the stop.
+    """
 
     async def provisioned(addresses: Addresses) -> None:
         await provision(addresses, on_done=lambda name, what: on_step(Step(name, "ready", what)))
@@ -55,18 +60,22 @@ async def servers(settings: Settings, *, on_step: OnStep) -> AsyncIterator[Setti
 
 @asynccontextmanager
 async def application(settings: Settings, *, on_step: OnStep) -> AsyncIterator[Settings]:
-    """Run provisioned servers and all roles; yields the settings with their addresses once the API answers.
+    """Run provisioned servers and all roles; yield the settings with their addresses once the API answers.
+
+    Args:
+        settings: The settings.
+        on_step: Called with each step of the start and the stop.
 
     Raises:
-        OperatorError: something stands in the way that only a person can move.
+        OperatorError: the start failed for a reason that the operator has to fix.
     """
     require_free(settings.api_port, name="the API", port_setting="API_PORT")
     async with servers(settings, on_step=on_step) as located:
-        asks = has_key(settings) and CLAUDE not in simulated(settings)  # what a double says of a feed is worth nothing
+        asks = has_key(settings) and CLAUDE not in simulated(settings)  # judgements of a fake model are worthless
         roles = ROLES | (ASKING if asks else {}) | (COLLECTING if settings.flic_token else {})
         children = [_child(name, arguments, located, on_step) for name, arguments in roles.items()]
         try:
-            for child in children:  # one after the other: together they would only slow each other down
+            for child in children:  # one after the other: a parallel start would only slow each of them down
                 await child.start(within_s=_START_WITHIN_S)
             yield located
         finally:
@@ -75,7 +84,7 @@ async def application(settings: Settings, *, on_step: OnStep) -> AsyncIterator[S
 
 
 def _child(name: str, arguments: Sequence[str], settings: Settings, on_step: OnStep) -> Child:
-    """Return a role's process; it is given these settings, addresses and all."""
+    """Return a role's child process, which gets these settings, including the addresses."""
     is_api = name == "api"
 
     def command() -> Command:

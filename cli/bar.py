@@ -1,4 +1,4 @@
-"""Bars for what takes its time."""
+"""Progress bars."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 
 def bars(*, transient: bool = False) -> Progress:
-    """Return a display of bars on stderr, which leaves stdout to the answer."""
+    """Return a progress display on stderr, so that stdout contains only the result."""
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     return Progress(*columns, console=Console(stderr=True, highlight=False), transient=transient)

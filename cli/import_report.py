@@ -1,4 +1,4 @@
-"""What came of an import: the report, and the file of rejected rows."""
+"""The report of an import, and the file of rejected rows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from loaders.tables.cell import printable
 from loaders.tables.encoding import UNDECODED
 
 _SHOWN = 5
-"""Rows and items that are listed; the file of rejected rows has them all."""
+"""Number of rows and items to list; the file of rejected rows has them all."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of an import. The items, the repeated and the rejected rows are `rows` together."""
+    """The result of an import; `rows` is the sum of `items`, `repeated` and `rejected`."""
 
     file: str
     source: str
@@ -31,7 +31,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     updated: int
     unchanged: int
     absent: int
-    """Items of the source that the file does not have."""
+    """Number of catalog items of the source that the file does not contain."""
     removed: int
     notes: list[str]
     rejected_file: str | None
@@ -43,7 +43,17 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def of(
         cls, file: Path, aside: Path, content: Products, changes: Change, *, source: str, removed: int, took_s: float
     ) -> Report:
-        """Return the report of a file whose changes are published."""
+        """Return the report of a published import.
+
+        Args:
+            file: The imported file.
+            aside: The file of rejected rows.
+            content: The parsed content of the file.
+            changes: The differences from the catalog.
+            source: The name of the source.
+            removed: Number of removed items.
+            took_s: The duration, in seconds.
+        """
         return cls(
             file=printable(str(file)),
             source=source,
@@ -65,21 +75,21 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def set_aside(content: Products, path: Path) -> None:
-    """Write the rejected rows, each with its line and the reason, under the columns they had."""
+    """Write the rejected rows to a CSV file, with line number and reason, in their original columns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     names = [name for name in content.columns if name not in ("line", "reason")]
-    places = [content.columns.index(name) for name in names]
+    indexes = [content.columns.index(name) for name in names]
     with path.open("w", encoding="utf-8", errors=UNDECODED, newline="") as text:
         rows = csv.writer(text)
         rows.writerow(["line", "reason", *names])
         for row in content.rejected:
-            whole = len(row.fields) == len(content.columns)
-            fields = [row.fields[place] for place in places] if whole else row.fields
+            is_complete = len(row.fields) == len(content.columns)
+            fields = [row.fields[index] for index in indexes] if is_complete else row.fields
             rows.writerow([row.where.line, row.where.problem, *fields])
 
 
 def show(report: Report) -> None:
-    """Print a report for people."""
+    """Print a report as text."""
     console = Console(highlight=False, soft_wrap=True)
 
     def say(text: str) -> None:
@@ -89,20 +99,20 @@ def show(report: Report) -> None:
         f"{report.rows:,} rows: {report.items:,} products, {report.repeated:,} repeated rows, {report.rejected:,} "
         f"rejected. {report.took_s:.1f} s."
     )
-    say(f"{report.added:,} products are new, {report.updated:,} changed, {report.unchanged:,} as they were.")
+    say(f"{report.added:,} products are new, {report.updated:,} changed, {report.unchanged:,} unchanged.")
     for note in report.notes:
         say(f"  {note}")
     if report.absent:
-        kept = "are removed" if report.removed else "stay in the catalogue; --sync removes them"
-        say(f"{report.absent:,} products of {report.source} are not in the file and {kept}:")
+        fate = "were removed" if report.removed else "stay in the catalog; --sync removes them"
+        say(f"{report.absent:,} products of {report.source} are not in the file and {fate}:")
         _list(say, report.absent_items, report.absent)
     if report.rejected:
-        say(f"{report.rejected:,} rows are rejected; they are in {report.rejected_file}:")
+        say(f"{report.rejected:,} rows were rejected and written to {report.rejected_file}:")
         _list(say, report.problems, report.rejected)
 
 
-def _list(say: Callable[[str], None], shown: Sequence[str], count: int) -> None:
-    for line in shown:
+def _list(say: Callable[[str], None], lines: Sequence[str], count: int) -> None:
+    for line in lines:
         say(f"  {line}")
-    if count > len(shown):
-        say(f"  … and {count - len(shown):,} more")
+    if count > len(lines):
+        say(f"  … and {count - len(lines):,} more")

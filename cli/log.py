@@ -1,6 +1,7 @@
-"""Logging of a process: one entry a line, to standard error; JSON where machines read it.
+"""Logging: one entry per line on standard error, as text or JSON.
 
-An entry says what happened, where, and in which request. It names no person: whose request it was is in the audits.
+An entry contains the event, the logger and the request id. It contains no personal data: the audit log records the
+callers of requests.
 """
 
 from __future__ import annotations
@@ -16,24 +17,24 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from api.security.principal import CURRENT
 from infra.settings import Settings
 
-_CHATTY = ("aiokafka", "anthropic", "botocore", "faust", "httpx", "httpx2", "httpcore", "httpcore2", "mode")
+_NOISY_LOGGERS = ("aiokafka", "anthropic", "botocore", "faust", "httpx", "httpx2", "httpcore", "httpcore2", "mode")
 _PERSONAL = frozenset(
     ("user_id", "user_ids", "subject", "token", "authorization", "email", "name", "lat", "lon", "cell", "query", "body")
 )
 
 
 def set_up(settings: Settings) -> None:
-    """Log from now on; what libraries say of their daily work only when debugging."""
+    """Configure logging; routine messages of libraries appear only in debug mode."""
     handler = logging.StreamHandler()
     handler.setFormatter(formatter(settings))
     logging.basicConfig(level=logging.DEBUG if settings.debug else logging.INFO, handlers=[handler])
     if not settings.debug:
-        for name in _CHATTY:
+        for name in _NOISY_LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def formatter(settings: Settings) -> logging.Formatter:
-    """Return what makes a line of an entry."""
+    """Return the formatter of log entries."""
     is_json = settings.log_format == "json" or (settings.log_format == "auto" and not settings.is_development)
     last: list[Processor] = (
         [
@@ -57,7 +58,7 @@ def formatter(settings: Settings) -> logging.Formatter:
 
 
 def impersonal(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:
-    """Leave out of an entry what tells of a person."""
+    """Remove personal data from a log entry."""
     return {key: value for key, value in entry.items() if key not in _PERSONAL}
 
 

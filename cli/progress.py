@@ -1,4 +1,4 @@
-"""Telling what starts and stops, line by line, with what is under way beneath on a terminal."""
+"""Progress of the stack's start and stop: one line per completed step, and a status line on terminals."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from infra.local import Step
 
 _MARKS = {"ready": "[green]✓[/]", "given": "[green]✓[/]", "died": "[red]✗[/]", "stopped": "[dim]·[/]"}
 _DONE = {"ready": "ready", "given": "used at", "died": "", "stopped": "stopped"}
-_UNDER_WAY = {"downloading": "downloads", "preparing": "prepares", "starting": "starts", "stopping": "stops"}
+_UNDER_WAY = {"downloading": "downloading", "preparing": "preparing", "starting": "starting", "stopping": "stopping"}
 
 
 class Progress:
-    """A context that is called with steps, from any thread."""
+    """A context manager that displays the steps with which it is called, from any thread."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._began_s = time.monotonic()
         self._under_way: dict[str, str] = {}
-        self._told: set[str] = set()
+        self._announced_downloads: set[str] = set()
         self._status = console.status("") if console.is_terminal else None
 
     def __call__(self, step: Step) -> None:
-        """Show a step."""
+        """Display a step."""
         if step.state in _UNDER_WAY:
             self._under_way[step.name] = f"{step.name} {_UNDER_WAY[step.state]} {step.detail}".rstrip()
-            if self._status is None and step.state == "downloading" and step.name not in self._told:
-                self._told.add(step.name)
-                self._line(step.name, f"downloads {step.detail}", " ")
+            if self._status is None and step.state == "downloading" and step.name not in self._announced_downloads:
+                self._announced_downloads.add(step.name)
+                self._line(step.name, f"downloading {step.detail}", " ")
         else:
             self._under_way.pop(step.name, None)
             self._line(step.name, f"{_DONE[step.state]} {step.detail}".strip(), _MARKS[step.state])

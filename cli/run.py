@@ -1,4 +1,4 @@
-"""Running a coroutine until it ends or someone asks it to."""
+"""Event loops: running coroutines until they end or a signal arrives."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from infra import watchdog
 
 T = TypeVar("T")
 _GC_THRESHOLD = (50_000, 20, 100)
-"""Our processes hold many records and few cycles: looking for cycles at Python's own pace costs more than it frees."""
+"""Our processes hold many records and few cycles: garbage collection at the default rate costs more than it frees."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on uvloop, and give threads that make a loop of their own one of the same kind."""
+    """Run a coroutine on uvloop; event loops of other threads use uvloop, too."""
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLD)
@@ -28,9 +28,9 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 def on_one_core() -> None:
-    """Keep matrix products on the thread that asks for them: a process is one core's worth, and there are more of them.
+    """Limit BLAS to one thread: there is one process per core.
 
-    Ours are small. Threads that wait for the next one would take the other cores from the servers.
+    Our matrix products are small, and idle BLAS threads would take the other cores from the servers by busy waiting.
     """
     threadpool_limits(1, user_api="blas")
 
@@ -41,17 +41,17 @@ def until_stopped(
     again: Callable[[], None] | None = None,
     watchdog_fd: int | None = None,
 ) -> T:
-    """Run `main` with an event that the first Ctrl-C or SIGTERM sets.
+    """Run `main` with an event that is set by the first SIGINT (Ctrl-C), SIGTERM or SIGHUP.
 
     Args:
-        main: What to run.
+        main: The function to run.
         again: Called on every further signal.
-        watchdog_fd: Where a supervisor hears signs of life.
+        watchdog_fd: File descriptor to which heartbeats for the supervisor are written.
     """
 
     async def watched() -> T:
         stop = asyncio.Event()
-        beating = None if watchdog_fd is None else asyncio.ensure_future(watchdog.pipe_heartbeat(watchdog_fd))
+        heartbeat_task = None if watchdog_fd is None else asyncio.ensure_future(watchdog.pipe_heartbeat(watchdog_fd))
 
         def ask() -> None:
             if stop.is_set() and again is not None:
@@ -63,7 +63,7 @@ def until_stopped(
         try:
             return await main(stop)
         finally:
-            if beating is not None:
-                beating.cancel()
+            if heartbeat_task is not None:
+                heartbeat_task.cancel()
 
     return run(watched())

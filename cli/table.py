@@ -1,4 +1,4 @@
-"""Reports of `millrace evaluate` as tables."""
+"""Tables of `millrace evaluate`."""
 
 from __future__ import annotations
 
@@ -12,127 +12,137 @@ from rich.table import Table
 from evaluation.report import Report
 
 _WIDTH = 220
-"""Of a table that nobody looks at on a terminal: no figure is cut off."""
+"""Width of tables written to a file or pipe, so that no figure is cut off."""
 
 
 def a_console() -> Console:
-    """Return a console as wide as the terminal, or wide enough for the widest table where there is none."""
+    """Return a console as wide as the terminal, or without one as wide as the widest table."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
 
 
-def tell(made: Report, console: Console) -> None:
-    """Show how well models did."""
-    ranked = sorted(made["models"].items(), key=lambda pair: -pair[1]["ndcg"])
-    console.print(_figures(ranked, against=made["reference"]))
-    several = len(made["seeds"]) > 1
+def tell(report: Report, console: Console) -> None:
+    """Print the metrics of models."""
+    ranked = sorted(report["models"].items(), key=lambda pair: -pair[1]["ndcg"])
+    console.print(_figures(ranked, against=report["reference"]))
+    several = len(report["seeds"]) > 1
     console.print(
-        f"{_about(made)}, {ranked[0][1]['cases'] if ranked else 0:,} cases; ± half of a 95 % interval, bootstrap over"
-        f" users{'; then the standard deviation over seeds' if several else ''}; diversity by {made['similarity']}"
+        f"{_describe(report)}, {ranked[0][1]['cases'] if ranked else 0:,} cases; ± half of a 95 % interval,"
+        f" bootstrap over users{'; then the standard deviation over seeds' if several else ''};"
+        f" diversity by {report['similarity']}"
     )
     for label, rows in (("earlier events", "by_earlier"), ("time since the previous event", "by_gap")):
-        console.print(_broken_down(label, rows, ranked))
-    tell_skipped(made, console)
+        console.print(_breakdown(label, rows, ranked))
+    tell_skipped(report, console)
 
 
-def tell_ablated(made: Report, console: Console) -> None:
-    """Show what is lost without each part of the blend."""
-    table = Table("", "HR@10", "NDCG@10", f"HR@10 against {made['reference']}", "NDCG@10 against it")
-    for name, found in sorted(made["models"].items(), key=lambda pair: float(pair[1]["ndcg"])):
-        apart = found["against_reference"]
+def tell_ablated(report: Report, console: Console) -> None:
+    """Print the metrics of an ablation: the blend without each of its features or sources."""
+    table = Table("", "HR@10", "NDCG@10", f"HR@10 against {report['reference']}", "NDCG@10 against it")
+    for name, figures in sorted(report["models"].items(), key=lambda pair: float(pair[1]["ndcg"])):
+        gaps = figures["against_reference"]
         table.add_row(
-            name, *(_sure(found, metric) for metric in ("hr", "ndcg")), _gap(apart, "hr"), _gap(apart, "ndcg")
+            name,
+            *(_with_interval(figures, metric) for metric in ("hr", "ndcg")),
+            _format_gap(gaps, "hr"),
+            _format_gap(gaps, "ndcg"),
         )
     console.print(table)
-    console.print(f"{_about(made)}; ± half of a 95 % interval, bootstrap over users; differences on the same draws")
-    tell_skipped(made, console)
-
-
-def tell_cold(made: Report, console: Console) -> None:
-    """Show what models make of users by how much is known of them."""
-    told = ["all" if known is None else str(known) for known in made["known"]]
-    table = Table("model", *told, title="HR@10 / NDCG@10 by the events known of a user", title_justify="left")
-    for name, found in made["models"].items():
-        table.add_row(name, *(f"{_sure(row, 'hr')}\n{_sure(row, 'ndcg')}" for row in found["by_known"]))
-    console.print(table)
-    for found in list(made["models"].values())[:1]:
-        console.print(
-            f"{_about(made)}, {found['cases']:,} cases of {found['users']:,} users held out; ± half of a 95 % interval,"
-            " bootstrap over users"
-        )
-    tell_skipped(made, console)
-
-
-def tell_rated(made: Report, console: Console) -> None:
-    """Show how far predicted ratings are off."""
-    table = Table("model", "RMSE on [0, 1]", "in stars")
-    for name, found in sorted(made["models"].items(), key=lambda pair: float(pair[1]["rmse"])):
-        table.add_row(name, f"{found['rmse']:.4f}", f"{found['rmse_stars']:.3f}")
-    console.print(table)
-    low, high = made["scale"]
     console.print(
-        f"rmse, {made['part']}: {made['cases']:,} ratings after the first {made['train_events']:,} events; "
+        f"{_describe(report)}; ± half of a 95 % interval, bootstrap over users; differences on the same draws"
+    )
+    tell_skipped(report, console)
+
+
+def tell_cold(report: Report, console: Console) -> None:
+    """Print the metrics for cold-start users, by the number of their known events."""
+    headings = ["all" if count is None else str(count) for count in report["known"]]
+    table = Table(
+        "model", *headings, title="HR@10 / NDCG@10 by the number of known events of the user", title_justify="left"
+    )
+    for name, figures in report["models"].items():
+        table.add_row(
+            name, *(f"{_with_interval(row, 'hr')}\n{_with_interval(row, 'ndcg')}" for row in figures["by_known"])
+        )
+    console.print(table)
+    for figures in list(report["models"].values())[:1]:
+        console.print(
+            f"{_describe(report)}, {figures['cases']:,} cases of {figures['users']:,} held-out users;"
+            " ± half of a 95 % interval, bootstrap over users"
+        )
+    tell_skipped(report, console)
+
+
+def tell_rated(report: Report, console: Console) -> None:
+    """Print the errors of predicted ratings."""
+    table = Table("model", "RMSE on [0, 1]", "in stars")
+    for name, figures in sorted(report["models"].items(), key=lambda pair: float(pair[1]["rmse"])):
+        table.add_row(name, f"{figures['rmse']:.4f}", f"{figures['rmse_stars']:.3f}")
+    console.print(table)
+    low, high = report["scale"]
+    console.print(
+        f"rmse, {report['part']}: {report['cases']:,} ratings after the first {report['train_events']:,} events; "
         f"scale {low:g} to {high:g}"
     )
-    tell_skipped(made, console)
+    tell_skipped(report, console)
 
 
-def tell_skipped(made: Report, console: Console) -> None:
-    """Show whom was left out, and why."""
-    for name, reason in made["skipped"].items():
+def tell_skipped(report: Report, console: Console) -> None:
+    """Print the skipped models with the reasons."""
+    for name, reason in report["skipped"].items():
         console.print(f"[yellow]skipped[/] {escape(name)}: {escape(reason)}")
 
 
 def _figures(ranked: Sequence[tuple[str, Any]], *, against: str | None) -> Table:
     heads = ("HR@10", "NDCG@10", "MRR", "Recall@10", "coverage", "novelty", "diversity", "popularity", "learn", "rank")
     table = Table("model", *heads, f"NDCG against {against}")
-    for name, found in ranked:
+    for name, figures in ranked:
         table.add_row(
             name,
-            _sure(found, "hr") + _spread(found, "hr"),
-            _sure(found, "ndcg") + _spread(found, "ndcg"),
-            f"{found['mrr']:.3f}",
-            f"{found['recall']:.3f}",
-            f"{found['coverage']:.3f}",
-            f"{found['novelty']:.1f}",
-            f"{found['diversity']:.3f}",
-            f"{found['popularity']:.2f}",
-            f"{found['learn_us']:,.0f} µs",
-            f"{found['rank_us']:,.0f} µs",
-            _gap(found["against_reference"], "ndcg"),
+            _with_interval(figures, "hr") + _format_deviation(figures, "hr"),
+            _with_interval(figures, "ndcg") + _format_deviation(figures, "ndcg"),
+            f"{figures['mrr']:.3f}",
+            f"{figures['recall']:.3f}",
+            f"{figures['coverage']:.3f}",
+            f"{figures['novelty']:.1f}",
+            f"{figures['diversity']:.3f}",
+            f"{figures['popularity']:.2f}",
+            f"{figures['learn_us']:,.0f} µs",
+            f"{figures['rank_us']:,.0f} µs",
+            _format_gap(figures["against_reference"], "ndcg"),
         )
     return table
 
 
-def _broken_down(label: str, rows: str, ranked: Sequence[tuple[str, Any]]) -> Table:
+def _breakdown(label: str, rows: str, ranked: Sequence[tuple[str, Any]]) -> Table:
     table = Table(title=f"HR@10 / NDCG@10 by the user's {label}", title_justify="left")
     table.add_column("model")
     for row in ranked[0][1][rows] if ranked else ():
         table.add_column(f"{row['label']}\n{row['cases']:,}", justify="right")
     table.add_column("any earlier event", justify="right")
-    for name, found in ranked:
-        table.add_row(name, *(_pair(row) for row in (*found[rows], found["with_earlier"])))
+    for name, figures in ranked:
+        table.add_row(name, *(_pair(row) for row in (*figures[rows], figures["with_earlier"])))
     return table
 
 
-def _about(made: Report) -> str:
-    return f"{made['protocol']}, {made['part']}, {len(made['seeds'])} seed(s)"
+def _describe(report: Report) -> str:
+    return f"{report['protocol']}, {report['part']}, {len(report['seeds'])} seed(s)"
 
 
 def _pair(row: Report) -> str:
     return f"{row['hr']:.3f} / {row['ndcg']:.3f}" if row["cases"] else "–"
 
 
-def _sure(found: Report, metric: str) -> str:
-    bounds = found["interval"][metric]
-    return f"{found[metric]:.4f} ± {(bounds['high'] - bounds['low']) / 2:.3f}"
+def _with_interval(figures: Report, metric: str) -> str:
+    bounds = figures["interval"][metric]
+    return f"{figures[metric]:.4f} ± {(bounds['high'] - bounds['low']) / 2:.3f}"
 
 
-def _spread(found: Report, metric: str) -> str:
-    return f", {found['spread'][metric]:.4f}" if len(found["by_seed"]) > 1 else ""
+def _format_deviation(figures: Report, metric: str) -> str:
+    return f", {figures['spread'][metric]:.4f}" if len(figures["by_seed"]) > 1 else ""
 
 
-def _gap(gaps: Report | None, metric: str) -> str:
+def _format_gap(gaps: Report | None, metric: str) -> str:
     if gaps is None:
         return ""
     gap = gaps[metric]

@@ -1,4 +1,6 @@
-"""A client of Millrace's HTTP API: publish events, read feeds, follow them. It needs nothing else of this project.
+"""The Python client of Millrace's HTTP API: publish events, read feeds, follow updates.
+
+It imports nothing else from this project.
 
     from client import Interaction, Millrace
 
@@ -9,8 +11,8 @@
         for feed in millrace.updates("alex"):
             print(feed.version)
 
-`AsyncMillrace` is the same for asyncio. What fails for a moment is tried again, as `Retry` says; an event has its id
-from when it is made, so sending it again within a day counts once.
+`AsyncMillrace` is the asyncio version. Transient failures are retried according to `Retry`. An event gets its id when
+it is created, so a retry within a day does not count twice.
 """
 
 from client.async_client import AsyncMillrace as AsyncMillrace

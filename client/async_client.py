@@ -1,4 +1,4 @@
-"""The client for asyncio: the same as `client.client`, awaited."""
+"""The asyncio client, with the interface of `client.client`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from client.sse import EventParser
 
 
 class AsyncMillrace:
-    """One API. Close it when it is no longer needed, or use it as a context manager."""
+    """An asyncio client of one API. Close it after use, or use it as an async context manager."""
 
     def __init__(
         self,
@@ -33,38 +33,48 @@ class AsyncMillrace:
         self._http = httpx.AsyncClient(base_url=base_url, headers=headers, timeout=TIMEOUT_S, transport=transport)
 
     async def publish(self, *events: Event) -> list[str]:
-        """Publish events in their order and return their ids once all of them are safe.
+        """Publish events in order, and return their ids once the API has acknowledged all of them.
 
         Raises:
-            PartlyInvalidError: some cannot be used; the others are safe.
+            PartlyInvalidError: some events are invalid; the others are published.
             MillraceError
         """
         outcome = Outcome()
         for path, body in bodies(events):
-            answer = await self._ask("POST", path, content=body, headers={"Content-Type": "application/json"})
+            answer = await self._request("POST", path, content=body, headers={"Content-Type": "application/json"})
             outcome.add(answer.content)
         outcome.check()
         return [event.event_id for event in events]
 
-    async def feed(self, user_id: str, *, limit: int | None = None, known: Feed | None = None) -> Feed:
-        """Return a user's feed; the one that is `known`, if there is no newer one.
+    async def feed(self, user_id: str, *, limit: int | None = None, previous: Feed | None = None) -> Feed:
+        """Return a user's feed.
+
+        Args:
+            user_id: The user.
+            limit: Maximum number of items (1 to 1,000); by default all.
+            previous: A feed read before; it is returned if there is no newer version.
 
         Raises:
             MillraceError
         """
-        headers = {} if known is None else {"If-None-Match": f'W/"{known.version}"'}
-        answer = await self._ask("GET", "/content", params=feed_query(user_id, limit), headers=headers)
-        return known if known is not None and answer.status_code == 304 else feeds.decode(answer.content)
+        headers = {} if previous is None else {"If-None-Match": f'W/"{previous.version}"'}
+        answer = await self._request("GET", "/content", params=feed_query(user_id, limit), headers=headers)
+        return previous if previous is not None and answer.status_code == 304 else feeds.decode(answer.content)
 
     async def updates(
-        self, user_id: str, *, limit: int | None = None, known: Feed | None = None
+        self, user_id: str, *, limit: int | None = None, previous: Feed | None = None
     ) -> AsyncIterator[Feed]:
-        """Yield a user's feed, unless it is the `known` one, and each newer one; connect again when it breaks off.
+        """Yield a user's feed and each newer version of it; reconnect after a break.
+
+        Args:
+            user_id: The user.
+            limit: Maximum number of items (1 to 1,000); by default all.
+            previous: A feed read before; the first feed is yielded only if it is newer.
 
         Raises:
-            MillraceError: it could not be connected as often as `Retry` says.
+            MillraceError: as many attempts as `Retry` allows have failed in a row.
         """
-        last, failures = (known.version if known else ""), 0
+        last, failures = (previous.version if previous else ""), 0
         while True:
             parser = EventParser()
             try:
@@ -91,7 +101,7 @@ class AsyncMillrace:
             await asyncio.sleep(self._retry.pause_s(failures, error))
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         await self._http.aclose()
 
     async def __aenter__(self) -> Self:
@@ -102,12 +112,12 @@ class AsyncMillrace:
     ) -> None:
         await self.close()
 
-    async def _ask(self, method: str, path: str, **asked: Any) -> httpx.Response:
+    async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         attempt = 0
         while True:
             attempt += 1
             try:
-                answer = await self._http.request(method, path, **asked)
+                answer = await self._http.request(method, path, **options)
             except httpx.TransportError as cause:
                 error: MillraceError = UnreachableError(cause)
             else:

@@ -1,4 +1,4 @@
-"""The client that waits for each answer."""
+"""The synchronous client."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from client.sse import EventParser
 
 TIMEOUT_S = 10.0
 SILENCE_S = 45.0
-"""Longest that a stream may say nothing: the API says something every 15 seconds."""
+"""Longest silence of a stream: the API sends a ping every 15 seconds."""
 
 
 class Millrace:
-    """One API. Close it when it is no longer needed, or use it as a context manager; threads may share it."""
+    """A client of one API. Close it after use, or use it as a context manager; threads may share it."""
 
     def __init__(
         self,
@@ -36,36 +36,46 @@ class Millrace:
         self._http = httpx.Client(base_url=base_url, headers=headers, timeout=TIMEOUT_S, transport=transport)
 
     def publish(self, *events: Event) -> list[str]:
-        """Publish events in their order and return their ids once all of them are safe.
+        """Publish events in order, and return their ids once the API has acknowledged all of them.
 
         Raises:
-            PartlyInvalidError: some cannot be used; the others are safe.
+            PartlyInvalidError: some events are invalid; the others are published.
             MillraceError
         """
         outcome = Outcome()
         for path, body in bodies(events):
-            answer = self._ask("POST", path, content=body, headers={"Content-Type": "application/json"})
+            answer = self._request("POST", path, content=body, headers={"Content-Type": "application/json"})
             outcome.add(answer.content)
         outcome.check()
         return [event.event_id for event in events]
 
-    def feed(self, user_id: str, *, limit: int | None = None, known: Feed | None = None) -> Feed:
-        """Return a user's feed; the one that is `known`, if there is no newer one.
+    def feed(self, user_id: str, *, limit: int | None = None, previous: Feed | None = None) -> Feed:
+        """Return a user's feed.
+
+        Args:
+            user_id: The user.
+            limit: Maximum number of items (1 to 1,000); by default all.
+            previous: A feed read before; it is returned if there is no newer version.
 
         Raises:
             MillraceError
         """
-        headers = {} if known is None else {"If-None-Match": f'W/"{known.version}"'}
-        answer = self._ask("GET", "/content", params=feed_query(user_id, limit), headers=headers)
-        return known if known is not None and answer.status_code == 304 else feeds.decode(answer.content)
+        headers = {} if previous is None else {"If-None-Match": f'W/"{previous.version}"'}
+        answer = self._request("GET", "/content", params=feed_query(user_id, limit), headers=headers)
+        return previous if previous is not None and answer.status_code == 304 else feeds.decode(answer.content)
 
-    def updates(self, user_id: str, *, limit: int | None = None, known: Feed | None = None) -> Iterator[Feed]:
-        """Yield a user's feed, unless it is the `known` one, and each newer one; connect again when it breaks off.
+    def updates(self, user_id: str, *, limit: int | None = None, previous: Feed | None = None) -> Iterator[Feed]:
+        """Yield a user's feed and each newer version of it; reconnect after a break.
+
+        Args:
+            user_id: The user.
+            limit: Maximum number of items (1 to 1,000); by default all.
+            previous: A feed read before; the first feed is yielded only if it is newer.
 
         Raises:
-            MillraceError: it could not be connected as often as `Retry` says.
+            MillraceError: as many attempts as `Retry` allows have failed in a row.
         """
-        last, failures = (known.version if known else ""), 0
+        last, failures = (previous.version if previous else ""), 0
         while True:
             parser = EventParser()
             try:
@@ -92,7 +102,7 @@ class Millrace:
             time.sleep(self._retry.pause_s(failures, error))
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         self._http.close()
 
     def __enter__(self) -> Self:
@@ -103,12 +113,12 @@ class Millrace:
     ) -> None:
         self.close()
 
-    def _ask(self, method: str, path: str, **asked: Any) -> httpx.Response:
+    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         attempt = 0
         while True:
             attempt += 1
             try:
-                answer = self._http.request(method, path, **asked)
+                answer = self._http.request(method, path, **options)
             except httpx.TransportError as cause:
                 error: MillraceError = UnreachableError(cause)
             else:

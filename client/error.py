@@ -1,14 +1,14 @@
-"""What may go wrong.
+"""The client's exceptions.
 
 MillraceError
 ├── UnauthorizedError       401
 ├── ForbiddenError          403
 ├── NotFoundError           404
-├── InvalidError            400, 413, 415, 422: it will not do better when sent again
-│   └── PartlyInvalidError  207: of a batch, the `problems`; the other events are published
+├── InvalidError            400, 413, 415, 422: a retry will fail as well
+│   └── PartlyInvalidError  207: the `problems` of a batch; the other events are published
 ├── TooManyRequestsError    429
 ├── AwayError               5xx
-└── UnreachableError        there was no answer
+└── UnreachableError        no response
 """
 
 from __future__ import annotations
@@ -20,54 +20,54 @@ import msgspec
 
 
 class MillraceError(Exception):
-    """The API did not do what was asked."""
+    """A request failed."""
 
-    def __init__(self, status: int, told: Mapping[str, Any], *, retry_after_s: float | None = None) -> None:
+    def __init__(self, status: int, detail: Mapping[str, Any], *, retry_after_s: float | None = None) -> None:
         self.status = status
-        self.code = str(told.get("code", "unknown"))
-        self.message = str(told.get("message", f"answered with {status}"))
-        self.field = told.get("field")
-        self.problems = told.get("problems", [])
-        """Of a batch: index, code, message and field of each entry that cannot be used."""
-        self.request_id = told.get("request_id")
+        self.code = str(detail.get("code", "unknown"))
+        self.message = str(detail.get("message", f"answered with {status}"))
+        self.field = detail.get("field")
+        self.problems = detail.get("problems", [])
+        """Index, code, message and field of each invalid entry of a batch."""
+        self.request_id = detail.get("request_id")
         self.retry_after_s = retry_after_s
         super().__init__(f"{self.code}: {self.message}")
 
 
 class UnauthorizedError(MillraceError):
-    """A token is needed, or the one shown is no good."""
+    """A token is missing or invalid."""
 
 
 class ForbiddenError(MillraceError):
-    """The token does not open this."""
+    """The token does not grant access."""
 
 
 class NotFoundError(MillraceError):
-    """There is none."""
+    """The resource does not exist."""
 
 
 class InvalidError(MillraceError):
-    """What was sent cannot be used; `field` or `problems` say what of it."""
+    """The request is invalid; `field` or `problems` give the details."""
 
 
 class PartlyInvalidError(InvalidError):
-    """Some events cannot be used, which `problems` name by their place among all; the others are published."""
+    """Some events are invalid, which `problems` identify by index; the others are published."""
 
     def __init__(self, problems: Sequence[Mapping[str, Any]], count: int) -> None:
-        message = f"{len(problems)} of {count} events cannot be used; the others are published"
+        message = f"{len(problems)} of {count} events are invalid; the others are published"
         super().__init__(207, {"code": "partly_accepted", "message": message, "problems": list(problems)})
 
 
 class TooManyRequestsError(MillraceError):
-    """More was asked than is allowed; `retry_after_s` says when to come again."""
+    """The rate limit is exceeded; retry after `retry_after_s`."""
 
 
 class AwayError(MillraceError):
-    """Something the API needs is not there now."""
+    """The API, or one of its dependencies, is unavailable at the moment."""
 
 
 class UnreachableError(MillraceError):
-    """Nobody answered."""
+    """There was no response."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(0, {"code": "unreachable", "message": f"{type(cause).__name__}: {cause}"})
@@ -83,11 +83,17 @@ _KINDS: dict[int, type[MillraceError]] = {
 
 
 def error_of(status: int, headers: Mapping[str, str], body: bytes) -> MillraceError:
-    """Return the error of an answer, also of one that something before the API gave."""
+    """Return the error of a response, even if a proxy and not the API sent it.
+
+    Args:
+        status: The HTTP status.
+        headers: The response headers.
+        body: The response body, whether or not it is JSON.
+    """
     try:
-        told = msgspec.json.decode(body, type=dict[str, dict[str, Any]])["error"]
+        detail = msgspec.json.decode(body, type=dict[str, dict[str, Any]])["error"]
     except (msgspec.MsgspecError, KeyError, UnicodeDecodeError):
-        told = {}
+        detail = {}
     after = headers.get("retry-after", "")
     kind = AwayError if status >= 500 else _KINDS.get(status, MillraceError)
-    return kind(status, told, retry_after_s=float(after) if after.isdecimal() else None)
+    return kind(status, detail, retry_after_s=float(after) if after.isdecimal() else None)

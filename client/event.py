@@ -1,4 +1,4 @@
-"""What can be published. An event gets its id and its time when it is made; sent again within a day, it counts once."""
+"""Events to publish. An event gets its id and time when it is created; a repeated id counts once within a day."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from msgspec import field
 from client.error import PartlyInvalidError
 
 BATCH = 1_000
-"""Most interactions of one request."""
+"""Maximum number of interactions per request."""
 
 
 def _new_id() -> str:
@@ -26,7 +26,7 @@ def _now_ms() -> int:
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Something of a user. `occurred_at` is in ms since the epoch."""
+    """An event of a user. `occurred_at` is in ms since the epoch."""
 
     path: ClassVar[str]
     user_id: str
@@ -35,7 +35,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Interaction(Event, frozen=True, kw_only=True):
-    """What a user did: view, click, like, dislike, share, save, skip, rate (with the rating as `value`), search …"""
+    """An interaction: view, click, like, dislike, share, save, skip, rate (with the rating as `value`), search …"""
 
     path: ClassVar[str] = "/interaction"
     action: str
@@ -48,7 +48,7 @@ class Interaction(Event, frozen=True, kw_only=True):
 
 
 class Location(Event, frozen=True, kw_only=True):
-    """Where a user is; it is coarsened before it goes anywhere."""
+    """A user's location, in degrees; the API coarsens it to a cell before publishing."""
 
     path: ClassVar[str] = "/location"
     lat: float
@@ -59,7 +59,7 @@ class Location(Event, frozen=True, kw_only=True):
 
 
 class Profile(Event, frozen=True, kw_only=True):
-    """What a user says of themselves; it replaces the profile before it."""
+    """A user's stated profile; it replaces the previous profile."""
 
     path: ClassVar[str] = "/profile"
     segment: str = ""
@@ -73,20 +73,20 @@ class Profile(Event, frozen=True, kw_only=True):
 
 
 class Outcome:
-    """What became of the events of some requests, in their order."""
+    """The accumulated result of several publish requests, in order."""
 
     def __init__(self) -> None:
         self._count = 0
         self._problems: list[dict[str, Any]] = []
 
     def add(self, body: bytes) -> None:
-        """Note the answer to a request that was taken, if only in part."""
-        told = _accepted.decode(body)
-        self._problems += ({**one, "index": self._count + one["index"]} for one in told.problems)
-        self._count += told.accepted + len(told.problems)
+        """Add the response to a request that succeeded, at least in part."""
+        answer = _accepted.decode(body)
+        self._problems += ({**one, "index": self._count + one["index"]} for one in answer.problems)
+        self._count += answer.accepted + len(answer.problems)
 
     def check(self) -> None:
-        """Raise the problems, if there are any.
+        """Raise an error if any event was invalid.
 
         Raises:
             PartlyInvalidError
@@ -104,7 +104,7 @@ _accepted = msgspec.json.Decoder(_Accepted)
 
 
 def bodies(events: Iterable[Event]) -> Iterator[tuple[str, bytes]]:
-    """Yield the path and the body of each request that publishes events, in their order, interactions in batches."""
+    """Yield the path and body of each request needed to publish events in order; runs of interactions form batches."""
     for is_batched, run in groupby(events, lambda event: isinstance(event, Interaction)):
         while some := list(islice(run, BATCH if is_batched else 1)):
             if len(some) == 1:

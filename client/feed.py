@@ -1,4 +1,4 @@
-"""What is read: feeds."""
+"""Feeds, as the API returns them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class FeedItem(msgspec.Struct, frozen=True):
-    """One ranked item; `parts` add up to its score, `item` is what the catalogue says of it, None when it is gone."""
+    """One ranked item; `parts` sum to its score; `item` is its catalog entry, None if the item was deleted."""
 
     item_id: str
     score: float
@@ -26,15 +26,20 @@ class Feed(msgspec.Struct, frozen=True):
     generated_at: int
     age_ms: int
     watermark: int
-    """The newest event that it reflects."""
+    """The time of the newest event that the feed reflects."""
     model: str
     fallback: bool
-    """Whether it is everyone's, as this user has none of their own yet."""
+    """Whether this is the non-personalized feed, since the user has no feed yet."""
     items: list[FeedItem]
 
 
 def feed_query(user_id: str, limit: int | None) -> dict[str, str | int]:
-    """Return the parameters that ask for a feed."""
+    """Return the query parameters for reading a feed.
+
+    Args:
+        user_id: The user.
+        limit: Maximum number of items (1 to 1,000); None for all.
+    """
     return {"user_id": user_id} if limit is None else {"user_id": user_id, "limit": limit}
 
 

@@ -1,4 +1,4 @@
-"""When to try again, and how long to wait until then."""
+"""The retry policy: exponential backoff with jitter."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _TRANSIENT = frozenset((429, 502, 503, 504))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """How often something is tried, and how pauses grow: doubling from `first_s`, or as long as the API asks for.
+    """The number of attempts, and the pauses between them: doubling from `first_s`, or as Retry-After demands.
 
-    Who is asked to wait longer than `longest_s` gets the error at once, and may come again by themselves.
+    If the API demands a pause longer than `longest_s`, the error is raised at once.
     """
 
     attempts: int = 5
@@ -22,10 +22,14 @@ class Retry:
     longest_s: float = 30.0
 
     def pause_s(self, attempt: int, error: MillraceError) -> float:
-        """Return how long to wait after an attempt (1 is the first) that failed.
+        """Return the pause after a failed attempt, in seconds.
+
+        Args:
+            attempt: The number of the failed attempt; 1 is the first.
+            error: Its error.
 
         Raises:
-            MillraceError: the error itself, when it is not worth trying again.
+            MillraceError: the error itself, if it should not be retried.
         """
         passing = isinstance(error, AwayError | TooManyRequestsError) and error.status in _TRANSIENT
         if attempt >= self.attempts or not (passing or isinstance(error, UnreachableError)):
@@ -34,5 +38,5 @@ class Retry:
             if error.retry_after_s > self.longest_s:
                 raise error
             return error.retry_after_s
-        spread = 0.5 + random.random() / 2  # noqa: S311 - so that clients do not come again all at once
+        spread = 0.5 + random.random() / 2  # noqa: S311 - jitter, so that clients do not retry all at once
         return min(self.longest_s, self.first_s * 2.0 ** (attempt - 1)) * spread

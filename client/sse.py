@@ -1,4 +1,4 @@
-"""Server-sent events, read as browsers read them (HTML, section 9.2.6: interpreting an event stream)."""
+"""A parser of server-sent events, according to the HTML standard (section 9.2.6: interpreting an event stream)."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _LINE_END = re.compile("\r\n|\n|\r")
-"""Nothing else ends a line: U+2028, U+0085 and the like are text, and may stand in the texts of items."""
+"""The only line ends: U+2028, U+0085 and the like are text, and may occur in item texts."""
 
 
 class ServerEvent(NamedTuple):
-    """One event of a stream."""
+    """One event of an event stream."""
 
     id: str
-    """Of this event, or the last one before it that had any."""
+    """The id of this event, or of the last earlier event that had one."""
     name: str
     data: str
 
 
 class EventParser:
-    """Makes events of the bytes of one stream, wherever these are cut. An event that is cut off is none."""
+    """Parses the bytes of one stream, in chunks of any size. An incomplete last event is discarded."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
         self._line = ""
-        """What has come of a line that has not ended."""
+        """The beginning of an incomplete line."""
         self._ends_with_cr = False
         self._id, self._name, self._data = "", "", list[str]()
 
     def feed(self, data: bytes) -> Iterator[ServerEvent]:
-        """Yield the events that end in the next bytes."""
+        """Parse the next bytes and yield the events completed by them."""
         text = self._decoder.decode(data)
         if not text:
             return
         if self._ends_with_cr:
-            text = text.removeprefix("\n")  # of a CR LF that was cut in two
+            text = text.removeprefix("\n")  # the second half of a split CR LF
         self._ends_with_cr = text.endswith("\r")
         first, *others = _LINE_END.split(text)
         lines = [self._line + first, *others]
@@ -47,7 +47,7 @@ class EventParser:
                 yield event
 
     def _end(self, line: str) -> ServerEvent | None:
-        """Take a line, and return the event that it ends."""
+        """Process a line, and return the event that it completes."""
         if not line:
             event = ServerEvent(self._id, self._name or "message", "\n".join(self._data)) if self._data else None
             self._name, self._data = "", []

@@ -1,7 +1,7 @@
-"""The page at /: someone picks a person, sees their feed with scores and reasons, acts, and watches it change.
+"""The demo portal at /: pick a user, see their feed with scores and reasons, interact, and watch the feed change.
 
-Plain files served from memory: no build step, no inline script, nothing from other hosts but pictures of items.
-Every view has an address of its own; all of them are answered with the one page, which opens the view.
+Static files served from memory: no build step, no inline scripts, nothing from other hosts except item images.
+Every view has its own URL; all URLs return the same page, which opens the view.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 from api.compat.mood import MOODS
 
 USERS_KEY = "demo:users"
-"""Redis key of the people whom the page offers: the JSON of a list of `DemoUser`."""
+"""Redis key of the users offered by the page: a JSON list of `DemoUser`."""
 
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _VIEWS = ("/", "/c/{category:path}", "/item/{item_id:path}", "/find", "/you", "/operations")
@@ -40,16 +40,18 @@ _HEADERS = {
 
 
 class DemoUser(msgspec.Struct, frozen=True):
-    """Someone whom the page offers."""
+    """A user offered by the page."""
 
     user_id: str
     label: str = ""
 
 
 def routes(read_users: Callable[[], Awaitable[bytes | None]], simulated: Sequence[str] = ()) -> list[BaseRoute]:
-    """Return the page's routes; `read_users` fetches what is stored under `USERS_KEY`.
+    """Return the page's routes.
 
-    `simulated` names the services in whose place doubles are, which the page says.
+    Args:
+        read_users: Reads the value of `USERS_KEY`.
+        simulated: Names of the services replaced by fakes; the page displays them.
     """
 
     async def users(_: Request) -> Response:
@@ -60,7 +62,7 @@ def routes(read_users: Callable[[], Awaitable[bytes | None]], simulated: Sequenc
     async def moods(_: Request) -> Response:
         return Response(msgspec.json.encode(MOODS), media_type="application/json", headers=_HEADERS)
 
-    async def doubles(_: Request) -> Response:
+    async def fakes(_: Request) -> Response:
         return Response(
             msgspec.json.encode(simulated), media_type="application/json", headers={"Cache-Control": "no-store"}
         )
@@ -68,7 +70,7 @@ def routes(read_users: Callable[[], Awaitable[bytes | None]], simulated: Sequenc
     page = _file("page.html")
     views = [Route(path, page) for path in _VIEWS]
     parts = [Route(f"/portal/{name}", _file(name)) for name in _PARTS]
-    data = {"/portal/moods": moods, "/demo/users": users, "/demo/simulated": doubles}
+    data = {"/portal/moods": moods, "/demo/users": users, "/demo/simulated": fakes}
     return [*views, *parts, *(Route(path, answer) for path, answer in data.items())]
 
 

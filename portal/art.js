@@ -1,4 +1,4 @@
-// An item's picture, and pictures without pictures: a colour for each category, a glyph for each interest or genre.
+// Item images, and placeholders for items without one: a colour per category, a glyph per interest or genre.
 
 const HUES = { places: 155, music: 265, movies: 15, workshops: 38 };
 
@@ -23,7 +23,7 @@ export function hue(category) {
   return sum;
 }
 
-// Show an item's picture, or its glyph where it has none that can be had.
+// Show an item's image, or its glyph if there is none or it cannot be loaded.
 export function showArt(art, item) {
   const address = pictureOf(item);
   if (art.dataset.picture === (address ?? glyph(item))) return;

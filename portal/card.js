@@ -1,8 +1,8 @@
-// One item of a feed. All text goes in as text; nothing here parses HTML.
+// The card of a feed item. All text is inserted as text; nothing here parses HTML.
 
 import { hue, showArt } from "./art.js";
 
-// What each part of a score is called on a card, and what it means.
+// The label and the meaning of each score contribution.
 const PARTS = {
   affinity: ["taste", "your taste in topics and categories"],
   neighbors: ["similar", "goes with what you liked"],
@@ -38,7 +38,7 @@ export function element(tag, className, text) {
 export const partLabel = (name) => PARTS[name]?.[0] ?? name;
 export const partMeaning = (name) => PARTS[name]?.[1] ?? "";
 
-// The first known parts have a colour each; others take theirs from their place or name.
+// The first known contributions have fixed colours; the colours of others depend on their position or name.
 export function partColour(name) {
   const known = Object.keys(PARTS).indexOf(name);
   const index = known >= 0 ? known % COLOURS : [...name].reduce((sum, letter) => sum + letter.codePointAt(0), 0) % COLOURS;

@@ -1,4 +1,4 @@
-// A line over the last minutes, as SVG.
+// Line charts of the last minutes, as SVG.
 
 import { element } from "./card.js";
 
@@ -11,7 +11,7 @@ const node = (tag, attributes) => {
   return made;
 };
 
-// Return a figure of one measure: `values`, oldest first, of `room` places; null is a gap.
+// Return the chart of one metric: `values`, oldest first, in `room` slots; null is a gap.
 export function chart({ title, note, values, room, show }) {
   const known = values.filter((value) => value !== null);
   const now = known.length ? show(known.at(-1)) : "–";
@@ -36,7 +36,7 @@ export function chart({ title, note, values, room, show }) {
   return figure;
 }
 
-// Return a line of a list: a name, a bar as long as its share, and a value.
+// Return a row of a list: a name, a bar proportional to its share, and a value.
 export function bar(name, share, value, colour) {
   const line = element("li", "part");
   const fill = element("span", "part-bar");

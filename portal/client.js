@@ -1,4 +1,4 @@
-// The API as this page uses it: read a feed, follow it, say what the person did.
+// The page's API client: read a feed, follow its updates, publish interactions.
 
 import { Meters } from "./meters.js";
 import { authorization } from "./session.js";
@@ -32,7 +32,7 @@ const send = async (path, body, method = "POST") => (await sent(path, body, meth
 const sent = (path, body, method, headers = {}) =>
   answered(path, { method, headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) });
 
-// What is stored, and the tag of what was read: a change that names the tag is refused when it was changed meanwhile.
+// Stored values with their entity tag: a change with the tag is rejected if the values have changed in the meantime.
 async function stored(path) {
   const response = await answered(path, { signal: AbortSignal.timeout(READ_MS) });
   return { body: await response.json(), tag: response.headers.get("ETag") };
@@ -84,7 +84,7 @@ export const readBoard = () => request("/metrics/models");
 export const readMeters = async () => new Meters(await (await answered("/metrics")).text());
 
 export async function readHealth() {
-  const response = await fetch("/health"); // 503, too, says which servers answer
+  const response = await fetch("/health"); // a 503 response also reports which servers answer
   return response.json();
 }
 
@@ -93,7 +93,7 @@ export const publish = (userId, what) =>
 
 export const act = (userId, itemId, action) => publish(userId, { item_id: itemId, action });
 
-// Follow a person's feed. `onFeed` gets each feed, `onState` one of connecting, live, lost, refused.
+// Follow a user's feed. `onFeed` receives each feed, `onState` one of connecting, live, lost, refused.
 export function follow(userId, { onFeed, onState }) {
   const path = `/content/stream?user_id=${encodeURIComponent(userId)}`;
   const connect = ({ signal, last }) =>
@@ -102,7 +102,7 @@ export function follow(userId, { onFeed, onState }) {
   return followEvents(connect, { onEvent, onState });
 }
 
-// crypto.randomUUID makes version 4 and needs https or localhost; events carry version 7, whose start is the time.
+// crypto.randomUUID creates version 4 and needs https or localhost; events use version 7, which starts with the time.
 function uuid7() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   let time = Date.now();

@@ -1,4 +1,4 @@
-// The list of cards. A new feed moves the cards that stay, so that neither the reader's place nor the focus is lost.
+// The list of cards. A new feed moves the remaining cards, so that neither scroll position nor focus is lost.
 
 import { createCard, element, updateCard } from "./card.js";
 
@@ -19,14 +19,14 @@ export class FeedList {
     this.away = new Set();
   }
 
-  // Show what `accepts` takes of the feed that is there; return how many cards that is.
+  // Show the cards of the current feed that `accepts` accepts; return their number.
   filter(accepts) {
     this.accepts = accepts;
     for (const card of this.cards.values()) this.veil(card, card.entry);
     return this.visible;
   }
 
-  // Take a card away before the feed says so, or bring it back.
+  // Remove a card before the feed does, or restore it.
   dismiss(itemId, away = true) {
     this.away[away ? "add" : "delete"](itemId);
     const card = this.cards.get(itemId);
@@ -66,7 +66,7 @@ export class FeedList {
     );
   }
 
-  // Show a feed; return how many cards moved up and how many are new.
+  // Show a feed; return the numbers of cards that moved up and of new cards.
   show(feed) {
     const first = this.cards.size === 0;
     const entries = feed.items;
@@ -109,7 +109,7 @@ export class FeedList {
     return { first, up, entered };
   }
 
-  // Where everything is: tops of the cards, the card being read, and the focus.
+  // The layout: the tops of the cards, the card being read, and the focus.
   remember(staying) {
     const cards = [...this.list.children].filter((card) => !card.hidden && this.cards.has(card.dataset.item));
     const tops = new Map(cards.map((card) => [card, card.getBoundingClientRect().top]));

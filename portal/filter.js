@@ -1,4 +1,4 @@
-// Which cards of a feed are seen: those of a category, those that suit a mood. Their order stays the feed's.
+// Filters of a feed's cards by category and mood. The order of the feed is kept.
 
 import { element } from "./card.js";
 import { categoryPath } from "./place.js";
@@ -28,7 +28,7 @@ export class Filter {
     return !words || wordsOf(item).some((word) => words.includes(word));
   }
 
-  // Offer the categories of a feed as links; the one being looked at is offered whatever there is.
+  // Show the categories of a feed as links; the current one is always included.
   show(feed) {
     const found = feed.items.map((entry) => entry.item?.category).filter(Boolean);
     const names = [...new Set([...found, this.category].filter(Boolean))].sort();

@@ -1,4 +1,4 @@
-// Searching the catalogue: the address holds the words, so that a search can be kept and shared.
+// Catalog search: the URL contains the search terms, so that a search can be bookmarked and shared.
 
 import { createCard, updateCard } from "./card.js";
 import { publish, search } from "./client.js";
@@ -11,7 +11,7 @@ let asked = null;
 
 export async function visit({ query = "" }, user) {
   $("query").value = query;
-  const mine = `${user} ${query}`; // what is found depends on where somebody is
+  const mine = `${user} ${query}`; // matches depend on the user's location
   if (asked === mine) return;
   asked = mine;
   document.title = `${query || "Search"} · Millrace`;

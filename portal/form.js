@@ -1,4 +1,4 @@
-// A form over what is stored: it takes nothing until that was read, and sends only what was changed.
+// A form for stored values: it is disabled until they are read, and sends only changed values.
 
 import { ApiError } from "./client.js";
 import { toast } from "./toast.js";
@@ -6,8 +6,8 @@ import { toast } from "./toast.js";
 const NOT_FOUND = 404;
 const CHANGED = 412;
 
-// `read` returns { values, tag } of a person, values by the names of controls; what is not found is as `read.nothing`
-// says. `write` sends the changed values of a person under a tag and returns the tag of what they make.
+// `read` returns { values, tag } of a user, with values by control name; without stored values it returns
+// `read.nothing`. `write` sends the changed values of a user with a tag, and returns the new tag.
 export function storedForm(form, { read, nothing, write, done }) {
   const all = form.querySelector(".all");
   const problem = form.querySelector(".problem");
@@ -25,7 +25,7 @@ export function storedForm(form, { read, nothing, write, done }) {
     form.dispatchEvent(new CustomEvent("shown"));
   };
 
-  // Read what is stored, and show it but for what was edited.
+  // Read the stored values and show them, except in edited controls.
   async function load(userId, { edited = [] } = {}) {
     owner = userId;
     loaded = null;

@@ -1,4 +1,4 @@
-// The feed of one person: read once, followed after that, and acted on.
+// A user's feed: initial read, updates, and interactions.
 
 import { ACTIONS, element, partColour, partLabel, partMeaning } from "./card.js";
 import { act, follow, readFeed, readItem, readMoods } from "./client.js";
@@ -21,7 +21,7 @@ let shown = null;
 let shownAt = 0;
 let subscription = null;
 let waiting = null;
-let wanted = null; // the item that the address names
+let wanted = null; // the item in the URL
 
 readMoods().then((words) => filter.offerMoods(words), () => {});
 
@@ -38,7 +38,7 @@ export async function start(userId) {
   await load(userId);
 }
 
-// Show what the address asks for: a category of the feed, or an item of it.
+// Show the view of the URL: a category of the feed, or one of its items.
 export function visit({ view, category = "", item = null }) {
   if (view === "home") filter.category = category;
   wanted = item;
@@ -94,7 +94,7 @@ async function load(userId) {
 }
 
 function show(feed) {
-  if (shown && !isNewer(feed, shown)) return; // an answer to a read may come after the change that followed it
+  if (shown && !isNewer(feed, shown)) return; // the response to a read may arrive after a later update
   const changedAt = performance.now();
   const changes = feedList.show(feed);
   shown = feed;
@@ -110,8 +110,8 @@ function show(feed) {
   }
 }
 
-// A version is the features', the time of ranking and a digest of the items, joined by hyphens. Of one feed whose items
-// have changed, the later answer is newer.
+// A version consists of the features' version, the time of ranking and a digest of the items, joined by hyphens. If
+// only the items of a feed have changed, the later response is newer.
 function isNewer(feed, other) {
   const [features, made] = numbers(feed);
   const [otherFeatures, otherMade] = numbers(other);
@@ -152,7 +152,7 @@ export async function send(card, name) {
   }
 }
 
-// Show on a card, and on its likeness in the sheet, that something was done, or that it was not after all.
+// Show an interaction on a card and on its copy in the sheet, or undo it.
 function reflect(card, name, on) {
   const itemId = card.dataset.item;
   for (const each of document.querySelectorAll(`[data-item="${CSS.escape(itemId)}"]`)) {
@@ -173,7 +173,7 @@ function mark(card, name, on) {
   }
 }
 
-// Hand an item's address to another app, or put it where it can be pasted; return whether that was done.
+// Share an item's URL with another app, or copy it to the clipboard; return whether it worked.
 async function share(card, itemId) {
   const url = location.origin + itemPath(itemId);
   try {

@@ -1,4 +1,4 @@
-// The page: whom it is of, which view of it is open, and by which light.
+// The page: its user, its view, and its colour scheme.
 
 import { readSimulated, readUsers } from "./client.js";
 import * as find from "./find.js";

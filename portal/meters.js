@@ -1,4 +1,4 @@
-// What /metrics tells, as Prometheus writes it.
+// A reader of /metrics, in the Prometheus text format.
 
 const LINE = /^(\w+)(?:\{(.*)\})? (\S+)/;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
@@ -15,13 +15,13 @@ export class Meters {
     return this.samples.filter((sample) => sample.name === name && accepts(sample.labels));
   }
 
-  // Return the sum of a meter over its labels, null where it is not told.
+  // Return the sum of a metric over its labels; null if it is missing.
   sum(name, accepts) {
     const found = this.find(name, accepts);
     return found.length ? found.reduce((sum, sample) => sum + sample.value, 0) : null;
   }
 
-  // Return the bound under which a share of what a histogram has seen lies, null where it has seen nothing.
+  // Return the bucket bound of a quantile of a histogram; null if the histogram is empty.
   quantile(name, share) {
     const count = this.sum(`${name}_count`);
     if (!count) return null;

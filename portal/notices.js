@@ -1,4 +1,4 @@
-// Notifications as they would appear on a device: what is sent while the page is open is shown on it.
+// Push notifications sent while the page is open, displayed as on a device.
 
 import { readNotifications } from "./client.js";
 import { toast } from "./toast.js";

@@ -1,4 +1,4 @@
-// How the whole does, and how one person's events become their feed. It looks every two seconds while it is open.
+// The operations view: system health, and the path of a user's events to their feed. It polls every two seconds.
 
 import { element, partColour, partLabel } from "./card.js";
 import { bar, chart } from "./chart.js";

@@ -1,4 +1,4 @@
-// Whom the page shows: one of the people the demo left, someone named in the address (#user=…), or a new visitor.
+// The user picker: a user of the demo, a user named in the URL (#user=…), or a new visitor.
 
 export class Picker {
   constructor(select, visitor, onPick) {

@@ -1,7 +1,7 @@
-// Which view an address means, and going to another. Whom it is about stays in the fragment (#user=…).
+// URL routing between views. The user stays in the fragment (#user=…).
 
 const VIEWS = ["find", "you", "operations"];
-let behind = "/"; // what an item is shown beside
+let behind = "/"; // the URL of the view behind an item
 
 export function placeAt({ pathname, search = "" }) {
   const [, name, ...rest] = pathname.split("/");
@@ -24,7 +24,7 @@ export const categoryPath = (category) => (category ? `/c/${encodeURIComponent(c
 export const searchPath = (words) => `/find?q=${encodeURIComponent(words)}`;
 export const itemPath = (itemId) => `/item/${encodeURIComponent(itemId)}`;
 
-// Tell `onPlace` the view of the address, now and whenever it changes; links within the page change it without a load.
+// Call `onPlace` with the view of the URL, now and whenever it changes; links within the page do not reload it.
 export function follow(onPlace) {
   const arrive = () => {
     const place = placeAt(location);
@@ -47,5 +47,5 @@ export function go(path) {
   follow.arrive?.();
 }
 
-// Leave an item for what it is shown beside.
+// Close an item and return to the view behind it.
 export const goBehind = () => go(behind);

@@ -1,4 +1,4 @@
-// Who is signed in: a token, kept for as long as the tab is open.
+// The session: a token, stored while the tab is open.
 
 let token = sessionStorage.getItem("token") ?? "";
 
@@ -13,7 +13,7 @@ export function signIn(given) {
 
 export const signOut = () => signIn("");
 
-// Return whom the token says it is of; the server is who verifies it.
+// Return the subject of the token, unverified; the server verifies it.
 export function subject() {
   try {
     const claims = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");

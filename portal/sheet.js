@@ -1,4 +1,4 @@
-// One item beside its feed, at an address of its own: what it is, and why it stands where it stands.
+// The item sheet beside the feed, with a URL of its own: the item's details and the explanation of its rank.
 
 import { createCard, element, updateCard } from "./card.js";
 
@@ -19,7 +19,7 @@ export class Sheet {
     });
   }
 
-  // Show an item as its feed has it, or as the catalogue has it where the feed holds it no more.
+  // Show an item of the feed, or from the catalog if it is no longer in the feed.
   show(itemId, entry, place) {
     if (this.content.firstElementChild?.dataset.item !== itemId) {
       const card = createCard(itemId, "article");

@@ -1,10 +1,10 @@
-// Server-sent events over fetch, which, unlike EventSource, can show a token.
+// Server-sent events over fetch, which, unlike EventSource, can send a token.
 
 const RETRY_MS = [500, 1_000, 2_000, 4_000, 8_000];
-const SILENCE_MS = 40_000; // the server says something every 15 s
-const LINE_END = /\r\n|\n|\r/; // nothing else: U+2028 and the like may stand in the texts of items
+const SILENCE_MS = 40_000; // the server sends a ping every 15 s
+const LINE_END = /\r\n|\n|\r/; // nothing else: U+2028 and the like may occur in item texts
 
-// Follow a stream. `onEvent` gets each event as { event, id, data }, `onState` one of connecting, live, lost, refused.
+// Follow a stream. `onEvent` receives { event, id, data }, `onState` one of connecting, live, lost, refused.
 export function followEvents(connect, { onEvent, onState }) {
   let current = null;
   let timer = 0;
@@ -78,8 +78,8 @@ async function* eventsOf(body, heard) {
   }
 }
 
-// Return a function that takes the text of a stream, wherever it is cut, and yields the events that end in it
-// (HTML, section 9.2.6: interpreting an event stream).
+// Return a function that receives the text of a stream in chunks of any size and yields the events completed by each
+// chunk (HTML, section 9.2.6: interpreting an event stream).
 export function eventParser() {
   let rest = "";
   let endsWithCr = false;
@@ -87,7 +87,7 @@ export function eventParser() {
   let id;
   return function* (chunk) {
     if (!chunk) return;
-    const text = endsWithCr && chunk.startsWith("\n") ? chunk.slice(1) : chunk; // of a CR LF that was cut in two
+    const text = endsWithCr && chunk.startsWith("\n") ? chunk.slice(1) : chunk; // the second half of a split CR LF
     endsWithCr = text.endsWith("\r");
     const lines = (rest + text).split(LINE_END);
     rest = lines.pop();

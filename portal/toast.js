@@ -1,4 +1,4 @@
-// Short words at the edge of the screen, and words for screen readers alone.
+// Toast messages, and messages for screen readers only.
 
 const SHOWN_MS = 3_500;
 const $ = (id) => document.getElementById(id);

@@ -1,4 +1,4 @@
-// What is known of a person and what they say of themselves; what may be pushed to them, and when; who is signed in.
+// The user view: inferred and stated profile, push preferences, and sign-in.
 
 import { element } from "./card.js";
 import { bar } from "./chart.js";
@@ -115,7 +115,7 @@ $("sign-out").addEventListener("click", () => {
   renewed();
 });
 
-// Everything that is shown may be another's now.
+// The whole content may now belong to another user.
 function renewed() {
   dispatchEvent(new CustomEvent("session", { detail: subject() }));
 }

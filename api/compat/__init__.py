@@ -1,4 +1,4 @@
-"""One file per outside contract, mapped to the same topics and read models."""
+"""External API contracts, one module each, mapped to the same topics and read models."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,4 +13,4 @@ SURFACES: tuple[Callable[[ApiContext], Sequence[Endpoint]], ...] = (
     lambda context: collect.CollectEndpoints(context).endpoints(),
     lambda context: context_iq.ContextIqEndpoints(context).endpoints(),
 )
-"""What each contract adds to the app: a function from the context to its endpoints."""
+"""The contracts: functions from the context to the endpoints that each one adds."""

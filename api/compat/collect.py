@@ -1,6 +1,6 @@
-"""The video engine's collectors: calls for collections of the external API, and how far these have come.
+"""The video engine's collection endpoints: requests to collect from the external API, and their progress.
 
-The collecting itself is a role's work. Who calls shows the external API's own token, `Flic-Token`.
+The collect role does the work. Callers authenticate with the external API's own token, `Flic-Token`.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from topics.topic import TRIGGERS
 
 
 class CollectQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """With which page to begin, and how many records to ask for at once."""
+    """The first page to fetch, and the number of records per page."""
 
     page: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     page_size: Annotated[int, Meta(ge=1, le=1_000)] = 1_000
 
 
 class CollectAccepted(msgspec.Struct):
-    """The call is in its topic; the collection's `request_id` will be the event's."""
+    """The collection request was published; the collection's `request_id` will be the event id."""
 
     status: str
     collection: str
@@ -45,21 +45,21 @@ class CollectAccepted(msgspec.Struct):
 
 
 class CollectionStatus(msgspec.Struct):
-    """How far each collection has come."""
+    """The progress of each collection."""
 
     status: str
-    """running while one of them is."""
+    """running while at least one collection is."""
     collections: Mapping[str, Collection]
 
 
 class CollectEndpoints:
-    """The endpoints for collecting."""
+    """Endpoints of collections."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return their declarations."""
+        """Return the endpoint declarations."""
         calls = [
             Endpoint(
                 "POST",
@@ -69,7 +69,7 @@ class CollectEndpoints:
                 query=CollectQuery,
                 answers={202: CollectAccepted},
                 errors=(BrokerAwayError, NoTokenError),
-                summary=f"Ask for the collection of {name.replace('-', ' ')}; needs the header Flic-Token.",
+                summary=f"Request the collection of {name.replace('-', ' ')}; needs the header Flic-Token.",
             )
             for name in LISTS
         ]
@@ -84,7 +84,7 @@ class CollectEndpoints:
         return [*calls, status]
 
     async def collect(self, request: Request) -> Response:
-        """Ask for a collection."""
+        """Request a collection."""
         self._admit(request)
         name, query = request.url.path.rpartition("/")[2], parse_query(request, CollectQuery)
         trigger = Trigger(
@@ -99,14 +99,14 @@ class CollectEndpoints:
         return json_response(CollectAccepted("accepted", name, query.page, query.page_size, trigger.event_id), 202)
 
     async def status(self, request: Request) -> Response:
-        """Answer with how far collections have come; needs the header Flic-Token."""
+        """Return the progress of the collections; needs the header Flic-Token."""
         self._admit(request)
-        found = await self._context.clients.collections.read()
-        running = any(one.state == "running" for one in found.values())
-        return json_response(CollectionStatus("running" if running else "idle", found))
+        collections = await self._context.clients.collections.read()
+        running = any(one.state == "running" for one in collections.values())
+        return json_response(CollectionStatus("running" if running else "idle", collections))
 
     def _admit(self, request: Request) -> None:
-        """Let through who shows the token; nobody where none is set."""
+        """Check the token; without a configured token every request is rejected."""
         expected = self._context.settings.flic_token.encode()
         if not (expected and hmac.compare_digest(request.headers.get("flic-token", "").encode(), expected)):
             raise NoTokenError

@@ -1,4 +1,4 @@
-"""Context IQ: recommendations with ML and LLM scores, who users are and what they want, the catalogue, exports."""
+"""The Context IQ contract: recommendations with ML and LLM scores, user profiles, preferences, the catalog, exports."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ _BODY_BYTES = 64 << 10
 _TOP_CATEGORIES = 5
 _DIGITS = 4
 _EQUAL = 0.5
-"""The ML score where the ranking finds all items equal."""
+"""The ML score if all items have the same score."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""With what a cell begins that a spreadsheet would compute."""
+"""First characters of cells that a spreadsheet would treat as formulas."""
 _CSV_COLUMNS = (
     "user_id",
     "rank",
@@ -61,32 +61,32 @@ _CSV_COLUMNS = (
 )
 
 ContentId = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
-Count = Annotated[int, Meta(ge=1, le=MOST_ITEMS, description="How many at most.")]
+Count = Annotated[int, Meta(ge=1, le=MOST_ITEMS, description="Maximum number of results.")]
 
 
 class RecommendationQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """For whom, and how many."""
+    """A user, and the number of recommendations."""
 
     user_id: UserId
     limit: Count = 10
 
 
 class ExplanationQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose recommendation of what."""
+    """A user and a recommended item."""
 
     user_id: UserId
     content_id: ContentId
 
 
 class ContentQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which part of the catalogue."""
+    """A filter on the catalog."""
 
     category: Name | None = None
     limit: Count = 50
 
 
 class SimilarContentQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """How many, and how alike they must be; SIMILARITY_THRESHOLD when that is not said."""
+    """The number of results, and the minimum similarity; it defaults to SIMILARITY_THRESHOLD."""
 
     limit: Count = 10
     threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
@@ -104,14 +104,14 @@ class InteractBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExportBody(msgspec.Struct, frozen=True, kw_only=True):
-    """POST /api/v1/recommendations/export: for whom, and how many for each."""
+    """POST /api/v1/recommendations/export: the users, and the number of recommendations for each."""
 
     user_ids: list[str]
     limit: Count = 10
 
 
 class ContextIqHealth(msgspec.Struct):
-    """How the service is; bedrock says whether a language model can be asked."""
+    """The health of the service; `bedrock` says whether a language model is configured."""
 
     status: Literal["healthy", "degraded", "unhealthy"]
     version: str
@@ -119,7 +119,7 @@ class ContextIqHealth(msgspec.Struct):
 
 
 class InteractAccepted(msgspec.Struct):
-    """The interaction is in its topic."""
+    """The interaction was published."""
 
     status: str
     message: str
@@ -127,7 +127,7 @@ class InteractAccepted(msgspec.Struct):
 
 
 class ScoredContent(msgspec.Struct):
-    """One recommendation; without an LLM score the combined one is the ML score. All are from 0 to 1."""
+    """One recommendation. Scores are from 0 to 1; without an LLM score the combined score is the ML score."""
 
     content_id: str
     title: str
@@ -138,7 +138,7 @@ class ScoredContent(msgspec.Struct):
 
 
 class ScoredContents(msgspec.Struct):
-    """Recommendations, best first; cached says whether they had been made for this user before they were asked for."""
+    """Recommendations, best first; `cached` is false for the non-personalized feed."""
 
     user_id: str
     recommendations: list[ScoredContent]
@@ -147,7 +147,7 @@ class ScoredContents(msgspec.Struct):
 
 
 class Explanation(ScoredContent):
-    """Why something is recommended: its place, its reason, and what each source adds to the ranking's own score."""
+    """An explanation of a recommendation: its rank, its reason, and the contribution of each source to the ML score."""
 
     user_id: str
     rank: int
@@ -157,14 +157,14 @@ class Explanation(ScoredContent):
 
 
 class CategoryCount(msgspec.Struct):
-    """How often a user acted on things of a category."""
+    """The number of a user's interactions with items of a category."""
 
     category: str
     count: int
 
 
 class ContextIqProfile(msgspec.Struct):
-    """What a user did; cached says whether it lay ready."""
+    """A summary of a user's interactions; `cached` says whether it comes from the user profile store."""
 
     user_id: str
     total_interactions: int
@@ -174,7 +174,7 @@ class ContextIqProfile(msgspec.Struct):
 
 
 class ContentEntry(msgspec.Struct):
-    """One thing of the catalogue."""
+    """One catalog item."""
 
     content_id: str
     title: str
@@ -183,20 +183,20 @@ class ContentEntry(msgspec.Struct):
 
 
 class Contents(msgspec.Struct):
-    """Things of the catalogue, newest first."""
+    """Catalog items, newest first."""
 
     content: list[ContentEntry]
     count: int
 
 
 class SimilarEntry(ContentEntry):
-    """One thing that is like another."""
+    """A similar item, with its similarity (0 to 1)."""
 
     similarity: float
 
 
 class SimilarContents(msgspec.Struct):
-    """What is like a thing, most alike first."""
+    """Items similar to an item, most similar first."""
 
     content_id: str
     similar: list[SimilarEntry]
@@ -204,7 +204,7 @@ class SimilarContents(msgspec.Struct):
 
 
 class StatedPreferences(msgspec.Struct):
-    """What a user wants, as they say."""
+    """A user's stated preferences."""
 
     user_id: str
     categories: list[str] = []
@@ -229,13 +229,13 @@ _PREFERENCES_PATH = "/api/v1/user-profile/{user_id}/preferences"
 
 
 class ContextIqEndpoints:
-    """The endpoints of Context IQ."""
+    """Endpoints of Context IQ."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context, self._prober = context, HealthProber(context)
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return their declarations."""
+        """Return the endpoint declarations."""
         return [
             Endpoint(
                 "GET",
@@ -326,17 +326,17 @@ class ContextIqEndpoints:
         ]
 
     async def health(self, request: Request) -> Response:
-        """Answer with which services answer."""
-        up = {name: one.status == "ok" for name, one in (await self._prober.found()).items()}
+        """Report which services are available."""
+        up = {name: one.status == "ok" for name, one in (await self._prober.dependencies()).items()}
         services = {name: up.get(name, False) for name in ("database", "redis", "kafka")}
         status = overall(up, await self._prober.pipeline())
-        told: dict[str, Literal["healthy", "degraded", "unhealthy"]] = {"ok": "healthy", "down": "unhealthy"}
-        healthy = told.get(status, "degraded")
-        found = ContextIqHealth(healthy, VERSION, services | {"bedrock": has_key(self._context.settings)})
-        return json_response(found, 503 if status == "down" else 200)
+        status_names: dict[str, Literal["healthy", "degraded", "unhealthy"]] = {"ok": "healthy", "down": "unhealthy"}
+        health = status_names.get(status, "degraded")
+        report = ContextIqHealth(health, VERSION, services | {"bedrock": has_key(self._context.settings)})
+        return json_response(report, 503 if status == "down" else 200)
 
     async def interact(self, request: Request) -> Response:
-        """Take an interaction."""
+        """Publish an interaction."""
         now_ms = self._context.clients.now_ms()
         body = await take(request, _interact, _BODY_BYTES)
         event = InteractionBody(
@@ -352,34 +352,34 @@ class ContextIqEndpoints:
         )
 
     async def recommendations(self, request: Request) -> Response:
-        """Answer with a user's recommendations and their scores."""
+        """Return a user's recommendations with their scores."""
         query = parse_query(request, RecommendationQuery)
         feed = await self._context.feed_of(query.user_id)
         scored = await self._scored(feed, query.limit)
         return json_response(ScoredContents(query.user_id, scored, feed.user_id != EVERYONE, _iso(feed.generated_at)))
 
     async def explain(self, request: Request) -> Response:
-        """Answer with why something is recommended to a user."""
+        """Explain why an item is recommended to a user."""
         query = parse_query(request, ExplanationQuery)
         feed = await self._context.feed_of(query.user_id)
         scored = await self._scored(feed, len(feed.items))
         for rank, one in enumerate(scored, start=1):
             if one.content_id == query.content_id:
-                place = feed.items.index(one.content_id)
+                position = feed.items.index(one.content_id)
                 return json_response(
                     Explanation(
                         **msgspec.structs.asdict(one),
                         user_id=query.user_id,
                         rank=rank,
-                        reason=feed.reasons[place],
-                        source=feed.sources[place],
-                        parts={name: part[place] for name, part in feed.parts.items() if part[place]},
+                        reason=feed.reasons[position],
+                        source=feed.sources[position],
+                        parts={name: part[position] for name, part in feed.parts.items() if part[position]},
                     )
                 )
         raise NotRecommendedError(query.user_id, query.content_id)
 
     async def export(self, request: Request) -> Response:
-        """Answer with the recommendations of many users as CSV; who has none has no lines."""
+        """Return the recommendations of many users as CSV; users without a feed are omitted."""
         body = await take(request, _export, self._context.settings.api_max_body_bytes)
         check_count("user_ids", body.user_ids, self._context.settings.api_max_batch)
         users = list(dict.fromkeys(map(user_in, body.user_ids)))
@@ -396,24 +396,24 @@ class ContextIqEndpoints:
         return Response(text.getvalue(), headers=headers, media_type="text/csv")
 
     async def profile(self, request: Request) -> Response:
-        """Answer with what a user did."""
+        """Return a summary of a user's interactions."""
         user_id = user_in(request.path_params["user_id"])
-        found, stated = await self._context.clients.portraits.read(user_id)
-        if found is None and stated is None:
+        inferred, stated = await self._context.clients.portraits.read(user_id)
+        if inferred is None and stated is None:
             raise NoProfileError(user_id)
         categories = await self._context.clients.listing.categories_of(user_id, _TOP_CATEGORIES)
         return json_response(
             ContextIqProfile(
                 user_id=user_id,
-                total_interactions=found.event_count if found is not None else 0,
-                interaction_breakdown=found.counts if found is not None else {},
+                total_interactions=inferred.event_count if inferred is not None else 0,
+                interaction_breakdown=inferred.counts if inferred is not None else {},
                 top_categories=[CategoryCount(*pair) for pair in categories],
-                cached=found is not None,
+                cached=inferred is not None,
             )
         )
 
     async def content(self, request: Request) -> Response:
-        """Answer with what the catalogue holds."""
+        """Return catalog items."""
         query = parse_query(request, ContentQuery)
         names = await self._context.clients.listing.find(CatalogFilter(category=query.category), limit=query.limit)
         items = (await self._context.catalogued(names)).values()
@@ -421,51 +421,52 @@ class ContextIqEndpoints:
         return json_response(Contents(entries, len(entries)))
 
     async def similar(self, request: Request) -> Response:
-        """Answer with what is like something of the catalogue."""
+        """Return the catalog items similar to an item."""
         query, content_id = parse_query(request, SimilarContentQuery), request.path_params["content_id"]
-        known = (await self._context.catalogued([content_id])).get(content_id)
-        if known is None:
+        item = (await self._context.catalogued([content_id])).get(content_id)
+        if item is None:
             raise NoItemError(content_id)
         least = self._context.settings.similarity_threshold if query.threshold is None else query.threshold
-        alike = await self._context.clients.listing.alike(
+        pairs = await self._context.clients.listing.alike(
             content_id, prefix="", least=least, limit=query.limit + SPARE_ITEMS
         )
-        similarity = dict(alike)
-        items = await self._context.offered(list(similarity), spot(known.cell, known.city))
-        found = [
+        similarity = dict(pairs)
+        items = await self._context.offered(list(similarity), spot(item.cell, item.city))
+        entries = [
             SimilarEntry(**msgspec.structs.asdict(_entry(item)), similarity=round(similarity[item_id], _DIGITS))
             for item_id, item in items.items()
         ][: query.limit]
-        return json_response(SimilarContents(content_id, found, len(found)))
+        return json_response(SimilarContents(content_id, entries, len(entries)))
 
     async def preferences(self, request: Request) -> Response:
-        """Answer with what a user wants."""
-        preferences = await self._stated(user_in(request.path_params["user_id"]))
+        """Return a user's stated preferences."""
+        preferences = await self._stated_preferences(user_in(request.path_params["user_id"]))
         return json_response(preferences, tag=tag_of(preferences))
 
     async def prefer(self, request: Request) -> Response:
-        """Take over what a user wants, as far as it is sent; If-Match has it refused when it was changed meanwhile.
+        """Change some of a user's preferences; with If-Match only if they have not changed in the meantime.
 
-        The answer is what was stored plus what was sent: what was sent just before may not be in it yet, and is kept.
+        The response combines the stored preferences with the change. An immediately preceding change may be missing
+        from it, but is not lost.
         """
         user_id, now_ms = user_in(request.path_params["user_id"]), self._context.clients.now_ms()
         body = await take(request, _preferences, _BODY_BYTES)
         changes = changes_of(body)
-        preferences = await matching(request, lambda: self._stated(user_id))
+        preferences = await matching(request, lambda: self._stated_preferences(user_id))
         if changes:
             update = self._context.admitted(profile_update(user_id, changes, now_ms))
             await self._context.send(PROFILE_UPDATES, [update])
             preferences = replace(preferences, **{name: getattr(update, name) for name in changes})
         return json_response(preferences, tag=tag_of(preferences))
 
-    async def _stated(self, user_id: str) -> StatedPreferences:
+    async def _stated_preferences(self, user_id: str) -> StatedPreferences:
         _, profile = await self._context.clients.portraits.read(user_id)
         if profile is None:
             return StatedPreferences(user_id)
         return msgspec.convert(profile, StatedPreferences, from_attributes=True)
 
     async def _scored(self, feed: Feed, limit: int) -> list[ScoredContent]:
-        """Return the first items of a feed that may still be shown, with their scores."""
+        """Return the first visible items of a feed, with their scores."""
         served = await self._context.served(feed, limit)
         ml = feed.ml_scores or min_max_scaled(feed.scores)
         combined = feed.scores if feed.ml_scores else ml
@@ -483,7 +484,7 @@ class ContextIqEndpoints:
 
 
 def min_max_scaled(scores: Sequence[float]) -> list[float]:
-    """Return scores moved and scaled so that the lowest is 0 and the highest 1, as they are where an LLM has a say."""
+    """Return the scores after min-max scaling to [0, 1], as used for combining them with LLM scores."""
     low, high = min(scores, default=0.0), max(scores, default=0.0)
     return [(score - low) / (high - low) if high > low else _EQUAL for score in scores]
 
@@ -493,7 +494,7 @@ def _entry(item: Item) -> ContentEntry:
 
 
 def _cell(value: object) -> object:
-    """Return a cell that a spreadsheet shows and does not compute."""
+    """Return a cell value that a spreadsheet does not treat as a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 

@@ -1,4 +1,4 @@
-"""Moods, and the words by which what fits them is known; any other mood is its own word."""
+"""Moods and the search words of matching items; an unknown mood is its own search word."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,5 +20,5 @@ MOODS: Mapping[str, Sequence[str]] = {
 
 
 def words_of(mood: str) -> Sequence[str]:
-    """Return the words of what fits a mood."""
+    """Return the search words of a mood."""
     return MOODS.get(mood.strip().casefold(), (mood.strip(),))

@@ -1,6 +1,6 @@
-"""The personalization service: given candidates ranked for a user, who that is, experiments, and how well it goes.
+"""The personalization contract: ranking of given candidates, user profiles, experiments, and model evaluation.
 
-Its other endpoints (`/interaction`, `/retrain`, `/metrics/models`, `/health`, `/metrics`) are those of the API itself.
+Its other endpoints (`/interaction`, `/retrain`, `/metrics/models`, `/health`, `/metrics`) belong to the API itself.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from topics.topic import EXPERIMENTS
 _MOST_RESULTS = 500
 _BODY_BYTES = 64 << 10
 _TRIGGER_BYTES = 900_000
-"""What candidates may take of a message: brokers take some 1 MB."""
+"""Largest message with candidates; brokers accept messages of about 1 MB."""
 _SHORT_CONTENT = 500
-"""How much of a candidate's content travels with it: its words are held against those of liked items."""
+"""Characters of a candidate's content that are sent to the worker, for text similarity with liked items."""
 
 Id = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
 Line = Annotated[str, Meta(max_length=LINE_CHARS)]
@@ -40,7 +40,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class CandidateBody(msgspec.Struct, frozen=True, kw_only=True):
-    """An item to be ranked, and what is to be said of it; of one that the catalogue holds, the catalogue says more."""
+    """A candidate with its metadata; for an item in the catalog, the catalog's metadata takes precedence."""
 
     id: Id
     title: Line = ""
@@ -50,7 +50,7 @@ class CandidateBody(msgspec.Struct, frozen=True, kw_only=True):
     category: Line = ""
 
     def record(self) -> Candidate:
-        """Return what is said of the item."""
+        """Return the candidate for the trigger."""
         return Candidate(
             item_id=self.id,
             category=self.category,
@@ -62,16 +62,16 @@ class CandidateBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DiversityParams(msgspec.Struct, frozen=True, kw_only=True):
-    """How much results differ from each other, and how many there are."""
+    """The diversity and the number of results."""
 
     enable_diversity: bool = True
     topic_diversity_threshold: Share | None = None
-    """Share of topics by which a result differs from those before it; DIVERSITY_THRESHOLD when it is not said."""
+    """Share of topics in which a result must differ from earlier ones; defaults to DIVERSITY_THRESHOLD."""
     max_results: Annotated[int, Meta(ge=1, le=_MOST_RESULTS)] = 10
 
 
 class PersonalizeBody(msgspec.Struct, frozen=True, kw_only=True):
-    """POST /personalize; without candidates the user's feed is what is ranked."""
+    """POST /personalize; without candidates the user's feed is returned."""
 
     user_id: str
     candidates: list[CandidateBody] = []
@@ -80,7 +80,7 @@ class PersonalizeBody(msgspec.Struct, frozen=True, kw_only=True):
     event_id: str | None = None
 
     def record(self, now_ms: int, *, threshold: float) -> Trigger:
-        """Return the call for a worker to rank; `threshold` is the distance when none is asked for."""
+        """Return the trigger that requests the ranking; `threshold` is the default diversity threshold (0 to 1)."""
         asked_for = self.diversity_params.topic_diversity_threshold
         distance = threshold if asked_for is None else asked_for
         return Trigger(
@@ -96,7 +96,7 @@ class PersonalizeBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recommendation(msgspec.Struct):
-    """One result; `parts` add up to its score."""
+    """One result; `parts` sum to its score."""
 
     id: str
     title: str
@@ -105,12 +105,12 @@ class Recommendation(msgspec.Struct):
     score: float
     reason: str
     algorithm: str
-    """Which part set it apart."""
+    """The source that contributed most to its rank."""
     parts: dict[str, float]
 
 
 class PersonalizeResult(msgspec.Struct):
-    """What there is for a user, best first."""
+    """The recommendations for a user, best first."""
 
     user_id: str
     recommendations: list[Recommendation]
@@ -121,7 +121,7 @@ class PersonalizeResult(msgspec.Struct):
 
 
 class Preferences(msgspec.Struct):
-    """How much a user cares for what, as shares of the strongest; below zero is disliked."""
+    """A user's affinities as fractions of the strongest; negative values mean dislike."""
 
     categories: dict[str, float] = {}
     topics: dict[str, float] = {}
@@ -129,7 +129,7 @@ class Preferences(msgspec.Struct):
 
 
 class StatedProfile(msgspec.Struct):
-    """What a user says of themselves."""
+    """A user's stated profile."""
 
     categories: list[str] = []
     topics: list[str] = []
@@ -141,7 +141,7 @@ class StatedProfile(msgspec.Struct):
 
 
 class ShownUserProfile(msgspec.Struct):
-    """Who a user is: what they say, and what was found. Times are in ms since the epoch."""
+    """A user's stated and inferred profile. Times are in ms since the epoch."""
 
     user_id: str
     segment: str
@@ -157,7 +157,7 @@ class ShownUserProfile(msgspec.Struct):
 
 
 class ArmBody(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the ways that are compared; without any shares all are as large."""
+    """One arm of an experiment; without shares all arms are equally large."""
 
     name: Id
     share: Share | None = None
@@ -165,7 +165,7 @@ class ArmBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExperimentBody(msgspec.Struct, frozen=True, kw_only=True):
-    """POST /ab/experiments; the same `experiment_id` again replaces the definition."""
+    """POST /ab/experiments; a repeated `experiment_id` replaces the definition."""
 
     name: Line
     arms: Annotated[list[ArmBody], Meta(min_length=2, max_length=50)]
@@ -202,20 +202,20 @@ class ExperimentBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Experiments(msgspec.Struct):
-    """Which comparisons there are, newest first."""
+    """The experiments, newest first."""
 
     experiments: list[Experiment]
     count: int
 
 
 class ExperimentQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which of them are asked for."""
+    """A filter on experiments."""
 
     status: Literal["draft", "running", "paused", "completed"] | None = None
 
 
 class JudgedMetric(msgspec.Struct):
-    """What validation measured of a version, on events that it had not learned from."""
+    """The validation metrics of a version, on events that it had not learned from."""
 
     version: str
     status: str
@@ -225,7 +225,7 @@ class JudgedMetric(msgspec.Struct):
 
 
 class Evaluation(msgspec.Struct):
-    """How well it goes: of the version in service, of learning since then, and of all versions, newest first."""
+    """Metrics of the version in service, of online learning since, and of all versions, newest first."""
 
     offline: JudgedMetric | None
     online: LiveModel
@@ -241,7 +241,7 @@ class _Shown(msgspec.Struct, gc=False):
 _personalize = msgspec.json.Decoder(PersonalizeBody)
 _experiment = msgspec.json.Decoder(ExperimentBody)
 _packed = msgspec.msgpack.Encoder()
-_shown = msgspec.json.Decoder(_Shown)
+_item_labels = msgspec.json.Decoder(_Shown)
 _CANDIDATE = {
     "id": "article1",
     "title": "Machine Learning Trends",
@@ -262,7 +262,7 @@ _EXPERIMENT = {
 
 
 def endpoints(context: ApiContext) -> Sequence[Endpoint]:
-    """Return the endpoints of the personalization service that the API itself does not have."""
+    """Return the endpoints of the personalization contract that the API itself does not have."""
     return _Personalization(context).endpoints()
 
 
@@ -318,14 +318,14 @@ class _Personalization:
         ]
 
     async def personalize(self, request: Request) -> Response:
-        """Answer with given items in the order for a user, also with items that were never seen before."""
+        """Return the given items, ranked for a user; items unknown to the catalog are allowed."""
         metrics = self._context.metrics
         metrics.personalizations.inc()
         with metrics.personalization_duration.time():
-            found = await self._personalized(request)
-        metrics.active.see(found.user_id)
-        metrics.recommendations.inc(found.count)
-        return json_response(found)
+            result = await self._personalized(request)
+        metrics.active.see(result.user_id)
+        metrics.recommendations.inc(result.count)
+        return json_response(result)
 
     async def _personalized(self, request: Request) -> PersonalizeResult:
         context = self._context
@@ -339,17 +339,17 @@ class _Personalization:
         if len(_packed.encode(trigger)) > _TRIGGER_BYTES:
             raise TooLargeError(_TRIGGER_BYTES)
         feed = await ranked(context, trigger)
-        said = {one.id: one for one in body.candidates}
-        given = await context.given(feed, most)
-        return self._shown(body.user_id, given, said, event_id=trigger.event_id)
+        candidates = {one.id: one for one in body.candidates}
+        served = await context.given(feed, most)
+        return self._shown(body.user_id, served, candidates, event_id=trigger.event_id)
 
     async def profile(self, request: Request) -> Response:
-        """Answer with who a user is."""
+        """Return a user's stated and inferred profile."""
         user_id = user_in(request.path_params["user_id"])
-        found, stated = await self._context.clients.portraits.read(user_id)
-        if found is None and stated is None:
+        inferred, stated = await self._context.clients.portraits.read(user_id)
+        if inferred is None and stated is None:
             raise NoProfileError(user_id)
-        times = [found.watermark] if found is not None else []
+        times = [inferred.watermark] if inferred is not None else []
         times += [stated.occurred_at] if stated is not None else []
         return json_response(
             ShownUserProfile(
@@ -359,32 +359,32 @@ class _Personalization:
                 if stated is None
                 else msgspec.convert(stated, StatedProfile, from_attributes=True),
                 preferences=Preferences()
-                if found is None
-                else Preferences(shares(found.categories), shares(found.topics), shares(found.sources)),
-                hours=[] if found is None else found.hours,
-                total_interactions=0 if found is None else found.event_count,
-                interactions={} if found is None else found.counts,
-                recent=[] if found is None else found.recent,
-                searches=[] if found is None else found.queries,
+                if inferred is None
+                else Preferences(shares(inferred.categories), shares(inferred.topics), shares(inferred.sources)),
+                hours=[] if inferred is None else inferred.hours,
+                total_interactions=0 if inferred is None else inferred.event_count,
+                interactions={} if inferred is None else inferred.counts,
+                recent=[] if inferred is None else inferred.recent,
+                searches=[] if inferred is None else inferred.queries,
                 updated_at=max(times, default=0) or None,
             )
         )
 
     async def experiments(self, request: Request) -> Response:
-        """Answer with the experiments as they are defined."""
+        """Return the experiment definitions."""
         status = parse_query(request, ExperimentQuery).status
-        found = [one for one in await self._context.clients.experiments.read() if status in (None, one.status)]
-        return json_response(Experiments(found, len(found)))
+        experiments = [one for one in await self._context.clients.experiments.read() if status in (None, one.status)]
+        return json_response(Experiments(experiments, len(experiments)))
 
     async def define(self, request: Request) -> Response:
-        """Take the definition of an experiment."""
+        """Define an experiment."""
         now_ms = self._context.clients.now_ms()
         experiment = (await take(request, _experiment, _BODY_BYTES)).record(now_ms)
         await self._context.publish(EXPERIMENTS, [experiment])
         return json_response(experiment, 201)
 
     async def evaluation(self, request: Request) -> Response:
-        """Answer with what was measured of the models."""
+        """Return the metrics of the models."""
         board = await self._context.clients.boards.read()
         history = [
             JudgedMetric(one.version, one.status, one.created_at, one.events, one.metrics) for one in board.versions
@@ -393,22 +393,22 @@ class _Personalization:
         return json_response(Evaluation(serving, board.live, history))
 
     def _shown(
-        self, user_id: str, served: Served, said: dict[str, CandidateBody], *, event_id: str | None = None
+        self, user_id: str, served: Served, candidates: dict[str, CandidateBody], *, event_id: str | None = None
     ) -> PersonalizeResult:
         feed, recommendations = served.feed, []
-        for place, data in zip(served.positions, served.items, strict=True):
-            item_id = feed.items[place]
-            item: Any = said.get(item_id) or (_shown.decode(data) if data is not None else _Shown(title=""))
+        for position, data in zip(served.positions, served.items, strict=True):
+            item_id = feed.items[position]
+            item: Any = candidates.get(item_id) or (_item_labels.decode(data) if data is not None else _Shown(title=""))
             recommendations.append(
                 Recommendation(
                     id=item_id,
                     title=item.title,
                     topics=item.topics,
                     source=item.source,
-                    score=feed.scores[place],
-                    reason=feed.reasons[place],
-                    algorithm=feed.sources[place],
-                    parts={name: part[place] for name, part in feed.parts.items() if part[place]},
+                    score=feed.scores[position],
+                    reason=feed.reasons[position],
+                    algorithm=feed.sources[position],
+                    parts={name: part[position] for name, part in feed.parts.items() if part[position]},
                 )
             )
         return PersonalizeResult(
@@ -417,7 +417,7 @@ class _Personalization:
 
 
 def shares(sums: dict[str, float]) -> dict[str, float]:
-    """Return affinities as shares of the strongest, strongest first."""
+    """Return affinities as fractions of the strongest, in descending order."""
     strongest = max(map(abs, sums.values()), default=0.0) or 1.0
     ordered = sorted(sums, key=lambda name: (-sums[name], name))
     return {name: round(sums[name] / strongest, 4) for name in ordered}

@@ -1,7 +1,7 @@
-"""The shop recommender: a home, similar products, search, and what its users do.
+"""The shop contract: home page, similar products, association rules, search, and shop events.
 
-What is invalid in an address is answered with 400 and what is invalid in a body with 422, as its document has it; a
-body without what its event needs is answered with 400.
+As the contract demands, an invalid path or query parameter is answered with 400 and an invalid body with 422; a body
+that lacks a field that its event needs is answered with 400.
 """
 
 from __future__ import annotations
@@ -33,54 +33,54 @@ from topics.topic import INTERACTIONS
 _BODY_BYTES = 16 << 10
 _USER_ID = re.compile(r"[a-zA-Z0-9]{1,50}")
 _PRODUCT_ID = re.compile(r"[A-Z0-9]{10}")
-"""The form that the document gives ids of products; the catalogue has products with other ids, too."""
+"""The contract's format of product ids; the catalog also has products with other ids."""
 _MOST_SHOWN, _MOST_FOUND = 60, 6_000
 _EVENTS: dict[str, Literal["click", "search"]] = {"product_click": "click", "search_query": "search"}
 _NAMES: dict[str, str] = {action: event for event, action in _EVENTS.items()}
 
 
-def _told(pattern: str, example: str) -> Any:
-    """Return what the documents say of a value that the handler checks."""
+def _documented(pattern: str, example: str) -> Any:
+    """Return the documentation of a value that the handler validates itself."""
     return Meta(extra_json_schema={"pattern": pattern}, examples=[example])
 
 
-UserId = Annotated[str, _told("^[a-zA-Z0-9]{1,50}$", "user123")]
-ProductId = Annotated[str, _told("^[A-Z0-9]{10}$", "B08CF3D7QR")]
+UserId = Annotated[str, _documented("^[a-zA-Z0-9]{1,50}$", "user123")]
+ProductId = Annotated[str, _documented("^[A-Z0-9]{10}$", "B08CF3D7QR")]
 
 
 class ProductPath(msgspec.Struct, frozen=True, kw_only=True):
-    """Which product."""
+    """A product id in a path."""
 
     product_id: ProductId
 
 
 class UserPath(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose."""
+    """A user id in a path."""
 
     user_id: UserId
 
 
 class ProductQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """How many are asked for; held to 1 to 60."""
+    """The number of products; values are clamped to 1 to 60."""
 
     response_limit: int = 20
 
 
 class HomeQuery(ProductQuery, frozen=True, kw_only=True):
-    """Whose home."""
+    """The user whose home page is requested, and the number of products per list."""
 
     user_id: UserId = ""
 
 
 class ShopSearchQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What is looked for; the limit is held to 1 to 6000."""
+    """Search terms, and a limit, which is clamped to 1 to 6000."""
 
     query: Annotated[str, Meta(extra_json_schema={"maxLength": QUERY_CHARS}, examples=["earbuds"])] = ""
     response_limit: int = 2_000
 
 
 class DaysQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """How far back."""
+    """The length of the history in days."""
 
     days: Annotated[int, Meta(ge=1, le=365)] = 30
 
@@ -97,8 +97,8 @@ class ShopInteractionBody(msgspec.Struct, frozen=True, kw_only=True):
         """Return the record to publish.
 
         Raises:
-            BadValueError: what this event needs is missing.
-            InvalidError: naming the field that cannot be used.
+            BadValueError: a field that this event needs is missing.
+            InvalidError: a field is invalid; the error names it.
         """
         query = (self.query or "").strip()
         clicked = self.event_type == "product_click"
@@ -123,7 +123,7 @@ class ShopInteractionBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShopProduct(msgspec.Struct, gc=False):
-    """A product as shops show it."""
+    """A product for display in a shop."""
 
     id: str
     name: str
@@ -137,7 +137,7 @@ class ShopProduct(msgspec.Struct, gc=False):
 
 
 class ShopHome(msgspec.Struct):
-    """What a home shows; nothing is personal for who is new or was away for 30 days."""
+    """The lists of a home page; `personalized` is empty for new users and after 30 days of inactivity."""
 
     personalized: list[ShopProduct]
     trending: list[ShopProduct]
@@ -147,13 +147,13 @@ class ShopHome(msgspec.Struct):
 
 
 class SimilarProducts(msgspec.Struct):
-    """The products most like one."""
+    """The products most similar to a product."""
 
     similar: list[ShopProduct]
 
 
 class AssociatedProduct(msgspec.Struct):
-    """A product that is clicked by those who click on another, by how many, and how much more than by chance."""
+    """A product clicked by users who click another one, with the rule's support, confidence and lift."""
 
     product: ShopProduct
     support: float
@@ -162,20 +162,20 @@ class AssociatedProduct(msgspec.Struct):
 
 
 class AssociationRules(msgspec.Struct):
-    """What goes with a product, the surest first."""
+    """The products associated with a product, by descending confidence."""
 
     rules: list[AssociatedProduct]
 
 
 class ShopResults(msgspec.Struct, omit_defaults=True):
-    """What was found, best first; with a reason it is what trends, since nothing was found."""
+    """The matches, best first; trending products and a reason if nothing matches."""
 
     results: list[ShopProduct]
     fallback_reason: str | None = None
 
 
 class ShopEventEntry(msgspec.Struct):
-    """One thing that a user did."""
+    """One shop event of a user."""
 
     event_type: str
     product_id: str | None
@@ -184,7 +184,7 @@ class ShopEventEntry(msgspec.Struct):
 
 
 class ShopEvents(msgspec.Struct):
-    """What a user did, newest first."""
+    """A user's shop events, newest first."""
 
     user_id: str
     interactions: list[ShopEventEntry]
@@ -194,7 +194,7 @@ _body = msgspec.json.Decoder(ShopInteractionBody)
 
 
 def endpoints(context: ApiContext) -> list[Endpoint]:
-    """Return the document's endpoints."""
+    """Return the endpoints of the shop contract."""
     shop = _Shop(context)
     read, publish = (StoreAwayError, BadValueError), (BrokerAwayError, BadValueError, InvalidError)
     click = {"user_id": "user123", "event_type": "product_click", "product_id": "ABCD1234XY"}
@@ -236,9 +236,9 @@ class _Shop:
         self._context = context
 
     async def home(self, request: Request) -> Response:
-        """Answer with what a user's home shows."""
-        query = _asked(request, HomeQuery)
-        limit, now_ms = _held(query.response_limit, _MOST_SHOWN), self._context.clients.now_ms()
+        """Return the product lists of a user's home page."""
+        query = _parse_query(request, HomeQuery)
+        limit, now_ms = _clamp(query.response_limit, _MOST_SHOWN), self._context.clients.now_ms()
         home, charts = await self._context.clients.shop.read(_user(query.user_id), now_ms=now_ms)
         user = await self._context.spot_of(query.user_id)
         lists = {
@@ -247,64 +247,69 @@ class _Shop:
             "best_value": charts.best_value,
             "diverse_picks": home.diverse if home else charts.diverse,
         }
-        every = (*lists.values(), *charts.top_categories.values())
-        shown = [products[:limit] for products in await asyncio.gather(*(self._offered(ids, user) for ids in every))]
+        id_lists = (*lists.values(), *charts.top_categories.values())
+        products = [
+            products[:limit]
+            for products in await asyncio.gather(*(self._visible_products(ids, user) for ids in id_lists))
+        ]
         return json_response(
             ShopHome(
-                **dict(zip(lists, shown, strict=False)),
-                top_categories=dict(zip(charts.top_categories, shown[len(lists) :], strict=True)),
+                **dict(zip(lists, products, strict=False)),
+                top_categories=dict(zip(charts.top_categories, products[len(lists) :], strict=True)),
             )
         )
 
     async def similar(self, request: Request) -> Response:
-        """Answer with the products whose name and sub-category are most like a product's."""
+        """Return the products whose name and sub-category are most similar to a product's."""
         product, limit = await self._product(request)
         item_ids = await self._context.clients.shop_archive.similar(product.item_id, _MOST_SHOWN)
-        return json_response(SimilarProducts((await self._offered(item_ids, spot(product.cell, product.city)))[:limit]))
+        return json_response(
+            SimilarProducts((await self._visible_products(item_ids, spot(product.cell, product.city)))[:limit])
+        )
 
     async def rules(self, request: Request) -> Response:
-        """Answer with the products that are clicked by those who click on a product."""
+        """Return the products clicked by users who click a product."""
         product, limit = await self._product(request)
-        found = await self._context.clients.shop_archive.rules(product.item_id, _MOST_SHOWN)
-        rules = {rule.other: rule for rule in found}
-        shown = (await self._offered(list(rules), spot(product.cell, product.city)))[:limit]
-        return json_response(AssociationRules([AssociatedProduct(one, *rules[one.id][1:]) for one in shown]))
+        pairs = await self._context.clients.shop_archive.rules(product.item_id, _MOST_SHOWN)
+        rules = {rule.other: rule for rule in pairs}
+        products = (await self._visible_products(list(rules), spot(product.cell, product.city)))[:limit]
+        return json_response(AssociationRules([AssociatedProduct(one, *rules[one.id][1:]) for one in products]))
 
     async def search(self, request: Request) -> Response:
-        """Search the products; where nothing matches, answer with what trends, and say so."""
-        asked_for = _asked(request, ShopSearchQuery)
-        query, limit = asked_for.query.strip(), _held(asked_for.response_limit, _MOST_FOUND)
+        """Search the products; if nothing matches, return trending products with a reason."""
+        parsed_query = _parse_query(request, ShopSearchQuery)
+        query, limit = parsed_query.query.strip(), _clamp(parsed_query.response_limit, _MOST_FOUND)
         if not 1 <= len(query) <= QUERY_CHARS:
-            raise BadValueError("query", f"must have 1 to {QUERY_CHARS} characters, blanks around it not counted")
+            raise BadValueError("query", f"must have 1 to {QUERY_CHARS} characters, not counting surrounding blanks")
         user = await self._context.spot_of(None)
-        found = await self._context.clients.search.find(ShopQuery(query=query, kind=PRODUCT, limit=limit, user=user))
-        results = await self._offered(found.item_ids, user)
+        matches = await self._context.clients.search.find(ShopQuery(query=query, kind=PRODUCT, limit=limit, user=user))
+        results = await self._visible_products(matches.item_ids, user)
         if results:
             return json_response(ShopResults(results))
         _, charts = await self._context.clients.shop.read("", now_ms=self._context.clients.now_ms())
-        trending = (await self._offered(charts.trending, user))[:limit]
+        trending = (await self._visible_products(charts.trending, user))[:limit]
         if not trending:
             raise NoMatchError
         return json_response(ShopResults(trending, NO_MATCHES))
 
     async def interaction(self, request: Request) -> Response:
-        """Take a click on a product, or a search."""
+        """Publish a click on a product, or a search."""
         now_ms = self._context.clients.now_ms()
         event = (await take(request, _body, _BODY_BYTES)).record(now_ms)
         await self._context.publish(INTERACTIONS, [event])
         return Response(headers={"Cache-Control": "no-store"})
 
     async def interactions(self, request: Request) -> Response:
-        """Answer with a user's clicks and searches."""
-        user_id, days = _user(request.path_params["user_id"]), _asked(request, DaysQuery).days
+        """Return a user's clicks and searches."""
+        user_id, days = _user(request.path_params["user_id"]), _parse_query(request, DaysQuery).days
         now = datetime.fromtimestamp(self._context.clients.now_ms() / 1_000, UTC)
-        done = await self._context.clients.shop_archive.done(user_id, now - timedelta(days=days))
+        events = await self._context.clients.shop_archive.done(user_id, now - timedelta(days=days))
         return json_response(
-            ShopEvents(user_id, [ShopEventEntry(_NAMES[one.action], one.item_id, one.query, one.at) for one in done])
+            ShopEvents(user_id, [ShopEventEntry(_NAMES[one.action], one.item_id, one.query, one.at) for one in events])
         )
 
     async def _product(self, request: Request) -> tuple[Item, int]:
-        """Return which product is asked for, and how many others.
+        """Return the requested product, and the number of related products.
 
         Raises:
             BadValueError, NoProductError
@@ -315,18 +320,18 @@ class _Shop:
         product = (await self._context.catalogued([product_id])).get(product_id)
         if product is None or product.kind != PRODUCT:
             raise NoProductError(product_id)
-        return product, _held(_asked(request, ProductQuery).response_limit, _MOST_SHOWN)
+        return product, _clamp(_parse_query(request, ProductQuery).response_limit, _MOST_SHOWN)
 
-    async def _offered(self, item_ids: Sequence[str], user: Spot) -> list[ShopProduct]:
-        """Return those of the items that are products and may be shown to a user, as shops show them."""
+    async def _visible_products(self, item_ids: Sequence[str], user: Spot) -> list[ShopProduct]:
+        """Return the items that are products and visible to a user, for display."""
         items = await self._context.offered(item_ids, user)
-        return [_shown(item) for item in items.values() if item.kind == PRODUCT]
+        return [_shop_product(item) for item in items.values() if item.kind == PRODUCT]
 
 
-def _shown(item: Item) -> ShopProduct:
-    reduced = None
+def _shop_product(item: Item) -> ShopProduct:
+    discount_ratio = None
     if item.price is not None and item.original_price:
-        reduced = round(1 - item.price / item.original_price, 4)
+        discount_ratio = round(1 - item.price / item.original_price, 4)
     return ShopProduct(
         id=item.item_id,
         name=item.title,
@@ -336,15 +341,15 @@ def _shown(item: Item) -> ShopProduct:
         original_price=item.original_price,
         rating=item.rating,
         reviews=item.reviews,
-        discount_ratio=reduced,
+        discount_ratio=discount_ratio,
     )
 
 
-def _asked(request: Request, kind: type[Q]) -> Q:
-    """Return a request's parameters.
+def _parse_query(request: Request, kind: type[Q]) -> Q:
+    """Return a request's query parameters.
 
     Raises:
-        BadValueError: naming the one that cannot be used.
+        BadValueError: a parameter is invalid; the error names it.
     """
     try:
         return parse_query(request, kind)
@@ -358,5 +363,5 @@ def _user(user_id: str) -> str:
     return user_id
 
 
-def _held(limit: int, most: int) -> int:
+def _clamp(limit: int, most: int) -> int:
     return max(1, min(limit, most))

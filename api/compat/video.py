@@ -1,7 +1,7 @@
-"""The video engine: feeds of posts by page, what trends, what is alike, and interactions with posts.
+"""The video engine contract: paged feeds of posts, trending and similar posts, and interactions with posts.
 
-A post is an item of the catalogue whose id is `post-` and the post's number. A feed is the user's own, as far as it
-holds posts that are asked for; past its end a worker ranks more of the catalogue.
+A post is a catalog item whose id is `post-` and the post's number. A feed starts with the posts of the user's own feed
+that match the filters; after its end a worker ranks more of the catalog.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ POST = "post-"
 _BODY_BYTES = 16 << 10
 _NUMBER_DIGITS = 16
 
-Username = Annotated[str, Meta(min_length=1, max_length=ID_CHARS, description="Whose it is.", examples=["user123"])]
-PageNumber = Annotated[int, Meta(ge=1, le=1_000, description="Which page, from 1 on.")]
-PageSize = Annotated[int, Meta(ge=1, le=1_000, description="Posts on a page; MAX_RECOMMENDATIONS at most.")]
+Username = Annotated[str, Meta(min_length=1, max_length=ID_CHARS, description="The user's name.", examples=["user123"])]
+PageNumber = Annotated[int, Meta(ge=1, le=1_000, description="The page number; 1 is the first.")]
+PageSize = Annotated[int, Meta(ge=1, le=1_000, description="Posts per page, at most MAX_RECOMMENDATIONS.")]
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which page of how many."""
+    """The page number and size."""
 
     page: PageNumber = 1
     page_size: PageSize = 20
@@ -53,40 +53,40 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrendingQuery(PageQuery, frozen=True, kw_only=True):
-    """What trends, over all or in a category."""
+    """Trending posts, overall or in a category."""
 
     category: Name | None = None
 
 
 class SimilarQuery(PageQuery, frozen=True, kw_only=True):
-    """For whom; what they acted on lately is left out."""
+    """An optional user, whose recent items are excluded."""
 
     username: Username | None = None
 
 
 class VideoFeedQuery(PageQuery, frozen=True, kw_only=True):
-    """Whose feed, and which posts of it."""
+    """A user's feed, with filters."""
 
     username: Username
     project_code: Name | None = None
     mood: Name | None = None
     category: Name | None = None
 
-    def wanted(self) -> CatalogFilter:
-        """Return what is looked for."""
+    def catalog_filter(self) -> CatalogFilter:
+        """Return the filters as a catalog filter."""
         words = words_of(self.mood) if self.mood is not None else ()
         return CatalogFilter(prefix=POST, category=self.category, project_code=self.project_code, words=words)
 
 
 class CategoryFeedQuery(PageQuery, frozen=True, kw_only=True):
-    """Whose feed, and of which category."""
+    """A user's feed in one category."""
 
     username: Username
     project_code: Name
 
 
 class PostInteractionBody(msgspec.Struct, frozen=True, kw_only=True):
-    """POST /api/v1/interaction; the value of a rate is of RATING_SCALE, that of a view the share watched."""
+    """POST /api/v1/interaction; the value is a rating (0 to RATING_SCALE) for rate, the watched fraction for view."""
 
     username: Username
     post_id: Annotated[int, Meta(ge=0, le=2**53)]
@@ -98,7 +98,7 @@ class PostInteractionBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VideoPost(msgspec.Struct):
-    """A post of the catalogue."""
+    """A post of the catalog."""
 
     post_id: int
     title: str
@@ -106,7 +106,7 @@ class VideoPost(msgspec.Struct):
     topics: list[str]
     project_code: str | None
     username: str
-    """Who made it."""
+    """The post's author."""
     video_url: str | None
     thumbnail_url: str | None
     created_at: int
@@ -115,9 +115,9 @@ class VideoPost(msgspec.Struct):
 
 
 class VideoPosts(msgspec.Struct):
-    """A page of posts, best first; `total` is how many there are on all pages as far as is known.
+    """A page of posts, best first; `total` is the number on all pages as far as it is known.
 
-    With `cursor` further pages of the same list show nothing twice, also where it is paged through elsewhere, too.
+    With `cursor` further pages repeat no post, even if the same list is paged through elsewhere at the same time.
     """
 
     status: str
@@ -130,14 +130,14 @@ class VideoPosts(msgspec.Struct):
 
 
 class VideoFeed(VideoPosts, kw_only=True):
-    """A page of a user's feed, and what it was made by: personal, mood or popular, of whom little is known."""
+    """A page of a user's feed, with its strategy: personal, or for new users mood or popular."""
 
     username: str
     strategy: str
 
 
 class VideoInteractionAccepted(msgspec.Struct):
-    """The interaction is in its topic."""
+    """The interaction was published."""
 
     status: str
     message: str
@@ -150,13 +150,13 @@ _INTERACTION = {"username": "user123", "post_id": 1234, "interaction_type": "lik
 
 
 class VideoEndpoints:
-    """The endpoints that clients of the video engine read and write by."""
+    """Endpoints of the video engine contract."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return their declarations."""
+        """Return the endpoint declarations."""
         return [
             Endpoint(
                 "GET",
@@ -202,32 +202,32 @@ class VideoEndpoints:
         ]
 
     async def feed(self, request: Request) -> Response:
-        """Answer with a page of a user's feed."""
+        """Return a page of a user's feed."""
         query = parse_query(request, VideoFeedQuery)
         filters = query.project_code, query.mood, query.category
         paged = paged_list(request, *filters, user_id=query.username)
-        return json_response(await self._feed(query.username, query.wanted(), query, paged, mood=query.mood))
+        return json_response(await self._feed(query.username, query.catalog_filter(), query, paged, mood=query.mood))
 
     async def category(self, request: Request) -> Response:
-        """Answer with a page of a user's feed in one category."""
+        """Return a page of a user's feed in one category."""
         query = parse_query(request, CategoryFeedQuery)
-        wanted = CatalogFilter(prefix=POST, project_code=query.project_code)
+        catalog_filter = CatalogFilter(prefix=POST, project_code=query.project_code)
         paged = paged_list(request, query.project_code, user_id=query.username)
-        return json_response(await self._feed(query.username, wanted, query, paged))
+        return json_response(await self._feed(query.username, catalog_filter, query, paged))
 
     async def trending(self, request: Request) -> Response:
-        """Answer with what trends."""
+        """Return a page of the trending posts."""
         query = parse_query(request, TrendingQuery)
         names = await self._context.clients.charts.read(query.category, limit=CHARTED)
-        wanted = CatalogFilter(prefix=POST, category=query.category)
+        catalog_filter = CatalogFilter(prefix=POST, category=query.category)
         items = await self._context.offered(names)
-        entries = [PageEntry(name, 0.0, "Trending now") for name, item in items.items() if wanted.fits(item)]
+        entries = [PageEntry(name, 0.0, "Trending now") for name, item in items.items() if catalog_filter.fits(item)]
         return json_response(
             VideoPosts(**await self._page(paged_list(request, query.category), query, _whole(entries)))
         )
 
     async def similar(self, request: Request) -> Response:
-        """Answer with what is like a post."""
+        """Return a page of the posts similar to a post."""
         query, post_id = parse_query(request, SimilarQuery), request.path_params["post_id"]
         if not (post_id.isascii() and post_id.isdecimal() and len(post_id) <= _NUMBER_DIGITS):
             raise InvalidError("post_id", f"must be a whole number of {_NUMBER_DIGITS} digits at most")
@@ -238,18 +238,18 @@ class VideoEndpoints:
         left_out, user = set[str](), spot(post.cell, post.city)
         if query.username is not None:
             user = await self._context.spot_of(query.username)
-            left_out = await self._lately(query.username)
-        alike = await self._context.clients.listing.alike(
+            left_out = await self._recent_item_ids(query.username)
+        pairs = await self._context.clients.listing.alike(
             item_id, prefix=POST, least=settings.similarity_threshold, limit=settings.api_max_candidates
         )
-        likeness = {item: score for item, score in alike if item not in left_out}
-        items = await self._context.offered(list(likeness), user)
-        entries = [PageEntry(name, round(likeness[name], 4), "Like the post") for name in items]
+        similarity = {item: score for item, score in pairs if item not in left_out}
+        items = await self._context.offered(list(similarity), user)
+        entries = [PageEntry(name, round(similarity[name], 4), "Like the post") for name in items]
         paged = paged_list(request, item_id, user_id=query.username)
         return json_response(VideoPosts(**await self._page(paged, query, _whole(entries))))
 
     async def interaction(self, request: Request) -> Response:
-        """Take an interaction with a post."""
+        """Publish an interaction with a post."""
         now_ms = self._context.clients.now_ms()
         body = await take(request, _interaction, _BODY_BYTES)
         event = InteractionBody(
@@ -263,43 +263,55 @@ class VideoEndpoints:
         return json_response(VideoInteractionAccepted("success", "Interaction recorded", event.event_id))
 
     async def _feed(
-        self, username: str, wanted: CatalogFilter, query: PageQuery, paged: PagedList, *, mood: str | None = None
+        self,
+        username: str,
+        catalog_filter: CatalogFilter,
+        query: PageQuery,
+        paged: PagedList,
+        *,
+        mood: str | None = None,
     ) -> VideoFeed:
         authorize_user(user_in(username))
-        needed = min(query.page * self._size(query) + 1, self._context.settings.api_max_candidates)
+        needed = min(query.page * self._page_size(query) + 1, self._context.settings.api_max_candidates)
 
-        async def rank(shown: Collection[str]) -> PagedRanking:
-            own = [entry for entry in await self._own(username, wanted) if entry.item_id not in shown]
-            if len(shown) + len(own) < needed:
-                own += await self._more(username, wanted, {*shown, *(entry.item_id for entry in own)})
-            return PagedRanking(own, len(shown) + len(own))
+        async def rank(shown_ids: Collection[str]) -> PagedRanking:
+            own = [
+                entry for entry in await self._own_entries(username, catalog_filter) if entry.item_id not in shown_ids
+            ]
+            if len(shown_ids) + len(own) < needed:
+                own += await self._fallback_entries(
+                    username, catalog_filter, {*shown_ids, *(entry.item_id for entry in own)}
+                )
+            return PagedRanking(own, len(shown_ids) + len(own))
 
-        page, (found, _) = await asyncio.gather(
+        page, (inferred, _) = await asyncio.gather(
             self._page(paged, query, rank), self._context.clients.portraits.read(username)
         )
-        is_new = found is None or found.event_count < self._context.settings.cold_start_threshold
+        is_new = inferred is None or inferred.event_count < self._context.settings.cold_start_threshold
         strategy = "personal" if not is_new else "popular" if mood is None else "mood"
         return VideoFeed(**page, username=username, strategy=strategy)
 
-    async def _own(self, username: str, wanted: CatalogFilter) -> list[PageEntry]:
-        """Return what there is of a user's own feed, or of everyone's."""
+    async def _own_entries(self, username: str, catalog_filter: CatalogFilter) -> list[PageEntry]:
+        """Return the matching entries of a user's feed, or of the non-personalized feed."""
         try:
             feed = await self._context.feed_of(username)
         except NoFeedError:
             return []
-        return await self._entries(feed, wanted)
+        return await self._entries(feed, catalog_filter)
 
-    async def _more(self, username: str, wanted: CatalogFilter, known: set[str]) -> list[PageEntry]:
-        """Return more of the catalogue as a worker ranks it; nothing when that cannot be had in time."""
+    async def _fallback_entries(
+        self, username: str, catalog_filter: CatalogFilter, excluded: set[str]
+    ) -> list[PageEntry]:
+        """Return more catalog items, ranked by a worker; nothing if the ranking fails or is late."""
         clients, most = self._context.clients, self._context.settings.api_max_candidates
         with suppress(ApiError, StoreError):
             user = await self._context.spot_of(username)
-            trending = await clients.charts.read(wanted.category, limit=CHARTED)
+            trending = await clients.charts.read(catalog_filter.category, limit=CHARTED)
             items = await self._context.offered(trending, user)
-            charted = [item_id for item_id, item in items.items() if wanted.fits(item)]
-            newest = await self._context.offered(await clients.listing.find(wanted, limit=most), user)
-            known = known | await self._lately(username)
-            names = [item for item in dict.fromkeys([*charted, *newest]) if item not in known][:most]
+            trending_ids = [item_id for item_id, item in items.items() if catalog_filter.fits(item)]
+            newest_items = await self._context.offered(await clients.listing.find(catalog_filter, limit=most), user)
+            excluded = excluded | await self._recent_item_ids(username)
+            names = [item for item in dict.fromkeys([*trending_ids, *newest_items]) if item not in excluded][:most]
             if names:
                 trigger = Trigger(
                     event_id=new_id(),
@@ -308,28 +320,28 @@ class VideoEndpoints:
                     candidates=names,
                     occurred_at=clients.now_ms(),
                 )
-                return await self._entries(await ranked(self._context, trigger), wanted)
+                return await self._entries(await ranked(self._context, trigger), catalog_filter)
         return []
 
-    async def _lately(self, username: str) -> set[str]:
-        found, _ = await self._context.clients.portraits.read(user_in(username))
-        return {event.item_id for event in found.recent} if found is not None else set()
+    async def _recent_item_ids(self, username: str) -> set[str]:
+        inferred, _ = await self._context.clients.portraits.read(user_in(username))
+        return {event.item_id for event in inferred.recent} if inferred is not None else set()
 
-    async def _entries(self, feed: Feed, wanted: CatalogFilter) -> list[PageEntry]:
-        """Return those items of a feed that are wanted and may be shown."""
+    async def _entries(self, feed: Feed, catalog_filter: CatalogFilter) -> list[PageEntry]:
+        """Return the items of a feed that match the filter and are visible."""
         served = await self._context.served(feed, len(feed.items))
         return [
             PageEntry(feed.items[position], feed.scores[position], feed.reasons[position])
             for position, item in self._context.read(served)
-            if wanted.fits(item)
+            if catalog_filter.fits(item)
         ]
 
-    def _size(self, query: PageQuery) -> int:
+    def _page_size(self, query: PageQuery) -> int:
         return min(query.page_size, self._context.settings.max_recommendations)
 
     async def _page(self, paged: PagedList, query: PageQuery, rank: Rank) -> dict[str, Any]:
-        """Return one page of a list, without what is not in the catalogue any more."""
-        size = self._size(query)
+        """Return one page of a list, without items that have left the catalog."""
+        size = self._page_size(query)
         end = query.page * size
         page = await page_of(self._context, paged, rank, start=end - size, end=end, cursor=query.cursor)
         items = await self._context.catalogued([entry.item_id for entry in page.entries])
@@ -345,11 +357,11 @@ class VideoEndpoints:
 
 
 def _whole(entries: Sequence[PageEntry]) -> Rank:
-    """Return a list that is read whole, for pages to be cut from it."""
+    """Return a `Rank` over a complete list."""
 
-    async def rank(shown: Collection[str]) -> PagedRanking:
-        rest = [entry for entry in entries if entry.item_id not in shown]
-        return PagedRanking(rest, len(shown) + len(rest))
+    async def rank(shown_ids: Collection[str]) -> PagedRanking:
+        rest = [entry for entry in entries if entry.item_id not in shown_ids]
+        return PagedRanking(rest, len(shown_ids) + len(rest))
 
     return rank
 

@@ -1,4 +1,4 @@
-"""Endpoints for admins only: the prefetch cache of a user, the prompts for a user, and the highest event rates."""
+"""Admin endpoints: a user's prefetch cache, a user's prompts, and the highest event rates."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from infra.redis.stores.prefetch_store import Prefetched, PrefetchQuestion
 from schemas.types import Interaction
 
 _LAG_MS = 5_000
-"""How much later than in the cache an item may be in the store."""
+"""An item may reach the item store this much later than the prefetch cache."""
 
 
 class UserPrompts(msgspec.Struct, frozen=True):
-    """What a language model would be asked."""
+    """A user's prompts for the language model."""
 
     user_id: str
     prompts: Sequence[PrefetchQuestion]
 
 
 class CacheEntry(Prefetched, frozen=True, kw_only=True, gc=False):
-    """What is cached, and for how long yet."""
+    """A cached answer, with its remaining lifetime in seconds."""
 
     left_s: float
 
 
 class CachedContent(msgspec.Struct, frozen=True):
-    """What is cached for a user, and what they did within a day."""
+    """A user's cached answers, and their interactions of the last day."""
 
     user_id: str
     entries: list[CacheEntry]
@@ -45,14 +45,14 @@ class CachedContent(msgspec.Struct, frozen=True):
 
 
 class ClearedCache(msgspec.Struct, frozen=True):
-    """How many entries were forgotten."""
+    """The number of deleted cache entries."""
 
     user_id: str
     cleared: int
 
 
 class AdminEndpoints:
-    """The endpoints of the content engine's cache and of event rates."""
+    """Endpoints of the prefetch cache and of the event rates."""
 
     def __init__(self, context: ApiContext) -> None:
         clients, self._items = context.clients, context.items
@@ -60,7 +60,7 @@ class AdminEndpoints:
         self._prefetched, self._interactions, self._now_ms = clients.prefetched, clients.interactions, clients.now_ms
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return their declarations."""
+        """Return the endpoint declarations."""
         return [
             _admin("GET", "/prompts/{user_id}", self.prompts, UserPrompts, NoPromptsError),
             _admin("GET", "/admin/cache/view/{user_id}", self.view, CachedContent),
@@ -69,7 +69,7 @@ class AdminEndpoints:
         ]
 
     async def prompts(self, request: Request) -> Response:
-        """Answer with what a language model would be asked for a user, as of the last trigger."""
+        """Return the prompts that the last trigger of a user produced for the language model."""
         user_id = user_in(request.path_params["user_id"])
         questions = await self._prefetched.read_questions(user_id)
         if not questions:
@@ -77,31 +77,33 @@ class AdminEndpoints:
         return json_response(UserPrompts(user_id, questions))
 
     async def view(self, request: Request) -> Response:
-        """Answer with what is cached for a user, and with what they did within a day."""
+        """Return a user's cached answers, and their interactions of the last day."""
         user_id, now_ms = user_in(request.path_params["user_id"]), self._now_ms()
-        found = [await self._listed(one, now_ms) for one in await self._prefetched.read(user_id)]
-        entries = [CacheEntry(**msgspec.structs.asdict(one), left_s=(one.expires_at - now_ms) / 1_000) for one in found]
+        answers = [await self._listed(one, now_ms) for one in await self._prefetched.read(user_id)]
+        entries = [
+            CacheEntry(**msgspec.structs.asdict(one), left_s=(one.expires_at - now_ms) / 1_000) for one in answers
+        ]
         events = await self._interactions.read(user_id)
         return json_response(CachedContent(user_id, entries, events))
 
     async def _listed(self, answer: Prefetched, now_ms: int) -> Prefetched:
-        """Return an answer without the items that have left the catalogue since; new ones may still be on their way."""
+        """Return an answer without items that have left the catalog since; the items of a new answer may yet arrive."""
         if now_ms - answer.fetched_at < _LAG_MS:
             return answer
-        stored, _ = await self._items.read([found.item_id for found in answer.items])
-        left = [found for found, data in zip(answer.items, stored, strict=True) if data is not None]
-        return msgspec.structs.replace(answer, items=left)
+        stored, _ = await self._items.read([item.item_id for item in answer.items])
+        items = [item for item, data in zip(answer.items, stored, strict=True) if data is not None]
+        return msgspec.structs.replace(answer, items=items)
 
     async def clear(self, request: Request) -> Response:
-        """Forget what is cached for a user: the next trigger has it fetched anew."""
+        """Clear a user's prefetch cache: the next trigger fetches the content again."""
         user_id = user_in(request.path_params["user_id"])
         return json_response(ClearedCache(user_id, await self._prefetched.clear(user_id)))
 
     async def show_rates(self, request: Request) -> Response:
-        """Answer with the users and the items that receive the most events per minute, at most ten of each.
+        """Return the users and the items with the highest event rates, at most ten of each.
 
-        The rates are averages over about the last minute, in which newer events weigh more. Rates below one event per
-        minute are left out. All lists are empty while the feed role does not run.
+        Rates are in events per minute: averages over about the last minute in which newer events weigh more. Rates
+        below one event per minute are omitted. All lists are empty while the feed role does not run.
         """
         return json_response(event_rates.merged(await self._signs()))
 

@@ -1,4 +1,4 @@
-"""Reading feeds: once, or as a stream of each new one."""
+"""Feed endpoints: a single read, or a stream of updates."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from infra.redis.connection import StoreError
 from infra.redis.stores.feed_codec import float16_table
 from infra.redis.stores.feed_store import EVERYONE
 
-_LOOK_S = 15.0
-"""How often a stream looks by itself: a change that went unheard is seen by then."""
+_POLL_S = 15.0
+"""Polling interval of a stream: a lost notification delays an update by at most this long."""
 
 
 class ContentItem(msgspec.Struct, gc=False):
-    """One ranked item; `item` is its JSON as the catalogue wrote it, null for one that was given and is not in it."""
+    """One ranked item; `item` is its catalog JSON, null for a given candidate that is not in the catalog."""
 
     item_id: str
     score: float
@@ -41,7 +41,7 @@ class ContentItem(msgspec.Struct, gc=False):
 
 
 class FeedMetadata(msgspec.Struct, gc=False):
-    """What a feed says of itself; the version changes with all of it but its age. Times are in ms since the epoch."""
+    """Feed metadata; the version changes with every field except the age. Times are in ms since the epoch."""
 
     user_id: str
     version: str
@@ -53,7 +53,7 @@ class FeedMetadata(msgspec.Struct, gc=False):
 
 
 class FeedContent(FeedMetadata, gc=False):
-    """A feed as clients see it."""
+    """A feed as returned to clients."""
 
     items: list[ContentItem]
 
@@ -62,7 +62,13 @@ _encoder = msgspec.json.Encoder()
 
 
 def content(user_id: str, served: Served, *, now_ms: int) -> FeedContent:
-    """Return items of a feed, joined with their JSON."""
+    """Return the served items of a feed, joined with their catalog JSON.
+
+    Args:
+        user_id: The user who requested the feed.
+        served: The feed, and the positions and JSON of its served items.
+        now_ms: The present time, in ms since the epoch.
+    """
     feed, pick = served.feed, _picker(served.positions)
     parts = map(_parts(tuple(feed.parts)), *map(pick, feed.parts.values())) if feed.parts else repeat({})
     columns = (pick(feed.items), pick(feed.scores), pick(feed.sources), pick(feed.reasons), parts, served.items)
@@ -79,7 +85,7 @@ def content(user_id: str, served: Served, *, now_ms: int) -> FeedContent:
 
 
 def _picker(positions: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """Return what takes the values at some positions, which ascend, of a column."""
+    """Return a function that selects the values at some positions, which are ascending, from a column."""
     count = len(positions)
     if not count or positions[-1] == count - 1:
         return itemgetter(slice(count))
@@ -88,23 +94,23 @@ def _picker(positions: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]
 
 @lru_cache(maxsize=64)
 def _parts(names: tuple[str, ...]) -> Callable[..., Any]:
-    """Return a type for the parts of one item, which costs a third of a dict.
+    """Return a type for the score contributions of one item; it costs a third of a dict.
 
-    Parts that are zero are left out: msgspec does that with the very object that is the default.
+    Zeros are omitted: msgspec omits a value that is the identical object as the field's default.
     """
-    fields = [(f"part_{place}", float, float16_table()[0]) for place, _ in enumerate(names)]
+    fields = [(f"part_{index}", float, float16_table()[0]) for index, _ in enumerate(names)]
     rename = {field: name for (field, _, _), name in zip(fields, names, strict=True)}
     return msgspec.defstruct("Parts", fields, rename=rename, omit_defaults=True, gc=False)
 
 
 class ContentEndpoints:
-    """The endpoints that read."""
+    """Endpoints that read feeds."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context, self._listeners = context, Listeners(context)
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return their declarations."""
+        """Return the endpoint declarations."""
         return [
             Endpoint(
                 "GET",
@@ -125,18 +131,18 @@ class ContentEndpoints:
         ]
 
     async def read(self, request: Request) -> Response:
-        """Answer with a user's feed, or everyone's when there is none; 304 when the client has it."""
+        """Return a user's feed, or the non-personalized feed if there is none; 304 if the client has that version."""
         query = parse_query(request, FeedQuery)
         user_id, limit = query.user_id, query.limit
         feed = await self._context.feed_of(user_id)
         served = await self._context.chosen(feed, limit)
         headers = {"ETag": f'W/"{served.version}"', "Cache-Control": "private, no-cache"}
-        if _has(request.headers.get("if-none-match"), headers["ETag"]):
+        if _matches(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return Response(self._render(user_id, served), headers=headers, media_type="application/json")
 
     async def stream(self, request: Request) -> Response:
-        """Send the feed now, unless Last-Event-ID says the client has it, and whenever it or an item of it changes."""
+        """Stream a feed: now, unless Last-Event-ID names its version, and after each change of it or of its items."""
         query = parse_query(request, FeedQuery)
         user_id, limit = query.user_id, query.limit
         self._listeners.admit(user_id)
@@ -144,13 +150,13 @@ class ContentEndpoints:
         return FeedStream(self._listeners, user_id, events)
 
     async def events(self, user_id: str, limit: int, last: str | None) -> AsyncIterator[ServerSentEvent]:
-        """Yield the newest feed each time it says something else than the last one sent."""
+        """Yield the current feed whenever its version differs from the last one sent."""
         context = self._context
         async with context.clients.feeds.listen(user_id) as changed:
             with context.items.watching(changed) as watch:
                 while True:
                     changed.clear()
-                    with suppress(StoreError, NoFeedError):  # the stream outlives a Redis that is away
+                    with suppress(StoreError, NoFeedError):  # the stream survives a Redis outage
                         feed = await context.feed_of(user_id)
                         served = await context.chosen(feed, limit)
                         watch(feed.items)
@@ -159,7 +165,7 @@ class ContentEndpoints:
                             data = self._render(user_id, served)
                             yield ServerSentEvent(data.decode(), event="feed", id=last)
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(_LOOK_S):
+                        async with asyncio.timeout(_POLL_S):
                             await changed.wait()
 
     def _render(self, user_id: str, served: Served) -> bytes:
@@ -167,9 +173,9 @@ class ContentEndpoints:
         return _encoder.encode(content(user_id, served, now_ms=self._context.clients.now_ms()))
 
 
-def _has(if_none_match: str | None, etag: str) -> bool:
-    """Say whether the client's If-None-Match names this version, as RFC 9110 compares for GET: weakly."""
+def _matches(if_none_match: str | None, etag: str) -> bool:
+    """Return whether If-None-Match contains this version, by weak comparison (RFC 9110)."""
     if if_none_match is None:
         return False
-    named = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
-    return etag.removeprefix("W/") in named or named == ["*"]
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag.removeprefix("W/") in tags or tags == ["*"]

@@ -1,4 +1,4 @@
-"""Saying which dependencies answer, how the pipeline is, and what that means for clients."""
+"""Health endpoints: the state of the dependencies and of the pipeline."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from infra.pipeline_health import PipelineHealth
 from infra.redis.connection import StoreError
 
 _TIMEOUT_S = 2.5
-_KEEP_S = 1.0
-"""How long an answer holds, so that asking often does not load the servers."""
+_CACHE_TTL_S = 1.0
+"""Seconds for which a result is cached, so that frequent checks do not load the servers."""
 _ESSENTIAL = "redis"
-"""Without it no feed can be read; without the others reads go on."""
+"""The dependency without which no feed can be read; the others are not needed for reads."""
 
 Status = Literal["ok", "degraded", "down"]
 
 
 class Dependency(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Whether a server that the API needs answers."""
+    """The state of one server that the API depends on."""
 
     status: Literal["ok", "down"]
     latency_ms: float
@@ -37,105 +37,112 @@ class Dependency(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class HealthReport(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """ok; degraded, when reads go on; or down."""
+    """The overall health: ok, degraded (reads still work) or down."""
 
     status: Status
     rate_limits: Literal["off", "on", "blind"]
-    """blind: requests cannot be counted now, and are all let through."""
+    """blind: requests cannot be counted at the moment and all pass."""
     dependencies: dict[str, Dependency]
     pipeline: PipelineHealth | None = None
-    """How the roles behind the API are; left out while Redis, which knows, does not answer."""
+    """The state of the roles behind the API; omitted while Redis, which holds it, is unavailable."""
 
 
 class LivenessReport(msgspec.Struct, frozen=True):
-    """The process answers requests."""
+    """The liveness of the process."""
 
     status: Literal["ok"] = "ok"
 
 
 class HealthProber:
-    """Asks every dependency, and for the pipeline, but not more often than an answer holds."""
+    """Checks the dependencies and the pipeline, and caches the result."""
 
     def __init__(self, context: ApiContext) -> None:
         self._probes = context.clients.probes
         self._read_pipeline = context.clients.pipeline
         self._lock = asyncio.Lock()
-        self._asked_s = float("-inf")
-        self._found: dict[str, Dependency] = {}
+        self._checked_s = float("-inf")
+        self._dependencies: dict[str, Dependency] = {}
         self._pipeline: PipelineHealth | None = None
 
-    async def found(self) -> dict[str, Dependency]:
-        """Return how the dependencies are."""
+    async def dependencies(self) -> dict[str, Dependency]:
+        """Return the state of the dependencies by name."""
         async with self._lock:
-            if time.monotonic() - self._asked_s > _KEEP_S:
-                asking = asyncio.ensure_future(self._ask_pipeline())
-                answers = await asyncio.gather(*(_ask(probe) for probe in self._probes.values()))
-                self._pipeline = await asking
-                self._found = dict(zip(self._probes, answers, strict=True))
-                self._asked_s = time.monotonic()
-        return self._found
+            if time.monotonic() - self._checked_s > _CACHE_TTL_S:
+                pipeline_task = asyncio.ensure_future(self._check_pipeline())
+                answers = await asyncio.gather(*(_check(probe) for probe in self._probes.values()))
+                self._pipeline = await pipeline_task
+                self._dependencies = dict(zip(self._probes, answers, strict=True))
+                self._checked_s = time.monotonic()
+        return self._dependencies
 
     async def pipeline(self) -> PipelineHealth | None:
-        """Return how the pipeline is; None when nobody knows."""
-        await self.found()
+        """Return the state of the pipeline; None if it is unknown."""
+        await self.dependencies()
         return self._pipeline
 
-    async def _ask_pipeline(self) -> PipelineHealth | None:
+    async def _check_pipeline(self) -> PipelineHealth | None:
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 return await self._read_pipeline()
         except (StoreError, TimeoutError):
-            return None  # that Redis does not answer is said of it
+            return None  # the dependency Redis reports the outage
 
 
 class Health:
-    """The endpoint that asks every dependency."""
+    """The health endpoints."""
 
     def __init__(self, context: ApiContext, guard: Guard) -> None:
         self._guard, self._prober = guard, HealthProber(context)
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return their declarations."""
+        """Return the endpoint declarations."""
         return [
             Endpoint("GET", "/health", self.show, scope="public", answers={200: HealthReport, 503: HealthReport}),
             Endpoint("GET", "/health/live", self.show_alive, scope="public", answers={200: LivenessReport}),
         ]
 
     async def show(self, request: Request) -> Response:
-        """Say whether feeds can be read, which servers answer, and how the pipeline is that renews them.
+        """Report whether feeds can be read, which servers answer, and the state of the pipeline that updates the feeds.
 
-        200 while feeds can be read, be they old: the status `degraded` says that something is wrong, and the problems
-        of the pipeline say what. 503 when they cannot be read: send this process no requests then; starting it again
-        does not help.
+        200 while feeds can be read, even if they are old: the status `degraded` reports a fault, and the problems of
+        the pipeline describe it. 503 if feeds cannot be read: route no requests to this process then; a restart does
+        not help.
         """
-        found = await self._prober.found()
+        dependencies = await self._prober.dependencies()
         pipeline = await self._prober.pipeline()
-        status = overall({name: one.status == "ok" for name, one in found.items()}, pipeline)
-        told = HealthReport(status=status, rate_limits=self._guard.limits, dependencies=found, pipeline=pipeline)
-        return json_response(told, 503 if status == "down" else 200)
+        status = overall({name: one.status == "ok" for name, one in dependencies.items()}, pipeline)
+        report = HealthReport(
+            status=status, rate_limits=self._guard.limits, dependencies=dependencies, pipeline=pipeline
+        )
+        return json_response(report, 503 if status == "down" else 200)
 
     async def show_alive(self, request: Request) -> Response:
-        """Say that the process is alive, whatever the servers and the roles do.
+        """Report that the process is alive, regardless of the servers and the roles.
 
-        Start it again when it does not answer.
+        Restart the process if it does not answer.
         """
         return json_response(LivenessReport())
 
 
 def overall(answering: dict[str, bool], pipeline: PipelineHealth | None = None) -> Status:
-    """Return the status of the whole by which dependencies answer, and by the pipeline where it is known."""
+    """Return the overall status.
+
+    Args:
+        answering: Whether each dependency answers, by name.
+        pipeline: The state of the pipeline, if it is known.
+    """
     if not answering.get(_ESSENTIAL, True):
         return "down"
     return "ok" if all(answering.values()) and (pipeline is None or pipeline.status == "ok") else "degraded"
 
 
-async def _ask(probe: HealthCheck) -> Dependency:
+async def _check(probe: HealthCheck) -> Dependency:
     began_s = time.perf_counter()
     problem = None
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             await probe()
-    except Exception as error:  # whatever a client raises, it means the same here
+    except Exception as error:  # any exception of a client means that the server is down
         problem = type(error).__name__  # its text could hold an address or a password
     return Dependency(
         status="ok" if problem is None else "down",

@@ -1,4 +1,4 @@
-"""What users did within the last day."""
+"""Endpoints of the interaction log: the interactions of the last day."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _StoredInteraction(msgspec.Struct, gc=False):
 
 
 class InteractionEntry(msgspec.Struct, gc=False, omit_defaults=True):
-    """One interaction; its context is the pipeline's business."""
+    """One interaction, without the context, which is internal to the pipeline."""
 
     event_id: str
     action: str
@@ -36,7 +36,7 @@ class InteractionEntry(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class InteractionHistory(msgspec.Struct, gc=False):
-    """What a user did since then, newest first."""
+    """A user's interactions since a time (ms since the epoch), newest first."""
 
     user_id: str
     since: int
@@ -44,7 +44,7 @@ class InteractionHistory(msgspec.Struct, gc=False):
 
 
 class HistoryAggregate(msgspec.Struct, gc=False):
-    """How often a user did what since then, and in which categories."""
+    """Counts of a user's interactions since a time (ms since the epoch), by action and by category."""
 
     user_id: str
     since: int
@@ -56,17 +56,17 @@ class HistoryAggregate(msgspec.Struct, gc=False):
     categories: dict[str, int]
 
 
-_filed = msgspec.json.Decoder(_StoredInteraction)
+_stored_interaction = msgspec.json.Decoder(_StoredInteraction)
 
 
 class HistoryEndpoints:
-    """The endpoints of the interaction log."""
+    """Endpoints of the interaction log."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return their declarations."""
+        """Return the endpoint declarations."""
         return [
             Endpoint(
                 "GET",
@@ -86,17 +86,17 @@ class HistoryEndpoints:
         ]
 
     async def show(self, request: Request) -> Response:
-        """Answer with a user's interactions, newest first."""
+        """Return a user's interactions of the last day, newest first."""
         user_id, limit = user_in(request.path_params["user_id"]), parse_query(request, LimitQuery).limit
         entries, since_ms = await self._read(user_id)
-        return json_response(InteractionHistory(user_id, since_ms, [_shown(event) for event in entries[:limit]]))
+        return json_response(InteractionHistory(user_id, since_ms, [_entry(event) for event in entries[:limit]]))
 
     async def aggregate(self, request: Request) -> Response:
-        """Answer with how often a user did what, and in which categories."""
+        """Return counts of a user's interactions of the last day, by action and by category."""
         user_id = user_in(request.path_params["user_id"])
         entries, since_ms = await self._read(user_id)
         items = [entry.item_id for entry in entries if entry.item_id is not None]
-        found, _ = await self._context.items.read(items)
+        rows, _ = await self._context.items.read(items)
         return json_response(
             HistoryAggregate(
                 user_id=user_id,
@@ -106,7 +106,7 @@ class HistoryEndpoints:
                 last_at=entries[0].occurred_at if entries else None,
                 items=len(set(items)),
                 actions=Counter(entry.action for entry in entries),
-                categories=Counter(_filed.decode(data).category for data in found if data is not None),
+                categories=Counter(_stored_interaction.decode(data).category for data in rows if data is not None),
             )
         )
 
@@ -115,5 +115,5 @@ class HistoryEndpoints:
         return await clients.interactions.read(user_id), clients.now_ms() - DAY_MS
 
 
-def _shown(event: Interaction) -> InteractionEntry:
+def _entry(event: Interaction) -> InteractionEntry:
     return msgspec.convert(event, InteractionEntry, from_attributes=True)

@@ -1,4 +1,4 @@
-"""Reading the catalogue, one item at a time."""
+"""The item endpoint: one catalog item by id."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from schemas.types import Item
 
 
 class ItemEndpoints:
-    """The endpoint on items."""
+    """The endpoint of items."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return their declarations."""
+        """Return the endpoint declarations."""
         path = "/items/{item_id}"
         return [Endpoint("GET", path, self.show, answers={200: Item}, errors=(NoItemError, StoreAwayError))]
 
     async def show(self, request: Request) -> Response:
-        """Answer with an item as the catalogue has it."""
+        """Return a catalog item."""
         item_id = request.path_params["item_id"]
-        [found], _ = await self._context.items.read([item_id])
-        if found is None:
+        [row], _ = await self._context.items.read([item_id])
+        if row is None:
             raise NoItemError(item_id)
-        return json_response(found)
+        return json_response(row)

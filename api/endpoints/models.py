@@ -1,4 +1,4 @@
-"""What the trainer has learned for everyone: how its versions do, and the call for a new one."""
+"""Model endpoints: versions with their metrics, and retraining."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _retrain = msgspec.json.Decoder(RetrainBody)
 
 
 class ShownVersion(Version, frozen=True, kw_only=True, gc=False):
-    """A version, and how old it is."""
+    """A model version, with its age in seconds."""
 
     age_s: float
 
 
 class ShownTraining(Training, frozen=True, kw_only=True, gc=False):
-    """A fit in progress, and how much of it is done; or none."""
+    """The state of the current fit, with its progress as a fraction from 0 to 1."""
 
-    done: float = msgspec.field(name="progress")
+    fraction: float = msgspec.field(name="progress")
 
 
 class ShownBoard(msgspec.Struct, frozen=True, kw_only=True):
-    """What the trainer tells; metrics and age are those of the version in service."""
+    """The trainer's report; `metrics` and `age_s` are those of the version in service."""
 
     model: str
     written_at: int | None
@@ -49,20 +49,20 @@ class ShownBoard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RetrainAccepted(msgspec.Struct, frozen=True):
-    """The call is in its topic; the fit's version will name the id."""
+    """The retraining request was published; the resulting version will contain the event id."""
 
     event_id: str
     status: str = "accepted"
 
 
 class ModelEndpoints:
-    """The endpoints on models. The trainer is another process: it writes what is shown here, and hears of calls."""
+    """Endpoints of models. The trainer is another process: it writes the status and consumes the requests."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return their declarations."""
+        """Return the endpoint declarations."""
         return [
             Endpoint(
                 "GET",
@@ -79,39 +79,41 @@ class ModelEndpoints:
                 scope="service",
                 body=RetrainBody,
                 body_required=False,
-                example={"reason": "a new catalogue"},
+                example={"reason": "a new catalog"},
                 answers={202: RetrainAccepted},
                 errors=(BrokerAwayError,),
             ),
         ]
 
     async def show(self, request: Request) -> Response:
-        """Answer with the versions, their metrics and age, the one in service, and a fit in progress."""
-        board = await self._context.clients.boards.read()
-        return json_response(shown(board, now_ms=self._context.clients.now_ms()))
+        """Return the model versions with metrics and age, the version in service, and the current fit."""
+        status = await self._context.clients.boards.read()
+        return json_response(shown(status, now_ms=self._context.clients.now_ms()))
 
     async def retrain(self, request: Request) -> Response:
-        """Ask for a full fit; the body may be left out."""
+        """Request a full fit; the body is optional."""
         now_ms = self._context.clients.now_ms()
-        sent = "content-type" in request.headers or request.headers.get("content-length", "0") != "0"
-        body = await take(request, _retrain, _BODY_BYTES) if sent else RetrainBody()
+        has_body = "content-type" in request.headers or request.headers.get("content-length", "0") != "0"
+        body = await take(request, _retrain, _BODY_BYTES) if has_body else RetrainBody()
         event = body.record(now_ms)
         await self._context.publish(TRIGGERS, [event])
         return json_response(RetrainAccepted(event.event_id), 202)
 
 
-def shown(board: ModelStatus, *, now_ms: int) -> ShownBoard:
-    """Return the board as clients see it: ages in seconds, as of now."""
-    versions = [ShownVersion(**asdict(version), age_s=_age_s(version.created_at, now_ms)) for version in board.versions]
-    serving = next((version for version in versions if version.version == board.serving), None)
-    training = board.training
-    shown = {
+def shown(status: ModelStatus, *, now_ms: int) -> ShownBoard:
+    """Return the model status for clients, with ages in seconds at `now_ms` (ms since the epoch)."""
+    versions = [
+        ShownVersion(**asdict(version), age_s=_age_s(version.created_at, now_ms)) for version in status.versions
+    ]
+    serving = next((version for version in versions if version.version == status.serving), None)
+    training = status.training
+    fields = {
         "versions": versions,
         "metrics": serving.metrics if serving else {},
         "age_s": serving.age_s if serving else None,
-        "training": ShownTraining(**asdict(training), done=round(training.progress, 4)),
+        "training": ShownTraining(**asdict(training), fraction=round(training.progress, 4)),
     }
-    return ShownBoard(**(asdict(board) | shown))
+    return ShownBoard(**(asdict(status) | fields))
 
 
 def _age_s(at_ms: int, now_ms: int) -> float:

@@ -1,4 +1,4 @@
-"""Taking events in: each is validated, published, and answered with 202 once the broker has it."""
+"""Event endpoints: each event is validated and published; 202 follows once the broker has acknowledged it."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ from topics.topic import IMPRESSIONS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, 
 B = TypeVar("B")
 
 EVENT_BYTES = 256 << 10
-"""Largest body of one event; brokers take messages of some 1 MB."""
+"""Largest body of one event; brokers accept messages of about 1 MB."""
 PATCH_BYTES = 64 << 10
-"""Largest body that changes a profile: changes add up, and the whole must fit into one message as well."""
+"""Largest body of a profile change: changes accumulate, and the whole profile must fit into one message."""
 
 _interaction = msgspec.json.Decoder(InteractionBody)
 _batch = msgspec.json.Decoder(BatchBody)
@@ -62,13 +62,13 @@ _PROFILE = {"user_id": "alex", "categories": ["music"], "timezone": "Europe/Lisb
 
 
 class Interactions(msgspec.Struct, frozen=True):
-    """POST /interaction/batch, as clients see it."""
+    """POST /interaction/batch, as documented for clients."""
 
     interactions: list[InteractionBody]
 
 
 class AcceptedPlace(msgspec.Struct, frozen=True):
-    """The event is in its topic, with the cell in place of the coordinates."""
+    """The location was published as an H3 cell, without the coordinates."""
 
     event_id: str
     cell: str
@@ -79,13 +79,13 @@ class _LenientBatch(msgspec.Struct):
 
 
 class PublishEndpoints:
-    """The endpoints that publish."""
+    """Endpoints that publish events."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return their declarations."""
+        """Return the endpoint declarations."""
         return [
             _publishes("/interaction", self.interaction, InteractionBody, _CLICK),
             _publishes(
@@ -129,14 +129,14 @@ class PublishEndpoints:
         ]
 
     async def interaction(self, request: Request) -> Response:
-        """Take one interaction."""
+        """Publish one interaction."""
         now_ms = self._context.clients.now_ms()
         event = (await self._event(request, _interaction)).record(now_ms)
         await self._context.publish(INTERACTIONS, [event])
         return accepted(event.event_id)
 
     async def batch(self, request: Request) -> Response:
-        """Take many interactions: those that can be used, naming the others."""
+        """Publish a batch of interactions; invalid ones are reported and skipped."""
         settings = self._context.settings
         now_ms = self._context.clients.now_ms()
         entries = _entries(await read(request, settings.api_max_body_bytes))
@@ -146,14 +146,14 @@ class PublishEndpoints:
         )
 
     async def impression(self, request: Request) -> Response:
-        """Take what was shown to a user."""
+        """Publish an impression: the items shown to a user."""
         now_ms = self._context.clients.now_ms()
         event = (await self._event(request, _impression)).record(now_ms)
         await self._context.publish(IMPRESSIONS, [event])
         return accepted(event.event_id)
 
     async def location(self, request: Request) -> Response:
-        """Take where a user is, coarsened to a cell before it goes anywhere."""
+        """Publish a user's location, coarsened to an H3 cell."""
         now_ms = self._context.clients.now_ms()
         body = await self._event(request, _location)
         event = body.record(now_ms, resolution=self._context.settings.location_resolution)
@@ -161,14 +161,14 @@ class PublishEndpoints:
         return json_response(AcceptedPlace(event.event_id, event.cell), 202)
 
     async def profile(self, request: Request) -> Response:
-        """Take what a user says of themselves."""
+        """Publish a user's stated profile."""
         now_ms = self._context.clients.now_ms()
         event = (await self._event(request, _profile)).record(now_ms)
         await self._context.publish(PROFILE_UPDATES, [event])
         return accepted(event.event_id)
 
     async def patch_profile(self, request: Request) -> Response:
-        """Take over the fields of a user's profile that are sent; the others stay as they are."""
+        """Change some fields of a user's stated profile; omitted fields stay unchanged."""
         user_id = user_in(request.path_params["user_id"])
         patch = await take(request, _profile_patch, PATCH_BYTES)
         event = profile_update(user_id, changes_of(patch), self._context.clients.now_ms())
@@ -176,7 +176,7 @@ class PublishEndpoints:
         return accepted(event.event_id)
 
     async def forget_profile(self, request: Request) -> Response:
-        """Forget what a user has stated; what they did is not forgotten by it."""
+        """Delete a user's stated profile; their interactions stay."""
         user_id = user_in(request.path_params["user_id"])
         event = ProfileUpdate(
             event_id=new_id(), user_id=user_id, kind="forget", occurred_at=self._context.clients.now_ms()
@@ -185,25 +185,25 @@ class PublishEndpoints:
         return accepted(event.event_id)
 
     async def retrieve(self, request: Request) -> Response:
-        """Ask for a fresh feed."""
+        """Request prefetching and a new ranking for a user."""
         now_ms = self._context.clients.now_ms()
         event = (await self._event(request, _retrieve)).record(now_ms)
         await self._context.publish(TRIGGERS, [event])
         return accepted(event.event_id)
 
     async def retrieve_batch(self, request: Request) -> Response:
-        """Ask for fresh feeds of many users: of those that can be named so, naming the others."""
+        """Request prefetching and a new ranking for many users; invalid ids are reported and skipped."""
         settings = self._context.settings
         now_ms = self._context.clients.now_ms()
         body = await take(request, _retrieve_batch, settings.api_max_body_bytes)
         check_count("user_ids", body.user_ids, settings.api_max_batch)
-        places: dict[str, int] = {}  # each user once, at the first place
+        first_index: dict[str, int] = {}  # each user once, with the first index
         for index, user_id in enumerate(body.user_ids):
-            places.setdefault(user_id, index)
+            first_index.setdefault(user_id, index)
         return await publish_each(
             self._context,
             TRIGGERS,
-            ((index, user_id) for user_id, index in places.items()),
+            ((index, user_id) for user_id, index in first_index.items()),
             lambda user_id: RetrieveBody(user_id=user_id, reason=body.reason).record(now_ms),
         )
 
@@ -212,7 +212,7 @@ class PublishEndpoints:
 
 
 def _entries(data: bytes) -> Sequence[msgspec.Raw | bytes]:
-    """Return the entries of a batch, also when one of them holds what is no text or number, as half an emoji.
+    """Return the entries of a batch, even if one of them contains invalid text, such as a lone surrogate.
 
     Raises:
         MalformedError, InvalidError

@@ -1,6 +1,6 @@
-"""Pushes: devices, preferences and notifications are published as requests; what was decided is read.
+"""Push endpoints: devices, preferences and notifications are published as requests; decisions are read.
 
-Nothing is decided or sent here. An answer of 202 says that the request is in its topic.
+The push role decides and sends. A 202 response means that the request was published.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ B = TypeVar("B")
 
 
 class DeviceBody(msgspec.Struct, frozen=True, kw_only=True):
-    """POST /push/unregister; the same event_id is answered once."""
+    """POST /push/unregister; a repeated event_id has no further effect."""
 
     user_id: str
     token: str
@@ -39,14 +39,14 @@ class DeviceBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegisterBody(DeviceBody, frozen=True, kw_only=True):
-    """POST /push/register; preferences that are left out stay as they are."""
+    """POST /push/register; omitted preferences stay unchanged."""
 
     platform: Literal["android", "ios", "web"]
     preferences: PushPreferences | None = None
 
 
 class PushPatch(msgspec.Struct, frozen=True, kw_only=True):
-    """PATCH /push/preferences/{user_id}; what is left out stays as it is, null goes back to the default."""
+    """PATCH /push/preferences/{user_id}; omitted fields stay unchanged, null restores the default."""
 
     categories: list[str] | msgspec.UnsetType | None = msgspec.UNSET
     quiet_hours: QuietHours | msgspec.UnsetType | None = msgspec.UNSET
@@ -54,7 +54,7 @@ class PushPatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessageBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What a notification says: a title, or an item that has one."""
+    """The content of a notification: a title, or an item that has one."""
 
     title: str = ""
     body: str = ""
@@ -70,7 +70,7 @@ class SendBody(MessageBody, frozen=True, kw_only=True):
 
 
 class SendBatchBody(MessageBody, frozen=True, kw_only=True):
-    """POST /push/batch: the same to many users."""
+    """POST /push/batch: one notification to many users."""
 
     user_ids: list[str]
 
@@ -83,7 +83,7 @@ class ShownDevice(msgspec.Struct, frozen=True):
 
 
 class PushTargets(msgspec.Struct, frozen=True):
-    """Where a user may be reached, and what they want to be pushed."""
+    """A user's devices and push preferences."""
 
     user_id: str
     preferences: PushPreferences
@@ -92,7 +92,7 @@ class PushTargets(msgspec.Struct, frozen=True):
 
 
 class PushDecisions(msgspec.Struct, frozen=True):
-    """What was decided of a user's notifications, newest first."""
+    """The decisions on a user's notifications, newest first."""
 
     user_id: str
     notifications: list[Notification]
@@ -115,13 +115,13 @@ _batch = msgspec.json.Decoder(SendBatchBody)
 
 
 class PushEndpoints:
-    """The endpoints on pushes."""
+    """Endpoints of push notifications."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return their declarations."""
+        """Return the endpoint declarations."""
         return [
             _asks("/push/register", self.register, RegisterBody, {**_DEVICE, "platform": "web"}),
             _asks("/push/unregister", self.unregister, DeviceBody, _DEVICE),
@@ -164,7 +164,7 @@ class PushEndpoints:
         ]
 
     async def register(self, request: Request) -> Response:
-        """Take a device, with what its user wants to be pushed."""
+        """Register a device, optionally with push preferences."""
         body = await self._body(request, _register)
         [event_id] = await self._publish(
             [body.user_id],
@@ -177,17 +177,17 @@ class PushEndpoints:
         return accepted(event_id)
 
     async def unregister(self, request: Request) -> Response:
-        """Take a device off, as when its user logs out."""
+        """Unregister a device, for example when its user logs out."""
         body = await self._body(request, _device)
         [event_id] = await self._publish([body.user_id], event_id=body.event_id, kind="unregister", token=body.token)
         return accepted(event_id)
 
     async def prefer(self, request: Request) -> Response:
-        """Take preferences in place of those that hold; If-Match has it refused when they were changed meanwhile."""
+        """Replace a user's push preferences; with If-Match only if they have not changed in the meantime."""
         return await self._prefer(request, _preferences)
 
     async def change(self, request: Request) -> Response:
-        """Take over the preferences that are sent, the others stay as they are; If-Match is held to as for PUT."""
+        """Change some push preferences; omitted ones stay unchanged. If-Match works as for PUT."""
         return await self._prefer(request, _patch)
 
     async def _prefer(self, request: Request, decoder: msgspec.json.Decoder[Any]) -> Response:
@@ -206,8 +206,8 @@ class PushEndpoints:
         )
         event = self._context.admitted(event)
         if "if-match" in request.headers:
-            known = await matching(request, lambda: self._preferences(user_id))
-            tag = tag_of(replace(known, **{name: getattr(event.preferences, name) for name in changes}))
+            preferences = await matching(request, lambda: self._preferences(user_id))
+            tag = tag_of(replace(preferences, **{name: getattr(event.preferences, name) for name in changes}))
         await self._context.send(PUSH_REQUESTS, [event])
         return json_response(Accepted(event.event_id), 202, tag=tag)
 
@@ -216,7 +216,7 @@ class PushEndpoints:
         return PushPreferences() if devices is None else devices.preferences
 
     async def show(self, request: Request) -> Response:
-        """Answer with a user's preferences and devices, without the tokens of these."""
+        """Return a user's push preferences and devices, without the device tokens."""
         user_id = user_in(request.path_params["user_id"])
         devices = await self._context.clients.pushes.read_devices(user_id)
         if devices is None:
@@ -224,13 +224,13 @@ class PushEndpoints:
         return json_response(shown(devices), tag=tag_of(devices.preferences))
 
     async def send(self, request: Request) -> Response:
-        """Ask for a notification to one user."""
+        """Request a notification to one user."""
         body = await self._body(request, _send)
         [event_id] = await self._publish([body.user_id], **_message(body))
         return accepted(event_id)
 
     async def batch(self, request: Request) -> Response:
-        """Ask for the same notification to many users: to those that can be named so, naming the others."""
+        """Request one notification to many users; invalid ids are reported and skipped."""
         body = await take(request, _batch, self._context.settings.api_max_body_bytes)
         check_count("user_ids", body.user_ids, self._context.settings.api_max_batch)
         entries, message = enumerate(body.user_ids), _message(body)
@@ -239,17 +239,17 @@ class PushEndpoints:
         )
 
     async def decisions(self, request: Request) -> Response:
-        """Answer with what was decided of a user's notifications, newest first."""
+        """Return the decisions on a user's notifications, newest first."""
         user_id = user_in(request.path_params["user_id"])
         limit = min(parse_query(request, LimitQuery).limit, KEPT)
-        found = await self._context.clients.pushes.read_notifications(user_id, limit)
-        return json_response(PushDecisions(user_id, found))
+        decisions = await self._context.clients.pushes.read_notifications(user_id, limit)
+        return json_response(PushDecisions(user_id, decisions))
 
     async def _body(self, request: Request, decoder: msgspec.json.Decoder[B]) -> B:
         return await take(request, decoder, min(EVENT_BYTES, self._context.settings.api_max_body_bytes))
 
     async def _publish(self, user_ids: Sequence[str], **fields: Any) -> list[str]:
-        """Publish the same request for some users, and return the ids of their events."""
+        """Publish one request per user and return the event ids."""
         events = [self._request(user_id, **fields) for user_id in user_ids]
         await self._context.publish(PUSH_REQUESTS, events)
         return [event.event_id for event in events]
@@ -260,7 +260,7 @@ class PushEndpoints:
 
 
 def shown(devices: Devices) -> PushTargets:
-    """Return devices and preferences as clients see them: who knows a token can push to its device."""
+    """Return devices and preferences without device tokens, since a token allows pushing to its device."""
     return PushTargets(
         devices.user_id,
         devices.preferences,

@@ -1,4 +1,4 @@
-"""Having a worker rank: the call is published, and what the worker leaves in the store is waited for."""
+"""Re-ranking by a worker: the request is published, and the result is awaited in the feed store."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from schemas.types import Feed, Trigger
 from topics.topic import TRIGGERS
 
 ERRORS: tuple[type[ApiError], ...] = (BrokerAwayError, StoreAwayError, BusyError, LateError)
-"""What may come of it."""
-_LOOK_S = 0.25
-"""How often an answer is looked for by itself: one that went unheard is seen by then."""
+"""Errors of a re-ranking."""
+_POLL_S = 0.25
+"""Polling interval for the result: a lost notification delays it by at most this long."""
 
 
 async def ranked(context: ApiContext, trigger: Trigger) -> Feed:
-    """Return the items that a trigger names as a worker ranks them; the same trigger has the same answer for a while.
+    """Return the candidates of a trigger as a worker ranks them; a repeated trigger returns the stored result.
 
     Raises:
-        InvalidError: one of its values cannot be used.
-        ForbiddenError: who asks may not speak for its user.
-        BusyError: as many wait as may.
+        InvalidError: the trigger is invalid.
+        ForbiddenError: the caller may not act for its user.
+        BusyError: too many requests wait for a worker.
         LateError: no worker answered in time.
     """
     authorize_user(trigger.user_id)
@@ -32,10 +32,10 @@ async def ranked(context: ApiContext, trigger: Trigger) -> Feed:
     if context.reranks.locked():
         raise BusyError(context.settings.api_max_listeners)
     async with context.reranks:
-        return await _answer(context, trigger)
+        return await _rank_once(context, trigger)
 
 
-async def _answer(context: ApiContext, trigger: Trigger) -> Feed:
+async def _rank_once(context: ApiContext, trigger: Trigger) -> Feed:
     feeds, name = context.clients.feeds, reranked(trigger)
     async with feeds.listen(name) as changed:
         [feed] = await feeds.read([name])
@@ -51,7 +51,7 @@ async def _wait(context: ApiContext, name: str, changed: asyncio.Event) -> Feed:
         async with asyncio.timeout(timeout_s):
             while True:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), _LOOK_S)
+                    await asyncio.wait_for(changed.wait(), _POLL_S)
                 changed.clear()
                 [feed] = await context.clients.feeds.read([name])
                 if feed is not None:

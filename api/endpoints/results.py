@@ -1,4 +1,4 @@
-"""Results by category, and given lists put in order."""
+"""Results endpoints: a feed grouped by category, and re-ranking of given items."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _rerank = msgspec.json.Decoder(RerankBody)
 
 
 class Attributes(msgspec.Struct, frozen=True, gc=False):
-    """What of an item's attributes tells it from others."""
+    """The attributes that help to identify an item."""
 
     year: str = ""
 
 
 class ResultLabels(msgspec.Struct, frozen=True, gc=False):
-    """What an item is known by."""
+    """The item fields that identify an item."""
 
     category: str
     title: str
@@ -42,7 +42,7 @@ class ResultLabels(msgspec.Struct, frozen=True, gc=False):
 
 
 class Result(ContentItem, gc=False):
-    """An item, and the ids under which it is there as well."""
+    """A ranked item, with the ids of its duplicates."""
 
     also: list[str]
 
@@ -55,54 +55,59 @@ class Category(msgspec.Struct, gc=False):
 
 
 class Results(FeedMetadata, gc=False, kw_only=True):
-    """A feed by category."""
+    """A feed grouped by category."""
 
     categories: list[Category]
 
 
 class Reranked(FeedContent, gc=False, kw_only=True):
-    """Given items in the order for a user."""
+    """The given items, ranked for a user."""
 
     event_id: str
 
 
 class KnownAttributes(NamedTuple):
-    """What an item was found to be known by."""
+    """The identity of an item, for finding duplicates."""
 
     category: str
     url: str | None
-    named: Identity
+    identity: Identity
 
 
-_subject = msgspec.json.Decoder(ResultLabels)
+_labels = msgspec.json.Decoder(ResultLabels)
 
 
 def known_attributes(data: msgspec.Raw) -> KnownAttributes:
-    """Return what an item is known by, given its JSON."""
-    subject = _subject.decode(data)
-    named = identity(subject.title, year=subject.attributes.year, city=subject.city)
-    return KnownAttributes(subject.category, subject.url, named)
+    """Return the identity of an item, from its catalog JSON."""
+    labels = _labels.decode(data)
+    item_identity = identity(labels.title, year=labels.attributes.year, city=labels.city)
+    return KnownAttributes(labels.category, labels.url, item_identity)
 
 
 def by_category(items: Iterable[ContentItem], reader: ItemReader[KnownAttributes], *, limit: int) -> list[Category]:
-    """Group ranked items, best category first; what is there several times is one, in the place of the best.
+    """Group ranked items by category, best category first; duplicates are merged into the best-ranked one.
 
-    Items are the same when they are of one category and have one address, or when `schemas.identity` says so. What the
-    catalogue does not hold any more is left out.
+    Items are duplicates if they have the same category and URL, or if `schemas.identity` considers them the same. Items
+    that have left the catalog are omitted.
+
+    Args:
+        items: The ranked items, best first.
+        reader: Reads the identity of an item from its JSON.
+        limit: Maximum number of results per category.
     """
     groups: dict[str, _Group] = {}
     for item in items:
         if item.item is not None:
-            found = reader.read(item.item_id, item.item)
-            group = groups.get(found.category)
+            attributes = reader.read(item.item_id, item.item)
+            group = groups.get(attributes.category)
             if group is None:
-                group = groups[found.category] = _Group(limit)
-            group.add(item, found)
+                group = groups[attributes.category] = _Group(limit)
+            group.add(item, attributes)
     return [Category(name, group.results) for name, group in groups.items()]
 
 
 class _Group:
-    """The results of one category, to be found by their addresses and by what they are recognised by."""
+    """The results of one category, indexed by URL and by identity key."""
 
     def __init__(self, limit: int) -> None:
         self.results: list[Result] = []
@@ -110,36 +115,36 @@ class _Group:
         self._by_url: dict[str, Result] = {}
         self._by_key: dict[str, list[tuple[Identity, Result]]] = {}
 
-    def add(self, item: ContentItem, known: KnownAttributes) -> None:
-        """Add an item, or note that it is there already."""
-        same = self._same(known)
-        if same is not None:
-            same.also.append(item.item_id)
+    def add(self, item: ContentItem, attributes: KnownAttributes) -> None:
+        """Add an item, or record it as a duplicate."""
+        duplicate = self._duplicate(attributes)
+        if duplicate is not None:
+            duplicate.also.append(item.item_id)
         elif len(self.results) < self._limit:
             result = Result(item.item_id, item.score, item.source, item.reason, item.parts, item.item, also=[])
             self.results.append(result)
-            self._by_key.setdefault(known.named.key, []).append((known.named, result))
-            if known.url:
-                self._by_url[known.url] = result
+            self._by_key.setdefault(attributes.identity.key, []).append((attributes.identity, result))
+            if attributes.url:
+                self._by_url[attributes.url] = result
 
-    def _same(self, known: KnownAttributes) -> Result | None:
-        if known.url in self._by_url:
-            return self._by_url[known.url]
-        for named, result in self._by_key.get(known.named.key, ()):
-            if named.is_same(known.named):
+    def _duplicate(self, attributes: KnownAttributes) -> Result | None:
+        if attributes.url in self._by_url:
+            return self._by_url[attributes.url]
+        for other, result in self._by_key.get(attributes.identity.key, ()):
+            if other.is_same(attributes.identity):
                 return result
         return None
 
 
 class ResultEndpoints:
-    """The endpoints of results."""
+    """Endpoints of results."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._reader = ItemReader(known_attributes)
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return their declarations."""
+        """Return the endpoint declarations."""
         return [
             Endpoint(
                 "POST",
@@ -161,21 +166,21 @@ class ResultEndpoints:
         ]
 
     async def show(self, request: Request) -> Response:
-        """Answer with a user's feed by category, each thing once; the limit is for each category."""
+        """Return a user's feed grouped by category, without duplicates; the limit applies to each category."""
         user_id, limit = user_in(request.path_params["user_id"]), parse_query(request, LimitQuery).limit
         feed = await self._context.feed_of(user_id)
-        shown = self._content(user_id, await self._context.served(feed, len(feed.items)))
-        categories = by_category(shown.pop("items"), self._reader, limit=limit)
-        return json_response(Results(**shown, categories=categories))
+        fields = self._content(user_id, await self._context.served(feed, len(feed.items)))
+        categories = by_category(fields.pop("items"), self._reader, limit=limit)
+        return json_response(Results(**fields, categories=categories))
 
     async def rerank(self, request: Request) -> Response:
-        """Answer with given items in the order for a user, as a worker ranks them."""
+        """Return the given items, ranked for a user by a worker."""
         body = await take(request, _rerank, self._context.settings.api_max_body_bytes)
         check_count("candidates", body.candidates, self._context.settings.api_max_candidates)
         trigger = body.record(self._context.clients.now_ms())
         feed = await ranked(self._context, trigger)
-        given = await self._context.given(feed, len(feed.items))
-        return json_response(Reranked(**self._content(body.user_id, given), event_id=trigger.event_id))
+        served = await self._context.given(feed, len(feed.items))
+        return json_response(Reranked(**self._content(body.user_id, served), event_id=trigger.event_id))
 
     def _content(self, user_id: str, served: Served) -> dict[str, Any]:
         return msgspec.structs.asdict(content(user_id, served, now_ms=self._context.clients.now_ms()))

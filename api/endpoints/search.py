@@ -1,4 +1,4 @@
-"""Searching the catalogue: words, filters, pages."""
+"""The search endpoint: full-text search of the catalog, with filters and pages."""
 
 from __future__ import annotations
 
@@ -23,30 +23,31 @@ from schemas.limit import ID_CHARS, QUERY_CHARS
 from schemas.nearby import Spot, spot
 
 NO_MATCHES = "no_search_matches"
-"""Why something else is shown than what was searched for."""
-_MOST, _DEEPEST = 100, 10_000
+"""The fallback reason if nothing matches."""
+_MOST, _MOST_OFFSET = 100, 10_000
 _Price = Annotated[float, Meta(ge=0)] | None
 _Filter = Annotated[str, Meta(max_length=ID_CHARS)]
 
 
 class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What is looked for, and which page of it."""
+    """Search terms, filters and page."""
 
-    q: Annotated[str, Meta(max_length=QUERY_CHARS, description="Words, misspelt or not.", examples=["jazz"])]
+    q: Annotated[
+        str, Meta(max_length=QUERY_CHARS, description="Search terms; spelling errors are corrected.", examples=["jazz"])
+    ]
     kind: _Filter = ""
-    """Such as product."""
+    """An item kind, such as product."""
     category: _Filter = ""
-    """A category, or a topic that things are filed under."""
+    """A category or a topic."""
     min_price: _Price = None
     max_price: _Price = None
     min_rating: Annotated[float, Meta(ge=0, le=5)] | None = None
     limit: Annotated[int, Meta(ge=1, le=_MOST)] = 20
-    offset: Annotated[int, Meta(ge=0, le=_DEEPEST)] = 0
+    offset: Annotated[int, Meta(ge=0, le=_MOST_OFFSET)] = 0
     user_id: UserId | None = None
-    """Who searches: items that are tied to a place are found near to them only; for nobody in particular they come
-    last."""
+    """The searching user: items tied to a location are found only nearby; without a user they come last."""
     city: Name | None = None
-    """A city to search around instead."""
+    """A city to search around, instead of the user's location."""
     cursor: Cursor | None = None
 
     def __post_init__(self) -> None:
@@ -55,31 +56,31 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchPage(msgspec.Struct, omit_defaults=True):
-    """What was found, best first; `next_offset` is that of the next page, where there is one.
+    """A page of matches, best first; `next_offset` is the offset of the next page, if there is one.
 
-    Sent with it, `cursor` has the next page show nothing twice, also where the same is searched for elsewhere.
+    With `cursor` the next page repeats no item, even if the same search runs elsewhere at the same time.
     """
 
     query: str
     total: int
     results: list[Any]
-    """Items as the catalogue has them."""
+    """Catalog items."""
     next_offset: int | None = None
     cursor: str | None = None
     corrected: dict[str, str] = {}
-    """Words that nothing is described by, and what was searched for instead."""
+    """Corrections by search term."""
     fallback_reason: str | None = None
-    """Where nothing was found: why what trends is shown instead."""
+    """The reason for showing trending items instead, if nothing matches."""
 
 
 class SearchEndpoints:
-    """The endpoints that search."""
+    """The search endpoint."""
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return their declarations."""
+        """Return the endpoint declarations."""
         return [
             Endpoint(
                 "GET",
@@ -92,10 +93,10 @@ class SearchEndpoints:
         ]
 
     async def search(self, request: Request) -> Response:
-        """Search the catalogue; where nothing matches, answer with what trends, and say so."""
+        """Search the catalog; if nothing matches, return trending items with a fallback reason."""
         query, context = parse_query(request, SearchQuery), self._context
         user = await context.spot_of(query.user_id) if query.city is None else spot(None, query.city)
-        found, page = await self._page(request, query, user)
+        matches, page = await self._page(request, query, user)
         item_ids = [entry.item_id for entry in page.entries]
         end = query.offset + len(item_ids)
         fallback = not item_ids and not query.offset
@@ -109,33 +110,33 @@ class SearchEndpoints:
                 results=list(items.values())[: query.limit],
                 next_offset=end if 0 < end < page.total else None,
                 cursor=page.cursor,
-                corrected=found.corrected,
+                corrected=matches.corrected,
                 fallback_reason=NO_MATCHES if fallback else None,
             )
         )
 
     async def _page(self, request: Request, query: SearchQuery, user: Spot) -> tuple[SearchMatches, Page]:
-        """Return what was found, and the page of it; past `MOST_ENTRIES` pages are cut from what is found now."""
+        """Return the matches and one page of them; beyond `MOST_ENTRIES`, pages are cut from the current matches."""
         start, end = query.offset, query.offset + query.limit
         if end > MOST_ENTRIES:
-            found = await self._find(query, user, limit=query.limit, offset=start)
-            return found, Page([PageEntry(item_id) for item_id in found.item_ids], found.total, None)
-        found = SearchMatches()
+            matches = await self._find(query, user, limit=query.limit, offset=start)
+            return matches, Page([PageEntry(item_id) for item_id in matches.item_ids], matches.total, None)
+        matches = SearchMatches()
 
-        async def rank(shown: Collection[str]) -> PagedRanking:
-            nonlocal found
-            found = await self._find(query, user, limit=end, offset=0)
-            rest = [PageEntry(item_id) for item_id in found.item_ids if item_id not in shown]
-            return PagedRanking(rest, len(shown) + len(rest) + max(0, found.total - end))
+        async def rank(shown_ids: Collection[str]) -> PagedRanking:
+            nonlocal matches
+            matches = await self._find(query, user, limit=end, offset=0)
+            rest = [PageEntry(item_id) for item_id in matches.item_ids if item_id not in shown_ids]
+            return PagedRanking(rest, len(shown_ids) + len(rest) + max(0, matches.total - end))
 
         filters = msgspec.structs.replace(query, limit=0, offset=0, cursor=None)
         page = await page_of(
             self._context, paged_list(request, filters, user), rank, start=start, end=end, cursor=query.cursor
         )
-        return found, page
+        return matches, page
 
     async def _find(self, query: SearchQuery, user: Spot, *, limit: int, offset: int) -> SearchMatches:
-        sought = ShopQuery(
+        shop_query = ShopQuery(
             query=query.q,
             kind=query.kind,
             category=query.category,
@@ -146,4 +147,4 @@ class SearchEndpoints:
             offset=offset,
             user=user,
         )
-        return await self._context.clients.search.find(sought)
+        return await self._context.clients.search.find(shop_query)

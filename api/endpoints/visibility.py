@@ -1,7 +1,7 @@
-"""Which items may be shown to whom, as read from their JSON: those that are gone, private or out of stock are left out.
+"""Visibility rules: deleted, private and sold-out items are hidden, as read from the items' JSON.
 
-Feeds are ranked for their users, near to them; what is read here has changed since. Lists that are made for everybody
-are held against the place of whoever reads them, too: see `schemas.nearby`.
+A feed is already ranked for its user's location; the rules cover changes since then. Lists made for everyone are also
+filtered by the reader's location: see `schemas.nearby`.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from schemas.types import Feed
 
 _DIGEST_BYTES = 8
 SPARE_ITEMS = 20
-"""Items that are looked up beyond those that are asked for, as some may not be shown."""
+"""Extra items to look up, since some may be hidden."""
 
 
 class Served(NamedTuple):
-    """Those items of a feed that are shown."""
+    """The visible items of a feed."""
 
     feed: Feed
     positions: Sequence[int]
-    """Where they stand in the feed, ascending."""
+    """Their positions in the feed, ascending."""
     items: Sequence[msgspec.Raw | None]
-    """Their JSON; None where the catalogue holds none."""
+    """Their JSON; None for items that are not in the catalog."""
     version: str
-    """Changes with the feed, and with what its items say."""
+    """A version that changes with the feed and with the content of its items."""
 
 
 class _Facts(msgspec.Struct, gc=False):
-    """What decides whether an item may be shown."""
+    """The item fields that decide on visibility."""
 
     stock: int | None = None
     attributes: dict[str, str] = {}
@@ -47,7 +47,7 @@ class _Facts(msgspec.Struct, gc=False):
 
 
 class Offer(NamedTuple):
-    """What an item says of whether it may be shown, and a digest of all that it says."""
+    """The visibility of an item, with a digest of its JSON."""
 
     digest: bytes
     is_private: bool
@@ -60,7 +60,7 @@ _facts = msgspec.json.Decoder(_Facts)
 
 
 class Offers:
-    """Decides by the settings."""
+    """Applies the visibility rules according to the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._hides_sold_out, self._radius_km = settings.hides_sold_out, settings.place_radius_km
@@ -69,9 +69,12 @@ class Offers:
     def of_feed(
         self, item_ids: Sequence[str], items: Sequence[msgspec.Raw | None], *, start: int
     ) -> list[tuple[int, msgspec.Raw, Offer]]:
-        """Return those items of a user's own feed that may still be shown, with their positions, counted from `start`.
+        """Return the visible items of a user's own feed, with their positions.
 
-        `items` are their JSON, None for those that have left the catalogue.
+        Args:
+            item_ids: Consecutive items of the feed.
+            items: Their JSON; None for items that have left the catalog.
+            start: The position of the first item in the feed.
         """
         read = self._reader.read
         offers = [
@@ -82,10 +85,9 @@ class Offers:
         return [one for one in offers if not one[2].is_sold_out] if self._hides_sold_out else offers
 
     def to(self, user: Spot, items: dict[str, msgspec.Raw]) -> list[str]:
-        """Return the ids of items of the catalogue that may be shown to a user, in the order that they have.
+        """Return the ids of the catalog items visible to a user, in their order.
 
-        What is tied to a place comes last for a user of whom none is known, as does what is out of stock where it is
-        shown at all.
+        Items tied to a location come last for a user of unknown location, as do sold-out items where they are shown.
         """
         offers = {item_id: self._reader.read(item_id, data) for item_id, data in items.items()}
         far = self._far(user, offers)
@@ -96,11 +98,11 @@ class Offers:
         return sorted((item_id for item_id in offers if item_id not in left_out), key=(far | sold_out).__contains__)
 
     def _far(self, user: Spot, offers: dict[str, Offer]) -> set[str]:
-        """Return the ids of items that are not near to a user."""
-        places, ids = GeoIndex(), list(offers)
+        """Return the ids of items that are not near a user."""
+        geo_index, ids = GeoIndex(), list(offers)
         for index, offer in enumerate(offers.values()):
-            places.put(index, offer.cell, offer.city)
-        return {ids[index] for index in places.far(len(ids), user, radius_km=self._radius_km).tolist()}
+            geo_index.put(index, offer.cell, offer.city)
+        return {ids[index] for index in geo_index.far(len(ids), user, radius_km=self._radius_km).tolist()}
 
 
 def _offer(data: msgspec.Raw) -> Offer:
@@ -108,14 +110,14 @@ def _offer(data: msgspec.Raw) -> Offer:
     return Offer(_digest(data), facts.private, is_sold_out(facts), facts.cell, facts.city)
 
 
-def served(feed: Feed, shown: Sequence[tuple[int, msgspec.Raw, Offer]]) -> Served:
-    """Return what is shown of a feed."""
-    version = _version(feed, [offer.digest for _, _, offer in shown])
-    return Served(feed, [position for position, _, _ in shown], [data for _, data, _ in shown], version)
+def served(feed: Feed, offers: Sequence[tuple[int, msgspec.Raw, Offer]]) -> Served:
+    """Return the visible items of a feed."""
+    version = _version(feed, [offer.digest for _, _, offer in offers])
+    return Served(feed, [position for position, _, _ in offers], [data for _, data, _ in offers], version)
 
 
 def given(feed: Feed, items: Sequence[msgspec.Raw | None]) -> Served:
-    """Return the first items of a list that was given and ranked, whether or not the catalogue holds them."""
+    """Return the first items of a re-ranked list, including items that are not in the catalog."""
     return Served(feed, range(len(items)), items, _version(feed, [_digest(data or b"") for data in items]))
 
 

@@ -1,7 +1,7 @@
-"""Batches: the entries that can be used are published, the others are named by their place.
+"""Batch publishing: the valid entries are published, the invalid ones are reported by index.
 
-202 says that all entries were published, and 207 that some were, with the problem of each other one. When none can be
-used nothing is published, and the answer is an error.
+202 means that all entries were published; 207 that some were, and it lists the problem of each rejected entry. If no
+entry is valid, nothing is published and the response is an error.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from topics import Topic
 E = TypeVar("E")
 
 ERRORS: tuple[type[ApiError], ...] = (BrokerAwayError, InvalidBatchError)
-"""What a batch may be refused with."""
+"""Errors of a batch request as a whole."""
 
 
 class PartlyAccepted(AcceptedBatch, frozen=True):
-    """So many events are in their topic, in the order they were sent; the other entries have the problems."""
+    """A partial success: the number and ids of the published events, in request order, and the rejected entries."""
 
     problems: list[Problem]
 
@@ -36,20 +36,26 @@ ANSWERS: dict[int, Any] = {202: AcceptedBatch, 207: PartlyAccepted}
 async def publish_each(
     context: ApiContext, topic: Topic, entries: Iterable[tuple[int, E]], record: Callable[[E], Any]
 ) -> Response:
-    """Publish the record of each entry that can be used, and return the answer; entries come with their places.
+    """Publish the record of each valid entry and return the response.
+
+    Args:
+        context: The app's clients and settings.
+        topic: The topic of the records.
+        entries: The entries of the batch, each with its index in the request.
+        record: Builds the record of one entry; may raise `ApiError`.
 
     Raises:
-        ForbiddenError: the caller may not speak for the user of any entry.
-        InvalidBatchError: no entry can be used.
-        BrokerAwayError: as `Context.send`.
+        ForbiddenError: the caller may not act for the user of any entry.
+        InvalidBatchError: no entry is valid.
+        BrokerAwayError: as `ApiContext.send`.
     """
     records: list[msgspec.Struct] = []
     errors: dict[int, ApiError] = {}
     for index, entry in entries:
         try:
-            one = context.admitted(record(entry))
-            authorize_user(one.user_id)
-            records.append(one)
+            event = context.admitted(record(entry))
+            authorize_user(event.user_id)
+            records.append(event)
         except ApiError as error:
             errors[index] = error
     if not records:

@@ -1,4 +1,4 @@
-"""The bodies that clients send, and the records they become. Fields that are not named here are ignored."""
+"""Request bodies and their conversion to records. Unknown fields are ignored."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ B = TypeVar("B")
 R = TypeVar("R")
 
 Moment = int | float | datetime
-"""In ms since the epoch, as a whole number or a float without a fraction (1.7e12), or ISO 8601."""
+"""A time: ms since the epoch, as an integer or a float without a fraction (1.7e12), or ISO 8601."""
 Scalar = str | int | float | bool | None
 Values = dict[str, Scalar | list[str]] | None
-"""Further values by name; one that is null is absent."""
+"""Additional values by name; null means absent."""
 
 _BOM = b"\xef\xbb\xbf"
 _DISCARDED = 16
-"""How many times the limit a body may have to be read to its end, though it is refused."""
+"""A rejected body is read to its end if it has at most this many times the size limit."""
 _DISCARD_S = 2.0
 _PAIR = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..")
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]..")
 
 
 class EventBody(msgspec.Struct, kw_only=True, frozen=True):
-    """What every event has; without a time it occurred now."""
+    """Common fields of all events; `occurred_at` defaults to the time of the request."""
 
     user_id: str
     event_id: str | None = None
@@ -48,9 +48,9 @@ class EventBody(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class InteractionBody(EventBody, frozen=True, kw_only=True):
-    """POST /interaction; `interaction_type` is another name for `action`, and `rating` for `value`.
+    """POST /interaction; `interaction_type` is an alias of `action`, and `rating` of `value`.
 
-    The value of a rate is the rating, from 0 to the setting RATING_SCALE (5 by default).
+    For the action `rate` the value is the rating, from 0 to the setting RATING_SCALE (5 by default).
     """
 
     action: types.Action | None = None
@@ -70,7 +70,7 @@ class InteractionBody(EventBody, frozen=True, kw_only=True):
         if action is None:
             raise InvalidError("action", "is missing")
         if action == "unknown":
-            raise InvalidError("action", "must be one of the known actions")
+            raise InvalidError("action", "must be a known action")
         device = {} if self.device_type is None else {"device_type": self.device_type}
         return types.Interaction(
             event_id=self.event_id or new_id(),
@@ -87,13 +87,13 @@ class InteractionBody(EventBody, frozen=True, kw_only=True):
 
 
 class BatchBody(msgspec.Struct, frozen=True):
-    """POST /interaction/batch. Entries are decoded one by one, so that each bad one can be named."""
+    """POST /interaction/batch. Entries are decoded one by one, so that each invalid one can be reported."""
 
     interactions: list[msgspec.Raw]
 
 
 class ShownBody(msgspec.Struct, frozen=True):
-    """One item shown; its position is its place in the list when it is not said."""
+    """One shown item; its position defaults to its index in the list."""
 
     item_id: str
     position: Annotated[int, Meta(ge=0, lt=2**31)] | None = None
@@ -115,11 +115,11 @@ class ImpressionBody(EventBody, frozen=True, kw_only=True):
             request_id=self.request_id,
             items=[
                 types.ShownItem(
-                    item_id=shown.item_id,
-                    position=place if shown.position is None else shown.position,
-                    propensity=shown.propensity,
+                    item_id=item.item_id,
+                    position=index if item.position is None else item.position,
+                    propensity=item.propensity,
                 )
-                for place, shown in enumerate(self.items)
+                for index, item in enumerate(self.items)
             ],
             surface=self.surface,
             occurred_at=_ms(self.occurred_at, now_ms),
@@ -127,7 +127,7 @@ class ImpressionBody(EventBody, frozen=True, kw_only=True):
 
 
 class LocationBody(EventBody, frozen=True, kw_only=True):
-    """POST /location. The coordinates leave this object as a cell only."""
+    """POST /location. The coordinates leave this object only as an H3 cell."""
 
     lat: Annotated[float, Meta(ge=-90, le=90)]
     lon: Annotated[float, Meta(ge=-180, le=180)]
@@ -136,7 +136,7 @@ class LocationBody(EventBody, frozen=True, kw_only=True):
         return f"LocationBody(user_id={self.user_id!r}, lat=…, lon=…)"
 
     def record(self, now_ms: int, *, resolution: int) -> types.Location:
-        """Return the record to publish, coarsened to a cell."""
+        """Return the record to publish, with the coordinates coarsened to an H3 cell of a resolution (0 to 15)."""
         return types.Location(
             event_id=self.event_id or new_id(),
             user_id=self.user_id,
@@ -147,18 +147,18 @@ class LocationBody(EventBody, frozen=True, kw_only=True):
 
 
 class PreferencesBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user wants; what is left out stays as it is."""
+    """Stated preferences; omitted fields stay unchanged."""
 
     categories: list[str] | msgspec.UnsetType = msgspec.UNSET
     topics: list[str] | msgspec.UnsetType = msgspec.UNSET
     muted: list[str] | msgspec.UnsetType = msgspec.UNSET
-    """Items, categories and topics that are not to be shown."""
+    """Items, categories and topics to hide."""
     timezone: str | msgspec.UnsetType | None = msgspec.UNSET
     city: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class ProfilePatch(PreferencesBody, frozen=True, kw_only=True):
-    """PATCH /profile/{user_id}; what is left out stays as it is."""
+    """PATCH /profile/{user_id}; omitted fields stay unchanged."""
 
     segment: str | msgspec.UnsetType = msgspec.UNSET
     locale: str | msgspec.UnsetType | None = msgspec.UNSET
@@ -166,7 +166,7 @@ class ProfilePatch(PreferencesBody, frozen=True, kw_only=True):
 
 
 class ProfileBody(EventBody, frozen=True, kw_only=True):
-    """POST /profile; it replaces the profile before it."""
+    """POST /profile; it replaces the previous profile."""
 
     segment: str = ""
     categories: list[str] = []
@@ -184,7 +184,7 @@ class ProfileBody(EventBody, frozen=True, kw_only=True):
 
 
 class RetrieveBody(EventBody, frozen=True, kw_only=True):
-    """POST /retrieve: fetch what is missing for this user, and rank."""
+    """POST /retrieve: prefetch missing content for this user, then rank."""
 
     reason: str = ""
     request_id: str | None = None
@@ -202,14 +202,14 @@ class RetrieveBody(EventBody, frozen=True, kw_only=True):
 
 
 class RetrieveBatchBody(msgspec.Struct, frozen=True, kw_only=True):
-    """POST /retrieve/batch: the same for many users."""
+    """POST /retrieve/batch: prefetch and rank for many users."""
 
     user_ids: list[str]
     reason: str = ""
 
 
 class RerankBody(msgspec.Struct, frozen=True, kw_only=True):
-    """POST /results/re-rank: put these items in order for a user; the same event_id gets the same answer."""
+    """POST /results/re-rank: rank the given items for a user; the same event_id returns the same result."""
 
     user_id: str
     candidates: list[str]
@@ -229,7 +229,7 @@ class RerankBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RetrainBody(msgspec.Struct, frozen=True, kw_only=True):
-    """POST /retrain: fit the models to everything that happened; the same event_id is answered once."""
+    """POST /retrain: fit the models to the complete history; a repeated event_id has no further effect."""
 
     event_id: str | None = None
     reason: str = ""
@@ -258,8 +258,14 @@ def profile_update(
 ) -> types.ProfileUpdate:
     """Return the record that changes some fields of a profile.
 
+    Args:
+        user_id: The profile's user.
+        changes: New values by field name (`schemas.limit.PROFILE_FIELDS`).
+        at_ms: The time of the change, in ms since the epoch.
+        event_id: The id of the event; a new one by default.
+
     Raises:
-        InvalidError: there are none, or the time zone is not known.
+        InvalidError: there are no changes, or the time zone is unknown.
     """
     if not changes:
         raise InvalidError(None, f"state at least one of {', '.join(limit.PROFILE_FIELDS)}")
@@ -277,16 +283,21 @@ def profile_update(
 
 
 def new_id() -> str:
-    """Return a new id (UUIDv7: ids made later sort later)."""
+    """Return a new id (UUIDv7: later ids sort after earlier ones)."""
     return str(uuid_utils.uuid7())
 
 
 async def take(request: Request, decoder: msgspec.json.Decoder[B], limit_bytes: int) -> B:
-    """Return a request's body as what it must be.
+    """Read, decode and authorize a request's JSON body.
+
+    Args:
+        request: The request.
+        decoder: Decodes and validates the body.
+        limit_bytes: The largest body accepted.
 
     Raises:
         ContentTypeError, TooLargeError, MalformedError, InvalidError
-        ForbiddenError: it speaks for another user than who sends it.
+        ForbiddenError: the body names another user than the caller.
     """
     body = decode(decoder, await read(request, limit_bytes))
     authorize_body(body)
@@ -294,11 +305,11 @@ async def take(request: Request, decoder: msgspec.json.Decoder[B], limit_bytes: 
 
 
 async def read(request: Request, limit_bytes: int) -> bytes:
-    """Return a request's JSON body, keeping no more of it than the limit.
+    """Return the bytes of a request's JSON body; memory use is bounded by the limit.
 
     Raises:
         ContentTypeError, TooLargeError
-        ForbiddenError: a page of another origin sent it as text.
+        ForbiddenError: a page of a foreign origin sent it as text/plain.
     """
     _check_type(request)
     length = request.headers.get("content-length", "")
@@ -307,21 +318,21 @@ async def read(request: Request, limit_bytes: int) -> bytes:
     if not (length.isdecimal() and int(length) > limit_bytes):
         async for chunk in chunks:
             body += chunk
-            if len(body) > limit_bytes:  # the header may be missing, or lie
+            if len(body) > limit_bytes:  # the header may be missing or wrong
                 break
         else:
             return bytes(body).removeprefix(_BOM)
-    elif "expect" in request.headers:  # the client waits to hear whether to send it at all
+    elif "expect" in request.headers:  # the client waits for permission to send the body
         raise TooLargeError(limit_bytes)
     await _discard(chunks, _DISCARDED * limit_bytes)
     raise TooLargeError(limit_bytes)
 
 
 def _check_type(request: Request) -> None:
-    """Make sure that a body is JSON in UTF-8, which `navigator.sendBeacon` sends as plain text.
+    """Check that a body is declared as JSON in UTF-8, or as text/plain, which `navigator.sendBeacon` uses.
 
-    A browser sends text to other origins without a preflight. So text is accepted from our own pages, from the origins
-    in CORS_ORIGINS, and from clients that name no origin, which are not browsers.
+    A browser sends text/plain to other origins without a preflight request. Text is therefore accepted only from our
+    own pages, from the origins in CORS_ORIGINS, and from clients without an Origin header, which are not browsers.
 
     Raises:
         ContentTypeError, ForbiddenError
@@ -337,11 +348,11 @@ def _check_type(request: Request) -> None:
     if kind == "text/plain" and origin is not None:
         is_own = origin.partition("://")[2] == request.headers.get("host")
         if not (is_own or {origin, "*"} & request.app.state.origins):
-            raise ForbiddenError("a page of an origin that CORS_ORIGINS does not name has to send application/json")
+            raise ForbiddenError("pages of origins outside CORS_ORIGINS must send application/json")
 
 
 async def _discard(chunks: AsyncIterator[bytes], most_bytes: int) -> None:
-    """Read what is left of a body, within reason: who is cut off while sending never sees the answer."""
+    """Read the rest of a body, up to a limit: a client that is cut off while sending never sees the response."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_DISCARD_S):
             async for chunk in chunks:
@@ -351,27 +362,27 @@ async def _discard(chunks: AsyncIterator[bytes], most_bytes: int) -> None:
 
 
 def decode(decoder: msgspec.json.Decoder[B], data: bytes | msgspec.Raw) -> B:
-    """Return the body of JSON bytes.
+    """Decode JSON bytes; text is normalized to form C first.
 
     Raises:
-        MalformedError: not JSON.
-        InvalidError: JSON of another shape, with the field.
+        MalformedError: the bytes are not JSON.
+        InvalidError: the JSON has the wrong shape; the error names the field.
     """
     try:
-        # What is raw was part of a body that was brought into form C as a whole.
+        # A raw entry is part of a body that was normalized to form C as a whole.
         return decoder.decode(data if isinstance(data, msgspec.Raw) else text.canonical_json(data))
     except msgspec.ValidationError as error:
         raise invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         half = _HALF.search(_PAIR.sub(b"", bytes(data)))
-        why = f"{half[0].decode()} is half of a surrogate pair" if half else str(error)
-        raise MalformedError(f"the body is not JSON: {why}") from error
+        reason = f"{half[0].decode()} is half of a surrogate pair" if half else str(error)
+        raise MalformedError(f"the body is not JSON: {reason}") from error
     except RecursionError as error:
         raise MalformedError("the body is nested too deeply") from error
 
 
 def check_count(field: str, entries: Sized, most: int) -> None:
-    """Hold a list that was sent against how long it may be.
+    """Check that a list has 1 to `most` entries.
 
     Raises:
         InvalidError
@@ -381,12 +392,16 @@ def check_count(field: str, entries: Sized, most: int) -> None:
 
 
 def admit(record: R, now_ms: int, *, rating_scale: float, max_age_days: float = math.inf) -> R:
-    """Return a record with its labels in their one form, once it is held against its limits.
+    """Return a record with normalized labels, after checking it against its limits.
 
-    A rating is held against the scale of this deployment, and the time of an event against the greatest age.
+    Args:
+        record: The record to publish.
+        now_ms: The present time, in ms since the epoch.
+        rating_scale: The highest rating of this deployment.
+        max_age_days: The greatest age of an event, in days.
 
     Raises:
-        InvalidError: naming the field.
+        InvalidError: a field breaks its limit; the error names it.
     """
     record = text.canonical(record)
     try:
@@ -400,10 +415,10 @@ def admit(record: R, now_ms: int, *, rating_scale: float, max_age_days: float = 
 
 
 def milliseconds(time: Moment, field: str = "occurred_at") -> int:
-    """Return a moment in ms since the epoch; one without a time zone is UTC.
+    """Return a time in ms since the epoch; a time without a time zone is taken as UTC.
 
     Raises:
-        InvalidError: it is a fraction of a millisecond, named by `field`.
+        InvalidError: the time is not a whole number of milliseconds; the error names `field`.
     """
     if isinstance(time, datetime):
         return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
@@ -417,7 +432,7 @@ def _ms(time: Moment | None, now_ms: int) -> int:
 
 
 def texts(values: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return values as the texts that records hold: JSON, but for what is text already; what is null is left out."""
+    """Return values as the strings that records hold: JSON, except strings, which stay; null values are omitted."""
     return {key: _text(value) for key, value in (values or {}).items() if value is not None}
 
 

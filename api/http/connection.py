@@ -1,8 +1,8 @@
-"""One HTTP connection: uvicorn's, with deadlines and bounds, so that no client costs the others time or memory.
+"""HTTP connections: uvicorn's protocol with deadlines and limits, so that no client costs the others time or memory.
 
-A client has so long to send the headers and the body of a request and to take the answer; the headers are bounded in
-bytes and number. Deadlines are looked at once a second (`Connection.check`), so that a request that comes as it should
-costs no timer. When there are as many connections as may be, the one that has kept us waiting for longest goes.
+A client has limited time to send the headers and the body of a request and to read the response; the headers are
+limited in bytes and number. Deadlines are checked once a second (`Connection.check`), so that a normal request needs
+no timer. At the connection limit, the connection that has waited for its client the longest is closed.
 """
 
 from __future__ import annotations
@@ -27,34 +27,41 @@ from api.http.error import (
 from infra.settings import Settings
 
 _PIPELINED = 16
-"""Requests of one connection that may wait for answers: who sends more has read none of these."""
+"""Most pipelined requests of one connection; a client that sends more has not read any response."""
 _LINGER_S, _LINGER_BYTES = 1.0, 1 << 20
-"""How long, and for how much, a client that is refused is heard out: one that is cut off would not see the answer."""
+"""Seconds and bytes for which a rejected client is still read: if it were cut off, it would not see the response."""
 _DRAINED_BYTES = 16 << 10
-"""What a client must at least take of its answers within the time for that."""
+"""Least amount of response data that a client must read within the send timeout."""
 
 
 class Connection(HttpToolsProtocol):
-    """A connection whose client is held to deadlines and bounds."""
+    """A connection that enforces deadlines and limits on its client."""
 
     def __init__(self, *args: Any, settings: Settings, waiting: dict[HttpToolsProtocol, None], **options: Any) -> None:
-        """`waiting` are a server's connections that wait for their clients, those that have done so longest first."""
+        """Create a connection.
+
+        Args:
+            args: Positional arguments of uvicorn's protocol.
+            settings: The deadlines and limits.
+            waiting: The server's connections that wait for their clients, longest waiting first; shared by all.
+            options: Keyword arguments of uvicorn's protocol.
+        """
         super().__init__(*args, **options)
         self._settings, self._waiting = settings, waiting
         self._deadline_s = math.inf
-        """When what the client owes us has to be here; `inf` while we owe it an answer."""
+        """Deadline for the client's next data; `inf` while the client waits for a response."""
         self._is_resting = False
-        """Whether the client may be silent: its requests were answered."""
+        """Whether the connection is idle: all its requests were answered."""
         self._is_open = False
-        """Whether a request has begun that is not here to its end."""
+        """Whether a request has begun and is not complete."""
         self._unparsed = 0
-        """Bytes since something of a request was last complete: its headers, a part of its body, all of it."""
+        """Bytes received since the parser last completed a unit: the headers, a body chunk, or the request."""
         self._refusal: ApiError | None = None
         self._stalled: tuple[float, int] | None = None
-        """Since when there is something that the client does not take, and how much."""
+        """The time since which the client has not read its response, and the number of unsent bytes then."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Expect a request, if there is room."""
+        """Expect a request, or reject the connection if there are too many."""
         super().connection_made(transport)
         self._expect(self._settings.api_header_timeout_s)
         if len(self.connections) <= self._settings.api_max_connections:
@@ -71,7 +78,7 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, unless the client was refused."""
+        """Parse received data, unless the client was rejected."""
         self._unset_keepalive_if_required()
         self._unparsed += len(data)
         if self._refusal is not None:
@@ -83,7 +90,7 @@ class Connection(HttpToolsProtocol):
             self._expect(self._settings.api_header_timeout_s)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:  # it is answered as if nothing had been asked for, and then closed
+        except httptools.HttpParserUpgrade:  # the request is answered without the upgrade, and the connection closed
             self.cycle.keep_alive = False
         except httptools.HttpParserError as error:
             cause = error.__context__
@@ -98,30 +105,30 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the address."""
+        """Append to the URL, within its limit."""
         super().on_url(url)
         if len(self.url) > self._settings.api_max_url_bytes:
             raise UrlTooLongError(self._settings.api_max_url_bytes)
 
     def on_headers_complete(self) -> None:
-        """Begin to serve a request, and expect its body."""
+        """Start serving a request and expect its body."""
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._settings.api_max_header_bytes or len(self.headers) > self._settings.api_max_headers:
             raise HeadersTooLargeError(self._settings.api_max_header_bytes)
         if len(self.pipeline) >= _PIPELINED:
             raise BadRequestError
         super().on_headers_complete()
-        self.headers = []  # what trails a body is no header
+        self.headers = []  # trailers are not headers
         self._unparsed = 0
         self._deadline_s = self.loop.time() + self._settings.api_body_timeout_s
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
+        """Receive a body chunk."""
         self._unparsed = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Have the client wait for us, unless it is answered already."""
+        """Suspend the deadline until the response is sent, unless it was sent already."""
         super().on_message_complete()
         self._unparsed, self._is_open = 0, False
         if self.cycle.response_complete:
@@ -131,7 +138,7 @@ class Connection(HttpToolsProtocol):
             self._waiting.pop(self, None)
 
     def on_response_complete(self) -> None:
-        """Let the client rest, unless it has begun another request, or is owed the answer to one."""
+        """Start the idle timeout, unless another request has begun or waits for its response."""
         super().on_response_complete()
         if not self.cycle.response_complete:
             return
@@ -141,7 +148,7 @@ class Connection(HttpToolsProtocol):
             self._expect(self._settings.api_header_timeout_s)
 
     def check(self, now_s: float) -> None:
-        """Close the connection if its client is late with a request, or does not take its answer."""
+        """Close the connection if its client is late with a request or does not read its response."""
         self._check_drain(now_s)
         if now_s < self._deadline_s or self.flow.read_paused:
             return
@@ -158,7 +165,7 @@ class Connection(HttpToolsProtocol):
         self._expect(self._settings.api_idle_timeout_s)
 
     def _expect(self, within_s: float) -> None:
-        """Wait for the client."""
+        """Set the client's deadline."""
         self._deadline_s = self.loop.time() + within_s
         self._waiting.setdefault(self)
 
@@ -174,7 +181,7 @@ class Connection(HttpToolsProtocol):
             self._stalled = now_s, size
 
     def _refuse(self, error: ApiError) -> None:
-        """Answer with an error and close, once the client has had time to read it."""
+        """Send an error and close the connection after the client has had time to read it."""
         self._refusal, self._unparsed = error, 0
         is_answering = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
         if self.cycle is not None:
@@ -186,11 +193,11 @@ class Connection(HttpToolsProtocol):
         self._expect(_LINGER_S)
         self.flow.resume_reading()
         self.transport.write(_raw(error))
-        self.transport.write_eof()  # which closes the connection, once the client does the same
+        self.transport.write_eof()  # closes the connection once the client closes its side
 
 
 def _raw(error: ApiError) -> bytes:
-    """Return the answer of an error as it is sent, before there is a request that could be served."""
+    """Return an error as a raw HTTP response, for use before a request exists."""
     request_id = new_id()
     response = respond(error, request_id)
     headers = [*response.raw_headers, (b"x-request-id", request_id.encode()), (b"connection", b"close")]

@@ -1,11 +1,11 @@
-"""What the API answers when it cannot do what was asked, always in one shape.
+"""Error responses of the API, all of one shape.
 
 {"error": {"code": "...", "message": "...", "field": "...", "request_id": "...", "docs": "/docs/errors#..."}}
 
 ApiError
 ├── MalformedError       400 malformed_json
 ├── BadRequestError      400 bad_request
-├── BadValueError        400 bad_value          with the field; where a document asks for 400 and not for 422
+├── BadValueError        400 bad_value          with the field; where a contract demands 400 and not 422
 ├── UnauthorizedError    401 unauthorized       with WWW-Authenticate
 ├── NoTokenError         401 flic_token
 ├── ForbiddenError       403 forbidden
@@ -63,7 +63,7 @@ _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
 
 
 class ApiError(Exception):
-    """An answer other than the one asked for."""
+    """An error response."""
 
     status = 500
     code = "internal_error"
@@ -73,11 +73,11 @@ class ApiError(Exception):
         super().__init__(message)
 
     def details(self) -> dict[str, Any]:
-        """Return what the error's body holds beside code and message."""
+        """Return the fields of the error's body other than code and message."""
         return {} if self.field is None else {"field": self.field}
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that go with it."""
+        """Return the headers of the response."""
         return {}
 
 
@@ -88,35 +88,35 @@ class MalformedError(ApiError):
 
 
 class BadRequestError(ApiError):
-    """It is not HTTP as it has to be, or more was sent than is answered in its turn."""
+    """The request is not valid HTTP, or the client pipelined too many requests."""
 
     status, code = 400, "bad_request"
 
     def __init__(self) -> None:
-        super().__init__("this is no request that can be served")
+        super().__init__("the request is not valid HTTP, or too many requests were pipelined")
 
 
 class UnauthorizedError(ApiError):
-    """The caller must show a token, or showed one that is no good."""
+    """The request needs a token, or its token is invalid."""
 
     status, code = 401, "unauthorized"
 
     def headers(self) -> dict[str, str]:
-        """Say what is wanted."""
+        """Return WWW-Authenticate."""
         return {"WWW-Authenticate": "Bearer"}
 
 
 class NoTokenError(ApiError):
-    """The token of the external API was not shown, or it is another."""
+    """The token of the external API is missing or wrong."""
 
     status, code = 401, "flic_token"
 
     def __init__(self) -> None:
-        super().__init__("show the token of the external API: Flic-Token: …")
+        super().__init__("send the token of the external API in the header Flic-Token")
 
 
 class BadValueError(ApiError):
-    """A value cannot be used, or is missing, and the document says 400 of it."""
+    """A value is invalid or missing, in an endpoint whose contract demands 400."""
 
     status, code = 400, "bad_value"
 
@@ -131,57 +131,61 @@ class ForbiddenError(ApiError):
 
 
 class NoFeedError(ApiError):
-    """There is no feed for the user, and none for everyone."""
+    """The user has no feed, and there is no non-personalized feed."""
 
     status, code = 404, "no_feed"
 
     def __init__(self, user_id: str) -> None:
-        super().__init__(f"there is no feed for {user_id!r} yet, nor one for everyone: is a worker running?")
+        super().__init__(f"there is no feed for {user_id!r} yet, and no non-personalized feed: is a worker running?")
 
 
 class NoPromptsError(ApiError):
-    """Nothing would be asked for the user that is known."""
+    """No prompts are known for the user."""
 
     status, code = 404, "no_prompts"
 
     def __init__(self, user_id: str) -> None:
-        super().__init__(f"no trigger has asked for content for {user_id!r} within the last day")
+        super().__init__(f"no trigger has requested content for {user_id!r} within the last day")
 
 
 class NoProfileError(ApiError):
-    """Nothing is known of a user."""
+    """The user is unknown."""
 
     status, code = 404, "unknown_user"
 
     def __init__(self, user_id: str) -> None:
-        super().__init__(f"nothing is known of {user_id!r}: no event and no profile, or only just now")
+        super().__init__(
+            f"the user {user_id!r} is unknown: there is no event and no profile, or it has only just arrived"
+        )
 
 
 class NoItemError(ApiError):
-    """The catalogue does not hold an item."""
+    """The item is not in the catalog."""
 
     status, code = 404, "unknown_item"
 
     def __init__(self, item_id: str) -> None:
-        super().__init__(f"the catalogue does not hold {item_id!r}")
+        super().__init__(f"the item {item_id!r} is not in the catalog")
 
 
 class NotRecommendedError(ApiError):
-    """An item is not in a user's feed."""
+    """The item is not in the user's feed."""
 
     status, code = 404, "not_recommended"
 
     def __init__(self, user_id: str, item_id: str) -> None:
-        super().__init__(f"{item_id!r} is not in the feed of {user_id!r}, or not any more")
+        super().__init__(f"{item_id!r} is not, or no longer, in the feed of {user_id!r}")
 
 
 class NoDevicesError(ApiError):
-    """Nothing was ever said of where and when to push to a user."""
+    """The user has neither push devices nor push preferences."""
 
     status, code = 404, "not_registered"
 
     def __init__(self, user_id: str) -> None:
-        super().__init__(f"{user_id!r} has registered no device and stated no preferences, or only just now")
+        super().__init__(
+            f"{user_id!r} has no registered device and no stated preferences, or they have only just arrived"
+        )
 
 
 class NoProductError(ApiError):
@@ -194,34 +198,36 @@ class NoProductError(ApiError):
 
 
 class NoMatchError(ApiError):
-    """Nothing was found, and nothing trends that could be shown instead."""
+    """Nothing matches, and there are no trending products to show instead."""
 
     status, code = 404, "no_match"
 
     def __init__(self) -> None:
-        super().__init__("nothing matches, and nothing trends yet that could be shown instead")
+        super().__init__("nothing matches, and there are no trending products yet to show instead")
 
 
 class SlowRequestError(ApiError):
-    """The request did not arrive in time, or not to its end."""
+    """The request did not arrive completely in time."""
 
     status, code = 408, "request_timeout"
 
     def __init__(self) -> None:
-        super().__init__("the request did not arrive in time")
+        super().__init__("the request did not arrive completely in time")
 
 
 class ChangedError(ApiError):
-    """What is to be changed is not what If-Match names: somebody else has changed it since it was read."""
+    """The resource does not match If-Match: it has been changed since it was read."""
 
     status, code = 412, "changed_meanwhile"
 
     def __init__(self) -> None:
-        super().__init__("it was changed since it was read: read it again, and decide what is still to be changed")
+        super().__init__(
+            "the resource has been changed since it was read: read it again and repeat the change if it is still needed"
+        )
 
 
 class TooLargeError(ApiError):
-    """The body is larger than is taken."""
+    """The body is too large."""
 
     status, code = 413, "body_too_large"
 
@@ -229,30 +235,30 @@ class TooLargeError(ApiError):
         super().__init__(f"the body is larger than {limit_bytes} bytes")
 
     def headers(self) -> dict[str, str]:
-        """Close the connection: the rest of the body is not wanted."""
+        """Close the connection, so that the rest of the body need not be read."""
         return {"Connection": "close"}
 
 
 class UrlTooLongError(ApiError):
-    """The address is longer than is taken."""
+    """The URL is too long."""
 
     status, code = 414, "url_too_long"
 
     def __init__(self, limit_bytes: int) -> None:
-        super().__init__(f"the address is longer than {limit_bytes} bytes")
+        super().__init__(f"the URL is longer than {limit_bytes} bytes")
 
 
 class ContentTypeError(ApiError):
-    """The body is not said to be plain JSON."""
+    """The body is not declared as plain JSON."""
 
     status, code = 415, "unsupported_content_type"
 
     def __init__(self) -> None:
-        super().__init__("send Content-Type: application/json, in UTF-8 and not compressed")
+        super().__init__("send Content-Type: application/json, encoded in UTF-8 and not compressed")
 
 
 class InvalidError(ApiError):
-    """A value cannot be used."""
+    """A value is invalid."""
 
     status, code = 422, "invalid_value"
 
@@ -262,72 +268,72 @@ class InvalidError(ApiError):
 
 
 def invalid(error: msgspec.ValidationError) -> InvalidError:
-    """Return the error of a value that has not the type it must have, with its place."""
-    place = _PLACE.fullmatch(str(error))
-    assert place is not None  # the pattern matches every text
-    missing = _MISSING.fullmatch(place["problem"])
+    """Return the error of a value of the wrong type, with its field."""
+    match = _PLACE.fullmatch(str(error))
+    assert match is not None  # the pattern matches every text
+    missing = _MISSING.fullmatch(match["problem"])
     if missing:
-        return InvalidError(".".join(filter(None, (place["field"], missing["name"]))), "is missing")
-    return InvalidError(place["field"], f"cannot be used: {place['problem']}")
+        return InvalidError(".".join(filter(None, (match["field"], missing["name"]))), "is missing")
+    return InvalidError(match["field"], f"cannot be used: {match['problem']}")
 
 
 class InvalidBatchError(ApiError):
-    """No entry of a batch can be used; none was published."""
+    """No entry of the batch is valid; none was published."""
 
     status, code = 422, "invalid_batch"
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self._problems = problems
-        super().__init__(f"none of the {len(problems)} entries can be used")
+        super().__init__(f"none of the {len(problems)} entries is valid")
 
     def details(self) -> dict[str, Any]:
-        """Name each entry."""
+        """Return the problem of each entry."""
         return {"problems": msgspec.to_builtins(self._problems)}
 
 
 class TooManyRequestsError(ApiError):
-    """The user, or the address, asks more often than is allowed."""
+    """The user or the address has exceeded its rate limit."""
 
     status, code = 429, "too_many_requests"
 
     def __init__(self, kind: str, limit: str, wait_s: float) -> None:
         self._wait_s = wait_s
-        super().__init__(f"more than {limit} for one {kind}")
+        super().__init__(f"rate limit exceeded: {limit} per {kind}")
 
     def headers(self) -> dict[str, str]:
-        """Say when the next one is taken."""
+        """Return Retry-After."""
         return {"Retry-After": str(max(1, ceil(self._wait_s)))}
 
 
 class StreamsError(ApiError):
-    """One user follows as many streams as may be."""
+    """The user has too many open streams."""
 
     status, code = 429, "too_many_streams"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} streams of this user are followed already")
+        super().__init__(f"this user already has {limit} open streams")
 
     def headers(self) -> dict[str, str]:
-        """Say when to try again."""
+        """Return Retry-After."""
         return {"Retry-After": str(RETRY_AFTER_S)}
 
 
 class HeadersTooLargeError(ApiError):
-    """The headers are larger, or more, than are taken."""
+    """The headers are too large or too many."""
 
     status, code = 431, "headers_too_large"
 
     def __init__(self, limit_bytes: int) -> None:
-        super().__init__(f"the headers are more than {limit_bytes} bytes, or too many")
+        super().__init__(f"the headers are larger than {limit_bytes} bytes, or there are too many")
 
 
 class AwayError(ApiError):
-    """Something this needs is not there now."""
+    """A dependency is unavailable at the moment."""
 
     status = 503
 
     def headers(self) -> dict[str, str]:
-        """Say when to try again."""
+        """Return Retry-After."""
         return {"Retry-After": str(RETRY_AFTER_S)}
 
 
@@ -337,7 +343,7 @@ class BrokerAwayError(AwayError):
     code = "broker_away"
 
     def __init__(self) -> None:
-        super().__init__("the broker did not acknowledge in time; send it again with the same event_id")
+        super().__init__("the broker did not acknowledge in time; retry with the same event_id")
 
 
 class StoreAwayError(AwayError):
@@ -350,52 +356,54 @@ class StoreAwayError(AwayError):
 
 
 class KeysAwayError(AwayError):
-    """The keys that tokens are held against cannot be had from their issuer."""
+    """The issuer's keys, which verify tokens, are unavailable."""
 
     code = "keys_away"
 
     def __init__(self) -> None:
-        super().__init__("the issuer of tokens does not tell its keys")
+        super().__init__("the token issuer's keys are unavailable")
 
 
 class CrowdedError(AwayError):
-    """As many follow a stream as may."""
+    """The limit of open streams is reached."""
 
     code = "too_many_listeners"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} clients follow a stream already; read GET /content from time to time instead")
+        super().__init__(f"{limit} streams are open already; poll GET /content instead")
 
 
 class ConnectionsError(AwayError):
-    """As many connections are served as may be."""
+    """The limit of open connections is reached."""
 
     code = "too_many_connections"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} connections are being served already")
+        super().__init__(f"{limit} connections are open already")
 
 
 class BusyError(AwayError):
-    """As many wait for a worker as may."""
+    """The limit of requests that wait for a worker is reached."""
 
     code = "too_many_waiting"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} requests wait for a worker already")
+        super().__init__(f"{limit} requests are already waiting for a worker")
 
 
 class LateError(ApiError):
-    """A worker was asked and did not answer in time."""
+    """No worker answered in time."""
 
     status, code = 504, "not_in_time"
 
     def __init__(self, timeout_s: float) -> None:
-        super().__init__(f"no worker answered within {timeout_s:g} s; asked again with the same event_id, it may have")
+        super().__init__(
+            f"no worker answered within {timeout_s:g} s; a retry with the same event_id may find the result"
+        )
 
 
 class RefusedError(ApiError):
-    """What the router refuses."""
+    """An error raised by the router."""
 
     def __init__(self, cause: HTTPException) -> None:
         super().__init__(cause.detail)
@@ -404,7 +412,7 @@ class RefusedError(ApiError):
         self._headers = dict(cause.headers or {})
 
     def headers(self) -> dict[str, str]:
-        """Keep the router's, such as Allow."""
+        """Return the router's headers, such as Allow."""
         return self._headers
 
 
@@ -415,22 +423,22 @@ class NotFoundError(RefusedError):
 
 
 class MethodError(RefusedError):
-    """The path is there, for other methods (see Allow)."""
+    """The path does not support this method (see Allow)."""
 
     status, code = 405, "method_not_allowed"
 
 
 class UnforeseenError(ApiError):
-    """A mistake of ours; clients learn no more of it."""
+    """An internal error; the details are only in the log."""
 
     status, code = 500, "internal_error"
 
     def __init__(self) -> None:
-        super().__init__("something went wrong on our side")
+        super().__init__("internal error; the log has the details under this request_id")
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What is wrong with one entry of a batch, by its place from 0 on."""
+    """The problem of one batch entry, which `index` identifies (0 is the first)."""
 
     index: int
     code: str
@@ -439,7 +447,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class ErrorDetail(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What clients learn of an error; some errors tell more, as the catalogue at `docs` says."""
+    """The body of an error; some errors have further fields, described at `docs`."""
 
     code: str
     message: str
@@ -450,43 +458,45 @@ class ErrorDetail(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True):
-    """The one shape of all errors."""
+    """The shape of all error responses."""
 
     error: ErrorDetail
 
 
 def respond(error: ApiError, request_id: str) -> Response:
     """Return the response of an error."""
-    told = ErrorDetail(code=error.code, message=error.message, request_id=request_id, docs=f"/docs/errors#{error.code}")
-    body = {"error": {**msgspec.to_builtins(told), **error.details()}}
+    detail = ErrorDetail(
+        code=error.code, message=error.message, request_id=request_id, docs=f"/docs/errors#{error.code}"
+    )
+    body = {"error": {**msgspec.to_builtins(detail), **error.details()}}
     return Response(msgspec.json.encode(body), error.status, error.headers(), "application/json")
 
 
 async def on_api_error(request: Request, error: Exception) -> Response:
-    """Answer an ApiError."""
+    """Respond to an `ApiError`."""
     assert isinstance(error, ApiError)
     return respond(error, request.scope["request_id"])
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Answer what the router raised."""
+    """Respond to an exception of the router."""
     assert isinstance(error, HTTPException)
     kind = {kind.status: kind for kind in (NotFoundError, MethodError)}.get(error.status_code, RefusedError)
     return respond(kind(error), request.scope["request_id"])
 
 
 async def on_store_error(request: Request, _: Exception) -> Response:
-    """Answer a store that is away."""
+    """Respond to an unavailable store."""
     return respond(StoreAwayError(), request.scope["request_id"])
 
 
 async def on_disconnect(request: Request, _: Exception) -> Response:
-    """Answer a client that went before its request was here, which nobody reads but our metrics."""
+    """Respond to a client that disconnected before its request was complete; only the metrics see the response."""
     return respond(SlowRequestError(), request.scope["request_id"])
 
 
 async def on_unforeseen(request: Request, error: Exception) -> Response:
-    """Answer a mistake of ours, and log it."""
+    """Respond to an unexpected exception, and log it."""
     request_id = request.scope["request_id"]
     _log.error("request %s failed", request_id, exc_info=error)
     return respond(UnforeseenError(), request_id)

@@ -1,4 +1,4 @@
-"""Streams of events, as many as may be followed: over all, and of one user."""
+"""Server-sent event streams with limits on their number, in total and per user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PING_S, _SEND_TIMEOUT_S = 15, 30
 
 
 class Listeners:
-    """Those who follow a stream."""
+    """The open streams, counted in total and per user."""
 
     def __init__(self, context: ApiContext) -> None:
         self._settings, self._gauge = context.settings, context.metrics.listeners
@@ -25,7 +25,7 @@ class Listeners:
         self._by_user: Counter[str] = Counter()
 
     def admit(self, user_id: str) -> None:
-        """Make sure that there is room for one more.
+        """Check that one more stream may be opened.
 
         Raises:
             CrowdedError, StreamsError
@@ -37,7 +37,7 @@ class Listeners:
 
     @contextmanager
     def following(self, user_id: str) -> Iterator[None]:
-        """Count one for as long as it listens."""
+        """Count one stream while the context is open."""
         self._add(user_id, 1)
         try:
             yield
@@ -53,13 +53,13 @@ class Listeners:
 
 
 class FeedStream(EventSourceResponse):
-    """A stream that counts its listener from when it is answered, before anything else can happen, to its end."""
+    """A response that counts its listener from its first byte to its end."""
 
     def __init__(self, listeners: Listeners, user_id: str, events: AsyncIterator[ServerSentEvent]) -> None:
         super().__init__(events, ping=_PING_S, send_timeout=_SEND_TIMEOUT_S)
         self._listeners, self._user_id = listeners, user_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the events; who does not take them is cut off."""
+        """Send the events; a client that does not read them is cut off."""
         with self._listeners.following(self._user_id), suppress(SendTimeoutError):
             await super().__call__(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Pages of lists that move: nothing is shown twice, and nothing is passed over.
+"""Paging through changing lists without repeated or skipped entries.
 
 A page is cut from the current list, without the entries of earlier pages (`infra.redis.stores.page_store`). A page that
 was shown before is repeated unchanged. Page 1 starts a new session. The pages of one list and owner belong to the
@@ -23,38 +23,44 @@ from api.security.rate_limit import network
 from infra.redis.connection import StoreError
 from infra.redis.stores.page_store import MOST_ENTRIES, PageEntry, PageSession
 
-Cursor = Annotated[str, Meta(min_length=1, max_length=64, description="What page 1 was answered with.")]
+Cursor = Annotated[str, Meta(min_length=1, max_length=64, description="The cursor in the response to page 1.")]
 
 
 class Page(NamedTuple):
-    """One page, and how many entries there are on all pages as far as is known."""
+    """One page, and the total number of entries as far as it is known."""
 
     entries: Sequence[PageEntry]
     total: int
     cursor: str | None
-    """None where the page stands alone."""
+    """The cursor of the page's session; None for a page without a session."""
 
 
 class PagedRanking(NamedTuple):
-    """A list as it is now, as far as it is needed, and how many entries it has with those that were shown."""
+    """The current list, as far as it is needed, without the entries shown before; `total` includes those."""
 
     entries: Sequence[PageEntry]
     total: int
 
 
 Rank = Callable[[Collection[str]], Awaitable[PagedRanking]]
-"""Returns the list without the items that were shown."""
+"""A function from the ids of the items shown before to the current list without them."""
 
 
 class PagedList(NamedTuple):
-    """Which list, and whose pages of it."""
+    """The identity of a paged list: its owner, and a hash of its route and filters."""
 
     owner: str
     listing: str
 
 
 def paged_list(request: Request, *filters: object, user_id: str | None = None) -> PagedList:
-    """Return which list a request is for: that of its route and filters, paged by a user, else by who calls."""
+    """Return the list that a request is for, identified by route and filters.
+
+    Args:
+        request: The request.
+        filters: The values that distinguish lists of the same route.
+        user_id: The owner of the pages; by default the caller, or the client's address where callers need no token.
+    """
     trace: RequestContext = request.scope["trace"]
     if user_id is not None:
         owner = f"user:{user_id}"
@@ -62,30 +68,38 @@ def paged_list(request: Request, *filters: object, user_id: str | None = None) -
         owner = f"caller:{trace.caller.subject}"
     else:
         owner = f"address:{network(request.client.host if request.client else '')}"
-    named = msgspec.json.encode([request.scope["route"].path_format, *filters])
-    return PagedList(owner, hashlib.sha256(named).hexdigest()[:32])
+    route_and_filters = msgspec.json.encode([request.scope["route"].path_format, *filters])
+    return PagedList(owner, hashlib.sha256(route_and_filters).hexdigest()[:32])
 
 
 async def page_of(
     context: ApiContext, paged: PagedList, rank: Rank, *, start: int, end: int, cursor: str | None = None
 ) -> Page:
-    """Return the entries from `start` (0 is the first) up to `end` of a list.
+    """Return the entries of a list from `start` (0 is the first) up to, but excluding, `end`.
+
+    Args:
+        context: The app's clients.
+        paged: The list and the owner of its pages.
+        rank: Returns the current list without the entries shown before.
+        start: The first entry of the page.
+        end: The end of the page.
+        cursor: The session to continue; by default that of the owner's last page 1.
 
     Raises:
-        StoreError: what was shown cannot be read.
+        StoreError: the earlier pages cannot be read.
     """
     store, session = context.clients.pages, None
     if start or cursor is not None:
         sessions = [one for one in await store.read(paged.owner) if one.listing == paged.listing]
         session = next((one for one in sessions if cursor in (None, one.cursor)), None)
-    shown = list(session.entries) if session is not None else []
-    ranking = await rank({entry.item_id for entry in shown})
-    dealt = shown + list(ranking.entries)[: max(0, end - len(shown))]
+    previous = list(session.entries) if session is not None else []
+    ranking = await rank({entry.item_id for entry in previous})
+    entries = previous + list(ranking.entries)[: max(0, end - len(previous))]
     stands_alone = session is None and ranking.total <= end
-    if stands_alone or len(dealt) > MOST_ENTRIES:
-        return Page(dealt[start:end], ranking.total, None)
-    kept = PageSession(paged.listing, secrets.token_urlsafe(12) if session is None else session.cursor, dealt)
-    if len(dealt) > len(shown):
+    if stands_alone or len(entries) > MOST_ENTRIES:
+        return Page(entries[start:end], ranking.total, None)
+    page_session = PageSession(paged.listing, secrets.token_urlsafe(12) if session is None else session.cursor, entries)
+    if len(entries) > len(previous):
         with suppress(StoreError):
-            await store.write(paged.owner, kept, instead_of=session)
-    return Page(dealt[start:end], ranking.total, kept.cursor)
+            await store.write(paged.owner, page_session, instead_of=session)
+    return Page(entries[start:end], ranking.total, page_session.cursor)

@@ -1,9 +1,9 @@
-"""Ids in paths. An id may hold slashes: clients send them as `%2F`, as `encodeURIComponent` does.
+"""Ids in paths. An id may contain slashes, which clients encode as `%2F`, as `encodeURIComponent` does.
 
-A server decodes the path before routes are tried; then `/interaction/aggregate%2Fann`, the user "aggregate/ann", could
-not be told from `/interaction/aggregate/ann`. `with_slashes_kept` puts a mark in place of each encoded slash, and the
-parameters of routes at `of_ids` get their slashes back. They take plain slashes as well: where these fit several
-routes, the first one has them.
+A server decodes the path before it matches routes; `/interaction/aggregate%2Fann` (the user "aggregate/ann") would
+then equal `/interaction/aggregate/ann`. `with_slashes_kept` replaces each encoded slash by a placeholder, and the
+parameters of routes made by `of_ids` restore the slashes. Parameters also accept plain slashes: if several routes
+match, the first one wins.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.types import Scope
 
 _MARK = "\udc2f"
-"""Half of a character, which no decoded path can hold."""
+"""A lone surrogate, which no decoded path can contain."""
 
 
 class IdConvertor(Convertor[str]):
-    """Any text, line breaks and nothing at all included: what is no id is for handlers to refuse."""
+    """A path parameter of any text, including line breaks and the empty string; handlers reject invalid ids."""
 
     regex = r"[\s\S]*"
 
@@ -28,7 +28,7 @@ class IdConvertor(Convertor[str]):
         return value.replace(_MARK, "/")
 
     def to_string(self, value: str) -> str:
-        """Return the id as it stands in a path."""
+        """Return the id, encoded for a path."""
         return quote(value, safe="")
 
 
@@ -36,12 +36,12 @@ register_url_convertor("id", IdConvertor())
 
 
 def of_ids(path: str) -> str:
-    """Return a declared path, such as `/results/{user_id}`, as Starlette takes it: each parameter is an id."""
+    """Return a declared path, such as `/results/{user_id}`, in Starlette's syntax, with id parameters."""
     return re.sub(r"{(\w+)}", r"{\1:id}", path)
 
 
 def with_slashes_kept(scope: Scope) -> Scope:
-    """Return a request whose path tells encoded slashes from plain ones; the one given, where none is encoded."""
+    """Return a scope whose path distinguishes encoded slashes from plain ones; the same scope if none is encoded."""
     raw = scope.get("raw_path") or b""
     if b"%2" not in raw or b"%2f" not in raw.lower():
         return scope

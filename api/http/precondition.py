@@ -1,7 +1,7 @@
-"""Changes that hold only if nobody else has changed the same meanwhile (If-Match, RFC 9110, section 13.1.1).
+"""Conditional changes with optimistic concurrency (If-Match, RFC 9110, section 13.1.1).
 
-What is read is stored a moment after it was published. So a tag that does not fit yet is waited for: a client may save
-again right after it has saved.
+A published change reaches the read model a moment later. The check therefore waits for a tag that does not match yet,
+so that a client may save twice in quick succession.
 """
 
 from __future__ import annotations
@@ -18,29 +18,33 @@ from api.http.error import ChangedError
 
 T = TypeVar("T")
 
-_WAIT_S, _LOOK_S = 2.0, 0.05
+_WAIT_S, _POLL_S = 2.0, 0.05
 
 
 def tag_of(state: Any) -> str:
-    """Return the entity tag of what is stored: equal values have equal tags."""
+    """Return the entity tag of a value: equal values have equal tags."""
     return f'"{blake2b(msgspec.json.encode(state), digest_size=8).hexdigest()}"'
 
 
 async def matching(request: Request, read: Callable[[], Awaitable[T]]) -> T:
-    """Return what `read` returns, which must be what the request's If-Match names, if it has one.
+    """Return the current state if it matches the request's If-Match header, or if there is no such header.
+
+    Args:
+        request: The request.
+        read: Reads the current state.
 
     Raises:
-        ChangedError: it is something else, and stays so.
+        ChangedError: the state does not match within the waiting time.
     """
-    state, wanted = await read(), request.headers.get("if-match")
-    if wanted is None or wanted.strip() == "*":
+    state, if_match = await read(), request.headers.get("if-match")
+    if if_match is None or if_match.strip() == "*":
         return state
-    # A proxy that compresses may have made a weak tag of ours: what it stands for is the same.
-    tags = {tag.strip().removeprefix("W/") for tag in wanted.split(",")}
+    # A compressing proxy may have weakened our tag; it still identifies the same state.
+    tags = {tag.strip().removeprefix("W/") for tag in if_match.split(",")}
     deadline_s = asyncio.get_running_loop().time() + _WAIT_S
     while tag_of(state) not in tags:
         if asyncio.get_running_loop().time() > deadline_s:
             raise ChangedError
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_POLL_S)
         state = await read()
     return state

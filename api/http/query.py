@@ -1,4 +1,4 @@
-"""The parameters that clients put into addresses. Those that are not named here are ignored."""
+"""Query parameters. Unknown parameters are ignored."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Q = TypeVar("Q")
 
 MOST_ITEMS = 1_000
 
-UserId = Annotated[str, Meta(min_length=1, max_length=ID_CHARS, description="Whose it is.", examples=["alex"])]
-Limit = Annotated[int, Meta(ge=1, le=MOST_ITEMS, description="How many items at most.", examples=[5])]
+UserId = Annotated[str, Meta(min_length=1, max_length=ID_CHARS, description="The user's id.", examples=["alex"])]
+Limit = Annotated[int, Meta(ge=1, le=MOST_ITEMS, description="Maximum number of items.", examples=[5])]
 Name = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
-"""The name of something that is looked for."""
+"""A name to filter by."""
 
 
 class LimitQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """How many are asked for."""
+    """A limit on the number of results."""
 
     limit: Limit = MOST_ITEMS
 
 
 class FeedQuery(LimitQuery, frozen=True, kw_only=True):
-    """Whose feed, and how much of it."""
+    """A user's feed, with a limit."""
 
     user_id: UserId
 
@@ -38,18 +38,22 @@ class FeedQuery(LimitQuery, frozen=True, kw_only=True):
 
 
 def parse_query(request: Request, kind: type[Q]) -> Q:
-    """Return a request's parameters.
+    """Parse, validate and authorize a request's query parameters.
+
+    Args:
+        request: The request.
+        kind: The struct that declares the parameters.
 
     Raises:
-        InvalidError: naming the one that cannot be used.
-        ForbiddenError: they speak of another user than who asks.
+        InvalidError: a parameter is invalid; the error names it.
+        ForbiddenError: a parameter names another user than the caller.
     """
-    given = dict(request.query_params)
-    for name, value in given.items():
+    parameters = dict(request.query_params)
+    for name, value in parameters.items():
         if ZERO in value:
             raise InvalidError(name, "must not hold a zero byte")
     try:
-        query = msgspec.convert(given, kind, strict=False)
+        query = msgspec.convert(parameters, kind, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(error) from error
     authorize_body(query)
@@ -57,10 +61,10 @@ def parse_query(request: Request, kind: type[Q]) -> Q:
 
 
 def user_in(user_id: str) -> str:
-    """Return a user's id as it was asked for.
+    """Validate and return a user id.
 
     Raises:
-        InvalidError: it is none.
+        InvalidError: it is not a valid id.
     """
     problem = id_problem(user_id)
     if problem is not None:

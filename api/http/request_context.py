@@ -1,4 +1,4 @@
-"""The outermost layer of every request: its id, its path, its headers and its measure."""
+"""The outermost middleware: request id, path and query normalization, security headers, metrics and request log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
-_SAFETY = [
+_SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
@@ -28,10 +28,16 @@ _SAFETY = [
 
 
 class RequestContextMiddleware:
-    """Plain ASGI: nothing is wrapped but `send`."""
+    """A plain ASGI middleware; it wraps only `send`."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, *, logs: bool = False) -> None:
-        """`logs` says whether each request that ends has a line in the log."""
+        """Create the middleware.
+
+        Args:
+            app: The wrapped app.
+            metrics: Counts and times the requests.
+            logs: Whether to log each completed request.
+        """
         self._app, self._metrics, self._logs = app, metrics, logs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,20 +47,20 @@ class RequestContextMiddleware:
             return
         began_s = time.perf_counter()
         scope = with_slashes_kept(scope)
-        request_id = _given_id(scope) or new_id()
+        request_id = _client_request_id(scope) or new_id()
         scope["request_id"] = request_id
         scope["trace"] = trace = RequestContext(request_id)
         CURRENT.set(trace)
-        _compose(scope)
-        own_headers = [(b"x-request-id", request_id.encode()), *_SAFETY]
+        _normalize(scope)
+        own_headers = [(b"x-request-id", request_id.encode()), *_SECURITY_HEADERS]
         status = 0
 
         async def send_marked(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                given = {name.lower() for name, _ in message["headers"]}  # a page has headers of its own
-                message["headers"] = [*message["headers"], *(own for own in own_headers if own[0] not in given)]
+                header_names = {name.lower() for name, _ in message["headers"]}  # pages set their own headers
+                message["headers"] = [*message["headers"], *(own for own in own_headers if own[0] not in header_names)]
             await send(message)
 
         try:
@@ -65,22 +71,22 @@ class RequestContextMiddleware:
             took_s = time.perf_counter() - began_s
             self._metrics.ended(method, route, status, took_s)
             if self._logs:
-                told = {"method": method, "route": route, "status": status, "took_ms": round(1e3 * took_s, 1)}
-                _log.info("request ended", extra=told)
+                fields = {"method": method, "route": route, "status": status, "took_ms": round(1e3 * took_s, 1)}
+                _log.info("request ended", extra=fields)
 
 
-def _compose(scope: Scope) -> None:
-    """Bring the address into normalization form C: ids in it are compared with those of bodies and topics."""
+def _normalize(scope: Scope) -> None:
+    """Normalize path and query to Unicode form C: their ids are compared with those of bodies and topics."""
     scope["path"] = unicodedata.normalize("NFC", scope["path"])
     query: bytes = scope["query_string"]
     if b"%" in query:
-        given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-        composed = [(unicodedata.normalize("NFC", name), unicodedata.normalize("NFC", value)) for name, value in given]
-        if composed != given:
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+        composed = [(unicodedata.normalize("NFC", name), unicodedata.normalize("NFC", value)) for name, value in pairs]
+        if composed != pairs:
             scope["query_string"] = urlencode(composed).encode()
 
 
-def _given_id(scope: Scope) -> str | None:
+def _client_request_id(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             return value.decode() if _REQUEST_ID.fullmatch(value) else None

@@ -1,4 +1,4 @@
-"""What endpoints answer with: JSON that nobody keeps."""
+"""JSON responses that must not be cached."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from starlette.responses import Response
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The event is in its topic. Sent again with the same id within a day, it counts once; ids are unique per user."""
+    """The event was published. A repeated id counts once within a day; ids are unique per user."""
 
     event_id: str
 
 
 class AcceptedBatch(msgspec.Struct, frozen=True):
-    """So many events are in their topic, in the order they were sent."""
+    """The number and ids of the published events, in request order."""
 
     accepted: int
     event_ids: list[str]
 
 
 def json_response(body: Any, status: int = 200, *, tag: str | None = None) -> Response:
-    """Return the response of a body, with an entity tag if there is one."""
+    """Return a body as a JSON response, with an entity tag if one is given."""
     headers = {"Cache-Control": "no-store"} | ({} if tag is None else {"ETag": tag})
     return Response(msgspec.json.encode(body), status, headers, "application/json")
 
 
 def accepted(event_id: str) -> Response:
-    """Return the response to one event that was published."""
+    """Return the response to a published event."""
     return json_response(Accepted(event_id), 202)
 
 
 def accepted_batch(event_ids: list[str]) -> Response:
-    """Return the response to many."""
+    """Return the response to a published batch."""
     return json_response(AcceptedBatch(len(event_ids), event_ids), 202)

@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn over connections that are held to deadlines and bounds (`api.http.connection`)."""
+"""The HTTP server: uvicorn with connections that enforce deadlines and limits (`api.http.connection`)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from infra.settings import Settings
 
 _TICKS_A_SECOND = 10
 _OTHER_FILES = 256
-"""Files and connections that a process has beside those of its clients."""
+"""Open files and connections of a process other than those of its clients."""
 
 
 class HttpServer(uvicorn.Server):
-    """Serves an app as the settings say; it leaves the signals to whoever runs it."""
+    """Serves an app as configured; signal handling is left to the calling process."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         protocol: Any = partial(Connection, settings=settings, waiting={})
@@ -32,7 +32,7 @@ class HttpServer(uvicorn.Server):
                 app,
                 host=settings.api_host,
                 port=settings.api_port,
-                loop="none",  # whoever runs it has one
+                loop="none",  # the calling process has one
                 http=protocol,
                 ws="none",
                 access_log=False,
@@ -46,20 +46,20 @@ class HttpServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Capture no signals."""
         yield
 
     async def startup(self, sockets: Any = None) -> None:
-        """Begin to listen, with as many open files as connections may need."""
+        """Raise the limit of open files for the connections, then start listening."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = self._most_connections + _OTHER_FILES
-        wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        if soft != resource.RLIM_INFINITY and soft < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        limit = self._most_connections + _OTHER_FILES
+        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        if soft != resource.RLIM_INFINITY and soft < limit:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
         await super().startup(sockets)
 
     async def on_tick(self, counter: int) -> bool:
-        """Look at what connections wait for, once a second; uvicorn calls this ten times as often."""
+        """Check the deadlines of all connections once a second; uvicorn calls this ten times a second."""
         if counter % _TICKS_A_SECOND == 0:
             now_s = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):

@@ -1,6 +1,6 @@
-"""What the API says of itself: OpenAPI with Swagger UI and ReDoc, AsyncAPI of the topics, and the errors.
+"""API documentation: OpenAPI with Swagger UI and ReDoc, AsyncAPI of the topics, and the list of errors.
 
-All of it is served from here: the viewers' files come with the package `offapi`, and nothing is fetched from elsewhere.
+Everything is served locally: the viewers' files come from the package `offapi`; pages load nothing from other hosts.
 """
 
 from __future__ import annotations
@@ -28,22 +28,25 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "font-src data:; connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Swagger UI and ReDoc style themselves, and ReDoc searches in a worker that it makes."""
+"""Swagger UI and ReDoc need inline styles, and ReDoc runs its search in a blob worker."""
 _VIEWERS = {
     "swagger.js": ("swagger_bundle.js", "text/javascript"),
     "swagger.css": ("swagger_style.css", "text/css"),
     "redoc.js": ("redoc.js", "text/javascript"),
 }
-_FOREIGN = b"https://cdn.redoc.ly/redoc/"
-"""Where ReDoc would fetch its maker's logo from."""
+_REDOC_LOGO_HOST = b"https://cdn.redoc.ly/redoc/"
+"""The host from which ReDoc would load its vendor's logo."""
 _OWN = {"start.js": "text/javascript", "page.css": "text/css"}
 
 
 def routes(endpoints: Sequence[Endpoint], settings: Settings) -> list[BaseRoute]:
-    """Return the routes of the documents; they are made when they are first asked for."""
-    ours = version("millrace")
+    """Return the routes of the documents; each document is built on its first request."""
+    millrace_version = version("millrace")
     pages: dict[str, tuple[Callable[[], bytes], str]] = {
-        "/openapi.json": (lambda: _json(openapi(endpoints, version=ours, is_strict=settings.is_secured)), _JSON),
+        "/openapi.json": (
+            lambda: _json(openapi(endpoints, version=millrace_version, is_strict=settings.is_secured)),
+            _JSON,
+        ),
         "/asyncapi.json": (lambda: _json(_topics(settings)), _JSON),
         "/docs": (lambda: _own("swagger.html"), "text/html"),
         "/redoc": (lambda: _own("redoc.html"), "text/html"),
@@ -52,7 +55,7 @@ def routes(endpoints: Sequence[Endpoint], settings: Settings) -> list[BaseRoute]
         **{f"/docs/{name}": (_reader(_own, name), kind) for name, kind in _OWN.items()},
         **{f"/docs/{name}": (_reader(_viewer, file), kind) for name, (file, kind) in _VIEWERS.items()},
     }
-    return [Route(path, _page(cache(made), kind), methods=["GET"]) for path, (made, kind) in pages.items()]
+    return [Route(path, _page(cache(build), kind), methods=["GET"]) for path, (build, kind) in pages.items()]
 
 
 _JSON = "application/json"
@@ -62,11 +65,11 @@ def _topics(settings: Settings) -> dict[str, object]:
     return asyncapi(TOPICS, version=version("millrace"), brokers=settings.kafka_bootstrap_servers)
 
 
-def _page(made: Callable[[], bytes], media_type: str) -> Callable[[Request], Awaitable[Response]]:
+def _page(build: Callable[[], bytes], media_type: str) -> Callable[[Request], Awaitable[Response]]:
     headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
 
     async def serve(_: Request) -> Response:
-        return Response(made(), headers=headers, media_type=media_type)
+        return Response(build(), headers=headers, media_type=media_type)
 
     return serve
 
@@ -80,11 +83,11 @@ def _own(name: str) -> bytes:
 
 
 def _viewer(name: str) -> bytes:
-    """Return a file of the package of viewers, which is not imported: that would read all of them at once."""
-    found = find_spec("offapi")
-    assert found is not None
-    assert found.origin is not None
-    return Path(found.origin).with_name(name).read_bytes().replace(_FOREIGN, b"data:,")
+    """Return a file of the package `offapi`, without importing the package, which would read all its files."""
+    spec = find_spec("offapi")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).with_name(name).read_bytes().replace(_REDOC_LOGO_HOST, b"data:,")
 
 
 def _json(document: object) -> bytes:

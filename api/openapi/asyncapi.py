@@ -1,4 +1,4 @@
-"""AsyncAPI 3 of the topics, made of their constants and of their records' Avro schemas."""
+"""The AsyncAPI 3 document of the topics, derived from the topic constants and the Avro schemas of their records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ _OURS = ("streams", "api")
 
 
 def asyncapi(topics: Iterable[Topic], *, version: str, brokers: str) -> dict[str, Any]:
-    """Return the document."""
+    """Return the AsyncAPI document.
+
+    Args:
+        topics: The topics to describe.
+        version: The version of Millrace.
+        brokers: The Kafka bootstrap servers, separated by commas.
+    """
     listed = list(topics)
     return {
         "asyncapi": "3.0.0",
@@ -56,7 +62,7 @@ def _channel(topic: Topic) -> dict[str, Any]:
 
 
 def _operations(topic: Topic) -> Iterable[tuple[str, dict[str, Any]]]:
-    """Yield what Millrace does with a topic: it sends to all, and receives from those that others may write, too."""
+    """Yield the operations of a topic: Millrace sends to all topics and receives from those that applications write."""
     channel = {"channel": {"$ref": f"#/channels/{topic.short_name}"}}
     yield f"send_{topic.short_name}", {"action": "send", "summary": f"Written by {topic.owner}.", **channel}
     if any(not writer.startswith(_OURS) for writer in topic.owner.split(" and ")):

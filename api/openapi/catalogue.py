@@ -1,4 +1,4 @@
-"""Every error that the API may answer with, found among the error types."""
+"""The list of all error codes of the API, derived from the error classes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from api.http.error import ApiError
 
 
 class CatalogueEntry(NamedTuple):
-    """One code; several errors may share it."""
+    """One error code; several error classes may share it."""
 
     code: str
     status: int
@@ -17,17 +17,17 @@ class CatalogueEntry(NamedTuple):
 
 
 def catalogue() -> list[CatalogueEntry]:
-    """Return the entries by status and code."""
-    found: dict[str, CatalogueEntry] = {}
+    """Return the entries, sorted by status and code."""
+    entries: dict[str, CatalogueEntry] = {}
     for kind in _kinds(ApiError):
         what = (kind.__doc__ or "").partition("\n")[0]
-        known = found.get(kind.code)
-        found[kind.code] = CatalogueEntry(kind.code, kind.status, f"{known.what} {what}" if known else what)
-    return sorted(found.values(), key=lambda entry: (entry.status, entry.code))
+        entry = entries.get(kind.code)
+        entries[kind.code] = CatalogueEntry(kind.code, kind.status, f"{entry.what} {what}" if entry else what)
+    return sorted(entries.values(), key=lambda entry: (entry.status, entry.code))
 
 
 def _kinds(kind: type[ApiError]) -> Iterator[type[ApiError]]:
-    """Yield the error types that have a code of their own."""
+    """Yield the error classes that define a code."""
     for one in kind.__subclasses__():
         if "code" in vars(one):
             yield one

@@ -1,4 +1,4 @@
-"""OpenAPI 3.1 of the endpoints, made of their declarations."""
+"""The OpenAPI 3.1 document, derived from the endpoint declarations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,13 @@ _ID = {"type": "string", "minLength": 1, "maxLength": ID_CHARS, "examples": ["al
 
 
 def openapi(endpoints: Iterable[Endpoint], *, version: str, is_strict: bool) -> dict[str, Any]:
-    """Return the document; where callers need no token (not `is_strict`), it says that they may show one."""
+    """Return the OpenAPI document.
+
+    Args:
+        endpoints: The declarations.
+        version: The version of Millrace.
+        is_strict: Whether tokens are required; otherwise they are documented as optional.
+    """
     declared = list(endpoints)
     schemas, components = _schemas(declared)
     paths: dict[str, dict[str, Any]] = {}
@@ -47,9 +53,9 @@ def openapi(endpoints: Iterable[Endpoint], *, version: str, is_strict: bool) -> 
             "version": version,
             "summary": "Events in, ranked feeds out.",
             "description": (
-                "What people do is published as events; each person's feed is ranked within a moment and lies ready. "
-                "Errors have one shape and are listed in [the catalogue](/docs/errors); topics are in "
-                "[their own document](/docs/topics)."
+                "User interactions are published as events; each user's feed is re-ranked within a moment and served "
+                "from a store. Errors have one shape and are listed in [the error catalog](/docs/errors); topics have "
+                "[a document of their own](/docs/topics)."
             ),
             "license": {"name": "MIT", "identifier": "MIT"},
         },
@@ -63,7 +69,7 @@ def openapi(endpoints: Iterable[Endpoint], *, version: str, is_strict: bool) -> 
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
-                    "description": "A token whose `sub` is the user spoken of, or with the scope service or admin.",
+                    "description": "A token whose `sub` is the requested user, or with the scope service or admin.",
                 }
             },
         },
@@ -71,12 +77,12 @@ def openapi(endpoints: Iterable[Endpoint], *, version: str, is_strict: bool) -> 
 
 
 def refusals(endpoint: Endpoint) -> dict[int, list[type[ApiError]]]:
-    """Return what an endpoint may refuse or fail with, by status."""
+    """Return the possible errors of an endpoint, by status."""
     has_parameters = _PARAMETER.search(endpoint.path) is not None
-    says_400 = BadValueError in endpoint.errors  # of what is invalid in an address
+    uses_400 = BadValueError in endpoint.errors  # for invalid path and query parameters
     kinds: dict[type[ApiError], None] = dict.fromkeys(endpoint.errors)
     kinds |= dict.fromkeys(_BODY_ERRORS if endpoint.body is not None else ())
-    kinds |= dict.fromkeys((InvalidError,) if (endpoint.query or has_parameters) and not says_400 else ())
+    kinds |= dict.fromkeys((InvalidError,) if (endpoint.query or has_parameters) and not uses_400 else ())
     kinds |= dict.fromkeys(_CALLER_ERRORS if endpoint.scope != "public" else ())
     kinds |= dict.fromkeys((TooManyRequestsError,) if endpoint.method != "GET" else ())
     by_status: dict[int, list[type[ApiError]]] = {}
@@ -86,11 +92,11 @@ def refusals(endpoint: Endpoint) -> dict[int, list[type[ApiError]]]:
 
 
 def _schemas(declared: Sequence[Endpoint]) -> tuple[dict[Any, Any], dict[str, Any]]:
-    """Return the schema of each type by its place in a list of all, and what these refer to."""
+    """Return the schema of each type, by the type's repr, and the components that the schemas refer to."""
     types: list[Any] = [ErrorAnswer]
     for one in declared:
-        found = (one.query, one.path_parameters, one.body, *one.answers.values())
-        types += [kind for kind in found if kind is not None and not isinstance(kind, str)]
+        kinds = (one.query, one.path_parameters, one.body, *one.answers.values())
+        types += [kind for kind in kinds if kind is not None and not isinstance(kind, str)]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF + "{name}")
     return {repr(kind): schema for kind, schema in zip(types, schemas, strict=True)}, components
 
@@ -117,7 +123,7 @@ def _operation(
 def _description(one: Endpoint) -> str:
     return {
         "public": "Open to everyone.",
-        "user": "For users, of themselves, and for services.",
+        "user": "For users, on their own data, and for services.",
         "service": "For tokens with the scope `service` or `admin`.",
         "admin": "For tokens with the scope `admin`.",
     }[one.scope]
@@ -126,8 +132,8 @@ def _description(one: Endpoint) -> str:
 def _in_path(one: Endpoint, schemas: Mapping[Any, Any], components: Mapping[str, Any]) -> list[dict[str, Any]]:
     typed = {parameter["name"]: parameter for parameter in _parameters(one.path_parameters, schemas, components)}
     return [
-        typed.get(found["name"], {"name": found["name"], "schema": _ID}) | {"in": "path", "required": True}
-        for found in _PARAMETER.finditer(one.path)
+        typed.get(match["name"], {"name": match["name"], "schema": _ID}) | {"in": "path", "required": True}
+        for match in _PARAMETER.finditer(one.path)
     ]
 
 
@@ -154,12 +160,14 @@ def _parameters(kind: Any, schemas: Mapping[Any, Any], components: Mapping[str, 
 def _responses(one: Endpoint, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, kind in one.answers.items():
-        said = _said(kind)
-        responses[str(status)] = {"description": said} | ({} if kind is None else {"content": _content(kind, schemas)})
+        description = _describe(kind)
+        responses[str(status)] = {"description": description} | (
+            {} if kind is None else {"content": _content(kind, schemas)}
+        )
     for status, kinds in refusals(one).items():
         if str(status) not in responses:
             responses[str(status)] = {
-                "description": "; ".join(f"`{kind.code}`: {_said(kind)}" for kind in kinds),
+                "description": "; ".join(f"`{kind.code}`: {_describe(kind)}" for kind in kinds),
                 "content": {JSON: {"schema": schemas[repr(ErrorAnswer)]}},
             }
     return responses
@@ -171,7 +179,7 @@ def _content(kind: Any, schemas: Mapping[Any, Any], example: Any = None) -> dict
     return {JSON: {"schema": schemas[repr(kind)]} | ({} if example is None else {"example": example})}
 
 
-def _said(kind: Any) -> str:
+def _describe(kind: Any) -> str:
     text: str = getattr(kind, "__doc__", None) or "" if isinstance(kind, type) else ""
     if kind is None:
         return "Nothing new."

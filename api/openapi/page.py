@@ -1,4 +1,4 @@
-"""Plain pages of what is written for people to read from top to bottom: topics and errors."""
+"""Plain HTML pages of the topics and the errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from api.openapi.catalogue import catalogue
 
 
 def topics_page(document: dict[str, Any]) -> str:
-    """Return the page of an AsyncAPI document."""
+    """Return an AsyncAPI document as an HTML page."""
     messages = document["components"]["messages"]
     sections = [
         _topic(name, channel, messages[next(iter(channel["messages"]))])
@@ -22,7 +22,7 @@ def topics_page(document: dict[str, Any]) -> str:
 
 
 def errors_page() -> str:
-    """Return the page of the errors."""
+    """Return the error list as an HTML page."""
     rows = (
         f'<tr id="{entry.code}"><td><code>{entry.code}</code></td><td>{entry.status}</td>'
         f"<td>{escape(entry.what)}</td></tr>"
@@ -32,17 +32,17 @@ def errors_page() -> str:
     return _page(
         "Errors",
         "<p>Every error has one shape: <code>error</code> holds <code>code</code>, <code>message</code>, "
-        "<code>request_id</code> and <code>docs</code>, and <code>field</code> or <code>problems</code> where a value "
-        f"cannot be used.</p>{table}",
+        "<code>request_id</code> and <code>docs</code>, and <code>field</code> or <code>problems</code> for invalid "
+        f"values.</p>{table}",
     )
 
 
 def _topic(name: str, channel: dict[str, Any], message: dict[str, Any]) -> str:
     kafka = channel["bindings"]["kafka"]
-    kept = kafka["topicConfiguration"]
-    days = f", {kept['retention.ms'] // 86_400_000} days" if "retention.ms" in kept else ""
+    configuration = kafka["topicConfiguration"]
+    days = f", {configuration['retention.ms'] // 86_400_000} days" if "retention.ms" in configuration else ""
     key = message["bindings"]["kafka"]["key"]["description"]
-    facts = f"{kafka['partitions']} partitions; {' and '.join(kept['cleanup.policy'])}{days}. Key: {key}"
+    facts = f"{kafka['partitions']} partitions; {' and '.join(configuration['cleanup.policy'])}{days}. Key: {key}"
     fields = (
         f"<tr><td><code>{field['name']}</code></td><td>{escape(_type(field['type']))}</td>"
         f"<td>{escape(field.get('doc', ''))}</td></tr>"

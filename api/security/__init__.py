@@ -1,1 +1,1 @@
-"""Who calls, and what they may do: tokens, guards, rate limits, the audit log."""
+"""API security: tokens, authorization, rate limits, the audit log."""

@@ -1,7 +1,7 @@
-"""What is kept of who did what: recommendations that were served and admins' calls, as events on `audits`.
+"""The audit log: served recommendations and calls of admin endpoints, as events on the topic `audits`.
 
-Nobody waits for them: they are sent a handful at a time beside the requests. While the broker is away they are kept,
-as many as there is room for; what is lost then is counted.
+Requests do not wait for it: events are published in small batches in the background. While the broker is unavailable
+they are buffered up to a limit; lost events are counted.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from infra.redis.stores.feed_store import EVERYONE
 from schemas.types import Audit, Feed
 from topics.topic import AUDITS
 
-_ROOM = 50_000
-_AT_ONCE = 50
-"""So few that encoding them holds up no request."""
-_AGAIN_S = 1.0
-_LAST_S = 2.0
+_BUFFER_SIZE = 50_000
+_BATCH_SIZE = 50
+"""Events per batch: few enough that encoding them delays no request."""
+_RETRY_S = 1.0
+_FLUSH_TIMEOUT_S = 2.0
 _ACTOR_CHARS = 1_024
-"""What an audit keeps of names that have no limit of their own, so that it is never too large for its topic."""
+"""Names without a limit of their own are cut to this length, so that an event always fits into its topic."""
 
 
 class Audits:
-    """Collects audits and publishes them."""
+    """Collects audit events and publishes them in the background."""
 
     def __init__(self, publisher: Publishes, metrics: Metrics, *, now_ms: Callable[[], int], reads: bool) -> None:
         self._publisher, self._metrics, self._now_ms, self._reads = publisher, metrics, now_ms, reads
-        self._waiting: deque[Audit] = deque()
-        self._some = asyncio.Event()
+        self._buffer: deque[Audit] = deque()
+        self._has_events = asyncio.Event()
 
     def served(self, feed: Feed, count: int) -> None:
-        """Note that the first items of a feed were served, in the request that is under way."""
+        """Record that the current request served the first `count` items of a feed."""
         if not self._reads:
             return
         trace = CURRENT.get() or RequestContext("")
@@ -58,7 +58,14 @@ class Audits:
         )
 
     def called(self, method: str, path: str, *, user_id: str, status: int) -> None:
-        """Note that an admin's endpoint was called, by an admin or by who is none."""
+        """Record a call of an admin endpoint, whether it was authorized or not.
+
+        Args:
+            method: The HTTP method.
+            path: The declared path.
+            user_id: The user in the path; empty if there is none.
+            status: The response's status.
+        """
         trace = CURRENT.get() or RequestContext("")
         self._add(
             Audit(
@@ -75,37 +82,37 @@ class Audits:
         )
 
     async def run(self) -> None:
-        """Publish what is collected until cancelled."""
+        """Publish collected events until cancelled."""
         while True:
-            await self._some.wait()
+            await self._has_events.wait()
             if not await self._publish():
-                await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(_RETRY_S)
 
     async def flush(self) -> None:
-        """Publish what is left, within a moment."""
+        """Publish the remaining events, within a short timeout."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_S):
-                while self._waiting and await self._publish():
+            async with asyncio.timeout(_FLUSH_TIMEOUT_S):
+                while self._buffer and await self._publish():
                     pass
 
     async def _publish(self) -> bool:
-        batch = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
+        batch = [self._buffer.popleft() for _ in range(min(_BATCH_SIZE, len(self._buffer)))]
         try:
             await self._publisher.publish(AUDITS, batch)
         except (PublishError, asyncio.CancelledError) as error:
-            self._waiting.extendleft(reversed(batch))
+            self._buffer.extendleft(reversed(batch))
             if isinstance(error, asyncio.CancelledError):
                 raise
             self._metrics.publish_failures.labels(AUDITS.name).inc()
             return False
         self._metrics.published.labels(AUDITS.name).inc(len(batch))
-        if not self._waiting:
-            self._some.clear()
+        if not self._buffer:
+            self._has_events.clear()
         return True
 
     def _add(self, audit: Audit) -> None:
-        if len(self._waiting) >= _ROOM:
+        if len(self._buffer) >= _BUFFER_SIZE:
             self._metrics.audits_lost.inc()
             return
-        self._waiting.append(audit)
-        self._some.set()
+        self._buffer.append(audit)
+        self._has_events.set()

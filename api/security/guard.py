@@ -1,8 +1,8 @@
-"""Who may use what: the one place that decides.
+"""Authorization and rate limits of all endpoints.
 
-Outside development a caller shows a token (`Authorization: Bearer …`), speaks for its subject only, unless its scopes
-have `service` or `admin`, and asks no more often than the limits for users and addresses allow. In development nobody
-has to show a token, but who shows one is held to it. What is for admins is for admins only, everywhere.
+Outside development every caller needs a token (`Authorization: Bearer …`). It grants access to its own subject only,
+unless its scopes include `service` or `admin`; requests are limited per user and per address. In development tokens
+are optional, but a token that is sent is enforced. Admin endpoints always require an admin.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from api.security.token import Tokens
 
 
 class Guard:
-    """Lets callers through to the endpoints that are theirs."""
+    """Authenticates callers, and enforces scopes and rate limits."""
 
     def __init__(self, context: ApiContext) -> None:
         settings, rates = context.settings, context.clients.rates
@@ -35,13 +35,13 @@ class Guard:
 
     @property
     def limits(self) -> Literal["off", "on", "blind"]:
-        """Say whether there are limits, and whether requests can be counted now."""
+        """Return whether rate limits are enforced; `blind` means that requests cannot be counted at the moment."""
         if not self._is_strict:
             return "off"
         return "blind" if self._users.is_degraded else "on"
 
     def routes(self, endpoints: Iterable[Endpoint]) -> list[BaseRoute]:
-        """Return the routes of endpoints, each behind what its scope asks for."""
+        """Return the routes of endpoints, each guarded as its scope requires."""
         return [Route(of_ids(one.path), self._guarded(one), methods=[one.method]) for one in endpoints]
 
     def _guarded(self, endpoint: Endpoint) -> Handler:
@@ -51,10 +51,10 @@ class Guard:
         async def guarded(request: Request) -> Response:
             caller = request.scope["trace"].caller = await self._caller(request)
             self._admit(endpoint.scope, caller)
-            for said in (request.path_params, request.query_params):
+            for parameters in (request.path_params, request.query_params):
                 for name in NAMES:
-                    if name in said:
-                        authorize_user(said[name])
+                    if name in parameters:
+                        authorize_user(parameters[name])
             return await endpoint.handler(request)
 
         return self._audited(endpoint, guarded) if endpoint.scope == ADMIN else guarded
@@ -68,9 +68,9 @@ class Guard:
         return limited
 
     async def _caller(self, request: Request) -> Principal | None:
-        """Return who asks, None when they do not have to say.
+        """Return the caller, or None where no token is needed and none was sent.
 
-        A token that is not known counts for its address before it is verified: verifying costs more than counting.
+        A token that is not cached counts against its address before it is verified: verifying costs more than counting.
         """
         token = _bearer(request)
         caller = self._tokens.known(token)
@@ -78,16 +78,16 @@ class Guard:
             await self._addresses.acquire(_address(request))
         caller = caller or await self._tokens.caller(token)
         if self._is_strict and caller is None:
-            raise UnauthorizedError("show a token: Authorization: Bearer …")
+            raise UnauthorizedError("send a token: Authorization: Bearer …")
         if self._is_strict and caller and not caller.is_trusted:
             await self._users.acquire(caller.subject)
         return caller
 
     def _admit(self, scope: Scope, caller: Principal | None) -> None:
         if scope == ADMIN and not (caller and caller.is_admin):
-            raise ForbiddenError("this is for admins only")
+            raise ForbiddenError("this endpoint requires the scope admin")
         if scope == "service" and caller and not caller.is_trusted:
-            raise ForbiddenError("this needs the scope service or admin")
+            raise ForbiddenError("this endpoint requires the scope service or admin")
 
     def _audited(self, endpoint: Endpoint, serve: Handler) -> Handler:
         async def audited(request: Request) -> Response:

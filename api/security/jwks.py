@@ -1,8 +1,8 @@
-"""The keys that an issuer of tokens publishes (JWKS, RFC 7517), and which of them a token is held against.
+"""Public keys of token issuers (JWKS, RFC 7517): fetching, caching, and selection of the key that verifies a token.
 
-A key that is known is never waited for: keys that are old are asked for anew beside the requests that go on with them.
-A token that no known key fits has the keys asked for at once, as after a rotation, but not more often than every ten
-seconds, whatever tokens name.
+Known keys are used without waiting: stale keys are refreshed in the background while requests go on with them. A token
+that matches no known key, as after a key rotation, triggers an immediate fetch, but at most one every ten seconds,
+whatever key ids the tokens name.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KEY_TYPES = {
     **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", None)),
     **{"ES256": ("EC", "P-256"), "ES384": ("EC", "P-384"), "EdDSA": ("OKP", "Ed25519")},
 }
-"""The type and curve of the keys of each algorithm."""
+"""Key type and curve by algorithm."""
 
 _FRESH_S = 300.0
 _AGAIN_S = 10.0
@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A public key, and the algorithms that it verifies."""
+    """A public key and the algorithms that it verifies."""
 
     kid: str | None
     algorithms: frozenset[str]
@@ -58,11 +58,16 @@ class IssuerKeys:
         self._asking: asyncio.Task[None] | None = None
 
     async def find(self, algorithm: str, kid: str | None, *, refused: Key | None = None) -> Key:
-        """Return the one key that fits a token, other than one whose signature it has not.
+        """Return the key that verifies a token.
+
+        Args:
+            algorithm: The token's algorithm.
+            kid: The token's key id, if it has one.
+            refused: A key that did not match the token's signature; it is excluded.
 
         Raises:
-            KeysAwayError: the issuer has not told its keys yet.
-            UnauthorizedError: no key fits, or several do and the token does not say which.
+            KeysAwayError: no keys have been fetched yet.
+            UnauthorizedError: no key matches, or several do and the token names none.
         """
         now_s = self._clock_s()
         fitting = self._fitting(algorithm, kid, refused)
@@ -75,20 +80,20 @@ class IssuerKeys:
             raise KeysAwayError
         fitting = self._fitting(algorithm, kid, refused)
         if not fitting:
-            raise UnauthorizedError("the token is no good: its key is not one of the issuer's")
+            raise UnauthorizedError("the token is invalid: its key is not one of the issuer's")
         if len(fitting) > 1:
-            raise UnauthorizedError("the token is no good: several of the issuer's keys fit, and its kid names none")
+            raise UnauthorizedError("the token is invalid: several of the issuer's keys match, and its kid names none")
         return fitting[0]
 
     def _fitting(self, algorithm: str, kid: str | None, refused: Key | None) -> list[Key]:
-        """Return the keys for an algorithm: by their name, or all without one where the token or the keys have none."""
+        """Return the candidate keys of an algorithm: those with the key id, or all where the token or keys lack ids."""
         fitting = [key for key in self._keys or () if algorithm in key.algorithms and key != refused]
         if kid is None:
             return fitting
         return [key for key in fitting if key.kid == kid] or [key for key in fitting if key.kid is None]
 
     async def _ask_for_missing(self, now_s: float) -> None:
-        """Wait for the issuer's answer, if one is under way or it may be asked again."""
+        """Wait for a fetch, if one is in progress or allowed again."""
         if self._keys is None:
             may_ask = now_s - self._asked_s > _AGAIN_S
         elif may_ask := now_s - self._missed_s > _AGAIN_S and self._asking is None:
@@ -99,7 +104,7 @@ class IssuerKeys:
             await asyncio.shield(self._asking)
 
     def _ask(self) -> None:
-        """Begin to ask the issuer, unless that is under way."""
+        """Start a fetch, unless one is in progress."""
         if self._asking is None:
             self._asked_s = self._clock_s()
             self._asking = asyncio.create_task(self._read())
@@ -109,7 +114,7 @@ class IssuerKeys:
         self._asking = None
 
     async def _read(self) -> None:
-        """Replace the keys by those that the issuer publishes; what is known holds while it does not answer."""
+        """Replace the keys by those that the issuer publishes; keep the known keys if the fetch fails."""
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 document = json.loads(await self._fetch())
@@ -119,7 +124,7 @@ class IssuerKeys:
 
     async def _fetch(self) -> bytes:
         data = bytearray()
-        headers = {"Accept-Encoding": "identity"}  # a compressed body could be larger than it seems
+        headers = {"Accept-Encoding": "identity"}  # a compressed body could exceed the limit once decompressed
         async with (
             httpx.AsyncClient(verify=_tls(), headers=headers, timeout=_TIMEOUT_S) as client,
             client.stream("GET", self._url) as answer,
@@ -138,7 +143,7 @@ def _tls() -> ssl.SSLContext:
 
 
 def _keys(published: list[Any]) -> Iterator[Key]:
-    """Yield the keys that can be used; others are passed over, as the standard asks for."""
+    """Yield the usable keys; others are ignored, as RFC 7517 requires."""
     for one in published[:_MOST_KEYS]:
         with suppress(jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError):
             algorithms = frozenset(name for name in KEY_TYPES if _verifies(one, name))
@@ -150,7 +155,7 @@ def _keys(published: list[Any]) -> Iterator[Key]:
 
 
 def _verifies(published: dict[str, Any], algorithm: str) -> bool:
-    """Say whether a published key is a public one that is there to verify an algorithm's signatures."""
+    """Return whether a published key is public and meant to verify signatures of an algorithm."""
     kty, crv = KEY_TYPES[algorithm]
     return (
         published["kty"] == kty

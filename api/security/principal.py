@@ -1,4 +1,4 @@
-"""Who asks, for as long as their request is served: known everywhere without being handed on."""
+"""The authenticated caller and the request context, available in a context variable while a request is served."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from api.http.error import ForbiddenError
 
 ADMIN, SERVICE = "admin", "service"
 NAMES = ("user_id", "username")
-"""What clients call a user."""
+"""Names of the user id in bodies and parameters."""
 
 
 class Principal(msgspec.Struct, frozen=True, gc=False):
-    """Someone whose token was verified."""
+    """A caller whose token was verified."""
 
     subject: str
     scopes: frozenset[str] = frozenset()
 
     @property
     def is_admin(self) -> bool:
-        """Say whether they may do everything."""
+        """Return whether the caller is an admin."""
         return ADMIN in self.scopes
 
     @property
     def is_trusted(self) -> bool:
-        """Say whether they may speak for any user."""
+        """Return whether the caller may act for any user."""
         return bool(self.scopes & {ADMIN, SERVICE})
 
 
 @dataclass(slots=True)
 class RequestContext:
-    """What is known of the request that is being served."""
+    """The context of the current request."""
 
     request_id: str
     caller: Principal | None = None
-    """None where nobody has to say who they are."""
+    """The caller; None without a token."""
     user_id: str = ""
-    """Whose feed was asked for, if any was."""
+    """The user whose feed was requested; empty if none was."""
 
     @property
     def actor(self) -> str:
-        """Return who asks, by name."""
+        """Return the caller's name for the audit log."""
         return "anonymous" if self.caller is None else self.caller.subject
 
 
@@ -51,27 +51,27 @@ CURRENT: ContextVar[RequestContext | None] = ContextVar("CURRENT", default=None)
 
 
 def authorize_user(user_id: object) -> None:
-    """Hold who asks to speaking for themselves.
+    """Check that the caller may act for a user.
 
     Raises:
-        ForbiddenError: they spoke for another user.
+        ForbiddenError: it is another user than the token's.
     """
     trace = CURRENT.get()
     if trace is None or trace.caller is None or trace.caller.is_trusted:
         return
     if user_id != trace.caller.subject:
-        raise ForbiddenError("a token speaks for its own user only, unless it has the scope service or admin")
+        raise ForbiddenError("a token is valid for its own user only, unless it has the scope service or admin")
 
 
-def authorize_body(said: object) -> None:
-    """Hold who asks to speaking for themselves in a body, or in parameters.
+def authorize_body(body: object) -> None:
+    """Check that the caller may act for the users that a body, or a struct of parameters, names.
 
     Raises:
-        ForbiddenError: these name another user.
+        ForbiddenError: it names another user than the token's.
     """
     for name in NAMES:
-        user_id = getattr(said, name, None)
+        user_id = getattr(body, name, None)
         if user_id is not None:
             authorize_user(user_id)
-    for user_id in getattr(said, "user_ids", ()):
+    for user_id in getattr(body, "user_ids", ()):
         authorize_user(user_id)

@@ -1,8 +1,8 @@
-"""How often someone may ask: a limit for each user and each address, counted in Redis for all processes together.
+"""Rate limits per user and per address, counted in Redis for all processes together.
 
-Redis is not asked with each request. A process counts by itself and tells Redis of a share of the limit at a time, so
-that reads stay as fast as they are, and who asks too often is let through by no more than that share for each process.
-While Redis is away everyone is let through, and `/health` and `/metrics` say so.
+Redis is not asked on each request. A process counts locally and reports to Redis in steps of a tenth of the limit, so
+that reads stay fast; a client can exceed its limit by at most that step per process. While Redis is unavailable all
+requests pass, and `/health` and `/metrics` report it.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from limits.errors import StorageError
 from api.http.error import TooManyRequestsError
 from infra.settings import OFF
 
-_SHARE = 10
-"""Into how many parts a limit is told to Redis."""
+_REPORTS_PER_LIMIT = 10
+"""Number of steps in which a limit is reported to Redis."""
 _TIMEOUT_S = 0.3
-_LEFT_ALONE_S = 5.0
-"""How long Redis is left alone when it did not answer."""
+_PAUSE_S = 5.0
+"""Seconds without reports to Redis after it failed to answer."""
 
 
 class Outage:
-    """Until when the counters are left alone, by all limits that are counted in one storage."""
+    """The end of the pause after a failure (s since the epoch), shared by all limits in one storage."""
 
     def __init__(self) -> None:
         self.until_s = 0.0
 
 
 class RateLimiter:
-    """One limit for each of any number of names, such as `600/minute`.
+    """One limit, such as `600/minute`, applied to each of any number of names.
 
-    Limits that are counted in one storage share its `outage`: while the storage is away, a request waits for it once.
+    Limits in one storage share an `Outage`, so that a request waits at most once for an unavailable storage.
     """
 
     def __init__(
@@ -53,21 +53,21 @@ class RateLimiter:
         self._outage = outage or Outage()
         self._limit: RateLimitItem | None = None if limit == OFF else parse(limit)
         self._limiter = FixedWindowRateLimiter(storage)
-        self._share = max(1, self._limit.amount // _SHARE) if self._limit else 0
+        self._report_size = max(1, self._limit.amount // _REPORTS_PER_LIMIT) if self._limit else 0
         self._uncounted: dict[str, int] = {}
         self._refused: dict[str, float] = {}
         self._swept_s = clock_s()
 
     @property
     def is_degraded(self) -> bool:
-        """Say whether Redis did not answer when it was last told."""
+        """Return whether reports to Redis are paused after a failure."""
         return self._clock_s() < self._outage.until_s
 
     async def acquire(self, name: str) -> None:
-        """Count a request.
+        """Count one request of a name.
 
         Raises:
-            TooManyRequestsError: there were too many.
+            TooManyRequestsError: the limit is exceeded.
         """
         if self._limit is None:
             return
@@ -78,20 +78,20 @@ class RateLimiter:
         if now_s < until_s:
             raise TooManyRequestsError(self._kind, str(self._limit), until_s - now_s)
         count = self._uncounted.get(name, 0) + 1
-        if count < self._share or self.is_degraded:
+        if count < self._report_size or self.is_degraded:
             self._uncounted[name] = count
             return
         self._uncounted.pop(name, None)
-        await self._tell(self._limit, name, count)
+        await self._report(self._limit, name, count)
 
-    async def _tell(self, limit: RateLimitItem, name: str, count: int) -> None:
+    async def _report(self, limit: RateLimitItem, name: str, count: int) -> None:
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 if await self._limiter.hit(limit, self._kind, name, cost=count):
                     return
                 until_s = (await self._limiter.get_window_stats(limit, self._kind, name)).reset_time
         except (StorageError, TimeoutError):
-            self._outage.until_s = self._clock_s() + _LEFT_ALONE_S
+            self._outage.until_s = self._clock_s() + _PAUSE_S
             return
         self._refused[name] = until_s
         raise TooManyRequestsError(self._kind, str(limit), until_s - self._clock_s())
@@ -103,9 +103,9 @@ class RateLimiter:
 
 
 def network(host: str) -> str:
-    """Return what one client can hold of addresses: one of IPv4, a /64 of IPv6; all that is no address is one client.
+    """Return the network that counts as one client: an IPv4 address or an IPv6 /64; the empty string for anything else.
 
-    A proxy may hand on whatever stands in X-Forwarded-For: made-up names must not be clients of their own.
+    A proxy may pass on an arbitrary X-Forwarded-For header: invented names must not count as separate clients.
     """
     try:
         address = ip_address(host)

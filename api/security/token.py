@@ -1,4 +1,4 @@
-"""Bearer tokens: what makes one good, and whose it is."""
+"""Verification of bearer tokens."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from api.security.principal import ADMIN, Principal
 from infra.settings import Settings
 from schemas.limit import id_problem
 
-_KEPT = 20_000
-_KEPT_S = 300.0
-"""How long a verified token is taken as it was."""
+_CACHE_SIZE = 20_000
+_CACHE_TTL_S = 300.0
+"""Seconds for which a verified token is cached."""
 
 
 class Tokens:
-    """Verifies tokens, each once in a while: a request with one that is known costs a hash and a look-up.
+    """Verifies tokens and caches the result: a cached token costs a hash and a look-up.
 
-    HS256 is held against our secret, the algorithms of JWT_ALGORITHMS against the keys of the issuer that a token
-    names, never the one against the other's. The admin's own token is one, too.
+    HS256 is verified with our secret, the algorithms of JWT_ALGORITHMS with the keys of the issuer that the token
+    names; the two are never mixed. The configured admin token is also accepted.
     """
 
     def __init__(self, settings: Settings, *, clock_s: Callable[[], float] = time.time) -> None:
@@ -38,32 +38,32 @@ class Tokens:
         self._keys = _keys_by_issuer(self._issuers, settings.jwt_jwks_url_list)
         self._audience, self._leeway_s = settings.jwt_audience or None, settings.jwt_leeway_s
         self._clock_s = clock_s
-        self._known: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
+        self._principals: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
 
     def known(self, token: str) -> Principal | None:
-        """Return whose token it is, if it is the admin's own or was verified lately."""
+        """Return the principal of the admin token or of a cached token; None for any other."""
         if self._admin_token and hmac.compare_digest(token.encode(), self._admin_token):
             return Principal(ADMIN, frozenset((ADMIN,)))
         digest = _digest(token)
-        caller, until_s = self._known.get(digest, (None, 0.0))
+        caller, until_s = self._principals.get(digest, (None, 0.0))
         if caller is None or self._clock_s() >= until_s:
             return None
-        self._known.move_to_end(digest)
+        self._principals.move_to_end(digest)
         return caller
 
     async def caller(self, token: str) -> Principal | None:
-        """Return whose token it is, None when there is none, or nothing that it can be held against.
+        """Return the principal of a token; None for an empty token, or if neither a secret nor keys are configured.
 
         Raises:
-            UnauthorizedError: it is no good.
-            KeysAwayError: the issuer's keys cannot be had.
+            UnauthorizedError: the token is invalid.
+            KeysAwayError: the issuer's keys are unavailable.
         """
         caller = self.known(token)
         if caller is None and token and (self._secret or self._keys):
             caller, expires_s = await self._verified(token)
-            self._known[_digest(token)] = (caller, min(expires_s, self._clock_s() + _KEPT_S))
-            if len(self._known) > _KEPT:
-                self._known.popitem(last=False)
+            self._principals[_digest(token)] = (caller, min(expires_s, self._clock_s() + _CACHE_TTL_S))
+            if len(self._principals) > _CACHE_SIZE:
+                self._principals.popitem(last=False)
         return caller
 
     async def _verified(self, token: str) -> tuple[Principal, float]:
@@ -71,10 +71,10 @@ class Tokens:
             claims = await self._claims(token)
             subject, expires_s = claims["sub"], float(claims["exp"])
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise UnauthorizedError(f"the token is no good: {_why(error)}") from error
+            raise UnauthorizedError(f"the token is invalid: {_reason(error)}") from error
         subject = unicodedata.normalize("NFC", subject)
         if id_problem(subject) is not None:
-            raise UnauthorizedError("the token is no good: its subject is no user's id")
+            raise UnauthorizedError("the token is invalid: its subject is not a user id")
         return Principal(subject, _scopes(claims)), expires_s + self._leeway_s
 
     async def _claims(self, token: str) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class Tokens:
         if algorithm not in self._algorithms or not self._keys:
             raise jwt.InvalidAlgorithmError
         issuer = None
-        if self._issuers:  # whose keys these are is taken at its word, and held against what the signature covers
+        if self._issuers:  # the unverified issuer only selects the keys; the signed one is verified below
             issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
             if not isinstance(issuer, str) or issuer not in self._keys:
                 raise jwt.InvalidIssuerError
@@ -97,7 +97,7 @@ class Tokens:
         try:
             return self._decoded(token, key.public, algorithm, issuers)
         except jwt.InvalidSignatureError as error:
-            try:  # the issuer may have put another key in its place
+            try:  # the issuer may have replaced the key
                 key = await keys.find(algorithm, kid, refused=key)
             except UnauthorizedError:
                 raise error from None
@@ -117,7 +117,7 @@ class Tokens:
 
 
 def _keys_by_issuer(issuers: Sequence[str | None], urls: Sequence[str]) -> dict[str | None, IssuerKeys]:
-    """Return the keys of each issuer: those at the address in its place, or at the only address."""
+    """Return the keys by issuer, from the URL at the issuer's index, or from the only URL."""
     if len(urls) == 1:
         keys = IssuerKeys(urls[0])
         return dict.fromkeys(issuers or [None], keys)
@@ -129,21 +129,21 @@ def _digest(token: str) -> bytes:
 
 
 def _scopes(claims: dict[str, Any]) -> frozenset[str]:
-    """Return the scopes, as OAuth issuers write them: words in `scope`, or a list or words in `scp`."""
-    given = claims.get("scope", claims.get("scp", ""))
-    words = given.split() if isinstance(given, str) else given if isinstance(given, list) else ()
+    """Return the scopes, as OAuth issuers write them: space-separated in `scope`, or a list or a string in `scp`."""
+    claim = claims.get("scope", claims.get("scp", ""))
+    words = claim.split() if isinstance(claim, str) else claim if isinstance(claim, list) else ()
     return frozenset(str(word) for word in words)
 
 
-def _why(error: Exception) -> str:
-    """Return what is wrong in words of ours: the library's may quote the token."""
+def _reason(error: Exception) -> str:
+    """Return the problem in our own words: the library's message may quote the token."""
     reasons: dict[type[Exception], str] = {
         jwt.ExpiredSignatureError: "it has expired",
         jwt.InvalidAudienceError: "it is for another audience",
         jwt.InvalidIssuerError: "it is from another issuer",
-        jwt.MissingRequiredClaimError: "it must have exp and sub, and aud and iss where these are set",
+        jwt.MissingRequiredClaimError: "it must have exp and sub, and aud and iss where they are configured",
         jwt.ImmatureSignatureError: "it is not valid yet",
         jwt.InvalidAlgorithmError: "it is not signed as it must be here",
-        jwt.InvalidSignatureError: "its signature does not fit",
+        jwt.InvalidSignatureError: "its signature does not match",
     }
     return next((text for kind, text in reasons.items() if isinstance(error, kind)), "it cannot be read")

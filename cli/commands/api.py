@@ -1,4 +1,4 @@
-"""`millrace api`: the HTTP side."""
+"""`millrace api`: the HTTP server."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from infra.settings import Settings
 
 
 def api() -> None:
-    """Serve the HTTP API and the page at / until Ctrl-C.
+    """Serve the HTTP API and the portal at / until Ctrl-C.
 
     Example: API_PORT=8080 millrace api
     """
@@ -87,7 +87,7 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
     )
 
     async def read_users() -> bytes | None:
-        with store_errors("reading the people of the demo"):
+        with store_errors("reading the users of the demo"):
             return cast(bytes | None, await redis.get(portal.USERS_KEY))
 
     app = create_app(configured, clients, more_routes=portal.routes(read_users, simulated(configured)))

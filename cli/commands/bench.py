@@ -1,4 +1,4 @@
-"""`millrace bench`: what this machine reaches."""
+"""`millrace bench`: benchmarks on this machine."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from infra.local import Step
 
 
 def bench(
-    part: Annotated[str, typer.Argument(help=f"One part alone: {', '.join(suite.PARTS)}.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one line of JSON.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Small loads: to see that it works, not how fast.")] = False,
+    part: Annotated[str, typer.Argument(help=f"Run only one part: {', '.join(suite.PARTS)}.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as one line of JSON.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Use small loads, to check that the benchmarks work.")] = False,
 ) -> None:
-    """Measure ranking, the index, throughput, freshness, prefetch, reads, memory and restart, on servers of its own.
+    """Measure ranking, index, throughput, freshness, prefetch, reads, memory and restart, on separate servers.
 
-    All parts together take some minutes; their figures are also written to bench/results.json. Run it while nothing
-    else keeps the machine busy.
+    All parts together take some minutes; their results are also written to bench/results.json. Run the benchmarks on
+    an otherwise idle machine.
 
     Examples:
 
@@ -43,45 +43,53 @@ def bench(
     plan = suite.QUICK if quick else suite.FULL
     parts = [part] if part else list(suite.PARTS)
     with _Screen() as screen:
-        found = run(suite.run(parts, plan, settings.read(), on_step=screen.step, on_progress=screen.progress))
+        results = run(suite.run(parts, plan, settings.read(), on_step=screen.step, on_progress=screen.progress))
     if not part and not quick:
-        suite.RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+        suite.RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
     if as_json:
-        print(msgspec.json.encode(found).decode())
+        print(msgspec.json.encode(results).decode())
         return
     table = Table("measured", "reached", "beside")
-    for line in figure.figures(found):
+    for line in figure.figures(results):
         table.add_row(line.name, line.value, line.beside)
     console = Console(highlight=False)
     console.print(table)
     for name in parts:
-        if told := plan.told(name):
-            console.print(told)
+        if description := plan.told(name):
+            console.print(description)
 
 
-_TOLD = {"ready": "is ready", "died": "died:"}
+_STATES = {"ready": "is ready", "died": "died:"}
 
 
 class _Screen:
-    """Shows what is under way as bars, and what starts and dies as lines."""
+    """Displays running work as progress bars, and started and dead processes as lines."""
 
     def __init__(self) -> None:
         self._bars = bars()
         self._task: TaskID | None = None
-        self._what = ""
+        self._name = ""
 
     def step(self, step: Step) -> None:
-        """Show a server's or a role's step."""
-        if step.state in _TOLD:
-            self._bars.console.print(escape(f"{step.name} {_TOLD[step.state]} {step.detail}".rstrip()), soft_wrap=True)
+        """Display a step of a server or role."""
+        if step.state in _STATES:
+            self._bars.console.print(
+                escape(f"{step.name} {_STATES[step.state]} {step.detail}".rstrip()), soft_wrap=True
+            )
 
-    def progress(self, what: str, done: float, total: float) -> None:
-        """Show how far something is; another name begins another bar."""
-        if what != self._what:
+    def progress(self, what: str, amount: float, total: float) -> None:
+        """Update the progress bar; a new name starts a new bar.
+
+        Args:
+            what: The name of the work.
+            amount: The completed amount.
+            total: The total amount; 0 if it is unknown.
+        """
+        if what != self._name:
             self._finish()
-            self._what, self._task = what, self._bars.add_task(what, total=total or None)
+            self._name, self._task = what, self._bars.add_task(what, total=total or None)
         elif self._task is not None:
-            self._bars.update(self._task, completed=done, total=total or None)
+            self._bars.update(self._task, completed=amount, total=total or None)
 
     def _finish(self) -> None:
         if self._task is not None:

@@ -1,4 +1,4 @@
-"""`millrace collect`: the external API's lists into the stream."""
+"""`millrace collect`: collecting the lists of the external API into Kafka."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from streams.roles.collect.collector import Collector
 
 def collect(
     names: Annotated[
-        list[str] | None, typer.Argument(help=f"Which: {', '.join(LISTS)}; all of them by default.")
+        list[str] | None, typer.Argument(help=f"Lists to collect: {', '.join(LISTS)}. Default: all.")
     ] = None,
     page: Annotated[
-        int | None, typer.Option(min=1, help="Begin with this page; by default where the last one stopped.")
+        int | None, typer.Option(min=1, help="First page. Default: the page at which the last run stopped.")
     ] = None,
-    page_size: Annotated[int, typer.Option(min=1, max=1_000, help="Records to a page.")] = 1_000,
+    page_size: Annotated[int, typer.Option(min=1, max=1_000, help="Records per page.")] = 1_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print each collection as a line of JSON.")] = False,
 ) -> None:
-    """Collect posts, users and what users did from the external API, and publish them.
+    """Collect posts, users and interactions from the external API, and publish them.
 
-    What was interrupted goes on where it was; what was published before is not published again.
+    An interrupted collection resumes at the page where it stopped; published records are not published again.
 
     Examples:
 
@@ -51,15 +51,15 @@ def collect(
         raise OperatorError(f"There is no list {', '.join(unknown)}.", f"The lists are {', '.join(LISTS)}.")
     configured = resolve_addresses(settings.read())
     if not configured.flic_token:
-        raise OperatorError("The external API wants a token.", "Set FLIC_TOKEN.")
+        raise OperatorError("The external API requires a token.", "Set FLIC_TOKEN.")
     with bars(transient=True) as bar:
-        task = bar.add_task("waits for the first page", total=None)
+        task = bar.add_task("waiting for the first page", total=None)
 
         def show(state: Collection) -> None:
             bar.update(task, description=f"{state.name}: {state.page - 1} pages, {state.published:,} published")
 
         ended = run(_collect(configured, names or list(LISTS), page, page_size, show))
-    _tell(ended, as_json=as_json)
+    _print_report(ended, as_json=as_json)
     if any(state.state != "done" for state in ended):
         raise typer.Exit(1)
 
@@ -72,14 +72,17 @@ async def _collect(
     publisher = Publisher(configured.kafka_bootstrap_servers, registry)
     redis = connect(configured.redis_url)
     pages, store = Socialverse(configured), RedisCollectionStore(redis)
-    collecting = Collector(
+    collector = Collector(
         pages, publisher, store, now_ms=clock.now_ms, rating_scale=configured.rating_scale, on_page=show
     )
     try:
-        known = await store.read()
+        collections = await store.read()
         return [
-            await collecting.collect(
-                name, request_id=str(uuid_utils.uuid7()), page=page or _next(known[name]), page_size=page_size
+            await collector.collect(
+                name,
+                request_id=str(uuid_utils.uuid7()),
+                page=page or _first_page(collections[name]),
+                page_size=page_size,
             )
             for name in names
         ]
@@ -90,17 +93,17 @@ async def _collect(
         registry.close()
 
 
-def _next(known: Collection) -> int:
-    """Return the page to begin with: that of a collection which did not end, else the first."""
-    return known.page if known.state in ("running", "failed") else 1
+def _first_page(collection: Collection) -> int:
+    """Return the first page: that of an unfinished collection, else 1."""
+    return collection.page if collection.state in ("running", "failed") else 1
 
 
-def _tell(ended: list[Collection], *, as_json: bool) -> None:
+def _print_report(ended: list[Collection], *, as_json: bool) -> None:
     if as_json:
         for state in ended:
             print(msgspec.json.encode(state).decode())
         return
-    table = Table("list", "state", "records", "published", "repeated", "set aside", "")
+    table = Table("list", "state", "records", "published", "repeated", "rejected", "")
     for state in ended:
         counts = (f"{count:,}" for count in (state.records, state.published, state.repeated, state.bad))
         table.add_row(state.name, state.state, *counts, state.error)

@@ -1,4 +1,4 @@
-"""`millrace dead-letters`: look at what could not be used, and send it again."""
+"""`millrace dead-letters`: inspecting and replaying dead letters."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from schemas.types import DeadLetter
 
 dead_letters = typer.Typer(
     no_args_is_help=True,
-    help="Look at messages that could not be used, and send them again after a fix.\n\n"
+    help="Inspect messages that could not be processed, and send them again after a fix.\n\n"
     "Example: millrace dead-letters list --reason unknown_schema",
 )
 
 _BYTES_SHOWN = 512
 _ROW_BYTES = 16
 
-Topic = Annotated[str | None, typer.Option(help="Only those of a topic, such as interactions.")]
-Reason = Annotated[str | None, typer.Option(help="Only those with a reason, such as unknown_schema.")]
-Stage = Annotated[str | None, typer.Option(help="Only those that failed at a stage, such as user.decode.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document per letter.")]
+Topic = Annotated[str | None, typer.Option(help="Only dead letters of a topic, such as interactions.")]
+Reason = Annotated[str | None, typer.Option(help="Only dead letters with a reason, such as unknown_schema.")]
+Stage = Annotated[str | None, typer.Option(help="Only dead letters of a stage, such as user.decode.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document per dead letter.")]
 
 
 @dead_letters.command("list")
@@ -42,10 +42,10 @@ def list_(
     topic: Topic = None,
     reason: Reason = None,
     stage: Stage = None,
-    most: Annotated[int, typer.Option("-n", help="Show the newest so many.")] = 50,
+    most: Annotated[int, typer.Option("-n", help="Show at most this many, the newest ones.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List the letters that wait, the newest last.
+    """List the open dead letters, newest last.
 
     Example: millrace dead-letters list --reason bad_body
     """
@@ -64,18 +64,18 @@ def list_(
     console.print(table)
     counts = Counter(letter.reason for letter in letters)
     console.print(
-        f"{len(letters)} wait: {', '.join(f'{n} {name}' for name, n in counts.most_common())}"
+        f"{len(letters)} open: {', '.join(f'{n} {name}' for name, n in counts.most_common())}"
         if letters
-        else "None wait."
+        else "There are no open dead letters."
     )
 
 
 @dead_letters.command()
 def show(
-    letter_id: Annotated[str, typer.Argument(help="The letter's id: topic-partition-offset.")],
+    letter_id: Annotated[str, typer.Argument(help="The id of the dead letter: topic-partition-offset.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show one letter with its original bytes.
+    """Show one dead letter with its original bytes.
 
     Example: millrace dead-letters show interactions.v1-3-1017
     """
@@ -83,7 +83,9 @@ def show(
     only = Only(ids=frozenset({letter_id}))
     letters = dead_letter_replay.open_letters(configured.kafka_bootstrap_servers, _registry(configured), only)
     if not letters:
-        raise OperatorError(f"No letter {letter_id} waits.", "See which do with `millrace dead-letters list`.")
+        raise OperatorError(
+            f"There is no open dead letter {letter_id}.", "List them with `millrace dead-letters list`."
+        )
     letter = letters[0]
     if as_json:
         print(msgspec.json.encode(letter).decode())
@@ -91,7 +93,7 @@ def show(
     console = Console(highlight=False)
     for name in ("letter_id", "stage", "reason", "detail"):
         console.print(f"[bold]{name:10}[/bold] {getattr(letter, name)}")
-    read_at = _time(letter.timestamp) if letter.timestamp else "never: it was not written"
+    read_at = _time(letter.timestamp) if letter.timestamp else "never: it was not in a topic"
     console.print(f"[bold]{'read at':10}[/bold] {read_at}")
     console.print(f"[bold]{'failed at':10}[/bold] {_time(letter.failed_at)}")
     console.print(f"[bold]{'headers':10}[/bold] {letter.headers}")
@@ -102,14 +104,14 @@ def show(
 
 @dead_letters.command()
 def replay(
-    letter_ids: Annotated[list[str] | None, typer.Argument(help="Letters to send again.")] = None,
+    letter_ids: Annotated[list[str] | None, typer.Argument(help="Ids of the dead letters to send again.")] = None,
     topic: Topic = None,
     reason: Reason = None,
     stage: Stage = None,
-    everything: Annotated[bool, typer.Option("--all", help="Send all that wait.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Send all open dead letters.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the dead letters that would be sent.")] = False,
 ) -> None:
-    """Send original messages to their topics again and close their letters; what fails again comes back as a new one.
+    """Send the original messages to their topics again and close the dead letters; a new failure creates a new one.
 
     Examples:
 
@@ -118,7 +120,9 @@ def replay(
         millrace dead-letters replay --reason unknown_schema --dry-run
     """
     if not (letter_ids or topic or reason or stage or everything):
-        raise OperatorError("Nothing is chosen.", "Name letters, choose by --topic, --reason or --stage, or say --all.")
+        raise OperatorError(
+            "No dead letters are selected.", "Give ids, select by --topic, --reason or --stage, or use --all."
+        )
     only = Only(frozenset(letter_ids) if letter_ids else None, topic, reason, stage)
     configured = resolve_addresses(settings.read())
     registry = _registry(configured)
@@ -128,10 +132,10 @@ def replay(
             print(f"{letter.letter_id}  {letter.reason}")
         print(f"{len(letters)} would be sent again.")
         return
-    sent = asyncio.run(_replay(configured, registry, letters))
-    print(f"{sent} sent again.")
-    if sent < len(letters):
-        print(f"{len(letters) - sent} stay: too large for their topic, not whole, or never on a topic of ours.")
+    count = asyncio.run(_replay(configured, registry, letters))
+    print(f"{count} sent again.")
+    if count < len(letters):
+        print(f"{len(letters) - count} stay open: too large for their topic, truncated, or not from one of our topics.")
 
 
 async def _replay(configured: Settings, registry: Registry, letters: list[DeadLetter]) -> int:
@@ -157,7 +161,7 @@ def _size(data: bytes | None) -> str:
 
 
 def _dump(data: bytes) -> str:
-    """Return the first bytes as offsets, hexadecimal and text."""
+    """Return a hex dump of the first bytes: offset, hexadecimal, text."""
     rows = []
     for start in range(0, min(len(data), _BYTES_SHOWN), _ROW_BYTES):
         row = data[start : start + _ROW_BYTES]

@@ -1,4 +1,4 @@
-"""`millrace evaluate`: how well each model ranks a stream of real events."""
+"""`millrace evaluate`: offline evaluation of models on a stream of real events."""
 
 from __future__ import annotations
 
@@ -30,57 +30,73 @@ _BAD_LINES_SHOWN = 5
 
 
 def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
-    data: Annotated[Path, typer.Option(metavar="PATH", help="A folder or file of any known format.")],
+    data: Annotated[Path, typer.Option(metavar="PATH", help="A folder or file in a supported format.")],
     protocol: Annotated[
         str, typer.Option(help=f"{', '.join(PROTOCOLS)}; or {_RMSE}, for predicted ratings.")
     ] = "prequential-strict",
-    models: Annotated[str, typer.Option(help="all, or names parted by commas.")] = "all",
+    models: Annotated[str, typer.Option(help="all, or names separated by commas.")] = "all",
     part: Annotated[
         str,
-        typer.Option(help="test: the last 20 % of events. validation: the 20 % before, to tune on. all: all of them."),
+        typer.Option(
+            help="test: the last 20 % of events. validation: the 20 % before them, for tuning. all: all events."
+        ),
     ] = "test",
     ablate: Annotated[
         str | None,
-        typer.Option(help="sources or parts: the blend, and the blend without each of them, instead of --models."),
+        typer.Option(
+            help="sources or parts: compare the blend with the blend without each of them, instead of --models."
+        ),
     ] = None,
     cold: Annotated[
         bool,
-        typer.Option("--cold", help="Hold users out, and tell accuracy by how many of their events are known."),
+        typer.Option("--cold", help="Hold out users, and report accuracy by the number of their known events."),
     ] = False,
     seed: Annotated[
-        int, typer.Option(min=0, help="Of ties, models that draw, the bootstrap, and who is held out.")
+        int,
+        typer.Option(
+            min=0, help="Random seed of ties, stochastic models, the bootstrap, and the choice of held-out users."
+        ),
     ] = 0,
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds to run; figures are their means.")] = 1,
-    jobs: Annotated[int, typer.Option(min=1, help="Models run side by side, each in a process.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds; the figures are means over them.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of models to run in parallel, each in its own process.")] = 1,
     repeats: Annotated[
-        bool | None, typer.Option("--repeats/--no-repeats", help="Whether touched items are ranked again (found out).")
+        bool | None,
+        typer.Option(
+            "--repeats/--no-repeats",
+            help="Whether items may be recommended again to the same user. Default: detected from the data.",
+        ),
     ] = None,
     rating_scale: Annotated[
-        float | None, typer.Option(min=0.01, help="The highest rating: by default 1, 5, 10 or 100, as the data need.")
+        float | None,
+        typer.Option(min=0.01, help="The highest rating. Default: 1, 5, 10 or 100, depending on the data."),
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Write the whole report.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="OUT", help="Write the complete report as JSON.")
+    ] = None,
     lists_file: Annotated[
-        Path | None, typer.Option("--lists", metavar="OUT", help="Write every top 10, one JSON line per test event.")
+        Path | None,
+        typer.Option("--lists", metavar="OUT", help="Write all top-10 lists, one line of JSON per test event."),
     ] = None,
     plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Write plots as SVG and PNG.")] = None,
 ) -> None:
-    """Replay a stream of real events in order, rank before learning, and tell how well each model did.
+    """Replay a stream of real events in order, rank before learning, and report the accuracy of each model.
 
-    Protocols: [bold]prequential-strict[/bold] replays the whole stream; all events of a user at one time are ranked
-    before any of them is learned. [bold]prequential[/bold] goes event by event. [bold]global-split[/bold] learns the
-    first 80 % and ranks once per user. [bold]leave-last-out[/bold] ranks each user's last event.
+    Protocols: [bold]prequential-strict[/bold] replays the whole stream and ranks all events of a user with the same
+    timestamp before it learns any of them. [bold]prequential[/bold] proceeds event by event. [bold]global-split[/bold]
+    learns the first 80 % and ranks once per user. [bold]leave-last-out[/bold] ranks each user's last event.
 
     Formats: MovieLens folders, check-in arrays, Gowalla check-ins, click sessions, and CSV, TSV or Parquet with user,
-    item, timestamp and perhaps a rating. Ratings from 4 of 5 on are positive; without ratings every event is.
+    item, timestamp and optionally a rating. Ratings of 4 of 5 or more are positive; without ratings all events are.
 
-    --cold learns nothing from a fifth of the users, and ranks each of their test events with only their last 0, 1, 2,
-    3, 5, 10 or all events known. Five seeds hold out everybody once.
+    --cold learns nothing from a fifth of the users, and ranks each of their test events with only the user's last 0,
+    1, 2, 3, 5, 10 or all events known. Five seeds hold out every user once.
 
-    --ablate sources shows what each source of the blend adds: a model called blend-neighbors does without neighbours,
-    one called blend-neighbors.near without one part of them.
+    --ablate sources shows the contribution of each source of the blend: the model blend-neighbors works without
+    neighbours, the model blend-neighbors.near without one feature of them.
 
-    A line of --lists is {"index", "user", "item", "top", "model"}: the event's place in the stream sorted by (time,
-    order in the file), from 0, and ids as in the data; with several seeds the lists are the first one's.
+    A line of --lists is {"index", "user", "item", "top", "model"}: `index` is the event's position, from 0, in the
+    stream sorted by (time, order in the file); ids are as in the data. With several seeds, the lists are those of the
+    first one.
 
     Examples:
 
@@ -98,21 +114,21 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     """
     console = table.a_console()
     _check(protocol, part, ablate)
-    found = _read(data, console)
-    stream = of_dataset(found, repeats=repeats, rating_scale=rating_scale)
+    dataset = _read(data, console)
+    stream = of_dataset(dataset, repeats=repeats, rating_scale=rating_scale)
     if rating_scale is not None and stream.high > rating_scale:
         raise OperatorError(f"Ratings go up to {stream.high:g}.", f"Give a --rating-scale of {stream.high:g} or more.")
-    console.print(_about(stream), soft_wrap=True)
-    asked = Asked(protocol=protocol, part=cast("Part", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold)
+    console.print(_describe(stream), soft_wrap=True)
+    options = Asked(protocol=protocol, part=cast("Part", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold)
     if protocol == _RMSE:
-        made = _rated(stream, asked, console)
+        result = _rated(stream, options, console)
     else:
         tasks = [
             RunTask(
                 path=data,
                 repeats=repeats,
                 protocol=protocol,
-                part=asked.part,
+                part=options.part,
                 model=name,
                 seed=seed + number,
                 cold=cold,
@@ -121,39 +137,39 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
             for name in (_names(models) if ablate is None else contestant.ablations(ablate, repeats=stream.repeats))
             for number in range(seeds)
         ]
-        done = _run(tasks, stream, jobs)
-        made = _ranked(stream, asked, done, console)
+        run_result = _run(tasks, stream, jobs)
+        result = _ranked(stream, options, run_result, console)
         if lists_file is not None:
-            lists.write(lists_file, stream, {name: runs[0] for name, runs in done.runs.items()})
+            lists.write(lists_file, stream, {name: runs[0] for name, runs in run_result.runs.items()})
         if plots is not None:
-            plot.write(plots, made)
-    made["data"]["bad_lines"] = [str(line) for line in found.bad_lines]
+            plot.write(plots, result)
+    result["data"]["bad_lines"] = [str(line) for line in dataset.bad_lines]
     if json_file is not None:
-        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(made)) + b"\n")
+        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
 
 
 def _check(protocol: str, part: str, ablate: str | None) -> None:
-    for what, asked, known in (
+    for noun, name, names in (
         ("protocol", protocol, (*PROTOCOLS, _RMSE)),
         ("part", part, tuple(PARTS)),
         ("kind of ablation", ablate, (None, *contestant.ABLATIONS)),
     ):
-        if asked not in known:
-            there = ", ".join(name for name in known if name is not None)
-            raise OperatorError(f"There is no {what} {asked}.", f"There are {there}.")
+        if name not in names:
+            choices = ", ".join(choice for choice in names if choice is not None)
+            raise OperatorError(f"There is no {noun} {name}.", f"Choose one of {choices}.")
 
 
 def _names(models: str) -> list[str]:
-    known = contestant.names()
-    asked = known if models == "all" else [name for name in models.split(",") if name]
-    for name in asked:
+    every_name = contestant.names()
+    names = every_name if models == "all" else [name for name in models.split(",") if name]
+    for name in names:
         if not contestant.is_known(name):
-            raise OperatorError(f"There is no model {name}.", f"The models are {', '.join(known)}; or all.")
-    return list(dict.fromkeys(asked))
+            raise OperatorError(f"There is no model {name}.", f"The models are {', '.join(every_name)}; or all.")
+    return list(dict.fromkeys(names))
 
 
 def _read(path: Path, console: Console) -> Dataset:
-    with console.status("reads the data"):
+    with console.status("reading the data"):
         try:
             data = detect.read(path)
         except DatasetError as error:
@@ -163,11 +179,11 @@ def _read(path: Path, console: Console) -> Dataset:
     for line in data.bad_lines[:_BAD_LINES_SHOWN]:
         console.print(f"[yellow]left out[/] {escape(str(line))}", soft_wrap=True)
     if len(data.bad_lines) > _BAD_LINES_SHOWN:
-        console.print(f"[yellow]left out[/] {len(data.bad_lines):,} lines in all; --json tells each")
+        console.print(f"[yellow]left out[/] {len(data.bad_lines):,} lines in total; --json reports each")
     return data
 
 
-def _about(stream: Stream) -> str:
+def _describe(stream: Stream) -> str:
     kind = "ratings" if stream.rated else "no ratings"
     return (
         f"{escape(stream.name)}: {len(stream):,} events of {len(stream.users):,} users on {len(stream.items):,} items; "
@@ -176,7 +192,7 @@ def _about(stream: Stream) -> str:
 
 
 def _run(tasks: Sequence[RunTask], stream: Stream, jobs: int) -> contest.RunResult:
-    """Run the tasks with a bar for each."""
+    """Run the tasks, with a progress bar for each."""
     with _bars(len(stream)) as show:
         return contest.run(
             tasks, stream, jobs=jobs, on_progress=lambda task, learned: show(f"{task.model} {task.seed}", learned)
@@ -185,34 +201,34 @@ def _run(tasks: Sequence[RunTask], stream: Stream, jobs: int) -> contest.RunResu
 
 @contextmanager
 def _bars(events: int) -> Iterator[Callable[[str, int], None]]:
-    """Show a bar for each name; yields what is told how far it is."""
-    shown: dict[str, TaskID] = {}
+    """Show a progress bar per name; yield a function that updates a bar, given its name and the completed events."""
+    tasks: dict[str, TaskID] = {}
     with bars() as display:
 
-        def show(name: str, done: int) -> None:
-            if name not in shown:
-                shown[name] = display.add_task(name, total=events)
-            display.update(shown[name], completed=done)
+        def show(name: str, amount: int) -> None:
+            if name not in tasks:
+                tasks[name] = display.add_task(name, total=events)
+            display.update(tasks[name], completed=amount)
 
         yield show
-        for number in shown.values():
+        for number in tasks.values():
             display.update(number, completed=events)
 
 
-def _ranked(stream: Stream, asked: Asked, done: contest.RunResult, console: Console) -> Report:
-    if asked.cold:
-        made = cold_replay.report(stream, asked, done.runs, done.skipped)
-        table.tell_cold(made, console)
-        return made
-    made = report.report(stream, asked, done.runs, done.skipped)
-    (table.tell if asked.ablate is None else table.tell_ablated)(made, console)
-    return made
+def _ranked(stream: Stream, options: Asked, run_result: contest.RunResult, console: Console) -> Report:
+    if options.cold:
+        result = cold_replay.report(stream, options, run_result.runs, run_result.skipped)
+        table.tell_cold(result, console)
+        return result
+    result = report.report(stream, options, run_result.runs, run_result.skipped)
+    (table.tell if options.ablate is None else table.tell_ablated)(result, console)
+    return result
 
 
-def _rated(stream: Stream, asked: Asked, console: Console) -> Report:
+def _rated(stream: Stream, options: Asked, console: Console) -> Report:
     if not stream.rated:
-        raise OperatorError("There are no ratings to predict.", "Choose a protocol that ranks.")
+        raise OperatorError("There are no ratings to predict.", "Choose a ranking protocol.")
     with _bars(len(stream)) as show:
-        made = report.about(stream, asked) | rmse.report(stream, asked.part, on_progress=show)
-    table.tell_rated(made, console)
-    return made
+        result = report.about(stream, options) | rmse.report(stream, options.part, on_progress=show)
+    table.tell_rated(result, console)
+    return result

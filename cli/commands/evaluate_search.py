@@ -1,4 +1,4 @@
-"""`millrace evaluate-search`: how well the shop's search finds what shoppers mean."""
+"""`millrace evaluate-search`: offline evaluation of the shop search."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PRODUCTS = "SELECT item_id, title, topics FROM items WHERE left(kind, 256) = $1
 def evaluate_search(
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON per query.")] = False,
 ) -> None:
-    """Search the imported products by twenty queries, and hold what is found against what shoppers expect.
+    """Run twenty queries on the imported products, and compare the matches with the relevant products.
 
     The queries are made for the products of `amazon-products`; import these first.
 
@@ -53,9 +53,9 @@ async def _judged(url: str) -> list[JudgedSearch]:
             rows = await connection.fetch(_PRODUCTS, PRODUCT)
         judged = []
         for expected in expectations():
-            meant = {row["item_id"] for row in rows if expected.is_met(row["title"], row["topics"])}
-            found = await search.find(ShopQuery(query=expected.query, kind=PRODUCT, limit=TOP))
-            judged.append(judge(expected, len(meant), [item_id in meant for item_id in found.item_ids]))
+            relevant = {row["item_id"] for row in rows if expected.is_met(row["title"], row["topics"])}
+            matches = await search.find(ShopQuery(query=expected.query, kind=PRODUCT, limit=TOP))
+            judged.append(judge(expected, len(relevant), [item_id in relevant for item_id in matches.item_ids]))
         return judged
     except StoreError as error:
         raise OperatorError(f"PostgreSQL does not answer: {error}", "Start it with millrace up.") from error
@@ -64,7 +64,7 @@ async def _judged(url: str) -> list[JudgedSearch]:
 
 
 def _show(judged: list[JudgedSearch]) -> None:
-    table = Table("query", Column("expected", overflow="fold"), "meant", f"hit@{TOP}", f"P@{TOP}", f"NDCG@{TOP}")
+    table = Table("query", Column("expected", overflow="fold"), "relevant", f"hit@{TOP}", f"P@{TOP}", f"NDCG@{TOP}")
     for one in judged:
         figures = f"{one.hit:.0f}", f"{one.precision:.1f}", f"{one.ndcg:.3f}"
         table.add_row(one.query, one.expects, str(one.meant), *figures)

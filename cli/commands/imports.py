@@ -1,4 +1,4 @@
-"""`millrace import`: catalogues from files into the stream."""
+"""`millrace import`: importing catalogs from files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from topics.topic import ITEMS
 
 imports = typer.Typer(
     no_args_is_help=True,
-    help="Publish what files hold.\n\nExample: millrace import products catalogue.csv",
+    help="Import catalogs from files.\n\nExample: millrace import products catalogue.csv",
 )
 _BATCH = 2_000
 _MARKS = {"point": ".", ".": ".", "comma": ",", ",": ","}
@@ -46,53 +46,58 @@ _REJECTED = ".rejected"
 
 @imports.callback()
 def group() -> None:
-    """Publish what files hold."""
+    """Import catalogs from files."""
 
 
 @imports.command("products")
 def products_(  # noqa: PLR0913, PLR0917 - each is a flag
-    file: Annotated[Path, typer.Argument(help="A table with the columns of a shop's catalogue.")],
+    file: Annotated[Path, typer.Argument(help="A table of products, as CSV, TSV or the like.")],
     id_column: Annotated[
-        str | None, typer.Option(help="The column of the ids, such as EAN or SKU: any text of 1 to 256 characters.")
+        str | None,
+        typer.Option(help="The column of the product ids, such as EAN or SKU. Ids have 1 to 256 characters."),
     ] = None,
     column: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN=NAME", help="A column that has another name in the file.")
+        list[str] | None, typer.Option(metavar="COLUMN=NAME", help="The name of a column in the file, if it differs.")
     ] = None,
-    source: Annotated[str | None, typer.Option(help="Where the products are from; by default the file's name.")] = None,
+    source: Annotated[str | None, typer.Option(help="The source of the products. Default: the file's name.")] = None,
     sync: Annotated[
-        bool, typer.Option("--sync", help="Remove products of this source that the file does not have.")
+        bool, typer.Option("--sync", help="Remove products of this source that are not in the file.")
     ] = False,
-    encoding: Annotated[str | None, typer.Option(help="The encoding; recognised by default.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="The encoding. Default: detected.")] = None,
     separator: Annotated[
-        str | None, typer.Option(help="The separator, or tab, comma, semicolon, bar; recognised by default.")
+        str | None, typer.Option(help="The separator, or its name: tab, comma, semicolon, bar. Default: detected.")
     ] = None,
     decimal_mark: Annotated[
-        str | None, typer.Option(help="point or comma; by default decided by the numbers of each column.")
+        str | None, typer.Option(help="point or comma. Default: detected from the numbers of each column.")
     ] = None,
     currency: Annotated[
-        str, typer.Option(metavar="CODE", help="The currency of prices without a sign, or with one such as $ or kr.")
+        str,
+        typer.Option(
+            metavar="CODE",
+            help="The currency of prices without a currency sign, or with an ambiguous one such as $ or kr.",
+        ),
     ] = "",
     rating_scale: Annotated[
-        float | None, typer.Option(min=0.01, help="The highest rating in the file; by default RATING_SCALE.")
+        float | None, typer.Option(min=0.01, help="The highest rating in the file. Default: RATING_SCALE.")
     ] = None,
     max_rejected: Annotated[
-        str, typer.Option(metavar="COUNT|PERCENT", help="More rejected rows than that end with exit code 1.")
+        str, typer.Option(metavar="COUNT|PERCENT", help="The most rejected rows; more end with exit code 1.")
     ] = "10%",
     rejected: Annotated[
-        Path | None, typer.Option(help="Where rejected rows go; by default a file under MILLRACE_HOME.")
+        Path | None, typer.Option(help="The file for rejected rows. Default: a file under MILLRACE_HOME.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
-    """Publish the products of a file to the catalogue; only what differs from the catalogue is published.
+    """Import the products of a file into the catalog; only differences from the catalog are published.
 
     The columns are id, name, main_category, sub_category, image, link, ratings, no_of_ratings, discount_price,
-    actual_price, discount_ratio, brand, stock, created_at, in any order; name and main_category must be there.
-    Encoding, separator, decimal marks and the order of dates are recognised. A number or date that stays ambiguous is
+    actual_price, discount_ratio, brand, stock, created_at, in any order; name and main_category are required.
+    Encoding, separator, decimal marks and the order of dates are detected. Rows with an ambiguous number or date are
     rejected.
 
-    Rejected rows are set aside with their line and the reason, in a file that can be corrected and imported. A product
-    that is in the catalogue already keeps the time at which it entered. Products of an earlier import that are not in
-    the file any more are counted, and removed with --sync. After an interruption the same command publishes the rest.
+    Rejected rows are written, with line number and reason, to a file that can be corrected and imported. A product
+    that is in the catalog already keeps the time at which it entered. Products of an earlier import that are no longer
+    in the file are counted, and removed with --sync. After an interruption the same command publishes the rest.
 
     Examples:
 
@@ -112,32 +117,34 @@ def products_(  # noqa: PLR0913, PLR0917 - each is a flag
         currency=_currency(currency),
         rating_scale=rating_scale or configured.rating_scale,
     )
-    most = threshold(max_rejected)
+    rejected_limit = threshold(max_rejected)
     name = source_name(source, file)
     if sync and file.stem.endswith(_REJECTED):
-        raise OperatorError(f"{file} holds rejected rows only.", "Import it without --sync, or the whole catalogue.")
+        raise OperatorError(
+            f"{file} holds rejected rows only.", "Import it without --sync, or import the complete catalog."
+        )
     aside = rejected or configured.home.expanduser() / "imports" / f"{file.stem}{_REJECTED}.csv"
     content = _read(file, form, aside)
-    is_over = len(content.rejected) > most(content.rows)
-    withheld = _withheld(content, is_over=is_over) if sync else ""
-    changes, removed = run(_import(resolve_addresses(configured), content, name, sync=sync and not withheld))
-    if withheld and changes.absent:
-        content.notes.append(f"nothing is removed: {withheld}")
+    is_over = len(content.rejected) > rejected_limit(content.rows)
+    removal_problem = _removal_problem(content, is_over=is_over) if sync else ""
+    changes, removed = run(_import(resolve_addresses(configured), content, name, sync=sync and not removal_problem))
+    if removal_problem and changes.absent:
+        content.notes.append(f"nothing is removed: {removal_problem}")
     took_s = round(time.monotonic() - began_s, 2)
     report = Report.of(file, aside, content, changes, source=name, removed=removed, took_s=took_s)
     if as_json:
         print(msgspec.json.encode(report).decode())
     else:
         show(report)
-    if is_over or (withheld and changes.absent):
+    if is_over or (removal_problem and changes.absent):
         raise typer.Exit(1)
 
 
 def source_name(source: str | None, file: Path) -> str:
-    """Return the name of the source: the one given, or that of the file up to its first point.
+    """Return the name of the source: the given one, or the file's name up to its first dot.
 
     Raises:
-        OperatorError: the name that is given cannot be stored.
+        OperatorError: the given name is not a valid id.
     """
     if source is None:
         return cleaned(file.name.partition(".")[0]) or "products"
@@ -148,7 +155,7 @@ def source_name(source: str | None, file: Path) -> str:
 
 
 def threshold(text: str) -> Callable[[int], float]:
-    """Return how many rejected rows of so many are not too many: a count, or a percentage.
+    """Parse a limit of rejected rows, a count or a percentage; return a function from the number of rows to the limit.
 
     Raises:
         OperatorError: the text is neither.
@@ -166,16 +173,19 @@ def threshold(text: str) -> Callable[[int], float]:
 
 
 def _columns(id_column: str | None, pairs: Sequence[str]) -> dict[str, str]:
-    """Return the names in the file by column.
+    """Return the names of the columns in the file, by column.
 
     Raises:
-        OperatorError: a pair is not of the form, or names no column.
+        OperatorError: a pair is not of the form COLUMN=NAME, or COLUMN is unknown.
     """
     columns = {} if id_column is None else {"id": id_column.strip()}
     for pair in pairs:
         name, equals, own = (part.strip() for part in pair.partition("="))
         if not equals or not own or name not in COLUMNS:
-            raise OperatorError(f"--column {pair} names no column.", f"The columns are {', '.join(COLUMNS)}: id=EAN.")
+            raise OperatorError(
+                f"--column {pair} names no column.",
+                f"Use COLUMN=NAME, such as id=EAN. The columns are {', '.join(COLUMNS)}.",
+            )
         columns[name] = own
     return columns
 
@@ -186,17 +196,17 @@ def _currency(code: str) -> str:
     return code.upper()
 
 
-def _choice(option: str, text: str, known: dict[str, str]) -> str:
-    if text not in known:
-        raise OperatorError(f"{option} {text} is not known.", f"There are {', '.join(known)}.")
-    return known[text]
+def _choice(option: str, text: str, choices: dict[str, str]) -> str:
+    if text not in choices:
+        raise OperatorError(f"{option} {text} is not known.", f"There are {', '.join(choices)}.")
+    return choices[text]
 
 
 def _read(file: Path, form: ProductFormat, aside: Path) -> Products:
-    """Return the content of a file, with its rejected rows set aside.
+    """Return the content of a file; write its rejected rows to the file `aside`.
 
     Raises:
-        OperatorError: it cannot be read, or holds no product.
+        OperatorError: the file cannot be read, or contains no valid product.
     """
     try:
         content = products.read(file, now_ms=clock.now_ms(), form=form)
@@ -205,13 +215,13 @@ def _read(file: Path, form: ProductFormat, aside: Path) -> Products:
     if content.rejected:
         set_aside(content, aside)
     if not content.items:
-        remedy = f"{aside} says of each row why." if content.rejected else "It has no rows after the names of columns."
-        raise OperatorError(f"{file} holds no product that can be used.", remedy)
+        remedy = f"{aside} has the reason for each row." if content.rejected else "It has no rows after the header."
+        raise OperatorError(f"{file} contains no valid product.", remedy)
     return content
 
 
-def _withheld(content: Products, *, is_over: bool) -> str:
-    """Return why no product may be removed; nothing when they may."""
+def _removal_problem(content: Products, *, is_over: bool) -> str:
+    """Return the reason for not removing products; an empty string if they may be removed."""
     if is_over:
         return "too many rows are rejected"
     hidden = sum(row.item_id is None for row in content.rejected)
@@ -219,10 +229,10 @@ def _withheld(content: Products, *, is_over: bool) -> str:
 
 
 async def _import(configured: Settings, content: Products, source: str, *, sync: bool) -> tuple[Change, int]:
-    """Publish what differs from the catalogue, and return that and how many items were removed.
+    """Publish the differences from the catalog; return them and the number of removed items.
 
     Raises:
-        OperatorError: Kafka does not answer, or does not take everything.
+        OperatorError: Kafka does not answer, or does not accept all records.
     """
     await asyncio.to_thread(cluster_id, configured.kafka_bootstrap_servers)
     ids = {item.item_id for item in content.items}
@@ -231,27 +241,27 @@ async def _import(configured: Settings, content: Products, source: str, *, sync:
         return item.item_id in ids or item.attributes.get(SOURCE) == source
 
     async with _clients(configured) as (registry, publisher):
-        known = await newest_items(configured.kafka_bootstrap_servers, registry, is_of_interest)
-        changes = change(content, known, source=source)
-        gone = changes.absent if sync else ()
-        done = 0
+        catalog = await newest_items(configured.kafka_bootstrap_servers, registry, is_of_interest)
+        changes = change(content, catalog, source=source)
+        removals = changes.absent if sync else ()
+        count = 0
         try:
             with bars(transient=True) as bar:
-                task = bar.add_task("items", total=len(changes.changed) + len(gone))
+                task = bar.add_task("items", total=len(changes.changed) + len(removals))
                 for start in range(0, len(changes.changed), _BATCH):
                     batch = changes.changed[start : start + _BATCH]
                     await publisher.publish(ITEMS, batch)
-                    done += len(batch)
-                    bar.update(task, completed=done)
-                for item_id in gone:
+                    count += len(batch)
+                    bar.update(task, completed=count)
+                for item_id in removals:
                     publisher.produce_bytes(ITEMS, item_id.encode(), None)
                 await publisher.flush()
         except PublishError as error:
             raise OperatorError(
-                f"{done} of {len(changes.changed)} items are published: {error}",
+                f"{count} of {len(changes.changed)} items were published: {error}",
                 "The same command publishes the rest.",
             ) from error
-    return changes, len(gone)
+    return changes, len(removals)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""`millrace models`: the versions of the model, and the way back to an earlier one."""
+"""`millrace models`: listing model versions and rolling back to an earlier one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COLORS = {SERVING: "green", REFUSED: "red", NOT_JUDGED: "yellow", REPLACED: "di
 
 @models.callback()
 def show(context: typer.Context, as_json: _Json = False) -> None:
-    """List the versions that are kept: metrics, age, events, which one is in service and why.
+    """List the stored model versions: status, age, events, metrics, and the reason for the status.
 
     Examples:
 
@@ -43,22 +43,22 @@ def show(context: typer.Context, as_json: _Json = False) -> None:
     if context.invoked_subcommand is not None:
         return
     configured = resolve_addresses(settings.read())
-    found = run(_versions(configured))
+    versions = run(_versions(configured))
     if as_json:
-        print(msgspec.json.encode(found).decode())
+        print(msgspec.json.encode(versions).decode())
     else:
-        _show(found, Console(highlight=False))
+        _show(versions, Console(highlight=False))
 
 
 @models.command()
 def rollback(
-    version: Annotated[str, typer.Argument(help="The version; the one before the present one by default.")] = "",
+    version: Annotated[str, typer.Argument(help="The version. Default: the one before the version in service.")] = "",
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
     as_json: _Json = False,
 ) -> None:
-    """Put an earlier version back into service: its weights and tastes. Workers take it over as it arrives.
+    """Put an earlier version back into service: its ranking weights and item weights. Workers load it at once.
 
-    It is read from MILLRACE_HOME/models; the trainer, if it runs, goes on learning from it.
+    The version is read from MILLRACE_HOME/models; a running trainer continues learning from it.
 
     Examples:
 
@@ -67,67 +67,71 @@ def rollback(
     millrace models rollback 20260727T061500.123Z --reason 'feeds got worse'
     """
     configured = resolve_addresses(settings.read())
-    told = run(_roll_back(configured, version, reason))
+    serving_version = run(_roll_back(configured, version, reason))
     if as_json:
-        print(msgspec.json.encode(told).decode())
+        print(msgspec.json.encode(serving_version).decode())
     else:
-        Console(highlight=False, soft_wrap=True).print(f"{told.version} is in service: {told.reason}.", markup=False)
+        Console(highlight=False, soft_wrap=True).print(
+            f"{serving_version.version} is in service: {serving_version.reason}.", markup=False
+        )
 
 
 async def _versions(configured: Settings) -> list[Version]:
-    """Return what is kept, with the status that it has now."""
+    """Return the stored versions, with their current status."""
     from streams.roles.trainer.artifact_store import ArtifactStore
 
     serving = await _serving(configured)
-    found = ArtifactStore(configured.home, most_versions=configured.model_artifacts_kept).versions()
-    return [with_current_status(version, serving) for version in found]
+    versions = ArtifactStore(configured.home, most_versions=configured.model_artifacts_kept).versions()
+    return [with_current_status(version, serving) for version in versions]
 
 
 async def _roll_back(configured: Settings, version: str, reason: str) -> Version:
-    # Imported here: listing topics and the like need no learner.
+    # Imported here: most commands do not need the learner.
     from streams.roles.trainer.artifact_store import ArtifactStore
     from streams.roles.trainer.model_version import record
     from streams.roles.trainer.retraining import publish_item_weights
 
-    shelf = ArtifactStore(configured.home, most_versions=configured.model_artifacts_kept)
+    artifacts = ArtifactStore(configured.home, most_versions=configured.model_artifacts_kept)
     serving = await _serving(configured)
-    found = await asyncio.to_thread(shelf.get, version or shelf.before(serving))
-    why = f"rolled back from {serving or 'nothing'}" + (f": {reason}" if reason else "")
-    told = msgspec.structs.replace(found.version, status=SERVING, reason=why, created_at=clock.now_ms())
+    snapshot = await asyncio.to_thread(artifacts.get, version or artifacts.before(serving))
+    full_reason = f"rolled back from {serving or 'nothing'}" + (f": {reason}" if reason else "")
+    serving_version = msgspec.structs.replace(
+        snapshot.version, status=SERVING, reason=full_reason, created_at=clock.now_ms()
+    )
     registry = Registry(configured.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     publisher = Publisher(configured.kafka_bootstrap_servers, registry)
     try:
-        there = await last(configured.kafka_bootstrap_servers, registry, ITEM_WEIGHTS, count=None)
-        keys = {(entry.key or b"").decode(errors="replace") for entry in there}
-        await publish_item_weights(publisher, found, keys)
-        await publisher.publish(MODEL_VERSIONS, [record(told, found.parts, found.blender)])
+        entries = await last(configured.kafka_bootstrap_servers, registry, ITEM_WEIGHTS, count=None)
+        keys = {(entry.key or b"").decode(errors="replace") for entry in entries}
+        await publish_item_weights(publisher, snapshot, keys)
+        await publisher.publish(MODEL_VERSIONS, [record(serving_version, snapshot.parts, snapshot.blender)])
     finally:
         await publisher.close()
         registry.close()
-    return told
+    return serving_version
 
 
 async def _serving(configured: Settings) -> str | None:
-    """Return the version in service, without what was learned live since."""
+    """Return the version in service, without the suffix of online learning."""
     from streams.core.ranking.pipeline import MODEL
 
     registry = Registry(configured.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     try:
-        told = await last(configured.kafka_bootstrap_servers, registry, MODEL_VERSIONS, count=None)
+        entries = await last(configured.kafka_bootstrap_servers, registry, MODEL_VERSIONS, count=None)
     finally:
         registry.close()
-    versions = [entry.value.version for entry in told if entry.value is not None and entry.value.model == MODEL]
+    versions = [entry.value.version for entry in entries if entry.value is not None and entry.value.model == MODEL]
     return versions[-1].partition("+")[0] if versions else None
 
 
-def _show(found: list[Version], console: Console) -> None:
-    if not found:
-        raise OperatorError("There is no version yet.", "Make one with millrace train.")
-    table = Table("version", "status", "age", "events", "NDCG@10", "HR@10", "why")
+def _show(versions: list[Version], console: Console) -> None:
+    if not versions:
+        raise OperatorError("There is no version yet.", "Create one with millrace train.")
+    table = Table("version", "status", "age", "events", "NDCG@10", "HR@10", "reason")
     now_ms = clock.now_ms()
-    for version in found:
+    for version in versions:
         color = _COLORS.get(version.status, "default")
         table.add_row(
             version.version,

@@ -1,4 +1,4 @@
-"""`millrace provision`: topics, schemas and tables on servers that run."""
+"""`millrace provision`: creating topics, schemas and tables on running servers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from infra.kafka.provision import provision as provide
 
 
 def provision() -> None:
-    """Create the topics, register the schemas and migrate the database of servers that run; harmless when repeated.
+    """Create the topics, register the schemas and migrate the database on running servers; repeating it is harmless.
 
-    `millrace up` does this by itself.
+    `millrace up` includes this step.
 
     Example: KAFKA_BOOTSTRAP_SERVERS=kafka:9092 … millrace provision
     """

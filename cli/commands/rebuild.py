@@ -1,4 +1,4 @@
-"""`millrace rebuild`: what Redis and PostgreSQL hold, made again from the topics."""
+"""`millrace rebuild`: rebuilding the read models in Redis and PostgreSQL from the topics."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ _POLL_S = 1.0
 
 
 def rebuild(
-    store: Annotated[Store, typer.Option(help="What to rebuild.")] = "all",
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is done.")] = True,
-    timeout_s: Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")] = 600.0,
+    store: Annotated[Store, typer.Option(help="The store to rebuild.")] = "all",
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the rebuild is complete.")] = True,
+    timeout_s: Annotated[float, typer.Option("--timeout", help="Longest wait, in seconds.")] = 600.0,
 ) -> None:
-    """Fill Redis and PostgreSQL again from Kafka's topics: feeds, items, profiles, devices, notifications, the archive.
+    """Rebuild Redis and PostgreSQL from the topics: feeds, items, profiles, devices, notifications, archive.
 
-    Tables that are missing are created. The roles that write to the stores do the work while they go on: they read
-    their topics again from the beginning, as far as those are kept. Nothing newer is undone. A store that was emptied
-    is noticed within a second without this command.
+    Missing tables are created. The running roles do the rebuild beside their normal work: they read their topics again
+    from the beginning, as far as the topics are retained. Newer data is not overwritten. An emptied store is detected
+    within a second even without this command.
 
-    Ends with exit code 1 when it is not done in time.
+    Ends with exit code 1 if the rebuild is not complete in time.
 
     Examples:
 
@@ -55,21 +55,23 @@ def rebuild(
     configured = resolve_addresses(settings.read())
     console = Console(highlight=False)
     try:
-        left = run(_rebuild(configured, store, timeout_s if wait else 0.0, console))
+        remaining = run(_rebuild(configured, store, timeout_s if wait else 0.0, console))
     except StoreError as error:
         raise OperatorError(f"Nothing was rebuilt: {error}", "Start the server, then try again.") from error
     if not wait:
-        console.print("The roles that run rebuild it from now on; the others once they are started.")
-    elif left:
-        told = ", ".join(f"{role} ({count} partitions)" for role, count in sorted(left.items()))
-        console.print(f"[red]Not done after {timeout_s:g} s.[/] Still to write: {told}.")
+        console.print(
+            "The running roles have started the rebuild; the others will do their share once they are started."
+        )
+    elif remaining:
+        description = ", ".join(f"{role} ({count} partitions)" for role, count in sorted(remaining.items()))
+        console.print(f"[red]Not done after {timeout_s:g} s.[/] Still to write: {description}.")
         raise typer.Exit(1)
     else:
         console.print("[green]Done.[/]")
 
 
 async def _rebuild(configured: Settings, store: Store, timeout_s: float, console: Console) -> dict[str, int]:
-    """Take the notes back and wait; return what is left, as partitions by the role that writes them."""
+    """Reset the projections and wait; return the number of partitions not yet written, by role."""
     await provision(Addresses.of(configured))
     redis = connect(configured.redis_url)
     pool = await database.connect(configured.database_url, ready=0)
@@ -81,42 +83,42 @@ async def _rebuild(configured: Settings, store: Store, timeout_s: float, console
     try:
         for projection, _ in stores:
             await projection.forget()
-        await _name_absent(redis, {role for _, roles in stores for role in roles.values()}, console)
-        return await _left(stores, timeout_s, console)
+        await _print_absent_roles(redis, {role for _, roles in stores for role in roles.values()}, console)
+        return await _wait_until_written(stores, timeout_s, console)
     finally:
         pool.terminate()
         await redis.aclose()
 
 
-async def _name_absent(redis: Redis, roles: set[str], console: Console) -> None:
-    """Say which of some roles do not run."""
+async def _print_absent_roles(redis: Redis, roles: set[str], console: Console) -> None:
+    """Print which of some roles do not run."""
     running = {sign["role"] for sign in await heartbeat.heartbeats(redis)}
     for role in sorted(roles - running):
-        console.print(f"[yellow]No {role} role runs:[/] what it writes is rebuilt once one does.")
+        console.print(f"[yellow]No {role} role is running:[/] its data is rebuilt once one is started.")
 
 
-async def _left(
+async def _wait_until_written(
     stores: list[tuple[Projection, Mapping[Topic, str]]], timeout_s: float, console: Console
 ) -> dict[str, int]:
-    """Wait until all is written, or for so long, and return what is left by role."""
+    """Wait until all partitions are written, or until the timeout; return the number of missing ones by role."""
     names = [(projection, _names(roles)) for projection, roles in stores]
     total = sum(len(roles) for _, roles in names)
     loop = asyncio.get_running_loop()
-    until_s, shown = loop.time() + timeout_s, -1
+    until_s, last_count = loop.time() + timeout_s, -1
     while True:
-        left: dict[str, int] = {}
+        remaining: dict[str, int] = {}
         for projection, roles in names:
             for name in await projection.missing(list(roles)):
-                left[roles[name]] = left.get(roles[name], 0) + 1
-        done = total - sum(left.values())
-        if done != shown:
-            shown = done
-            console.print(f"{done} of {total} partitions are written.")
-        if not left or loop.time() > until_s:
-            return left
+                remaining[roles[name]] = remaining.get(roles[name], 0) + 1
+        count = total - sum(remaining.values())
+        if count != last_count:
+            last_count = count
+            console.print(f"{count} of {total} partitions written.")
+        if not remaining or loop.time() > until_s:
+            return remaining
         await asyncio.sleep(_POLL_S)
 
 
 def _names(roles: Mapping[Topic, str]) -> dict[str, str]:
-    """Return the role that writes each partition."""
+    """Return the role that writes each partition, by partition name."""
     return {partition_name(topic, number): role for topic, role in roles.items() for number in range(topic.partitions)}

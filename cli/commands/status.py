@@ -1,4 +1,4 @@
-"""`millrace status`: how the whole stands."""
+"""`millrace status`: the state of servers, roles and consumer groups."""
 
 from __future__ import annotations
 
@@ -28,16 +28,14 @@ GROUPS = {
     "push": PUSH_APP_ID,
     **{role: f"{APP_ID}-{role}" for role in ("archive", "log", "shop")},
 }
-"""The consumer group of each role that has one."""
+"""Consumer groups by role."""
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False) -> None:
-    """Say what is wrong, which servers answer, how the roles are and how far behind, how old the newest feed is.
+    """Show problems, and the state of servers, roles, consumer lag, event rates and the newest feed.
 
-    While users or items receive events, the ones with the highest rates are listed, too.
-
-    Ends with exit code 0 when all is well, 1 when a server does not answer, 2 when something else is wrong: an expected
-    role is late, missing or in a crash loop, Redis refuses writes, Kafka deleted what a group had not read.
+    Ends with exit code 0 if all is well, 1 if a server does not answer, and 2 for any other problem: an expected role
+    is late, missing or in a crash loop, Redis rejects writes, or Kafka deleted records that a group had not read.
 
     Examples:
 
@@ -46,51 +44,51 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print one line 
     millrace status --json | jq .lag
     """
     configured = resolve_addresses(settings.read())
-    found = run(read(configured))
+    report = run(read(configured))
     if as_json:
-        print(msgspec.json.encode(found).decode())
+        print(msgspec.json.encode(report).decode())
     else:
-        _show(found, configured, Console(highlight=False))
-    if found.problems:
-        raise typer.Exit(2 if found.up else 1)
+        _show(report, configured, Console(highlight=False))
+    if report.problems:
+        raise typer.Exit(2 if report.up else 1)
 
 
-def _show(found: Status, configured: Settings, console: Console) -> None:
-    for problem in found.problems:
-        console.print(f"[red]{escape(problem)}[/]{escape(_more(found, configured, problem))}", soft_wrap=True)
-    if not found.problems:
+def _show(report: Status, configured: Settings, console: Console) -> None:
+    for problem in report.problems:
+        console.print(f"[red]{escape(problem)}[/]{escape(_details(report, configured, problem))}", soft_wrap=True)
+    if not report.problems:
         console.print("[green]All is well.[/]")
     table = Table("server", "address", "state")
-    for name, server in found.servers.items():
+    for name, server in report.servers.items():
         table.add_row(
             name, server.address, "[green]up[/]" if server.up else f"[red]does not answer[/] {server.problem}"
         )
     console.print(table)
-    if found.pipeline is not None:
+    if report.pipeline is not None:
         table = Table("role", "state", "processes", "last seen", "crashes")
-        for name, role in found.pipeline.roles.items():
-            seen = "never" if role.last_seen_at is None else _clock(role.last_seen_at)
+        for name, role in report.pipeline.roles.items():
+            last_seen = "never" if role.last_seen_at is None else _clock(role.last_seen_at)
             state = f"[{'green' if role.state == 'up' else 'red'}]{role.state.replace('_', ' ')}[/]"
-            table.add_row(name, state, str(role.processes), seen, str(role.crashes))
-        console.print(table if found.pipeline.roles else "No role has been heard of.")
-        for group, deleted in found.pipeline.deleted_unread.items():
+            table.add_row(name, state, str(role.processes), last_seen, str(role.crashes))
+        console.print(table if report.pipeline.roles else "No role is known.")
+        for group, deleted in report.pipeline.deleted_unread.items():
             for topic, count in deleted.items():
                 console.print(f"Within the last week {count:,} records of {topic} were deleted unread by {group}.")
     table = Table("role", "process", "since")
-    for sign in found.roles:
-        table.add_row(str(sign["role"]), str(sign["pid"]), _clock(sign["started_at"]))
-    console.print(table if found.roles else "No role shows a sign of life.")
-    table = Table("consumer group", "topic", "behind by")
-    for group, behind in found.lag.items():
+    for heartbeat in report.roles:
+        table.add_row(str(heartbeat["role"]), str(heartbeat["pid"]), _clock(heartbeat["started_at"]))
+    console.print(table if report.roles else "No role sends heartbeats.")
+    table = Table("consumer group", "topic", "lag")
+    for group, behind in report.lag.items():
         for topic, records in sorted(behind.items()):
             table.add_row(group, topic, f"{records:,}")
-    console.print(table if found.lag else "No consumer group has committed yet.")
-    _show_rates("user", found.event_rates.users, console)
-    _show_rates("item", found.event_rates.items, console)
-    if found.newest_feed_age_s is None:
+    console.print(table if report.lag else "No consumer group has committed yet.")
+    _show_rates("user", report.event_rates.users, console)
+    _show_rates("item", report.event_rates.items, console)
+    if report.newest_feed_age_s is None:
         console.print("No feed has been written yet.")
     else:
-        console.print(f"The newest feed is {age(found.newest_feed_age_s)} old.")
+        console.print(f"The newest feed is {age(report.newest_feed_age_s)} old.")
 
 
 def _show_rates(kind: str, rates: Sequence[EventRate], console: Console) -> None:
@@ -101,14 +99,14 @@ def _show_rates(kind: str, rates: Sequence[EventRate], console: Console) -> None
         console.print(table)
 
 
-def _more(found: Status, configured: Settings, problem: str) -> str:
-    """Return what waits for the role that a problem begins with, and where its log is."""
+def _details(report: Status, configured: Settings, problem: str) -> str:
+    """Return the lag of the role that a problem names first, and the path of its log."""
     role = problem.partition(" ")[0]
-    if found.pipeline is None or role not in found.pipeline.roles:
+    if report.pipeline is None or role not in report.pipeline.roles:
         return ""
-    waiting = sum(found.lag.get(GROUPS.get(role, ""), {}).values())
+    waiting = sum(report.lag.get(GROUPS.get(role, ""), {}).values())
     log = log_of(role, configured.home)
-    parts = [f"{waiting:,} records wait"] * bool(waiting) + [f"see {log}"] * (log is not None)
+    parts = [f"{waiting:,} records are waiting"] * bool(waiting) + [f"see {log}"] * (log is not None)
     return "".join(f"; {part}" for part in parts)
 
 

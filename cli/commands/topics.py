@@ -1,4 +1,4 @@
-"""`millrace topics`: what travels where, and a look at it."""
+"""`millrace topics`: listing and tailing topics."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from topics import TOPICS, Topic
 from topics.topic import DAY_MS, FOREVER, by_name
 
 topics = typer.Typer(invoke_without_command=True, add_completion=False, rich_markup_mode="rich")
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 
 
 @topics.callback()
 def show(context: typer.Context, as_json: _Json = False) -> None:
-    """List the topics: who writes them, their key, how long they are kept, their schema.
+    """List the topics with writer, key, retention and schema.
 
     Examples:
 
@@ -44,24 +44,31 @@ def show(context: typer.Context, as_json: _Json = False) -> None:
         for row in rows:
             print(msgspec.json.encode(row).decode())
         return
-    shown = {"name": "topic", "key": "key", "schema": "schema", "kept": "kept", "owner": "written by", "doc": "what"}
-    table = Table(*shown.values(), box=box.SIMPLE_HEAD, padding=(0, 1))
+    headings = {
+        "name": "topic",
+        "key": "key",
+        "schema": "schema",
+        "kept": "kept",
+        "owner": "written by",
+        "doc": "content",
+    }
+    table = Table(*headings.values(), box=box.SIMPLE_HEAD, padding=(0, 1))
     for column in table.columns[:3]:
         column.no_wrap = True
     for row in rows:
-        table.add_row(*(str(row[name]) for name in shown))
+        table.add_row(*(str(row[name]) for name in headings))
     Console(highlight=False).print(table)
 
 
 @topics.command()
 def tail(
     name: Annotated[str, typer.Argument(help="A topic, with or without its version: interactions, feeds.v1.")],
-    count: Annotated[int, typer.Option("-n", min=0, help="How many of the last events come first.")] = 10,
-    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="All events come first.")] = False,
+    count: Annotated[int, typer.Option("-n", min=0, help="Number of past events to print first.")] = 10,
+    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Print all past events first.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Do not wait for further events.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Print the last events of a topic, decoded, and then what comes, until Ctrl-C.
+    """Print the last events of a topic, decoded, then new events until Ctrl-C.
 
     Examples:
 
@@ -82,15 +89,15 @@ def tail(
 
 
 def describe(topic: Topic) -> dict[str, Any]:
-    """Return a topic as a row."""
+    """Return a topic as a table row."""
     days = f"{topic.retention_ms / DAY_MS:g} d"
-    kept = {"compact": "newest per key", "delete": days, "compact,delete": f"newest per key, {days}"}
+    retention = {"compact": "newest per key", "delete": days, "compact,delete": f"newest per key, {days}"}
     assert topic.retention_ms != FOREVER or topic.compacted
     return {
         "name": topic.name,
         "owner": topic.owner,
         "key": topic.key,
-        "kept": kept[topic.cleanup_policy],
+        "kept": retention[topic.cleanup_policy],
         "schema": topic.record.__name__,
         "partitions": topic.partitions,
         "doc": topic.doc,

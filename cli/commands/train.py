@@ -1,4 +1,4 @@
-"""`millrace train`: a full fit of the model, now."""
+"""`millrace train`: requesting a full fit of the model."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ _BEGINS_WITHIN_S = 30.0
 
 
 def train(
-    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    reason: Annotated[str, typer.Option(help="The reason, for the record.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the version as one line of JSON.")] = False,
 ) -> None:
-    """Have the trainer fit the model to everything that happened, and wait for its verdict.
+    """Let the trainer fit the model to the complete history, and wait for the result.
 
-    A fit that ranks worse than what is in service is refused; the command then ends with exit code 1.
+    A version that ranks worse than the one in service is refused; the command then ends with exit code 1.
 
     Examples:
 
     millrace train
 
-    millrace train --reason 'a new catalogue' --json | jq .metrics
+    millrace train --reason 'a new catalog' --json | jq .metrics
     """
     configured = resolve_addresses(settings.read())
     with bars(transient=True) as bar:
-        task = bar.add_task("waits for the trainer", total=None)
+        task = bar.add_task("waiting for the trainer", total=None)
 
         def show(training: Training) -> None:
-            told = "fits the tastes" if training.learned and training.progress >= 1 else "learns"
-            bar.update(task, description=told, completed=training.learned, total=training.total or None)
+            description = "fitting the item weights" if training.learned and training.progress >= 1 else "learning"
+            bar.update(task, description=description, completed=training.learned, total=training.total or None)
 
         version = run(_train(configured, reason, on_progress=show))
     if as_json:
@@ -59,7 +59,7 @@ def train(
     else:
         Console(highlight=False, soft_wrap=True).print(
             f"Version {version.version} is {version.status}: {version.reason}.\n"
-            f"It has learned from {version.events:,} events.",
+            f"It was trained on {version.events:,} events.",
             markup=False,
         )
     if version.status in NEVER_SERVED:
@@ -67,19 +67,21 @@ def train(
 
 
 async def _train(configured: Settings, reason: str, *, on_progress: Callable[[Training], None]) -> Version:
-    """Ask for a fit and return what came of it."""
+    """Request a fit and return the resulting version."""
     redis = connect(configured.redis_url)
     try:
         if not any(sign["role"] == "trainer" for sign in await heartbeat.heartbeats(redis)):
-            raise OperatorError("No trainer runs.", "Start one with millrace worker --roles trainer, or millrace up.")
+            raise OperatorError(
+                "No trainer is running.", "Start one with millrace worker --roles trainer, or millrace up."
+            )
         event_id = str(uuid_utils.uuid7())
-        await _ask(configured, event_id, reason)
-        return await _answer(RedisModelStatusStore(redis), event_id, on_progress)
+        await _publish_request(configured, event_id, reason)
+        return await _wait_for_version(RedisModelStatusStore(redis), event_id, on_progress)
     finally:
         await redis.aclose()
 
 
-async def _ask(configured: Settings, event_id: str, reason: str) -> None:
+async def _publish_request(configured: Settings, event_id: str, reason: str) -> None:
     registry = Registry(configured.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     publisher = Publisher(configured.kafka_bootstrap_servers, registry)
@@ -91,22 +93,26 @@ async def _ask(configured: Settings, event_id: str, reason: str) -> None:
         registry.close()
 
 
-async def _answer(boards: RedisModelStatusStore, event_id: str, on_progress: Callable[[Training], None]) -> Version:
-    """Wait until the trainer has answered.
+async def _wait_for_version(
+    model_status: RedisModelStatusStore, event_id: str, on_progress: Callable[[Training], None]
+) -> Version:
+    """Wait for the version that answers a request.
 
     Raises:
-        OperatorError: the trainer does not work on it any more.
+        OperatorError: the trainer is not working on the request.
     """
-    heard_s = time.monotonic()
+    last_progress_s = time.monotonic()
     while True:
-        board: ModelStatus = await boards.read()
-        for version in board.versions:
+        status: ModelStatus = await model_status.read()
+        for version in status.versions:
             if event_id in version.request_ids:
                 return version
-        if board.training.state == "fitting":
-            heard_s = time.monotonic()
-            if event_id in board.training.request_ids:
-                on_progress(board.training)
-        elif time.monotonic() - heard_s > _BEGINS_WITHIN_S:
-            raise OperatorError("The trainer has not answered.", "Its log says why the fit failed or was given up.")
+        if status.training.state == "fitting":
+            last_progress_s = time.monotonic()
+            if event_id in status.training.request_ids:
+                on_progress(status.training)
+        elif time.monotonic() - last_progress_s > _BEGINS_WITHIN_S:
+            raise OperatorError(
+                "The trainer has not answered.", "Its log has the reason why the fit failed or was cancelled."
+            )
         await asyncio.sleep(_ASK_EVERY_S)

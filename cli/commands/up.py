@@ -1,4 +1,4 @@
-"""`millrace up`: everything on this machine."""
+"""`millrace up`: the complete stack on this machine."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from infra.settings import Settings, masked
 
 def up(
     servers_only: Annotated[
-        bool, typer.Option("--servers-only", help="Only the servers, with topics, schemas and tables; no roles.")
+        bool, typer.Option("--servers-only", help="Run only the servers, with topics, schemas and tables; no roles.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the addresses, without passwords, as one line of JSON.")
     ] = False,
 ) -> None:
-    """Run the whole stack on this machine until Ctrl-C: Kafka, schema registry, Redis, PostgreSQL, workers, API.
+    """Run the complete stack on this machine until Ctrl-C: Kafka, schema registry, Redis, PostgreSQL, workers, API.
 
-    Data stays in MILLRACE_HOME (.millrace), and the next `up` goes on with it. A server whose address is set is used
-    as it is. The addresses with their passwords are in addresses.json there, which only its owner may read.
+    Data stays in MILLRACE_HOME (.millrace), and the next `up` continues with it. A server whose address is configured
+    is used instead of starting one. The addresses, including passwords, are in MILLRACE_HOME/addresses.json, which only
+    its owner can read.
 
     Examples:
 
@@ -40,7 +41,7 @@ def up(
 
     REDIS_URL=redis://127.0.0.1:6379/0 millrace up --servers-only
     """
-    # Imported here: a machine that only runs roles need not have the packages of the local stack.
+    # Imported here: a machine that runs only roles does not need the packages of the local stack.
     from cli.application import application, servers
     from cli.progress import Progress
 
@@ -55,7 +56,7 @@ def up(
 async def _run(
     part: AbstractAsyncContextManager[Settings], stop: asyncio.Event, *, with_api: bool, as_json: bool
 ) -> None:
-    """Start, tell where, wait, stop. A stop that comes while it still starts gives the start up."""
+    """Start, print the addresses, wait, and stop. A stop signal during the start cancels it."""
     starting = asyncio.ensure_future(part.__aenter__())
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -75,15 +76,15 @@ async def _run(
 
 
 def _show(located: Settings, *, with_api: bool, as_json: bool) -> None:
-    # Whatever prints or logs this must not hold passwords: those are in the home, for its owner.
-    found = {spec.name: masked(getattr(located, spec.name)) for spec in fields(Addresses)}
-    found["addresses"] = str(located.home.resolve() / FILE)
+    # The output must not contain passwords: those are in MILLRACE_HOME, readable by its owner only.
+    addresses = {spec.name: masked(getattr(located, spec.name)) for spec in fields(Addresses)}
+    addresses["addresses"] = str(located.home.resolve() / FILE)
     if with_api:
-        found["api_url"] = api_url(located)
+        addresses["api_url"] = api_url(located)
     if as_json:
-        print(msgspec.json.encode(found).decode(), flush=True)
+        print(msgspec.json.encode(addresses).decode(), flush=True)
         return
     table = Table("setting", Column("address", overflow="fold"))
-    for name, url in found.items():
+    for name, url in addresses.items():
         table.add_row(name.upper(), url)
     Console(highlight=False).print(table)

@@ -1,4 +1,4 @@
-"""`millrace worker`: roles of the pipeline in one process."""
+"""`millrace worker`: running pipeline roles in one process."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ ROLES = {
     "push": "streams.roles.push.push_role:run",
     "shop": "streams.roles.shop.shop_role:run",
 }
-"""Where each role is: `async def run(settings, stop)`. Imported when it is asked for, as some are heavy."""
+"""The `async def run(settings, stop)` of each role, imported on demand, since some are heavy."""
 
-_HURRIED = frozenset(("feed", "push"))
-"""Roles that somebody waits for: a process with none of them leaves the processor to feeds and the API."""
+_LATENCY_CRITICAL = frozenset(("feed", "push"))
+"""Latency-critical roles: a process without any of them lowers its priority."""
 _NICENESS = 10
 _PATIENCE_S = 20.0
-"""How long a role may take to stop."""
+"""Longest time for a role to stop, in seconds."""
 _LOG = logging.getLogger(__name__)
 
 
 def worker(
-    roles: Annotated[str, typer.Option(help=f"What to do, comma-separated: {', '.join(ROLES)}.")] = "feed",
+    roles: Annotated[str, typer.Option(help=f"Roles to run, separated by commas: {', '.join(ROLES)}.")] = "feed",
     watchdog_fd: Annotated[int | None, typer.Option(OPTION, hidden=True)] = None,
 ) -> None:
-    """Run roles of the pipeline until Ctrl-C.
+    """Run pipeline roles until Ctrl-C.
 
     Example: millrace worker --roles trainer,archive
     """
@@ -59,33 +59,34 @@ def worker(
     set_up(configured)
     runs = {name: _load(name) for name in names}
     on_one_core()
-    if _HURRIED.isdisjoint(names):
+    if _LATENCY_CRITICAL.isdisjoint(names):
         process_priority.lower(_NICENESS)
 
     async def main(stop: asyncio.Event) -> None:
         await _run_all(runs, configured, stop)
-        await _take_leave(configured, names)
+        await _remove_heartbeats(configured, names)
 
     until_stopped(main, watchdog_fd=watchdog_fd)
 
 
 class RoleEndedError(RuntimeError):
-    """A role ended, or had to be cut off, though nobody had asked it to end so."""
+    """A role ended unexpectedly or had to be cancelled."""
 
 
 async def _run_all(runs: Mapping[str, Any], configured: Settings, stop: asyncio.Event) -> None:
-    """Run all roles; when one ends or fails, stop the others too, so that whoever watches starts all again.
+    """Run all roles; if one ends or fails, stop the others too, so that the supervisor restarts the process.
 
-    A role that hangs when it should stop is cut off, as a crash would: what it had not acknowledged comes again.
+    A role that does not stop in time is cancelled, which has the effect of a crash: unacknowledged records are
+    delivered again.
 
     Args:
-        runs: What to run, by role.
-        configured: The settings of all.
-        stop: Set when the process is asked to end, and once a role has.
+        runs: The functions to run, by role.
+        configured: The settings of all roles.
+        stop: Set to stop the process, and when a role ends.
 
     Raises:
-        RoleEndedError: a role ended by itself, or was cut off.
-        Exception: whatever a role failed with. Only a stop in order ends the process with status 0.
+        RoleEndedError: a role ended by itself, or was cancelled.
+        Exception: the failure of a role. Only an orderly stop ends the process with status 0.
     """
     roles = [asyncio.ensure_future(_run(name, run, configured, stop)) for name, run in runs.items()]
     await stop.wait()
@@ -96,7 +97,7 @@ async def _run_all(runs: Mapping[str, Any], configured: Settings, stop: asyncio.
             role.cancel()
         _, stuck = await asyncio.wait(late, timeout=_PATIENCE_S / 4)
         if stuck:
-            os._exit(1)  # anything else would wait for them
+            os._exit(1)  # an orderly exit would wait for the stuck roles
     for role in roles:
         if not role.cancelled():
             role.result()
@@ -105,25 +106,25 @@ async def _run_all(runs: Mapping[str, Any], configured: Settings, stop: asyncio.
 
 
 async def _run(name: str, run: Any, configured: Settings, stop: asyncio.Event) -> None:
-    """Run one role until it is asked to stop; its own event, which it may set itself, says nothing of that."""
+    """Run one role until `stop` is set; the role gets an event of its own, which it may also set itself."""
     own = asyncio.Event()
-    telling = asyncio.ensure_future(_tell(stop, own))
+    forwarding = asyncio.ensure_future(_forward(stop, own))
     try:
         await run(configured, own)
         if not stop.is_set():
             raise RoleEndedError(f"the role {name} ended by itself")
     finally:
         stop.set()
-        telling.cancel()
+        forwarding.cancel()
 
 
-async def _tell(stop: asyncio.Event, own: asyncio.Event) -> None:
+async def _forward(stop: asyncio.Event, own: asyncio.Event) -> None:
     await stop.wait()
     own.set()
 
 
-async def _take_leave(configured: Settings, names: Sequence[str]) -> None:
-    """Note that the roles were stopped in order; while Redis is away they are missed for some time."""
+async def _remove_heartbeats(configured: Settings, names: Sequence[str]) -> None:
+    """Remove the roles' heartbeats after an orderly stop; without Redis the roles count as missing for some time."""
     redis = connect(configured.redis_url)
     with suppress(StoreError):
         await heartbeat.remove_heartbeat(redis, names)

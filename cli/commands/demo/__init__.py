@@ -1,4 +1,4 @@
-"""`millrace demo`: the whole stack at work, with one click to prove it."""
+"""`millrace demo`: the complete stack at work, proved by one click."""
 
 from cli.commands.demo.command import demo
 

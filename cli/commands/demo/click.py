@@ -1,4 +1,4 @@
-"""One click, and how long until the feed has changed, seen as a client of the API sees it."""
+"""One click, and the time until the feed has changed, measured as a client of the API."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Feed = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Click:
-    """What one click did."""
+    """The effect of one click: the clicked item, the feeds before and after, and the latency."""
 
     item: Feed
     before: Feed
@@ -34,7 +34,7 @@ async def read_feed(client: httpx.AsyncClient, user_id: str) -> Feed:
     """Return a user's feed from GET /content.
 
     Raises:
-        DemoError: the API has none.
+        DemoError: the API returned no feed.
     """
     answer = await client.get("/content", params={"user_id": user_id})
     if answer.status_code != httpx.codes.OK:
@@ -44,7 +44,13 @@ async def read_feed(client: httpx.AsyncClient, user_id: str) -> Feed:
 
 
 async def click(client: httpx.AsyncClient, user_id: str, event_id: str, now_ms: int) -> Click:
-    """Click an item of a user's feed and wait, on the feed's event stream, for the feed that it makes.
+    """Click an item of a user's feed, and wait for the changed feed on the feed's event stream.
+
+    Args:
+        client: A client of the API.
+        user_id: The user.
+        event_id: The id of the click.
+        now_ms: The time of the click, in ms since the epoch.
 
     Raises:
         DemoError: the feed did not change in time.
@@ -58,13 +64,13 @@ async def click(client: httpx.AsyncClient, user_id: str, event_id: str, now_ms: 
                 event_id=event_id, user_id=user_id, item_id=chosen["item_id"], action="click", occurred_at=now_ms
             )
             clicked_s = time.perf_counter()
-            sent = asyncio.create_task(post(client, "/interaction", event))
+            request = asyncio.create_task(post(client, "/interaction", event))
             async for after in feeds:
-                if after["watermark"] < now_ms:  # it does not know of the click: something else came in between
+                if after["watermark"] < now_ms:  # an update that does not include the click yet
                     before = after
                 elif item_ids(after) != item_ids(before):
                     took_ms = (time.perf_counter() - clicked_s) * 1000
-                    await sent
+                    await request
                     return Click(item=chosen, before=before, after=after, took_ms=round(took_ms, 1))
     except TimeoutError:
         raise DemoError(f"the feed of {user_id} did not change within {_DEADLINE_S:.0f} s of a click") from None
@@ -74,7 +80,7 @@ async def click(client: httpx.AsyncClient, user_id: str, event_id: str, now_ms: 
 
 
 async def follow(client: httpx.AsyncClient, user_id: str) -> AsyncGenerator[Feed, None]:
-    """Yield a user's feed as it is, and again each time it is replaced (server-sent events)."""
+    """Yield a user's current feed, and each update (server-sent events)."""
     async with client.stream("GET", "/content/stream", params={"user_id": user_id}, timeout=None) as answer:
         if answer.status_code != httpx.codes.OK:
             raise DemoError(f"GET /content/stream: {answer.status_code}")
@@ -84,7 +90,7 @@ async def follow(client: httpx.AsyncClient, user_id: str) -> AsyncGenerator[Feed
 
 
 def choose(feed: Feed) -> Feed:
-    """Return what to click: the first item of another category than the top one, so that the answer is easy to see."""
+    """Return the item to click: the first of another category than the top item, so that the effect is easy to see."""
     items: list[Feed] = feed["items"]
     if not items:
         raise DemoError(f"the feed of {feed['user_id']} is empty")

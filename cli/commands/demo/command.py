@@ -1,4 +1,4 @@
-"""The command: flags in; the stack up, the play on it; exit code and proof out."""
+"""The demo command: it parses the flags, starts the stack, runs the demo, and prints the proof."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from loaders.datasets import movielens, world
 
 SEED = 7
 _ANY_AGE_DAYS = 36_500.0
-"""Greatest age of the events of a data set that is played, most of which are years old."""
+"""Greatest age of the events of a replayed data set, most of which are years old."""
 _INTERRUPTED = 130
 _FAILURES = (DemoError, PublishError, StoreError, KafkaException, httpx.HTTPError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoRequest:
-    """What was asked for."""
+    """The options of a run."""
 
     data: Dataset
     once: bool
@@ -50,21 +50,21 @@ class DemoRequest:
 
 def demo(
     once: Annotated[
-        bool, typer.Option("--once", help="End after the click; the last line of stdout is a proof in JSON.")
+        bool, typer.Option("--once", help="Exit after the click; the last line of stdout is a proof in JSON.")
     ] = False,
     movielens_folder: Annotated[
-        Path | None, typer.Option("--movielens", metavar="DIR", help="Play a MovieLens folder (100K, 1M or latest).")
+        Path | None, typer.Option("--movielens", metavar="DIR", help="Replay a MovieLens folder (100K, 1M or latest).")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the proof in JSON, then go on serving.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the proof in JSON, then continue serving.")] = False,
     users: Annotated[
-        int | None, typer.Option(min=1, help="How many people take part (200, or all of MovieLens).")
+        int | None, typer.Option(min=1, help="Number of users. Default: 200, or all of MovieLens.")
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep what an earlier run loaded, and load nothing.")] = False,
-    port: Annotated[int | None, typer.Option(help="Port of the API and the page (API_PORT).")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the data of an earlier run, and load nothing.")] = False,
+    port: Annotated[int | None, typer.Option(help="Port of the API and the portal. Default: API_PORT.")] = None,
 ) -> None:
-    """Start everything, play two weeks of a small world through it, and show a feed change after one click.
+    """Start the complete stack, replay two weeks of synthetic events, and show how one click changes a feed.
 
-    Then the page at / lets you pick a person, see their feed and act on it, until Ctrl-C.
+    Then the portal at / lets you pick a user, see their feed and interact with it, until Ctrl-C.
 
     Examples:
 
@@ -79,8 +79,8 @@ def demo(
         configured = replace(configured, api_port=port)
     if movielens_folder is not None:
         configured = replace(configured, event_max_age_days=max(configured.event_max_age_days, _ANY_AGE_DAYS))
-    wish = DemoRequest(data=_dataset(configured, movielens_folder, users), once=once, as_json=as_json, keep=keep)
-    code = until_stopped(lambda stop: _until(stop, _demo(configured, wish, Screen())))
+    request = DemoRequest(data=_dataset(configured, movielens_folder, users), once=once, as_json=as_json, keep=keep)
+    code = until_stopped(lambda stop: _until(stop, _demo(configured, request, Screen())))
     raise typer.Exit(code)
 
 
@@ -100,7 +100,7 @@ def _read(folder: Path | None, users: int | None, now_ms: int) -> Dataset:
 
 
 async def _until(stop: asyncio.Event, demo: Coroutine[Any, Any, int]) -> int:
-    """Run the demo until it ends or is asked to stop, in which case it stops what it has started."""
+    """Run the demo until it ends or `stop` is set; in that case it stops the processes that it started."""
     running, stopping = asyncio.ensure_future(demo), asyncio.ensure_future(stop.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
@@ -112,35 +112,38 @@ async def _until(stop: asyncio.Event, demo: Coroutine[Any, Any, int]) -> int:
         return _INTERRUPTED
 
 
-async def _demo(configured: Settings, wish: DemoRequest, screen: Screen) -> int:
-    """Play, print the proof, go on serving if that is wished, and return the exit code."""
-    screen.left_out(wish.data.bad_lines)
-    proof = Proof(dataset=wish.data.name, bad_lines=len(wish.data.bad_lines), seconds=screen.seconds)
+async def _demo(configured: Settings, request: DemoRequest, screen: Screen) -> int:
+    """Run the demo, print the proof, continue serving if requested, and return the exit code."""
+    screen.left_out(request.data.bad_lines)
+    proof = Proof(dataset=request.data.name, bad_lines=len(request.data.bad_lines), seconds=screen.seconds)
     try:
         with screen.stack() as on_step:
-            async with doubled(configured) as keyed, application(keyed, on_step=on_step) as located:
+            async with (
+                doubled(configured) as configured_with_fakes,
+                application(configured_with_fakes, on_step=on_step) as located,
+            ):
                 proof.addresses, proof.simulated = _addresses(located), simulated(located)
-                await _play(located, wish, screen, proof)
-                _tell(wish, screen, proof)
-                if proof.ok and not wish.once:
-                    screen.say(f"\n[bold]{proof.addresses['page']}[/] shows the feeds. Ctrl-C ends everything.")
+                await _play(located, request, screen, proof)
+                _print_proof(request, screen, proof)
+                if proof.ok and not request.once:
+                    screen.say(f"\n[bold]{proof.addresses['page']}[/] shows the feeds. Press Ctrl-C to stop.")
                     await _until_cancelled()
     except OperatorError as error:
         proof.ok, proof.error = False, error.problem
-        if wish.once:
+        if request.once:
             print(proof.line(), flush=True)
         raise
     return 0 if proof.ok else 1
 
 
-async def _play(located: Settings, wish: DemoRequest, screen: Screen, proof: Proof) -> None:
+async def _play(located: Settings, request: DemoRequest, screen: Screen, proof: Proof) -> None:
     try:
-        async with opened(located, wish.data, screen, proof) as play:
+        async with opened(located, request.data, screen, proof) as play:
             await play.begin()
-            if not wish.keep:
+            if not request.keep:
                 await play.load()
-            user_id = plan.shown_user(wish.data)
-            if plan.has_city(wish.data, user_id):
+            user_id = plan.shown_user(request.data)
+            if plan.has_city(request.data, user_id):
                 await play.fetch(user_id)
             await play.show(user_id)
             if FIREBASE in proof.simulated:
@@ -152,9 +155,9 @@ async def _play(located: Settings, wish: DemoRequest, screen: Screen, proof: Pro
         proof.ok = True
 
 
-def _tell(wish: DemoRequest, screen: Screen, proof: Proof) -> None:
+def _print_proof(request: DemoRequest, screen: Screen, proof: Proof) -> None:
     screen.end(proof)
-    if wish.once or wish.as_json:
+    if request.once or request.as_json:
         print(proof.line(), flush=True)
 
 

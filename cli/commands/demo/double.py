@@ -1,4 +1,4 @@
-"""The services that cost money or take an account, where there is no key for them: doubles on this machine."""
+"""Fakes of paid services, started on this machine for services without a key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _NO_LIMIT_PUSHES = 1_000
 
 @asynccontextmanager
 async def doubled(settings: Settings) -> AsyncIterator[Settings]:
-    """Yield settings in which every service has a key; what doubles answer costs nothing, and reaches nobody."""
+    """Start fakes of the services without a key; yield settings that point to them.
+
+    The fakes cost nothing, and send nothing to anyone.
+    """
     async with AsyncExitStack() as exits:
         if not has_key(settings):
             url = await exits.enter_async_context(FakeClaude().serve())

@@ -1,4 +1,4 @@
-"""What is played: a data set, made ready for this run."""
+"""The demo's data set, prepared for one run."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from loaders import Dataset, event_id
 from models.weight import RATING_SCALE
 
 _SHOWN_ACTIVITY = 100
-"""Interactions of someone whose feed is worth showing, where nobody is named alex."""
+"""Number of interactions of a typical user, whose feed is shown if there is no user alex."""
 
 
 def renewed(data: Dataset, run_at_ms: int, *, rating_scale: float = RATING_SCALE) -> Dataset:
-    """Return a data set with event ids of this run, so that playing it a second time is not taken for repeats.
+    """Return a data set with event ids of this run, so that a second run is not discarded as duplicates.
 
-    Its ratings, which are of 5, are put on the scale of this run.
+    Args:
+        data: The data set, with ratings up to 5.
+        run_at_ms: The time of the run, in ms since the epoch.
+        rating_scale: The highest rating of this deployment; ratings are scaled to it.
     """
     replace = msgspec.structs.replace
     return Dataset(
@@ -40,20 +43,20 @@ def renewed(data: Dataset, run_at_ms: int, *, rating_scale: float = RATING_SCALE
 
 
 def first_users(data: Dataset, count: int) -> Dataset:
-    """Return the part of a data set that is about its first users."""
-    kept = set(data.user_ids[:count])
+    """Return a data set reduced to its first users."""
+    user_ids = set(data.user_ids[:count])
     return Dataset(
         name=data.name,
         items=data.items,
-        profiles=[profile for profile in data.profiles if profile.user_id in kept],
-        interactions=[event for event in data.interactions if event.user_id in kept],
-        labels={user_id: label for user_id, label in data.labels.items() if user_id in kept},
+        profiles=[profile for profile in data.profiles if profile.user_id in user_ids],
+        interactions=[event for event in data.interactions if event.user_id in user_ids],
+        labels={user_id: label for user_id, label in data.labels.items() if user_id in user_ids},
         bad_lines=data.bad_lines,
     )
 
 
 def shown_user(data: Dataset) -> str:
-    """Return whose feed to show: alex, or someone of usual activity."""
+    """Return the user whose feed is shown: alex, or a user of typical activity."""
     counts = Counter(event.user_id for event in data.interactions)
     if "alex" in counts:
         return "alex"
@@ -61,5 +64,5 @@ def shown_user(data: Dataset) -> str:
 
 
 def has_city(data: Dataset, user_id: str) -> bool:
-    """Say whether it is known where someone is: only for who is somewhere there are events and places."""
+    """Return whether the city of a user is known; only then events and places can be fetched for them."""
     return any(profile.user_id == user_id and profile.city for profile in data.profiles)

@@ -1,4 +1,4 @@
-"""The demo's course: load a data set into a running stack, wait until it is worked off, click once."""
+"""The demo's steps: load a data set into a running stack, wait until it is processed, click once."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from schemas.types import Profile, Trigger
 from topics.topic import INTERACTIONS, ITEMS, PROFILES, TRIGGERS
 
 _API_SHARE = 0.1
-"""Share of the interactions, the last ones, that goes over HTTP as from client apps."""
+"""Fraction of the interactions, the last ones, that are sent over HTTP as by client apps."""
 _API_PROFILES = 20
-"""Profiles that go over HTTP, the first ones."""
+"""Number of profiles, the first ones, that are sent over HTTP."""
 _HTTP_TIMEOUT_S = 30.0
 
 
 @dataclass(slots=True)
 class Play:
-    """One run on one stack. Fills in the proof as it goes, so that a run that fails says how far it came."""
+    """One run on one stack. It fills in the proof step by step, so that a failed run shows its progress."""
 
     data: Dataset
     proof: Proof
@@ -51,25 +51,25 @@ class Play:
     run_at_ms: int
 
     async def begin(self) -> None:
-        """Wait until the workers have finished what an earlier run left, and count from there.
+        """Wait until the workers have finished the work of an earlier run, then start counting.
 
         Raises:
-            DemoError: they do not.
+            DemoError: they do not finish in time.
         """
         with self.screen.step("workers ready"):
             await self.watch.begin(self.data.user_ids)
 
     async def load(self) -> None:
-        """Publish the data set both ways, and wait until every event of it is in a feed.
+        """Publish the data set through Kafka and HTTP, and wait until the feeds reflect all its events.
 
         Raises:
-            DemoError, PublishError: it did not get through.
+            DemoError, PublishError: publishing or processing failed.
         """
         users = self.data.user_ids
         await self._offer_users(users)
         with self.screen.step("catalogue → Kafka", len(self.data.items)) as advance:
             self.proof.items = await to_kafka(self.publisher, ITEMS, self.data.items, advance)
-            await self.watch.settled("reading the catalogue")
+            await self.watch.settled("reading the catalog")
         await self._publish_profiles(self.data.profiles)
         over_http_from = round(len(self.data.interactions) * (1 - _API_SHARE))
         direct, over_http = self.data.interactions[:over_http_from], self.data.interactions[over_http_from:]
@@ -83,33 +83,33 @@ class Play:
         await self._rank_everyone(users)
 
     async def fetch(self, user_id: str) -> None:
-        """Have content fetched for a user before anybody reads the feed.
+        """Prefetch content for a user before the feed is read.
 
         Raises:
-            DemoError: nothing came of it.
+            DemoError: the content was not fetched in time.
         """
         with self.screen.step(f"content fetched ahead for {user_id}{self._simulated(CLAUDE)}"):
             await post(self.client, "/retrieve", {"user_id": user_id, "reason": "demo"})
             store = RedisPrefetchStore(self.redis)
 
             async def fetched() -> bool:
-                asked, found = await store.read_questions(user_id), await store.read(user_id)
-                self.proof.prefetched = {one.category: len(one.items) for one in found}
-                self.proof.fetched_by = sorted({one.source for one in found})
-                return bool(asked) and self.proof.prefetched.keys() >= {one.category for one in asked}
+                questions, answers = await store.read_questions(user_id), await store.read(user_id)
+                self.proof.prefetched = {one.category: len(one.items) for one in answers}
+                self.proof.fetched_by = sorted({one.source for one in answers})
+                return bool(questions) and self.proof.prefetched.keys() >= {one.category for one in questions}
 
-            await self.watch.until("not everything was fetched", fetched)
-            await self.watch.settled("ranking what was fetched")
+            await self.watch.until("some content was not fetched", fetched)
+            await self.watch.settled("ranking the fetched content")
 
     async def push(self, user_id: str) -> None:
-        """Register a device for a user, and send it what leads the feed.
+        """Register a device for a user, and push the top item of the feed to it.
 
         Raises:
-            DemoError: nothing was decided.
+            DemoError: there was no decision on the push in time.
         """
         leader = (await read_feed(self.client, user_id))["items"][0]
         now_ms = clock.now_ms()
-        asked = {
+        body = {
             "user_id": user_id,
             "event_id": event_id(now_ms, "push", self.run_at_ms),
             "title": (leader["item"] or {}).get("title", leader["item_id"]),
@@ -117,16 +117,19 @@ class Play:
         }
         with self.screen.step(f"push to {user_id}{self._simulated(FIREBASE)}"):
             await post(self.client, "/push/register", {"user_id": user_id, "token": "demo", "platform": "web"})
-            await post(self.client, "/push/send", asked)
+            await post(self.client, "/push/send", body)
             store = RedisPushStore(self.redis)
 
             async def decided() -> bool:
-                for told in await store.read_notifications(user_id, KEPT):
-                    if told.request_id == asked["event_id"]:
-                        self.proof.pushed, self.proof.push = told.title, f"{told.status}: {told.reason}"
+                for notification in await store.read_notifications(user_id, KEPT):
+                    if notification.request_id == body["event_id"]:
+                        self.proof.pushed, self.proof.push = (
+                            notification.title,
+                            f"{notification.status}: {notification.reason}",
+                        )
                 return bool(self.proof.push)
 
-            await self.watch.until("nothing was decided on a push", decided)
+            await self.watch.until("there is no decision on a push", decided)
 
     def _simulated(self, service: str) -> str:
         return f" (simulated {service})" if service in self.proof.simulated else ""
@@ -135,38 +138,38 @@ class Play:
         """Print a user's feed before and after one click.
 
         Raises:
-            DemoError: nothing changed.
+            DemoError: the feed did not change in time.
         """
         now_ms = clock.now_ms()
-        done = await click(self.client, user_id, event_id(now_ms, "click", self.run_at_ms), now_ms)
+        outcome = await click(self.client, user_id, event_id(now_ms, "click", self.run_at_ms), now_ms)
         self._count("click", 1)
         label = self.data.labels.get(user_id, "")
-        self.proof.user, self.proof.clicked = user_id, done.item["item_id"]
-        self.proof.feed_before, self.proof.feed_after = item_ids(done.before), item_ids(done.after)
-        self.proof.click_to_feed_ms = done.took_ms
-        title = (done.item["item"] or {}).get("title", self.proof.clicked)
-        self.screen.feed(f"\nFeed of {user_id} ({label})" if label else f"\nFeed of {user_id}", done.before)
-        self.screen.feed(f"\n{done.took_ms:.0f} ms after one click on “{title}”", done.after, done.before)
+        self.proof.user, self.proof.clicked = user_id, outcome.item["item_id"]
+        self.proof.feed_before, self.proof.feed_after = item_ids(outcome.before), item_ids(outcome.after)
+        self.proof.click_to_feed_ms = outcome.took_ms
+        title = (outcome.item["item"] or {}).get("title", self.proof.clicked)
+        self.screen.feed(f"\nFeed of {user_id} ({label})" if label else f"\nFeed of {user_id}", outcome.before)
+        self.screen.feed(f"\n{outcome.took_ms:.0f} ms after one click on “{title}”", outcome.after, outcome.before)
 
     async def account(self) -> None:
-        """Fill in what came of everything that was published.
+        """Complete the proof's counts of published, processed and dead-lettered interactions, and of feeds.
 
         Raises:
-            DemoError: it does not add up, or someone has no feed.
+            DemoError: the counts do not add up, or a user has no feed.
         """
         users = self.data.user_ids
         await self._wait_until_processed(users)
         with self.screen.step("feeds up to date", len(users)):
             await self._wait_for_feeds(users, after={})
             await self.watch.settled("the last feeds")
-        # Counted once more now that nothing moves: what was folded twice would show here.
+        # Counted again now that the pipeline is idle: events folded twice would show here.
         self.proof.processed, self.proof.dead_lettered = self.watch.processed(users), self.watch.dead_lettered()
         if not self.proof.adds_up():
             raise DemoError("published, processed and dead-lettered do not add up")
 
     async def _offer_users(self, users: Sequence[str]) -> None:
-        offered = [DemoUser(user_id, self.data.labels.get(user_id, "")) for user_id in users]
-        await self.redis.set(USERS_KEY, msgspec.json.encode(offered))
+        demo_users = [DemoUser(user_id, self.data.labels.get(user_id, "")) for user_id in users]
+        await self.redis.set(USERS_KEY, msgspec.json.encode(demo_users))
 
     async def _publish_profiles(self, profiles: Sequence[Profile]) -> None:
         with self.screen.step("people → POST /profile, Kafka", len(profiles)) as advance:
@@ -182,7 +185,7 @@ class Play:
         self.proof.published_by[way] = self.proof.published_by.get(way, 0) + published
 
     async def _wait_until_processed(self, users: Sequence[str]) -> None:
-        """Wait until features and dead letters account for everything that was published."""
+        """Wait until features and dead letters account for all published interactions."""
         with self.screen.step("folded into features", self.proof.published) as advance:
 
             async def accounted() -> bool:
@@ -199,10 +202,10 @@ class Play:
             await self.watch.until("not all interactions are accounted for", accounted, left)
 
     async def _rank_everyone(self, users: Sequence[str]) -> None:
-        """Ask for a new feed for all, now that everything is known, and wait for them."""
+        """Request a new feed for all users, now that all events are folded, and wait for the feeds."""
         before = {user_id: features.version for user_id, features in self.watch.features().items()}
         now_ms = clock.now_ms()
-        wanted = [
+        triggers = [
             Trigger(
                 event_id=event_id(now_ms, "rerank", self.run_at_ms, user_id),
                 user_id=user_id,
@@ -213,7 +216,7 @@ class Play:
             for user_id in users
         ]
         with self.screen.step("everyone ranked", len(users)) as advance:
-            await to_kafka(self.publisher, TRIGGERS, wanted, lambda _: None)
+            await to_kafka(self.publisher, TRIGGERS, triggers, lambda _: None)
             await self._wait_for_feeds(users, after=before)
             advance(len(users))
 

@@ -1,4 +1,4 @@
-"""The two ways in: straight to Kafka, and over HTTP."""
+"""Publishing the data set: directly to Kafka, and over HTTP."""
 
 from __future__ import annotations
 
@@ -20,10 +20,16 @@ _RETRIES = 5
 
 
 async def to_kafka(publisher: Publisher, topic: Topic, values: Sequence[msgspec.Struct], advance: Advance) -> int:
-    """Publish records and return how many the broker acknowledged: all of them.
+    """Publish records, and return the number of records once the broker has acknowledged all of them.
+
+    Args:
+        publisher: The publisher.
+        topic: The topic of the records.
+        values: The records.
+        advance: Called with the size of each acknowledged batch.
 
     Raises:
-        PublishError: it did not.
+        PublishError: the broker did not acknowledge all records.
     """
     for start in range(0, len(values), _KAFKA_BATCH):
         batch = values[start : start + _KAFKA_BATCH]
@@ -35,10 +41,15 @@ async def to_kafka(publisher: Publisher, topic: Topic, values: Sequence[msgspec.
 
 
 async def to_api(client: httpx.AsyncClient, interactions: Sequence[Interaction], advance: Advance) -> int:
-    """Publish interactions with POST /interaction/batch and return how many were accepted.
+    """Publish interactions with POST /interaction/batch, and return their number.
+
+    Args:
+        client: A client of the API.
+        interactions: The interactions.
+        advance: Called with the size of each accepted batch.
 
     Raises:
-        DemoError: the API refused some.
+        DemoError: the API rejected some.
     """
     for start in range(0, len(interactions), _API_BATCH):
         batch = interactions[start : start + _API_BATCH]
@@ -48,10 +59,10 @@ async def to_api(client: httpx.AsyncClient, interactions: Sequence[Interaction],
 
 
 async def post(client: httpx.AsyncClient, path: str, body: object) -> None:
-    """Post JSON; what the API could not take now is sent again, with the same event ids.
+    """Post a JSON body; retry with the same event ids while the API is unavailable.
 
     Raises:
-        DemoError: the API refused it, or stayed away.
+        DemoError: the API rejected the body, or stayed unavailable.
     """
     content = msgspec.json.encode(body)
     problem = ""

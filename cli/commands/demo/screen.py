@@ -1,4 +1,4 @@
-"""What the demo shows of itself in the terminal, all of it on stderr: stdout is for the proof."""
+"""The demo's terminal output, on stderr: stdout is reserved for the proof."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from loaders import BadLine
 
 _ROWS = 12
 _BAD_LINES = 5
-"""Lines that could not be read, of which each is shown."""
+"""Number of unreadable lines that are shown one by one."""
 _LOG_WIDTH = 140
 
 
 class Screen:
-    """Prints steps with their progress and time, feeds, and the end."""
+    """Prints steps with progress and duration, feeds, and a summary."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or _console()
@@ -37,19 +37,19 @@ class Screen:
 
     @contextmanager
     def stack(self) -> Iterator[OnStep]:
-        """Show what the stack does; yields what is told of it."""
+        """Show the steps of the stack; yield the function that receives them."""
         with StackProgress(self._console) as progress:
 
             def on_step(step: Step) -> None:
                 if not self._playing:
                     progress(step)
-                elif step.state == "died":  # two moving displays would fight: only what went wrong is told
+                elif step.state == "died":  # two live displays would interfere: only failures are printed
                     self._console.print(f"[red]✗[/] {step.name} died {escape(step.detail)}", highlight=False)
 
             yield on_step
 
     def left_out(self, bad_lines: Sequence[BadLine]) -> None:
-        """Report lines of the data that could not be read."""
+        """Print the lines of the data set that could not be read."""
         for bad in bad_lines[:_BAD_LINES]:
             self._console.print(f"[yellow]left out[/] {escape(str(bad))}", highlight=False)
         if len(bad_lines) > _BAD_LINES:
@@ -57,7 +57,7 @@ class Screen:
 
     @contextmanager
     def step(self, name: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-        """Show a step's progress; yields what advances it. Its seconds are kept."""
+        """Show a step's progress and record its duration; yield a function that advances it by a count."""
         started_s = time.perf_counter()
         self._playing = True
         with Progress(
@@ -78,7 +78,13 @@ class Screen:
         self._console.print(f"[green]✓[/] {name:<44}{count:>9}  [dim]{took_s:6.1f} s[/]", highlight=False)
 
     def feed(self, title: str, feed: Feed, before: Feed | None = None) -> None:
-        """Print the top of a feed; with the feed before it, how far each item moved."""
+        """Print the top of a feed.
+
+        Args:
+            title: The title of the table.
+            feed: The feed.
+            before: The previous feed; with it, the table shows how far each item moved.
+        """
         ranks = {item_id: rank for rank, item_id in enumerate(item_ids(before), start=1)} if before else {}
         table = Table(title=title, title_justify="left", title_style="bold", expand=False)
         table.add_column("#", justify="right", style="dim", min_width=2)
@@ -87,10 +93,10 @@ class Screen:
         table.add_column("item", no_wrap=True, max_width=40)
         table.add_column("category", style="dim", no_wrap=True, max_width=22)
         table.add_column("score", justify="right", min_width=5)
-        table.add_column("why", no_wrap=True, max_width=44)
+        table.add_column("reason", no_wrap=True, max_width=44)
         for rank, entry in enumerate(feed["items"][:_ROWS], start=1):
             item = entry["item"] or {"title": entry["item_id"], "category": "?"}
-            moved = [_moved(ranks.get(entry["item_id"]), rank)] if before else []
+            moved = [_format_move(ranks.get(entry["item_id"]), rank)] if before else []
             where = f" · {item['city']}" if item.get("city") else ""
             table.add_row(
                 str(rank),
@@ -103,7 +109,7 @@ class Screen:
         self._console.print(table)
 
     def end(self, proof: Proof) -> None:
-        """Print what the run came to."""
+        """Print the summary of the run."""
         equal = "=" if proof.adds_up() else "≠"
         self._console.print(
             f"{proof.published:,} published {equal} {proof.processed:,} processed + "
@@ -112,14 +118,14 @@ class Screen:
             highlight=False,
         )
         if proof.prefetched:
-            found = ", ".join(f"{count} {category}" for category, count in proof.prefetched.items())
-            self._console.print(f"fetched ahead: {found}", highlight=False)
+            counts = ", ".join(f"{count} {category}" for category, count in proof.prefetched.items())
+            self._console.print(f"prefetched: {counts}", highlight=False)
         if proof.push:
             self._console.print(f"push “{escape(proof.pushed)}” {escape(proof.push)}", highlight=False)
         if proof.simulated:
             names = " and ".join(proof.simulated)
             self._console.print(
-                f"[yellow]simulated:[/] {names}, for want of a key; what they suggest is made up, and no push leaves"
+                f"[yellow]simulated:[/] {names}, since no key is set; their suggestions are made up, and no push leaves"
                 " this machine",
                 highlight=False,
             )
@@ -129,11 +135,11 @@ class Screen:
 
 def _console() -> Console:
     console = Console(stderr=True)
-    # Where nobody looks, such as a log, lines may be as long as tables like.
+    # In a log, which is not a terminal, lines may be as wide as the tables need.
     return console if console.is_terminal else Console(stderr=True, width=_LOG_WIDTH)
 
 
-def _moved(before: int | None, rank: int) -> str:
+def _format_move(before: int | None, rank: int) -> str:
     if before is None:
         return "[green]new[/]"
     if before == rank:

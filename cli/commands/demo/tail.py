@@ -1,4 +1,4 @@
-"""The newest value of each key of some topics, followed in a thread."""
+"""The newest value of each key of some topics, updated in a thread."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_RECORDS = 2_000
 
 
 class Tail:
-    """Reads topics from their beginning and goes on until closed. Values stay bytes: most are replaced unread."""
+    """Reads topics from their beginning until closed. Values stay bytes: most are replaced before they are decoded."""
 
     def __init__(self, bootstrap_servers: str, topics: Iterable[Topic]) -> None:
         self._newest: dict[str, dict[bytes, bytes]] = {topic.name: {} for topic in topics}
@@ -22,7 +22,7 @@ class Tail:
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap_servers,
-                "group.id": "millrace-demo",  # librdkafka wants one; nothing is joined and nothing committed
+                "group.id": "millrace-demo",  # librdkafka requires one; no group is joined and no offset committed
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "fetch.wait.max.ms": 50,
@@ -41,15 +41,15 @@ class Tail:
         self._thread.start()
 
     def newest(self, topic: Topic) -> dict[bytes, bytes]:
-        """Return the newest value of each key read so far."""
+        """Return the newest value of each key that has been read."""
         return self._newest[topic.name].copy()
 
     def has_read(self, ends: dict[str, int]) -> bool:
-        """Say whether everything before these ends, by topic-partition, has been read."""
+        """Return whether all records before these end offsets, by topic-partition, have been read."""
         return all(self._positions.get(place, -1) >= end for place, end in ends.items())
 
     def close(self) -> None:
-        """Stop following."""
+        """Stop reading."""
         self._closing.set()
         self._thread.join()
         self._consumer.close()
@@ -59,7 +59,7 @@ class Tail:
             for message in self._consumer.consume(_MOST_RECORDS, _POLL_S):
                 error, topic, offset = message.error(), message.topic(), message.offset()
                 if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                    continue  # the broker is away for a moment: librdkafka reconnects
+                    continue  # the broker is unavailable for a moment: librdkafka reconnects
                 if error is None:
                     key, value = message.key(), message.value()
                     if key is not None and value is not None:

@@ -1,4 +1,4 @@
-"""Knowing how far the pipeline is, from what it has written: never from what was sent."""
+"""Progress of the pipeline, derived only from its outputs."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from schemas.types import DeadLetter, Features
 from topics.topic import DEAD_LETTERS, FEATURES, INTERACTIONS
 
 _POLL_S = 0.1
-_CALM_POLLS = 3
-"""Polls in a row that must find no work: stages feed each other, and a record may be between two of them."""
+_IDLE_POLLS = 3
+"""Consecutive polls that must find no work: stages feed each other, and a record may be between two of them."""
 _DEADLINE_S = 120.0
 _DEADLINE_PER_INTERACTION_S = 0.003
-"""The pipeline has this long for any one step: some ten times what it takes on two busy cores."""
+"""Additional time for each step per interaction: about ten times the need on two busy cores."""
 _CALL_S = 10.0
 _CHUNK = 500
 
 
 class Watch:
-    """Follows the outputs of the pipeline: features, dead letters, feeds, and what is left to do."""
+    """Follows the outputs of the pipeline: features, dead letters, feeds, and the remaining work."""
 
     def __init__(self, bootstrap_servers: str, registry: Registry, redis: Redis) -> None:
         self._bootstrap_servers = bootstrap_servers
@@ -41,15 +41,15 @@ class Watch:
         self._counted_before: dict[str, int] = {}
         self._letters_before: set[bytes] = set()
         self.expected = 0
-        """Interactions that were published: more of them may take longer."""
+        """Number of published interactions, on which the deadlines depend."""
 
     async def begin(self, user_ids: Iterable[str]) -> None:
-        """Wait until earlier work is done, then count from here.
+        """Wait until earlier work is complete, then start counting.
 
         Raises:
-            DemoError: no worker takes it up.
+            DemoError: the work is not completed in time.
         """
-        await self.settled("what an earlier run left")
+        await self.settled("the work of an earlier run")
         before = self.features()
         self._counted_before = {user_id: before[user_id].event_count for user_id in user_ids if user_id in before}
         self._letters_before = set(self._tail.newest(DEAD_LETTERS))
@@ -60,31 +60,33 @@ class Watch:
         return {user_id.decode(): codec.decode(data) for user_id, data in self._tail.newest(FEATURES).items()}
 
     def processed(self, user_ids: Sequence[str]) -> int:
-        """Return how many interactions were folded into these users' features since `begin`."""
+        """Return the number of interactions folded into these users' features since `begin`."""
         newest = self._tail.newest(FEATURES)
         counts = {user_id: self._count(user_id, newest.get(user_id.encode())) for user_id in user_ids}
         return sum(count - self._counted_before.get(user_id, 0) for user_id, count in counts.items())
 
     def _count(self, user_id: str, snapshot: bytes | None) -> int:
-        """Return the events in a snapshot; each is decoded once, however often it is asked for."""
+        """Return the event count of a feature snapshot; each snapshot is decoded only once."""
         if snapshot is None:
             return 0
-        known = self._counts.get(user_id)
-        if known is None or known[0] is not snapshot:
-            known = self._counts[user_id] = (snapshot, self._registry.codec(Features).decode(snapshot).event_count)
-        return known[1]
+        entry = self._counts.get(user_id)
+        if entry is None or entry[0] is not snapshot:
+            entry = self._counts[user_id] = (snapshot, self._registry.codec(Features).decode(snapshot).event_count)
+        return entry[1]
 
     def dead_lettered(self) -> int:
-        """Return how many interactions became dead letters since `begin`."""
+        """Return the number of dead-lettered interactions since `begin`."""
         codec = self._registry.codec(DeadLetter)
         letters = self._tail.newest(DEAD_LETTERS)
         since = [codec.decode(data) for key, data in letters.items() if key not in self._letters_before]
         return sum(letter.topic == INTERACTIONS.name for letter in since)
 
     async def current_feeds(self, user_ids: Sequence[str], *, after: dict[str, int]) -> int:
-        """Return how many users have a feed that is not empty and was made of their newest features.
+        """Return the number of users with a non-empty feed based on their newest features.
 
-        Only features of a version past the one in `after` count, where there is one.
+        Args:
+            user_ids: The users.
+            after: Feature versions by user; only features of a later version count.
         """
         features = self.features()
         current = 0
@@ -101,19 +103,22 @@ class Watch:
         return current
 
     async def settled(self, work: str) -> None:
-        """Wait until the pipeline has nothing left to do, and all that it wrote was read here.
+        """Wait until the pipeline is idle and all its output has been read.
+
+        Args:
+            work: A description of the work, for the error message.
 
         Raises:
-            DemoError: it makes no progress.
+            DemoError: the work is not completed in time.
         """
-        calm = 0
+        idle_polls = 0
 
         async def at_rest() -> bool:
-            nonlocal calm
-            calm = 0 if await self._work_left() else calm + 1
-            return calm == _CALM_POLLS
+            nonlocal idle_polls
+            idle_polls = 0 if await self._remaining_work() else idle_polls + 1
+            return idle_polls == _IDLE_POLLS
 
-        await self.until(f"the workers have not finished {work}", at_rest, self._work_left)
+        await self.until(f"the workers have not finished {work}", at_rest, self._remaining_work)
         ends = await asyncio.to_thread(idle.end_offsets, self._admin, (FEATURES, DEAD_LETTERS))
 
         async def read() -> bool:
@@ -122,23 +127,31 @@ class Watch:
         await self.until("the features topic cannot be read", read)
 
     async def until(
-        self, trouble: str, done: Callable[[], Awaitable[bool]], left: Callable[[], Awaitable[Any]] | None = None
+        self,
+        trouble: str,
+        condition: Callable[[], Awaitable[bool]],
+        remaining_work: Callable[[], Awaitable[Any]] | None = None,
     ) -> None:
         """Wait for a condition.
 
+        Args:
+            trouble: The error message if the condition stays false.
+            condition: The condition.
+            remaining_work: Describes the remaining work, for the error message.
+
         Raises:
-            DemoError: it did not come true in time: the trouble, and what is left.
+            DemoError: the condition stayed false until the deadline.
         """
         within_s = _DEADLINE_S + _DEADLINE_PER_INTERACTION_S * self.expected
         end_s = asyncio.get_running_loop().time() + within_s
-        while not await done():
+        while not await condition():
             if asyncio.get_running_loop().time() > end_s:
-                still = f"; left: {await left()}" if left is not None else ""
-                raise DemoError(f"{trouble} after {within_s:.0f} s{still}")
+                suffix = f"; remaining: {await remaining_work()}" if remaining_work is not None else ""
+                raise DemoError(f"{trouble} after {within_s:.0f} s{suffix}")
             await asyncio.sleep(_POLL_S)
 
     async def describe_broker(self) -> str:
-        """Return the cluster's address, id and size."""
+        """Return a description of the cluster: address, id and size."""
         cluster = await asyncio.to_thread(lambda: self._admin.describe_cluster(request_timeout=_CALL_S).result(_CALL_S))
         brokers = len(cluster.nodes)
         return (
@@ -151,5 +164,5 @@ class Watch:
         await self._feeds.close()
         await asyncio.to_thread(self._tail.close)
 
-    async def _work_left(self) -> dict[str, int]:
+    async def _remaining_work(self) -> dict[str, int]:
         return await idle.work_left(self._admin, self._redis)

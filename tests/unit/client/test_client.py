@@ -202,7 +202,7 @@ async def test_a_feed_is_read_and_not_again_while_it_holds(do: Do) -> None:
         feed = await do(url, "feed", "ann", limit=1)
         assert (feed.user_id, feed.fallback, len(feed.items)) == ("ann", False, 1)
         assert feed.items[0].item["title"] == "A concert"
-        assert await do(url, "feed", "ann", known=feed) is feed
+        assert await do(url, "feed", "ann", previous=feed) is feed
 
 
 async def test_updates_come_as_feeds_change_and_through_a_break() -> None:
@@ -214,7 +214,7 @@ async def test_updates_come_as_feeds_change_and_through_a_break() -> None:
         await world.feeds.write([newer(1)])
         second = await anext(updates)
         await updates.aclose()
-        again = millrace.updates("ann", known=second)
+        again = millrace.updates("ann", previous=second)
         await world.feeds.write([newer(2)])
         third = await anext(again)
         await again.aclose()
