@@ -37,11 +37,12 @@ up: $(VENV)/.local ## Install and start the whole stack (ARGS="...": more flags)
 test: check ## Install, check and run every test in two processes, each with servers of its own (ARGS="...": handed to pytest)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: $(VENV)/.dev ## Install and check style, types, imports and generated files
+check: $(VENV)/.dev ## Install and check style, types, imports, names and generated files
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m checks.names
 	$(BIN)/python -m schemas.generate --check
 	$(BIN)/python docs/generate.py --check
 

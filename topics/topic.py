@@ -205,21 +205,21 @@ PUSH_REQUESTS = Topic(
     "push-requests.v1",
     types.PushRequest,
     "user_id",
-    "api and streams.roles.push.push_role",
+    "api and streams.push",
     "Devices to register or revoke, preferences to take over, notifications to send.",
 )
 PUSH_TOKENS = Topic(
     "push-tokens.v1",
     types.PushToken,
     "token",
-    "streams.roles.push.push_role",
+    "streams.push",
     "Registrations of push tokens, re-keyed by token: the newest one owns it.",
 )
 DEVICES = Topic(
     "devices.v1",
     types.Devices,
     "user_id",
-    "streams.roles.push.push_role",
+    "streams.push",
     "Where each user may be reached by pushes, and what they want to be pushed.",
     retention_ms=FOREVER,
     compacted=True,
@@ -228,7 +228,7 @@ NOTIFICATIONS = Topic(
     "notifications.v1",
     types.Notification,
     "user_id",
-    "streams.roles.push.push_role",
+    "streams.push",
     "Each decision on a push, with its reason.",
     retention_ms=90 * DAY_MS,
 )
