@@ -62,10 +62,10 @@ def states(load: EventLoad, view: CatalogSnapshot) -> tuple[dict[str, UserState]
         state = users[event.user_id] = users.pop(event.user_id, UserState(event.user_id))
         subject = view.labels(event.item_id) or ItemLabels()
         position = Position(0, number, event.occurred_at)
-        heard = user.fold(state, event, position, subject=subject, params=UserParams())
-        if heard is not None:
-            doing = items.setdefault(heard.item_id, ItemState(heard.item_id))
-            signal.fold(doing, signal.to_record([heard]), params=SignalParams())
+        item_signal = user.fold(state, event, position, subject=subject, params=UserParams())
+        if item_signal is not None:
+            item_state = items.setdefault(item_signal.item_id, ItemState(item_signal.item_id))
+            signal.fold(item_state, signal.to_record([item_signal]), params=SignalParams())
     return users, items
 
 

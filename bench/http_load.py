@@ -44,8 +44,8 @@ class Client(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, requests: Iterator[bytes], latencies_ms: list[float], failed: asyncio.Future[None]) -> None:
-        self._requests, self._latencies_ms, self._failed = requests, latencies_ms, failed
+    def __init__(self, requests: Iterator[bytes], latencies_ms: list[float], failure: asyncio.Future[None]) -> None:
+        self._requests, self._latencies_ms, self._failure = requests, latencies_ms, failure
         self._parser = httptools.HttpResponseParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -77,8 +77,8 @@ class Client(asyncio.Protocol):
         self._transport.write(self._request)
 
     def _fail(self, error: Exception) -> None:
-        if not self._failed.done():
-            self._failed.set_exception(error)
+        if not self._failure.done():
+            self._failure.set_exception(error)
 
 
 async def run(task: LoadTask) -> dict[str, float]:
@@ -90,25 +90,25 @@ async def run(task: LoadTask) -> dict[str, float]:
     loop = asyncio.get_running_loop()
     requests = cycle([f"GET {path} HTTP/1.1\r\nHost: {task.host}\r\n\r\n".encode() for path in task.paths])
     latencies_ms: list[float] = []
-    failed: asyncio.Future[None] = loop.create_future()
+    failure: asyncio.Future[None] = loop.create_future()
     transports = [
-        (await loop.create_connection(lambda: Client(requests, latencies_ms, failed), task.host, task.port))[0]
+        (await loop.create_connection(lambda: Client(requests, latencies_ms, failure), task.host, task.port))[0]
         for _ in range(task.connections)
     ]
-    await _pass(task.warm_up_s, failed)
+    await _pass(task.warm_up_s, failure)
     latencies_ms.clear()
     started_s = time.perf_counter()
-    await _pass(task.seconds, failed)
+    await _pass(task.seconds, failure)
     measured, took_s = latencies_ms.copy(), time.perf_counter() - started_s
     for transport in transports:
         transport.abort()
     return {"rps": round(len(measured) / took_s), **summary_ms(measured)}
 
 
-async def _pass(seconds: float, failed: asyncio.Future[None]) -> None:
-    done, _ = await asyncio.wait({failed}, timeout=seconds)
-    if done:
-        failed.result()
+async def _pass(seconds: float, failure: asyncio.Future[None]) -> None:
+    failures, _ = await asyncio.wait({failure}, timeout=seconds)
+    if failures:
+        failure.result()
 
 
 if __name__ == "__main__":

@@ -37,8 +37,8 @@ class Size:
 def zipf(rng: np.random.Generator, ranks: int, count: int, *, exponent: float = 1.0) -> NDArray[np.int64]:
     """Draw ranks from 0, rank r with probability in proportion to 1 / (r + 1)^exponent."""
     weights = np.cumsum(np.arange(1, ranks + 1, dtype=float) ** -exponent)
-    drawn: NDArray[np.int64] = np.searchsorted(weights, rng.random(count) * weights[-1], side="right")
-    return drawn
+    samples: NDArray[np.int64] = np.searchsorted(weights, rng.random(count) * weights[-1], side="right")
+    return samples
 
 
 class EventLoad:
@@ -92,22 +92,24 @@ class EventLoad:
         """Yield an event for each user's rank and time."""
         rng = np.random.default_rng((self._seed, 4, salt))
         count, kinds = len(users), len(CATEGORIES)
-        drawn = zipf(rng, self.size.items, count)
+        item_ranks = zipf(rng, self.size.items, count)
         loyal = rng.random(count) < LOYALTY
         # Items take turns in their categories, so an item of the same popularity is near in each.
-        items = np.where(loyal, np.minimum(drawn // kinds * kinds + users % kinds, self.size.items - 1), drawn)
+        items = np.where(
+            loyal, np.minimum(item_ranks // kinds * kinds + users % kinds, self.size.items - 1), item_ranks
+        )
         actions = rng.choice(len(_ACTIONS), count, p=_ACTION_SHARES)
         for number, (user, item, action, at) in enumerate(
             zip(users.tolist(), items.tolist(), actions.tolist(), at_ms, strict=True)
         ):
-            done = _ACTIONS[action]
+            action_name = _ACTIONS[action]
             yield Interaction(
                 event_id=event_id(at, "bench", self._seed, salt, number),
                 user_id=self.user_id(user),
                 item_id=self.items[item].item_id,
-                action=done,
+                action=action_name,
                 occurred_at=at,
-                value=4.0 if done == "rate" else None,
+                value=4.0 if action_name == "rate" else None,
                 session_id=f"{user}-{at // _DAY_MS}",
                 context={"device_type": "phone", "surface": "feed"},
             )
@@ -117,9 +119,9 @@ class EventLoad:
         city = CITIES[rank % len(CITIES)].name
         title = f"{FIRST_WORDS[rank % len(FIRST_WORDS)]} {SECOND_WORDS[rank // len(FIRST_WORDS) % len(SECOND_WORDS)]}"
         topics = rng.choice(len(INTERESTS), _TOPICS_PER_ITEM, replace=False)
-        named = f"{category}-{city}-{title}-{rank}".lower().replace(" ", "-")
+        slug = f"{category}-{city}-{title}-{rank}".lower().replace(" ", "-")
         return Item(
-            item_id=f"post-{rank}" if self._posts else named,
+            item_id=f"post-{rank}" if self._posts else slug,
             category=category,
             title=title,
             description=f"{title}, a favourite of those who know {city}, is back with more of what made it one.",

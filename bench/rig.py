@@ -112,7 +112,7 @@ class Rig:
         finally:
             await child.stop()
 
-    async def ask(self, module: str, *arguments: str, given: object = None) -> Any:
+    async def ask(self, module: str, *arguments: str, payload: object = None) -> Any:
         """Run a module to its end as a process, give it JSON, and return the JSON that it prints last.
 
         Raises:
@@ -126,12 +126,12 @@ class Rig:
             env=os.environ.copy() | to_env(self.settings),
         )
         try:
-            out, said = await process.communicate(msgspec.json.encode(given))
+            out, stderr = await process.communicate(msgspec.json.encode(payload))
         finally:
             if process.returncode is None:
                 process.kill()
         if process.returncode:
-            raise BenchError(f"{module} failed:\n{said.decode(errors='replace')[-2_000:]}")
+            raise BenchError(f"{module} failed:\n{stderr.decode(errors='replace')[-2_000:]}")
         return msgspec.json.decode(out.splitlines()[-1])
 
     async def rest(self, what: str, *roles: str) -> None:
@@ -140,25 +140,25 @@ class Rig:
         Raises:
             UnsettledError: it took too long.
         """
-        calm, most, left = 0, 1, {}
+        calm, most, work = 0, 1, {}
         try:
             async with asyncio.timeout(_REST_WITHIN_S):
                 while calm < _CALM_POLLS:
                     await asyncio.sleep(_POLL_S)
-                    left = await self._left(roles)
-                    calm = 0 if left else calm + 1
-                    amount = sum(left.values())
+                    work = await self._remaining_work(roles)
+                    calm = 0 if work else calm + 1
+                    amount = sum(work.values())
                     most = max(most, amount)
                     self.on_progress(what, most - amount, most)
         except TimeoutError:
-            raise NotIdleError(_REST_WITHIN_S, left) from None
+            raise NotIdleError(_REST_WITHIN_S, work) from None
 
-    async def _left(self, roles: tuple[str, ...]) -> dict[str, int]:
-        left = await work_left(self.admin, self.redis)
-        left["workers to start"] = left.get("workers to start", 0) - (len(_WORKERS) - len(roles))
+    async def _remaining_work(self, roles: tuple[str, ...]) -> dict[str, int]:
+        work = await work_left(self.admin, self.redis)
+        work["workers to start"] = work.get("workers to start", 0) - (len(_WORKERS) - len(roles))
         if "feed" not in roles:
-            left = {name: count for name, count in left.items() if name in (*_LEARNING, "workers to start")}
-        return {name: count for name, count in left.items() if count > 0}
+            work = {name: count for name, count in work.items() if name in (*_LEARNING, "workers to start")}
+        return {name: count for name, count in work.items() if count > 0}
 
 
 @asynccontextmanager

@@ -30,7 +30,7 @@ class Plan:
     ranking: Size
     index_items: int
 
-    def told(self, part: str) -> str:
+    def describe(self, part: str) -> str:
         """Return what a part measures with this."""
         size, ranked = self.size, self.ranking
         return {
@@ -103,17 +103,17 @@ async def run(
     parts: Sequence[str], plan: Plan, settings: Settings, *, on_step: OnStep, on_progress: OnProgress
 ) -> dict[str, Any]:
     """Measure some parts and return their figures by name."""
-    found = {
+    results = {
         name: await asyncio.to_thread(part, plan, settings, on_progress)
         for name, part in ALONE.items()
         if name in parts
     }
-    served = {name: part for name, part in SERVED.items() if name in parts}
-    if served:
+    cases = {name: part for name, part in SERVED.items() if name in parts}
+    if cases:
         load = _load(plan.size)
         async with a_rig(settings, on_step=on_step, on_progress=on_progress) as rig:
-            found |= {name: await part(rig, load, plan) for name, part in served.items()}
-    return found
+            results |= {name: await part(rig, load, plan) for name, part in cases.items()}
+    return results
 
 
 def _load(size: Size) -> EventLoad:

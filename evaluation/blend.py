@@ -71,14 +71,16 @@ class BlendCandidate(Model):
 
     def _score(self, row: Scores, query: ModelQuery) -> None:
         view, blender, params = self.learner.view, self.learner.blender, self.learner.params.rank
-        seen = self._met(query) if query.history else self.learner.candidates(query.user_id, query.at_ms)
-        scores = score(seen, weights_for(seen.query, blender))
-        row[seen.items] = scores
-        head = seen.items[order(seen, scores, view, params)]
+        candidates = (
+            self._cold_candidates(query) if query.history else self.learner.candidates(query.user_id, query.at_ms)
+        )
+        scores = score(candidates, weights_for(candidates.query, blender))
+        row[candidates.items] = scores
+        head = candidates.items[order(candidates, scores, view, params)]
         if len(head):
             row[head] = scores.max() + np.arange(len(head), 0, -1)
 
-    def _met(self, query: ModelQuery) -> Candidates:
+    def _cold_candidates(self, query: ModelQuery) -> Candidates:
         """Look with the eyes of someone of whom the query tells everything."""
         view, params = self.learner.view, self.learner.params
         state = UserState(query.user_id)
@@ -96,12 +98,12 @@ class _Ablated(PersonalWeights):
 
     def __init__(self, without: frozenset[str]) -> None:
         super().__init__(Blender({name: weight * (name not in without) for name, weight in PRIOR.items()}, CLASSES))
-        self._kept = np.array([name not in without for name in PRIOR], np.float32)
+        self._mask = np.array([name not in without for name in PRIOR], np.float32)
 
-    def learn(self, user_id: str, parts: FeatureMatrix, *args: Any, **kwargs: Any) -> None:
+    def learn(self, user_id: str, features: FeatureMatrix, *args: Any, **kwargs: Any) -> None:
         """Learn from one outcome as if the other parts were all there is."""
         super().learn(
-            user_id, FeatureMatrix([(rows * self._kept, block) for rows, block in parts.blocks]), *args, **kwargs
+            user_id, FeatureMatrix([(rows * self._mask, block) for rows, block in features.blocks]), *args, **kwargs
         )
 
 

@@ -55,11 +55,11 @@ class Bootstrap:
         per_user = np.stack((sums, self._counts.astype(np.float64)), axis=1)
         draw = np.random.default_rng((_OWN, self._seed))
         size = len(sums)
-        drawn = [
-            draw.multinomial(size, np.full(size, 1.0 / size), size=min(_AT_ONCE, self._draws - done)) @ per_user
-            for done in range(0, self._draws, _AT_ONCE)
+        chunks = [
+            draw.multinomial(size, np.full(size, 1.0 / size), size=min(_AT_ONCE, self._draws - start)) @ per_user
+            for start in range(0, self._draws, _AT_ONCE)
         ]
-        totals = np.concatenate(drawn)
+        totals = np.concatenate(chunks)
         return np.asarray(totals[:, 0] / totals[:, 1], np.float64)
 
 

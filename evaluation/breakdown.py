@@ -61,5 +61,5 @@ def _rows(
 
 def _row(label: str, accuracy: Accuracy) -> dict[str, Any]:
     cases = len(accuracy.hr)
-    found = {"hr": float(accuracy.hr.mean()), "ndcg": float(accuracy.ndcg.mean())} if cases else {}
-    return {"label": label, "cases": cases, **found}
+    means = {"hr": float(accuracy.hr.mean()), "ndcg": float(accuracy.ndcg.mean())} if cases else {}
+    return {"label": label, "cases": cases, **means}

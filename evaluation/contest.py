@@ -45,16 +45,16 @@ OnProgress = Callable[[RunTask, int], None]
 
 def run(tasks: Sequence[RunTask], stream: Stream, *, jobs: int, on_progress: OnProgress) -> RunResult:
     """Run tasks over their stream; with several jobs each process reads the data for itself."""
-    found = _in_turn(tasks, stream, on_progress) if jobs == 1 else _side_by_side(tasks, jobs, on_progress, len(stream))
-    outcomes = dict(found)
-    done = RunResult()
+    pairs = _in_turn(tasks, stream, on_progress) if jobs == 1 else _side_by_side(tasks, jobs, on_progress, len(stream))
+    outcomes = dict(pairs)
+    result = RunResult()
     for task in tasks:
         outcome = outcomes[task]
         if isinstance(outcome, str):
-            done.skipped[task.model] = outcome
+            result.skipped[task.model] = outcome
         else:
-            done.runs.setdefault(task.model, []).append(outcome)
-    return done
+            result.runs.setdefault(task.model, []).append(outcome)
+    return result
 
 
 def _in_turn(

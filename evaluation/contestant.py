@@ -41,14 +41,14 @@ def names() -> list[str]:
 
 def ablations(kind: str, *, repeats: bool) -> list[str]:
     """Return the blend and those without a source, or without a part, as far as these speak on a stream."""
-    speaking = [name for name, part in FEATURES.items() if repeats or not part.repeats]
-    named = _of_source if kind == "sources" else _of_part
-    return [BLEND, *dict.fromkeys(map(named, speaking))]
+    active_features = [name for name, part in FEATURES.items() if repeats or not part.repeats]
+    name_of = _of_source if kind == "sources" else _of_part
+    return [BLEND, *dict.fromkeys(map(name_of, active_features))]
 
 
 def is_known(name: str) -> bool:
     """Say whether somebody takes part under a name."""
-    return name in names() or bool(_left_out(name))
+    return name in names() or bool(_ablated_features(name))
 
 
 def is_baseline(name: str) -> bool:
@@ -68,7 +68,7 @@ def build(name: str, setup: EvalContext) -> Model:
     if name not in MODELS:
         from evaluation.blend import BlendCandidate
 
-        return BlendCandidate(setup, without=_left_out(name))
+        return BlendCandidate(setup, without=_ablated_features(name))
     builder = MODELS[name]
     seeded = "seed" in inspect.signature(builder).parameters
     return builder(seed=setup.seed) if seeded else builder()  # type: ignore[call-arg]
@@ -84,6 +84,6 @@ def _of_part(part: str) -> str:
     return f"{_of_source(part)}.{part}"
 
 
-def _left_out(name: str) -> frozenset[str]:
+def _ablated_features(name: str) -> frozenset[str]:
     """Return the parts that a blend of this name does without."""
     return frozenset(part for part in FEATURES if name in (_of_source(part), _of_part(part)))

@@ -23,11 +23,11 @@ class Histories:
         self._touched: dict[int, array[int]] = {}
         self._ids: dict[int, set[str]] = {}
 
-    def add(self, place: int, event: ModelEvent) -> None:
+    def add(self, index: int, event: ModelEvent) -> None:
         """Note an event of the stream, as the models were told it."""
-        user = int(self._stream.user[place])
+        user = int(self._stream.user[index])
         self._events.setdefault(user, []).append(event)
-        self._touched.setdefault(user, array("i")).append(int(self._stream.item[place]))
+        self._touched.setdefault(user, array("i")).append(int(self._stream.item[index]))
         self._ids.setdefault(user, set()).add(event.item_id)
 
     def query(self, user: int, at_ms: int) -> ModelQuery:
@@ -39,18 +39,20 @@ class Histories:
             at_ms,
         )
 
-    def stranger(self, user: int, at_ms: int, *, known: int) -> ModelQuery:
+    def cold_query(self, user: int, at_ms: int, *, known_count: int) -> ModelQuery:
         """Return the query for a user nobody has learned from, of whose events only the last so many are known."""
         events = self._events.get(user, [])
-        told = events[max(len(events) - known, 0) :]
-        return ModelQuery(self._stream.users[user], _newest_first(told[-RECENT:]), at_ms=at_ms, history=told)
+        last_events = events[max(len(events) - known_count, 0) :]
+        return ModelQuery(
+            self._stream.users[user], _newest_first(last_events[-RECENT:]), at_ms=at_ms, history=last_events
+        )
 
     def touched(self, user: int) -> NDArray[np.int32]:
         """Return the items that may not be shown to a user."""
-        seen = self._touched.get(user)
-        if seen is None or self._stream.repeats:
+        item_indices = self._touched.get(user)
+        if item_indices is None or self._stream.repeats:
             return np.empty(0, np.int32)
-        return np.array(seen, np.int32)
+        return np.array(item_indices, np.int32)
 
     def count(self, user: int) -> int:
         """Return how many events a user has had."""

@@ -23,10 +23,15 @@ def write(path: Path, stream: Stream, runs: Mapping[str, ReplayOutcome]) -> None
     encoder = msgspec.json.Encoder()
     with path.open("wb") as file:
         for model, outcome in runs.items():
-            columns = (outcome.place.tolist(), outcome.shown.tolist(), outcome.known.tolist(), outcome.earlier.tolist())
-            cold = (outcome.known < EVERYTHING).any()
-            for place, shown, known, earlier in zip(*columns, strict=True):
-                event = stream.events[place]
-                top = [stream.items[item] for item in outcome.top[shown].tolist() if item >= 0]
-                line = {"index": place, "user": event.user_id, "item": event.item_id, "top": top, "model": model}
-                file.write(encoder.encode(line | ({"known": min(known, earlier)} if cold else {})) + b"\n")
+            columns = (
+                outcome.place.tolist(),
+                outcome.list_index.tolist(),
+                outcome.known_count.tolist(),
+                outcome.earlier.tolist(),
+            )
+            cold = (outcome.known_count < EVERYTHING).any()
+            for index, list_index, known_count, earlier in zip(*columns, strict=True):
+                event = stream.events[index]
+                top = [stream.items[item] for item in outcome.top[list_index].tolist() if item >= 0]
+                line = {"index": index, "user": event.user_id, "item": event.item_id, "top": top, "model": model}
+                file.write(encoder.encode(line | ({"known": min(known_count, earlier)} if cold else {})) + b"\n")

@@ -78,9 +78,9 @@ def global_split(stream: Stream, part: Part) -> Iterator[Step]:
     """Yield the steps of global-split."""
     start, end = bounds(stream, part)
     yield from _learn(np.arange(start))
-    known = np.bincount(stream.user[:start], minlength=len(stream.users))
+    event_counts = np.bincount(stream.user[:start], minlength=len(stream.users))
     targets = start + np.flatnonzero(_targets(stream)[start:end])
-    targets = targets[known[stream.user[targets]] >= _TRAIN_EVENTS]
+    targets = targets[event_counts[stream.user[targets]] >= _TRAIN_EVENTS]
     order = targets[np.argsort(stream.user[targets], kind="stable")]
     for case in _runs(order, stream.user[order]):
         yield Rank(case, int(stream.at_ms[start - 1]), together=True)
@@ -91,11 +91,11 @@ def leave_last_out(stream: Stream, part: Part) -> Iterator[Step]:
     order = np.argsort(stream.user, kind="stable")
     users = _runs(order, stream.user[order])
     back = 1 if part == "test" else 2
-    held = [places[-back] for places in users if len(places) > back]
+    targets = [places[-back] for places in users if len(places) > back]
     unseen = np.zeros(len(stream), np.bool_)
     unseen[[place for places in users for place in places[-back:]]] = True
     yield from _learn(np.flatnonzero(~unseen))
-    for target in sorted(held):
+    for target in sorted(targets):
         if stream.repeats or stream.fresh[target]:
             yield Rank(np.array([target], np.intp), int(stream.at_ms[target]))
 
@@ -125,17 +125,17 @@ def _replay(stream: Stream, start: int, order: Places, edges: Places) -> Iterato
     """Yield the groups between the edges of an order: each ranked where it has test events, then learned."""
     ranked = _targets(stream)[order] & (order >= start)
     waiting = 0
-    for left, right in pairwise(edges.tolist()):
-        within = ranked[left:right]
+    for begin, end in pairwise(edges.tolist()):
+        within = ranked[begin:end]
         if within.any():
-            if waiting < left:
-                yield Learn(order[waiting:left])
-            yield Rank(order[left:right][within], int(stream.at_ms[order[left]]))
-            yield Learn(order[left:right])
-            waiting = right
-        elif right - waiting >= _BATCH:
-            yield Learn(order[waiting:right])
-            waiting = right
+            if waiting < begin:
+                yield Learn(order[waiting:begin])
+            yield Rank(order[begin:end][within], int(stream.at_ms[order[begin]]))
+            yield Learn(order[begin:end])
+            waiting = end
+        elif end - waiting >= _BATCH:
+            yield Learn(order[waiting:end])
+            waiting = end
     if waiting < len(order):
         yield Learn(order[waiting:])
 

@@ -32,7 +32,7 @@ class ItemRanking:
         self._items = items
         self._in_model = np.full(len(stream.items), NOBODY, np.int32)
         self._in_stream = np.full(len(stream.items), NOBODY, np.int32)
-        self._known = 0
+        self._item_count = 0
         self._draw = np.random.default_rng((_OWN, seed))
 
     def place(self, scores: NDArray[np.float64], touched: NDArray[np.int32], targets: NDArray[np.int32]) -> RankedPlace:
@@ -42,8 +42,8 @@ class ItemRanking:
         """
         self._learn_numbers()
         keep = np.ones(len(scores), np.bool_)
-        known = self._in_model[touched]
-        keep[known[known >= 0]] = False
+        touched_indices = self._in_model[touched]
+        keep[touched_indices[touched_indices >= 0]] = False
         finite = np.where(np.isfinite(scores), scores, -np.inf)
         noise = self._draw.random(len(scores))
         candidates = np.flatnonzero(keep)
@@ -84,9 +84,9 @@ class ItemRanking:
         names = self._items.names
         if len(names) > len(self._in_stream):
             self._in_stream = np.concatenate((self._in_stream, np.full(len(names), NOBODY, np.int32)))
-        for number in range(self._known, len(names)):
-            found = self._numbers.get(names[number], NOBODY)
-            self._in_stream[number] = found
-            if found >= 0:
-                self._in_model[found] = number
-        self._known = len(names)
+        for number in range(self._item_count, len(names)):
+            stream_index = self._numbers.get(names[number], NOBODY)
+            self._in_stream[number] = stream_index
+            if stream_index >= 0:
+                self._in_model[stream_index] = number
+        self._item_count = len(names)

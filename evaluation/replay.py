@@ -41,13 +41,13 @@ class ReplayOutcome:
     rank: NDArray[np.int32]
     case: NDArray[np.int32]
     """Which case it belongs to; a case has one list and one or more relevant items."""
-    shown: NDArray[np.int32]
+    list_index: NDArray[np.int32]
     """The row of its list in `top`."""
     earlier: NDArray[np.int32]
     """Events of the user that were learned before."""
     gap_ms: NDArray[np.int64]
     """Time since the last of them, or -1."""
-    known: NDArray[np.int32]
+    known_count: NDArray[np.int32]
     """How many of them, the last ones, the model was told at most."""
     top: NDArray[np.int32]
     learn_us: float
@@ -109,18 +109,18 @@ class _Run:
 
     def rank(self, step: Rank) -> None:
         user = int(self._stream.user[step.targets[0]])
-        self._place(step, user, self._histories.query(user, step.at_ms), known=EVERYTHING)
+        self._place(step, user, self._histories.query(user, step.at_ms), known_count=EVERYTHING)
 
     def outcome(self) -> ReplayOutcome:
         rows = np.array(self._rows, np.int64).reshape(-1, 7)
-        place, rank, case, shown, earlier, known = rows[:, :6].astype(np.int32).T
+        place, rank, case, list_index, earlier, known_count = rows[:, :6].astype(np.int32).T
         return ReplayOutcome(
             place=place,
             rank=rank,
             case=case,
-            shown=shown,
+            list_index=list_index,
             earlier=earlier,
-            known=known,
+            known_count=known_count,
             gap_ms=rows[:, 6],
             top=np.array(self._tops, np.int32).reshape(-1, K),
             learn_us=1e6 * self._learn_s / max(self._learned, 1),
@@ -133,16 +133,20 @@ class _Run:
         self._learn_s += time.perf_counter() - began
         self._learned += len(events)
 
-    def _place(self, step: Rank, user: int, query: ModelQuery, *, known: int) -> None:
+    def _place(self, step: Rank, user: int, query: ModelQuery, *, known_count: int) -> None:
         """Rank the targets of a step for a query, and note what came of it."""
         began = time.perf_counter()
         scores = self._model.scores([query])[0]
         self._rank_s += time.perf_counter() - began
         placed = self._ranking.place(scores, self._histories.touched(user), self._stream.item[step.targets])
-        shown, earlier, gap_ms = len(self._tops), self._histories.count(user), self._histories.gap_ms(user, step.at_ms)
+        list_index, earlier, gap_ms = (
+            len(self._tops),
+            self._histories.count(user),
+            self._histories.gap_ms(user, step.at_ms),
+        )
         self._tops.append(placed.top)
         for place, rank in zip(step.targets.tolist(), placed.ranks.tolist(), strict=True):
-            self._rows.append((place, rank, self._cases, shown, earlier, known, gap_ms))
+            self._rows.append((place, rank, self._cases, list_index, earlier, known_count, gap_ms))
             self._cases += not step.together
         self._cases += step.together
 
@@ -156,14 +160,19 @@ class _Cold(_Run):
     def __init__(self, model: Model, stream: Stream, *, weightless: bool, seed: int) -> None:
         super().__init__(model, stream, weightless=weightless, seed=seed)
         group = np.random.default_rng(_HELD).permutation(len(stream.users)) % GROUPS
-        self._held = group == seed % GROUPS
+        self._is_held_out = group == seed % GROUPS
 
     def rank(self, step: Rank) -> None:
         user = int(self._stream.user[step.targets[0]])
-        if self._held[user] and self._histories.count(user) >= _EARLIER:
-            for known in KNOWN:
-                self._place(step, user, self._histories.stranger(user, step.at_ms, known=known), known=known)
+        if self._is_held_out[user] and self._histories.count(user) >= _EARLIER:
+            for known_count in KNOWN:
+                self._place(
+                    step,
+                    user,
+                    self._histories.cold_query(user, step.at_ms, known_count=known_count),
+                    known_count=known_count,
+                )
 
     def _teach(self, events: Sequence[ModelEvent], step: Learn) -> None:
-        held = self._held[self._stream.user[step.places]].tolist()
-        super()._teach([event for event, out in zip(events, held, strict=True) if not out], step)
+        is_held_out = self._is_held_out[self._stream.user[step.places]].tolist()
+        super()._teach([event for event, out in zip(events, is_held_out, strict=True) if not out], step)

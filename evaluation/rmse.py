@@ -20,7 +20,7 @@ _TELL_EVERY = 200
 
 
 def error(
-    model: RatingModel, stream: Stream, part: Part, *, on_progress: Callable[[int], None] = lambda done: None
+    model: RatingModel, stream: Stream, part: Part, *, on_progress: Callable[[int], None] = lambda count: None
 ) -> float:
     """Return a model's RMSE over the ratings of a part; `on_progress` hears how many events are behind it."""
     start, end = bounds(stream, part)
@@ -39,7 +39,7 @@ def error(
 
 
 def report(
-    stream: Stream, part: Part, *, on_progress: Callable[[str, int], None] = lambda name, done: None
+    stream: Stream, part: Part, *, on_progress: Callable[[str, int], None] = lambda name, count: None
 ) -> dict[str, Any]:
     """Return the RMSE of every rating model, with the scale and the split it depends on."""
     start, end = bounds(stream, part)
@@ -51,13 +51,13 @@ def report(
         except ModuleNotFoundError as missing:
             skipped[name] = f"needs the package {missing.name}"
             continue
-        errors[name] = error(model, stream, part, on_progress=lambda done, name=name: on_progress(name, done))  # type: ignore[misc]
+        errors[name] = error(model, stream, part, on_progress=lambda count, name=name: on_progress(name, count))  # type: ignore[misc]
     return {
         "scale": [stream.low, stream.high],
         "train_events": start,
         "cases": int(np.count_nonzero(~np.isnan(stream.rating[start:end]))),
         "models": {
-            name: {"rmse": found, "rmse_stars": found * (stream.high - stream.low)} for name, found in errors.items()
+            name: {"rmse": rmse, "rmse_stars": rmse * (stream.high - stream.low)} for name, rmse in errors.items()
         },
         "skipped": skipped,
     }

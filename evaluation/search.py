@@ -50,11 +50,11 @@ def expectations() -> list[Expectation]:
     return msgspec.json.decode(data, type=list[Expectation])
 
 
-def judge(expected: Expectation, meant: int, found: Sequence[bool]) -> JudgedSearch:
+def judge(expected: Expectation, meant: int, is_relevant: Sequence[bool]) -> JudgedSearch:
     """Judge an answer by which of the first ten were meant, given how many could have been."""
-    first = found[:TOP]
-    gained = sum(1 / math.log2(2 + place) for place, right in enumerate(first) if right)
-    best = sum(1 / math.log2(2 + place) for place in range(min(meant, TOP)))
+    first = is_relevant[:TOP]
+    gained = sum(1 / math.log2(2 + position) for position, relevant in enumerate(first) if relevant)
+    best = sum(1 / math.log2(2 + position) for position in range(min(meant, TOP)))
     return JudgedSearch(
         query=expected.query,
         expects=expected.expects,

@@ -60,31 +60,31 @@ def of_dataset(data: Dataset, *, repeats: bool | None = None, rating_scale: floa
     Items repeat if `repeats` says so, else if the reader of the format knows it, else if over 1 % of the events repeat
     a (user, item) pair. The highest rating is `rating_scale`, by default the first of 1, 5, 10, 100 that none exceeds.
     """
-    heard = [event for event in data.interactions if event.item_id is not None]
+    interactions = [event for event in data.interactions if event.item_id is not None]
     users, items = Vocabulary(), Vocabulary()
-    user = np.array([users.add(event.user_id) for event in heard], np.int32)
-    item = np.array([items.add(event.item_id or "") for event in heard], np.int32)
-    fresh = np.zeros(len(heard), np.bool_)
+    user = np.array([users.add(event.user_id) for event in interactions], np.int32)
+    item = np.array([items.add(event.item_id or "") for event in interactions], np.int32)
+    fresh = np.zeros(len(interactions), np.bool_)
     fresh[np.unique(user.astype(np.int64) * max(len(items), 1) + item, return_index=True)[1]] = True
-    stars = np.array([_stars(event) for event in heard], np.float64)
+    stars = np.array([_stars(event) for event in interactions], np.float64)
     scale = scale_of(stars) and (rating_scale or scale_of(stars))
     low, high = _bounds(stars)
     if repeats is None:
         repeats = data.repeats
     if repeats is None:
-        repeats = float(np.mean(~fresh)) > _NOTICEABLE if heard else False
-    rating = (stars - low) / (high - low) if scale else np.full(len(heard), np.nan)
+        repeats = float(np.mean(~fresh)) > _NOTICEABLE if interactions else False
+    rating = (stars - low) / (high - low) if scale else np.full(len(interactions), np.nan)
     return Stream(
         name=data.name,
         users=users.names,
         items=items.names,
         user=user,
         item=item,
-        at_ms=np.array([event.occurred_at for event in heard], np.int64),
+        at_ms=np.array([event.occurred_at for event in interactions], np.int64),
         rating=rating,
-        positive=_positive(heard, stars, scale),
+        positive=_positive(interactions, stars, scale),
         fresh=fresh,
-        events=[_event(event, float(share), scale) for event, share in zip(heard, rating, strict=True)],
+        events=[_event(event, float(share), scale) for event, share in zip(interactions, rating, strict=True)],
         rated=bool(scale),
         low=low,
         high=high,
@@ -105,19 +105,21 @@ def scale_of(stars: NDArray[np.float64]) -> float:
 
 
 def _bounds(stars: NDArray[np.float64]) -> tuple[float, float]:
-    known = stars[~np.isnan(stars)]
-    return (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+    values = stars[~np.isnan(stars)]
+    return (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
 
 
 def _stars(event: Interaction) -> float:
     return event.value if event.action == "rate" and event.value is not None else np.nan
 
 
-def _positive(heard: list[Interaction], stars: NDArray[np.float64], scale: float) -> NDArray[np.bool_]:
+def _positive(interactions: list[Interaction], stars: NDArray[np.float64], scale: float) -> NDArray[np.bool_]:
     if scale:
         with np.errstate(invalid="ignore"):
             return np.asarray(stars >= LIKED * scale, np.bool_)
-    return np.array([event.action == "rate" or weight_of(event.action, event.value) > 0 for event in heard], np.bool_)
+    return np.array(
+        [event.action == "rate" or weight_of(event.action, event.value) > 0 for event in interactions], np.bool_
+    )
 
 
 def _event(event: Interaction, share: float, scale: float) -> ModelEvent:

@@ -38,17 +38,17 @@ class BeyondAccuracy:
 
     def of(self, outcome: ReplayOutcome) -> dict[str, float]:
         """Return the four figures of an outcome's lists."""
-        lists = outcome.top[outcome.shown]
+        lists = outcome.top[outcome.list_index]
         if not len(lists):
             return dict.fromkeys(("coverage", "novelty", "diversity", "popularity"), float("nan"))
-        shown = lists[lists >= 0]
+        list_items = lists[lists >= 0]
         information = -np.log2((self._events + 1) / (self._events.sum() + len(self._events)))
         chosen = self._events[self._stream.item[outcome.place]].mean()
         return {
-            "coverage": len(np.unique(shown)) / len(self._stream.items),
-            "novelty": float(information[shown].mean()),
+            "coverage": len(np.unique(list_items)) / len(self._stream.items),
+            "novelty": float(information[list_items].mean()),
             "diversity": self._diversity(outcome.top),
-            "popularity": float(self._events[shown].mean() / chosen) if chosen else float("nan"),
+            "popularity": float(self._events[list_items].mean() / chosen) if chosen else float("nan"),
         }
 
     @cached_property
@@ -72,26 +72,26 @@ class BeyondAccuracy:
             self._stream.user[: self._start].tolist(), self._stream.item[: self._start].tolist(), strict=True
         ):
             users[item].add(user)
-        return {item: frozenset(found) for item, found in users.items()}
+        return {item: frozenset(user_set) for item, user_set in users.items()}
 
     def _diversity(self, top: Lists) -> float:
-        known: dict[tuple[int, int], float] = {}
+        similarities: dict[tuple[int, int], float] = {}
         sums: list[float] = []
         for row in top[:: max(1, len(top) // _LISTS)].tolist():
             pairs = list(combinations(sorted(item for item in row if item >= 0), 2))
             for pair in pairs:
-                if pair not in known:
-                    known[pair] = self._alike(*pair)
+                if pair not in similarities:
+                    similarities[pair] = self._similarity(*pair)
             if pairs:
-                sums.append(sum(known[pair] for pair in pairs) / len(pairs))
+                sums.append(sum(similarities[pair] for pair in pairs) / len(pairs))
         return 1.0 - float(np.mean(sums)) if sums else float("nan")
 
-    def _alike(self, one: int, other: int) -> float:
+    def _similarity(self, one: int, other: int) -> float:
         traits = self._topics if self.similarity == "topics" else self._users
-        left, right = traits.get(one, frozenset()), traits.get(other, frozenset())
-        if not left or not right:
+        one_traits, other_traits = traits.get(one, frozenset()), traits.get(other, frozenset())
+        if not one_traits or not other_traits:
             return 0.0
-        both = len(left & right)
+        both = len(one_traits & other_traits)
         if self.similarity == "topics":
-            return both / len(left | right)
-        return float(both / np.sqrt(len(left) * len(right)))
+            return both / len(one_traits | other_traits)
+        return float(both / np.sqrt(len(one_traits) * len(other_traits)))

@@ -31,7 +31,7 @@ class Change:
         return len(self.changed) - self.added
 
 
-def change(products: Products, known: Mapping[str, Item], *, source: str) -> Change:
+def change(products: Products, catalogue: Mapping[str, Item], *, source: str) -> Change:
     """Compare a file with the catalogue.
 
     An item that is there already keeps the time at which it entered the catalogue, unless the file has that time. A
@@ -42,16 +42,16 @@ def change(products: Products, known: Mapping[str, Item], *, source: str) -> Cha
         known: The catalogue's items that are in the file or from its source.
         source: The name of the source.
     """
-    items = [_kept(item, known.get(item.item_id), products, source) for item in products.items]
+    items = [_kept(item, catalogue.get(item.item_id), products, source) for item in products.items]
     present = {item.item_id for item in items} | {row.item_id for row in products.rejected}
-    changed = [item for item in items if known.get(item.item_id) != item]
+    changed = [item for item in items if catalogue.get(item.item_id) != item]
     return Change(
-        added=sum(item.item_id not in known for item in changed),
+        added=sum(item.item_id not in catalogue for item in changed),
         changed=changed,
         unchanged=len(items) - len(changed),
         absent=sorted(
             item_id
-            for item_id, item in known.items()
+            for item_id, item in catalogue.items()
             if item.attributes.get(SOURCE) == source and item_id not in present
         ),
     )

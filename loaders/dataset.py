@@ -70,9 +70,9 @@ class Dataset:
     @property
     def user_ids(self) -> list[str]:
         """Return everyone with a profile or an interaction, in that order."""
-        seen = dict.fromkeys(profile.user_id for profile in self.profiles)
-        seen.update(dict.fromkeys(event.user_id for event in self.interactions))
-        return list(seen)
+        ids = dict.fromkeys(profile.user_id for profile in self.profiles)
+        ids.update(dict.fromkeys(event.user_id for event in self.interactions))
+        return list(ids)
 
 
 @contextmanager

@@ -105,10 +105,10 @@ class RefittedModel(Model):
         """Return what the last fit makes of each query's items; the decayed popular items where it knows none."""
         rows = np.full((len(queries), len(self.items)), -np.inf)
         for row, query in zip(rows, queries, strict=True):
-            known = history(query, self.items, step=self._step, weak=self._weak, knows=self._knows)
-            if known:
-                values = np.fromiter(known.values(), np.float64, len(known))
-                scores = self._score(np.fromiter(known, np.int64, len(known)), values)
+            query_history = history(query, self.items, step=self._step, weak=self._weak, knows=self._knows)
+            if query_history:
+                values = np.fromiter(query_history.values(), np.float64, len(query_history))
+                scores = self._score(np.fromiter(query_history, np.int64, len(query_history)), values)
                 row[: len(scores)] = scores
             else:
                 row[:] = self._fallback.scores([query])[0]

@@ -65,10 +65,10 @@ def schema_id(data: bytes | None) -> int:
         raise DecodeError("empty_value", "the message has no value")
     if len(data) < _FRAME.size:
         raise DecodeError("bad_frame", f"{len(data)} bytes are too few for a frame of {_FRAME.size}")
-    magic, found = _FRAME.unpack_from(data)
+    magic, writer_id = _FRAME.unpack_from(data)
     if magic != _MAGIC:
         raise DecodeError("bad_frame", f"the first byte is {magic}, not {_MAGIC}: not Confluent framing")
-    return int(found)
+    return int(writer_id)
 
 
 class Codec(Generic[R]):
@@ -112,16 +112,16 @@ class Codec(Generic[R]):
             self._missing.add(schema_id)
             return
         try:
-            named: dict[str, Any] = {}
+            named_schemas: dict[str, Any] = {}
             for part in referenced:
-                fastavro.parse_schema(_comparable(part), named_schemas=named)
-            parsed = fastavro.parse_schema(_comparable(schema), named_schemas=named)
+                fastavro.parse_schema(_comparable(part), named_schemas=named_schemas)
+            parsed = fastavro.parse_schema(_comparable(schema), named_schemas=named_schemas)
         except Exception as error:  # a JSON Schema, say: fastavro raises what it meets
             self._others[schema_id] = f"not an Avro schema: {type(error).__name__}: {error}"
             return
         if not isinstance(parsed, dict) or (parsed["type"], parsed["name"]) != ("record", self._reader["name"]):
-            found = parsed.get("name", parsed["type"]) if isinstance(parsed, dict) else parsed
-            self._others[schema_id] = f"{found!r} is not a {self._reader['name']}"
+            writer_name = parsed.get("name", parsed["type"]) if isinstance(parsed, dict) else parsed
+            self._others[schema_id] = f"{writer_name!r} is not a {self._reader['name']}"
             return
         self._writers[schema_id] = self._reader if parsed == self._reader else parsed
 
@@ -156,14 +156,14 @@ class Codec(Generic[R]):
             UnseenSchemaError: the id was never looked up.
             DecodeError: the bytes are not such a record; `reason` says how.
         """
-        known = self._own.pop(data, None) if data and self._own else None
-        if known is not None and data:
+        own_record = self._own.pop(data, None) if data and self._own else None
+        if own_record is not None and data:
             self._own_bytes -= len(data)
-            return known
-        found = schema_id(data)
-        writer = self._writers.get(found)
+            return own_record
+        writer_id = schema_id(data)
+        writer = self._writers.get(writer_id)
         if writer is None:
-            raise self._refusal(found)
+            raise self._refusal(writer_id)
         assert data is not None
         try:
             value, end = self._read(data, _FRAME.size) if writer is self._reader else self._resolved(data, writer)

@@ -42,9 +42,9 @@ def compiled(record: type[msgspec.Struct]) -> tuple[Read, Write]:
     source, schema = _CodeSource(), load()[record.__name__]
     source.reader(schema)
     source.writer(schema)
-    made: dict[str, Any] = {}
-    exec("\n".join(source.lines), source.names, made)  # noqa: S102 - made of our own schemas, at no user's word
-    return made["read"], made["write"]
+    functions: dict[str, Any] = {}
+    exec("\n".join(source.lines), source.names, functions)  # noqa: S102 - made of our own schemas, at no user's word
+    return functions["read"], functions["write"]
 
 
 class _CodeSource:
@@ -77,50 +77,50 @@ class _CodeSource:
         """Write what reads the fields of a record, and return the expression that makes it of them."""
         name = schema["name"]
         self.names[name] = getattr(types, name)
-        made = [f"{field['name']}={self._read(field['type'])}" for field in schema["fields"]]
-        return f"{name}({', '.join(made)})"
+        arguments = [f"{field['name']}={self._read(field['type'])}" for field in schema["fields"]]
+        return f"{name}({', '.join(arguments)})"
 
     def _read(self, avro: Avro) -> str:
         """Write what reads a value, and return the name or the expression under which it can then be had."""
-        found = self._local()
+        target = self._local()
         match _plain(avro):
             case [_, branch]:
-                self._line(f"{found} = None", "n = data[at]", "at += 1")
+                self._line(f"{target} = None", "n = data[at]", "at += 1")
                 self._block("if n == 2:")
-                self._line(f"{found} = {self._read(branch)}")
+                self._line(f"{target} = {self._read(branch)}")
                 self._end()
                 self._block("elif n:")
                 self._line('raise ValueError("there is no such branch")')
                 self._end()
             case {"type": "record"} as schema:
-                self._line(f"{found} = {self._read_record(schema)}")
+                self._line(f"{target} = {self._read_record(schema)}")
             case {"type": "enum", "symbols": symbols}:
                 self._read_number("length")
-                self._line(f"{found} = {self._constant(tuple(symbols))}[n]")
+                self._line(f"{target} = {self._constant(tuple(symbols))}[n]")
             case {"type": "array", "items": items}:
-                self._line(f"{found} = []")
-                self._read_blocks(lambda: self._read_items(items, found))
+                self._line(f"{target} = []")
+                self._read_blocks(lambda: self._read_items(items, target))
             case {"type": "map", "values": values}:
-                self._line(f"{found} = {{}}")
-                self._read_blocks(lambda: self._each(lambda: self._read_entry(values, found)))
+                self._line(f"{target} = {{}}")
+                self._read_blocks(lambda: self._each(lambda: self._read_entry(values, target)))
             case "string" | "bytes" as kind:
                 self._read_number("length")
-                self._line("end = at + n", f"{found} = data[at:end]{'.decode()' if kind == 'string' else ''}")
+                self._line("end = at + n", f"{target} = data[at:end]{'.decode()' if kind == 'string' else ''}")
                 self._line("at = end")
             case "int" | "long":
                 self._line("n = data[at]", "at += 1")
                 self._block("if n > 127:")
                 self._line("n, at = rest(data, at, n)")
                 self._end()
-                self._line(f"{found} = (n >> 1) ^ -(n & 1)")
+                self._line(f"{target} = (n >> 1) ^ -(n & 1)")
             case "float" | "double" as kind:
                 code, width = _FLOATS[kind]
-                self._line(f'({found},) = unpack_from("<{code}", data, at)', f"at += {width}")
+                self._line(f'({target},) = unpack_from("<{code}", data, at)', f"at += {width}")
             case "boolean":
-                self._line(f"{found} = (False, True)[data[at]]", "at += 1")
+                self._line(f"{target} = (False, True)[data[at]]", "at += 1")
             case other:
                 raise ValueError(f"no record of ours holds a {other}")
-        return found
+        return target
 
     def _read_blocks(self, read: Callable[[], None]) -> None:
         """Write a loop over blocks, of which `read` reads the n elements of one."""
@@ -135,21 +135,21 @@ class _CodeSource:
         read()
         self._end()
 
-    def _read_items(self, items: Avro, found: str) -> None:
+    def _read_items(self, items: Avro, target: str) -> None:
         numbers = _float(items)
         if numbers is None:
-            self._each(lambda: self._line(f"{found}.append({self._read(items)})"))
+            self._each(lambda: self._line(f"{target}.append({self._read(items)})"))
             return
         code, width = numbers
         self._line(f"end = at + {width} * n")
         self._block("if end > len(data):")
         self._line('raise IndexError("the data end within a block")')
         self._end()
-        self._line(f'{found} += unpack_from(f"<{{n}}{code}", data, at)', "at = end")
+        self._line(f'{target} += unpack_from(f"<{{n}}{code}", data, at)', "at = end")
 
-    def _read_entry(self, values: Avro, found: str) -> None:
+    def _read_entry(self, values: Avro, target: str) -> None:
         key = self._read("string")
-        self._line(f"{found}[{key}] = {self._read(values)}")
+        self._line(f"{target}[{key}] = {self._read(values)}")
 
     def _read_number(self, rule: str) -> None:
         """Write what reads a number that is hardly ever below zero or of more than a byte."""
@@ -161,12 +161,12 @@ class _CodeSource:
         self._line("n >>= 1")
         self._end()
 
-    def _write(self, avro: Avro, told: str) -> None:
+    def _write(self, avro: Avro, expression: str) -> None:
         """Write what appends a value, given as an expression."""
         plain = _plain(avro)
         match plain:
             case [_, branch]:
-                local = self._held(told)
+                local = self._assign_local(expression)
                 self._block(f"if {local} is None:")
                 self._line('out += b"\\0"')
                 self._end()
@@ -176,19 +176,19 @@ class _CodeSource:
                 self._end()
             case {"type": "record", "fields": fields}:
                 for field in fields:
-                    self._write(field["type"], f"{told}.{field['name']}")
+                    self._write(field["type"], f"{expression}.{field['name']}")
             case {"type": "enum", "symbols": symbols}:
                 codes = {symbol: varint.size(code) for code, symbol in enumerate(symbols)}
-                self._line(f"out += {self._constant(codes)}[{told}]")
+                self._line(f"out += {self._constant(codes)}[{expression}]")
             case {"type": "array" | "map"}:
-                local = self._held(told)
+                local = self._assign_local(expression)
                 self._block(f"if {local}:")
                 self._line(f"out += size(len({local}))")
                 self._write_block(plain, local)
                 self._end()
                 self._line('out += b"\\0"')
             case _:
-                self._line(*_WRITES[plain].format(told=told).splitlines())
+                self._line(*_WRITES[plain].format(value=expression).splitlines())
 
     def _write_block(self, avro: Avro, local: str) -> None:
         """Write what appends the elements of an array or a map."""
@@ -206,9 +206,9 @@ class _CodeSource:
                 self._write(items, one)
                 self._end()
 
-    def _held(self, told: str) -> str:
+    def _assign_local(self, expression: str) -> str:
         local = self._local()
-        self._line(f"{local} = {told}")
+        self._line(f"{local} = {expression}")
         return local
 
     def _local(self) -> str:
@@ -232,12 +232,12 @@ class _CodeSource:
 
 
 _WRITES = {
-    "string": "raw = {told}.encode()\nn = len(raw)\nout += SIZES[n] if n < MOST else size(n)\nout += raw",
-    "bytes": "raw = {told}\nout += size(len(raw))\nout += raw",
-    "int": "out += int_({told})",
-    "long": "out += long({told})",
-    "boolean": 'out += b"\\1" if {told} else b"\\0"',
-    **{kind: f'out += pack("<{code}", {{told}})' for kind, (code, _) in _FLOATS.items()},
+    "string": "raw = {value}.encode()\nn = len(raw)\nout += SIZES[n] if n < MOST else size(n)\nout += raw",
+    "bytes": "raw = {value}\nout += size(len(raw))\nout += raw",
+    "int": "out += int_({value})",
+    "long": "out += long({value})",
+    "boolean": 'out += b"\\1" if {value} else b"\\0"',
+    **{kind: f'out += pack("<{code}", {{value}})' for kind, (code, _) in _FLOATS.items()},
 }
 """What appends a value, by its type."""
 

@@ -134,11 +134,11 @@ class _Gazetteer:
         self._vectors, self._populations = unit_vectors(points[:, 0], points[:, 1]), points[:, 2].copy()
 
     def located(self, name: str, timezone: str) -> City | None:
-        found = self._weighed(plain(name), timezone)
-        if not found:
+        weights = self._weighed(plain(name), timezone)
+        if not weights:
             head, *qualifiers = map(plain, _QUALIFIERS.split(name))
-            found = _qualified(self._weighed(head, timezone), filter(None, qualifiers))
-        return max(found, key=found.__getitem__, default=None)
+            weights = _qualified(self._weighed(head, timezone), filter(None, qualifiers))
+        return max(weights, key=weights.__getitem__, default=None)
 
     def around(self, latitude: float, longitude: float, radius_km: float) -> City | None:
         cosines = self._vectors @ unit_vectors(latitude, longitude)
@@ -155,13 +155,13 @@ class _Gazetteer:
             return {}
         number = hash(key)
         rows = self._rows[self._hashes.searchsorted(number) : self._hashes.searchsorted(number, "right")]
-        found: dict[City, float] = {}
+        city_weights: dict[City, float] = {}
         for row in rows.tolist():
             city = _unpacked.decode(self._cities[row >> 1])
             weight = max(city.population, 1) * (_FIRST_NAME if row & 1 else 1.0)
             weight *= _SAME_ZONE if timezone and city.timezone == timezone else 1.0
-            found[city] = max(weight, found.get(city, 0.0))
-        return found
+            city_weights[city] = max(weight, city_weights.get(city, 0.0))
+        return city_weights
 
 
 class _Entry(msgspec.Struct, gc=False, rename={"country": "countrycode", "state": "admin1code"}):
@@ -199,7 +199,7 @@ def _rows(cities: Sequence[_Entry], start: int) -> NDArray[np.int32]:
     return rows
 
 
-def _qualified(found: dict[City, float], qualifiers: Iterable[str]) -> dict[City, float]:
+def _qualified(city_weights: dict[City, float], qualifiers: Iterable[str]) -> dict[City, float]:
     """Return the cities that qualifiers leave.
 
     One that names no country and no state is ignored where there is hardly a doubt which city is meant.
@@ -207,10 +207,14 @@ def _qualified(found: dict[City, float], qualifiers: Iterable[str]) -> dict[City
     for qualifier in qualifiers:
         regions = _regions().get(qualifier, frozenset())
         if regions:
-            found = {city: weight for city, weight in found.items() if regions & {(city.country, ""), _region(city)}}
-        elif found and max(found.values()) < _DOMINATES * (sum(found.values()) - max(found.values())):
+            city_weights = {
+                city: weight for city, weight in city_weights.items() if regions & {(city.country, ""), _region(city)}
+            }
+        elif city_weights and max(city_weights.values()) < _DOMINATES * (
+            sum(city_weights.values()) - max(city_weights.values())
+        ):
             return {}
-    return found
+    return city_weights
 
 
 def _region(city: City) -> tuple[str, str]:

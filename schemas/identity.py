@@ -36,11 +36,11 @@ def _agree(one: str, other: str) -> bool:
 
 def identity(title: str, *, year: str = "", city: str | None = None) -> Identity:
     """Return what a title is recognised by; a year in brackets at its end counts when none is told."""
-    found = _YEAR.search(title)
+    year_match = _YEAR.search(title)
     key = plain(_YEAR.sub("", title))
     for article in _ARTICLES:
         key = key.removeprefix(article)
-    return Identity(key or title.casefold(), year or (found[1] if found else ""), city_key(city))
+    return Identity(key or title.casefold(), year or (year_match[1] if year_match else ""), city_key(city))
 
 
 def city_key(name: str | None) -> str:
@@ -50,5 +50,5 @@ def city_key(name: str | None) -> str:
 
 @lru_cache(maxsize=10_000)
 def _city_key(name: str) -> str:
-    known = located(name)
-    return known.key if known else plain(name)
+    city = located(name)
+    return city.key if city else plain(name)

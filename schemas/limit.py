@@ -236,13 +236,13 @@ def _profile_update(event: ProfileUpdate, now_ms: int) -> None:
 
 def _impression(event: Impression, now_ms: int) -> None:
     _event(event, now_ms)
-    _ids("items", [shown.item_id for shown in event.items])
+    _ids("items", [entry.item_id for entry in event.items])
     _optional_ids(event, "request_id")
     _lines(event, "surface")
-    for shown in event.items:
-        _number("position", shown.position, 0, LIST_ITEMS)
-        if shown.propensity is not None:
-            _number("propensity", shown.propensity, 0.0, 1.0)
+    for entry in event.items:
+        _number("position", entry.position, 0, LIST_ITEMS)
+        if entry.propensity is not None:
+            _number("propensity", entry.propensity, 0.0, 1.0)
 
 
 def _push_request(event: PushRequest, now_ms: int) -> None:
@@ -411,9 +411,9 @@ def _content(content: Content, now_ms: int) -> None:
     _id("request_id", content.request_id)
     _id("category", content.category)
     _lines(content, "reason", "source", "fallback", "cell", "city")
-    _ids("items", [found.item_id for found in content.items])
-    for found in content.items:
-        _lines(found, "reason")
+    _ids("items", [entry.item_id for entry in content.items])
+    for entry in content.items:
+        _lines(entry, "reason")
     _time("requested_at", content.requested_at, now_ms)
 
 
@@ -440,10 +440,10 @@ def _known(field: str, symbol: str) -> None:
         raise OutOfRangeError(field, "is not one that is known here")
 
 
-def _names(field: str, names: Iterable[str], known: Collection[str]) -> None:
+def _names(field: str, names: Iterable[str], allowed: Collection[str]) -> None:
     for name in names:
-        if name not in known:
-            raise OutOfRangeError(field, f"may only hold {', '.join(known)}")
+        if name not in allowed:
+            raise OutOfRangeError(field, f"may only hold {', '.join(allowed)}")
 
 
 def _text(field: str, value: str | None, longest: int) -> None:

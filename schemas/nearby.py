@@ -65,8 +65,8 @@ def spot(cell: str | None, city: str | None, timezone: str = "") -> Spot:
 def _spot(cell: str | None, city: str | None, timezone: str) -> Spot:
     if cell and is_cell(cell):
         return Spot(h3.cell_to_latlng(cell), h3.get_resolution(cell) >= _FINE, city_key(city))
-    known = located(city, timezone) if city else None
-    return Spot(known.point if known else None, city=known.key if known else city_key(city))
+    located_city = located(city, timezone) if city else None
+    return Spot(located_city.point if located_city else None, city=located_city.key if located_city else city_key(city))
 
 
 def reach_km(radius_km: float, *, is_exact: bool) -> float:

@@ -76,7 +76,7 @@ def _view(count: int) -> tuple[int, int]:
 
     def filled() -> CatalogSnapshot:
         view = CatalogSnapshot(exact_items=0)
-        for item, stats in _told(count):
+        for item, stats in _items_with_stats(count):
             view.apply_item(item)
             view.apply_stats(stats)
         while view.refresh():
@@ -87,7 +87,7 @@ def _view(count: int) -> tuple[int, int]:
     return allocated, view.likeness.bytes_used
 
 
-def _told(count: int) -> Iterator[tuple[Item, ItemStats]]:
+def _items_with_stats(count: int) -> Iterator[tuple[Item, ItemStats]]:
     """Yield items as they are decoded, none of which is kept but by the view, and how they are doing."""
     encode, decode = msgspec.msgpack.encode, msgspec.msgpack.Decoder(Item).decode
     for item in EventLoad(Size(0, 0, count), now_ms=0).items:
@@ -115,11 +115,11 @@ def _allocated(make: Callable[[], Any]) -> tuple[Any, int]:
     """Return what is made, and the bytes that it takes."""
     gc.collect()
     tracemalloc.start()
-    made = make()
+    result = make()
     gc.collect()
-    taken = tracemalloc.get_traced_memory()[0]
+    allocated_bytes = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    return made, taken
+    return result, allocated_bytes
 
 
 def _scaled(each: float, count: int) -> float:

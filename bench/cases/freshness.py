@@ -38,13 +38,13 @@ Version = tuple[str, int, int]
 async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dict[str, float]]:
     """Return the percentiles of latency at each rate, with one process of each role running."""
     await history.ensure_folded(rig, load)
-    found = {}
+    percentiles = {}
     async with rig.worker("feed"), rig.worker("trainer"):
         for rate_per_s in RATES_PER_S:
             await rig.rest("let the workers start", "feed", "trainer")
-            found[str(rate_per_s)] = summary_ms(await run(rig, load, rate_per_s, seconds=seconds))
+            percentiles[str(rate_per_s)] = summary_ms(await run(rig, load, rate_per_s, seconds=seconds))
     rig.folded = None
-    return found
+    return percentiles
 
 
 async def run(rig: Rig, load: EventLoad, rate_per_s: int, *, seconds: float) -> list[float]:
@@ -117,14 +117,14 @@ def latencies_ms(
         if version in watermarks:
             feeds.setdefault(version[0], []).append((at_s, watermarks[version]))
     cursors: dict[str, int] = {}
-    found = []
+    latencies = []
     for event in events:
-        mine = feeds.get(event.user_id, [])
+        replacements = feeds.get(event.user_id, [])
         at = cursors.get(event.user_id, 0)
-        while at < len(mine) and mine[at][1] < event.occurred_at:
+        while at < len(replacements) and replacements[at][1] < event.occurred_at:
             at += 1
-        if at == len(mine):
+        if at == len(replacements):
             raise BenchError(f"event {event.event_id} never came to the feed of {event.user_id}")
         cursors[event.user_id] = at
-        found.append(mine[at][0] * 1000 - event.occurred_at)
-    return found
+        latencies.append(replacements[at][0] * 1000 - event.occurred_at)
+    return latencies

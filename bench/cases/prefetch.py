@@ -39,7 +39,7 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
     await history.ensure_folded(rig, load)
     (port,) = free_ports(1)
     url = f"http://{HOST}:{port}"
-    found = {}
+    percentiles = {}
 
     async def answers() -> None:
         async with httpx.AsyncClient() as client:
@@ -54,16 +54,16 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
         async with _fetching(rig, url, at_once=rig.settings.llm_concurrency):
             await _until_under_way(rig, 0)
             await rig.rest("let the workers start", "feed", "trainer")
-            found["without"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
-            asked = await _ask(rig, load, rounds=1)
-            await _until_under_way(rig, min(asked, rig.settings.llm_concurrency))
-            found["in_flight"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
+            percentiles["without"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
+            request_count = await _ask(rig, load, rounds=1)
+            await _until_under_way(rig, min(request_count, rig.settings.llm_concurrency))
+            percentiles["in_flight"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
         async with _fetching(rig, url, at_once=USERS):
-            asked = await _ask(rig, load, rounds=(rounds := math.ceil(seconds / MODEL_S) + 1))
-            await _until_under_way(rig, asked // rounds)
-            found["at_once"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
+            request_count = await _ask(rig, load, rounds=(rounds := math.ceil(seconds / MODEL_S) + 1))
+            await _until_under_way(rig, request_count // rounds)
+            percentiles["at_once"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
     rig.folded = None
-    return found
+    return percentiles
 
 
 def _fetching(rig: Rig, url: str, *, at_once: int) -> AbstractAsyncContextManager[Any]:

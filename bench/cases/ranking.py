@@ -25,8 +25,8 @@ _ROUNDS = 7
 
 def measure(load: EventLoad, settings: Settings, *, on_progress: OnProgress) -> dict[str, float]:
     """Return the milliseconds that a user takes, and how much is known of one."""
-    known = folded(load, settings, on_progress=on_progress)
-    states = list(known.users.values())[-MICRO_BATCH:]
+    folded_state = folded(load, settings, on_progress=on_progress)
+    states = list(folded_state.users.values())[-MICRO_BATCH:]
     batch = [user.snapshot(state, UserParams()) for state in states]
     params, spent_ms = rank_params(settings), []
     with threadpool_limits(1, user_api="blas"):
@@ -34,7 +34,7 @@ def measure(load: EventLoad, settings: Settings, *, on_progress: OnProgress) -> 
             on_progress("rank a micro-batch", number, _ROUNDS)
             began = time.process_time()
             for features in batch:
-                rank(features, known.view, known.blender, params, now_ms=known.view.watermark)
+                rank(features, folded_state.view, folded_state.blender, params, now_ms=folded_state.view.watermark)
             spent_ms.append(1e3 * (time.process_time() - began) / len(batch))
     return {
         "ms_per_user": round(min(spent_ms), 3),

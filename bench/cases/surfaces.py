@@ -36,7 +36,7 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
     random.Random(1).shuffle(users)  # noqa: S311 - users to ask for, not a secret
     (port,) = free_ports(1)
     paths = {name: [path.format(user=user) for user in users] for name, path in _PATHS.items()}
-    found = {}
+    figures = {}
     async with (
         rig.worker("feed"),
         rig.worker("trainer"),
@@ -50,10 +50,10 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
         await _ready(client, [each[0] for each in paths.values()])
         for salt, (name, each) in enumerate(paths.items(), 1):
             flowing = asyncio.create_task(_flow(rig, load, seconds=seconds + 2 * read.WARM_UP_S, salt=salt))
-            found[name] = await read.ask(rig, port, each, seconds=seconds)
+            figures[name] = await read.ask(rig, port, each, seconds=seconds)
             await flowing
     rig.folded = None
-    return found
+    return figures
 
 
 async def _ready(client: httpx.AsyncClient, paths: list[str]) -> None:
@@ -68,13 +68,13 @@ async def _ready(client: httpx.AsyncClient, paths: list[str]) -> None:
 async def _missing(client: httpx.AsyncClient, paths: list[str]) -> str:
     """Return the first answer that is not what it will be."""
     for path in paths:
-        answer = await client.get(path)
-        if not answer.is_success:
-            return f"{path} answers {answer.status_code}: {answer.text[:200]}"
-        told = answer.json()
-        for part in ("trending", "posts"):
-            if not told.get(part, True):
-                return f"{path} has no {part}"
+        response = await client.get(path)
+        if not response.is_success:
+            return f"{path} answers {response.status_code}: {response.text[:200]}"
+        body = response.json()
+        for field in ("trending", "posts"):
+            if not body.get(field, True):
+                return f"{path} has no {field}"
     return ""
 
 

@@ -55,7 +55,7 @@ def bench(
     console = Console(highlight=False)
     console.print(table)
     for name in parts:
-        if told := plan.told(name):
+        if told := plan.describe(name):
             console.print(told)
 
 

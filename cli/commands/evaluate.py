@@ -19,7 +19,7 @@ from evaluation import cold as cold_replay
 from evaluation import contest, contestant, lists, plot, report, rmse
 from evaluation.contest import RunTask
 from evaluation.protocol import PARTS, PROTOCOLS, Part
-from evaluation.report import Asked, Report
+from evaluation.report import EvaluationSpec, Report
 from evaluation.stream import Stream, of_dataset
 from infra.error import OperatorError
 from loaders import Dataset, DatasetError
@@ -103,7 +103,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     if rating_scale is not None and stream.high > rating_scale:
         raise OperatorError(f"Ratings go up to {stream.high:g}.", f"Give a --rating-scale of {stream.high:g} or more.")
     console.print(_about(stream), soft_wrap=True)
-    asked = Asked(protocol=protocol, part=cast("Part", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold)
+    asked = EvaluationSpec(protocol=protocol, part=cast("Part", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold)
     if protocol == _RMSE:
         made = _rated(stream, asked, console)
     else:
@@ -199,7 +199,7 @@ def _bars(events: int) -> Iterator[Callable[[str, int], None]]:
             display.update(number, completed=events)
 
 
-def _ranked(stream: Stream, asked: Asked, done: contest.RunResult, console: Console) -> Report:
+def _ranked(stream: Stream, asked: EvaluationSpec, done: contest.RunResult, console: Console) -> Report:
     if asked.cold:
         made = cold_replay.report(stream, asked, done.runs, done.skipped)
         table.tell_cold(made, console)
@@ -209,7 +209,7 @@ def _ranked(stream: Stream, asked: Asked, done: contest.RunResult, console: Cons
     return made
 
 
-def _rated(stream: Stream, asked: Asked, console: Console) -> Report:
+def _rated(stream: Stream, asked: EvaluationSpec, console: Console) -> Report:
     if not stream.rated:
         raise OperatorError("There are no ratings to predict.", "Choose a protocol that ranks.")
     with _bars(len(stream)) as show:

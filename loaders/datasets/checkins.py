@@ -54,16 +54,16 @@ def read(path: Path) -> Dataset:
         except (ValueError, OverflowError):
             problem = f"{user:g}, {place:g}, {minutes:g} is no user, place and time"
             bad_lines.append(BadLine(visits.name, line, problem))
-    known: dict[str, tuple[float, float]] = {}
+    positions: dict[str, tuple[float, float]] = {}
     for line, (place, latitude, longitude) in enumerate(_rows(places), start=1):
         try:
             where = _position(latitude, longitude)
-            if known.setdefault(_id(place), where) is not where:
+            if positions.setdefault(_id(place), where) is not where:
                 bad_lines.append(BadLine(places.name, line, f"an earlier line has the place {place:g}"))
         except (ValueError, OverflowError):
             problem = f"{place:g}, {latitude:g}, {longitude:g} is no place, latitude and longitude"
             bad_lines.append(BadLine(places.name, line, problem))
-    return _dataset(path, events, known, bad_lines)
+    return _dataset(path, events, positions, bad_lines)
 
 
 def gowalla_matches(path: Path) -> bool:
@@ -82,21 +82,21 @@ def read_gowalla(path: Path) -> Dataset:
         raise DatasetError(path, "it should hold lines of user, ISO time, latitude, longitude, place")
     bad_lines: list[BadLine] = []
     events: list[Interaction] = []
-    known: dict[str, tuple[float, float]] = {}
+    positions: dict[str, tuple[float, float]] = {}
     for row in delimited.read(file, len, separator="\t").rows(_FIELDS):
         try:
             if row.problem:
                 raise ValueError(row.problem)
             visit, where = _parse(row.fields)
             events.append(_visit(path.name, row.line, visit))
-            known[visit[1]] = where
+            positions[visit[1]] = where
         except ValueError as error:
             bad_lines.append(BadLine(file.name, row.line, str(error)))
-    return _dataset(path, events, known, bad_lines)
+    return _dataset(path, events, positions, bad_lines)
 
 
 def _dataset(
-    path: Path, events: list[Interaction], known: dict[str, tuple[float, float]], bad_lines: list[BadLine]
+    path: Path, events: list[Interaction], positions: dict[str, tuple[float, float]], bad_lines: list[BadLine]
 ) -> Dataset:
     if not events:
         raise DatasetError(path, no_line(bad_lines))
@@ -104,7 +104,7 @@ def _dataset(
     first_ms: dict[str, int] = {}
     for event in events:
         first_ms.setdefault(event.item_id or "", event.occurred_at)
-    items = [_place(place, where, first_ms.get(place, 0)) for place, where in known.items()]
+    items = [_place(place, where, first_ms.get(place, 0)) for place, where in positions.items()]
     return Dataset(name=path.stem, items=items, profiles=[], interactions=events, repeats=True, bad_lines=bad_lines)
 
 

@@ -59,14 +59,14 @@ def read(path: Path) -> Dataset:
     if not path.exists():
         raise DatasetError(path, "there is nothing here")
     with readable(path, remedy="write it as UTF-8"):
-        for found in FORMATS:
-            if found.matches(path):
-                return found.read(path)
+        for dataset_format in FORMATS:
+            if dataset_format.matches(path):
+                return dataset_format.read(path)
         problem = _other_format(path) if path.is_file() else ""
     if problem:
         raise DatasetError(path, problem)
-    known = "\n".join(f"  {known.name}: {known.files}" for known in FORMATS)
-    raise DatasetError(path, f"not a known format. These are:\n{known}")
+    format_list = "\n".join(f"  {fmt.name}: {fmt.files}" for fmt in FORMATS)
+    raise DatasetError(path, f"not a known format. These are:\n{format_list}")
 
 
 def _other_format(path: Path) -> str:

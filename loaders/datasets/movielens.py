@@ -100,8 +100,8 @@ def _format_of(folder: Path) -> MovieLensFormat:
     for fmt in FORMATS:
         if all((folder / name).is_file() for name in fmt.files):
             return fmt
-    known = "; or ".join(", ".join(fmt.files) for fmt in FORMATS)
-    raise DatasetError(folder, f"not a MovieLens folder: it should hold {known}")
+    layouts = "; or ".join(", ".join(fmt.files) for fmt in FORMATS)
+    raise DatasetError(folder, f"not a MovieLens folder: it should hold {layouts}")
 
 
 def _problem(error: Exception, row: list[str]) -> str:

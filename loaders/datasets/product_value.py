@@ -88,11 +88,11 @@ class ProductValues:
         Raises:
             ValueError: it has none where other rows have one, or a spreadsheet has rounded it.
         """
-        given = cells.get("id", "")
-        if _ROUNDED_ID.fullmatch(given):
-            raise ValueError(f"id: {shown(given)} has been rounded by a spreadsheet")
-        if given:
-            return given
+        own_id = cells.get("id", "")
+        if _ROUNDED_ID.fullmatch(own_id):
+            raise ValueError(f"id: {shown(own_id)} has been rounded by a spreadsheet")
+        if own_id:
+            return own_id
         linked = _LINKED_ID.search(cells.get("link", ""))
         if linked:
             return linked[1]

@@ -89,9 +89,9 @@ def read(path: Path, *, now_ms: int, form: ProductFormat | None = None) -> Produ
             continue
         if item.item_id not in items and not (row_cells and row_cells.get("created_at")):
             undated.add(item.item_id)
-        known = items.setdefault(item.item_id, item)
-        conflicts += (known.title, known.price) != (item.title, item.price)
-        items[item.item_id] = _merged(known, item)
+        first = items.setdefault(item.item_id, item)
+        conflicts += (first.title, first.price) != (item.title, item.price)
+        items[item.item_id] = _merged(first, item)
     return Products(
         columns=columns,
         rows=len(rows),
@@ -154,10 +154,10 @@ def _id(cells: dict[str, str] | None, values: ProductValues) -> str | None:
         return None
 
 
-def _merged(known: Item, again: Item) -> Item:
+def _merged(first: Item, again: Item) -> Item:
     """Return a product as its first row describes it, filed under the categories of the other row, too."""
-    filed = list(dict.fromkeys((*known.topics, *again.topics)))[: limit.LIST_ITEMS]
-    return known if filed == known.topics else replace(known, topics=filed)
+    filed = list(dict.fromkeys((*first.topics, *again.topics)))[: limit.LIST_ITEMS]
+    return first if filed == first.topics else replace(first, topics=filed)
 
 
 def _conflict(count: int) -> list[str]:

@@ -61,8 +61,8 @@ def read(path: Path) -> Dataset:
     """
     tables = _tables(path)
     if {_first(table) for table in tables if column.find(_first(table)) != column.find(_first(tables[0]))}:
-        found = ", ".join(table.name for table in tables)
-        raise DatasetError(path, f"several tables that differ in their columns; name one of {found}")
+        names = ", ".join(table.name for table in tables)
+        raise DatasetError(path, f"several tables that differ in their columns; name one of {names}")
     return read_tables(path, tables)
 
 
@@ -129,7 +129,7 @@ def _rows(file: Path, text: delimited.Text | None) -> Iterator[_Row]:
         yield from (_Row(file.name, line, row, columns) for line, row in enumerate(zip(*cells, strict=True), start=1))
         return
     for place, row in enumerate(text.rows(len(header))):
-        if place or not columns.named:
+        if place or not columns.has_names:
             yield _Row(file.name, row.line, row.fields, columns, row.misfit(len(header)))
 
 
@@ -138,7 +138,7 @@ def _notes(text: delimited.Text) -> Iterator[str]:
     yield text.description
     header = delimited.first_row(text).fields
     columns = column.find(header)
-    if columns is not None and columns.named:
+    if columns is not None and columns.has_names:
         places = (columns.user, columns.item, columns.rating, columns.time)
         yield from delimited.repeated_names([header[place] for place in places if place is not None], header)
 

@@ -66,17 +66,17 @@ class _Life:
         liking = {item.item_id: affinity(self.person, item) for item in near}
         weights = [liking[item.item_id] * self.appeal[item.item_id] for item in near]
         peak = max(liking.values())
-        done: list[Interaction] = []
-        while len(done) < self.person.activity * PER_USER:
-            session = f"{self.person.user_id}-{len(done)}"
+        interactions: list[Interaction] = []
+        while len(interactions) < self.person.activity * PER_USER:
+            session = f"{self.person.user_id}-{len(interactions)}"
             at_ms = self._session_start()
             for _ in range(self.rng.randint(2, _SESSION_LOOKS)):
                 stray = self.rng.random() < _STRAY
                 item = self.rng.choice(near) if stray else self.rng.choices(near, weights)[0]
                 for action in self._actions(liking[item.item_id] / peak):
                     at_ms += self.rng.randint(2_000, 60_000)
-                    done.append(self._event(len(done), session, at_ms, action, item))
-        return done
+                    interactions.append(self._event(len(interactions), session, at_ms, action, item))
+        return interactions
 
     def _session_start(self) -> int:
         """Return a moment of the last days, an hour at least before now, by the rhythm of a day."""
@@ -91,12 +91,12 @@ class _Life:
             return ["skip"]
         if draw > 0.97:
             return ["search"]
-        done: list[Action] = ["view"]
+        actions: list[Action] = ["view"]
         if draw < 0.25 + 0.6 * liking:
-            done.append("click")
+            actions.append("click")
             if self.rng.random() < 0.15 + 0.35 * liking:
-                done += self.rng.choices(_KEENER, _KEENER_WEIGHTS)
-        return done
+                actions += self.rng.choices(_KEENER, _KEENER_WEIGHTS)
+        return actions
 
     def _event(self, number: int, session: str, at_ms: int, action: Action, item: Item) -> Interaction:
         searched = action == "search"

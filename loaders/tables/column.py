@@ -31,21 +31,21 @@ class InteractionColumns:
     item: int
     rating: int | None
     time: int
-    named: bool
+    has_names: bool
     """Whether the first line holds names."""
 
 
 def find(first: Sequence[str]) -> InteractionColumns | None:
     """Return the columns of a table by its first line, or nothing when they are not there."""
     names = [re.sub(r"[^a-z0-9]", "", name.lower().partition(":")[0]) for name in first]
-    user, item, rating, time = (_first(names, known) for known in (_USER, _ITEM, _RATING, _TIME))
+    user, item, rating, time = (_first(names, spellings) for spellings in (_USER, _ITEM, _RATING, _TIME))
     if user is not None and item is not None and time is not None:
-        return InteractionColumns(user, item, rating, time, named=True)
+        return InteractionColumns(user, item, rating, time, has_names=True)
     return _nameless(first)
 
 
-def _first(names: list[str], known: tuple[str, ...]) -> int | None:
-    return next((names.index(name) for name in known if name in names), None)
+def _first(names: list[str], spellings: tuple[str, ...]) -> int | None:
+    return next((names.index(name) for name in spellings if name in names), None)
 
 
 def _nameless(first: Sequence[str]) -> InteractionColumns | None:
@@ -54,4 +54,4 @@ def _nameless(first: Sequence[str]) -> InteractionColumns | None:
     user, item, rating, time = _NAMELESS[len(first)]
     if time is None or user is None or item is None or not timestamp.is_time(first[time]):
         return None
-    return InteractionColumns(user, item, rating, time, named=False)
+    return InteractionColumns(user, item, rating, time, has_names=False)

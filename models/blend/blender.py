@@ -42,7 +42,7 @@ class Blender:
 
     def __init__(self, prior: Mapping[str, float], classes: Sequence[int], *, rate: float = _RATE) -> None:
         """Start from prior weights by part; `classes` says how many classes each context has."""
-        self.parts = tuple(prior)
+        self.features = tuple(prior)
         self._starts = np.cumsum([1, *classes[:-1]])
         self._rate = rate
         table: Weights = np.zeros((1 + sum(classes), len(prior)))
@@ -51,17 +51,17 @@ class Blender:
         """(parts,) mean squares of gradients."""
         self.outcomes = 0
         """Outcomes learned from."""
-        self._known: dict[Context, Weights] = {}
+        self._weights_by_context: dict[Context, Weights] = {}
         """Weights in service that were asked for since they last changed."""
         self._begin(table, np.full_like(table, _PRIOR_SQUARES))
 
     def weights(self, context: Context) -> Weights:
         """Return (parts,) the weights in service in a context; they are shared, so make a copy to change them."""
-        known = self._known.get(context)
-        if known is None:
-            known = self._known[context] = self.table[self._rows(context)].sum(axis=0)
-            known.flags.writeable = False
-        return known
+        weights = self._weights_by_context.get(context)
+        if weights is None:
+            weights = self._weights_by_context[context] = self.table[self._rows(context)].sum(axis=0)
+            weights.flags.writeable = False
+        return weights
 
     @property
     def scale(self) -> Weights:
@@ -69,7 +69,13 @@ class Blender:
         return np.sqrt(self._scales)
 
     def learn(
-        self, parts: FeatureMatrix, taken: int, context: Context, *, among: Mask | None = None, share: float = 1.0
+        self,
+        features: FeatureMatrix,
+        chosen_index: int,
+        context: Context,
+        *,
+        among: Mask | None = None,
+        share: float = 1.0,
     ) -> None:
         """Learn from one outcome.
 
@@ -81,7 +87,7 @@ class Blender:
             share: From 0 to 1, how much the outcome counts; less than 1 for another one of the same user.
         """
         rows = self._rows(context)
-        slope = gradient(parts, taken, self._latest[rows].sum(axis=0), among=among)
+        slope = gradient(features, chosen_index, self._latest[rows].sum(axis=0), among=among)
         self._scales += share * (slope**2 - self._scales) / _SCALE_OUTCOMES
         squares: Weights = _SQUARES_KEPT * self._squares[rows] + share * slope**2
         self._squares[rows] = squares
@@ -91,7 +97,7 @@ class Blender:
         self._latest[rows] = latest = np.clip(latest, self._first[rows] - reach, self._first[rows] + reach)
         self.table[rows] += share * (latest - self.table[rows]) / AVERAGED
         self.outcomes += 1
-        self._known.clear()
+        self._weights_by_context.clear()
 
     def state(self) -> dict[str, Weights]:
         """Return what was learned, as arrays; the steps on their way are left out."""
@@ -116,13 +122,13 @@ class Blender:
         self._latest, self._first, self._squares = table.copy(), table.copy(), squares
         self._counts = np.zeros(len(table))
         """Outcomes by row of the table, from where it began."""
-        self._known.clear()
+        self._weights_by_context.clear()
 
     def _rows(self, context: Context) -> NDArray[np.intp]:
         return np.array([0, *(self._starts + context)], np.intp)
 
 
-def gradient(parts: FeatureMatrix, taken: int, weights: Weights, *, among: Mask | None = None) -> Weights:
+def gradient(features: FeatureMatrix, chosen_index: int, weights: Weights, *, among: Mask | None = None) -> Weights:
     """Return (parts,) how the logarithm of an outcome's probability grows with each weight; zeros for no number.
 
     Args:
@@ -131,10 +137,10 @@ def gradient(parts: FeatureMatrix, taken: int, weights: Weights, *, among: Mask 
         weights: (parts,) by which they are weighed.
         among: (n,) which candidates could be chosen; all by default.
     """
-    scores = parts.weighted_sum(weights.astype(np.float32))
+    scores = features.weighted_sum(weights.astype(np.float32))
     if among is not None:
         scores[~among] = -np.inf
     chances = np.exp(scores - scores.max())
-    expected = parts.expectation(chances / chances.sum())
-    slope: Weights = parts.column(slice(taken, taken + 1))[:, 0].astype(np.float64) - expected
+    expected = features.expectation(chances / chances.sum())
+    slope: Weights = features.column(slice(chosen_index, chosen_index + 1))[:, 0].astype(np.float64) - expected
     return slope if np.isfinite(slope).all() else np.zeros_like(slope)

@@ -12,9 +12,9 @@ Block = tuple[Column, Column]
 """(rows, parts) with a 1 where a row is a part, and (rows, items) what the rows hold."""
 
 
-def rows_of(names: Sequence[str], parts: Iterable[str]) -> Column:
+def rows_of(names: Sequence[str], features: Iterable[str]) -> Column:
     """Return which of the parts each row of a block is; a row with another name is none of them."""
-    return np.array([[float(name == part) for part in parts] for name in names], np.float32)
+    return np.array([[float(name == feature) for feature in features] for name in names], np.float32)
 
 
 class FeatureMatrix:
@@ -31,9 +31,9 @@ class FeatureMatrix:
         """Return (parts,) means over items that have (items,) shares."""
         return _sum(np.matmul(block @ shares, rows) for rows, block in self.blocks)
 
-    def column(self, places: NDArray[np.intp] | slice) -> Column:
+    def column(self, indices: NDArray[np.intp] | slice) -> Column:
         """Return (parts, places)."""
-        return _sum(np.matmul(rows.T, block[:, places]) for rows, block in self.blocks)
+        return _sum(np.matmul(rows.T, block[:, indices]) for rows, block in self.blocks)
 
 
 def _sum(arrays: Iterable[Column]) -> Column:

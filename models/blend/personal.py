@@ -27,7 +27,7 @@ class PersonalWeights:
 
     def __init__(self, blender: Blender) -> None:
         self.blender = blender
-        self._zero: Weights = np.zeros(len(blender.parts))
+        self._zero: Weights = np.zeros(len(blender.features))
         self._offsets: dict[str, Weights] = {}
         self._changed: dict[str, None] = {}
 
@@ -54,8 +54,8 @@ class PersonalWeights:
     def learn(
         self,
         user_id: str,
-        parts: FeatureMatrix,
-        taken: int,
+        features: FeatureMatrix,
+        chosen_index: int,
         context: Context,
         *,
         among: Mask | None = None,
@@ -72,16 +72,16 @@ class PersonalWeights:
             share: From 0 to 1, how much the outcome counts for others; for the user it counts in full.
         """
         own = self._offsets.get(user_id, self._zero)
-        slope = gradient(parts, taken, self.blender.weights(context) + own, among=among)
-        step = _bounded(_RATE * slope / np.maximum(self.blender.scale, _LEAST_SCALE), parts, among)
-        self.blender.learn(parts, taken, context, among=among, share=share)
+        slope = gradient(features, chosen_index, self.blender.weights(context) + own, among=among)
+        step = _bounded(_RATE * slope / np.maximum(self.blender.scale, _LEAST_SCALE), features, among)
+        self.blender.learn(features, chosen_index, context, among=among, share=share)
         self._offsets[user_id] = _KEPT * own + step
         self._changed[user_id] = None
 
 
-def _bounded(step: Weights, parts: FeatureMatrix, among: Mask | None) -> Weights:
+def _bounded(step: Weights, features: FeatureMatrix, among: Mask | None) -> Weights:
     """Return a step made so short that it moves no two scores further apart than is allowed."""
-    moved = parts.weighted_sum(step.astype(np.float32))
+    moved = features.weighted_sum(step.astype(np.float32))
     moved = moved if among is None else moved[among]
     change = float(moved.max() - moved.min())
     return step if change <= _MOST_CHANGE else step * (_MOST_CHANGE / change)

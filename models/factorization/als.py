@@ -46,28 +46,28 @@ class Als(RefittedModel):
 
     def _refit(self, matrix: sparse.csr_array) -> None:
         new, size = matrix.shape[1] - len(self._factors), self._factors.shape[1]
-        drawn = self._draw.normal(0.0, _SPREAD / np.sqrt(size), (new, size)).astype(np.float32)
-        items, columns = np.concatenate([self._factors, drawn]), matrix.T.tocsr()
+        new_factors = self._draw.normal(0.0, _SPREAD / np.sqrt(size), (new, size)).astype(np.float32)
+        items, columns = np.concatenate([self._factors, new_factors]), matrix.T.tocsr()
         for _ in range(self._sweeps):
             users = self._solve(matrix, items)
             items = self._solve(columns, users)
         self._factors, self._gram = items, self._unseen * items.T @ items
 
-    def _solve(self, seen: sparse.csr_array, others: Factors) -> Factors:
+    def _solve(self, matrix: sparse.csr_array, others: Factors) -> Factors:
         gram = (self._unseen * others.T @ others).astype(np.float32)
-        solved = np.zeros((seen.shape[0], others.shape[1]), np.float32)
-        for row in np.flatnonzero(np.diff(seen.indptr)):
-            span = slice(seen.indptr[row], seen.indptr[row + 1])
-            values: NDArray[np.float32] = seen.data[span]
-            solved[row] = self._fold(others[seen.indices[span]], values, gram, len(others))
+        solved = np.zeros((matrix.shape[0], others.shape[1]), np.float32)
+        for row in np.flatnonzero(np.diff(matrix.indptr)):
+            span = slice(matrix.indptr[row], matrix.indptr[row + 1])
+            values: NDArray[np.float32] = matrix.data[span]
+            solved[row] = self._fold(others[matrix.indices[span]], values, gram, len(others))
         return solved
 
-    def _fold(self, known: Factors, values: NDArray[np.float32], gram: Factors, others: int) -> Factors:
-        normal = gram + (known * values[:, None]).T @ known
+    def _fold(self, rows: Factors, values: NDArray[np.float32], gram: Factors, others: int) -> Factors:
+        normal = gram + (rows * values[:, None]).T @ rows
         strength = self._regularization * (float(values.sum()) + self._unseen * others)
         normal[np.diag_indices_from(normal)] += strength
         folded: Factors
-        _, folded, failed = lapack.sposv(normal.T, values @ known, lower=1, overwrite_a=1)
+        _, folded, failed = lapack.sposv(normal.T, values @ rows, lower=1, overwrite_a=1)
         assert not failed, "a positive diagonal was added"
         return folded
 

@@ -84,7 +84,7 @@ class Bpr(Model):
         """Return x·q + b; the decayed popular items for a user that nothing is known of."""
         scores = np.full((len(queries), len(self.items)), -np.inf)
         for row, query in zip(scores, queries, strict=True):
-            user, (items, values) = self._users.get(query.user_id), self._known(query)
+            user, (items, values) = self._users.get(query.user_id), self._known_items(query)
             if not items:
                 row[:] = self._fallback.scores([query])[0]
                 continue
@@ -94,11 +94,11 @@ class Bpr(Model):
             row[: len(self._item)] = torch.addmv(self._bias[:, 0], self._item, x).numpy()
         return scores
 
-    def _known(self, query: ModelQuery) -> tuple[list[int], list[float]]:
+    def _known_items(self, query: ModelQuery) -> tuple[list[int], list[float]]:
         """Return the items of a query that the last micro-batch knew, newest first, and what they count."""
         numbers = [(self.items.get(item_id), weight) for item_id, weight in query.recent]
-        known = [(item, weight) for item, weight in numbers if 0 <= item < len(self._item)][: self._config.context]
-        return [item for item, _ in known], [confidence(weight, weak=self._config.weak) for _, weight in known]
+        pairs = [(item, weight) for item, weight in numbers if 0 <= item < len(self._item)][: self._config.context]
+        return [item for item, _ in pairs], [confidence(weight, weak=self._config.weak) for _, weight in pairs]
 
     def _weights(self, values: Tensor) -> Tensor:
         """Return (B, K) what each item of a context counts, given what the event on it said, 0 for none."""
@@ -143,5 +143,5 @@ class Bpr(Model):
         self._bias = torch.cat([self._bias, torch.zeros(len(self.items) - len(self._bias), 1)])
 
     def _grown(self, table: Tensor, rows: int) -> Tensor:
-        drawn = torch.randn(rows - len(table), table.shape[1], generator=self._generator)
-        return torch.cat([table, _SPREAD * drawn])
+        noise = torch.randn(rows - len(table), table.shape[1], generator=self._generator)
+        return torch.cat([table, _SPREAD * noise])

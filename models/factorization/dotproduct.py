@@ -86,9 +86,9 @@ class DotProduct(Model):
         user = self._users.get(query.user_id)
         if 0 <= user < len(self._user):
             return functional.normalize(self._user[user], dim=0)
-        liked = [self.items.get(item_id) for item_id, weight in query.recent if weight > 0]
-        known = [item for item in liked if 0 <= item < len(self._item)]
-        return functional.normalize(functional.normalize(self._item[known]).sum(0), dim=0) if known else None
+        liked_items = [self.items.get(item_id) for item_id, weight in query.recent if weight > 0]
+        indices = [item for item in liked_items if 0 <= item < len(self._item)]
+        return functional.normalize(functional.normalize(self._item[indices]).sum(0), dim=0) if indices else None
 
     def _train(self, now_ms: int) -> None:
         config = self._config
@@ -97,9 +97,9 @@ class DotProduct(Model):
         if not self._history:
             return
         self._user, self._item = self._grown(self._user, len(self._users)), self._grown(self._item, len(self.items))
-        told = np.array([(user, item, target) for _, user, item, target in self._history])
-        users, items = (torch.from_numpy(told[:, column].astype(np.int64)) for column in (0, 1))
-        targets = torch.from_numpy(told[:, 2].astype(np.float32))
+        triples = np.array([(user, item, target) for _, user, item, target in self._history])
+        users, items = (torch.from_numpy(triples[:, column].astype(np.int64)) for column in (0, 1))
+        targets = torch.from_numpy(triples[:, 2].astype(np.float32))
         tables = [self._user.requires_grad_(), self._item.requires_grad_()]
         optimizer = torch.optim.Adam(tables, lr=config.rate, fused=True)
         for _ in range(config.epochs):
@@ -107,19 +107,19 @@ class DotProduct(Model):
             for start in range(0, len(users), config.batch):
                 rows = order[start : start + config.batch]
                 user, item, target = users[rows], items[rows], targets[rows]
-                drawn = torch.randint(len(self._item), (config.unmet * len(rows),), generator=self._generator)
-                user, item = torch.cat([user, user.repeat(config.unmet)]), torch.cat([item, drawn])
+                negatives = torch.randint(len(self._item), (config.unmet * len(rows),), generator=self._generator)
+                user, item = torch.cat([user, user.repeat(config.unmet)]), torch.cat([item, negatives])
                 similar = functional.cosine_similarity(self._user[user], self._item[item])
-                wanted = torch.cat([target, torch.zeros(len(drawn))])
-                loss = functional.mse_loss((similar + 1) / 2, wanted)
+                labels = torch.cat([target, torch.zeros(len(negatives))])
+                loss = functional.mse_loss((similar + 1) / 2, labels)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
         self._user, self._item = self._user.detach(), self._item.detach()
 
     def _grown(self, table: Tensor, rows: int) -> Tensor:
-        drawn = torch.randn(rows - len(table), table.shape[1], generator=self._generator)
-        return torch.cat([table, drawn / table.shape[1] ** 0.5])
+        noise = torch.randn(rows - len(table), table.shape[1], generator=self._generator)
+        return torch.cat([table, noise / table.shape[1] ** 0.5])
 
 
 def target_of(event: ModelEvent) -> float:

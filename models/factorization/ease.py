@@ -36,28 +36,28 @@ class Ease(RefittedModel):
     ) -> None:
         super().__init__(every=every, weak=weak, step=step)
         self._regularization, self._catalogue = regularization, catalogue
-        self._kept = np.empty(0, np.int64)
-        self._place = np.empty(0, np.int64)
+        self._fitted_items = np.empty(0, np.int64)
+        self._column_of = np.empty(0, np.int64)
         self._weights = np.empty((0, 0), np.float32)
 
     def _pause(self, matrix: sparse.csr_array) -> int:
-        return max(self._every, len(self._kept) ** 3 // _COST_PER_EVENT)
+        return max(self._every, len(self._fitted_items) ** 3 // _COST_PER_EVENT)
 
     def _refit(self, matrix: sparse.csr_array) -> None:
         size = matrix.shape[1]
-        heard = np.asarray(matrix.sum(axis=0)).ravel()
-        self._kept = np.sort(np.argsort(-heard, kind="stable")[: self._catalogue])
-        self._place = np.full(size, -1, np.int64)
-        self._place[self._kept] = np.arange(len(self._kept))
-        kept = matrix[:, self._kept]
-        self._weights = weights(kept, self._regularization)
+        strengths = np.asarray(matrix.sum(axis=0)).ravel()
+        self._fitted_items = np.sort(np.argsort(-strengths, kind="stable")[: self._catalogue])
+        self._column_of = np.full(size, -1, np.int64)
+        self._column_of[self._fitted_items] = np.arange(len(self._fitted_items))
+        columns = matrix[:, self._fitted_items]
+        self._weights = weights(columns, self._regularization)
 
     def _knows(self, item: int) -> bool:
-        return item < len(self._place) and self._place[item] >= 0
+        return item < len(self._column_of) and self._column_of[item] >= 0
 
     def _score(self, items: NDArray[np.int64], values: NDArray[np.float64]) -> Scores:
-        scores = np.full(len(self._place), -np.inf)
-        scores[self._kept] = values.astype(np.float32) @ self._weights[self._place[items]]
+        scores = np.full(len(self._column_of), -np.inf)
+        scores[self._fitted_items] = values.astype(np.float32) @ self._weights[self._column_of[items]]
         return scores
 
 
@@ -71,6 +71,6 @@ def weights(matrix: sparse.csr_array, regularization: float) -> NDArray[np.float
     assert not singular, "a positive diagonal was added"
     inverse = np.tril(inverse)
     inverse += np.tril(inverse, -1).T
-    found = np.ascontiguousarray(inverse / -inverse.diagonal())
-    np.fill_diagonal(found, 0.0)
-    return found
+    item_weights = np.ascontiguousarray(inverse / -inverse.diagonal())
+    np.fill_diagonal(item_weights, 0.0)
+    return item_weights

@@ -25,7 +25,7 @@ class Rows:
         self._names, self._spread, self._draw = Vocabulary(), spread, draw
         self._table = np.empty((_FIRST_ROWS, size))
 
-    def heard(self, name: str) -> NDArray[np.float64] | None:
+    def get(self, name: str) -> NDArray[np.float64] | None:
         """Return the factors of a name, or none if it has not been heard of; a view."""
         row = self._names.get(name)
         return self._row(row) if row >= 0 else None
@@ -85,6 +85,6 @@ class Svd(RatingModel):
         return np.clip(np.array([self._of(*pair) for pair in pairs], np.float64), 0.0, 1.0)
 
     def _of(self, user_id: str, item_id: str) -> float:
-        user, item = self._users.heard(user_id), self._items.heard(item_id)
+        user, item = self._users.get(user_id), self._items.get(item_id)
         product = 0.0 if user is None or item is None else float(user @ item)
         return self._bias.of(user_id, item_id) + product

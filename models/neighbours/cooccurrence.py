@@ -59,7 +59,7 @@ class DecayedCooccurrence:
         self,
         item: int,
         window: Indices,
-        moments: NDArray[np.int64],
+        groups_back: NDArray[np.int64],
         *,
         at_ms: int,
         liking: bool,
@@ -84,15 +84,15 @@ class DecayedCooccurrence:
             self._mark([item])
         if not len(window):
             return
-        follows = np.where((moments > 0) & (moments <= _NEXT_MOMENTS), scale * 0.5 ** (moments - 1.0), 0.0)
-        places = np.arange(len(window))
+        follows = np.where((groups_back > 0) & (groups_back <= _NEXT_MOMENTS), scale * 0.5 ** (groups_back - 1.0), 0.0)
+        steps_back = np.arange(len(window))
         if len(set(window.tolist())) < len(window):  # people come back to items: each is as near as it was last
-            window, places, where = np.unique(window, return_index=True, return_inverse=True)
+            window, steps_back, where = np.unique(window, return_index=True, return_inverse=True)
             follows = np.bincount(where, follows).astype(float)
-        together = scale * (places + 1.0) ** -_GAP_EXPONENT
+        together = scale * (steps_back + 1.0) ** -_GAP_EXPONENT
         if item in window:  # a return changes no more than what it follows
-            kept = follows > 0.0
-            window, follows, together = window[kept], follows[kept], np.zeros(np.count_nonzero(kept))
+            is_next = follows > 0.0
+            window, follows, together = window[is_next], follows[is_next], np.zeros(np.count_nonzero(is_next))
         into = np.stack([together, follows])
         out = np.stack([together, np.zeros_like(together)])
         self.links.link(item, window, into=into, out=out)
@@ -108,10 +108,10 @@ class DecayedCooccurrence:
 
         Those of few events come first: their rows are short, and one event more is much of what there is.
         """
-        taken = list(islice(chain(self._young, self._changed), most))
-        for item in taken:
+        items = list(islice(chain(self._young, self._changed), most))
+        for item in items:
             (self._young if item in self._young else self._changed).pop(item)
-        return taken
+        return items
 
     def _mark(self, items: Iterable[int]) -> None:
         self._changed.update((item, None) for item in items if item not in self._young)
@@ -163,8 +163,8 @@ class Cooccurrence(Model):
             item = self.items.add(event.item_id)
             window = self._windows.setdefault(event.user_id, deque(maxlen=WINDOW))
             before = np.array([other for other, _ in reversed(window)], np.int32)
-            moments = timestamp_groups_back([at_ms for _, at_ms in reversed(window)], event.at_ms)
-            self._table.learn(item, before, moments, at_ms=event.at_ms, liking=is_positive(event.weight))
+            groups_back = timestamp_groups_back([at_ms for _, at_ms in reversed(window)], event.at_ms)
+            self._table.learn(item, before, groups_back, at_ms=event.at_ms, liking=is_positive(event.weight))
             window.append((item, event.at_ms))
         self._fallback.learn(events)
 
@@ -184,19 +184,19 @@ class Cooccurrence(Model):
         items = np.array([item for item, _ in recent], np.int32)
         strengths = np.array([[1.0 if is_positive(weight) else WEAK for _, weight in recent]])
         weights = strengths * STEP ** np.arange(len(items))
-        asked = SimilarityQuery(TOGETHER, weights, DAMPING)
-        [votes] = self._table.links.scores(items, asked, out=np.empty((1, len(self.items)), np.float32))
-        if not votes.any():
+        similarity_query = SimilarityQuery(TOGETHER, weights, DAMPING)
+        [totals] = self._table.links.scores(items, similarity_query, out=np.empty((1, len(self.items)), np.float32))
+        if not totals.any():
             popular: Scores = self._fallback.scores([query])[0]
             return popular
-        return np.where(votes > 0, votes.astype(np.float64), -math.inf)
+        return np.where(totals > 0, totals.astype(np.float64), -math.inf)
 
 
 def timestamp_groups_back(times_ms: Iterable[int], now_ms: int) -> NDArray[np.int64]:
     """Return how many moments (distinct times) lie between each time, newest first, and now; 0 for now itself."""
-    moments, moment, later_ms = [], 0, now_ms
+    groups_back, count, later_ms = [], 0, now_ms
     for at_ms in times_ms:  # most histories are short: arrays would take longer
-        moment += at_ms != later_ms
-        moments.append(moment)
+        count += at_ms != later_ms
+        groups_back.append(count)
         later_ms = at_ms
-    return np.array(moments, np.int64)
+    return np.array(groups_back, np.int64)

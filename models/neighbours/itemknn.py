@@ -44,7 +44,7 @@ class ItemKnn(RefittedModel):
 
     def _refit(self, matrix: sparse.csr_array) -> None:
         size = matrix.shape[1]
-        kept = min(self._neighbors, size)
+        neighbor_count = min(self._neighbors, size)
         norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=0)).ravel())
         columns = matrix.T.tocsr()
         near, similar = [], []
@@ -52,7 +52,7 @@ class ItemKnn(RefittedModel):
             rows = slice(start, min(start + _BLOCK, size))
             block = (columns[rows] @ matrix).toarray() / (norms[rows, None] * norms[None, :] + self._shrink)
             block[np.arange(len(block)), np.arange(start, rows.stop)] = 0.0
-            best = np.argpartition(block, size - kept, axis=1)[:, size - kept :]
+            best = np.argpartition(block, size - neighbor_count, axis=1)[:, size - neighbor_count :]
             near.append(best)
             similar.append(np.take_along_axis(block, best, axis=1))
         self._near, self._similar = np.concatenate(near), np.concatenate(similar).astype(np.float64)

@@ -23,6 +23,6 @@ def nearest(vectors: Vectors, most: int) -> Iterator[tuple[NDArray[np.int64], Ve
         own = np.arange(len(products))
         products[own, start + own] = -np.inf
         best = np.argpartition(-products, max(most - 1, 0), axis=1)[:, :most]
-        for row, found in zip(products, best, strict=True):
-            ordered = found[np.lexsort((found, -row[found]))]
-            yield (kept := ordered[row[ordered] > 0]), row[kept]
+        for row, candidates in zip(products, best, strict=True):
+            ordered = candidates[np.lexsort((candidates, -row[candidates]))]
+            yield (nearest_rows := ordered[row[ordered] > 0]), row[nearest_rows]

@@ -31,21 +31,23 @@ def mine(baskets: Sequence[Sequence[str]], *, least: int = 2) -> list[Associatio
     import pandas as pd
     from mlxtend.frequent_patterns import association_rules, fpgrowth
 
-    kept = [sorted(set(basket)) for basket in baskets if len(set(basket)) > 1]
-    if len(kept) < least:
+    distinct_baskets = [sorted(set(basket)) for basket in baskets if len(set(basket)) > 1]
+    if len(distinct_baskets) < least:
         return []
-    names = sorted({item for basket in kept for item in basket})
+    names = sorted({item for basket in distinct_baskets for item in basket})
     numbers = {name: number for number, name in enumerate(names)}
-    columns = [numbers[item] for basket in kept for item in basket]
-    ends = np.cumsum([0, *map(len, kept)])
-    table = sparse.csr_matrix((np.ones(len(columns), bool), columns, ends), shape=(len(kept), len(names)))
+    columns = [numbers[item] for basket in distinct_baskets for item in basket]
+    ends = np.cumsum([0, *map(len, distinct_baskets)])
+    table = sparse.csr_matrix((np.ones(len(columns), bool), columns, ends), shape=(len(distinct_baskets), len(names)))
     frame = pd.DataFrame.sparse.from_spmatrix(table)
-    frequent = fpgrowth(frame, min_support=(least - 0.5) / len(kept), max_len=2)
+    frequent = fpgrowth(frame, min_support=(least - 0.5) / len(distinct_baskets), max_len=2)
     if not (frequent["itemsets"].map(len) > 1).any():
         return []
-    told = ["support", "confidence", "lift"]
-    found = association_rules(frequent, metric="confidence", min_threshold=LEAST_CONFIDENCE, return_metrics=told)
-    columns_of = found[["antecedents", "consequents", *told]]
+    metrics = ["support", "confidence", "lift"]
+    rule_frame = association_rules(
+        frequent, metric="confidence", min_threshold=LEAST_CONFIDENCE, return_metrics=metrics
+    )
+    columns_of = rule_frame[["antecedents", "consequents", *metrics]]
     rules = [
         AssociationRule(
             names[next(iter(one))], names[next(iter(other))], float(support), float(confidence), float(lift)

@@ -51,7 +51,7 @@ class SessionKnn(Model):
         self._neighbors, self._sampled, self._weak = neighbors, sampled, weak
         self._gap_ms, self._back, self._apart = gap_hours * decay.HOUR_MS, back, apart
         self._damping = damping
-        self._heard = array("i")
+        self._event_counts = array("i")
         self._rate = decay.rate_of_half_life(half_life_days)
         self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
         self.items = self._fallback.items
@@ -77,8 +77,8 @@ class SessionKnn(Model):
             if item == len(self._sessions):
                 self._sessions.append(array("i"))
                 self._places.append(array("i"))
-                self._heard.append(0)
-            self._heard[item] += 1
+                self._event_counts.append(0)
+            self._event_counts[item] += 1
             session = self._session(event)
             place = int(self._length[session])
             self._item[session, place] = item + 1
@@ -122,24 +122,24 @@ class SessionKnn(Model):
         distance = 1.0 + np.abs(places - self._match[near, None])
         weight = self._value[near] * similar[:, None] / distance**self._apart
         sums = np.bincount(items.ravel(), weight.ravel(), minlength=len(self.items) + 1)[1:].astype(np.float64)
-        scores: Scores = sums / np.array(self._heard, np.float64) ** self._damping
+        scores: Scores = sums / np.array(self._event_counts, np.float64) ** self._damping
         scores[scores == 0.0] = -np.inf
         return scores
 
     def _near(self, query: ModelQuery) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the sessions most like a query, and how like; where each shares its newest item is in `_match`."""
-        found, shared, places = [], [], []
-        known = history(query, self.items, step=1.0, weak=self._weak)
-        for back, (item, value) in enumerate(islice(known.items(), QUERY_ITEMS), start=1):
+        session_chunks, shared, places = [], [], []
+        query_items = history(query, self.items, step=1.0, weak=self._weak)
+        for back, (item, value) in enumerate(islice(query_items.items(), QUERY_ITEMS), start=1):
             sessions = np.array(self._sessions[item][-self._sampled :], np.int64)
             at = np.array(self._places[item][-self._sampled :], np.int32)
             live = self._item[sessions, at] == item + 1  # the others were overwritten
-            found.append(sessions[live])
+            session_chunks.append(sessions[live])
             places.append(at[live])
-            shared.append(np.full(len(found[-1]), value / back**self._back))
-        if not found:
+            shared.append(np.full(len(session_chunks[-1]), value / back**self._back))
+        if not session_chunks:
             return np.empty(0, np.int64), np.empty(0)
-        sessions, at = np.concatenate(found[::-1]), np.concatenate(places[::-1])
+        sessions, at = np.concatenate(session_chunks[::-1]), np.concatenate(places[::-1])
         self._match[sessions] = at  # the newest item comes last and stays
         np.add.at(self._dot, sessions, np.concatenate(shared[::-1]))
         self._mark[sessions] = np.arange(len(sessions))

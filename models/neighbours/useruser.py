@@ -59,7 +59,7 @@ class UserUser(Model):
         self.items = self._fallback.items
         self._users = Vocabulary()
         self._counts = array("i")
-        self._heard = array("i")
+        self._item_counts = array("i")
         self._of_user: list[PostingLists] = []
         self._of_item: list[PostingLists] = []
 
@@ -73,12 +73,12 @@ class UserUser(Model):
                 self._counts.append(0)
             if item == len(self._of_item):
                 self._of_item.append(PostingLists(self._sampled))
-                self._heard.append(0)
+                self._item_counts.append(0)
             value = confidence(event.weight, weak=self._weak)
             self._of_user[user].add(item, value)
             self._of_item[item].add(user, value)
             self._counts[user] += 1
-            self._heard[item] += 1
+            self._item_counts[item] += 1
 
     def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         """Return what the nearest users care for; the decayed popular items when there are none."""
@@ -94,7 +94,7 @@ class UserUser(Model):
         values = np.concatenate([np.array(post.values, np.float32) for post in posts])
         weight = values * np.repeat(similar, [len(post.numbers) for post in posts])
         sums = np.bincount(items, weight, minlength=len(self.items)).astype(np.float64)
-        scores: Scores = sums / np.array(self._heard, np.float64) ** self._damping
+        scores: Scores = sums / np.array(self._item_counts, np.float64) ** self._damping
         scores[scores == 0.0] = -np.inf
         return scores
 

@@ -55,7 +55,7 @@ class DeepNetwork(nn.Module):
         self.user, self.item, self.bias = nn.Embedding(0, dim), nn.Embedding(0, dim), nn.Embedding(0, 1)
         self.liked = nn.Embedding(2, dim)
         self.recency = nn.Parameter(torch.linspace(-2.0, 0.0, config.length))
-        self.key, self.asked, self.worth = nn.Linear(dim, dim), nn.Linear(2 * dim, dim), nn.Linear(dim, 1)
+        self.key, self.query, self.attention = nn.Linear(dim, dim), nn.Linear(2 * dim, dim), nn.Linear(dim, 1)
         self.tower = nn.Sequential(
             nn.Linear(3 * dim, hidden),
             nn.BatchNorm1d(hidden),
@@ -66,13 +66,13 @@ class DeepNetwork(nn.Module):
 
     def forward(self, user: Tensor, items: Tensor, values: Tensor) -> Tensor:
         """Return (B, D) vectors for (B, D) users and (B, L) items with their values."""
-        said = self.item(items.clamp(min=0)) + self.liked((values >= 1).long())  # (B, L, D)
-        said = said * (items >= 0)[..., None]
-        asked = self.asked(torch.cat([user, said[:, -1]], 1))[:, None]  # (B, 1, D)
-        worth = self.worth(torch.tanh(self.key(said) + asked))[..., 0] + self.recency  # (B, L)
-        share = worth.masked_fill(items < 0, -1e9).softmax(1)
-        picked = (share[..., None] * said).sum(1)  # (B, D)
-        vector: Tensor = picked + self.tower(torch.cat([user, picked, said[:, -1]], 1))
+        states = self.item(items.clamp(min=0)) + self.liked((values >= 1).long())  # (B, L, D)
+        states = states * (items >= 0)[..., None]
+        query = self.query(torch.cat([user, states[:, -1]], 1))[:, None]  # (B, 1, D)
+        attention = self.attention(torch.tanh(self.key(states) + query))[..., 0] + self.recency  # (B, L)
+        share = attention.masked_fill(items < 0, -1e9).softmax(1)
+        picked = (share[..., None] * states).sum(1)  # (B, D)
+        vector: Tensor = picked + self.tower(torch.cat([user, picked, states[:, -1]], 1))
         return vector
 
     def score(self, vectors: Tensor, candidates: Tensor | slice) -> Tensor:
@@ -110,19 +110,19 @@ class Deep(NeuralModel):
 
     def _loss(self, window: Window) -> Tensor:
         """Return the cross-entropy of each next item, weighted with what the event on it said."""
-        known = torch.rand(len(window.users), 1) >= self._config.unnamed
-        users = self._network.user(window.users) * known
+        is_visible = torch.rand(len(window.users), 1) >= self._config.unnamed
+        users = self._network.user(window.users) * is_visible
         vectors = self._network(users, window.items[:, :-1], window.values[:, :-1])
         candidates, targets = self._candidates(window.items[:, -1], self._config.candidates)
-        lost = functional.cross_entropy(self._network.score(vectors, candidates), targets, reduction="none")
+        losses = functional.cross_entropy(self._network.score(vectors, candidates), targets, reduction="none")
         weights = window.values[:, -1]
-        return (weights * lost).sum() / weights.sum()
+        return (weights * losses).sum() / weights.sum()
 
     @torch.inference_mode()
     def _answer(self, query: ModelQuery, items: list[int], values: list[float]) -> Scores:
         config, user = self._config, self._users.get(query.user_id)
-        known = 0 <= user < self._network.user.num_embeddings
-        own = self._network.user.weight[[user]] if known else torch.zeros(1, config.embedding_dim)
+        has_embedding = 0 <= user < self._network.user.num_embeddings
+        own = self._network.user.weight[[user]] if has_embedding else torch.zeros(1, config.embedding_dim)
         last, padding = min(len(items), config.length), max(config.length - len(items), 0)
         read_items = torch.tensor([[-1] * padding + items[:last][::-1]])
         read_values = torch.tensor([[0.0] * padding + values[:last][::-1]])

@@ -42,21 +42,21 @@ class EventBuffer:
 
     def sample(self, uniform: NDArray[np.float32], *, lean: float = 1.0) -> Numbers:
         """Return an event for each number drawn from [0, 1): any of them at a lean of 1, newer ones at a higher one."""
-        known = min(self.count, self._remembered)
-        age = np.minimum((known * uniform.astype(np.float64) ** lean).astype(np.int64), known - 1)
+        size = min(self.count, self._remembered)
+        age = np.minimum((size * uniform.astype(np.float64) ** lean).astype(np.int64), size - 1)
         return self.count - 1 - age
 
     def histories(self, events: Numbers, length: int) -> Numbers:
         """Return (len(events), length) the user's events before each event, newest first, padded with -1."""
-        found = np.full((len(events), length), NOTHING, np.int64)
+        histories = np.full((len(events), length), NOTHING, np.int64)
         at, oldest = events, self.count - self._remembered
         for step in range(length):
             at = np.where(at >= 0, self._before[self._rows(at)], NOTHING)
             at = np.where(at >= oldest, at, NOTHING)
             if not (at >= 0).any():
                 break
-            found[:, step] = at
-        return found
+            histories[:, step] = at
+        return histories
 
     def users(self, events: Numbers) -> Numbers:
         """Return the users of events."""

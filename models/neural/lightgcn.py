@@ -67,21 +67,21 @@ class LightGcn(RefittedModel):
         optimizer = torch.optim.Adam(learned, lr=config.rate, fused=True)
         batch = min(config.batch, len(users))
         for _ in range(config.steps):
-            drawn = torch.randint(len(users), (batch,), generator=self._generator)
-            user, item = users[drawn], items[drawn]
+            sample = torch.randint(len(users), (batch,), generator=self._generator)
+            user, item = users[sample], items[sample]
             other = torch.randint(len(self._item), (batch,), generator=self._generator)
             x, y = (torch.stack(layers).mean(0) for layers in self._layers(graph, back))
             ahead = (x[user] * (y[item] - y[other])).sum(1)
             length = self._user[user].square().sum() + self._item[torch.cat([item, other])].square().sum()
-            loss = -(values[drawn] * functional.logsigmoid(ahead)).mean() + config.decay * length / batch
+            loss = -(values[sample] * functional.logsigmoid(ahead)).mean() + config.decay * length / batch
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         self._user, self._item = self._user.detach(), self._item.detach()
         _, layers = self._layers(graph, back)
         self._final = torch.stack(layers).mean(0).numpy()
-        heard = torch.from_numpy(1.0 / np.sqrt(np.maximum(degrees, 1e-9)))[:, None]
-        self._spread = (torch.stack(layers[:-1]).sum(0) * heard / len(layers)).numpy()
+        inverse_norms = torch.from_numpy(1.0 / np.sqrt(np.maximum(degrees, 1e-9)))[:, None]
+        self._spread = (torch.stack(layers[:-1]).sum(0) * inverse_norms / len(layers)).numpy()
 
     def _layers(self, graph: Tensor, back: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Return the layers of (U, D) users and of (I, D) items, given the (U, I) graph and its transpose."""
@@ -93,8 +93,8 @@ class LightGcn(RefittedModel):
         return users, items
 
     def _grown(self, table: Tensor, rows: int) -> Tensor:
-        drawn = torch.randn(rows - len(table), table.shape[1], generator=self._generator)
-        return torch.cat([table, 0.1 * drawn])
+        noise = torch.randn(rows - len(table), table.shape[1], generator=self._generator)
+        return torch.cat([table, 0.1 * noise])
 
     def _knows(self, item: int) -> bool:
         return item < len(self._final)

@@ -43,8 +43,8 @@ def network(module: str, model: str, *, config: str = "", **options: float) -> B
         except ModuleNotFoundError as error:
             raise MissingTorchError(model) from error
         torch.set_num_threads(1)
-        found = import_module(module)
-        given = (getattr(found, config)(**options),) if config else ()
-        return cast(Callable[..., Model], getattr(found, model))(*given, seed=seed)
+        loaded_module = import_module(module)
+        arguments = (getattr(loaded_module, config)(**options),) if config else ()
+        return cast(Callable[..., Model], getattr(loaded_module, model))(*arguments, seed=seed)
 
     return build

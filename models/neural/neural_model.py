@@ -65,11 +65,13 @@ class NeuralModel(Model):
         rows = np.full((len(queries), len(self.items)), -np.inf)
         for row, query in zip(rows, queries, strict=True):
             numbers = [(self.items.get(item_id), weight) for item_id, weight in query.recent]
-            known = [
+            history = [
                 (item, confidence(weight, weak=self._weak)) for item, weight in numbers if 0 <= item < self._fitted
             ]
-            if known:
-                row[: self._fitted] = self._answer(query, [item for item, _ in known], [value for _, value in known])
+            if history:
+                row[: self._fitted] = self._answer(
+                    query, [item for item, _ in history], [value for _, value in history]
+                )
             else:
                 row[:] = self._fallback.scores([query])[0]
         return rows
@@ -107,9 +109,9 @@ class NeuralModel(Model):
         size = len(self.items)
         if size <= most:
             return torch.arange(size), targets
-        wanted = torch.unique(targets)
-        drawn = torch.randint(size, (max(most - len(wanted), 0),))
-        candidates = torch.unique(torch.cat([wanted, drawn]))
+        target_items = torch.unique(targets)
+        negatives = torch.randint(size, (max(most - len(target_items), 0),))
+        candidates = torch.unique(torch.cat([target_items, negatives]))
         return candidates, torch.searchsorted(candidates, targets)
 
 

@@ -55,13 +55,13 @@ class AnnIndex:
 
     def vectors(self, numbers: Indices) -> Vectors:
         """Return (n, dimensions) of unit length, what is there of some numbers; zeros for those that have nothing."""
-        found = np.zeros((len(numbers), self._graph.ndim), np.float32)
-        told: Any = self._graph.get(numbers.astype(np.uint64))
-        for row, vector in zip(found, told, strict=True):
+        vectors = np.zeros((len(numbers), self._graph.ndim), np.float32)
+        graph_vectors: Any = self._graph.get(numbers.astype(np.uint64))
+        for row, vector in zip(vectors, graph_vectors, strict=True):
             if vector is not None:
                 row[:] = vector
-        found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), _TINY)
-        return found
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _TINY)
+        return vectors
 
     def nearest(self, vector: Vectors, most: int) -> Indices:
         """Return at most so many numbers, the one with the nearest vector first."""

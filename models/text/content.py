@@ -70,12 +70,12 @@ class ContentModel(Model):
         """Return how like each item is to what a query liked; the decayed popular items when it liked none we know."""
         rows = np.full((len(queries), len(self.items)), -np.inf)
         place = np.array(self._place, np.int64)
-        told = place != MISSING
+        is_described = place != MISSING
         for row, query in zip(rows, queries, strict=True):
             likeness = self._likeness(query)
             row[:] = self._fallback.scores([query])[0] if likeness is None else -np.inf
             if likeness is not None:
-                row[told] = likeness[place[told]]
+                row[is_described] = likeness[place[is_described]]
         return rows
 
     def closest(self, query: ModelQuery, k: int) -> Ranked:
@@ -91,5 +91,5 @@ class ContentModel(Model):
         if not liked:
             return None
         weights = np.fromiter(liked.values(), np.float32, len(liked))
-        wanted = weights @ self._vectors[list(liked)]
-        return (self._vectors @ wanted).astype(np.float64)
+        profile = weights @ self._vectors[list(liked)]
+        return (self._vectors @ profile).astype(np.float64)

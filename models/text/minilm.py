@@ -45,9 +45,9 @@ class MiniLm(TextEncoder):
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Return (len(texts), 384) vectors of unit length; zeros for a blank text."""
         vectors = np.zeros((len(texts), DIMENSIONS), np.float32)
-        told = [row for row, text in enumerate(texts) if text.strip()]
-        if told:
-            vectors[told] = self._network.encode(
-                [texts[row] for row in told], batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False
+        text_rows = [row for row, text in enumerate(texts) if text.strip()]
+        if text_rows:
+            vectors[text_rows] = self._network.encode(
+                [texts[row] for row in text_rows], batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False
             )
         return vectors

@@ -59,9 +59,11 @@ class TfIdf:
     def fit(self, texts: Sequence[str]) -> None:
         """Choose the words, and the directions in which the texts differ most."""
         shared = Counter(word for text in texts for word in set(_words(text)))
-        kept = sorted(shared, key=lambda word: (-shared[word], word))[: self._features]
-        self._words = {word: number for number, word in enumerate(kept)}
-        self._rarity = 1.0 + np.log((1 + len(texts)) / (1 + np.array([shared[word] for word in kept], np.float64)))
+        vocabulary = sorted(shared, key=lambda word: (-shared[word], word))[: self._features]
+        self._words = {word: number for number, word in enumerate(vocabulary)}
+        self._rarity = 1.0 + np.log(
+            (1 + len(texts)) / (1 + np.array([shared[word] for word in vocabulary], np.float64))
+        )
         self._directions = self._reduced(self._table(texts))
 
     def encode(self, texts: Sequence[str]) -> Vectors:

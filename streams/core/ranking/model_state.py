@@ -11,11 +11,11 @@ from streams.core.ranking.pipeline import MODEL
 
 def restore(blender: Blender, told: ModelVersion) -> bool:
     """Have a blender go on from a version in service; return False for one that weighs other parts."""
-    if told.model != MODEL or told.parts != list(blender.parts) or len(told.weights) != blender.table.size:
+    if told.model != MODEL or told.parts != list(blender.features) or len(told.weights) != blender.table.size:
         return False
     shape = blender.table.shape
     squares = told.squares if len(told.squares) == blender.table.size else [1.0] * blender.table.size
-    scales = told.scales if len(told.scales) == len(blender.parts) else [1.0] * len(blender.parts)
+    scales = told.scales if len(told.scales) == len(blender.features) else [1.0] * len(blender.features)
     blender.restore(
         {
             "table": np.array(told.weights).reshape(shape),

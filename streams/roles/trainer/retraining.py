@@ -196,7 +196,7 @@ class RetrainScheduler:
             found = await asyncio.to_thread(self._shelf.get, live.base.version)
         except OperatorError:
             return IncumbentModel(live.learner.blender.state(), live.learner.view.watermark)
-        if found.parts != list(live.learner.blender.parts):
+        if found.parts != list(live.learner.blender.features):
             return None
         return IncumbentModel(found.blender, found.version.watermark, found.version.metrics.get("ndcg@10"))
 
