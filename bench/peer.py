@@ -34,7 +34,7 @@ class ReadCount:
 
     @property
     def is_full(self) -> bool:
-        """Say whether every record was counted."""
+        """Return whether every record was counted."""
         return self._count >= self._events
 
     @property

@@ -47,12 +47,12 @@ def ablations(kind: str, *, repeats: bool) -> list[str]:
 
 
 def is_known(name: str) -> bool:
-    """Say whether somebody takes part under a name."""
+    """Return whether somebody takes part under a name."""
     return name in names() or bool(_ablated_features(name))
 
 
 def is_baseline(name: str) -> bool:
-    """Say whether a model is one of those that the blend is held against."""
+    """Return whether a model is one of those that the blend is held against."""
     return name in MODELS
 
 

@@ -27,7 +27,7 @@ class Expectation(msgspec.Struct, frozen=True):
     """Sub-categories, one of which it should be in."""
 
     def is_met(self, title: str, filed: Iterable[str]) -> bool:
-        """Say whether a product is what was meant."""
+        """Return whether a product is what was meant."""
         return re.search(self.title, title, re.IGNORECASE) is not None and not set(self.filed).isdisjoint(filed)
 
 

@@ -124,7 +124,7 @@ class RefittedModel(Model):
 
     @abstractmethod
     def _knows(self, item: int) -> bool:
-        """Say whether the last fit can start from an item."""
+        """Return whether the last fit can start from an item."""
 
     @abstractmethod
     def _score(self, items: NDArray[np.int64], values: NDArray[np.float64]) -> Scores:

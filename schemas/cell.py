@@ -10,7 +10,7 @@ _INDEX = re.compile(r"[0-9a-fA-F]{1,16}")
 
 
 def is_cell(text: str | None) -> bool:
-    """Say whether a text is the index of an H3 cell.
+    """Return whether a text is the index of an H3 cell.
 
     The library itself takes any number in hexadecimal, and raises OverflowError where it has more than 64 bits.
 

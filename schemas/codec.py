@@ -96,7 +96,7 @@ class Codec(Generic[R]):
         self._most, self._most_bytes = most, most_bytes
 
     def knows(self, schema_id: int) -> bool:
-        """Say whether a writer's schema has been learned, or learned to be missing."""
+        """Return whether a writer's schema has been learned, or learned to be missing."""
         return schema_id in self._writers or schema_id in self._others or schema_id in self._missing
 
     def learn(self, schema_id: int, schema: Any | None, *, referenced: Iterable[Any] = ()) -> None:

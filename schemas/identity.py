@@ -26,7 +26,7 @@ class Identity(NamedTuple):
     city: str = ""
 
     def is_same(self, other: Identity) -> bool:
-        """Say whether both mean the same thing."""
+        """Return whether both mean the same thing."""
         return self.key == other.key and _agree(self.year, other.year) and _agree(self.city, other.city)
 
 

@@ -42,7 +42,7 @@ class Spot(NamedTuple):
 
     @property
     def is_known(self) -> bool:
-        """Say whether it is tied to a place at all."""
+        """Return whether it is tied to a place at all."""
         return self.point is not None or bool(self.city)
 
 

@@ -25,7 +25,7 @@ class Stocked(Protocol):
 
 
 def is_sold_out(item: Stocked) -> bool:
-    """Say whether an item is out of stock: by its stock, or by the attributes `stock` and `availability`.
+    """Return whether an item is out of stock: by its stock, or by the attributes `stock` and `availability`.
 
     An item whose stock nobody counts can be had.
     """

@@ -31,7 +31,7 @@ _FIELDS = 5
 
 
 def matches(path: Path) -> bool:
-    """Say whether a path is a pair of arrays, or a folder that holds one."""
+    """Return whether a path is a pair of arrays, or a folder that holds one."""
     return _pair(path) is not None
 
 
@@ -67,7 +67,7 @@ def read(path: Path) -> Dataset:
 
 
 def gowalla_matches(path: Path) -> bool:
-    """Say whether a path is a file of check-ins, or a folder that holds one."""
+    """Return whether a path is a file of check-ins, or a folder that holds one."""
     return _gowalla(path) is not None
 
 

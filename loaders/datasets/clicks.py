@@ -14,7 +14,7 @@ from loaders.datasets import table
 
 
 def matches(path: Path) -> bool:
-    """Say whether a folder holds such files."""
+    """Return whether a folder holds such files."""
     files = _files(path)
     return bool(files) and all(table.matches(file) for file in files)
 

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 def matches(path: Path) -> bool:
-    """Say whether a path is a folder with MovieLens ratings, or such a file; other files need not be there."""
+    """Return whether a path is a folder with MovieLens ratings, or such a file; other files need not be there."""
     return _ratings_of(path) is not None
 
 

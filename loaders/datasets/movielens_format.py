@@ -182,7 +182,7 @@ def rows(file: Path, fmt: MovieLensFormat) -> Iterator[Row]:
 
 
 def is_ratings(file: Path, fmt: MovieLensFormat) -> bool:
-    """Say whether a file begins as ratings of this layout do; others use the same file names."""
+    """Return whether a file begins as ratings of this layout do; others use the same file names."""
     with file.open(encoding=fmt.encoding, errors="replace") as text:
         lines = [text.readline().strip() for _ in range(_LOOKED_AT)]
     if fmt.header:

@@ -48,7 +48,7 @@ class _Row(NamedTuple):
 
 
 def matches(path: Path) -> bool:
-    """Say whether a path is such a table or a folder that holds one."""
+    """Return whether a path is such a table or a folder that holds one."""
     return bool(_tables(path))
 
 

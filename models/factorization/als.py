@@ -1,9 +1,9 @@
 """Implicit matrix factorization by alternating least squares (Hu, Koren and Volinsky, ICDM 2008).
 
-The loss, its unobserved weight and a regularization that grows with what a row has seen are those of Rendle et al.
-(RecSys 2022): Σ_seen c·(1 - x·y)² + unseen·Σ_all (x·y)² + Σ_rows reg·(n_row + unseen·n_others)·|row|². A refit goes on
-from the last one's factors. Users are folded in from the item factors as they ask, so that every click and every new
-user counts at once; the users' factors serve the fit only.
+The loss, its weight of unobserved pairs and the frequency-scaled regularization are those of Rendle et al. (RecSys
+2022): Σ_seen c·(1 - x·y)² + unseen·Σ_all (x·y)² + Σ_rows reg·(n_row + unseen·n_others)·|row|². A refit starts from the
+previous factors. Users are folded in from the item factors at query time, so that every click and every new user
+counts at once; user factors exist only within a fit.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from models.refitting import RefittedModel
 
 Factors = NDArray[np.float32]
 _SPREAD = 0.1
-"""Length of the factors of an item that has just come."""
+"""Expected norm of the initial factors of a new item."""
 
 
 class Als(RefittedModel):
-    """Factors of items, and users folded in from them."""
+    """Item factors; users are folded in from them at query time."""
 
     name = "als"
 

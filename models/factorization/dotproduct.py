@@ -1,12 +1,12 @@
-"""Context IQ's model: a vector per user and per content, whose product foretells how much the user cares.
+"""Context IQ's model: user and item embeddings whose cosine similarity predicts relevance.
 
-Both have unit length, so that the similarity u·c lies in [-1, 1] and the score (u·c + 1) / 2 in [0, 1]. Every hour of
-event time it is trained, 5 epochs of gradient descent on the mean squared error, with the interactions of the last 7
-days; training goes on from the vectors there are. An interaction's target is its rating, or what its action says, on
-[0, 1]. With each come some contents drawn at random that the user has most likely not met, whose target is 0; without
-them (`unmet=0`) everything a user has met foretells the same, and the model predicts ratings but ranks by chance.
+Embeddings have unit length, so that the similarity u·c lies in [-1, 1] and the score (u·c + 1) / 2 in [0, 1]. Once per
+hour of event time the model trains on the interactions of the last 7 days: 5 epochs of gradient descent on the mean
+squared error, from the current embeddings. The target of an interaction is its rating, or a value derived from its
+action, on [0, 1]. Random negatives with target 0 accompany each interaction; without them (`unmet=0`) all of a user's
+items have similar targets, and the model predicts ratings but ranks at random.
 
-Users that have no vector yet are served the mean of the vectors of their last contents.
+Users without an embedding are represented by the mean embedding of their last liked items.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from models.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DotProductConfig:
-    """Sizes, rates and times."""
+    """Hyperparameters of the dot-product model."""
 
     embedding_dim: int = 128
     epochs: int = 5
     history_days: float = 7.0
     retrain_s: float = 3_600.0
-    """Event time between trainings."""
+    """Event time between trainings, in s."""
     batch: int = 256
     rate: float = 0.01
     unmet: int = 2
-    """Contents drawn for each interaction that it is set against."""
+    """Random negatives per interaction."""
 
 
 class DotProduct(Model):
-    """Vectors of users and contents, and the interactions of the last days."""
+    """Embeddings of users and items, and the interactions of the last days."""
 
     name = "dot-product"
 
@@ -60,7 +60,7 @@ class DotProduct(Model):
         self._item = torch.empty(0, config.embedding_dim)
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
-        """Remember each event; train first where an hour has passed."""
+        """Store each event; train first where an hour of event time has passed."""
         for event in events:
             if self._due_ms is None:
                 self._due_ms = event.at_ms + 1_000 * self._config.retrain_s
@@ -72,7 +72,7 @@ class DotProduct(Model):
             self._history.append((event.at_ms, user, item, target_of(event)))
 
     def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return scores on [0, 1]; the decayed popular items for a user that nothing is known of."""
+        """Return scores on [0, 1]; decayed popularity for a user without an embedding and liked items."""
         rows = np.full((len(queries), len(self.items)), -np.inf)
         for row, query in zip(rows, queries, strict=True):
             vector = self._vector(query)
@@ -123,7 +123,7 @@ class DotProduct(Model):
 
 
 def target_of(event: ModelEvent) -> float:
-    """Return on [0, 1] how much an event says that the user cares: its rating, or a half and more with its weight."""
+    """Return an event's training target on [0, 1]: its rating, or 0.5 + weight / 4, clipped."""
     if event.rating is not None:
         return event.rating
     return min(max(0.5 + event.weight / 4, 0.0), 1.0)

@@ -1,7 +1,7 @@
 """EASE: the linear item-item model in closed form (Steck, WWW 2019), refitted while the stream runs.
 
-With G = XᵀX and P = (G + λI)⁻¹, an item's scores are its history times B, B_ij = -P_ij / P_jj and B_jj = 0. The history
-is the query's, with a weight that falls with each step back, so that a click counts before the next fit.
+With G = XᵀX and P = (G + λI)⁻¹, scores are the history times B, with B_ij = -P_ij / P_jj and B_jj = 0. The history is
+the query's, discounted with each step back, so that a click counts before the next fit.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from models.base import Scores
 from models.refitting import RefittedModel
 
 CATALOGUE = 5_000
-"""Items in a fit, the most popular ones: its time grows with their cube, its memory with their square."""
+"""Number of most popular items in a fit: time is cubic, memory quadratic in it."""
 _COST_PER_EVENT = 5_000_000
-"""Refits are so far apart that items³ / events stays below this: 1,700 items are refitted every 1,000 events."""
+"""Bound on items³ per event between refits: 1,700 items are refitted every 1,000 events."""
 
 
 class Ease(RefittedModel):
-    """Weights between the most popular items, each fitted given all others."""
+    """Regression weights between the most popular items."""
 
     name = "ease"
 
@@ -62,7 +62,12 @@ class Ease(RefittedModel):
 
 
 def weights(matrix: sparse.csr_array, regularization: float) -> NDArray[np.float32]:
-    """Return (items, items) what a history's items say of others, fitted to (users, items) values."""
+    """Return (items, items) regression weights, from a history's items to the others.
+
+    Args:
+        matrix: (users, items) values.
+        regularization: The λ of the ridge regression.
+    """
     gram = np.asfortranarray((matrix.T @ matrix).toarray(), np.float32)
     np.fill_diagonal(gram, gram.diagonal() + regularization)
     factor, failed = lapack.spotrf(gram, lower=1, overwrite_a=1)
