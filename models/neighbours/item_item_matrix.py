@@ -1,9 +1,9 @@
-"""Links between items: what goes with what, as square tables of sums.
+"""Item-item matrix: links between items as dense square tables of sums, with bounded memory.
 
-An item gets a place in the tables with its first event. When all places are taken, a newcomer takes that of the item
-with the least mass, so memory is bounded by the square of the places, whatever people do and however many items there
-are; people spend most of their events on the few heavy items, and those keep their places. With plain arrays an event
-is linked with its user's whole window in two additions, and a query adds up a hundred rows in one matrix product.
+An item gets a slot in the tables with its first event. When all slots are in use, a new item evicts the item with the
+least mass, so memory is bounded by the square of the slots for any number of items; most events fall on the few heavy
+items, which keep their slots. With plain arrays an event is linked with its user's whole window in two additions, and a
+query sums a hundred rows in one matrix product.
 """
 
 from __future__ import annotations
@@ -19,56 +19,67 @@ Votes = NDArray[np.float32]
 
 
 class SimilarityQuery(NamedTuple):
-    """What is asked of links about some items."""
+    """A weighted sum over the rows of some items."""
 
     channel: int
     weights: Sums | Votes
     """(queries, m) weights of the first m of the items."""
     damping: float = 0.0
-    """The power of its mass by which each candidate's votes are divided; one without mass then gets none."""
+    """Exponent of the popularity penalty: each candidate's sum is divided by this power of its mass, 0 without mass."""
 
 
 SLOTS = 6_144
-"""Items that can have links at a time: 300 MB of doubles for each channel once so many are in use, 150 MB of floats.
+"""Number of items with links: 300 MB of doubles per channel when all are in use, 150 MB of floats.
 
-Sums are doubles where they are added up, so that the order of additions, which differs from run to run, cannot turn one
-feed into another. Where whole rows are only taken over, floats do: votes are floats everywhere.
+Accumulated sums are doubles, so that the order of additions, which differs from run to run, cannot change a feed. Where
+whole rows are only loaded, floats suffice: scores are floats everywhere.
 """
 _LEAST_MASS = 1e-12
 _NOWHERE = -1
 
 
 class ItemItemMatrix:
-    """Sums between numbered items, one for each channel (a way of counting), and a mass for each item."""
+    """Sums between numbered items by channel (a way of counting), and a mass for each item."""
 
     def __init__(self, channels: int, *, slots: int = SLOTS, adds: bool = True) -> None:
-        """Start empty; `adds` says whether sums are added up here, and not only taken over."""
+        """Start empty.
+
+        Args:
+            channels: Number of tables.
+            slots: Largest number of items with links.
+            adds: Whether sums are accumulated here, and not only loaded.
+        """
         self.channels, self._most = channels, slots
         self._slot_of = np.full(64, _NOWHERE, np.int32)
-        """Place of each item, or -1."""
+        """Slot of each item, or -1."""
         self._items = np.empty(0, np.int32)
-        """Item at each place, as far as they are taken."""
+        """Item at each used slot."""
         start = min(64, slots)
         self._sums = np.zeros((channels, start, start), np.float64 if adds else np.float32)
         self._mass = np.zeros(start)
         self._damping: dict[float, Votes] = {}
-        """One over a power of each mass, by the power, as far as they were asked for."""
+        """Cache of mass^-power by slot, keyed by power."""
         self._gather_indices: NDArray[np.intp] | None = None
-        """Place of each item, or the number of places, while it is known."""
+        """Cache: slot of each item, or the number of used slots for none."""
 
     def add_mass(self, item: int, amount: float) -> None:
-        """Add to the mass of an item, and find a place for it."""
-        slot = self._assign_slot(item)  # finding one may replace the arrays
+        """Add to the mass of an item, assigning a slot where it has none.
+
+        Args:
+            item: The item.
+            amount: Increment of the mass.
+        """
+        slot = self._assign_slot(item)  # may replace the arrays
         self._weigh(slot, self._mass[slot] + amount)
 
     def link(self, item: int, others: Indices, *, into: Sums, out: Sums) -> None:
-        """Add to the links between an item that has a place and others; those without one are passed over.
+        """Add to the links between an item with a slot and others; others without a slot are skipped.
 
         Args:
             item: The item.
             others: (m,) distinct items.
-            into: (channels, m) what is added to the rows of the others, for the item.
-            out: (channels, m) what is added to the row of the item, for the others.
+            into: (channels, m) increments of the links from the others to the item.
+            out: (channels, m) increments of the links from the item to the others.
         """
         slot = self._slot_of[item]
         slots = self._slot_of[others]
@@ -81,7 +92,7 @@ class ItemItemMatrix:
             sums[slot, slots] += out[channel]
 
     def row(self, item: int) -> tuple[Indices, Sums]:
-        """Return an item's links: (k,) others and (channels, k) sums, as far as any is there."""
+        """Return an item's non-zero links: (k,) others and (channels, k) sums."""
         slot = self._slot(item)
         if slot == _NOWHERE:
             return np.empty(0, np.int32), np.empty((self.channels, 0))
@@ -90,7 +101,7 @@ class ItemItemMatrix:
         return self._items[linked], sums[:, linked].astype(np.float64)
 
     def block(self, channel: int) -> tuple[Indices, Sums]:
-        """Return the (m,) items that have a place, and (m, m) links between them."""
+        """Return the (m,) items with a slot, and the (m, m) links between them."""
         size = len(self._items)
         return self._items.copy(), self._sums[channel, :size, :size].astype(np.float64)
 
@@ -100,7 +111,14 @@ class ItemItemMatrix:
         return 0.0 if slot == _NOWHERE else float(self._mass[slot])
 
     def put(self, item: int, others: Indices, sums: Sums, mass: float) -> None:
-        """Replace an item's mass and links; others without a place get one."""
+        """Replace an item's mass and links; others without a slot get one.
+
+        Args:
+            item: The item.
+            others: (k,) linked items.
+            sums: (channels, k) links from the item to the others.
+            mass: Mass of the item.
+        """
         slot = self._assign_slot(item)
         self._weigh(slot, mass)
         slots = self._slots(others)
@@ -111,13 +129,18 @@ class ItemItemMatrix:
             self._sums[:, slot, slots] = sums
 
     def fill(self, items: Indices, sums: Sums) -> None:
-        """Replace everything by (channels, m, m) links between (m,) items."""
+        """Replace the whole content.
+
+        Args:
+            items: (m,) items.
+            sums: (channels, m, m) links between them.
+        """
         self.clear()
         slots = np.array([self._assign_slot(item) for item in items.tolist()], np.intp)
         self._sums[:, slots[:, None], slots] = sums
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all items and links."""
         self._slot_of[:] = _NOWHERE
         self._items = np.empty(0, np.int32)
         self._sums[:] = 0.0
@@ -132,10 +155,16 @@ class ItemItemMatrix:
         self._damping.clear()
 
     def scores(self, items: Indices, *queries: SimilarityQuery, out: Votes) -> Votes:
-        """Fill and return (queries, count): for each question, rows of items added up with the weights."""
+        """Return the weighted sums of the rows of items, one row of scores for each row of weights.
+
+        Args:
+            items: (m,) items of the queries.
+            queries: Channel, weights and damping of each group of queries.
+            out: (queries, count) array that is filled and returned; count is the number of candidate items.
+        """
         size, slots = len(self._items), self._slots(items)
         totals = np.empty((len(out), size + 1), np.float32)
-        totals[:, size] = 0.0  # for what has no place
+        totals[:, size] = 0.0  # for items without a slot
         start = 0
         for channel, weights, damping in queries:
             end, slot = start + len(weights), slots[: weights.shape[1]]
@@ -145,12 +174,17 @@ class ItemItemMatrix:
             if damping:
                 totals[start:end, :size] *= self._damped(damping)[:size]
             start = end
-        return totals.take(
-            self._slots_for_gather(out.shape[1]), axis=1, out=out, mode="clip"
-        )  # the default mode makes a copy
+        columns = self._slots_for_gather(out.shape[1])
+        return totals.take(columns, axis=1, out=out, mode="clip")  # the default mode makes a copy
 
     def between(self, items: Indices, others: Indices, *, channel: int) -> Votes:
-        """Return (items, others): the links of each item with each other; 0 where there is none."""
+        """Return the (items, others) links of each item with each other; 0 without a link.
+
+        Args:
+            items: Items of the rows.
+            others: Items of the columns.
+            channel: The table to read.
+        """
         rows, columns = self._slots(items), self._slots(others)
         links: Votes = self._sums[channel][rows[:, None], columns].astype(np.float32, copy=False)
         links[rows < 0] = 0.0
@@ -205,7 +239,7 @@ class ItemItemMatrix:
         return slot
 
     def _reach(self, count: int) -> None:
-        """Have so many items in the list of places."""
+        """Grow the list of slots to at least `count` items."""
         if count > len(self._slot_of):
             more = max(count, 2 * len(self._slot_of)) - len(self._slot_of)
             self._slot_of = np.pad(self._slot_of, (0, more), constant_values=_NOWHERE)

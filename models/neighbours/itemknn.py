@@ -1,8 +1,8 @@
 """Item-kNN: cosine between the users of two items, shrunk (Bell and Koren, ICDM 2007), refitted while the stream runs.
 
-s_ij = x_i·x_j / (|x_i| |x_j| + shrink), kept for the k nearest neighbours of each item. A query adds up the rows of its
-items, with a weight that falls with each step back. Without shrinking and with every step at full weight it is plain
-item-item collaborative filtering (Sarwar et al., WWW 2001).
+s_ij = x_i·x_j / (|x_i| |x_j| + shrink), for the k nearest neighbours of each item. A query sums the rows of its items,
+discounted with each step back. Without shrinkage and discount it is plain item-item collaborative filtering (Sarwar et
+al., WWW 2001).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from models.base import Scores
 from models.refitting import RefittedModel
 
 _BLOCK = 256
-"""Items whose similarities are held as a dense block at a time."""
+"""Rows of the dense block of similarities computed at a time."""
 _COST_PER_EVENT = 10_000
-"""Refits are so far apart that items² / events stays below this: 3,000 items are refitted every 1,000 events."""
+"""Bound on items² per event between refits: 3,000 items are refitted every 1,000 events."""
 
 
 class ItemKnn(RefittedModel):

@@ -1,4 +1,4 @@
-"""Association rules: what those who chose one thing chose as well (FP-Growth; Han, Pei and Yin, SIGMOD 2000)."""
+"""Association rules between pairs of items of a basket (FP-Growth; Han, Pei and Yin, SIGMOD 2000)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PER_ITEM = 60
 
 
 class AssociationRule(NamedTuple):
-    """Baskets with an item hold the other, too, in so large a share; lift 1 is what chance would give."""
+    """A rule item → other: support, confidence, and lift, which is 1 for independent items."""
 
     item: str
     other: str
@@ -23,11 +23,13 @@ class AssociationRule(NamedTuple):
 
 
 def mine(baskets: Sequence[Sequence[str]], *, least: int = 2) -> list[AssociationRule]:
-    """Return the rules between pairs that stand in `least` baskets or more and go together more than by chance.
+    """Return the rules between pairs with a lift above 1, by item, the most confident first, at most `PER_ITEM` each.
 
-    They are sorted by item, the most confident first, at most `PER_ITEM` of each.
+    Args:
+        baskets: The items of each basket; repeats count once.
+        least: Smallest number of baskets with both items.
     """
-    # Imported here: pandas comes with it, which nothing else needs.
+    # Imported here: mlxtend brings pandas, which nothing else needs.
     import pandas as pd
     from mlxtend.frequent_patterns import association_rules, fpgrowth
 

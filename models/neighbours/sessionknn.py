@@ -1,10 +1,9 @@
-"""Session kNN: what came next in the most recent sessions that look like this one.
+"""Session kNN: items of the most similar recent sessions.
 
-After VMIS-kNN (Kersbergen, Sprangers and Schelter, SIGMOD 2022): an index from each item to its most recent sessions.
-After STAN (Garg et al., SIGIR 2019), three decays: a query's items count less with each step back, a session counts
-less the older it is, and its items less the farther they lie from the item that it shares with the query. The first
-and the last are powers, which suit short and long sessions at once better than STAN's exponentials. A power of the
-item's popularity divides the sum.
+As in VMIS-kNN (Kersbergen, Sprangers and Schelter, SIGMOD 2022), an index maps each item to its most recent sessions.
+As in STAN (Garg et al., SIGIR 2019), there are three decays: of the query's items by steps back, of sessions by age,
+and of a session's items by distance from the item shared with the query. The first and the last are power laws, which
+suit both short and long sessions better than STAN's exponentials. The sum is divided by a power of item popularity.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ QUERY_ITEMS = 30
 class SessionKnn(Model):
     """The most recent sessions of each item, learned one event at a time.
 
-    A session ends after `gap_hours` without an event, or when it is `longest` events long. The `remembered` newest are
-    kept, and each item knows those of its last `sampled` events.
+    A session ends after `gap_hours` without an event, or at `longest` events. The `remembered` newest sessions are
+    stored, and the index of each item holds the sessions of its last `sampled` events.
     """
 
     name = "session-knn"
@@ -58,7 +57,7 @@ class SessionKnn(Model):
         self._open: dict[str, int] = {}
         self._next = 0
         self._item = np.zeros((remembered, longest), np.int32)
-        """(session, place) the item's number plus one; 0 where the session ends."""
+        """(session, position): item number plus one; 0 after the end of a session."""
         self._value = np.zeros((remembered, longest), np.float32)
         self._length = np.zeros(remembered, np.int32)
         self._last_ms = np.zeros(remembered, np.int64)
@@ -70,7 +69,7 @@ class SessionKnn(Model):
         self._mark = np.zeros(remembered, np.int32)
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
-        """Append each event to its user's session, and the session to the item's."""
+        """Append each event to its user's session, and the session to the item's index."""
         for event in events:
             self._fallback.learn([event])
             item = self.items.get(event.item_id)
@@ -91,7 +90,7 @@ class SessionKnn(Model):
                     del column[: self._sampled]
 
     def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return what lies near the query's items in sessions like it; the decayed popular items when it has none."""
+        """Return the weighted sums over the most similar sessions; decayed popularity without any."""
         return np.stack([self._score(query) for query in queries]) if queries else np.empty((0, len(self.items)))
 
     def _session(self, event: ModelEvent) -> int:
@@ -127,7 +126,7 @@ class SessionKnn(Model):
         return scores
 
     def _near(self, query: ModelQuery) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return the sessions most like a query, and how like; where each shares its newest item is in `_match`."""
+        """Return the nearest sessions and their similarities; `_match` gets the position of the newest shared item."""
         session_chunks, shared, places = [], [], []
         query_items = history(query, self.items, step=1.0, weak=self._weak)
         for back, (item, value) in enumerate(islice(query_items.items(), QUERY_ITEMS), start=1):

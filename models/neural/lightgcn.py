@@ -1,9 +1,9 @@
-"""LightGCN (He et al., SIGIR 2020): vectors smoothed over the graph of users and items, refitted while the stream runs.
+"""LightGCN (He et al., SIGIR 2020): embeddings smoothed over the user-item graph, refitted while the stream runs.
 
-With A the graph and D its degrees, layer l + 1 is D^-½·A·D^-½ times layer l, and a vector is the mean over layers.
-Layer 0 is all there is to learn, by Bayesian personalized ranking; a refit goes on from the last one's. A user is
-folded in from the layers of the items that the query tells, the way one layer makes users from items, so that a click
-and a new user count at once.
+With the adjacency A and degrees D, layer l + 1 is D^-½·A·D^-½ times layer l, and an embedding is the mean over layers.
+Layer 0 holds the only parameters, trained with the BPR loss; a refit starts from the previous one. A user is folded in
+from the layers of the query's items, by the propagation rule of one layer, so that a click and a new user count at
+once.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from models.refitting import RefittedModel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LightGcnConfig:
-    """Sizes and rates."""
+    """Hyperparameters of LightGCN."""
 
     dim: int = 64
     layers: int = 3
     every: int = 1_000
     """Events between refits."""
     steps: int = 20
-    """Steps of a refit."""
+    """Training steps per refit."""
     batch: int = 4_096
-    """Pairs of user and item in a step."""
+    """User-item pairs per step."""
     rate: float = 0.01
     decay: float = 5e-4
-    """Weight of the squared length of layer 0."""
+    """Weight of the L2 penalty on layer 0."""
     step: float = 0.8
-    """What an item of a query counts against the one after it."""
+    """Discount of a query's item relative to the next newer one."""
     weak: float = 0.2
 
 
 class LightGcn(RefittedModel):
-    """Layer 0 of users and items, and the smoothed vectors of items."""
+    """Layer 0 of users and items, and the smoothed embeddings of items."""
 
     name = "lightgcn"
 

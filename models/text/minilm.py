@@ -1,6 +1,6 @@
-"""Text as what a small sentence encoder makes of it: all-MiniLM-L6-v2 (Wang et al., NeurIPS 2020), 384 dimensions.
+"""Sentence encoder all-MiniLM-L6-v2 (Wang et al., NeurIPS 2020), 384 dimensions.
 
-The weights come in a package of their own, the extra `text`, and are read from where it lies: nothing is downloaded.
+The weights are part of a package of the extra `text` and are loaded from its folder: nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class MissingEncoderError(ModuleNotFoundError):
 
 
 class MiniLm(TextEncoder):
-    """Encodes texts as they are; there is nothing to fit.
+    """Encodes texts with a pretrained network; there is nothing to fit.
 
     Raises:
-        MissingEncoderError: when built, without the extra.
+        MissingEncoderError: the extra is not installed.
     """
 
     name = "minilm"
@@ -40,7 +40,7 @@ class MiniLm(TextEncoder):
         self._network: Any = SentenceTransformer(str(get_model_path()), device="cpu", local_files_only=True)
 
     def fit(self, texts: Sequence[str]) -> None:
-        """Learn nothing: the encoder knows the language already."""
+        """Do nothing: the encoder is pretrained."""
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Return (len(texts), 384) vectors of unit length; zeros for a blank text."""
