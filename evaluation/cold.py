@@ -1,4 +1,4 @@
-"""The report of a cold replay: what a model makes of a user of whom nothing, one event, two … are known."""
+"""The report of a cold-start replay: accuracy for users with no known event, one, two …"""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _TESTED = ("hr", "ndcg")
 def report(
     stream: Stream, spec: EvaluationSpec, runs: Mapping[str, Sequence[ReplayOutcome]], skipped: Mapping[str, str]
 ) -> Report:
-    """Return each model's accuracy by what was known, over the cases of all seeds, which hold different users out."""
+    """Return each model's accuracy by the number of known events, over the cases of all seeds.
+
+    Each seed holds out different users.
+    """
     return {
         **about(stream, spec),
         "known": [_count_or_none(number) for number in KNOWN],
@@ -54,5 +57,5 @@ def _model(each: Sequence[ReplayOutcome], stream: Stream, seed: int) -> Report:
 
 
 def _count_or_none(count: int) -> int | None:
-    """Return how many events were known, None for all."""
+    """Return the number of known events, None for all."""
     return None if count == EVERYTHING else count

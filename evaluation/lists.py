@@ -1,10 +1,10 @@
-"""The lists themselves, one JSON line per test event, so that anyone can compute the metrics again.
+"""The recommended lists, one JSON line per test event, for independent computation of metrics.
 
     {"index": 80001, "user": "7", "item": "50", "top": ["181", …], "model": "blend"}
 
-`index` is the event's place in the stream sorted by (time, order in the source), from 0; `top` has the best item first.
-Ids are the data's own. With several seeds the lists are those of the first. Where users are held out, `known` says how
-many of the user's events the model was told.
+`index` is the event's index in the stream sorted by (time, order in the source), from 0; `top` has the best item first.
+Ids are those of the data. With several seeds the lists are those of the first. For held-out users, `known` is the
+number of the user's events in the query.
 """
 
 from __future__ import annotations

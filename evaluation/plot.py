@@ -1,8 +1,8 @@
-"""Plots of a report: how accuracy grows, what it costs in coverage, and what is made of someone new.
+"""Plots of a report: learning curve, accuracy against coverage, and cold start.
 
-learning-curve      of the whole stream (part `all`): accuracy as events are learned
-coverage-accuracy   of any other part: accuracy beside the share of the items that anyone is shown
-cold-curve          where users are held out: accuracy by how many of a user's events are known
+learning-curve      for the whole stream (split `all`): accuracy by the number of learned events
+coverage-accuracy   for the other splits: accuracy against catalogue coverage
+cold-curve          for held-out users: accuracy by the number of known events
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from evaluation.report import Report
 _FORMATS = ("svg", "png")
 _SIZE = (7.5, 4.5)
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666")
-"""What everybody can tell apart (Okabe and Ito, 2008)."""
+"""A palette safe for colour-blind readers (Okabe and Ito, 2008)."""
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
-"""One more than there are colours, so that no two models look the same."""
+"""One more than the colours, so that no two models look the same."""
 _STYLE = {
     "svg.hashsalt": "millrace",
     "axes.spines.top": False,
@@ -36,7 +36,7 @@ _STYLE = {
 
 
 def write(folder: Path, report: Report) -> None:
-    """Write the plot that a report stands for into a folder, as SVG and PNG.
+    """Write the plot of a report into a folder, as SVG and PNG.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
@@ -90,7 +90,7 @@ def _cold_curve(report: Report) -> Any:
 
 
 def _models(report: Report) -> Iterator[tuple[str, Report, dict[str, Any]]]:
-    """Yield each model and how it is drawn: what serves comes first and stands out, the best of the others are next."""
+    """Yield each model with its metrics and line style: the blend first and emphasised, then by descending NDCG."""
     ranked_models = sorted(report["models"].items(), key=lambda pair: (pair[0] != BLEND, -pair[1].get("ndcg", 0.0)))
     for (name, metrics), color, marker in zip(ranked_models, cycle(_COLORS), cycle(_MARKERS)):
         yield name, metrics, {"color": color, "marker": marker, "linewidth": 2.2 if name == BLEND else 1.2}
@@ -106,7 +106,7 @@ def _axes(report: Report, *, across: str, up: str) -> tuple[Any, Any]:
 
 
 def _keyed(figure: Any, axes: Any) -> Any:
-    """Put the key beside the plot."""
+    """Put the legend beside the plot."""
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 

@@ -1,8 +1,8 @@
-"""Drives a model through the steps of a protocol and notes what came of each test event.
+"""Replay of a stream through a model by the steps of a protocol, with the outcome of each test event.
 
-A cold replay asks what each further event known of a user brings. A fifth of the users, another one with each of five
-seeds, is held out: models never learn from them, and rank each of their test events once for every number of their last
-events that they might have been told of. Users, events and items to choose from are the same for every number.
+A cold-start replay measures the benefit of each further known event. A fifth of the users, a different one for each of
+five seeds, is held out: models never learn from them, and rank each of their test events once for every history length.
+Users, events and candidate items are the same for every length.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ from models.base import Model, ModelEvent, ModelQuery
 
 EVERYTHING = np.iinfo(np.int32).max
 KNOWN = (0, 1, 2, 3, 5, 10, EVERYTHING)
-"""How many of a held-out user's last events are known in a cold replay."""
+"""History lengths of held-out users in a cold-start replay."""
 GROUPS = 5
-"""One in so many users is held out."""
+"""Number of groups of users, one of which is held out."""
 _EARLIER = 10
-"""Earlier events that a held-out user must have to be ranked for."""
+"""Least number of earlier events of a held-out user's test event."""
 _HELD = 3
-"""Keeps who is held out apart from other draws."""
+"""Stream of random numbers for the choice of held-out users."""
 _TELL_EVERY = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayOutcome:
-    """One entry per test event, in the order they were ranked; `top` has one row per list."""
+    """Columns with one entry per test event, in the order of ranking; `top` has one row per list."""
 
     place: NDArray[np.int32]
     rank: NDArray[np.int32]
     case: NDArray[np.int32]
-    """Which case it belongs to; a case has one list and one or more relevant items."""
+    """Case of the event; a case has one list and one or more relevant items."""
     list_index: NDArray[np.int32]
-    """The row of its list in `top`."""
+    """Row of the event's list in `top`."""
     earlier: NDArray[np.int32]
-    """Events of the user that were learned before."""
+    """Number of the user's earlier events."""
     gap_ms: NDArray[np.int64]
-    """Time since the last of them, or -1."""
+    """Time since the last of them in ms, or -1."""
     known_count: NDArray[np.int32]
-    """How many of them, the last ones, the model was told at most."""
+    """Bound on the number of the user's last events in the query."""
     top: NDArray[np.int32]
     learn_us: float
-    """Time to learn one event."""
+    """Mean time to learn one event, in µs."""
     rank_us: float
-    """Time to score all items for one list."""
+    """Mean time to score all items for one list, in µs."""
 
 
 def replay(
@@ -69,13 +69,13 @@ def replay(
     """Replay a stream through a model.
 
     Args:
-        model: One that has learned nothing yet.
-        stream: What is replayed.
-        protocol: In which order, one of PROTOCOLS.
-        part: What is ranked.
-        seed: Of ties, and of who is held out.
+        model: An untrained model.
+        stream: The stream to replay.
+        protocol: Name of the protocol, one of PROTOCOLS.
+        part: The split to rank.
+        seed: Seed of ties and of the held-out users.
         cold: Whether users are held out.
-        on_progress: Hears how many events were learned.
+        on_progress: Called with the number of learned events.
     """
     run = (_Cold if cold else _Run)(model, stream, weightless=protocol in WEIGHTLESS, seed=seed)
     for number, step in enumerate(PROTOCOLS[protocol](stream, part)):
@@ -134,7 +134,7 @@ class _Run:
         self._learned += len(events)
 
     def _place(self, step: Rank, user: int, query: ModelQuery, *, known_count: int) -> None:
-        """Rank the targets of a step for a query, and note what came of it."""
+        """Rank the targets of a step for a query, and record the outcome."""
         began = time.perf_counter()
         scores = self._model.scores([query])[0]
         self._rank_s += time.perf_counter() - began

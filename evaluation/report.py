@@ -1,4 +1,4 @@
-"""The whole report as plain data: the stream, the protocol, and each model's figures with how sure they are."""
+"""The evaluation report as plain data: stream, protocol, and each model's metrics with confidence intervals."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from evaluation.variety import BeyondAccuracy
 
 Report = dict[str, Any]
 _TESTED = ("hr", "ndcg", "mrr")
-"""Metrics with an interval and a comparison."""
+"""Metrics with a confidence interval and a comparison."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationSpec:
-    """What is to be evaluated."""
+    """Specification of an evaluation."""
 
     protocol: str
     part: Part
     seed: int
     seeds: int
     ablate: str | None = None
-    """Which ablations of the blend, if any."""
+    """Kind of ablations of the blend; None for none."""
     cold: bool = False
     """Whether users are held out."""
 
@@ -39,7 +39,7 @@ class EvaluationSpec:
 def report(
     stream: Stream, spec: EvaluationSpec, runs: Mapping[str, Sequence[ReplayOutcome]], skipped: Mapping[str, str]
 ) -> Report:
-    """Return the report of each model's outcomes, one per seed."""
+    """Return the report of the outcomes of each model, one outcome per seed."""
     part = bounds(stream, spec.part)
     variety = BeyondAccuracy(stream, part[0])
     accuracies = {name: over_seeds([accuracy(run) for run in each]) for name, each in runs.items()}
@@ -66,7 +66,7 @@ def report(
 
 
 def about(stream: Stream, spec: EvaluationSpec) -> Report:
-    """Return what a stream is like, and what was asked."""
+    """Return the description of the stream and the specification."""
     return {
         "data": {
             "name": stream.name,

@@ -1,7 +1,7 @@
-"""How far predicted ratings are off: RMSE on [0, 1], trained on the events before a part and tried on the part.
+"""RMSE of predicted ratings on [0, 1], trained on the events before a split and tested on the split.
 
-Each rating of the part is predicted, then learned. A frozen model has learned the events before in one batch and learns
-nothing after it; an online one goes on. Predictions are clipped.
+Each rating of the split is predicted, then learned. A frozen model learns the events before the split in one batch and
+nothing after it; an online one continues. Predictions are clipped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ _TELL_EVERY = 200
 def error(
     model: RatingModel, stream: Stream, part: Part, *, on_progress: Callable[[int], None] = lambda count: None
 ) -> float:
-    """Return a model's RMSE over the ratings of a part; `on_progress` hears how many events are behind it."""
+    """Return a model's RMSE over the ratings of a split.
+
+    Args:
+        model: An untrained model.
+        stream: The stream.
+        part: The split to predict.
+        on_progress: Called with the number of processed events.
+    """
     start, end = bounds(stream, part)
     model.learn(stream.events[:start])
     squares: list[float] = []
@@ -41,7 +48,7 @@ def error(
 def report(
     stream: Stream, part: Part, *, on_progress: Callable[[str, int], None] = lambda name, count: None
 ) -> dict[str, Any]:
-    """Return the RMSE of every rating model, with the scale and the split it depends on."""
+    """Return the RMSE of every rating model, with the rating scale and the sizes of training and test set."""
     start, end = bounds(stream, part)
     errors: dict[str, float] = {}
     skipped: dict[str, str] = {}

@@ -1,6 +1,6 @@
-"""A data set as columns: who acted on what and when, as numbers, with what the models are told of it.
+"""A data set as columns: users, items and times as numbers, with the events for the models.
 
-What is positive, and whether people come back to the same item, is read from the events and never from a name.
+Positives, and whether items repeat, are derived from the events and never from the data set's name.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from models.weight import weight_of
 from schemas.types import Interaction, Item
 
 LIKED = 0.8
-"""Ratings from this share of the scale on are positive: 4 of 5."""
+"""Least share of the scale of a positive rating: 4 of 5."""
 _SCALES = (1.0, 5.0, 10.0, 100.0)
 _NOTICEABLE = 0.01
-"""Share of events on an item that the user has acted on before, past which a stream is one where items repeat."""
+"""Share of repeated (user, item) events above which a stream counts as one with repeating items."""
 _WEIGHED_SCALE = 5.0
-"""The scale that `models.weight` knows."""
+"""The rating scale of `models.weight`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """Events by (time, order in the source); place 0 is the first. Columns have one entry per event."""
+    """Events by (time, order in the source). Columns have one entry per event."""
 
     name: str
     users: list[str]
@@ -37,16 +37,16 @@ class Stream:
     item: NDArray[np.int32]
     at_ms: NDArray[np.int64]
     rating: NDArray[np.float64]
-    """Ratings on [0, 1], from the lowest in the data to the highest; NaN where there is none."""
+    """Ratings on [0, 1], from the lowest in the data to the highest; NaN without a rating."""
     positive: NDArray[np.bool_]
     fresh: NDArray[np.bool_]
-    """Whether it is the user's first event on the item."""
+    """Whether the event is the user's first on the item."""
     events: list[ModelEvent]
     rated: bool
     low: float
-    """The rating that is 0 on [0, 1], on the data's own scale."""
+    """The rating that maps to 0, on the scale of the data."""
     high: float
-    """The rating that is 1."""
+    """The rating that maps to 1."""
     repeats: bool
     catalogue: Sequence[Item]
 
@@ -55,10 +55,13 @@ class Stream:
 
 
 def of_dataset(data: Dataset, *, repeats: bool | None = None, rating_scale: float | None = None) -> Stream:
-    """Return the stream of a data set; events on no item (searches) are left out.
+    """Return the stream of a data set; events without an item (searches) are left out.
 
-    Items repeat if `repeats` says so, else if the reader of the format knows it, else if over 1 % of the events repeat
-    a (user, item) pair. The highest rating is `rating_scale`, by default the first of 1, 5, 10, 100 that none exceeds.
+    Args:
+        data: The data set.
+        repeats: Whether items repeat. The default is that of the data's format, or else whether over 1 % of the events
+            repeat a (user, item) pair.
+        rating_scale: The highest rating; by default the first of 1, 5, 10 and 100 that no rating exceeds.
     """
     interactions = [event for event in data.interactions if event.item_id is not None]
     users, items = Vocabulary(), Vocabulary()
@@ -94,9 +97,9 @@ def of_dataset(data: Dataset, *, repeats: bool | None = None, rating_scale: floa
 
 
 def scale_of(stars: NDArray[np.float64]) -> float:
-    """Return the top of the scale that ratings are on: 1, 5, 10 or 100.
+    """Return the highest rating of the scale: 1, 5, 10 or 100.
 
-    It is 0 where they are none: because there are none, because all are the same, or because they are counts.
+    It is 0 where the values are no ratings: without values, with equal values, or with counts.
     """
     low, high = _bounds(stars)
     if not low < high:

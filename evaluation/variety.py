@@ -1,13 +1,12 @@
-"""What lists are like beside being right: how much of the catalogue they show, how new, how mixed, how popular.
+"""Beyond-accuracy metrics of lists: coverage, novelty, diversity and popularity bias.
 
-Each list counts once per test event it was judged by. What is popular, and which items go together, is taken from the
-events before the part that is judged.
+Each list counts once per test event. Popularity and item similarity come from the events before the evaluated split.
 
 coverage     share of the items of the stream in any top 10
-novelty      mean self-information of the items shown, -log2 of their share of events (add one)
+novelty      mean self-information of the listed items, -log2 of their share of events (add-one smoothing)
 diversity    one minus the mean similarity of two items of a list: Jaccard over topics and category where items differ
              in them, otherwise the cosine of the sets of users who acted on them
-popularity   mean events of the items shown over those of the items that were chosen; 1 is no bias
+popularity   mean events of the listed items over those of the chosen items; 1 is no bias
 """
 
 from __future__ import annotations
@@ -23,21 +22,21 @@ from evaluation.replay import ReplayOutcome
 from evaluation.stream import Stream
 
 _LISTS = 1_000
-"""Lists that diversity looks at, evenly spread."""
+"""Number of evenly spaced lists in the diversity."""
 
 Lists = NDArray[np.int32]
 Traits = dict[int, frozenset[object]]
 
 
 class BeyondAccuracy:
-    """Judges lists against what was known when a part began."""
+    """Beyond-accuracy metrics relative to the events before a split."""
 
     def __init__(self, stream: Stream, start: int) -> None:
         self._stream, self._start = stream, start
         self._events = np.bincount(stream.item[:start], minlength=len(stream.items)).astype(np.float64)
 
     def of(self, outcome: ReplayOutcome) -> dict[str, float]:
-        """Return the four figures of an outcome's lists."""
+        """Return the four metrics of an outcome's lists."""
         lists = outcome.top[outcome.list_index]
         if not len(lists):
             return dict.fromkeys(("coverage", "novelty", "diversity", "popularity"), float("nan"))
@@ -53,7 +52,7 @@ class BeyondAccuracy:
 
     @cached_property
     def similarity(self) -> str:
-        """Say what diversity goes by: topics or users."""
+        """Return the basis of the item similarity: topics or users."""
         return "topics" if len(set(self._topics.values())) > 1 else "users"
 
     @cached_property
