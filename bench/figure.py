@@ -1,4 +1,4 @@
-"""Figures as lines, each with the limit it is held to or the peer it stands beside."""
+"""Figures as lines of a table, each with its limit or a comparison."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Figure:
 
 
 def figures(results: Mapping[str, Any]) -> Iterator[Figure]:
-    """Yield the lines of whatever parts were measured."""
+    """Yield the lines of the measured cases."""
     for case, lines in _LINES.items():
         if case in results:
             yield from lines(results[case])

@@ -1,4 +1,4 @@
-"""What a worker and the trainer know of a load, folded in this process by the cores that they run."""
+"""The states of a worker and the trainer after a load, folded in this process by the same cores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from streams.roles.trainer.model_version import fitted, rows
 from streams.roles.trainer.online_learner import OnlineLearner
 
 _WEIGHED = 1_000
-"""Last events that weights are learned from: with more of them the weights would differ, but not the time it takes."""
+"""Number of last events for learning the weights: more would change the weights, but not the ranking time."""
 _TELL_EVERY = 1_000
 _EVERYTHING = 1_000_000_000
 
@@ -31,16 +31,16 @@ OnProgress = Callable[[str, float, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What there is to rank with."""
+    """The inputs of the ranking."""
 
     view: CatalogSnapshot
     blender: Blender
     users: dict[str, UserState]
-    """Those who did anything, who acted last is last."""
+    """States of the active users, the most recently active last."""
 
 
 def folded(load: EventLoad, settings: Settings, *, on_progress: OnProgress) -> Folded:
-    """Fold a load's history, and learn from it."""
+    """Fold the history of a load, and learn from it."""
     learner, view = Learner(learner_params(settings), refits=False), CatalogSnapshot()
     for item in load.items:
         learner.view.apply_item(item)
@@ -55,7 +55,7 @@ def folded(load: EventLoad, settings: Settings, *, on_progress: OnProgress) -> F
 
 
 def states(load: EventLoad, view: CatalogSnapshot) -> tuple[dict[str, UserState], dict[str, ItemState]]:
-    """Return the states of users, who acted last is last, and of items after a load's history."""
+    """Return the states of users, the most recently active last, and of items after a load's history."""
     users: dict[str, UserState] = {}
     items: dict[str, ItemState] = {}
     for number, event in enumerate(load.history()):
@@ -70,7 +70,7 @@ def states(load: EventLoad, view: CatalogSnapshot) -> tuple[dict[str, UserState]
 
 
 def _tell(learner: Learner, view: CatalogSnapshot, items: dict[str, ItemState]) -> None:
-    """Have a view take over how items are doing and what was learned."""
+    """Apply item statistics and learned weights to a snapshot."""
     learner.fit()
     version = Version(
         version="bench", status=SERVING, reason="", created_at=0, watermark=0, events=learner.events, metrics={}

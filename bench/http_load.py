@@ -1,7 +1,7 @@
-"""A load generator: `python -m bench.http_load` is told on stdin what to ask for and prints what it measured, as JSON.
+"""HTTP load generator: `python -m bench.http_load` reads its task from stdin and prints its measurements as JSON.
 
-Each connection asks again as soon as it is answered. Raw sockets and httptools, so that asking costs a fraction of
-what answering does.
+Closed loop: each connection sends the next request as soon as the response is complete. Raw sockets and httptools keep
+the client's cost at a fraction of the server's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.latency import summary_ms
 
 
 class LoadTask(msgspec.Struct):
-    """What to ask for, and how long."""
+    """The requests of a load test, and its duration."""
 
     port: int
     paths: list[str]
@@ -32,7 +32,7 @@ class LoadTask(msgspec.Struct):
 
 
 class BadAnswerError(RuntimeError):
-    """The server did not answer with 200."""
+    """The server responded with a status other than 200."""
 
     def __init__(self, request: bytes, status: int) -> None:
         self.request, self.status = request, status
@@ -49,21 +49,21 @@ class Client(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask first."""
+        """Send the first request."""
         self._transport = cast(asyncio.Transport, transport)
         self._ask()
 
     def data_received(self, data: bytes) -> None:
-        """Take a part of an answer."""
+        """Parse a chunk of a response."""
         self._parser.feed_data(data)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell, unless it was we who closed it."""
+        """Report a connection that the server closed."""
         if not self._transport.is_closing() or error is not None:
             self._fail(error or ConnectionResetError("the server closed the connection"))
 
     def on_message_complete(self) -> None:
-        """Take the time and ask again."""
+        """Record the latency and send the next request."""
         self._latencies_ms.append((time.perf_counter() - self._asked_s) * 1000)
         status = self._parser.get_status_code()
         if status == 200:

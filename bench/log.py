@@ -1,4 +1,4 @@
-"""Reading whole topics back, with the times at which the broker took each record."""
+"""Reader of whole topics, with the broker's append time of each record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ _BATCH = 1_000
 
 
 def scan(bootstrap_servers: str, topic: Topic, *, since: Mapping[str, int] | None = None) -> Iterator[Message]:
-    """Yield what a topic holds now, its partitions mixed; `since` is an earlier `end_offsets` to start from."""
+    """Yield the current records of a topic, partitions interleaved.
+
+    Args:
+        bootstrap_servers: Address of the broker.
+        topic: The topic.
+        since: Start offsets, from an earlier call of `end_offsets`; the beginning by default.
+    """
     starts = since or {}
     offsets = end_offsets(AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0}), [topic])
     ends = {number: offsets[f"{topic.name}-{number}"] for number in range(topic.partitions)}

@@ -1,8 +1,8 @@
-"""Code that reads and writes one record: Avro's binary encoding, written out field by field.
+"""Compiled readers and writers of records: Avro's binary encoding, unrolled field by field.
 
-Made of our own schema when it is first needed, as `dataclasses` makes its methods: without a look at the schema for
-each value, it takes half of the time of a library that can read any. What others wrote with another schema is not its
-business (https://avro.apache.org/docs/1.12.0/specification/#binary-encoding).
+The code is generated from our own schema on first use, as `dataclasses` generates its methods: it does not inspect the
+schema for each value and takes half the time of a generic library. Records with another writer's schema are out of its
+scope (https://avro.apache.org/docs/1.12.0/specification/#binary-encoding).
 """
 
 from __future__ import annotations
@@ -20,35 +20,34 @@ from schemas.generate import load
 Avro = Any
 """A schema as JSON data: a name, a union as a list, or an object."""
 Read = Callable[[bytes, int], tuple[Any, int]]
-"""Returns the record that begins at a place, and where it ends: past the end of bytes that are too few for it.
+"""Returns the record at an offset, and the offset of its end, which lies past the end of truncated bytes.
 
-Raises what it meets in bytes that are no such record: IndexError, ValueError, OverflowError, struct.error.
+Raises IndexError, ValueError, OverflowError or struct.error for malformed bytes.
 """
 Write = Callable[[Any, bytearray], None]
 """Appends a record.
 
-Raises what it meets in a value that does not fit: AttributeError, KeyError, TypeError, ValueError, OverflowError,
-struct.error.
+Raises AttributeError, KeyError, TypeError, ValueError, OverflowError or struct.error for a value that does not fit.
 """
 _FLOATS = {"float": ("f", 4), "double": ("d", 8)}
 _NULL = "null"
 _SHORT = 256
-"""Texts below this length say it by a look at a list."""
+"""The encodings of lengths below this are in a lookup table."""
 
 
 @cache
 def compiled(record: type[msgspec.Struct]) -> tuple[Read, Write]:
-    """Return what reads and what writes the records of a type."""
+    """Return the reader and the writer of a record type."""
     source, schema = _CodeSource(), load()[record.__name__]
     source.reader(schema)
     source.writer(schema)
     functions: dict[str, Any] = {}
-    exec("\n".join(source.lines), source.names, functions)  # noqa: S102 - made of our own schemas, at no user's word
+    exec("\n".join(source.lines), source.names, functions)  # noqa: S102 - made of our own schemas, not of input
     return functions["read"], functions["write"]
 
 
 class _CodeSource:
-    """Lines of code, written at a depth, and what they refer to by name."""
+    """Generated lines of code with their indentation, and the global names that they use."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -62,26 +61,26 @@ class _CodeSource:
         self._depth = self._locals = 0
 
     def reader(self, schema: Mapping[str, Any]) -> None:
-        """Write the function that reads a record."""
+        """Generate the function that reads a record."""
         self._block("def read(data, at):")
         self._line(f"return {self._read_record(schema)}, at")
         self._end()
 
     def writer(self, schema: Mapping[str, Any]) -> None:
-        """Write the function that appends a record."""
+        """Generate the function that appends a record."""
         self._block("def write(value, out):")
         self._write(schema, "value")
         self._end()
 
     def _read_record(self, schema: Mapping[str, Any]) -> str:
-        """Write what reads the fields of a record, and return the expression that makes it of them."""
+        """Generate the code that reads the fields of a record, and return the expression that builds the record."""
         name = schema["name"]
         self.names[name] = getattr(types, name)
         arguments = [f"{field['name']}={self._read(field['type'])}" for field in schema["fields"]]
         return f"{name}({', '.join(arguments)})"
 
     def _read(self, avro: Avro) -> str:
-        """Write what reads a value, and return the name or the expression under which it can then be had."""
+        """Generate the code that reads a value, and return the name of the variable that holds it."""
         target = self._local()
         match _plain(avro):
             case [_, branch]:
@@ -123,7 +122,7 @@ class _CodeSource:
         return target
 
     def _read_blocks(self, read: Callable[[], None]) -> None:
-        """Write a loop over blocks, of which `read` reads the n elements of one."""
+        """Generate a loop over blocks; `read` generates the code for the n elements of one block."""
         self._read_number("count")
         self._block("while n:")
         read()
@@ -152,7 +151,7 @@ class _CodeSource:
         self._line(f"{target}[{key}] = {self._read(values)}")
 
     def _read_number(self, rule: str) -> None:
-        """Write what reads a number that is hardly ever below zero or of more than a byte."""
+        """Generate the code that reads a number, with a fast path for one non-negative byte."""
         self._line("n = data[at]", "at += 1")
         self._block("if n & 129:")
         self._line(f"n, at = {rule}(data, at, n)")
@@ -162,7 +161,7 @@ class _CodeSource:
         self._end()
 
     def _write(self, avro: Avro, expression: str) -> None:
-        """Write what appends a value, given as an expression."""
+        """Generate the code that appends the value of an expression."""
         plain = _plain(avro)
         match plain:
             case [_, branch]:
@@ -191,7 +190,7 @@ class _CodeSource:
                 self._line(*_WRITES[plain].format(value=expression).splitlines())
 
     def _write_block(self, avro: Avro, local: str) -> None:
-        """Write what appends the elements of an array or a map."""
+        """Generate the code that appends the elements of an array or a map."""
         one, key = self._local(), self._local()
         match avro:
             case {"values": values}:
@@ -239,11 +238,11 @@ _WRITES = {
     "boolean": 'out += b"\\1" if {value} else b"\\0"',
     **{kind: f'out += pack("<{code}", {{value}})' for kind, (code, _) in _FLOATS.items()},
 }
-"""What appends a value, by its type."""
+"""Code templates that append a value, by type."""
 
 
 def _plain(avro: Avro) -> Any:
-    """Return a schema without what has no bearing on its bytes."""
+    """Return a schema reduced to the attributes that affect its encoding."""
     match avro:
         case [first, _] if first == _NULL:
             return avro
@@ -256,6 +255,6 @@ def _plain(avro: Avro) -> Any:
 
 
 def _float(avro: Avro) -> tuple[str, int] | None:
-    """Return the format and the bytes of numbers of which many are read at once."""
+    """Return the struct format and the size of a floating-point type; None for other types."""
     plain = _plain(avro)
     return _FLOATS.get(plain) if isinstance(plain, str) else None

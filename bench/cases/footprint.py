@@ -1,7 +1,7 @@
-"""Memory: what a user takes in Redis, in the table and in a worker's cache, and what an item takes in a worker's view.
+"""Memory footprint of a user in Redis, in the table and in a worker's cache, and of an item in a worker's snapshot.
 
-Feeds are weighed by Redis, states as they are written, the rest by Python's own tally of what is allocated, to which
-the index adds its own. Smaller numbers are weighed, and what a million users and 100,000 items would take is told.
+Redis reports the size of feeds; states are measured in their encoded form, the rest by Python's tracemalloc plus the
+index's own report. Small samples are measured and extrapolated to a million users and 100,000 items.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from streams.core.user.user_state import UserState
 _GB = 2**30
 _USERS, _ITEMS = 1_000_000, 100_000
 _FEWER, _MORE = 16_384, 32_768
-"""Items of the views that are compared: as many as their columns have room for."""
+"""Numbers of items of the two compared snapshots, which fill their columns exactly."""
 _FULL_EVENTS = 2_000
-"""Events of a user whose lists are all full."""
+"""Events of a user with all lists full."""
 _SEGMENTS = 4
 _FORMAT_BYTES = 1
 
 
 async def measure(rig: Rig, load: EventLoad) -> dict[str, float]:
-    """Return gigabytes per million users and per 100,000 items, by where they are."""
+    """Return gigabytes per million users and per 100,000 items, by location."""
     redis = (await memory.measure(rig, load))["bytes_per_user"]
     rig.on_progress("weigh users and items", 0, 0)
     return await asyncio.to_thread(_weighed, load, redis)
@@ -64,7 +64,7 @@ def _weighed(load: EventLoad, redis_bytes: float) -> dict[str, float]:
 
 
 def _states(users: list[UserState]) -> tuple[float, float]:
-    """Return the mean bytes of states as they are written, and as they lie in a worker's cache."""
+    """Return the mean bytes of encoded states, and of states in a worker's cache."""
     stored = [msgspec.msgpack.encode(state) for state in users]
     decode = msgspec.msgpack.Decoder(UserState).decode
     _, in_cache = _allocated(lambda: [decode(state) for state in stored])
@@ -72,7 +72,7 @@ def _states(users: list[UserState]) -> tuple[float, float]:
 
 
 def _view(count: int) -> tuple[int, int]:
-    """Return the bytes of a view of so many items that all of the catalogue speaks of, and of its index."""
+    """Return the bytes of a snapshot of `count` items with full metadata, and of its index."""
 
     def filled() -> CatalogSnapshot:
         view = CatalogSnapshot(exact_items=0)
@@ -88,7 +88,7 @@ def _view(count: int) -> tuple[int, int]:
 
 
 def _items_with_stats(count: int) -> Iterator[tuple[Item, ItemStats]]:
-    """Yield items as they are decoded, none of which is kept but by the view, and how they are doing."""
+    """Yield decoded items with statistics; only the snapshot holds references to them."""
     encode, decode = msgspec.msgpack.encode, msgspec.msgpack.Decoder(Item).decode
     for item in EventLoad(Size(0, 0, count), now_ms=0).items:
         stats = ItemStats(
@@ -104,7 +104,7 @@ def _items_with_stats(count: int) -> Iterator[tuple[Item, ItemStats]]:
 
 
 def _full_links() -> DecayedCooccurrence:
-    """Return the links of a worker with all places taken; however many items there are, there are no more."""
+    """Return the links of a worker with all slots in use, their largest size for any number of items."""
     table = DecayedCooccurrence(adds=False)
     for item in range(SLOTS):
         table.put(item, np.empty(0, np.int32), np.empty((2, 0)), mass=1.0, reference_ms=0)
@@ -112,7 +112,7 @@ def _full_links() -> DecayedCooccurrence:
 
 
 def _allocated(make: Callable[[], Any]) -> tuple[Any, int]:
-    """Return what is made, and the bytes that it takes."""
+    """Return a new object, and the bytes allocated for it."""
     gc.collect()
     tracemalloc.start()
     result = make()

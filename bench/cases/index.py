@@ -1,6 +1,6 @@
-"""The index of a catalogue of 200,000 items: how much of what is nearest it finds, how fast, and what it takes.
+"""Nearest-neighbour index of a catalogue of 200,000 items: recall, speed and memory.
 
-The queries are the last likings of people who keep to one category, folded as in the candidate source `alike`.
+The queries are the last liked items of users who prefer one category, folded as in the candidate source `alike`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _QUERIES = 300
 _LIKINGS = 20
 _CHUNK = 1_000
 _CLOSE = 1e-4
-"""Below this, a difference in likeness is one of precision."""
+"""Differences in similarity below this are rounding errors."""
 
 
 def measure(load: EventLoad, *, on_progress: OnProgress) -> dict[str, float]:
-    """Return recall against a look at every item, times, and memory per 100,000 items."""
+    """Return recall against an exhaustive search, times, and memory per 100,000 items."""
     items = load.items
     vectors = np.stack([signature(item.item_id, item.title, item.category, item.topics) for item in items])
     index, added_s = AnnIndex(DIMENSIONS), 0.0
@@ -53,7 +53,7 @@ def measure(load: EventLoad, *, on_progress: OnProgress) -> dict[str, float]:
 
 
 def _queries(vectors: Vectors) -> Vectors:
-    """Return (queries, dimensions) what people look for who mostly like items of one category."""
+    """Return (queries, dimensions) vectors of users who mostly like items of one category."""
     draw = np.random.default_rng(0)
     shape = (_QUERIES, _LIKINGS)
     kinds, items = draw.integers(len(CATEGORIES), size=(_QUERIES, 1)), draw.integers(len(vectors), size=shape)

@@ -1,6 +1,6 @@
-"""Reads: GET /content with its items, beside a bare endpoint, each alone on one server process.
+"""Reads: GET /content with its items, compared with a bare endpoint, each alone on one server process.
 
-Users are drawn evenly, which is worse for caches than what people do.
+Users are drawn uniformly, which is harder on caches than real traffic.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PATHS = 20_000
 
 
 async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dict[str, float]]:
-    """Return requests per second and latencies of both."""
+    """Return requests per second and latencies of both endpoints."""
     await history.ensure_folded(rig, load)
     rng = random.Random(1)  # noqa: S311 - users to ask for, not a secret
     paths = [f"/content?user_id={load.user_id(rng.randrange(load.size.users))}" for _ in range(_PATHS)]
@@ -40,7 +40,7 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
 
 
 async def ask(rig: Rig, port: int, paths: list[str], *, seconds: float) -> dict[str, float]:
-    """Return requests per second and latencies of some paths, in turn."""
+    """Return requests per second and latencies of GET requests to some paths, in turn."""
     rig.on_progress(f"ask for {paths[0].partition('?')[0]} for {seconds:g} s", 0, 0)
     task = LoadTask(port=port, paths=paths, connections=CONNECTIONS, seconds=seconds, warm_up_s=WARM_UP_S)
     figures: dict[str, float] = await rig.ask("bench.http_load", payload=msgspec.to_builtins(task))

@@ -1,7 +1,6 @@
-"""Surfaces: every GET that reads a feed which lies ready, while events flow in as the shop's document promises to bear.
+"""Surfaces: every GET endpoint that reads a stored feed, under the event rate promised in the shop's document.
 
-One API process, one process of each role that writes what is read, all on the same machine as the events' source and as
-those who ask.
+One API process and one process of each writing role share the machine with the event source and the load generator.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
 
 
 async def _ready(client: httpx.AsyncClient, paths: list[str]) -> None:
-    """Wait until all that is read lies ready: the archive, from which the shop is stocked, takes its time."""
+    """Wait until all read models are complete; the archive, which feeds the shop, takes longest."""
     deadline_s = time.monotonic() + _STOCKED_WITHIN_S
     while missing := await _missing(client, paths):
         if time.monotonic() > deadline_s:
@@ -66,7 +65,7 @@ async def _ready(client: httpx.AsyncClient, paths: list[str]) -> None:
 
 
 async def _missing(client: httpx.AsyncClient, paths: list[str]) -> str:
-    """Return the first answer that is not what it will be."""
+    """Return a description of the first incomplete response; empty when all are complete."""
     for path in paths:
         response = await client.get(path)
         if not response.is_success:
@@ -79,6 +78,6 @@ async def _missing(client: httpx.AsyncClient, paths: list[str]) -> str:
 
 
 async def _flow(rig: Rig, load: EventLoad, *, seconds: float, salt: int) -> None:
-    start_ms, step_ms = round(time.time() * 1_000), 1_000 // EVENTS_PER_S  # whole ms: rather more events than fewer
+    start_ms, step_ms = round(time.time() * 1_000), 1_000 // EVENTS_PER_S  # whole ms: rounds the rate up
     events = load.live(round(1_000 * seconds / step_ms), start_ms=start_ms, step_ms=step_ms, salt=10_000 + salt)
     await freshness.publish(rig, events, rate_per_s=EVENTS_PER_S)
