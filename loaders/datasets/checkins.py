@@ -1,6 +1,6 @@
-"""Reads check-ins: who was where and when, with the places' coordinates but without their names.
+"""Reader of check-ins of users at places, with coordinates of the places but without names.
 
-X.npy      user, place, minutes since a start that is not told
+X.npy      user, place, minutes since an unknown start
 X_POI.npy  place, latitude, longitude
 
 *.csv *.txt of https://snap.stanford.edu/data/loc-gowalla.html: user, ISO time, latitude, longitude, place, by tabs
@@ -21,11 +21,11 @@ from loaders.tables.encoding import is_decoded
 from schemas.types import Interaction, Item
 
 CELL_RESOLUTION = 9
-"""H3 resolution of where a place is: 0.1 km², a city block or two."""
+"""H3 resolution of a place's cell: 0.1 km², a city block or two."""
 _MINUTE_MS = 60_000
 _POI = "_POI.npy"
 _EXACT = 2**53
-"""Up to which size floats hold each whole number."""
+"""Largest size up to which a float represents every whole number."""
 _MAGIC = b"\x93NUMPY"
 _FIELDS = 5
 
@@ -39,7 +39,7 @@ def read(path: Path) -> Dataset:
     """Read a pair of arrays.
 
     Raises:
-        DatasetError: there is no such pair, an array has not three columns of numbers, or not one line can be read.
+        DatasetError: the pair is missing, an array does not have three columns of numbers, or no line is readable.
     """
     pair = _pair(path)
     if pair is None:
@@ -75,7 +75,7 @@ def read_gowalla(path: Path) -> Dataset:
     """Read a file of check-ins.
 
     Raises:
-        DatasetError: there is no such file, or not one line can be read.
+        DatasetError: the file is missing, or no line is readable.
     """
     file = _gowalla(path)
     if file is None:
@@ -132,14 +132,14 @@ def _rows(file: Path) -> list[tuple[float, float, float]]:
     """Return the rows of an array of three columns.
 
     Raises:
-        DatasetError: the file holds something else.
+        DatasetError: the file has another content.
     """
     with file.open("rb") as stream:
         if stream.read(len(_MAGIC)) != _MAGIC:
             raise DatasetError(file, "it is not an array that numpy.save has written")
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)  # never more memory than the file has bytes
-    except Exception as error:  # what a broken header leads to: Value, Type, Token, Memory …
+    except Exception as error:  # any error that a broken header causes: Value, Type, Token, Memory …
         raise DatasetError(file, f"its array cannot be read: {error}") from error
     if array.ndim != 2 or array.shape[1] != 3:
         raise DatasetError(file, f"an array of shape {array.shape} instead of three columns")
@@ -152,7 +152,7 @@ def _id(number: float) -> str:
     """Return a whole number as an id.
 
     Raises:
-        ValueError, OverflowError: it is not whole, or a float so large that it stands for several whole numbers.
+        ValueError, OverflowError: the number is not whole, or a float too large to be exact.
     """
     if number != int(number) or (isinstance(number, float) and abs(number) > _EXACT):
         raise ValueError(f"{number:g} is not one whole number")

@@ -1,4 +1,4 @@
-"""Reads whatever is there: recognises the format of a folder or file."""
+"""Reader of all known formats, with detection of the format of a folder or file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from loaders.tables.encoding import MAGIC_BYTES, other_format
 
 @dataclass(frozen=True, slots=True)
 class DatasetFormat:
-    """One kind of data, what its files look like, and how it is found and read."""
+    """A data set format, with a description of its files, a detector and a reader."""
 
     name: str
     files: str
@@ -47,14 +47,14 @@ FORMATS = (
         table.read,
     ),
 )
-"""In the order they are tried."""
+"""Formats in the order of detection."""
 
 
 def read(path: Path) -> Dataset:
     """Read a folder or a file of any known format.
 
     Raises:
-        DatasetError: there is nothing, or nothing of a known format.
+        DatasetError: the path does not exist, or its format is unknown.
     """
     if not path.exists():
         raise DatasetError(path, "there is nothing here")
