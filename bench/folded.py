@@ -33,7 +33,7 @@ OnProgress = Callable[[str, float, float], None]
 class Folded:
     """The inputs of the ranking."""
 
-    view: CatalogSnapshot
+    snapshot: CatalogSnapshot
     blender: Blender
     users: dict[str, UserState]
     """States of the active users, the most recently active last."""
@@ -41,26 +41,26 @@ class Folded:
 
 def folded(load: EventLoad, settings: Settings, *, on_progress: OnProgress) -> Folded:
     """Fold the history of a load, and learn from it."""
-    learner, view = Learner(learner_params(settings), refits=False), CatalogSnapshot()
+    learner, snapshot = Learner(learner_params(settings), refits=False), CatalogSnapshot()
     for item in load.items:
         learner.view.apply_item(item)
-        view.apply_item(item)
-    users, items = states(load, view)
+        snapshot.apply_item(item)
+    users, items = states(load, snapshot)
     for number, event in enumerate(load.history()):
         if number % _TELL_EVERY == 0:
             on_progress("learn in this process", number, load.size.events)
         learner.learn(event, Position(0, number, event.occurred_at), weigh=number >= load.size.events - _WEIGHED)
-    _tell(learner, view, items)
-    return Folded(view, learner.blender, users)
+    _apply_learned(learner, snapshot, items)
+    return Folded(snapshot, learner.blender, users)
 
 
-def states(load: EventLoad, view: CatalogSnapshot) -> tuple[dict[str, UserState], dict[str, ItemState]]:
+def states(load: EventLoad, snapshot: CatalogSnapshot) -> tuple[dict[str, UserState], dict[str, ItemState]]:
     """Return the states of users, the most recently active last, and of items after a load's history."""
     users: dict[str, UserState] = {}
     items: dict[str, ItemState] = {}
     for number, event in enumerate(load.history()):
         state = users[event.user_id] = users.pop(event.user_id, UserState(event.user_id))
-        subject = view.labels(event.item_id) or ItemLabels()
+        subject = snapshot.labels(event.item_id) or ItemLabels()
         position = Position(0, number, event.occurred_at)
         item_signal = user.fold(state, event, position, subject=subject, params=UserParams())
         if item_signal is not None:
@@ -69,16 +69,16 @@ def states(load: EventLoad, view: CatalogSnapshot) -> tuple[dict[str, UserState]
     return users, items
 
 
-def _tell(learner: Learner, view: CatalogSnapshot, items: dict[str, ItemState]) -> None:
+def _apply_learned(learner: Learner, snapshot: CatalogSnapshot, items: dict[str, ItemState]) -> None:
     """Apply item statistics and learned weights to a snapshot."""
     learner.fit()
     version = Version(
         version="bench", status=SERVING, reason="", created_at=0, watermark=0, events=learner.events, metrics={}
     )
     for state in items.values():
-        view.apply_stats(signal.stats(state))
+        snapshot.apply_stats(signal.stats(state))
     for neighbors in OnlineLearner(learner).rows(_EVERYTHING):
-        view.apply_neighbors(neighbors)
+        snapshot.apply_neighbors(neighbors)
     for weights in rows(fitted(version, learner)):
-        view.apply_weights(weights)
-    view.refresh()
+        snapshot.apply_weights(weights)
+    snapshot.refresh()

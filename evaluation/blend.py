@@ -37,7 +37,7 @@ class BlendCandidate(Model):
 
     name = "blend"
 
-    def __init__(self, setup: EvalContext, *, without: frozenset[str] = frozenset()) -> None:
+    def __init__(self, context: EvalContext, *, without: frozenset[str] = frozenset()) -> None:
         """Start untrained.
 
         Args:
@@ -45,12 +45,12 @@ class BlendCandidate(Model):
             without: Features to ablate; their weights stay 0.
         """
         super().__init__()
-        rank = RankParams(feed_items=LISTED, exact_items=1_000_000, repeats=setup.repeats)
+        rank = RankParams(feed_items=LISTED, exact_items=1_000_000, repeats=context.repeats)
         self.learner = Learner(LearnerParams(UserParams(), SignalParams(), rank))
         if without:
             self.learner.weights = _Ablated(without)
         self.items = self.learner.view.items
-        self._catalogue = {item.item_id: item for item in setup.catalogue}
+        self._catalogue = {item.item_id: item for item in context.catalogue}
         self._count = 0
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
@@ -75,27 +75,27 @@ class BlendCandidate(Model):
         return scores
 
     def _score(self, row: Scores, query: ModelQuery) -> None:
-        view, blender, params = self.learner.view, self.learner.blender, self.learner.params.rank
+        snapshot, blender, params = self.learner.view, self.learner.blender, self.learner.params.rank
         candidates = (
             self._cold_candidates(query) if query.history else self.learner.candidates(query.user_id, query.at_ms)
         )
         scores = score(candidates, weights_for(candidates.query, blender))
         row[candidates.items] = scores
-        head = candidates.items[order(candidates, scores, view, params)]
-        if len(head):
-            row[head] = scores.max() + np.arange(len(head), 0, -1)
+        top_items = candidates.items[order(candidates, scores, snapshot, params)]
+        if len(top_items):
+            row[top_items] = scores.max() + np.arange(len(top_items), 0, -1)
 
     def _cold_candidates(self, query: ModelQuery) -> Candidates:
         """Return the candidates of a held-out user, with features folded from the query's history alone."""
-        view, params = self.learner.view, self.learner.params
+        snapshot, params = self.learner.view, self.learner.params
         state = UserState(query.user_id)
         for number, event in enumerate(query.history, start=1):
-            subject = view.labels(event.item_id) or ItemLabels()
+            subject = snapshot.labels(event.item_id) or ItemLabels()
             user.fold(
                 state, interaction(event, number), Position(0, number, number), subject=subject, params=params.user
             )
-        view.refresh_columns()
-        return build_candidates(user.snapshot(state, params.user), view, params.rank, at_ms=query.at_ms)
+        snapshot.refresh_columns()
+        return build_candidates(user.snapshot(state, params.user), snapshot, params.rank, at_ms=query.at_ms)
 
 
 class _Ablated(PersonalWeights):

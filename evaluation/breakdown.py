@@ -41,7 +41,7 @@ def by_learned(outcome: ReplayOutcome, accuracy: Accuracy, *, start: int, end: i
     """Return HR@10 and NDCG@10 by the number of earlier events, from the start of a split to its end."""
     edges = np.linspace(start, end, _SLICES + 1).astype(int).tolist()
     slices = tuple((f"{after:,}", first, after - 1) for first, after in pairwise(edges))
-    rows = _rows(slices, outcome.place[first_of_case(outcome)].astype(np.int64), accuracy)
+    rows = _rows(slices, outcome.event_index[first_of_case(outcome)].astype(np.int64), accuracy)
     return [{"events": after, **row} for after, row in zip(edges[1:], rows, strict=True)]
 
 

@@ -41,8 +41,8 @@ def names() -> list[str]:
 
 def ablations(kind: str, *, repeats: bool) -> list[str]:
     """Return the blend and its ablations by source or by feature, limited to features active on the stream."""
-    active_features = [name for name, part in FEATURES.items() if repeats or not part.repeats]
-    name_of = _of_source if kind == "sources" else _of_part
+    active_features = [name for name, feature in FEATURES.items() if repeats or not feature.repeats]
+    name_of = _of_source if kind == "sources" else _of_feature
     return [BLEND, *dict.fromkeys(map(name_of, active_features))]
 
 
@@ -56,7 +56,7 @@ def is_baseline(name: str) -> bool:
     return name in MODELS
 
 
-def build(name: str, setup: EvalContext) -> Model:
+def build(name: str, context: EvalContext) -> Model:
     """Return an untrained model.
 
     Raises:
@@ -68,22 +68,22 @@ def build(name: str, setup: EvalContext) -> Model:
     if name not in MODELS:
         from evaluation.blend import BlendCandidate
 
-        return BlendCandidate(setup, without=_ablated_features(name))
+        return BlendCandidate(context, without=_ablated_features(name))
     builder = MODELS[name]
     seeded = "seed" in inspect.signature(builder).parameters
-    return builder(seed=setup.seed) if seeded else builder()  # type: ignore[call-arg]
+    return builder(seed=context.seed) if seeded else builder()  # type: ignore[call-arg]
 
 
-def _of_source(part: str) -> str:
+def _of_source(feature: str) -> str:
     """Return the name of the blend without all features of a feature's source."""
-    return f"{BLEND}-{FEATURES[part].source}"
+    return f"{BLEND}-{FEATURES[feature].source}"
 
 
-def _of_part(part: str) -> str:
+def _of_feature(feature: str) -> str:
     """Return the name of the blend without one feature."""
-    return f"{_of_source(part)}.{part}"
+    return f"{_of_source(feature)}.{feature}"
 
 
 def _ablated_features(name: str) -> frozenset[str]:
     """Return the features that the blend of this name ablates."""
-    return frozenset(part for part in FEATURES if name in (_of_source(part), _of_part(part)))
+    return frozenset(feature for feature in FEATURES if name in (_of_source(feature), _of_feature(feature)))

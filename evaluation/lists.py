@@ -24,7 +24,7 @@ def write(path: Path, stream: Stream, runs: Mapping[str, ReplayOutcome]) -> None
     with path.open("wb") as file:
         for model, outcome in runs.items():
             columns = (
-                outcome.place.tolist(),
+                outcome.event_index.tolist(),
                 outcome.list_index.tolist(),
                 outcome.known_count.tolist(),
                 outcome.earlier.tolist(),

@@ -75,7 +75,7 @@ def pooled(each: Sequence[Accuracy]) -> Accuracy:
 
 def users_of(outcome: ReplayOutcome, stream: Stream) -> NDArray[np.int32]:
     """Return the user of each case."""
-    return stream.user[outcome.place[first_of_case(outcome)]]
+    return stream.user[outcome.event_index[first_of_case(outcome)]]
 
 
 def first_of_case(outcome: ReplayOutcome) -> NDArray[np.intp]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from evaluation.stream import Stream
 
-Places = NDArray[np.intp]
+Indices = NDArray[np.intp]
 Part = Literal["test", "validation", "all"]
 
 PARTS: dict[Part, tuple[float, float]] = {"test": (0.8, 1.0), "validation": (0.6, 0.8), "all": (0.0, 1.0)}
@@ -38,7 +38,7 @@ _BATCH = 512
 class Rank(NamedTuple):
     """Rank a user's targets within one list."""
 
-    targets: Places
+    targets: Indices
     at_ms: int
     together: bool = False
     """Whether the targets form one case, rather than one case each."""
@@ -47,7 +47,7 @@ class Rank(NamedTuple):
 class Learn(NamedTuple):
     """Learn the events at these indices, in this order."""
 
-    places: Places
+    indices: Indices
 
 
 Step: TypeAlias = Rank | Learn
@@ -91,9 +91,9 @@ def leave_last_out(stream: Stream, part: Part) -> Iterator[Step]:
     order = np.argsort(stream.user, kind="stable")
     users = _runs(order, stream.user[order])
     back = 1 if part == "test" else 2
-    targets = [places[-back] for places in users if len(places) > back]
+    targets = [user_events[-back] for user_events in users if len(user_events) > back]
     unseen = np.zeros(len(stream), np.bool_)
-    unseen[[place for places in users for place in places[-back:]]] = True
+    unseen[[index for user_events in users for index in user_events[-back:]]] = True
     yield from _learn(np.flatnonzero(~unseen))
     for target in sorted(targets):
         if stream.repeats or stream.fresh[target]:
@@ -114,14 +114,14 @@ def _targets(stream: Stream) -> NDArray[np.bool_]:
     return stream.positive if stream.repeats else stream.positive & stream.fresh
 
 
-def _groups(stream: Stream, end: int) -> Places:
+def _groups(stream: Stream, end: int) -> Indices:
     """Return, for each event, the index of the first one of its user at its time."""
     moment = np.concatenate(([0], np.cumsum(np.diff(stream.at_ms[:end]) > 0)))[:end]
     _, first, group = np.unique(moment * len(stream.users) + stream.user[:end], return_index=True, return_inverse=True)
     return np.asarray(first[group], np.intp)
 
 
-def _replay(stream: Stream, start: int, order: Places, edges: Places) -> Iterator[Step]:
+def _replay(stream: Stream, start: int, order: Indices, edges: Indices) -> Iterator[Step]:
     """Yield the steps of the groups between the edges of an order: rank the test events, then learn the group."""
     ranked = _targets(stream)[order] & (order >= start)
     waiting = 0
@@ -140,11 +140,11 @@ def _replay(stream: Stream, start: int, order: Places, edges: Places) -> Iterato
         yield Learn(order[waiting:])
 
 
-def _learn(places: Places) -> Iterator[Step]:
-    for at in range(0, len(places), _BATCH):
-        yield Learn(places[at : at + _BATCH])
+def _learn(indices: Indices) -> Iterator[Step]:
+    for at in range(0, len(indices), _BATCH):
+        yield Learn(indices[at : at + _BATCH])
 
 
-def _runs(order: Places, key: NDArray[np.int32]) -> list[Places]:
+def _runs(order: Indices, key: NDArray[np.int32]) -> list[Indices]:
     """Return an order split where its key changes."""
     return np.split(order, np.flatnonzero(np.diff(key)) + 1) if len(order) else []

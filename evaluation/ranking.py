@@ -35,7 +35,7 @@ class ItemRanking:
         self._item_count = 0
         self._draw = np.random.default_rng((_OWN, seed))
 
-    def place(self, scores: NDArray[np.float64], touched: NDArray[np.int32], targets: NDArray[np.int32]) -> RankedPlace:
+    def rank(self, scores: NDArray[np.float64], touched: NDArray[np.int32], targets: NDArray[np.int32]) -> RankedPlace:
         """Return the ranks of the targets among all items of the model except the touched ones.
 
         A target unknown to the model ranks after all others, and below the top 10 even in a short list.

@@ -37,7 +37,7 @@ _TELL_EVERY = 200
 class ReplayOutcome:
     """Columns with one entry per test event, in the order of ranking; `top` has one row per list."""
 
-    place: NDArray[np.int32]
+    event_index: NDArray[np.int32]
     rank: NDArray[np.int32]
     case: NDArray[np.int32]
     """Case of the event; a case has one list and one or more relevant items."""
@@ -104,18 +104,18 @@ class _Run:
         events = list(self._events(step))
         self._teach(events, step)
         self.behind += len(events)
-        for place, event in zip(step.places.tolist(), events, strict=True):
-            self._histories.add(place, event)
+        for event_index, event in zip(step.indices.tolist(), events, strict=True):
+            self._histories.add(event_index, event)
 
     def rank(self, step: Rank) -> None:
         user = int(self._stream.user[step.targets[0]])
-        self._place(step, user, self._histories.query(user, step.at_ms), known_count=EVERYTHING)
+        self._rank_targets(step, user, self._histories.query(user, step.at_ms), known_count=EVERYTHING)
 
     def outcome(self) -> ReplayOutcome:
         rows = np.array(self._rows, np.int64).reshape(-1, 7)
-        place, rank, case, list_index, earlier, known_count = rows[:, :6].astype(np.int32).T
+        event_index, rank, case, list_index, earlier, known_count = rows[:, :6].astype(np.int32).T
         return ReplayOutcome(
-            place=place,
+            event_index=event_index,
             rank=rank,
             case=case,
             list_index=list_index,
@@ -133,26 +133,26 @@ class _Run:
         self._learn_s += time.perf_counter() - began
         self._learned += len(events)
 
-    def _place(self, step: Rank, user: int, query: ModelQuery, *, known_count: int) -> None:
+    def _rank_targets(self, step: Rank, user: int, query: ModelQuery, *, known_count: int) -> None:
         """Rank the targets of a step for a query, and record the outcome."""
         began = time.perf_counter()
         scores = self._model.scores([query])[0]
         self._rank_s += time.perf_counter() - began
-        placed = self._ranking.place(scores, self._histories.touched(user), self._stream.item[step.targets])
+        ranked = self._ranking.rank(scores, self._histories.touched(user), self._stream.item[step.targets])
         list_index, earlier, gap_ms = (
             len(self._tops),
             self._histories.count(user),
             self._histories.gap_ms(user, step.at_ms),
         )
-        self._tops.append(placed.top)
-        for place, rank in zip(step.targets.tolist(), placed.ranks.tolist(), strict=True):
-            self._rows.append((place, rank, self._cases, list_index, earlier, known_count, gap_ms))
+        self._tops.append(ranked.top)
+        for event_index, rank in zip(step.targets.tolist(), ranked.ranks.tolist(), strict=True):
+            self._rows.append((event_index, rank, self._cases, list_index, earlier, known_count, gap_ms))
             self._cases += not step.together
         self._cases += step.together
 
     def _events(self, step: Learn) -> Iterator[ModelEvent]:
-        for place in step.places.tolist():
-            event = self._stream.events[place]
+        for event_index in step.indices.tolist():
+            event = self._stream.events[event_index]
             yield msgspec.structs.replace(event, weight=1.0) if self._weightless else event
 
 
@@ -166,7 +166,7 @@ class _Cold(_Run):
         user = int(self._stream.user[step.targets[0]])
         if self._is_held_out[user] and self._histories.count(user) >= _EARLIER:
             for known_count in KNOWN:
-                self._place(
+                self._rank_targets(
                     step,
                     user,
                     self._histories.cold_query(user, step.at_ms, known_count=known_count),
@@ -174,5 +174,5 @@ class _Cold(_Run):
                 )
 
     def _teach(self, events: Sequence[ModelEvent], step: Learn) -> None:
-        is_held_out = self._is_held_out[self._stream.user[step.places]].tolist()
+        is_held_out = self._is_held_out[self._stream.user[step.indices]].tolist()
         super()._teach([event for event, out in zip(events, is_held_out, strict=True) if not out], step)

@@ -33,14 +33,14 @@ def error(
     start, end = bounds(stream, part)
     model.learn(stream.events[:start])
     squares: list[float] = []
-    for place, event in enumerate(stream.events[start:end], start=start):
+    for index, event in enumerate(stream.events[start:end], start=start):
         if event.rating is None:
             continue
         (predicted,) = np.clip(model.predict([(event.user_id, event.item_id)]), 0.0, 1.0)
         squares.append(float(predicted - event.rating) ** 2)
         model.learn([event])
-        if place % _TELL_EVERY == 0:
-            on_progress(place)
+        if index % _TELL_EVERY == 0:
+            on_progress(index)
     on_progress(end)
     return float(np.sqrt(np.mean(squares))) if squares else float("nan")
 

@@ -42,7 +42,7 @@ class BeyondAccuracy:
             return dict.fromkeys(("coverage", "novelty", "diversity", "popularity"), float("nan"))
         list_items = lists[lists >= 0]
         information = -np.log2((self._events + 1) / (self._events.sum() + len(self._events)))
-        chosen = self._events[self._stream.item[outcome.place]].mean()
+        chosen = self._events[self._stream.item[outcome.event_index]].mean()
         return {
             "coverage": len(np.unique(list_items)) / len(self._stream.items),
             "novelty": float(information[list_items].mean()),

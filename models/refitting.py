@@ -105,17 +105,19 @@ class RefittedModel(Model):
         self._every, self._weak, self._step = every, weak, step
         self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
         self.items = self._fallback.items
-        self._log = EventMatrix(self.items)
+        self._event_matrix = EventMatrix(self.items)
         self._count, self._due = 0, FIRST
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
         """Store each event, and refit when due."""
         for event in events:
             self._fallback.learn([event])
-            self._log.add(event.user_id, self.items.get(event.item_id), confidence(event.weight, weak=self._weak))
+            self._event_matrix.add(
+                event.user_id, self.items.get(event.item_id), confidence(event.weight, weak=self._weak)
+            )
             self._count += 1
             if self._count >= self._due:
-                matrix = self._log.matrix()
+                matrix = self._event_matrix.matrix()
                 self._refit(matrix)
                 self._due = self._count + min(self._count, self._pause(matrix))
 

@@ -47,8 +47,8 @@ def _weighed(load: EventLoad, redis_bytes: float) -> dict[str, float]:
     users = list(folded.states(load, CatalogSnapshot())[0].values())
     (full,) = folded.states(load.resized(Size(_FULL_EVENTS, 1, load.size.items)), CatalogSnapshot())[0].values()
     stored, in_cache = _states(users)
-    (fewer_bytes, _), (more_bytes, index_bytes) = _view(_FEWER), _view(_MORE)
-    view_item_bytes, index_item_bytes = (more_bytes - fewer_bytes) / (_MORE - _FEWER), index_bytes / _MORE
+    (fewer_bytes, _), (more_bytes, index_bytes) = _snapshot_bytes(_FEWER), _snapshot_bytes(_MORE)
+    snapshot_item_bytes, index_item_bytes = (more_bytes - fewer_bytes) / (_MORE - _FEWER), index_bytes / _MORE
     return {
         "users_1m_redis_gb": _scaled(redis_bytes, _USERS),
         "users_1m_table_gb": _scaled(stored, _USERS),
@@ -56,10 +56,10 @@ def _weighed(load: EventLoad, redis_bytes: float) -> dict[str, float]:
         "users_1m_gb": _scaled(redis_bytes + in_cache, _USERS),
         "full_user_table_bytes": _states([full])[0],
         "events_per_user": round(load.size.events / len(users)),
-        "items_100k_view_gb": _scaled(view_item_bytes, _ITEMS),
+        "items_100k_view_gb": _scaled(snapshot_item_bytes, _ITEMS),
         "items_100k_index_gb": _scaled(index_item_bytes, _ITEMS),
         "links_gb": _scaled(_allocated(_full_links)[1], 1),
-        "items_100k_gb": _scaled(view_item_bytes + index_item_bytes, _ITEMS),
+        "items_100k_gb": _scaled(snapshot_item_bytes + index_item_bytes, _ITEMS),
     }
 
 
@@ -71,20 +71,20 @@ def _states(users: list[UserState]) -> tuple[float, float]:
     return sum(map(len, stored)) / len(users) + _FORMAT_BYTES, in_cache / len(users)
 
 
-def _view(count: int) -> tuple[int, int]:
+def _snapshot_bytes(count: int) -> tuple[int, int]:
     """Return the bytes of a snapshot of `count` items with full metadata, and of its index."""
 
     def filled() -> CatalogSnapshot:
-        view = CatalogSnapshot(exact_items=0)
+        snapshot = CatalogSnapshot(exact_items=0)
         for item, stats in _items_with_stats(count):
-            view.apply_item(item)
-            view.apply_stats(stats)
-        while view.refresh():
+            snapshot.apply_item(item)
+            snapshot.apply_stats(stats)
+        while snapshot.refresh():
             pass
-        return view
+        return snapshot
 
-    view, allocated = _allocated(filled)
-    return allocated, view.likeness.bytes_used
+    snapshot, allocated = _allocated(filled)
+    return allocated, snapshot.likeness.bytes_used
 
 
 def _items_with_stats(count: int) -> Iterator[tuple[Item, ItemStats]]:

@@ -34,7 +34,13 @@ def measure(load: EventLoad, settings: Settings, *, on_progress: OnProgress) -> 
             on_progress("rank a micro-batch", number, _ROUNDS)
             began = time.process_time()
             for features in batch:
-                rank(features, folded_state.view, folded_state.blender, params, now_ms=folded_state.view.watermark)
+                rank(
+                    features,
+                    folded_state.snapshot,
+                    folded_state.blender,
+                    params,
+                    now_ms=folded_state.snapshot.watermark,
+                )
             spent_ms.append(1e3 * (time.process_time() - began) / len(batch))
     return {
         "ms_per_user": round(min(spent_ms), 3),

@@ -57,8 +57,8 @@ def read(path: Path) -> Dataset:
     positions: dict[str, tuple[float, float]] = {}
     for line, (place, latitude, longitude) in enumerate(_rows(places), start=1):
         try:
-            where = _position(latitude, longitude)
-            if positions.setdefault(_id(place), where) is not where:
+            point = _position(latitude, longitude)
+            if positions.setdefault(_id(place), point) is not point:
                 bad_lines.append(BadLine(places.name, line, f"an earlier line has the place {place:g}"))
         except (ValueError, OverflowError):
             problem = f"{place:g}, {latitude:g}, {longitude:g} is no place, latitude and longitude"
@@ -87,9 +87,9 @@ def read_gowalla(path: Path) -> Dataset:
         try:
             if row.problem:
                 raise ValueError(row.problem)
-            visit, where = _parse(row.fields)
+            visit, point = _parse(row.fields)
             events.append(_visit(path.name, row.line, visit))
-            positions[visit[1]] = where
+            positions[visit[1]] = point
         except ValueError as error:
             bad_lines.append(BadLine(file.name, row.line, str(error)))
     return _dataset(path, events, positions, bad_lines)
@@ -104,7 +104,7 @@ def _dataset(
     first_ms: dict[str, int] = {}
     for event in events:
         first_ms.setdefault(event.item_id or "", event.occurred_at)
-    items = [_place(place, where, first_ms.get(place, 0)) for place, where in positions.items()]
+    items = [_place(place, point, first_ms.get(place, 0)) for place, point in positions.items()]
     return Dataset(name=path.stem, items=items, profiles=[], interactions=events, repeats=True, bad_lines=bad_lines)
 
 
@@ -114,8 +114,8 @@ def _visit(name: str, line: int, visit: tuple[str, str, int]) -> Interaction:
     return validate(Interaction(event_id=number, user_id=user, item_id=place, action="click", occurred_at=at_ms))
 
 
-def _place(place: str, where: tuple[float, float], first_ms: int) -> Item:
-    cell = str(h3.latlng_to_cell(*where, CELL_RESOLUTION))
+def _place(place: str, point: tuple[float, float], first_ms: int) -> Item:
+    cell = str(h3.latlng_to_cell(*point, CELL_RESOLUTION))
     return validate(Item(item_id=place, category="places", title=f"Place {place}", cell=cell, created_at=first_ms))
 
 

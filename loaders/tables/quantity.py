@@ -1,4 +1,4 @@
-"""Parser of counts, ratings and shares in the spellings of shops: "1.234 ratings", "4,5 out of 5 stars", "-80 %"."""
+"""Parser of counts, ratings and shares of shops: "1.234 ratings", "2.3K", "4,5 out of 5 stars", "-80 %"."""
 
 from __future__ import annotations
 

@@ -68,15 +68,15 @@ class Bpr(Model):
         self._user = torch.empty(0, config.factors)  # p
         self._item = torch.empty(0, config.factors)  # q
         self._bias = torch.empty(0, 1)  # b
-        self._journal = EventBuffer(config.remembered)
+        self._buffer = EventBuffer(config.remembered)
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
         """Buffer each event with its context; learn whenever a micro-batch is full."""
         for event in events:
             self._fallback.learn([event])
             user, item = self._users.add(event.user_id), self.items.get(event.item_id)
-            self._journal.add(user, item, confidence(event.weight, weak=self._config.weak))
-            if self._journal.count % self._config.batch == 0:
+            self._buffer.add(user, item, confidence(event.weight, weak=self._config.weak))
+            if self._buffer.count % self._config.batch == 0:
                 self._grow()
                 self._learn()
 
@@ -107,15 +107,15 @@ class Bpr(Model):
         return steps * values / present.clamp(min=1e-9).sqrt()
 
     def _learn(self) -> None:
-        config, journal = self._config, self._journal
+        config, buffer = self._config, self._buffer
         replays = min(config.batch * config.replayed, _PER_ITEM * len(self._item))
         uniform = torch.rand(replays, generator=self._generator).numpy()
-        events = np.concatenate([journal.newest(config.batch), journal.sample(uniform, lean=config.lean)])
-        before = journal.histories(events, config.context)
-        user, item = torch.from_numpy(journal.users(events)), torch.from_numpy(journal.items(events))  # (B,)
-        context = torch.from_numpy(journal.items(before)).clamp(min=0)  # (B, K)
-        weights = self._weights(torch.from_numpy(journal.values(before)))[..., None]  # (B, K, 1)
-        value = torch.from_numpy(journal.values(events))[:, None]  # (B, 1)
+        events = np.concatenate([buffer.newest(config.batch), buffer.sample(uniform, lean=config.lean)])
+        before = buffer.histories(events, config.context)
+        user, item = torch.from_numpy(buffer.users(events)), torch.from_numpy(buffer.items(events))  # (B,)
+        context = torch.from_numpy(buffer.items(before)).clamp(min=0)  # (B, K)
+        weights = self._weights(torch.from_numpy(buffer.values(before)))[..., None]  # (B, K, 1)
+        value = torch.from_numpy(buffer.values(events))[:, None]  # (B, 1)
         others = torch.randint(len(self._item), (config.others,), generator=self._generator)  # (M,)
 
         p, c = self._user[user], self._item[context]  # (B, D), (B, K, D)

@@ -58,4 +58,4 @@ def mine(baskets: Sequence[Sequence[str]], *, least: int = 2) -> list[Associatio
         if lift > 1
     ]
     rules.sort(key=lambda rule: (rule.item, -rule.confidence, -rule.lift, rule.other))
-    return [rule for place, rule in enumerate(rules) if place < PER_ITEM or rules[place - PER_ITEM].item != rule.item]
+    return [rule for index, rule in enumerate(rules) if index < PER_ITEM or rules[index - PER_ITEM].item != rule.item]

@@ -63,7 +63,7 @@ class SessionKnn(Model):
         self._last_ms = np.zeros(remembered, np.int64)
         self._owner = [""] * remembered
         self._sessions: list[array[int]] = []
-        self._places: list[array[int]] = []
+        self._positions: list[array[int]] = []
         self._match = np.zeros(remembered, np.int32)
         self._dot = np.zeros(remembered)
         self._mark = np.zeros(remembered, np.int32)
@@ -75,16 +75,16 @@ class SessionKnn(Model):
             item = self.items.get(event.item_id)
             if item == len(self._sessions):
                 self._sessions.append(array("i"))
-                self._places.append(array("i"))
+                self._positions.append(array("i"))
                 self._event_counts.append(0)
             self._event_counts[item] += 1
             session = self._session(event)
-            place = int(self._length[session])
-            self._item[session, place] = item + 1
-            self._value[session, place] = confidence(event.weight, weak=self._weak)
-            self._length[session] = place + 1
+            position = int(self._length[session])
+            self._item[session, position] = item + 1
+            self._value[session, position] = confidence(event.weight, weak=self._weak)
+            self._length[session] = position + 1
             self._last_ms[session] = event.at_ms
-            for column, number in ((self._sessions[item], session), (self._places[item], place)):
+            for column, number in ((self._sessions[item], session), (self._positions[item], position)):
                 column.append(number)
                 if len(column) >= 2 * self._sampled:
                     del column[: self._sampled]
@@ -117,8 +117,8 @@ class SessionKnn(Model):
             popular: Scores = self._fallback.scores([query])[0]
             return popular
         items = self._item[near]  # (K, longest)
-        places = np.arange(items.shape[1])
-        distance = 1.0 + np.abs(places - self._match[near, None])
+        positions = np.arange(items.shape[1])
+        distance = 1.0 + np.abs(positions - self._match[near, None])
         weight = self._value[near] * similar[:, None] / distance**self._apart
         sums = np.bincount(items.ravel(), weight.ravel(), minlength=len(self.items) + 1)[1:].astype(np.float64)
         scores: Scores = sums / np.array(self._event_counts, np.float64) ** self._damping
@@ -127,18 +127,18 @@ class SessionKnn(Model):
 
     def _near(self, query: ModelQuery) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the nearest sessions and their similarities; `_match` gets the position of the newest shared item."""
-        session_chunks, shared, places = [], [], []
+        session_chunks, shared, positions = [], [], []
         query_items = history(query, self.items, step=1.0, weak=self._weak)
         for back, (item, value) in enumerate(islice(query_items.items(), QUERY_ITEMS), start=1):
             sessions = np.array(self._sessions[item][-self._sampled :], np.int64)
-            at = np.array(self._places[item][-self._sampled :], np.int32)
+            at = np.array(self._positions[item][-self._sampled :], np.int32)
             live = self._item[sessions, at] == item + 1  # the others were overwritten
             session_chunks.append(sessions[live])
-            places.append(at[live])
+            positions.append(at[live])
             shared.append(np.full(len(session_chunks[-1]), value / back**self._back))
         if not session_chunks:
             return np.empty(0, np.int64), np.empty(0)
-        sessions, at = np.concatenate(session_chunks[::-1]), np.concatenate(places[::-1])
+        sessions, at = np.concatenate(session_chunks[::-1]), np.concatenate(positions[::-1])
         self._match[sessions] = at  # the newest item comes last and stays
         np.add.at(self._dot, sessions, np.concatenate(shared[::-1]))
         self._mark[sessions] = np.arange(len(sessions))

@@ -114,5 +114,5 @@ def _normalized(matrix: sparse.csr_array) -> tuple[sparse.csr_array, NDArray[np.
 
 def _tensor(matrix: sparse.csr_array) -> Tensor:
     cells = matrix.tocoo()
-    places = torch.from_numpy(np.stack(cells.coords).astype(np.int64))
-    return torch.sparse_coo_tensor(places, torch.from_numpy(cells.data), cells.shape, check_invariants=True).coalesce()
+    indices = torch.from_numpy(np.stack(cells.coords).astype(np.int64))
+    return torch.sparse_coo_tensor(indices, torch.from_numpy(cells.data), cells.shape, check_invariants=True).coalesce()

@@ -43,7 +43,7 @@ class NeuralModel(Model):
         self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
         self.items = self._fallback.items
         self._users = Vocabulary()
-        self._journal = EventBuffer(remembered)
+        self._buffer = EventBuffer(remembered)
         self._due = FIRST
         self._fitted = 0
         """Number of items at the last fit."""
@@ -53,12 +53,12 @@ class NeuralModel(Model):
         for event in events:
             self._fallback.learn([event])
             user, item = self._users.add(event.user_id), self.items.get(event.item_id)
-            self._journal.add(user, item, confidence(event.weight, weak=self._weak))
-            if self._journal.count >= self._due:
+            self._buffer.add(user, item, confidence(event.weight, weak=self._weak))
+            if self._buffer.count >= self._due:
                 with self._drawing():
                     self._fit()
                 self._fitted = len(self.items)
-                self._due = self._journal.count + min(self._journal.count, self._every)
+                self._due = self._buffer.count + min(self._buffer.count, self._every)
 
     def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         """Return the network's scores for each query; decayed popularity for a query without fitted items."""
@@ -93,12 +93,12 @@ class NeuralModel(Model):
 
     def _windows(self, number: int, length: int, *, lean: float) -> Window:
         """Sample events, each with its user's events before it."""
-        events = self._journal.sample(torch.rand(number).numpy(), lean=lean)
-        rows = np.column_stack([self._journal.histories(events, length)[:, ::-1], events])
+        events = self._buffer.sample(torch.rand(number).numpy(), lean=lean)
+        rows = np.column_stack([self._buffer.histories(events, length)[:, ::-1], events])
         return Window(
-            torch.from_numpy(self._journal.users(events)),
-            torch.from_numpy(self._journal.items(rows)),
-            torch.from_numpy(self._journal.values(rows)),
+            torch.from_numpy(self._buffer.users(events)),
+            torch.from_numpy(self._buffer.items(rows)),
+            torch.from_numpy(self._buffer.values(rows)),
         )
 
     def _candidates(self, targets: Tensor, most: int) -> tuple[Tensor, Tensor]:

@@ -98,8 +98,8 @@ class SequenceNetwork(nn.Module):
         length = items.shape[1]
         x = self.item(items.clamp(min=0)) * self.item.embedding_dim**0.5 + self.liked((values >= 1).long())
         x = self.dropout(x)
-        place = torch.arange(length)
-        distance = place[:, None] - place  # (L, L), steps back to a key
+        position = torch.arange(length)
+        distance = position[:, None] - position  # (L, L), steps back to a key
         hidden = (distance < 0) | ((items < 0)[:, None, None] & (distance != 0))  # (B, 1, L, L)
         for block in self.blocks:
             x = block(x, hidden, distance)

@@ -32,7 +32,7 @@ class ContentModel(Model):
         self._texts: list[str] = []
         self._vectors: Vectors = np.zeros((0, 0), np.float32)
         self._due = 1
-        self._place: list[int] = []
+        self._text_index: list[int] = []
         self.describe(texts or {})
 
     def describe(self, texts: Mapping[str, str]) -> None:
@@ -47,7 +47,7 @@ class ContentModel(Model):
                 self._texts.append(text)
                 item = self.items.get(item_id)
                 if item != MISSING:
-                    self._place[item] = number
+                    self._text_index[item] = number
             self._texts[number] = text
             changed.append(number)
         if len(self._texts) >= self._due:
@@ -64,18 +64,18 @@ class ContentModel(Model):
         """Register the items of the events and their popularity."""
         self._fallback.learn(events)
         names = self.items.names
-        self._place.extend(self._described.get(names[item]) for item in range(len(self._place), len(names)))
+        self._text_index.extend(self._described.get(names[item]) for item in range(len(self._text_index), len(names)))
 
     def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         """Return the similarity of each item to a query's liked items; decayed popularity without any."""
         rows = np.full((len(queries), len(self.items)), -np.inf)
-        place = np.array(self._place, np.int64)
-        is_described = place != MISSING
+        text_index = np.array(self._text_index, np.int64)
+        is_described = text_index != MISSING
         for row, query in zip(rows, queries, strict=True):
             likeness = self._likeness(query)
             row[:] = self._fallback.scores([query])[0] if likeness is None else -np.inf
             if likeness is not None:
-                row[is_described] = likeness[place[is_described]]
+                row[is_described] = likeness[text_index[is_described]]
         return rows
 
     def closest(self, query: ModelQuery, k: int) -> Ranked:

@@ -34,8 +34,8 @@ class Subword(TextEncoder):
         vectors = np.zeros((len(texts), DIMENSIONS), np.float32)
         for row, text in zip(vectors, texts, strict=True):
             for word, count in Counter(_WORD.findall(text.lower())).items():
-                places, signs = _pieces(word)
-                np.add.at(row, places, signs * np.float32(np.sqrt(count) / np.sqrt(len(signs))))
+                dimensions, signs = _pieces(word)
+                np.add.at(row, dimensions, signs * np.float32(np.sqrt(count) / np.sqrt(len(signs))))
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
         return vectors
 

@@ -63,7 +63,7 @@ def test_models_are_told_the_last_events_and_nothing_else() -> None:
 def test_cases_and_choice_are_the_same_whatever_is_known() -> None:
     outcome = replay(Scripted({"i3": 1.0}), STREAM, "prequential-strict", cold=True)
     known = outcome.known_count[first_of_case(outcome)]
-    rows = [outcome.place[outcome.known_count == number].tolist() for number in KNOWN]
+    rows = [outcome.event_index[outcome.known_count == number].tolist() for number in KNOWN]
     assert rows[0]
     assert all(row == rows[0] for row in rows)
     assert set(known.tolist()) == set(KNOWN)
