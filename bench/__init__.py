@@ -1,1 +1,1 @@
-"""What it costs: each part prints one line a figure."""
+"""Benchmarks: each case prints one line per figure."""

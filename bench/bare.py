@@ -1,4 +1,4 @@
-"""The least that Starlette can do, served as the API is: `python -m bench.bare PORT`."""
+"""A minimal Starlette application with the server settings of the API: `python -m bench.bare PORT`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from starlette.routing import Route
 
 
 async def show(_: Request) -> JSONResponse:
-    """Answer with a little JSON."""
+    """Return a small JSON object."""
     return JSONResponse({"status": "ok"})
 
 
 def main(port: str) -> None:
-    """Serve until told to stop."""
+    """Serve until a signal stops the process."""
     app = Starlette(routes=[Route("/", show)])
     uvicorn.run(
         app, host="127.0.0.1", port=int(port), loop="uvloop", http="httptools", access_log=False, log_config=None

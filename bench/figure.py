@@ -1,4 +1,4 @@
-"""Figures as lines, each with the limit it is held to or the peer it stands beside."""
+"""Figures as lines of a table, each with its limit or a comparison."""
 
 from __future__ import annotations
 
@@ -26,38 +26,38 @@ class Figure:
 
 
 def figures(results: Mapping[str, Any]) -> Iterator[Figure]:
-    """Yield the lines of whatever parts were measured."""
-    for part, lines in _LINES.items():
-        if part in results:
-            yield from lines(results[part])
+    """Yield the lines of the measured cases."""
+    for case, lines in _LINES.items():
+        if case in results:
+            yield from lines(results[case])
 
 
-def _throughput(found: Mapping[str, float]) -> Iterator[Figure]:
-    ours = found["millrace_eps"]
+def _throughput(result: Mapping[str, float]) -> Iterator[Figure]:
+    ours = result["millrace_eps"]
     yield Figure("throughput: millrace, whole path, one process", _per_s(ours, "events"), _at_least(ours, EVENTS_PER_S))
     for name, what in (("quix", "Quix Streams, decode + one state update"), ("raw", "confluent-kafka + fastavro only")):
-        peer = found[f"{name}_eps"]
+        peer = result[f"{name}_eps"]
         yield Figure(f"  {what}", _per_s(peer, "events"), f"millrace is at {ours / peer:.2f} of it")
 
 
-def _freshness(found: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
-    for rate, latency in found.items():
+def _freshness(result: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
+    for rate, latency in result.items():
         limit = _at_most(latency["p99_ms"], FRESHNESS_P99_MS, "ms") if rate == "200" else ""
         yield Figure(f"freshness at {int(rate):,} events/s: p50 / p95 / p99", _percentiles(latency), limit)
 
 
-def _prefetch(found: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
-    in_flight, at_once = (found[how]["p99_ms"] / found["without"]["p99_ms"] for how in ("in_flight", "at_once"))
+def _prefetch(result: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
+    in_flight, at_once = (result[how]["p99_ms"] / result["without"]["p99_ms"] for how in ("in_flight", "at_once"))
     limit = f"p99 {in_flight:.2f} times that; {_at_most(in_flight, PREFETCH_RATIO, 'times')}"
-    yield Figure("freshness with nothing to fetch: p50 / p95 / p99", _percentiles(found["without"]))
-    yield Figure("  with users' fetches in flight", _percentiles(found["in_flight"]), limit)
+    yield Figure("freshness with nothing to fetch: p50 / p95 / p99", _percentiles(result["without"]))
+    yield Figure("  with users' fetches in flight", _percentiles(result["in_flight"]), limit)
     yield Figure(
-        "  with all of them at the model at once", _percentiles(found["at_once"]), f"p99 {at_once:.2f} times that"
+        "  with all of them at the model at once", _percentiles(result["at_once"]), f"p99 {at_once:.2f} times that"
     )
 
 
-def _read(found: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
-    feed, bare = found["feed"], found["bare"]
+def _read(result: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
+    feed, bare = result["feed"], result["bare"]
     yield Figure("read GET /content, 32 connections", _per_s(feed["rps"], "requests"))
     yield Figure("  p50 / p95 / p99", _percentiles(feed), _at_most(feed["p99_ms"], READ_P99_MS, "ms"))
     ratio = f"GET /content is at {feed['rps'] / bare['rps']:.2f} of it"
@@ -65,44 +65,44 @@ def _read(found: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
     yield Figure("  p50 / p95 / p99", _percentiles(bare))
 
 
-def _surfaces(found: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
-    for name, reached in found.items():
-        limit = _at_most(reached["p95_ms"], SURFACE_P95_MS, "ms at p95")
-        yield Figure(f"{name} while events flow in: p50 / p95 / p99", _percentiles(reached), limit)
-        times = 60 * reached["rps"] / SURFACE_PER_MINUTE
-        yield Figure("  requests", _per_s(reached["rps"], "requests"), f"{times:.0f} times 10,000 a minute")
+def _surfaces(result: Mapping[str, Mapping[str, float]]) -> Iterator[Figure]:
+    for name, latency in result.items():
+        limit = _at_most(latency["p95_ms"], SURFACE_P95_MS, "ms at p95")
+        yield Figure(f"{name} while events flow in: p50 / p95 / p99", _percentiles(latency), limit)
+        times = 60 * latency["rps"] / SURFACE_PER_MINUTE
+        yield Figure("  requests", _per_s(latency["rps"], "requests"), f"{times:.0f} times 10,000 a minute")
 
 
-def _redis(found: Mapping[str, float]) -> Iterator[Figure]:
-    size = found["bytes_per_user"]
+def _redis(result: Mapping[str, float]) -> Iterator[Figure]:
+    size = result["bytes_per_user"]
     yield Figure(
         "Redis per user with a feed of 50 items", f"{size:,.0f} bytes", _at_most(size, BYTES_PER_USER, "bytes")
     )
 
 
-def _restart(found: Mapping[str, float]) -> Iterator[Figure]:
-    yield Figure("restart after kill -9, until feeds are fresh again", f"{found['seconds']:.1f} s")
+def _restart(result: Mapping[str, float]) -> Iterator[Figure]:
+    yield Figure("restart after kill -9, until feeds are fresh again", f"{result['seconds']:.1f} s")
 
 
-def _ranking(found: Mapping[str, float]) -> Iterator[Figure]:
-    limit = _at_most(found["ms_per_user"], RANKING_MS, "ms")
-    yield Figure(f"ranking among {found['candidates']:,} candidates", f"{found['ms_per_user']:.2f} ms a user", limit)
+def _ranking(result: Mapping[str, float]) -> Iterator[Figure]:
+    limit = _at_most(result["ms_per_user"], RANKING_MS, "ms")
+    yield Figure(f"ranking among {result['candidates']:,} candidates", f"{result['ms_per_user']:.2f} ms a user", limit)
 
 
-def _index(found: Mapping[str, float]) -> Iterator[Figure]:
-    recall = found["recall_at_100"]
-    yield Figure(f"index of {found['items']:,} items: recall@100", f"{recall:.3f}", _at_least(recall, RECALL))
-    times = f"{found['us_per_query']:,} µs a query, {found['us_per_item']:,} µs to add an item"
+def _index(result: Mapping[str, float]) -> Iterator[Figure]:
+    recall = result["recall_at_100"]
+    yield Figure(f"index of {result['items']:,} items: recall@100", f"{recall:.3f}", _at_least(recall, RECALL))
+    times = f"{result['us_per_query']:,} µs a query, {result['us_per_item']:,} µs to add an item"
     yield Figure("  times", times)
-    yield Figure("  memory per 100,000 items", _gb(found["items_100k_gb"]))
+    yield Figure("  memory per 100,000 items", _gb(result["items_100k_gb"]))
 
 
-def _footprint(found: Mapping[str, float]) -> Iterator[Figure]:
-    gb = {name: _gb(size) for name, size in found.items() if name.endswith("_gb")}
+def _footprint(result: Mapping[str, float]) -> Iterator[Figure]:
+    gb = {name: _gb(size) for name, size in result.items() if name.endswith("_gb")}
     yield Figure(
         "memory per 1,000,000 users: Redis + a worker's cache",
         f"{gb['users_1m_redis_gb']} + {gb['users_1m_cache_gb']}",
-        f"{found['events_per_user']} events each; on disk, in the table: {gb['users_1m_table_gb']}",
+        f"{result['events_per_user']} events each; on disk, in the table: {gb['users_1m_table_gb']}",
     )
     yield Figure(
         "memory per 100,000 items: view + index",
@@ -133,8 +133,8 @@ def _gb(value: float) -> str:
     return f"{value:.2f} GB"
 
 
-def _percentiles(found: Mapping[str, float]) -> str:
-    return " / ".join(f"{found[name]:,.1f}" for name in ("p50_ms", "p95_ms", "p99_ms")) + " ms"
+def _percentiles(result: Mapping[str, float]) -> str:
+    return " / ".join(f"{result[name]:,.1f}" for name in ("p50_ms", "p95_ms", "p99_ms")) + " ms"
 
 
 def _at_least(value: float, limit: float) -> str:

@@ -1,4 +1,4 @@
-"""What a worker and the trainer know of a load, folded in this process by the cores that they run."""
+"""The states of a worker and the trainer after a load, folded in this process by the same cores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from streams.roles.trainer.model_version import fitted, rows
 from streams.roles.trainer.online_learner import OnlineLearner
 
 _WEIGHED = 1_000
-"""Last events that weights are learned from: with more of them the weights would differ, but not the time it takes."""
+"""Number of last events for learning the weights: more would change the weights, but not the ranking time."""
 _TELL_EVERY = 1_000
 _EVERYTHING = 1_000_000_000
 
@@ -31,54 +31,54 @@ OnProgress = Callable[[str, float, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What there is to rank with."""
+    """The inputs of the ranking."""
 
-    view: CatalogSnapshot
+    snapshot: CatalogSnapshot
     blender: Blender
     users: dict[str, UserState]
-    """Those who did anything, who acted last is last."""
+    """States of the active users, the most recently active last."""
 
 
 def folded(load: EventLoad, settings: Settings, *, on_progress: OnProgress) -> Folded:
-    """Fold a load's history, and learn from it."""
-    learner, view = Learner(learner_params(settings), refits=False), CatalogSnapshot()
+    """Fold the history of a load, and learn from it."""
+    learner, snapshot = Learner(learner_params(settings), refits=False), CatalogSnapshot()
     for item in load.items:
         learner.view.apply_item(item)
-        view.apply_item(item)
-    users, items = states(load, view)
+        snapshot.apply_item(item)
+    users, items = states(load, snapshot)
     for number, event in enumerate(load.history()):
         if number % _TELL_EVERY == 0:
             on_progress("learn in this process", number, load.size.events)
         learner.learn(event, Position(0, number, event.occurred_at), weigh=number >= load.size.events - _WEIGHED)
-    _tell(learner, view, items)
-    return Folded(view, learner.blender, users)
+    _apply_learned(learner, snapshot, items)
+    return Folded(snapshot, learner.blender, users)
 
 
-def states(load: EventLoad, view: CatalogSnapshot) -> tuple[dict[str, UserState], dict[str, ItemState]]:
-    """Return the states of users, who acted last is last, and of items after a load's history."""
+def states(load: EventLoad, snapshot: CatalogSnapshot) -> tuple[dict[str, UserState], dict[str, ItemState]]:
+    """Return the states of users, the most recently active last, and of items after a load's history."""
     users: dict[str, UserState] = {}
     items: dict[str, ItemState] = {}
     for number, event in enumerate(load.history()):
         state = users[event.user_id] = users.pop(event.user_id, UserState(event.user_id))
-        subject = view.labels(event.item_id) or ItemLabels()
+        subject = snapshot.labels(event.item_id) or ItemLabels()
         position = Position(0, number, event.occurred_at)
-        heard = user.fold(state, event, position, subject=subject, params=UserParams())
-        if heard is not None:
-            doing = items.setdefault(heard.item_id, ItemState(heard.item_id))
-            signal.fold(doing, signal.to_record([heard]), params=SignalParams())
+        item_signal = user.fold(state, event, position, subject=subject, params=UserParams())
+        if item_signal is not None:
+            item_state = items.setdefault(item_signal.item_id, ItemState(item_signal.item_id))
+            signal.fold(item_state, signal.to_record([item_signal]), params=SignalParams())
     return users, items
 
 
-def _tell(learner: Learner, view: CatalogSnapshot, items: dict[str, ItemState]) -> None:
-    """Have a view take over how items are doing and what was learned."""
+def _apply_learned(learner: Learner, snapshot: CatalogSnapshot, items: dict[str, ItemState]) -> None:
+    """Apply item statistics and learned weights to a snapshot."""
     learner.fit()
     version = Version(
         version="bench", status=SERVING, reason="", created_at=0, watermark=0, events=learner.events, metrics={}
     )
     for state in items.values():
-        view.apply_stats(signal.stats(state))
+        snapshot.apply_stats(signal.stats(state))
     for neighbors in OnlineLearner(learner).rows(_EVERYTHING):
-        view.apply_neighbors(neighbors)
+        snapshot.apply_neighbors(neighbors)
     for weights in rows(fitted(version, learner)):
-        view.apply_weights(weights)
-    view.refresh()
+        snapshot.apply_weights(weights)
+    snapshot.refresh()

@@ -1,4 +1,4 @@
-"""A past for the pipeline: a catalogue, two weeks of interactions, and what goes with what, learned from them."""
+"""Initial data of the pipeline: a catalogue, two weeks of interactions, and the co-occurrences learned from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from topics.topic import INTERACTIONS, ITEMS
 
 
 async def publish(rig: Rig, load: EventLoad) -> None:
-    """Put the history into empty topics and let the trainer learn it; nothing is folded yet."""
+    """Publish the history to empty topics and let the trainer learn it, without folding."""
     await rig.renew()
     await rig.publish(ITEMS, load.items, total=load.size.items)
     await rig.publish(INTERACTIONS, load.history(), total=load.size.events)
@@ -18,7 +18,7 @@ async def publish(rig: Rig, load: EventLoad) -> None:
 
 
 async def fold(rig: Rig, load: EventLoad) -> int:
-    """Have one worker process fold and rank what was published; return when it was ready to read the first record."""
+    """Fold and rank the history in one worker process; return its time of readiness in ms since the epoch."""
     async with rig.worker("feed"):
         await rig.rest("fold and rank", "feed")
         signs = await heartbeat.heartbeats(rig.redis)
@@ -27,7 +27,7 @@ async def fold(rig: Rig, load: EventLoad) -> int:
 
 
 async def ensure_folded(rig: Rig, load: EventLoad) -> None:
-    """Have the history folded and ranked, unless the part before has left it so."""
+    """Publish, fold and rank the history, unless a previous case already did."""
     if rig.folded != load.size:
         await publish(rig, load)
         await fold(rig, load)

@@ -1,7 +1,7 @@
-"""A load generator: `python -m bench.http_load` is told on stdin what to ask for and prints what it measured, as JSON.
+"""HTTP load generator: `python -m bench.http_load` reads its task from stdin and prints its measurements as JSON.
 
-Each connection asks again as soon as it is answered. Raw sockets and httptools, so that asking costs a fraction of
-what answering does.
+Closed loop: each connection sends the next request as soon as the response is complete. Raw sockets and httptools keep
+the client's cost at a fraction of the server's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.latency import summary_ms
 
 
 class LoadTask(msgspec.Struct):
-    """What to ask for, and how long."""
+    """The requests of a load test, and its duration."""
 
     port: int
     paths: list[str]
@@ -32,7 +32,7 @@ class LoadTask(msgspec.Struct):
 
 
 class BadAnswerError(RuntimeError):
-    """The server did not answer with 200."""
+    """The server responded with a status other than 200."""
 
     def __init__(self, request: bytes, status: int) -> None:
         self.request, self.status = request, status
@@ -44,26 +44,26 @@ class Client(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, requests: Iterator[bytes], latencies_ms: list[float], failed: asyncio.Future[None]) -> None:
-        self._requests, self._latencies_ms, self._failed = requests, latencies_ms, failed
+    def __init__(self, requests: Iterator[bytes], latencies_ms: list[float], failure: asyncio.Future[None]) -> None:
+        self._requests, self._latencies_ms, self._failure = requests, latencies_ms, failure
         self._parser = httptools.HttpResponseParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask first."""
+        """Send the first request."""
         self._transport = cast(asyncio.Transport, transport)
         self._ask()
 
     def data_received(self, data: bytes) -> None:
-        """Take a part of an answer."""
+        """Parse a chunk of a response."""
         self._parser.feed_data(data)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell, unless it was we who closed it."""
+        """Report a connection that the server closed."""
         if not self._transport.is_closing() or error is not None:
             self._fail(error or ConnectionResetError("the server closed the connection"))
 
     def on_message_complete(self) -> None:
-        """Take the time and ask again."""
+        """Record the latency and send the next request."""
         self._latencies_ms.append((time.perf_counter() - self._asked_s) * 1000)
         status = self._parser.get_status_code()
         if status == 200:
@@ -77,8 +77,8 @@ class Client(asyncio.Protocol):
         self._transport.write(self._request)
 
     def _fail(self, error: Exception) -> None:
-        if not self._failed.done():
-            self._failed.set_exception(error)
+        if not self._failure.done():
+            self._failure.set_exception(error)
 
 
 async def run(task: LoadTask) -> dict[str, float]:
@@ -90,25 +90,25 @@ async def run(task: LoadTask) -> dict[str, float]:
     loop = asyncio.get_running_loop()
     requests = cycle([f"GET {path} HTTP/1.1\r\nHost: {task.host}\r\n\r\n".encode() for path in task.paths])
     latencies_ms: list[float] = []
-    failed: asyncio.Future[None] = loop.create_future()
+    failure: asyncio.Future[None] = loop.create_future()
     transports = [
-        (await loop.create_connection(lambda: Client(requests, latencies_ms, failed), task.host, task.port))[0]
+        (await loop.create_connection(lambda: Client(requests, latencies_ms, failure), task.host, task.port))[0]
         for _ in range(task.connections)
     ]
-    await _pass(task.warm_up_s, failed)
+    await _pass(task.warm_up_s, failure)
     latencies_ms.clear()
     started_s = time.perf_counter()
-    await _pass(task.seconds, failed)
+    await _pass(task.seconds, failure)
     measured, took_s = latencies_ms.copy(), time.perf_counter() - started_s
     for transport in transports:
         transport.abort()
     return {"rps": round(len(measured) / took_s), **summary_ms(measured)}
 
 
-async def _pass(seconds: float, failed: asyncio.Future[None]) -> None:
-    done, _ = await asyncio.wait({failed}, timeout=seconds)
-    if done:
-        failed.result()
+async def _pass(seconds: float, failure: asyncio.Future[None]) -> None:
+    failures, _ = await asyncio.wait({failure}, timeout=seconds)
+    if failures:
+        failure.result()
 
 
 if __name__ == "__main__":

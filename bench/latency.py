@@ -1,4 +1,4 @@
-"""Summaries of many latencies."""
+"""Summaries of latencies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """Return the smallest value that so large a share of the values does not exceed (nearest rank).
+    """Return the percentile of sorted values by the nearest-rank method, for a share from 0 to 1.
 
     Raises:
         ValueError: there are no values.
@@ -18,6 +18,6 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 
 
 def summary_ms(latencies_ms: Sequence[float]) -> dict[str, float]:
-    """Return the percentiles that are reported."""
+    """Return the 50th, 95th and 99th percentile."""
     ordered = sorted(latencies_ms)
     return {f"p{percent}_ms": round(percentile(ordered, percent / 100), 2) for percent in (50, 95, 99)}

@@ -1,4 +1,4 @@
-"""Reading whole topics back, with the times at which the broker took each record."""
+"""Reader of whole topics, with the broker's append time of each record."""
 
 from __future__ import annotations
 
@@ -15,26 +15,32 @@ _BATCH = 1_000
 
 
 def scan(bootstrap_servers: str, topic: Topic, *, since: Mapping[str, int] | None = None) -> Iterator[Message]:
-    """Yield what a topic holds now, its partitions mixed; `since` is an earlier `end_offsets` to start from."""
+    """Yield the current records of a topic, partitions interleaved.
+
+    Args:
+        bootstrap_servers: Address of the broker.
+        topic: The topic.
+        since: Start offsets, from an earlier call of `end_offsets`; the beginning by default.
+    """
     starts = since or {}
-    found = end_offsets(AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0}), [topic])
-    ends = {number: found[f"{topic.name}-{number}"] for number in range(topic.partitions)}
-    left = {number for number, end in ends.items() if end > starts.get(f"{topic.name}-{number}", 0)}
+    offsets = end_offsets(AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0}), [topic])
+    ends = {number: offsets[f"{topic.name}-{number}"] for number in range(topic.partitions)}
+    unread_partitions = {number for number, end in ends.items() if end > starts.get(f"{topic.name}-{number}", 0)}
     consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": uuid.uuid4().hex, "log_level": 0})
     try:
         consumer.assign(
             [
                 TopicPartition(topic.name, number, starts.get(f"{topic.name}-{number}", OFFSET_BEGINNING))
-                for number in sorted(left)
+                for number in sorted(unread_partitions)
             ]
         )
-        while left:
+        while unread_partitions:
             for message in consumer.consume(_BATCH, timeout=0.5):
                 if error := message.error():
                     raise KafkaException(error)
                 yield message
-            for place in consumer.position([TopicPartition(topic.name, number) for number in left]):
-                if place.offset >= ends[place.partition]:
-                    left.discard(place.partition)
+            for position in consumer.position([TopicPartition(topic.name, number) for number in unread_partitions]):
+                if position.offset >= ends[position.partition]:
+                    unread_partitions.discard(position.partition)
     finally:
         consumer.close()

@@ -1,6 +1,6 @@
-"""A language model that takes its time: `python -m bench.model PORT SECONDS`.
+"""A slow fake of the language model: `python -m bench.model PORT SECONDS`.
 
-It would run elsewhere: here it takes what processor time the pipeline leaves.
+A real one runs on another machine, so the fake has the lowest priority and leaves the processor to the pipeline.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from infra.fakes.fake_claude import FakeClaude
 
 
 async def serve(port: int, delay_s: float) -> None:
-    """Serve the double until told to stop."""
+    """Serve the fake until a signal stops the process."""
     async with FakeClaude(delay_s=delay_s).serve(port=port):
         await asyncio.Event().wait()
 

@@ -1,6 +1,6 @@
-"""The same topic read other ways, each in a process of its own: `python -m bench.peer raw|quix EVENTS`.
+"""Other readers of the same topic, each in its own process: `python -m bench.peer raw|quix EVENTS`.
 
-Prints events per second, from the first record to the last, as JSON.
+The module prints the events per second from the first record to the last, as JSON.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FRAME_BYTES = 5
 
 
 class ReadCount:
-    """Counts records from the first to the last and tells how fast they came."""
+    """Counter of records that measures their rate from the first to the last."""
 
     def __init__(self, events: int) -> None:
         self._events, self._count = events, 0
@@ -34,7 +34,7 @@ class ReadCount:
 
     @property
     def is_full(self) -> bool:
-        """Say whether every record was counted."""
+        """Return whether all records are counted."""
         return self._count >= self._events
 
     @property
@@ -43,19 +43,19 @@ class ReadCount:
         return self._events / (self._ended_s - self._started_s)
 
     def begin(self) -> None:
-        """Start the clock, the first time."""
+        """Start the clock on the first call."""
         if not self._started_s:
             self._started_s = time.perf_counter()
 
     def add(self) -> None:
-        """Count a record that is done with."""
+        """Count a processed record."""
         self._count += 1
         if self.is_full:
             self._ended_s = time.perf_counter()
 
 
 def raw(bootstrap_servers: str, tally: ReadCount) -> None:
-    """Consume batches with confluent-kafka and decode them with fastavro, no more."""
+    """Consume batches with confluent-kafka and decode them with fastavro."""
     decode = _decoder()
     consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": uuid.uuid4().hex})
     partitions = range(INTERACTIONS.partitions)
@@ -71,7 +71,7 @@ def raw(bootstrap_servers: str, tally: ReadCount) -> None:
 
 
 def quix(bootstrap_servers: str, tally: ReadCount) -> None:
-    """Decode with fastavro and count each user's events in the state of Quix Streams, which is RocksDB by default."""
+    """Decode with fastavro and count each user's events in the state store of Quix Streams, RocksDB by default."""
     from quixstreams import Application
 
     decode = _decoder()

@@ -1,4 +1,4 @@
-"""What is measured on: servers of its own, clients of them, and roles as processes."""
+"""Benchmark rig: dedicated servers with clients, and roles as processes."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from infra.settings import Settings, to_env
 from topics import Topic
 
 OnProgress = Callable[[str, float, float], None]
-"""Is told what is under way, how much of it is done, and how much there is; 0 where that is not known."""
+"""Called with the current step, the amount of finished work and the total, 0 where unknown."""
 _LEARNING = ("interactions to learn", "rows to publish")
-"""What is left to the trainer."""
+"""Kinds of remaining work of the trainer."""
 _WORKERS = ("feed", "trainer")
 _START_WITHIN_S = 60.0
 _REST_WITHIN_S = 900.0
 _POLL_S = 1.0
-"""Seldom: asking takes time from what is measured."""
+"""A long interval, since polling takes time from the measurement."""
 _CALM_POLLS = 2
 _CHUNK = 1_000
 
 
 class BenchError(RuntimeError):
-    """What was to be measured did not happen."""
+    """A measurement failed."""
 
 
 class Rig:
-    """Servers that may be emptied, and what runs on them."""
+    """Disposable servers, with the clients and processes of a benchmark."""
 
     def __init__(self, addresses: Addresses, settings: Settings, *, on_step: OnStep, on_progress: OnProgress) -> None:
         self.addresses, self.settings = addresses, settings
@@ -56,10 +56,10 @@ class Rig:
         self._on_step = on_step
         self.admin = AdminClient({"bootstrap.servers": self.kafka, "log_level": 0})
         self.folded: Size | None = None
-        """The history that is there and all worked off, for parts that go on with what another has left."""
+        """Size of the fully processed history on the servers, which later cases reuse; None without one."""
 
     async def connect(self) -> None:
-        """Look up the schemas."""
+        """Look up the schemas and create the publisher."""
         await asyncio.to_thread(self.registry.connect)
         self.publisher = Publisher(self.kafka, self.registry, timeout_s=120.0)
 
@@ -75,7 +75,7 @@ class Rig:
         return self.addresses.kafka_bootstrap_servers
 
     async def renew(self) -> None:
-        """Empty everything."""
+        """Reset the servers and the workers' tables."""
         self.on_progress("empty the servers", 0, 0)
         self.folded = None
         await reset_stack(self.addresses)
@@ -100,7 +100,7 @@ class Rig:
     async def process(
         self, name: str, *arguments: str, check: Callable[[], Awaitable[None]] | None = None, **env: str
     ) -> AsyncIterator[Child]:
-        """Run a Python process that knows the servers; it is started again when it dies."""
+        """Run a Python process with the servers' settings in its environment; it is restarted when it dies."""
 
         def command() -> Command:
             return Command(argv=[sys.executable, *arguments], env=to_env(self.settings) | env)
@@ -112,11 +112,11 @@ class Rig:
         finally:
             await child.stop()
 
-    async def ask(self, module: str, *arguments: str, given: object = None) -> Any:
-        """Run a module to its end as a process, give it JSON, and return the JSON that it prints last.
+    async def ask(self, module: str, *arguments: str, payload: object = None) -> Any:
+        """Run a module as a process with JSON on stdin, and return the JSON of its last line of output.
 
         Raises:
-            BenchError: it failed; with the last lines of what it said.
+            BenchError: the process failed; with the end of its stderr.
         """
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", module, *arguments),
@@ -126,46 +126,50 @@ class Rig:
             env=os.environ.copy() | to_env(self.settings),
         )
         try:
-            out, said = await process.communicate(msgspec.json.encode(given))
+            out, stderr = await process.communicate(msgspec.json.encode(payload))
         finally:
             if process.returncode is None:
                 process.kill()
         if process.returncode:
-            raise BenchError(f"{module} failed:\n{said.decode(errors='replace')[-2_000:]}")
+            raise BenchError(f"{module} failed:\n{stderr.decode(errors='replace')[-2_000:]}")
         return msgspec.json.decode(out.splitlines()[-1])
 
     async def rest(self, what: str, *roles: str) -> None:
-        """Wait until these workers, of feed and trainer all that run, have nothing left to do.
+        """Wait until workers are idle.
+
+        Args:
+            what: Description of the step, for the progress.
+            roles: All running roles among feed and trainer.
 
         Raises:
-            UnsettledError: it took too long.
+            NotIdleError: the workers are still busy after the timeout.
         """
-        calm, most, left = 0, 1, {}
+        calm, most, work = 0, 1, {}
         try:
             async with asyncio.timeout(_REST_WITHIN_S):
                 while calm < _CALM_POLLS:
                     await asyncio.sleep(_POLL_S)
-                    left = await self._left(roles)
-                    calm = 0 if left else calm + 1
-                    amount = sum(left.values())
+                    work = await self._remaining_work(roles)
+                    calm = 0 if work else calm + 1
+                    amount = sum(work.values())
                     most = max(most, amount)
                     self.on_progress(what, most - amount, most)
         except TimeoutError:
-            raise NotIdleError(_REST_WITHIN_S, left) from None
+            raise NotIdleError(_REST_WITHIN_S, work) from None
 
-    async def _left(self, roles: tuple[str, ...]) -> dict[str, int]:
-        left = await work_left(self.admin, self.redis)
-        left["workers to start"] = left.get("workers to start", 0) - (len(_WORKERS) - len(roles))
+    async def _remaining_work(self, roles: tuple[str, ...]) -> dict[str, int]:
+        work = await work_left(self.admin, self.redis)
+        work["workers to start"] = work.get("workers to start", 0) - (len(_WORKERS) - len(roles))
         if "feed" not in roles:
-            left = {name: count for name, count in left.items() if name in (*_LEARNING, "workers to start")}
-        return {name: count for name, count in left.items() if count > 0}
+            work = {name: count for name, count in work.items() if name in (*_LEARNING, "workers to start")}
+        return {name: count for name, count in work.items() if count > 0}
 
 
 @asynccontextmanager
 async def a_rig(settings: Settings, *, on_step: OnStep, on_progress: OnProgress) -> AsyncIterator[Rig]:
-    """Run servers of our own in a folder that is removed again; those that the settings name are never touched."""
+    """Run separate servers in a temporary folder; the servers in the settings are never touched."""
     with tempfile.TemporaryDirectory(prefix="millrace-bench-") as folder:
-        # A fit takes a core for minutes: what is measured beside one says nothing of what is measured without.
+        # A fit occupies a core for minutes, which would make measurements with and without one incomparable.
         own = Settings(home=Path(folder), cache=settings.cache, model_fit_interval_s=0.0, model_full_fit_interval_s=0.0)
         async with LocalStack(own.home, settings=own, ports=Ports.free(), on_step=on_step) as addresses:
             await provision(addresses)

@@ -1,4 +1,4 @@
-"""The parts of the benchmark, one after the other, those that need servers on one set of them."""
+"""The benchmark suite: all cases in sequence, on one set of servers where they need any."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESULTS = Path(__file__).with_name("results.json")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured, and how long."""
+    """Sizes and durations of the cases."""
 
     size: Size
     freshness_s: float
@@ -30,8 +30,8 @@ class Plan:
     ranking: Size
     index_items: int
 
-    def told(self, part: str) -> str:
-        """Return what a part measures with this."""
+    def describe(self, part: str) -> str:
+        """Return the description of a case under this plan; empty for a case without one."""
         size, ranked = self.size, self.ranking
         return {
             "ranking": f"Ranking: the {ranking.MICRO_BATCH} users who acted last of {ranked.events:,} interactions of"
@@ -74,14 +74,14 @@ QUICK = Plan(
     ranking=Size(events=5_000, users=500, items=500),
     index_items=5_000,
 )
-"""To see that it works; the figures mean nothing."""
+"""A smoke test; its figures are meaningless."""
 
 Alone = Callable[[Plan, Settings, OnProgress], dict[str, Any]]
 ALONE: dict[str, Alone] = {
     "ranking": lambda plan, settings, tell: ranking.measure(_load(plan.ranking), settings, on_progress=tell),
     "index": lambda plan, _, tell: index.measure(_load(Size(0, 0, plan.index_items)), on_progress=tell),
 }
-"""What needs no servers."""
+"""Cases without servers."""
 Part = Callable[[Rig, EventLoad, Plan], Awaitable[dict[str, Any]]]
 SERVED: dict[str, Part] = {
     "throughput": lambda rig, load, _: throughput.measure(rig, load),
@@ -95,25 +95,25 @@ SERVED: dict[str, Part] = {
     "prefetch": lambda rig, load, plan: prefetch.measure(rig, load, seconds=plan.freshness_s),
     "restart": lambda rig, load, plan: restart.measure(rig, load, users=plan.restart_users),
 }
-"""What does, in the order in which one can go on with what the one before has left."""
+"""Cases with servers, in an order that lets each reuse the state of the one before."""
 PARTS = (*ALONE, *SERVED)
 
 
 async def run(
     parts: Sequence[str], plan: Plan, settings: Settings, *, on_step: OnStep, on_progress: OnProgress
 ) -> dict[str, Any]:
-    """Measure some parts and return their figures by name."""
-    found = {
+    """Run some cases and return their figures by name."""
+    results = {
         name: await asyncio.to_thread(part, plan, settings, on_progress)
         for name, part in ALONE.items()
         if name in parts
     }
-    served = {name: part for name, part in SERVED.items() if name in parts}
-    if served:
+    cases = {name: part for name, part in SERVED.items() if name in parts}
+    if cases:
         load = _load(plan.size)
         async with a_rig(settings, on_step=on_step, on_progress=on_progress) as rig:
-            found |= {name: await part(rig, load, plan) for name, part in served.items()}
-    return found
+            results |= {name: await part(rig, load, plan) for name, part in cases.items()}
+    return results
 
 
 def _load(size: Size) -> EventLoad:

@@ -1,1 +1,1 @@
-"""How well models rank, told by replaying a stream of real events in order."""
+"""Offline evaluation of models by replay of a stream of real events in order."""

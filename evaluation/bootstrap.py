@@ -1,7 +1,7 @@
-"""How far a mean would move with other users: the bootstrap over users (Efron, 1979; Sakai, SIGIR 2006).
+"""Confidence intervals by the bootstrap over users (Efron, 1979; Sakai, SIGIR 2006).
 
-Users are drawn with replacement, with all their cases. All models of a table share the draws, so that the difference of
-two is compared draw by draw, which leaves out what both owe to the same users.
+Users are drawn with replacement, with all their cases. All models of a table share the draws, so that two models are
+compared draw by draw, without the variance that both share through the same users.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 DRAWS = 1_000
 _AT_ONCE = 50
 _OWN = 1
-"""Keeps these draws apart from those of models and ties with the same seed."""
+"""Stream of random numbers of these draws, distinct from those of models and ties with the same seed."""
 _BOUNDS = (2.5, 97.5)
 
 Means = NDArray[np.float64]
@@ -22,7 +22,7 @@ Means = NDArray[np.float64]
 
 
 class Interval(NamedTuple):
-    """95 % of the draws lie between low and high."""
+    """A 95 % confidence interval, and the standard error."""
 
     low: float
     high: float
@@ -30,17 +30,17 @@ class Interval(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """How much better one is than the other, and how sure that is."""
+    """The difference of two means, with its 95 % confidence interval."""
 
     mean: float
     low: float
     high: float
     p: float
-    """Two-sided: twice the share of draws in which the sign is the other one."""
+    """Two-sided p-value: twice the share of draws with the opposite sign."""
 
 
 class Bootstrap:
-    """Draws users once and reads any number of columns off the same draws."""
+    """Bootstrap draws of users, the same for all columns."""
 
     def __init__(self, users: NDArray[np.int32], *, seed: int = 0, draws: int = DRAWS) -> None:
         self._index = np.unique(users, return_inverse=True)[1]
@@ -55,11 +55,11 @@ class Bootstrap:
         per_user = np.stack((sums, self._counts.astype(np.float64)), axis=1)
         draw = np.random.default_rng((_OWN, self._seed))
         size = len(sums)
-        drawn = [
-            draw.multinomial(size, np.full(size, 1.0 / size), size=min(_AT_ONCE, self._draws - done)) @ per_user
-            for done in range(0, self._draws, _AT_ONCE)
+        chunks = [
+            draw.multinomial(size, np.full(size, 1.0 / size), size=min(_AT_ONCE, self._draws - start)) @ per_user
+            for start in range(0, self._draws, _AT_ONCE)
         ]
-        totals = np.concatenate(drawn)
+        totals = np.concatenate(chunks)
         return np.asarray(totals[:, 0] / totals[:, 1], np.float64)
 
 
@@ -70,7 +70,7 @@ def interval(means: Means) -> Interval:
 
 
 def difference(one: Means, other: Means) -> Difference:
-    """Return by how much one is better than the other, from means of the same draws."""
+    """Return the difference of one minus the other, from means of the same draws."""
     gap = one - other
     low, high = np.percentile(gap, _BOUNDS)
     wrong = min(float(np.mean(gap <= 0)), float(np.mean(gap >= 0)))

@@ -1,4 +1,4 @@
-"""When a model is right: by how much is known of the user, how long ago that was, and how much was learned."""
+"""Accuracy by the length of the user's history, the time since the last event, and the number of learned events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evaluation.replay import ReplayOutcome
 _MINUTE_MS = 60_000
 _DAY_MS = 1_440 * _MINUTE_MS
 EARLIER = (("0", 0, 0), ("1", 1, 1), ("2", 2, 2), ("3-4", 3, 4), ("5-9", 5, 9), ("10+", 10, None))
-"""By the user's earlier events: a label, the least and the most."""
+"""Buckets of the user's earlier events: label, least and most."""
 GAPS = (
     ("first event", -1, -1),
     ("same time", 0, 0),
@@ -22,9 +22,9 @@ GAPS = (
     ("up to 1 day", 60 * _MINUTE_MS + 1, _DAY_MS),
     ("over a day", _DAY_MS + 1, None),
 )
-"""By the time since the user's previous event, in ms."""
+"""Buckets of the time since the user's previous event, in ms: label, least and most."""
 _SLICES = 20
-"""Of a part, as long as each other, by which is told how accuracy grows with what was learned."""
+"""Number of equal slices of a split, for accuracy as a function of the learned events."""
 
 
 def by_earlier(outcome: ReplayOutcome, accuracy: Accuracy) -> list[dict[str, Any]]:
@@ -38,15 +38,15 @@ def by_gap(outcome: ReplayOutcome, accuracy: Accuracy) -> list[dict[str, Any]]:
 
 
 def by_learned(outcome: ReplayOutcome, accuracy: Accuracy, *, start: int, end: int) -> list[dict[str, Any]]:
-    """Return HR@10 and NDCG@10 by how many events had happened, from the first of a part to its end."""
+    """Return HR@10 and NDCG@10 by the number of earlier events, from the start of a split to its end."""
     edges = np.linspace(start, end, _SLICES + 1).astype(int).tolist()
     slices = tuple((f"{after:,}", first, after - 1) for first, after in pairwise(edges))
-    rows = _rows(slices, outcome.place[first_of_case(outcome)].astype(np.int64), accuracy)
+    rows = _rows(slices, outcome.event_index[first_of_case(outcome)].astype(np.int64), accuracy)
     return [{"events": after, **row} for after, row in zip(edges[1:], rows, strict=True)]
 
 
 def with_earlier(outcome: ReplayOutcome, accuracy: Accuracy) -> dict[str, Any]:
-    """Return HR@10 and NDCG@10 of the events of users who had an earlier one."""
+    """Return HR@10 and NDCG@10 of the events of users with an earlier event."""
     return _row("with an earlier event", accuracy.where(outcome.earlier[first_of_case(outcome)] > 0))
 
 
@@ -61,5 +61,5 @@ def _rows(
 
 def _row(label: str, accuracy: Accuracy) -> dict[str, Any]:
     cases = len(accuracy.hr)
-    found = {"hr": float(accuracy.hr.mean()), "ndcg": float(accuracy.ndcg.mean())} if cases else {}
-    return {"label": label, "cases": cases, **found}
+    means = {"hr": float(accuracy.hr.mean()), "ndcg": float(accuracy.ndcg.mean())} if cases else {}
+    return {"label": label, "cases": cases, **means}

@@ -1,4 +1,4 @@
-"""Runs every contestant with every seed over one stream, one after the other or in processes of their own."""
+"""Runner of the evaluation: every model with every seed over one stream, in sequence or in separate processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from loaders.datasets import detect
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunTask:
-    """One model with one seed over a data set, named by its path so that another process can read it."""
+    """One model with one seed over a data set; the path lets another process read the data."""
 
     path: Path
     repeats: bool | None
@@ -33,28 +33,28 @@ class RunTask:
 
 @dataclass(slots=True)
 class RunResult:
-    """What came out: the outcomes of each model, one per seed, and whom we had to leave out, and why."""
+    """Outcomes by model, one per seed, and the reasons for skipped models."""
 
     runs: dict[str, list[ReplayOutcome]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
 
 OnProgress = Callable[[RunTask, int], None]
-"""Hears how many events a task has learned."""
+"""Called with a task and its number of learned events."""
 
 
 def run(tasks: Sequence[RunTask], stream: Stream, *, jobs: int, on_progress: OnProgress) -> RunResult:
-    """Run tasks over their stream; with several jobs each process reads the data for itself."""
-    found = _in_turn(tasks, stream, on_progress) if jobs == 1 else _side_by_side(tasks, jobs, on_progress, len(stream))
-    outcomes = dict(found)
-    done = RunResult()
+    """Run tasks over their stream; with several jobs each process reads the data itself."""
+    pairs = _in_turn(tasks, stream, on_progress) if jobs == 1 else _side_by_side(tasks, jobs, on_progress, len(stream))
+    outcomes = dict(pairs)
+    result = RunResult()
     for task in tasks:
         outcome = outcomes[task]
         if isinstance(outcome, str):
-            done.skipped[task.model] = outcome
+            result.skipped[task.model] = outcome
         else:
-            done.runs.setdefault(task.model, []).append(outcome)
-    return done
+            result.runs.setdefault(task.model, []).append(outcome)
+    return result
 
 
 def _in_turn(
@@ -84,7 +84,7 @@ def _read(path: Path, repeats: bool | None, rating_scale: float | None) -> Strea
 
 
 def _outcome(task: RunTask, stream: Stream, on_progress: Callable[[int], None]) -> ReplayOutcome | str:
-    """Return what came of a task, or why it could not be run."""
+    """Return the outcome of a task, or the reason for skipping it."""
     try:
         model = contestant.build(
             task.model, EvalContext(catalogue=stream.catalogue, repeats=stream.repeats, seed=task.seed)

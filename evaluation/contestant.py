@@ -1,4 +1,4 @@
-"""Who takes part: every model of the catalogue, the blend that serves, and the blend without some of its parts."""
+"""Evaluated models: every model of the registry, the serving blend, and the blend with ablated features."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from schemas.types import Item
 from streams.core.ranking.features import FEATURES
 
 BLEND = "blend"
-"""What we serve. `blend-neighbors` does without a source, `blend-neighbors.near` without one of its parts."""
+"""The serving blend. `blend-neighbors` ablates a candidate source, `blend-neighbors.near` one of its features."""
 ABLATIONS = ("sources", "parts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalContext:
-    """What a contestant may know before the first event."""
+    """Information for a model before the first event."""
 
     catalogue: Sequence[Item]
     repeats: bool
-    """Whether items that a user has touched are shown again."""
+    """Whether items that a user has acted on are recommended again."""
     seed: int
 
 
 class UnknownModelError(ValueError):
-    """A name that nobody takes part under."""
+    """No evaluated model has this name."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -35,55 +35,55 @@ class UnknownModelError(ValueError):
 
 
 def names() -> list[str]:
-    """Return everyone's name, what we serve first."""
+    """Return the names of all models, the serving blend first."""
     return [BLEND, *MODELS]
 
 
 def ablations(kind: str, *, repeats: bool) -> list[str]:
-    """Return the blend and those without a source, or without a part, as far as these speak on a stream."""
-    speaking = [name for name, part in FEATURES.items() if repeats or not part.repeats]
-    named = _of_source if kind == "sources" else _of_part
-    return [BLEND, *dict.fromkeys(map(named, speaking))]
+    """Return the blend and its ablations by source or by feature, limited to features active on the stream."""
+    active_features = [name for name, feature in FEATURES.items() if repeats or not feature.repeats]
+    name_of = _of_source if kind == "sources" else _of_feature
+    return [BLEND, *dict.fromkeys(map(name_of, active_features))]
 
 
 def is_known(name: str) -> bool:
-    """Say whether somebody takes part under a name."""
-    return name in names() or bool(_left_out(name))
+    """Return whether a model has this name."""
+    return name in names() or bool(_ablated_features(name))
 
 
 def is_baseline(name: str) -> bool:
-    """Say whether a model is one of those that the blend is held against."""
+    """Return whether a model is a baseline of the blend."""
     return name in MODELS
 
 
-def build(name: str, setup: EvalContext) -> Model:
-    """Return a contestant that has learned nothing yet.
+def build(name: str, context: EvalContext) -> Model:
+    """Return an untrained model.
 
     Raises:
-        UnknownModelError: nobody has this name.
-        ModuleNotFoundError: it needs a package of an extra that is not installed.
+        UnknownModelError: no model has this name.
+        ModuleNotFoundError: a package of an extra is not installed.
     """
     if not is_known(name):
         raise UnknownModelError(name)
     if name not in MODELS:
         from evaluation.blend import BlendCandidate
 
-        return BlendCandidate(setup, without=_left_out(name))
+        return BlendCandidate(context, without=_ablated_features(name))
     builder = MODELS[name]
     seeded = "seed" in inspect.signature(builder).parameters
-    return builder(seed=setup.seed) if seeded else builder()  # type: ignore[call-arg]
+    return builder(seed=context.seed) if seeded else builder()  # type: ignore[call-arg]
 
 
-def _of_source(part: str) -> str:
-    """Return the name of the blend without everything from a part's source."""
-    return f"{BLEND}-{FEATURES[part].source}"
+def _of_source(feature: str) -> str:
+    """Return the name of the blend without all features of a feature's source."""
+    return f"{BLEND}-{FEATURES[feature].source}"
 
 
-def _of_part(part: str) -> str:
-    """Return the name of the blend without a part alone."""
-    return f"{_of_source(part)}.{part}"
+def _of_feature(feature: str) -> str:
+    """Return the name of the blend without one feature."""
+    return f"{_of_source(feature)}.{feature}"
 
 
-def _left_out(name: str) -> frozenset[str]:
-    """Return the parts that a blend of this name does without."""
-    return frozenset(part for part in FEATURES if name in (_of_source(part), _of_part(part)))
+def _ablated_features(name: str) -> frozenset[str]:
+    """Return the features that the blend of this name ablates."""
+    return frozenset(feature for feature in FEATURES if name in (_of_source(feature), _of_feature(feature)))

@@ -1,4 +1,4 @@
-"""What each user has done up to now, as queries need it."""
+"""User histories up to the current event, for queries."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from evaluation.stream import Stream
 from models.base import ModelEvent, ModelQuery
 
 RECENT = 50
-"""Items of a user that a query tells, newest first."""
+"""Number of recent items in a query, newest first."""
 
 
 class Histories:
-    """Grows with every event learned."""
+    """Histories of all users, extended with every learned event."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -23,15 +23,15 @@ class Histories:
         self._touched: dict[int, array[int]] = {}
         self._ids: dict[int, set[str]] = {}
 
-    def add(self, place: int, event: ModelEvent) -> None:
-        """Note an event of the stream, as the models were told it."""
-        user = int(self._stream.user[place])
+    def add(self, index: int, event: ModelEvent) -> None:
+        """Add an event of the stream in the form that the models learned."""
+        user = int(self._stream.user[index])
         self._events.setdefault(user, []).append(event)
-        self._touched.setdefault(user, array("i")).append(int(self._stream.item[place]))
+        self._touched.setdefault(user, array("i")).append(int(self._stream.item[index]))
         self._ids.setdefault(user, set()).add(event.item_id)
 
     def query(self, user: int, at_ms: int) -> ModelQuery:
-        """Return the query for a user at a time; where items repeat it excludes none."""
+        """Return the query for a user at a time; it excludes the user's items unless items repeat."""
         return ModelQuery(
             self._stream.users[user],
             _newest_first(self._events.get(user, [])[-RECENT:]),
@@ -39,25 +39,27 @@ class Histories:
             at_ms,
         )
 
-    def stranger(self, user: int, at_ms: int, *, known: int) -> ModelQuery:
-        """Return the query for a user nobody has learned from, of whose events only the last so many are known."""
+    def cold_query(self, user: int, at_ms: int, *, known_count: int) -> ModelQuery:
+        """Return the query for a held-out user with only the last `known_count` events as history."""
         events = self._events.get(user, [])
-        told = events[max(len(events) - known, 0) :]
-        return ModelQuery(self._stream.users[user], _newest_first(told[-RECENT:]), at_ms=at_ms, history=told)
+        last_events = events[max(len(events) - known_count, 0) :]
+        return ModelQuery(
+            self._stream.users[user], _newest_first(last_events[-RECENT:]), at_ms=at_ms, history=last_events
+        )
 
     def touched(self, user: int) -> NDArray[np.int32]:
-        """Return the items that may not be shown to a user."""
-        seen = self._touched.get(user)
-        if seen is None or self._stream.repeats:
+        """Return the items to exclude for a user."""
+        item_indices = self._touched.get(user)
+        if item_indices is None or self._stream.repeats:
             return np.empty(0, np.int32)
-        return np.array(seen, np.int32)
+        return np.array(item_indices, np.int32)
 
     def count(self, user: int) -> int:
-        """Return how many events a user has had."""
+        """Return the number of a user's events."""
         return len(self._events.get(user, ()))
 
     def gap_ms(self, user: int, at_ms: int) -> int:
-        """Return the time since a user's last event, or -1 before the first."""
+        """Return the time since a user's last event in ms, or -1 before the first."""
         events = self._events.get(user)
         return at_ms - events[-1].at_ms if events else -1
 

@@ -1,10 +1,10 @@
-"""The lists themselves, one JSON line per test event, so that anyone can compute the metrics again.
+"""The recommended lists, one JSON line per test event, for independent computation of metrics.
 
     {"index": 80001, "user": "7", "item": "50", "top": ["181", …], "model": "blend"}
 
-`index` is the event's place in the stream sorted by (time, order in the source), from 0; `top` has the best item first.
-Ids are the data's own. With several seeds the lists are those of the first. Where users are held out, `known` says how
-many of the user's events the model was told.
+`index` is the event's index in the stream sorted by (time, order in the source), from 0; `top` has the best item first.
+Ids are those of the data. With several seeds the lists are those of the first. For held-out users, `known` is the
+number of the user's events in the query.
 """
 
 from __future__ import annotations
@@ -23,10 +23,15 @@ def write(path: Path, stream: Stream, runs: Mapping[str, ReplayOutcome]) -> None
     encoder = msgspec.json.Encoder()
     with path.open("wb") as file:
         for model, outcome in runs.items():
-            columns = (outcome.place.tolist(), outcome.shown.tolist(), outcome.known.tolist(), outcome.earlier.tolist())
-            cold = (outcome.known < EVERYTHING).any()
-            for place, shown, known, earlier in zip(*columns, strict=True):
-                event = stream.events[place]
-                top = [stream.items[item] for item in outcome.top[shown].tolist() if item >= 0]
-                line = {"index": place, "user": event.user_id, "item": event.item_id, "top": top, "model": model}
-                file.write(encoder.encode(line | ({"known": min(known, earlier)} if cold else {})) + b"\n")
+            columns = (
+                outcome.event_index.tolist(),
+                outcome.list_index.tolist(),
+                outcome.known_count.tolist(),
+                outcome.earlier.tolist(),
+            )
+            cold = (outcome.known_count < EVERYTHING).any()
+            for index, list_index, known_count, earlier in zip(*columns, strict=True):
+                event = stream.events[index]
+                top = [stream.items[item] for item in outcome.top[list_index].tolist() if item >= 0]
+                line = {"index": index, "user": event.user_id, "item": event.item_id, "top": top, "model": model}
+                file.write(encoder.encode(line | ({"known": min(known_count, earlier)} if cold else {})) + b"\n")

@@ -1,4 +1,4 @@
-"""How well relevant items were ranked, case by case.
+"""Accuracy metrics of each case.
 
 HR@10: a relevant item is in the top 10. NDCG@10: binary gain over the ideal of min(10, relevant). MRR: over the whole
 ranking, of the best relevant item. P@10: relevant in the top 10 over 10; Recall@10: over all relevant.
@@ -22,7 +22,7 @@ _DISCOUNT = 1.0 / np.log2(np.arange(2, K + 2))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """One entry per case."""
+    """Metrics as columns with one entry per case."""
 
     hr: Column
     ndcg: Column
@@ -39,7 +39,7 @@ class Accuracy:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def where(self, cases: NDArray[np.bool_]) -> Accuracy:
-        """Return the same of some cases alone."""
+        """Return the metrics of a subset of the cases."""
         return Accuracy(**{name: column[cases] for name, column in self.columns().items()})
 
 
@@ -63,23 +63,23 @@ def accuracy(outcome: ReplayOutcome) -> Accuracy:
 
 
 def over_seeds(each: Sequence[Accuracy]) -> Accuracy:
-    """Return each case's mean over runs that differ in their seed alone."""
+    """Return each case's mean over runs that differ only in their seed."""
     names = each[0].columns()
     return Accuracy(**{name: np.mean([run.columns()[name] for run in each], axis=0) for name in names})
 
 
 def pooled(each: Sequence[Accuracy]) -> Accuracy:
-    """Return the cases of all runs, one run after the other."""
+    """Return the cases of all runs, concatenated."""
     return Accuracy(**{name: np.concatenate([run.columns()[name] for run in each]) for name in each[0].columns()})
 
 
 def users_of(outcome: ReplayOutcome, stream: Stream) -> NDArray[np.int32]:
     """Return the user of each case."""
-    return stream.user[outcome.place[first_of_case(outcome)]]
+    return stream.user[outcome.event_index[first_of_case(outcome)]]
 
 
 def first_of_case(outcome: ReplayOutcome) -> NDArray[np.intp]:
-    """Return the entry of an outcome at which each case begins."""
+    """Return the index of each case's first entry in an outcome."""
     return np.asarray(np.unique(outcome.case, return_index=True)[1], np.intp)
 
 

@@ -1,8 +1,8 @@
-"""Plots of a report: how accuracy grows, what it costs in coverage, and what is made of someone new.
+"""Plots of a report: learning curve, accuracy against coverage, and cold start.
 
-learning-curve      of the whole stream (part `all`): accuracy as events are learned
-coverage-accuracy   of any other part: accuracy beside the share of the items that anyone is shown
-cold-curve          where users are held out: accuracy by how many of a user's events are known
+learning-curve      for the whole stream (split `all`): accuracy by the number of learned events
+coverage-accuracy   for the other splits: accuracy against catalogue coverage
+cold-curve          for held-out users: accuracy by the number of known events
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from evaluation.report import Report
 _FORMATS = ("svg", "png")
 _SIZE = (7.5, 4.5)
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#666666")
-"""What everybody can tell apart (Okabe and Ito, 2008)."""
+"""A palette safe for colour-blind readers (Okabe and Ito, 2008)."""
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
-"""One more than there are colours, so that no two models look the same."""
+"""One more than the colours, so that no two models look the same."""
 _STYLE = {
     "svg.hashsalt": "millrace",
     "axes.spines.top": False,
@@ -36,7 +36,7 @@ _STYLE = {
 
 
 def write(folder: Path, report: Report) -> None:
-    """Write the plot that a report stands for into a folder, as SVG and PNG.
+    """Write the plot of a report into a folder, as SVG and PNG.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
@@ -55,9 +55,9 @@ def write(folder: Path, report: Report) -> None:
 
 def _learning_curve(report: Report) -> Any:
     figure, axes = _axes(report, across="events of the stream so far", up="NDCG@10 of the events since the mark before")
-    for name, found, look in _models(report):
-        rows = [row for row in found["by_learned"] if row["cases"]]
-        axes.plot([row["events"] for row in rows], [row["ndcg"] for row in rows], label=name, **look)
+    for name, metrics, style in _models(report):
+        rows = [row for row in metrics["by_learned"] if row["cases"]]
+        axes.plot([row["events"] for row in rows], [row["ndcg"] for row in rows], label=name, **style)
     axes.set(xlim=(0, None), ylim=(0, None))
     axes.xaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
     return _keyed(figure, axes)
@@ -65,33 +65,35 @@ def _learning_curve(report: Report) -> Any:
 
 def _coverage_accuracy(report: Report) -> Any:
     figure, axes = _axes(report, across="coverage: share of the items in anyone's top 10 (%)", up="NDCG@10")
-    for name, found, look in _models(report):
-        bounds, at = found["interval"]["ndcg"], 100 * found["coverage"]
-        apart = [[found["ndcg"] - bounds["low"]], [bounds["high"] - found["ndcg"]]]
-        axes.errorbar([at], [found["ndcg"]], apart, elinewidth=0.8, label=name, **(look | {"linestyle": ""}))
+    for name, metrics, style in _models(report):
+        bounds, at = metrics["interval"]["ndcg"], 100 * metrics["coverage"]
+        apart = [[metrics["ndcg"] - bounds["low"]], [bounds["high"] - metrics["ndcg"]]]
+        axes.errorbar([at], [metrics["ndcg"]], apart, elinewidth=0.8, label=name, **(style | {"linestyle": ""}))
     axes.set(xlim=(0, None), ylim=(0, None))
     return _keyed(figure, axes)
 
 
 def _cold_curve(report: Report) -> Any:
     figure, axes = _axes(report, across="events known of a user, the last ones", up="HR@10")
-    places = range(len(report["known"]))
-    for name, found, look in _models(report):
-        rows = found["by_known"]
-        axes.plot(places, [row["hr"] for row in rows], label=name, **look)
+    positions = range(len(report["known"]))
+    for name, metrics, style in _models(report):
+        rows = metrics["by_known"]
+        axes.plot(positions, [row["hr"] for row in rows], label=name, **style)
         if name == BLEND:
             low, high = ([row["interval"]["hr"][side] for row in rows] for side in ("low", "high"))
-            axes.fill_between(places, low, high, color=look["color"], alpha=0.15, linewidth=0, label="95 % interval")
-    axes.set_xticks(places, ["all" if known is None else str(known) for known in report["known"]])
+            axes.fill_between(
+                positions, low, high, color=style["color"], alpha=0.15, linewidth=0, label="95 % interval"
+            )
+    axes.set_xticks(positions, ["all" if count is None else str(count) for count in report["known"]])
     axes.set(ylim=(0, None))
     return _keyed(figure, axes)
 
 
 def _models(report: Report) -> Iterator[tuple[str, Report, dict[str, Any]]]:
-    """Yield each model and how it is drawn: what serves comes first and stands out, the best of the others are next."""
-    named = sorted(report["models"].items(), key=lambda pair: (pair[0] != BLEND, -pair[1].get("ndcg", 0.0)))
-    for (name, found), color, marker in zip(named, cycle(_COLORS), cycle(_MARKERS)):
-        yield name, found, {"color": color, "marker": marker, "linewidth": 2.2 if name == BLEND else 1.2}
+    """Yield each model with its metrics and line style: the blend first and emphasised, then by descending NDCG."""
+    ranked_models = sorted(report["models"].items(), key=lambda pair: (pair[0] != BLEND, -pair[1].get("ndcg", 0.0)))
+    for (name, metrics), color, marker in zip(ranked_models, cycle(_COLORS), cycle(_MARKERS)):
+        yield name, metrics, {"color": color, "marker": marker, "linewidth": 2.2 if name == BLEND else 1.2}
 
 
 def _axes(report: Report, *, across: str, up: str) -> tuple[Any, Any]:
@@ -104,7 +106,7 @@ def _axes(report: Report, *, across: str, up: str) -> tuple[Any, Any]:
 
 
 def _keyed(figure: Any, axes: Any) -> Any:
-    """Put the key beside the plot."""
+    """Put the legend beside the plot."""
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 

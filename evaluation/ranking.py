@@ -1,4 +1,4 @@
-"""The place of an item in a list, found without sorting it: masks over the numbers a model has given its items."""
+"""Ranks of target items without a full sort, by masks over the item numbers of a model."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from evaluation.stream import Stream
 from models.vocabulary import Vocabulary
 
 K = 10
-"""Length of the lists that are judged."""
+"""Length of the evaluated lists."""
 NOBODY = -1
 _OWN = 2
-"""Keeps ties apart from what models draw with the same seed."""
+"""Stream of random numbers of ties, distinct from those of models with the same seed."""
 
 
 class RankedPlace(NamedTuple):
-    """Where targets stand, from 1, and the best items by their numbers in the stream, padded with -1."""
+    """Ranks of the targets, from 1, and the top items by their numbers in the stream, padded with -1."""
 
     ranks: NDArray[np.int32]
     top: NDArray[np.int32]
 
 
 class ItemRanking:
-    """Ranks with a model's scores; ties are broken at random, and scores that are not finite come last."""
+    """Ranking by a model's scores; ties are broken at random, and non-finite scores come last."""
 
     def __init__(self, stream: Stream, items: Vocabulary, *, seed: int) -> None:
         self._numbers = {name: number for number, name in enumerate(stream.items)}
         self._items = items
         self._in_model = np.full(len(stream.items), NOBODY, np.int32)
         self._in_stream = np.full(len(stream.items), NOBODY, np.int32)
-        self._known = 0
+        self._item_count = 0
         self._draw = np.random.default_rng((_OWN, seed))
 
-    def place(self, scores: NDArray[np.float64], touched: NDArray[np.int32], targets: NDArray[np.int32]) -> RankedPlace:
-        """Return where the targets stand among all items of the model but the touched ones.
+    def rank(self, scores: NDArray[np.float64], touched: NDArray[np.int32], targets: NDArray[np.int32]) -> RankedPlace:
+        """Return the ranks of the targets among all items of the model except the touched ones.
 
-        A target that the model has not heard of stands after all others, and below the top 10 even of a short list.
+        A target unknown to the model ranks after all others, and below the top 10 even in a short list.
         """
         self._learn_numbers()
         keep = np.ones(len(scores), np.bool_)
-        known = self._in_model[touched]
-        keep[known[known >= 0]] = False
+        touched_indices = self._in_model[touched]
+        keep[touched_indices[touched_indices >= 0]] = False
         finite = np.where(np.isfinite(scores), scores, -np.inf)
         noise = self._draw.random(len(scores))
         candidates = np.flatnonzero(keep)
@@ -80,13 +80,13 @@ class ItemRanking:
         return top
 
     def _learn_numbers(self) -> None:
-        """Note the numbers of items that the model has heard of since."""
+        """Map the numbers of the model's new items to those of the stream."""
         names = self._items.names
         if len(names) > len(self._in_stream):
             self._in_stream = np.concatenate((self._in_stream, np.full(len(names), NOBODY, np.int32)))
-        for number in range(self._known, len(names)):
-            found = self._numbers.get(names[number], NOBODY)
-            self._in_stream[number] = found
-            if found >= 0:
-                self._in_model[found] = number
-        self._known = len(names)
+        for number in range(self._item_count, len(names)):
+            stream_index = self._numbers.get(names[number], NOBODY)
+            self._in_stream[number] = stream_index
+            if stream_index >= 0:
+                self._in_model[stream_index] = number
+        self._item_count = len(names)

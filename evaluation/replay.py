@@ -1,8 +1,8 @@
-"""Drives a model through the steps of a protocol and notes what came of each test event.
+"""Replay of a stream through a model by the steps of a protocol, with the outcome of each test event.
 
-A cold replay asks what each further event known of a user brings. A fifth of the users, another one with each of five
-seeds, is held out: models never learn from them, and rank each of their test events once for every number of their last
-events that they might have been told of. Users, events and items to choose from are the same for every number.
+A cold-start replay measures the benefit of each further known event. A fifth of the users, a different one for each of
+five seeds, is held out: models never learn from them, and rank each of their test events once for every history length.
+Users, events and candidate items are the same for every length.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ from models.base import Model, ModelEvent, ModelQuery
 
 EVERYTHING = np.iinfo(np.int32).max
 KNOWN = (0, 1, 2, 3, 5, 10, EVERYTHING)
-"""How many of a held-out user's last events are known in a cold replay."""
+"""History lengths of held-out users in a cold-start replay."""
 GROUPS = 5
-"""One in so many users is held out."""
+"""Number of groups of users, one of which is held out."""
 _EARLIER = 10
-"""Earlier events that a held-out user must have to be ranked for."""
+"""Least number of earlier events of a held-out user's test event."""
 _HELD = 3
-"""Keeps who is held out apart from other draws."""
+"""Stream of random numbers for the choice of held-out users."""
 _TELL_EVERY = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayOutcome:
-    """One entry per test event, in the order they were ranked; `top` has one row per list."""
+    """Columns with one entry per test event, in the order of ranking; `top` has one row per list."""
 
-    place: NDArray[np.int32]
+    event_index: NDArray[np.int32]
     rank: NDArray[np.int32]
     case: NDArray[np.int32]
-    """Which case it belongs to; a case has one list and one or more relevant items."""
-    shown: NDArray[np.int32]
-    """The row of its list in `top`."""
+    """Case of the event; a case has one list and one or more relevant items."""
+    list_index: NDArray[np.int32]
+    """Row of the event's list in `top`."""
     earlier: NDArray[np.int32]
-    """Events of the user that were learned before."""
+    """Number of the user's earlier events."""
     gap_ms: NDArray[np.int64]
-    """Time since the last of them, or -1."""
-    known: NDArray[np.int32]
-    """How many of them, the last ones, the model was told at most."""
+    """Time since the last of them in ms, or -1."""
+    known_count: NDArray[np.int32]
+    """Bound on the number of the user's last events in the query."""
     top: NDArray[np.int32]
     learn_us: float
-    """Time to learn one event."""
+    """Mean time to learn one event, in µs."""
     rank_us: float
-    """Time to score all items for one list."""
+    """Mean time to score all items for one list, in µs."""
 
 
 def replay(
@@ -69,13 +69,13 @@ def replay(
     """Replay a stream through a model.
 
     Args:
-        model: One that has learned nothing yet.
-        stream: What is replayed.
-        protocol: In which order, one of PROTOCOLS.
-        part: What is ranked.
-        seed: Of ties, and of who is held out.
+        model: An untrained model.
+        stream: The stream to replay.
+        protocol: Name of the protocol, one of PROTOCOLS.
+        part: The split to rank.
+        seed: Seed of ties and of the held-out users.
         cold: Whether users are held out.
-        on_progress: Hears how many events were learned.
+        on_progress: Called with the number of learned events.
     """
     run = (_Cold if cold else _Run)(model, stream, weightless=protocol in WEIGHTLESS, seed=seed)
     for number, step in enumerate(PROTOCOLS[protocol](stream, part)):
@@ -104,23 +104,23 @@ class _Run:
         events = list(self._events(step))
         self._teach(events, step)
         self.behind += len(events)
-        for place, event in zip(step.places.tolist(), events, strict=True):
-            self._histories.add(place, event)
+        for event_index, event in zip(step.indices.tolist(), events, strict=True):
+            self._histories.add(event_index, event)
 
     def rank(self, step: Rank) -> None:
         user = int(self._stream.user[step.targets[0]])
-        self._place(step, user, self._histories.query(user, step.at_ms), known=EVERYTHING)
+        self._rank_targets(step, user, self._histories.query(user, step.at_ms), known_count=EVERYTHING)
 
     def outcome(self) -> ReplayOutcome:
         rows = np.array(self._rows, np.int64).reshape(-1, 7)
-        place, rank, case, shown, earlier, known = rows[:, :6].astype(np.int32).T
+        event_index, rank, case, list_index, earlier, known_count = rows[:, :6].astype(np.int32).T
         return ReplayOutcome(
-            place=place,
+            event_index=event_index,
             rank=rank,
             case=case,
-            shown=shown,
+            list_index=list_index,
             earlier=earlier,
-            known=known,
+            known_count=known_count,
             gap_ms=rows[:, 6],
             top=np.array(self._tops, np.int32).reshape(-1, K),
             learn_us=1e6 * self._learn_s / max(self._learned, 1),
@@ -133,22 +133,26 @@ class _Run:
         self._learn_s += time.perf_counter() - began
         self._learned += len(events)
 
-    def _place(self, step: Rank, user: int, query: ModelQuery, *, known: int) -> None:
-        """Rank the targets of a step for a query, and note what came of it."""
+    def _rank_targets(self, step: Rank, user: int, query: ModelQuery, *, known_count: int) -> None:
+        """Rank the targets of a step for a query, and record the outcome."""
         began = time.perf_counter()
         scores = self._model.scores([query])[0]
         self._rank_s += time.perf_counter() - began
-        placed = self._ranking.place(scores, self._histories.touched(user), self._stream.item[step.targets])
-        shown, earlier, gap_ms = len(self._tops), self._histories.count(user), self._histories.gap_ms(user, step.at_ms)
-        self._tops.append(placed.top)
-        for place, rank in zip(step.targets.tolist(), placed.ranks.tolist(), strict=True):
-            self._rows.append((place, rank, self._cases, shown, earlier, known, gap_ms))
+        ranked = self._ranking.rank(scores, self._histories.touched(user), self._stream.item[step.targets])
+        list_index, earlier, gap_ms = (
+            len(self._tops),
+            self._histories.count(user),
+            self._histories.gap_ms(user, step.at_ms),
+        )
+        self._tops.append(ranked.top)
+        for event_index, rank in zip(step.targets.tolist(), ranked.ranks.tolist(), strict=True):
+            self._rows.append((event_index, rank, self._cases, list_index, earlier, known_count, gap_ms))
             self._cases += not step.together
         self._cases += step.together
 
     def _events(self, step: Learn) -> Iterator[ModelEvent]:
-        for place in step.places.tolist():
-            event = self._stream.events[place]
+        for event_index in step.indices.tolist():
+            event = self._stream.events[event_index]
             yield msgspec.structs.replace(event, weight=1.0) if self._weightless else event
 
 
@@ -156,14 +160,19 @@ class _Cold(_Run):
     def __init__(self, model: Model, stream: Stream, *, weightless: bool, seed: int) -> None:
         super().__init__(model, stream, weightless=weightless, seed=seed)
         group = np.random.default_rng(_HELD).permutation(len(stream.users)) % GROUPS
-        self._held = group == seed % GROUPS
+        self._is_held_out = group == seed % GROUPS
 
     def rank(self, step: Rank) -> None:
         user = int(self._stream.user[step.targets[0]])
-        if self._held[user] and self._histories.count(user) >= _EARLIER:
-            for known in KNOWN:
-                self._place(step, user, self._histories.stranger(user, step.at_ms, known=known), known=known)
+        if self._is_held_out[user] and self._histories.count(user) >= _EARLIER:
+            for known_count in KNOWN:
+                self._rank_targets(
+                    step,
+                    user,
+                    self._histories.cold_query(user, step.at_ms, known_count=known_count),
+                    known_count=known_count,
+                )
 
     def _teach(self, events: Sequence[ModelEvent], step: Learn) -> None:
-        held = self._held[self._stream.user[step.places]].tolist()
-        super()._teach([event for event, out in zip(events, held, strict=True) if not out], step)
+        is_held_out = self._is_held_out[self._stream.user[step.indices]].tolist()
+        super()._teach([event for event, out in zip(events, is_held_out, strict=True) if not out], step)

@@ -1,4 +1,4 @@
-"""The whole report as plain data: the stream, the protocol, and each model's figures with how sure they are."""
+"""The evaluation report as plain data: stream, protocol, and each model's metrics with confidence intervals."""
 
 from __future__ import annotations
 
@@ -19,34 +19,36 @@ from evaluation.variety import BeyondAccuracy
 
 Report = dict[str, Any]
 _TESTED = ("hr", "ndcg", "mrr")
-"""Metrics with an interval and a comparison."""
+"""Metrics with a confidence interval and a comparison."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What is to be evaluated."""
+class EvaluationSpec:
+    """Specification of an evaluation."""
 
     protocol: str
     part: Part
     seed: int
     seeds: int
     ablate: str | None = None
-    """Which ablations of the blend, if any."""
+    """Kind of ablations of the blend; None for none."""
     cold: bool = False
     """Whether users are held out."""
 
 
 def report(
-    stream: Stream, asked: Asked, runs: Mapping[str, Sequence[ReplayOutcome]], skipped: Mapping[str, str]
+    stream: Stream, spec: EvaluationSpec, runs: Mapping[str, Sequence[ReplayOutcome]], skipped: Mapping[str, str]
 ) -> Report:
-    """Return the report of each model's outcomes, one per seed."""
-    part = bounds(stream, asked.part)
+    """Return the report of the outcomes of each model, one outcome per seed."""
+    part = bounds(stream, spec.part)
     variety = BeyondAccuracy(stream, part[0])
     accuracies = {name: over_seeds([accuracy(run) for run in each]) for name, each in runs.items()}
-    means = {name: _means(found, runs[name][0], stream, asked.seed) for name, found in accuracies.items()}
-    reference = _best_baseline(accuracies) if asked.ablate is None else BLEND
+    means = {
+        name: _means(model_accuracy, runs[name][0], stream, spec.seed) for name, model_accuracy in accuracies.items()
+    }
+    reference = _best_baseline(accuracies) if spec.ablate is None else BLEND
     return {
-        **about(stream, asked),
+        **about(stream, spec),
         "similarity": variety.similarity,
         "reference": reference,
         "models": {
@@ -63,8 +65,8 @@ def report(
     }
 
 
-def about(stream: Stream, asked: Asked) -> Report:
-    """Return what a stream is like, and what was asked."""
+def about(stream: Stream, spec: EvaluationSpec) -> Report:
+    """Return the description of the stream and the specification."""
     return {
         "data": {
             "name": stream.name,
@@ -75,27 +77,29 @@ def about(stream: Stream, asked: Asked) -> Report:
             "rated": stream.rated,
             "repeats": stream.repeats,
         },
-        "protocol": asked.protocol,
-        "part": asked.part,
-        "seeds": list(range(asked.seed, asked.seed + asked.seeds)),
+        "protocol": spec.protocol,
+        "part": spec.part,
+        "seeds": list(range(spec.seed, spec.seed + spec.seeds)),
     }
 
 
-def _model(found: Accuracy, each: Sequence[ReplayOutcome], variety: BeyondAccuracy, part: tuple[int, int]) -> Report:
+def _model(
+    model_accuracy: Accuracy, each: Sequence[ReplayOutcome], variety: BeyondAccuracy, part: tuple[int, int]
+) -> Report:
     first = each[0]
     varieties = [variety.of(run) for run in each]
     by_seed = [accuracy(run).mean() for run in each]
     return {
-        "cases": len(found.hr),
+        "cases": len(model_accuracy.hr),
         "lists": len(first.top),
-        **found.mean(),
+        **model_accuracy.mean(),
         **{key: float(np.mean([figures[key] for figures in varieties])) for key in varieties[0]},
         "learn_us": float(np.mean([run.learn_us for run in each])),
         "rank_us": float(np.mean([run.rank_us for run in each])),
-        "with_earlier": breakdown.with_earlier(first, found),
-        "by_earlier": breakdown.by_earlier(first, found),
-        "by_gap": breakdown.by_gap(first, found),
-        "by_learned": breakdown.by_learned(first, found, start=part[0], end=part[1]),
+        "with_earlier": breakdown.with_earlier(first, model_accuracy),
+        "by_earlier": breakdown.by_earlier(first, model_accuracy),
+        "by_gap": breakdown.by_gap(first, model_accuracy),
+        "by_learned": breakdown.by_learned(first, model_accuracy, start=part[0], end=part[1]),
         "by_seed": by_seed,
         "spread": {metric: float(np.std([seed[metric] for seed in by_seed])) for metric in _TESTED},
     }
@@ -105,9 +109,9 @@ def _gap(one: dict[str, Means], other: dict[str, Means], metric: str) -> Report:
     return difference(one[metric], other[metric])._asdict()
 
 
-def _means(found: Accuracy, first: ReplayOutcome, stream: Stream, seed: int) -> dict[str, Means]:
+def _means(model_accuracy: Accuracy, first: ReplayOutcome, stream: Stream, seed: int) -> dict[str, Means]:
     draws = Bootstrap(users_of(first, stream), seed=seed)
-    return {metric: draws.means(found.columns()[metric]) for metric in _TESTED}
+    return {metric: draws.means(model_accuracy.columns()[metric]) for metric in _TESTED}
 
 
 def _best_baseline(accuracies: Mapping[str, Accuracy]) -> str | None:

@@ -1,7 +1,7 @@
-"""How far predicted ratings are off: RMSE on [0, 1], trained on the events before a part and tried on the part.
+"""RMSE of predicted ratings on [0, 1], trained on the events before a split and tested on the split.
 
-Each rating of the part is predicted, then learned. A frozen model has learned the events before in one batch and learns
-nothing after it; an online one goes on. Predictions are clipped.
+Each rating of the split is predicted, then learned. A frozen model learns the events before the split in one batch and
+nothing after it; an online one continues. Predictions are clipped.
 """
 
 from __future__ import annotations
@@ -20,28 +20,35 @@ _TELL_EVERY = 200
 
 
 def error(
-    model: RatingModel, stream: Stream, part: Part, *, on_progress: Callable[[int], None] = lambda done: None
+    model: RatingModel, stream: Stream, part: Part, *, on_progress: Callable[[int], None] = lambda count: None
 ) -> float:
-    """Return a model's RMSE over the ratings of a part; `on_progress` hears how many events are behind it."""
+    """Return a model's RMSE over the ratings of a split.
+
+    Args:
+        model: An untrained model.
+        stream: The stream.
+        part: The split to predict.
+        on_progress: Called with the number of processed events.
+    """
     start, end = bounds(stream, part)
     model.learn(stream.events[:start])
     squares: list[float] = []
-    for place, event in enumerate(stream.events[start:end], start=start):
+    for index, event in enumerate(stream.events[start:end], start=start):
         if event.rating is None:
             continue
         (predicted,) = np.clip(model.predict([(event.user_id, event.item_id)]), 0.0, 1.0)
         squares.append(float(predicted - event.rating) ** 2)
         model.learn([event])
-        if place % _TELL_EVERY == 0:
-            on_progress(place)
+        if index % _TELL_EVERY == 0:
+            on_progress(index)
     on_progress(end)
     return float(np.sqrt(np.mean(squares))) if squares else float("nan")
 
 
 def report(
-    stream: Stream, part: Part, *, on_progress: Callable[[str, int], None] = lambda name, done: None
+    stream: Stream, part: Part, *, on_progress: Callable[[str, int], None] = lambda name, count: None
 ) -> dict[str, Any]:
-    """Return the RMSE of every rating model, with the scale and the split it depends on."""
+    """Return the RMSE of every rating model, with the rating scale and the sizes of training and test set."""
     start, end = bounds(stream, part)
     errors: dict[str, float] = {}
     skipped: dict[str, str] = {}
@@ -51,13 +58,13 @@ def report(
         except ModuleNotFoundError as missing:
             skipped[name] = f"needs the package {missing.name}"
             continue
-        errors[name] = error(model, stream, part, on_progress=lambda done, name=name: on_progress(name, done))  # type: ignore[misc]
+        errors[name] = error(model, stream, part, on_progress=lambda count, name=name: on_progress(name, count))  # type: ignore[misc]
     return {
         "scale": [stream.low, stream.high],
         "train_events": start,
         "cases": int(np.count_nonzero(~np.isnan(stream.rating[start:end]))),
         "models": {
-            name: {"rmse": found, "rmse_stars": found * (stream.high - stream.low)} for name, found in errors.items()
+            name: {"rmse": rmse, "rmse_stars": rmse * (stream.high - stream.low)} for name, rmse in errors.items()
         },
         "skipped": skipped,
     }

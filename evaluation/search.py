@@ -1,7 +1,7 @@
-"""How well products are found: queries of shoppers, and which products they would have meant.
+"""Evaluation of product search: queries of shoppers with rules for the relevant products.
 
-The queries are in `queries.json`, each with what a shopper expects in words, and as a rule that can be checked: what
-the name tells and what the product is filed under. A product that keeps both is what was meant.
+The queries are in `queries.json`, each with the shopper's intent in words and as a checkable rule: a pattern of the
+product name and a set of categories. A product that satisfies both is relevant.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ TOP = 10
 
 
 class Expectation(msgspec.Struct, frozen=True):
-    """A query, and what is expected of it."""
+    """A query with its relevance rule."""
 
     query: str
     expects: str
     title: str
-    """A regular expression, whatever the case."""
+    """A regular expression for the product name; case is ignored."""
     filed: list[str]
-    """Sub-categories, one of which it should be in."""
+    """Sub-categories, at least one of which a relevant product has."""
 
     def is_met(self, title: str, filed: Iterable[str]) -> bool:
-        """Say whether a product is what was meant."""
+        """Return whether a product is relevant."""
         return re.search(self.title, title, re.IGNORECASE) is not None and not set(self.filed).isdisjoint(filed)
 
 
 class JudgedSearch(msgspec.Struct, frozen=True):
-    """How a query was answered."""
+    """Metrics of the result of a query."""
 
     query: str
     expects: str
     meant: int
-    """How many products are what was meant."""
+    """Number of relevant products in the catalogue."""
     hit: float
-    """1 when one of the first ten is."""
+    """1 when one of the first ten results is relevant, else 0."""
     precision: float
     ndcg: float
 
@@ -50,11 +50,17 @@ def expectations() -> list[Expectation]:
     return msgspec.json.decode(data, type=list[Expectation])
 
 
-def judge(expected: Expectation, meant: int, found: Sequence[bool]) -> JudgedSearch:
-    """Judge an answer by which of the first ten were meant, given how many could have been."""
-    first = found[:TOP]
-    gained = sum(1 / math.log2(2 + place) for place, right in enumerate(first) if right)
-    best = sum(1 / math.log2(2 + place) for place in range(min(meant, TOP)))
+def judge(expected: Expectation, meant: int, is_relevant: Sequence[bool]) -> JudgedSearch:
+    """Return the metrics of the first ten results.
+
+    Args:
+        expected: The query with its rule.
+        meant: Number of relevant products in the catalogue.
+        is_relevant: Relevance of each result, best first.
+    """
+    first = is_relevant[:TOP]
+    gained = sum(1 / math.log2(2 + position) for position, relevant in enumerate(first) if relevant)
+    best = sum(1 / math.log2(2 + position) for position in range(min(meant, TOP)))
     return JudgedSearch(
         query=expected.query,
         expects=expected.expects,

@@ -1,6 +1,6 @@
-"""A data set as columns: who acted on what and when, as numbers, with what the models are told of it.
+"""A data set as columns: users, items and times as numbers, with the events for the models.
 
-What is positive, and whether people come back to the same item, is read from the events and never from a name.
+Positives, and whether items repeat, are derived from the events and never from the data set's name.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from models.weight import weight_of
 from schemas.types import Interaction, Item
 
 LIKED = 0.8
-"""Ratings from this share of the scale on are positive: 4 of 5."""
+"""Least share of the scale of a positive rating: 4 of 5."""
 _SCALES = (1.0, 5.0, 10.0, 100.0)
 _NOTICEABLE = 0.01
-"""Share of events on an item that the user has acted on before, past which a stream is one where items repeat."""
+"""Share of repeated (user, item) events above which a stream counts as one with repeating items."""
 _WEIGHED_SCALE = 5.0
-"""The scale that `models.weight` knows."""
+"""The rating scale of `models.weight`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """Events by (time, order in the source); place 0 is the first. Columns have one entry per event."""
+    """Events by (time, order in the source). Columns have one entry per event."""
 
     name: str
     users: list[str]
@@ -37,16 +37,16 @@ class Stream:
     item: NDArray[np.int32]
     at_ms: NDArray[np.int64]
     rating: NDArray[np.float64]
-    """Ratings on [0, 1], from the lowest in the data to the highest; NaN where there is none."""
+    """Ratings on [0, 1], from the lowest in the data to the highest; NaN without a rating."""
     positive: NDArray[np.bool_]
     fresh: NDArray[np.bool_]
-    """Whether it is the user's first event on the item."""
+    """Whether the event is the user's first on the item."""
     events: list[ModelEvent]
     rated: bool
     low: float
-    """The rating that is 0 on [0, 1], on the data's own scale."""
+    """The rating that maps to 0, on the scale of the data."""
     high: float
-    """The rating that is 1."""
+    """The rating that maps to 1."""
     repeats: bool
     catalogue: Sequence[Item]
 
@@ -55,36 +55,39 @@ class Stream:
 
 
 def of_dataset(data: Dataset, *, repeats: bool | None = None, rating_scale: float | None = None) -> Stream:
-    """Return the stream of a data set; events on no item (searches) are left out.
+    """Return the stream of a data set; events without an item (searches) are left out.
 
-    Items repeat if `repeats` says so, else if the reader of the format knows it, else if over 1 % of the events repeat
-    a (user, item) pair. The highest rating is `rating_scale`, by default the first of 1, 5, 10, 100 that none exceeds.
+    Args:
+        data: The data set.
+        repeats: Whether items repeat. The default is that of the data's format, or else whether over 1 % of the events
+            repeat a (user, item) pair.
+        rating_scale: The highest rating; by default the first of 1, 5, 10 and 100 that no rating exceeds.
     """
-    heard = [event for event in data.interactions if event.item_id is not None]
+    interactions = [event for event in data.interactions if event.item_id is not None]
     users, items = Vocabulary(), Vocabulary()
-    user = np.array([users.add(event.user_id) for event in heard], np.int32)
-    item = np.array([items.add(event.item_id or "") for event in heard], np.int32)
-    fresh = np.zeros(len(heard), np.bool_)
+    user = np.array([users.add(event.user_id) for event in interactions], np.int32)
+    item = np.array([items.add(event.item_id or "") for event in interactions], np.int32)
+    fresh = np.zeros(len(interactions), np.bool_)
     fresh[np.unique(user.astype(np.int64) * max(len(items), 1) + item, return_index=True)[1]] = True
-    stars = np.array([_stars(event) for event in heard], np.float64)
+    stars = np.array([_stars(event) for event in interactions], np.float64)
     scale = scale_of(stars) and (rating_scale or scale_of(stars))
     low, high = _bounds(stars)
     if repeats is None:
         repeats = data.repeats
     if repeats is None:
-        repeats = float(np.mean(~fresh)) > _NOTICEABLE if heard else False
-    rating = (stars - low) / (high - low) if scale else np.full(len(heard), np.nan)
+        repeats = float(np.mean(~fresh)) > _NOTICEABLE if interactions else False
+    rating = (stars - low) / (high - low) if scale else np.full(len(interactions), np.nan)
     return Stream(
         name=data.name,
         users=users.names,
         items=items.names,
         user=user,
         item=item,
-        at_ms=np.array([event.occurred_at for event in heard], np.int64),
+        at_ms=np.array([event.occurred_at for event in interactions], np.int64),
         rating=rating,
-        positive=_positive(heard, stars, scale),
+        positive=_positive(interactions, stars, scale),
         fresh=fresh,
-        events=[_event(event, float(share), scale) for event, share in zip(heard, rating, strict=True)],
+        events=[_event(event, float(share), scale) for event, share in zip(interactions, rating, strict=True)],
         rated=bool(scale),
         low=low,
         high=high,
@@ -94,9 +97,9 @@ def of_dataset(data: Dataset, *, repeats: bool | None = None, rating_scale: floa
 
 
 def scale_of(stars: NDArray[np.float64]) -> float:
-    """Return the top of the scale that ratings are on: 1, 5, 10 or 100.
+    """Return the highest rating of the scale: 1, 5, 10 or 100.
 
-    It is 0 where they are none: because there are none, because all are the same, or because they are counts.
+    It is 0 where the values are no ratings: without values, with equal values, or with counts.
     """
     low, high = _bounds(stars)
     if not low < high:
@@ -105,19 +108,21 @@ def scale_of(stars: NDArray[np.float64]) -> float:
 
 
 def _bounds(stars: NDArray[np.float64]) -> tuple[float, float]:
-    known = stars[~np.isnan(stars)]
-    return (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+    values = stars[~np.isnan(stars)]
+    return (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
 
 
 def _stars(event: Interaction) -> float:
     return event.value if event.action == "rate" and event.value is not None else np.nan
 
 
-def _positive(heard: list[Interaction], stars: NDArray[np.float64], scale: float) -> NDArray[np.bool_]:
+def _positive(interactions: list[Interaction], stars: NDArray[np.float64], scale: float) -> NDArray[np.bool_]:
     if scale:
         with np.errstate(invalid="ignore"):
             return np.asarray(stars >= LIKED * scale, np.bool_)
-    return np.array([event.action == "rate" or weight_of(event.action, event.value) > 0 for event in heard], np.bool_)
+    return np.array(
+        [event.action == "rate" or weight_of(event.action, event.value) > 0 for event in interactions], np.bool_
+    )
 
 
 def _event(event: Interaction, share: float, scale: float) -> ModelEvent:

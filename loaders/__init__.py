@@ -1,4 +1,4 @@
-"""Data to start from: MovieLens folders, and a small world of our own making."""
+"""Readers of public data sets and product tables, and the synthetic data set of the demo."""
 
 from loaders.dataset import BadLine, Dataset, DatasetError, event_id
 

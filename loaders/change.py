@@ -1,4 +1,4 @@
-"""What an import changes in the catalogue."""
+"""Difference between an import and the catalogue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loaders.datasets.products import Products
 from schemas.types import Item
 
 SOURCE = "imported_from"
-"""The attribute with the source that an item was imported from."""
+"""Attribute with the source of an imported item."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,38 +20,38 @@ class Change:
 
     added: int
     changed: Sequence[Item]
-    """Items that are new, or differ from the catalogue's."""
+    """Items that are new, or differ from those of the catalogue."""
     unchanged: int
     absent: Sequence[str]
-    """Items that an earlier import of the source has published and the file does not have."""
+    """Items from an earlier import of the source that are missing in the file."""
 
     @property
     def updated(self) -> int:
-        """Return how many items replace another version."""
+        """Return the number of items that replace another version."""
         return len(self.changed) - self.added
 
 
-def change(products: Products, known: Mapping[str, Item], *, source: str) -> Change:
+def change(products: Products, catalogue: Mapping[str, Item], *, source: str) -> Change:
     """Compare a file with the catalogue.
 
-    An item that is there already keeps the time at which it entered the catalogue, unless the file has that time. A
-    product in a rejected row is not absent.
+    An existing item keeps its time of entry into the catalogue, unless the file has a time. A product in a rejected row
+    is not absent.
 
     Args:
         products: The content of the file.
-        known: The catalogue's items that are in the file or from its source.
-        source: The name of the source.
+        catalogue: Items of the catalogue that are in the file or from its source.
+        source: Name of the source.
     """
-    items = [_kept(item, known.get(item.item_id), products, source) for item in products.items]
+    items = [_kept(item, catalogue.get(item.item_id), products, source) for item in products.items]
     present = {item.item_id for item in items} | {row.item_id for row in products.rejected}
-    changed = [item for item in items if known.get(item.item_id) != item]
+    changed = [item for item in items if catalogue.get(item.item_id) != item]
     return Change(
-        added=sum(item.item_id not in known for item in changed),
+        added=sum(item.item_id not in catalogue for item in changed),
         changed=changed,
         unchanged=len(items) - len(changed),
         absent=sorted(
             item_id
-            for item_id, item in known.items()
+            for item_id, item in catalogue.items()
             if item.attributes.get(SOURCE) == source and item_id not in present
         ),
     )

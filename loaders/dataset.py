@@ -1,4 +1,4 @@
-"""What every data source yields: a catalogue, its people, and what they did in order."""
+"""Data sets: a catalogue, user profiles and ordered interactions, the result of every reader."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _VARIANT = 0b10 << 62
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that could not be read, and why."""
+    """An unreadable line, with the reason."""
 
     file: str
     line: int
     problem: str
-    """The reason, in one line that can be printed."""
+    """The reason, as one printable line."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "problem", printable(self.problem))
@@ -40,7 +40,7 @@ class BadLine:
 
 
 class DatasetError(ValueError):
-    """A folder that holds no data set of a known format."""
+    """A path without a readable data set of a known format."""
 
     def __init__(self, folder: Path, problem: str) -> None:
         self.folder, self.problem = folder, problem
@@ -49,9 +49,9 @@ class DatasetError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """A catalogue, people, and their interactions by (time, order in the source).
+    """A catalogue, user profiles, and interactions by (time, order in the source).
 
-    Reading the same source again yields the same data set, event ids included.
+    Repeated reads of a source yield the same data set, including event ids.
     """
 
     name: str
@@ -59,29 +59,29 @@ class Dataset:
     profiles: list[Profile]
     interactions: list[Interaction]
     labels: dict[str, str] = field(default_factory=dict)
-    """What to say of a user in a list of them, where there is something to say."""
+    """Short descriptions of users, by user id, for lists of users."""
     repeats: bool | None = None
-    """Whether people come back to the same item, where the format says so."""
+    """Whether users repeat items; None where the format does not determine it."""
     bad_lines: list[BadLine] = field(default_factory=list)
-    """Lines left out. They are never dropped unseen: whoever reads a data set reports them."""
+    """Skipped lines, which callers report."""
     notes: list[str] = field(default_factory=list)
-    """How its files were read."""
+    """Notes on the reading of the files, such as their encoding."""
 
     @property
     def user_ids(self) -> list[str]:
-        """Return everyone with a profile or an interaction, in that order."""
-        seen = dict.fromkeys(profile.user_id for profile in self.profiles)
-        seen.update(dict.fromkeys(event.user_id for event in self.interactions))
-        return list(seen)
+        """Return the ids of all users with a profile, then of those with an interaction only."""
+        ids = dict.fromkeys(profile.user_id for profile in self.profiles)
+        ids.update(dict.fromkeys(event.user_id for event in self.interactions))
+        return list(ids)
 
 
 @contextmanager
 def readable(path: Path, *, remedy: str) -> Iterator[None]:
-    """Raise why files cannot be read as the error of their data set.
+    """Convert errors of reading files into errors of their data set.
 
     Args:
         path: The data set.
-        remedy: What to do about an encoding that is not recognised.
+        remedy: Advice for an unrecognised encoding.
 
     Raises:
         DatasetError: a file cannot be opened, or is no text of a known encoding.
@@ -97,13 +97,12 @@ def readable(path: Path, *, remedy: str) -> Iterator[None]:
 
 
 def validate(record: R) -> R:
-    """Return a record in its one form that is within the limits of its type.
+    """Return a record in canonical form, checked against the limits of its type.
 
-    Only the age of events and the scale of ratings are the data's own: history may begin in 1970, and ratings may be
-    counts.
+    Two limits do not apply to data sets: history may begin in 1970, and ratings may be counts.
 
     Raises:
-        ValueError: it breaks a limit.
+        ValueError: the record breaks a limit.
     """
     record = text.canonical(record)
     if isinstance(record, Item):
@@ -117,12 +116,12 @@ def validate(record: R) -> R:
 
 
 def no_line(bad_lines: Sequence[BadLine]) -> str:
-    """Return why a data set holds no interaction."""
+    """Return the error message for a data set without interactions."""
     return f"not one line can be read; {f'for example {bad_lines[0]}' if bad_lines else 'there is none'}"
 
 
 def event_id(occurred_at_ms: int, *source: object) -> str:
-    """Return a UUIDv7 whose time is the event's and whose other bits are a hash of where it comes from."""
+    """Return a UUIDv7 of the event's time and a hash of its source, such as file and line."""
     digest = hashlib.blake2b(repr(source).encode(), digest_size=16).digest()
     bits = int.from_bytes(digest) & ~(0xF << 76) & ~(0x3 << 62) & ((1 << 80) - 1)
     return str(UUID(int=(occurred_at_ms & (1 << 48) - 1) << 80 | bits | _VERSION_7 | _VARIANT))

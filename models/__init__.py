@@ -1,1 +1,1 @@
-"""How we score: numpy and torch, no I/O."""
+"""Recommendation models in numpy and torch, without I/O."""

@@ -1,7 +1,7 @@
-"""What a fitted model leaves behind: named arrays and a header, in one safetensors file.
+"""Model artifacts: named arrays and a header in one safetensors file.
 
-The header lies in the file's metadata as JSON, with the format's version first, so that a reader knows what it cannot
-read. A checksum over header and arrays tells a damaged file. A file appears whole or not at all.
+The file's metadata holds the header as JSON and the format version, so that a reader rejects formats it cannot read. A
+checksum over header and arrays detects damage. Writes are atomic.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is to know of a fitted model before its arrays are used."""
+    """Metadata of a fitted model, readable without its arrays."""
 
     model: str
-    """Its name in the catalogue."""
+    """Name of the model in the registry."""
     version: str
     created_at_ms: int
     metrics: dict[str, float] = {}
     settings: dict[str, str | int | float | bool | None] = {}
     names: dict[str, list[str]] = {}
-    """What the rows of arrays stand for, such as the ids of items."""
+    """Labels of array rows, such as item ids."""
     format: int = FORMAT
 
 
@@ -48,19 +48,25 @@ class ArtifactError(Exception):
 
 
 class NotAnArtifactError(ArtifactError):
-    """A file of another kind, or half of one."""
+    """A file of another kind, or a truncated one."""
 
 
 class DamagedArtifactError(ArtifactError):
-    """A file whose content is not what was written."""
+    """A file whose content does not match its checksum."""
 
 
 class NewerArtifactError(ArtifactError):
-    """A file in a format that this version does not know."""
+    """A file in a newer format than this version reads."""
 
 
 def save(path: Path, header: Header, arrays: Arrays) -> None:
-    """Write an artifact in one step: readers see the old file or the new one."""
+    """Write an artifact atomically: readers see the old file or the new one.
+
+    Args:
+        path: File to write; missing folders are created.
+        header: Metadata of the model.
+        arrays: Arrays by name.
+    """
     solid = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     text = msgspec.json.encode(header)
     metadata = {"format": str(header.format), "header": text.decode(), "sha256": _checksum(text, solid)}
@@ -82,8 +88,8 @@ def load(path: Path) -> tuple[Header, dict[str, NDArray[Any]]]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        NotAnArtifactError: it is something else.
-        NewerArtifactError: it was written by a later version.
+        NotAnArtifactError: the file is no artifact.
+        NewerArtifactError: a later version wrote it.
         DamagedArtifactError: the checksum differs.
     """
     metadata, arrays = _read(path)
@@ -102,11 +108,11 @@ def load(path: Path) -> tuple[Header, dict[str, NDArray[Any]]]:
 
 
 def read_header(path: Path) -> Header:
-    """Read what there is to know of an artifact without its arrays, and so without its checksum.
+    """Read the header of an artifact without its arrays, and so without verifying the checksum.
 
     Raises:
         FileNotFoundError: there is no such file.
-        NotAnArtifactError: it is something else.
+        NotAnArtifactError: the file is no artifact.
     """
     try:
         with safe_open(path, framework="numpy") as file:

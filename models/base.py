@@ -1,8 +1,8 @@
-"""The one interface of all models, and what goes in and out of it.
+"""The interface of all item models, with its events, queries and rankings.
 
-A model learns from events as they arrive and scores items for queries at any moment between them. It does no I/O, reads
-no clock, and draws only from the generator it was built with. What it learns in batches (a refit) it does by itself,
-after so many events, so that a batch of events teaches exactly what its events teach one by one.
+A model learns from events as they arrive and scores items for queries at any time. It does no I/O, reads no clock, and
+draws only from its own random generator. It schedules its refits by event count, so that a batch of events has exactly
+the same effect as its events one by one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Scores = NDArray[np.float64]
 
 
 class ModelEvent(msgspec.Struct, frozen=True, gc=False):
-    """One interaction as a model sees it."""
+    """One interaction, as models learn it."""
 
     user_id: str
     item_id: str
@@ -28,20 +28,20 @@ class ModelEvent(msgspec.Struct, frozen=True, gc=False):
     weight: float
     """Signed strength, from `models.weight`."""
     rating: float | None = None
-    """The rating on [0, 1], where there is one."""
+    """Rating on [0, 1]; None without one."""
 
 
 class ModelQuery(msgspec.Struct, frozen=True, gc=False):
-    """Whom to recommend for."""
+    """A request for recommendations: the user with recent items and exclusions."""
 
     user_id: str
     recent: Sequence[tuple[str, float]] = ()
     """Last items with their weights, newest first."""
     exclude: frozenset[str] = frozenset()
     at_ms: int = 0
-    """When it is asked, for models that care."""
+    """Time of the query in ms since the epoch, for time-aware models."""
     history: Sequence[ModelEvent] = ()
-    """All that is known of a user whom the model has not learned from, oldest first, for models that fold users."""
+    """Complete history of a user held out from learning, oldest first, for models that fold users in."""
 
 
 class Ranked(msgspec.Struct, frozen=True, gc=False):
@@ -49,17 +49,17 @@ class Ranked(msgspec.Struct, frozen=True, gc=False):
 
     items: Sequence[str]
     scores: Scores
-    """(len(items),), falling."""
+    """(len(items),), in descending order."""
 
 
 class Model(ABC):
-    """Learns and scores; see the conformance suite for what every model owes."""
+    """A model that learns online and scores items; the conformance suite checks its contract."""
 
     name: str
 
     def __init__(self) -> None:
         self.items = Vocabulary()
-        """Every item heard of in events; models give out the numbers as they learn."""
+        """Every item of the learned events, numbered in the order of first occurrence."""
 
     @abstractmethod
     def learn(self, events: Sequence[ModelEvent]) -> None:
@@ -67,19 +67,31 @@ class Model(ABC):
 
     @abstractmethod
     def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return (len(queries), len(items)) scores, higher is better, not finite where there is nothing to say.
+        """Return (len(queries), len(items)) scores, higher is better; not finite for unscored items.
 
         A query without history gets the model's fallback. Excluded items are scored like all others.
         """
 
     def recommend(self, queries: Sequence[ModelQuery], k: int) -> list[Ranked]:
-        """Return the best items of each query among those heard of and not excluded."""
+        """Return the best items of each query, excluded items left out.
+
+        Args:
+            queries: The queries.
+            k: Number of items per query, at most.
+        """
         names = self.items.names
         return [top(names, row, k, query.exclude) for query, row in zip(queries, self.scores(queries), strict=True)]
 
 
 def top(items: Sequence[str], scores: Scores, k: int, exclude: frozenset[str] = frozenset()) -> Ranked:
-    """Return the k best of scored items: non-finite scores last, ties by id, excluded items left out."""
+    """Return the k best items: non-finite scores last, ties by id.
+
+    Args:
+        items: Item ids.
+        scores: (len(items),) scores, higher is better.
+        k: Number of items, at most.
+        exclude: Item ids to leave out.
+    """
     keep = [index for index, item in enumerate(items) if item not in exclude]
     ranked = np.where(np.isfinite(scores), scores, -np.inf)[keep]
     if len(keep) > k:  # a partial sort may cut through ties: keep all that tie with the last

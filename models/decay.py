@@ -1,8 +1,8 @@
 """Exponential decay without a clock: forward decay (Cormode et al., ICDE 2009).
 
-A signal of weight w at time t counts w·exp(rate·t) for good; to read the sum as of now, divide by exp(rate·now). The
-order of two sums never depends on now, adding commutes, and nothing is ever swept. Sums are kept as logarithms, since
-exp(rate·t) overflows within days at an hourly decay of 0.95.
+A signal of weight w at time t adds w·exp(rate·t) once and for all; the sum as of now is divided by exp(rate·now). The
+order of two sums is independent of now, addition commutes, and no periodic sweep is needed. Sums are stored as
+logarithms, since exp(rate·t) overflows within days at an hourly decay of 0.95.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ import math
 HOUR_MS = 3_600_000.0
 DAY_MS = 24 * HOUR_MS
 EMPTY = -math.inf
-"""The logarithm of nothing."""
+"""The logarithm of an empty sum."""
 
 
 _MOST_LOG = 700.0
 _MOST_HALVINGS = 1_000.0
-"""Half-lives that a factor is for at most: a double holds no more."""
+"""Largest number of half-lives in a factor: the range of a double."""
 
 
 def factor(half_lives: float, *, most: float = _MOST_HALVINGS) -> float:
-    """Return 2 to the power of a number of half-lives, held between 2^-1000 and 2^most, whatever times it comes from.
+    """Return 2 to the power of a number of half-lives, clipped to [2^-1000, 2^most].
+
+    Args:
+        half_lives: The exponent, of any size.
+        most: Upper bound of the exponent.
 
     >>> factor(-1.0)
     0.5
@@ -42,16 +46,34 @@ def rate_of_half_life(days: float) -> float:
 
 
 def add(log_sum: float, weight: float, *, at_ms: int, rate: float) -> float:
-    """Return the logarithm of the sum after a signal of positive weight at a time."""
+    """Return the logarithm of a sum after one more signal.
+
+    Args:
+        log_sum: Logarithm of the sum before.
+        weight: Weight of the signal, positive.
+        at_ms: Time of the signal in ms since the epoch.
+        rate: Decay rate per ms.
+    """
     return plus(log_sum, math.log(weight) + rate * at_ms)
 
 
 def plus(log_sum: float, term: float) -> float:
-    """Return the logarithm of the sum of two numbers that are given as logarithms."""
+    """Return the logarithm of the sum of two numbers.
+
+    Args:
+        log_sum: Logarithm of the first.
+        term: Logarithm of the second.
+    """
     high, low = (log_sum, term) if log_sum > term else (term, log_sum)
     return high + math.log1p(math.exp(low - high)) if low > EMPTY else high
 
 
 def as_of(log_sum: float, *, at_ms: int, rate: float) -> float:
-    """Return the decayed sum itself, as of a time; a sum that would pass the range of a double is held there."""
+    """Return the decayed sum as of a time, clipped to the range of a double.
+
+    Args:
+        log_sum: Logarithm of the sum.
+        at_ms: The time in ms since the epoch.
+        rate: Decay rate per ms.
+    """
     return math.exp(min(log_sum - rate * at_ms, _MOST_LOG)) if log_sum > EMPTY else 0.0

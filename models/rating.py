@@ -1,4 +1,4 @@
-"""The one interface of rating models: what would this user give this item, on [0, 1]?"""
+"""The interface of rating models, which predict a user's rating of an item on [0, 1]."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from models.base import ModelEvent
 
 
 class RatingModel(ABC):
-    """Learns from events that carry a rating; the others teach it nothing."""
+    """A model that learns online from events with a rating and ignores the others."""
 
     name: str
 
     @abstractmethod
     def learn(self, events: Sequence[ModelEvent]) -> None:
-        """Learn from events, in order: one step for each rating."""
+        """Learn from events in order, one step per rating."""
 
     @abstractmethod
     def predict(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
-        """Return (len(pairs),) ratings on [0, 1], one for each user and item; unknown ones get what is usual."""
+        """Return (len(pairs),) ratings on [0, 1] for pairs of user and item; unknown ones get the default."""
 
 
 class Frozen(RatingModel):
-    """Teaches a model its first batch in several epochs, each in an order of its own, and nothing after it."""
+    """A wrapper that trains a model on its first batch, in several shuffled epochs, and ignores later batches."""
 
     def __init__(self, model: RatingModel, *, epochs: int, seed: int = 0) -> None:
         self.name = f"frozen-{model.name}"
@@ -43,5 +43,5 @@ class Frozen(RatingModel):
         self._taught = True
 
     def predict(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
-        """Return what the model made of the first batch."""
+        """Return the predictions of the model after the first batch."""
         return self._model.predict(pairs)

@@ -1,4 +1,4 @@
-"""Every model by name. A new one is one file and one line here, and it passes the conformance suite."""
+"""Registry of all models by name. A new model is one file and one line here, and passes the conformance suite."""
 
 from __future__ import annotations
 

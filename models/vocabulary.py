@@ -1,4 +1,4 @@
-"""Numbers for names, so that what is known of them can be columns."""
+"""Vocabulary: consecutive numbers for names, so that their attributes can be columns."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 MISSING = -1
-"""The number of a name that has none."""
+"""The number of an unknown name."""
 
 
 class Vocabulary:
-    """Numbers for names, given out in the order of first use."""
+    """Numbers of names, in the order of first use."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -23,21 +23,21 @@ class Vocabulary:
         return len(self.names)
 
     def get(self, name: str) -> int:
-        """Return a name's number, or -1."""
+        """Return the number of a name, or -1."""
         return self._index.get(name, MISSING)
 
     def add(self, name: str) -> int:
-        """Return a name's number, giving it one if it has none."""
+        """Return the number of a name, assigning the next one to a new name."""
         index = self._index.setdefault(name, len(self.names))
         if index == len(self.names):
             self.names.append(name)
         return index
 
     def encode(self, names: Sequence[str]) -> NDArray[np.int32]:
-        """Return the number of each name, -1 for those that have none."""
+        """Return the number of each name, -1 for unknown ones."""
         return np.fromiter(map(self._index.get, names, repeat(MISSING)), np.int32, len(names))
 
     def encode_known(self, names: Iterable[str]) -> NDArray[np.int32]:
-        """Return the numbers of those names that have one."""
+        """Return the numbers of the known names."""
         get = self._index.get
         return np.array([index for name in names if (index := get(name)) is not None], np.int32)

@@ -1,4 +1,4 @@
-"""How much an action says: one table for features, signals and models alike."""
+"""Weights of actions: one table for features, item signals and models alike."""
 
 from __future__ import annotations
 
@@ -22,15 +22,20 @@ ACTION_WEIGHTS: Mapping[str, float] = MappingProxyType(
     }
 )
 RATING_SCALE = 5.0
-"""The highest rating, where nothing else is set."""
+"""Default of the highest rating."""
 POSITIVE_THRESHOLD = 0.5
 
 
 def weight_of(action: str, value: float | None, scale: float = RATING_SCALE) -> float:
-    """Return the signed strength of an action.
+    """Return the signed weight of an action.
 
-    A rate gives -1 for a rating of 0 to 1 for the highest on the scale; other actions have a fixed weight, and a view
-    that carries the share watched (0 to 1) grows to that of a click.
+    A rate maps ratings from 0 to `scale` to [-1, 1]; other actions have a fixed weight. The weight of a view with a
+    watched share grows from that of a view to that of a click.
+
+    Args:
+        action: The action, such as click.
+        value: Rating of a rate, or watched share of a view, from 0 to 1.
+        scale: The highest rating.
     """
     if action == "rate" and value is not None:
         neutral = scale / 2
@@ -41,17 +46,29 @@ def weight_of(action: str, value: float | None, scale: float = RATING_SCALE) -> 
 
 
 def is_on_scale(action: str, value: float | None, scale: float) -> bool:
-    """Return whether a rating is not above its scale; what is no rating always is."""
+    """Return whether a rating is within its scale; always true for other actions.
+
+    Args:
+        action: The action, such as rate.
+        value: The rating.
+        scale: The highest rating.
+    """
     return action != "rate" or value is None or value <= scale
 
 
 def is_positive(weight: float) -> bool:
-    """Return whether an action of this strength says that the item was liked: a click, or 4 stars of 5, or 8 of 10."""
+    """Return whether an action of this weight is positive feedback: a click, 4 of 5 stars, or 8 of 10."""
     return weight >= POSITIVE_THRESHOLD
 
 
 def rating_of(action: str, value: float | None, scale: float = RATING_SCALE) -> float | None:
-    """Return a rating as a share of its scale, from 0 to 1; None for what is no rating."""
+    """Return a rating as a share of its scale, on [0, 1]; None for other actions.
+
+    Args:
+        action: The action, such as rate.
+        value: The rating.
+        scale: The highest rating.
+    """
     if action != "rate" or value is None:
         return None
     return max(0.0, min(value / scale, 1.0))

@@ -1,1 +1,1 @@
-"""What a message is: the Avro records, their Python types, the codec and the limits of their values."""
+"""Message schemas: Avro records, their Python types, the codec and the limits of their values."""

@@ -1,4 +1,4 @@
-"""Telling H3 cells from other texts."""
+"""Validation of H3 cell indexes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _INDEX = re.compile(r"[0-9a-fA-F]{1,16}")
 
 
 def is_cell(text: str | None) -> bool:
-    """Say whether a text is the index of an H3 cell.
+    """Return whether a text is the index of an H3 cell.
 
-    The library itself takes any number in hexadecimal, and raises OverflowError where it has more than 64 bits.
+    The library itself accepts any hexadecimal number, and raises OverflowError for more than 64 bits.
 
     >>> is_cell("872a1072bffffff"), is_cell("872a1072b"), is_cell("f" * 17), is_cell("-1")
     (True, False, False, False)

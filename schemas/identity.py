@@ -1,8 +1,8 @@
-"""When two titles mean the same thing, and two names the same city.
+"""Identity of items by title, and of cities by name.
 
-A title's key leaves out case, accents, punctuation, a leading article and a year in brackets, so that `The Blue Note!`
-is `blue note` and `Alien (1979)` is `alien`. Two items are the same when they are of one category, their keys are equal
-and neither their years nor their cities contradict: what one of them does not tell contradicts nothing.
+A title's key omits case, accents, punctuation, a leading article and a year in brackets, so that `The Blue Note!` is
+`blue note` and `Alien (1979)` is `alien`. Two items are the same when they share the category and the key, and neither
+their years nor their cities contradict; a missing value contradicts nothing.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _ARTICLES = ("the ", "a ", "an ")
 
 
 class Identity(NamedTuple):
-    """What an item is recognised by, within its category."""
+    """Identity of an item within its category."""
 
     key: str
     year: str = ""
     city: str = ""
 
     def is_same(self, other: Identity) -> bool:
-        """Say whether both mean the same thing."""
+        """Return whether both identify the same item."""
         return self.key == other.key and _agree(self.year, other.year) and _agree(self.city, other.city)
 
 
@@ -35,20 +35,20 @@ def _agree(one: str, other: str) -> bool:
 
 
 def identity(title: str, *, year: str = "", city: str | None = None) -> Identity:
-    """Return what a title is recognised by; a year in brackets at its end counts when none is told."""
-    found = _YEAR.search(title)
+    """Return the identity of a title; without a year, one in brackets at the end of the title is used."""
+    year_match = _YEAR.search(title)
     key = plain(_YEAR.sub("", title))
     for article in _ARTICLES:
         key = key.removeprefix(article)
-    return Identity(key or title.casefold(), year or (found[1] if found else ""), city_key(city))
+    return Identity(key or title.casefold(), year or (year_match[1] if year_match else ""), city_key(city))
 
 
 def city_key(name: str | None) -> str:
-    """Return what a city's name is compared by, the same in all languages for a city that is known; empty for none."""
+    """Return the comparison key of a city's name, the same in all languages for a known city; empty for none."""
     return _city_key(name or "") if len(name or "") <= LONGEST_NAME else plain(name or "")
 
 
 @lru_cache(maxsize=10_000)
 def _city_key(name: str) -> str:
-    known = located(name)
-    return known.key if known else plain(name)
+    city = located(name)
+    return city.key if city else plain(name)

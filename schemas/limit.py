@@ -1,4 +1,4 @@
-"""The limits of values: what fits its Avro type and still cannot be meant."""
+"""Limits of values beyond their Avro types."""
 
 from __future__ import annotations
 
@@ -42,48 +42,48 @@ from schemas.zone import zone_named
 ID_CHARS = 256
 """Longest id of a user, item, session or request, in characters."""
 RESERVED = "~"
-"""First character of the ids under which feeds of no one user are stored."""
+"""First character of the ids of shared feeds, which belong to no single user."""
 RETRAINER = "trainer"
-"""Under which user's id calls to retrain travel, which are nobody's in particular."""
+"""User id of triggers to retrain, which belong to no single user."""
 COLLECTOR = "collector"
-"""The same for calls to collect."""
+"""User id of triggers to collect."""
 TEXT_CHARS = 4_096
 """Longest description."""
 LINE_CHARS = TEXT_CHARS // 4
 """Longest title, query, address or other line."""
 QUERY_CHARS = 255
-"""Longest query that is searched by."""
+"""Longest search query."""
 LIST_ITEMS = 1_000
 """Longest list or map in an event."""
 RATING_MAX = 100.0
-"""Highest scale that ratings can be on."""
+"""Highest rating of any rating scale."""
 VALUE_MAX = 1e6
 PRODUCT = "product"
-"""What the kind of an item is that a shop sells."""
+"""Kind of an item that a shop sells."""
 PROFILE_FIELDS = ("segment", "categories", "topics", "muted", "timezone", "locale", "city", "attributes")
-"""What users state in their profiles, and may state one by one."""
+"""Fields of a profile that users state, all at once or one by one."""
 PUSH_FIELDS = PushPreferences.__struct_fields__
-"""What users prefer of pushes, and may state one by one."""
+"""Push preferences that users state, all at once or one by one."""
 THRESHOLD_MAX = 1_000.0
-"""Highest threshold of value from which on an item is pushed."""
+"""Highest value threshold of a push."""
 FUTURE_MS = 5 * 60 * 1000
-"""How far a client's clock may run ahead of the broker's."""
+"""Largest lead of a client's clock over the broker's."""
 _FIRST_MS = 788_918_400_000
-"""The beginning of 1995, before which no event lies: the oldest streams of ratings begin in that year."""
+"""The beginning of 1995, the earliest event time: the oldest rating data sets begin in that year."""
 _DAY_MS = 86_400_000
 _UNITS = (("seconds", 1_000, 1), ("microseconds", 1, 1_000), ("nanoseconds", 1, 1_000_000))
-"""What times are given in by mistake, and the factor and divisor that make milliseconds of them."""
+"""Units that clients confuse with milliseconds, each with the factor and divisor of the conversion."""
 LAST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 ZERO = "\x00"
-"""What PostgreSQL takes in no text."""
+"""A character that PostgreSQL rejects in texts."""
 _PARTITIONS_MAX = 1_000
-"""More than any topic has."""
+"""An upper bound on the partitions of a topic."""
 _WEIGHT_MAX = 1e3
 _SUM_MAX = 1e20
-"""More than any sum of what people do comes to."""
+"""An upper bound on sums over events."""
 _LOG_MAX = 1e12
-"""More than the logarithm of any decayed sum comes to."""
+"""An upper bound on the logarithm of decayed sums."""
 _FEWEST_ARMS = 2
 _SHARES_WITHIN = 1e-6
 
@@ -99,12 +99,14 @@ class OutOfRangeError(DecodeError):
 
 
 def check(record: Any, *, now_ms: int) -> None:
-    """Hold a record against the limits of its type; types without limits pass.
+    """Check a record against the limits of its type; types without limits pass.
 
-    `now_ms` is the broker's append time of the record, or the wall clock before there is one.
+    Args:
+        record: The record.
+        now_ms: The broker's append time of the record, or the wall clock before it has one.
 
     Raises:
-        OutOfRangeError: naming the first field that breaks a limit.
+        OutOfRangeError: a field breaks a limit; names the first one.
     """
     rule = _RULES.get(type(record))
     if rule is not None:
@@ -112,7 +114,7 @@ def check(record: Any, *, now_ms: int) -> None:
 
 
 def id_problem(value: str | None) -> str | None:
-    """Return why a text cannot be an id, in words that follow its name; None if it can."""
+    """Return the problem of a text as an id, phrased to follow its name; None for a valid id."""
     if not value or len(value) > ID_CHARS:
         return f"must be 1 to {ID_CHARS} characters"
     return text.id_problem(value)
@@ -134,14 +136,14 @@ def _interaction(event: Interaction, now_ms: int) -> None:
 
 
 def check_rating(event: Interaction, scale: float) -> None:
-    """Hold the rating of a rate against the scale of this deployment.
+    """Check the rating of a rate against the scale of this deployment.
 
     Args:
-        event: An interaction; one that is no rate passes.
+        event: An interaction; other actions than rate pass.
         scale: The highest rating, the setting RATING_SCALE.
 
     Raises:
-        OutOfRangeError: it is above the scale.
+        OutOfRangeError: the rating is above the scale.
     """
     if event.action == "rate" and event.value is not None and not event.value <= scale:
         problem = f"must be a rating from 0 to {scale:g}, not {event.value:g}; RATING_SCALE sets the highest"
@@ -149,15 +151,15 @@ def check_rating(event: Interaction, scale: float) -> None:
 
 
 def check_age(event: Any, now_ms: int, *, max_days: float) -> None:
-    """Hold the time of an event against how old events of this deployment may be.
+    """Check the time of an event against the maximum age of this deployment.
 
     Args:
-        event: A record; one without a time of its own passes.
-        now_ms: The time now.
-        max_days: The greatest age, the setting EVENT_MAX_AGE_DAYS.
+        event: A record; one without an event time passes.
+        now_ms: The current time in ms since the epoch.
+        max_days: The maximum age, the setting EVENT_MAX_AGE_DAYS.
 
     Raises:
-        OutOfRangeError: it is older.
+        OutOfRangeError: the event is older.
     """
     if now_ms - getattr(event, "occurred_at", now_ms) > max_days * _DAY_MS:
         problem = f"is more than {max_days:g} days ago; EVENT_MAX_AGE_DAYS sets the greatest age of an event"
@@ -236,13 +238,13 @@ def _profile_update(event: ProfileUpdate, now_ms: int) -> None:
 
 def _impression(event: Impression, now_ms: int) -> None:
     _event(event, now_ms)
-    _ids("items", [shown.item_id for shown in event.items])
+    _ids("items", [entry.item_id for entry in event.items])
     _optional_ids(event, "request_id")
     _lines(event, "surface")
-    for shown in event.items:
-        _number("position", shown.position, 0, LIST_ITEMS)
-        if shown.propensity is not None:
-            _number("propensity", shown.propensity, 0.0, 1.0)
+    for entry in event.items:
+        _number("position", entry.position, 0, LIST_ITEMS)
+        if entry.propensity is not None:
+            _number("propensity", entry.propensity, 0.0, 1.0)
 
 
 def _push_request(event: PushRequest, now_ms: int) -> None:
@@ -325,7 +327,7 @@ def _item_stats(stats: ItemStats, now_ms: int) -> None:
         _size(name, sums)
         logs |= {f"{name}[{key}]": log for key, log in (sums.items() if isinstance(sums, dict) else enumerate(sums))}
     for field, log in logs.items():
-        if log != -math.inf:  # the logarithm of nothing
+        if log != -math.inf:  # the logarithm of an empty sum
             _number(field, log, -_LOG_MAX, _LOG_MAX)
     _size("counts", stats.counts)
     _numbers("counts", stats.counts, 0, _SUM_MAX)
@@ -366,7 +368,7 @@ def _model_version(version: ModelVersion, now_ms: int) -> None:
 
 
 def _columns(record: Any, names: str, values: str) -> None:
-    """Refuse columns of a record that are not of one length."""
+    """Reject columns of different lengths."""
     count = len(getattr(record, names))
     if len(getattr(record, values)) != count:
         raise OutOfRangeError(values, f"must have {count} values, as many as {names}")
@@ -411,9 +413,9 @@ def _content(content: Content, now_ms: int) -> None:
     _id("request_id", content.request_id)
     _id("category", content.category)
     _lines(content, "reason", "source", "fallback", "cell", "city")
-    _ids("items", [found.item_id for found in content.items])
-    for found in content.items:
-        _lines(found, "reason")
+    _ids("items", [entry.item_id for entry in content.items])
+    for entry in content.items:
+        _lines(entry, "reason")
     _time("requested_at", content.requested_at, now_ms)
 
 
@@ -435,15 +437,15 @@ def _id(field: str, value: str | None) -> None:
 
 
 def _known(field: str, symbol: str) -> None:
-    """Refuse a symbol that is not known here: what is asked for cannot be done."""
+    """Reject an unknown symbol, whose request cannot be served."""
     if symbol == "unknown":
         raise OutOfRangeError(field, "is not one that is known here")
 
 
-def _names(field: str, names: Iterable[str], known: Collection[str]) -> None:
+def _names(field: str, names: Iterable[str], allowed: Collection[str]) -> None:
     for name in names:
-        if name not in known:
-            raise OutOfRangeError(field, f"may only hold {', '.join(known)}")
+        if name not in allowed:
+            raise OutOfRangeError(field, f"may only hold {', '.join(allowed)}")
 
 
 def _text(field: str, value: str | None, longest: int) -> None:
@@ -494,7 +496,7 @@ def _map(field: str, values: Mapping[str, str]) -> None:
 
 
 def _number(field: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:  # nor is a NaN
+    if not low <= value <= high:  # NaN fails, too
         raise OutOfRangeError(field, f"must be a number from {low:g} to {high:g}, not {value:g}")
 
 
@@ -510,7 +512,7 @@ def _time(field: str, value: int, now_ms: int) -> None:
 
 
 def _event_time(field: str, value: int, now_ms: int) -> None:
-    """Hold the time of an event against the times at which one can have occurred."""
+    """Check that the time of an event lies between 1995 and five minutes from now."""
     latest_ms = now_ms + FUTURE_MS
     if not _FIRST_MS <= value <= latest_ms:
         units = [unit for unit, times, over in _UNITS if _FIRST_MS <= value * times // over <= latest_ms]

@@ -1,11 +1,11 @@
-"""Where items and users are, and which items are too far away for a user.
+"""Locations of items and users, and the index of items too far away for a user.
 
-An item is tied to a place by an H3 cell, by the name of a city, or by both; then the cell counts. A user is where their
-newest ping was, otherwise in the city that their profile names. Distance decides: a cell lies where its middle is, a
-city where its centre is (`schemas.gazetteer`). Where a city or a coarse cell stands for either of the two, 25 km are
-near, however small the radius is. Names that the gazetteer does not know are compared as names.
+An item is tied to a location by an H3 cell, by the name of a city, or by both; the cell takes precedence. A user's
+location is that of the newest ping, or else the city of the profile. The distance decides, measured from the centre of
+a cell or city (`schemas.gazetteer`). Where either location is a city or a coarse cell, the radius is at least 25 km.
+City names unknown to the gazetteer are compared as names.
 
-Items that are tied to no place are near to everybody. To a user of whom no place is known, nothing tied is near.
+Items without a location are near to all users. For a user without a location, no located item is near.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from schemas.gazetteer import EARTH_KM, LONGEST_NAME, located, unit_vectors
 from schemas.identity import city_key
 
 CITY_KM = 25.0
-"""How far from its centre a city reaches, for whoever is known by its name only."""
+"""Radius of a city, for locations known only by the city's name."""
 _FINE = 7
-"""H3 resolution from which on a cell is a place of its own: 1.4 km from its middle to its corners."""
+"""Least H3 resolution of an exact location: 1.4 km from the centre of a cell to its corners."""
 _GROWTH = 1_024
 _NO_NAME = -1
 
 
 class Spot(NamedTuple):
-    """Where something is, as far as it is known."""
+    """A location; all fields are empty for an unknown one."""
 
     point: tuple[float, float] | None = None
     """Latitude and longitude in degrees."""
     is_exact: bool = False
-    """Whether the point is that of a cell, and not the centre of a city."""
+    """Whether the point is that of a fine cell, rather than of a coarse cell or a city."""
     city: str = ""
-    """The key of the city's name, empty where none is told."""
+    """Key of the city's name; empty without a city."""
 
     @property
     def is_known(self) -> bool:
-        """Say whether it is tied to a place at all."""
+        """Return whether the location is known."""
         return self.point is not None or bool(self.city)
 
 
@@ -50,12 +50,12 @@ UNKNOWN = Spot()
 
 
 def spot(cell: str | None, city: str | None, timezone: str = "") -> Spot:
-    """Return where an item or a user is.
+    """Return the location of an item or a user.
 
     Args:
-        cell: The H3 cell, which counts before the city.
-        city: The name of the city, in any language.
-        timezone: The user's time zone, which tells cities of one name apart.
+        cell: The H3 cell, which takes precedence over the city.
+        city: Name of the city, in any language.
+        timezone: The user's time zone, which distinguishes cities of one name.
     """
     remembered = _spot if len(cell or "") + len(city or "") + len(timezone) <= LONGEST_NAME else _spot.__wrapped__
     return remembered(cell, city, timezone)
@@ -65,17 +65,17 @@ def spot(cell: str | None, city: str | None, timezone: str = "") -> Spot:
 def _spot(cell: str | None, city: str | None, timezone: str) -> Spot:
     if cell and is_cell(cell):
         return Spot(h3.cell_to_latlng(cell), h3.get_resolution(cell) >= _FINE, city_key(city))
-    known = located(city, timezone) if city else None
-    return Spot(known.point if known else None, city=known.key if known else city_key(city))
+    located_city = located(city, timezone) if city else None
+    return Spot(located_city.point if located_city else None, city=located_city.key if located_city else city_key(city))
 
 
 def reach_km(radius_km: float, *, is_exact: bool) -> float:
-    """Return how far away is near, between two cells (exact) and otherwise."""
+    """Return the largest distance that is near: the radius between exact locations, at least 25 km otherwise."""
     return radius_km if is_exact else max(radius_km, CITY_KM)
 
 
 class GeoIndex:
-    """Columns over all items: where each is, and the number of its city's name."""
+    """Index of item locations, as columns over all items."""
 
     def __init__(self) -> None:
         self._is_tied = np.zeros(_GROWTH, bool)
@@ -86,7 +86,7 @@ class GeoIndex:
         self._numbers: dict[str, int] = {}
 
     def put(self, index: int, cell: str | None, city: str | None) -> None:
-        """Say where an item is."""
+        """Set the location of an item."""
         self._reserve(index + 1)
         where = spot(cell, city)
         self._is_tied[index], self._is_exact[index] = where.is_known, where.is_exact
@@ -96,11 +96,11 @@ class GeoIndex:
         self._cities[index] = self._numbers.setdefault(where.city, len(self._numbers)) if where.city else _NO_NAME
 
     def tied(self, count: int) -> NDArray[np.int32]:
-        """Return those of the first so many items that are tied to a place."""
+        """Return the items with a location among the first `count`."""
         return np.flatnonzero(self._is_tied[:count]).astype(np.int32)
 
     def far(self, count: int, user: Spot, *, radius_km: float) -> NDArray[np.int32]:
-        """Return those of the first so many items that are tied to a place which is not near to a user's."""
+        """Return the items with a location that is not near a user's, among the first `count`."""
         tied = self.tied(count)
         is_located, is_near = self._is_located[tied], np.zeros(len(tied), bool)
         if user.point is not None:

@@ -1,4 +1,4 @@
-"""Texts as they are compared: without case, accents and punctuation, words a single space apart."""
+"""Normalization of texts for comparison: no case, accents or punctuation, and single spaces between words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OTHER = re.compile(r"(?:[^\w\n]|_)+")
 
 
 def plain(text: str) -> str:
-    """Return a text as it is compared.
+    """Return the normalized form of a text.
 
     >>> plain("Café  L'Étoile!")
     'cafe letoile'
@@ -22,7 +22,7 @@ def plain(text: str) -> str:
 
 
 def plain_lines(text: str) -> list[str]:
-    """Return each line of a text as it is compared; all of them together take a fraction of the time."""
+    """Return the normalized form of each line, in a fraction of the time of separate calls."""
     return [" ".join(line.split()) for line in _bare(text).split("\n")]
 
 
@@ -33,6 +33,6 @@ def _bare(text: str) -> str:
 
 @cache
 def _left_out() -> dict[int, None]:
-    """Return the characters that do not count and part no words: combining marks, such as accents, and apostrophes."""
+    """Return the characters to delete: combining marks, such as accents, and apostrophes."""
     marks = (code for code in range(0x300, sys.maxunicode + 1) if unicodedata.combining(chr(code)))
     return dict.fromkeys([*marks, *map(ord, _APOSTROPHES)])

@@ -1,4 +1,4 @@
-"""Whether an item can be had."""
+"""Availability of items."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from schemas.plain import plain
 
 _STOCK, _AVAILABILITY = "stock", "availability"
 _UNAVAILABLE = frozenset(("out of stock", "outofstock", "sold out", "soldout", "unavailable", "discontinued"))
-"""Values of an attribute `availability`, as product feeds have them, each in whatever spelling."""
+"""Values of the attribute `availability` in product feeds, in normalized spelling."""
 
 
 class Stocked(Protocol):
-    """What is told of an item's stock."""
+    """An item with information on its stock."""
 
     @property
     def stock(self) -> int | None:
-        """Return how many there are, None where nobody counts."""
+        """Return the units in stock; None when stock is not tracked."""
 
     @property
     def attributes(self) -> Mapping[str, str]:
-        """Return whatever else is known."""
+        """Return other attributes by name."""
 
 
 def is_sold_out(item: Stocked) -> bool:
-    """Say whether an item is out of stock: by its stock, or by the attributes `stock` and `availability`.
+    """Return whether an item is out of stock: by its stock, or by the attributes `stock` and `availability`.
 
-    An item whose stock nobody counts can be had.
+    An item without tracked stock is available.
     """
     if item.stock is not None:
         return item.stock <= 0

@@ -1,9 +1,9 @@
-"""Text of any script: what ids and labels may hold, the one form that they are compared in, and folding for search.
+"""Unicode text: validation of ids and labels, their canonical form, and folding for search.
 
-An id (of a user, an item, a request …) names one thing, byte for byte: it is never changed on its way, so it must be
-in its one form already. A label (a category, a topic, a city …) is what people read and type: it is brought into that
-form. The form is Unicode's normalization form C (https://www.unicode.org/reports/tr15/) without white space at the
-ends. Any letter of any script may be inside, no-break and ideographic spaces, joiners, soft hyphens and emoji as well.
+An id (of a user, an item, a request …) is compared byte for byte and never changed, so it must already be in canonical
+form. A label (a category, a topic, a city …) is text for people and is converted to that form. The canonical form is
+Unicode's normalization form C (https://www.unicode.org/reports/tr15/) without white space at the ends. It allows
+letters of all scripts, no-break and ideographic spaces, joiners, soft hyphens and emoji.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def _is_sign(char: str) -> bool:
 
 _EDGES = "".join(map(chr, (*range(9, 14), *range(28, 33), *range(0x2000, 0x200C), 0x85, 0xA0, 0x1680, 0x2028, 0x2029)))
 _EDGES += "\u202f\u205f\u2060\u3000\ufeff"
-"""White space, and what is as invisible: U+FEFF, U+200B, U+2060."""
+"""White space, and the invisible U+FEFF, U+200B and U+2060."""
 _BREAKS = re.compile("[\t-\r\x1c-\x1f]+")
 """Control characters that are white space."""
 _WINDOWS = {code: char for code in range(0x80, 0xA0) if (char := bytes([code]).decode("cp1252", errors="ignore"))}
-"""What was meant by control characters above 127: Windows-1252 taken for Latin-1, as HTML reads it as well."""
+"""Replacements of control characters above 127, from Windows-1252 misread as Latin-1; HTML does the same."""
 _OVERRIDES = "\u202d\u202e"
 _REFUSED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, line separators, bidirectional embeddings, overrides and isolates, halves of surrogate pairs."""
@@ -51,34 +51,34 @@ _OPENS, _CLOSES = (
 )
 _UNSEEN = frozenset(("Cf", "Zs", "Mn", "Me"))
 _ACCENTS = re.compile("[\u0300-\u036f]")
-"""Marks of Latin, Greek and Cyrillic letters; those of other scripts make other letters."""
+"""Marks of Latin, Greek and Cyrillic letters; marks of other scripts distinguish letters."""
 _APART = re.compile(
     f"[{''.join(c for c in map(chr, range(0xA0, 0x3400)) if unicodedata.decomposition(c) and _is_sign(c))}]"
 )
-"""Signs that read as letters and digits and are no part of the word before them, such as ™ and ½."""
+"""Signs that decompose into letters and digits but are not part of the word before them, such as ™ and ½."""
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff\ufe0e\ufe0f]")
 
 
 def label(text: str) -> str:
-    """Return a label in its one form."""
+    """Return a label in canonical form."""
     if text.isascii():
         return text.strip()
     return unicodedata.normalize("NFC", text.translate(_WINDOWS)).strip(_EDGES)
 
 
 def line(text: str) -> str:
-    """Return a title or another line in its one form; tabs and line breaks inside become spaces."""
+    """Return a title or another line in canonical form; tabs and line breaks become spaces."""
     return label(_BREAKS.sub(" ", text))
 
 
 def cleaned(text: str) -> str:
-    """Return a text of others as a line that holds nothing that is refused; empty where nothing can be seen."""
+    """Return a third-party text as a line without rejected characters; empty without visible characters."""
     text = line(_REFUSED.sub(" ", text))
     return text if _is_visible(text) else ""
 
 
 def id_problem(text: str) -> str | None:
-    """Return why a text cannot be an id or a label, in words that follow its name; None if it can."""
+    """Return the problem of a text as an id or a label, phrased to follow its name; None for a valid one."""
     if text.isascii() and text.isprintable() and text == text.strip():
         return None
     match = _REFUSED.search(text)
@@ -94,7 +94,7 @@ def id_problem(text: str) -> str | None:
 
 
 def line_problem(text: str) -> str | None:
-    """Return why a text cannot be a title or another line, as `id_problem` does."""
+    """Return the problem of a text as a title or another line, phrased as in `id_problem`."""
     if text.isascii() and text.isprintable():
         return None
     match = _REFUSED_IN_LINE.search(text)
@@ -102,7 +102,7 @@ def line_problem(text: str) -> str | None:
 
 
 def fold(text: str) -> str:
-    """Return a text without case, width, accents and what is invisible, so that what reads alike compares equal."""
+    """Return a text without case, width, accents and invisible characters, for comparison in searches."""
     if text.isascii():
         return text.casefold()
     apart = _APART.sub(r" \g<0> ", text)
@@ -111,7 +111,7 @@ def fold(text: str) -> str:
 
 
 def canonical(record: R) -> R:
-    """Return a record with its labels and lines in their one form; itself where they are."""
+    """Return a record with its labels and lines in canonical form; the same object where nothing changes."""
     forms = _FORMS.get(type(record))
     if forms is None:
         return record
@@ -124,10 +124,10 @@ def canonical(record: R) -> R:
 
 
 def canonical_json(data: bytes) -> bytes:
-    """Return JSON with every text in normalization form C, so that ids are in the form in which they are compared.
+    """Return JSON with all texts in normalization form C, so that ids compare equal.
 
     Raises:
-        msgspec.DecodeError, UnicodeDecodeError: it is not JSON.
+        msgspec.DecodeError, UnicodeDecodeError: the data is not JSON.
     """
     if data.isascii() and b"\\u" not in data:
         return data
@@ -163,7 +163,7 @@ def _must_not_hold(char: str) -> str:
 
 
 def _unbalanced(text: str) -> str | None:
-    """Return the problem of bidirectional controls that would change the order of what is shown beside the text."""
+    """Return the problem of unbalanced bidirectional controls, which would reorder the text around the line."""
     due: list[str] = []
     for char in text:
         if char in _OPENS:
@@ -178,7 +178,7 @@ def _each(form: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
 
 
 def _labels(values: list[str]) -> list[str]:
-    """Return labels in their one form, without those that are white space alone."""
+    """Return labels in canonical form, without those of white space alone."""
     return [text for value in values if (text := label(value)) or not value]
 
 

@@ -1,4 +1,4 @@
-"""The records of `schemas/records/` as frozen types; made by `python -m schemas.generate`, do not edit."""
+"""Frozen types of the records in `schemas/records/`; made by `python -m schemas.generate`, do not edit."""
 
 from __future__ import annotations
 
@@ -14,63 +14,104 @@ AuditKind = Literal[
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Who did what through the API; what was served is named by version, not repeated."""
+    """Audit entry of an API call; served recommendations are referenced by version, not copied."""
 
     audit_id: str
+    """UUIDv7 of this audit."""
     kind: AuditKind
+    """Kind of audit entry."""
     actor: str
+    """Subject of the caller's token; anonymous where no token was required."""
     user_id: str
+    """User concerned, or the actor where no other user is concerned; the message key."""
     request_id: str = ""
+    """Request id, as in logs and responses."""
     method: str = ""
+    """HTTP method of an admin's call."""
     path: str = ""
+    """Path of the endpoint of an admin's call, as declared."""
     status: int = 0
+    """HTTP status of the response to an admin's call."""
     version: str = ""
+    """Version of the feed that was served."""
     model: str = ""
+    """Model that ranked the served feed."""
     count: int = 0
+    """Number of items served, from the top of the feed."""
     fallback: bool = False
+    """Whether the served feed was the default feed for all users."""
     occurred_at: int
+    """Time of the call, in ms since the epoch."""
 
 
 class FoundItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One item found."""
+    """One fetched item."""
 
     item_id: str
+    """Item id in the catalogue."""
     reason: str = ""
+    """Reason for the recommendation, shown to the user."""
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What was fetched for a user in one category; replaces what was fetched before."""
+    """Content fetched for a user in one category; replaces the content fetched before."""
 
     request_id: str
+    """Fetch request that this answers."""
     user_id: str
+    """User that the content is for; the message key."""
     category: str
+    """Category of the content."""
     reason: str = ""
+    """Reason given by the trigger."""
     source: str
+    """Source of the answer: llm, catalogue or none."""
     fallback: str = ""
+    """Reason why the language model did not answer; empty when it did."""
     items: list[FoundItem] = msgspec.field(default_factory=list)
+    """Fetched items, best first."""
     cell: str | None = None
+    """Coarse H3 cell where the content is valid; null for everywhere."""
     city: str | None = None
+    """Name of the city where the content is valid; null for everywhere."""
     prompt_version: str = ""
+    """Name, version and hash of the prompt's template."""
     prompt_hash: str = ""
+    """Hash of the prompt that was sent; empty when none was."""
     requested_at: int
+    """Time of the trigger, in ms since the epoch; the newest record replaces older ones."""
     occurred_at: int
+    """Time of the answer, in ms since the epoch."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A message that could not be used, or a record that could not be written, as it was."""
+    """A message that could not be processed, or a record that could not be written, unchanged."""
 
     letter_id: str
+    """topic-partition-offset of the message; topic and key hash for a record that was never written; the message
+    key."""
     topic: str
+    """Topic that the message was read from, or that the record was meant for."""
     partition: int
+    """Partition that the message was read from; -1 for a record that was never written."""
     offset: int
+    """Offset that the message was read from; -1 for a record that was never written."""
     timestamp: int
+    """Broker's append time of the message, in ms since the epoch; 0 for a record that was never written."""
     key: bytes | None = None
+    """The original key."""
     value: bytes | None = None
+    """The original value."""
     headers: dict[str, bytes] = msgspec.field(default_factory=dict)
+    """The original headers."""
     stage: str
+    """Stage that failed, such as user.decode or rank.score."""
     reason: str
+    """A code from the catalogue of reasons, such as unknown_schema."""
     detail: str = ""
+    """Description of the failure."""
     failed_at: int
+    """Time at which it was sent to the dead-letter topic, in ms since the epoch."""
 
 
 Platform = Literal[
@@ -85,34 +126,48 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One device of a user."""
 
     token: str
+    """Push token of the device."""
     platform: Platform = "unknown"
+    """Platform of the device."""
     registered_at: int
+    """Time of the last registration, in ms since the epoch."""
     appended_at: int = 0
+    """Broker's append time of the registration, in ms since the epoch; 0 when unknown."""
 
 
 class QuietHours(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Hours of the day in which nothing is pushed, by the clock of a place."""
+    """Daily hours without pushes, in a time zone."""
 
     start: str
+    """Start, as HH:MM."""
     end: str
+    """End, as HH:MM; on the next day when it is not after the start."""
     timezone: str
+    """Time zone by its IANA name, such as Europe/Lisbon."""
 
 
 class PushPreferences(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a user wants to be pushed, and when."""
+    """A user's push preferences."""
 
     categories: list[str] | None = None
+    """Categories to push: all when null, none when empty."""
     quiet_hours: QuietHours | None = None
+    """Hours without pushes; null for none."""
     value_threshold: float | None = None
+    """Value from which a new item of the feed is pushed; null for the deployment's default."""
 
 
 class Devices(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Where and when a user may be reached by pushes; replaces what was there before."""
+    """A user's devices and push preferences; replaces the record before."""
 
     user_id: str
+    """User id; the message key."""
     devices: list[Device]
+    """The devices, longest registered first."""
     preferences: PushPreferences
+    """The user's push preferences."""
     changed_at: int
+    """Time of the last change, in ms since the epoch."""
 
 
 ExperimentStatus = Literal[
@@ -125,115 +180,187 @@ ExperimentStatus = Literal[
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One of the ways that are compared."""
+    """One arm of an experiment."""
 
     name: str
+    """Name of the arm."""
     share: float
+    """Share of the users assigned to the arm, from 0 to 1."""
     parameters: dict[str, str] = msgspec.field(default_factory=dict)
+    """Parameters of the arm, by name."""
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A comparison of ways to rank, as it was defined; replaces the definition before it."""
+    """Definition of a ranking experiment; replaces the definition before."""
 
     experiment_id: str
+    """Experiment id; the message key."""
     name: str
+    """Display name."""
     description: str = ""
+    """Question that the experiment answers."""
     status: ExperimentStatus
+    """Status of the experiment."""
     arms: list[Arm]
+    """Arms of the experiment; their shares add up to 1."""
     metric: str = ""
+    """Metric that decides the experiment."""
     starts_at: int | None = None
+    """Start, in ms since the epoch; null for an immediate start."""
     ends_at: int | None = None
+    """End, in ms since the epoch; null for no end before completion."""
     occurred_at: int
+    """Time of this definition, in ms since the epoch."""
 
 
 class RecentItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One of the last items."""
+    """One of the user's last items."""
 
     item_id: str
+    """Item id."""
     weight: float
+    """Strength of the interaction; negative for a dislike."""
     at: int
+    """Time of the interaction, in ms since the epoch."""
 
 
 class Features(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A user's feature snapshot."""
 
     user_id: str
+    """User id; the message key."""
     version: int
+    """Grows with each change of this user's features: append time in ms, or the last version + 1."""
     watermark: int
+    """Newest occurred_at folded in, in ms since the epoch."""
     event_count: int
+    """Interactions folded in."""
     segment: str = ""
+    """Demographic group; empty when unknown."""
     preferred: list[str] = msgspec.field(default_factory=list)
+    """Stated categories and topics, best first."""
     muted: list[str] = msgspec.field(default_factory=list)
+    """Categories, topics or item ids never to show."""
     categories: dict[str, float] = msgspec.field(default_factory=dict)
+    """Affinity by category, decayed to the watermark."""
     topics: dict[str, float] = msgspec.field(default_factory=dict)
+    """Affinity by topic, decayed to the watermark."""
     sources: dict[str, float] = msgspec.field(default_factory=dict)
+    """Affinity by source, decayed to the watermark."""
     hours: list[float] = msgspec.field(default_factory=list)
+    """Decayed activity by hour of day (UTC), 24 numbers."""
     counts: dict[str, int] = msgspec.field(default_factory=dict)
+    """Interactions by action."""
     recent: list[RecentItem] = msgspec.field(default_factory=list)
+    """Last items, newest first."""
     seen: list[str] = msgspec.field(default_factory=list)
+    """Items the user has acted on, newest last."""
     queries: list[str] = msgspec.field(default_factory=list)
+    """Last searches, newest first."""
     cell: str | None = None
+    """Last known H3 cell of the user."""
     visits: dict[str, int] = msgspec.field(default_factory=dict)
+    """Number of interactions by item, for items with more than one."""
     city: str | None = None
+    """Name of the user's city; null when unknown."""
     prefetched: list[str] = msgspec.field(default_factory=list)
+    """Items fetched for the user, best first within each category."""
     timezone: str = ""
+    """IANA name of the user's time zone; empty when unknown."""
     triggered_at: int = 0
+    """Time of the last trigger for the user's feed, in ms since the epoch; 0 for never."""
     weights: dict[str, float] = msgspec.field(default_factory=dict)
+    """Offsets of the user's own weights from the shared weights, by ranking feature; negligible ones are left out."""
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A user's ranked feed as written to the store. Columns of equal length, best item first."""
 
     user_id: str
+    """User id; the message key."""
     features_version: int
+    """Version of the features behind the ranking; only a feed of a newer version replaces it."""
     generated_at: int
+    """Time of the ranking, in ms since the epoch."""
     watermark: int
+    """Newest occurred_at that the feed reflects, in ms since the epoch."""
     model: str
+    """Ranking model and its version."""
     items: list[str]
+    """Item ids, best first."""
     scores: list[float]
+    """Blended score of each item, higher is better."""
     sources: list[str]
+    """Candidate source with the largest contribution to each item."""
     reasons: list[str]
+    """Human-readable reason for each item."""
     parts: dict[str, list[float]] = msgspec.field(default_factory=dict)
+    """Contribution of each ranking feature; they add up to the item's score."""
     propensities: list[float] = msgspec.field(default_factory=list)
+    """Propensity of each item under exploration; empty without exploration."""
     ml_scores: list[float] = msgspec.field(default_factory=list)
+    """Scores without the language model, scaled to [0, 1] over the feed; empty where it did not contribute."""
     llm_scores: dict[str, float] = msgspec.field(default_factory=dict)
+    """Relevance in [0, 1] by item, for the items scored by the language model."""
     trailing: int = 0
+    """Number of items at the end that rank last regardless of score, such as those out of stock."""
 
 
 class FetchRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Content of one category that is to be fetched for a user."""
+    """A request to fetch content of one category for a user."""
 
     event_id: str
+    """Id derived from trigger and category, so that a repeated trigger yields the same request."""
     user_id: str
+    """User that the content is for; the message key."""
     category: str
+    """Category to fetch."""
     trigger_id: str
+    """Trigger behind the request."""
     reason: str = ""
+    """Reason given by the trigger."""
     cell: str | None = None
+    """Coarse H3 cell of the user; null when unknown or irrelevant to the category."""
     city: str | None = None
+    """Name of the user's city; null when unknown or irrelevant to the category."""
     local_time: str = ""
+    """Local weekday and time of day of the user; empty when unknown."""
     about: str
+    """Input for the language model's prompt, as JSON."""
     words: list[str] = msgspec.field(default_factory=list)
+    """The user's interests, strongest first: query terms for the catalogue."""
     known: list[str] = msgspec.field(default_factory=list)
+    """Items to exclude from the result."""
     occurred_at: int
+    """Time of the trigger, in ms since the epoch."""
 
 
 class ShownItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One item shown."""
+    """One shown item."""
 
     item_id: str
+    """Item id."""
     position: int
+    """Position in the list, 0 for the first."""
     propensity: float | None = None
+    """Probability of showing the item here; null without exploration."""
 
 
 class Impression(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What was shown to a user."""
+    """Items shown to a user."""
 
     event_id: str
+    """UUIDv7 of this event; a repeat is folded once."""
     user_id: str
+    """User id; the message key."""
     request_id: str | None = None
+    """Feed request that was answered."""
     items: list[ShownItem]
+    """Items in the order shown."""
     surface: str = ""
+    """Surface of the application."""
     occurred_at: int
+    """Time of the event by the client's clock, in ms since the epoch."""
 
 
 Action = Literal[
@@ -254,157 +381,261 @@ Action = Literal[
 
 
 class Interaction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One thing a user did."""
+    """One action of a user."""
 
     event_id: str
+    """UUIDv7 of this event, unique among those of its user; a repeat within a day is folded once."""
     user_id: str
+    """User id; the message key."""
     item_id: str | None = None
+    """Item acted on; null for a search."""
     action: Action
+    """Action of the user."""
     occurred_at: int
+    """Time of the event by the client's clock, in ms since the epoch."""
     value: float | None = None
+    """Rating of a rate, from 0 to RATING_SCALE, or strength of another action, such as the share watched."""
     query: str | None = None
+    """Search query."""
     session_id: str | None = None
+    """Session of the event."""
     request_id: str | None = None
+    """Feed request that showed the item."""
     context: dict[str, str] = msgspec.field(default_factory=dict)
+    """Context of the event: device_type, surface, time_of_day and so on."""
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One entry of the catalogue."""
+    """One item of the catalogue."""
 
     item_id: str
+    """Item id; the message key."""
     category: str
+    """Category: places, music, movies, workshops, products, videos, articles or a finer one."""
     title: str
+    """Title of the item."""
     description: str = ""
+    """Description in a sentence or a paragraph."""
     topics: list[str] = msgspec.field(default_factory=list)
+    """Topics, genres or tags."""
     source: str = ""
+    """Publisher of the item."""
     url: str | None = None
+    """Address where it can be read, watched or booked."""
     image_url: str | None = None
+    """Address of an image."""
     city: str | None = None
+    """City of a place or event."""
     cell: str | None = None
+    """H3 cell of its location."""
     price: float | None = None
+    """Price in the catalogue's currency."""
     created_at: int
+    """Time of entry into the catalogue, in ms since the epoch."""
     attributes: dict[str, str] = msgspec.field(default_factory=dict)
+    """Other attributes by name."""
     kind: str = ""
+    """Kind of item where the category is finer, such as product."""
     brand: str | None = None
+    """Brand of a product."""
     original_price: float | None = None
+    """Price before a discount."""
     rating: float | None = None
+    """Mean rating, from 0 to 5."""
     reviews: int | None = None
+    """Number of ratings."""
     stock: int | None = None
+    """Units in stock; null when stock is not tracked."""
     private: bool = False
+    """Whether the item may be shown only to users it was fetched for: it is not in the public catalogue yet."""
 
 
 class ItemNeighbors(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What goes with an item: decayed sums of how often others were near it in people's histories."""
+    """Co-occurrence of an item: decayed sums of how often other items were near it in users' histories."""
 
     item_id: str
+    """Item id; the message key."""
     neighbors: list[str]
+    """Items linked with this one."""
     scores: list[float]
+    """Decayed co-occurrence sum of each neighbor within a history window."""
     watermark: int
+    """Newest occurred_at learned from, in ms since the epoch."""
     follows: list[float] = msgspec.field(default_factory=list)
+    """Decayed sum of each neighbor that came in the next timestamp groups."""
     mass: float = 0.0
+    """Decayed sum of the item's own events."""
     reference: int = 0
+    """Reference time of the sums, in ms since the epoch: an event then counts 1, one a half-life later 2."""
 
 
 class ItemSignals(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What interactions of one partition meant for an item, in the order they were folded. Columns of equal length."""
+    """Signals of one item from interactions of one partition, in fold order. Columns of equal length."""
 
     item_id: str
+    """Item id; the message key."""
     source_partition: int
+    """Partition of the interactions behind the signals."""
     source_offsets: list[int]
+    """Offset of each interaction, ascending; identifies repeats."""
     source_timestamps: list[int]
+    """Broker's append time of each interaction, in ms since the epoch."""
     occurred_at: list[int]
+    """Time of each interaction by the client's clock, in ms since the epoch."""
     actions: list[Action]
+    """Action of the user."""
     weights: list[float]
+    """Strength of each signal; negative for a dislike."""
     ratings: list[float | None]
+    """Rating on [0, 1]; null without one."""
     segments: list[str]
+    """Demographic group of the user at that time; empty when unknown."""
     nths: list[int]
+    """Number of the user's interactions before this one."""
 
 
 class ItemStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How an item is doing; decayed sums are kept as natural logarithms so that they never overflow."""
+    """Statistics of an item; decayed sums are natural logarithms, so they never overflow."""
 
     item_id: str
+    """Item id; the message key."""
     trending: float
+    """ln of the signal weights decayed per hour, relative to the epoch."""
     popularity: float
+    """ln of the signal weights decayed with the long half-life, relative to the epoch."""
     segments: dict[str, float] = msgspec.field(default_factory=dict)
+    """popularity within each demographic group."""
     counts: dict[str, int] = msgspec.field(default_factory=dict)
+    """Signals by action."""
     watermark: int
+    """Newest occurred_at folded in, in ms since the epoch."""
     horizons: list[float] = msgspec.field(default_factory=list)
+    """ln of the signal weights with half-lives of a day, a week and infinity."""
     cohorts: list[float] = msgspec.field(default_factory=list)
+    """popularity by cohort: users grouped by their number of earlier interactions."""
     rating_sum: float = 0.0
+    """Sum of the ratings, each on 0 to 1."""
     rating_count: int = 0
+    """Number of ratings."""
     first_at: int = 0
+    """Oldest occurred_at folded in, in ms since the epoch; 0 for none."""
 
 
 class ItemWeights(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a liking of an item says of others, as fitted by the trainer; negative against them."""
+    """Weights of other items given a positive event on an item, as fitted by the trainer; may be negative."""
 
     item_id: str
+    """Item id; the message key."""
     model_version: str
+    """Version of the fitted model."""
     others: list[str]
+    """Other items."""
     weights: list[float]
+    """Weight of each other item."""
 
 
 class LlmCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One question to a language model that was sent, and what came of it."""
+    """One call to a language model, and its outcome."""
 
     call_id: str
+    """UUIDv7 of this event."""
     user_id: str
+    """User that the call was for; the message key."""
     purpose: str
+    """Purpose: score, fetch and so on."""
     category: str = ""
+    """Category of content; empty for none in particular."""
     model: str
+    """Model that was called."""
     prompt_hash: str
+    """Hash of the prompt, the key of its cached answer."""
     prompt_version: str
+    """Version of the prompt template."""
     outcome: str
+    """answered, or the reason for no answer: timeout, rate_limited, given_up and so on."""
     attempts: int
+    """Number of requests made."""
     input_tokens: int = 0
+    """Input tokens at the full price."""
     output_tokens: int = 0
+    """Output tokens."""
     cache_write_tokens: int = 0
+    """Tokens written to the provider's prompt cache."""
     cache_read_tokens: int = 0
+    """Tokens read from the provider's prompt cache."""
     cost_usd: float = 0.0
+    """Cost in US dollars."""
     latency_ms: int
+    """Time from the first attempt to the end, in ms."""
     response: str = ""
+    """Used part of the answer, or the raw output where there is no answer. Cut at 256 KiB."""
     dropped: int = 0
+    """Number of unusable entries in the answer."""
     problems: list[str] = msgspec.field(default_factory=list)
+    """First 20 rejected values of the answer, each with the reason."""
     occurred_at: int
+    """End of the call, in ms since the epoch."""
 
 
 class LlmScores(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How well items fit a user, as a language model judges it. Holds all items judged by these features."""
+    """Relevance of items to a user, scored by a language model. Holds all items scored with these features."""
 
     user_id: str
+    """User that the scores are for; the message key."""
     features_version: int
+    """Version of the features behind the scores."""
     scores: dict[str, float]
+    """Score by item, in [0, 1], higher is better."""
     model: str
+    """Model that was called."""
     prompt_version: str
+    """Version of the prompt template."""
     scored_at: int
+    """Time of the answer, in ms since the epoch."""
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Where a user is, coarsened to an H3 cell before it was written."""
+    """A user's location, coarsened to an H3 cell before it is written."""
 
     event_id: str
+    """UUIDv7 of this event; a repeat is folded once."""
     user_id: str
+    """User id; the message key."""
     cell: str
+    """H3 cell index in hexadecimal, at the configured resolution."""
     resolution: int
+    """H3 resolution of the cell, 0 (continent) to 15 (square metre)."""
     occurred_at: int
+    """Time of the event by the client's clock, in ms since the epoch."""
 
 
 class ModelVersion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A version of what the trainer learned for everyone, as it went into service or was refused."""
+    """A version of a shared model, with the decision to serve or refuse it."""
 
     model: str
+    """Name of the model; the message key."""
     version: str
+    """Version of the model, increasing with time."""
     created_at: int
+    """Time of the fit, in ms since the epoch."""
     watermark: int
+    """Newest occurred_at learned from, in ms since the epoch."""
     status: str
+    """serving, refused or rolled-back."""
     reason: str = ""
+    """Human-readable reason for the status."""
     events: int
+    """Number of interactions learned from."""
     metrics: dict[str, float] = msgspec.field(default_factory=dict)
+    """Validation metrics by name."""
     parts: list[str] = msgspec.field(default_factory=list)
+    """Names of the weighted ranking features."""
     weights: list[float] = msgspec.field(default_factory=list)
+    """Weight of each feature, context class after context class."""
     squares: list[float] = msgspec.field(default_factory=list)
+    """Sum of squared gradients of each weight (AdaGrad), for continued learning."""
     scales: list[float] = msgspec.field(default_factory=list)
+    """Mean squared gradient of each feature, the step scale of personal weights."""
 
 
 NotificationStatus = Literal[
@@ -425,39 +656,65 @@ NotificationStatus = Literal[
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What was decided of a notification, and why."""
+    """Decision on a notification, with its reason."""
 
     notification_id: str
+    """Id that is stable for a user and a subject, so that a client can drop duplicates."""
     user_id: str
+    """User id; the message key."""
     status: NotificationStatus
+    """Decision on the notification."""
     reason: str
+    """Human-readable reason."""
     item_id: str | None = None
+    """Subject item."""
     category: str = ""
+    """Category of the notification."""
     title: str = ""
+    """Title of the notification."""
     body: str = ""
+    """Text of the notification."""
     link: str = ""
+    """Link target within the application."""
     value: float | None = None
+    """Lead of the item in the feed, in units of the user's usual lead; null for a requested notification."""
     request_id: str | None = None
+    """Event that requested it; null when a feed caused it."""
     due_at: int | None = None
+    """Time of the next decision, in ms since the epoch; null when none is due."""
     reached: int = 0
+    """Number of devices reached so far."""
     decided_at: int
+    """Time of the decision, in ms since the epoch."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a user says of themselves; replaces the profile before it."""
+    """A user's stated profile; replaces the profile before."""
 
     event_id: str
+    """UUIDv7 of this event; a repeat is folded once."""
     user_id: str
+    """User id; the message key."""
     segment: str = ""
+    """Demographic group used for cold starts, such as 25-34|f; empty when unknown."""
     categories: list[str] = msgspec.field(default_factory=list)
+    """Preferred categories, best first."""
     topics: list[str] = msgspec.field(default_factory=list)
+    """Preferred topics and keywords."""
     muted: list[str] = msgspec.field(default_factory=list)
+    """Categories, topics or item ids never to show."""
     timezone: str | None = None
+    """IANA time zone name."""
     locale: str | None = None
+    """BCP 47 language tag."""
     city: str | None = None
+    """Home city."""
     attributes: dict[str, str] = msgspec.field(default_factory=dict)
+    """Other attributes: travel history, relationship status and so on."""
     occurred_at: int
+    """Time of the event by the client's clock, in ms since the epoch."""
     stated_at: dict[str, int] = msgspec.field(default_factory=dict)
+    """Time of the last statement by field, in ms since the epoch; empty where all are from occurred_at."""
 
 
 ProfileUpdateKind = Literal[
@@ -468,21 +725,34 @@ ProfileUpdateKind = Literal[
 
 
 class ProfileUpdate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A change of what a user says of themselves."""
+    """A change of a user's stated profile."""
 
     event_id: str
+    """UUIDv7 of this event; a repeat is folded once."""
     user_id: str
+    """User id; the message key."""
     kind: ProfileUpdateKind
+    """Kind of change: replace fields, or forget the whole profile."""
     fields: list[str] = msgspec.field(default_factory=list)
+    """Names of the replaced fields; the others stay unchanged."""
     segment: str = ""
+    """Demographic group used for cold starts, such as 25-34|f; empty when unknown."""
     categories: list[str] = msgspec.field(default_factory=list)
+    """Preferred categories, best first."""
     topics: list[str] = msgspec.field(default_factory=list)
+    """Preferred topics and keywords."""
     muted: list[str] = msgspec.field(default_factory=list)
+    """Categories, topics or item ids never to show."""
     timezone: str | None = None
+    """IANA time zone name."""
     locale: str | None = None
+    """BCP 47 language tag."""
     city: str | None = None
+    """Home city."""
     attributes: dict[str, str] = msgspec.field(default_factory=dict)
+    """Other attributes: travel history, relationship status and so on."""
     occurred_at: int
+    """Time of the event by the client's clock, in ms since the epoch."""
 
 
 PushKind = Literal[
@@ -497,30 +767,48 @@ PushKind = Literal[
 
 
 class PushRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Something about pushes that a user, an application or the clock asks for."""
+    """A push request of a user, an application or the scheduler."""
 
     event_id: str
+    """UUIDv7 of this event; a repeat is folded once."""
     user_id: str
+    """User id; the message key."""
     kind: PushKind
+    """Kind of request: register or unregister a device, set preferences, send a notification, release waiting ones, or
+    revoke a device that another user has registered since."""
     token: str | None = None
+    """Push token of the device, for requests about one."""
     platform: Platform = "unknown"
+    """Platform of the device."""
     preferences: PushPreferences | None = None
+    """New preferences; null leaves them unchanged."""
     fields: list[str] = msgspec.field(default_factory=list)
+    """Names of the preferences to set, the others stay unchanged; all when empty."""
     item_id: str | None = None
+    """Subject item of a notification."""
     category: str = ""
+    """Category of a notification; the item's own when empty."""
     title: str = ""
+    """Title of a notification; the item's title when empty."""
     body: str = ""
+    """Text of a notification."""
     occurred_at: int
+    """Time of the event by the client's clock, in ms since the epoch."""
     appended_at: int = 0
+    """For a revoke: broker's append time of the revoked registration, in ms since the epoch."""
 
 
 class PushToken(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A user's registration of a push token; of several users the newest registration holds."""
+    """A user's registration of a push token; the newest registration of any user owns the token."""
 
     token: str
+    """Push token of the device; the message key."""
     user_id: str
+    """User who registered the token."""
     registered_at: int
+    """Time of the registration, in ms since the epoch."""
     appended_at: int
+    """Broker's append time of the registration, in ms since the epoch; breaks ties between registrations."""
 
 
 TriggerKind = Literal[
@@ -536,34 +824,54 @@ TriggerKind = Literal[
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What is said of an item that is to be ranked, for when the catalogue does not hold it."""
+    """Description of an item to rank, for items that the catalogue does not hold."""
 
     item_id: str
+    """Item id."""
     category: str = ""
+    """Category; empty when unknown."""
     title: str = ""
+    """Title of the item."""
     text: str = ""
+    """Beginning of the item's text."""
     topics: list[str] = msgspec.field(default_factory=list)
+    """Topics of the item."""
     source: str = ""
+    """Author or sender of the item."""
 
 
 class Trigger(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Something that should happen for a user."""
+    """A request to act for a user, such as to refresh the feed."""
 
     event_id: str
+    """UUIDv7 of this event; a repeat is folded once."""
     user_id: str
+    """User id; the message key."""
     kind: TriggerKind
+    """Kind of request."""
     reason: str = ""
+    """Human-readable reason."""
     candidates: list[str] = msgspec.field(default_factory=list)
+    """Items to rank, for a re-rank of a list."""
     request_id: str | None = None
+    """Request id."""
     described: list[Candidate] = msgspec.field(default_factory=list)
+    """Descriptions of the candidates."""
     context: dict[str, str] = msgspec.field(default_factory=dict)
+    """Context of the ranking: device, time of day, location."""
     topic_distance: float | None = None
+    """Least share of topics in which a candidate differs from those before it, where possible; null diversifies by
+    category as in other feeds."""
     occurred_at: int
+    """Time of the event by the client's clock, in ms since the epoch."""
 
 
 class UserWeights(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a user's own choices add to the weights that all users share."""
+    """Offsets of a user's own weights from the shared weights."""
 
     user_id: str
+    """User id; the message key."""
     weights: dict[str, float]
+    """Offset by ranking feature; negligible ones are left out."""
     watermark: int
+    """Time of the newest event learned from, in ms since the epoch."""

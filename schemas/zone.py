@@ -1,4 +1,4 @@
-"""Time zones by their IANA names."""
+"""Time zones by IANA name."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _UTC = ZoneInfo("UTC")
 
 @lru_cache(maxsize=1_024)
 def zone_named(name: str) -> ZoneInfo | None:
-    """Return a time zone, None when there is none of that name; `localtime` would be the server's own and is none."""
+    """Return a time zone, None for an unknown name; `localtime`, the server's own zone, counts as unknown."""
     return ZoneInfo(name) if name in _names() else None
 
 
 def zone_of(name: str, default: str) -> ZoneInfo:
-    """Return the time zone that holds for who has said this one, or none."""
+    """Return the named time zone, the default for an empty name, and UTC where that is unknown."""
     return zone_named(name or default) or _UTC
 
 

@@ -1,8 +1,8 @@
 """The topics of the pipeline.
 
-All user-keyed topics share one partition count, so that one worker owns a user; so do all item-keyed ones.
-Every topic is stamped by the broker (LogAppendTime): (append time, offset) is a position that also survives a topic's
-re-creation, and event time travels in the record (`occurred_at`).
+All user-keyed topics share one partition count, so that one worker owns a user; so do all item-keyed topics.
+The broker stamps every topic (LogAppendTime): (append time, offset) is a position that also survives the re-creation of
+a topic, and the record carries the event time (`occurred_at`).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic: its record type is also its registry subject's schema."""
+    """One topic; its record type is also the schema of its registry subject."""
 
     name: str
     record: type[msgspec.Struct]
     key: str
     """Field of the record that is the message key."""
     owner: str
-    """Who writes it."""
+    """Writers of the topic."""
     doc: str
     retention_ms: int = 30 * DAY_MS
     compacted: bool = False
@@ -43,7 +43,7 @@ class Topic:
 
     @property
     def short_name(self) -> str:
-        """Return the name without its version, as people type it."""
+        """Return the name without its version, for the command line."""
         return self.name.rpartition(".")[0]
 
     @property
@@ -55,7 +55,7 @@ class Topic:
 
     @property
     def segment_ms(self) -> int:
-        """Return after which time a file is closed, at the latest: only closed files are ever deleted."""
+        """Return the longest time until a log segment closes: only closed segments are deleted or compacted."""
         return 7 * DAY_MS if self.retention_ms == FOREVER else min(7 * DAY_MS, self.retention_ms // 4)
 
     def key_of(self, value: msgspec.Struct) -> bytes:
@@ -256,7 +256,7 @@ DEAD_LETTERS = Topic(
     "streams",
     "Messages that could not be used and records that could not be written, with the reason.",
     retention_ms=365 * DAY_MS,
-    max_message_bytes=2 * MIB,  # room for the largest message of any other topic and what is said of it
+    max_message_bytes=2 * MIB,  # room for the largest message of any other topic and the description of its failure
 )
 
 TOPICS: tuple[Topic, ...] = (

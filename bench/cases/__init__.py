@@ -1,1 +1,1 @@
-"""One module per figure."""
+"""Benchmark cases, one module per figure."""

@@ -1,7 +1,7 @@
-"""Memory: what a user takes in Redis, in the table and in a worker's cache, and what an item takes in a worker's view.
+"""Memory footprint of a user in Redis, in the table and in a worker's cache, and of an item in a worker's snapshot.
 
-Feeds are weighed by Redis, states as they are written, the rest by Python's own tally of what is allocated, to which
-the index adds its own. Smaller numbers are weighed, and what a million users and 100,000 items would take is told.
+Redis reports the size of feeds; states are measured in their encoded form, the rest by Python's tracemalloc plus the
+index's own report. Small samples are measured and extrapolated to a million users and 100,000 items.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from streams.core.user.user_state import UserState
 _GB = 2**30
 _USERS, _ITEMS = 1_000_000, 100_000
 _FEWER, _MORE = 16_384, 32_768
-"""Items of the views that are compared: as many as their columns have room for."""
+"""Numbers of items of the two compared snapshots, which fill their columns exactly."""
 _FULL_EVENTS = 2_000
-"""Events of a user whose lists are all full."""
+"""Events of a user with all lists full."""
 _SEGMENTS = 4
 _FORMAT_BYTES = 1
 
 
 async def measure(rig: Rig, load: EventLoad) -> dict[str, float]:
-    """Return gigabytes per million users and per 100,000 items, by where they are."""
+    """Return gigabytes per million users and per 100,000 items, by location."""
     redis = (await memory.measure(rig, load))["bytes_per_user"]
     rig.on_progress("weigh users and items", 0, 0)
     return await asyncio.to_thread(_weighed, load, redis)
@@ -47,8 +47,8 @@ def _weighed(load: EventLoad, redis_bytes: float) -> dict[str, float]:
     users = list(folded.states(load, CatalogSnapshot())[0].values())
     (full,) = folded.states(load.resized(Size(_FULL_EVENTS, 1, load.size.items)), CatalogSnapshot())[0].values()
     stored, in_cache = _states(users)
-    (fewer_bytes, _), (more_bytes, index_bytes) = _view(_FEWER), _view(_MORE)
-    view_item_bytes, index_item_bytes = (more_bytes - fewer_bytes) / (_MORE - _FEWER), index_bytes / _MORE
+    (fewer_bytes, _), (more_bytes, index_bytes) = _snapshot_bytes(_FEWER), _snapshot_bytes(_MORE)
+    snapshot_item_bytes, index_item_bytes = (more_bytes - fewer_bytes) / (_MORE - _FEWER), index_bytes / _MORE
     return {
         "users_1m_redis_gb": _scaled(redis_bytes, _USERS),
         "users_1m_table_gb": _scaled(stored, _USERS),
@@ -56,39 +56,39 @@ def _weighed(load: EventLoad, redis_bytes: float) -> dict[str, float]:
         "users_1m_gb": _scaled(redis_bytes + in_cache, _USERS),
         "full_user_table_bytes": _states([full])[0],
         "events_per_user": round(load.size.events / len(users)),
-        "items_100k_view_gb": _scaled(view_item_bytes, _ITEMS),
+        "items_100k_view_gb": _scaled(snapshot_item_bytes, _ITEMS),
         "items_100k_index_gb": _scaled(index_item_bytes, _ITEMS),
         "links_gb": _scaled(_allocated(_full_links)[1], 1),
-        "items_100k_gb": _scaled(view_item_bytes + index_item_bytes, _ITEMS),
+        "items_100k_gb": _scaled(snapshot_item_bytes + index_item_bytes, _ITEMS),
     }
 
 
 def _states(users: list[UserState]) -> tuple[float, float]:
-    """Return the mean bytes of states as they are written, and as they lie in a worker's cache."""
+    """Return the mean bytes of encoded states, and of states in a worker's cache."""
     stored = [msgspec.msgpack.encode(state) for state in users]
     decode = msgspec.msgpack.Decoder(UserState).decode
     _, in_cache = _allocated(lambda: [decode(state) for state in stored])
     return sum(map(len, stored)) / len(users) + _FORMAT_BYTES, in_cache / len(users)
 
 
-def _view(count: int) -> tuple[int, int]:
-    """Return the bytes of a view of so many items that all of the catalogue speaks of, and of its index."""
+def _snapshot_bytes(count: int) -> tuple[int, int]:
+    """Return the bytes of a snapshot of `count` items with full metadata, and of its index."""
 
     def filled() -> CatalogSnapshot:
-        view = CatalogSnapshot(exact_items=0)
-        for item, stats in _told(count):
-            view.apply_item(item)
-            view.apply_stats(stats)
-        while view.refresh():
+        snapshot = CatalogSnapshot(exact_items=0)
+        for item, stats in _items_with_stats(count):
+            snapshot.apply_item(item)
+            snapshot.apply_stats(stats)
+        while snapshot.refresh():
             pass
-        return view
+        return snapshot
 
-    view, allocated = _allocated(filled)
-    return allocated, view.likeness.bytes_used
+    snapshot, allocated = _allocated(filled)
+    return allocated, snapshot.likeness.bytes_used
 
 
-def _told(count: int) -> Iterator[tuple[Item, ItemStats]]:
-    """Yield items as they are decoded, none of which is kept but by the view, and how they are doing."""
+def _items_with_stats(count: int) -> Iterator[tuple[Item, ItemStats]]:
+    """Yield decoded items with statistics; only the snapshot holds references to them."""
     encode, decode = msgspec.msgpack.encode, msgspec.msgpack.Decoder(Item).decode
     for item in EventLoad(Size(0, 0, count), now_ms=0).items:
         stats = ItemStats(
@@ -104,7 +104,7 @@ def _told(count: int) -> Iterator[tuple[Item, ItemStats]]:
 
 
 def _full_links() -> DecayedCooccurrence:
-    """Return the links of a worker with all places taken; however many items there are, there are no more."""
+    """Return the links of a worker with all slots in use, their largest size for any number of items."""
     table = DecayedCooccurrence(adds=False)
     for item in range(SLOTS):
         table.put(item, np.empty(0, np.int32), np.empty((2, 0)), mass=1.0, reference_ms=0)
@@ -112,14 +112,14 @@ def _full_links() -> DecayedCooccurrence:
 
 
 def _allocated(make: Callable[[], Any]) -> tuple[Any, int]:
-    """Return what is made, and the bytes that it takes."""
+    """Return a new object, and the bytes allocated for it."""
     gc.collect()
     tracemalloc.start()
-    made = make()
+    result = make()
     gc.collect()
-    taken = tracemalloc.get_traced_memory()[0]
+    allocated_bytes = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    return made, taken
+    return result, allocated_bytes
 
 
 def _scaled(each: float, count: int) -> float:

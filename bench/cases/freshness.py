@@ -1,9 +1,9 @@
-"""Freshness: from an event that is to be published to the feed that knows of it, in Redis.
+"""Freshness: the latency from the due time of an event to the feed in Redis that reflects it.
 
-Open loop: events are due at fixed times, and each one's latency counts from when it was due, not from when it was
-sent, so that a stall costs every event that it delays. A feed knows of an event when its watermark is the event's time
-or later; no two events have the same time. Redis tells of each replaced feed by its version, which is noted together
-with the time; which watermark it had is read from the feeds topic afterwards, so that measuring costs next to nothing.
+Open loop: events are due at fixed times, and each latency counts from the due time, not from the send time, so that a
+stall counts for every event that it delays. A feed reflects an event when its watermark is the event's time or later;
+no two events have the same time. Redis publishes the version of each replaced feed, which is recorded with the time;
+the watermarks are read from the feeds topic afterwards, so that the measurement itself costs almost nothing.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ _LEAD_S = 1.0
 _STAMP_CHARS = VERSION_CHARS // 2
 
 Version = tuple[str, int, int]
-"""Which feed: its user, features version and time of ranking."""
+"""Identity of a feed: user, features version and time of ranking."""
 
 
 async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dict[str, float]]:
     """Return the percentiles of latency at each rate, with one process of each role running."""
     await history.ensure_folded(rig, load)
-    found = {}
+    percentiles = {}
     async with rig.worker("feed"), rig.worker("trainer"):
         for rate_per_s in RATES_PER_S:
             await rig.rest("let the workers start", "feed", "trainer")
-            found[str(rate_per_s)] = summary_ms(await run(rig, load, rate_per_s, seconds=seconds))
+            percentiles[str(rate_per_s)] = summary_ms(await run(rig, load, rate_per_s, seconds=seconds))
     rig.folded = None
-    return found
+    return percentiles
 
 
 async def run(rig: Rig, load: EventLoad, rate_per_s: int, *, seconds: float) -> list[float]:
@@ -74,7 +74,7 @@ async def publish(rig: Rig, events: Sequence[Interaction], *, rate_per_s: int) -
 
 @asynccontextmanager
 async def _noting(redis: Redis) -> AsyncIterator[dict[Version, float]]:
-    """Note when feeds are replaced, in s since the epoch."""
+    """Record the times of feed replacements, in s since the epoch."""
     replaced_s: dict[Version, float] = {}
 
     async def note(pubsub: Any) -> None:
@@ -102,29 +102,29 @@ def _watermarks(rig: Rig, since: Mapping[str, int]) -> dict[Version, int]:
 def latencies_ms(
     events: Sequence[Interaction], replaced_s: Mapping[Version, float], watermarks: Mapping[Version, int]
 ) -> list[float]:
-    """Return how long after its time each event was in its user's feed.
+    """Return the latency of each event until its user's feed, in ms.
 
     Args:
-        events: In the order of their times.
-        replaced_s: When feeds were replaced, in s since the epoch.
-        watermarks: The time of the newest event that each feed knows of.
+        events: Events in the order of their times.
+        replaced_s: Times of feed replacements, in s since the epoch.
+        watermarks: Time of the newest event that each feed reflects.
 
     Raises:
-        BenchError: an event never was.
+        BenchError: no feed reflects an event.
     """
     feeds: dict[str, list[tuple[float, int]]] = {}
     for version, at_s in sorted(replaced_s.items(), key=lambda entry: entry[1]):
         if version in watermarks:
             feeds.setdefault(version[0], []).append((at_s, watermarks[version]))
     cursors: dict[str, int] = {}
-    found = []
+    latencies = []
     for event in events:
-        mine = feeds.get(event.user_id, [])
+        replacements = feeds.get(event.user_id, [])
         at = cursors.get(event.user_id, 0)
-        while at < len(mine) and mine[at][1] < event.occurred_at:
+        while at < len(replacements) and replacements[at][1] < event.occurred_at:
             at += 1
-        if at == len(mine):
+        if at == len(replacements):
             raise BenchError(f"event {event.event_id} never came to the feed of {event.user_id}")
         cursors[event.user_id] = at
-        found.append(mine[at][0] * 1000 - event.occurred_at)
-    return found
+        latencies.append(replacements[at][0] * 1000 - event.occurred_at)
+    return latencies

@@ -1,6 +1,6 @@
-"""The index of a catalogue of 200,000 items: how much of what is nearest it finds, how fast, and what it takes.
+"""Nearest-neighbour index of a catalogue of 200,000 items: recall, speed and memory.
 
-The queries are the last likings of people who keep to one category, folded as in the candidate source `alike`.
+The queries are the last liked items of users who prefer one category, folded as in the candidate source `alike`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _QUERIES = 300
 _LIKINGS = 20
 _CHUNK = 1_000
 _CLOSE = 1e-4
-"""Below this, a difference in likeness is one of precision."""
+"""Differences in similarity below this are rounding errors."""
 
 
 def measure(load: EventLoad, *, on_progress: OnProgress) -> dict[str, float]:
-    """Return recall against a look at every item, times, and memory per 100,000 items."""
+    """Return recall against an exhaustive search, times, and memory per 100,000 items."""
     items = load.items
     vectors = np.stack([signature(item.item_id, item.title, item.category, item.topics) for item in items])
     index, added_s = AnnIndex(DIMENSIONS), 0.0
@@ -35,12 +35,14 @@ def measure(load: EventLoad, *, on_progress: OnProgress) -> dict[str, float]:
         index.put(chunk, vectors[chunk])
         added_s += time.process_time() - began
     shares, searched_s = [], 0.0
-    for wanted in _wanted(vectors):
+    for query in _queries(vectors):
         began = time.process_time()
-        found = index.nearest(wanted, _NEAREST)
+        nearest_items = index.nearest(query, _NEAREST)
         searched_s += time.process_time() - began
-        likeness = vectors @ wanted
-        shares.append(np.count_nonzero(likeness[found] >= np.partition(likeness, -_NEAREST)[-_NEAREST] - _CLOSE))
+        likeness = vectors @ query
+        shares.append(
+            np.count_nonzero(likeness[nearest_items] >= np.partition(likeness, -_NEAREST)[-_NEAREST] - _CLOSE)
+        )
     return {
         "items": len(items),
         "recall_at_100": round(float(np.mean(shares)) / _NEAREST, 4),
@@ -50,13 +52,13 @@ def measure(load: EventLoad, *, on_progress: OnProgress) -> dict[str, float]:
     }
 
 
-def _wanted(vectors: Vectors) -> Vectors:
-    """Return (queries, dimensions) what people look for who mostly like items of one category."""
+def _queries(vectors: Vectors) -> Vectors:
+    """Return (queries, dimensions) vectors of users who mostly like items of one category."""
     draw = np.random.default_rng(0)
     shape = (_QUERIES, _LIKINGS)
-    kinds, drawn = draw.integers(len(CATEGORIES), size=(_QUERIES, 1)), draw.integers(len(vectors), size=shape)
-    own = np.minimum(drawn // len(CATEGORIES) * len(CATEGORIES) + kinds, len(vectors) - 1)
-    liked = np.where(draw.random(shape) < LOYALTY, own, drawn)
-    wanted = np.einsum("l,qld->qd", STEP ** np.arange(_LIKINGS, dtype=np.float32), vectors[liked])
-    found: Vectors = wanted / np.linalg.norm(wanted, axis=1, keepdims=True)
-    return found
+    kinds, items = draw.integers(len(CATEGORIES), size=(_QUERIES, 1)), draw.integers(len(vectors), size=shape)
+    own = np.minimum(items // len(CATEGORIES) * len(CATEGORIES) + kinds, len(vectors) - 1)
+    liked = np.where(draw.random(shape) < LOYALTY, own, items)
+    queries = np.einsum("l,qld->qd", STEP ** np.arange(_LIKINGS, dtype=np.float32), vectors[liked])
+    normalized: Vectors = queries / np.linalg.norm(queries, axis=1, keepdims=True)
+    return normalized

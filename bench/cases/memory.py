@@ -1,4 +1,4 @@
-"""Bytes of Redis per user: the feeds that the pipeline itself has written, keys and Redis' own overhead included."""
+"""Redis memory per user: feeds written by the pipeline, including keys and Redis' own overhead."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ASK = 500
 
 
 async def measure(rig: Rig, load: EventLoad) -> dict[str, int]:
-    """Return the mean of what Redis says each user's feed takes."""
+    """Return the mean size of a user's feed, as reported by Redis."""
     await history.ensure_folded(rig, load)
     names = [KEY + user_id for user_id in load.user_ids]
     sizes: list[int] = []

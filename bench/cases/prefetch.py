@@ -1,8 +1,8 @@
-"""Prefetch: what it does to the freshness of feeds that hundreds of users are being fetched for from a slow model.
+"""Prefetch: the effect of hundreds of fetches from a slow model on the freshness of feeds.
 
-The same events are measured three times, as in `bench.cases.freshness`: while the fetch role is idle; while all those
-users' fetches are in flight, with the settings as they are, so that few are asked at a time and the others wait;
-and while all of them are at the model at once, without a pause. A double of the model takes some seconds for each.
+The same events are measured three times, as in `bench.cases.freshness`: with the fetch role idle; with all users'
+fetches in flight under the default concurrency, so that few are at the model and the others wait; and with all of them
+at the model at once, without a pause. A fake of the model takes some seconds per request.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from schemas.types import FetchRequest
 from topics.topic import FETCH_REQUESTS
 
 USERS = 500
-"""Users whose fetches are in flight."""
+"""Number of users with fetches in flight."""
 MODEL_S = 3.0
 RATE_PER_S = 200
 _NO_LIMIT = "1e6"
@@ -39,7 +39,7 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
     await history.ensure_folded(rig, load)
     (port,) = free_ports(1)
     url = f"http://{HOST}:{port}"
-    found = {}
+    percentiles = {}
 
     async def answers() -> None:
         async with httpx.AsyncClient() as client:
@@ -54,16 +54,16 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
         async with _fetching(rig, url, at_once=rig.settings.llm_concurrency):
             await _until_under_way(rig, 0)
             await rig.rest("let the workers start", "feed", "trainer")
-            found["without"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
-            asked = await _ask(rig, load, rounds=1)
-            await _until_under_way(rig, min(asked, rig.settings.llm_concurrency))
-            found["in_flight"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
+            percentiles["without"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
+            request_count = await _ask(rig, load, rounds=1)
+            await _until_under_way(rig, min(request_count, rig.settings.llm_concurrency))
+            percentiles["in_flight"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
         async with _fetching(rig, url, at_once=USERS):
-            asked = await _ask(rig, load, rounds=(rounds := math.ceil(seconds / MODEL_S) + 1))
-            await _until_under_way(rig, asked // rounds)
-            found["at_once"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
+            request_count = await _ask(rig, load, rounds=(rounds := math.ceil(seconds / MODEL_S) + 1))
+            await _until_under_way(rig, request_count // rounds)
+            percentiles["at_once"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
     rig.folded = None
-    return found
+    return percentiles
 
 
 def _fetching(rig: Rig, url: str, *, at_once: int) -> AbstractAsyncContextManager[Any]:
@@ -79,7 +79,7 @@ def _fetching(rig: Rig, url: str, *, at_once: int) -> AbstractAsyncContextManage
 
 
 async def _ask(rig: Rig, load: EventLoad, *, rounds: int) -> int:
-    """Publish requests for so many rounds of all users, no two alike; return how many."""
+    """Publish distinct requests for several rounds of all users; return their number."""
     now_ms = int(time.time() * 1_000)
     requests = [
         FetchRequest(
@@ -98,10 +98,10 @@ async def _ask(rig: Rig, load: EventLoad, *, rounds: int) -> int:
 
 
 async def _until_under_way(rig: Rig, count: int) -> None:
-    """Wait until the fetch role runs and so many fetches are under way, as it says once a second.
+    """Wait until the heartbeat of the fetch role reports at least `count` fetches under way.
 
     Raises:
-        TimeoutError: they never were.
+        TimeoutError: the number was not reached in time.
     """
     async with asyncio.timeout(_WITHIN_S):
         while True:

@@ -1,7 +1,7 @@
-"""Ranking a user among 10,000 candidates, on one core: a micro-batch of those who acted last, as the rank agent has it.
+"""Ranking of 10,000 candidates on one core: a micro-batch of the most recently active users, as in the rank agent.
 
-It needs no servers: features lie ready, feeds are thrown away. What is told is processor time, of the quickest of some
-rounds, since other work on the machine can only add to it.
+The case needs no servers: features are precomputed, feeds are discarded. The figure is the processor time of the
+fastest of several rounds, since other work on the machine can only add to it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _ROUNDS = 7
 
 
 def measure(load: EventLoad, settings: Settings, *, on_progress: OnProgress) -> dict[str, float]:
-    """Return the milliseconds that a user takes, and how much is known of one."""
-    known = folded(load, settings, on_progress=on_progress)
-    states = list(known.users.values())[-MICRO_BATCH:]
+    """Return the milliseconds per user, and the mean number of events per user."""
+    folded_state = folded(load, settings, on_progress=on_progress)
+    states = list(folded_state.users.values())[-MICRO_BATCH:]
     batch = [user.snapshot(state, UserParams()) for state in states]
     params, spent_ms = rank_params(settings), []
     with threadpool_limits(1, user_api="blas"):
@@ -34,7 +34,13 @@ def measure(load: EventLoad, settings: Settings, *, on_progress: OnProgress) -> 
             on_progress("rank a micro-batch", number, _ROUNDS)
             began = time.process_time()
             for features in batch:
-                rank(features, known.view, known.blender, params, now_ms=known.view.watermark)
+                rank(
+                    features,
+                    folded_state.snapshot,
+                    folded_state.blender,
+                    params,
+                    now_ms=folded_state.snapshot.watermark,
+                )
             spent_ms.append(1e3 * (time.process_time() - began) / len(batch))
     return {
         "ms_per_user": round(min(spent_ms), 3),

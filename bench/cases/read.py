@@ -1,6 +1,6 @@
-"""Reads: GET /content with its items, beside a bare endpoint, each alone on one server process.
+"""Reads: GET /content with its items, compared with a bare endpoint, each alone on one server process.
 
-Users are drawn evenly, which is worse for caches than what people do.
+Users are drawn uniformly, which is harder on caches than real traffic.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PATHS = 20_000
 
 
 async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dict[str, float]]:
-    """Return requests per second and latencies of both."""
+    """Return requests per second and latencies of both endpoints."""
     await history.ensure_folded(rig, load)
     rng = random.Random(1)  # noqa: S311 - users to ask for, not a secret
     paths = [f"/content?user_id={load.user_id(rng.randrange(load.size.users))}" for _ in range(_PATHS)]
@@ -32,19 +32,19 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
     async with rig.process(
         "api", *feed, check=_whole_feed(port, paths[0], rig.settings.max_recommendations), API_PORT=str(port)
     ):
-        found = {"feed": await ask(rig, port, paths, seconds=seconds)}
+        figures = {"feed": await ask(rig, port, paths, seconds=seconds)}
     (port,) = free_ports(1)
     async with rig.process("bare endpoint", "-m", "bench.bare", str(port), check=_answers(port)):
-        found["bare"] = await ask(rig, port, ["/"], seconds=seconds)
-    return found
+        figures["bare"] = await ask(rig, port, ["/"], seconds=seconds)
+    return figures
 
 
 async def ask(rig: Rig, port: int, paths: list[str], *, seconds: float) -> dict[str, float]:
-    """Return requests per second and latencies of some paths, in turn."""
+    """Return requests per second and latencies of GET requests to some paths, in turn."""
     rig.on_progress(f"ask for {paths[0].partition('?')[0]} for {seconds:g} s", 0, 0)
     task = LoadTask(port=port, paths=paths, connections=CONNECTIONS, seconds=seconds, warm_up_s=WARM_UP_S)
-    found: dict[str, float] = await rig.ask("bench.http_load", given=msgspec.to_builtins(task))
-    return found
+    figures: dict[str, float] = await rig.ask("bench.http_load", payload=msgspec.to_builtins(task))
+    return figures
 
 
 def _answers(port: int) -> Callable[[], Awaitable[None]]:

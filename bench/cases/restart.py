@@ -1,6 +1,6 @@
-"""Restart: from kill -9 of a worker with many users in its table to feeds that know of what was published after it.
+"""Restart: the time from kill -9 of a worker with many users in its table to feeds that reflect later events.
 
-The worker is started again by its supervisor, as under `millrace up`, with the tables that it left on disk.
+Its supervisor restarts the worker, as under `millrace up`, with the tables on disk.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from infra.redis.stores.feed_store import RedisFeedStore
 from topics.topic import INTERACTIONS, ITEMS
 
 USERS = 32
-"""Users to wait for: enough to have some in every partition."""
+"""Number of users to wait for, enough for every partition."""
 _POLL_S = 0.02
 _WITHIN_S = 120.0
 
 
 async def measure(rig: Rig, load: EventLoad, *, users: int) -> dict[str, float]:
-    """Return the seconds until the last of some users' feeds was fresh again."""
+    """Return the seconds until the feeds of all sampled users are fresh again."""
     load = load.resized(Size(events=users, users=users, items=load.size.items))
     await rig.renew()
     await rig.publish(ITEMS, load.items, total=load.size.items)

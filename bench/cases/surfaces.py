@@ -1,7 +1,6 @@
-"""Surfaces: every GET that reads a feed which lies ready, while events flow in as the shop's document promises to bear.
+"""Surfaces: every GET endpoint that reads a stored feed, under the event rate promised in the shop's document.
 
-One API process, one process of each role that writes what is read, all on the same machine as the events' source and as
-those who ask.
+One API process and one process of each writing role share the machine with the event source and the load generator.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
     random.Random(1).shuffle(users)  # noqa: S311 - users to ask for, not a secret
     (port,) = free_ports(1)
     paths = {name: [path.format(user=user) for user in users] for name, path in _PATHS.items()}
-    found = {}
+    figures = {}
     async with (
         rig.worker("feed"),
         rig.worker("trainer"),
@@ -50,14 +49,14 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
         await _ready(client, [each[0] for each in paths.values()])
         for salt, (name, each) in enumerate(paths.items(), 1):
             flowing = asyncio.create_task(_flow(rig, load, seconds=seconds + 2 * read.WARM_UP_S, salt=salt))
-            found[name] = await read.ask(rig, port, each, seconds=seconds)
+            figures[name] = await read.ask(rig, port, each, seconds=seconds)
             await flowing
     rig.folded = None
-    return found
+    return figures
 
 
 async def _ready(client: httpx.AsyncClient, paths: list[str]) -> None:
-    """Wait until all that is read lies ready: the archive, from which the shop is stocked, takes its time."""
+    """Wait until all read models are complete; the archive, which feeds the shop, takes longest."""
     deadline_s = time.monotonic() + _STOCKED_WITHIN_S
     while missing := await _missing(client, paths):
         if time.monotonic() > deadline_s:
@@ -66,19 +65,19 @@ async def _ready(client: httpx.AsyncClient, paths: list[str]) -> None:
 
 
 async def _missing(client: httpx.AsyncClient, paths: list[str]) -> str:
-    """Return the first answer that is not what it will be."""
+    """Return a description of the first incomplete response; empty when all are complete."""
     for path in paths:
-        answer = await client.get(path)
-        if not answer.is_success:
-            return f"{path} answers {answer.status_code}: {answer.text[:200]}"
-        told = answer.json()
-        for part in ("trending", "posts"):
-            if not told.get(part, True):
-                return f"{path} has no {part}"
+        response = await client.get(path)
+        if not response.is_success:
+            return f"{path} answers {response.status_code}: {response.text[:200]}"
+        body = response.json()
+        for field in ("trending", "posts"):
+            if not body.get(field, True):
+                return f"{path} has no {field}"
     return ""
 
 
 async def _flow(rig: Rig, load: EventLoad, *, seconds: float, salt: int) -> None:
-    start_ms, step_ms = round(time.time() * 1_000), 1_000 // EVENTS_PER_S  # whole ms: rather more events than fewer
+    start_ms, step_ms = round(time.time() * 1_000), 1_000 // EVENTS_PER_S  # whole ms: rounds the rate up
     events = load.live(round(1_000 * seconds / step_ms), start_ms=start_ms, step_ms=step_ms, salt=10_000 + salt)
     await freshness.publish(rig, events, rate_per_s=EVENTS_PER_S)

@@ -1,7 +1,7 @@
-"""Throughput of one worker process through the whole path, beside what reading the same topic costs other ways.
+"""Throughput of one worker process over the whole pipeline, compared with other readers of the same topic.
 
-The clock starts when the worker knows the catalogue and turns to the first record. It ends with the last feed as the
-broker stamped it, which is published once it is in Redis. Meanwhile the worker is asked once a second what is left.
+The clock starts when the worker has loaded the catalogue and polls the first record. It ends with the broker's append
+time of the last feed, which is published after the write to Redis. The worker's lag is polled once a second.
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ def _last_ms(rig: Rig) -> int:
 
 
 async def _check_feeds(rig: Rig) -> None:
-    """Make sure that everybody's newest feed lies in Redis."""
+    """Verify that Redis holds the newest feed of every user.
+
+    Raises:
+        BenchError: a feed is missing or stale.
+    """
     newest = await asyncio.to_thread(_versions, rig)
     store, users = RedisFeedStore(rig.redis), list(newest)
     for start in range(0, len(users), _READ):

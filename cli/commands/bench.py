@@ -55,7 +55,7 @@ def bench(
     console = Console(highlight=False)
     console.print(table)
     for name in parts:
-        if description := plan.told(name):
+        if description := plan.describe(name):
             console.print(description)
 
 

@@ -19,7 +19,7 @@ from evaluation import cold as cold_replay
 from evaluation import contest, contestant, lists, plot, report, rmse
 from evaluation.contest import RunTask
 from evaluation.protocol import PARTS, PROTOCOLS, Part
-from evaluation.report import Asked, Report
+from evaluation.report import EvaluationSpec, Report
 from evaluation.stream import Stream, of_dataset
 from infra.error import OperatorError
 from loaders import Dataset, DatasetError
@@ -119,7 +119,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     if rating_scale is not None and stream.high > rating_scale:
         raise OperatorError(f"Ratings go up to {stream.high:g}.", f"Give a --rating-scale of {stream.high:g} or more.")
     console.print(_describe(stream), soft_wrap=True)
-    options = Asked(protocol=protocol, part=cast("Part", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold)
+    options = EvaluationSpec(
+        protocol=protocol, part=cast("Part", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold
+    )
     if protocol == _RMSE:
         result = _rated(stream, options, console)
     else:
@@ -215,7 +217,7 @@ def _bars(events: int) -> Iterator[Callable[[str, int], None]]:
             display.update(number, completed=events)
 
 
-def _ranked(stream: Stream, options: Asked, run_result: contest.RunResult, console: Console) -> Report:
+def _ranked(stream: Stream, options: EvaluationSpec, run_result: contest.RunResult, console: Console) -> Report:
     if options.cold:
         result = cold_replay.report(stream, options, run_result.runs, run_result.skipped)
         table.tell_cold(result, console)
@@ -225,7 +227,7 @@ def _ranked(stream: Stream, options: Asked, run_result: contest.RunResult, conso
     return result
 
 
-def _rated(stream: Stream, options: Asked, console: Console) -> Report:
+def _rated(stream: Stream, options: EvaluationSpec, console: Console) -> Report:
     if not stream.rated:
         raise OperatorError("There are no ratings to predict.", "Choose a ranking protocol.")
     with _bars(len(stream)) as show:

@@ -1,1 +1,1 @@
-"""Readers of known data sets and tables, and the world of the demo."""
+"""Readers of known data sets and tables, and the synthetic data set of the demo."""

@@ -1,6 +1,6 @@
-"""Reads check-ins: who was where and when, with the places' coordinates but without their names.
+"""Reader of check-ins of users at places, with coordinates of the places but without names.
 
-X.npy      user, place, minutes since a start that is not told
+X.npy      user, place, minutes since an unknown start
 X_POI.npy  place, latitude, longitude
 
 *.csv *.txt of https://snap.stanford.edu/data/loc-gowalla.html: user, ISO time, latitude, longitude, place, by tabs
@@ -21,17 +21,17 @@ from loaders.tables.encoding import is_decoded
 from schemas.types import Interaction, Item
 
 CELL_RESOLUTION = 9
-"""H3 resolution of where a place is: 0.1 km², a city block or two."""
+"""H3 resolution of a place's cell: 0.1 km², a city block or two."""
 _MINUTE_MS = 60_000
 _POI = "_POI.npy"
 _EXACT = 2**53
-"""Up to which size floats hold each whole number."""
+"""Largest size up to which a float represents every whole number."""
 _MAGIC = b"\x93NUMPY"
 _FIELDS = 5
 
 
 def matches(path: Path) -> bool:
-    """Say whether a path is a pair of arrays, or a folder that holds one."""
+    """Return whether a path is a pair of arrays, or a folder that holds one."""
     return _pair(path) is not None
 
 
@@ -39,7 +39,7 @@ def read(path: Path) -> Dataset:
     """Read a pair of arrays.
 
     Raises:
-        DatasetError: there is no such pair, an array has not three columns of numbers, or not one line can be read.
+        DatasetError: the pair is missing, an array does not have three columns of numbers, or no line is readable.
     """
     pair = _pair(path)
     if pair is None:
@@ -54,20 +54,20 @@ def read(path: Path) -> Dataset:
         except (ValueError, OverflowError):
             problem = f"{user:g}, {place:g}, {minutes:g} is no user, place and time"
             bad_lines.append(BadLine(visits.name, line, problem))
-    known: dict[str, tuple[float, float]] = {}
+    positions: dict[str, tuple[float, float]] = {}
     for line, (place, latitude, longitude) in enumerate(_rows(places), start=1):
         try:
-            where = _position(latitude, longitude)
-            if known.setdefault(_id(place), where) is not where:
+            point = _position(latitude, longitude)
+            if positions.setdefault(_id(place), point) is not point:
                 bad_lines.append(BadLine(places.name, line, f"an earlier line has the place {place:g}"))
         except (ValueError, OverflowError):
             problem = f"{place:g}, {latitude:g}, {longitude:g} is no place, latitude and longitude"
             bad_lines.append(BadLine(places.name, line, problem))
-    return _dataset(path, events, known, bad_lines)
+    return _dataset(path, events, positions, bad_lines)
 
 
 def gowalla_matches(path: Path) -> bool:
-    """Say whether a path is a file of check-ins, or a folder that holds one."""
+    """Return whether a path is a file of check-ins, or a folder that holds one."""
     return _gowalla(path) is not None
 
 
@@ -75,28 +75,28 @@ def read_gowalla(path: Path) -> Dataset:
     """Read a file of check-ins.
 
     Raises:
-        DatasetError: there is no such file, or not one line can be read.
+        DatasetError: the file is missing, or no line is readable.
     """
     file = _gowalla(path)
     if file is None:
         raise DatasetError(path, "it should hold lines of user, ISO time, latitude, longitude, place")
     bad_lines: list[BadLine] = []
     events: list[Interaction] = []
-    known: dict[str, tuple[float, float]] = {}
+    positions: dict[str, tuple[float, float]] = {}
     for row in delimited.read(file, len, separator="\t").rows(_FIELDS):
         try:
             if row.problem:
                 raise ValueError(row.problem)
-            visit, where = _parse(row.fields)
+            visit, point = _parse(row.fields)
             events.append(_visit(path.name, row.line, visit))
-            known[visit[1]] = where
+            positions[visit[1]] = point
         except ValueError as error:
             bad_lines.append(BadLine(file.name, row.line, str(error)))
-    return _dataset(path, events, known, bad_lines)
+    return _dataset(path, events, positions, bad_lines)
 
 
 def _dataset(
-    path: Path, events: list[Interaction], known: dict[str, tuple[float, float]], bad_lines: list[BadLine]
+    path: Path, events: list[Interaction], positions: dict[str, tuple[float, float]], bad_lines: list[BadLine]
 ) -> Dataset:
     if not events:
         raise DatasetError(path, no_line(bad_lines))
@@ -104,7 +104,7 @@ def _dataset(
     first_ms: dict[str, int] = {}
     for event in events:
         first_ms.setdefault(event.item_id or "", event.occurred_at)
-    items = [_place(place, where, first_ms.get(place, 0)) for place, where in known.items()]
+    items = [_place(place, point, first_ms.get(place, 0)) for place, point in positions.items()]
     return Dataset(name=path.stem, items=items, profiles=[], interactions=events, repeats=True, bad_lines=bad_lines)
 
 
@@ -114,8 +114,8 @@ def _visit(name: str, line: int, visit: tuple[str, str, int]) -> Interaction:
     return validate(Interaction(event_id=number, user_id=user, item_id=place, action="click", occurred_at=at_ms))
 
 
-def _place(place: str, where: tuple[float, float], first_ms: int) -> Item:
-    cell = str(h3.latlng_to_cell(*where, CELL_RESOLUTION))
+def _place(place: str, point: tuple[float, float], first_ms: int) -> Item:
+    cell = str(h3.latlng_to_cell(*point, CELL_RESOLUTION))
     return validate(Item(item_id=place, category="places", title=f"Place {place}", cell=cell, created_at=first_ms))
 
 
@@ -132,14 +132,14 @@ def _rows(file: Path) -> list[tuple[float, float, float]]:
     """Return the rows of an array of three columns.
 
     Raises:
-        DatasetError: the file holds something else.
+        DatasetError: the file has another content.
     """
     with file.open("rb") as stream:
         if stream.read(len(_MAGIC)) != _MAGIC:
             raise DatasetError(file, "it is not an array that numpy.save has written")
     try:
         array = np.load(file, mmap_mode="r", allow_pickle=False)  # never more memory than the file has bytes
-    except Exception as error:  # what a broken header leads to: Value, Type, Token, Memory …
+    except Exception as error:  # any error that a broken header causes: Value, Type, Token, Memory …
         raise DatasetError(file, f"its array cannot be read: {error}") from error
     if array.ndim != 2 or array.shape[1] != 3:
         raise DatasetError(file, f"an array of shape {array.shape} instead of three columns")
@@ -152,7 +152,7 @@ def _id(number: float) -> str:
     """Return a whole number as an id.
 
     Raises:
-        ValueError, OverflowError: it is not whole, or a float so large that it stands for several whole numbers.
+        ValueError, OverflowError: the number is not whole, or a float too large to be exact.
     """
     if number != int(number) or (isinstance(number, float) and abs(number) > _EXACT):
         raise ValueError(f"{number:g} is not one whole number")

@@ -1,8 +1,8 @@
-"""Reads click sessions as the RSC15 preparation of https://github.com/hidasib/GRU4Rec writes them.
+"""Reader of click sessions in the format of the RSC15 preparation of https://github.com/hidasib/GRU4Rec.
 
-    *_train_full.txt  *_test.txt    SessionId  ItemId  Time, parted by tabs; Time in seconds
+    *_train_full.txt  *_test.txt    SessionId  ItemId  Time, separated by tabs; Time in seconds
 
-A session is a user of its own, since nobody knows who came back.
+Each session counts as a separate user, since the data does not identify returning users.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from loaders.datasets import table
 
 
 def matches(path: Path) -> bool:
-    """Say whether a folder holds such files."""
+    """Return whether a folder holds such files."""
     files = _files(path)
     return bool(files) and all(table.matches(file) for file in files)
 

@@ -1,4 +1,4 @@
-"""Reads whatever is there: recognises the format of a folder or file."""
+"""Reader of all known formats, with detection of the format of a folder or file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from loaders.tables.encoding import MAGIC_BYTES, other_format
 
 @dataclass(frozen=True, slots=True)
 class DatasetFormat:
-    """One kind of data, what its files look like, and how it is found and read."""
+    """A data set format, with a description of its files, a detector and a reader."""
 
     name: str
     files: str
@@ -47,26 +47,26 @@ FORMATS = (
         table.read,
     ),
 )
-"""In the order they are tried."""
+"""Formats in the order of detection."""
 
 
 def read(path: Path) -> Dataset:
     """Read a folder or a file of any known format.
 
     Raises:
-        DatasetError: there is nothing, or nothing of a known format.
+        DatasetError: the path does not exist, or its format is unknown.
     """
     if not path.exists():
         raise DatasetError(path, "there is nothing here")
     with readable(path, remedy="write it as UTF-8"):
-        for found in FORMATS:
-            if found.matches(path):
-                return found.read(path)
+        for dataset_format in FORMATS:
+            if dataset_format.matches(path):
+                return dataset_format.read(path)
         problem = _other_format(path) if path.is_file() else ""
     if problem:
         raise DatasetError(path, problem)
-    known = "\n".join(f"  {known.name}: {known.files}" for known in FORMATS)
-    raise DatasetError(path, f"not a known format. These are:\n{known}")
+    format_list = "\n".join(f"  {fmt.name}: {fmt.files}" for fmt in FORMATS)
+    raise DatasetError(path, f"not a known format. These are:\n{format_list}")
 
 
 def _other_format(path: Path) -> str:

@@ -1,10 +1,10 @@
-"""Reads the MovieLens folders of https://grouplens.org/datasets/movielens/.
+"""Reader of the MovieLens folders of https://grouplens.org/datasets/movielens/.
 
     ml-100k       u.data  u.item (latin-1)  u.user  u.genre
-    ml-1m         ratings.dat  movies.dat  users.dat            fields parted by ::
+    ml-1m         ratings.dat  movies.dat  users.dat            fields separated by ::
     ml-latest-*   ratings.csv  movies.csv                       no demographics
 
-Ids are the data's own. An item enters the catalogue with its first rating, or with its release when it has none.
+Ids are those of the data. An item enters the catalogue at its first rating, or at its release without one.
 """
 
 from __future__ import annotations
@@ -24,15 +24,19 @@ T = TypeVar("T")
 
 
 def matches(path: Path) -> bool:
-    """Say whether a path is a folder with MovieLens ratings, or such a file; other files need not be there."""
+    """Return whether a path is a folder with MovieLens ratings, or such a file; other files are optional."""
     return _ratings_of(path) is not None
 
 
 def read(path: Path, *, ratings_suffice: bool = False) -> Dataset:
-    """Read a MovieLens folder of any known format; where the ratings suffice, one without movies or users, too.
+    """Read a MovieLens folder of any known format.
+
+    Args:
+        path: The folder, or its file of ratings.
+        ratings_suffice: Whether the files of movies and users may be missing.
 
     Raises:
-        DatasetError: the folder does not hold one, or not one rating can be read.
+        DatasetError: the folder is no MovieLens folder, or no rating is readable.
     """
     fmt = (_ratings_of(path) if ratings_suffice else None) or _format_of(path)
     folder = path if path.is_dir() else path.parent
@@ -88,7 +92,7 @@ def segment(user: User) -> str:
 
 
 def _ratings_of(path: Path) -> MovieLensFormat | None:
-    """Return the format whose ratings a path holds or is."""
+    """Return the format of the ratings at a path; None without ratings."""
     for fmt in FORMATS:
         file = path / fmt.ratings if path.is_dir() else path
         if file.name == fmt.ratings and file.is_file() and is_ratings(file, fmt):
@@ -100,8 +104,8 @@ def _format_of(folder: Path) -> MovieLensFormat:
     for fmt in FORMATS:
         if all((folder / name).is_file() for name in fmt.files):
             return fmt
-    known = "; or ".join(", ".join(fmt.files) for fmt in FORMATS)
-    raise DatasetError(folder, f"not a MovieLens folder: it should hold {known}")
+    layouts = "; or ".join(", ".join(fmt.files) for fmt in FORMATS)
+    raise DatasetError(folder, f"not a MovieLens folder: it should hold {layouts}")
 
 
 def _problem(error: Exception, row: list[str]) -> str:

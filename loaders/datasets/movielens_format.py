@@ -1,4 +1,4 @@
-"""The three layouts of MovieLens: which files, and what their lines mean."""
+"""The three layouts of MovieLens: file names and parsers of lines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COLUMN = re.compile(r"\d{1,4}")
 """A number of a genre."""
 _RATING_FIELDS = 4
 _LOOKED_AT = 10
-"""Lines that tell a layout: one of them may be bad."""
+"""Number of lines for the detection of a layout: single lines may be bad."""
 _SEXES = {"F": "f", "M": "m"}
 
 
@@ -68,7 +68,7 @@ def _rating(row: list[str]) -> Rating:
 
 
 def _flagged_movie(folder: Path) -> Callable[[list[str]], Movie]:
-    """Return the parser of u.item, whose genres are a column of 0 or 1 each, named by u.genre."""
+    """Return the parser of u.item, with one column of 0 or 1 per genre, named by u.genre."""
     names: dict[int, str] = {}
     for line in (folder / "u.genre").read_text("latin-1").splitlines():
         name, _, column = line.partition("|")
@@ -93,7 +93,7 @@ def _flagged_movie(folder: Path) -> Callable[[list[str]], Movie]:
 
 
 def _listed_movie(_: Path) -> Callable[[list[str]], Movie]:
-    """Return the parser of movies.dat and movies.csv, whose genres are one field parted by bars."""
+    """Return the parser of movies.dat and movies.csv, with all genres in one field, separated by bars."""
 
     def parse(row: list[str]) -> Movie:
         title, genres = _present(row[1]), row[2]
@@ -119,7 +119,7 @@ def _user_1m(row: list[str]) -> User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovieLensFormat:
-    """One layout."""
+    """A layout of a MovieLens folder."""
 
     ratings: str
     movies: str
@@ -135,7 +135,7 @@ class MovieLensFormat:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Return the files that a folder of this layout holds."""
+        """Return the names of all files of this layout."""
         return tuple(name for name in (self.ratings, self.movies, self.users, *self.also) if name is not None)
 
 
@@ -171,7 +171,7 @@ FORMATS = (
 
 
 def rows(file: Path, fmt: MovieLensFormat) -> Iterator[Row]:
-    """Yield every row that is not blank, after the header if there is one."""
+    """Yield every non-blank row, without the header."""
     separator = fmt.ratings_separator if file.name == fmt.ratings else fmt.separator
     content, codec = decode(file.read_bytes(), fmt.encoding)
     quoted = separator == ","
@@ -182,7 +182,7 @@ def rows(file: Path, fmt: MovieLensFormat) -> Iterator[Row]:
 
 
 def is_ratings(file: Path, fmt: MovieLensFormat) -> bool:
-    """Say whether a file begins as ratings of this layout do; others use the same file names."""
+    """Return whether a file begins with ratings of this layout; other data sets use the same file names."""
     with file.open(encoding=fmt.encoding, errors="replace") as text:
         lines = [text.readline().strip() for _ in range(_LOOKED_AT)]
     if fmt.header:

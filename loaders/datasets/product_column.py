@@ -1,4 +1,4 @@
-"""The columns of a table of products: their names in files, and what else a caller may know of a file."""
+"""Columns of product tables: their names in files, and the options of a file."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "stock": ("stock",),
     "created_at": ("createdat",),
 }
-"""The columns, and the names they go by in files, in lower case and letters only."""
+"""Names of each column in files, in lower case and letters only."""
 NEEDED = ("name", "main_category")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductFormat:
-    """What the caller knows of a file; the rest is recognised."""
+    """Options of a product file; unset ones are detected."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
-    """The name in the file of each column that has an unusual one."""
+    """Name in the file of each column with an unusual name."""
     encoding: str | None = None
     separator: str | None = None
     decimal_mark: str | None = None
     currency: str = ""
-    """The ISO code for prices without a sign, or with a sign that several currencies share."""
+    """ISO code for prices without a sign, or with a sign shared by several currencies."""
     rating_scale: float = 5.0
-    """The highest rating, for ratings that do not name it."""
+    """The highest rating, for ratings without a scale."""
 
 
 def find(header: Sequence[str], form: ProductFormat) -> dict[str, int]:
-    """Return where each column is, as far as it is there."""
+    """Return the index of each column of the file."""
     names = [name.strip() for name in header]
     letters = [re.sub(r"[^a-z]", "", name.lower()) for name in names]
     places = {}

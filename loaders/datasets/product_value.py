@@ -1,4 +1,4 @@
-"""From the cells of a row to an item. Numbers and times are read by column, since their cells explain each other."""
+"""Parser of product rows. Numbers and times are parsed by column, since cells of a column disambiguate each other."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _LINKED_ID = re.compile(r"/(?:dp|gp/product)/([A-Z0-9]{10})(?![A-Z0-9])")
 _ROUNDED_ID = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+")
 _UNFILED = "other"
 _SAME_RATIO = 0.02
-"""How far a discount may be from that of the prices."""
+"""Tolerance between a discount ratio and that of the prices."""
 
 
 class ProductValues:
-    """The values of a table's columns."""
+    """Parsed values of the columns of a table."""
 
     def __init__(self, column: Callable[[str], Sequence[str]], form: ProductFormat) -> None:
-        """Read the columns.
+        """Parse the columns.
 
         Args:
             column: Returns the cells of a column, none when the table lacks it.
-            form: What is known of the file.
+            form: Options of the file.
 
         Raises:
             ValueError: the ratings are on another scale.
@@ -50,10 +50,14 @@ class ProductValues:
         self._ranges = 0
 
     def item(self, cells: Mapping[str, str], *, at_ms: int) -> Item:
-        """Return the product of a row, created at a time unless the row has its own.
+        """Return the product of a row.
+
+        Args:
+            cells: Cells by column.
+            at_ms: Time of creation for a row without one, in ms since the epoch.
 
         Raises:
-            ValueError: it cannot be used, and why.
+            ValueError: the row is unusable; the message has the reason.
         """
         if not all(map(is_decoded, cells.values())):
             raise ValueError("it holds bytes that its encoding does not have")
@@ -83,16 +87,16 @@ class ProductValues:
         )
 
     def id_of(self, cells: Mapping[str, str]) -> str:
-        """Return the id of a product: its own, the one in its link, or one made from its link or name.
+        """Return the id of a product: its own, the one in its link, or a hash of its link or name.
 
         Raises:
-            ValueError: it has none where other rows have one, or a spreadsheet has rounded it.
+            ValueError: the id is missing where other rows have one, or a spreadsheet has rounded it.
         """
-        given = cells.get("id", "")
-        if _ROUNDED_ID.fullmatch(given):
-            raise ValueError(f"id: {shown(given)} has been rounded by a spreadsheet")
-        if given:
-            return given
+        own_id = cells.get("id", "")
+        if _ROUNDED_ID.fullmatch(own_id):
+            raise ValueError(f"id: {shown(own_id)} has been rounded by a spreadsheet")
+        if own_id:
+            return own_id
         linked = _LINKED_ID.search(cells.get("link", ""))
         if linked:
             return linked[1]
@@ -102,7 +106,7 @@ class ProductValues:
         return hashlib.blake2b(made_of.encode(errors="replace"), digest_size=5).hexdigest().upper()
 
     def notes(self) -> list[str]:
-        """Return how the numbers of the items so far were read where that was not certain."""
+        """Return notes on uncertain readings of the numbers of the items so far."""
         marks = sorted({mark for mark in self._prices.marks.values() if mark})
         notes = [f"prices are written with the decimal mark {' or '.join(marks)}"] if marks else []
         for sign, count in self._assumed.items():
@@ -116,10 +120,10 @@ class ProductValues:
         return notes
 
     def _cost(self, cells: Mapping[str, str]) -> tuple[float | None, float | None, dict[str, str]]:
-        """Return what a product costs, what it did before a discount, and the attributes that go with that.
+        """Return the price of a product, the price before a discount, and the related attributes.
 
         Raises:
-            ValueError: the prices cannot be read, or contradict each other.
+            ValueError: the prices are unreadable or contradict each other.
         """
         price, original = (self._price(name, cells) for name in _PRICES)
         signs = [one.currency or one.sign for one in (price, original) if one and (one.currency or one.sign)]

@@ -1,11 +1,11 @@
-"""Reads tables of products: the eleven columns of shops, or those of them that are there.
+"""Reader of product tables with the eleven columns of shops, or a subset of them.
 
     id, name, main_category, sub_category, image, link, ratings, no_of_ratings, discount_price, actual_price,
     discount_ratio
 
-Columns are found by name, in any order; others are ignored. Each row becomes part of an item or is rejected with its
-line and the reason. Where there is no id, the one in the link is taken, or one is made from the link or the name. A
-product in several rows is one item, in all their sub-categories.
+Columns are matched by name, in any order; others are ignored. Each row becomes an item, extends one, or is rejected
+with its line and the reason. Without an id, the one in the link is used, or a hash of the link or the name. A product
+in several rows is one item with all their sub-categories.
 """
 
 from __future__ import annotations
@@ -30,41 +30,41 @@ from schemas.types import Item
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """A row that cannot be used."""
+    """An unusable row."""
 
     where: BadLine
     fields: list[str]
-    """Its fields; the line itself where that could not be split."""
+    """Fields of the row; the whole line where it could not be split."""
     item_id: str | None
-    """The id it has, where that can be read."""
+    """Id of the product; None where it is unreadable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Products:
-    """The content of a file. The items, the repeated and the rejected rows are `rows` together."""
+    """The content of a file. The numbers of items, repeated and rejected rows add up to `rows`."""
 
     columns: list[str]
     rows: int
     items: list[Item]
     repeated: int
-    """Rows of a product that an earlier row describes."""
+    """Number of rows of products from earlier rows."""
     rejected: list[Rejected]
     undated: frozenset[str]
-    """Items without a time of their own, which are as old as the file."""
+    """Items without a time in the file, which get that of the file."""
     notes: list[str]
-    """How the file was read, and what was assumed."""
+    """Notes on the reading of the file and its assumptions."""
 
 
 def read(path: Path, *, now_ms: int, form: ProductFormat | None = None) -> Products:
-    """Read a file; the same file again yields the same items.
+    """Read a file; repeated reads yield the same items.
 
     Args:
-        path: The file.
-        now_ms: The time; products without a time of their own are as old as the file.
-        form: What is known of the file.
+        path: The file. Products without a time get its time of modification.
+        now_ms: The current time in ms since the epoch, an upper bound of times.
+        form: Options of the file.
 
     Raises:
-        DatasetError: there is no such file, it lacks a column, or its encoding or rating scale is not clear.
+        DatasetError: the file or a needed column is missing, or its encoding or rating scale is unclear.
     """
     form = form or ProductFormat()
     text, columns, places = _opened(path, form)
@@ -89,9 +89,9 @@ def read(path: Path, *, now_ms: int, form: ProductFormat | None = None) -> Produ
             continue
         if item.item_id not in items and not (row_cells and row_cells.get("created_at")):
             undated.add(item.item_id)
-        known = items.setdefault(item.item_id, item)
-        conflicts += (known.title, known.price) != (item.title, item.price)
-        items[item.item_id] = _merged(known, item)
+        first = items.setdefault(item.item_id, item)
+        conflicts += (first.title, first.price) != (item.title, item.price)
+        items[item.item_id] = _merged(first, item)
     return Products(
         columns=columns,
         rows=len(rows),
@@ -109,10 +109,10 @@ def read(path: Path, *, now_ms: int, form: ProductFormat | None = None) -> Produ
 
 
 def _opened(path: Path, form: ProductFormat) -> tuple[Text, list[str], dict[str, int]]:
-    """Return a file, the names of its columns, and where the known ones are.
+    """Return the text of a file, the names of its columns, and the indices of the known ones.
 
     Raises:
-        DatasetError: it cannot be read, or lacks columns.
+        DatasetError: the file is unreadable, or lacks needed columns.
     """
     if not path.is_file():
         raise DatasetError(path, "there is no such file")
@@ -138,7 +138,7 @@ def _opened(path: Path, form: ProductFormat) -> tuple[Text, list[str], dict[str,
 
 
 def _cells(row: Row, places: dict[str, int]) -> dict[str, str]:
-    """Return the cells of a row by column, each as a single line, empty where a value is missing."""
+    """Return the cells of a row by column, each as a single line, empty for a missing value."""
     cells = {name: line(row.fields[place]) for name, place in places.items()}
     return {name: "" if is_missing(cell) else cell for name, cell in cells.items()}
 
@@ -154,10 +154,10 @@ def _id(cells: dict[str, str] | None, values: ProductValues) -> str | None:
         return None
 
 
-def _merged(known: Item, again: Item) -> Item:
-    """Return a product as its first row describes it, filed under the categories of the other row, too."""
-    filed = list(dict.fromkeys((*known.topics, *again.topics)))[: limit.LIST_ITEMS]
-    return known if filed == known.topics else replace(known, topics=filed)
+def _merged(first: Item, again: Item) -> Item:
+    """Return the product of the first row, with the sub-categories of another row added."""
+    filed = list(dict.fromkeys((*first.topics, *again.topics)))[: limit.LIST_ITEMS]
+    return first if filed == first.topics else replace(first, topics=filed)
 
 
 def _conflict(count: int) -> list[str]:

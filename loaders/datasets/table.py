@@ -1,7 +1,8 @@
-"""Reads tables of user, item, rating (optional) and timestamp: CSV, TSV and their kin, and Parquet.
+"""Reader of tables of user, item, rating (optional) and timestamp: CSV, TSV and similar text, and Parquet.
 
-Columns go by their usual names (user, user_id, userId, SessionId; item, item_id, movieId; timestamp, ts, time …) or,
-without names, by their order. Several tables with the same columns in one folder are read as one, by file name.
+Columns are recognised by common names (user, user_id, userId, SessionId; item, item_id, movieId; timestamp, ts, time …)
+or, without names, by their order. Several tables with the same columns in a folder form one data set, in the order of
+file names.
 """
 
 from __future__ import annotations
@@ -36,19 +37,19 @@ class _Row(NamedTuple):
 
     @property
     def rating(self) -> str | None:
-        """Return the rating as text, None where the table has no column of ratings."""
+        """Return the rating as text, None for a table without ratings."""
         if self.columns.rating is None:
             return None
         value = self.fields[self.columns.rating]
         return "" if value is None else str(value)
 
     def bad(self, problem: object) -> BadLine:
-        """Return the row as one that cannot be used."""
+        """Return the row as a bad line."""
         return BadLine(self.file, self.line, str(problem))
 
 
 def matches(path: Path) -> bool:
-    """Say whether a path is such a table or a folder that holds one."""
+    """Return whether a path is such a table or a folder that holds one."""
     return bool(_tables(path))
 
 
@@ -56,13 +57,13 @@ def read(path: Path) -> Dataset:
     """Read a table, or the tables of a folder.
 
     Raises:
-        DatasetError: the folder holds tables of different kinds, or not one line can be read.
-        ModuleNotFoundError: it is Parquet and pyarrow is not installed.
+        DatasetError: the folder holds tables of different kinds, or no line is readable.
+        ModuleNotFoundError: pyarrow is not installed, for a Parquet file.
     """
     tables = _tables(path)
     if {_first(table) for table in tables if column.find(_first(table)) != column.find(_first(tables[0]))}:
-        found = ", ".join(table.name for table in tables)
-        raise DatasetError(path, f"several tables that differ in their columns; name one of {found}")
+        names = ", ".join(table.name for table in tables)
+        raise DatasetError(path, f"several tables that differ in their columns; name one of {names}")
     return read_tables(path, tables)
 
 
@@ -70,8 +71,8 @@ def read_tables(path: Path, tables: Sequence[Path], *, repeats: bool | None = No
     """Read tables as one data set, in this order.
 
     Raises:
-        DatasetError: not one line can be read.
-        EncodingError: the encoding of a table is not clear.
+        DatasetError: no line is readable.
+        EncodingError: the encoding of a table is unclear.
     """
     texts = {table: delimited.read(table, _fit) for table in tables if table.suffix != _PARQUET}
     rows = [row for table in tables for row in _rows(table, texts.get(table))]
@@ -111,7 +112,7 @@ def _fit(header: Sequence[str]) -> int:
 
 
 def _first(file: Path) -> tuple[str, ...]:
-    """Return the names of a table's columns, or its first line when it has none."""
+    """Return the names of a table's columns, or its first line for a table without names."""
     if file.suffix == _PARQUET:
         with _parquet(file) as parquet:
             return tuple(parquet.read_schema(file).names)
@@ -119,7 +120,7 @@ def _first(file: Path) -> tuple[str, ...]:
 
 
 def _rows(file: Path, text: delimited.Text | None) -> Iterator[_Row]:
-    """Yield the rows of a table: the line each is in, from 1, and its fields, or why it has none."""
+    """Yield the rows of a table, each with its line number from 1, and its fields or the problem."""
     header = _first(file)
     columns = column.find(header)
     assert columns is not None
@@ -129,22 +130,22 @@ def _rows(file: Path, text: delimited.Text | None) -> Iterator[_Row]:
         yield from (_Row(file.name, line, row, columns) for line, row in enumerate(zip(*cells, strict=True), start=1))
         return
     for place, row in enumerate(text.rows(len(header))):
-        if place or not columns.named:
+        if place or not columns.has_names:
             yield _Row(file.name, row.line, row.fields, columns, row.misfit(len(header)))
 
 
 def _notes(text: delimited.Text) -> Iterator[str]:
-    """Yield how a table was read."""
+    """Yield notes on the reading of a table."""
     yield text.description
     header = delimited.first_row(text).fields
     columns = column.find(header)
-    if columns is not None and columns.named:
+    if columns is not None and columns.has_names:
         places = (columns.user, columns.item, columns.rating, columns.time)
         yield from delimited.repeated_names([header[place] for place in places if place is not None], header)
 
 
 def _example(bad: Sequence[tuple[_Row, BadLine]]) -> str:
-    """Return why no line of a table can be read."""
+    """Return an example of the problems of a table without a readable line."""
     if not bad:
         return f"there is none; {_EXPECTED}"
     row, line = bad[0]
@@ -156,18 +157,18 @@ def _parquet(file: Path) -> Iterator[Any]:
     """Yield the reader of Parquet.
 
     Raises:
-        DatasetError: the file cannot be read.
+        DatasetError: the file is unreadable.
     """
     from pyarrow import parquet
 
     try:
         yield parquet
-    except Exception as error:  # what broken Parquet leads to: Arrow's own errors, OSError, Overflow, Memory …
+    except Exception as error:  # any error that broken Parquet causes: Arrow's own errors, OSError, Overflow, Memory …
         raise DatasetError(file, f"its Parquet cannot be read: {error}") from error
 
 
 def _decoded(value: object) -> object:
-    """Return a cell; texts that older writers of Parquet have not marked as such are bytes."""
+    """Return a cell, with bytes decoded: older writers of Parquet do not mark texts as such."""
     return value.decode(errors=UNDECODED) if isinstance(value, bytes) else value
 
 
@@ -188,7 +189,7 @@ def _interaction(name: str, row: _Row, at_ms: int | ValueError, rating: float | 
 
 
 def _id(name: str, value: object) -> str:
-    """Return an id as text; whole numbers that a table keeps as floats lose their point."""
+    """Return an id as text; whole numbers stored as floats lose the decimal point."""
     if isinstance(value, (bool, list, dict)):
         raise ValueError(f"the {name} {shown(value)} is not an id")
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
@@ -200,7 +201,7 @@ def _id(name: str, value: object) -> str:
 
 
 def _ratings(texts: Sequence[str | None]) -> list[float | ValueError | None]:
-    """Return the ratings of a column, None where there is no column, an error for each that is not a number."""
+    """Return the ratings of a column: None without a column, an error for a text that is not a number."""
     cells = [number.readings(number.plain(text)) if text and len(text) <= CELL_CHARS else {} for text in texts]
     mark = number.decimal_mark(cells)
     return [None if text is None else _rating(text, cell, mark) for text, cell in zip(texts, cells, strict=True)]

@@ -1,6 +1,6 @@
-"""Our own small world: things in a few cities, people with tastes, and two weeks of what they did.
+"""Synthetic data set of the demo: items in a few cities, users with interests, and two weeks of interactions.
 
-The same seed and time give the same world, event ids included; a day later it is the same story, one day on.
+The same seed and time give the same data set, including event ids; a later time shifts the same interactions.
 """
 
 from __future__ import annotations
@@ -23,12 +23,18 @@ _SESSION_LOOKS = 8
 _KEENER: tuple[Action, ...] = ("like", "save", "share", "rate")
 _KEENER_WEIGHTS = (8, 5, 2, 5)
 _STRAY = 0.12
-"""Share of what people look at that has nothing to do with their taste."""
+"""Share of viewed items that are independent of the user's interests."""
 
 
 def build(*, seed: int, now_ms: int, users: int = USERS) -> Dataset:
-    """Return the world as it stands at `now_ms`, with about PER_USER interactions for each of its people."""
-    rng = random.Random(seed)  # noqa: S311 - a reproducible story, not a secret
+    """Return the data set as of a time.
+
+    Args:
+        seed: Seed of the random generator.
+        now_ms: End of the two weeks in ms since the epoch.
+        users: Number of users, with about PER_USER interactions each.
+    """
+    rng = random.Random(seed)  # noqa: S311 - reproducible data, not a secret
     items = catalogue(rng, now_ms=now_ms)
     appeal = {item.item_id: rng.lognormvariate(0.0, 0.8) for item in items}
     crowd = people(rng, count=users)
@@ -44,7 +50,7 @@ def build(*, seed: int, now_ms: int, users: int = USERS) -> Dataset:
 
 
 def affinity(person: DemoPerson, item: Item) -> float:
-    """Return how much an item is to someone's taste: their interest in its topics times their use of its category."""
+    """Return a person's affinity to an item: the interest in its topics times the use of its category."""
     if item.city not in (None, person.city.name):
         return 0.0
     taste = sum(person.tastes.get(topic, 0.0) for topic in item.topics)
@@ -53,7 +59,7 @@ def affinity(person: DemoPerson, item: Item) -> float:
 
 @dataclass(slots=True)
 class _Life:
-    """One person's two weeks, told visit by visit."""
+    """Generator of one person's interactions, session by session."""
 
     person: DemoPerson
     items: list[Item]
@@ -66,20 +72,20 @@ class _Life:
         liking = {item.item_id: affinity(self.person, item) for item in near}
         weights = [liking[item.item_id] * self.appeal[item.item_id] for item in near]
         peak = max(liking.values())
-        done: list[Interaction] = []
-        while len(done) < self.person.activity * PER_USER:
-            session = f"{self.person.user_id}-{len(done)}"
+        interactions: list[Interaction] = []
+        while len(interactions) < self.person.activity * PER_USER:
+            session = f"{self.person.user_id}-{len(interactions)}"
             at_ms = self._session_start()
             for _ in range(self.rng.randint(2, _SESSION_LOOKS)):
                 stray = self.rng.random() < _STRAY
                 item = self.rng.choice(near) if stray else self.rng.choices(near, weights)[0]
                 for action in self._actions(liking[item.item_id] / peak):
                     at_ms += self.rng.randint(2_000, 60_000)
-                    done.append(self._event(len(done), session, at_ms, action, item))
-        return done
+                    interactions.append(self._event(len(interactions), session, at_ms, action, item))
+        return interactions
 
     def _session_start(self) -> int:
-        """Return a moment of the last days, an hour at least before now, by the rhythm of a day."""
+        """Return a random time of the last days by the hourly activity profile, at least an hour before now."""
         day = self.rng.randint(1, DAYS)
         hour = self.rng.choices(range(24), _HOUR_WEIGHTS)[0]
         midnight_ms = self.now_ms - self.now_ms % _DAY_MS - day * _DAY_MS
@@ -91,12 +97,12 @@ class _Life:
             return ["skip"]
         if draw > 0.97:
             return ["search"]
-        done: list[Action] = ["view"]
+        actions: list[Action] = ["view"]
         if draw < 0.25 + 0.6 * liking:
-            done.append("click")
+            actions.append("click")
             if self.rng.random() < 0.15 + 0.35 * liking:
-                done += self.rng.choices(_KEENER, _KEENER_WEIGHTS)
-        return done
+                actions += self.rng.choices(_KEENER, _KEENER_WEIGHTS)
+        return actions
 
     def _event(self, number: int, session: str, at_ms: int, action: Action, item: Item) -> Interaction:
         searched = action == "search"

@@ -1,4 +1,4 @@
-"""The things of our own small world: places and workshops in cities, music and movies everywhere."""
+"""Catalogue of the synthetic data set: places and workshops in cities, music and movies without a location."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from loaders.datasets.world_vocabulary import (
 from schemas.types import Item
 
 CELL_RESOLUTION = 9
-"""H3 resolution of where a thing is: 0.1 km², a city block or two."""
+"""H3 resolution of an item's cell: 0.1 km², a city block or two."""
 _EVERYWHERE = {"music": 10, "movies": 8}
-"""Pieces of music, and films, of each interest."""
+"""Numbers of music pieces and movies per interest."""
 _SPREAD_DEGREES = 0.03
 _AGE_DAYS = 90
 _DAY_MS = 86_400_000
 
 
 def catalogue(rng: random.Random, *, now_ms: int) -> list[Item]:
-    """Return everything there is, in a stable order."""
+    """Return all items, in a stable order."""
     names = [f"{first} {second}" for first in FIRST_WORDS for second in SECOND_WORDS]
     rng.shuffle(names)
     maker = _Maker(rng, iter(names), now_ms)

@@ -1,4 +1,4 @@
-"""The people of our own small world."""
+"""Users of the synthetic data set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DEVICES = ("phone", "phone", "desktop", "tablet")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoPerson:
-    """Someone and what they are into; tastes add up to one, the strongest first."""
+    """A person with interests by topic (`tastes`), which add up to one, the strongest first."""
 
     user_id: str
     segment: str
@@ -21,12 +21,12 @@ class DemoPerson:
     tastes: dict[str, float]
     categories: dict[str, float]
     activity: float
-    """How much they do, beside the average of one."""
+    """Activity relative to the average, which is 1."""
     device: str
 
     @property
     def label(self) -> str:
-        """Say who this is in a few words."""
+        """Return a short description: interests and city."""
         return f"{', '.join(self.tastes)} · {self.city.name}"
 
 
@@ -39,7 +39,7 @@ ALEX = DemoPerson(
     activity=0.6,
     device="phone",
 )
-"""The one to show: jazz, hiking and cooking workshops in New York."""
+"""The user of the demo: jazz, hiking and cooking workshops in New York."""
 
 
 def people(rng: random.Random, *, count: int) -> list[DemoPerson]:

@@ -1,4 +1,4 @@
-"""The words our own small world is made of: all invented here, no real venue, artist, film or person."""
+"""Vocabulary of the synthetic data set: invented names, without any real venue, artist, film or person."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class DemoCity:
-    """A city that things happen in."""
+    """A city of the synthetic data set."""
 
     name: str
     latitude: float
@@ -32,7 +32,7 @@ CITIES = (
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """What someone can be into, and what there is for it: names to be combined, and half a sentence on it."""
+    """An interest with the names of its places and workshops, and a phrase for descriptions."""
 
     name: str
     place: tuple[str, str, str]

@@ -1,1 +1,1 @@
-"""Tables in the wild: encodings, separators, columns, numbers, prices, times."""
+"""Parsers of real-world tables: encodings, separators, columns, numbers, prices, times."""

@@ -1,4 +1,4 @@
-"""Cells of a table: which texts stand for a missing value, and how an error quotes a cell."""
+"""Cells of a table: markers of missing values, and quotation in error messages."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ def is_missing(text: str) -> bool:
 
 
 def is_missing_number(text: str) -> bool:
-    """Return whether a cell that should hold a number is missing; dashes and question marks stand for that, too."""
+    """Return whether a cell of numbers is missing; dashes and a question mark are markers, too."""
     return is_missing(text) or set(text.strip()) <= _DASHES or text.strip() == "?"
 
 
 CELL_CHARS = 100
-"""Longest text that may be a number, a price or a time."""
+"""Longest text of a number, a price or a time."""
 MESSAGE_CHARS = 1_000
-"""Longest line of an error."""
+"""Longest line of an error message."""
 
 
 def printable(message: str) -> str:
-    """Return a line of an error as a terminal can show it: no control characters, and not longer than can be read."""
+    """Return a line of an error message for a terminal: without control characters, and truncated."""
     if not message.isprintable():
         message = "".join(char if char.isprintable() else repr(char)[1:-1] for char in message[:MESSAGE_CHARS])
     return message if len(message) <= MESSAGE_CHARS else f"{message[: MESSAGE_CHARS - 1]}…"
 
 
 def shown(text: object) -> str:
-    """Return a cell as an error quotes it."""
+    """Return a cell quoted for an error message, truncated."""
     quoted = repr(str(text))
     return quoted if len(quoted) <= CELL_CHARS else f"{quoted[: CELL_CHARS - 2]}…{quoted[-1]}"

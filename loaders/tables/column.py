@@ -1,4 +1,4 @@
-"""Which column of a table is what: by its name, or by its place where there are no names."""
+"""Detection of the columns of interaction tables, by name, or by index without names."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ _TIME = (
     "occurredat", "createdat", "minutes",
 )  # fmt: skip
 _NAMELESS = {3: (0, 1, None, 2), 4: (0, 1, 2, 3)}
-"""Places of user, item, rating and time by the number of columns, where the first line is data already."""
+"""Indices of user, item, rating and time by the number of columns, for tables without names."""
 
 
 @dataclass(frozen=True, slots=True)
 class InteractionColumns:
-    """Places of the columns that matter."""
+    """Indices of the columns of interactions."""
 
     user: int
     item: int
     rating: int | None
     time: int
-    named: bool
+    has_names: bool
     """Whether the first line holds names."""
 
 
 def find(first: Sequence[str]) -> InteractionColumns | None:
-    """Return the columns of a table by its first line, or nothing when they are not there."""
+    """Return the columns of a table by its first line, None where a needed one is missing."""
     names = [re.sub(r"[^a-z0-9]", "", name.lower().partition(":")[0]) for name in first]
-    user, item, rating, time = (_first(names, known) for known in (_USER, _ITEM, _RATING, _TIME))
+    user, item, rating, time = (_first(names, spellings) for spellings in (_USER, _ITEM, _RATING, _TIME))
     if user is not None and item is not None and time is not None:
-        return InteractionColumns(user, item, rating, time, named=True)
+        return InteractionColumns(user, item, rating, time, has_names=True)
     return _nameless(first)
 
 
-def _first(names: list[str], known: tuple[str, ...]) -> int | None:
-    return next((names.index(name) for name in known if name in names), None)
+def _first(names: list[str], spellings: tuple[str, ...]) -> int | None:
+    return next((names.index(name) for name in spellings if name in names), None)
 
 
 def _nameless(first: Sequence[str]) -> InteractionColumns | None:
@@ -54,4 +54,4 @@ def _nameless(first: Sequence[str]) -> InteractionColumns | None:
     user, item, rating, time = _NAMELESS[len(first)]
     if time is None or user is None or item is None or not timestamp.is_time(first[time]):
         return None
-    return InteractionColumns(user, item, rating, time, named=False)
+    return InteractionColumns(user, item, rating, time, has_names=False)

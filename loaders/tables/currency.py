@@ -1,4 +1,4 @@
-"""Currencies as prices name them: ISO codes and the data of CLDR through Babel, and the spellings of shops."""
+"""Currencies of prices: ISO codes, CLDR data through Babel, and spellings of shops."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ _SHARED = {
     "﷼": ("", "SAR", "IRR", "YER", "OMR", "QAR"),
     "dh": ("", "AED", "MAD"),
 }
-"""Signs of several currencies: the first is assumed where nothing says otherwise, and none where that is empty."""
+"""Signs of several currencies: the first is the default; an empty first entry means no default."""
 _LOWER = frozenset(("usd", "eur", "gbp", "inr", "jpy", "cny", "chf", "cad", "aud", "nzd", "sek", "nok", "dkk", "pln"))
-"""Codes that are taken in lower case; others are words, such as all, top and try."""
+"""Codes accepted in lower case; others are words, such as all, top and try."""
 
 
 @cache
 def codes_of(sign: str) -> tuple[str, ...]:
-    """Return the codes of the currencies that a sign or word may mean, the assumed one first; empty when unknown.
+    """Return the codes of the possible currencies of a sign or word, the default first; empty when unknown.
 
     >>> codes_of("₹"), codes_of("kr."), codes_of("CHF"), codes_of("kg")
     (('INR',), ('', 'SEK', 'NOK', 'DKK', 'ISK'), ('CHF',), ())
@@ -70,13 +70,13 @@ def is_code(code: str) -> bool:
 
 @cache
 def digits_of(code: str) -> int:
-    """Return how many decimals prices in a currency have."""
+    """Return the number of decimals of prices in a currency."""
     return get_currency_precision(code)
 
 
 @cache
 def home_mark(code: str) -> str | None:
-    """Return the decimal mark where a currency is issued; None where several are in use, as for the euro."""
+    """Return the decimal mark in a currency's country; None where several are in use, as for the euro."""
     marks = set()
     for language in get_official_languages(code[:2], de_facto=True):
         try:

@@ -1,4 +1,4 @@
-"""Delimited text: encoding, separator and quotes are recognised, and no line is lost to a quote that never closes."""
+"""Parser of delimited text: it detects encoding, separator and quotes, and an unclosed quote loses no line."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from loaders.tables.cell import shown
 SEPARATORS = ("\t", "::", ",", ";", "|")
 SEPARATOR_NAMES = {"\t": "tabs", "::": "double colons", ",": "commas", ";": "semicolons", "|": "bars"}
 _UNQUOTED = ("\t", "::")
-"""Separators of files in which a double quote is a character like any other, unless all names of columns are quoted."""
+"""Separators of files with ordinary double quotes, unless all column names are quoted."""
 _DECLARATION = re.compile(r"\"?sep=(?P<separator>[^\n\"])\"?\n", re.IGNORECASE)
 _LONGEST = 1 << 20
-"""Most characters of one record: a quote that is still open after that is not closed."""
+"""Longest record in characters: a quote still open after that counts as unclosed."""
 _FAILED_FIELDS_MAX = 1_000_000
-"""Most fields of records whose quotes turn out not to close, beside one for each character of the file. After that
-quoted fields end in their line: such a file would have each line read again for each of the lines before it."""
+"""Bound on wasted fields of records with unclosed quotes, in addition to one per character of the file. Beyond it,
+quoted fields end in their line: otherwise each line would be parsed again for each of the lines before it."""
 _HEADER_BYTES = 64 << 10
 
 
 class RowError(ValueError):
-    """A line that is no row."""
+    """A line that is not a valid row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row: the line of the file that it begins in, from 1, and its fields, or the line itself and what is wrong."""
+    """A row with its first line in the file, from 1, and its fields, or the line itself and the problem."""
 
     line: int
     fields: list[str]
     problem: str = ""
 
     def misfit(self, width: int) -> str:
-        """Return why the row does not have so many fields; nothing when it has, or ends with empty ones."""
+        """Return the problem of a row with another number of fields; empty when it fits, or ends with empty fields."""
         if self.problem or len(self.fields) == width or (len(self.fields) > width and not any(self.fields[width:])):
             return self.problem
         return f"{len(self.fields)} fields instead of {width}"
@@ -50,23 +50,23 @@ class Text:
     encoding: str
     separator: str
     first_line: int = 1
-    """The line of the file that the content begins with."""
+    """Line of the file at which the content begins."""
     quoted: bool = True
-    """Whether double quotes enclose fields; in most files that are separated by tabs they do not."""
+    """Whether double quotes enclose fields, which is rare in files separated by tabs."""
 
     @property
     def description(self) -> str:
-        """Return how the file is written."""
+        """Return a description of encoding and separator."""
         return f"{self.encoding}, separated by {SEPARATOR_NAMES.get(self.separator, self.separator)}"
 
     def rows(self, width: int | None = None) -> Iterator[Row]:
-        """Yield the rows that are not blank, in the order of the file.
+        """Yield the non-blank rows, in the order of the file.
 
-        A quoted field may go on over several lines. A quote that does not close, or closes only after lines that are
-        rows of their own, spoils the lines it touches, each of which comes with what is wrong; the next row follows.
+        A quoted field may span several lines. A quote that does not close, or closes only after lines that are rows of
+        their own, invalidates these lines: each is yielded with its problem, and parsing continues after them.
 
         Args:
-            width: How many fields a row has, where that is known.
+            width: Number of fields of a row; None when unknown.
         """
         reader = _Reader(self, width)
         while not reader.at_end:
@@ -80,21 +80,21 @@ def read(
 
     Args:
         path: The file.
-        choose: How well the fields of the first line fit, by which the separator is chosen.
-        name: The encoding, where it is known.
-        separator: The separator, where it is known.
+        choose: Returns the fit of the fields of the first line; the separator with the best fit is used.
+        name: The encoding; detected by default.
+        separator: The separator; detected by default.
 
     Raises:
-        EncodingError: the encoding cannot be recognised.
-        OSError: the file cannot be read.
+        EncodingError: the encoding is not recognised.
+        OSError: the file is unreadable.
     """
     return parse(path.read_bytes(), choose, name=name, separator=separator)
 
 
 def read_header(path: Path, choose: Callable[[Sequence[str]], int], *, separator: str | None = None) -> list[str]:
-    """Return the fields of the first line of a file, of which only the beginning is read.
+    """Return the fields of the first line of a file; only its beginning is read.
 
-    Names of columns can be read in any encoding; whether that of the file is known shows when all of it is read.
+    An unrecognised encoding is no error here, since it does not affect column names; `read` reports it.
     """
     with path.open("rb") as file:
         data = file.read(_HEADER_BYTES)
@@ -113,7 +113,7 @@ def parse(
     separator: str | None = None,
     whole: bool = True,
 ) -> Text:
-    """Return the text of bytes, which may be the beginning of a file only; see `read`."""
+    """Return the text of bytes, as `read` does; `whole` is false for the beginning of a file."""
     everything, codec = encoding.decode(data, name, whole=whole)
     everything = unix_lines(everything)
     declaration = _DECLARATION.match(everything)
@@ -129,17 +129,17 @@ def parse(
 
 
 def unix_lines(text: str) -> str:
-    """Return a text whose lines end as those of Unix do."""
+    """Return a text with Unix line endings."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def first_row(text: Text) -> Row:
-    """Return the first row, an empty one where there is none."""
+    """Return the first row, an empty row for a text without rows."""
     return next(text.rows(), Row(text.first_line, []))
 
 
 def repeated_names(used: Iterable[str], header: Sequence[str]) -> list[str]:
-    """Return a note on each column in use whose name another column has, too."""
+    """Return a note on each used column with a repeated name."""
     names = [name.strip() for name in header]
     return [f"several columns are called {shown(name)}: the first is read" for name in used if names.count(name) > 1]
 
@@ -149,7 +149,7 @@ def _first(content: str, codec: str, separator: str) -> list[str]:
 
 
 class _Reader:
-    """Where reading has come to in a text."""
+    """Parser with its position in a text."""
 
     def __init__(self, text: Text, width: int | None) -> None:
         self._text, self._width = text, width
@@ -166,7 +166,7 @@ class _Reader:
         return self._at >= len(self._text.content)
 
     def next(self) -> list[Row]:
-        """Return the next row, or the lines that a quote spoils."""
+        """Return the next row, or the lines that a quote invalidates."""
         content, begin, line = self._text.content, self._at, self._line
         end = content.find("\n", begin)
         first = content[begin : end if end >= 0 else len(content)]
@@ -192,7 +192,7 @@ class _Reader:
         """Return the fields of the next record, and its lines.
 
         Raises:
-            RowError: a quote does not close, or not at the end of its field.
+            RowError: a quote is not closed at the end of its field.
         """
         content, begin, at = self._text.content, self._at, self._at
         end, limit = content.find("\n", begin), begin + _LONGEST
@@ -208,7 +208,7 @@ class _Reader:
             at = match.end()
             if match["end"] != self._text.separator:
                 break
-            if self._width is not None and len(fields) >= self._width and 0 <= end < at:  # more than a row has
+            if self._width is not None and len(fields) >= self._width and 0 <= end < at:  # too many for a row
                 raise self._unclosed(fields)
         lines = content[begin : match.start("end")].split("\n")
         if len(lines) > 1 and self._width not in (None, len(fields)):
@@ -220,7 +220,7 @@ class _Reader:
         return RowError("a quote is not closed at the end of its field")
 
     def _could_be_rows(self, lines: Sequence[str]) -> bool:
-        """Return whether lines that a quote has joined could be rows: those between, or both the first and the last."""
+        """Return whether lines joined by a quote could be rows: any in between, or both the first and the last."""
         if self._width in (None, 1):
             return False
         first, *between, last = (line.count(self._text.separator) + 1 == self._width for line in lines)

@@ -1,4 +1,4 @@
-"""Which encoding the bytes of a table are in: UTF-8, UTF-16 or UTF-32 by their mark, or Windows-1252."""
+"""Detection of text encodings: UTF-8, UTF-16 or UTF-32 by their byte order mark, or Windows-1252."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 UNDECODED = "surrogateescape"
-"""How bytes that the encoding does not have are read, and written as they were."""
+"""Error handler for undecodable bytes, which keeps them for encoding."""
 UTF_8, WINDOWS = "utf-8", "cp1252"
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -31,42 +31,42 @@ _OTHER_FORMATS = (
     (b"%PDF-", "it is a PDF, not text"),
     *((start, "it is JSON, not a table: write it as CSV") for start in _JSON),
 )
-"""How files of other formats begin, and what they are."""
+"""First bytes of files of other formats, with error messages."""
 MAGIC_BYTES = max(len(start) for start, _ in _OTHER_FORMATS)
-"""How many bytes of a file show that."""
+"""Number of bytes for the detection of other formats."""
 _NOT_OF_FILES = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape")
-"""Encodings of Python that no file is in."""
+"""Python codecs that are not used for files."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _SAMPLE_BYTES = 4_096
 _HIGH = re.compile(rb"[\x80-\xff]")
 _SYMBOL_IN_WORD = re.compile(r"[^\W\d_][\xa1-\xa6\xac\xaf\xb1-\xb3\xb6\xb8\xb9\xbb-\xbf][^\W\d_]")
 _RUN = re.compile(r"[À-ÖØ-öø-ÿ]{3}|[^\x00-\x7f]{4}")
 _IMPLAUSIBLE = 0.02
-"""Share of lines with accents up to which Windows-1252 is believed though they hold what it hardly ever spells."""
+"""Largest share of accented lines with implausible characters for Windows-1252."""
 
 
 class EncodingError(ValueError):
-    """Bytes in an encoding that cannot be recognised."""
+    """Bytes in an unrecognised encoding."""
 
 
 class OtherFormatError(EncodingError):
-    """Bytes of another format than delimited text."""
+    """Bytes of a format other than delimited text."""
 
 
 def decode(data: bytes, encoding: str | None = None, *, whole: bool = True) -> tuple[str, str]:
     """Return the text of a file, and its encoding.
 
-    A file is UTF-8 unless most of its lines with other characters than ASCII are not. Bytes that are not of the
-    encoding come out as surrogates, so that single rows can be refused.
+    A file is UTF-8 unless most of its non-ASCII lines are not. Undecodable bytes become surrogates, so that single rows
+    can be rejected.
 
     Args:
         data: The file.
-        encoding: The encoding, where it is known.
-        whole: Whether that is all of the file; the beginning of one may end within a character.
+        encoding: The encoding; detected by default.
+        whole: Whether `data` is the whole file; the beginning of a file may end within a character.
 
     Raises:
-        EncodingError: it is in another encoding than those that can be recognised, or not in the one that is named.
-        OtherFormatError: it is of another format than text.
+        EncodingError: the encoding is not recognised, or not the given one.
+        OtherFormatError: the file has a format other than text.
     """
     try:
         name = _named(encoding) if encoding else _recognised(data)
@@ -82,7 +82,7 @@ def decode(data: bytes, encoding: str | None = None, *, whole: bool = True) -> t
 
 
 def is_decoded(text: str) -> bool:
-    """Return whether a text holds no byte that its encoding does not have."""
+    """Return whether a text has no undecodable bytes."""
     return text.isascii() or not _SURROGATES.search(text)
 
 
@@ -90,20 +90,20 @@ def _named(encoding: str) -> str:
     """Return Python's name of an encoding.
 
     Raises:
-        EncodingError: there is none of text of that name.
+        EncodingError: no text encoding has this name.
     """
     try:
         name = codecs.lookup(encoding).name
         if name.replace("-", "_") in _NOT_OF_FILES:
             raise LookupError(name)
-        b"a".decode(name, "ignore")  # refuses codecs that are not of text
+        b"a".decode(name, "ignore")  # rejects codecs that do not decode to text
     except (LookupError, ValueError) as error:
         raise EncodingError(f"{encoding} is not an encoding of text") from error
     return name
 
 
 def other_format(data: bytes) -> str:
-    """Return why bytes are not delimited text, by how they begin; nothing when they may be."""
+    """Return the problem of bytes of another format, by their first bytes; empty for possible text."""
     return next((problem for start, problem in _OTHER_FORMATS if data.startswith(start)), "")
 
 

@@ -1,4 +1,4 @@
-"""Prices as people write them: with signs and words of currencies, any separators, trailing marks, and ranges."""
+"""Parser of prices with currency signs or words, any separators, trailing marks, and ranges."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AMOUNT = re.compile(
 _RANGE = re.compile(r"(?P<low>.*\d.*?) ?(?:[-–—~〜]|\bto\b) ?(?P<high>[^-–—~〜\d]*\d.*)")
 _DASHES = str.maketrans(dict.fromkeys("–—=", "-"))
 _SIGN_AS_MARK = re.compile(r"(?<=\d)(?P<sign>[€$£])(?P<part>\d\d)(?!\d)")
-"""As in 12€99."""
+"""A currency sign as decimal mark, as in 12€99."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +25,11 @@ class Price:
 
     amount: float
     currency: str = ""
-    """The ISO code; empty when there is no sign, or one that several currencies share."""
+    """ISO code; empty without a sign, or with a sign of several currencies without a default."""
     to: float | None = None
-    """The upper end of a range."""
+    """Upper end of a range."""
     sign: str = ""
-    """The sign, where several currencies share it."""
+    """The sign, where several currencies share it; empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class _Amount:
     digits: str
     """The number, with its separators."""
     codes: tuple[str, ...]
-    """The currencies that its sign may mean, the assumed one first; empty when there is no sign."""
+    """Possible currencies of the sign, the default first; empty without a sign."""
     sign: str = ""
     readings: number.Readings = field(default_factory=dict)
 
@@ -48,11 +48,10 @@ class _Amount:
 
 
 class PriceParser:
-    """The columns of prices of one table, which share their evidence.
+    """Parser of the price columns of a table, which share evidence on the decimal mark.
 
-    The evidence for the decimal mark is the spelling of the other prices in the same currency. Where all of them are
-    ambiguous, the currency decides in clear cases: "$1,299" is 1299, since dollars have two decimals and are written
-    with a point at home.
+    The evidence is the spelling of the other prices in the same currency. Where all of them are ambiguous, the currency
+    decides in clear cases: "$1,299" is 1299, since dollars have two decimals and a decimal point in their country.
     """
 
     def __init__(self, columns: Sequence[Sequence[str]], *, mark: str | None = None, code: str = "") -> None:
@@ -60,8 +59,8 @@ class PriceParser:
 
         Args:
             columns: The cells of each column.
-            mark: The decimal mark, where it is known.
-            code: The currency of prices without a sign, or with a sign that several currencies share.
+            mark: The decimal mark; detected by default.
+            code: Currency of prices without a sign, or with a sign shared by several currencies.
         """
         self._code = code
         texts = [text for column in columns for text in column]
@@ -72,13 +71,13 @@ class PriceParser:
         for amount in amounts:
             by_currency.setdefault(self._evidence(amount), []).append(amount.readings)
         self.marks = {name: mark or number.decimal_mark(readings) for name, readings in by_currency.items()}
-        """The decimal mark by currency, None where it is undecided; all in one where there is one currency."""
+        """Decimal mark by currency, None for an undecided one; the only key is empty in a table of one currency."""
 
     def read(self, text: str) -> Price | None:
-        """Return the price of a cell of the columns, None where it is missing.
+        """Return the price of a cell of the columns, None for a missing one.
 
         Raises:
-            ValueError: it is not a price, or ambiguous.
+            ValueError: the cell is not a price, or is ambiguous.
         """
         ends = self._cells[text]
         if isinstance(ends, ValueError):
@@ -100,7 +99,7 @@ class PriceParser:
 
 
 def _ends(text: str, code: str) -> list[_Amount] | ValueError:
-    """Return the amount of a cell, the two ends of a range, or nothing where it is missing."""
+    """Return the amount of a cell, the two ends of a range, or an empty list for a missing value."""
     if is_missing_number(text):
         return []
     if len(text) > CELL_CHARS:
@@ -124,7 +123,7 @@ def _ends(text: str, code: str) -> list[_Amount] | ValueError:
 def _amount(text: str, spelled: str, code: str) -> _Amount:
     match = _AMOUNT.fullmatch(spelled.strip())
     readings = number.readings(match["number"]) if match is not None else {}
-    if match is not None and "-" in (match["end"] or "").translate(_DASHES):  # it stands for the decimals
+    if match is not None and "-" in (match["end"] or "").translate(_DASHES):  # the dash replaces the decimals
         readings = {mark: value for mark, value in readings.items() if not number.decimals(match["number"], mark)}
     if match is None or not readings or match["before"].endswith((" .", " ,")):
         raise ValueError(f"{shown(text)} is not a price")
@@ -143,10 +142,10 @@ def _amount(text: str, spelled: str, code: str) -> _Amount:
 
 
 def _mark_of_currency(amount: _Amount) -> str | None:
-    """Return the mark of an ambiguous amount where its currency leaves one sensible reading.
+    """Return the decimal mark of an ambiguous amount where its currency allows only one reading.
 
-    The other reading must have more decimals than the currency has. Where the currency has decimals, its home must use
-    the mark, too: "1.299 €" stays ambiguous, since programs write decimal points whatever the currency.
+    The other reading must have more decimals than the currency. For a currency with decimals, its country must use the
+    mark, too: "1.299 €" stays ambiguous, since programs write decimal points for any currency.
     """
     codes = [code for code in amount.codes if code][:1] if amount.code else [code for code in amount.codes if code]
     if not codes:

@@ -1,7 +1,7 @@
-"""Numbers in any common spelling; the decimal mark of a column is decided by the column.
+"""Parser of numbers in any common spelling, with detection of a column's decimal mark.
 
-"1.299" is 1299 in Germany and 1.299 in Britain. A cell such as "12.99" or "1.299,00" can be read in one way only, so it
-reveals the decimal mark of its column, and the other cells follow. A number that stays ambiguous is refused.
+"1.299" is 1299 in Germany and 1.299 in Britain. A cell such as "12.99" or "1.299,00" has only one reading, so it
+reveals the decimal mark of its column, which applies to the other cells. A number that stays ambiguous is rejected.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _PLAIN = str.maketrans({
     **dict.fromkeys("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"),
 })  # fmt: skip
 NUMBER = rf"\d(?:[\d.,' {_DECIMAL}{_GROUP}]*\d)?"
-"""Pattern of digits with any separators between them, in text that `plain` returned."""
+"""Pattern of digits with any separators between them, in text from `plain`."""
 _RARE = 0.01
-"""Share of a column up to which cells with the other decimal mark are slips that decide nothing."""
+"""Largest share of cells with another decimal mark that count as slips."""
 
 Readings = Mapping[str, float]
-"""What a text means, by the decimal mark that makes it mean that."""
+"""Values of a text by assumed decimal mark."""
 
 
 class AmbiguousNumberError(ValueError):
-    """A number whose decimal mark cannot be decided."""
+    """A number with an undecidable decimal mark."""
 
     def __init__(self, text: str, readings: Readings) -> None:
         values = " or ".join(f"{value:.12g}" for value in sorted(readings.values(), reverse=True))
@@ -44,7 +44,7 @@ class AmbiguousNumberError(ValueError):
 
 
 def plain(text: str) -> str:
-    """Return a text with ASCII digits, marks and spaces for those of other scripts and HTML, and nothing invisible."""
+    """Return a text with digits, marks and spaces of other scripts and HTML in ASCII, without invisible characters."""
     if "&" in text:
         text = html.unescape(text)
     if text.isascii():
@@ -53,7 +53,7 @@ def plain(text: str) -> str:
 
 
 def readings(number: str) -> dict[str, float]:
-    """Return the values that a plain number may have, by decimal mark; none when it is no number.
+    """Return the possible values of a plain number, by decimal mark; empty for other texts.
 
     >>> readings("1.299,50"), readings("1.299"), readings("0,125")
     ({',': 1299.5}, {'.': 1.299, ',': 1299.0}, {',': 0.125})
@@ -68,7 +68,7 @@ def readings(number: str) -> dict[str, float]:
 
 
 def decimals(number: str, mark: str) -> int:
-    """Return how many digits follow the decimal mark of a plain number that is read with that mark."""
+    """Return the number of decimals of a plain number, read with a decimal mark."""
     match = _PATTERNS[mark].fullmatch(number)
     return len(match["part"] or "") if match is not None else 0
 
@@ -80,9 +80,9 @@ def decimal_mark(
 
     Args:
         cells: The readings of each cell.
-        is_valid: Whether a value makes sense in this column, such as being whole in a column of counts. It is consulted
+        is_valid: Returns whether a value is valid in this column, such as a whole number in a column of counts; used
             only when the spelling of no cell decides.
-        rare: Share of the deciding cells up to which a contradiction is a slip.
+        rare: Largest share of contradicting cells that count as slips.
     """
     cells = [cell for cell in cells if len(set(cell.values())) > 1 or len(cell) == 1]
     votes = Counter(next(iter(cell)) for cell in cells if len(cell) == 1)
@@ -96,10 +96,16 @@ def decimal_mark(
 
 
 def choose(text: str, values: Readings, mark: str | None, *, is_valid: Callable[[float], bool] | None = None) -> float:
-    """Return the value of a cell in a column with a decimal mark, None for one that is undecided.
+    """Return the value of a cell.
+
+    Args:
+        text: The cell, for the error message.
+        values: The readings of the cell.
+        mark: The decimal mark of the column; None for an undecided one.
+        is_valid: Returns whether a value is valid in this column; all are by default.
 
     Raises:
-        AmbiguousNumberError: there are several values, no mark, and not one value alone makes sense.
+        AmbiguousNumberError: several readings remain without a decimal mark.
     """
     if mark is not None and mark in values:
         return values[mark]

@@ -1,4 +1,4 @@
-"""Counts, ratings and shares as shops write them: "1.234 ratings", "2.3K", "4,5 out of 5 stars", "-80 %"."""
+"""Parser of counts, ratings and shares of shops: "1.234 ratings", "2.3K", "4,5 out of 5 stars", "-80 %"."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STARS = re.compile(r"(?P<full>[★⭐]+)(?P<empty>[☆✩]*)")
 _SHARE = re.compile(rf"\(?-? ?(?P<number>[.,]\d+|{number.NUMBER}) ?(?P<percent>%)?(?: ?off)?\)?", re.IGNORECASE)
 COUNT_MAX = 1e12
 _ABOVE_SCALE = 0.01
-"""Share of a column of ratings that may lie above the scale: more than slips mean that the scale is another."""
+"""Largest share of ratings above the scale that count as slips; more of them reveal another scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,16 @@ class _Cell:
     readings: number.Readings
     factor: float = 1.0
     has_scale: bool = False
-    """Whether the cell itself says what its number is a share of."""
+    """Whether the cell itself states the scale of its number."""
 
 
 Parse = Callable[[str], _Cell]
 Values = dict[str, float | ValueError | None]
-"""What each text of a column means: nothing where the value is missing, or why it has none."""
+"""Value of each text of a column: None for a missing one, an error for an invalid one."""
 
 
 def counts(texts: Sequence[str], *, mark: str | None = None) -> Values:
-    """Return whole numbers; a "1.234" that nothing in the column explains is 1234, since 1.234 counts nothing."""
+    """Return whole numbers; an ambiguous "1.234" is 1234, since counts have no decimals."""
     return _column(texts, _count, mark=mark, is_valid=number.is_whole, must="a whole number")
 
 
@@ -51,11 +51,11 @@ def ratings(texts: Sequence[str], *, scale: float, mark: str | None = None) -> V
 
     Args:
         texts: The column.
-        scale: The highest rating, for cells that do not name it.
-        mark: The decimal mark, where it is known.
+        scale: The highest rating, for cells without a scale.
+        mark: The decimal mark; detected by default.
 
     Raises:
-        ValueError: more than slips lie above the scale.
+        ValueError: too many ratings lie above the scale.
     """
 
     def parse(text: str) -> _Cell:
@@ -70,7 +70,7 @@ def ratings(texts: Sequence[str], *, scale: float, mark: str | None = None) -> V
 
 
 def shares(texts: Sequence[str], *, mark: str | None = None) -> Values:
-    """Return shares from 0 to 1; a column whose plain numbers pass 1 is in percent."""
+    """Return shares from 0 to 1; a column with plain numbers above 1 is in percent."""
     cells = [cell for text in texts if isinstance(cell := _parsed(text, _share), _Cell)]
     bare = [min(cell.readings.values()) for cell in cells if not cell.has_scale]
     percent = 0.01 if max(bare, default=0.0) > 1 else 1.0

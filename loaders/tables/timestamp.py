@@ -1,6 +1,6 @@
-"""Times as tables write them: numbers since 1970, ISO 8601 with or without a zone, and dates of other orders.
+"""Parser of times: numbers since 1970, ISO 8601 with or without a zone, and dates in other orders.
 
-The column decides what one cell leaves open: the unit of numbers, and whether 03/04/2024 is in March or in April.
+The column resolves ambiguities of a cell: the unit of numbers, and whether 03/04/2024 is in March or in April.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from schemas.limit import LAST_MS
 from schemas.zone import zone_named
 
 _UNITS_MS = ((1e17, 1e-6), (1e14, 1e-3), (1e11, 1.0), (0.0, 1e3))
-"""From which size on a number counts nanoseconds, microseconds, milliseconds, seconds. 1e11 s is the year 5138."""
+"""Least size of numbers in nanoseconds, microseconds, milliseconds and seconds. 1e11 s is the year 5138."""
 _UNIT_NAMES = {1e-6: "nanoseconds", 1e-3: "microseconds", 1.0: "milliseconds", 1e3: "seconds"}
 _DIGITS = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[0-2]\d[0-5]\d(?:[0-5]\d)?)?")
-"""A date, and perhaps a time of day, without separators."""
+"""A date, with an optional time of day, without separators."""
 _NUMERIC = re.compile(r"(\d{1,2})([/.\-])(\d{1,2})\2(\d{4})(?!\d)(.*)", re.DOTALL)
 _OFFSET = re.compile(r"(.*\d) ?(?:UTC|GMT) ?([+-])(\d{1,2})(?::?(\d\d))?", re.DOTALL)
 _YEARS = range(1970, 2100)
@@ -29,14 +29,14 @@ _WHOLE_YEAR = re.compile(r"(?<![\d:.])(?:19|20)\d\d(?!\d)", re.ASCII)
 _ZONE = re.compile(r"(.*\d) ?(UTC|GMT|Z|[A-Z][A-Za-z]+/[A-Za-z_/+-]+)", re.DOTALL)
 
 Parsed = float | int | tuple[int, int, int, str] | ValueError
-"""A bare number, ms since 1970, a date whose order is open, or an error."""
+"""A bare number, ms since 1970, a date in ambiguous order, or an error."""
 
 
 def read(times: Sequence[object]) -> list[int | ValueError]:
-    """Return times in ms since 1970; what cannot be read comes back as the error that says why.
+    """Return times in ms since 1970, or an error for each invalid one.
 
-    A time without a zone is in UTC. The unit of numbers is that of their median; a number of another unit, and a date
-    whose order the column does not show, are errors.
+    A time without a zone is in UTC. The unit of numbers is that of their median; numbers of another unit, and dates in
+    an order that the column does not reveal, are errors.
     """
     parsed = [_parse(time) for time in times]
     numbers = [time for time in parsed if isinstance(time, float)]
@@ -59,17 +59,17 @@ def read(times: Sequence[object]) -> list[int | ValueError]:
 
 
 def is_time(text: object) -> bool:
-    """Return whether a text may be a time in some column."""
+    """Return whether a text can be a time in some column."""
     return not isinstance(_parse(text), ValueError)
 
 
 def unit_ms(size: float) -> float:
-    """Return how many milliseconds one is, for numbers of this size."""
+    """Return the unit in ms of numbers of this size."""
     return next(unit for least, unit in _UNITS_MS if size >= least)
 
 
 def _parse(time: object) -> Parsed:
-    """Return a bare number as a float, a date as whole milliseconds or as the numbers whose order is open."""
+    """Return a bare number as a float, a date as whole milliseconds, or the numbers of a date in ambiguous order."""
     if isinstance(time, datetime):
         return _ms(time)
     if isinstance(time, date):
@@ -105,7 +105,7 @@ def _compact(text: str) -> int | ValueError:
 
 
 def _open(text: str) -> tuple[int, int, int, str] | None:
-    """Return the first number, the second, the year and the rest of a date that begins with the day or the month."""
+    """Return first number, second number, year and rest of a date that begins with the day or the month."""
     match = _NUMERIC.fullmatch(text)
     if match is None:
         return None
@@ -113,12 +113,14 @@ def _open(text: str) -> tuple[int, int, int, str] | None:
 
 
 def _order(dates: Sequence[tuple[int, int, int, str]]) -> str:
-    """Return whether the dates of a column begin with the day or the month: "day", "month", or "" when that is open."""
+    """Return the first number of the dates of a column: "day", "month", or "" for an ambiguous order."""
     first = any(date[0] > 12 for date in dates)
     second = any(date[1] > 12 for date in dates)
     if first != second:
         return "day" if first else "month"
-    return "" if first or not all(date[3].startswith(".") for date in dates) else "day"  # points: day first everywhere
+    return (
+        "" if first or not all(date[3].startswith(".") for date in dates) else "day"
+    )  # dates with points always begin with the day
 
 
 def _dated(text: str, numbers: tuple[int, int, int, str], order: str) -> int | ValueError:
@@ -133,7 +135,7 @@ def _dated(text: str, numbers: tuple[int, int, int, str], order: str) -> int | V
 
 
 def _iso(text: str, original: str = "") -> int | ValueError:
-    """Return the time of a text, which `original` is in the file."""
+    """Return the time of a text; `original` is its spelling in the file, for the error."""
     original = original or text
     text = _OFFSET.sub(lambda match: f"{match[1]}{match[2]}{int(match[3]):02}:{match[4] or '00'}", text)
     zone, match = None, _ZONE.fullmatch(text)
@@ -151,10 +153,10 @@ def _iso(text: str, original: str = "") -> int | ValueError:
 
 
 def _worded(text: str) -> datetime:
-    """Return the time of a text with the name of a month, or a time of day in another form.
+    """Return the time of a text with the name of a month, or with a time of day in another form.
 
     Raises:
-        ValueError: it is not a time, or leaves a part of the date to be guessed.
+        ValueError: the text is not a time, or lacks a part of the date.
     """
     if not _WHOLE_YEAR.search(text):
         raise ValueError(f"{text!r} has no year of four digits")

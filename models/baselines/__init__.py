@@ -1,1 +1,1 @@
-"""Baselines."""
+"""Baseline models."""

@@ -1,4 +1,4 @@
-"""Popularity: what everyone acts on, with or without decay."""
+"""Popularity baseline: the event weight of each item, with or without decay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chance: the floor that every other model must beat."""
+"""Random baseline: the floor that every other model must beat."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from models.base import Model, ModelEvent, ModelQuery, Scores
 
 
 class RandomModel(Model):
-    """Scores the items it has seen by what is drawn for each query."""
+    """Scores each item with a random number per query."""
 
     name = "random"
 
@@ -19,10 +19,10 @@ class RandomModel(Model):
         self._draw = np.random.default_rng(seed)
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
-        """Remember which items there are."""
+        """Register the items of the events."""
         for event in events:
             self.items.add(event.item_id)
 
     def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return scores that mean nothing."""
+        """Return uniform random scores on [0, 1)."""
         return self._draw.random((len(queries), len(self.items)))

@@ -1,1 +1,1 @@
-"""The weighted sum of features that serves, learned online."""
+"""The serving ranker: a weighted sum of features whose weights are learned online."""

@@ -1,4 +1,4 @@
-"""The parts of many candidates' scores, in blocks as they were made: to copy them costs as much as to weigh them."""
+"""Features of many candidates as a sum of blocks: copying blocks together would cost as much as weighting them."""
 
 from __future__ import annotations
 
@@ -9,35 +9,40 @@ from numpy.typing import NDArray
 
 Column = NDArray[np.float32]
 Block = tuple[Column, Column]
-"""(rows, parts) with a 1 where a row is a part, and (rows, items) what the rows hold."""
+"""(rows, features) with a 1 where a row holds a feature, and (rows, items) values."""
 
 
-def rows_of(names: Sequence[str], parts: Iterable[str]) -> Column:
-    """Return which of the parts each row of a block is; a row with another name is none of them."""
-    return np.array([[float(name == part) for part in parts] for name in names], np.float32)
+def rows_of(names: Sequence[str], features: Iterable[str]) -> Column:
+    """Return the (rows, features) assignment of a block's rows to features.
+
+    Args:
+        names: Feature name of each row; a row with an unknown name belongs to none.
+        features: All feature names.
+    """
+    return np.array([[float(name == feature) for feature in features] for name in names], np.float32)
 
 
 class FeatureMatrix:
-    """(parts, items)."""
+    """A (features, items) matrix, stored in blocks."""
 
     def __init__(self, blocks: Sequence[Block]) -> None:
         self.blocks = blocks
 
     def weighted_sum(self, weights: Column) -> Column:
-        """Return (items,) scores by (parts,) weights."""
+        """Return (items,) scores for (features,) weights."""
         return _sum(np.matmul(rows @ weights, block) for rows, block in self.blocks)
 
     def expectation(self, shares: Column) -> Column:
-        """Return (parts,) means over items that have (items,) shares."""
+        """Return (features,) means over items, weighted with (items,) probabilities."""
         return _sum(np.matmul(block @ shares, rows) for rows, block in self.blocks)
 
-    def column(self, places: NDArray[np.intp] | slice) -> Column:
-        """Return (parts, places)."""
-        return _sum(np.matmul(rows.T, block[:, places]) for rows, block in self.blocks)
+    def column(self, indices: NDArray[np.intp] | slice) -> Column:
+        """Return the (features, indices) columns of some items."""
+        return _sum(np.matmul(rows.T, block[:, indices]) for rows, block in self.blocks)
 
 
 def _sum(arrays: Iterable[Column]) -> Column:
-    """Return the sum of some arrays, of which the first is overwritten."""
+    """Return the sum of arrays; the first is overwritten."""
     each = iter(arrays)
     total = next(each)
     for array in each:

@@ -1,8 +1,8 @@
-"""Personal weights: what a user's own choices add to the weights that all users share.
+"""Personal weights: offsets of each user from the shared feature weights.
 
-The random effects of a mixed logit (Revelt and Train 1998), followed online: each outcome of a user moves the user's
-own offset up the gradient at the weights that ranked for that user, by steps in units of the usual gradient. Offsets
-fade from outcome to outcome, so that what lasts for all users ends in the shared weights.
+The random effects of a mixed logit (Revelt and Train 1998), learned online: each outcome of a user moves the user's
+offset up the gradient at that user's own weights, with steps scaled by the root mean squared gradient. Offsets decay
+with each outcome, so that lasting effects common to all users end up in the shared weights.
 """
 
 from __future__ import annotations
@@ -16,36 +16,41 @@ from models.blend.feature_matrix import FeatureMatrix
 
 _RATE = 0.015
 _KEPT = 0.98
-"""What an outcome leaves of the offset before it."""
+"""Decay of an offset per outcome."""
 _LEAST_SCALE = 0.2
 _MOST_CHANGE = 0.3
-"""How far one outcome may move any two scores apart."""
+"""Bound on the change of any score difference by one outcome."""
 
 
 class PersonalWeights:
-    """Learns weights from outcomes: those shared by all users, in a blender, and each user's own."""
+    """Online learner of feature weights: the shared ones in a blender, and an offset for each user."""
 
     def __init__(self, blender: Blender) -> None:
         self.blender = blender
-        self._zero: Weights = np.zeros(len(blender.parts))
+        self._zero: Weights = np.zeros(len(blender.features))
         self._offsets: dict[str, Weights] = {}
         self._changed: dict[str, None] = {}
 
     def offset(self, user_id: str) -> Weights | None:
-        """Return (parts,) what a user's own choices add to the shared weights; None before the first outcome."""
+        """Return a user's (features,) offset from the shared weights; None before the first outcome."""
         return self._offsets.get(user_id)
 
     def put(self, user_id: str, offset: Weights) -> None:
-        """Take over an offset that was learned elsewhere."""
+        """Load an offset that another process learned.
+
+        Args:
+            user_id: The user.
+            offset: (features,) offset from the shared weights.
+        """
         self._offsets[user_id] = offset
 
     @property
     def waiting(self) -> int:
-        """Return how many users' offsets changed since `drain`."""
+        """Return the number of users whose offsets changed since `drain`."""
         return len(self._changed)
 
     def drain(self, most: int) -> list[str]:
-        """Return at most so many users whose offsets changed, longest ago first, and forget that they did."""
+        """Return up to `most` users with changed offsets, oldest change first, and clear their marks."""
         users = list(islice(self._changed, most))
         for user_id in users:
             del self._changed[user_id]
@@ -54,8 +59,8 @@ class PersonalWeights:
     def learn(
         self,
         user_id: str,
-        parts: FeatureMatrix,
-        taken: int,
+        features: FeatureMatrix,
+        chosen_index: int,
         context: Context,
         *,
         among: Mask | None = None,
@@ -64,24 +69,24 @@ class PersonalWeights:
         """Learn from one outcome.
 
         Args:
-            user_id: The user who chose.
-            parts: (parts, n) what was there to choose from.
-            taken: The place of the candidate that was chosen.
-            context: The classes of the moment.
-            among: (n,) which candidates could be chosen; all by default.
-            share: From 0 to 1, how much the outcome counts for others; for the user it counts in full.
+            user_id: The user who made the choice.
+            features: (features, n) values of the candidates.
+            chosen_index: Index of the chosen candidate.
+            context: Class of each context.
+            among: (n,) mask of the eligible candidates; all by default.
+            share: Weight of the outcome in the shared weights, from 0 to 1; the user's offset counts it in full.
         """
         own = self._offsets.get(user_id, self._zero)
-        slope = gradient(parts, taken, self.blender.weights(context) + own, among=among)
-        step = _bounded(_RATE * slope / np.maximum(self.blender.scale, _LEAST_SCALE), parts, among)
-        self.blender.learn(parts, taken, context, among=among, share=share)
+        slope = gradient(features, chosen_index, self.blender.weights(context) + own, among=among)
+        step = _bounded(_RATE * slope / np.maximum(self.blender.scale, _LEAST_SCALE), features, among)
+        self.blender.learn(features, chosen_index, context, among=among, share=share)
         self._offsets[user_id] = _KEPT * own + step
         self._changed[user_id] = None
 
 
-def _bounded(step: Weights, parts: FeatureMatrix, among: Mask | None) -> Weights:
-    """Return a step made so short that it moves no two scores further apart than is allowed."""
-    moved = parts.weighted_sum(step.astype(np.float32))
+def _bounded(step: Weights, features: FeatureMatrix, among: Mask | None) -> Weights:
+    """Return a step, shortened where it would change a score difference by more than the bound."""
+    moved = features.weighted_sum(step.astype(np.float32))
     moved = moved if among is None else moved[among]
     change = float(moved.max() - moved.min())
     return step if change <= _MOST_CHANGE else step * (_MOST_CHANGE / change)

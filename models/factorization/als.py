@@ -1,9 +1,9 @@
 """Implicit matrix factorization by alternating least squares (Hu, Koren and Volinsky, ICDM 2008).
 
-The loss, its unobserved weight and a regularization that grows with what a row has seen are those of Rendle et al.
-(RecSys 2022): Σ_seen c·(1 - x·y)² + unseen·Σ_all (x·y)² + Σ_rows reg·(n_row + unseen·n_others)·|row|². A refit goes on
-from the last one's factors. Users are folded in from the item factors as they ask, so that every click and every new
-user counts at once; the users' factors serve the fit only.
+The loss, its weight of unobserved pairs and the frequency-scaled regularization are those of Rendle et al. (RecSys
+2022): Σ_seen c·(1 - x·y)² + unseen·Σ_all (x·y)² + Σ_rows reg·(n_row + unseen·n_others)·|row|². A refit starts from the
+previous factors. Users are folded in from the item factors at query time, so that every click and every new user
+counts at once; user factors exist only within a fit.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from models.refitting import RefittedModel
 
 Factors = NDArray[np.float32]
 _SPREAD = 0.1
-"""Length of the factors of an item that has just come."""
+"""Expected norm of the initial factors of a new item."""
 
 
 class Als(RefittedModel):
-    """Factors of items, and users folded in from them."""
+    """Item factors; users are folded in from them at query time."""
 
     name = "als"
 
@@ -46,28 +46,28 @@ class Als(RefittedModel):
 
     def _refit(self, matrix: sparse.csr_array) -> None:
         new, size = matrix.shape[1] - len(self._factors), self._factors.shape[1]
-        drawn = self._draw.normal(0.0, _SPREAD / np.sqrt(size), (new, size)).astype(np.float32)
-        items, columns = np.concatenate([self._factors, drawn]), matrix.T.tocsr()
+        new_factors = self._draw.normal(0.0, _SPREAD / np.sqrt(size), (new, size)).astype(np.float32)
+        items, columns = np.concatenate([self._factors, new_factors]), matrix.T.tocsr()
         for _ in range(self._sweeps):
             users = self._solve(matrix, items)
             items = self._solve(columns, users)
         self._factors, self._gram = items, self._unseen * items.T @ items
 
-    def _solve(self, seen: sparse.csr_array, others: Factors) -> Factors:
+    def _solve(self, matrix: sparse.csr_array, others: Factors) -> Factors:
         gram = (self._unseen * others.T @ others).astype(np.float32)
-        solved = np.zeros((seen.shape[0], others.shape[1]), np.float32)
-        for row in np.flatnonzero(np.diff(seen.indptr)):
-            span = slice(seen.indptr[row], seen.indptr[row + 1])
-            values: NDArray[np.float32] = seen.data[span]
-            solved[row] = self._fold(others[seen.indices[span]], values, gram, len(others))
+        solved = np.zeros((matrix.shape[0], others.shape[1]), np.float32)
+        for row in np.flatnonzero(np.diff(matrix.indptr)):
+            span = slice(matrix.indptr[row], matrix.indptr[row + 1])
+            values: NDArray[np.float32] = matrix.data[span]
+            solved[row] = self._fold(others[matrix.indices[span]], values, gram, len(others))
         return solved
 
-    def _fold(self, known: Factors, values: NDArray[np.float32], gram: Factors, others: int) -> Factors:
-        normal = gram + (known * values[:, None]).T @ known
+    def _fold(self, rows: Factors, values: NDArray[np.float32], gram: Factors, others: int) -> Factors:
+        normal = gram + (rows * values[:, None]).T @ rows
         strength = self._regularization * (float(values.sum()) + self._unseen * others)
         normal[np.diag_indices_from(normal)] += strength
         folded: Factors
-        _, folded, failed = lapack.sposv(normal.T, values @ known, lower=1, overwrite_a=1)
+        _, folded, failed = lapack.sposv(normal.T, values @ rows, lower=1, overwrite_a=1)
         assert not failed, "a positive diagonal was added"
         return folded
 

@@ -1,7 +1,7 @@
 """Rating biases, learned one rating at a time: r ≈ m + b_u + b_i (Koren, Bell and Volinsky, Computer 2009, eq. 4).
 
 Each step moves a bias by a share of the error, 1 / (n + shrink) at its n-th rating: the shrunk mean of the errors. The
-share never falls below a floor, so that a bias follows a user or an item that changes.
+share has a floor, so that a bias follows a user or an item that changes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from models.base import ModelEvent
 from models.rating import RatingModel
 
 UNINFORMED = 0.5
-"""What is predicted before the first rating."""
+"""Prediction before the first rating."""
 
 
 class Mean(RatingModel):
@@ -28,19 +28,19 @@ class Mean(RatingModel):
         self._count = 0
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
-        """Take each rating into the mean."""
+        """Update the mean with each rating."""
         for event in events:
             if event.rating is not None:
                 self._count += 1
                 self.value += (event.rating - self.value) / self._count
 
     def predict(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
-        """Return the mean, whoever asks."""
+        """Return the mean for every pair."""
         return np.full(len(pairs), self.value)
 
 
 class Offsets:
-    """How far each user, or each item, lies from what is usual."""
+    """Bias of each user, or of each item, from the mean."""
 
     def __init__(self, *, shrink: float, floor: float) -> None:
         self._shrink, self._floor = shrink, floor
@@ -51,14 +51,19 @@ class Offsets:
         return self._offsets.get(name, 0.0)
 
     def move(self, name: str, error: float) -> None:
-        """Move an offset by its share of an error."""
+        """Move a bias by its share of an error.
+
+        Args:
+            name: The user or item id.
+            error: Rating minus prediction, on the scale of [0, 1].
+        """
         count = self._counts[name] = self._counts.get(name, 0) + 1
         share = max(1.0 / (count + self._shrink), self._floor)
         self._offsets[name] = self[name] + share * error
 
 
 class Bias(RatingModel):
-    """Predicts the mean plus the user's and the item's offset."""
+    """Predicts the mean plus the user's and the item's bias."""
 
     name = "bias"
 
@@ -68,7 +73,7 @@ class Bias(RatingModel):
         self._items = Offsets(shrink=item_shrink, floor=floor)
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
-        """Move the mean and both offsets towards each rating."""
+        """Move the mean and both biases towards each rating."""
         for event in events:
             if event.rating is not None:
                 error = event.rating - self.of(event.user_id, event.item_id)
@@ -77,7 +82,12 @@ class Bias(RatingModel):
                 self._mean.learn([event])
 
     def of(self, user_id: str, item_id: str) -> float:
-        """Return the sum of mean and offsets, which may leave [0, 1]."""
+        """Return the sum of mean and biases, which may leave [0, 1].
+
+        Args:
+            user_id: The user; an unknown one has a bias of 0.
+            item_id: The item; an unknown one has a bias of 0.
+        """
         return self._mean.value + self._users[user_id] + self._items[item_id]
 
     def predict(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:

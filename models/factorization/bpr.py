@@ -1,11 +1,11 @@
 """Matrix factorization by Bayesian personalized ranking (Rendle et al., UAI 2009), learned in micro-batches.
 
-A user is a vector of its own plus the vectors of the last items, x = p_u + Σ_k step^k·v_k·q_k / √Σ_k step^k, newest
-first, much as in SVD++ (Koren, KDD 2008); v is what the event on the item said. An item scores x·q_i + b_i. Each event
-pulls its item above items drawn at random for the whole micro-batch; so do some earlier events, replayed with the items
-before them. Since a query brings the last items, a click counts at once, and a user that has no vector is served too.
+A user is represented by an embedding plus the embeddings of the last items, newest first, much as in SVD++ (Koren, KDD
+2008): x = p_u + Σ_k step^k·v_k·q_k / √Σ_k step^k, where v is the confidence of the event on the item. An item scores
+x·q_i + b_i. Each event ranks its item above random negatives shared by the micro-batch; so do some earlier events,
+replayed with their contexts. A query brings the last items, so a click counts at once and new users are served, too.
 
-The gradient of this loss is a few lines, so that it is written out: autograd would cost more than it does.
+The gradient of this loss is a few lines and written out: autograd would cost more than the computation.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ from models.vocabulary import Vocabulary
 
 _SPREAD = 0.1
 _PER_ITEM = 1
-"""Replayed events per item of the catalogue, at most: the steps of a micro-batch add up."""
+"""Largest number of replayed events per item: the steps of a micro-batch add up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BprConfig:
-    """Sizes and rates."""
+    """Hyperparameters of BPR."""
 
     factors: int = 64
     rate: float = 0.02
     regularization: float = 0.002
     batch: int = 50
-    """Events of a micro-batch."""
+    """Events per micro-batch."""
     replayed: int = 30
-    """Earlier events learned again with each event."""
+    """Earlier events replayed with each event."""
     lean: float = 2.0
-    """How much replayed events lean to the newest; 1 is not at all."""
+    """Recency bias of replayed events; 1 is uniform."""
     remembered: int = 1_000_000
-    """Events to replay from."""
+    """Capacity of the event buffer."""
     context: int = 20
-    """Last items that tell who the user is."""
+    """Number of last items in the user's representation."""
     step: float = 0.8
-    """What an item of the context counts against the one after it."""
+    """Discount of an item of the context relative to the next newer one."""
     weak: float = 0.2
     others: int = 256
-    """Items drawn for a micro-batch that each of its events' items is to outrank."""
+    """Random negatives per micro-batch."""
 
 
 class Bpr(Model):
-    """Vectors of users and items, and the biases of items."""
+    """Embeddings of users and items, with item biases."""
 
     name = "bpr"
 
@@ -68,23 +68,23 @@ class Bpr(Model):
         self._user = torch.empty(0, config.factors)  # p
         self._item = torch.empty(0, config.factors)  # q
         self._bias = torch.empty(0, 1)  # b
-        self._journal = EventBuffer(config.remembered)
+        self._buffer = EventBuffer(config.remembered)
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
-        """Remember each event with its context; learn whenever a micro-batch is full."""
+        """Buffer each event with its context; learn whenever a micro-batch is full."""
         for event in events:
             self._fallback.learn([event])
             user, item = self._users.add(event.user_id), self.items.get(event.item_id)
-            self._journal.add(user, item, confidence(event.weight, weak=self._config.weak))
-            if self._journal.count % self._config.batch == 0:
+            self._buffer.add(user, item, confidence(event.weight, weak=self._config.weak))
+            if self._buffer.count % self._config.batch == 0:
                 self._grow()
                 self._learn()
 
     def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return x·q + b; the decayed popular items for a user that nothing is known of."""
+        """Return x·q + b; decayed popularity for a query without known items."""
         scores = np.full((len(queries), len(self.items)), -np.inf)
         for row, query in zip(scores, queries, strict=True):
-            user, (items, values) = self._users.get(query.user_id), self._known(query)
+            user, (items, values) = self._users.get(query.user_id), self._known_items(query)
             if not items:
                 row[:] = self._fallback.scores([query])[0]
                 continue
@@ -94,28 +94,28 @@ class Bpr(Model):
             row[: len(self._item)] = torch.addmv(self._bias[:, 0], self._item, x).numpy()
         return scores
 
-    def _known(self, query: ModelQuery) -> tuple[list[int], list[float]]:
-        """Return the items of a query that the last micro-batch knew, newest first, and what they count."""
+    def _known_items(self, query: ModelQuery) -> tuple[list[int], list[float]]:
+        """Return the query's items with embeddings, newest first, and their confidences."""
         numbers = [(self.items.get(item_id), weight) for item_id, weight in query.recent]
-        known = [(item, weight) for item, weight in numbers if 0 <= item < len(self._item)][: self._config.context]
-        return [item for item, _ in known], [confidence(weight, weak=self._config.weak) for _, weight in known]
+        pairs = [(item, weight) for item, weight in numbers if 0 <= item < len(self._item)][: self._config.context]
+        return [item for item, _ in pairs], [confidence(weight, weak=self._config.weak) for _, weight in pairs]
 
     def _weights(self, values: Tensor) -> Tensor:
-        """Return (B, K) what each item of a context counts, given what the event on it said, 0 for none."""
+        """Return (B, K) weights of the items of contexts, given (B, K) confidences, 0 for padding."""
         steps = self._steps[: values.shape[1]]
         present = (steps * (values > 0)).sum(1, keepdim=True)  # (B, 1)
         return steps * values / present.clamp(min=1e-9).sqrt()
 
     def _learn(self) -> None:
-        config, journal = self._config, self._journal
+        config, buffer = self._config, self._buffer
         replays = min(config.batch * config.replayed, _PER_ITEM * len(self._item))
         uniform = torch.rand(replays, generator=self._generator).numpy()
-        events = np.concatenate([journal.newest(config.batch), journal.sample(uniform, lean=config.lean)])
-        before = journal.histories(events, config.context)
-        user, item = torch.from_numpy(journal.users(events)), torch.from_numpy(journal.items(events))  # (B,)
-        context = torch.from_numpy(journal.items(before)).clamp(min=0)  # (B, K)
-        weights = self._weights(torch.from_numpy(journal.values(before)))[..., None]  # (B, K, 1)
-        value = torch.from_numpy(journal.values(events))[:, None]  # (B, 1)
+        events = np.concatenate([buffer.newest(config.batch), buffer.sample(uniform, lean=config.lean)])
+        before = buffer.histories(events, config.context)
+        user, item = torch.from_numpy(buffer.users(events)), torch.from_numpy(buffer.items(events))  # (B,)
+        context = torch.from_numpy(buffer.items(before)).clamp(min=0)  # (B, K)
+        weights = self._weights(torch.from_numpy(buffer.values(before)))[..., None]  # (B, K, 1)
+        value = torch.from_numpy(buffer.values(events))[:, None]  # (B, 1)
         others = torch.randint(len(self._item), (config.others,), generator=self._generator)  # (M,)
 
         p, c = self._user[user], self._item[context]  # (B, D), (B, K, D)
@@ -143,5 +143,5 @@ class Bpr(Model):
         self._bias = torch.cat([self._bias, torch.zeros(len(self.items) - len(self._bias), 1)])
 
     def _grown(self, table: Tensor, rows: int) -> Tensor:
-        drawn = torch.randn(rows - len(table), table.shape[1], generator=self._generator)
-        return torch.cat([table, _SPREAD * drawn])
+        noise = torch.randn(rows - len(table), table.shape[1], generator=self._generator)
+        return torch.cat([table, _SPREAD * noise])

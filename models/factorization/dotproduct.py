@@ -1,12 +1,12 @@
-"""Context IQ's model: a vector per user and per content, whose product foretells how much the user cares.
+"""Context IQ's model: user and item embeddings whose cosine similarity predicts relevance.
 
-Both have unit length, so that the similarity u·c lies in [-1, 1] and the score (u·c + 1) / 2 in [0, 1]. Every hour of
-event time it is trained, 5 epochs of gradient descent on the mean squared error, with the interactions of the last 7
-days; training goes on from the vectors there are. An interaction's target is its rating, or what its action says, on
-[0, 1]. With each come some contents drawn at random that the user has most likely not met, whose target is 0; without
-them (`unmet=0`) everything a user has met foretells the same, and the model predicts ratings but ranks by chance.
+Embeddings have unit length, so that the similarity u·c lies in [-1, 1] and the score (u·c + 1) / 2 in [0, 1]. Once per
+hour of event time the model trains on the interactions of the last 7 days: 5 epochs of gradient descent on the mean
+squared error, from the current embeddings. The target of an interaction is its rating, or a value derived from its
+action, on [0, 1]. Random negatives with target 0 accompany each interaction; without them (`unmet=0`) all of a user's
+items have similar targets, and the model predicts ratings but ranks at random.
 
-Users that have no vector yet are served the mean of the vectors of their last contents.
+Users without an embedding are represented by the mean embedding of their last liked items.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from models.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DotProductConfig:
-    """Sizes, rates and times."""
+    """Hyperparameters of the dot-product model."""
 
     embedding_dim: int = 128
     epochs: int = 5
     history_days: float = 7.0
     retrain_s: float = 3_600.0
-    """Event time between trainings."""
+    """Event time between trainings, in s."""
     batch: int = 256
     rate: float = 0.01
     unmet: int = 2
-    """Contents drawn for each interaction that it is set against."""
+    """Random negatives per interaction."""
 
 
 class DotProduct(Model):
-    """Vectors of users and contents, and the interactions of the last days."""
+    """Embeddings of users and items, and the interactions of the last days."""
 
     name = "dot-product"
 
@@ -60,7 +60,7 @@ class DotProduct(Model):
         self._item = torch.empty(0, config.embedding_dim)
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
-        """Remember each event; train first where an hour has passed."""
+        """Store each event; train first where an hour of event time has passed."""
         for event in events:
             if self._due_ms is None:
                 self._due_ms = event.at_ms + 1_000 * self._config.retrain_s
@@ -72,7 +72,7 @@ class DotProduct(Model):
             self._history.append((event.at_ms, user, item, target_of(event)))
 
     def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return scores on [0, 1]; the decayed popular items for a user that nothing is known of."""
+        """Return scores on [0, 1]; decayed popularity for a user without an embedding and liked items."""
         rows = np.full((len(queries), len(self.items)), -np.inf)
         for row, query in zip(rows, queries, strict=True):
             vector = self._vector(query)
@@ -86,9 +86,9 @@ class DotProduct(Model):
         user = self._users.get(query.user_id)
         if 0 <= user < len(self._user):
             return functional.normalize(self._user[user], dim=0)
-        liked = [self.items.get(item_id) for item_id, weight in query.recent if weight > 0]
-        known = [item for item in liked if 0 <= item < len(self._item)]
-        return functional.normalize(functional.normalize(self._item[known]).sum(0), dim=0) if known else None
+        liked_items = [self.items.get(item_id) for item_id, weight in query.recent if weight > 0]
+        indices = [item for item in liked_items if 0 <= item < len(self._item)]
+        return functional.normalize(functional.normalize(self._item[indices]).sum(0), dim=0) if indices else None
 
     def _train(self, now_ms: int) -> None:
         config = self._config
@@ -97,9 +97,9 @@ class DotProduct(Model):
         if not self._history:
             return
         self._user, self._item = self._grown(self._user, len(self._users)), self._grown(self._item, len(self.items))
-        told = np.array([(user, item, target) for _, user, item, target in self._history])
-        users, items = (torch.from_numpy(told[:, column].astype(np.int64)) for column in (0, 1))
-        targets = torch.from_numpy(told[:, 2].astype(np.float32))
+        triples = np.array([(user, item, target) for _, user, item, target in self._history])
+        users, items = (torch.from_numpy(triples[:, column].astype(np.int64)) for column in (0, 1))
+        targets = torch.from_numpy(triples[:, 2].astype(np.float32))
         tables = [self._user.requires_grad_(), self._item.requires_grad_()]
         optimizer = torch.optim.Adam(tables, lr=config.rate, fused=True)
         for _ in range(config.epochs):
@@ -107,23 +107,23 @@ class DotProduct(Model):
             for start in range(0, len(users), config.batch):
                 rows = order[start : start + config.batch]
                 user, item, target = users[rows], items[rows], targets[rows]
-                drawn = torch.randint(len(self._item), (config.unmet * len(rows),), generator=self._generator)
-                user, item = torch.cat([user, user.repeat(config.unmet)]), torch.cat([item, drawn])
+                negatives = torch.randint(len(self._item), (config.unmet * len(rows),), generator=self._generator)
+                user, item = torch.cat([user, user.repeat(config.unmet)]), torch.cat([item, negatives])
                 similar = functional.cosine_similarity(self._user[user], self._item[item])
-                wanted = torch.cat([target, torch.zeros(len(drawn))])
-                loss = functional.mse_loss((similar + 1) / 2, wanted)
+                labels = torch.cat([target, torch.zeros(len(negatives))])
+                loss = functional.mse_loss((similar + 1) / 2, labels)
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
         self._user, self._item = self._user.detach(), self._item.detach()
 
     def _grown(self, table: Tensor, rows: int) -> Tensor:
-        drawn = torch.randn(rows - len(table), table.shape[1], generator=self._generator)
-        return torch.cat([table, drawn / table.shape[1] ** 0.5])
+        noise = torch.randn(rows - len(table), table.shape[1], generator=self._generator)
+        return torch.cat([table, noise / table.shape[1] ** 0.5])
 
 
 def target_of(event: ModelEvent) -> float:
-    """Return on [0, 1] how much an event says that the user cares: its rating, or a half and more with its weight."""
+    """Return an event's training target on [0, 1]: its rating, or 0.5 + weight / 4, clipped."""
     if event.rating is not None:
         return event.rating
     return min(max(0.5 + event.weight / 4, 0.0), 1.0)

@@ -1,7 +1,7 @@
 """EASE: the linear item-item model in closed form (Steck, WWW 2019), refitted while the stream runs.
 
-With G = XᵀX and P = (G + λI)⁻¹, an item's scores are its history times B, B_ij = -P_ij / P_jj and B_jj = 0. The history
-is the query's, with a weight that falls with each step back, so that a click counts before the next fit.
+With G = XᵀX and P = (G + λI)⁻¹, scores are the history times B, with B_ij = -P_ij / P_jj and B_jj = 0. The history is
+the query's, discounted with each step back, so that a click counts before the next fit.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from models.base import Scores
 from models.refitting import RefittedModel
 
 CATALOGUE = 5_000
-"""Items in a fit, the most popular ones: its time grows with their cube, its memory with their square."""
+"""Number of most popular items in a fit: time is cubic, memory quadratic in it."""
 _COST_PER_EVENT = 5_000_000
-"""Refits are so far apart that items³ / events stays below this: 1,700 items are refitted every 1,000 events."""
+"""Bound on items³ per event between refits: 1,700 items are refitted every 1,000 events."""
 
 
 class Ease(RefittedModel):
-    """Weights between the most popular items, each fitted given all others."""
+    """Regression weights between the most popular items."""
 
     name = "ease"
 
@@ -36,33 +36,38 @@ class Ease(RefittedModel):
     ) -> None:
         super().__init__(every=every, weak=weak, step=step)
         self._regularization, self._catalogue = regularization, catalogue
-        self._kept = np.empty(0, np.int64)
-        self._place = np.empty(0, np.int64)
+        self._fitted_items = np.empty(0, np.int64)
+        self._column_of = np.empty(0, np.int64)
         self._weights = np.empty((0, 0), np.float32)
 
     def _pause(self, matrix: sparse.csr_array) -> int:
-        return max(self._every, len(self._kept) ** 3 // _COST_PER_EVENT)
+        return max(self._every, len(self._fitted_items) ** 3 // _COST_PER_EVENT)
 
     def _refit(self, matrix: sparse.csr_array) -> None:
         size = matrix.shape[1]
-        heard = np.asarray(matrix.sum(axis=0)).ravel()
-        self._kept = np.sort(np.argsort(-heard, kind="stable")[: self._catalogue])
-        self._place = np.full(size, -1, np.int64)
-        self._place[self._kept] = np.arange(len(self._kept))
-        kept = matrix[:, self._kept]
-        self._weights = weights(kept, self._regularization)
+        strengths = np.asarray(matrix.sum(axis=0)).ravel()
+        self._fitted_items = np.sort(np.argsort(-strengths, kind="stable")[: self._catalogue])
+        self._column_of = np.full(size, -1, np.int64)
+        self._column_of[self._fitted_items] = np.arange(len(self._fitted_items))
+        columns = matrix[:, self._fitted_items]
+        self._weights = weights(columns, self._regularization)
 
     def _knows(self, item: int) -> bool:
-        return item < len(self._place) and self._place[item] >= 0
+        return item < len(self._column_of) and self._column_of[item] >= 0
 
     def _score(self, items: NDArray[np.int64], values: NDArray[np.float64]) -> Scores:
-        scores = np.full(len(self._place), -np.inf)
-        scores[self._kept] = values.astype(np.float32) @ self._weights[self._place[items]]
+        scores = np.full(len(self._column_of), -np.inf)
+        scores[self._fitted_items] = values.astype(np.float32) @ self._weights[self._column_of[items]]
         return scores
 
 
 def weights(matrix: sparse.csr_array, regularization: float) -> NDArray[np.float32]:
-    """Return (items, items) what a history's items say of others, fitted to (users, items) values."""
+    """Return (items, items) regression weights, from a history's items to the others.
+
+    Args:
+        matrix: (users, items) values.
+        regularization: The λ of the ridge regression.
+    """
     gram = np.asfortranarray((matrix.T @ matrix).toarray(), np.float32)
     np.fill_diagonal(gram, gram.diagonal() + regularization)
     factor, failed = lapack.spotrf(gram, lower=1, overwrite_a=1)
@@ -71,6 +76,6 @@ def weights(matrix: sparse.csr_array, regularization: float) -> NDArray[np.float
     assert not singular, "a positive diagonal was added"
     inverse = np.tril(inverse)
     inverse += np.tril(inverse, -1).T
-    found = np.ascontiguousarray(inverse / -inverse.diagonal())
-    np.fill_diagonal(found, 0.0)
-    return found
+    item_weights = np.ascontiguousarray(inverse / -inverse.diagonal())
+    np.fill_diagonal(item_weights, 0.0)
+    return item_weights

@@ -1,6 +1,6 @@
 """Matrix factorization of ratings with biases, by gradient steps: r ≈ m + b_u + b_i + p_u·q_i (Funk's SVD; Koren 2009).
 
-The biases are those of `models.factorization.bias`; what they leave is learned by the factors, one step per rating.
+The biases are those of `models.factorization.bias`; the factors fit the residual, one step per rating.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _FIRST_ROWS = 64
 
 
 class Rows:
-    """Factors of names, drawn when a name is first heard of."""
+    """Factors by name, initialised at random on first use."""
 
     def __init__(self, size: int, *, spread: float, draw: np.random.Generator) -> None:
         self._names, self._spread, self._draw = Vocabulary(), spread, draw
         self._table = np.empty((_FIRST_ROWS, size))
 
-    def heard(self, name: str) -> NDArray[np.float64] | None:
-        """Return the factors of a name, or none if it has not been heard of; a view."""
+    def get(self, name: str) -> NDArray[np.float64] | None:
+        """Return a view of the factors of a name; None for an unknown one."""
         row = self._names.get(name)
         return self._row(row) if row >= 0 else None
 
@@ -66,7 +66,7 @@ class Svd(RatingModel):
         self._rate, self._regularization = learning_rate, regularization
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
-        """Take one gradient step for each rating, on what the biases leave of it."""
+        """Take one gradient step for each rating, on the residual of the biases."""
         shrinking = 1.0 - self._rate * self._regularization
         for event in events:
             if event.rating is None:
@@ -81,10 +81,10 @@ class Svd(RatingModel):
             self._bias.learn([event])
 
     def predict(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
-        """Return the clipped sums; a user or an item not heard of adds nothing."""
+        """Return the clipped sums; an unknown user or item contributes 0."""
         return np.clip(np.array([self._of(*pair) for pair in pairs], np.float64), 0.0, 1.0)
 
     def _of(self, user_id: str, item_id: str) -> float:
-        user, item = self._users.heard(user_id), self._items.heard(item_id)
+        user, item = self._users.get(user_id), self._items.get(item_id)
         product = 0.0 if user is None or item is None else float(user @ item)
         return self._bias.of(user_id, item_id) + product

@@ -1,8 +1,8 @@
 """Item-kNN: cosine between the users of two items, shrunk (Bell and Koren, ICDM 2007), refitted while the stream runs.
 
-s_ij = x_i·x_j / (|x_i| |x_j| + shrink), kept for the k nearest neighbours of each item. A query adds up the rows of its
-items, with a weight that falls with each step back. Without shrinking and with every step at full weight it is plain
-item-item collaborative filtering (Sarwar et al., WWW 2001).
+s_ij = x_i·x_j / (|x_i| |x_j| + shrink), for the k nearest neighbours of each item. A query sums the rows of its items,
+discounted with each step back. Without shrinkage and discount it is plain item-item collaborative filtering (Sarwar et
+al., WWW 2001).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from models.base import Scores
 from models.refitting import RefittedModel
 
 _BLOCK = 256
-"""Items whose similarities are held as a dense block at a time."""
+"""Rows of the dense block of similarities computed at a time."""
 _COST_PER_EVENT = 10_000
-"""Refits are so far apart that items² / events stays below this: 3,000 items are refitted every 1,000 events."""
+"""Bound on items² per event between refits: 3,000 items are refitted every 1,000 events."""
 
 
 class ItemKnn(RefittedModel):
@@ -44,7 +44,7 @@ class ItemKnn(RefittedModel):
 
     def _refit(self, matrix: sparse.csr_array) -> None:
         size = matrix.shape[1]
-        kept = min(self._neighbors, size)
+        neighbor_count = min(self._neighbors, size)
         norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=0)).ravel())
         columns = matrix.T.tocsr()
         near, similar = [], []
@@ -52,7 +52,7 @@ class ItemKnn(RefittedModel):
             rows = slice(start, min(start + _BLOCK, size))
             block = (columns[rows] @ matrix).toarray() / (norms[rows, None] * norms[None, :] + self._shrink)
             block[np.arange(len(block)), np.arange(start, rows.stop)] = 0.0
-            best = np.argpartition(block, size - kept, axis=1)[:, size - kept :]
+            best = np.argpartition(block, size - neighbor_count, axis=1)[:, size - neighbor_count :]
             near.append(best)
             similar.append(np.take_along_axis(block, best, axis=1))
         self._near, self._similar = np.concatenate(near), np.concatenate(similar).astype(np.float64)

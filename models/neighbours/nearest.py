@@ -1,4 +1,4 @@
-"""The nearest of many vectors to each of them, by whole matrix products."""
+"""Exact nearest neighbours among many vectors, by blocked matrix products."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ _ROWS = 512
 
 
 def nearest(vectors: Vectors, most: int) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
-    """Yield for each of (n, d) unit vectors the numbers of those nearest to it, but for itself, and their products.
+    """Yield the row numbers and cosines of the nearest other vectors of each vector, nearest first.
 
-    The nearest come first; those at a right angle or beyond are left out.
+    Vectors with a cosine of 0 or less are left out.
+
+    Args:
+        vectors: (n, d) unit vectors.
+        most: Number of neighbours per vector, at most.
     """
     most = min(most, len(vectors) - 1)
     for start in range(0, len(vectors), _ROWS):
@@ -23,6 +27,6 @@ def nearest(vectors: Vectors, most: int) -> Iterator[tuple[NDArray[np.int64], Ve
         own = np.arange(len(products))
         products[own, start + own] = -np.inf
         best = np.argpartition(-products, max(most - 1, 0), axis=1)[:, :most]
-        for row, found in zip(products, best, strict=True):
-            ordered = found[np.lexsort((found, -row[found]))]
-            yield (kept := ordered[row[ordered] > 0]), row[kept]
+        for row, candidates in zip(products, best, strict=True):
+            ordered = candidates[np.lexsort((candidates, -row[candidates]))]
+            yield (nearest_rows := ordered[row[ordered] > 0]), row[nearest_rows]

@@ -1,4 +1,4 @@
-"""Association rules: what those who chose one thing chose as well (FP-Growth; Han, Pei and Yin, SIGMOD 2000)."""
+"""Association rules between pairs of items of a basket (FP-Growth; Han, Pei and Yin, SIGMOD 2000)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PER_ITEM = 60
 
 
 class AssociationRule(NamedTuple):
-    """Baskets with an item hold the other, too, in so large a share; lift 1 is what chance would give."""
+    """A rule item → other: support, confidence, and lift, which is 1 for independent items."""
 
     item: str
     other: str
@@ -23,29 +23,33 @@ class AssociationRule(NamedTuple):
 
 
 def mine(baskets: Sequence[Sequence[str]], *, least: int = 2) -> list[AssociationRule]:
-    """Return the rules between pairs that stand in `least` baskets or more and go together more than by chance.
+    """Return the rules between pairs with a lift above 1, by item, the most confident first, at most `PER_ITEM` each.
 
-    They are sorted by item, the most confident first, at most `PER_ITEM` of each.
+    Args:
+        baskets: The items of each basket; repeats count once.
+        least: Smallest number of baskets with both items.
     """
-    # Imported here: pandas comes with it, which nothing else needs.
+    # Imported here: mlxtend brings pandas, which nothing else needs.
     import pandas as pd
     from mlxtend.frequent_patterns import association_rules, fpgrowth
 
-    kept = [sorted(set(basket)) for basket in baskets if len(set(basket)) > 1]
-    if len(kept) < least:
+    distinct_baskets = [sorted(set(basket)) for basket in baskets if len(set(basket)) > 1]
+    if len(distinct_baskets) < least:
         return []
-    names = sorted({item for basket in kept for item in basket})
+    names = sorted({item for basket in distinct_baskets for item in basket})
     numbers = {name: number for number, name in enumerate(names)}
-    columns = [numbers[item] for basket in kept for item in basket]
-    ends = np.cumsum([0, *map(len, kept)])
-    table = sparse.csr_matrix((np.ones(len(columns), bool), columns, ends), shape=(len(kept), len(names)))
+    columns = [numbers[item] for basket in distinct_baskets for item in basket]
+    ends = np.cumsum([0, *map(len, distinct_baskets)])
+    table = sparse.csr_matrix((np.ones(len(columns), bool), columns, ends), shape=(len(distinct_baskets), len(names)))
     frame = pd.DataFrame.sparse.from_spmatrix(table)
-    frequent = fpgrowth(frame, min_support=(least - 0.5) / len(kept), max_len=2)
+    frequent = fpgrowth(frame, min_support=(least - 0.5) / len(distinct_baskets), max_len=2)
     if not (frequent["itemsets"].map(len) > 1).any():
         return []
-    told = ["support", "confidence", "lift"]
-    found = association_rules(frequent, metric="confidence", min_threshold=LEAST_CONFIDENCE, return_metrics=told)
-    columns_of = found[["antecedents", "consequents", *told]]
+    metrics = ["support", "confidence", "lift"]
+    rule_frame = association_rules(
+        frequent, metric="confidence", min_threshold=LEAST_CONFIDENCE, return_metrics=metrics
+    )
+    columns_of = rule_frame[["antecedents", "consequents", *metrics]]
     rules = [
         AssociationRule(
             names[next(iter(one))], names[next(iter(other))], float(support), float(confidence), float(lift)
@@ -54,4 +58,4 @@ def mine(baskets: Sequence[Sequence[str]], *, least: int = 2) -> list[Associatio
         if lift > 1
     ]
     rules.sort(key=lambda rule: (rule.item, -rule.confidence, -rule.lift, rule.other))
-    return [rule for place, rule in enumerate(rules) if place < PER_ITEM or rules[place - PER_ITEM].item != rule.item]
+    return [rule for index, rule in enumerate(rules) if index < PER_ITEM or rules[index - PER_ITEM].item != rule.item]

@@ -1,10 +1,9 @@
-"""Session kNN: what came next in the most recent sessions that look like this one.
+"""Session kNN: items of the most similar recent sessions.
 
-After VMIS-kNN (Kersbergen, Sprangers and Schelter, SIGMOD 2022): an index from each item to its most recent sessions.
-After STAN (Garg et al., SIGIR 2019), three decays: a query's items count less with each step back, a session counts
-less the older it is, and its items less the farther they lie from the item that it shares with the query. The first
-and the last are powers, which suit short and long sessions at once better than STAN's exponentials. A power of the
-item's popularity divides the sum.
+As in VMIS-kNN (Kersbergen, Sprangers and Schelter, SIGMOD 2022), an index maps each item to its most recent sessions.
+As in STAN (Garg et al., SIGIR 2019), there are three decays: of the query's items by steps back, of sessions by age,
+and of a session's items by distance from the item shared with the query. The first and the last are power laws, which
+suit both short and long sessions better than STAN's exponentials. The sum is divided by a power of item popularity.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ QUERY_ITEMS = 30
 class SessionKnn(Model):
     """The most recent sessions of each item, learned one event at a time.
 
-    A session ends after `gap_hours` without an event, or when it is `longest` events long. The `remembered` newest are
-    kept, and each item knows those of its last `sampled` events.
+    A session ends after `gap_hours` without an event, or at `longest` events. The `remembered` newest sessions are
+    stored, and the index of each item holds the sessions of its last `sampled` events.
     """
 
     name = "session-knn"
@@ -51,47 +50,47 @@ class SessionKnn(Model):
         self._neighbors, self._sampled, self._weak = neighbors, sampled, weak
         self._gap_ms, self._back, self._apart = gap_hours * decay.HOUR_MS, back, apart
         self._damping = damping
-        self._heard = array("i")
+        self._event_counts = array("i")
         self._rate = decay.rate_of_half_life(half_life_days)
         self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
         self.items = self._fallback.items
         self._open: dict[str, int] = {}
         self._next = 0
         self._item = np.zeros((remembered, longest), np.int32)
-        """(session, place) the item's number plus one; 0 where the session ends."""
+        """(session, position): item number plus one; 0 after the end of a session."""
         self._value = np.zeros((remembered, longest), np.float32)
         self._length = np.zeros(remembered, np.int32)
         self._last_ms = np.zeros(remembered, np.int64)
         self._owner = [""] * remembered
         self._sessions: list[array[int]] = []
-        self._places: list[array[int]] = []
+        self._positions: list[array[int]] = []
         self._match = np.zeros(remembered, np.int32)
         self._dot = np.zeros(remembered)
         self._mark = np.zeros(remembered, np.int32)
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
-        """Append each event to its user's session, and the session to the item's."""
+        """Append each event to its user's session, and the session to the item's index."""
         for event in events:
             self._fallback.learn([event])
             item = self.items.get(event.item_id)
             if item == len(self._sessions):
                 self._sessions.append(array("i"))
-                self._places.append(array("i"))
-                self._heard.append(0)
-            self._heard[item] += 1
+                self._positions.append(array("i"))
+                self._event_counts.append(0)
+            self._event_counts[item] += 1
             session = self._session(event)
-            place = int(self._length[session])
-            self._item[session, place] = item + 1
-            self._value[session, place] = confidence(event.weight, weak=self._weak)
-            self._length[session] = place + 1
+            position = int(self._length[session])
+            self._item[session, position] = item + 1
+            self._value[session, position] = confidence(event.weight, weak=self._weak)
+            self._length[session] = position + 1
             self._last_ms[session] = event.at_ms
-            for column, number in ((self._sessions[item], session), (self._places[item], place)):
+            for column, number in ((self._sessions[item], session), (self._positions[item], position)):
                 column.append(number)
                 if len(column) >= 2 * self._sampled:
                     del column[: self._sampled]
 
     def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return what lies near the query's items in sessions like it; the decayed popular items when it has none."""
+        """Return the weighted sums over the most similar sessions; decayed popularity without any."""
         return np.stack([self._score(query) for query in queries]) if queries else np.empty((0, len(self.items)))
 
     def _session(self, event: ModelEvent) -> int:
@@ -118,28 +117,28 @@ class SessionKnn(Model):
             popular: Scores = self._fallback.scores([query])[0]
             return popular
         items = self._item[near]  # (K, longest)
-        places = np.arange(items.shape[1])
-        distance = 1.0 + np.abs(places - self._match[near, None])
+        positions = np.arange(items.shape[1])
+        distance = 1.0 + np.abs(positions - self._match[near, None])
         weight = self._value[near] * similar[:, None] / distance**self._apart
         sums = np.bincount(items.ravel(), weight.ravel(), minlength=len(self.items) + 1)[1:].astype(np.float64)
-        scores: Scores = sums / np.array(self._heard, np.float64) ** self._damping
+        scores: Scores = sums / np.array(self._event_counts, np.float64) ** self._damping
         scores[scores == 0.0] = -np.inf
         return scores
 
     def _near(self, query: ModelQuery) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return the sessions most like a query, and how like; where each shares its newest item is in `_match`."""
-        found, shared, places = [], [], []
-        known = history(query, self.items, step=1.0, weak=self._weak)
-        for back, (item, value) in enumerate(islice(known.items(), QUERY_ITEMS), start=1):
+        """Return the nearest sessions and their similarities; `_match` gets the position of the newest shared item."""
+        session_chunks, shared, positions = [], [], []
+        query_items = history(query, self.items, step=1.0, weak=self._weak)
+        for back, (item, value) in enumerate(islice(query_items.items(), QUERY_ITEMS), start=1):
             sessions = np.array(self._sessions[item][-self._sampled :], np.int64)
-            at = np.array(self._places[item][-self._sampled :], np.int32)
+            at = np.array(self._positions[item][-self._sampled :], np.int32)
             live = self._item[sessions, at] == item + 1  # the others were overwritten
-            found.append(sessions[live])
-            places.append(at[live])
-            shared.append(np.full(len(found[-1]), value / back**self._back))
-        if not found:
+            session_chunks.append(sessions[live])
+            positions.append(at[live])
+            shared.append(np.full(len(session_chunks[-1]), value / back**self._back))
+        if not session_chunks:
             return np.empty(0, np.int64), np.empty(0)
-        sessions, at = np.concatenate(found[::-1]), np.concatenate(places[::-1])
+        sessions, at = np.concatenate(session_chunks[::-1]), np.concatenate(positions[::-1])
         self._match[sessions] = at  # the newest item comes last and stays
         np.add.at(self._dot, sessions, np.concatenate(shared[::-1]))
         self._mark[sessions] = np.arange(len(sessions))

@@ -1,8 +1,8 @@
-"""User-user collaborative filtering: what the users most like this one care for (Herlocker et al., SIGIR 1999).
+"""User-user collaborative filtering: items of the nearest users (Herlocker et al., SIGIR 1999).
 
-With q what the query tells and x_u what user u did in n_u events, s_u = q·x_u / (√n_u + shrink), and an item's score is
-Σ s_u·x_ui over the nearest users, divided by a power of the item's popularity. Users are compared as they ask, through
-an index from each item to its last users: nothing is refitted, and who has just come is compared like anyone else.
+With the query's history q and the history x_u of user u in n_u events, s_u = q·x_u / (√n_u + shrink), and an item's
+score is Σ s_u·x_ui over the nearest users, divided by a power of the item's popularity. Similarities are computed at
+query time through an index from each item to its last users: there is no refit, and new users need no special case.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from models.vocabulary import MISSING, Vocabulary
 
 
 class PostingLists:
-    """A growing list of numbered entries, each with a value, of which the newest are kept."""
+    """A posting list of numbers and values, bounded to the newest entries."""
 
     __slots__ = ("_most", "numbers", "values")
 
@@ -29,7 +29,12 @@ class PostingLists:
         self.numbers, self.values = array("i"), array("f")
 
     def add(self, number: int, value: float) -> None:
-        """Append an entry; once twice too many are there, the older half goes."""
+        """Append an entry; at twice the bound, drop the older half.
+
+        Args:
+            number: Number of the user or item.
+            value: Confidence of the event, on [0, 1].
+        """
         self.numbers.append(number)
         self.values.append(value)
         if len(self.numbers) >= 2 * self._most:
@@ -59,12 +64,12 @@ class UserUser(Model):
         self.items = self._fallback.items
         self._users = Vocabulary()
         self._counts = array("i")
-        self._heard = array("i")
+        self._item_counts = array("i")
         self._of_user: list[PostingLists] = []
         self._of_item: list[PostingLists] = []
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
-        """Tell each event's user of the item and its item of the user."""
+        """Append each event to the posting lists of its user and its item."""
         for event in events:
             self._fallback.learn([event])
             user, item = self._users.add(event.user_id), self.items.get(event.item_id)
@@ -73,15 +78,15 @@ class UserUser(Model):
                 self._counts.append(0)
             if item == len(self._of_item):
                 self._of_item.append(PostingLists(self._sampled))
-                self._heard.append(0)
+                self._item_counts.append(0)
             value = confidence(event.weight, weak=self._weak)
             self._of_user[user].add(item, value)
             self._of_item[item].add(user, value)
             self._counts[user] += 1
-            self._heard[item] += 1
+            self._item_counts[item] += 1
 
     def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return what the nearest users care for; the decayed popular items when there are none."""
+        """Return the weighted sums over the nearest users; decayed popularity without any."""
         return np.stack([self._score(query) for query in queries]) if queries else np.empty((0, len(self.items)))
 
     def _score(self, query: ModelQuery) -> Scores:
@@ -94,12 +99,12 @@ class UserUser(Model):
         values = np.concatenate([np.array(post.values, np.float32) for post in posts])
         weight = values * np.repeat(similar, [len(post.numbers) for post in posts])
         sums = np.bincount(items, weight, minlength=len(self.items)).astype(np.float64)
-        scores: Scores = sums / np.array(self._heard, np.float64) ** self._damping
+        scores: Scores = sums / np.array(self._item_counts, np.float64) ** self._damping
         scores[scores == 0.0] = -np.inf
         return scores
 
     def _near(self, query: ModelQuery) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return the users most like a query, and how like."""
+        """Return the nearest users of a query, and their similarities."""
         dots = np.zeros(len(self._users))
         for item, value in history(query, self.items, step=self._step, weak=self._weak).items():
             posts = self._of_item[item]

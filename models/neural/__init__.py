@@ -1,1 +1,1 @@
-"""Neural models, and the buffer of events that they are trained from."""
+"""Neural models, and the event buffer for their training."""

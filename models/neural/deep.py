@@ -1,10 +1,10 @@
 """A deep network over user and item embeddings, as in YouTube's candidate generation (Covington et al., RecSys 2016).
 
-Attention picks from the last items what tells most about the user (Bahdanau et al., ICLR 2015), and a perceptron with
-batch normalization and dropout makes one vector of that, of the last item and of the user's own embedding. An item's
-score is the vector's product with the item's embedding, so that a whole catalogue costs one product. It is fitted to
-score the next item above the whole catalogue (cross-entropy). Some users are hidden from each step, so that one that
-has no embedding yet is served from the last items alone.
+Additive attention pools the embeddings of the last items (Bahdanau et al., ICLR 2015), and a perceptron with batch
+normalization and dropout combines the pooled vector, the last item and the user's own embedding. An item's score is the
+dot product with its embedding, so that a whole catalogue costs one matrix product. The loss is the cross-entropy of the
+next item over the catalogue. The embeddings of some users are masked in each step, so that users without an embedding
+are served from their last items alone.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from models.neural.neural_model import NeuralModel, Window, grow_embedding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeepConfig:
-    """Sizes and rates."""
+    """Hyperparameters of the deep network."""
 
     embedding_dim: int = 128
     hidden: int = 256
     length: int = 30
-    """Last items that attention looks at."""
+    """Number of last items that attention pools."""
     dropout: float = 0.2
     unnamed: float = 0.3
-    """Share of users hidden from a step."""
+    """Share of users with masked embeddings in a training step."""
     every: int = 200
     """Events between refits."""
     steps: int = 10
-    """Steps of a refit."""
+    """Training steps per refit."""
     batch: int = 128
-    """Events of a step."""
+    """Events per step."""
     lean: float = 2.0
-    """How much events lean to the newest; 1 is not at all."""
+    """Recency bias of the sampled events; 1 is uniform."""
     rate: float = 0.001
     weak: float = 0.5
     candidates: int = 4_096
-    """Items that a step compares with, drawn anew; all of a catalogue that has fewer."""
+    """Items in the softmax of a step, sampled anew; all of a smaller catalogue."""
     remembered: int = 1_000_000
 
 
 class DeepNetwork(nn.Module):
-    """From a user and the last items, oldest first and -1 before them, to a vector."""
+    """Network from a user and the last items, oldest first and left-padded with -1, to a vector."""
 
     def __init__(self, config: DeepConfig) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class DeepNetwork(nn.Module):
         self.user, self.item, self.bias = nn.Embedding(0, dim), nn.Embedding(0, dim), nn.Embedding(0, 1)
         self.liked = nn.Embedding(2, dim)
         self.recency = nn.Parameter(torch.linspace(-2.0, 0.0, config.length))
-        self.key, self.asked, self.worth = nn.Linear(dim, dim), nn.Linear(2 * dim, dim), nn.Linear(dim, 1)
+        self.key, self.query, self.attention = nn.Linear(dim, dim), nn.Linear(2 * dim, dim), nn.Linear(dim, 1)
         self.tower = nn.Sequential(
             nn.Linear(3 * dim, hidden),
             nn.BatchNorm1d(hidden),
@@ -65,23 +65,34 @@ class DeepNetwork(nn.Module):
         )
 
     def forward(self, user: Tensor, items: Tensor, values: Tensor) -> Tensor:
-        """Return (B, D) vectors for (B, D) users and (B, L) items with their values."""
-        said = self.item(items.clamp(min=0)) + self.liked((values >= 1).long())  # (B, L, D)
-        said = said * (items >= 0)[..., None]
-        asked = self.asked(torch.cat([user, said[:, -1]], 1))[:, None]  # (B, 1, D)
-        worth = self.worth(torch.tanh(self.key(said) + asked))[..., 0] + self.recency  # (B, L)
-        share = worth.masked_fill(items < 0, -1e9).softmax(1)
-        picked = (share[..., None] * said).sum(1)  # (B, D)
-        vector: Tensor = picked + self.tower(torch.cat([user, picked, said[:, -1]], 1))
+        """Return (B, D) vectors.
+
+        Args:
+            user: (B, D) embeddings of users; zeros for none.
+            items: (B, L) items, oldest first, -1 for padding.
+            values: (B, L) confidences of the events, 0 for padding.
+        """
+        states = self.item(items.clamp(min=0)) + self.liked((values >= 1).long())  # (B, L, D)
+        states = states * (items >= 0)[..., None]
+        query = self.query(torch.cat([user, states[:, -1]], 1))[:, None]  # (B, 1, D)
+        attention = self.attention(torch.tanh(self.key(states) + query))[..., 0] + self.recency  # (B, L)
+        share = attention.masked_fill(items < 0, -1e9).softmax(1)
+        picked = (share[..., None] * states).sum(1)  # (B, D)
+        vector: Tensor = picked + self.tower(torch.cat([user, picked, states[:, -1]], 1))
         return vector
 
     def score(self, vectors: Tensor, candidates: Tensor | slice) -> Tensor:
-        """Return (B, C) scores of some items."""
+        """Return (B, C) scores.
+
+        Args:
+            vectors: (B, D) vectors of queries.
+            candidates: (C,) items, or a slice of them.
+        """
         return vectors @ self.item.weight[candidates].T + self.bias.weight[candidates, 0]
 
 
 class Deep(NeuralModel):
-    """The network, its optimizer, and the events it is fitted on."""
+    """The network with its optimizer and its event buffer."""
 
     name = "deep"
 
@@ -109,20 +120,20 @@ class Deep(NeuralModel):
         network.eval()
 
     def _loss(self, window: Window) -> Tensor:
-        """Return the cross-entropy of each next item, weighted with what the event on it said."""
-        known = torch.rand(len(window.users), 1) >= self._config.unnamed
-        users = self._network.user(window.users) * known
+        """Return the cross-entropy of the next items, weighted with the confidences of their events."""
+        is_visible = torch.rand(len(window.users), 1) >= self._config.unnamed
+        users = self._network.user(window.users) * is_visible
         vectors = self._network(users, window.items[:, :-1], window.values[:, :-1])
         candidates, targets = self._candidates(window.items[:, -1], self._config.candidates)
-        lost = functional.cross_entropy(self._network.score(vectors, candidates), targets, reduction="none")
+        losses = functional.cross_entropy(self._network.score(vectors, candidates), targets, reduction="none")
         weights = window.values[:, -1]
-        return (weights * lost).sum() / weights.sum()
+        return (weights * losses).sum() / weights.sum()
 
     @torch.inference_mode()
     def _answer(self, query: ModelQuery, items: list[int], values: list[float]) -> Scores:
         config, user = self._config, self._users.get(query.user_id)
-        known = 0 <= user < self._network.user.num_embeddings
-        own = self._network.user.weight[[user]] if known else torch.zeros(1, config.embedding_dim)
+        has_embedding = 0 <= user < self._network.user.num_embeddings
+        own = self._network.user.weight[[user]] if has_embedding else torch.zeros(1, config.embedding_dim)
         last, padding = min(len(items), config.length), max(config.length - len(items), 0)
         read_items = torch.tensor([[-1] * padding + items[:last][::-1]])
         read_values = torch.tensor([[0.0] * padding + values[:last][::-1]])

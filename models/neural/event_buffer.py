@@ -1,7 +1,7 @@
-"""The last events as columns, each pointing at its user's event before it: what a network is refitted on.
+"""Event buffer of neural models: the last events as columns, each with a pointer to its user's previous event.
 
-An event is known by its number, counted from the first ever. Histories are found by following the pointers for many
-events at once, so that an event costs the same few bytes however long its history is.
+An event's number counts from the first event ever. Histories are gathered by following the pointers of many events at
+once, so that an event costs the same few bytes for any length of history.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Numbers = NDArray[np.int64]
 
 
 class EventBuffer:
-    """Remembers at least the last so many events; older ones make room for new ones."""
+    """A ring buffer of events."""
 
     def __init__(self, remembered: int) -> None:
         self.count, self._remembered = 0, remembered
@@ -27,7 +27,13 @@ class EventBuffer:
         self._value, self._before = np.empty(0, np.float32), np.empty(0, np.int64)
 
     def add(self, user: int, item: int, value: float) -> None:
-        """Remember an event."""
+        """Append an event; the oldest one is overwritten when the buffer is full.
+
+        Args:
+            user: Number of the user.
+            item: Number of the item.
+            value: Confidence of the event, on [0, 1].
+        """
         if self.count == len(self._user) < self._remembered:
             self._widen(min(max(2 * self.count, _FIRST_ROWS), self._remembered))
         row = self.count % self._remembered
@@ -37,26 +43,36 @@ class EventBuffer:
         self.count += 1
 
     def newest(self, number: int) -> Numbers:
-        """Return the last events, oldest first."""
+        """Return the numbers of the last events, oldest first."""
         return np.arange(max(self.count - number, 0), self.count)
 
     def sample(self, uniform: NDArray[np.float32], *, lean: float = 1.0) -> Numbers:
-        """Return an event for each number drawn from [0, 1): any of them at a lean of 1, newer ones at a higher one."""
-        known = min(self.count, self._remembered)
-        age = np.minimum((known * uniform.astype(np.float64) ** lean).astype(np.int64), known - 1)
+        """Return one event number for each uniform random number.
+
+        Args:
+            uniform: (n,) random numbers from [0, 1).
+            lean: Recency bias; 1 is uniform, higher values favour newer events.
+        """
+        size = min(self.count, self._remembered)
+        age = np.minimum((size * uniform.astype(np.float64) ** lean).astype(np.int64), size - 1)
         return self.count - 1 - age
 
     def histories(self, events: Numbers, length: int) -> Numbers:
-        """Return (len(events), length) the user's events before each event, newest first, padded with -1."""
-        found = np.full((len(events), length), NOTHING, np.int64)
+        """Return (len(events), length) numbers of the user's events before each event, newest first, padded with -1.
+
+        Args:
+            events: (n,) numbers of events.
+            length: Number of earlier events, at most.
+        """
+        histories = np.full((len(events), length), NOTHING, np.int64)
         at, oldest = events, self.count - self._remembered
         for step in range(length):
             at = np.where(at >= 0, self._before[self._rows(at)], NOTHING)
             at = np.where(at >= oldest, at, NOTHING)
             if not (at >= 0).any():
                 break
-            found[:, step] = at
-        return found
+            histories[:, step] = at
+        return histories
 
     def users(self, events: Numbers) -> Numbers:
         """Return the users of events."""

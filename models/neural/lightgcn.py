@@ -1,9 +1,9 @@
-"""LightGCN (He et al., SIGIR 2020): vectors smoothed over the graph of users and items, refitted while the stream runs.
+"""LightGCN (He et al., SIGIR 2020): embeddings smoothed over the user-item graph, refitted while the stream runs.
 
-With A the graph and D its degrees, layer l + 1 is D^-½·A·D^-½ times layer l, and a vector is the mean over layers.
-Layer 0 is all there is to learn, by Bayesian personalized ranking; a refit goes on from the last one's. A user is
-folded in from the layers of the items that the query tells, the way one layer makes users from items, so that a click
-and a new user count at once.
+With the adjacency A and degrees D, layer l + 1 is D^-½·A·D^-½ times layer l, and an embedding is the mean over layers.
+Layer 0 holds the only parameters, trained with the BPR loss; a refit starts from the previous one. A user is folded in
+from the layers of the query's items, by the propagation rule of one layer, so that a click and a new user count at
+once.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from models.refitting import RefittedModel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LightGcnConfig:
-    """Sizes and rates."""
+    """Hyperparameters of LightGCN."""
 
     dim: int = 64
     layers: int = 3
     every: int = 1_000
     """Events between refits."""
     steps: int = 20
-    """Steps of a refit."""
+    """Training steps per refit."""
     batch: int = 4_096
-    """Pairs of user and item in a step."""
+    """User-item pairs per step."""
     rate: float = 0.01
     decay: float = 5e-4
-    """Weight of the squared length of layer 0."""
+    """Weight of the L2 penalty on layer 0."""
     step: float = 0.8
-    """What an item of a query counts against the one after it."""
+    """Discount of a query's item relative to the next newer one."""
     weak: float = 0.2
 
 
 class LightGcn(RefittedModel):
-    """Layer 0 of users and items, and the smoothed vectors of items."""
+    """Layer 0 of users and items, and the smoothed embeddings of items."""
 
     name = "lightgcn"
 
@@ -67,21 +67,21 @@ class LightGcn(RefittedModel):
         optimizer = torch.optim.Adam(learned, lr=config.rate, fused=True)
         batch = min(config.batch, len(users))
         for _ in range(config.steps):
-            drawn = torch.randint(len(users), (batch,), generator=self._generator)
-            user, item = users[drawn], items[drawn]
+            sample = torch.randint(len(users), (batch,), generator=self._generator)
+            user, item = users[sample], items[sample]
             other = torch.randint(len(self._item), (batch,), generator=self._generator)
             x, y = (torch.stack(layers).mean(0) for layers in self._layers(graph, back))
             ahead = (x[user] * (y[item] - y[other])).sum(1)
             length = self._user[user].square().sum() + self._item[torch.cat([item, other])].square().sum()
-            loss = -(values[drawn] * functional.logsigmoid(ahead)).mean() + config.decay * length / batch
+            loss = -(values[sample] * functional.logsigmoid(ahead)).mean() + config.decay * length / batch
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         self._user, self._item = self._user.detach(), self._item.detach()
         _, layers = self._layers(graph, back)
         self._final = torch.stack(layers).mean(0).numpy()
-        heard = torch.from_numpy(1.0 / np.sqrt(np.maximum(degrees, 1e-9)))[:, None]
-        self._spread = (torch.stack(layers[:-1]).sum(0) * heard / len(layers)).numpy()
+        inverse_norms = torch.from_numpy(1.0 / np.sqrt(np.maximum(degrees, 1e-9)))[:, None]
+        self._spread = (torch.stack(layers[:-1]).sum(0) * inverse_norms / len(layers)).numpy()
 
     def _layers(self, graph: Tensor, back: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Return the layers of (U, D) users and of (I, D) items, given the (U, I) graph and its transpose."""
@@ -93,8 +93,8 @@ class LightGcn(RefittedModel):
         return users, items
 
     def _grown(self, table: Tensor, rows: int) -> Tensor:
-        drawn = torch.randn(rows - len(table), table.shape[1], generator=self._generator)
-        return torch.cat([table, 0.1 * drawn])
+        noise = torch.randn(rows - len(table), table.shape[1], generator=self._generator)
+        return torch.cat([table, 0.1 * noise])
 
     def _knows(self, item: int) -> bool:
         return item < len(self._final)
@@ -114,5 +114,5 @@ def _normalized(matrix: sparse.csr_array) -> tuple[sparse.csr_array, NDArray[np.
 
 def _tensor(matrix: sparse.csr_array) -> Tensor:
     cells = matrix.tocoo()
-    places = torch.from_numpy(np.stack(cells.coords).astype(np.int64))
-    return torch.sparse_coo_tensor(places, torch.from_numpy(cells.data), cells.shape, check_invariants=True).coalesce()
+    indices = torch.from_numpy(np.stack(cells.coords).astype(np.int64))
+    return torch.sparse_coo_tensor(indices, torch.from_numpy(cells.data), cells.shape, check_invariants=True).coalesce()

@@ -1,4 +1,4 @@
-"""Networks are imported when they are built, so that whatever trains none runs without torch."""
+"""Lazy builders of networks: torch is imported only when a network is built."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from models.base import Model
 
 
 class MissingTorchError(ModuleNotFoundError):
-    """A model that needs torch, where there is none."""
+    """A model needs torch, which is not installed."""
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -18,23 +18,23 @@ class MissingTorchError(ModuleNotFoundError):
 
 
 class Builder(Protocol):
-    """Builds a model that has learned nothing yet."""
+    """A factory of untrained models."""
 
     def __call__(self, *, seed: int = 0) -> Model:
-        """Return the model, which draws with this seed."""
+        """Return a model with this random seed."""
 
 
 def network(module: str, model: str, *, config: str = "", **options: float) -> Builder:
     """Return a builder of a model that imports its module when called and computes on one thread.
 
     Args:
-        module: Where the model is.
-        model: Its class.
-        config: The class of its config; without one it has its own defaults.
-        options: What the config is given.
+        module: Module of the model.
+        model: Name of its class.
+        config: Name of its config class; empty for the model's defaults.
+        options: Arguments of the config.
 
     Raises:
-        MissingTorchError: when called, without torch.
+        MissingTorchError: torch is not installed, when the builder is called.
     """
 
     def build(*, seed: int = 0) -> Model:
@@ -43,8 +43,8 @@ def network(module: str, model: str, *, config: str = "", **options: float) -> B
         except ModuleNotFoundError as error:
             raise MissingTorchError(model) from error
         torch.set_num_threads(1)
-        found = import_module(module)
-        given = (getattr(found, config)(**options),) if config else ()
-        return cast(Callable[..., Model], getattr(found, model))(*given, seed=seed)
+        loaded_module = import_module(module)
+        arguments = (getattr(loaded_module, config)(**options),) if config else ()
+        return cast(Callable[..., Model], getattr(loaded_module, model))(*arguments, seed=seed)
 
     return build

@@ -1,8 +1,8 @@
-"""Networks that are refitted while the stream runs, each time from where the last fit ended.
+"""Base class of networks that are refitted while the stream runs, each time from the previous parameters.
 
-A refit comes after so many events, the first ones each time the events have doubled. Between refits a model answers
-with the newest history, since a query brings it. Networks draw from torch's own generator, so that it is set to a seed
-before each fit and put back after it.
+A refit follows a fixed number of events; the first refits follow each doubling of the events. Between refits a model
+still uses the newest history, since a query brings it. Networks draw from torch's global generator, which is seeded
+before each fit and restored after it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from models.vocabulary import Vocabulary
 
 
 class Window(NamedTuple):
-    """Events of users in a row, oldest first; the last column is what is to be foretold."""
+    """A training batch of histories, oldest first; the last column is the target."""
 
     users: Tensor
     """(B,)."""
@@ -35,7 +35,7 @@ class Window(NamedTuple):
 
 
 class NeuralModel(Model):
-    """Keeps the journal, counts the events and answers queries that bring no history with decayed popularity."""
+    """Base class with event buffer, refit schedule and a fallback to decayed popularity."""
 
     def __init__(self, *, every: int, weak: float, remembered: int, seed: int) -> None:
         super().__init__()
@@ -43,44 +43,46 @@ class NeuralModel(Model):
         self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
         self.items = self._fallback.items
         self._users = Vocabulary()
-        self._journal = EventBuffer(remembered)
+        self._buffer = EventBuffer(remembered)
         self._due = FIRST
         self._fitted = 0
-        """Items that the last fit knew."""
+        """Number of items at the last fit."""
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
-        """Remember each event, and refit where one is due."""
+        """Buffer each event, and refit when due."""
         for event in events:
             self._fallback.learn([event])
             user, item = self._users.add(event.user_id), self.items.get(event.item_id)
-            self._journal.add(user, item, confidence(event.weight, weak=self._weak))
-            if self._journal.count >= self._due:
+            self._buffer.add(user, item, confidence(event.weight, weak=self._weak))
+            if self._buffer.count >= self._due:
                 with self._drawing():
                     self._fit()
                 self._fitted = len(self.items)
-                self._due = self._journal.count + min(self._journal.count, self._every)
+                self._due = self._buffer.count + min(self._buffer.count, self._every)
 
     def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return what the last fit makes of each query's items; the decayed popular items where it knows none."""
+        """Return the network's scores for each query; decayed popularity for a query without fitted items."""
         rows = np.full((len(queries), len(self.items)), -np.inf)
         for row, query in zip(rows, queries, strict=True):
             numbers = [(self.items.get(item_id), weight) for item_id, weight in query.recent]
-            known = [
+            history = [
                 (item, confidence(weight, weak=self._weak)) for item, weight in numbers if 0 <= item < self._fitted
             ]
-            if known:
-                row[: self._fitted] = self._answer(query, [item for item, _ in known], [value for _, value in known])
+            if history:
+                row[: self._fitted] = self._answer(
+                    query, [item for item, _ in history], [value for _, value in history]
+                )
             else:
                 row[:] = self._fallback.scores([query])[0]
         return rows
 
     @abstractmethod
     def _fit(self) -> None:
-        """Go on fitting, now that there are new events and perhaps new items and users."""
+        """Continue the fit with the new events, items and users."""
 
     @abstractmethod
     def _answer(self, query: ModelQuery, items: list[int], values: list[float]) -> Scores:
-        """Return the scores of all fitted items for a history, newest first and not empty."""
+        """Return the scores of all fitted items for a non-empty history, newest first."""
 
     @contextmanager
     def _drawing(self) -> Iterator[None]:
@@ -90,31 +92,38 @@ class NeuralModel(Model):
             yield
 
     def _windows(self, number: int, length: int, *, lean: float) -> Window:
-        """Draw events, each with the user's events before it."""
-        events = self._journal.sample(torch.rand(number).numpy(), lean=lean)
-        rows = np.column_stack([self._journal.histories(events, length)[:, ::-1], events])
+        """Sample events, each with its user's events before it."""
+        events = self._buffer.sample(torch.rand(number).numpy(), lean=lean)
+        rows = np.column_stack([self._buffer.histories(events, length)[:, ::-1], events])
         return Window(
-            torch.from_numpy(self._journal.users(events)),
-            torch.from_numpy(self._journal.items(rows)),
-            torch.from_numpy(self._journal.values(rows)),
+            torch.from_numpy(self._buffer.users(events)),
+            torch.from_numpy(self._buffer.items(rows)),
+            torch.from_numpy(self._buffer.values(rows)),
         )
 
     def _candidates(self, targets: Tensor, most: int) -> tuple[Tensor, Tensor]:
-        """Return the items that targets are compared with, and where among them each target stands.
+        """Return the items of the softmax, and the index of each target among them.
 
-        They are all items, or else the targets and as many drawn ones as there is room for.
+        These are all items, or else the targets and random negatives, `most` in all.
         """
         size = len(self.items)
         if size <= most:
             return torch.arange(size), targets
-        wanted = torch.unique(targets)
-        drawn = torch.randint(size, (max(most - len(wanted), 0),))
-        candidates = torch.unique(torch.cat([wanted, drawn]))
+        target_items = torch.unique(targets)
+        negatives = torch.randint(size, (max(most - len(target_items), 0),))
+        candidates = torch.unique(torch.cat([target_items, negatives]))
         return candidates, torch.searchsorted(candidates, targets)
 
 
 def grow_embedding(table: nn.Embedding, rows: int, optimizer: torch.optim.Optimizer, *, spread: float) -> None:
-    """Give a table more rows, drawn around 0, and its optimizer's memory as many of zeros."""
+    """Append rows to an embedding, drawn from a normal distribution, and zeros to its optimizer state.
+
+    Args:
+        table: The embedding.
+        rows: New number of rows; fewer than now change nothing.
+        optimizer: The Adam optimizer of the embedding.
+        spread: Standard deviation of the new rows.
+    """
     old = table.weight
     if rows <= len(old):
         return

@@ -1,10 +1,10 @@
 """Self-attention over a user's last items, as in SASRec (Kang and McAuley, ICDM 2018), fitted while the stream runs.
 
-A causal transformer reads the last items, oldest first; its state after each of them is to score the next one above the
-whole catalogue (cross-entropy, as Klenitskiy and Vasilev, RecSys 2023, found to matter most). Instead of positions,
-attention falls off with distance at a rate that each head learns (Press et al., ICLR 2022), so that every place of
-every window teaches the same thing. After some events the network takes a few steps more, on windows that lean to the
-newest: a refit that starts from the last one. New items get rows of their own.
+A causal transformer reads the last items, oldest first; the state after each of them predicts the next one over the
+whole catalogue (cross-entropy, the most important choice according to Klenitskiy and Vasilev, RecSys 2023). In place of
+position embeddings, attention decays with distance at a learned rate per head (Press et al., ICLR 2022), so that all
+positions of a window share parameters. A refit takes a few more steps from the previous parameters, on windows sampled
+with a recency bias. New items get new embedding rows.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from models.neural.neural_model import NeuralModel, Window, grow_embedding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceConfig:
-    """Sizes and rates."""
+    """Hyperparameters of the sequence model."""
 
     dim: int = 64
     heads: int = 2
     blocks: int = 2
     length: int = 30
-    """Last items that are read."""
+    """Number of last items in a window."""
     dropout: float = 0.5
     every: int = 200
     """Events between refits."""
     steps: int = 6
-    """Steps of a refit."""
+    """Training steps per refit."""
     batch: int = 32
-    """Windows of a step."""
+    """Windows per step."""
     lean: float = 3.0
-    """How much windows lean to the newest; 1 is not at all."""
+    """Recency bias of the sampled windows; 1 is uniform."""
     rate: float = 0.001
     weak: float = 0.2
     candidates: int = 4_096
-    """Items that a step compares with, drawn anew; all of a catalogue that has fewer."""
+    """Items in the softmax of a step, sampled anew; all of a smaller catalogue."""
     remembered: int = 1_000_000
 
 
 class Block(nn.Module):
-    """Causal attention and a feed-forward layer, each normalized first and added."""
+    """A pre-norm transformer block: causal attention and a feed-forward layer with residual connections."""
 
     def __init__(self, config: SequenceConfig) -> None:
         super().__init__()
@@ -58,7 +58,13 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, hidden: Tensor, distance: Tensor) -> Tensor:
-        """Return (B, L, D); `hidden` is true where (B, 1, L, L) must not be looked at, `distance` is (L, L)."""
+        """Return (B, L, D) states.
+
+        Args:
+            x: (B, L, D) states of the layer before.
+            hidden: (B, 1, L, L) mask, true where attention is not allowed.
+            distance: (L, L) steps from each query position back to each key position.
+        """
         batch, length, dim = x.shape
         qkv = self.qkv(self.norm(x)).view(batch, length, 3, self._heads, dim // self._heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, L, D/H) each
@@ -71,7 +77,7 @@ class Block(nn.Module):
 
 
 class SequenceNetwork(nn.Module):
-    """From the last items, oldest first and -1 before them, to a state after each."""
+    """Network from the last items, oldest first and left-padded with -1, to a state after each."""
 
     def __init__(self, config: SequenceConfig) -> None:
         super().__init__()
@@ -83,12 +89,17 @@ class SequenceNetwork(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, items: Tensor, values: Tensor) -> Tensor:
-        """Return (B, L, D) states after (B, L) items with their values."""
+        """Return (B, L, D) states after each item.
+
+        Args:
+            items: (B, L) items, -1 for padding.
+            values: (B, L) confidences of the events, 0 for padding.
+        """
         length = items.shape[1]
         x = self.item(items.clamp(min=0)) * self.item.embedding_dim**0.5 + self.liked((values >= 1).long())
         x = self.dropout(x)
-        place = torch.arange(length)
-        distance = place[:, None] - place  # (L, L), how far back a key lies
+        position = torch.arange(length)
+        distance = position[:, None] - position  # (L, L), steps back to a key
         hidden = (distance < 0) | ((items < 0)[:, None, None] & (distance != 0))  # (B, 1, L, L)
         for block in self.blocks:
             x = block(x, hidden, distance)
@@ -96,12 +107,17 @@ class SequenceNetwork(nn.Module):
         return states
 
     def score(self, states: Tensor, candidates: Tensor | slice) -> Tensor:
-        """Return (…, C) scores of some items."""
+        """Return (…, C) scores.
+
+        Args:
+            states: (…, D) states.
+            candidates: (C,) items, or a slice of them.
+        """
         return states @ self.item.weight[candidates].T + self.bias.weight[candidates, 0]
 
 
 class SelfAttention(NeuralModel):
-    """The network, its optimizer, and the windows it is fitted on."""
+    """The network with its optimizer and its event buffer."""
 
     name = "sequence"
 
@@ -126,7 +142,7 @@ class SelfAttention(NeuralModel):
         network.eval()
 
     def _loss(self, window: Window) -> Tensor:
-        """Return the cross-entropy of each next item, weighted with what the event on it said."""
+        """Return the cross-entropy of the next items, weighted with the confidences of their events."""
         states = self._network(window.items[:, :-1], window.values[:, :-1])  # (B, L, D)
         real = window.items[:, :-1] >= 0
         targets, weights = window.items[:, 1:][real], window.values[:, 1:][real]  # (T,)

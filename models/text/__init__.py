@@ -1,1 +1,1 @@
-"""Text as vectors, and the search for the nearest of them."""
+"""Text embeddings and nearest-neighbour search."""

@@ -1,7 +1,7 @@
-"""Content: items whose text is like that of what the user liked last (Pazzani and Billsus, 2007).
+"""Content-based model: items with texts similar to those of the last liked items (Pazzani and Billsus, 2007).
 
-An item can be recommended from its text alone, before anyone has acted on it: `closest` ranks all that were described,
-`scores` those that events have told of, as every model does.
+It can recommend an item by its text before the first event on it: `closest` ranks all described items, while `scores`
+covers the items of events, as in every model.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from models.vocabulary import MISSING, Vocabulary
 
 
 class ContentModel(Model):
-    """Scores by the product of an item's vector with the weighted sum of those of the last liked items."""
+    """Scores an item by the dot product of its embedding with the weighted sum of those of the last liked items."""
 
     def __init__(
         self, encoder: TextEncoder | None = None, texts: Mapping[str, str] | None = None, *, step: float = 0.9
@@ -32,13 +32,13 @@ class ContentModel(Model):
         self._texts: list[str] = []
         self._vectors: Vectors = np.zeros((0, 0), np.float32)
         self._due = 1
-        self._place: list[int] = []
+        self._text_index: list[int] = []
         self.describe(texts or {})
 
     def describe(self, texts: Mapping[str, str]) -> None:
-        """Take in what items say of themselves; each text counts from here on, and replaces the item's earlier one.
+        """Add or replace the texts of items, keyed by item id.
 
-        The encoder is fitted to all texts once they have doubled since it last was.
+        The encoder is refitted to all texts when their number has doubled since the last fit.
         """
         changed = []
         for item_id, text in texts.items():
@@ -47,7 +47,7 @@ class ContentModel(Model):
                 self._texts.append(text)
                 item = self.items.get(item_id)
                 if item != MISSING:
-                    self._place[item] = number
+                    self._text_index[item] = number
             self._texts[number] = text
             changed.append(number)
         if len(self._texts) >= self._due:
@@ -61,25 +61,30 @@ class ContentModel(Model):
             self._vectors = grown
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
-        """Hear which items there are, and which are popular."""
+        """Register the items of the events and their popularity."""
         self._fallback.learn(events)
         names = self.items.names
-        self._place.extend(self._described.get(names[item]) for item in range(len(self._place), len(names)))
+        self._text_index.extend(self._described.get(names[item]) for item in range(len(self._text_index), len(names)))
 
     def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return how like each item is to what a query liked; the decayed popular items when it liked none we know."""
+        """Return the similarity of each item to a query's liked items; decayed popularity without any."""
         rows = np.full((len(queries), len(self.items)), -np.inf)
-        place = np.array(self._place, np.int64)
-        told = place != MISSING
+        text_index = np.array(self._text_index, np.int64)
+        is_described = text_index != MISSING
         for row, query in zip(rows, queries, strict=True):
             likeness = self._likeness(query)
             row[:] = self._fallback.scores([query])[0] if likeness is None else -np.inf
             if likeness is not None:
-                row[told] = likeness[place[told]]
+                row[is_described] = likeness[text_index[is_described]]
         return rows
 
     def closest(self, query: ModelQuery, k: int) -> Ranked:
-        """Return the best of all described items, heard of in events or not; none when the query liked none of them."""
+        """Return the best of all described items, with or without events; none for a query without liked items.
+
+        Args:
+            query: The query with its recent items.
+            k: Number of items, at most.
+        """
         likeness = self._likeness(query)
         if likeness is None:
             return Ranked([], np.empty(0))
@@ -91,5 +96,5 @@ class ContentModel(Model):
         if not liked:
             return None
         weights = np.fromiter(liked.values(), np.float32, len(liked))
-        wanted = weights @ self._vectors[list(liked)]
-        return (self._vectors @ wanted).astype(np.float64)
+        profile = weights @ self._vectors[list(liked)]
+        return (self._vectors @ profile).astype(np.float64)

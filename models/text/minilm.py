@@ -1,6 +1,6 @@
-"""Text as what a small sentence encoder makes of it: all-MiniLM-L6-v2 (Wang et al., NeurIPS 2020), 384 dimensions.
+"""Sentence encoder all-MiniLM-L6-v2 (Wang et al., NeurIPS 2020), 384 dimensions.
 
-The weights come in a package of their own, the extra `text`, and are read from where it lies: nothing is downloaded.
+The weights are part of a package of the extra `text` and are loaded from its folder: nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class MissingEncoderError(ModuleNotFoundError):
 
 
 class MiniLm(TextEncoder):
-    """Encodes texts as they are; there is nothing to fit.
+    """Encodes texts with a pretrained network; there is nothing to fit.
 
     Raises:
-        MissingEncoderError: when built, without the extra.
+        MissingEncoderError: the extra is not installed.
     """
 
     name = "minilm"
@@ -40,14 +40,14 @@ class MiniLm(TextEncoder):
         self._network: Any = SentenceTransformer(str(get_model_path()), device="cpu", local_files_only=True)
 
     def fit(self, texts: Sequence[str]) -> None:
-        """Learn nothing: the encoder knows the language already."""
+        """Do nothing: the encoder is pretrained."""
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Return (len(texts), 384) vectors of unit length; zeros for a blank text."""
         vectors = np.zeros((len(texts), DIMENSIONS), np.float32)
-        told = [row for row, text in enumerate(texts) if text.strip()]
-        if told:
-            vectors[told] = self._network.encode(
-                [texts[row] for row in told], batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False
+        text_rows = [row for row, text in enumerate(texts) if text.strip()]
+        if text_rows:
+            vectors[text_rows] = self._network.encode(
+                [texts[row] for row in text_rows], batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False
             )
         return vectors

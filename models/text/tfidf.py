@@ -1,8 +1,8 @@
-"""Text as vectors: the one interface of encoders, and TF-IDF reduced by a truncated singular value decomposition.
+"""The interface of text encoders, and TF-IDF with a truncated singular value decomposition.
 
-TF-IDF with a logarithmic term frequency and smoothed document frequency, over the words that most texts share; then the
-directions of latent semantic analysis (Deerwester et al., 1990), found with random projections (Halko, Martinsson and
-Tropp, SIAM Review 2011).
+TF-IDF with a logarithmic term frequency and smoothed document frequency, over the most common words; then latent
+semantic analysis (Deerwester et al., 1990) by a randomized decomposition (Halko, Martinsson and Tropp, SIAM Review
+2011).
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ FEATURES = 10_000
 _WORD = re.compile(r"\w\w+")
 _OVERSAMPLED = 16
 _POWERS = 4
-"""Passes over the texts that sharpen the directions found."""
+"""Number of power iterations."""
 
 Vectors = NDArray[np.float32]
 
 
 class TextEncoder(Protocol):
-    """Turns texts into vectors whose products are similarities."""
+    """An encoder of texts to unit vectors whose dot products are similarities."""
 
     name: str
 
     def fit(self, texts: Sequence[str]) -> None:
-        """Learn from texts what there is to learn; vectors made before and after do not compare."""
+        """Fit to texts; vectors from before and after a fit are not comparable."""
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """Return (len(texts), dimensions) vectors of unit length; zeros where a text says nothing."""
+        """Return (len(texts), dimensions) vectors of unit length; zeros for a text without content."""
 
 
 def text_of(item: Item) -> str:
-    """Return all that an item says of itself: title, description, category and topics."""
+    """Return the text of an item: title, description, category and topics."""
     return "\n".join(part for part in (item.title, item.description, item.category, *item.topics) if part)
 
 
 class TfIdf:
-    """Encodes by the words that the fitted texts share most; one must be fitted first."""
+    """Encodes by the most common words of the fitted texts; call `fit` first."""
 
     name = "tf-idf"
 
@@ -57,11 +57,13 @@ class TfIdf:
         self._directions = np.zeros((0, dimensions))
 
     def fit(self, texts: Sequence[str]) -> None:
-        """Choose the words, and the directions in which the texts differ most."""
+        """Fit the vocabulary, the document frequencies and the leading singular vectors."""
         shared = Counter(word for text in texts for word in set(_words(text)))
-        kept = sorted(shared, key=lambda word: (-shared[word], word))[: self._features]
-        self._words = {word: number for number, word in enumerate(kept)}
-        self._rarity = 1.0 + np.log((1 + len(texts)) / (1 + np.array([shared[word] for word in kept], np.float64)))
+        vocabulary = sorted(shared, key=lambda word: (-shared[word], word))[: self._features]
+        self._words = {word: number for number, word in enumerate(vocabulary)}
+        self._rarity = 1.0 + np.log(
+            (1 + len(texts)) / (1 + np.array([shared[word] for word in vocabulary], np.float64))
+        )
         self._directions = self._reduced(self._table(texts))
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -71,7 +73,7 @@ class TfIdf:
         return (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
 
     def meanings(self) -> tuple[list[str], Vectors]:
-        """Return the words and (words, dimensions) what each adds to a text, so that a text is the sum of its words."""
+        """Return the words and their (words, dimensions) vectors; a text is the sum of its words."""
         return list(self._words), (self._rarity[:, None] * self._directions).astype(np.float32)
 
     def _table(self, texts: Sequence[str]) -> sparse.csr_array:
@@ -89,7 +91,7 @@ class TfIdf:
         return sparse.csr_array((flat, np.array(columns, np.int64), ends), shape=(len(texts), len(self._words)))
 
     def _reduced(self, table: sparse.csr_array) -> NDArray[np.float64]:
-        """Return (words, dimensions) the leading right singular vectors; zeros past the rank of the table."""
+        """Return the (words, dimensions) leading right singular vectors; zeros beyond the rank of the table."""
         directions = np.zeros((table.shape[1], self._dimensions))
         size = min(*table.shape, self._dimensions + _OVERSAMPLED)
         if not size:

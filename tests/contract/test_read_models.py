@@ -155,7 +155,7 @@ async def test_how_items_do_is_charted_by_the_categories_of_the_catalogue(redis:
 @pytest.mark.parametrize("store", [RedisUserProfileStore, RedisExperimentStore, RedisChartStore])
 async def test_an_away_store_is_a_store_error(store: Any) -> None:
     away = connect("redis://127.0.0.1:1/0", timeout_s=0.2)
-    asked = {"RedisPortraitStore": ("u1",), "RedisExperimentStore": (), "RedisChartStore": (None,)}[store.__name__]
+    asked = {"RedisUserProfileStore": ("u1",), "RedisExperimentStore": (), "RedisChartStore": (None,)}[store.__name__]
     with pytest.raises(StoreError):
         await store(away).read(*asked, **({"limit": 1} if store is RedisChartStore else {}))
     await away.aclose()

@@ -16,11 +16,11 @@ def restore(blender: Blender, version: ModelVersion) -> bool:
         blender: The blender, which continues from the version.
         version: The version in service.
     """
-    if version.model != MODEL or version.parts != list(blender.parts) or len(version.weights) != blender.table.size:
+    if version.model != MODEL or version.parts != list(blender.features) or len(version.weights) != blender.table.size:
         return False
     shape = blender.table.shape
     squares = version.squares if len(version.squares) == blender.table.size else [1.0] * blender.table.size
-    scales = version.scales if len(version.scales) == len(blender.parts) else [1.0] * len(blender.parts)
+    scales = version.scales if len(version.scales) == len(blender.features) else [1.0] * len(blender.features)
     blender.restore(
         {
             "table": np.array(version.weights).reshape(shape),

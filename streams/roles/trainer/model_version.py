@@ -54,7 +54,7 @@ def fitted(version: Version, learner: Learner) -> FittedVersion:
     state = {name: array.copy() for name, array in learner.blender.state().items()}
     return FittedVersion(
         version,
-        list(learner.blender.parts),
+        list(learner.blender.features),
         state,
         [view.items.names[n] for n in numbers.tolist()],
         tastes.astype(np.float32),

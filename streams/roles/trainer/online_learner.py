@@ -129,7 +129,7 @@ class OnlineLearner:
             events=self.learner.events,
             metrics=self.base.metrics if self.base else {},
         )
-        return record(version, list(self.learner.blender.parts), self.learner.blender.state())
+        return record(version, list(self.learner.blender.features), self.learner.blender.state())
 
     def _begin(self, version: Version, outcomes: int) -> None:
         self.base = version

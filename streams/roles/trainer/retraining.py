@@ -208,7 +208,7 @@ class RetrainScheduler:
             fitted_version = await asyncio.to_thread(self._artifacts.get, live.base.version)
         except OperatorError:
             return IncumbentModel(live.learner.blender.state(), live.learner.view.watermark)
-        if fitted_version.parts != list(live.learner.blender.parts):
+        if fitted_version.parts != list(live.learner.blender.features):
             return None
         return IncumbentModel(
             fitted_version.blender, fitted_version.version.watermark, fitted_version.version.metrics.get("ndcg@10")

@@ -16,11 +16,11 @@ def silent(_what: str, _done: float, _of: float) -> None:
 
 def test_what_is_ranked_with_knows_every_item_and_everyone_who_acted() -> None:
     known = folded(LOAD, Settings(), on_progress=silent)
-    assert set(known.view.items.names) == {item.item_id for item in LOAD.items}
+    assert set(known.snapshot.items.names) == {item.item_id for item in LOAD.items}
     assert set(known.users) == {event.user_id for event in LOAD.history()}
     assert list(known.users)[-1] == list(LOAD.history())[-1].user_id
     assert known.blender.outcomes > 0
-    assert known.view.neighbors.links.row(known.view.items.get(LOAD.items[0].item_id))[0].size
+    assert known.snapshot.neighbors.links.row(known.snapshot.items.get(LOAD.items[0].item_id))[0].size
 
 
 def test_the_time_of_a_ranking_is_told_of_as_many_candidates_as_there_are() -> None:

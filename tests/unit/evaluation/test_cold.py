@@ -9,7 +9,7 @@ from evaluation.blend import BlendCandidate
 from evaluation.contestant import EvalContext
 from evaluation.metric import accuracy, first_of_case
 from evaluation.replay import GROUPS, KNOWN, replay
-from evaluation.report import Asked
+from evaluation.report import EvaluationSpec
 from evaluation.stream import Stream
 from models.base import ModelEvent, ModelQuery, Scores
 from streams.core.ranking.features import FEATURES
@@ -62,8 +62,8 @@ def test_models_are_told_the_last_events_and_nothing_else() -> None:
 
 def test_cases_and_choice_are_the_same_whatever_is_known() -> None:
     outcome = replay(Scripted({"i3": 1.0}), STREAM, "prequential-strict", cold=True)
-    known = outcome.known[first_of_case(outcome)]
-    rows = [outcome.place[outcome.known == number].tolist() for number in KNOWN]
+    known = outcome.known_count[first_of_case(outcome)]
+    rows = [outcome.event_index[outcome.known_count == number].tolist() for number in KNOWN]
     assert rows[0]
     assert all(row == rows[0] for row in rows)
     assert set(known.tolist()) == set(KNOWN)
@@ -88,7 +88,7 @@ def test_the_report_tells_accuracy_by_what_was_known() -> None:
         return {event.item_id for event in stream.events if event.user_id == user and event.at_ms == at_ms}
 
     stream = a_walk(items=20, repeats=True)
-    asked = Asked(protocol="prequential-strict", part="test", seed=0, seeds=2, cold=True)
+    asked = EvaluationSpec(protocol="prequential-strict", part="test", seed=0, seeds=2, cold=True)
     runs = [replay(Follower(), stream, asked.protocol, seed=seed, cold=True) for seed in (0, 1)]
     made = cold.report(stream, asked, {"follower": runs}, {})
     assert made["known"] == [0, 1, 2, 3, 5, 10, None]

@@ -15,12 +15,12 @@ from tests.unit.evaluation.builder import a_stream
 def an_outcome(ranks: list[int], cases: list[int] | None = None, **overrides: object) -> ReplayOutcome:
     count = len(ranks)
     fields = {
-        "place": np.arange(count, dtype=np.int32),
+        "event_index": np.arange(count, dtype=np.int32),
         "rank": np.array(ranks, np.int32),
         "case": np.array(cases if cases is not None else range(count), np.int32),
-        "shown": np.zeros(count, np.int32),
+        "list_index": np.zeros(count, np.int32),
         "earlier": np.zeros(count, np.int32),
-        "known": np.full(count, EVERYTHING, np.int32),
+        "known_count": np.full(count, EVERYTHING, np.int32),
         "gap_ms": np.zeros(count, np.int64),
         "top": np.full((1, 10), -1, np.int32),
         "learn_us": 0.0,
@@ -113,13 +113,13 @@ def test_lists_are_judged_by_coverage_novelty_mixture_and_popularity() -> None:
     )  # fmt: skip
     variety = BeyondAccuracy(stream, 4)
     pair = [0, 2, *[-1] * 8]
-    found = variety.of(an_outcome([1], place=np.array([4], np.int32), top=np.array([pair], np.int32)))
+    found = variety.of(an_outcome([1], event_index=np.array([4], np.int32), top=np.array([pair], np.int32)))
     assert variety.similarity == "topics"
     assert found["coverage"] == 0.5
     assert found["novelty"] == pytest.approx((-math.log2(4 / 8) - math.log2(1 / 8)) / 2)
     assert found["diversity"] == pytest.approx(1 - 1 / 3), "they share t, of a, b and t"
     assert math.isnan(found["popularity"]), "what was chosen had no event before"
-    chosen = variety.of(an_outcome([1], place=np.array([3], np.int32), top=np.array([pair], np.int32)))
+    chosen = variety.of(an_outcome([1], event_index=np.array([3], np.int32), top=np.array([pair], np.int32)))
     assert chosen["popularity"] == pytest.approx(1.5), "(3 + 0) / 2 over 1"
 
 

@@ -9,7 +9,7 @@ SCORES = {"x": 3.0, "y": 2.0, "z": 1.0}
 
 
 def ranks(outcome: ReplayOutcome) -> dict[int, int]:
-    return dict(zip(outcome.place.tolist(), outcome.rank.tolist(), strict=True))
+    return dict(zip(outcome.event_index.tolist(), outcome.rank.tolist(), strict=True))
 
 
 def sorted_known() -> list[tuple[str, str, float | None, int]]:
@@ -82,13 +82,13 @@ def test_validation_never_sees_the_test_part() -> None:
     lines = [(f"u{n}", "x", 5.0 - 4 * (n % 2), n) for n in range(100)]
     model = Scripted()
     outcome = replay(model, a_stream(*lines, repeats=True), "prequential-strict", part="validation")
-    assert outcome.place.tolist() == list(range(60, 80, 2))
+    assert outcome.event_index.tolist() == list(range(60, 80, 2))
     assert sum(line.startswith("learn") for line in model.log) == 80
 
 
 def test_a_group_across_the_border_has_test_events_only_after_it() -> None:
     stream = a_stream(*filler(7), ("a", "f1", 5.0, 100), ("a", "f2", 5.0, 100), ("a", "f3", 5.0, 100))
-    assert replay(Scripted(), stream, "prequential-strict").place.tolist() == [8, 9]
+    assert replay(Scripted(), stream, "prequential-strict").event_index.tolist() == [8, 9]
 
 
 def test_global_split_takes_users_with_five_events_before_and_a_positive_after() -> None:
@@ -96,7 +96,7 @@ def test_global_split_takes_users_with_five_events_before_and_a_positive_after()
     stream = a_stream(*before, ("a", "i5", 5.0, 100), ("b", "i4", 5.0, 101))
     model = Scripted()
     outcome = replay(model, stream, "global-split")
-    assert outcome.place.tolist() == [8], "b has three events only"
+    assert outcome.event_index.tolist() == [8], "b has three events only"
     assert model.queries[0].exclude == {f"i{n}" for n in range(5)}
     assert sum(line.startswith("learn") for line in model.log) == 8
 
@@ -127,14 +127,14 @@ def test_leave_last_out_learns_all_but_each_users_last_event_whatever_its_rating
 def test_leave_last_out_validates_on_the_event_before_the_last() -> None:
     stream = a_stream(*[("a", item, 5.0 - n, n) for n, item in enumerate("xyzw")])
     model = Scripted()
-    assert replay(model, stream, "leave-last-out", part="validation").place.tolist() == [2]
+    assert replay(model, stream, "leave-last-out", part="validation").event_index.tolist() == [2]
     assert [line for line in model.log if line.startswith("learn")] == ["learn a:x", "learn a:y"]
 
 
 @pytest.mark.parametrize("protocol", ["prequential-strict", "prequential", "global-split", "leave-last-out"])
 def test_a_stream_too_short_to_test_gives_no_outcome(protocol: str) -> None:
     outcome = replay(Scripted(), a_stream(("a", "x", None, 1)), protocol)
-    assert len(outcome.place) == (protocol in {"prequential-strict", "prequential"})
+    assert len(outcome.event_index) == (protocol in {"prequential-strict", "prequential"})
     assert outcome.top.shape[1] == 10
 
 

@@ -143,7 +143,7 @@ def rows_of(path: Path) -> int | None:
         read = [delimited.read(file, lambda names: column.find(names) is not None) for file in files]
         texts, marks = [text.content for text in read], [text.separator for text in read]
         columns = [column.find(delimited.first_row(text).fields) for text in read]
-        headers = [found is not None and found.named for found in columns]
+        headers = [found is not None and found.has_names for found in columns]
     else:
         return None
     if any('"' in text for text in texts):

@@ -167,5 +167,5 @@ def test_quotes_that_close_in_the_next_line_of_a_wide_table() -> None:
 def test_parquet() -> None:
     seed = "0" if EXAMPLES < 100 else str(time.time_ns() % 10**9)
     command = [sys.executable, "-m", "tests.unit.loaders.parquet_fuzz", str(EXAMPLES), seed]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=HERE.parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=HERE.parents[3])
     assert done.stdout == ""

@@ -36,6 +36,25 @@ def test_each_avro_type_has_its_annotation(avro: Any, annotation: str) -> None:
     assert f"    a: {annotation}\n" in source_of({"name": "a", "type": avro, "doc": "."})
 
 
+def test_each_field_is_followed_by_its_documentation() -> None:
+    source = source_of(
+        {"name": "a", "type": "string", "doc": "An id."}, {"name": "b", "type": "int", "doc": "A count."}
+    )
+    assert '    a: str\n    """An id."""\n    b: int\n    """A count."""\n' in source
+
+
+def test_long_documentation_is_wrapped() -> None:
+    doc = "A " + "very " * 60 + "long text."
+    source = source_of({"name": "a", "type": "string", "doc": doc})
+    assert max(map(len, source.splitlines())) <= 120
+    assert " ".join(source.partition("a: str")[2].split()) == f'"""{doc}"""'
+
+
+@pytest.mark.parametrize("doc", ['It has a "quoted" word.', r"It has a \d in it.", 'Three: """.'])
+def test_documentation_of_any_text_is_valid_source(doc: str) -> None:
+    assert built(source_of({"name": "a", "type": "string", "doc": doc}))(a="x").a == "x"
+
+
 @pytest.mark.parametrize(
     ("avro", "default"),
     [

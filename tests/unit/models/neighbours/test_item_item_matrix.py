@@ -13,7 +13,7 @@ POWER = 0.5
 
 
 def a_table(*, places: int = 64) -> ItemItemMatrix:
-    links = ItemItemMatrix(1, places=places)
+    links = ItemItemMatrix(1, slots=places)
     for item, mass in enumerate((4.0, 9.0, 16.0)):
         links.add_mass(item, mass)
     links.link(0, np.array([1, 2], np.int32), into=np.ones((1, 2)), out=np.ones((1, 2)))

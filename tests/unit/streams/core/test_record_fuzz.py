@@ -94,7 +94,7 @@ USUAL: tuple[Callable[[], Any], ...] = (
     lambda: ItemWeights(item_id="a", model_version="v", others=["b"], weights=[0.5]),
     lambda: ModelVersion(
         model=MODEL, version="v", created_at=T0_MS, watermark=T0_MS, status="serving", events=1,
-        parts=list(SMALL.parts), weights=[0.1] * SMALL.table.size,
+        parts=list(SMALL.features), weights=[0.1] * SMALL.table.size,
     ),
     lambda: ItemSignals(
         item_id="a", source_partition=0, source_offsets=[1], source_timestamps=[T0_MS], occurred_at=[T0_MS],

@@ -131,7 +131,7 @@ def test_weights_that_are_not_finite_still_give_a_feed(wrong: float) -> None:
     for number in range(12):
         view.apply_item(an_item(f"i{number}"))
     view.refresh()
-    blender.table[0, blender.parts.index("fresh")] = wrong
+    blender.table[0, blender.features.index("fresh")] = wrong
     with np.errstate(invalid="ignore"):
         seen = build_candidates(features(), view, PARAMS, at_ms=T0_MS)
         assert np.isfinite(score(seen, weights_for(seen.query, blender))).all()

@@ -37,7 +37,7 @@ def test_a_version_goes_through_a_file_and_a_record_to_a_worker_unchanged(fit: C
 
 
 def test_a_refused_version_has_a_key_of_its_own_and_moves_no_worker(fit: CandidateFit) -> None:
-    told = record(a_version(status=REFUSED), list(fit.learner.blender.parts), fit.learner.blender.state())
+    told = record(a_version(status=REFUSED), list(fit.learner.blender.features), fit.learner.blender.state())
     blender = new_blender()
     before = blender.table.copy()
     assert not restore(blender, told)
@@ -46,10 +46,10 @@ def test_a_refused_version_has_a_key_of_its_own_and_moves_no_worker(fit: Candida
 
 
 def test_a_blender_goes_on_as_if_it_had_not_stopped(fit: CandidateFit) -> None:
-    told = record(a_version(), list(fit.learner.blender.parts), fit.learner.blender.state())
+    told = record(a_version(), list(fit.learner.blender.features), fit.learner.blender.state())
     restored, going_on = new_blender(), fit.learner.blender
     assert restore(restored, told)
-    parts = np.random.default_rng(0).random((len(restored.parts), 5), np.float32)
+    parts = np.random.default_rng(0).random((len(restored.features), 5), np.float32)
     continued = new_blender()
     continued.restore({name: array.copy() for name, array in going_on.state().items()})
     for blender in (restored, continued):
@@ -58,7 +58,7 @@ def test_a_blender_goes_on_as_if_it_had_not_stopped(fit: CandidateFit) -> None:
 
 
 def test_weights_of_other_parts_are_left_alone(fit: CandidateFit) -> None:
-    parts, state = list(fit.learner.blender.parts), fit.learner.blender.state()
+    parts, state = list(fit.learner.blender.features), fit.learner.blender.state()
     blender = new_blender()
     assert not restore(blender, record(a_version(), ["other"], state))
     assert not restore(blender, record(a_version(), parts, state | {"table": state["table"][:-1]}))

@@ -287,7 +287,7 @@ def test_what_was_fetched_for_a_person_comes_before_what_is_like_it() -> None:
 def test_what_was_fetched_stands_beside_the_best_however_much_outcomes_have_taught_of_the_rest() -> None:
     view, blender = a_view(), new_blender()
     blender.table[0] *= 10.0
-    blender.table[0, blender.parts.index("prefetched")] = PRIOR["prefetched"]
+    blender.table[0, blender.features.index("prefetched")] = PRIOR["prefetched"]
     person, fetched = a_fan_of("i0", prefetched=["i30", "i31"]), {"i30", "i31"}
     found = rank(person, view, blender, PARAMS, now_ms=T0_MS)
     assert fetched <= set(found.items)

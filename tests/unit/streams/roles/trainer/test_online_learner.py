@@ -30,7 +30,7 @@ def test_live_weights_are_told_once_changed_and_named_after_their_base(world: Wo
     live = a_live()
     for item in items.values():
         live.apply(item, Position(0, 0, 1), weigh=False)
-    live.warm_start(record(a_version(), list(fit.learner.blender.parts), fit.learner.blender.state()))
+    live.warm_start(record(a_version(), list(fit.learner.blender.features), fit.learner.blender.state()))
     assert not live.has_unpublished
     for number, event in enumerate(events[:30]):
         live.apply(event, Position(0, number, number + 1), weigh=True)
