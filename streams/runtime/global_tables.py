@@ -6,6 +6,7 @@ They are like the GlobalKTable of Kafka Streams: items, item stats, item neighbo
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +16,9 @@ from infra import clock
 from infra.kafka.consumer import kafka_consumer
 from infra.kafka.registry import Registry
 from models.blend.blender import Blender
-from schemas.types import ItemWeights
+from schemas.types import ItemWeights, ModelVersion
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.model_state import restore
+from streams.core.ranking.model_state import restore, unmatched
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
 from topics.topic import ITEM_NEIGHBORS, ITEM_STATS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, Topic
@@ -26,6 +27,7 @@ TOPICS: tuple[Topic, ...] = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_WEIGHTS, MO
 _WAIT_MS = 200
 _MIN_BYTES = 64 << 10
 _MOST_RECORDS = 1_000
+_LOG = logging.getLogger(__name__)
 
 
 class GlobalTables:
@@ -54,7 +56,7 @@ class GlobalTables:
             ITEM_STATS.name: view.apply_stats,
             ITEM_NEIGHBORS.name: view.apply_neighbors,
             ITEM_WEIGHTS.name: view.apply_weights,
-            MODEL_VERSIONS.name: lambda version: restore(blender, version),
+            MODEL_VERSIONS.name: lambda version: restore_and_log(blender, version),
         }
         self._forget: dict[str, Callable[[str], None]] = {
             ITEMS.name: view.remove_item,
@@ -111,3 +113,16 @@ class GlobalTables:
 
 def _no_weights(item_id: str) -> ItemWeights:
     return ItemWeights(item_id=item_id, model_version="", others=[], weights=[])
+
+
+def restore_and_log(blender: Blender, version: ModelVersion) -> bool:
+    """Load a version's weights into a blender; features that only one of them has are named in the log.
+
+    Args:
+        blender: The blender, which continues from the version.
+        version: The version in service.
+    """
+    is_restored = restore(blender, version)
+    if is_restored and (difference := unmatched(blender, version)):
+        _LOG.warning("version %s was made for other features: %s", version.version, difference)
+    return is_restored

@@ -10,7 +10,7 @@ from topics.topic import PARTITIONS
 
 ROOT = Path(__file__).parents[2]
 SERVERS = {"kafka", "registry", "redis", "postgres"}
-APPLICATION = {"provision", "worker", "learner", "judge", "fetcher", "collector", "push", "shop", "api"}
+APPLICATION = {"provision", "feed", "trainer", "score", "fetch", "collect", "push", "shop", "api"}
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 DOCKERFILES = sorted((ROOT / "infra" / "docker").glob("*Dockerfile"))
 
@@ -84,8 +84,8 @@ def test_no_password_is_written_down() -> None:
 
 
 def test_workers_do_not_share_the_files_of_their_tables() -> None:
-    assert all(":" not in volume for volume in SERVICES["worker"]["volumes"])
-    assert "container_name" not in SERVICES["worker"]
+    assert all(":" not in volume for volume in SERVICES["feed"]["volumes"])
+    assert "container_name" not in SERVICES["feed"]
     assert PARTITIONS >= 2
 
 

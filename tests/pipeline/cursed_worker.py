@@ -1,4 +1,4 @@
-"""A feed worker whose agent fails on one item: the pipeline's own code, over a view that raises."""
+"""A feed worker whose agent fails on one item: the pipeline's own code, over a catalog snapshot that raises."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.roles.feed.feed_role import run
 
 
-class CursedView(CatalogSnapshot):
+class CursedSnapshot(CatalogSnapshot):
     """Knows everything but one item, of which it cannot even be asked."""
 
-    def subject(self, item_id: str | None) -> ItemLabels | None:
+    def labels(self, item_id: str | None) -> ItemLabels | None:
         """Raise for the cursed item."""
         if item_id == "cursed":
             raise RuntimeError("this item is cursed")
@@ -27,7 +27,7 @@ async def main() -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run(settings.read(), stop, view=CursedView())
+    await run(settings.read(), stop, view=CursedSnapshot())
 
 
 if __name__ == "__main__":

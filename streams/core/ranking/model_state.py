@@ -4,29 +4,57 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.blend.blender import Blender
+from models.blend.blender import Blender, Weights
 from schemas.types import ModelVersion
 from streams.core.ranking.pipeline import MODEL
 
 
 def restore(blender: Blender, version: ModelVersion) -> bool:
-    """Load a version's weights into a blender; return False for a version with other features.
+    """Load a version's weights into a blender, feature by feature.
+
+    A feature that the version does not name keeps the blender's weights, and features that only the version names are
+    ignored. So a release that adds, removes or reorders features keeps the weights of the rest. See `unmatched`.
 
     Args:
         blender: The blender, which continues from the version.
         version: The version in service.
+
+    Returns:
+        Whether any weights were loaded; false for another model, another number of contexts, or no feature in common.
     """
-    if version.model != MODEL or version.parts != list(blender.features) or len(version.weights) != blender.table.size:
+    names, rows = version.parts, len(blender.table)
+    if version.model != MODEL or len(version.weights) != rows * len(names) or not set(names) & set(blender.features):
         return False
-    shape = blender.table.shape
-    squares = version.squares if len(version.squares) == blender.table.size else [1.0] * blender.table.size
-    scales = version.scales if len(version.scales) == len(blender.features) else [1.0] * len(blender.features)
+    state = blender.state()
+    here = [number for number, name in enumerate(blender.features) if name in names]
+    there = [names.index(blender.features[number]) for number in here]
+
+    def loaded(key: str, values: list[float], default: float) -> Weights:
+        width = len(names) if state[key].ndim == 1 else rows * len(names)
+        whole = np.array(values if len(values) == width else [default] * width).reshape(-1, len(names))
+        array = state[key].reshape(-1, len(blender.features)).copy()
+        array[:, here] = whole[:, there]
+        return array.reshape(state[key].shape)
+
     blender.restore(
         {
-            "table": np.array(version.weights).reshape(shape),
-            "squares": np.array(squares).reshape(shape),
-            "scales": np.array(scales),
-            "outcomes": np.array([float(blender.outcomes)]),
+            "table": loaded("table", version.weights, 0.0),
+            "squares": loaded("squares", version.squares, 1.0),
+            "scales": loaded("scales", version.scales, 1.0),
+            "outcomes": state["outcomes"],
         }
     )
     return True
+
+
+def unmatched(blender: Blender, version: ModelVersion) -> str:
+    """Return a sentence for the log on the features that only one of them has; empty where there are none.
+
+    Args:
+        blender: The blender.
+        version: A version of its model.
+    """
+    missing = sorted({*blender.features} - {*version.parts})
+    unknown = sorted({*version.parts} - {*blender.features})
+    sentences = [f"it has no weights for {', '.join(missing)}"] if missing else []
+    return "; ".join([*sentences, f"its weights for {', '.join(unknown)} are not used"] if unknown else sentences)

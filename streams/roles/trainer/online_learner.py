@@ -15,9 +15,9 @@ from streams.core.byte_budget import strongest
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.core.ranking.features import by_name
-from streams.core.ranking.model_state import restore
 from streams.roles.trainer.candidate_fit import learn_event
 from streams.roles.trainer.model_version import ROW_BYTES, record, version_of
+from streams.runtime.global_tables import restore_and_log
 
 _LINK_BYTES = 20
 """Bytes of the two sums of a link and of the length prefix of its id."""
@@ -93,8 +93,8 @@ class OnlineLearner:
         self._begin(version, 0)
 
     def warm_start(self, model_version: ModelVersion) -> bool:
-        """Continue from the weights in service; return False when their ranking features differ."""
-        if not restore(self.learner.blender, model_version):
+        """Continue from the weights in service; return False when they share no ranking feature."""
+        if not restore_and_log(self.learner.blender, model_version):
             return False
         version = version_of(model_version)
         name, _, outcomes = version.version.partition("+")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from infra.redis.stores.model_status import REFUSED
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.model_state import restore
+from streams.core.ranking.model_state import restore, unmatched
 from streams.core.ranking.pipeline import MODEL, new_blender
 from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.candidate_fit import CandidateFit
 from streams.roles.trainer.model_version import REFUSED_MODEL, fitted, name_of, record, rows
+from streams.runtime.global_tables import restore_and_log
 from tests.build import T0_MS, a_version, an_item, whole
 
 
@@ -63,6 +65,36 @@ def test_weights_of_other_parts_are_left_alone(fit: CandidateFit) -> None:
     assert not restore(blender, record(a_version(), ["other"], state))
     assert not restore(blender, record(a_version(), parts, state | {"table": state["table"][:-1]}))
     np.testing.assert_array_equal(blender.table, new_blender().table)
+
+
+def test_weights_are_restored_by_the_names_of_their_features(fit: CandidateFit) -> None:
+    features, state = list(fit.learner.blender.features), fit.learner.blender.state()
+    rows = len(state["table"])
+    order = [*range(len(features))][::-1]
+    reordered = {name: state[name][..., order] for name in ("table", "squares", "scales")}
+    blender = new_blender()
+    assert restore(blender, record(a_version(), [features[number] for number in order], state | reordered))
+    np.testing.assert_array_equal(blender.table, state["table"])
+    np.testing.assert_array_equal(blender.scale, np.sqrt(state["scales"]))
+
+    old = ["gone", *features[1:]]  # a release before: without the first feature, and with one that is gone since
+    blender, prior = new_blender(), new_blender().table
+    version = record(a_version(), old, state)
+    assert restore(blender, version)
+    np.testing.assert_array_equal(blender.table[:, 1:], state["table"][:, 1:])
+    np.testing.assert_array_equal(blender.table[:, 0], prior[:, 0])
+    assert blender.table.shape == (rows, len(features))
+    assert unmatched(blender, version) == f"it has no weights for {features[0]}; its weights for gone are not used"
+    assert unmatched(blender, record(a_version(), features, state)) == ""
+
+
+def test_features_that_differ_are_named_in_the_log(fit: CandidateFit, caplog: pytest.LogCaptureFixture) -> None:
+    features, state = list(fit.learner.blender.features), fit.learner.blender.state()
+    assert restore_and_log(new_blender(), record(a_version(), features, state))
+    assert not caplog.messages
+    assert restore_and_log(new_blender(), record(a_version(), ["gone", *features[1:]], state))
+    assert features[0] in caplog.text
+    assert "gone" in caplog.text
 
 
 def test_names_of_later_versions_sort_later() -> None:
