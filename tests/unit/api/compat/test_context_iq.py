@@ -2,6 +2,7 @@
 
 import csv
 import io
+from importlib.metadata import version
 from typing import Any
 
 import httpx
@@ -51,7 +52,7 @@ async def test_health_names_the_services() -> None:
     assert found.status_code == 200
     assert found.json() == {
         "status": "degraded",
-        "version": "0.1.0",
+        "version": version("millrace"),
         "services": {"database": False, "redis": True, "kafka": True, "bedrock": False},
     }
     well = await got("/api/v1/health", World(probes=probes | {"database": answering}))
