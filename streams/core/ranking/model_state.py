@@ -29,7 +29,7 @@ def restore(blender: Blender, version: ModelVersion) -> bool:
     here = [number for number, name in enumerate(blender.features) if name in names]
     there = [names.index(blender.features[number]) for number in here]
 
-    def loaded(key: str, values: list[float], default: float) -> Weights:
+    def _loaded(key: str, values: list[float], default: float) -> Weights:
         width = len(names) if state[key].ndim == 1 else rows * len(names)
         whole = np.array(values if len(values) == width else [default] * width).reshape(-1, len(names))
         array = state[key].reshape(-1, len(blender.features)).copy()
@@ -38,9 +38,9 @@ def restore(blender: Blender, version: ModelVersion) -> bool:
 
     blender.restore(
         {
-            "table": loaded("table", version.weights, 0.0),
-            "squares": loaded("squares", version.squares, 1.0),
-            "scales": loaded("scales", version.scales, 1.0),
+            "table": _loaded("table", version.weights, 0.0),
+            "squares": _loaded("squares", version.squares, 1.0),
+            "scales": _loaded("scales", version.scales, 1.0),
             "outcomes": state["outcomes"],
         }
     )
