@@ -22,11 +22,11 @@ endif
 install = $(BIN)/uv pip install --python $(BIN)/python --constraints requirements.lock --editable '.[$(1)]' \
 	|| $(BIN)/python -m pip install --constraint requirements.lock --editable '.[$(1)]'
 
-.PHONY: help demo up test check fuzz format bench docs lock clean
+.PHONY: help demo up test test-fast check fuzz format bench docs lock clean
 
 help: ## Show this help
 	@echo 'usage: make TARGET'
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/.local ## Install, start the whole stack, play events and show a feed change (ONCE=1: end with a proof; ARGS="...": more flags)
 	$(BIN)/millrace demo $(if $(ONCE),--once) $(ARGS)
@@ -36,6 +36,9 @@ up: $(VENV)/.local ## Install and start the whole stack (ARGS="...": more flags)
 
 test: check ## Install, check and run every test in two processes, each with servers of its own (ARGS="...": handed to pytest)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-fast: $(VENV)/.dev ## Run the unit tests alone, in under two minutes
+	$(BIN)/pytest --numprocesses 2 tests/unit $(ARGS)
 
 check: $(VENV)/.dev ## Install and check style, types, imports, names and generated files
 	$(BIN)/ruff check

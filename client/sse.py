@@ -21,7 +21,11 @@ class ServerEvent(NamedTuple):
 
 
 class EventParser:
-    """Parses the bytes of one stream, in chunks of any size. An incomplete last event is discarded."""
+    """Parses the bytes of one stream, in chunks of any size. An incomplete last event is discarded.
+
+    >>> [event.data for event in EventParser().feed(b'data: one\\n\\ndata: two\\n\\ndata: thr')]
+    ['one', 'two']
+    """
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")

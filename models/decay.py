@@ -41,7 +41,12 @@ def rate_of_hourly(share_left: float) -> float:
 
 
 def rate_of_half_life(days: float) -> float:
-    """Return the decay rate per ms of a half-life in days."""
+    """Return the decay rate per ms of a half-life in days.
+
+    >>> rate = rate_of_half_life(1.0)
+    >>> round(as_of(add(EMPTY, 8.0, at_ms=0, rate=rate), at_ms=int(2 * DAY_MS), rate=rate), 6)
+    2.0
+    """
     return math.log(2) / (days * DAY_MS)
 
 

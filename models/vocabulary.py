@@ -13,7 +13,14 @@ MISSING = -1
 
 
 class Vocabulary:
-    """Numbers of names, in the order of first use."""
+    """Numbers of names, in the order of first use.
+
+    >>> vocabulary = Vocabulary()
+    >>> [vocabulary.add(name) for name in ("jazz", "folk", "jazz")]
+    [0, 1, 0]
+    >>> vocabulary.encode(["folk", "rock"]).tolist()
+    [1, -1]
+    """
 
     def __init__(self) -> None:
         self.names: list[str] = []

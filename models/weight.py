@@ -36,6 +36,9 @@ def weight_of(action: str, value: float | None, scale: float = RATING_SCALE) -> 
         action: The action, such as click.
         value: Rating of a rate, or watched share of a view, from 0 to 1.
         scale: The highest rating.
+
+    >>> weight_of("click", None), weight_of("rate", 4.0), weight_of("rate", 1.0)
+    (1.0, 0.6, -0.6)
     """
     if action == "rate" and value is not None:
         neutral = scale / 2
@@ -57,7 +60,11 @@ def is_on_scale(action: str, value: float | None, scale: float) -> bool:
 
 
 def is_positive(weight: float) -> bool:
-    """Return whether an action of this weight is positive feedback: a click, 4 of 5 stars, or 8 of 10."""
+    """Return whether an action of this weight is positive feedback: a click, 4 of 5 stars, or 8 of 10.
+
+    >>> is_positive(weight_of("rate", 8.0, scale=10.0)), is_positive(weight_of("view", None))
+    (True, False)
+    """
     return weight >= POSITIVE_THRESHOLD
 
 

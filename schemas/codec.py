@@ -75,6 +75,12 @@ class Codec(Generic[R]):
     """Encodes and decodes one record type.
 
     `schema_id` is the registry's id of our schema. `learn` adds the schemas of other writers.
+
+    >>> from schemas.types import ItemWeights
+    >>> codec = Codec(ItemWeights, schema_id=7)
+    >>> data = codec.encode(ItemWeights(item_id="a", model_version="v1", others=["b"], weights=[0.5]))
+    >>> data[:5].hex(), codec.decode(data).weights
+    ('0000000007', [0.5])
     """
 
     def __init__(self, record: type[R], schema_id: int) -> None:

@@ -11,7 +11,14 @@ from models.base import Model, ModelEvent, ModelQuery, Scores
 
 
 class Popularity(Model):
-    """Scores by the sum of positive weights, each decayed with a half-life; an infinite one never decays."""
+    """Scores by the sum of positive weights, each decayed with a half-life; an infinite one never decays.
+
+    >>> from models.base import ModelQuery
+    >>> model = Popularity(half_life_days=1.0)
+    >>> model.learn([ModelEvent("ann", "a", 0, 1.0), ModelEvent("bob", "a", 0, 1.0), ModelEvent("bob", "b", 0, 1.0)])
+    >>> model.recommend([ModelQuery("cleo"), ModelQuery("ann", exclude=frozenset({"a"}))], 2)[0].items
+    ['a', 'b']
+    """
 
     def __init__(self, *, half_life_days: float = float("inf")) -> None:
         super().__init__()

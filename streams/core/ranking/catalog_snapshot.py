@@ -139,6 +139,9 @@ def log_share(logs: Scores, *, out: Column | None = None) -> Column:
     Args:
         logs: (items,) or (rows, items) natural logarithms; -inf for an empty sum.
         out: Array for the strengths; a new one by default.
+
+    >>> [round(float(strength), 1) for strength in log_share(np.log([100.0, 10.0, 1.0]))]
+    [6.9, 4.6, 2.4]
     """
     shares = np.subtract(logs, _reference_logs(logs), out=out, dtype=np.float64, casting="same_kind")
     shares = shares.astype(np.float32, copy=False)

@@ -183,8 +183,24 @@ _LEAST_WEIGHT = 1e-4
 """Magnitude below which a personal weight is not stored."""
 SOURCES = tuple(dict.fromkeys(feature.source for feature in FEATURES.values()))
 """Groups of features under which contributions are reported, since the features are too many to report one by one."""
-_HISTORY_ROWS = rows_of([*ITEM_ITEM_FEATURES, *(f"{name}_heard" for name in ITEM_ITEM_FEATURES)], FEATURES)
+_HISTORY_NAMES = [*ITEM_ITEM_FEATURES, *(f"{name}_heard" for name in ITEM_ITEM_FEATURES)]
+_HISTORY_ROWS = rows_of(_HISTORY_NAMES, FEATURES)
 _ITEM_ROWS = rows_of(CHARTED, FEATURES)
+_SHARED = frozenset([*_HISTORY_NAMES, *CHARTED])
+"""Names of the rows of shared blocks."""
+
+
+def uncomputed(features: Mapping[str, RankingFeature]) -> list[str]:
+    """Return the names of features that no function and no shared block computes: they would be 0 for ever.
+
+    >>> uncomputed({"near": RankingFeature("neighbors", 0.9), "nearr": RankingFeature("neighbors", 0.9)})
+    ['nearr']
+    """
+    return [name for name, feature in features.items() if feature.own is None and name not in _SHARED]
+
+
+if uncomputed(FEATURES):
+    raise ValueError(f"nothing computes the ranking features {', '.join(uncomputed(FEATURES))}")
 
 
 def in_order(weights: Mapping[str, float]) -> Weights:

@@ -103,7 +103,11 @@ def _spread(indices: NDArray[np.intp], feed: Feed, catalog: CatalogSnapshot, par
 
 
 def min_max_scaled(scores: Column) -> Column:
-    """Return scores scaled so that the lowest is 0 and the highest is 1."""
+    """Return scores scaled so that the lowest is 0 and the highest is 1; all 0.5 where they are equal.
+
+    >>> min_max_scaled(np.array([2.0, 3.0, 6.0])).tolist()
+    [0.0, 0.25, 1.0]
+    """
     low, high = scores.min(), scores.max()
     return (scores - low) / (high - low) if high > low else np.full(len(scores), _NO_SAY)
 
