@@ -102,7 +102,7 @@ class Clients:
             await close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ApiContext:
     """One app's clients, settings, metrics and item cache."""
 
@@ -121,8 +121,7 @@ class ApiContext:
         audits = Audits(
             self.clients.publisher, self.metrics, now_ms=self.clients.now_ms, reads=self.settings.audit_reads
         )
-        object.__setattr__(self, "audits", audits)
-        object.__setattr__(self, "offers", Offers(self.settings))
+        self.audits, self.offers = audits, Offers(self.settings)
 
     async def publish(self, topic: Topic, values: Sequence[msgspec.Struct]) -> None:
         """Check records against their limits, then publish them.

@@ -23,7 +23,7 @@ _VERSION_7 = 0x7 << 76
 _VARIANT = 0b10 << 62
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BadLine:
     """An unreadable line, with the reason."""
 
@@ -33,7 +33,7 @@ class BadLine:
     """The reason, as one printable line."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "problem", printable(self.problem))
+        self.problem = printable(self.problem)
 
     def __str__(self) -> str:
         return f"{printable(self.file)}:{self.line}: {self.problem}"

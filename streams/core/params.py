@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from models import decay
 from models.weight import RATING_SCALE
@@ -60,15 +60,16 @@ class SignalParams:
     trending_decay_rate: float = 0.95
     """Share of a signal's trend that remains after an hour."""
     popularity_half_life_days: float = 30.0
-    trending_rate: float = field(init=False)
-    """Decay rate of trends, per ms."""
-    popularity_rate: float = field(init=False)
-    """Decay rate of popularity, per ms."""
 
-    def __post_init__(self) -> None:
-        """Compute the rates once: every signal needs them."""
-        object.__setattr__(self, "trending_rate", decay.rate_of_hourly(self.trending_decay_rate))
-        object.__setattr__(self, "popularity_rate", decay.rate_of_half_life(self.popularity_half_life_days))
+    @property
+    def trending_rate(self) -> float:
+        """Return the decay rate of trends, per ms."""
+        return decay.rate_of_hourly(self.trending_decay_rate)
+
+    @property
+    def popularity_rate(self) -> float:
+        """Return the decay rate of popularity, per ms."""
+        return decay.rate_of_half_life(self.popularity_half_life_days)
 
 
 EXACT_ITEMS = 20_000

@@ -186,7 +186,9 @@ def _feed(
     query, weights = candidates.query, weights_for(candidates.query, blender)
     scores = score(candidates, weights)
     if query.features.prefetched:
-        weights[_FETCHED] += _lift_prefetched(candidates, scores, catalog)
+        lift = _prefetched_lift(candidates, scores, catalog)
+        weights[_FETCHED] += lift
+        scores = np.where(_is_prefetched(candidates, catalog), scores + np.float32(lift), scores)
     chosen = order(candidates, scores, catalog, params)
     items, contributions = candidates.items[chosen], _by_source(weights, candidates.parts.column(chosen))
     sources = (
@@ -216,23 +218,24 @@ def _trailing(candidates: Candidates, chosen: NDArray[np.intp], count: int) -> i
     return count - int(last[0]) if len(last) else 0
 
 
-def _lift_prefetched(candidates: Candidates, scores: Column, catalog: CatalogSnapshot) -> float:
-    """Raise prefetched items to the level of the best others, in place, and return by how much.
+def _is_prefetched(candidates: Candidates, catalog: CatalogSnapshot) -> NDArray[np.bool_]:
+    """Return (candidates,) whether each was prefetched for the user and may be shown."""
+    fetched = catalog.items.encode_known(candidates.query.features.prefetched)
+    return np.isin(candidates.items, fetched) & candidates.admissible
+
+
+def _prefetched_lift(candidates: Candidates, scores: Column, catalog: CatalogSnapshot) -> float:
+    """Return the amount that raises the scores of prefetched items to the level of the best others.
 
     The blender never learns from outcomes on prefetched items, so their weight stays the same while other weights grow.
     """
-    fetched = (
-        np.isin(candidates.items, catalog.items.encode_known(candidates.query.features.prefetched))
-        & candidates.admissible
-    )
+    fetched = _is_prefetched(candidates, catalog)
     rest = scores[candidates.admissible & ~fetched]
     if not len(rest) or not fetched.any():
         return 0.0
     mean = float(rest.mean())
     target = mean + _FETCHED_SHARE * (float(rest.max()) - mean)
-    lift = max(target - float(scores[fetched].mean()), 0.0)
-    scores[fetched] += np.float32(lift)
-    return lift
+    return max(target - float(scores[fetched].mean()), 0.0)
 
 
 def _with_unknown(feed: Feed, names: Sequence[str]) -> Feed:
