@@ -103,7 +103,7 @@ async def whole(pipeline: Pipeline) -> dict[str, Any]:
         charted = sum(map(len, now["by category"].values())) == len(now["trending"]) > 0
         parts = [*now["feeds"].values(), *now["devices"].values(), *now["items"], now["everyone"], now["experiments"]]
         parts.append(now["notifications"][USERS[0]])
-        stated = all(portrait.found and portrait.stated for portrait in now["portraits"].values())
+        stated = all(portrait.inferred and portrait.stated for portrait in now["portraits"].values())
         return now if charted and stated and all(parts) and all(now["logged"].values()) else None
 
     seen: dict[str, Any] = await until(found, what="everything in Redis")

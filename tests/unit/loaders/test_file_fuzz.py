@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from loaders.datasets.product_column import COLUMNS, ProductFormat
-from tests.unit.infra.file_reading import catalogue, events, everything, folder
-from tests.unit.infra.file_strategy import arrays, movielens_folders, mutated, tables
+from tests.unit.loaders.file_reading import catalogue, events, everything, folder
+from tests.unit.loaders.file_strategy import arrays, movielens_folders, mutated, tables
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "30"))
 HERE = Path(__file__).parent / "files"
