@@ -181,7 +181,7 @@ async def test_a_rebuild_without_its_roles_says_so_and_fails(pipeline: Pipeline)
         await pipeline.stop(process)
     code, out, _ = await pipeline.millrace("rebuild", "--store", "redis", "--timeout", "0.1")
     assert code == 1
-    assert "No log role runs" in out
+    assert "No log role is running" in out
     assert "feed (16 partitions)" in out
     assert await pipeline.redis.exists(KEY) == 0
     code, out, _ = await pipeline.millrace("rebuild", "--no-wait")
