@@ -234,9 +234,9 @@ async def test_the_read_models_take_anything_of_users_and_items(world: World, ki
         (FEATURES, told),
         (EXPERIMENTS, experiment),
         (ITEM_STATS, stats(names[1], trending=-745.0, segments={line: 1.0})),
-        (ITEM_STATS, stats(names[3], trending=float("inf"))),
-        (ITEM_STATS, stats(names[4], trending=float("nan"))),
-        (ITEM_STATS, stats(names[5], trending=1.7e308)),
+        (ITEM_STATS, stats(names[3], trending=float("-inf"))),
+        (ITEM_STATS, stats(names[4], trending=-1e12)),
+        (ITEM_STATS, stats(names[5], trending=1e12)),
     ):
         await world.logged(topic, [value])
     assert world.letters() == []
