@@ -41,7 +41,7 @@ def test_the_example_holds_no_password() -> None:
 
 def test_compose_hands_every_setting_to_the_application() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    for name in ("provision", "worker", "learner", "judge", "fetcher", "collector", "push", "shop", "api"):
+    for name in ("provision", "feed", "trainer", "score", "fetch", "collect", "push", "shop", "api"):
         assert set(compose["services"][name]["environment"]) == set(SETTINGS) - NOT_IN_CONTAINERS, name
 
 

@@ -91,7 +91,11 @@ class Alex:
             known = await self.pipeline.stats()
             return all(item_id in known and known[item_id].rating_count >= neighbours for item_id in item_ids)
 
+        async def viewed() -> bool:
+            return not any(what.endswith(("to view", "to draw")) for what in await self.pipeline.work_left())
+
         await until(counted, what="the ratings of the town")
+        await until(viewed, what="the ratings in the workers' snapshots")
 
     async def cached(self) -> dict[str, Any]:
         """Return what lies in the cache for Alex, by category and place."""
