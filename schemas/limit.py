@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import h3
@@ -84,6 +84,8 @@ _SUM_MAX = 1e20
 """An upper bound on sums over events."""
 _LOG_MAX = 1e12
 """An upper bound on the logarithm of decayed sums."""
+_EMPTY_LOG = -math.inf
+"""The logarithm of an empty sum."""
 _FEWEST_ARMS = 2
 _SHARES_WITHIN = 1e-6
 
@@ -322,13 +324,12 @@ def _signals(signals: ItemSignals, now_ms: int) -> None:
 
 def _item_stats(stats: ItemStats, now_ms: int) -> None:
     _id("item_id", stats.item_id)
-    logs = {"trending": stats.trending, "popularity": stats.popularity}
-    for name, sums in (("segments", stats.segments), ("horizons", stats.horizons), ("cohorts", stats.cohorts)):
-        _size(name, sums)
-        logs |= {f"{name}[{key}]": log for key, log in (sums.items() if isinstance(sums, dict) else enumerate(sums))}
-    for field, log in logs.items():
-        if log != -math.inf:  # the logarithm of an empty sum
-            _number(field, log, -_LOG_MAX, _LOG_MAX)
+    for name in ("trending", "popularity"):
+        if getattr(stats, name) != _EMPTY_LOG:
+            _number(name, getattr(stats, name), -_LOG_MAX, _LOG_MAX)
+    for name in ("segments", "horizons", "cohorts"):
+        _size(name, getattr(stats, name))
+        _numbers(name, getattr(stats, name), -_LOG_MAX, _LOG_MAX, besides=_EMPTY_LOG)
     _size("counts", stats.counts)
     _numbers("counts", stats.counts, 0, _SUM_MAX)
     _number("rating_sum", stats.rating_sum, -_SUM_MAX, _SUM_MAX)
@@ -342,8 +343,8 @@ def _item_neighbors(row: ItemNeighbors, now_ms: int) -> None:
     _columns(row, "neighbors", "scores")
     if row.follows:
         _columns(row, "neighbors", "follows")
-    _numbers("scores", dict(enumerate(row.scores)), 0.0, _SUM_MAX)
-    _numbers("follows", dict(enumerate(row.follows)), 0.0, _SUM_MAX)
+    _numbers("scores", row.scores, 0.0, _SUM_MAX)
+    _numbers("follows", row.follows, 0.0, _SUM_MAX)
     _number("mass", row.mass, 0.0, _SUM_MAX)
     _time("reference", row.reference, now_ms)
     _time("watermark", row.watermark, now_ms)
@@ -352,7 +353,7 @@ def _item_neighbors(row: ItemNeighbors, now_ms: int) -> None:
 def _item_weights(row: ItemWeights, now_ms: int) -> None:
     _id("item_id", row.item_id)
     _columns(row, "others", "weights")
-    _numbers("weights", dict(enumerate(row.weights)), -VALUE_MAX, VALUE_MAX)
+    _numbers("weights", row.weights, -VALUE_MAX, VALUE_MAX)
 
 
 def _model_version(version: ModelVersion, now_ms: int) -> None:
@@ -360,9 +361,9 @@ def _model_version(version: ModelVersion, now_ms: int) -> None:
     _lines(version, "version")
     _free("reason", version.reason, 4 * TEXT_CHARS)
     _ids("parts", version.parts)
-    _numbers("weights", dict(enumerate(version.weights)), -_WEIGHT_MAX, _WEIGHT_MAX)
-    _numbers("squares", dict(enumerate(version.squares)), 0.0, _SUM_MAX)
-    _numbers("scales", dict(enumerate(version.scales)), 0.0, _SUM_MAX)
+    _numbers("weights", version.weights, -_WEIGHT_MAX, _WEIGHT_MAX)
+    _numbers("squares", version.squares, 0.0, _SUM_MAX)
+    _numbers("scales", version.scales, 0.0, _SUM_MAX)
     _time("created_at", version.created_at, now_ms)
     _time("watermark", version.watermark, now_ms)
 
@@ -500,9 +501,12 @@ def _number(field: str, value: float, low: float, high: float) -> None:
         raise OutOfRangeError(field, f"must be a number from {low:g} to {high:g}, not {value:g}")
 
 
-def _numbers(field: str, values: Mapping[Any, float], low: float, high: float) -> None:
-    for key, value in values.items():
-        if not low <= value <= high:
+def _numbers(
+    field: str, values: Mapping[str, float] | Sequence[float], low: float, high: float, *, besides: float = math.nan
+) -> None:
+    """Hold each number of a map or a list against its limits; `besides` is one more value that is allowed."""
+    for key, value in values.items() if isinstance(values, Mapping) else enumerate(values):
+        if not low <= value <= high and value != besides:
             _number(f"{field}[{key}]", value, low, high)
 
 

@@ -186,9 +186,12 @@ def _feed(
     query, weights = candidates.query, weights_for(candidates.query, blender)
     scores = score(candidates, weights)
     if query.features.prefetched:
-        lift = _prefetched_lift(candidates, scores, catalog)
+        fetched = (
+            np.isin(candidates.items, catalog.items.encode_known(query.features.prefetched)) & candidates.admissible
+        )
+        lift = _prefetched_lift(scores, fetched, candidates.admissible & ~fetched)
         weights[_FETCHED] += lift
-        scores = np.where(_is_prefetched(candidates, catalog), scores + np.float32(lift), scores)
+        scores = np.where(fetched, scores + np.float32(lift), scores)
     chosen = order(candidates, scores, catalog, params)
     items, contributions = candidates.items[chosen], _by_source(weights, candidates.parts.column(chosen))
     sources = (
@@ -218,19 +221,12 @@ def _trailing(candidates: Candidates, chosen: NDArray[np.intp], count: int) -> i
     return count - int(last[0]) if len(last) else 0
 
 
-def _is_prefetched(candidates: Candidates, catalog: CatalogSnapshot) -> NDArray[np.bool_]:
-    """Return (candidates,) whether each was prefetched for the user and may be shown."""
-    fetched = catalog.items.encode_known(candidates.query.features.prefetched)
-    return np.isin(candidates.items, fetched) & candidates.admissible
-
-
-def _prefetched_lift(candidates: Candidates, scores: Column, catalog: CatalogSnapshot) -> float:
+def _prefetched_lift(scores: Column, fetched: NDArray[np.bool_], others: NDArray[np.bool_]) -> float:
     """Return the amount that raises the scores of prefetched items to the level of the best others.
 
     The blender never learns from outcomes on prefetched items, so their weight stays the same while other weights grow.
     """
-    fetched = _is_prefetched(candidates, catalog)
-    rest = scores[candidates.admissible & ~fetched]
+    rest = scores[others]
     if not len(rest) or not fetched.any():
         return 0.0
     mean = float(rest.mean())

@@ -299,10 +299,8 @@ def share(state: UserState, item_id: str, at_ms: int) -> float:
 
     All events of a user's day together count no more than some two hundred, and those on one item no more than three.
     """
-    if at_ms // _DAY_MS > state.day:
-        return 1.0
-    _, earlier = state.today.get(fingerprint(item_id), _UNTOUCHED)
-    return (1.0 + state.day_events / _FULL_EVENTS) ** -2 * (1.0 + earlier / _FULL_RETURNS) ** -2
+    events, returns = _earlier(state, item_id, at_ms)
+    return (1.0 + events / _FULL_EVENTS) ** -2 * (1.0 + returns / _FULL_RETURNS) ** -2
 
 
 def outcome_share(state: UserState, item_id: str, at_ms: int) -> float:
@@ -312,10 +310,15 @@ def outcome_share(state: UserState, item_id: str, at_ms: int) -> float:
     returns count nearly in full, since weights that never see them underrate the items that people come back to. The
     outcomes of a day still count no more than some two hundred together.
     """
+    events, returns = _earlier(state, item_id, at_ms)
+    return 1.0 / (1.0 + (events / _HALF_EVENTS) ** 2) / (1.0 + (returns / _HALF_RETURNS) ** 2)
+
+
+def _earlier(state: UserState, item_id: str, at_ms: int) -> tuple[int, int]:
+    """Return the numbers of the user's events of that day before this one: all of them, and those on the item."""
     if at_ms // _DAY_MS > state.day:
-        return 1.0
-    _, earlier = state.today.get(fingerprint(item_id), _UNTOUCHED)
-    return 1.0 / (1.0 + (state.day_events / _HALF_EVENTS) ** 2) / (1.0 + (earlier / _HALF_RETURNS) ** 2)
+        return 0, 0
+    return state.day_events, state.today.get(fingerprint(item_id), _UNTOUCHED)[1]
 
 
 def _note_today(

@@ -1,1 +1,0 @@
-"""Batch consumers and other work that needs no table."""
