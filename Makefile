@@ -22,6 +22,8 @@ endif
 install = $(BIN)/uv pip install --python $(BIN)/python --constraints requirements.lock --editable '.[$(1)]' \
 	|| $(BIN)/python -m pip install --constraint requirements.lock --editable '.[$(1)]'
 
+FUZZ_TESTS := tests/contract/test_openapi_fuzz.py tests/unit/streams/core/test_record_fuzz.py tests/unit/loaders/test_file_fuzz.py
+
 .PHONY: help demo up test test-fast check fuzz format bench docs lock clean
 
 help: ## Show this help
@@ -49,8 +51,12 @@ check: $(VENV)/.dev ## Install and check style, types, imports, names and genera
 	$(BIN)/python -m schemas.generate --check
 	$(BIN)/python docs/generate.py --check
 
-fuzz: $(VENV)/.dev ## Try requests, records and files that nobody thought of, for some ten minutes
-	FUZZ_EXAMPLES=700 $(BIN)/pytest tests/contract/test_openapi_fuzz.py tests/unit/streams/core/test_record_fuzz.py tests/unit/loaders/test_file_fuzz.py $(ARGS)
+fuzz: $(VENV)/.dev ## Try requests, records and files that nobody thought of, for some ten minutes (MINUTES=120: rounds with new seeds)
+	end=$$(($$(date +%s) + 60 * $(or $(MINUTES),0))); \
+	while seed=$$(date +%s) && echo "seed $$seed"; do \
+		FUZZ_EXAMPLES=200 $(BIN)/pytest --hypothesis-seed=$$seed $(FUZZ_TESTS) $(ARGS) || exit 1; \
+		[ $$(date +%s) -lt $$end ] || break; \
+	done
 
 format: $(VENV)/.dev ## Put the code in house style
 	$(BIN)/ruff check --fix

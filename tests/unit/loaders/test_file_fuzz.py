@@ -22,7 +22,7 @@ from loaders.datasets.product_column import COLUMNS, ProductFormat
 from tests.unit.loaders.file_reading import catalogue, events, everything, folder
 from tests.unit.loaders.file_strategy import arrays, movielens_folders, mutated, tables
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "30"))
+EXAMPLES = 20 * int(os.environ["FUZZ_EXAMPLES"]) if "FUZZ_EXAMPLES" in os.environ else 30
 HERE = Path(__file__).parent / "files"
 TABLES = sorted(file for file in (HERE / "tables").iterdir() if not file.name.startswith("."))
 SOURCES = sorted((HERE / "sources").iterdir())

@@ -69,7 +69,7 @@ from tests.build import (
 )
 from tests.unit.schemas.strategy import records
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
+EXAMPLES = 20 * int(os.environ["FUZZ_EXAMPLES"]) if "FUZZ_EXAMPLES" in os.environ else 100
 RANK = RankParams(feed_items=10)
 PARAMS = LearnerParams(user=UserParams(), signal=SignalParams(), rank=RANK)
 SMALL = new_blender()
