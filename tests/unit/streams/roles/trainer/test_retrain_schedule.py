@@ -11,7 +11,7 @@ SCHEDULE = FitSchedule(3_600, 86_400)
 
 def test_a_first_fit_waits_for_enough_events() -> None:
     assert SCHEDULE.next([], events=FIRST_EVENTS - 1, started_at=T0_MS) is None
-    assert SCHEDULE.next([], events=FIRST_EVENTS, started_at=T0_MS) == DueFit(T0_MS + 60_000, full=True)
+    assert SCHEDULE.next([], events=FIRST_EVENTS, started_at=T0_MS) == DueFit(T0_MS + 300_000, full=True)
 
 
 def test_fits_come_hourly_and_full_ones_daily() -> None:
@@ -29,6 +29,6 @@ def test_nothing_is_due_when_nothing_is_new_or_fits_are_only_asked_for() -> None
 def test_fits_that_could_not_be_judged_are_followed_by_one_after_a_thousand_more_events() -> None:
     unjudged = [a_version(status=NOT_JUDGED, events=events, created_at=T0_MS) for events in (1_400, 200)]
     assert SCHEDULE.next(unjudged, events=2_399, started_at=0) is None
-    assert SCHEDULE.next(unjudged, events=2_400, started_at=0) == DueFit(T0_MS + 60_000, full=True)
+    assert SCHEDULE.next(unjudged, events=2_400, started_at=0) == DueFit(T0_MS + 300_000, full=True)
     judged = [unjudged[0], a_version(events=200, created_at=T0_MS)]
     assert SCHEDULE.next(judged, events=1_401, started_at=0) == DueFit(T0_MS + HOUR_MS, full=False)
