@@ -1,4 +1,4 @@
-"""The client kit against the served API: both kinds of client do the same."""
+"""The client against the served API, with asyncio and without."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -6,38 +6,44 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import httpx2
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.app import create_app
 from api.context import Clients
-from client import (
-    AsyncMillrace,
-    AwayError,
-    ForbiddenError,
-    Interaction,
-    InvalidError,
-    Location,
-    Millrace,
-    NotFoundError,
-    PartlyInvalidError,
-    Profile,
-    Retry,
-    TooManyRequestsError,
-    UnauthorizedError,
-    UnreachableError,
-)
-from client.error import MillraceError, error_of
-from client.event import BATCH, bodies
 from infra.fakes.serve import serving
 from infra.settings import Settings
+from millrace_client import (
+    ApiConnectionError,
+    AsyncMillrace,
+    ForbiddenError,
+    Impression,
+    Interaction,
+    InvalidRequestError,
+    Location,
+    Millrace,
+    MillraceError,
+    NotFoundError,
+    PartialFailureError,
+    Problem,
+    Profile,
+    Retry,
+    ServerError,
+    ShownItem,
+    TooManyRequestsError,
+    UnauthorizedError,
+    __version__,
+)
+from millrace_client.error import response_error
+from millrace_client.event import BATCH, publish_requests
 from schemas.types import Feed
 from tests.build import T0_MS, a_feed, an_item
 from tests.unit.api.builder import World
 from tests.unit.api.security.test_auth import STRICT, a_token
 from topics.topic import INTERACTIONS, LOCATIONS, PROFILE_UPDATES
 
-QUICK = Retry(attempts=4, first_s=0.001)
+QUICK = Retry(max_attempts=4, initial_pause_s=0.001)
 Do = Callable[..., Any]
 
 
@@ -112,7 +118,7 @@ async def test_events_are_published_in_order_under_their_own_ids(do: Do) -> None
 
 
 def test_many_interactions_go_in_batches_the_api_takes() -> None:
-    found = [path for path, _ in bodies(a_click() for _ in range(2 * BATCH + 1))]
+    found = [path for path, _ in publish_requests(a_click() for _ in range(2 * BATCH + 1))]
     assert found == ["/interaction/batch", "/interaction/batch", "/interaction"]
 
 
@@ -138,24 +144,24 @@ async def test_an_answer_that_is_lost_has_the_event_sent_again_under_its_id(do: 
     assert [one.event_id for one in world.publisher.of(INTERACTIONS)] == [event_id, event_id]
 
 
-@pytest.mark.parametrize(("fault", "kind"), [(503, AwayError), (429, TooManyRequestsError), ("lost", MillraceError)])
+@pytest.mark.parametrize(("fault", "kind"), [(503, ServerError), (429, TooManyRequestsError), ("lost", MillraceError)])
 async def test_it_gives_up_after_so_many_attempts(do: Do, fault: int | str, kind: type[MillraceError]) -> None:
     async with served(World(), *[fault] * 9) as (url, app):
         with pytest.raises(kind):
             await do(url, "publish", a_click())
-    assert app.asked == QUICK.attempts
+    assert app.asked == QUICK.max_attempts
 
 
 async def test_nobody_there_is_said(do: Do) -> None:
-    with pytest.raises(UnreachableError):
+    with pytest.raises(ApiConnectionError):
         await do("http://127.0.0.1:1", "feed", "ann")
 
 
 async def test_what_cannot_do_better_is_not_tried_again(do: Do) -> None:
     async with served(World()) as (url, app):
-        with pytest.raises(InvalidError) as refusal:
+        with pytest.raises(InvalidRequestError) as refusal:
             await do(url, "publish", *[Interaction(user_id="ann", action="rate", item_id="i1")] * 2)
-        assert (refusal.value.code, refusal.value.problems[1]["index"]) == ("invalid_batch", 1)
+        assert (refusal.value.code, refusal.value.problems[1].index) == ("invalid_batch", 1)
         assert refusal.value.request_id
         with pytest.raises(NotFoundError, match="no_feed"):
             await do(url, "feed", "ann")
@@ -174,11 +180,9 @@ async def test_what_a_batch_cannot_use_is_named_once_the_rest_is_published(do: D
         a_click("i3"),
     ]
     async with served(world) as (url, _):
-        with pytest.raises(PartlyInvalidError, match="1 of 6 events") as refusal:
+        with pytest.raises(PartialFailureError, match="1 of 6 events") as refusal:
             await do(url, "publish", *events)
-    assert [(one["index"], one["code"], one["field"]) for one in refusal.value.problems] == [
-        (2, "invalid_value", "value")
-    ]
+    assert [(one.index, one.code, one.field) for one in refusal.value.problems] == [(2, "invalid_value", "value")]
     assert [one.item_id for one in world.publisher.of(INTERACTIONS)] == ["i1", "i2", "i3"]
     assert len(world.publisher.of(LOCATIONS)) == 1
 
@@ -245,15 +249,17 @@ def newer(by: int) -> Feed:
     ("retry_after", "paused"), [("3", 3.0), ("", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None)]
 )
 def test_pauses_are_those_asked_for_or_grow(retry_after: str, paused: float | None) -> None:
-    error = error_of(503, {"retry-after": retry_after}, b"")
-    pauses = [Retry(first_s=1.0, longest_s=3.0).pause_s(attempt, error) for attempt in (1, 2, 3, 4)]
+    error = response_error(httpx2.Response(503, headers={"retry-after": retry_after}))
+    pauses = [Retry(initial_pause_s=1.0, max_pause_s=3.0).pause_s(attempt, error) for attempt in (1, 2, 3, 4)]
     if paused is not None:
         assert pauses == [paused] * 4
     assert all(low / 2 <= pause <= 3.0 for low, pause in zip((1, 2, 3, 3), pauses, strict=True))
 
 
 def test_who_shall_wait_too_long_is_told_at_once() -> None:
-    error = error_of(429, {"retry-after": "60"}, b'{"error": {"code": "too_many_requests"}}')
+    error = response_error(
+        httpx2.Response(429, headers={"retry-after": "60"}, json={"error": {"code": "too_many_requests"}})
+    )
     with pytest.raises(TooManyRequestsError, match="too_many_requests") as refusal:
         Retry().pause_s(1, error)
     assert refusal.value.retry_after_s == 60.0
