@@ -103,7 +103,7 @@ class PublishResult:
 
     >>> result = PublishResult()
     >>> result.add(b'{"event_id": "e1"}')
-    >>> result.add(b'{"accepted": 1, "problems": [{"index": 1, "code": "invalid_value", "message": "value is missing"}]}')
+    >>> result.add(b'{"accepted": 1, "problems": [{"index": 1, "code": "invalid_value", "message": "is missing"}]}')
     >>> result.check()
     Traceback (most recent call last):
     millrace_client.error.PartialFailureError: partly_accepted: 1 of 3 events are invalid; the others are published
