@@ -136,7 +136,7 @@ async def test_nobody_there_is_said(do: Do) -> None:
 
 
 async def test_an_api_that_does_not_answer_is_waited_for_no_longer_than_asked(do: Do) -> None:
-    async with served(World(), "silent") as (url, _):
+    async with served(World(), "silent") as (url, _), asyncio.timeout(5):
         with pytest.raises(ApiConnectionError) as failure:
             await do(url, "feed", "ann", timeout_s=0.05, retry=Retry(max_attempts=1))
     assert isinstance(failure.value.__cause__, httpx2.ReadTimeout)
@@ -228,6 +228,14 @@ async def test_a_stream_that_breaks_off_goes_on_without_a_repeat(follow: Follow)
     assert [feed.generated_at - T0_MS for feed in (first, second)] == [0, 1]
 
 
+async def test_a_stream_may_break_off_as_often_as_it_brings_feeds(follow: Follow) -> None:
+    world, often = World(), 2 * QUICK.max_attempts
+    async with served(world, *["cut"] * often) as (url, _), follow(url) as next_feed:
+        for by in range(often):
+            await world.feeds.write([newer(by)])
+            assert (await next_feed()).generated_at == T0_MS + by
+
+
 async def test_a_stream_that_the_api_keeps_refusing_ends_with_its_error(follow: Follow) -> None:
     async with served(World(), *[503] * 9) as (url, app), follow(url) as next_feed:
         with pytest.raises(ServerError, match="status 503"):
@@ -235,7 +243,10 @@ async def test_a_stream_that_the_api_keeps_refusing_ends_with_its_error(follow: 
     assert app.asked == QUICK.max_attempts
 
 
-@pytest.mark.parametrize("title", [*(f"A{char}B" for char in "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e"), "x" * 2**21])
+TITLES = [*(f"A{char}B" for char in "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e"), "x" * 2**21]
+
+
+@pytest.mark.parametrize("title", TITLES, ids=[ascii(title[:3]) for title in TITLES])
 async def test_a_title_comes_as_it_is(follow: Follow, title: str) -> None:
     """Also one that holds other line ends than those of event streams, or is larger than buffers usually are."""
     world = World()
