@@ -5,12 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 from email.parser import HeaderParser
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+import setuptools
 
 from millrace_client import __version__
 from tests.build import a_feed
@@ -83,6 +85,12 @@ def test_the_wheel_holds_the_package_with_its_types_and_its_licence(wheel: Path)
     assert metadata["License-Expression"] == "MIT"
     required = "\n".join(metadata.get_all("Requires-Dist", []))
     assert re.findall(r"^[\w-]+", required, re.MULTILINE) == ["httpx2", "msgspec"]
+
+
+def test_the_projects_own_distribution_leaves_the_client_out() -> None:
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+    packages = setuptools.find_namespace_packages(str(ROOT), **options)
+    assert {package.partition(".")[0] for package in packages} == set(OURS) - {"checks"}
 
 
 async def test_the_wheel_works_where_nothing_else_of_the_project_is(python: Path, tmp_path: Path) -> None:
