@@ -42,22 +42,22 @@ NextFeed = Callable[[], Any]
 Follow = Callable[..., AbstractAsyncContextManager[NextFeed]]
 
 
-@pytest.fixture(params=["now", "later"])
+@pytest.fixture(params=["sync", "async"])
 def do(request: pytest.FixtureRequest) -> Do:
     """A call of one method of a client of either kind."""
 
-    async def later(url: str, method: str, *args: Any, **named: Any) -> Any:
+    async def asynchronous(url: str, method: str, *args: Any, **named: Any) -> Any:
         async with AsyncMillrace(url, **options(named)) as millrace:
             return await getattr(millrace, method)(*args, **named)
 
-    async def now(url: str, method: str, *args: Any, **named: Any) -> Any:
+    async def synchronous(url: str, method: str, *args: Any, **named: Any) -> Any:
         def call() -> Any:
             with Millrace(url, **options(named)) as millrace:
                 return getattr(millrace, method)(*args, **named)
 
         return await asyncio.to_thread(call)
 
-    return now if request.param == "now" else later
+    return synchronous if request.param == "sync" else asynchronous
 
 
 def options(named: dict[str, Any]) -> dict[str, Any]:
@@ -65,21 +65,21 @@ def options(named: dict[str, Any]) -> dict[str, Any]:
     return {"retry": QUICK} | {name: named.pop(name) for name in ("retry", "token", "timeout_s") if name in named}
 
 
-@pytest.fixture(params=["now", "later"])
+@pytest.fixture(params=["sync", "async"])
 def follow(request: pytest.FixtureRequest) -> Follow:
     """A stream of a client of either kind: a context with a function that waits for the next feed."""
 
     @asynccontextmanager
-    async def later(url: str, **options: Any) -> AsyncIterator[NextFeed]:
+    async def asynchronous(url: str, **options: Any) -> AsyncIterator[NextFeed]:
         async with AsyncMillrace(url, retry=QUICK) as millrace, aclosing(millrace.updates("ann", **options)) as updates:
             yield partial(anext, updates)
 
     @asynccontextmanager
-    async def now(url: str, **options: Any) -> AsyncIterator[NextFeed]:
+    async def synchronous(url: str, **options: Any) -> AsyncIterator[NextFeed]:
         with Millrace(url, retry=QUICK) as millrace, closing(millrace.updates("ann", **options)) as updates:
             yield partial(asyncio.to_thread, next, updates)
 
-    return now if request.param == "now" else later
+    return synchronous if request.param == "sync" else asynchronous
 
 
 def a_click(item_id: str = "i1") -> Interaction:
