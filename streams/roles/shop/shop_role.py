@@ -17,12 +17,8 @@ import asyncpg
 from aiokafka import ConsumerRecord
 
 from infra import clock
-from infra.kafka.publisher import open_publisher
-from infra.kafka.registry import Registry
 from infra.postgres import pool as database
 from infra.postgres.shop_search import ShopQuery, ShopSearch
-from infra.redis import heartbeat
-from infra.redis.connection import connect
 from infra.redis.stores.chart_store import ChartStore, RedisChartStore
 from infra.redis.stores.shop_store import MOST, RedisShopStore, ShopStore, StoredCharts, StoredHome
 from infra.settings import Settings
@@ -30,10 +26,9 @@ from schemas.limit import PRODUCT
 from schemas.types import Interaction
 from streams.core.shop_home import HomeMix, ProductRankings, RankedProduct, Scores, blend_home, dcg_weights, decay_sums
 from streams.roles.shop import similarity_fit
-from streams.runtime.dead_letter_queue import DeadLetterQueue
-from streams.runtime.decode import Decoder
 from streams.runtime.retry import retry_until_available
-from streams.runtime.sink import run_sink
+from streams.runtime.role import Role, open_role
+from streams.runtime.sink import Write, run_sink
 from topics.topic import DAY_MS, INTERACTIONS
 
 P = ParamSpec("P")
@@ -189,43 +184,44 @@ class ShopProjector:
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run the role until `stop` is set."""
-    registry = Registry(settings.schema_registry_url)
-    await asyncio.to_thread(registry.connect)
-    redis = connect(settings.redis_url)
-    publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
-    quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
-    connections = database.LazyPool(settings.database_url, connections=4)
-    pool = await _retry(connections.pool)
-    search = ShopSearch(connections, radius_km=settings.place_radius_km, hides_sold_out=settings.hides_sold_out)
-    shop = ShopProjector(pool, search, RedisChartStore(redis), RedisShopStore(redis), settings)
-    decoder = Decoder(INTERACTIONS, registry, None, stage="shop")
+    async with open_role("shop", settings) as role:
+        connections = database.LazyPool(settings.database_url, connections=4)
+        try:
+            pool = await _retry(connections.pool)
+            search = ShopSearch(connections, radius_km=settings.place_radius_km, hides_sold_out=settings.hides_sold_out)
+            shop = ShopProjector(pool, search, RedisChartStore(role.redis), RedisShopStore(role.redis), settings)
+
+            async def stock() -> None:
+                await _retry(shop.stock, clock.now_ms())
+
+            async def fit() -> None:
+                now = datetime.now(UTC)
+                if await _retry(similarity_fit.due, pool, settings.shop_fit_interval_s, now):
+                    await _retry(similarity_fit.fit, pool, now, features=settings.tfidf_max_features)
+
+            await role.run(
+                stop,
+                run_sink(role, GROUP, [INTERACTIONS], _home_writer(role, shop)),
+                _repeat(stock),
+                _repeat(fit),
+                describe=lambda: {"products": len(shop.rankings.products), "homes": shop.homes},
+            )
+        finally:
+            await connections.close()
+
+
+def _home_writer(role: Role, shop: ShopProjector) -> Write:
+    """Return a function that writes the home pages of the users of a batch."""
+    decoder = role.decoder(INTERACTIONS)
+
+    async def serve(some: Sequence[tuple[ConsumerRecord, Interaction]]) -> None:
+        with database.write_errors("making homes"):
+            await shop.serve([event for _, event in some], clock.now_ms())
 
     async def write(_topic: str, records: Sequence[ConsumerRecord]) -> None:
-        async def serve(some: Sequence[tuple[ConsumerRecord, Interaction]]) -> None:
-            with database.write_errors("making homes"):
-                await shop.serve([event for _, event in some], clock.now_ms())
+        await role.quarantine.write(await decoder.decode(records), serve, stage="shop.serve", waits=_WAITS)
 
-        await quarantine.write(await decoder.decode(records), serve, stage="shop.serve", waits=_WAITS)
-
-    async def stock() -> None:
-        await _retry(shop.stock, clock.now_ms())
-
-    async def fit() -> None:
-        now = datetime.now(UTC)
-        if await _retry(similarity_fit.due, pool, settings.shop_fit_interval_s, now):
-            await _retry(similarity_fit.fit, pool, now, features=settings.tfidf_max_features)
-
-    def describe() -> dict[str, Any]:
-        return {"products": len(shop.rankings.products), "homes": shop.homes, **quarantine.describe()}
-
-    beside = [_repeat(stock), _repeat(fit), heartbeat.publish_heartbeat(redis, "shop", describe)]
-    try:
-        await run_sink(settings.kafka_bootstrap_servers, GROUP, [INTERACTIONS], write, stop=stop, beside=beside)
-    finally:
-        await publisher.close()
-        await connections.close()
-        await redis.aclose()
-        registry.close()
+    return write
 
 
 async def _retry(work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -33,6 +33,7 @@ from streams.runtime.agent_context import AgentContext
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.global_tables import TOPICS, GlobalTables
 from streams.runtime.record_cache import _FORMAT
+from streams.runtime.role import Role
 from streams.transport import Batch
 from tests.broker import App, Broker, Codecs, Event, Message, Reader, Ready, Record, Table, Worker
 from tests.build import T0_MS, a_feed, an_interaction, an_item, features, llm_scores, stats
@@ -156,7 +157,9 @@ class NoBoards:
 
 async def test_a_trainer_that_fails_at_a_record_sets_it_aside(tmp_path: Path) -> None:
     world = World()
-    trainer = Trainer(replace(Settings(), home=tmp_path), cast(Any, Codecs()), world.publisher, NoBoards())
+    settings = replace(Settings(), home=tmp_path)
+    role = Role("trainer", settings, cast(Any, Codecs()), world.publisher, cast(Any, None), world.quarantine)
+    trainer = Trainer(role, NoBoards())
     learned = trainer.live.apply
 
     def take(told: Any, position: Position, *, weigh: bool) -> None:
@@ -177,7 +180,7 @@ async def test_a_trainer_that_fails_at_a_record_sets_it_aside(tmp_path: Path) ->
     }
     [event] = [one for one in found if one.topic == INTERACTIONS.name]
     assert Codecs().codec(Interaction).decode(event.value) == events[1]
-    assert trainer.describe()["dead_letters"] == {"trainer.learn.agent_error": 2}
+    assert world.quarantine.describe()["dead_letters"] == {"trainer.learn.agent_error": 2}
     await world.publisher.close()
 
 
