@@ -8,19 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.timestamp import DAY_MS, MINUTE_MS
 from evaluation.metric import Accuracy, first_of_case
 from evaluation.replay import ReplayOutcome
 
-_MINUTE_MS = 60_000
-_DAY_MS = 1_440 * _MINUTE_MS
 EARLIER = (("0", 0, 0), ("1", 1, 1), ("2", 2, 2), ("3-4", 3, 4), ("5-9", 5, 9), ("10+", 10, None))
 """Buckets of the user's earlier events: label, least and most."""
 GAPS = (
     ("first event", -1, -1),
     ("same time", 0, 0),
-    ("up to 1 h", 1, 60 * _MINUTE_MS),
-    ("up to 1 day", 60 * _MINUTE_MS + 1, _DAY_MS),
-    ("over a day", _DAY_MS + 1, None),
+    ("up to 1 h", 1, 60 * MINUTE_MS),
+    ("up to 1 day", 60 * MINUTE_MS + 1, DAY_MS),
+    ("over a day", DAY_MS + 1, None),
 )
 """Buckets of the time since the user's previous event, in ms: label, least and most."""
 _SLICES = 20

@@ -16,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from domain.timestamp import DAY_MS
 from infra import clock
 from infra.kafka import consumer_lag
 from infra.kafka.consumer_lag import ConsumerLag, Counts
@@ -31,7 +32,7 @@ CRASHES, CRASHES_WITHIN_MS = 3, 300_000
 """Number of failed processes of a role, and the period in ms, that make a crash loop."""
 _KAFKA_EVERY_S = 15.0
 _WRITTEN_KEY, _WRITTEN_LIVES_MS = "health:written", 60_000
-_GAPS_KEY, _GAPS_LIVE_MS = "health:deleted_unread", 7 * 86_400_000
+_GAPS_KEY, _GAPS_LIVE_MS = "health:deleted_unread", 7 * DAY_MS
 _LOG = logging.getLogger(__name__)
 
 State = Literal["up", "late", "missing", "crash_loop"]

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from infra import clock, health_check
 from infra.kafka import consumer_lag
 from infra.kafka.consumer_lag import ConsumerLag
+from infra.kafka.offsets import partition_offsets
 from infra.pipeline_health import (
     PipelineHealth,
     expected_roles,
@@ -129,7 +130,7 @@ def _newest(admin: Any, topic: Topic) -> int | None:
     """Return the broker's timestamp of the newest record of a topic in ms, None without records."""
     partitions = {(topic.name, number) for number in range(topic.partitions)}
     try:
-        offsets = consumer_lag.offsets(admin, partitions, OffsetSpec.max_timestamp())
+        offsets = partition_offsets(admin, partitions, OffsetSpec.max_timestamp())
     except KafkaException:
         return None  # the topic does not exist yet
     newest = max((info.timestamp for info in offsets.values()), default=-1)

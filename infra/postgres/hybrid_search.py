@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
+from domain.nearby import UNKNOWN, Spot
 from infra.postgres.distance import UNTIED, Within, distance_by, nearby
 from infra.postgres.pool import INDEXED_CHARS
 from infra.postgres.segment import Bind, any_word
-from schemas.nearby import UNKNOWN, Spot
 
 _RANKED = 50
 """Length of each ranking."""

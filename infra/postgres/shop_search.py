@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from domain.nearby import UNKNOWN, Spot
 from infra.postgres import segment, spelling
 from infra.postgres.distance import UNTIED, Within, distance_by, nearby
 from infra.postgres.pool import LazyPool, equals
 from infra.postgres.segment import Bind
 from infra.postgres.synonyms import Phrase, terms, words
-from schemas.nearby import UNKNOWN, Spot
 from schemas.types import Item
 
 MOST_TERMS = 12

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models import decay
+from domain.timestamp import DAY_MS
 from models.base import Model, ModelEvent, ModelQuery, Scores
 from models.baselines.popularity import Popularity
 from models.refitting import FALLBACK_HALF_LIFE_DAYS
@@ -92,7 +92,7 @@ class DotProduct(Model):
 
     def _train(self, now_ms: int) -> None:
         config = self._config
-        while self._history and self._history[0][0] < now_ms - config.history_days * decay.DAY_MS:
+        while self._history and self._history[0][0] < now_ms - config.history_days * DAY_MS:
             self._history.popleft()
         if not self._history:
             return

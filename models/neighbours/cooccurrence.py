@@ -17,6 +17,7 @@ from itertools import chain, islice
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.timestamp import DAY_MS
 from models import decay
 from models.base import Model, ModelEvent, ModelQuery, Scores
 from models.baselines.popularity import Popularity
@@ -55,7 +56,7 @@ class DecayedCooccurrence:
         """
         self.links = ItemItemMatrix(2, adds=adds)
         self.reference_ms: int | None = None
-        self._half_life_ms = half_life_days * decay.DAY_MS
+        self._half_life_ms = half_life_days * DAY_MS
         self._young: dict[int, None] = {}
         self._changed: dict[int, None] = {}
         """Items with changed rows, oldest change first, cleared by `drain`; young items are in `_young` instead."""

@@ -15,6 +15,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.timestamp import HOUR_MS
 from models import decay
 from models.base import Model, ModelEvent, ModelQuery, Scores
 from models.baselines.popularity import Popularity
@@ -48,7 +49,7 @@ class SessionKnn(Model):
     ) -> None:
         super().__init__()
         self._neighbors, self._sampled, self._weak = neighbors, sampled, weak
-        self._gap_ms, self._back, self._apart = gap_hours * decay.HOUR_MS, back, apart
+        self._gap_ms, self._back, self._apart = gap_hours * HOUR_MS, back, apart
         self._damping = damping
         self._event_counts = array("i")
         self._rate = decay.rate_of_half_life(half_life_days)

@@ -20,9 +20,8 @@ from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
 from streams.runtime.model_restore import restore_and_log
-from topics.topic import ITEM_NEIGHBORS, ITEM_STATS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, Topic
+from topics.topic import GLOBAL_TABLES, ITEM_NEIGHBORS, ITEM_STATS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS
 
-TOPICS: tuple[Topic, ...] = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_WEIGHTS, MODEL_VERSIONS)
 _WAIT_MS = 200
 _MIN_BYTES = 64 << 10
 _MOST_RECORDS = 1_000
@@ -47,7 +46,7 @@ class GlobalTables:
         self._decoders = {
             # The catalog agent sends unusable items to the dead-letter topic.
             topic.name: Decoder(topic, registry, None if topic is ITEMS else quarantine, stage="broadcast")
-            for topic in TOPICS
+            for topic in GLOBAL_TABLES
         }
         self._apply: dict[str, Callable[[Any], object]] = {
             ITEMS.name: view.apply_item,
@@ -77,7 +76,7 @@ class GlobalTables:
             fetch_max_wait_ms=_WAIT_MS // 2,
             fetch_min_bytes=_MIN_BYTES,
         )
-        partitions = partitions_of(*TOPICS)
+        partitions = partitions_of(*GLOBAL_TABLES)
         async with started(consumer):
             consumer.assign(partitions)
             await consumer.seek_to_beginning(*partitions)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from domain.nearby import spot
 from models.neighbours.cooccurrence import STEP
-from schemas.nearby import spot
 from schemas.types import Features
 from streams.core.params import RankParams
 from streams.core.ranking.catalog_snapshot import NOTHING, CatalogSnapshot, Column, Indices

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import decay
+from domain.nearby import GeoIndex
+from domain.stock import is_sold_out
+from domain.timestamp import DAY_MS
 from models.neighbours.cooccurrence import HALF_LIFE_DAYS, DecayedCooccurrence
 from models.neighbours.item_item_matrix import ItemItemMatrix
 from models.vocabulary import MISSING, Vocabulary
 from schemas.limit import OutOfRangeError
-from schemas.nearby import GeoIndex
-from schemas.stock import is_sold_out
 from schemas.types import Item, ItemNeighbors, ItemStats, ItemWeights
 from streams.core.dedup import fingerprint
 from streams.core.item.stats import COHORTS, SEGMENTS
@@ -173,7 +173,7 @@ def _rated(catalog: CatalogSnapshot, count: int) -> Column:
 def _fresh(catalog: CatalogSnapshot, count: int) -> Column:
     """Return the freshness of items: 1 for today, falling to 0 over ten years."""
     age_ms = catalog.watermark - np.where(catalog.first_at > 0, catalog.first_at, catalog.created_at)[:count]
-    days = np.maximum(age_ms, 0.0) / decay.DAY_MS
+    days = np.maximum(age_ms, 0.0) / DAY_MS
     return np.asarray(1.0 - np.minimum(np.log1p(days) / np.log1p(_OLD_DAYS), 1.0), np.float32)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from domain.scale import min_max_scaled
 from schemas.types import Feed, LlmScores
 from streams.core.params import CombineParams, RankParams
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
@@ -22,8 +23,6 @@ from streams.core.ranking.diversity import diversify
 LLM, ML = "llm", "ml"
 """Contributions to a combined score: the language model's, and the share of `ml` without a source of its own."""
 _DIGITS = 6
-_NO_SAY = 0.5
-"""The value of `ml` where the ranking scores all items equally."""
 
 Column = NDArray[np.float64]
 T = TypeVar("T")
@@ -100,16 +99,6 @@ def blend_llm_scores(
 def _spread(indices: NDArray[np.intp], feed: Feed, catalog: CatalogSnapshot, params: RankParams) -> list[int]:
     categories = catalog.category[catalog.items.encode([feed.items[index] for index in indices])]
     return diversify(indices, categories, params).tolist() if len(indices) else []
-
-
-def min_max_scaled(scores: Column) -> Column:
-    """Return scores scaled so that the lowest is 0 and the highest is 1; all 0.5 where they are equal.
-
-    >>> min_max_scaled(np.array([2.0, 3.0, 6.0])).tolist()
-    [0.0, 0.25, 1.0]
-    """
-    low, high = scores.min(), scores.max()
-    return (scores - low) / (high - low) if high > low else np.full(len(scores), _NO_SAY)
 
 
 def _contributions(feed: Feed, own: Column, llm: Column) -> dict[str, Column]:

@@ -13,9 +13,9 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
+from domain.nearby import Spot, spot
 from models.blend.blender import Blender, Weights
 from models.blend.feature_matrix import FeatureMatrix
-from schemas.nearby import Spot, spot
 from schemas.types import Features, Feed
 from streams.core.params import RankParams
 from streams.core.ranking import reasons

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 from aiokafka import ConsumerRecord
 
+from domain.stock import is_sold_out
+from domain.timestamp import utc_time
 from infra.kafka.registry import Registry
 from infra.postgres import pool as database
 from infra.redis.projection import PostgresProjection
 from infra.settings import Settings
 from models.text.encoders import ENCODERS
-from schemas.stock import is_sold_out
 from schemas.types import Interaction, Item
 from streams.roles.archive.catalog_indexer import CatalogIndexer, message
 from streams.runtime.dead_letter_queue import DeadLetterQueue
@@ -68,13 +68,13 @@ def upsert_items() -> str:
 
 def interaction_row(record: ConsumerRecord, event: Interaction) -> tuple[Any, ...]:
     """Return the row of an interaction."""
-    values = {name: getattr(event, name) for name in _INTERACTION} | {"occurred_at": _time(event.occurred_at)}
+    values = {name: getattr(event, name) for name in _INTERACTION} | {"occurred_at": utc_time(event.occurred_at)}
     return (*values.values(), *_position(record))
 
 
 def item_row(record: ConsumerRecord, item: Item) -> tuple[Any, ...]:
     """Return the row of an item."""
-    computed = {"created_at": _time(item.created_at), "sold_out": is_sold_out(item)}
+    computed = {"created_at": utc_time(item.created_at), "sold_out": is_sold_out(item)}
     values = {name: computed[name] if name in computed else getattr(item, name) for name in _ITEM}
     return (*values.values(), *_position(record))
 
@@ -172,11 +172,7 @@ def _key(record: ConsumerRecord) -> str:
 
 
 def _position(record: ConsumerRecord) -> tuple[Any, ...]:
-    return _time(record.timestamp), record.topic, record.partition, record.offset
-
-
-def _time(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
+    return utc_time(record.timestamp), record.topic, record.partition, record.offset
 
 
 WRITES: dict[str, tuple[Topic, str, Any]] = {

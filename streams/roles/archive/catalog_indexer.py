@@ -15,6 +15,8 @@ from typing import Any
 
 import asyncpg
 
+from domain.identity import identity
+from domain.nearby import spot
 from infra.postgres import pool as database
 from infra.postgres import segment
 from infra.postgres.distance import region
@@ -22,8 +24,6 @@ from infra.postgres.hybrid_search import vector_text
 from infra.redis.connection import StoreError
 from models.text.tfidf import TextEncoder, Vectors, text_of
 from schemas.codec import Codec
-from schemas.identity import identity
-from schemas.nearby import spot
 from schemas.types import Item
 from streams.runtime.dead_letter_queue import Message
 from streams.runtime.retry import retry_until_available, write_one_by_one

@@ -29,6 +29,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from domain.timestamp import DAY_MS
 from infra import clock
 from infra.kafka.provision import APP_ID, TABLES
 from infra.redis import event_rates
@@ -58,7 +59,7 @@ from streams.runtime.refill import Refills
 from streams.runtime.role import open_role
 from streams.transport import App
 from streams.transport import run as run_app
-from topics.topic import DAY_MS, FEATURES, FEEDS, INTERACTIONS, ITEM_SIGNALS, ITEMS, PARTITIONS
+from topics.topic import FEATURES, FEEDS, INTERACTIONS, ITEM_SIGNALS, ITEMS, PARTITIONS
 
 _REMEMBERED = 8_192
 """Records of each type cached until they come back to the worker that wrote them."""

@@ -11,6 +11,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 from redis.asyncio import Redis
 
+from domain.timestamp import DAY_MS
 from infra.kafka.registry import Registry
 from infra.redis.projection import RedisProjection
 from infra.redis.stores.chart_store import ChartStore, RedisChartStore
@@ -25,7 +26,7 @@ from streams.runtime.decode import Decoder
 from streams.runtime.role import open_role
 from streams.runtime.sink import Rewind, run_sink
 from topics import Topic
-from topics.topic import DAY_MS, EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS, ITEMS, PROFILES
+from topics.topic import EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS, ITEMS, PROFILES
 
 GROUP = "millrace-log"
 

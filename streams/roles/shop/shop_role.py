@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 import asyncpg
 from aiokafka import ConsumerRecord
 
+from domain.timestamp import DAY_MS, epoch_ms, utc_time
 from infra import clock
 from infra.postgres import pool as database
 from infra.postgres.shop_search import ShopQuery, ShopSearch
@@ -29,7 +30,7 @@ from streams.roles.shop import similarity_fit
 from streams.runtime.retry import retry_until_available
 from streams.runtime.role import Role, open_role
 from streams.runtime.sink import Write, run_sink
-from topics.topic import DAY_MS, INTERACTIONS
+from topics.topic import INTERACTIONS
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -106,7 +107,7 @@ class ShopProjector:
         if not users or not products:
             return
         since_ms = now_ms - self._stale_ms
-        rows = await self._pool.fetch(_DONE, users, datetime.fromtimestamp(since_ms / 1000, UTC))
+        rows = await self._pool.fetch(_DONE, users, utc_time(since_ms))
         events_by_id = {(event.user_id, event.event_id): event for event in shop_events if event.occurred_at > since_ms}
         events_by_id |= {(row["user_id"], row["event_id"]): _event(row) for row in rows}
         by_user: dict[str, list[Interaction]] = {}
@@ -246,4 +247,4 @@ async def _repeat(work: Callable[[], Awaitable[None]]) -> None:
 
 def _event(row: Any) -> Interaction:
     fields = {name: row[name] for name in ("event_id", "user_id", "item_id", "action", "query")}
-    return Interaction(**fields, occurred_at=round(row["occurred_at"].timestamp() * 1_000))
+    return Interaction(**fields, occurred_at=epoch_ms(row["occurred_at"]))

@@ -18,6 +18,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
+from domain.timestamp import HOUR_MS
 from infra import clock
 from infra.kafka.consumer import kafka_consumer, partitions_of, started
 from infra.redis.connection import StoreError
@@ -60,7 +61,7 @@ _KEEPING_UP = 1_000
 _MOST_RECORDS = 1_000
 _MIN_BYTES, _WAIT_MS = 64 << 10, 100
 _BOARD_EVERY_S = 1.0
-_REMEMBERED_MS = 3_600_000
+_REMEMBERED_MS = HOUR_MS
 """Age up to which a starting trainer answers earlier requests to retrain, in ms."""
 _LOG = logging.getLogger(__name__)
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from domain.timestamp import DAY_MS
 from evaluation import contestant
 from evaluation.blend import BlendCandidate
 from evaluation.contestant import EvalContext, UnknownModelError
 from models.base import ModelEvent
-from models.decay import DAY_MS
 from streams.core.ranking.features import FEATURES
 from streams.core.ranking.pipeline import Candidates, new_blender
 from tests.build import whole

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from domain.timestamp import HOUR_MS
 from infra.settings import Settings
 from models import decay
 from streams.core.item import stats as signal
@@ -20,8 +21,6 @@ from streams.core.shop_home import blend_home
 from streams.roles.shop.shop_role import ShopProjector
 from streams.runtime.core_params import combine_params, rank_params, signal_params
 from tests.build import T0_MS, a_feed, an_item, features, stats
-
-HOUR_MS = 3_600_000
 
 
 def set_to(**settings: Any) -> Settings:

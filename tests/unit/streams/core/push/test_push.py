@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.timestamp import DAY_MS, HOUR_MS
 from infra.fcm import SendAnswer
 from schemas.types import Feed, Notification, PushPreferences, PushRequest, QuietHours
 from streams.core.params import PushParams
@@ -23,8 +24,6 @@ from streams.core.push.push_state import PushState, due_at, snapshot
 from streams.core.push.quiet_hours import quiet_interval
 from tests.build import a_push_request
 
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 NOON = 1_795_262_400_000
 """In Lisbon, on 21 November 2026: the night is ten hours off."""
 PARAMS = PushParams()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas.stock import is_sold_out
+from domain.stock import is_sold_out
 from tests.build import an_item
 
 

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from schemas.plain import plain, plain_lines
+from domain.plain import plain, plain_lines
 
 EARTH_KM = 6371.0088
 LONGEST_NAME = 200

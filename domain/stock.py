@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from schemas.plain import plain
+from domain.plain import plain
 
 _STOCK, _AVAILABILITY = "stock", "availability"
 _UNAVAILABLE = frozenset(("out of stock", "outofstock", "sold out", "soldout", "unavailable", "discontinued"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.identity import Identity, city_key, identity
+from domain.identity import Identity, city_key, identity
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import gazetteer
-from schemas.gazetteer import around, located
+from domain import gazetteer
+from domain.gazetteer import around, located
 
 
 def key(name: str, timezone: str = "") -> str | None:

@@ -5,8 +5,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from schemas import cell, limit
-from schemas.cell import is_cell
+from domain import cell
+from domain.cell import is_cell
+from schemas import limit
 from schemas.codec import DecodeError
 from tests.build import LISBON, NEW_YORK, T0_MS, a_ping
 

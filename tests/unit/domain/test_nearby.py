@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.nearby import CITY_KM, UNKNOWN, GeoIndex, Spot, _spot, spot
-from schemas.plain import plain
+from domain.nearby import CITY_KM, UNKNOWN, GeoIndex, Spot, _spot, spot
+from domain.plain import plain
 
 RADIUS_KM = 50.0
 CITIES = {

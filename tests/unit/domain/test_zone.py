@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.zone import zone_of
+from domain.zone import zone_of
 
 
 @pytest.mark.parametrize(

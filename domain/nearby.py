@@ -2,7 +2,7 @@
 
 An item is tied to a location by an H3 cell, by the name of a city, or by both; the cell takes precedence. A user's
 location is that of the newest ping, or else the city of the profile. The distance decides, measured from the centre of
-a cell or city (`schemas.gazetteer`). Where either location is a city or a coarse cell, the radius is at least 25 km.
+a cell or city (`domain.gazetteer`). Where either location is a city or a coarse cell, the radius is at least 25 km.
 City names unknown to the gazetteer are compared as names.
 
 Items without a location are near to all users. For a user without a location, no located item is near.
@@ -18,9 +18,9 @@ import h3
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.cell import is_cell
-from schemas.gazetteer import EARTH_KM, LONGEST_NAME, located, unit_vectors
-from schemas.identity import city_key
+from domain.cell import is_cell
+from domain.gazetteer import EARTH_KM, LONGEST_NAME, located, unit_vectors
+from domain.identity import city_key
 
 CITY_KM = 25.0
 """Radius of a city, for locations known only by the city's name."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.plain import plain, plain_lines
+from domain.plain import plain, plain_lines
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from schemas.gazetteer import LONGEST_NAME, located
-from schemas.plain import plain
+from domain.gazetteer import LONGEST_NAME, located
+from domain.plain import plain
 
 _YEAR = re.compile(r"\s*[(\[](\d{4})[)\]]\s*$")
 _ARTICLES = ("the ", "a ", "an ")
