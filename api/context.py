@@ -17,9 +17,9 @@ from api.security.audit import Audits
 from api.security.principal import CURRENT, authorize_user
 from domain.nearby import UNKNOWN, Spot
 from infra import clock
-from infra.health_check import HealthCheck, ServerProbe
+from infra.health.health_check import HealthCheck, ServerProbe
+from infra.health.pipeline_health import PipelineHealth
 from infra.kafka.publisher import PublishError, Publishes, RecordTooLargeError
-from infra.pipeline_health import PipelineHealth
 from infra.postgres.catalog_filter import CatalogListing, MemoryListing
 from infra.postgres.shop_archive import MemoryShopArchive, ShopArchive
 from infra.postgres.shop_search import MemoryShopSearch, ShopSearches

@@ -25,7 +25,8 @@ from infra.redis.stores.shop_store import MOST, RedisShopStore, ShopStore, Store
 from infra.settings import Settings
 from schemas.limit import PRODUCT
 from schemas.types import Interaction
-from streams.core.shop_home import HomeMix, ProductRankings, RankedProduct, Scores, blend_home, dcg_weights, decay_sums
+from streams.core.shop.home_blend import HomeMix, Scores, blend_home, dcg_weights, decay_sums
+from streams.core.shop.product_rankings import ProductRankings, RankedProduct
 from streams.roles.shop import similarity_fit
 from streams.runtime.retry import retry_until_available
 from streams.runtime.role import Role, open_role

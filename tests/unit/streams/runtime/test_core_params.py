@@ -17,7 +17,7 @@ from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.llm_blend import blend_llm_scores
 from streams.core.ranking.pipeline import new_blender, rank
-from streams.core.shop_home import blend_home
+from streams.core.shop.home_blend import blend_home
 from streams.roles.shop.shop_role import ShopProjector
 from streams.runtime.core_params import combine_params, rank_params, signal_params
 from tests.build import T0_MS, a_feed, an_item, features, stats
