@@ -276,18 +276,16 @@ class CatalogSnapshot:
             if len(getattr(stats, name)) not in (0, count):
                 raise OutOfRangeError(name, f"must hold {count} numbers")
         index = self._index(stats.item_id)
-        self.counted[_TRENDING, index], self.counted[_POPULAR, index] = _finite([stats.trending, stats.popularity])
-        for segment, popularity in zip(stats.segments, _finite(list(stats.segments.values())), strict=True):
+        self.counted[_TRENDING, index], self.counted[_POPULAR, index] = stats.trending, stats.popularity
+        for segment, popularity in stats.segments.items():
             column = self._segment(segment, popularity)
             if column is not None:
                 column[index] = popularity
         if stats.horizons:
-            self.counted[_HORIZONS, index] = _finite(stats.horizons)
+            self.counted[_HORIZONS, index] = stats.horizons
         if stats.cohorts:
-            self.cohorts[index] = _finite(stats.cohorts)
-        is_rated = np.isfinite(stats.rating_sum)
-        self.rating_sums[index] = stats.rating_sum if is_rated else 0.0
-        self.rating_counts[index] = stats.rating_count if is_rated else 0
+            self.cohorts[index] = stats.cohorts
+        self.rating_sums[index], self.rating_counts[index] = stats.rating_sum, stats.rating_count
         self.first_at[index] = stats.first_at
         self.watermark = max(self.watermark, stats.watermark)
         self.stale = True
@@ -447,11 +445,6 @@ class CatalogSnapshot:
         self.cohorts = _doubled(self.cohorts, -np.inf)
         self.counted = _doubled(self.counted.T, -np.inf).T.copy()
         self.segments = {name: _doubled(column, -np.inf) for name, column in self.segments.items()}
-
-
-def _finite(logs: Sequence[float]) -> list[float]:
-    """Return logarithms of sums, with NaN and +inf replaced by that of an empty sum."""
-    return [log if log < np.inf else -np.inf for log in logs]
 
 
 def _doubled(column: NDArray[Any], filler: float) -> NDArray[Any]:
