@@ -47,7 +47,8 @@ from api.endpoints.push import PushEndpoints
 from api.endpoints.results import ResultEndpoints
 from api.endpoints.search import SearchEndpoints
 from api.http.endpoint import Endpoint
-from api.http.error import ApiError, on_api_error, on_disconnect, on_http_exception, on_store_error, on_unforeseen
+from api.http.error import ApiError
+from api.http.error_response import on_api_error, on_disconnect, on_http_exception, on_store_error, on_unforeseen
 from api.http.request_context import RequestContextMiddleware
 from api.security.guard import Guard
 from domain import gazetteer

@@ -21,9 +21,10 @@ from streams.core.params import RankParams
 from streams.core.ranking import reasons
 from streams.core.ranking.calibration import Quota, calibrate, quotas
 from streams.core.ranking.candidate_sources import named
-from streams.core.ranking.catalog_snapshot import NOTHING, CatalogSnapshot, Column, Indices
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.diversity import diversify
 from streams.core.ranking.features import FEATURES, PRIOR, SOURCES, feature_matrix, in_order
+from streams.core.ranking.item_columns import NOTHING, Column, Indices
 from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, ranking_query
 
 MODEL = "blend-5"

@@ -17,8 +17,9 @@ from models.weight import POSITIVE_THRESHOLD
 from schemas.types import Features
 from streams.core.item.stats import cohort_of
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import SMALL, CatalogSnapshot, Column, Indices
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.event_time import local_ms
+from streams.core.ranking.item_columns import SMALL, Column, Indices
 
 ITEM_ITEM_FEATURES = ("near", "far", "next", "last", "taste", "far_taste")
 """Item-item features: each scores all items by their links with the user's history."""

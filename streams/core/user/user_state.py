@@ -1,4 +1,4 @@
-"""A user's state, and the folds of events into it.
+"""A user's state, and the folds of events into it, which change it in place.
 
 Sums use forward decay: a weight at time t is stored as w·2^((t - reference)/half-life) and read back at the watermark.
 Folding an event therefore costs no sweep over existing sums, and late events get their proper weight.
