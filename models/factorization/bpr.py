@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.base import ModelEvent, ModelQuery
+from models.base import ModelEvent, ModelQuery, Scores
 from models.factorization.embedding_model import EmbeddingModel
 from models.neural.event_buffer import EventBuffer
 from models.refitting import confidence
@@ -71,7 +71,7 @@ class Bpr(EmbeddingModel):
                 self._grow()
                 self._learn()
 
-    def _score(self, query: ModelQuery) -> Tensor | None:
+    def _query_scores(self, query: ModelQuery) -> Scores | None:
         """Return x·q + b, or None for a query without known items."""
         user, recent = self._users.get(query.user_id), self._embedded_items(query)[: self._config.context]
         if not recent:
@@ -80,7 +80,7 @@ class Bpr(EmbeddingModel):
         x = (self._weights(values) @ self._item[[item for item, _ in recent]])[0]
         if 0 <= user < len(self._user):
             x = x + self._user[user]
-        return torch.addmv(self._bias[:, 0], self._item, x)
+        return np.asarray(torch.addmv(self._bias[:, 0], self._item, x), np.float64)
 
     def _weights(self, values: Tensor) -> Tensor:
         """Return (B, K) weights of the items of contexts, given (B, K) confidences, 0 for padding."""

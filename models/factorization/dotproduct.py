@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from domain.timestamp import DAY_MS
-from models.base import ModelEvent, ModelQuery
+from models.base import ModelEvent, ModelQuery, Scores
 from models.factorization.embedding_model import EmbeddingModel
 
 
@@ -61,10 +61,12 @@ class DotProduct(EmbeddingModel):
                 self._due_ms = event.at_ms + 1_000 * self._config.retrain_s
             self._history.append((event.at_ms, *self._count(event), target_of(event)))
 
-    def _score(self, query: ModelQuery) -> Tensor | None:
+    def _query_scores(self, query: ModelQuery) -> Scores | None:
         """Return scores on [0, 1], or None for a user without an embedding and liked items."""
         vector = self._vector(query)
-        return None if vector is None else (functional.normalize(self._item) @ vector + 1) / 2
+        if vector is None:
+            return None
+        return np.asarray((functional.normalize(self._item) @ vector + 1) / 2, np.float64)
 
     def _vector(self, query: ModelQuery) -> Tensor | None:
         user = self._users.get(query.user_id)

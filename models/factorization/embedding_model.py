@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Sequence
-
-import numpy as np
 import torch
 from torch import Tensor
 
-from models.base import Model, ModelEvent, ModelQuery, Scores
-from models.baselines.popularity import Popularity
-from models.refitting import FALLBACK_HALF_LIFE_DAYS
+from models.base import ModelEvent, ModelQuery
+from models.fallback_model import FallbackModel
 from models.vocabulary import Vocabulary
 
 
-class EmbeddingModel(Model):
-    """Embeddings of users and items, with a fallback to decayed popularity.
+class EmbeddingModel(FallbackModel):
+    """Embeddings of users and items.
 
     Args:
         dimensions: Length of an embedding.
@@ -28,26 +23,9 @@ class EmbeddingModel(Model):
         super().__init__()
         self._spread = spread
         self._generator = torch.Generator().manual_seed(seed)
-        self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
-        self.items = self._fallback.items
         self._users = Vocabulary()
         self._user = torch.empty(0, dimensions)
         self._item = torch.empty(0, dimensions)
-
-    def scores(self, queries: Sequence[ModelQuery]) -> Scores:
-        """Return the scores of the embedded items; decayed popularity for a query that says nothing of its user."""
-        rows = np.full((len(queries), len(self.items)), -np.inf)
-        for row, query in zip(rows, queries, strict=True):
-            scores = self._score(query)
-            if scores is None:
-                row[:] = self._fallback.scores([query])[0]
-            else:
-                row[: len(self._item)] = scores.numpy()
-        return rows
-
-    @abstractmethod
-    def _score(self, query: ModelQuery) -> Tensor | None:
-        """Return the (items,) scores of all items with embeddings, or None without a known user or item."""
 
     def _count(self, event: ModelEvent) -> tuple[int, int]:
         """Count an event for the fallback, and return the numbers of its user and its item."""
