@@ -13,8 +13,8 @@ import h3
 
 from domain.gazetteer import EARTH_KM
 from domain.nearby import Spot, reach_km
+from infra.postgres.parameters import Bind
 from infra.postgres.pool import equals
-from infra.postgres.segment import Bind
 
 REGION_RESOLUTION = 4
 """H3 resolution of the indexed regions: cells with edges of 26 km on average, and at least 20 km."""
