@@ -47,13 +47,14 @@ from api.endpoints.push import PushEndpoints
 from api.endpoints.results import ResultEndpoints
 from api.endpoints.search import SearchEndpoints
 from api.http.endpoint import Endpoint
-from api.http.error import ApiError, on_api_error, on_disconnect, on_http_exception, on_store_error, on_unforeseen
+from api.http.error import ApiError
+from api.http.error_response import on_api_error, on_disconnect, on_http_exception, on_store_error, on_unforeseen
 from api.http.request_context import RequestContextMiddleware
 from api.security.guard import Guard
+from domain import gazetteer
 from infra.redis.connection import StoreError
 from infra.redis.stores.item_store import ItemCache
 from infra.settings import Settings
-from schemas import gazetteer
 
 
 def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[BaseRoute] = ()) -> Starlette:

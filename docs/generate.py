@@ -16,9 +16,10 @@ sys.path.insert(0, str(ROOT))
 
 import api.app  # noqa: E402, F401 - it imports whatever may fail
 from api.openapi.catalogue import catalogue  # noqa: E402
+from domain.timestamp import DAY_MS  # noqa: E402
 from infra.settings import Settings  # noqa: E402
 from topics import TOPICS, Topic  # noqa: E402
-from topics.topic import DAY_MS, FOREVER  # noqa: E402
+from topics.topic import FOREVER  # noqa: E402
 
 
 def topics() -> str:

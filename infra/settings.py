@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from domain.zone import zone_named
 from schemas.limit import LIST_ITEMS, RATING_MAX
-from schemas.zone import zone_named
 
 
 class SettingsError(ValueError):

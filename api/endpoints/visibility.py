@@ -1,7 +1,7 @@
 """Visibility rules: deleted, private and sold-out items are hidden, as read from the items' JSON.
 
 A feed is already ranked for its user's location; the rules cover changes since then. Lists made for everyone are also
-filtered by the reader's location: see `schemas.nearby`.
+filtered by the reader's location: see `domain.nearby`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from domain.nearby import GeoIndex, Spot
+from domain.stock import is_sold_out
 from infra.redis.stores.feed_codec import version as feed_version
 from infra.redis.stores.item_store import ItemReader
 from infra.settings import Settings
-from schemas.nearby import GeoIndex, Spot
-from schemas.stock import is_sold_out
 from schemas.types import Feed
 
 _DIGEST_BYTES = 8

@@ -12,12 +12,13 @@ from api.context import Clients
 from api.http.server import HttpServer
 from cli.log import set_up
 from cli.run import until_stopped
-from infra import health_check, settings
+from infra import settings
 from infra.address import resolve_addresses
 from infra.fakes import simulated
+from infra.health import health_check
+from infra.health.pipeline_health import PipelineReader
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
-from infra.pipeline_health import PipelineReader
 from infra.postgres.catalog_filter import PostgresListing
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_archive import PostgresShopArchive

@@ -16,11 +16,11 @@ from cli.age import age
 from cli.run import run
 from infra import settings
 from infra.address import resolve_addresses
+from infra.health.pipeline_health import log_of
+from infra.health.status import Status, read
 from infra.kafka.provision import APP_ID, FETCH_GROUP, PUSH_APP_ID
-from infra.pipeline_health import log_of
 from infra.redis.event_rates import EventRate
 from infra.settings import Settings
-from infra.status import Status, read
 
 GROUPS = {
     "feed": APP_ID,

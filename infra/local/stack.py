@@ -12,9 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from infra import address, health_check
+from infra import address
 from infra.address import Addresses
 from infra.error import OperatorError
+from infra.health import health_check
 from infra.local import leftover, secret
 from infra.local.lock import Lock
 from infra.local.port import Ports, require_free

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import asyncpg
 
+from domain.nearby import UNKNOWN, Spot
 from infra.postgres.distance import UNTIED, Within, distance_by, nearby
+from infra.postgres.parameters import Bind, Parameters
 from infra.postgres.pool import INDEXED_CHARS
-from infra.postgres.segment import Bind, any_word
-from schemas.nearby import UNKNOWN, Spot
+from infra.postgres.segment import any_word
 
 _RANKED = 50
 """Length of each ranking."""
@@ -84,18 +85,13 @@ class HybridSearch:
 
     async def search(self, query: HybridQuery) -> list[Match]:
         """Return the matches, best first."""
-        values: list[Any] = []
-
-        def bind(value: Any) -> str:
-            values.append(value)
-            return f"${len(values)}"
-
+        parameters = Parameters()
         async with self._pool.acquire() as connection, connection.transaction(readonly=True):
             if self._within is None:
                 self._within = await distance_by(connection)
-            statement = self._statement(query, bind, self._within)
+            statement = self._statement(query, parameters.bind, self._within)
             await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-            rows = await connection.fetch(statement, *values)
+            rows = await connection.fetch(statement, *parameters.values)
         return [Match(row["item_id"], row["title"], row["topics"]) for row in rows]
 
     async def known(self, category: str, title_keys: Sequence[str]) -> list[KnownItem]:

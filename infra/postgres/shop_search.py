@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from domain.nearby import UNKNOWN, Spot
 from infra.postgres import segment, spelling
 from infra.postgres.distance import UNTIED, Within, distance_by, nearby
+from infra.postgres.parameters import Bind, Parameters
 from infra.postgres.pool import LazyPool, equals
-from infra.postgres.segment import Bind
 from infra.postgres.synonyms import Phrase, terms, words
-from schemas.nearby import UNKNOWN, Spot
 from schemas.types import Item
 
 MOST_TERMS = 12
@@ -142,17 +142,13 @@ class ShopSearch:
             ][:MOST_TERMS]
             if not query_terms:
                 return SearchMatches()
-            values: list[Any] = []
-
-            def bind(value: Any) -> str:
-                values.append(value)
-                return f"${len(values)}"
-
+            parameters = Parameters()
             if self._within is None:
                 self._within = await distance_by(connection)
-            statement = _statement(query, query_terms, bind, self._pool(query, bind, self._within))
+            pool = self._pool(query, parameters.bind, self._within)
+            statement = _statement(query, query_terms, parameters.bind, pool)
             await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-            rows = await connection.fetch(statement, *values)
+            rows = await connection.fetch(statement, *parameters.values)
         return SearchMatches(
             item_ids=[row["item_id"] for row in rows],
             total=rows[0]["total"] if rows else 0,

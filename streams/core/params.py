@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from domain.timestamp import DAY_MS, HOUR_MS
 from models import decay
 from models.weight import RATING_SCALE
 from streams.core.triggers.schedule import ScheduleEntry
-
-_HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +17,9 @@ class TriggerParams:
     schedule: tuple[ScheduleEntry, ...] = ()
     timezone: str = "UTC"
     """Default for users who have not stated theirs."""
-    away_ms: float = 14 * decay.DAY_MS
+    away_ms: float = 14 * DAY_MS
     """Time without an event after which a user is inactive and gets no scheduled triggers."""
-    late_ms: int = 3_600_000
+    late_ms: int = HOUR_MS
     """Maximum delay of a trigger that is still published, as after an outage of a worker."""
     window_ms: int = 5_000
     """Window within which a second trigger of a kind is merged with the first."""
@@ -108,7 +107,7 @@ class CombineParams:
 
     ml: float = 0.6
     llm: float = 0.4
-    ttl_ms: int = 3_600_000
+    ttl_ms: int = HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +130,10 @@ class PushParams:
 
     value_threshold: float = 1.25
     """Minimum lead of an item, as a multiple of the user's baseline lead, unless the user sets another."""
-    new_ms: int = 48 * _HOUR_MS
+    new_ms: int = 48 * HOUR_MS
     """Age up to which an item is new."""
     daily_cap: int = 3
-    hold_ms: int = 12 * _HOUR_MS
+    hold_ms: int = 12 * HOUR_MS
     """Longest wait of a push, for quiet hours to end or for a retry."""
     retry_s: float = 10.0
     """Pause before the second attempt; doubles with each further one."""

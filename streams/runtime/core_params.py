@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import get_args
 
+from domain.timestamp import DAY_MS, HOUR_MS
 from infra.error import OperatorError
 from infra.settings import Settings, seconds_by_name
-from models.decay import DAY_MS, HOUR_MS
 from streams.core.params import (
     CombineParams,
     PushParams,

@@ -8,13 +8,13 @@ import asyncpg
 import h3
 import pytest
 
+from domain.nearby import UNKNOWN, GeoIndex, Spot, spot
 from infra.address import Addresses
 from infra.postgres import pool as database
 from infra.postgres.distance import by_cells, by_postgis, distance_by, region
 from infra.postgres.hybrid_search import HybridQuery, HybridSearch
 from models.text.subword import Subword
 from models.text.tfidf import TextEncoder, Vectors
-from schemas.nearby import UNKNOWN, GeoIndex, Spot, spot
 from schemas.types import Item
 from streams.roles.archive import archive_role as archive
 from streams.roles.archive.catalog_indexer import CatalogIndexer

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from domain.nearby import Spot
 from infra import clock
 from infra.address import Addresses
 from infra.kafka.publisher import Publisher
@@ -30,7 +31,6 @@ from infra.redis.stores.shop_store import RedisShopStore
 from infra.settings import Settings
 from models.text.subword import Subword
 from schemas import limit, text
-from schemas.nearby import Spot
 from schemas.types import Arm, Device, Devices, FoundItem, Interaction, Item, PushPreferences
 from streams.roles.archive.archive_role import ArchiveWriter
 from streams.roles.archive.catalog_indexer import CatalogIndexer

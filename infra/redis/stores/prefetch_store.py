@@ -14,15 +14,16 @@ from typing import Any, NamedTuple, Protocol, cast
 import msgspec
 from redis.asyncio import Redis
 
+from domain.timestamp import DAY_S
 from infra.redis.connection import store_errors
 from schemas.types import FoundItem
 
 KEY, ASKED, INDEX, QUESTIONS = "prefetch:", "asked:", "prefetched:", "questions:"
 ATTEMPTS, ANSWERED = "fetch:attempts:", "fetch:answered:"
-_INDEX_LIVES_S = 7 * 86_400
-_REQUEST_LIVES_S = 86_400
+_INDEX_LIVES_S = 7 * DAY_S
+_REQUEST_LIVES_S = DAY_S
 """The retention of the topic of requests."""
-_QUESTIONS_LIVE_S = 86_400
+_QUESTIONS_LIVE_S = DAY_S
 
 
 class PrefetchSlot(NamedTuple):

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from models.decay import DAY_MS
+from domain.timestamp import DAY_MS
 from schemas.types import Notification, NotificationStatus
 from streams.core.params import PushParams
 from streams.core.push.push_state import Outcome, PendingPush, PushState, decide, rejection_reason

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot, Indices
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.item_columns import Indices
 from streams.core.ranking.ranking_query import RankingQuery
 
 _STATED = 2.0

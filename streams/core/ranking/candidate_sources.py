@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from domain.nearby import spot
 from models.neighbours.cooccurrence import STEP
-from schemas.nearby import spot
 from schemas.types import Features
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import NOTHING, CatalogSnapshot, Column, Indices
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.core.ranking.item_columns import NOTHING, Column, Indices
 from streams.core.ranking.ranking_query import RankingQuery
 
 _DIGITS = 9

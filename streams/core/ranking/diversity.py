@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import Indices
+from streams.core.ranking.item_columns import Indices
 
 
 def diversify(order: NDArray[np.intp], categories: Indices, params: RankParams) -> NDArray[np.intp]:

@@ -21,10 +21,11 @@ from streams.core.params import RankParams
 from streams.core.ranking import reasons
 from streams.core.ranking.calibration import Quota, calibrate, quotas
 from streams.core.ranking.candidate_sources import named
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot, Column, Indices
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.diversity import diversify
 from streams.core.ranking.features import FEATURES, PRIOR, SOURCES, feature_matrix, in_order
 from streams.core.ranking.filters import apply_filters, removed_items, trailing
+from streams.core.ranking.item_columns import Column, Indices
 from streams.core.ranking.llm_blend import CombinedScores, LlmRatings, blended, combine
 from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, ranking_query
 
@@ -80,7 +81,7 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
     filtered = apply_filters(query, catalog, params)
     parts = feature_matrix(query, catalog, where, repeats=params.repeats)
     last = trailing(query, catalog, params)[where]
-    return Candidates(query, items, filtered.kept[where], parts, last, filtered.removed)
+    return Candidates(query, items, filtered.is_kept[where], parts, last, filtered.removed)
 
 
 def _candidates_of(

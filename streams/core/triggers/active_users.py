@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from domain.zone import zone_of
 from schemas.types import Trigger
-from schemas.zone import zone_of
 from streams.core.params import TriggerParams
 from streams.core.triggers.schedule import due_slots
 from streams.core.triggers.trigger_id import timed

@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 import h3
 import msgspec
 
+from domain.cell import is_cell
+from domain.gazetteer import around, located
+from domain.identity import city_key
+from domain.zone import zone_of
 from models.weight import is_positive
-from schemas.cell import is_cell
-from schemas.gazetteer import around, located
-from schemas.identity import city_key
 from schemas.text import cleaned
 from schemas.types import FetchRequest, Trigger
-from schemas.zone import zone_of
 from streams.core.dedup import deterministic_id
 from streams.core.params import RetrievalParams
 from streams.core.user.user_state import UserState

@@ -30,7 +30,7 @@ class GeofenceState(Protocol):
 
 
 def crossing(state: GeofenceState, ping: Location, params: TriggerParams) -> str | None:
-    """Fold a newer ping; return the reason if the anchor moved to it."""
+    """Fold a newer ping into a state, in place; return the reason if the anchor moved to it."""
     rings, km = _distance(state.anchor, ping.cell)
     if rings == 0:
         state.left_at = -1

@@ -16,6 +16,8 @@ from typing import TypeVar
 import h3
 import msgspec
 
+from domain.identity import Identity
+from domain.nearby import spot
 from infra.kafka.publisher import Publishes
 from infra.llm import LlmError, Prompt
 from infra.llm.client import Llm
@@ -24,8 +26,6 @@ from infra.postgres.hybrid_search import HybridQuery, HybridSearch, KnownItem, M
 from infra.redis.stores.item_store import ItemStore
 from infra.redis.stores.prefetch_store import Prefetched, PrefetchStore
 from models.text.tfidf import TextEncoder
-from schemas.identity import Identity
-from schemas.nearby import spot
 from schemas.types import Content, FetchRequest, FoundItem, Item
 from streams.core.triggers.prefetch_request import Place
 from streams.fetchers import Fetcher

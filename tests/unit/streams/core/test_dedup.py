@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.timestamp import HOUR_MS
 from schemas.types import Interaction
 from streams.core.dedup import WINDOW_HOURS, fingerprint, remember_event
 from streams.core.params import UserParams
@@ -17,7 +18,6 @@ from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from tests.build import T0_MS, an_interaction
 
-HOUR_MS = 3_600_000
 PARAMS = UserParams()
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.codec import Codec
+from schemas.limit import OutOfRangeError, check
 from schemas.types import Features, ItemStats
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemSignal, ItemState
@@ -99,15 +100,20 @@ def test_a_late_event_gives_way_first_when_there_is_no_room() -> None:
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("column", ["trending", "popularity", "rating_sum"])
-def test_what_is_not_finite_never_leaves_ranking(wrong: float, column: str) -> None:
+def test_what_is_not_finite_never_reaches_ranking(wrong: float, column: str) -> None:
+    told = msgspec.structs.replace(stats("i3", rating_count=1, rating_sum=4.0), **{column: wrong})
+    if column == "rating_sum" or wrong != -math.inf:
+        with pytest.raises(OutOfRangeError, match=column):
+            check(told, now_ms=T0_MS)
+        return
+    check(told, now_ms=T0_MS)  # the logarithm of an empty sum
     view = CatalogSnapshot()
     for number in range(12):
         view.apply_item(an_item(f"i{number}"))
         view.apply_stats(stats(f"i{number}", popularity=-float(number), rating_count=1, rating_sum=4.0))
-    view.apply_stats(msgspec.structs.replace(stats("i3", rating_count=1, rating_sum=4.0), **{column: wrong}))
+    view.apply_stats(told)
     view.refresh()
-    with np.errstate(invalid="ignore"):
-        found = rank(features(event_count=3), view, new_blender(), PARAMS, now_ms=T0_MS)
+    found = rank(features(event_count=3), view, new_blender(), PARAMS, now_ms=T0_MS)
     assert len(set(found.items)) == 10
     assert all(map(math.isfinite, found.scores))
     assert all(map(math.isfinite, [value for part in found.parts.values() for value in part]))

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from domain.timestamp import HOUR_MS
 from infra.settings import Settings
 from models import decay
 from streams.core.item import stats as signal
@@ -16,12 +17,10 @@ from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.llm_blend import combine
 from streams.core.ranking.pipeline import new_blender, rank
-from streams.core.shop_home import blend_home
+from streams.core.shop.home_blend import blend_home
 from streams.roles.shop.shop_role import ShopProjector
 from streams.runtime.core_params import combine_params, rank_params, signal_params
 from tests.build import T0_MS, an_item, features, stats
-
-HOUR_MS = 3_600_000
 
 
 def set_to(**settings: Any) -> Settings:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.timestamp import HOUR_MS
 from models import decay
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemSignal, ItemState
@@ -18,7 +19,6 @@ from streams.core.position import Position
 from tests.build import T0_MS
 
 PARAMS = SignalParams()
-HOUR_MS = 3_600_000
 
 
 def a_signal(offset: int, *, partition: int = 0, **overrides: Any) -> ItemSignal:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.timestamp import DAY_MS, HOUR_MS
 from streams.core.params import TriggerParams, UserParams
 from streams.core.position import Position
 from streams.core.triggers.active_users import ActiveUser, ActiveUsers, active_user
@@ -16,8 +17,6 @@ from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 
 PARAMS = TriggerParams(schedule=parse("fri 17:00 friday-evening, daily 07:30 morning"), timezone="Europe/Lisbon")
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 NOON_MS = round(datetime(2023, 11, 17, 12, tzinfo=ZoneInfo("UTC")).timestamp() * 1000)
 """Of a Friday."""
 

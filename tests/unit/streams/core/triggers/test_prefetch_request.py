@@ -8,9 +8,9 @@ import h3
 import msgspec
 import pytest
 
+from domain.nearby import spot
 from infra.settings import Settings
 from schemas import limit
-from schemas.nearby import spot
 from streams.core.params import RetrievalParams
 from streams.core.triggers import prefetch_request
 from streams.core.triggers.prefetch_request import Place, PromptField

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models import decay
+from domain.timestamp import DAY_MS
 from schemas.types import FoundItem, Interaction
 from streams.core.params import UserParams
 from streams.core.position import Position
@@ -53,13 +53,13 @@ def test_a_snapshot_does_not_change_with_what_comes_after_it() -> None:
 
 
 def test_an_affinity_halves_with_its_half_life() -> None:
-    later = T0_MS + int(PARAMS.affinity_half_life_days * decay.DAY_MS)
+    later = T0_MS + int(PARAMS.affinity_half_life_days * DAY_MS)
     state = fold_all([an_interaction(occurred_at=T0_MS), an_interaction(occurred_at=later)])
     assert user.snapshot(state, PARAMS).categories["music"] == pytest.approx(1.5)
 
 
 def test_affinities_survive_more_half_lives_than_a_float_holds() -> None:
-    years = T0_MS + int(3_000 * PARAMS.affinity_half_life_days * decay.DAY_MS)
+    years = T0_MS + int(3_000 * PARAMS.affinity_half_life_days * DAY_MS)
     state = fold_all([an_interaction(occurred_at=T0_MS), an_interaction(occurred_at=years)])
     assert user.snapshot(state, PARAMS).categories["music"] == pytest.approx(1.0)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from domain.timestamp import HOUR_MS
 from infra.fakes.memory_publisher import MemoryPublisher
 from infra.kafka.publisher import PublishError
 from streams.core.params import TriggerParams
@@ -20,7 +21,6 @@ from streams.roles.feed.scheduled_triggers import ScheduledTriggerPublisher
 from tests.build import T0_MS
 from topics.topic import TRIGGERS
 
-HOUR_MS = 3_600_000
 MIDNIGHT_MS = T0_MS - T0_MS % (24 * HOUR_MS)
 PARAMS = TriggerParams(schedule=parse("daily 12:00 noon"))
 
