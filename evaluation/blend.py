@@ -45,7 +45,7 @@ class BlendCandidate(Model):
             without: Features to ablate; their weights stay 0.
         """
         super().__init__()
-        rank = RankParams(feed_items=LISTED, exact_items=1_000_000, repeats=context.repeats)
+        rank = RankParams(max_recommendations=LISTED, exact_items=1_000_000, allow_repeat_items=context.repeats)
         self.learner = Learner(LearnerParams(UserParams(), SignalParams(), rank))
         if without:
             self.learner.weights = _Ablated(without)

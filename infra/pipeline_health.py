@@ -115,7 +115,7 @@ def expected_roles(settings: Settings) -> list[str]:
     configured_roles = [name.strip() for name in settings.expected_roles.split(",") if name.strip()]
     return configured_roles or sorted(
         role
-        for record in (settings.home / "run").glob("worker-*.json")
+        for record in (settings.millrace_home / "run").glob("worker-*.json")
         for role in record.stem.removeprefix("worker-").split("-")
     )
 

@@ -96,8 +96,8 @@ class Settings:
         must="auto, json or console",
     )
     debug: bool = _setting("DEBUG", False, "whether to log at debug level")
-    home: Path = _setting("MILLRACE_HOME", Path(".millrace"), "folder for the data, logs and state of the local stack")
-    cache: Path = _setting(
+    millrace_home: Path = _setting("MILLRACE_HOME", Path(".millrace"), "folder for the data, logs and state of the local stack")
+    millrace_cache: Path = _setting(
         "MILLRACE_CACHE", Path("~/.cache/millrace"), "folder for downloads of the local stack, shared by all homes"
     )
 
@@ -216,8 +216,8 @@ class Settings:
     cors_origins: str = _setting(
         "CORS_ORIGINS", "", "origins allowed by CORS, comma-separated, such as https://app.example; empty: none"
     )
-    api_proxies: str = _setting(
-        "API_PROXIES", "127.0.0.1", "IP addresses of proxies whose X-Forwarded-For is trusted, comma-separated"
+    trusted_proxies: str = _setting(
+        "TRUSTED_PROXIES", "127.0.0.1", "IP addresses of proxies whose X-Forwarded-For is trusted, comma-separated"
     )
     log_requests: bool = _setting("LOG_REQUESTS", False, "whether to log each completed request, without its user")
     audit_reads: bool = _setting("AUDIT_READS", True, "whether to record each served feed on the topic audits")
@@ -260,8 +260,8 @@ class Settings:
         check=lambda table: table == "off" or all(_SLOT.fullmatch(slot.strip()) for slot in table.split(",")),
         must="like `fri 17:00 friday-evening, daily 07:30 morning`, or off",
     )
-    trigger_away_days: float = _setting(
-        "TRIGGER_AWAY_DAYS",
+    trigger_inactive_days: float = _setting(
+        "TRIGGER_INACTIVE_DAYS",
         14.0,
         "days without an event after which a user gets no more scheduled prefetches",
         check=_positive,
@@ -273,20 +273,20 @@ class Settings:
         check=_not_negative,
         must="0 or more",
     )
-    trigger_rings: int = _setting(
-        "TRIGGER_RINGS",
+    geofence_rings: int = _setting(
+        "GEOFENCE_RINGS",
         2,
         "distance in H3 cells from the last location at which a new one counts at once",
         check=_positive,
     )
-    trigger_dwell_s: float = _setting(
-        "TRIGGER_DWELL_S",
+    geofence_dwell_s: float = _setting(
+        "GEOFENCE_DWELL_S",
         600.0,
         "seconds away from the last location after which a nearer cell counts as a new one, too",
         check=_positive,
     )
-    trigger_city_km: float = _setting(
-        "TRIGGER_CITY_KM",
+    geofence_city_km: float = _setting(
+        "GEOFENCE_CITY_KM",
         30.0,
         "minimum distance in km at which a new location counts as another city",
         check=_positive,
@@ -307,8 +307,8 @@ class Settings:
         check=lambda name: name in {HIDE, "last"},
         must="hide or last",
     )
-    show_seen_items: bool = _setting(
-        "SHOW_SEEN_ITEMS",
+    allow_repeat_items: bool = _setting(
+        "ALLOW_REPEAT_ITEMS",
         False,
         "whether to recommend items again after an interaction (useful for restaurants, not for films)",
     )
@@ -425,8 +425,8 @@ class Settings:
     model_fit_events: int = _setting(
         "MODEL_FIT_EVENTS", 200_000, "number of newest events for fits between full fits", check=_positive
     )
-    model_tolerance: float = _setting(
-        "MODEL_TOLERANCE",
+    model_promotion_tolerance: float = _setting(
+        "MODEL_PROMOTION_TOLERANCE",
         0.02,
         "share of NDCG@10 by which a new fit may be worse than the version in service",
         check=lambda share: 0 <= share < 1,
@@ -435,37 +435,37 @@ class Settings:
     model_artifacts_kept: int = _setting(
         "MODEL_ARTIFACTS_KEPT", 10, "number of model versions to keep under MILLRACE_HOME/models", check=_positive
     )
-    taste_model: str = _setting(
-        "TASTE_MODEL", "ease", "model of the item-to-item weights, by its name in docs/models.md"
+    item_item_model: str = _setting(
+        "ITEM_ITEM_MODEL", "ease", "model of the item-to-item weights, by its name in docs/models.md"
     )
     collaborative_factors: int = _setting(
-        "COLLABORATIVE_FACTORS", 100, "number of factors per item, if TASTE_MODEL is als", check=_positive
+        "COLLABORATIVE_FACTORS", 100, "number of factors per item, if ITEM_ITEM_MODEL is als", check=_positive
     )
     collaborative_regularization: float = _setting(
-        "COLLABORATIVE_REGULARIZATION", 0.01, "regularization of the factors, if TASTE_MODEL is als", check=_positive
+        "COLLABORATIVE_REGULARIZATION", 0.01, "regularization of the factors, if ITEM_ITEM_MODEL is als", check=_positive
     )
     embedding_dim: int = _setting(
         "EMBEDDING_DIM",
         128,
-        "dimension of user and item embeddings, if TASTE_MODEL is dot-product or deep",
+        "dimension of user and item embeddings, if ITEM_ITEM_MODEL is dot-product or deep",
         check=_positive,
     )
     batch_size: int = _setting(
         "BATCH_SIZE",
         32,
-        "events per training step, if TASTE_MODEL is deep",
+        "events per training step, if ITEM_ITEM_MODEL is deep",
         check=lambda events: events >= 2,
         must="2 or more",
     )
-    learning_rate: float = _setting("LEARNING_RATE", 0.001, "learning rate, if TASTE_MODEL is deep", check=_positive)
+    learning_rate: float = _setting("LEARNING_RATE", 0.001, "learning rate, if ITEM_ITEM_MODEL is deep", check=_positive)
     tfidf_max_features: int = _setting(
         "TFIDF_MAX_FEATURES",
         10_000,
-        "maximum number of words for TF-IDF, in a shop and if TASTE_MODEL is content",
+        "maximum number of words for TF-IDF, in a shop and if ITEM_ITEM_MODEL is content",
         check=_positive,
     )
     content_embedding_dim: int = _setting(
-        "CONTENT_EMBEDDING_DIM", 384, "dimension of text embeddings, if TASTE_MODEL is content", check=_positive
+        "CONTENT_EMBEDDING_DIM", 384, "dimension of text embeddings, if ITEM_ITEM_MODEL is content", check=_positive
     )
 
     fetch_categories: str = _setting(
@@ -475,24 +475,24 @@ class Settings:
         check=_are_seconds,
         must="category=seconds,category=seconds",
     )
-    fetch_within_s: float = _setting(
-        "FETCH_WITHIN_S",
+    fetch_deadline_s: float = _setting(
+        "FETCH_DEADLINE_S",
         600.0,
         "deadline of a fetch in seconds; until then further triggers for the same content are merged with it",
         check=_positive,
     )
-    place_resolution: int = _setting(
-        "PLACE_RESOLUTION",
+    fetch_location_resolution: int = _setting(
+        "FETCH_LOCATION_RESOLUTION",
         5,
         "H3 resolution of the locations for which content is fetched and cached (5: about 250 km²)",
         check=lambda value: 0 <= value <= 15,
         must="from 0 to 15",
     )
-    place_radius_km: float = _setting(
-        "PLACE_RADIUS_KM", 50.0, "maximum distance in km between a user and items tied to a location", check=_positive
+    nearby_radius_km: float = _setting(
+        "NEARBY_RADIUS_KM", 50.0, "maximum distance in km between a user and items tied to a location", check=_positive
     )
-    prompt_facts: str = _setting(
-        "PROMPT_FACTS",
+    prompt_fields: str = _setting(
+        "PROMPT_FIELDS",
         "where,when,interests,keywords,liked,muted,demographics,travel_history,relationship_status",
         "facts about a user that prompts may contain; each prompt uses those that it needs",
     )
@@ -513,8 +513,8 @@ class Settings:
     shop_diverse_weight: float = _setting(
         "SHOP_DIVERSE_WEIGHT", 0.1, "weight of products from other categories", check=_not_negative
     )
-    shop_stale_days: float = _setting(
-        "SHOP_STALE_DAYS",
+    shop_inactive_days: float = _setting(
+        "SHOP_INACTIVE_DAYS",
         30.0,
         "days after the last click or search after which a home is not personal any more",
         check=_positive,
@@ -636,12 +636,12 @@ class Settings:
         check=_not_negative,
         must="0 or more",
     )
-    push_new_hours: float = _setting("PUSH_NEW_HOURS", 48.0, "maximum age of a new item in hours", check=_positive)
+    push_item_max_age_hours: float = _setting("PUSH_ITEM_MAX_AGE_HOURS", 48.0, "maximum age of a new item in hours", check=_positive)
     push_daily_cap: int = _setting(
         "PUSH_DAILY_CAP", 3, "maximum number of pushes to a user in 24 hours", check=_positive
     )
-    push_hold_hours: float = _setting(
-        "PUSH_HOLD_HOURS",
+    push_max_delay_hours: float = _setting(
+        "PUSH_MAX_DELAY_HOURS",
         12.0,
         "maximum time for which a push waits for the end of quiet hours or for acceptance, in hours",
         check=_positive,
@@ -659,8 +659,8 @@ class Settings:
     batch_records: int = _setting("BATCH_RECORDS", 1_000, "maximum number of records in a micro-batch", check=_positive)
     batch_bytes: int = _setting("BATCH_BYTES", 4 << 20, "maximum size of a micro-batch in bytes", check=_positive)
     batch_wait_ms: int = _setting("BATCH_WAIT_MS", 20, "maximum wait to fill a micro-batch, in ms", check=_positive)
-    unacked_records: int = _setting(
-        "UNACKED_RECORDS",
+    max_in_flight_records: int = _setting(
+        "MAX_IN_FLIGHT_RECORDS",
         20_000,
         "maximum number of records in flight per partition before it is paused",
         check=_positive,

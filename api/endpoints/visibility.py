@@ -63,7 +63,7 @@ class Offers:
     """Applies the visibility rules according to the settings."""
 
     def __init__(self, settings: Settings) -> None:
-        self._hides_sold_out, self._radius_km = settings.hides_sold_out, settings.place_radius_km
+        self._hides_sold_out, self._radius_km = settings.hides_sold_out, settings.nearby_radius_km
         self._reader = ItemReader(_offer)
 
     def of_feed(

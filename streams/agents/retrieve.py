@@ -8,7 +8,7 @@ from typing import Any
 from infra.kafka.partition import partition_of
 from infra.redis.stores.prefetch_store import PrefetchQuestion, PrefetchSlot, PrefetchStore
 from schemas.types import FetchRequest, Trigger
-from streams.core.params import RetrievalParams
+from streams.core.params import PrefetchParams
 from streams.core.triggers import prefetch_request
 from streams.core.user.user_state import UserState
 from streams.fetchers import Fetcher
@@ -35,11 +35,11 @@ class RetrieveAgent:
         users: Callable[[int, str], UserState | None],
         store: PrefetchStore,
         fetchers: dict[str, Fetcher],
-        params: RetrievalParams,
+        params: PrefetchParams,
     ) -> None:
         self._context, self._users, self._store = context, users, store
         self._fetchers, self._params = fetchers, params
-        self._within_s = context.settings.fetch_within_s
+        self._within_s = context.settings.fetch_deadline_s
         # Unusable records are skipped here: the user agent sends them to the dead-letter topic.
         self._decoder = Decoder(TRIGGERS, context.registry, None, stage="retrieve")
         self.checkpoint = context.checkpoint()

@@ -16,19 +16,19 @@ class TriggerParams:
     """Parameters of triggers: the schedule, the geofence and the limits."""
 
     schedule: tuple[ScheduleEntry, ...] = ()
-    timezone: str = "UTC"
+    default_timezone: str = "UTC"
     """Default for users who have not stated theirs."""
-    away_ms: float = 14 * decay.DAY_MS
+    inactive_ms: float = 14 * decay.DAY_MS
     """Time without an event after which a user is inactive and gets no scheduled triggers."""
     late_ms: int = 3_600_000
     """Maximum delay of a trigger that is still published, as after an outage of a worker."""
     window_ms: int = 5_000
     """Window within which a second trigger of a kind is merged with the first."""
-    rings: int = 2
+    geofence_rings: int = 2
     """Distance from the anchor, in cells, at which a ping moves it at once."""
-    dwell_ms: int = 600_000
+    geofence_dwell_ms: int = 600_000
     """Time in cells next to the anchor after which it moves."""
-    city_km: float = 30.0
+    geofence_city_km: float = 30.0
     """Distance from which on a move is to another city."""
 
 
@@ -80,7 +80,7 @@ EXACT_ITEMS = 20_000
 class RankParams:
     """Parameters of the ranking: candidates, filters and diversity."""
 
-    feed_items: int = 50
+    max_recommendations: int = 50
     source_items: int = 150
     """Maximum number of candidates per source."""
     categories: int = 3
@@ -89,39 +89,39 @@ class RankParams:
     """Number of events at which the demographic group has half its weight."""
     exact_items: int = EXACT_ITEMS
     """Size of a catalog above which only items named by the candidate sources are scored."""
-    repeats: bool = False
+    allow_repeat_items: bool = False
     """Whether items that a user has acted on are shown again, as places and pages are and films are not."""
     diversity_cap: float = 0.7
     """Largest share of one category in any window of a feed."""
     diversity_window: int = 10
-    place_radius_km: float = 50.0
+    nearby_radius_km: float = 50.0
     """Maximum distance of items that have a location."""
     hides_sold_out: bool = True
     """Whether items that are out of stock are left out; otherwise they come last."""
-    timezone: str = "UTC"
+    default_timezone: str = "UTC"
     """Default for users who have not stated theirs."""
 
 
 @dataclass(frozen=True, slots=True)
-class CombineParams:
+class LlmBlendParams:
     """Weights of the ranking and of the language model in a blended feed, and the lifetime of the latter's scores."""
 
-    ml: float = 0.6
-    llm: float = 0.4
-    ttl_ms: int = 3_600_000
+    ml_score_weight: float = 0.6
+    llm_score_weight: float = 0.4
+    llm_scores_ttl_ms: int = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
-class RetrievalParams:
+class PrefetchParams:
     """Parameters of prefetch requests: location granularity and prompt fields."""
 
-    facts: frozenset[str]
+    prompt_fields: frozenset[str]
     """Allowed prompt fields; see `streams.core.triggers.prefetch_request.PromptField`."""
-    place_resolution: int = 5
+    fetch_location_resolution: int = 5
     """H3 resolution of the locations that content is fetched for."""
-    place_radius_km: float = 50.0
+    nearby_radius_km: float = 50.0
     """Maximum distance of the city that a prompt names."""
-    timezone: str = "UTC"
+    default_timezone: str = "UTC"
     """Default for users who have not stated theirs."""
 
 
@@ -131,10 +131,10 @@ class PushParams:
 
     value_threshold: float = 1.25
     """Minimum lead of an item, as a multiple of the user's baseline lead, unless the user sets another."""
-    new_ms: int = 48 * _HOUR_MS
+    item_max_age_ms: int = 48 * _HOUR_MS
     """Age up to which an item is new."""
     daily_cap: int = 3
-    hold_ms: int = 12 * _HOUR_MS
+    max_delay_ms: int = 12 * _HOUR_MS
     """Longest wait of a push, for quiet hours to end or for a retry."""
     retry_s: float = 10.0
     """Pause before the second attempt; doubles with each further one."""

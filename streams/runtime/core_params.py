@@ -9,10 +9,10 @@ from infra.error import OperatorError
 from infra.settings import Settings, seconds_by_name
 from models.decay import DAY_MS, HOUR_MS
 from streams.core.params import (
-    CombineParams,
+    LlmBlendParams,
     PushParams,
     RankParams,
-    RetrievalParams,
+    PrefetchParams,
     SignalParams,
     TriggerParams,
     UserParams,
@@ -29,12 +29,12 @@ def user_params(settings: Settings) -> UserParams:
         rating_scale=settings.rating_scale,
         triggers=TriggerParams(
             schedule=parse(settings.trigger_schedule),
-            timezone=settings.default_timezone,
-            away_ms=settings.trigger_away_days * DAY_MS,
+            default_timezone=settings.default_timezone,
+            inactive_ms=settings.trigger_inactive_days * DAY_MS,
             window_ms=round(settings.trigger_window_s * 1000),
-            rings=settings.trigger_rings,
-            dwell_ms=round(settings.trigger_dwell_s * 1000),
-            city_km=settings.trigger_city_km,
+            geofence_rings=settings.geofence_rings,
+            geofence_dwell_ms=round(settings.geofence_dwell_s * 1000),
+            geofence_city_km=settings.geofence_city_km,
         ),
     )
 
@@ -47,34 +47,34 @@ def signal_params(settings: Settings) -> SignalParams:
 def rank_params(settings: Settings) -> RankParams:
     """Return the parameters of ranking."""
     return RankParams(
-        feed_items=settings.max_recommendations,
+        max_recommendations=settings.max_recommendations,
         cold_start_threshold=settings.cold_start_threshold,
         diversity_cap=settings.diversity_cap,
-        repeats=settings.show_seen_items,
-        place_radius_km=settings.place_radius_km,
+        allow_repeat_items=settings.allow_repeat_items,
+        nearby_radius_km=settings.nearby_radius_km,
         hides_sold_out=settings.hides_sold_out,
-        timezone=settings.default_timezone,
+        default_timezone=settings.default_timezone,
     )
 
 
-def combine_params(settings: Settings) -> CombineParams:
+def llm_blend_params(settings: Settings) -> LlmBlendParams:
     """Return the weights of the LLM scores in a feed, and their lifetime."""
-    return CombineParams(settings.ml_score_weight, settings.llm_score_weight, round(settings.llm_scores_ttl_s * 1_000))
+    return LlmBlendParams(settings.ml_score_weight, settings.llm_score_weight, round(settings.llm_scores_ttl_s * 1_000))
 
 
-def retrieval_params(settings: Settings) -> RetrievalParams:
+def prefetch_params(settings: Settings) -> PrefetchParams:
     """Return the parameters of fetch requests: prompt fields and location.
 
     Raises:
         OperatorError: the settings name an unknown prompt field.
     """
-    facts = {name for name in _names(settings.prompt_facts) if name != "none"}
-    _check_names("PROMPT_FACTS", facts, ("none", *get_args(PromptField)))
-    return RetrievalParams(
-        facts=frozenset(facts),
-        place_resolution=settings.place_resolution,
-        place_radius_km=settings.place_radius_km,
-        timezone=settings.default_timezone,
+    facts = {name for name in _names(settings.prompt_fields) if name != "none"}
+    _check_names("PROMPT_FIELDS", facts, ("none", *get_args(PromptField)))
+    return PrefetchParams(
+        prompt_fields=frozenset(facts),
+        fetch_location_resolution=settings.fetch_location_resolution,
+        nearby_radius_km=settings.nearby_radius_km,
+        default_timezone=settings.default_timezone,
     )
 
 
@@ -103,7 +103,7 @@ def push_params(settings: Settings) -> PushParams:
     """Return the parameters of push notifications."""
     return PushParams(
         value_threshold=settings.push_value_threshold,
-        new_ms=round(settings.push_new_hours * HOUR_MS),
+        item_max_age_ms=round(settings.push_item_max_age_hours * HOUR_MS),
         daily_cap=settings.push_daily_cap,
-        hold_ms=round(settings.push_hold_hours * HOUR_MS),
+        max_delay_ms=round(settings.push_max_delay_hours * HOUR_MS),
     )

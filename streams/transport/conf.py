@@ -29,9 +29,9 @@ class Limits:
     batch_bytes: int = 4 << 20
     batch_wait_ms: int = 20
     """Time for which the broker may hold back records for a fuller batch."""
-    unacked_records: int = 20_000
+    max_in_flight_records: int = 20_000
     """Unacknowledged records of a partition above which it is not fetched."""
-    unacked_bytes: int = 64 << 20
+    max_in_flight_bytes: int = 64 << 20
     drain_s: float = 5.0
     """Time for agents to finish when partitions are revoked or the worker stops."""
 
@@ -42,7 +42,7 @@ class Limits:
             load: The batches in flight.
             share: The share of the limits, above 0 and up to 1.
         """
-        return load.records >= share * self.unacked_records or load.size_bytes >= share * self.unacked_bytes
+        return load.records >= share * self.max_in_flight_records or load.size_bytes >= share * self.max_in_flight_bytes
 
 
 class App(faust.App):  # type: ignore[misc]

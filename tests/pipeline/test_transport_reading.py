@@ -115,7 +115,7 @@ async def test_partition_is_not_fetched_past_what_may_be_unacknowledged(stack: S
     out.produce(topic, b"other", partition=1)
     out.flush()
     # One fetch brings all that is there, and may pass the limit; the next is not made.
-    limits = Limits(batch_records=50, unacked_records=100)
+    limits = Limits(batch_records=50, max_in_flight_records=100)
     async with reading(servers, group, topic, tmp_path, limits=limits) as reader:
         await until(lambda: len(reader.records) == 2_001, "both are read")
         for number in range(2_000):
@@ -238,7 +238,7 @@ async def test_records_deleted_under_the_reader_are_passed_over(stack: Stack, tm
     for number in range(200):
         out.produce(topic, b"old %d" % number, partition=0)
     out.flush()
-    limits = Limits(batch_records=100, unacked_records=200)
+    limits = Limits(batch_records=100, max_in_flight_records=200)
     async with reading(servers, group, topic, tmp_path, limits=limits) as reader:
         await until(lambda: len(reader.records) == 200, "the partition is full")
         # More than one fetch holds, so that the client's position is below what is deleted.

@@ -53,7 +53,7 @@ class LearnerParams:
     user: UserParams
     signal: SignalParams
     rank: RankParams
-    half_life_days: float = HALF_LIFE_DAYS
+    cooccurrence_half_life_days: float = HALF_LIFE_DAYS
     """Half-life of the item-item links, in days."""
     tastes: Callable[[], ItemWeightsProvider] = EaseItemWeights
     """Creates the provider of item weights."""
@@ -93,7 +93,7 @@ class Learner:
         self.params = params
         self.refits, self.on_outcome = refits, on_outcome
         self.view = CatalogSnapshot(
-            half_life_days=params.half_life_days, learns=True, exact_items=params.rank.exact_items
+            half_life_days=params.cooccurrence_half_life_days, learns=True, exact_items=params.rank.exact_items
         )
         self.weights = PersonalWeights(new_blender())
         self.tastes = params.tastes()
@@ -206,7 +206,7 @@ class Learner:
         A user who opens an item before liking it has chosen it then. By now it is excluded as an item already seen.
         """
         state = self._users.get(event.user_id)
-        if state is None or self.params.rank.repeats:
+        if state is None or self.params.rank.allow_repeat_items:
             return None
         times_ms = [at_ms for item_id, _, at_ms in state.recent if item_id == event.item_id]
         if not times_ms or event.occurred_at - times_ms[0] > _VISIT_MS or self._has_been_rated(state, event):

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from schemas.types import Feed, LlmScores
-from streams.core.params import CombineParams, RankParams
+from streams.core.params import LlmBlendParams, RankParams
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.diversity import diversify
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 class LlmScoreCache:
     """The newest language-model scores of each user, until they expire."""
 
-    def __init__(self, params: CombineParams, *, most: int = 100_000) -> None:
+    def __init__(self, params: LlmBlendParams, *, most: int = 100_000) -> None:
         self._params, self._most = params, most
         self._scores: dict[str, LlmScores] = {}
 
@@ -54,14 +54,14 @@ class LlmScoreCache:
         scores = self._scores.get(feed.user_id)
         if scores is None:
             return feed
-        if feed.generated_at - scores.scored_at > self._params.ttl_ms:
+        if feed.generated_at - scores.scored_at > self._params.llm_scores_ttl_ms:
             del self._scores[feed.user_id]
             return feed
         return blend_llm_scores(feed, scores.scores, catalog, params, weights=self._params)
 
 
 def blend_llm_scores(
-    feed: Feed, scores: Mapping[str, float], catalog: CatalogSnapshot, params: RankParams, *, weights: CombineParams
+    feed: Feed, scores: Mapping[str, float], catalog: CatalogSnapshot, params: RankParams, *, weights: LlmBlendParams
 ) -> Feed:
     """Return a feed in the order of its combined scores, diversified.
 
@@ -76,8 +76,8 @@ def blend_llm_scores(
     if not judged.any():
         return feed
     ml = np.array(feed.ml_scores) if feed.ml_scores else min_max_scaled(np.array(feed.scores))
-    llm = weights.llm * np.array([scores.get(item, 0.0) for item in feed.items])
-    own = np.where(judged, weights.ml * ml, ml)
+    llm = weights.llm_score_weight * np.array([scores.get(item, 0.0) for item in feed.items])
+    own = np.where(judged, weights.ml_score_weight * ml, ml)
     best, end = np.argsort(-(own + llm).round(_DIGITS), kind="stable"), len(feed.items) - feed.trailing
     order = [index for some in (best[best < end], best[best >= end]) for index in _spread(some, feed, catalog, params)]
     parts = {

@@ -75,13 +75,13 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
     where = slice(None) if whole else items
     admissible = catalog.listed_for(query.features.prefetched)
     admissible[_is_removed(query, catalog, params)] = False
-    if not params.repeats:
+    if not params.allow_repeat_items:
         admissible[_within(catalog.items.encode_known(query.features.seen), catalog)] = False
     last = np.zeros(columns.count, bool)
     last[_location_bound(query.features, catalog)] = True
     if not params.hides_sold_out:
         last[columns.listing.sold_out] = True
-    parts = feature_matrix(query, catalog, where, repeats=params.repeats)
+    parts = feature_matrix(query, catalog, where, repeats=params.allow_repeat_items)
     return Candidates(query, items, admissible[where], parts, last[where])
 
 
@@ -99,7 +99,7 @@ def _candidates_of(
         catalog.columns.listing.sold_out,
     ):
         last[some] = True
-    parts = feature_matrix(query, catalog, items, repeats=params.repeats)
+    parts = feature_matrix(query, catalog, items, repeats=params.allow_repeat_items)
     return Candidates(query, items, np.ones(len(items), bool), parts, last[items])
 
 
@@ -141,9 +141,9 @@ def order(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, para
         replace(candidates, admissible=candidates.admissible & some) for some in (~candidates.last, candidates.last)
     )
     chosen = _ordered(first, np.where(first.admissible, scores, -np.inf), catalog, params)
-    if len(chosen) < params.feed_items:
+    if len(chosen) < params.max_recommendations:
         chosen = np.concatenate([chosen, _ordered(last, np.where(last.admissible, scores, -np.inf), catalog, params)])
-    return chosen[: params.feed_items]
+    return chosen[: params.max_recommendations]
 
 
 def _of_interest(share: Quota, candidates: Candidates, scores: Column, *, most: int) -> NDArray[np.intp]:
@@ -197,7 +197,7 @@ def _feed(
     sources = (
         reasons.leading(SOURCES, contributions, _by_source(weights, _mean_features(candidates))) if len(items) else []
     )
-    if len(items) < params.feed_items:
+    if len(items) < params.max_recommendations:
         items, contributions = _fill(items, contributions, query, catalog, params)
         sources += [reasons.FILL] * (len(items) - len(sources))
     return Feed(
@@ -261,13 +261,13 @@ def _by_source(weights: NDArray[np.float64], features: Column) -> NDArray[np.flo
 
 
 def _ordered(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, params: RankParams) -> NDArray[np.intp]:
-    best = _shortlist(candidates, scores, catalog, most=_SHORTLIST * params.feed_items)
+    best = _shortlist(candidates, scores, catalog, most=_SHORTLIST * params.max_recommendations)
     shares = quotas(candidates.query, candidates.items, catalog, params)
     if shares:
-        interests = [_of_interest(share, candidates, scores, most=params.feed_items) for share in shares]
+        interests = [_of_interest(share, candidates, scores, most=params.max_recommendations) for share in shares]
         members = np.unique(np.concatenate([best, *interests]))
         best = members[np.lexsort((catalog.ties[candidates.items[members]], -scores[members]))]
-        best = calibrate(best, shares, params.feed_items)
+        best = calibrate(best, shares, params.max_recommendations)
     return diversify(best, catalog.category[candidates.items[best]], params)
 
 
@@ -293,7 +293,7 @@ def _too_far(features: Features, catalog: CatalogSnapshot, params: RankParams) -
     user = _location_of(features)
     if not user.is_known:
         return NOTHING
-    return catalog.places.far(catalog.columns.count, user, radius_km=params.place_radius_km)
+    return catalog.places.far(catalog.columns.count, user, radius_km=params.nearby_radius_km)
 
 
 def _location_bound(features: Features, catalog: CatalogSnapshot) -> Indices:
@@ -361,6 +361,6 @@ def _fill(
     rest = catalog.popular_rest()
     more = np.concatenate([rest[~np.isin(rest, seen_items)], seen_items[catalog.listed[seen_items]]])
     out = np.concatenate([items, disliked, _is_removed(query, catalog, params)])
-    more = more[~np.isin(more, out)][: params.feed_items - len(items)]
+    more = more[~np.isin(more, out)][: params.max_recommendations - len(items)]
     zeros = np.zeros((len(contributions), len(more)))
     return np.concatenate([items, more]).astype(np.int32), np.concatenate([contributions, zeros], axis=1)

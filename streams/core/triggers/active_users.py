@@ -64,7 +64,7 @@ class ActiveUsers:
         slots = {
             name: zone_slots
             for name in self._timezones
-            if (zone_slots := due_slots(self._params.schedule, zone_of(name, self._params.timezone), after_ms, upto_ms))
+            if (zone_slots := due_slots(self._params.schedule, zone_of(name, self._params.default_timezone), after_ms, upto_ms))
         }
         for user_id, user in list(self._users.items()) if slots else ():
             for slot in slots.get(user.timezone, ()):
@@ -74,7 +74,7 @@ class ActiveUsers:
                     yield timed(user_id, slot)
 
     def _is_away(self, user: ActiveUser, at_ms: int) -> bool:
-        return at_ms - user.active_at > self._params.away_ms
+        return at_ms - user.active_at > self._params.inactive_ms
 
     def _forget(self, user_id: str, user: ActiveUser) -> None:
         if self._users.get(user_id) is user:

@@ -46,10 +46,10 @@ from streams.core.triggers.active_users import ActiveUsers
 from streams.roles.feed.scheduled_triggers import ScheduledTriggerPublisher
 from streams.runtime.agent_context import AgentContext
 from streams.runtime.core_params import (
-    combine_params,
+    llm_blend_params,
     fetchers,
     rank_params,
-    retrieval_params,
+    prefetch_params,
     signal_params,
     user_params,
 )
@@ -109,7 +109,7 @@ async def run(
     users, items, profiles = (app.bytes_table(name, partitions=PARTITIONS) for name in TABLES)
     feeds = RedisFeedStore(redis, ttl_days=settings.feed_ttl_days)
     answers = RedisFeedStore(redis, ttl_days=RERANKED_TTL_S * 1000 / DAY_MS)
-    llm_scores, params = LlmScoreCache(combine_params(settings)), rank_params(settings)
+    llm_scores, params = LlmScoreCache(llm_blend_params(settings)), rank_params(settings)
     rank_agent = rank.RankAgent(context, feeds, llm_scores, params)
     user_settings = user_params(settings)
     active_users = ActiveUsers(user_settings.triggers)
@@ -118,7 +118,7 @@ async def run(
         active_users, user_agent.stored, publisher, params=user_settings.triggers, now_ms=now_ms
     )
     retrieve_agent = retrieve.RetrieveAgent(
-        context, user_agent.peek, RedisPrefetchStore(redis), fetchers(settings), retrieval_params(settings)
+        context, user_agent.peek, RedisPrefetchStore(redis), fetchers(settings), prefetch_params(settings)
     )
     catalog_agent = catalog.CatalogAgent(context, RedisItemStore(redis))
     register_agent(app, catalog.SOURCES, catalog_agent)

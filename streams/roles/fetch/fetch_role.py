@@ -166,7 +166,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             HybridSearch(
                 pool,
                 encoder=encoder.name,
-                radius_km=settings.place_radius_km,
+                radius_km=settings.nearby_radius_km,
                 hides_sold_out=settings.hides_sold_out,
             ),
             RedisItemStore(redis),
@@ -175,7 +175,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             fetchers=fetchers(settings),
             cached_s=seconds_by_name(settings.fetch_categories),
             encoder=encoder,
-            within_s=settings.fetch_within_s,
+            within_s=settings.fetch_deadline_s,
             now_ms=clock.now_ms,
         )
         fetch = FetchConsumer(settings, registry, publisher, quarantine, service)

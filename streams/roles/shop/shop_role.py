@@ -74,11 +74,11 @@ class ShopProjector:
     ) -> None:
         self._pool, self._search, self._charts, self._store = pool, search, charts, store
         self._hides_sold_out = settings.hides_sold_out
-        self._stale_ms = round(settings.shop_stale_days * DAY_MS)
+        self._stale_ms = round(settings.shop_inactive_days * DAY_MS)
         self._mix = HomeMix(
-            clicked=settings.shop_clicked_weight,
-            searched=settings.shop_searched_weight,
-            diverse=settings.shop_diverse_weight,
+            clicked_weight=settings.shop_clicked_weight,
+            searched_weight=settings.shop_searched_weight,
+            diverse_weight=settings.shop_diverse_weight,
         )
         self.rankings = ProductRankings([], {})
         self._search_results: dict[str, list[str]] = {}
@@ -196,7 +196,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
     connections = database.LazyPool(settings.database_url, connections=4)
     pool = await _retry(connections.pool)
-    search = ShopSearch(connections, radius_km=settings.place_radius_km, hides_sold_out=settings.hides_sold_out)
+    search = ShopSearch(connections, radius_km=settings.nearby_radius_km, hides_sold_out=settings.hides_sold_out)
     shop = ShopProjector(pool, search, RedisChartStore(redis), RedisShopStore(redis), settings)
     decoder = Decoder(INTERACTIONS, registry, None, stage="shop")
 

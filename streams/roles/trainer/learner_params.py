@@ -18,6 +18,6 @@ def learner_params(settings: Settings) -> LearnerParams:
         user_params(settings),
         signal_params(settings),
         rank_params(settings),
-        half_life_days=settings.cooccurrence_half_life_days,
+        cooccurrence_half_life_days=settings.cooccurrence_half_life_days,
         tastes=item_weights_builder(settings),
     )

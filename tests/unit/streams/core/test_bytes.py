@@ -31,7 +31,7 @@ from streams.agents.user import stated
 from streams.core.item import stats as signal
 from streams.core.item.stats import SEGMENTS, ItemSignal, ItemState
 from streams.core.learning.learner import Learner
-from streams.core.params import PushParams, RankParams, RetrievalParams, SignalParams, UserParams
+from streams.core.params import PushParams, RankParams, PrefetchParams, SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.push import push_state as push
 from streams.core.push.candidates import fold_request
@@ -381,7 +381,7 @@ def test_a_feed_stays_within_a_record(kind: str) -> None:
         recent=[RecentItem(item_id=long_id(number, kind), weight=2.0, at=T0_MS) for number in range(60)],
         categories={long_id(n, kind): 1.0 for n in range(5)},
     )
-    feed = rank(told, view, new_blender(), RankParams(feed_items=100), now_ms=T0_MS)
+    feed = rank(told, view, new_blender(), RankParams(max_recommendations=100), now_ms=T0_MS)
     assert len(feed.items) == 100
     assert len(encoded(FEEDS, feed)) < ROOM
 
@@ -392,7 +392,7 @@ def test_what_is_asked_and_told_of_a_user_stays_within_a_record(kind: str) -> No
     fold(state, everything(kind))
     trigger = a_trigger(event_id=long_id(1, kind), user_id=state.user_id, reason=line(2, kind))
     place = Place(city=line(3, kind))
-    params = RetrievalParams(facts=frozenset(get_args(PromptField)))
+    params = PrefetchParams(prompt_fields=frozenset(get_args(PromptField)))
     found = build_fetch_requests(
         trigger, state, place, FETCHERS.values(), title_of=lambda _: line(4, kind), params=params
     )

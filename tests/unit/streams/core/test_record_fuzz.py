@@ -40,7 +40,7 @@ from schemas.types import (
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemState
 from streams.core.learning.learner import Learner, LearnerParams
-from streams.core.params import CombineParams, PushParams, RankParams, SignalParams, UserParams
+from streams.core.params import LlmBlendParams, PushParams, RankParams, SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.push import candidates
 from streams.core.push import push_state as push
@@ -70,7 +70,7 @@ from tests.build import (
 from tests.unit.schemas.strategy import records
 
 EXAMPLES = 20 * int(os.environ["FUZZ_EXAMPLES"]) if "FUZZ_EXAMPLES" in os.environ else 100
-RANK = RankParams(feed_items=10)
+RANK = RankParams(max_recommendations=10)
 PARAMS = LearnerParams(user=UserParams(), signal=SignalParams(), rank=RANK)
 SMALL = new_blender()
 LATER_MS = T0_MS + 1_000_000
@@ -132,7 +132,7 @@ class World:
 
     def __init__(self) -> None:
         self.view, self.blender, self.learner = CatalogSnapshot(), new_blender(), Learner(PARAMS, refits=False)
-        self.judged = LlmScoreCache(CombineParams())
+        self.judged = LlmScoreCache(LlmBlendParams())
         self.users: dict[str, UserState] = {}
         self.items: dict[str, ItemState] = {}
         self.profiles: dict[str, ProfileState] = {}

@@ -20,7 +20,7 @@ def test_a_home_is_half_clicked_four_tenths_searched_and_a_tenth_diverse() -> No
     assert blend_home({"a": 0.7}, {"b": 1.0}, {"b": 0.0, "a": 0.6}, mix=HomeMix(), most=9) == ["a", "b"], (
         "0.41 and 0.40"
     )
-    assert blend_home(*parts, mix=HomeMix(clicked=0.0, searched=0.1, diverse=0.9), most=9) == ["diverse", "searched"]
+    assert blend_home(*parts, mix=HomeMix(clicked_weight=0.0, searched_weight=0.1, diverse_weight=0.9), most=9) == ["diverse", "searched"]
 
 
 def test_what_the_user_has_clicked_is_left_out_and_the_list_is_held_to_its_length() -> None:

@@ -24,7 +24,7 @@ from streams.core.user.user_state import UserState
 from tests.build import T0_MS, an_interaction, an_item, features, stats
 from tests.unit.models.test_decay import TIMES
 
-PARAMS = RankParams(feed_items=10)
+PARAMS = RankParams(max_recommendations=10)
 SUBJECT = ItemLabels("music", ("jazz", "opera"), "guide")
 YEAR_MS = 365 * 86_400_000
 

@@ -38,7 +38,7 @@ class Event:
 
 @dataclass
 class App:
-    limits: Limits = field(default_factory=lambda: Limits(unacked_records=100, unacked_bytes=1_000))
+    limits: Limits = field(default_factory=lambda: Limits(max_in_flight_records=100, max_in_flight_bytes=1_000))
 
     def is_live(self, event: Any) -> bool:
         return True

@@ -22,7 +22,7 @@ from models.blend.blender import Blender
 from schemas.types import DeadLetter, Feed, Interaction, Item, RecentItem
 from streams.agents.combine import CombineAgent
 from streams.agents.rank import RankAgent
-from streams.core.params import CombineParams, RankParams
+from streams.core.params import LlmBlendParams, RankParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.llm_blend import LlmScoreCache
@@ -200,7 +200,7 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     view.apply_item(an_item("i1"))
     view.refresh()
     world, store = World(view), Picky()
-    agent = RankAgent(world.context, store, LlmScoreCache(CombineParams()), RankParams())
+    agent = RankAgent(world.context, store, LlmScoreCache(LlmBlendParams()), RankParams())
     users = ["good", "bad", "better"]
     event = an_event(world.app, FEATURES, *(features(user_id=user, version=7) for user in users))
     await agent.process(event)
@@ -220,7 +220,7 @@ async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_o
 ) -> None:
     monkeypatch.setattr("streams.agents.rank._PATIENCE_S", 0.05)
     world = World()
-    agent = RankAgent(world.context, Picky(), LlmScoreCache(CombineParams()), RankParams())
+    agent = RankAgent(world.context, Picky(), LlmScoreCache(LlmBlendParams()), RankParams())
     never = [f"never-{number}" for number in range(1_000)]
     for version in (1, 2):
         event = an_event(world.app, FEATURES, features(prefetched=never, version=version), features(user_id="u2"))
@@ -250,7 +250,7 @@ async def test_a_feed_that_cannot_be_read_is_not_improved_and_stops_no_other() -
     view.refresh()
     world, store = World(view), Picky()
     await store.write([a_feed(user_id="good", items=["i1"], scores=[1.0], sources=["x"], reasons=["x"], parts={})])
-    agent = CombineAgent(world.context, store, LlmScoreCache(CombineParams()), RankParams())
+    agent = CombineAgent(world.context, store, LlmScoreCache(LlmBlendParams()), RankParams())
     scores = [llm_scores({"i1": 0.9}, user_id=user) for user in ("unreadable", "good")]
     await agent.process(an_event(world.app, LLM_SCORES, *scores))
     await agent.checkpoint.force()

@@ -154,7 +154,7 @@ def test_a_new_item_no_better_than_what_usually_leads_is_not_worth_it_and_that_i
 
 def test_an_old_item_is_not_pushed_however_far_it_leads() -> None:
     world = a_user()
-    world.params = PushParams(new_ms=HOUR_MS - 1)
+    world.params = PushParams(item_max_age_ms=HOUR_MS - 1)
     world.feed(jazz_night=50.0)
     assert world.told == []
 
@@ -263,7 +263,7 @@ def test_named_preferences_are_taken_over_and_the_others_stay() -> None:
 
 
 def test_what_is_held_for_too_long_expires_and_is_not_pushed_any_more() -> None:
-    world = a_user(now_ms=NOON + 11 * HOUR_MS, params=PushParams(hold_ms=2 * HOUR_MS))
+    world = a_user(now_ms=NOON + 11 * HOUR_MS, params=PushParams(max_delay_ms=2 * HOUR_MS))
     world.ask(kind="preferences", token=None, preferences=NIGHT)
     world.feed(jazz_night=30.0)
     world.wait(2 * HOUR_MS)
@@ -274,7 +274,7 @@ def test_what_is_held_for_too_long_expires_and_is_not_pushed_any_more() -> None:
 
 
 def test_what_was_due_while_nobody_looked_is_sent_when_somebody_does_unless_it_is_quiet_again() -> None:
-    world = a_user(now_ms=NOON + 11 * HOUR_MS, params=PushParams(hold_ms=48 * HOUR_MS))
+    world = a_user(now_ms=NOON + 11 * HOUR_MS, params=PushParams(max_delay_ms=48 * HOUR_MS))
     world.ask(kind="preferences", token=None, preferences=NIGHT)
     world.feed(jazz_night=30.0)
     world.wait(24 * HOUR_MS)
@@ -350,7 +350,7 @@ def test_a_withdrawn_push_may_come_again_with_its_item() -> None:
 
 @pytest.mark.parametrize(("hold_ms", "ttl_s"), [(12 * HOUR_MS, 10 * 3_600), (HOUR_MS, 3_600)])
 def test_a_push_must_not_be_shown_in_the_next_quiet_hours_nor_after_it_expires(hold_ms: int, ttl_s: int) -> None:
-    world = World(params=PushParams(hold_ms=hold_ms))
+    world = World(params=PushParams(max_delay_ms=hold_ms))
     world.ask(preferences=NIGHT)
     world.message()
     assert world.ttls == [ttl_s]
@@ -478,7 +478,7 @@ def test_what_is_put_off_is_tried_again_after_the_pause_asked_for_and_less_and_l
 
 
 def test_what_is_put_off_for_too_long_has_failed() -> None:
-    world = World(answers={"phone": SendAnswer("later", "timeout")}, params=PushParams(hold_ms=HOUR_MS))
+    world = World(answers={"phone": SendAnswer("later", "timeout")}, params=PushParams(max_delay_ms=HOUR_MS))
     world.ask()
     world.message()
     while due_at(world.state) is not None:
@@ -583,8 +583,8 @@ def test_whatever_happens_nothing_is_sent_twice_too_often_or_in_quiet_hours(step
     times = sorted(first.values())
     assert all(late - early >= DAY_MS for early, late in zip(times, times[3:], strict=False))
     assert all(waiting.expires_at > world.now_ms for waiting in world.state.waiting.values())
-    world.wait(PARAMS.hold_ms)
-    world.wait(PARAMS.hold_ms)
+    world.wait(PARAMS.max_delay_ms)
+    world.wait(PARAMS.max_delay_ms)
     assert world.state.waiting == {}
 
 

@@ -14,7 +14,7 @@ from streams.core.ranking.pipeline import new_blender, rank
 from streams.core.ranking.ranking_query import ranking_query
 from tests.build import T0_MS, an_item, features
 
-PARAMS = RankParams(feed_items=20, diversity_cap=1.0)
+PARAMS = RankParams(max_recommendations=20, diversity_cap=1.0)
 TOPICS = ("jazz", "hiking", "cooking", "opera")
 
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from schemas.types import Feed
-from streams.core.params import CombineParams, RankParams
+from streams.core.params import LlmBlendParams, RankParams
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.llm_blend import LLM, ML, LlmScoreCache, blend_llm_scores
 from tests.build import T0_MS, a_feed, an_item, llm_scores
 
-WEIGHTS = CombineParams(ml=0.6, llm=0.4, ttl_ms=1_000)
+WEIGHTS = LlmBlendParams(ml_score_weight=0.6, llm_score_weight=0.4, llm_scores_ttl_ms=1_000)
 
 
 def a_view(categories: str = "abc") -> CatalogSnapshot:

@@ -23,7 +23,7 @@ from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from tests.build import LISBON, NEW_YORK, T0_MS, an_interaction, an_item, features, stats
 
-PARAMS = RankParams(feed_items=20)
+PARAMS = RankParams(max_recommendations=20)
 CATEGORIES = ("music", "movies", "places", "workshops")
 
 
@@ -124,7 +124,7 @@ def test_nothing_seen_or_muted_is_shown() -> None:
 
 def test_newcomers_get_a_full_feed() -> None:
     found = feed(features())
-    assert len(found.items) == len(set(found.items)) == PARAMS.feed_items
+    assert len(found.items) == len(set(found.items)) == PARAMS.max_recommendations
     assert found.items[:4] == ["i0", "i1", "i2", "i3"], "the most popular first"
 
 
@@ -137,7 +137,7 @@ def test_newcomers_of_a_group_get_what_is_popular_in_it() -> None:
 
 
 def test_stated_preferences_count_before_the_first_event() -> None:
-    found = feed(features(preferred=["workshops"]), params=RankParams(feed_items=8, diversity_cap=1.0))
+    found = feed(features(preferred=["workshops"]), params=RankParams(max_recommendations=8, diversity_cap=1.0))
     view = a_view()
     assert Counter(view.subjects[item].category for item in found.items).most_common(1)[0][0] == "workshops"
 
@@ -209,7 +209,7 @@ def test_what_trends_in_a_category_is_found_though_others_trend_more() -> None:
 def test_who_has_seen_everything_still_gets_a_feed_longest_ago_first() -> None:
     everything = [f"i{n}" for n in range(60)]
     found = feed(features(seen=everything, event_count=60))
-    assert found.items == everything[: PARAMS.feed_items]
+    assert found.items == everything[: PARAMS.max_recommendations]
 
 
 def test_items_that_were_hidden_do_not_fill_a_feed() -> None:
@@ -236,7 +236,7 @@ def test_the_cap_never_shortens_a_feed() -> None:
         view.apply_item(an_item(f"i{n}"))
         view.apply_stats(stats(f"i{n}"))
     view.refresh()
-    assert len(feed(features(), view).items) == PARAMS.feed_items
+    assert len(feed(features(), view).items) == PARAMS.max_recommendations
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -302,7 +302,7 @@ def test_what_was_fetched_stands_beside_the_best_however_much_outcomes_have_taug
 
 
 def test_what_was_fetched_is_a_candidate_of_a_catalogue_too_large_to_score_whole() -> None:
-    params = RankParams(feed_items=5, source_items=2, exact_items=10)
+    params = RankParams(max_recommendations=5, source_items=2, exact_items=10)
     assert "i57" not in feed(features(event_count=10), params=params).items
     assert "i57" in feed(features(event_count=10, prefetched=["i57", "unheard"]), params=params).items
 
@@ -358,7 +358,7 @@ def a_placed_view() -> CatalogSnapshot:
 def test_nothing_of_another_city_is_shown_however_it_came_there(
     where: dict[str, str], shown: str, exact_items: int, feed_items: int
 ) -> None:
-    params = RankParams(feed_items=feed_items, exact_items=exact_items)
+    params = RankParams(max_recommendations=feed_items, exact_items=exact_items)
     person = features(prefetched=[*PLACED], seen=["york-both", "lisbon-both"], **where)
     items = set(feed(person, a_placed_view(), params).items)
     near = {item_id for item_id in PLACED if item_id.startswith(shown)}
@@ -369,7 +369,7 @@ def test_nothing_of_another_city_is_shown_however_it_came_there(
 @pytest.mark.parametrize("exact_items", [100, 1])
 @pytest.mark.parametrize("where", [{}, {"cell": "garbage"}, {"city": " "}])
 def test_to_whoever_is_nowhere_what_is_tied_to_a_place_comes_last(where: dict[str, str], exact_items: int) -> None:
-    params = RankParams(feed_items=5, exact_items=exact_items)
+    params = RankParams(max_recommendations=5, exact_items=exact_items)
     found = feed(features(**where), a_placed_view(), params)
     assert set(found.items[:2]) == {"anywhere", "everywhere"}
     assert (len(found.items), found.trailing) == (5, 3)
@@ -386,7 +386,7 @@ def test_in_a_large_catalogue_of_places_the_few_things_of_everywhere_come_first_
         if where:
             view.apply_stats(stats(f"i{n}", popularity=float(n), trending=float(n)))
     view.refresh()
-    found = feed(features(), view, RankParams(feed_items=30, exact_items=1_000, source_items=30))
+    found = feed(features(), view, RankParams(max_recommendations=30, exact_items=1_000, source_items=30))
     assert set(found.items) == {f"i{n}" for n in range(0, 1_500, 50)}
     assert found.trailing == 0
 
@@ -477,7 +477,7 @@ def a_large_view(*, exact_items: int) -> CatalogSnapshot:
 
 
 def test_a_new_item_of_a_large_catalogue_is_found_by_what_it_says() -> None:
-    params = RankParams(feed_items=20, exact_items=1_000, source_items=30)
+    params = RankParams(max_recommendations=20, exact_items=1_000, source_items=30)
     view = a_large_view(exact_items=1_000)
     while view.refresh():
         pass
@@ -513,7 +513,7 @@ def test_a_given_list_is_ranked_whole_and_alone_seen_and_muted_items_too() -> No
 
 def test_a_given_list_is_ranked_as_the_feed_is() -> None:
     person = a_fan_of("i0", "i5", categories={"movies": 1.0})
-    whole = feed(person, params=RankParams(feed_items=58, diversity_cap=1.0))
+    whole = feed(person, params=RankParams(max_recommendations=58, diversity_cap=1.0))
     given = list(reversed(whole.items[:20]))
     found = rank(person, a_view(), new_blender(), RankParams(diversity_cap=1.0), now_ms=T0_MS, among=given)
     assert found.items == whole.items[:20]

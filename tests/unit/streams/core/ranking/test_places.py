@@ -23,7 +23,7 @@ TWO_AWAY = sorted(h3.grid_ring(HOME, 2))[0]
 CHICAGO = h3.latlng_to_cell(41.8781, -87.6298, 7)
 SYDNEY = h3.latlng_to_cell(-33.8688, 151.2093, 7)
 MINUTE_MS = 60_000
-DWELL_MIN = TRIGGERS.dwell_ms // MINUTE_MS
+DWELL_MIN = TRIGGERS.geofence_dwell_ms // MINUTE_MS
 
 
 def pings(*steps: tuple[int, str]) -> list[Location]:

@@ -15,7 +15,7 @@ from streams.core.triggers.schedule import parse
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 
-PARAMS = TriggerParams(schedule=parse("fri 17:00 friday-evening, daily 07:30 morning"), timezone="Europe/Lisbon")
+PARAMS = TriggerParams(schedule=parse("fri 17:00 friday-evening, daily 07:30 morning"), default_timezone="Europe/Lisbon")
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 NOON_MS = round(datetime(2023, 11, 17, 12, tzinfo=ZoneInfo("UTC")).timestamp() * 1000)
