@@ -34,9 +34,9 @@ class RankedProduct(NamedTuple):
 class HomeMix:
     """Weights of the components of a home page."""
 
-    clicked_weight: float = 0.5
-    searched_weight: float = 0.4
-    diverse_weight: float = 0.1
+    clicked_weight: float
+    searched_weight: float
+    diverse_weight: float
 
 
 Scores = Mapping[str, float]

@@ -25,11 +25,11 @@ TABLE_OPTIONS = {"block_cache_size": 8 << 20, "write_buffer_size": 8 << 20, "max
 class Limits:
     """Limits of a batch, and of the unacknowledged records of a partition."""
 
-    batch_records: int = 1_000
-    batch_bytes: int = 4 << 20
-    batch_wait_ms: int = 20
+    batch_records: int
+    batch_bytes: int
+    batch_wait_ms: int
     """Time for which the broker may hold back records for a fuller batch."""
-    max_in_flight_records: int = 20_000
+    max_in_flight_records: int
     """Unacknowledged records of a partition above which it is not fetched."""
     max_in_flight_bytes: int = 64 << 20
     drain_s: float = 5.0
@@ -85,9 +85,9 @@ def faust_app(
     *,
     bootstrap_servers: str,
     datadir: Path,
-    store: Literal["memory", "rocksdb"] = "rocksdb",
-    limits: Limits | None = None,
-    commit_interval_s: float = 1.0,
+    store: Literal["memory", "rocksdb"],
+    limits: Limits,
+    commit_interval_s: float,
     session_timeout_s: float = 6.0,
     instance_id: str | None = None,
 ) -> App:
@@ -136,6 +136,6 @@ def faust_app(
         topic_disable_leader=True,
         worker_redirect_stdouts=False,
     )
-    app.limits = limits or Limits()
+    app.limits = limits
     app.drains = []
     return app

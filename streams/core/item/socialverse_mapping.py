@@ -9,9 +9,8 @@ from typing import Any
 
 import msgspec
 
-from models.weight import RATING_SCALE
 from schemas.codec import DecodeError
-from schemas.limit import LINE_CHARS, TEXT_CHARS
+from schemas.limit import LINE_CHARS, RATING_SCALE, TEXT_CHARS
 from schemas.text import cleaned
 from schemas.types import Action, Interaction, Item
 

@@ -17,7 +17,7 @@ from msgspec import structs
 
 from models.blend.blender import Blender
 from models.blend.personal import PersonalWeights
-from models.neighbours.cooccurrence import HALF_LIFE_DAYS, WINDOW, timestamp_groups_back
+from models.neighbours.cooccurrence import WINDOW, timestamp_groups_back
 from models.refitting import EventMatrix
 from models.weight import is_on_scale, is_positive, weight_of
 from schemas.types import Features, Interaction, Item, Profile
@@ -28,7 +28,7 @@ from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.features import by_name
-from streams.core.ranking.item_weights import EaseItemWeights, ItemWeightsProvider, model_event
+from streams.core.ranking.item_weights import ItemWeightsProvider, model_event
 from streams.core.ranking.pipeline import Candidates, build_candidates, new_blender
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
@@ -46,16 +46,16 @@ _TIMESTAMP_GROUPS = 8
 """Number of timestamp groups in memory; events of more users hardly interleave within one second."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LearnerParams:
     """Parameters of the folds and of the ranking."""
 
     user: UserParams
     signal: SignalParams
     rank: RankParams
-    cooccurrence_half_life_days: float = HALF_LIFE_DAYS
+    cooccurrence_half_life_days: float
     """Half-life of the item-item links, in days."""
-    tastes: Callable[[], ItemWeightsProvider] = EaseItemWeights
+    tastes: Callable[[], ItemWeightsProvider]
     """Creates the provider of item weights."""
 
 

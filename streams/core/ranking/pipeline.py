@@ -79,7 +79,7 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
         admissible[_within(catalog.items.encode_known(query.features.seen), catalog)] = False
     last = np.zeros(columns.count, bool)
     last[_location_bound(query.features, catalog)] = True
-    if not params.hides_sold_out:
+    if not params.hides_out_of_stock:
         last[columns.listing.sold_out] = True
     parts = feature_matrix(query, catalog, where, repeats=params.allow_repeat_items)
     return Candidates(query, items, admissible[where], parts, last[where])
@@ -176,7 +176,8 @@ def rank(
     if among is None:
         return _feed(build_candidates(features, catalog, params, at_ms=at_ms), catalog, blender, params, now_ms=now_ms)
     candidates = _candidates_of(among, features, catalog, params, at_ms=at_ms)
-    feed = _feed(candidates, catalog, blender, replace(params, feed_items=len(candidates.items)), now_ms=now_ms)
+    whole = replace(params, max_recommendations=len(candidates.items))
+    feed = _feed(candidates, catalog, blender, whole, now_ms=now_ms)
     return _with_unknown(feed, among)
 
 
@@ -274,7 +275,7 @@ def _ordered(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, p
 def _is_removed(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
     """Return the items that filters remove for the user, apart from items already acted on."""
     out = [_muted(query.features.muted, catalog), _too_far(query.features, catalog, params), _has_ended(query, catalog)]
-    if params.hides_sold_out:
+    if params.hides_out_of_stock:
         out.append(catalog.columns.listing.sold_out)
     return _within(np.concatenate(out), catalog)
 

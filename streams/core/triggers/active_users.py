@@ -61,10 +61,11 @@ class ActiveUsers:
 
     def due(self, after_ms: int, upto_ms: int) -> Iterator[Trigger]:
         """Yield the triggers due in (after, upto]; users may be noted meanwhile."""
+        schedule, default_timezone = self._params.schedule, self._params.default_timezone
         slots = {
             name: zone_slots
             for name in self._timezones
-            if (zone_slots := due_slots(self._params.schedule, zone_of(name, self._params.default_timezone), after_ms, upto_ms))
+            if (zone_slots := due_slots(schedule, zone_of(name, default_timezone), after_ms, upto_ms))
         }
         for user_id, user in list(self._users.items()) if slots else ():
             for slot in slots.get(user.timezone, ()):

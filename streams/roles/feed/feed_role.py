@@ -46,10 +46,10 @@ from streams.core.triggers.active_users import ActiveUsers
 from streams.roles.feed.scheduled_triggers import ScheduledTriggerPublisher
 from streams.runtime.agent_context import AgentContext
 from streams.runtime.core_params import (
-    llm_blend_params,
     fetchers,
-    rank_params,
+    llm_blend_params,
     prefetch_params,
+    rank_params,
     signal_params,
     user_params,
 )

@@ -167,7 +167,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 pool,
                 encoder=encoder.name,
                 radius_km=settings.nearby_radius_km,
-                hides_sold_out=settings.hides_sold_out,
+                hides_out_of_stock=settings.hides_out_of_stock,
             ),
             RedisItemStore(redis),
             RedisPrefetchStore(redis),

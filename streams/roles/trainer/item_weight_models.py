@@ -67,5 +67,7 @@ def item_weights_builder(settings: Settings) -> Callable[[], ItemWeightsProvider
     """
     build = ITEM_WEIGHT_MODELS.get(settings.item_item_model)
     if build is None:
-        raise OperatorError(f"ITEM_ITEM_MODEL names {settings.item_item_model}.", f"There are {', '.join(ITEM_WEIGHT_MODELS)}.")
+        raise OperatorError(
+            f"ITEM_ITEM_MODEL names {settings.item_item_model}.", f"There are {', '.join(ITEM_WEIGHT_MODELS)}."
+        )
     return lambda: build(settings)

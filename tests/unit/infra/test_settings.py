@@ -15,7 +15,12 @@ def test_an_empty_value_means_the_default() -> None:
 
 def test_values_get_their_types() -> None:
     found = read({"DEBUG": "yes", "KAFKA_PORT": "19092", "DIVERSITY_CAP": "0.25", "MILLRACE_HOME": "/data"})
-    assert (found.debug, found.kafka_port, found.diversity_cap, found.millrace_home) == (True, 19092, 0.25, Path("/data"))
+    assert (found.debug, found.kafka_port, found.diversity_cap, found.millrace_home) == (
+        True,
+        19092,
+        0.25,
+        Path("/data"),
+    )
 
 
 def test_every_bad_value_is_named_at_once() -> None:
@@ -27,7 +32,9 @@ def test_every_bad_value_is_named_at_once() -> None:
 
 
 def test_settings_written_to_an_environment_read_the_same() -> None:
-    given = Settings(debug=True, millrace_home=Path("/data"), millrace_cache=Path("/cache"), redis_url="redis://x/0", kafka_port=1)
+    given = Settings(
+        debug=True, millrace_home=Path("/data"), millrace_cache=Path("/cache"), redis_url="redis://x/0", kafka_port=1
+    )
     assert read(to_env(given)) == given
 
 

@@ -11,7 +11,6 @@ from infra.settings import Settings
 from models import decay
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemSignal, ItemState
-from streams.core.params import RankParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.llm_blend import blend_llm_scores
@@ -20,6 +19,7 @@ from streams.core.shop_home import blend_home
 from streams.roles.shop.shop_role import ShopProjector
 from streams.runtime.core_params import llm_blend_params, rank_params, signal_params
 from tests.build import T0_MS, a_feed, an_item, features, stats
+from tests.params import RANK_PARAMS
 
 HOUR_MS = 3_600_000
 
@@ -43,7 +43,7 @@ def test_the_ranking_and_the_language_model_count_as_much_as_is_set(ml: float, l
     for item_id in ("i1", "i2", "i3"):
         view.apply_item(an_item(item_id))
     weights = llm_blend_params(set_to(ml_score_weight=ml, llm_score_weight=llm))
-    found = blend_llm_scores(a_feed(), {"i2": 0.9}, view, RankParams(), weights=weights)
+    found = blend_llm_scores(a_feed(), {"i2": 0.9}, view, RANK_PARAMS, weights=weights)
     assert dict(zip(found.items, found.scores, strict=True))["i2"] == pytest.approx(ml * 0.5 + llm * 0.9)
 
 

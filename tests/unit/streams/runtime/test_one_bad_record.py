@@ -22,7 +22,6 @@ from models.blend.blender import Blender
 from schemas.types import DeadLetter, Feed, Interaction, Item, RecentItem
 from streams.agents.combine import CombineAgent
 from streams.agents.rank import RankAgent
-from streams.core.params import LlmBlendParams, RankParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.llm_blend import LlmScoreCache
@@ -36,6 +35,7 @@ from streams.runtime.record_cache import _FORMAT
 from streams.transport import Batch
 from tests.broker import App, Broker, Codecs, Event, Message, Reader, Ready, Record, Table, Worker
 from tests.build import T0_MS, a_feed, an_interaction, an_item, features, llm_scores, stats
+from tests.params import LLM_BLEND_PARAMS, RANK_PARAMS
 from topics import Topic
 from topics.topic import DEAD_LETTERS, FEATURES, FEEDS, INTERACTIONS, ITEM_STATS, ITEMS, LLM_SCORES, PARTITIONS
 
@@ -156,7 +156,7 @@ class NoBoards:
 
 async def test_a_trainer_that_fails_at_a_record_sets_it_aside(tmp_path: Path) -> None:
     world = World()
-    trainer = Trainer(replace(Settings(), home=tmp_path), cast(Any, Codecs()), world.publisher, NoBoards())
+    trainer = Trainer(replace(Settings(), millrace_home=tmp_path), cast(Any, Codecs()), world.publisher, NoBoards())
     learned = trainer.live.apply
 
     def take(told: Any, position: Position, *, weigh: bool) -> None:
@@ -200,7 +200,7 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     view.apply_item(an_item("i1"))
     view.refresh()
     world, store = World(view), Picky()
-    agent = RankAgent(world.context, store, LlmScoreCache(LlmBlendParams()), RankParams())
+    agent = RankAgent(world.context, store, LlmScoreCache(LLM_BLEND_PARAMS), RANK_PARAMS)
     users = ["good", "bad", "better"]
     event = an_event(world.app, FEATURES, *(features(user_id=user, version=7) for user in users))
     await agent.process(event)
@@ -220,7 +220,7 @@ async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_o
 ) -> None:
     monkeypatch.setattr("streams.agents.rank._PATIENCE_S", 0.05)
     world = World()
-    agent = RankAgent(world.context, Picky(), LlmScoreCache(LlmBlendParams()), RankParams())
+    agent = RankAgent(world.context, Picky(), LlmScoreCache(LLM_BLEND_PARAMS), RANK_PARAMS)
     never = [f"never-{number}" for number in range(1_000)]
     for version in (1, 2):
         event = an_event(world.app, FEATURES, features(prefetched=never, version=version), features(user_id="u2"))
@@ -241,7 +241,7 @@ def test_a_catalogue_of_which_nothing_is_drawn_yet_gives_an_empty_feed() -> None
     view = CatalogSnapshot()
     view.apply_stats(stats("i1"))
     told = features(recent=[RecentItem(item_id="i1", weight=1.0, at=T0_MS)], seen=["i1"], event_count=1)
-    assert rank(told, view, new_blender(), RankParams(), now_ms=T0_MS).items == []
+    assert rank(told, view, new_blender(), RANK_PARAMS, now_ms=T0_MS).items == []
 
 
 async def test_a_feed_that_cannot_be_read_is_not_improved_and_stops_no_other() -> None:
@@ -250,7 +250,7 @@ async def test_a_feed_that_cannot_be_read_is_not_improved_and_stops_no_other() -
     view.refresh()
     world, store = World(view), Picky()
     await store.write([a_feed(user_id="good", items=["i1"], scores=[1.0], sources=["x"], reasons=["x"], parts={})])
-    agent = CombineAgent(world.context, store, LlmScoreCache(LlmBlendParams()), RankParams())
+    agent = CombineAgent(world.context, store, LlmScoreCache(LLM_BLEND_PARAMS), RANK_PARAMS)
     scores = [llm_scores({"i1": 0.9}, user_id=user) for user in ("unreadable", "good")]
     await agent.process(an_event(world.app, LLM_SCORES, *scores))
     await agent.checkpoint.force()

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from models import decay
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemSignal, ItemState
-from streams.core.params import SignalParams
 from streams.core.position import Position
 from tests.build import T0_MS
+from tests.params import SIGNAL_PARAMS
 
-PARAMS = SignalParams()
+PARAMS = SIGNAL_PARAMS
 HOUR_MS = 3_600_000
 
 

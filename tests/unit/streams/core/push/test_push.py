@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
@@ -22,12 +22,13 @@ from streams.core.push.delivery import Delivery, due_items, record_delivery, rel
 from streams.core.push.push_state import PushState, due_at, snapshot
 from streams.core.push.quiet_hours import quiet_interval
 from tests.build import a_push_request
+from tests.params import PUSH_PARAMS
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 NOON = 1_795_262_400_000
 """In Lisbon, on 21 November 2026: the night is ten hours off."""
-PARAMS = PushParams()
+PARAMS = PUSH_PARAMS
 NIGHT = PushPreferences(quiet_hours=QuietHours(start="22:00", end="08:00", timezone="Europe/Lisbon"))
 OLD = [f"old-{n}" for n in range(8)]
 SCORES = [9.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0]
@@ -154,7 +155,7 @@ def test_a_new_item_no_better_than_what_usually_leads_is_not_worth_it_and_that_i
 
 def test_an_old_item_is_not_pushed_however_far_it_leads() -> None:
     world = a_user()
-    world.params = PushParams(item_max_age_ms=HOUR_MS - 1)
+    world.params = replace(PUSH_PARAMS, item_max_age_hours=1 - 1e-6)
     world.feed(jazz_night=50.0)
     assert world.told == []
 
@@ -216,7 +217,7 @@ def test_no_more_than_the_cap_are_sent_in_any_24_hours() -> None:
 
 def test_the_best_of_a_feed_comes_first() -> None:
     world = a_user()
-    world.params = PushParams(daily_cap=1)
+    world.params = replace(PUSH_PARAMS, daily_cap=1)
     world.feed(jazz_good=30.0, jazz_better=40.0)
     assert {told.item_id: told.status for told in world.told} == {"jazz_good": "capped", "jazz_better": "sent"}
 
@@ -263,7 +264,7 @@ def test_named_preferences_are_taken_over_and_the_others_stay() -> None:
 
 
 def test_what_is_held_for_too_long_expires_and_is_not_pushed_any_more() -> None:
-    world = a_user(now_ms=NOON + 11 * HOUR_MS, params=PushParams(max_delay_ms=2 * HOUR_MS))
+    world = a_user(now_ms=NOON + 11 * HOUR_MS, params=replace(PUSH_PARAMS, max_delay_hours=2))
     world.ask(kind="preferences", token=None, preferences=NIGHT)
     world.feed(jazz_night=30.0)
     world.wait(2 * HOUR_MS)
@@ -274,7 +275,7 @@ def test_what_is_held_for_too_long_expires_and_is_not_pushed_any_more() -> None:
 
 
 def test_what_was_due_while_nobody_looked_is_sent_when_somebody_does_unless_it_is_quiet_again() -> None:
-    world = a_user(now_ms=NOON + 11 * HOUR_MS, params=PushParams(max_delay_ms=48 * HOUR_MS))
+    world = a_user(now_ms=NOON + 11 * HOUR_MS, params=replace(PUSH_PARAMS, max_delay_hours=48))
     world.ask(kind="preferences", token=None, preferences=NIGHT)
     world.feed(jazz_night=30.0)
     world.wait(24 * HOUR_MS)
@@ -350,7 +351,7 @@ def test_a_withdrawn_push_may_come_again_with_its_item() -> None:
 
 @pytest.mark.parametrize(("hold_ms", "ttl_s"), [(12 * HOUR_MS, 10 * 3_600), (HOUR_MS, 3_600)])
 def test_a_push_must_not_be_shown_in_the_next_quiet_hours_nor_after_it_expires(hold_ms: int, ttl_s: int) -> None:
-    world = World(params=PushParams(max_delay_ms=hold_ms))
+    world = World(params=replace(PUSH_PARAMS, max_delay_hours=hold_ms / HOUR_MS))
     world.ask(preferences=NIGHT)
     world.message()
     assert world.ttls == [ttl_s]
@@ -478,7 +479,7 @@ def test_what_is_put_off_is_tried_again_after_the_pause_asked_for_and_less_and_l
 
 
 def test_what_is_put_off_for_too_long_has_failed() -> None:
-    world = World(answers={"phone": SendAnswer("later", "timeout")}, params=PushParams(max_delay_ms=HOUR_MS))
+    world = World(answers={"phone": SendAnswer("later", "timeout")}, params=replace(PUSH_PARAMS, max_delay_hours=1))
     world.ask()
     world.message()
     while due_at(world.state) is not None:
@@ -488,7 +489,7 @@ def test_what_is_put_off_for_too_long_has_failed() -> None:
 
 
 def test_only_the_devices_that_were_not_reached_are_tried_again_and_it_counts_once() -> None:
-    world = World(answers={"tablet": SendAnswer("later", "timeout")}, params=PushParams(daily_cap=1))
+    world = World(answers={"tablet": SendAnswer("later", "timeout")}, params=replace(PUSH_PARAMS, daily_cap=1))
     world.ask(token="phone")
     world.ask(token="tablet")
     world.message()

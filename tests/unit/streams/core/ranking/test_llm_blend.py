@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from schemas.types import Feed
-from streams.core.params import LlmBlendParams, RankParams
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.llm_blend import LLM, ML, LlmScoreCache, blend_llm_scores
 from tests.build import T0_MS, a_feed, an_item, llm_scores
+from tests.params import LLM_BLEND_PARAMS, RANK_PARAMS
 
-WEIGHTS = LlmBlendParams(ml_score_weight=0.6, llm_score_weight=0.4, llm_scores_ttl_ms=1_000)
+WEIGHTS = replace(LLM_BLEND_PARAMS, ml_score_weight=0.6, llm_score_weight=0.4, llm_scores_ttl_s=1.0)
 
 
 def a_view(categories: str = "abc") -> CatalogSnapshot:
@@ -27,7 +27,7 @@ def a_view(categories: str = "abc") -> CatalogSnapshot:
 
 
 def combined(scores: dict[str, float], feed: Feed | None = None, view: CatalogSnapshot | None = None) -> Feed:
-    return blend_llm_scores(feed or a_feed(), scores, view or a_view(), RankParams(), weights=WEIGHTS)
+    return blend_llm_scores(feed or a_feed(), scores, view or a_view(), RANK_PARAMS, weights=WEIGHTS)
 
 
 def test_the_combined_score_is_six_parts_ml_and_four_parts_llm() -> None:
@@ -112,7 +112,7 @@ def test_the_parts_of_a_combined_score_add_up(data: Any, scores: list[float]) ->
 
 
 def test_scores_hold_for_the_next_feeds_until_newer_ones_come() -> None:
-    judged, view, params = LlmScoreCache(WEIGHTS), a_view(), RankParams()
+    judged, view, params = LlmScoreCache(WEIGHTS), a_view(), RANK_PARAMS
     feed = a_feed()
     assert judged.blend(feed, view, params) is feed
     judged.put(llm_scores({"i3": 1.0}, scored_at=T0_MS))
@@ -124,7 +124,7 @@ def test_scores_hold_for_the_next_feeds_until_newer_ones_come() -> None:
 
 
 def test_scores_end_with_their_time() -> None:
-    judged, view, params = LlmScoreCache(WEIGHTS), a_view(), RankParams()
+    judged, view, params = LlmScoreCache(WEIGHTS), a_view(), RANK_PARAMS
     judged.put(llm_scores({"i3": 1.0}, scored_at=T0_MS))
     at_the_end, after = (a_feed(generated_at=T0_MS + age_ms) for age_ms in (1_000, 1_001))
     assert judged.blend(at_the_end, view, params) is not at_the_end
@@ -136,5 +136,5 @@ def test_users_beyond_the_most_that_are_kept_give_way() -> None:
     for user_id in ("u1", "u2", "u1", "u3"):
         judged.put(llm_scores({"i3": 1.0}, user_id=user_id))
     feeds = {user_id: a_feed(user_id=user_id) for user_id in ("u1", "u2", "u3")}
-    known = [user for user, feed in feeds.items() if judged.blend(feed, a_view(), RankParams()) is not feed]
+    known = [user for user, feed in feeds.items() if judged.blend(feed, a_view(), RANK_PARAMS) is not feed]
     assert known == ["u1", "u3"]

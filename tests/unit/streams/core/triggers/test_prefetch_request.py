@@ -18,8 +18,9 @@ from streams.core.user.user_state import UserState
 from streams.fetchers import FETCHERS
 from streams.runtime.core_params import fetchers, prefetch_params
 from tests.build import LISBON, NEW_YORK, a_trigger
+from tests.params import PREFETCH_PARAMS
 
-PARAMS = PrefetchParams(prompt_fields=frozenset(get_args(PromptField)))
+PARAMS = replace(PREFETCH_PARAMS, prompt_fields=frozenset(get_args(PromptField)))
 FRIDAY_EVENING_MS = 1_795_219_200_000
 """2026-11-20 19:00 in New York."""
 HERE = Place(NEW_YORK, "New York")
@@ -86,13 +87,13 @@ def test_what_holds_anywhere_is_asked_without_a_place() -> None:
 
 @pytest.mark.parametrize("fact", get_args(PromptField))
 def test_each_fact_can_be_switched_off(fact: PromptField) -> None:
-    without = replace(PARAMS, facts=PARAMS.prompt_fields - {fact})
+    without = replace(PARAMS, prompt_fields=PARAMS.prompt_fields - {fact})
     assert any(fact in told(category) for category in FETCHERS)
     assert not any(fact in told(category, params=without) for category in FETCHERS)
 
 
 def test_with_everything_switched_off_only_the_category_is_told() -> None:
-    nothing = replace(PARAMS, facts=frozenset())
+    nothing = replace(PARAMS, prompt_fields=frozenset())
     assert told("movies", params=nothing) == {"category": "movies"}
     assert asked(params=nothing)["movies"].words  # the catalogue is our own
 
