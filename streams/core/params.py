@@ -38,14 +38,14 @@ class TriggerParams:
         return self.inactive_days * decay.DAY_MS
 
     @property
-    def window_ms(self) -> float:
+    def window_ms(self) -> int:
         """Return `window_s` in ms."""
-        return self.window_s * 1_000
+        return round(self.window_s * 1_000)
 
     @property
-    def geofence_dwell_ms(self) -> float:
+    def geofence_dwell_ms(self) -> int:
         """Return `geofence_dwell_s` in ms."""
-        return self.geofence_dwell_s * 1_000
+        return round(self.geofence_dwell_s * 1_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +128,9 @@ class LlmBlendParams:
     llm_scores_ttl_s: float
 
     @property
-    def llm_scores_ttl_ms(self) -> float:
+    def llm_scores_ttl_ms(self) -> int:
         """Return `llm_scores_ttl_s` in ms."""
-        return self.llm_scores_ttl_s * 1_000
+        return round(self.llm_scores_ttl_s * 1_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,9 +162,9 @@ class PushParams:
     """Pause before the second attempt; doubles with each further one."""
 
     @property
-    def item_max_age_ms(self) -> float:
+    def item_max_age_ms(self) -> int:
         """Return `item_max_age_hours` in ms."""
-        return self.item_max_age_hours * decay.HOUR_MS
+        return round(self.item_max_age_hours * decay.HOUR_MS)
 
     @property
     def max_delay_ms(self) -> int:

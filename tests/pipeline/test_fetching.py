@@ -258,7 +258,7 @@ async def test_an_item_that_is_there_stays_as_it_is(pool: asyncpg.Pool, redis: R
 async def test_coordinates_are_neither_asked_with_nor_answered_with(pool: asyncpg.Pool, redis: Redis) -> None:
     place = prefetch_request.place_of(
         UserState("u1", cell=str(h3.latlng_to_cell(59.3, 18.0, 7)), city="Berlin"),
-        replace(PREFETCH_PARAMS, prompt_fields=frozenset(("where", "interests"))),
+        replaced(PREFETCH_PARAMS, prompt_fields=frozenset(("where", "interests"))),
     )
     trigger = a_trigger(kind="location", occurred_at=clock.now_ms())
     async with a_rig(pool, redis) as rig:
@@ -268,7 +268,7 @@ async def test_coordinates_are_neither_asked_with_nor_answered_with(pool: asyncp
             place,
             FETCHERS.values(),
             title_of=lambda item: item,
-            params=replace(PREFETCH_PARAMS, prompt_fields=frozenset(("where", "interests"))),
+            params=replaced(PREFETCH_PARAMS, prompt_fields=frozenset(("where", "interests"))),
         ):
             await rig.fetching.answer(request, asked_at=clock.now_ms())
     told = [item.title + item.description for item in rig.publisher.of(ITEMS)]

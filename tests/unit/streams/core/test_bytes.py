@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, cast, get_args
@@ -381,7 +382,7 @@ def test_a_feed_stays_within_a_record(kind: str) -> None:
         recent=[RecentItem(item_id=long_id(number, kind), weight=2.0, at=T0_MS) for number in range(60)],
         categories={long_id(n, kind): 1.0 for n in range(5)},
     )
-    feed = rank(told, view, new_blender(), replace(RANK_PARAMS, max_recommendations=100), now_ms=T0_MS)
+    feed = rank(told, view, new_blender(), dataclasses.replace(RANK_PARAMS, max_recommendations=100), now_ms=T0_MS)
     assert len(feed.items) == 100
     assert len(encoded(FEEDS, feed)) < ROOM
 
@@ -392,7 +393,7 @@ def test_what_is_asked_and_told_of_a_user_stays_within_a_record(kind: str) -> No
     fold(state, everything(kind))
     trigger = a_trigger(event_id=long_id(1, kind), user_id=state.user_id, reason=line(2, kind))
     place = Place(city=line(3, kind))
-    params = replace(PREFETCH_PARAMS, prompt_fields=frozenset(get_args(PromptField)))
+    params = dataclasses.replace(PREFETCH_PARAMS, prompt_fields=frozenset(get_args(PromptField)))
     found = build_fetch_requests(
         trigger, state, place, FETCHERS.values(), title_of=lambda _: line(4, kind), params=params
     )

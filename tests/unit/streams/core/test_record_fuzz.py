@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -70,8 +71,8 @@ from tests.params import LEARNER_PARAMS, LLM_BLEND_PARAMS, PUSH_PARAMS, RANK_PAR
 from tests.unit.schemas.strategy import records
 
 EXAMPLES = 20 * int(os.environ["FUZZ_EXAMPLES"]) if "FUZZ_EXAMPLES" in os.environ else 100
-RANK = replace(RANK_PARAMS, max_recommendations=10)
-PARAMS = replace(LEARNER_PARAMS, rank=RANK)
+RANK = dataclasses.replace(RANK_PARAMS, max_recommendations=10)
+PARAMS = dataclasses.replace(LEARNER_PARAMS, rank=RANK)
 SMALL = new_blender()
 LATER_MS = T0_MS + 1_000_000
 USUAL: tuple[Callable[[], Any], ...] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from streams.core.ranking.llm_blend import LLM, ML, LlmScoreCache, blend_llm_sco
 from tests.build import T0_MS, a_feed, an_item, llm_scores
 from tests.params import LLM_BLEND_PARAMS, RANK_PARAMS
 
-WEIGHTS = replace(LLM_BLEND_PARAMS, ml_score_weight=0.6, llm_score_weight=0.4, llm_scores_ttl_s=1.0)
+WEIGHTS = dataclasses.replace(LLM_BLEND_PARAMS, ml_score_weight=0.6, llm_score_weight=0.4, llm_scores_ttl_s=1.0)
 
 
 def a_view(categories: str = "abc") -> CatalogSnapshot:

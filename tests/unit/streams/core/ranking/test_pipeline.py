@@ -252,7 +252,9 @@ def test_a_feed_is_the_start_of_the_whole_order(seed: int, kinds: int) -> None:
         view.apply_stats(stats(f"i{number}", popularity=float(draw.randrange(kinds)), trending=0.0))
     view.refresh()
     every = replace(PARAMS, max_recommendations=900, diversity_cap=1.0)
-    assert feed(features(), view, replace(every, feed_items=20)).items == feed(features(), view, every).items[:20]
+    assert (
+        feed(features(), view, replace(every, max_recommendations=20)).items == feed(features(), view, every).items[:20]
+    )
 
 
 def test_an_item_taken_off_the_catalogue_is_not_shown() -> None:
@@ -377,7 +379,7 @@ def test_to_whoever_is_nowhere_what_is_tied_to_a_place_comes_last(where: dict[st
     assert set(found.items[:2]) == {"anywhere", "everywhere"}
     assert (len(found.items), found.trailing) == (5, 3)
     assert set(found.items[2:]) <= set(PLACED)
-    short = feed(features(**where), a_placed_view(), replace(params, feed_items=2))
+    short = feed(features(**where), a_placed_view(), replace(params, max_recommendations=2))
     assert (set(short.items), short.trailing) == ({"anywhere", "everywhere"}, 0)
 
 
