@@ -117,7 +117,7 @@ async def a_rig(pool: asyncpg.Pool, redis: Redis, **given: Any) -> AsyncIterator
             fetchers=FETCHERS,
             cached_s=seconds_by_name(settings.fetch_categories),
             encoder=Subword(),
-            within_s=settings.fetch_deadline_s,
+            deadline_s=settings.fetch_deadline_s,
             now_ms=clock.now_ms,
         )
         yield rig

@@ -93,7 +93,9 @@ class Learner:
         self.params = params
         self.refits, self.on_outcome = refits, on_outcome
         self.view = CatalogSnapshot(
-            half_life_days=params.cooccurrence_half_life_days, learns=True, exact_items=params.rank.exact_items
+            cooccurrence_half_life_days=params.cooccurrence_half_life_days,
+            learns=True,
+            exact_items=params.rank.exact_items,
         )
         self.weights = PersonalWeights(new_blender())
         self.tastes = params.tastes()

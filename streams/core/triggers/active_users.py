@@ -51,7 +51,7 @@ class ActiveUsers:
 
     def recall(self, user_id: str, user: ActiveUser, *, now_ms: int) -> None:
         """Restore a user from storage, unless newer activity is known or the user is inactive."""
-        if user_id not in self._users and not self._is_away(user, now_ms):
+        if user_id not in self._users and not self._is_inactive(user, now_ms):
             self.note(user_id, user)
 
     def clear(self) -> None:
@@ -69,12 +69,12 @@ class ActiveUsers:
         }
         for user_id, user in list(self._users.items()) if slots else ():
             for slot in slots.get(user.timezone, ()):
-                if self._is_away(user, slot.at_ms):
+                if self._is_inactive(user, slot.at_ms):
                     self._forget(user_id, user)
                 elif slot.at_ms > user.woken_at:
                     yield timed(user_id, slot)
 
-    def _is_away(self, user: ActiveUser, at_ms: int) -> bool:
+    def _is_inactive(self, user: ActiveUser, at_ms: int) -> bool:
         return at_ms - user.active_at > self._params.inactive_ms
 
     def _forget(self, user_id: str, user: ActiveUser) -> None:

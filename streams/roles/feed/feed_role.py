@@ -101,7 +101,7 @@ async def run(
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
     quarantine = DeadLetterQueue(publisher, now_ms=now_ms)
-    view = CatalogSnapshot(half_life_days=settings.cooccurrence_half_life_days) if view is None else view
+    view = CatalogSnapshot(cooccurrence_half_life_days=settings.cooccurrence_half_life_days) if view is None else view
     app = await new_app(settings, APP_ID, "worker")
     blender = new_blender()
     broadcast = GlobalTables(settings.kafka_bootstrap_servers, view, blender, registry, quarantine)

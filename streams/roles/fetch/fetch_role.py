@@ -175,7 +175,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             fetchers=fetchers(settings),
             cached_s=seconds_by_name(settings.fetch_categories),
             encoder=encoder,
-            within_s=settings.fetch_deadline_s,
+            deadline_s=settings.fetch_deadline_s,
             now_ms=clock.now_ms,
         )
         fetch = FetchConsumer(settings, registry, publisher, quarantine, service)

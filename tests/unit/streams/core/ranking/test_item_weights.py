@@ -72,7 +72,7 @@ def test_without_a_choice_tastes_are_exactly_the_weights_of_ease(world: World, f
     users, items = sorted({user for user, _ in events}), found.items
     liked = np.array([[(user, item) in events for item in items] for user in users], np.float32)
     np.testing.assert_array_equal(found.tastes, ease.weights(sparse.csr_array(liked), REGULARIZATION))
-    assert found.taste_model == Settings().item_item_model == "ease"
+    assert found.item_item_model == Settings().item_item_model == "ease"
     assert isinstance(Learner(PARAMS).tastes, EaseItemWeights)
 
 
@@ -111,7 +111,7 @@ def test_networks_tell_whoever_likes_one_item_of_its_half(world: World, name: st
     found = version_of(learned(world, Settings(item_item_model=name, learning_rate=0.02, **SMALL)))
     assert_halves(found)
     assert not found.tastes.diagonal().any()
-    assert found.taste_model == name
+    assert found.item_item_model == name
 
 
 def test_tastes_by_dot_products_are_the_normalized_similarity(world: World) -> None:
@@ -176,7 +176,7 @@ def test_a_version_by_another_model_is_restored_and_says_whose_it_is(world: Worl
     shelf = ArtifactStore(tmp_path, most_versions=3)
     shelf.put(found, serving=None)
     again = shelf.get("v1")
-    assert (found.taste_model, again.taste_model) == ("als", "als")
+    assert (found.item_item_model, again.item_item_model) == ("als", "als")
     np.testing.assert_array_equal(again.tastes, found.tastes)
 
 
