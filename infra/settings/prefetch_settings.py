@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
-from infra.settings.setting import NOT_NEGATIVE, POSITIVE, Constraint, are_seconds, between, setting
+from infra.settings.setting import NOT_NEGATIVE, POSITIVE, Constraint, between, comma_separated, setting
 
 _SLOT = re.compile(r"(daily|mon|tue|wed|thu|fri|sat|sun) +([01]\d|2[0-3]):[0-5]\d +[a-z0-9-]{1,64}")
+
+
+def seconds_by_name(text: str) -> dict[str, float]:
+    """Return the entries of `name=seconds,name=seconds`.
+
+    Raises:
+        ValueError: the text does not have this form.
+    """
+    pairs = [part.partition("=") for part in comma_separated(text)]
+    return {name.strip(): float(seconds) for name, _, seconds in pairs}
+
+
+def _are_seconds(text: str) -> bool:
+    """Return whether a text has the form of `seconds_by_name`, with names and finite times above 0."""
+    try:
+        return all(name and 0 < seconds < math.inf for name, seconds in seconds_by_name(text).items())
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +59,7 @@ class PrefetchSettings:
     fetch_categories: str = setting(
         "places=21600,events=3600,music=1800,movies=1800,workshops=21600",
         "categories to prefetch, with the time in seconds for which an answer is cached",
-        Constraint(are_seconds, "category=seconds,category=seconds"),
+        Constraint(_are_seconds, "category=seconds,category=seconds"),
     )
     fetch_deadline_s: float = setting(
         600.0,

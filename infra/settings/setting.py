@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field
 from typing import Any
@@ -65,24 +64,6 @@ def variable(spec: Field[Any]) -> str:
 def comma_separated(text: str) -> list[str]:
     """Return the entries of `name, name`."""
     return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def seconds_by_name(text: str) -> dict[str, float]:
-    """Return the entries of `name=seconds,name=seconds`.
-
-    Raises:
-        ValueError: the text does not have this form.
-    """
-    pairs = [part.partition("=") for part in comma_separated(text)]
-    return {name.strip(): float(seconds) for name, _, seconds in pairs}
-
-
-def are_seconds(text: str) -> bool:
-    """Return whether a text has the form of `seconds_by_name`, with names and finite times above 0."""
-    try:
-        return all(name and 0 < seconds < math.inf for name, seconds in seconds_by_name(text).items())
-    except ValueError:
-        return False
 
 
 def masked(url: str) -> str:

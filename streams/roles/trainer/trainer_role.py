@@ -83,7 +83,7 @@ class Trainer:
             status_store,
         )
         self.live = OnlineLearner(Learner(learner_params(settings), refits=False))
-        artifacts = ArtifactStore(settings.millrace_home, most_versions=settings.model_artifacts_kept)
+        artifacts = ArtifactStore(settings.millrace_home, artifacts_kept=settings.model_artifacts_kept)
         self.scheduler = RetrainScheduler(settings, registry, publisher, artifacts, self.live)
         self._quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
         self.positions: dict[str, int] = {}

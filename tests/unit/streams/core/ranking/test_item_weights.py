@@ -173,7 +173,7 @@ def test_a_model_learns_no_more_once_the_fit_is_over(world: World) -> None:
 
 def test_a_version_by_another_model_is_restored_and_says_whose_it_is(world: World, tmp_path: Path) -> None:
     found = version_of(learned(world, Settings(item_item_model="als", **SMALL)))
-    shelf = ArtifactStore(tmp_path, most_versions=3)
+    shelf = ArtifactStore(tmp_path, artifacts_kept=3)
     shelf.put(found, serving=None)
     again = shelf.get("v1")
     assert (found.item_item_model, again.item_item_model) == ("als", "als")
