@@ -292,7 +292,7 @@ async def test_nothing_found_is_remembered_for_a_short_while(pool: asyncpg.Pool,
 
 async def test_without_the_catalogue_the_model_still_answers(redis: Redis) -> None:
     away = await database.connect("postgresql://nobody@127.0.0.1:1/none", ready=0)
-    async with a_rig(away, redis, fetch_within_s=0.6) as rig:
+    async with a_rig(away, redis, fetch_deadline_s=0.6) as rig:
         content = await rig.answer()
         rig.claude.every = "server_error"
         nothing = await rig.answer(about='{"where":"Lisbon"}')

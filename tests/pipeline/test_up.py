@@ -33,7 +33,12 @@ def settings(stack: Addresses, tmp_path: Path) -> Settings:
     ports = Ports.free()
     given = stack.into(Settings())
     return replace(
-        given, home=tmp_path, redis_url="", database_url="", redis_port=ports.redis, database_port=ports.database
+        given,
+        millrace_home=tmp_path,
+        redis_url="",
+        database_url="",
+        redis_port=ports.redis,
+        database_port=ports.database,
     )
 
 
