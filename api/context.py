@@ -14,7 +14,7 @@ from api.endpoints.visibility import Offers, Served, given, served
 from api.http.body import R, admit
 from api.http.error import BrokerAwayError, NoFeedError, TooLargeError
 from api.security.audit import Audits
-from api.security.principal import CURRENT, authorize_user
+from api.security.principal import CURRENT
 from infra import clock
 from infra.health_check import HealthCheck, ServerProbe
 from infra.kafka.publisher import PublishError, Publishes, RecordTooLargeError
@@ -128,7 +128,7 @@ class ApiContext:
 
         Raises:
             InvalidError: a record breaks one of its limits; none is published.
-            ForbiddenError, BrokerAwayError: as `send`.
+            BrokerAwayError, TooLargeError: as `send`.
         """
         await self.send(topic, [self.admitted(value) for value in values])
 
@@ -150,13 +150,9 @@ class ApiContext:
         """Publish checked records, and return once the broker has acknowledged them.
 
         Raises:
-            ForbiddenError: the caller may not act for the user of a record.
             BrokerAwayError: the broker did not acknowledge within API_PUBLISH_TIMEOUT_S.
             TooLargeError: a record exceeds the message limit of its topic.
         """
-        for value in values:
-            if hasattr(value, "user_id"):
-                authorize_user(value.user_id)
         try:
             async with asyncio.timeout(self.settings.api_publish_timeout_s):
                 await self.clients.publisher.publish(topic, values)
@@ -194,7 +190,6 @@ class ApiContext:
         """Return a user's location, as far as it is known; without a user, the caller's location.
 
         Raises:
-            ForbiddenError: the caller may not act for the user.
             StoreError: the store did not answer.
         """
         if user_id is None:
@@ -202,7 +197,6 @@ class ApiContext:
             if trace is None or trace.caller is None or trace.caller.is_trusted:
                 return UNKNOWN
             user_id = trace.caller.subject
-        authorize_user(user_id)
         return await self.clients.portraits.spot(user_id)
 
     async def feed_of(self, user_id: str) -> Feed:
@@ -211,9 +205,7 @@ class ApiContext:
         Raises:
             NoFeedError: neither exists.
             StoreError: the store did not answer.
-            ForbiddenError: the caller may not act for the user.
         """
-        authorize_user(user_id)
         trace = CURRENT.get()
         if trace is not None:
             trace.user_id = user_id

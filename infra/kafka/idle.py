@@ -16,7 +16,6 @@ from infra.redis.connection import StoreError
 from topics import Topic
 from topics.topic import (
     CONTENT,
-    FEATURES,
     FETCH_REQUESTS,
     INTERACTIONS,
     ITEM_NEIGHBORS,
@@ -35,7 +34,7 @@ from topics.topic import (
 
 CONSUMED = (
     *(ITEMS, INTERACTIONS, LOCATIONS, PROFILE_UPDATES, PROFILES, USER_WEIGHTS),
-    *(TRIGGERS, ITEM_SIGNALS, FEATURES, CONTENT, LLM_SCORES),
+    *(TRIGGERS, ITEM_SIGNALS, CONTENT, LLM_SCORES),
 )
 VIEWED = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_WEIGHTS, MODEL_VERSIONS)
 _POLL_S = 0.2
