@@ -54,7 +54,7 @@ from api.security.guard import Guard
 from domain import gazetteer
 from infra.redis.connection import StoreError
 from infra.redis.stores.item_store import ItemCache
-from infra.settings import Settings
+from infra.settings import Settings, comma_separated
 
 
 def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[BaseRoute] = ()) -> Starlette:
@@ -87,7 +87,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
             await clients.close()
 
     declared = endpoints(context, guard)
-    origins = {origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()}
+    origins = set(comma_separated(settings.cors_origins))
     app = Starlette(
         routes=[*guard.routes(declared), *openapi.routes(declared, settings), *more_routes],
         middleware=[

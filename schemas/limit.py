@@ -56,6 +56,8 @@ QUERY_CHARS = 255
 """Longest search query."""
 LIST_ITEMS = 1_000
 """Longest list or map in an event."""
+RATING_SCALE = 5.0
+"""Default of the highest rating."""
 RATING_MAX = 100.0
 """Highest rating of any rating scale."""
 VALUE_MAX = 1e6

@@ -74,7 +74,9 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         shop=RedisShopStore(redis),
         shop_archive=PostgresShopArchive(database),
         pages=RedisPageStore(redis),
-        search=ShopSearch(database, radius_km=configured.place_radius_km, hides_sold_out=configured.hides_sold_out),
+        search=ShopSearch(
+            database, radius_km=configured.nearby_radius_km, hides_out_of_stock=configured.hides_out_of_stock
+        ),
         probes={
             "kafka": health_check.kafka(configured.kafka_bootstrap_servers),
             "registry": health_check.registry(configured.schema_registry_url),

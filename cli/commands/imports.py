@@ -122,7 +122,7 @@ def products_(  # noqa: PLR0913, PLR0917 - each is a flag
         raise OperatorError(
             f"{file} holds rejected rows only.", "Import it without --sync, or import the complete catalog."
         )
-    aside = rejected or configured.home.expanduser() / "imports" / f"{file.stem}{_REJECTED}.csv"
+    aside = rejected or configured.millrace_home.expanduser() / "imports" / f"{file.stem}{_REJECTED}.csv"
     content = _read(file, form, aside)
     is_over = len(content.rejected) > rejected_limit(content.rows)
     removal_problem = _removal_problem(content, is_over=is_over) if sync else ""

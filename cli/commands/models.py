@@ -81,7 +81,7 @@ async def _versions(configured: Settings) -> list[Version]:
     from streams.roles.trainer.artifact_store import ArtifactStore
 
     serving = await _serving(configured)
-    versions = ArtifactStore(configured.home, most_versions=configured.model_artifacts_kept).versions()
+    versions = ArtifactStore(configured.millrace_home, artifacts_kept=configured.model_artifacts_kept).versions()
     return [with_current_status(version, serving) for version in versions]
 
 
@@ -91,7 +91,7 @@ async def _roll_back(configured: Settings, version: str, reason: str) -> Version
     from streams.roles.trainer.model_version import record
     from streams.roles.trainer.retraining import publish_item_weights
 
-    artifacts = ArtifactStore(configured.home, most_versions=configured.model_artifacts_kept)
+    artifacts = ArtifactStore(configured.millrace_home, artifacts_kept=configured.model_artifacts_kept)
     serving = await _serving(configured)
     snapshot = await asyncio.to_thread(artifacts.get, version or artifacts.before(serving))
     full_reason = f"rolled back from {serving or 'nothing'}" + (f": {reason}" if reason else "")

@@ -105,7 +105,7 @@ def _details(report: Status, configured: Settings, problem: str) -> str:
     if report.pipeline is None or role not in report.pipeline.roles:
         return ""
     waiting = sum(report.lag.get(GROUPS.get(role, ""), {}).values())
-    log = log_of(role, configured.home)
+    log = log_of(role, configured.millrace_home)
     parts = [f"{waiting:,} records are waiting"] * bool(waiting) + [f"see {log}"] * (log is not None)
     return "".join(f"; {part}" for part in parts)
 

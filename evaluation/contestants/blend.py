@@ -7,18 +7,19 @@ to date with each event, while those of a worker lag by up to a second.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from evaluation.contestants.contestant import EvalContext
+from infra.settings import Settings
 from models.base import Model, ModelEvent, ModelQuery, Scores
 from models.blend.blender import Blender
 from models.blend.feature_matrix import FeatureMatrix
 from models.blend.personal import PersonalWeights
 from schemas.types import Feed, Interaction
-from streams.core.learning.learner import Learner, LearnerParams
-from streams.core.params import RankParams, SignalParams, UserParams
+from streams.core.learning.learner import Learner
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import ItemLabels
 from streams.core.ranking.features import PRIOR
@@ -26,6 +27,7 @@ from streams.core.ranking.pipeline import Candidates, build_candidates, order, r
 from streams.core.ranking.ranking_query import CLASSES
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
+from streams.roles.trainer.learner_params import learner_params
 
 _NEUTRAL, _SPAN = 2.5, 2.5
 LISTED = 50
@@ -45,8 +47,11 @@ class BlendCandidate(Model):
             without: Features to ablate; their weights stay 0.
         """
         super().__init__()
-        rank = RankParams(feed_items=LISTED, exact_items=1_000_000, repeats=context.repeats)
-        self.learner = Learner(LearnerParams(UserParams(), SignalParams(), rank))
+        params = learner_params(Settings())
+        rank = replace(
+            params.rank, max_recommendations=LISTED, exact_items=1_000_000, allow_repeat_items=context.repeats
+        )
+        self.learner = Learner(replace(params, rank=rank))
         if without:
             self.learner.weights = _Ablated(without)
         self.items = self.learner.view.items

@@ -24,7 +24,7 @@ from infra.kafka.provision import APP_ID
 from infra.redis import heartbeat
 from infra.redis.connection import StoreError, store_errors
 from infra.redis.heartbeat import RoleLife
-from infra.settings import Settings
+from infra.settings import Settings, comma_separated
 
 MISSING_AFTER_MS = 30_000
 """Silence after which a role is reported as missing, in ms."""
@@ -113,10 +113,10 @@ class PipelineReader:
 
 def expected_roles(settings: Settings) -> list[str]:
     """Return the roles that should run: those in the settings, else those of a local stack in the home folder."""
-    configured_roles = [name.strip() for name in settings.expected_roles.split(",") if name.strip()]
+    configured_roles = comma_separated(settings.expected_roles)
     return configured_roles or sorted(
         role
-        for record in (settings.home / "run").glob("worker-*.json")
+        for record in (settings.millrace_home / "run").glob("worker-*.json")
         for role in record.stem.removeprefix("worker-").split("-")
     )
 

@@ -59,7 +59,7 @@ class LocalStack:
         """
         self.home = home.resolve()
         self._settings, self._ports, self._on_step, self._on_return = settings, ports, on_step, on_return
-        self._cache = settings.cache.expanduser().resolve()
+        self._cache = settings.millrace_cache.expanduser().resolve()
         self._lock = Lock(self.home)
         self._stopping = False
         self._running: list[tuple[LocalServer, Child]] = []

@@ -69,18 +69,18 @@ class KnownItem(NamedTuple):
 class HybridSearch:
     """Searches the tables that the archive role maintains. Raises `pool.AWAY` while PostgreSQL does not answer."""
 
-    def __init__(self, pool: asyncpg.Pool, *, encoder: str, radius_km: float, hides_sold_out: bool = True) -> None:
+    def __init__(self, pool: asyncpg.Pool, *, encoder: str, radius_km: float, hides_out_of_stock: bool) -> None:
         """Configure the search.
 
         Args:
             pool: Connections.
             encoder: Name of the encoder of the embeddings.
             radius_km: Maximum distance of an item in km.
-            hides_sold_out: Whether to exclude items that are out of stock.
+            hides_out_of_stock: Whether to exclude items that are out of stock.
         """
         self.radius_km = radius_km
         self._pool, self._encoder = pool, encoder
-        self._hides_sold_out = hides_sold_out
+        self._hides_out_of_stock = hides_out_of_stock
         self._within: Within | None = None
 
     async def search(self, query: HybridQuery) -> list[Match]:
@@ -111,7 +111,7 @@ class HybridSearch:
             nearby(bind, within, query.user, self.radius_km) if query.user.is_known else UNTIED,
             "NOT private",
         ]
-        if self._hides_sold_out:
+        if self._hides_out_of_stock:
             conditions.append("NOT sold_out")
         limit = bind(query.limit)
         rankings = [

@@ -117,16 +117,16 @@ class MemoryShopSearch:
 class ShopSearch:
     """The search in PostgreSQL."""
 
-    def __init__(self, connections: LazyPool, *, radius_km: float = 50.0, hides_sold_out: bool = True) -> None:
+    def __init__(self, connections: LazyPool, *, radius_km: float, hides_out_of_stock: bool) -> None:
         """Configure the search.
 
         Args:
             connections: Connections.
             radius_km: Maximum distance of items tied to a location, in km.
-            hides_sold_out: Whether to exclude items that are out of stock; otherwise they come last.
+            hides_out_of_stock: Whether to exclude items that are out of stock; otherwise they come last.
         """
         self._connections = connections
-        self._radius_km, self._hides_sold_out = radius_km, hides_sold_out
+        self._radius_km, self._hides_out_of_stock = radius_km, hides_out_of_stock
         self._within: Within | None = None
 
     async def find(self, query: ShopQuery) -> SearchMatches:
@@ -188,7 +188,7 @@ class ShopSearch:
     def _pool(self, query: ShopQuery, bind: Bind, within: Within) -> str:
         """Return the statement of all eligible items; those with `is_last` come after all others."""
         conditions, last = ["NOT items.private", *_conditions(query, bind)], ["false"]
-        if self._hides_sold_out:
+        if self._hides_out_of_stock:
             conditions.append("NOT items.sold_out")
         else:
             last.append("items.sold_out")

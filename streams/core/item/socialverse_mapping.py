@@ -11,9 +11,8 @@ import msgspec
 
 from domain.post import post_item_id
 from domain.timestamp import epoch_ms
-from models.weight import RATING_SCALE
 from schemas.codec import DecodeError
-from schemas.limit import LINE_CHARS, TEXT_CHARS
+from schemas.limit import LINE_CHARS, RATING_SCALE, TEXT_CHARS
 from schemas.text import cleaned
 from schemas.types import Action, Interaction, Item
 

@@ -72,7 +72,7 @@ class CatalogSnapshot:
         self,
         *,
         leaders: int = 200,
-        half_life_days: float = HALF_LIFE_DAYS,
+        cooccurrence_half_life_days: float = HALF_LIFE_DAYS,
         learns: bool = False,
         exact_items: int = EXACT_ITEMS,
     ) -> None:
@@ -80,7 +80,7 @@ class CatalogSnapshot:
 
         Args:
             leaders: Number of items in a chart.
-            half_life_days: Half-life of the item-item links, in days.
+            cooccurrence_half_life_days: Half-life of the item-item links, in days.
             learns: Whether the item-item links are learned here, and not only received.
             exact_items: Size of the catalog above which candidates also come from the content index.
         """
@@ -118,7 +118,7 @@ class CatalogSnapshot:
         self.rating_sums = np.zeros(_GROWTH)
         self.rating_counts = np.zeros(_GROWTH)
         self.first_at = np.zeros(_GROWTH)
-        self.neighbors = DecayedCooccurrence(half_life_days=half_life_days, adds=learns)
+        self.neighbors = DecayedCooccurrence(half_life_days=cooccurrence_half_life_days, adds=learns)
         self.tastes = ItemItemMatrix(1, adds=False)
         self.likeness = ContentIndex()
         self.watermark = 0

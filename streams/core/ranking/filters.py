@@ -93,7 +93,7 @@ def distant(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -
     user = _location(query.features)
     if not user.is_known:
         return NOTHING
-    return catalog.places.far(catalog.columns.count, user, radius_km=params.place_radius_km)
+    return catalog.places.far(catalog.columns.count, user, radius_km=params.nearby_radius_km)
 
 
 def ended(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indices:
@@ -114,7 +114,7 @@ def sold_out(_: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> I
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
     """
-    return catalog.columns.listing.sold_out if params.hides_sold_out else NOTHING
+    return catalog.columns.listing.sold_out if params.hides_out_of_stock else NOTHING
 
 
 def seen(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
@@ -125,7 +125,7 @@ def seen(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> I
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
     """
-    return NOTHING if params.repeats else catalog.items.encode_known(query.features.seen)
+    return NOTHING if params.allow_repeat_items else catalog.items.encode_known(query.features.seen)
 
 
 UNLISTED = "unlisted"
@@ -159,7 +159,7 @@ def trailing(
         last[catalog.places.tied(columns.count)] = True
     if not is_filtered:
         last[distant(query, catalog, params)] = True
-    if not (is_filtered and params.hides_sold_out):
+    if not (is_filtered and params.hides_out_of_stock):
         last[columns.listing.sold_out] = True
     return last
 

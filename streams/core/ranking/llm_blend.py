@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from domain.scale import min_max_scaled
 from schemas.types import Feed, LlmScores
-from streams.core.params import CombineParams
+from streams.core.params import LlmBlendParams
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
 from streams.core.ranking.item_columns import Indices
 
@@ -33,7 +33,7 @@ class LlmRatings:
 
     scores: Mapping[str, float]
     """Scores from 0 to 1, by item id."""
-    weights: CombineParams
+    weights: LlmBlendParams
 
     def column(self, items: Indices, catalog: CatalogSnapshot) -> Column:
         """Return (items,) scores; NaN for an item without one.
@@ -51,7 +51,7 @@ class LlmRatings:
 class LlmScoreCache:
     """The newest language-model scores of each user, until they expire."""
 
-    def __init__(self, params: CombineParams, *, most: int = 100_000) -> None:
+    def __init__(self, params: LlmBlendParams, *, most: int = 100_000) -> None:
         self._params, self._most = params, most
         self._scores: dict[str, LlmScores] = {}
 
@@ -72,7 +72,7 @@ class LlmScoreCache:
         scores = self._scores.get(user_id)
         if scores is None:
             return None
-        if now_ms - scores.scored_at > self._params.ttl_ms:
+        if now_ms - scores.scored_at > self._params.llm_scores_ttl_ms:
             del self._scores[user_id]
             return None
         return LlmRatings(scores.scores, self._params)
@@ -96,11 +96,12 @@ class CombinedScores:
         return total
 
 
-def combine(scores: NDArray[np.float32], llm: Column, weights: CombineParams, *, feed_items: int) -> CombinedScores:
+def combine(scores: NDArray[np.float32], llm: Column, weights: LlmBlendParams, *, feed_items: int) -> CombinedScores:
     """Return combined scores.
 
     >>> scores, llm = np.array([1.0, 3.0, 5.0], np.float32), np.array([0.5, np.nan, 0.0])
-    >>> combine(scores, llm, CombineParams(ml=0.6, llm=0.4), feed_items=3).total
+    >>> weights = LlmBlendParams(ml_score_weight=0.6, llm_score_weight=0.4, llm_scores_ttl_s=60)
+    >>> combine(scores, llm, weights, feed_items=3).total
     array([0.2, 0.5, 0.6], dtype=float32)
 
     Args:
@@ -116,7 +117,9 @@ def combine(scores: NDArray[np.float32], llm: Column, weights: CombineParams, *,
     ml[is_admissible] = min_max_scaled(finite, over=best)
     has_llm = np.isfinite(llm)
     return CombinedScores(
-        ml, np.where(has_llm, weights.ml * ml, ml), np.where(has_llm, weights.llm * np.nan_to_num(llm), 0.0)
+        ml,
+        np.where(has_llm, weights.ml_score_weight * ml, ml),
+        np.where(has_llm, weights.llm_score_weight * np.nan_to_num(llm), 0.0),
     )
 
 

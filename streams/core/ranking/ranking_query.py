@@ -106,7 +106,7 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
     groups_back = timestamp_groups_back((event.at for _, event in recent), at_ms)
     return RankingQuery(
         features,
-        local_ms=local_ms(max(at_ms, features.triggered_at), zone_of(features.timezone, params.timezone)),
+        local_ms=local_ms(max(at_ms, features.triggered_at), zone_of(features.timezone, params.default_timezone)),
         context=(
             _class(features.event_count, _LENGTHS),
             _gap_class(features, at_ms),

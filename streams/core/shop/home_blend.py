@@ -15,9 +15,9 @@ _DECAY = 0.9
 class HomeMix:
     """Weights of the components of a home page."""
 
-    clicked: float = 0.5
-    searched: float = 0.4
-    diverse: float = 0.1
+    clicked_weight: float
+    searched_weight: float
+    diverse_weight: float
 
 
 Scores = Mapping[str, float]
@@ -55,7 +55,7 @@ def blend_home(
         left_out: Ids of products to exclude.
         most: The maximum number of products.
     """
-    components = ((mix.clicked, clicked), (mix.searched, searched), (mix.diverse, diverse))
+    components = ((mix.clicked_weight, clicked), (mix.searched_weight, searched), (mix.diverse_weight, diverse))
     sums: defaultdict[str, float] = defaultdict(float)
     for weight, component in components:
         for item, score in component.items():

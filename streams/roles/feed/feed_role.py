@@ -44,10 +44,10 @@ from streams.core.triggers.active_users import ActiveUsers
 from streams.roles.feed.scheduled_triggers import ScheduledTriggerPublisher
 from streams.runtime.agent_context import AgentContext
 from streams.runtime.core_params import (
-    combine_params,
     fetchers,
+    llm_blend_params,
+    prefetch_params,
     rank_params,
-    retrieval_params,
     signal_params,
     user_params,
 )
@@ -71,7 +71,7 @@ class _FeedAgents:
         users, items, profiles = (app.bytes_table(name, partitions=PARTITIONS) for name in TABLES)
         feeds = RedisFeedStore(redis, ttl_days=settings.feed_ttl_days)
         reranked = RedisFeedStore(redis, ttl_days=RERANKED_TTL_S * 1000 / DAY_MS)
-        llm_scores, params = LlmScoreCache(combine_params(settings)), rank_params(settings)
+        llm_scores, params = LlmScoreCache(llm_blend_params(settings)), rank_params(settings)
         user_settings = user_params(settings)
         self.active_users = ActiveUsers(user_settings.triggers)
         self.catalog = catalog.CatalogAgent(context, RedisItemStore(redis))
@@ -79,7 +79,7 @@ class _FeedAgents:
         self.user = user.UserAgent(context, users, user_settings, active_users=self.active_users, ranker=self.ranker)
         self.signal = signal.SignalAgent(context, items, signal_params(settings))
         retrieve_agent = retrieve.RetrieveAgent(
-            context, self.user.peek, RedisPrefetchStore(redis), fetchers(settings), retrieval_params(settings)
+            context, self.user.peek, RedisPrefetchStore(redis), fetchers(settings), prefetch_params(settings)
         )
         register_agent(app, catalog.SOURCES, self.catalog)
         register_agent(app, profile.SOURCES, profile.ProfileAgent(context, profiles))
@@ -141,7 +141,9 @@ async def run(
     """
     async with open_role("feed", settings, now_ms=now_ms, publish_timeout_s=PUBLISH_TIMEOUT_S) as role:
         role.registry.codec(ITEM_SIGNALS.record).remember(_REMEMBERED)
-        view = CatalogSnapshot(half_life_days=settings.cooccurrence_half_life_days) if view is None else view
+        view = (
+            CatalogSnapshot(cooccurrence_half_life_days=settings.cooccurrence_half_life_days) if view is None else view
+        )
         app, blender = await new_app(settings, APP_ID, "worker"), new_blender()
         broadcast = GlobalTables(settings.kafka_bootstrap_servers, view, blender, role.registry, role.quarantine)
         context = AgentContext(

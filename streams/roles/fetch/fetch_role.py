@@ -169,7 +169,7 @@ def _service(role: Role, llm: Llm, pool: asyncpg.Pool) -> FetchService:
     settings = role.settings
     encoder = ENCODERS[settings.text_encoder]()
     search = HybridSearch(
-        pool, encoder=encoder.name, radius_km=settings.place_radius_km, hides_sold_out=settings.hides_sold_out
+        pool, encoder=encoder.name, radius_km=settings.nearby_radius_km, hides_out_of_stock=settings.hides_out_of_stock
     )
     return FetchService(
         llm,
@@ -180,6 +180,6 @@ def _service(role: Role, llm: Llm, pool: asyncpg.Pool) -> FetchService:
         fetchers=fetchers(settings),
         cached_s=seconds_by_name(settings.fetch_categories),
         encoder=encoder,
-        within_s=settings.fetch_within_s,
+        deadline_s=settings.fetch_deadline_s,
         now_ms=clock.now_ms,
     )

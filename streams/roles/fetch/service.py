@@ -77,7 +77,7 @@ class FetchService:
         fetchers: Mapping[str, Fetcher],
         cached_s: Mapping[str, float],
         encoder: TextEncoder,
-        within_s: float,
+        deadline_s: float,
         now_ms: Callable[[], int],
     ) -> None:
         """Create the service.
@@ -91,12 +91,12 @@ class FetchService:
             fetchers: The fetchers by category.
             cached_s: Cache lifetime of an answer in seconds, by category.
             encoder: Encodes the words of a search.
-            within_s: Largest age of a request in seconds.
+            deadline_s: Largest age of a request in seconds.
             now_ms: The clock, in ms since the epoch.
         """
         self._llm, self._catalogue, self._items, self._store, self._publisher = llm, catalogue, items, store, publisher
         self._fetchers, self._cached_s, self._encoder = fetchers, cached_s, encoder
-        self._within_ms, self._now_ms = round(within_s * 1_000), now_ms
+        self._deadline_ms, self._now_ms = round(deadline_s * 1_000), now_ms
         self.answered: Counter[str] = Counter()
         """Numbers of requests by source of the answer and reason for the fallback."""
 
@@ -107,7 +107,7 @@ class FetchService:
             request: The request.
             asked_at: Its append time, in ms since the epoch.
         """
-        until_ms = asked_at + self._within_ms
+        until_ms = asked_at + self._deadline_ms
         if self._now_ms() > until_ms or request.category not in self._fetchers:
             await self._publish(request, FetchResult(NOBODY, [], LATE if request.category in self._fetchers else OFF))
             return

@@ -25,9 +25,10 @@ from infra.redis.stores.shop_store import MOST, RedisShopStore, ShopStore, Store
 from infra.settings import Settings
 from schemas.limit import PRODUCT
 from schemas.types import Interaction
-from streams.core.shop.home_blend import HomeMix, Scores, blend_home, dcg_weights, decay_sums
+from streams.core.shop.home_blend import Scores, blend_home, dcg_weights, decay_sums
 from streams.core.shop.product_rankings import ProductRankings, RankedProduct
 from streams.roles.shop import similarity_fit
+from streams.runtime.core_params import home_mix
 from streams.runtime.retry import retry_until_available
 from streams.runtime.role import Role, open_role
 from streams.runtime.sink import Write, run_sink
@@ -70,13 +71,9 @@ class ShopProjector:
         self, pool: asyncpg.Pool, search: ShopSearch, charts: ChartStore, store: ShopStore, settings: Settings
     ) -> None:
         self._pool, self._search, self._charts, self._store = pool, search, charts, store
-        self._hides_sold_out = settings.hides_sold_out
-        self._stale_ms = round(settings.shop_stale_days * DAY_MS)
-        self._mix = HomeMix(
-            clicked=settings.shop_clicked_weight,
-            searched=settings.shop_searched_weight,
-            diverse=settings.shop_diverse_weight,
-        )
+        self._hides_out_of_stock = settings.hides_out_of_stock
+        self._inactive_ms = round(settings.shop_inactive_days * DAY_MS)
+        self._mix = home_mix(settings)
         self.rankings = ProductRankings([], {})
         self._search_results: dict[str, list[str]] = {}
         self.homes = 0
@@ -88,7 +85,7 @@ class ShopProjector:
         Raises:
             database.AWAY, StoreError
         """
-        rows = await self._pool.fetch(_PRODUCTS, PRODUCT, self._hides_sold_out)
+        rows = await self._pool.fetch(_PRODUCTS, PRODUCT, self._hides_out_of_stock)
         products = [RankedProduct(*row) for row in rows]
         trending = await self._charts.trends(sorted({product.category for product in products}))
         self.rankings = await asyncio.to_thread(ProductRankings, products, trending)
@@ -107,7 +104,7 @@ class ShopProjector:
         users = list(dict.fromkeys(event.user_id for event in shop_events))
         if not users or not products:
             return
-        since_ms = now_ms - self._stale_ms
+        since_ms = now_ms - self._inactive_ms
         rows = await self._pool.fetch(_DONE, users, utc_time(since_ms))
         events_by_id = {(event.user_id, event.event_id): event for event in shop_events if event.occurred_at > since_ms}
         events_by_id |= {(row["user_id"], row["event_id"]): _event(row) for row in rows}
@@ -147,7 +144,7 @@ class ShopProjector:
         )
         products = self.rankings.products
         newest = max(event.occurred_at for event in events if event.item_id in products or event.action == "search")
-        return StoredHome(user_id=user_id, personalized=personal, diverse=diverse, stale_at=newest + self._stale_ms)
+        return StoredHome(user_id=user_id, personalized=personal, diverse=diverse, stale_at=newest + self._inactive_ms)
 
     def _clicked(self, events: Sequence[Interaction]) -> list[str]:
         """Return the products that a user liked, newest first."""
@@ -190,7 +187,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         connections = database.LazyPool(settings.database_url, connections=4)
         try:
             pool = await _retry(connections.pool)
-            search = ShopSearch(connections, radius_km=settings.place_radius_km, hides_sold_out=settings.hides_sold_out)
+            search = ShopSearch(
+                connections, radius_km=settings.nearby_radius_km, hides_out_of_stock=settings.hides_out_of_stock
+            )
             shop = ShopProjector(pool, search, RedisChartStore(role.redis), RedisShopStore(role.redis), settings)
 
             async def stock() -> None:

@@ -38,7 +38,7 @@ class FittedVersion:
     """Ids of the items in the rows and columns of `tastes`."""
     tastes: NDArray[np.float32]
     """(items, items) the item weights."""
-    taste_model: str
+    item_item_model: str
     """The name of the model that provided them."""
 
 
@@ -135,7 +135,7 @@ def to_artifact(fitted_version: FittedVersion) -> tuple[Header, dict[str, NDArra
             "events": version.events,
             "watermark": version.watermark,
             "full": version.full,
-            "taste_model": fitted_version.taste_model,
+            "taste_model": fitted_version.item_item_model,
             "request_ids": "\n".join(version.request_ids),
         },
         names={"parts": fitted_version.parts, "items": fitted_version.items},

@@ -172,7 +172,7 @@ class RetrainScheduler:
             ends = {tp.partition: end for tp, end in events.ends.items()}
         # In a thread of its own: a fit takes minutes, and the heartbeat needs the event loop.
         learner = await asyncio.to_thread(fit.end)
-        decision = fit.verdict(tolerance=self._settings.model_tolerance)
+        decision = fit.verdict(tolerance=self._settings.model_promotion_tolerance)
         now_ms = clock.now_ms()
         version = Version(
             version=name_of(now_ms),

@@ -73,7 +73,7 @@ class Trainer:
         self._role, self._settings, self._publisher = role, role.settings, role.publisher
         self._status_store = status_store
         self.live = OnlineLearner(Learner(learner_params(role.settings), refits=False))
-        artifacts = ArtifactStore(role.settings.home, most_versions=role.settings.model_artifacts_kept)
+        artifacts = ArtifactStore(role.settings.millrace_home, artifacts_kept=role.settings.model_artifacts_kept)
         self.scheduler = RetrainScheduler(role, artifacts, self.live)
         self.positions: dict[str, int] = {}
         self._decoders = {topic.name: role.decoder(topic, tombstones=True) for topic in _FOLLOWED}

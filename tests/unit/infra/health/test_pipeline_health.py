@@ -80,15 +80,15 @@ def test_what_was_deleted_before_is_on_record_and_no_problem_any_more() -> None:
 
 
 def test_roles_that_are_set_are_expected(tmp_path: Path) -> None:
-    assert expected_roles(replace(Settings(), home=tmp_path, expected_roles=" feed, log,")) == ["feed", "log"]
+    assert expected_roles(replace(Settings(), millrace_home=tmp_path, expected_roles=" feed, log,")) == ["feed", "log"]
 
 
 def test_roles_that_the_local_stack_runs_are_expected(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     for name in ("worker-feed", "worker-trainer-archive-log", "api", "redis"):
         (tmp_path / "run" / f"{name}.json").touch()
-    assert expected_roles(replace(Settings(), home=tmp_path)) == ["archive", "feed", "log", "trainer"]
-    assert expected_roles(replace(Settings(), home=tmp_path / "elsewhere")) == []
+    assert expected_roles(replace(Settings(), millrace_home=tmp_path)) == ["archive", "feed", "log", "trainer"]
+    assert expected_roles(replace(Settings(), millrace_home=tmp_path / "elsewhere")) == []
 
 
 def test_the_log_of_a_role_is_named(tmp_path: Path) -> None:

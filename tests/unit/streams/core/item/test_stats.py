@@ -14,11 +14,11 @@ from domain.timestamp import HOUR_MS
 from models import decay
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemSignal, ItemState
-from streams.core.params import SignalParams
 from streams.core.position import Position
 from tests.build import T0_MS
+from tests.params import SIGNAL_PARAMS
 
-PARAMS = SignalParams()
+PARAMS = SIGNAL_PARAMS
 
 
 def a_signal(offset: int, *, partition: int = 0, **overrides: Any) -> ItemSignal:

@@ -15,10 +15,11 @@ from streams.core.push.candidates import PushItem, fold_feed, fold_request
 from streams.core.push.delivery import Delivery, due_items, record_delivery, release
 from streams.core.push.push_state import PushState
 from tests.build import a_push_request
+from tests.params import PUSH_PARAMS
 
 NOON = 1_795_262_400_000
 """In Lisbon, on 21 November 2026: the night is ten hours off."""
-PARAMS = PushParams()
+PARAMS = PUSH_PARAMS
 NIGHT = PushPreferences(quiet_hours=QuietHours(start="22:00", end="08:00", timezone="Europe/Lisbon"))
 OLD = [f"old-{n}" for n in range(8)]
 SCORES = [9.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 
 from domain.timestamp import DAY_MS, HOUR_MS
 from schemas.types import PushPreferences
-from streams.core.params import PushParams
 from streams.core.push.candidates import fold_feed
+from tests.params import PUSH_PARAMS
 from tests.unit.streams.core.push.push_world import NOON, PARAMS, SCORES, a_user
 
 
@@ -33,7 +35,7 @@ def test_a_new_item_no_better_than_what_usually_leads_is_not_worth_it_and_that_i
 
 def test_an_old_item_is_not_pushed_however_far_it_leads() -> None:
     world = a_user()
-    world.params = PushParams(new_ms=HOUR_MS - 1)
+    world.params = replace(PUSH_PARAMS, item_max_age_hours=1 - 1e-6)
     world.feed(jazz_night=50.0)
     assert world.told == []
 
@@ -95,6 +97,6 @@ def test_no_more_than_the_cap_are_sent_in_any_24_hours() -> None:
 
 def test_the_best_of_a_feed_comes_first() -> None:
     world = a_user()
-    world.params = PushParams(daily_cap=1)
+    world.params = replace(PUSH_PARAMS, daily_cap=1)
     world.feed(jazz_good=30.0, jazz_better=40.0)
     assert {told.item_id: told.status for told in world.told} == {"jazz_good": "capped", "jazz_better": "sent"}

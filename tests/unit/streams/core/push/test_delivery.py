@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from domain.timestamp import HOUR_MS
 from infra.fcm import SendAnswer
 from schemas.types import PushPreferences
-from streams.core.params import PushParams
 from streams.core.push.candidates import PushItem
 from streams.core.push.push_state import due_at
+from tests.params import PUSH_PARAMS
 from tests.unit.streams.core.push.push_world import GONE, NIGHT, NOON, World, a_user
 
 
@@ -45,7 +46,7 @@ def test_what_is_held_does_not_reach_a_device_that_is_another_users_by_then(othe
 
 
 def test_what_was_due_while_nobody_looked_is_sent_when_somebody_does_unless_it_is_quiet_again() -> None:
-    world = a_user(now_ms=NOON + 11 * HOUR_MS, params=PushParams(hold_ms=48 * HOUR_MS))
+    world = a_user(now_ms=NOON + 11 * HOUR_MS, params=replace(PUSH_PARAMS, max_delay_hours=48))
     world.ask(kind="preferences", token=None, preferences=NIGHT)
     world.feed(jazz_night=30.0)
     world.wait(24 * HOUR_MS)
@@ -121,7 +122,7 @@ def test_a_withdrawn_push_may_come_again_with_its_item() -> None:
 
 @pytest.mark.parametrize(("hold_ms", "ttl_s"), [(12 * HOUR_MS, 10 * 3_600), (HOUR_MS, 3_600)])
 def test_a_push_must_not_be_shown_in_the_next_quiet_hours_nor_after_it_expires(hold_ms: int, ttl_s: int) -> None:
-    world = World(params=PushParams(hold_ms=hold_ms))
+    world = World(params=replace(PUSH_PARAMS, max_delay_hours=hold_ms / HOUR_MS))
     world.ask(preferences=NIGHT)
     world.message()
     assert world.ttls == [ttl_s]
@@ -168,7 +169,7 @@ def test_what_is_put_off_is_tried_again_after_the_pause_asked_for_and_less_and_l
 
 
 def test_what_is_put_off_for_too_long_has_failed() -> None:
-    world = World(answers={"phone": SendAnswer("later", "timeout")}, params=PushParams(hold_ms=HOUR_MS))
+    world = World(answers={"phone": SendAnswer("later", "timeout")}, params=replace(PUSH_PARAMS, max_delay_hours=1))
     world.ask()
     world.message()
     while due_at(world.state) is not None:
@@ -178,7 +179,7 @@ def test_what_is_put_off_for_too_long_has_failed() -> None:
 
 
 def test_only_the_devices_that_were_not_reached_are_tried_again_and_it_counts_once() -> None:
-    world = World(answers={"tablet": SendAnswer("later", "timeout")}, params=PushParams(daily_cap=1))
+    world = World(answers={"tablet": SendAnswer("later", "timeout")}, params=replace(PUSH_PARAMS, daily_cap=1))
     world.ask(token="phone")
     world.ask(token="tablet")
     world.message()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 
 from domain.timestamp import HOUR_MS
 from schemas.types import PushPreferences
-from streams.core.params import PushParams
 from streams.core.push.candidates import PushItem
 from streams.core.push.push_state import due_at, snapshot
 from tests.build import a_push_request
+from tests.params import PUSH_PARAMS
 from tests.unit.streams.core.push.push_world import GONE, NIGHT, NOON, World, a_user
 
 
@@ -26,7 +28,7 @@ def test_named_preferences_are_taken_over_and_the_others_stay() -> None:
 
 
 def test_what_is_held_for_too_long_expires_and_is_not_pushed_any_more() -> None:
-    world = a_user(now_ms=NOON + 11 * HOUR_MS, params=PushParams(hold_ms=2 * HOUR_MS))
+    world = a_user(now_ms=NOON + 11 * HOUR_MS, params=replace(PUSH_PARAMS, max_delay_hours=2))
     world.ask(kind="preferences", token=None, preferences=NIGHT)
     world.feed(jazz_night=30.0)
     world.wait(2 * HOUR_MS)

@@ -19,7 +19,7 @@ from tests.build import T0_MS, a_version, an_item, whole
 def test_a_version_goes_through_a_file_and_a_record_to_a_worker_unchanged(fit: CandidateFit, tmp_path: Path) -> None:
     learner = fit.end()
     version = a_version(metrics={"ndcg@10": 0.5}, request_ids=["one", "other"], events=learner.events)
-    shelf = ArtifactStore(tmp_path, most_versions=3)
+    shelf = ArtifactStore(tmp_path, artifacts_kept=3)
     shelf.put(fitted(version, learner), serving=None)
     found = shelf.get("v1")
     assert found.version == version
