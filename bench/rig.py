@@ -87,7 +87,7 @@ class Rig:
             self.publisher.produce(topic, value)
             if number % _CHUNK == 0:
                 self.on_progress(f"publish {topic.short_name}", number, total)
-                await self.publisher.room()
+                await self.publisher.wait_for_capacity()
         await self.publisher.flush()
 
     @asynccontextmanager
@@ -173,7 +173,7 @@ async def a_rig(settings: Settings, *, on_step: OnStep, on_progress: OnProgress)
         own = Settings(home=Path(folder), cache=settings.cache, model_fit_interval_s=0.0, model_full_fit_interval_s=0.0)
         async with LocalStack(own.home, settings=own, ports=Ports.free(), on_step=on_step) as addresses:
             await provision(addresses)
-            rig = Rig(addresses, addresses.into(own), on_step=on_step, on_progress=on_progress)
+            rig = Rig(addresses, addresses.apply_to(own), on_step=on_step, on_progress=on_progress)
             await rig.connect()
             try:
                 yield rig

@@ -44,18 +44,18 @@ async def servers(settings: Settings, *, on_step: OnStep) -> AsyncIterator[Setti
     """
 
     async def provisioned(addresses: Addresses) -> None:
-        await provision(addresses, on_done=lambda name, what: on_step(Step(name, "ready", what)))
+        await provision(addresses, on_result=lambda name, what: on_step(Step(name, "ready", what)))
 
     stack = LocalStack(
         settings.home,
         settings=settings,
-        ports=Ports.of(settings),
+        ports=Ports.from_settings(settings),
         on_step=on_step,
-        on_return=provisioned,
+        on_restart=provisioned,
     )
     async with stack as addresses:
         await provisioned(addresses)
-        yield addresses.into(settings)
+        yield addresses.apply_to(settings)
 
 
 @asynccontextmanager
@@ -89,7 +89,7 @@ def _child(name: str, arguments: Sequence[str], settings: Settings, on_step: OnS
 
     def command() -> Command:
         argv = [sys.executable, "-m", "cli.main", *arguments]
-        return Command(argv=argv, env=to_env(settings), watched=not is_api)
+        return Command(argv=argv, env=to_env(settings), has_watchdog=not is_api)
 
     async def check_api() -> None:
         async with httpx.AsyncClient(timeout=_ASK_S) as client:

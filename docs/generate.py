@@ -38,7 +38,7 @@ def settings() -> str:
 
 def errors() -> str:
     """Return the table of the errors."""
-    rows = ([f'<a id="{entry.code}"></a>`{entry.code}`', str(entry.status), entry.what] for entry in catalogue())
+    rows = ([f'<a id="{entry.code}"></a>`{entry.code}`', str(entry.status), entry.description] for entry in catalogue())
     return _table(["code", "status", "what"], rows)
 
 

@@ -45,11 +45,11 @@ class BlendCandidate(Model):
             without: Features to ablate; their weights stay 0.
         """
         super().__init__()
-        rank = RankParams(feed_items=LISTED, exact_items=1_000_000, repeats=context.repeats)
+        rank = RankParams(feed_items=LISTED, exact_items=1_000_000, allows_repeats=context.repeats)
         self.learner = Learner(LearnerParams(UserParams(), SignalParams(), rank))
         if without:
             self.learner.weights = _Ablated(without)
-        self.items = self.learner.view.items
+        self.items = self.learner.catalog.items
         self._catalogue = {item.item_id: item for item in context.catalogue}
         self._count = 0
 
@@ -63,9 +63,9 @@ class BlendCandidate(Model):
     def feed(self, user_id: str) -> Feed:
         """Return the feed of a user as a worker writes it."""
         learner = self.learner
-        learner.view.refresh()
+        learner.catalog.refresh()
         features = learner.features(user_id)
-        return rank(features, learner.view, learner.blender, learner.params.rank, now_ms=learner.view.watermark)
+        return rank(features, learner.catalog, learner.blender, learner.params.rank, now_ms=learner.catalog.watermark)
 
     def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         """Return the blended scores, with the top items in the order of the feed."""
@@ -75,7 +75,7 @@ class BlendCandidate(Model):
         return scores
 
     def _score(self, row: Scores, query: ModelQuery) -> None:
-        snapshot, blender, params = self.learner.view, self.learner.blender, self.learner.params.rank
+        snapshot, blender, params = self.learner.catalog, self.learner.blender, self.learner.params.rank
         candidates = (
             self._cold_candidates(query) if query.history else self.learner.candidates(query.user_id, query.at_ms)
         )
@@ -87,7 +87,7 @@ class BlendCandidate(Model):
 
     def _cold_candidates(self, query: ModelQuery) -> Candidates:
         """Return the candidates of a held-out user, with features folded from the query's history alone."""
-        snapshot, params = self.learner.view, self.learner.params
+        snapshot, params = self.learner.catalog, self.learner.params
         state = UserState(query.user_id)
         for number, event in enumerate(query.history, start=1):
             subject = snapshot.labels(event.item_id) or ItemLabels()

@@ -16,11 +16,11 @@ from starlette.responses import Response
 from api.context import ApiContext
 from api.endpoints.rerank import ERRORS as RANKED_ERRORS
 from api.endpoints.rerank import ranked
-from api.endpoints.visibility import Served
-from api.http.body import Moment, Scalar, Values, check_count, milliseconds, new_id, take, texts
+from api.endpoints.visibility import VisibleFeed
+from api.http.body import Moment, Scalar, Values, check_count, milliseconds, new_id, parse_body, texts
 from api.http.endpoint import Endpoint
 from api.http.error import BrokerAwayError, InvalidError, NoFeedError, NoProfileError, StoreAwayError, TooLargeError
-from api.http.query import parse_query, user_in
+from api.http.query import parse_query, validate_user_id
 from api.http.response import json_response
 from infra.redis.stores.model_status import LiveModel
 from schemas.limit import ID_CHARS, LINE_CHARS, TEXT_CHARS
@@ -323,30 +323,30 @@ class _Personalization:
         metrics.personalizations.inc()
         with metrics.personalization_duration.time():
             result = await self._personalized(request)
-        metrics.active.see(result.user_id)
+        metrics.active.add(result.user_id)
         metrics.recommendations.inc(result.count)
         return json_response(result)
 
     async def _personalized(self, request: Request) -> PersonalizeResult:
         context = self._context
-        body = await take(request, _personalize, context.settings.api_max_body_bytes)
+        body = await parse_body(request, _personalize, context.settings.api_max_body_bytes)
         most = body.diversity_params.max_results
         if not body.candidates:
-            feed = await context.feed_of(user_in(body.user_id))
-            return self._shown(body.user_id, await context.served(feed, most), {})
+            feed = await context.feed_of(validate_user_id(body.user_id))
+            return self._shown(body.user_id, await context.serve_feed(feed, most), {})
         check_count("candidates", body.candidates, context.settings.api_max_candidates)
         trigger = body.record(context.clients.now_ms(), threshold=context.settings.diversity_threshold)
         if len(_packed.encode(trigger)) > _TRIGGER_BYTES:
             raise TooLargeError(_TRIGGER_BYTES)
         feed = await ranked(context, trigger)
         candidates = {one.id: one for one in body.candidates}
-        served = await context.given(feed, most)
+        served = await context.serve_reranked(feed, most)
         return self._shown(body.user_id, served, candidates, event_id=trigger.event_id)
 
     async def profile(self, request: Request) -> Response:
         """Return a user's stated and inferred profile."""
-        user_id = user_in(request.path_params["user_id"])
-        inferred, stated = await self._context.clients.portraits.read(user_id)
+        user_id = validate_user_id(request.path_params["user_id"])
+        inferred, stated = await self._context.clients.user_profiles.read(user_id)
         if inferred is None and stated is None:
             raise NoProfileError(user_id)
         times = [inferred.watermark] if inferred is not None else []
@@ -379,13 +379,13 @@ class _Personalization:
     async def define(self, request: Request) -> Response:
         """Define an experiment."""
         now_ms = self._context.clients.now_ms()
-        experiment = (await take(request, _experiment, _BODY_BYTES)).record(now_ms)
+        experiment = (await parse_body(request, _experiment, _BODY_BYTES)).record(now_ms)
         await self._context.publish(EXPERIMENTS, [experiment])
         return json_response(experiment, 201)
 
     async def evaluation(self, request: Request) -> Response:
         """Return the metrics of the models."""
-        board = await self._context.clients.boards.read()
+        board = await self._context.clients.model_status.read()
         history = [
             JudgedMetric(one.version, one.status, one.created_at, one.events, one.metrics) for one in board.versions
         ]
@@ -393,7 +393,7 @@ class _Personalization:
         return json_response(Evaluation(serving, board.live, history))
 
     def _shown(
-        self, user_id: str, served: Served, candidates: dict[str, CandidateBody], *, event_id: str | None = None
+        self, user_id: str, served: VisibleFeed, candidates: dict[str, CandidateBody], *, event_id: str | None = None
     ) -> PersonalizeResult:
         feed, recommendations = served.feed, []
         for position, data in zip(served.positions, served.items, strict=True):

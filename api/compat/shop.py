@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from api.context import ApiContext
 from api.endpoints.search import NO_MATCHES
-from api.http.body import new_id, take
+from api.http.body import new_id, parse_body
 from api.http.endpoint import Endpoint
 from api.http.error import BadValueError, BrokerAwayError, InvalidError, NoMatchError, NoProductError, StoreAwayError
 from api.http.query import Q, parse_query
@@ -239,8 +239,8 @@ class _Shop:
         """Return the product lists of a user's home page."""
         query = _parse_query(request, HomeQuery)
         limit, now_ms = _clamp(query.response_limit, _MOST_SHOWN), self._context.clients.now_ms()
-        home, charts = await self._context.clients.shop.read(_user(query.user_id), now_ms=now_ms)
-        user = await self._context.spot_of(query.user_id)
+        home, charts = await self._context.clients.shop_store.read(_user(query.user_id), now_ms=now_ms)
+        user = await self._context.location_of(query.user_id)
         lists = {
             "personalized": home.personalized if home else [],
             "trending": charts.trending,
@@ -281,12 +281,12 @@ class _Shop:
         query, limit = parsed_query.query.strip(), _clamp(parsed_query.response_limit, _MOST_FOUND)
         if not 1 <= len(query) <= QUERY_CHARS:
             raise BadValueError("query", f"must have 1 to {QUERY_CHARS} characters, not counting surrounding blanks")
-        user = await self._context.spot_of(None)
+        user = await self._context.location_of(None)
         matches = await self._context.clients.search.find(ShopQuery(query=query, kind=PRODUCT, limit=limit, user=user))
         results = await self._visible_products(matches.item_ids, user)
         if results:
             return json_response(ShopResults(results))
-        _, charts = await self._context.clients.shop.read("", now_ms=self._context.clients.now_ms())
+        _, charts = await self._context.clients.shop_store.read("", now_ms=self._context.clients.now_ms())
         trending = (await self._visible_products(charts.trending, user))[:limit]
         if not trending:
             raise NoMatchError
@@ -295,7 +295,7 @@ class _Shop:
     async def interaction(self, request: Request) -> Response:
         """Publish a click on a product, or a search."""
         now_ms = self._context.clients.now_ms()
-        event = (await take(request, _body, _BODY_BYTES)).record(now_ms)
+        event = (await parse_body(request, _body, _BODY_BYTES)).record(now_ms)
         await self._context.publish(INTERACTIONS, [event])
         return Response(headers={"Cache-Control": "no-store"})
 
@@ -303,7 +303,7 @@ class _Shop:
         """Return a user's clicks and searches."""
         user_id, days = _user(request.path_params["user_id"]), _parse_query(request, DaysQuery).days
         now = datetime.fromtimestamp(self._context.clients.now_ms() / 1_000, UTC)
-        events = await self._context.clients.shop_archive.done(user_id, now - timedelta(days=days))
+        events = await self._context.clients.shop_archive.events(user_id, now - timedelta(days=days))
         return json_response(
             ShopEvents(user_id, [ShopEventEntry(_NAMES[one.action], one.item_id, one.query, one.at) for one in events])
         )
@@ -317,14 +317,14 @@ class _Shop:
         product_id = request.path_params["product_id"]
         if not _PRODUCT_ID.fullmatch(product_id):
             raise BadValueError("product_id", "must be 10 of A to Z and 0 to 9")
-        product = (await self._context.catalogued([product_id])).get(product_id)
+        product = (await self._context.catalog_items([product_id])).get(product_id)
         if product is None or product.kind != PRODUCT:
             raise NoProductError(product_id)
         return product, _clamp(_parse_query(request, ProductQuery).response_limit, _MOST_SHOWN)
 
     async def _visible_products(self, item_ids: Sequence[str], user: Spot) -> list[ShopProduct]:
         """Return the items that are products and visible to a user, for display."""
-        items = await self._context.offered(item_ids, user)
+        items = await self._context.visible_items(item_ids, user)
         return [_shop_product(item) for item in items.values() if item.kind == PRODUCT]
 
 

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.context import ApiContext
-from api.endpoints.visibility import Served
+from api.endpoints.visibility import VisibleFeed
 from api.http.endpoint import Endpoint
 from api.http.error import CrowdedError, NoFeedError, StoreAwayError, StreamsError
 from api.http.event_streams import FeedStream, Listeners
@@ -61,7 +61,7 @@ class FeedContent(FeedMetadata, gc=False):
 _encoder = msgspec.json.Encoder()
 
 
-def content(user_id: str, served: Served, *, now_ms: int) -> FeedContent:
+def content(user_id: str, served: VisibleFeed, *, now_ms: int) -> FeedContent:
     """Return the served items of a feed, joined with their catalog JSON.
 
     Args:
@@ -135,7 +135,7 @@ class ContentEndpoints:
         query = parse_query(request, FeedQuery)
         user_id, limit = query.user_id, query.limit
         feed = await self._context.feed_of(user_id)
-        served = await self._context.chosen(feed, limit)
+        served = await self._context.visible_feed(feed, limit)
         headers = {"ETag": f'W/"{served.version}"', "Cache-Control": "private, no-cache"}
         if _matches(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
@@ -145,7 +145,7 @@ class ContentEndpoints:
         """Stream a feed: now, unless Last-Event-ID names its version, and after each change of it or of its items."""
         query = parse_query(request, FeedQuery)
         user_id, limit = query.user_id, query.limit
-        self._listeners.admit(user_id)
+        self._listeners.check_limits(user_id)
         events = self.events(user_id, limit, request.headers.get("last-event-id"))
         return FeedStream(self._listeners, user_id, events)
 
@@ -158,7 +158,7 @@ class ContentEndpoints:
                     changed.clear()
                     with suppress(StoreError, NoFeedError):  # the stream survives a Redis outage
                         feed = await context.feed_of(user_id)
-                        served = await context.chosen(feed, limit)
+                        served = await context.visible_feed(feed, limit)
                         watch(feed.items)
                         if served.version != last:
                             last = served.version
@@ -168,8 +168,8 @@ class ContentEndpoints:
                         async with asyncio.timeout(_POLL_S):
                             await changed.wait()
 
-    def _render(self, user_id: str, served: Served) -> bytes:
-        self._context.audits.served(served.feed, len(served.items))
+    def _render(self, user_id: str, served: VisibleFeed) -> bytes:
+        self._context.audits.record_feed(served.feed, len(served.items))
         return _encoder.encode(content(user_id, served, now_ms=self._context.clients.now_ms()))
 
 

@@ -30,7 +30,7 @@ class ActiveUserCounter:
         self._last_seen_s: dict[str, float] = {}
         """The time of each user's last request (s, monotonic clock), oldest first."""
 
-    def see(self, user_id: str) -> None:
+    def add(self, user_id: str) -> None:
         """Record a request of a user."""
         self._last_seen_s.pop(user_id, None)
         self._last_seen_s[user_id] = self._clock_s()
@@ -45,11 +45,11 @@ class ActiveUserCounter:
         return len(self._last_seen_s)
 
 
-Signs = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
+HeartbeatReader = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
 """Reads the heartbeats of all running roles."""
 
 
-async def no_signs() -> Sequence[Mapping[str, Any]]:
+async def no_heartbeats() -> Sequence[Mapping[str, Any]]:
     """Return no heartbeats."""
     return ()
 
@@ -57,7 +57,7 @@ async def no_signs() -> Sequence[Mapping[str, Any]]:
 class Metrics:
     """The metrics of one app, in a registry of its own."""
 
-    def __init__(self, signs: Signs = no_signs) -> None:
+    def __init__(self, signs: HeartbeatReader = no_heartbeats) -> None:
         self._signs = signs
         self.registry = CollectorRegistry()
         self.requests = Counter(
@@ -139,7 +139,7 @@ class Metrics:
         )
         self._ends: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
-    def ended(self, method: str, route: str, status: int, seconds: float) -> None:
+    def record_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a completed request.
 
         Args:

@@ -28,7 +28,7 @@ async def ranked(context: ApiContext, trigger: Trigger) -> Feed:
         LateError: no worker answered in time.
     """
     authorize_user(trigger.user_id)
-    trigger = context.admitted(trigger)
+    trigger = context.validated(trigger)
     if context.reranks.locked():
         raise BusyError(context.settings.api_max_listeners)
     async with context.reranks:

@@ -17,7 +17,7 @@ from api.http.paging import Cursor, Page, PagedRanking, page_of, paged_list
 from api.http.query import Name, UserId, parse_query
 from api.http.response import json_response
 from infra.postgres.shop_search import SearchMatches, ShopQuery
-from infra.redis.stores.chart_store import MOST as CHARTED
+from infra.redis.stores.chart_store import MAX_ITEMS as CHARTED
 from infra.redis.stores.page_store import MOST_ENTRIES, PageEntry
 from schemas.limit import ID_CHARS, QUERY_CHARS
 from schemas.nearby import Spot, spot
@@ -95,14 +95,14 @@ class SearchEndpoints:
     async def search(self, request: Request) -> Response:
         """Search the catalog; if nothing matches, return trending items with a fallback reason."""
         query, context = parse_query(request, SearchQuery), self._context
-        user = await context.spot_of(query.user_id) if query.city is None else spot(None, query.city)
+        user = await context.location_of(query.user_id) if query.city is None else spot(None, query.city)
         matches, page = await self._page(request, query, user)
         item_ids = [entry.item_id for entry in page.entries]
         end = query.offset + len(item_ids)
         fallback = not item_ids and not query.offset
         if fallback:
             item_ids = await context.clients.charts.read(query.category or None, limit=CHARTED)
-        items = await context.offered(item_ids, user)
+        items = await context.visible_items(item_ids, user)
         return json_response(
             SearchPage(
                 query=query.q,

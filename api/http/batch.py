@@ -53,7 +53,7 @@ async def publish_each(
     errors: dict[int, ApiError] = {}
     for index, entry in entries:
         try:
-            event = context.admitted(record(entry))
+            event = context.validated(record(entry))
             authorize_user(event.user_id)
             records.append(event)
         except ApiError as error:

@@ -48,7 +48,7 @@ class Endpoint:
     summary: str = ""
 
     @property
-    def what(self) -> str:
+    def description(self) -> str:
         """Return a one-sentence description: the summary, or the first line of the handler's docstring."""
         return self.summary or (getdoc(self.handler) or "").partition("\n")[0]
 

@@ -24,7 +24,7 @@ class Listeners:
         self._count = 0
         self._by_user: Counter[str] = Counter()
 
-    def admit(self, user_id: str) -> None:
+    def check_limits(self, user_id: str) -> None:
         """Check that one more stream may be opened.
 
         Raises:
@@ -36,7 +36,7 @@ class Listeners:
             raise StreamsError(self._settings.api_max_user_listeners)
 
     @contextmanager
-    def following(self, user_id: str) -> Iterator[None]:
+    def counting(self, user_id: str) -> Iterator[None]:
         """Count one stream while the context is open."""
         self._add(user_id, 1)
         try:
@@ -61,5 +61,5 @@ class FeedStream(EventSourceResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events; a client that does not read them is cut off."""
-        with self._listeners.following(self._user_id), suppress(SendTimeoutError):
+        with self._listeners.counting(self._user_id), suppress(SendTimeoutError):
             await super().__call__(scope, receive, send)

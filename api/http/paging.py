@@ -64,8 +64,8 @@ def paged_list(request: Request, *filters: object, user_id: str | None = None) -
     trace: RequestContext = request.scope["trace"]
     if user_id is not None:
         owner = f"user:{user_id}"
-    elif trace.caller is not None:
-        owner = f"caller:{trace.caller.subject}"
+    elif trace.principal is not None:
+        owner = f"caller:{trace.principal.subject}"
     else:
         owner = f"address:{network(request.client.host if request.client else '')}"
     route_and_filters = msgspec.json.encode([request.scope["route"].path_format, *filters])
@@ -88,7 +88,7 @@ async def page_of(
     Raises:
         StoreError: the earlier pages cannot be read.
     """
-    store, session = context.clients.pages, None
+    store, session = context.clients.page_store, None
     if start or cursor is not None:
         sessions = [one for one in await store.read(paged.owner) if one.listing == paged.listing]
         session = next((one for one in sessions if cursor in (None, one.cursor)), None)

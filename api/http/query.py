@@ -34,7 +34,7 @@ class FeedQuery(LimitQuery, frozen=True, kw_only=True):
     user_id: UserId
 
     def __post_init__(self) -> None:
-        user_in(self.user_id)
+        validate_user_id(self.user_id)
 
 
 def parse_query(request: Request, kind: type[Q]) -> Q:
@@ -60,7 +60,7 @@ def parse_query(request: Request, kind: type[Q]) -> Q:
     return query
 
 
-def user_in(user_id: str) -> str:
+def validate_user_id(user_id: str) -> str:
     """Validate and return a user id.
 
     Raises:

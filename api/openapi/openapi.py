@@ -107,7 +107,7 @@ def _operation(
     slug = re.sub(r"\W+", "_", one.path).strip("_")
     operation: dict[str, Any] = {
         "operationId": f"{one.method.lower()}_{slug}",
-        "summary": one.what.rstrip("."),
+        "summary": one.description.rstrip("."),
         "description": _description(one),
         "tags": [one.group],
         "parameters": [*_in_path(one, schemas, components), *_in_query(one, schemas, components)],

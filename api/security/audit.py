@@ -13,8 +13,8 @@ from contextlib import suppress
 
 from api.endpoints.metrics import Metrics
 from api.http.body import new_id
-from api.security.principal import CURRENT, RequestContext
-from infra.kafka.publisher import PublishError, Publishes
+from api.security.principal import REQUEST_CONTEXT, RequestContext
+from infra.kafka.publisher import PublishError, RecordPublisher
 from infra.redis.stores.feed_codec import version
 from infra.redis.stores.feed_store import EVERYONE
 from schemas.types import Audit, Feed
@@ -32,16 +32,16 @@ _ACTOR_CHARS = 1_024
 class Audits:
     """Collects audit events and publishes them in the background."""
 
-    def __init__(self, publisher: Publishes, metrics: Metrics, *, now_ms: Callable[[], int], reads: bool) -> None:
+    def __init__(self, publisher: RecordPublisher, metrics: Metrics, *, now_ms: Callable[[], int], reads: bool) -> None:
         self._publisher, self._metrics, self._now_ms, self._reads = publisher, metrics, now_ms, reads
         self._buffer: deque[Audit] = deque()
         self._has_events = asyncio.Event()
 
-    def served(self, feed: Feed, count: int) -> None:
+    def record_feed(self, feed: Feed, count: int) -> None:
         """Record that the current request served the first `count` items of a feed."""
         if not self._reads:
             return
-        trace = CURRENT.get() or RequestContext("")
+        trace = REQUEST_CONTEXT.get() or RequestContext("")
         self._add(
             Audit(
                 audit_id=new_id(),
@@ -57,7 +57,7 @@ class Audits:
             )
         )
 
-    def called(self, method: str, path: str, *, user_id: str, status: int) -> None:
+    def record_request(self, method: str, path: str, *, user_id: str, status: int) -> None:
         """Record a call of an admin endpoint, whether it was authorized or not.
 
         Args:
@@ -66,7 +66,7 @@ class Audits:
             user_id: The user in the path; empty if there is none.
             status: The response's status.
         """
-        trace = CURRENT.get() or RequestContext("")
+        trace = REQUEST_CONTEXT.get() or RequestContext("")
         self._add(
             Audit(
                 audit_id=new_id(),

@@ -27,7 +27,7 @@ class Guard:
     """Authenticates callers, and enforces scopes and rate limits."""
 
     def __init__(self, context: ApiContext) -> None:
-        settings, rates = context.settings, context.clients.rates
+        settings, rates = context.settings, context.clients.rate_limit_storage
         self._is_strict, self._audits, self._tokens = settings.is_secured, context.audits, Tokens(settings)
         outage = Outage()
         self._users = RateLimiter("user", settings.rate_limit_user, rates, outage=outage)
@@ -73,10 +73,10 @@ class Guard:
         A token that is not cached counts against its address before it is verified: verifying costs more than counting.
         """
         token = _bearer(request)
-        caller = self._tokens.known(token)
+        caller = self._tokens.cached_principal(token)
         if self._is_strict and not (caller and caller.is_trusted):
             await self._addresses.acquire(_address(request))
-        caller = caller or await self._tokens.caller(token)
+        caller = caller or await self._tokens.principal(token)
         if self._is_strict and caller is None:
             raise UnauthorizedError("send a token: Authorization: Bearer …")
         if self._is_strict and caller and not caller.is_trusted:
@@ -101,7 +101,7 @@ class Guard:
                 raise
             finally:
                 user_id = request.path_params.get("user_id", "")
-                self._audits.called(endpoint.method, endpoint.path, user_id=user_id, status=status)
+                self._audits.record_request(endpoint.method, endpoint.path, user_id=user_id, status=status)
 
         return audited
 

@@ -40,7 +40,7 @@ class Tokens:
         self._clock_s = clock_s
         self._principals: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
 
-    def known(self, token: str) -> Principal | None:
+    def cached_principal(self, token: str) -> Principal | None:
         """Return the principal of the admin token or of a cached token; None for any other."""
         if self._admin_token and hmac.compare_digest(token.encode(), self._admin_token):
             return Principal(ADMIN, frozenset((ADMIN,)))
@@ -51,14 +51,14 @@ class Tokens:
         self._principals.move_to_end(digest)
         return caller
 
-    async def caller(self, token: str) -> Principal | None:
+    async def principal(self, token: str) -> Principal | None:
         """Return the principal of a token; None for an empty token, or if neither a secret nor keys are configured.
 
         Raises:
             UnauthorizedError: the token is invalid.
             KeysAwayError: the issuer's keys are unavailable.
         """
-        caller = self.known(token)
+        caller = self.cached_principal(token)
         if caller is None and token and (self._secret or self._keys):
             caller, expires_s = await self._verified(token)
             self._principals[_digest(token)] = (caller, min(expires_s, self._clock_s() + _CACHE_TTL_S))

@@ -49,7 +49,7 @@ async def _judged(url: str) -> list[JudgedSearch]:
     connections = LazyPool(url, connections=1)
     search = ShopSearch(connections)
     try:
-        async with connections.reading("reading the products") as connection:
+        async with connections.read_connection("reading the products") as connection:
             rows = await connection.fetch(_PRODUCTS, PRODUCT)
         judged = []
         for expected in expectations():

@@ -105,7 +105,7 @@ async def _roll_back(configured: Settings, version: str, reason: str) -> Version
         entries = await last(configured.kafka_bootstrap_servers, registry, ITEM_WEIGHTS, count=None)
         keys = {(entry.key or b"").decode(errors="replace") for entry in entries}
         await publish_item_weights(publisher, snapshot, keys)
-        await publisher.publish(MODEL_VERSIONS, [record(serving_version, snapshot.parts, snapshot.blender)])
+        await publisher.publish(MODEL_VERSIONS, [record(serving_version, snapshot.feature_names, snapshot.blender)])
     finally:
         await publisher.close()
         registry.close()

@@ -28,7 +28,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from infra.fakes import NAME
-from infra.fakes.serve import serving
+from infra.fakes.serve import serve_app
 
 PROJECT = NAME
 _EMAIL = f"pushes@{PROJECT}.iam.gserviceaccount.com"
@@ -82,7 +82,7 @@ class FakeFcm:
     def __init__(self, *, slow_s: float = 3.0) -> None:
         self.slow_s, self.retry_after = slow_s, "1"
         self.faults: deque[Fault | None] = deque()
-        self.every: Fault | None = None
+        self.permanent_fault: Fault | None = None
         self.unregistered_tokens: set[str] = set()
         self.refuses_grants = False
         self.delivered: list[Delivered] = []
@@ -101,7 +101,7 @@ class FakeFcm:
             Route("/token", self._grant, methods=["POST"]),
             Route("/v1/projects/{project}/messages:send", self._send, methods=["POST"]),
         ]
-        return serving(Starlette(routes=routes), port=port)
+        return serve_app(Starlette(routes=routes), port=port)
 
     def service_account(self, url: str) -> str:
         """Return the key of the authorized service account as the Firebase console exports it."""
@@ -143,7 +143,7 @@ class FakeFcm:
             return self._refused("unauthorized", "Request had invalid authentication credentials.")
         if request.path_params["project"] != PROJECT:
             return self._refused("not_found", "Not found.")
-        fault = self.faults.popleft() if self.faults else self.every
+        fault = self.faults.popleft() if self.faults else self.permanent_fault
         message, problem = _read(data)
         if problem:
             return self._refused("invalid", problem)

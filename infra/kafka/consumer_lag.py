@@ -21,7 +21,7 @@ Counts = dict[str, dict[str, int]]
 class ConsumerLag:
     """Lag of the groups that have committed offsets of our topics."""
 
-    behind: Counts = field(default_factory=dict)
+    lag: Counts = field(default_factory=dict)
     """Unread records that still exist."""
     deleted: Counts = field(default_factory=dict)
     """Records that retention deleted before they were read; groups and topics without any are omitted."""
@@ -41,7 +41,7 @@ def read(admin: Any, *, prefix: str = "") -> ConsumerLag:
     starts, ends = (offsets(admin, partitions, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
     lag = ConsumerLag()
     for group, tps in committed.items():
-        behind = lag.behind.setdefault(group, {})
+        behind = lag.lag.setdefault(group, {})
         for tp in tps:
             start, end = starts[tp.topic, tp.partition].offset, ends[tp.topic, tp.partition].offset
             behind[tp.topic] = behind.get(tp.topic, 0) + max(0, end - max(tp.offset, start))

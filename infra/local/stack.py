@@ -28,7 +28,7 @@ from infra.local.step import OnStep, Step
 from infra.redis.connection import connect
 from infra.settings import Settings, masked
 
-OnReturn = Callable[[Addresses], Awaitable[None]]
+OnRestart = Callable[[Addresses], Awaitable[None]]
 
 START_WITHIN_S = 180.0
 _RETRY_S = 2.0
@@ -45,7 +45,7 @@ class LocalStack:
     """
 
     def __init__(
-        self, home: Path, *, settings: Settings, ports: Ports, on_step: OnStep, on_return: OnReturn | None = None
+        self, home: Path, *, settings: Settings, ports: Ports, on_step: OnStep, on_restart: OnRestart | None = None
     ) -> None:
         """Configure a stack.
 
@@ -54,10 +54,10 @@ class LocalStack:
             settings: Addresses of existing servers, and the folder of downloads.
             ports: Ports of the local servers.
             on_step: Called with every state change, from any thread.
-            on_return: Called with the addresses when a server that had died serves again, perhaps without its data.
+            on_restart: Called with the addresses when a server that had died serves again, perhaps without its data.
         """
         self.home = home.resolve()
-        self._settings, self._ports, self._on_step, self._on_return = settings, ports, on_step, on_return
+        self._settings, self._ports, self._on_step, self._on_return = settings, ports, on_step, on_restart
         self._cache = settings.cache.expanduser().resolve()
         self._lock = Lock(self.home)
         self._stopping = False
@@ -101,7 +101,7 @@ class LocalStack:
         address.forget(self.home)
         for server, child in self._running:
             await child.stop()
-            server.stopped()
+            server.on_stop()
         self._lock.release()
 
     async def __aenter__(self) -> Addresses:
@@ -146,7 +146,7 @@ class LocalStack:
                     home=home,
                     on_step=self._on_step,
                     prepare=server.prepare,
-                    on_return=partial(self._returned, addresses),
+                    on_restart=partial(self._returned, addresses),
                     watchdog_timeout_s=settings.watchdog_timeout_s,
                 )
                 self._running.append((server, child))
@@ -168,7 +168,7 @@ class LocalStack:
         await server.prepare()
 
     async def _returned(self, addresses: Addresses) -> None:
-        """Call `on_return` for a server that is back, until the call succeeds."""
+        """Call `on_restart` for a server that is back, until the call succeeds."""
         while self._on_return is not None:
             try:
                 return await self._on_return(addresses)

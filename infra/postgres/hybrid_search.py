@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from infra.postgres.distance import UNTIED, Within, distance_by, nearby
+from infra.postgres.distance import HAS_NO_LOCATION, DistanceCondition, distance_condition, nearby
 from infra.postgres.pool import INDEXED_CHARS
 from infra.postgres.segment import Bind, any_word
 from schemas.nearby import UNKNOWN, Spot
@@ -80,7 +80,7 @@ class HybridSearch:
         self.radius_km = radius_km
         self._pool, self._encoder = pool, encoder
         self._hides_sold_out = hides_sold_out
-        self._within: Within | None = None
+        self._within: DistanceCondition | None = None
 
     async def search(self, query: HybridQuery) -> list[Match]:
         """Return the matches, best first."""
@@ -92,7 +92,7 @@ class HybridSearch:
 
         async with self._pool.acquire() as connection, connection.transaction(readonly=True):
             if self._within is None:
-                self._within = await distance_by(connection)
+                self._within = await distance_condition(connection)
             statement = self._statement(query, bind, self._within)
             await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
             rows = await connection.fetch(statement, *values)
@@ -108,11 +108,11 @@ class HybridSearch:
         )
         return [KnownItem(*row) for row in rows]
 
-    def _statement(self, query: HybridQuery, bind: Bind, within: Within) -> str:
+    def _statement(self, query: HybridQuery, bind: Bind, within: DistanceCondition) -> str:
         conditions = [
             f"catalogue.category = {bind(query.category)}",
             f"item_id <> ALL({bind(list(query.excluded_ids))}::text[])",
-            nearby(bind, within, query.user, self.radius_km) if query.user.is_known else UNTIED,
+            nearby(bind, within, query.user, self.radius_km) if query.user.is_known else HAS_NO_LOCATION,
             "NOT private",
         ]
         if self._hides_sold_out:

@@ -49,7 +49,7 @@ class ShopArchive(Protocol):
         """Return the products clicked by users who click on a product, highest confidence first."""
         ...
 
-    async def done(self, user_id: str, since: datetime) -> list[ShopEvent]:
+    async def events(self, user_id: str, since: datetime) -> list[ShopEvent]:
         """Return a user's clicks and searches since a time, newest first."""
         ...
 
@@ -65,7 +65,7 @@ class MemoryShopArchive:
         """Return nothing."""
         return []
 
-    async def done(self, user_id: str, since: datetime) -> list[ShopEvent]:
+    async def events(self, user_id: str, since: datetime) -> list[ShopEvent]:
         """Return nothing."""
         return []
 
@@ -78,15 +78,15 @@ class PostgresShopArchive:
 
     async def similar(self, item_id: str, limit: int) -> list[str]:
         """Return the products with the most similar texts, most similar first."""
-        async with self._connections.reading("reading what is alike") as connection:
+        async with self._connections.read_connection("reading what is alike") as connection:
             return await connection.fetchval(_SIMILAR, item_id, limit) or []
 
     async def rules(self, item_id: str, limit: int) -> list[ShopRule]:
         """Return the products clicked by users who click on a product, highest confidence first."""
-        async with self._connections.reading("reading rules") as connection:
+        async with self._connections.read_connection("reading rules") as connection:
             return [ShopRule(*row) for row in await connection.fetch(_RULES, item_id, limit)]
 
-    async def done(self, user_id: str, since: datetime) -> list[ShopEvent]:
+    async def events(self, user_id: str, since: datetime) -> list[ShopEvent]:
         """Return a user's clicks and searches since a time, newest first."""
-        async with self._connections.reading("reading interactions") as connection:
+        async with self._connections.read_connection("reading interactions") as connection:
             return [ShopEvent(*row) for row in await connection.fetch(_DONE, user_id, since)]

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from infra.postgres import segment, spelling
-from infra.postgres.distance import UNTIED, Within, distance_by, nearby
+from infra.postgres.distance import HAS_NO_LOCATION, DistanceCondition, distance_condition, nearby
 from infra.postgres.pool import LazyPool, equals
 from infra.postgres.segment import Bind
 from infra.postgres.synonyms import Phrase, terms, words
 from schemas.nearby import UNKNOWN, Spot
 from schemas.types import Item
 
-MOST_TERMS = 12
+MAX_TERMS = 12
 _NEAREST = 200
 """Maximum number of items that match by meaning alone."""
 _NEAR = 0.45
@@ -83,7 +83,7 @@ class SearchMatches:
     """Spelling corrections: the typed word and the word that was searched for."""
 
 
-class ShopSearches(Protocol):
+class ShopSearchProtocol(Protocol):
     """A search in the catalog."""
 
     async def find(self, query: ShopQuery) -> SearchMatches:
@@ -127,7 +127,7 @@ class ShopSearch:
         """
         self._connections = connections
         self._radius_km, self._hides_sold_out = radius_km, hides_sold_out
-        self._within: Within | None = None
+        self._within: DistanceCondition | None = None
 
     async def find(self, query: ShopQuery) -> SearchMatches:
         """Return the results, none if the query has no meaningful word.
@@ -135,11 +135,11 @@ class ShopSearch:
         Raises:
             StoreError: PostgreSQL does not answer.
         """
-        async with self._connections.reading("searching") as connection:
+        async with self._connections.read_connection("searching") as connection:
             query_terms = [
                 *await self._terms(connection, words(query.query)),
                 *await self._runs(connection, segment.runs(query.query)),
-            ][:MOST_TERMS]
+            ][:MAX_TERMS]
             if not query_terms:
                 return SearchMatches()
             values: list[Any] = []
@@ -149,14 +149,14 @@ class ShopSearch:
                 return f"${len(values)}"
 
             if self._within is None:
-                self._within = await distance_by(connection)
+                self._within = await distance_condition(connection)
             statement = _statement(query, query_terms, bind, self._pool(query, bind, self._within))
             await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
             rows = await connection.fetch(statement, *values)
         return SearchMatches(
             item_ids=[row["item_id"] for row in rows],
             total=rows[0]["total"] if rows else 0,
-            corrected={" ".join(term.typed): term.meant for term in query_terms if term.meant},
+            corrected={" ".join(term.phrase): term.correction for term in query_terms if term.correction},
         )
 
     async def _terms(self, connection: Any, typed: Sequence[str]) -> list[Term]:
@@ -164,12 +164,12 @@ class ShopSearch:
         frequencies = {row["typed"]: row["items"] for row in rows}
         every = max((row["every"] for row in rows), default=0)
         query_terms = []
-        for phrase, synonyms in list(terms([word for word in typed if word in frequencies]))[:MOST_TERMS]:
+        for phrase, synonyms in list(terms([word for word in typed if word in frequencies]))[:MAX_TERMS]:
             others, items = synonyms, min(frequencies[word] for word in phrase)
             meant = None
             if items <= _RARE and not synonyms and len(phrase[0]) >= spelling.SHORTEST and phrase[0].isalpha():
                 alike = [(row["word"], row["items"]) for row in await connection.fetch(_ALIKE, phrase[0])]
-                meant = spelling.meant(phrase[0], [(word, used) for word, used in alike if used >= _MORE * items])
+                meant = spelling.correction(phrase[0], [(word, used) for word, used in alike if used >= _MORE * items])
             if meant is not None:
                 others = [*next(iter(terms([meant])))[1], *synonyms]
                 items = dict(alike)[meant]
@@ -185,11 +185,11 @@ class ShopSearch:
                 items = await connection.fetchval(_HELD, segment.query(part))
                 if items:
                     query_terms.append(Term((part,), [], math.log1p(every / (1 + items)), None, is_run=True))
-                if (items and part == run) or len(query_terms) >= MOST_TERMS:
+                if (items and part == run) or len(query_terms) >= MAX_TERMS:
                     break
         return query_terms
 
-    def _pool(self, query: ShopQuery, bind: Bind, within: Within) -> str:
+    def _pool(self, query: ShopQuery, bind: Bind, within: DistanceCondition) -> str:
         """Return the statement of all eligible items; those with `is_last` come after all others."""
         conditions, last = ["NOT items.private", *_conditions(query, bind)], ["false"]
         if self._hides_sold_out:
@@ -197,9 +197,9 @@ class ShopSearch:
         else:
             last.append("items.sold_out")
         if query.user.is_known:
-            conditions.append(f"({UNTIED} OR {nearby(bind, within, query.user, self._radius_km)})")
+            conditions.append(f"({HAS_NO_LOCATION} OR {nearby(bind, within, query.user, self._radius_km)})")
         else:
-            last.append(f"NOT {UNTIED}")
+            last.append(f"NOT {HAS_NO_LOCATION}")
         return f"""
         SELECT catalogue.item_id, document, meaning, items.rating, items.reviews, ({" OR ".join(last)}) AS is_last
         FROM catalogue JOIN items USING (item_id) LEFT JOIN likeness USING (item_id)
@@ -210,11 +210,11 @@ class ShopSearch:
 class Term:
     """One term of a query."""
 
-    typed: Phrase
-    others: list[Phrase]
+    phrase: Phrase
+    synonyms: list[Phrase]
     """Its synonyms."""
     rarity: float
-    meant: str | None
+    correction: str | None
     """The correction of a misspelled word."""
     is_run: bool = False
     """Whether it is matched within text without spaces."""
@@ -222,7 +222,7 @@ class Term:
     @property
     def phrases(self) -> list[Phrase]:
         """Return all phrases that match the term; the correction, or else the typed phrase, comes first."""
-        return list(dict.fromkeys([*([(self.meant,)] if self.meant else []), self.typed, *self.others]))
+        return list(dict.fromkeys([*([(self.correction,)] if self.correction else []), self.phrase, *self.synonyms]))
 
 
 def _statement(query: ShopQuery, query_terms: Sequence[Term], bind: Bind, pool: str) -> str:
@@ -286,5 +286,5 @@ def _telling(query_terms: Sequence[Term]) -> list[str]:
 
 def _any_of(term: Term, phrases: Sequence[Phrase], bind: Bind) -> str:
     if term.is_run:
-        return f"{bind(segment.query(term.typed[0]))}::text::tsquery"
+        return f"{bind(segment.query(term.phrase[0]))}::text::tsquery"
     return "(" + " || ".join(f"phraseto_tsquery('english', {bind(' '.join(phrase))})" for phrase in phrases) + ")"

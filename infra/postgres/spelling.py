@@ -9,7 +9,7 @@ SHORTEST = 4
 _LONG = 6
 
 
-def meant(typed: str, vocabulary: Iterable[tuple[str, int]]) -> str | None:
+def correction(typed: str, vocabulary: Iterable[tuple[str, int]]) -> str | None:
     """Return the correction of a word: the nearest known word, then the most frequent; None if none is near enough.
 
     Args:

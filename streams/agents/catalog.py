@@ -40,8 +40,8 @@ class CatalogAgent:
                 if item_id not in newest or newest[item_id][0].offset < record.offset:
                     newest[item_id] = record, None
         changes = list(newest.values())
-        await self._quarantine.write(changes, self._put, stage="catalog.write", waits="items wait for the store")
-        self.checkpoint.hold([event])
+        await self._quarantine.write(changes, self._put, stage="catalog.write", log_message="items wait for the store")
+        self.checkpoint.add([event])
 
     def drop(self) -> None:
         """Discard the unacknowledged events: they are read again after a rebalance."""

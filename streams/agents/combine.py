@@ -33,13 +33,13 @@ class CombineAgent:
 
     async def process(self, event: Any) -> None:
         """Cache one batch of scores and re-order the feeds of their users."""
-        await self._context.broadcast.ready.wait()
+        await self._context.global_tables.ready.wait()
         usable = await self._decoder.decode(event.value)
         for _, scores in usable:
             self._llm_scores.put(scores)
         newest = {scores.user_id: record for record, scores in usable}
         await asyncio.gather(*(self._reorder(record, user_id) for user_id, record in newest.items()))
-        self.checkpoint.hold([event])
+        self.checkpoint.add([event])
 
     def drop(self) -> None:
         """Discard the unacknowledged events: they are read again after a rebalance."""
@@ -61,5 +61,5 @@ class CombineAgent:
         if current is None:
             return None
         newer = replace(current, generated_at=max(self._context.now_ms(), current.generated_at + 1))
-        feed = self._llm_scores.blend(newer, self._context.view, self._params)
+        feed = self._llm_scores.blend(newer, self._context.catalog, self._params)
         return feed if feed is not newer and await self._store.write([feed]) else None

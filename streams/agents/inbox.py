@@ -33,8 +33,10 @@ class InboxAgent:
         batch: Batch = event.value
         usable = await self._decoders[batch.topic].decode(batch)
         writes = self._writes[batch.topic]
-        await self._quarantine.write(usable, writes, stage="inbox.write", waits=f"{batch.topic} wait for the store")
-        self.checkpoint.hold([event])
+        await self._quarantine.write(
+            usable, writes, stage="inbox.write", log_message=f"{batch.topic} wait for the store"
+        )
+        self.checkpoint.add([event])
 
     async def refill_notifications(self, chunks: AsyncIterator[Sequence[Change]]) -> None:
         """Add notification decisions again; a decision that is stored already is not added twice."""

@@ -49,9 +49,9 @@ class ProfileAgent:
                 self._fold(batch, record, value)
             except Exception as error:
                 self._context.quarantine.put(record, error, stage="profile.fold")
-        self.checkpoint.hold([event])
+        self.checkpoint.add([event])
         self._emit(batch.partition)
-        await self._publisher.room()
+        await self._publisher.wait_for_capacity()
 
     def drop(self) -> None:
         """Discard all state that is not durable: its events are read again after a rebalance."""

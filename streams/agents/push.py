@@ -22,7 +22,7 @@ from streams.core.push import delivery
 from streams.core.push.candidates import PushItem, fold_feed, fold_request
 from streams.core.push.delay_queue import DelayQueue
 from streams.core.push.delivery import Delivery, SendResult
-from streams.core.push.push_state import PushState, crowd_out, due_at, registration, snapshot
+from streams.core.push.push_state import PushState, due_at, expire_excess, registration, snapshot
 from streams.core.push.value import top_items
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.faust_role import RoleContext
@@ -115,7 +115,7 @@ class PushAgent:
                 except Exception as error:
                     self._context.quarantine.put(record, error, stage="push.fold")
             await self._release(event, touched)
-            self.checkpoint.hold([event])
+            self.checkpoint.add([event])
 
     async def run(self) -> None:
         """Request the release of due notifications, until cancelled.
@@ -166,7 +166,7 @@ class PushAgent:
             state,
             value,
             position,
-            card=cards.get(value.item_id or ""),
+            item=cards.get(value.item_id or ""),
             params=params,
             now_ms=now_ms,
             trimmed=self.trimmed,
@@ -204,7 +204,7 @@ class PushAgent:
             self._delay_queue.put(user_id, due_at(state))
 
     def _crowd_out(self, state: PushState) -> None:
-        decisions = list(crowd_out(state, self._now_ms()))
+        decisions = list(expire_excess(state, self._now_ms()))
         self.trimmed["waiting"] += len(decisions)
         self._publish(decisions)
 

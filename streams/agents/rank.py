@@ -81,19 +81,19 @@ class RankAgent:
         if usable:
             users = {value.user_id: (record, value) for record, value in usable}
             pressing = [user_id for user_id, (record, value) in users.items() if _is_present(record, value)]
-            self._queue.add(event, users, pressing=pressing)
+            self._queue.add(event, users, priority_keys=pressing)
             self._wake.set()
         else:
-            self.checkpoint.hold([event])
+            self.checkpoint.add([event])
 
     async def run(self) -> None:
         """Rank the queued users, until cancelled; keep the default feed of new users fresh."""
-        await self._context.broadcast.ready.wait()
+        await self._context.global_tables.ready.wait()
         while True:
             if await self._refresh() or self._is_default_feed_due:
                 self._is_default_feed_due = False
                 await self._refresh_default_feed()
-            self._queue.back(self._pop_complete())
+            self._queue.put_back(self._pop_complete())
             work = self._queue.take(MICRO_BATCH_BEHIND if self._context.backlog else MICRO_BATCH)
             if not work:
                 await self._finish_write()
@@ -145,19 +145,19 @@ class RankAgent:
     def _is_early(self, work: Work) -> bool:
         """Return whether the catalog snapshot still lacks items fetched for a user, before the deadline."""
         now_s, features = asyncio.get_running_loop().time(), work[1]
-        return bool(self._context.view.unseen(features.prefetched)) and now_s < self._until_s.setdefault(
+        return bool(self._context.catalog.unseen(features.prefetched)) and now_s < self._until_s.setdefault(
             features.user_id, now_s + _PATIENCE_S
         )
 
     def _default_feed(self) -> Feed:
         now_ms = self._context.now_ms()
-        features = Features(user_id=EVERYONE, version=now_ms, watermark=self._context.view.watermark, event_count=0)
+        features = Features(user_id=EVERYONE, version=now_ms, watermark=self._context.catalog.watermark, event_count=0)
         return self._ranked(features)
 
     def _ranked(self, features: Features) -> Feed:
         context = self._context
-        feed = rank(features, context.view, context.blender, self._params, now_ms=context.now_ms())
-        return self._llm_scores.blend(feed, context.view, self._params)
+        feed = rank(features, context.catalog, context.blender, self._params, now_ms=context.now_ms())
+        return self._llm_scores.blend(feed, context.catalog, self._params)
 
     async def _refresh(self) -> bool:
         """Rebuild the stale lists of the catalog snapshot, at a limited rate; return whether any was rebuilt."""
@@ -165,7 +165,7 @@ class RankAgent:
         if now_s - self._refreshed_s < _REFRESH_S * (_YIELD / 2 if self._context.backlog else 1.0):
             return False
         self._refreshed_s = now_s
-        return self._context.view.refresh()
+        return self._context.catalog.refresh()
 
     async def _wait_for_work(self) -> None:
         self._wake.clear()
@@ -193,7 +193,7 @@ class RankAgent:
     async def _start_write(self, feeds: list[Ranked], work: dict[str, Work]) -> None:
         """Start to write feeds, after the write before has ended."""
         await self._finish_write()
-        self._writing = asyncio.create_task(self._write(feeds, self._queue.owed(work)))
+        self._writing = asyncio.create_task(self._write(feeds, self._queue.ack_counts(work)))
         await asyncio.sleep(0)  # starts the write before the next users are ranked
 
     async def _finish_write(self) -> None:
@@ -207,12 +207,12 @@ class RankAgent:
             feeds,
             lambda some: self._store.write([feed for _, feed in some]),
             stage="rank.write",
-            waits="feeds wait for the store",
+            log_message="feeds wait for the store",
         )
         for _, feed in feeds:
             self._context.publisher.produce(FEEDS, feed)
-        await self._context.publisher.room()
-        self.checkpoint.hold(self._queue.done(pending_acks))
+        await self._context.publisher.wait_for_capacity()
+        self.checkpoint.add(self._queue.acknowledge(pending_acks))
 
 
 def _is_present(record: Record, features: Features) -> bool:

@@ -43,7 +43,7 @@ class SignalAgent:
                 self._fold(batch.partition, value)
             except Exception as error:
                 self._context.quarantine.put(record, error, stage="signal.fold")
-        self.checkpoint.hold([event])
+        self.checkpoint.add([event])
         self.checkpoint.behind = batch.remaining >= self._context.settings.batch_records
 
     def drop(self) -> None:

@@ -37,8 +37,8 @@ class TokenAgent:
             self._states.touch(batch.partition, registration.token)
             if revocation is not None:
                 self._publisher.produce(PUSH_REQUESTS, revocation)
-        self.checkpoint.hold([event])
-        await self._publisher.room()
+        self.checkpoint.add([event])
+        await self._publisher.wait_for_capacity()
 
     def drop(self) -> None:
         """Discard all state that is not durable: its events are read again after a rebalance."""

@@ -74,7 +74,7 @@ class UserAgent:
     async def process(self, event: Any) -> None:
         """Fold one batch; publish the changed features unless whole batches wait behind it."""
         batch: Batch = event.value
-        await self._context.broadcast.ready.wait()
+        await self._context.global_tables.ready.wait()
         usable = await self._decoders[batch.topic].decode(batch)
         if not self._context.app.is_live(event):
             return
@@ -83,10 +83,10 @@ class UserAgent:
                 self._fold(batch.partition, record, value)
             except Exception as error:
                 self._context.quarantine.put(record, error, stage="user.fold")
-        self.checkpoint.hold([event])
+        self.checkpoint.add([event])
         if not self._is_behind(batch):
             self._emit(batch.partition)
-        await self._publisher.room()
+        await self._publisher.wait_for_capacity()
 
     def peek(self, partition: int, user_id: str) -> UserState | None:
         """Return the state of a user, read-only, or None; call it while an event of the partition is current."""
@@ -133,7 +133,7 @@ class UserAgent:
 
     def _fold_interaction(self, state: UserState, event: Interaction, position: Position) -> None:
         self.rates.add(event.user_id, position.append_ms)
-        subject = self._context.view.labels(event.item_id) or stated(event)
+        subject = self._context.catalog.labels(event.item_id) or stated(event)
         signal = user.fold(state, event, position, subject=subject, params=self._params, trimmed=self.trimmed)
         if signal is not None:
             if signal.limit:
@@ -151,7 +151,7 @@ class UserAgent:
     def _emit(self, partition: int) -> None:
         for user_id in self._unsent.pop(partition, ()):
             state = self._states.get(partition, user_id)
-            self._active_users.note(user_id, active_user(state))
+            self._active_users.put(user_id, active_user(state))
             try:
                 features = user.snapshot(state, self._params)
             except Exception as error:

@@ -18,9 +18,9 @@ class TriggerParams:
     schedule: tuple[ScheduleEntry, ...] = ()
     timezone: str = "UTC"
     """Default for users who have not stated theirs."""
-    away_ms: float = 14 * decay.DAY_MS
+    inactive_ms: float = 14 * decay.DAY_MS
     """Time without an event after which a user is inactive and gets no scheduled triggers."""
-    late_ms: int = 3_600_000
+    max_delay_ms: int = 3_600_000
     """Maximum delay of a trigger that is still published, as after an outage of a worker."""
     window_ms: int = 5_000
     """Window within which a second trigger of a kind is merged with the first."""
@@ -41,7 +41,7 @@ class UserParams:
     seen_items: int = 1_000
     event_ids: int = 1_024
     """Number of event ids remembered regardless of age, for deduplication."""
-    event_ids_most: int = 16_384
+    max_event_ids: int = 16_384
     """Maximum number of event ids remembered within a day."""
     queries: int = 10
     day_items: int = 1_000
@@ -89,7 +89,7 @@ class RankParams:
     """Number of events at which the demographic group has half its weight."""
     exact_items: int = EXACT_ITEMS
     """Size of a catalog above which only items named by the candidate sources are scored."""
-    repeats: bool = False
+    allows_repeats: bool = False
     """Whether items that a user has acted on are shown again, as places and pages are and films are not."""
     diversity_cap: float = 0.7
     """Largest share of one category in any window of a feed."""
@@ -112,10 +112,10 @@ class CombineParams:
 
 
 @dataclass(frozen=True, slots=True)
-class RetrievalParams:
+class PrefetchParams:
     """Parameters of prefetch requests: location granularity and prompt fields."""
 
-    facts: frozenset[str]
+    prompt_fields: frozenset[str]
     """Allowed prompt fields; see `streams.core.triggers.prefetch_request.PromptField`."""
     place_resolution: int = 5
     """H3 resolution of the locations that content is fetched for."""

@@ -60,7 +60,7 @@ class Checkpoint:
         self.lock = asyncio.Lock()
         """Locked during a checkpoint, which must see whole batches: an agent that awaits within one takes this lock."""
 
-    def hold(self, events: Iterable[Any]) -> None:
+    def add(self, events: Iterable[Any]) -> None:
         """Hold events whose effects are not durable yet."""
         for event in events:
             self._events.append(event)

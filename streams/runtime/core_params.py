@@ -10,9 +10,9 @@ from infra.settings import Settings, seconds_by_name
 from models.decay import DAY_MS, HOUR_MS
 from streams.core.params import (
     CombineParams,
+    PrefetchParams,
     PushParams,
     RankParams,
-    RetrievalParams,
     SignalParams,
     TriggerParams,
     UserParams,
@@ -30,7 +30,7 @@ def user_params(settings: Settings) -> UserParams:
         triggers=TriggerParams(
             schedule=parse(settings.trigger_schedule),
             timezone=settings.default_timezone,
-            away_ms=settings.trigger_away_days * DAY_MS,
+            inactive_ms=settings.trigger_away_days * DAY_MS,
             window_ms=round(settings.trigger_window_s * 1000),
             rings=settings.trigger_rings,
             dwell_ms=round(settings.trigger_dwell_s * 1000),
@@ -50,7 +50,7 @@ def rank_params(settings: Settings) -> RankParams:
         feed_items=settings.max_recommendations,
         cold_start_threshold=settings.cold_start_threshold,
         diversity_cap=settings.diversity_cap,
-        repeats=settings.show_seen_items,
+        allows_repeats=settings.show_seen_items,
         place_radius_km=settings.place_radius_km,
         hides_sold_out=settings.hides_sold_out,
         timezone=settings.default_timezone,
@@ -62,7 +62,7 @@ def combine_params(settings: Settings) -> CombineParams:
     return CombineParams(settings.ml_score_weight, settings.llm_score_weight, round(settings.llm_scores_ttl_s * 1_000))
 
 
-def retrieval_params(settings: Settings) -> RetrievalParams:
+def prefetch_params(settings: Settings) -> PrefetchParams:
     """Return the parameters of fetch requests: prompt fields and location.
 
     Raises:
@@ -70,8 +70,8 @@ def retrieval_params(settings: Settings) -> RetrievalParams:
     """
     facts = {name for name in _names(settings.prompt_facts) if name != "none"}
     _check_names("PROMPT_FACTS", facts, ("none", *get_args(PromptField)))
-    return RetrievalParams(
-        facts=frozenset(facts),
+    return PrefetchParams(
+        prompt_fields=frozenset(facts),
         place_resolution=settings.place_resolution,
         place_radius_km=settings.place_radius_km,
         timezone=settings.default_timezone,

@@ -39,28 +39,28 @@ class GlobalTables:
     def __init__(
         self,
         bootstrap_servers: str,
-        view: CatalogSnapshot,
+        catalog: CatalogSnapshot,
         blender: Blender,
         registry: Registry,
         quarantine: DeadLetterQueue,
     ) -> None:
         self._bootstrap_servers = bootstrap_servers
-        self._view, self._quarantine = view, quarantine
+        self._catalog, self._quarantine = catalog, quarantine
         self._decoders = {
             # The catalog agent sends unusable items to the dead-letter topic.
             topic.name: Decoder(topic, registry, None if topic is ITEMS else quarantine, stage="broadcast")
             for topic in TOPICS
         }
         self._apply: dict[str, Callable[[Any], object]] = {
-            ITEMS.name: view.apply_item,
-            ITEM_STATS.name: view.apply_stats,
-            ITEM_NEIGHBORS.name: view.apply_neighbors,
-            ITEM_WEIGHTS.name: view.apply_weights,
+            ITEMS.name: catalog.apply_item,
+            ITEM_STATS.name: catalog.apply_stats,
+            ITEM_NEIGHBORS.name: catalog.apply_neighbors,
+            ITEM_WEIGHTS.name: catalog.apply_weights,
             MODEL_VERSIONS.name: lambda version: restore_and_log(blender, version),
         }
         self._forget: dict[str, Callable[[str], None]] = {
-            ITEMS.name: view.remove_item,
-            ITEM_WEIGHTS.name: lambda item_id: view.apply_weights(_no_weights(item_id)),
+            ITEMS.name: catalog.remove_item,
+            ITEM_WEIGHTS.name: lambda item_id: catalog.apply_weights(_no_weights(item_id)),
         }
         """Handlers of deletions, for the topics that have any."""
         self._positions: dict[TopicPartition, int] = {}
@@ -88,7 +88,7 @@ class GlobalTables:
             while True:
                 await self._follow(consumer, partitions)
                 if not self.ready.is_set() and all(self._positions[tp] >= ends[tp] for tp in partitions):
-                    self._view.refresh()
+                    self._catalog.refresh()
                     self.ready_at = clock.now_ms()
                     self.ready.set()
         finally:

@@ -79,7 +79,7 @@ async def rewrite(entries: Sequence[T], write: Callable[[Sequence[T]], Awaitable
     def refuse(_: T, error: Exception) -> None:
         _LOG.warning("an entry is not written again: %s", error)
 
-    await write_one_by_one(entries, write, refuse, waits="entries that were lost wait for the store")
+    await write_one_by_one(entries, write, refuse, log_message="entries that were lost wait for the store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Refills:
     bootstrap_servers: str
     registry: Registry
     projection: Projection
-    assigned: Callable[[], Collection[tuple[str, int]]]
+    assigned_partitions: Callable[[], Collection[tuple[str, int]]]
     """Returns the partitions owned by the role, as topic and number."""
     _sources: list[_RefillSource] = field(default_factory=list)
 
@@ -152,4 +152,4 @@ class Refills:
         )
 
     def _owned(self, source: _RefillSource) -> list[int]:
-        return sorted(number for topic, number in self.assigned() if topic == source.owned.name)
+        return sorted(number for topic, number in self.assigned_partitions() if topic == source.owned.name)

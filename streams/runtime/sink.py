@@ -54,7 +54,7 @@ class Rewind:
         """The partitions being read again, with their end offsets at the start of that."""
         self._last_check_s = -math.inf
 
-    async def look(self, consumer: Any) -> None:
+    async def check_assignment(self, consumer: Any) -> None:
         """Seek back in lost partitions, at most once a second; do nothing while the store does not answer."""
         now_s = asyncio.get_running_loop().time()
         if now_s - self._last_check_s < LOOK_S:
@@ -65,7 +65,7 @@ class Rewind:
         except (StoreError, KafkaError) as error:
             _LOG.warning("it is not known what the store has lost: %s", error)
 
-    async def note(self, consumer: Any) -> None:
+    async def record_positions(self, consumer: Any) -> None:
         """Note the partitions that are completely written; call it after all fetched records are written."""
         try:
             reached = {tp: await consumer.position(tp) for tp in self._ends.keys() & consumer.assignment()}
@@ -114,7 +114,7 @@ async def run_sink(
     write: Write,
     *,
     stop: asyncio.Event,
-    beside: Sequence[Coroutine[Any, Any, None]] = (),
+    background_tasks: Sequence[Coroutine[Any, Any, None]] = (),
     rewind: Rewind | None = None,
 ) -> None:
     """Read topics as a consumer group until `stop` is set; an error in one of the coroutines is raised.
@@ -125,14 +125,14 @@ async def run_sink(
         topics: The topics to read.
         write: Writes a batch.
         stop: Ends the sink once it is set.
-        beside: Further coroutines to run concurrently.
+        background_tasks: Further coroutines to run concurrently.
         rewind: Reads the partitions again that the store has lost.
     """
     names = (topic.name for topic in topics)
     consumer = kafka_consumer(bootstrap_servers, *names, group_id=group, auto_offset_reset="earliest")
     try:
         # A batch interrupted half-way is read again: its offsets are not committed.
-        await run_until(stop, _work(consumer, write, rewind), *beside)
+        await run_until(stop, _work(consumer, write, rewind), *background_tasks)
     finally:
         await consumer.stop()
 
@@ -142,13 +142,13 @@ async def _work(consumer: AIOKafkaConsumer, write: Write, rewind: Rewind | None)
     committed: dict[TopicPartition, int] = {}
     while True:
         if rewind is not None:
-            await rewind.look(consumer)
+            await rewind.check_assignment(consumer)
         fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
         reached = await positions(consumer)
         for tp, records in fetched.items():
             await write(tp.topic, records)
         if rewind is not None:
-            await rewind.note(consumer)
+            await rewind.record_positions(consumer)
         new_positions = {tp: position for tp, position in reached.items() if committed.get(tp) != position}
         if new_positions:
             try:

@@ -25,7 +25,7 @@ from streams.transport.conf import App, Limits
 from streams.transport.cursor import Continuation, Cursors
 from streams.transport.ledger import InFlight, OffsetTracker
 from streams.transport.message import BatchMessage, batch_message
-from streams.transport.restore import restore
+from streams.transport.restore import restore_table
 from streams.transport.topic import BatchSchema
 
 _HELD_POLL_S = 0.1
@@ -88,7 +88,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             return self._batches(tp, fetch)
         records = fetch.records
         if self._is_changelog_tp(tp) and tp not in self._restored:
-            records = await restore(self.app.tables.recovery, tp, fetch, to_message=self._to_message)
+            records = await restore_table(self.app.tables.recovery, tp, fetch, to_message=self._to_message)
             if records:
                 # Faust applies these asynchronously; newer records must not overtake them.
                 self._restored.add(tp)
@@ -110,7 +110,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         return self._limits.reached(self._offset_tracker.load(tp))
 
     async def _continues(self, tp: TP, fetch: FetchedBatches) -> bool:
-        continuation = self._cursors.judge(tp, fetch.start)
+        continuation = self._cursors.compare(tp, fetch.start)
         if continuation is Continuation.REWIND:
             position = self._cursors.position(tp)
             self.log.info("%s: fetched from %s, back to %s", tp, fetch.start, position)

@@ -8,8 +8,8 @@ from typing import get_args
 
 import msgspec
 
-from streams.core.params import RetrievalParams
-from streams.core.triggers.prefetch_request import Place, PromptField, build_fetch_requests
+from streams.core.params import PrefetchParams
+from streams.core.triggers.prefetch_request import ContentLocation, PromptField, build_fetch_requests
 from streams.core.user.user_state import UserState
 from streams.fetchers import FETCHERS, Fetcher
 from tests.build import NEW_YORK, a_trigger
@@ -35,10 +35,10 @@ def text(fetcher: Fetcher) -> str:
     [request] = build_fetch_requests(
         a_trigger(kind="time", reason="Friday evening", occurred_at=_EVENING_MS),
         _ALEX,
-        Place(NEW_YORK, "New York"),
+        ContentLocation(NEW_YORK, "New York"),
         [fetcher],
         title_of=lambda _: "Late Set at the Blue Note",
-        params=RetrievalParams(facts=frozenset(get_args(PromptField))),
+        params=PrefetchParams(prompt_fields=frozenset(get_args(PromptField))),
     )
     about = msgspec.json.format(request.about)
     return f"{fetcher.prompt_version}\n\n{fetcher.prompt}\n{about}\n"

@@ -171,7 +171,7 @@ async def test_a_client_that_is_slow_is_told_and_let_go(quick: Rig) -> None:
             assert code(answer) == "request_timeout"
             assert b"connection: close" in answer.lower()
     await quick.has_connections(0)
-    assert not quick.world.publisher.of(INTERACTIONS)
+    assert not quick.world.publisher.values_of(INTERACTIONS)
 
 
 async def test_a_client_that_takes_its_time_within_reason_is_served(rig: Rig) -> None:

@@ -30,8 +30,8 @@ from api.openapi.openapi import openapi
 from api.security.guard import Guard
 from infra.address import Addresses
 from infra.fakes.memory_publisher import MemoryPublisher
-from infra.fakes.serve import serving
-from infra.postgres.catalog_filter import PostgresListing
+from infra.fakes.serve import serve_app
+from infra.postgres.catalog_filter import PostgresCatalogListing
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_archive import PostgresShopArchive
 from infra.postgres.shop_search import ShopSearch
@@ -96,12 +96,12 @@ def url(stack: Addresses) -> Iterator[str]:
             publisher=Worker(feeds),
             feeds=feeds,
             items=items,
-            listing=PostgresListing(connections),
+            catalog_listing=PostgresCatalogListing(connections),
             shop_archive=PostgresShopArchive(connections),
             search=ShopSearch(connections),
             closers=[connections.close],
         )
-        async with serving(create_app(Settings(admin_token="sesame"), clients)) as address:
+        async with serve_app(create_app(Settings(admin_token="sesame"), clients)) as address:
             ready.set_result(address)
             await done.wait()
         await clients.close()

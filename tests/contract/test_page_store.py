@@ -11,8 +11,8 @@ from infra.address import Addresses
 from infra.redis.connection import StoreError, connect
 from infra.redis.stores.page_store import (
     KEY,
-    LIVES_S,
     MOST_SESSIONS,
+    TTL_S,
     MemoryPageStore,
     PageEntry,
     PageSession,
@@ -66,7 +66,7 @@ async def test_the_last_few_are_kept(pages: PageStore) -> None:
 
 async def test_they_go_by_themselves(redis: Redis) -> None:
     await RedisPageStore(redis).write("ann", a_session())
-    assert 0 < await redis.ttl(f"{KEY}ann") <= LIVES_S
+    assert 0 < await redis.ttl(f"{KEY}ann") <= TTL_S
 
 
 async def test_an_away_redis_is_a_store_error() -> None:

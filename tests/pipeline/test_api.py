@@ -65,7 +65,7 @@ def clients(stack: Addresses, registry: Registry, redis: Redis, **overrides: Any
     given: dict[str, Any] = {
         "feeds": RedisFeedStore(redis),
         "items": RedisItemStore(redis),
-        "probes": {
+        "health_checks": {
             "kafka": health_check.kafka(stack.kafka_bootstrap_servers),
             "registry": health_check.registry(stack.schema_registry_url),
             "redis": health_check.redis(redis),
@@ -140,7 +140,7 @@ async def test_broker_away_is_503_in_time_while_feeds_are_read(
         redis,
         publisher=publisher,
         closers=(publisher.close,),
-        probes={"kafka": health_check.kafka(nowhere), "redis": health_check.redis(redis)},
+        health_checks={"kafka": health_check.kafka(nowhere), "redis": health_check.redis(redis)},
     )
     await given.feeds.write([a_feed()])
     async with serving(given, api_publish_timeout_s=1) as http:

@@ -10,7 +10,7 @@ import pytest
 
 from infra.address import Addresses
 from infra.postgres import pool as database
-from infra.postgres.distance import by_cells, by_postgis, distance_by, region
+from infra.postgres.distance import by_cells, by_postgis, distance_condition, region
 from infra.postgres.hybrid_search import HybridQuery, HybridSearch
 from models.text.subword import Subword
 from models.text.tfidf import TextEncoder, Vectors
@@ -232,7 +232,7 @@ async def test_distances_are_told_the_same_with_postgis_and_without(stack: Addre
         expected = {point[0] for point in points if h3.great_circle_distance((latitude, longitude), point[1:]) <= 50.0}
         assert await near(connection, by_cells) == expected
         assert 50 < len(expected) < 1_000
-        if await distance_by(connection) is by_cells:
+        if await distance_condition(connection) is by_cells:
             pytest.skip("there is no PostGIS here: distances are told by H3 cells alone")
         assert await near(connection, by_postgis) == expected
     finally:

@@ -175,7 +175,7 @@ async def test_a_server_that_answers_no_more_is_ended_and_started_again(
         *("thing", python(WAITS), check),
         home=tmp_path,
         on_step=lambda _: None,
-        on_return=come_back,
+        on_restart=come_back,
         watchdog_timeout_s=0.5,
     )
     await child.start(within_s=DEADLINE_S)

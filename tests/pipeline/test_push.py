@@ -121,7 +121,7 @@ async def world(stack: Addresses, tmp_path_factory: pytest.TempPathFactory) -> A
             publisher=pipeline.publisher,
             feeds=RedisFeedStore(pipeline.redis),
             items=RedisItemStore(pipeline.redis),
-            pushes=RedisPushStore(pipeline.redis),
+            push_store=RedisPushStore(pipeline.redis),
         )
         transport = httpx.ASGITransport(create_app(Settings(), clients))
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:

@@ -198,12 +198,14 @@ async def archived(connection: Any) -> list[Any]:
 async def test_a_database_whose_folder_was_lost_is_made_anew_and_filled(stack: Addresses, tmp_path: Path) -> None:
     """As under `millrace up`: the server is killed, its folder is gone, what comes back is empty."""
     async with a_pipeline(stack, tmp_path) as pipeline:
-        settings = replace(stack.into(Settings()), database_url="")
-        local = LocalStack(tmp_path / "home", settings=settings, ports=Ports.free(), on_step=print, on_return=provision)
+        settings = replace(stack.apply_to(Settings()), database_url="")
+        local = LocalStack(
+            tmp_path / "home", settings=settings, ports=Ports.free(), on_step=print, on_restart=provision
+        )
         stop = asyncio.Event()
         async with local as addresses:
             await provision(addresses)
-            running = asyncio.create_task(archive.run(addresses.into(Settings()), stop))
+            running = asyncio.create_task(archive.run(addresses.apply_to(Settings()), stop))
             await pipeline.publish(ITEMS, [an_item(name) for name in THINGS])
             await pipeline.publish(
                 INTERACTIONS, [an_interaction(event_id=new_id(), user_id=user, item_id="item-1") for user in USERS]
@@ -228,7 +230,7 @@ async def held(addresses: Addresses, counts: tuple[int, int, int]) -> bool:
             "SELECT (SELECT count(*) FROM interactions), (SELECT count(*) FROM items), (SELECT count(*) FROM catalogue)"
         )
         await pool.close()
-    except database.AWAY:
+    except database.CONNECTION_ERRORS:
         return False
     return tuple(found) == counts
 

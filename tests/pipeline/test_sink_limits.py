@@ -86,14 +86,14 @@ class World:
         self.pool, self.redis = pool, redis
         self.archive = ArchiveWriter(pool, registry, quarantine)
         self.logging = InteractionLogProjector(writes(redis), registry, quarantine)
-        self.indexing = CatalogIndexer(pool, Subword(), refuse=self._refuse)
+        self.indexing = CatalogIndexer(pool, Subword(), on_reject=self._refuse)
         self.connections = LazyPool(addresses.database_url)
         self.shop = ShopProjector(
             pool,
             ShopSearch(self.connections),
             RedisChartStore(redis),
             RedisShopStore(redis),
-            addresses.into(Settings()),
+            addresses.apply_to(Settings()),
         )
         self.refused: list[tuple[str, str]] = []
         self._offset = 0
@@ -202,8 +202,8 @@ async def test_the_archive_the_log_and_the_shop_take_any_event(world: World, kin
     await world.logged(INTERACTIONS, events)
     product = an_item(events[0].item_id or "", kind=limit.PRODUCT, price=1.0, original_price=2.0, reviews=3, rating=4.0)
     await world.archived(ITEMS, [product])
-    await world.shop.stock(clock.now_ms())
-    await asyncio.wait_for(world.shop.serve(events, clock.now_ms()), 60)
+    await world.shop.update_products(clock.now_ms())
+    await asyncio.wait_for(world.shop.write_homes(events, clock.now_ms()), 60)
     assert world.letters() == []
 
 

@@ -99,7 +99,11 @@ async def serving(pipeline: Pipeline, port: int = 0, *, settings: Settings | Non
     app = create_app(
         settings or Settings(),
         Clients(
-            publisher=pipeline, feeds=pipeline.feeds, items=items, pushes=pipeline.pushes, portraits=pipeline.portraits
+            publisher=pipeline,
+            feeds=pipeline.feeds,
+            items=items,
+            push_store=pipeline.pushes,
+            user_profiles=pipeline.portraits,
         ),
         more_routes=portal.routes(people, ["Claude"]),
     )

@@ -23,7 +23,7 @@ from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
 from infra.redis.connection import connect
 from infra.redis.stores.prefetch_store import RedisPrefetchStore
-from infra.redis.stores.push_store import KEPT, RedisPushStore
+from infra.redis.stores.push_store import MAX_NOTIFICATIONS, RedisPushStore
 from infra.settings import Settings
 from loaders import Dataset, event_id
 from portal import USERS_KEY, DemoUser
@@ -121,7 +121,7 @@ class Play:
             store = RedisPushStore(self.redis)
 
             async def decided() -> bool:
-                for notification in await store.read_notifications(user_id, KEPT):
+                for notification in await store.read_notifications(user_id, MAX_NOTIFICATIONS):
                     if notification.request_id == body["event_id"]:
                         self.proof.pushed, self.proof.push = (
                             notification.title,

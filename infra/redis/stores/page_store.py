@@ -19,7 +19,7 @@ MOST_SESSIONS = 8
 """Maximum number of sessions per owner; the most recent ones are kept."""
 MOST_ENTRIES = 1_000
 """Maximum number of entries in a session."""
-LIVES_S = 600
+TTL_S = 600
 
 
 class PageEntry(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
@@ -106,6 +106,6 @@ class RedisPageStore:
             pipeline.lrem(KEY + owner, 1, self._encoder.encode(instead_of))  # type: ignore[arg-type]
         pipeline.lpush(KEY + owner, self._encoder.encode(session))
         pipeline.ltrim(KEY + owner, 0, MOST_SESSIONS - 1)
-        pipeline.expire(KEY + owner, LIVES_S)
+        pipeline.expire(KEY + owner, TTL_S)
         with store_errors("keeping pages"):
             await pipeline.execute()

@@ -72,16 +72,16 @@ class PrefetchQuestion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class PrefetchStore(Protocol):
     """Prefetched and pending content. All methods raise `StoreError` if the store does not answer."""
 
-    async def wanted(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
+    async def are_missing(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
         """Say for each slot whether it has neither an answer nor a pending request."""
         ...
 
-    async def ask(self, slots: Sequence[PrefetchSlot], *, within_s: float) -> None:
+    async def mark_pending(self, slots: Sequence[PrefetchSlot], *, timeout_s: float) -> None:
         """Mark slots as pending.
 
         Args:
             slots: Slots of the request.
-            within_s: Time in seconds after which a slot without an answer is wanted again.
+            timeout_s: Time in seconds after which a slot without an answer is wanted again.
         """
         ...
 
@@ -94,7 +94,7 @@ class PrefetchStore(Protocol):
         """
         ...
 
-    async def begin(self, request_id: str) -> int:
+    async def count_attempt(self, request_id: str) -> int:
         """Count an attempt at a request and return the number of attempts; 0 if it was answered already."""
         ...
 
@@ -126,18 +126,18 @@ class MemoryPrefetchStore:
         self._answered: set[str] = set()
         self._questions: dict[str, list[PrefetchQuestion]] = {}
 
-    async def wanted(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
+    async def are_missing(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
         """Say for each slot whether it has neither an answer nor a pending request."""
         return [slot not in self._live() and self._pending_until_s.get(slot, 0.0) <= self._clock_s() for slot in slots]
 
-    async def ask(self, slots: Sequence[PrefetchSlot], *, within_s: float) -> None:
+    async def mark_pending(self, slots: Sequence[PrefetchSlot], *, timeout_s: float) -> None:
         """Mark slots as pending.
 
         Args:
             slots: Slots of the request.
-            within_s: Time in seconds after which a slot without an answer is wanted again.
+            timeout_s: Time in seconds after which a slot without an answer is wanted again.
         """
-        self._pending_until_s |= dict.fromkeys(slots, self._clock_s() + within_s)
+        self._pending_until_s |= dict.fromkeys(slots, self._clock_s() + timeout_s)
 
     async def write(self, user_id: str, answer: Prefetched) -> None:
         """Store an answer.
@@ -151,7 +151,7 @@ class MemoryPrefetchStore:
         self._pending_until_s.pop(slot, None)
         self._answered.add(answer.request_id)
 
-    async def begin(self, request_id: str) -> int:
+    async def count_attempt(self, request_id: str) -> int:
         """Count an attempt at a request."""
         self._attempts[request_id] += 1
         return 0 if request_id in self._answered else self._attempts[request_id]
@@ -191,7 +191,7 @@ class RedisPrefetchStore:
         self._decoder = msgspec.json.Decoder(Prefetched)
         self._questions = msgspec.json.Decoder(list[PrefetchQuestion])
 
-    async def wanted(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
+    async def are_missing(self, slots: Sequence[PrefetchSlot]) -> list[bool]:
         """Say for each slot whether it has neither an answer nor a pending request."""
         pipeline = self._redis.pipeline(transaction=False)
         for slot in slots:
@@ -199,16 +199,16 @@ class RedisPrefetchStore:
         with store_errors("looking for what was fetched"):
             return [not count for count in await pipeline.execute()]
 
-    async def ask(self, slots: Sequence[PrefetchSlot], *, within_s: float) -> None:
+    async def mark_pending(self, slots: Sequence[PrefetchSlot], *, timeout_s: float) -> None:
         """Mark slots as pending.
 
         Args:
             slots: Slots of the request.
-            within_s: Time in seconds after which a slot without an answer is wanted again.
+            timeout_s: Time in seconds after which a slot without an answer is wanted again.
         """
         pipeline = self._redis.pipeline(transaction=False)
         for slot in slots:
-            pipeline.set(_key(ASKED, slot), b"", px=round(within_s * 1_000))
+            pipeline.set(_key(ASKED, slot), b"", px=round(timeout_s * 1_000))
             self._name(pipeline, slot)
         with store_errors("noting what is asked"):
             await pipeline.execute()
@@ -229,7 +229,7 @@ class RedisPrefetchStore:
         with store_errors("keeping what was fetched"):
             await pipeline.execute()
 
-    async def begin(self, request_id: str) -> int:
+    async def count_attempt(self, request_id: str) -> int:
         """Count an attempt at a request."""
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.exists(ANSWERED + request_id)

@@ -51,7 +51,7 @@ class UserProfile(NamedTuple):
 class UserProfileStore(Protocol):
     """Profiles of users. All methods raise `StoreError` if the store does not answer."""
 
-    async def write_found(self, features: Sequence[Features]) -> None:
+    async def write_inferred(self, features: Sequence[Features]) -> None:
         """Replace inferred profiles; the last one of a user wins."""
         ...
 
@@ -67,7 +67,7 @@ class UserProfileStore(Protocol):
         """Return the profiles of a user."""
         ...
 
-    async def spot(self, user_id: str) -> Spot:
+    async def location(self, user_id: str) -> Spot:
         """Return the location of a user, as far as it is known."""
         ...
 
@@ -80,7 +80,7 @@ class MemoryUserProfileStore:
         self._stated: dict[str, Profile] = {}
         self._cells: dict[str, str | None] = {}
 
-    async def write_found(self, features: Sequence[Features]) -> None:
+    async def write_inferred(self, features: Sequence[Features]) -> None:
         """Replace inferred profiles."""
         self._inferred |= {one.user_id: _inferred_profile(one) for one in features}
         self._cells |= {one.user_id: one.cell for one in features}
@@ -98,7 +98,7 @@ class MemoryUserProfileStore:
         """Return the profiles of a user."""
         return UserProfile(self._inferred.get(user_id), self._stated.get(user_id))
 
-    async def spot(self, user_id: str) -> Spot:
+    async def location(self, user_id: str) -> Spot:
         """Return the location of a user."""
         return _spot(self._cells.get(user_id), self._stated.get(user_id))
 
@@ -117,7 +117,7 @@ class RedisUserProfileStore:
             msgspec.json.Decoder(Profile),
         )
 
-    async def write_found(self, features: Sequence[Features]) -> None:
+    async def write_inferred(self, features: Sequence[Features]) -> None:
         """Replace inferred profiles."""
         pipeline = self._redis.pipeline(transaction=False)
         for one in {one.user_id: one for one in features}.values():
@@ -147,7 +147,7 @@ class RedisUserProfileStore:
             None if stated is None else self._stated_decoder.decode(stated),
         )
 
-    async def spot(self, user_id: str) -> Spot:
+    async def location(self, user_id: str) -> Spot:
         """Return the location of a user."""
         cell, stated = await self._reads.read([PLACE + user_id, STATED + user_id])
         return _spot(

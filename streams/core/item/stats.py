@@ -63,7 +63,7 @@ class ItemSignal(msgspec.Struct, frozen=True, gc=False):
     """The weight that the user's action adds for the item; 0 for a repetition of an action that already counts."""
     rating: float | None = None
     segment: str = ""
-    nth: int = 0
+    user_event_index: int = 0
     """Number of the user's interactions before this one."""
     limit: str = ""
     """The user's daily limit that removes most or all of the weight; empty for none."""
@@ -82,7 +82,7 @@ def to_record(signals: Sequence[ItemSignal]) -> ItemSignals:
         weights=[one.weight for one in signals],
         ratings=[one.rating for one in signals],
         segments=[one.segment for one in signals],
-        nths=[one.nth for one in signals],
+        nths=[one.user_event_index for one in signals],
     )
 
 

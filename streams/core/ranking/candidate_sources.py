@@ -39,7 +39,7 @@ def again(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> 
         catalog: The catalog snapshot.
         params: Says whether repeats are allowed.
     """
-    return catalog.items.encode_known(query.features.seen) if params.repeats else NOTHING
+    return catalog.items.encode_known(query.features.seen) if params.allows_repeats else NOTHING
 
 
 def prefetched(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indices:

@@ -75,13 +75,13 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
     where = slice(None) if whole else items
     admissible = catalog.listed_for(query.features.prefetched)
     admissible[_is_removed(query, catalog, params)] = False
-    if not params.repeats:
+    if not params.allows_repeats:
         admissible[_within(catalog.items.encode_known(query.features.seen), catalog)] = False
     last = np.zeros(columns.count, bool)
     last[_location_bound(query.features, catalog)] = True
     if not params.hides_sold_out:
         last[columns.listing.sold_out] = True
-    parts = feature_matrix(query, catalog, where, repeats=params.repeats)
+    parts = feature_matrix(query, catalog, where, repeats=params.allows_repeats)
     return Candidates(query, items, admissible[where], parts, last[where])
 
 
@@ -99,7 +99,7 @@ def _candidates_of(
         catalog.columns.listing.sold_out,
     ):
         last[some] = True
-    parts = feature_matrix(query, catalog, items, repeats=params.repeats)
+    parts = feature_matrix(query, catalog, items, repeats=params.allows_repeats)
     return Candidates(query, items, np.ones(len(items), bool), parts, last[items])
 
 

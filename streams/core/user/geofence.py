@@ -29,7 +29,7 @@ class GeofenceState(Protocol):
     """Time of the last move of the anchor."""
 
 
-def crossing(state: GeofenceState, ping: Location, params: TriggerParams) -> str | None:
+def fold_ping(state: GeofenceState, ping: Location, params: TriggerParams) -> str | None:
     """Fold a newer ping; return the reason if the anchor moved to it."""
     rings, km = _distance(state.anchor, ping.cell)
     if rings == 0:

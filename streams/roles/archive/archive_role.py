@@ -24,7 +24,7 @@ from infra.redis.projection import PostgresProjection
 from infra.settings import Settings
 from schemas.stock import is_sold_out
 from schemas.types import Interaction, Item
-from streams.roles.archive.catalog_indexer import ENCODERS, CatalogIndexer, message
+from streams.roles.archive.catalog_indexer import ENCODERS, CatalogIndexer, searchable_text
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
 from streams.runtime.retry import retry_until_available
@@ -116,7 +116,7 @@ class ArchiveWriter:
         changes: list[Change] = await self._decoders[topic].decode(records)
         deletions = [(record, None) for record in records if record.value is None and topic == ITEMS.name]
         refused = await self._quarantine.write(
-            changes + deletions, lambda some: self._put(topic, some), stage="archive.write", waits=_WAITS
+            changes + deletions, lambda some: self._put(topic, some), stage="archive.write", log_message=_WAITS
         )
         if topic == ITEMS.name:
             self._on_items()
@@ -141,15 +141,18 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
     pool = await retry_until_available(
-        lambda: database.connect(settings.database_url, connections=2), _WAITS, away=database.AWAY, pause_s=_RETRY_S
+        lambda: database.connect(settings.database_url, connections=2),
+        _WAITS,
+        outages=database.CONNECTION_ERRORS,
+        pause_s=_RETRY_S,
     )
 
     async def refuse(row: Any, error: Exception) -> None:
-        quarantine.put(message(row, registry.codec(Item)), error, stage="archive.index")
+        quarantine.put(searchable_text(row, registry.codec(Item)), error, stage="archive.index")
         await quarantine.flush()
 
-    indexer = CatalogIndexer(pool, ENCODERS[settings.text_encoder](), refuse=refuse)
-    archive = ArchiveWriter(pool, registry, quarantine, on_items=indexer.wake)
+    indexer = CatalogIndexer(pool, ENCODERS[settings.text_encoder](), on_reject=refuse)
+    archive = ArchiveWriter(pool, registry, quarantine, on_items=indexer.notify)
 
     def describe() -> dict[str, Any]:
         return {
@@ -168,7 +171,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             topics,
             archive.write,
             stop=stop,
-            beside=beside,
+            background_tasks=beside,
             rewind=Rewind(PostgresProjection(pool)),
         )
     finally:

@@ -30,7 +30,7 @@ from schemas.types import Item
 from streams.runtime.dead_letter_queue import Message
 from streams.runtime.retry import retry_until_available, write_one_by_one
 
-Refuse = Callable[[Any, Exception], Awaitable[None]]
+OnReject = Callable[[Any, Exception], Awaitable[None]]
 ENCODERS: dict[str, type[TextEncoder]] = {"subwords": Subword, "minilm": MiniLm}
 """Encoders by their names in the setting TEXT_ENCODER; none of them needs fitting."""
 _MOST_ITEMS = 500
@@ -77,16 +77,16 @@ ON CONFLICT (word) DO UPDATE SET items = excluded.items WHERE words.items <> exc
 class CatalogIndexer:
     """Follows the table of items. Two concurrent indexers do the work twice, with the same result."""
 
-    def __init__(self, pool: asyncpg.Pool, encoder: TextEncoder, *, refuse: Refuse | None = None) -> None:
+    def __init__(self, pool: asyncpg.Pool, encoder: TextEncoder, *, on_reject: OnReject | None = None) -> None:
         """Create an indexer.
 
         Args:
             pool: Connections to PostgreSQL.
             encoder: The encoder of the items' texts.
-            refuse: Called with the row of a refused item and the error; by default the error is logged.
+            on_reject: Called with the row of a refused item and the error; by default the error is logged.
         """
         self._pool, self._encoder = pool, encoder
-        self._refuse = refuse or _log
+        self._refuse = on_reject or _log
         self._rejected_versions: set[tuple[str, int]] = set()
         """Versions of items, by id and offset, that PostgreSQL refuses even without their text."""
         self._changed = asyncio.Event()
@@ -94,7 +94,7 @@ class CatalogIndexer:
         self.indexed = 0
         """Items indexed since the start."""
 
-    def wake(self) -> None:
+    def notify(self) -> None:
         """Signal that items have changed."""
         self._changed.set()
 
@@ -127,7 +127,7 @@ class CatalogIndexer:
             stale_rows = await self._pool.fetch(_STALE, self._encoder.name, _MOST_ITEMS + len(self._rejected_versions))
         rows = [row for row in stale_rows if (row["item_id"], row["offset"]) not in self._rejected_versions]
         refused: list[tuple[Any, Exception]] = []
-        await write_one_by_one(rows, self._put, lambda row, error: refused.append((row, error)), waits=_WAITS)
+        await write_one_by_one(rows, self._put, lambda row, error: refused.append((row, error)), log_message=_WAITS)
         for row, error in refused:
             await self._refuse(row, error)
             await self._put_bare(row)
@@ -179,7 +179,7 @@ class CatalogIndexer:
         )
 
 
-def message(row: Any, codec: Codec[Item]) -> Message:
+def searchable_text(row: Any, codec: Codec[Item]) -> Message:
     """Return the record of an item, rebuilt from its row."""
     fields = {name: row[name] for name in Item.__struct_fields__} | {"created_at": _ms(row["created_at"])}
     return Message(

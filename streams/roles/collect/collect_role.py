@@ -53,7 +53,7 @@ class CollectTriggerConsumer:
         """
         usable = await self._decoder.decode(records)
         for call in ((record, one) for record, one in usable if one.kind == "collect" and one.reason in LISTS):
-            await self._quarantine.write([call], self._answer, stage="collect.answer", waits=_WAITS)
+            await self._quarantine.write([call], self._answer, stage="collect.answer", log_message=_WAITS)
 
     async def _answer(self, calls: Sequence[tuple[ConsumerRecord, Trigger]]) -> None:
         for _, trigger in calls:
@@ -88,9 +88,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
     beside: list[Any] = [heartbeat.publish_heartbeat(redis, "collect", describe)]
     if settings.collect_interval_s:
-        beside.append(again_and_again(collector, settings.collect_interval_s))
+        beside.append(collect_periodically(collector, settings.collect_interval_s))
     try:
-        await run_sink(settings.kafka_bootstrap_servers, GROUP, [TRIGGERS], calls.write, stop=stop, beside=beside)
+        await run_sink(
+            settings.kafka_bootstrap_servers, GROUP, [TRIGGERS], calls.write, stop=stop, background_tasks=beside
+        )
     finally:
         await pages.close()
         await publisher.close()
@@ -98,7 +100,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         registry.close()
 
 
-async def again_and_again(
+async def collect_periodically(
     collector: Collector,
     interval_s: float,
     *,

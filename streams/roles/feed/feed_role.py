@@ -48,8 +48,8 @@ from streams.runtime.agent_context import AgentContext
 from streams.runtime.core_params import (
     combine_params,
     fetchers,
+    prefetch_params,
     rank_params,
-    retrieval_params,
     signal_params,
     user_params,
 )
@@ -83,7 +83,7 @@ async def run(
     settings: Settings,
     stop: asyncio.Event,
     *,
-    view: CatalogSnapshot | None = None,
+    catalog_snapshot: CatalogSnapshot | None = None,
     now_ms: Callable[[], int] = clock.now_ms,
 ) -> None:
     """Run the feed role until `stop` is set.
@@ -91,7 +91,7 @@ async def run(
     Args:
         settings: The settings of the worker.
         stop: Ends the role once it is set.
-        view: The catalog snapshot to use; a new one by default.
+        catalog_snapshot: The catalog snapshot to use; a new one by default.
         now_ms: The clock, in ms since the epoch.
     """
     registry = Registry(settings.schema_registry_url)
@@ -101,11 +101,17 @@ async def run(
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
     quarantine = DeadLetterQueue(publisher, now_ms=now_ms)
-    view = CatalogSnapshot(half_life_days=settings.cooccurrence_half_life_days) if view is None else view
+    catalog_snapshot = (
+        CatalogSnapshot(half_life_days=settings.cooccurrence_half_life_days)
+        if catalog_snapshot is None
+        else catalog_snapshot
+    )
     app = await new_app(settings, APP_ID, "worker")
     blender = new_blender()
-    broadcast = GlobalTables(settings.kafka_bootstrap_servers, view, blender, registry, quarantine)
-    context = AgentContext(app, settings, registry, publisher, quarantine, view, blender, broadcast, now_ms)
+    global_tables = GlobalTables(settings.kafka_bootstrap_servers, catalog_snapshot, blender, registry, quarantine)
+    context = AgentContext(
+        app, settings, registry, publisher, quarantine, catalog_snapshot, blender, global_tables, now_ms
+    )
     users, items, profiles = (app.bytes_table(name, partitions=PARTITIONS) for name in TABLES)
     feeds = RedisFeedStore(redis, ttl_days=settings.feed_ttl_days)
     answers = RedisFeedStore(redis, ttl_days=RERANKED_TTL_S * 1000 / DAY_MS)
@@ -118,7 +124,7 @@ async def run(
         active_users, user_agent.stored, publisher, params=user_settings.triggers, now_ms=now_ms
     )
     retrieve_agent = retrieve.RetrieveAgent(
-        context, user_agent.peek, RedisPrefetchStore(redis), fetchers(settings), retrieval_params(settings)
+        context, user_agent.peek, RedisPrefetchStore(redis), fetchers(settings), prefetch_params(settings)
     )
     catalog_agent = catalog.CatalogAgent(context, RedisItemStore(redis))
     register_agent(app, catalog.SOURCES, catalog_agent)
@@ -140,13 +146,13 @@ async def run(
     def describe() -> dict[str, Any]:
         return {
             "partitions": sorted(partition for topic, partition in assigned() if topic == INTERACTIONS.name),
-            "view": broadcast.progress(),
-            "ready_at": broadcast.ready_at,
-            "stale": view.stale,
+            "view": global_tables.progress(),
+            "ready_at": global_tables.ready_at,
+            "stale": catalog_snapshot.stale,
             "waiting": rank_agent.waiting,
-            "items": len(view.items),
+            "items": len(catalog_snapshot.items),
             "roster": len(active_users),
-            "trimmed": dict(user_agent.trimmed + signal_agent.trimmed + view.trimmed),
+            "trimmed": dict(user_agent.trimmed + signal_agent.trimmed + catalog_snapshot.trimmed),
             "limited": dict(user_agent.limited),
             event_rates.KEY: {
                 "users": user_agent.rates.highest(event_rates.LISTED),
@@ -159,7 +165,7 @@ async def run(
     try:
         heartbeats = heartbeat.publish_heartbeat(redis, "feed", describe)
         async with run_alongside(
-            stop, broadcast.run(), rank_agent.run(), trigger_publisher.run(), refills.run(), heartbeats
+            stop, global_tables.run(), rank_agent.run(), trigger_publisher.run(), refills.run(), heartbeats
         ):
             await run_app(app, stop)
     finally:

@@ -24,25 +24,25 @@ NAME = LLM_CALLS.name
 """Name of the projection that Redis holds once the answers are restored."""
 
 
-async def restore(settings: Settings, registry: Registry, redis: Redis) -> None:
+async def refill_answer_cache(settings: Settings, registry: Registry, redis: Redis) -> None:
     """Restore the unexpired answers from the topic; each role that prompts does so before its first call."""
     cache = AnswerCache(redis, ttl_s=settings.llm_answer_ttl_s)
     now_ms = clock.now_ms()
     since_ms = now_ms - round(settings.llm_answer_ttl_s * 1_000)
     async with topic_history(settings.kafka_bootstrap_servers, registry, LLM_CALLS, since_ms=since_ms) as calls:
-        async for call in calls.every():
+        async for call in calls.values():
             if call.outcome == ANSWERED:
                 await cache.write(call.prompt_hash, call.response.encode(), age_ms=now_ms - call.occurred_at)
     await RedisProjection(redis).add([NAME])
 
 
-async def keep_restored(settings: Settings, registry: Registry, redis: Redis) -> None:
+async def watch_answer_cache(settings: Settings, registry: Registry, redis: Redis) -> None:
     """Restore the answers whenever Redis has lost them, until cancelled."""
     projection = RedisProjection(redis)
     while True:
         await asyncio.sleep(LOOK_S)
         try:
             if await projection.missing([NAME]):
-                await restore(settings, registry, redis)
+                await refill_answer_cache(settings, registry, redis)
         except (StoreError, KafkaError) as error:
             _LOG.warning("answers are not put back yet: %s", error)

@@ -31,7 +31,7 @@ from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.prefetch_store import RedisPrefetchStore
 from infra.settings import Settings, seconds_by_name
 from streams.roles.archive.catalog_indexer import ENCODERS
-from streams.roles.fetch.answer_cache_refill import keep_restored, restore
+from streams.roles.fetch.answer_cache_refill import refill_answer_cache, watch_answer_cache
 from streams.roles.fetch.service import FetchService
 from streams.runtime.core_params import fetchers
 from streams.runtime.dead_letter_queue import DeadLetterQueue
@@ -191,12 +191,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
         async def work() -> None:
             if has_key(settings):
-                await retry_until_available(lambda: restore(settings, registry, redis), "answers wait for the store")
+                await retry_until_available(
+                    lambda: refill_answer_cache(settings, registry, redis), "answers wait for the store"
+                )
             await fetch.run()
 
         coroutines = [work(), heartbeat.publish_heartbeat(redis, "fetch", describe)]
         if has_key(settings):
-            coroutines.append(keep_restored(settings, registry, redis))
+            coroutines.append(watch_answer_cache(settings, registry, redis))
         try:
             await run_until(stop, *coroutines)
         finally:

@@ -81,7 +81,7 @@ class InteractionLogProjector:
         """
         usable = await self._decoders[topic].decode(records)
         refused = await self._quarantine.write(
-            usable, self._puts[topic], stage="log.write", waits=f"{topic} wait for the store"
+            usable, self._puts[topic], stage="log.write", log_message=f"{topic} wait for the store"
         )
         self.written += len(usable) - refused
 
@@ -91,7 +91,7 @@ def writes(redis: Redis) -> dict[Topic, Put]:
     profile_store = RedisUserProfileStore(redis)
     return {
         INTERACTIONS: _values(RedisInteractionLog(redis).write),
-        FEATURES: _values(profile_store.write_found),
+        FEATURES: _values(profile_store.write_inferred),
         PROFILES: _profiles(profile_store),
         ITEM_STATS: _values(ChartProjector(RedisChartStore(redis), RedisItemStore(redis)).write),
         EXPERIMENTS: _values(RedisExperimentStore(redis).write),
@@ -130,7 +130,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             written,
             projector.write,
             stop=stop,
-            beside=[heartbeats],
+            background_tasks=[heartbeats],
             rewind=Rewind(RedisProjection(redis), ages_ms={INTERACTIONS: DAY_MS}, after={ITEM_STATS: ITEMS}),
         )
     finally:

@@ -21,7 +21,7 @@ from infra.redis import heartbeat
 from infra.redis.connection import connect
 from infra.redis.projection import RedisProjection
 from infra.redis.stores.item_store import ItemCache, RedisItemStore
-from infra.redis.stores.push_store import KEPT_MS, RedisPushStore
+from infra.redis.stores.push_store import MAX_AGE_MS, RedisPushStore
 from infra.settings import Settings
 from streams.agents import inbox, push, token
 from streams.runtime.core_params import push_params
@@ -61,7 +61,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
     register_agent(app, inbox.SOURCES, inbox_agent)
     refills = Refills(settings.kafka_bootstrap_servers, registry, RedisProjection(redis), assignment(app))
     refills.add(DEVICES, inbox_agent.refill_devices)
-    refills.add(NOTIFICATIONS, inbox_agent.refill_notifications, age_ms=KEPT_MS)
+    refills.add(NOTIFICATIONS, inbox_agent.refill_notifications, age_ms=MAX_AGE_MS)
 
     def describe() -> dict[str, Any]:
         return {

@@ -23,9 +23,9 @@ from infra.llm.key import has_key
 from infra.redis import heartbeat
 from infra.redis.connection import connect as connect_redis
 from infra.redis.stores.item_store import RedisItemStore
-from infra.redis.stores.llm_score_store import ScoreStore
+from infra.redis.stores.llm_score_store import LlmScoreStore
 from infra.settings import Settings
-from streams.roles.fetch.answer_cache_refill import keep_restored, restore
+from streams.roles.fetch.answer_cache_refill import refill_answer_cache, watch_answer_cache
 from streams.roles.score.judge import LOOK_BACK_MS, LlmJudge
 from streams.runtime.decode import Decoder
 from streams.runtime.retry import retry_until_available
@@ -62,11 +62,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     redis = connect_redis(settings.redis_url)
     try:
         async with connect(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:
-            score_store = ScoreStore(redis, ttl_s=settings.llm_scores_ttl_s)
+            score_store = LlmScoreStore(redis, ttl_s=settings.llm_scores_ttl_s)
             judge = LlmJudge(settings, publisher, llm, RedisItemStore(redis), score_store)
             coroutines = [heartbeat.publish_heartbeat(redis, "score", judge.describe)]
             if has_key(settings):
-                coroutines += [_work(settings, registry, judge, redis), keep_restored(settings, registry, redis)]
+                coroutines += [_work(settings, registry, judge, redis), watch_answer_cache(settings, registry, redis)]
             await run_until(stop, *coroutines)
     finally:
         await publisher.close()
@@ -76,7 +76,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 async def _work(settings: Settings, registry: Registry, judge: LlmJudge, redis: Redis) -> None:
     """Read the topics and have feeds judged, until cancelled."""
-    await retry_until_available(lambda: restore(settings, registry, redis), "answers wait for the store")
+    await retry_until_available(lambda: refill_answer_cache(settings, registry, redis), "answers wait for the store")
     decoders = {topic.name: Decoder(topic, registry, None, stage="score") for topic in (FEATURES, FEEDS)}
     consumer = kafka_consumer(settings.kafka_bootstrap_servers, group_id=GROUP)
     consumer.subscribe(list(decoders), listener=_Rewind(consumer))
@@ -89,7 +89,7 @@ async def _work(settings: Settings, registry: Registry, judge: LlmJudge, redis: 
             for tp, records in fetched.items():
                 newest = {record.key: record for record in records if record.value is not None}
                 for _, value in await decoders[tp.topic].decode(newest.values()):
-                    judge.hear(value)
+                    judge.observe(value)
             judge.begin()
     finally:
         await judge.cancel()

@@ -24,7 +24,7 @@ from infra.postgres.shop_search import ShopQuery, ShopSearch
 from infra.redis import heartbeat
 from infra.redis.connection import connect
 from infra.redis.stores.chart_store import ChartStore, RedisChartStore
-from infra.redis.stores.shop_store import MOST, RedisShopStore, ShopStore, StoredCharts, StoredHome
+from infra.redis.stores.shop_store import MAX_PRODUCTS, RedisShopStore, ShopStore, StoredCharts, StoredHome
 from infra.settings import Settings
 from schemas.limit import PRODUCT
 from schemas.types import Interaction
@@ -85,7 +85,7 @@ class ShopProjector:
         self.homes = 0
         """Home pages written since the start."""
 
-    async def stock(self, now_ms: int) -> None:
+    async def update_products(self, now_ms: int) -> None:
         """Read the current products, and write the charts.
 
         Raises:
@@ -99,7 +99,7 @@ class ShopProjector:
         if rows:
             await self._store.write_charts(await asyncio.to_thread(self._charts_now, now_ms))
 
-    async def serve(self, events: Sequence[Interaction], now_ms: int) -> None:
+    async def write_homes(self, events: Sequence[Interaction], now_ms: int) -> None:
         """Write the home pages of all users who have clicked on a product or searched.
 
         Raises:
@@ -139,14 +139,14 @@ class ShopProjector:
         if not (clicked or queries):
             return None
         rng = random.Random(f"{user_id} {now_ms // DAY_MS}")  # noqa: S311 - which products, not a secret
-        diverse = self.rankings.diverse(clicked, rng, MOST)
+        diverse = self.rankings.diverse(clicked, rng, MAX_PRODUCTS)
         personal = blend_home(
             decay_sums(similarities[item] for item in clicked),
             decay_sums([dcg_weights(await self._find(query)) for query in queries[:_SEARCHES]]),
             dcg_weights(diverse),
             mix=self._mix,
-            left_out=(*clicked, *self.rankings.sold_out),
-            most=MOST,
+            excluded=(*clicked, *self.rankings.sold_out),
+            limit=MAX_PRODUCTS,
         )
         products = self.rankings.products
         newest = max(event.occurred_at for event in events if event.item_id in products or event.action == "search")
@@ -180,10 +180,10 @@ class ShopProjector:
     def _charts_now(self, now_ms: int) -> StoredCharts:
         rng = random.Random(now_ms // DAY_MS)  # noqa: S311 - which products, not a secret
         return StoredCharts(
-            trending=self.rankings.trending(MOST),
-            best_value=self.rankings.best_value(MOST),
-            top_categories=self.rankings.top_categories(MOST),
-            diverse=self.rankings.diverse((), rng, MOST),
+            trending=self.rankings.trending(MAX_PRODUCTS),
+            best_value=self.rankings.best_value(MAX_PRODUCTS),
+            top_categories=self.rankings.top_categories(MAX_PRODUCTS),
+            diverse=self.rankings.diverse((), rng, MAX_PRODUCTS),
         )
 
 
@@ -203,16 +203,16 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async def write(_topic: str, records: Sequence[ConsumerRecord]) -> None:
         async def serve(some: Sequence[tuple[ConsumerRecord, Interaction]]) -> None:
             with database.write_errors("making homes"):
-                await shop.serve([event for _, event in some], clock.now_ms())
+                await shop.write_homes([event for _, event in some], clock.now_ms())
 
-        await quarantine.write(await decoder.decode(records), serve, stage="shop.serve", waits=_WAITS)
+        await quarantine.write(await decoder.decode(records), serve, stage="shop.serve", log_message=_WAITS)
 
     async def stock() -> None:
-        await _retry(shop.stock, clock.now_ms())
+        await _retry(shop.update_products, clock.now_ms())
 
     async def fit() -> None:
         now = datetime.now(UTC)
-        if await _retry(similarity_fit.due, pool, settings.shop_fit_interval_s, now):
+        if await _retry(similarity_fit.is_due, pool, settings.shop_fit_interval_s, now):
             await _retry(similarity_fit.fit, pool, now, features=settings.tfidf_max_features)
 
     def describe() -> dict[str, Any]:
@@ -220,7 +220,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
     beside = [_repeat(stock), _repeat(fit), heartbeat.publish_heartbeat(redis, "shop", describe)]
     try:
-        await run_sink(settings.kafka_bootstrap_servers, GROUP, [INTERACTIONS], write, stop=stop, beside=beside)
+        await run_sink(
+            settings.kafka_bootstrap_servers, GROUP, [INTERACTIONS], write, stop=stop, background_tasks=beside
+        )
     finally:
         await publisher.close()
         await connections.close()

@@ -13,7 +13,7 @@ import asyncpg
 
 from infra.postgres.hybrid_search import vector_text
 from infra.postgres.segment import spaced
-from infra.redis.stores.shop_store import MOST
+from infra.redis.stores.shop_store import MAX_PRODUCTS
 from models.neighbours.nearest import nearest
 from models.neighbours.rules import AssociationRule, mine
 from models.text.tfidf import FEATURES, TfIdf, Vectors
@@ -53,7 +53,7 @@ class ShopModel:
     neighbours: list[tuple[list[str], list[float]]]
 
 
-def learn(item_ids: Sequence[str], texts: Sequence[str], *, features: int = FEATURES) -> ShopModel:
+def fit_model(item_ids: Sequence[str], texts: Sequence[str], *, features: int = FEATURES) -> ShopModel:
     """Fit TF-IDF to texts and find the nearest neighbours of each.
 
     Args:
@@ -66,7 +66,7 @@ def learn(item_ids: Sequence[str], texts: Sequence[str], *, features: int = FEAT
     vectors = encoder.encode(texts)
     neighbours = [
         ([item_ids[number] for number in numbers.tolist()], products.tolist())
-        for numbers, products in nearest(vectors, MOST)
+        for numbers, products in nearest(vectors, MAX_PRODUCTS)
     ]
     return ShopModel(*encoder.meanings(), vectors, neighbours)
 
@@ -76,7 +76,7 @@ def text_of(row: Any) -> str:
     return spaced("\n".join((row["title"], *row["topics"])))
 
 
-async def due(pool: asyncpg.Pool, interval_s: float, now: datetime) -> bool:
+async def is_due(pool: asyncpg.Pool, interval_s: float, now: datetime) -> bool:
     """Return whether a fit is due: the first one, after `interval_s`, or after the catalogue changed by over a tenth.
 
     Args:
@@ -104,7 +104,7 @@ async def fit(pool: asyncpg.Pool, now: datetime, *, features: int = FEATURES) ->
     began_s = time.monotonic()
     rows = await pool.fetch(_PRODUCTS, PRODUCT)
     item_ids = [row["item_id"] for row in rows]
-    learned = await asyncio.to_thread(learn, item_ids, [text_of(row) for row in rows], features=features)
+    learned = await asyncio.to_thread(fit_model, item_ids, [text_of(row) for row in rows], features=features)
     baskets = await pool.fetch(_BASKETS, PRODUCT, now - SINCE, list(_NOT_CHOSEN))
     rules = await asyncio.to_thread(mine, [row["basket"] for row in baskets], least=_LEAST_BASKETS)
     async with pool.acquire() as connection, connection.transaction():

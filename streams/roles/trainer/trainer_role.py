@@ -82,7 +82,7 @@ class Trainer:
             publisher,
             status_store,
         )
-        self.live = OnlineLearner(Learner(learner_params(settings), refits=False))
+        self.live = OnlineLearner(Learner(learner_params(settings), refits_item_weights=False))
         artifacts = ArtifactStore(settings.home, most_versions=settings.model_artifacts_kept)
         self.scheduler = RetrainScheduler(settings, registry, publisher, artifacts, self.live)
         self._quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
@@ -104,12 +104,12 @@ class Trainer:
         for topic in (ITEMS, PROFILES):
             async with self._history(topic) as history:
                 for position, value in (await history.newest()).values():
-                    self._learn(value, position, weigh=False)
+                    self._learn(value, position, learn_weights=False)
                 offsets |= history.ends
         async with self._history(INTERACTIONS) as history:
             number = 0
             async for position, event in history.merged():
-                self._learn(event, position, weigh=False)
+                self._learn(event, position, learn_weights=False)
                 number += 1
                 if number % self._settings.trainer_batch_events == 0:
                     await asyncio.sleep(0)
@@ -146,7 +146,7 @@ class Trainer:
                     timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS
                 )
                 backlog = await _backlog(consumer, [tp for tp in partitions if tp.topic == INTERACTIONS.name])
-                await self._apply_fetched(fetched, weigh=backlog <= _KEEPING_UP)
+                await self._apply_fetched(fetched, learn_weights=backlog <= _KEEPING_UP)
                 self._has_new_records |= bool(fetched)
                 await self._publish(idle=not fetched)
                 for tp in partitions:
@@ -156,47 +156,47 @@ class Trainer:
             await self.scheduler.cancel()
             await consumer.stop()
 
-    async def write_board(self) -> None:
+    async def write_status(self) -> None:
         """Write the status of the model every second, until cancelled."""
         while True:
             try:
-                await self._status_store.write(self.scheduler.board(clock.now_ms()))
+                await self._status_store.write(self.scheduler.status(clock.now_ms()))
             except StoreError as error:
                 _LOG.warning("%s", error)
             await asyncio.sleep(_BOARD_EVERY_S)
 
-    async def _apply_fetched(self, fetched: dict[TopicPartition, list[Any]], *, weigh: bool) -> None:
+    async def _apply_fetched(self, fetched: dict[TopicPartition, list[Any]], *, learn_weights: bool) -> None:
         """Apply fetched records: other topics first, then interactions, in mini-batches."""
         events: dict[TopicPartition, list[tuple[Position, Any]]] = {}
         for tp, records in fetched.items():
             for record, value in await self._decoders[tp.topic].decode(records):
                 if value is None:
                     if (deleted := _deleted(record)) is not None:
-                        self._apply(deleted, Position.of(record), weigh=False)
+                        self._apply(deleted, Position.of(record), learn_weights=False)
                 elif tp.topic == INTERACTIONS.name:
                     events.setdefault(tp, []).append((Position.of(record), value))
                 elif tp.topic == TRIGGERS.name:
                     if value.kind == "retrain":
-                        self.scheduler.ask(RetrainRequest(value.event_id, value.reason))
+                        self.scheduler.request_fit(RetrainRequest(value.event_id, value.reason))
                 elif tp.topic == MODEL_VERSIONS.name:
                     if value.model == MODEL and not self.scheduler.is_own(value):
                         _LOG.info("version %s is in service: %s", value.version, value.reason)
                         await self._restore_serving(value)
                 else:
-                    self._apply(value, Position.of(record), weigh=False)
+                    self._apply(value, Position.of(record), learn_weights=False)
         for number, (position, event) in enumerate(merged(events.values()), 1):
-            self._apply(event, position, weigh=weigh)
+            self._apply(event, position, learn_weights=learn_weights)
             if number % self._settings.trainer_batch_events == 0:
                 await asyncio.sleep(0)
 
-    def _apply(self, value: Any, position: Position, *, weigh: bool) -> None:
-        self._learn(value, position, weigh=weigh)
-        self.scheduler.note(value, position)
+    def _apply(self, value: Any, position: Position, *, learn_weights: bool) -> None:
+        self._learn(value, position, learn_weights=learn_weights)
+        self.scheduler.buffer(value, position)
 
-    def _learn(self, value: Any, position: Position, *, weigh: bool) -> None:
+    def _learn(self, value: Any, position: Position, *, learn_weights: bool) -> None:
         """Learn a record; a failing record becomes a dead letter, or else no restart would get past it."""
         try:
-            self.live.apply(value, position, weigh=weigh)
+            self.live.apply(value, position, learn_weights=learn_weights)
         except Exception as error:
             topic = _TOPICS.get(type(value))
             if topic is None:
@@ -219,11 +219,11 @@ class Trainer:
             self.live.warm_start(model_version)
         async with self._history(ITEM_WEIGHTS) as history:
             weights = await history.newest()
-        view = self.live.learner.view
-        view.tastes.clear()
+        catalog = self.live.learner.catalog
+        catalog.tastes.clear()
         for position, row in weights.values():
             try:
-                view.apply_weights(row)
+                catalog.apply_weights(row)
             except Exception:
                 _LOG.exception("the weights at %s cannot be used", position)
         self.scheduler.published_items = set(weights)
@@ -242,7 +242,7 @@ class Trainer:
         since_s = now_s - self._weights_s
         if every_s and self.live.has_unpublished and (since_s >= every_s or (idle and since_s >= _PUBLISH_EVERY_S)):
             self._weights_s = now_s
-            self._publisher.produce(MODEL_VERSIONS, self.scheduler.own(self.live.weights(clock.now_ms())))
+            self._publisher.produce(MODEL_VERSIONS, self.scheduler.mark_own(self.live.weights(clock.now_ms())))
         await self._publisher.flush()
 
     def _history(self, topic: Topic) -> Any:
@@ -271,7 +271,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     trainer = Trainer(settings, registry, publisher, RedisModelStatusStore(redis))
     try:
         await run_until(
-            stop, trainer.run(), trainer.write_board(), heartbeat.publish_heartbeat(redis, "trainer", trainer.describe)
+            stop, trainer.run(), trainer.write_status(), heartbeat.publish_heartbeat(redis, "trainer", trainer.describe)
         )
     finally:
         await publisher.close()

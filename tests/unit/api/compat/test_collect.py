@@ -17,7 +17,7 @@ async def test_a_call_is_published_with_its_page(name: str) -> None:
     async with world.http(flic_token=TOKEN) as http:
         answer = await http.post(f"/api/v1/collect/{name}", headers=SHOWN)
         later = await http.post(f"/api/v1/collect/{name}", params={"page": 3, "page_size": 50}, headers=SHOWN)
-    first, second = world.publisher.of(TRIGGERS)
+    first, second = world.publisher.values_of(TRIGGERS)
     assert answer.status_code == later.status_code == 202
     assert answer.json() == {
         "status": "accepted",

@@ -279,13 +279,13 @@ async def test_stream_does_not_repeat_what_the_client_has() -> None:
     stream = endpoints(world).events("u1", 2, first.id)
     waiting = asyncio.ensure_future(anext(stream))
     async with asyncio.timeout(5):
-        while "u1" not in world.feeds.listening:  # noqa: ASYNC110 - it has no event for this
+        while "u1" not in world.feeds.fanout:  # noqa: ASYNC110 - it has no event for this
             await asyncio.sleep(0)
         await world.feeds.write([a_feed(features_version=6)])
         event = await waiting
     await stream.aclose()
     assert str(event.id).startswith(f"6-{T0_MS + 500}-")
-    assert "u1" not in world.feeds.listening
+    assert "u1" not in world.feeds.fanout
 
 
 async def test_stream_sends_the_feed_anew_when_one_of_its_items_changes_or_goes() -> None:
@@ -314,13 +314,13 @@ async def test_stream_sends_the_feed_anew_when_one_of_its_items_changes_or_goes(
 
 def test_streams_are_for_so_many_listeners_and_for_so_many_of_one_user() -> None:
     listeners = Listeners(a_context(api_max_listeners=3, api_max_user_listeners=2))
-    with listeners.following("ann"):
-        listeners.admit("ann")
-        with listeners.following("ann"):
+    with listeners.counting("ann"):
+        listeners.check_limits("ann")
+        with listeners.counting("ann"):
             with pytest.raises(StreamsError) as refusal:
-                listeners.admit("ann")
-            listeners.admit("bob")
-            with listeners.following("bob"), pytest.raises(CrowdedError):
-                listeners.admit("eve")
-    listeners.admit("ann")
+                listeners.check_limits("ann")
+            listeners.check_limits("bob")
+            with listeners.counting("bob"), pytest.raises(CrowdedError):
+                listeners.check_limits("eve")
+    listeners.check_limits("ann")
     assert (refusal.value.status, refusal.value.headers()) == (429, {"Retry-After": "5"})

@@ -162,7 +162,7 @@ POSTS = [a_post(number, category="Comedy" if number % 2 else "Music") for number
 async def a_world(order: Sequence[int]) -> World:
     charts = MemoryChartStore()
     await charts.write({f"post-{number}": float(9 - number) for number in order}, {})
-    world = World(clients={"charts": charts, "pages": MemoryPageStore()})
+    world = World(clients={"charts": charts, "page_store": MemoryPageStore()})
     await world.items.write([*POSTS, *(an_item(f"i{number}", title="jazz") for number in range(9))])
     await ranked_anew(world, order, version=1)
     return world

@@ -118,7 +118,7 @@ async def test_metrics_tell_what_waits_for_each_role() -> None:
         fetch = {"role": "fetch", "pid": 7, "llm": {"circuit": "open", "questions": {"timeout": 2}}}
         return [{**fetch, "waiting": 3}, {**fetch, "waiting": 4}, {"role": "feed", "stale": True, "partitions": [1]}]
 
-    async with World(clients={"signs": signs}).http() as http:
+    async with World(clients={"heartbeats": signs}).http() as http:
         text = (await http.get("/metrics")).text
     told = {line for line in text.splitlines() if line.startswith("millrace_role{")}
     assert told == {
@@ -133,7 +133,7 @@ async def test_metrics_are_told_without_redis() -> None:
     async def signs() -> list[dict[str, Any]]:
         raise StoreError("reading signs of life", OSError())
 
-    async with World(clients={"signs": signs}).http() as http:
+    async with World(clients={"heartbeats": signs}).http() as http:
         answer = await http.get("/metrics")
     assert answer.status_code == 200
     assert "millrace_role{" not in answer.text
@@ -151,7 +151,7 @@ async def test_metrics_are_told_without_redis() -> None:
 )
 async def test_health_is_what_clients_can_still_do(away: tuple[str, ...], status: str, code: int) -> None:
     names = ("kafka", "registry", "redis", "database")
-    world = World(probes={name: refused if name in away else fine for name in names})
+    world = World(health_checks={name: refused if name in away else fine for name in names})
     async with world.http() as http:
         answer = await http.get("/health")
     body = answer.json()
@@ -170,7 +170,7 @@ async def test_health_asks_the_servers_once_for_many_who_ask() -> None:
         nonlocal asked
         asked += 1
 
-    async with World(probes={"redis": probe}).http() as http:
+    async with World(health_checks={"redis": probe}).http() as http:
         await asyncio.gather(*(http.get("/health") for _ in range(20)))
     assert asked == 1
 
@@ -208,7 +208,7 @@ async def test_health_tells_how_the_pipeline_is(
     async def read() -> PipelineHealth | None:
         return pipeline
 
-    async with World(probes={"redis": probe}, clients={"pipeline": read}).http() as http:
+    async with World(health_checks={"redis": probe}, clients={"pipeline": read}).http() as http:
         answer = await http.get("/health")
         alive = await http.get("/health/live")
     assert (answer.status_code, answer.json()["status"]) == (code, status)

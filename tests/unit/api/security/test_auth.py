@@ -83,26 +83,26 @@ async def test_health_is_open_to_everyone() -> None:
 async def test_a_token_that_is_no_good_is_refused_with_the_reason(token: str, says: str) -> None:
     tokens = Tokens(Settings(jwt_secret=SECRET, jwt_audience="millrace", jwt_issuer="https://issuer.example"))
     with pytest.raises(UnauthorizedError, match=says) as refusal:
-        await tokens.caller(token)
+        await tokens.principal(token)
     assert token not in refusal.value.message
 
 
 async def test_a_token_for_the_right_audience_from_the_right_issuer_is_taken() -> None:
     tokens = Tokens(Settings(jwt_secret=SECRET, jwt_audience="millrace", jwt_issuer="https://issuer.example"))
     token = a_token(aud=["millrace", "other"], iss="https://issuer.example", scope="feed service")
-    assert await tokens.caller(token) == Principal("ann", frozenset({"feed", "service"}))
+    assert await tokens.principal(token) == Principal("ann", frozenset({"feed", "service"}))
 
 
 @pytest.mark.parametrize("sub", ["", "x" * 257, "a\nb"])
 async def test_a_subject_that_is_no_users_id_is_refused(sub: str) -> None:
     with pytest.raises(UnauthorizedError, match="subject"):
-        await Tokens(Settings(jwt_secret=SECRET)).caller(a_token(sub))
+        await Tokens(Settings(jwt_secret=SECRET)).principal(a_token(sub))
 
 
 async def test_a_token_that_was_good_is_refused_once_it_has_expired() -> None:
     tokens = Tokens(Settings(jwt_secret=SECRET, jwt_leeway_s=0.0))
     token = a_token(exp=time.time() + 1)
-    assert await tokens.caller(token) is not None
+    assert await tokens.principal(token) is not None
     with pytest.raises(UnauthorizedError, match="expired"):
         await show_for(tokens, token, seconds=10)
 
@@ -110,7 +110,7 @@ async def test_a_token_that_was_good_is_refused_once_it_has_expired() -> None:
 async def show_for(tokens: Tokens, token: str, *, seconds: float) -> None:
     until_s = time.monotonic() + seconds
     while time.monotonic() < until_s:
-        await tokens.caller(token)
+        await tokens.principal(token)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ async def test_a_users_token_opens_what_is_theirs_only(method: str, path: str, b
     world = World()
     async with world.http(**STRICT) as http:
         assert await refused(http, ANN, method=method, url=path, json=body) == (403, "forbidden")
-    assert not world.publisher.of(INTERACTIONS)
+    assert not world.publisher.values_of(INTERACTIONS)
 
 
 async def test_no_endpoint_of_users_serves_another_user() -> None:
@@ -162,7 +162,7 @@ async def test_a_service_and_an_admin_speak_for_anybody(scope: str) -> None:
             "/interaction", json=an_interaction_body(user_id="bob"), headers=bearer(a_token("app", scope=scope))
         )
     assert answer.status_code == 202
-    assert world.publisher.of(INTERACTIONS)[0].user_id == "bob"
+    assert world.publisher.values_of(INTERACTIONS)[0].user_id == "bob"
 
 
 @pytest.mark.parametrize(("claims", "status"), [({"scp": ["admin"]}, 404), ({"scope": "service"}, 403), ({}, 403)])
@@ -182,20 +182,20 @@ async def test_a_public_key_is_no_secret_to_sign_with() -> None:
     issuer = Issuer()
     async with issuer.serve() as url:
         tokens = Tokens(Settings(jwt_jwks_url=url, jwt_secret=SECRET))
-        assert await tokens.caller(a_token()) == Principal("ann")
+        assert await tokens.principal(a_token()) == Principal("ann")
         head = {"alg": "RS256", "kid": "key-1"}
         forged = jwt.encode({"sub": "ann", "exp": 1e10}, SECRET, "HS256", head | {"alg": "HS256"})
-        assert await tokens.caller(forged) == Principal("ann")  # an HS256 token is held against the secret alone
+        assert await tokens.principal(forged) == Principal("ann")  # an HS256 token is held against the secret alone
         with pytest.raises(UnauthorizedError):
-            await Tokens(Settings(jwt_jwks_url=url)).caller(forged)
+            await Tokens(Settings(jwt_jwks_url=url)).principal(forged)
 
 
 async def test_an_issuer_that_is_away_is_no_fault_of_the_callers() -> None:
     issuer = Issuer()
-    issuer.is_away = True
+    issuer.is_unavailable = True
     async with issuer.serve() as url, World().http(environment="production", jwt_jwks_url=url) as http:
         answer = await http.get("/content?user_id=ann", headers=bearer(issuer.token(sub="ann")))
         with pytest.raises(KeysAwayError):
-            await Tokens(Settings(jwt_jwks_url=url)).caller(issuer.token(sub="ann"))
+            await Tokens(Settings(jwt_jwks_url=url)).principal(issuer.token(sub="ann"))
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "keys_away")
     assert "Retry-After" in answer.headers

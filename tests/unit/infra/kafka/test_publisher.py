@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.kafka.dead_letter_size import bounded, is_whole
+from infra.kafka.dead_letter_size import fit_to_topic, is_whole
 from infra.kafka.publisher import Publisher, PublishError, RecordTooLargeError
 from schemas.types import DeadLetter
 from tests.broker import Broker, Codecs
@@ -163,7 +163,7 @@ def test_any_message_has_a_letter_that_its_topic_takes(
     value: bytes | None, key: bytes | None, headers: dict[str, bytes]
 ) -> None:
     letter = a_letter(value=value, key=key, headers=headers, detail="語" * 5_000)
-    cut = bounded(letter)
+    cut = fit_to_topic(letter)
     assert len(Codecs().codec(DeadLetter).encode(cut)) < DEAD_LETTERS.max_message_bytes - 1_000
     if is_whole(cut):
         assert (cut.value, cut.key, cut.headers) == (value, key, headers)

@@ -55,15 +55,15 @@ def test_the_best_items_by_the_ranking_are_wanted_before_and_after_the_models_sa
         llm_scores={"a": 0.1, "b": 1.0},
         parts={},
     )
-    assert judge_request(before, most=3).items == judge_request(after, most=3).items == ["a", "c", "d"]
-    assert judge_request(after, most=3).llm_scores == {"a": 0.1}
+    assert judge_request(before, limit=3).items == judge_request(after, limit=3).items == ["a", "c", "d"]
+    assert judge_request(after, limit=3).llm_scores == {"a": 0.1}
 
 
 def test_a_feed_has_had_scores_if_it_shows_all_of_them() -> None:
     feed = a_feed(llm_scores={"i1": 0.25, "i2": 0.5})
-    assert judge_request(feed, most=3).has_had({"i1": 0.2501, "elsewhere": 1.0})
-    assert not judge_request(feed, most=3).has_had({"i1": 0.3})
-    assert not judge_request(feed, most=3).has_had({"i1": 0.25, "i3": 0.0})
+    assert judge_request(feed, limit=3).has_scores({"i1": 0.2501, "elsewhere": 1.0})
+    assert not judge_request(feed, limit=3).has_scores({"i1": 0.3})
+    assert not judge_request(feed, limit=3).has_scores({"i1": 0.25, "i3": 0.0})
 
 
 def test_scores_count_once_and_only_for_what_was_asked() -> None:

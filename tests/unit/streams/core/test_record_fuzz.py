@@ -131,7 +131,11 @@ class World:
     """Whatever follows the topics, for three people and items."""
 
     def __init__(self) -> None:
-        self.view, self.blender, self.learner = CatalogSnapshot(), new_blender(), Learner(PARAMS, refits=False)
+        self.view, self.blender, self.learner = (
+            CatalogSnapshot(),
+            new_blender(),
+            Learner(PARAMS, refits_item_weights=False),
+        )
         self.judged = LlmScoreCache(CombineParams())
         self.users: dict[str, UserState] = {}
         self.items: dict[str, ItemState] = {}
@@ -143,7 +147,7 @@ class World:
         match record:
             case Item():
                 self.view.apply_item(record)
-                apply_message(self.learner, record, at, weigh=True)
+                apply_message(self.learner, record, at, learn_weights=True)
             case ItemStats():
                 self.view.apply_stats(record)
             case ItemNeighbors():
@@ -165,7 +169,7 @@ class World:
             case PushRequest():
                 pushes = self.pushes.setdefault(record.user_id, PushState(record.user_id))
                 yield from candidates.fold_request(
-                    pushes, record, at, card=None, params=PushParams(), now_ms=at.append_ms
+                    pushes, record, at, item=None, params=PushParams(), now_ms=at.append_ms
                 )
                 yield push.snapshot(pushes, at.append_ms)
             case _:
@@ -177,14 +181,14 @@ class World:
             case Interaction():
                 subject = self.view.labels(record.item_id) or ItemLabels("", (), "")
                 one = user.fold(state, record, at, subject=subject, params=PARAMS.user)
-                apply_message(self.learner, record, at, weigh=True)
+                apply_message(self.learner, record, at, learn_weights=True)
                 if one is not None:
                     yield from signal.to_records([one])
             case Location():
                 user.fold_location(state, record, at, PARAMS.user)
             case Profile():
                 user.fold_profile(state, record, at)
-                apply_message(self.learner, record, at, weigh=True)
+                apply_message(self.learner, record, at, learn_weights=True)
             case Trigger():
                 user.fold_trigger(state, record, at, PARAMS.user)
             case Content():
@@ -194,7 +198,7 @@ class World:
 
     def feeds(self) -> Iterator[Feed]:
         """Rank for everybody."""
-        for view, blender in ((self.view, self.blender), (self.learner.view, self.learner.blender)):
+        for view, blender in ((self.view, self.blender), (self.learner.catalog, self.learner.blender)):
             view.refresh()
             for state in self.users.values():
                 features = written(user.snapshot(state, PARAMS.user))

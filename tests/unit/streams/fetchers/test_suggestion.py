@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from schemas import limit
-from streams.fetchers.suggestion import MOST, SuggestedItem, Suggestion, Suggestions, suggested_items
+from streams.fetchers.suggestion import MAX_SUGGESTIONS, SuggestedItem, Suggestion, Suggestions, suggested_items
 from tests.build import LISBON, NEW_YORK, T0_MS, a_fetch_request
 
 
@@ -68,7 +68,7 @@ def test_a_time_of_another_form_is_left_out(starts: str) -> None:
 
 
 def test_no_more_is_taken_than_fits_and_a_blank_title_is_nothing() -> None:
-    assert len(offered(*({"title": f"Night {n}"} for n in range(99)))) == MOST
+    assert len(offered(*({"title": f"Night {n}"} for n in range(99)))) == MAX_SUGGESTIONS
     assert offered({"title": "<br>"}) == []
 
 

@@ -51,7 +51,7 @@ class Publisher:
 
 def a_checkpoint(*events: Event, behind: bool) -> Any:
     checkpoint = Checkpoint(App(), Publisher(), interval_s=INTERVAL_S)  # type: ignore[arg-type]
-    checkpoint.hold(events)
+    checkpoint.add(events)
     checkpoint.behind = behind
     return checkpoint
 

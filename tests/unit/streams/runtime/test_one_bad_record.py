@@ -162,12 +162,12 @@ async def test_a_trainer_that_fails_at_a_record_sets_it_aside(tmp_path: Path) ->
     def take(told: Any, position: Position, *, weigh: bool) -> None:
         if getattr(told, "item_id", "") == "cursed":
             raise OverflowError("a cursed item")
-        learned(told, position, weigh=weigh)
+        learned(told, position, learn_weights=weigh)
 
     trainer.live.apply = take  # type: ignore[method-assign]
     events = [an_interaction(item_id=item_id) for item_id in ("a", "cursed", "b")]
     for number, told in enumerate([*events, an_item("cursed"), an_item("c")]):
-        trainer._learn(told, Position(3, number, T0_MS + number), weigh=False)
+        trainer._learn(told, Position(3, number, T0_MS + number), learn_weights=False)
     assert trainer.live.learner.events == 2
     await world.publisher.flush()
     found: list[DeadLetter] = list(world.broker.newest(DEAD_LETTERS).values())
@@ -206,7 +206,7 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     await agent.process(event)
     work = agent._queue.take(10)
     ranked = [(record, agent._ranked(told)) for record, told in work.values()]
-    await agent._write(ranked, agent._queue.owed(work))
+    await agent._write(ranked, agent._queue.ack_counts(work))
     assert [feed is not None for feed in await store.read(users)] == [True, False, True]
     await agent.checkpoint.force()
     assert world.app.ledger.committable((FEATURES.name, 0)) == 100

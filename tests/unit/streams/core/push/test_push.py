@@ -56,7 +56,7 @@ class World:
         number = next(self._numbers)
         request = request or a_push_request(**({"occurred_at": self.now_ms} | fields))
         self.told += fold_request(
-            self.state, request, Position(0, number, self.now_ms), card=card, params=self.params, now_ms=self.now_ms
+            self.state, request, Position(0, number, self.now_ms), item=card, params=self.params, now_ms=self.now_ms
         )
         self.work()
 
@@ -315,7 +315,7 @@ def test_a_push_that_waits_is_withdrawn_when_its_item_is_gone(asked: bool) -> No
     world.gone.add("jazz_night")
     world.wait(9 * HOUR_MS)
     assert (world.statuses, world.sent) == (["quiet_hours", "withdrawn"], [])
-    assert not world.state.waiting
+    assert not world.state.pending
 
 
 def test_a_push_about_an_item_that_the_catalogue_never_held_is_sent() -> None:
@@ -582,10 +582,10 @@ def test_whatever_happens_nothing_is_sent_twice_too_often_or_in_quiet_hours(step
     first = {about: at for at, _, about in reversed(world.sent)}
     times = sorted(first.values())
     assert all(late - early >= DAY_MS for early, late in zip(times, times[3:], strict=False))
-    assert all(waiting.expires_at > world.now_ms for waiting in world.state.waiting.values())
+    assert all(waiting.expires_at > world.now_ms for waiting in world.state.pending.values())
     world.wait(PARAMS.hold_ms)
     world.wait(PARAMS.hold_ms)
-    assert world.state.waiting == {}
+    assert world.state.pending == {}
 
 
 @given(STEPS)

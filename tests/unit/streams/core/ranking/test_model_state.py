@@ -13,7 +13,7 @@ from streams.core.ranking.model_state import restore, unmatched
 from streams.core.ranking.pipeline import MODEL, new_blender
 from streams.roles.trainer.artifact_store import ArtifactStore
 from streams.roles.trainer.candidate_fit import CandidateFit
-from streams.roles.trainer.model_version import REFUSED_MODEL, fitted, name_of, record, rows
+from streams.roles.trainer.model_version import REFUSED_MODEL, fitted_version, item_weight_rows, name_of, record
 from streams.runtime.global_tables import restore_and_log
 from tests.build import T0_MS, a_version, an_item, whole
 
@@ -22,19 +22,19 @@ def test_a_version_goes_through_a_file_and_a_record_to_a_worker_unchanged(fit: C
     learner = fit.end()
     version = a_version(metrics={"ndcg@10": 0.5}, request_ids=["one", "other"], events=learner.events)
     shelf = ArtifactStore(tmp_path, most_versions=3)
-    shelf.put(fitted(version, learner), serving=None)
+    shelf.put(fitted_version(version, learner), serving=None)
     found = shelf.get("v1")
     assert found.version == version
 
     view, blender = CatalogSnapshot(), new_blender()
-    for item in learner.view.items.names:
+    for item in learner.catalog.items.names:
         view.apply_item(an_item(item, category="all", topics=[], created_at=T0_MS - 1))
-    for row in rows(found):
+    for row in item_weight_rows(found):
         view.apply_weights(row)
-    assert restore(blender, record(found.version, found.parts, found.blender))
+    assert restore(blender, record(found.version, found.feature_names, found.blender))
     np.testing.assert_array_equal(blender.table, learner.blender.table)
-    numbers, tastes = learner.view.tastes.block(0)
-    other = view.items.encode_known(learner.view.items.names[number] for number in numbers.tolist())
+    numbers, tastes = learner.catalog.tastes.block(0)
+    other = view.items.encode_known(learner.catalog.items.names[number] for number in numbers.tolist())
     np.testing.assert_array_equal(view.tastes.between(other, other, channel=0), tastes)
 
 

@@ -11,18 +11,18 @@ import pytest
 from infra.settings import Settings
 from schemas import limit
 from schemas.nearby import spot
-from streams.core.params import RetrievalParams
+from streams.core.params import PrefetchParams
 from streams.core.triggers import prefetch_request
-from streams.core.triggers.prefetch_request import Place, PromptField
+from streams.core.triggers.prefetch_request import ContentLocation, PromptField
 from streams.core.user.user_state import UserState
 from streams.fetchers import FETCHERS
-from streams.runtime.core_params import fetchers, retrieval_params
+from streams.runtime.core_params import fetchers, prefetch_params
 from tests.build import LISBON, NEW_YORK, a_trigger
 
-PARAMS = RetrievalParams(facts=frozenset(get_args(PromptField)))
+PARAMS = PrefetchParams(prompt_fields=frozenset(get_args(PromptField)))
 FRIDAY_EVENING_MS = 1_795_219_200_000
 """2026-11-20 19:00 in New York."""
-HERE = Place(NEW_YORK, "New York")
+HERE = ContentLocation(NEW_YORK, "New York")
 
 
 def alex(**overrides: Any) -> UserState:
@@ -43,7 +43,9 @@ def alex(**overrides: Any) -> UserState:
     return UserState(**(fields | overrides))
 
 
-def asked(state: UserState | None = None, place: Place = HERE, params: RetrievalParams = PARAMS) -> dict[str, Any]:
+def asked(
+    state: UserState | None = None, place: ContentLocation = HERE, params: PrefetchParams = PARAMS
+) -> dict[str, Any]:
     trigger = a_trigger(event_id="t1", kind="time", reason="Friday evening", occurred_at=FRIDAY_EVENING_MS)
     found = prefetch_request.build_fetch_requests(
         trigger, state or alex(), place, FETCHERS.values(), title_of=lambda item: item.title(), params=params
@@ -86,7 +88,7 @@ def test_what_holds_anywhere_is_asked_without_a_place() -> None:
 
 @pytest.mark.parametrize("fact", get_args(PromptField))
 def test_each_fact_can_be_switched_off(fact: PromptField) -> None:
-    without = replace(PARAMS, facts=PARAMS.facts - {fact})
+    without = replace(PARAMS, facts=PARAMS.prompt_fields - {fact})
     assert any(fact in told(category) for category in FETCHERS)
     assert not any(fact in told(category, params=without) for category in FETCHERS)
 
@@ -102,7 +104,7 @@ def test_nobody_is_told_who_it_is_for() -> None:
 
 
 def test_who_is_nowhere_is_not_asked_for_places() -> None:
-    assert list(asked(place=Place())) == ["music", "movies"]
+    assert list(asked(place=ContentLocation())) == ["music", "movies"]
 
 
 def test_a_newcomer_is_asked_for_with_what_there_is() -> None:
@@ -135,9 +137,17 @@ def test_what_people_typed_is_one_short_line() -> None:
 
 
 def test_a_place_is_told_by_its_name_and_never_by_coordinates() -> None:
-    assert (str(Place(LISBON)), str(Place(NEW_YORK, "New York")), str(Place())) == ("", "New York", "")
-    assert (Place(LISBON).key, Place(city="New York").key, Place().key) == (LISBON, "new-york-city-us-ny", "")
-    assert "where" not in told("places", place=Place(LISBON))
+    assert (str(ContentLocation(LISBON)), str(ContentLocation(NEW_YORK, "New York")), str(ContentLocation())) == (
+        "",
+        "New York",
+        "",
+    )
+    assert (ContentLocation(LISBON).key, ContentLocation(city="New York").key, ContentLocation().key) == (
+        LISBON,
+        "new-york-city-us-ny",
+        "",
+    )
+    assert "where" not in told("places", place=ContentLocation(LISBON))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +168,7 @@ def test_a_user_is_in_the_city_around_the_newest_ping(
     point: tuple[float, float], city: str | None, resolution: int
 ) -> None:
     cell = str(h3.latlng_to_cell(*point, resolution))
-    place = prefetch_request.place_of(alex(cell=cell, city="Lisbon"), PARAMS)
+    place = prefetch_request.content_location(alex(cell=cell, city="Lisbon"), PARAMS)
     assert place.cell is not None
     assert h3.get_resolution(place.cell) == min(resolution, PARAMS.place_resolution)
     if resolution != 3:  # whose middle may be somewhere else
@@ -180,8 +190,8 @@ def test_a_user_without_a_ping_is_in_the_city_of_the_profile(
     city: str | None, timezone: str, told_as: str | None
 ) -> None:
     state = alex(cell=None, city=city, timezone=timezone)
-    place = prefetch_request.place_of(state, PARAMS)
-    assert place == Place(city=told_as)
+    place = prefetch_request.content_location(state, PARAMS)
+    assert place == ContentLocation(city=told_as)
     meant, fetched = spot(None, city, timezone), spot(None, place.city)
     assert meant == fetched, "what is fetched for the place would be far from the user"
 
@@ -198,9 +208,9 @@ def test_the_time_is_a_part_of_the_day(hour: int, said: str) -> None:
 def test_settings_choose_categories_and_facts_and_name_what_there_is_not() -> None:
     settings = Settings(fetch_categories="music=60, places=5", prompt_facts="where, interests")
     assert list(fetchers(settings)) == ["music", "places"]
-    assert retrieval_params(settings).facts == {"where", "interests"}
-    assert retrieval_params(Settings(prompt_facts="none")).facts == frozenset()
+    assert prefetch_params(settings).prompt_fields == {"where", "interests"}
+    assert prefetch_params(Settings(prompt_facts="none")).prompt_fields == frozenset()
     with pytest.raises(RuntimeError, match="FETCH_CATEGORIES names podcasts"):
         fetchers(Settings(fetch_categories="podcasts=60"))
     with pytest.raises(RuntimeError, match="PROMPT_FACTS names shoe_size"):
-        retrieval_params(Settings(prompt_facts="where,shoe_size"))
+        prefetch_params(Settings(prompt_facts="where,shoe_size"))
