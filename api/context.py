@@ -35,7 +35,7 @@ from infra.redis.stores.push_store import MemoryPushStore, PushStore
 from infra.redis.stores.shop_store import MemoryShopStore, ShopStore
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore, UserProfileStore
 from infra.settings import Settings
-from schemas.nearby import UNKNOWN, Spot
+from schemas.nearby import UNKNOWN_LOCATION, GeoLocation
 from schemas.types import Feed, Item
 from topics import Topic
 
@@ -180,7 +180,7 @@ class ApiContext:
             if data is not None
         }
 
-    async def visible_items(self, item_ids: Sequence[str], user: Spot = UNKNOWN) -> dict[str, Item]:
+    async def visible_items(self, item_ids: Sequence[str], user: GeoLocation = UNKNOWN_LOCATION) -> dict[str, Item]:
         """Return the items visible to a user, by id, in the given order; see `Offers.to`.
 
         Raises:
@@ -193,7 +193,7 @@ class ApiContext:
             for item_id in self.visibility_rules.visible_to(user, items)
         }
 
-    async def location_of(self, user_id: str | None) -> Spot:
+    async def location_of(self, user_id: str | None) -> GeoLocation:
         """Return a user's location, as far as it is known; without a user, the caller's location.
 
         Raises:
@@ -203,7 +203,7 @@ class ApiContext:
         if user_id is None:
             trace = REQUEST_CONTEXT.get()
             if trace is None or trace.principal is None or trace.principal.is_trusted:
-                return UNKNOWN
+                return UNKNOWN_LOCATION
             user_id = trace.principal.subject
         authorize_user(user_id)
         return await self.clients.user_profiles.location(user_id)

@@ -26,9 +26,9 @@ ROLES = {
     "api": ("api",),
 }
 """The child processes and their commands."""
-ASKING = {"worker score": ("worker", "--roles", "score")}
+LLM_ROLES = {"worker score": ("worker", "--roles", "score")}
 """Child processes that query a language model; they need a key."""
-COLLECTING = {"worker collect": ("worker", "--roles", "collect")}
+COLLECT_ROLES = {"worker collect": ("worker", "--roles", "collect")}
 """Child processes that collect from the external API; they need a token."""
 _START_WITHIN_S = 60.0
 _ASK_S = 2.0
@@ -72,7 +72,7 @@ async def application(settings: Settings, *, on_step: OnStep) -> AsyncIterator[S
     require_free(settings.api_port, name="the API", port_setting="API_PORT")
     async with servers(settings, on_step=on_step) as located:
         asks = has_key(settings) and CLAUDE not in simulated(settings)  # judgements of a fake model are worthless
-        roles = ROLES | (ASKING if asks else {}) | (COLLECTING if settings.flic_token else {})
+        roles = ROLES | (LLM_ROLES if asks else {}) | (COLLECT_ROLES if settings.flic_token else {})
         children = [_child(name, arguments, located, on_step) for name, arguments in roles.items()]
         try:
             for child in children:  # one after the other: a parallel start would only slow each of them down

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evaluation import contestant
 from evaluation.contestant import EvalContext
-from evaluation.protocol import Part
+from evaluation.protocol import Split
 from evaluation.replay import ReplayOutcome, replay
 from evaluation.stream import Stream, of_dataset
 from loaders.datasets import detect
@@ -24,7 +24,7 @@ class RunTask:
     path: Path
     repeats: bool | None
     protocol: str
-    part: Part
+    part: Split
     model: str
     seed: int
     cold: bool = False

@@ -47,7 +47,7 @@ class Histories:
             self._stream.users[user], _newest_first(last_events[-RECENT:]), at_ms=at_ms, history=last_events
         )
 
-    def touched(self, user: int) -> NDArray[np.int32]:
+    def touched_items(self, user: int) -> NDArray[np.int32]:
         """Return the items to exclude for a user."""
         item_indices = self._touched.get(user)
         if item_indices is None or self._stream.repeats:

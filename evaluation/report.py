@@ -12,7 +12,7 @@ from evaluation import breakdown
 from evaluation.bootstrap import Bootstrap, Means, difference, interval
 from evaluation.contestant import BLEND, is_baseline
 from evaluation.metric import Accuracy, accuracy, over_seeds, users_of
-from evaluation.protocol import Part, bounds
+from evaluation.protocol import Split, split_bounds
 from evaluation.replay import ReplayOutcome
 from evaluation.stream import Stream
 from evaluation.variety import BeyondAccuracy
@@ -27,7 +27,7 @@ class EvaluationSpec:
     """Specification of an evaluation."""
 
     protocol: str
-    part: Part
+    part: Split
     seed: int
     seeds: int
     ablate: str | None = None
@@ -40,7 +40,7 @@ def report(
     stream: Stream, spec: EvaluationSpec, runs: Mapping[str, Sequence[ReplayOutcome]], skipped: Mapping[str, str]
 ) -> Report:
     """Return the report of the outcomes of each model, one outcome per seed."""
-    part = bounds(stream, spec.part)
+    part = split_bounds(stream, spec.part)
     variety = BeyondAccuracy(stream, part[0])
     accuracies = {name: over_seeds([accuracy(run) for run in each]) for name, each in runs.items()}
     means = {

@@ -1,17 +1,17 @@
-// The user view: inferred and stated profile, push preferences, and sign-in.
+// The user view: inferred and valueOf profile, push preferences, and sign-in.
 
 import { element } from "./card.js";
 import { bar } from "./chart.js";
 import { changePreferences, changePush, readNotifications, readPreferences, readProfile, readPush } from "./client.js";
-import { storedForm } from "./form.js";
+import { settingsForm } from "./form.js";
 import { signedIn, signIn, signOut, subject } from "./session.js";
 import { toast } from "./toast.js";
 
 const $ = (id) => document.getElementById(id);
-const MOST_SHOWN = 8;
+const MAX_SHOWN = 8;
 const LISTS = ["categories", "topics", "muted"];
-const DECIDED = {
-  sent: "Sent", quiet_hours: "Held until the quiet hours end", retrying: "Being sent again", capped: "Enough for today",
+const STATUS_LABELS = {
+  sent: "Sent", quiet_hours: "Held until the quietHours hours end", retrying: "Being sent again", capped: "Enough for today",
   not_worth_it: "Not worth a message", unwanted: "Of a kind that is not wanted", repeated: "Said before",
   unregistered: "No device", expired: "Too late", failed: "Failed", not_configured: "Pushing is not set up", withdrawn: "Withdrawn",
 };
@@ -22,71 +22,71 @@ export async function visit(_, userId) {
   document.title = `${userId} · Millrace`;
   $("you-heading").textContent = userId;
   showSession();
-  const nothing = (error) => {
+  const defaults = (error) => {
     if (error.status === 404) return null;
     toast(error.message, true);
     return undefined;
   };
   const forms = preferences.load(userId).then(() => push.load(userId));
-  const [profile, told] = await Promise.all([
-    readProfile(userId).catch(nothing),
-    readNotifications(userId).catch(nothing),
+  const [profile, decisions_] = await Promise.all([
+    readProfile(userId).catch(defaults),
+    readNotifications(userId).catch(defaults),
     forms,
   ]);
   if (user !== userId) return;
-  showFound(profile);
-  showTold(told?.notifications ?? []);
+  showInferredProfile(profile);
+  showDecisions(decisions_?.notifications ?? []);
 }
 
-const preferences = storedForm($("profile"), {
+const preferences = settingsForm($("profile"), {
   async read(userId) {
     const { body, tag } = await readPreferences(userId);
     const lists = Object.fromEntries(LISTS.map((name) => [name, body[name].join(", ")]));
     return { values: { ...lists, city: body.city ?? "", timezone: body.timezone ?? "" }, tag };
   },
-  nothing: () => ({ values: { categories: "", topics: "", muted: "", city: "", timezone: "" }, tag: null }),
+  defaults: () => ({ values: { categories: "", topics: "", muted: "", city: "", timezone: "" }, tag: null }),
   write(userId, { values, names }, tag) {
-    const stated = (name) => (LISTS.includes(name) ? listed(values[name]) : values[name].trim() || null);
-    return changePreferences(userId, Object.fromEntries(names.map((name) => [name, stated(name)])), tag);
+    const valueOf = (name) => (LISTS.includes(name) ? splitList(values[name]) : values[name].trim() || null);
+    return changePreferences(userId, Object.fromEntries(names.map((name) => [name, valueOf(name)])), tag);
   },
   done: "Saved. The feed follows.",
 });
 
-const push = storedForm($("push"), {
+const push = settingsForm($("push"), {
   async read(userId) {
     const { body, tag } = await readPush(userId);
     return { values: pushValues(body.preferences), tag };
   },
-  nothing: () => ({ values: pushValues({}), tag: null }),
+  defaults: () => ({ values: pushValues({}), tag: null }),
   write(userId, { values, names }, tag) {
     const changes = {};
-    if (names.includes("kinds")) changes.categories = listed(values.kinds).length ? listed(values.kinds) : null;
+    if (names.includes("kinds")) changes.categories = splitList(values.kinds).length ? splitList(values.kinds) : null;
     const { start, end, zone } = values;
-    const quiet = { start, end, timezone: zone.trim() };
-    if (names.some((name) => name !== "kinds")) changes.quiet_hours = values.quiet ? quiet : null;
+    const quietHours = { start, end, timezone: zone.trim() };
+    if (names.some((name) => name !== "kinds")) changes.quiet_hours = values.quiet ? quietHours : null;
     return changePush(userId, changes, tag);
   },
   done: "Saved.",
 });
 
-function pushValues({ quiet_hours: quiet, categories }) {
-  const here = $("profile").elements.timezone.value || Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const { start = "22:00", end = "08:00", timezone = here } = quiet ?? {};
-  return { quiet: Boolean(quiet), start, end, zone: timezone, kinds: (categories ?? []).join(", ") };
+function pushValues({ quiet_hours: quietHours, categories }) {
+  const localZone = $("profile").elements.timezone.value || Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const { start = "22:00", end = "08:00", timezone = localZone } = quietHours ?? {};
+  return { quietHours: Boolean(quietHours), start, end, zone: timezone, kinds: (categories ?? []).join(", ") };
 }
 
-function showFound(profile) {
-  const found = Object.entries({ ...profile?.preferences?.topics, ...profile?.preferences?.categories });
-  found.sort(([, left], [, right]) => right - left);
-  $("found").replaceChildren(...found.slice(0, MOST_SHOWN).map(([name, share]) => bar(name, share, share.toFixed(2), "var(--part-0)")));
+function showInferredProfile(profile) {
+  const topAffinities = Object.entries({ ...profile?.preferences?.topics, ...profile?.preferences?.categories });
+  topAffinities.sort(([, left], [, right]) => right - left);
+  $("found").replaceChildren(...found.slice(0, MAX_SHOWN).map(([name, share]) => bar(name, share, share.toFixed(2), "var(--part-0)")));
   const unknown = profile === null ? "Nothing is known yet" : "This could not be read.";
   $("found-note").textContent = profile ? `Learned from ${profile.total_interactions} interactions` : unknown;
 }
 
-function showTold(notifications) {
-  const lines = notifications.slice(0, MOST_SHOWN).map((one) => {
+function showDecisions(notifications) {
+  const lines = notifications.slice(0, MAX_SHOWN).map((one) => {
     const line = element("li");
-    line.append(element("b", "", one.title || one.item_id || "A message"), element("span", "quiet", DECIDED[one.status] ?? one.status));
+    line.append(element("b", "", one.title || one.item_id || "A message"), element("span", "quiet", STATUS_LABELS[one.status] ?? one.status));
     return line;
   });
   $("told").replaceChildren(...(lines.length ? lines : [element("li", "quiet", "Nothing so far.")]));
@@ -97,7 +97,7 @@ function showSession() {
   $("signed").textContent = signedIn() ? `Signed in${subject() ? ` as ${subject()}` : ""}.` : "Nobody is signed in. In development that is fine: pick anyone above.";
 }
 
-const listed = (text) => text.split(",").map((word) => word.trim()).filter(Boolean);
+const splitList = (text) => text.split(",").map((word) => word.trim()).filter(Boolean);
 
 for (const name of ["change", "shown"]) {
   $("push").addEventListener(name, () => ($("quiet-fields").disabled = !$("push").elements.quiet.checked));
@@ -107,15 +107,15 @@ $("session").addEventListener("submit", (event) => {
   event.preventDefault();
   signIn(event.target.elements.token.value);
   event.target.reset();
-  renewed();
+  onSessionChange();
 });
 
 $("sign-out").addEventListener("click", () => {
   signOut();
-  renewed();
+  onSessionChange();
 });
 
 // The whole content may now belong to another user.
-function renewed() {
+function onSessionChange() {
   dispatchEvent(new CustomEvent("session", { detail: subject() }));
 }

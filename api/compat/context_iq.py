@@ -36,7 +36,7 @@ from infra.llm.key import has_key
 from infra.postgres.catalog_filter import CatalogFilter
 from infra.redis.stores.feed_store import EVERYONE
 from schemas.limit import ID_CHARS
-from schemas.nearby import spot
+from schemas.nearby import geo_location
 from schemas.types import Feed, Item
 from topics.topic import INTERACTIONS, PROFILE_UPDATES
 
@@ -433,7 +433,7 @@ class ContextIqEndpoints:
             content_id, prefix="", min_similarity=least, limit=query.limit + SPARE_ITEMS
         )
         similarity = dict(pairs)
-        items = await self._context.visible_items(list(similarity), spot(item.cell, item.city))
+        items = await self._context.visible_items(list(similarity), geo_location(item.cell, item.city))
         entries = [
             SimilarEntry(**msgspec.structs.asdict(_entry(item)), similarity=round(similarity[item_id], _DIGITS))
             for item_id, item in items.items()

@@ -26,7 +26,7 @@ from api.http.query import Q, parse_query
 from api.http.response import json_response
 from infra.postgres.shop_search import ShopQuery
 from schemas.limit import PRODUCT, QUERY_CHARS
-from schemas.nearby import Spot, spot
+from schemas.nearby import GeoLocation, geo_location
 from schemas.types import Interaction, Item
 from topics.topic import INTERACTIONS
 
@@ -264,7 +264,7 @@ class _Shop:
         product, limit = await self._product(request)
         item_ids = await self._context.clients.shop_archive.similar(product.item_id, _MOST_SHOWN)
         return json_response(
-            SimilarProducts((await self._visible_products(item_ids, spot(product.cell, product.city)))[:limit])
+            SimilarProducts((await self._visible_products(item_ids, geo_location(product.cell, product.city)))[:limit])
         )
 
     async def rules(self, request: Request) -> Response:
@@ -272,7 +272,7 @@ class _Shop:
         product, limit = await self._product(request)
         pairs = await self._context.clients.shop_archive.rules(product.item_id, _MOST_SHOWN)
         rules = {rule.other: rule for rule in pairs}
-        products = (await self._visible_products(list(rules), spot(product.cell, product.city)))[:limit]
+        products = (await self._visible_products(list(rules), geo_location(product.cell, product.city)))[:limit]
         return json_response(AssociationRules([AssociatedProduct(one, *rules[one.id][1:]) for one in products]))
 
     async def search(self, request: Request) -> Response:
@@ -322,7 +322,7 @@ class _Shop:
             raise NoProductError(product_id)
         return product, _clamp(_parse_query(request, ProductQuery).response_limit, _MOST_SHOWN)
 
-    async def _visible_products(self, item_ids: Sequence[str], user: Spot) -> list[ShopProduct]:
+    async def _visible_products(self, item_ids: Sequence[str], user: GeoLocation) -> list[ShopProduct]:
         """Return the items that are products and visible to a user, for display."""
         items = await self._context.visible_items(item_ids, user)
         return [_shop_product(item) for item in items.values() if item.kind == PRODUCT]

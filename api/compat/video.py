@@ -31,7 +31,7 @@ from infra.redis.connection import StoreError
 from infra.redis.stores.chart_store import MAX_ITEMS as CHARTED
 from infra.redis.stores.page_store import PageEntry
 from schemas.limit import ID_CHARS
-from schemas.nearby import spot
+from schemas.nearby import geo_location
 from schemas.types import Feed, Item, Trigger
 from topics.topic import INTERACTIONS
 
@@ -235,7 +235,7 @@ class VideoEndpoints:
         post = (await self._context.catalog_items([item_id])).get(item_id)
         if post is None:
             raise NoItemError(item_id)
-        left_out, user = set[str](), spot(post.cell, post.city)
+        left_out, user = set[str](), geo_location(post.cell, post.city)
         if query.username is not None:
             user = await self._context.location_of(query.username)
             left_out = await self._recent_item_ids(query.username)

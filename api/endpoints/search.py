@@ -20,7 +20,7 @@ from infra.postgres.shop_search import SearchMatches, ShopQuery
 from infra.redis.stores.chart_store import MAX_ITEMS as CHARTED
 from infra.redis.stores.page_store import MOST_ENTRIES, PageEntry
 from schemas.limit import ID_CHARS, QUERY_CHARS
-from schemas.nearby import Spot, spot
+from schemas.nearby import GeoLocation, geo_location
 
 NO_MATCHES = "no_search_matches"
 """The fallback reason if nothing matches."""
@@ -95,7 +95,7 @@ class SearchEndpoints:
     async def search(self, request: Request) -> Response:
         """Search the catalog; if nothing matches, return trending items with a fallback reason."""
         query, context = parse_query(request, SearchQuery), self._context
-        user = await context.location_of(query.user_id) if query.city is None else spot(None, query.city)
+        user = await context.location_of(query.user_id) if query.city is None else geo_location(None, query.city)
         matches, page = await self._page(request, query, user)
         item_ids = [entry.item_id for entry in page.entries]
         end = query.offset + len(item_ids)
@@ -115,7 +115,7 @@ class SearchEndpoints:
             )
         )
 
-    async def _page(self, request: Request, query: SearchQuery, user: Spot) -> tuple[SearchMatches, Page]:
+    async def _page(self, request: Request, query: SearchQuery, user: GeoLocation) -> tuple[SearchMatches, Page]:
         """Return the matches and one page of them; beyond `MOST_ENTRIES`, pages are cut from the current matches."""
         start, end = query.offset, query.offset + query.limit
         if end > MOST_ENTRIES:
@@ -135,7 +135,7 @@ class SearchEndpoints:
         )
         return matches, page
 
-    async def _find(self, query: SearchQuery, user: Spot, *, limit: int, offset: int) -> SearchMatches:
+    async def _find(self, query: SearchQuery, user: GeoLocation, *, limit: int, offset: int) -> SearchMatches:
         shop_query = ShopQuery(
             query=query.q,
             kind=query.kind,

@@ -15,7 +15,7 @@ import msgspec
 from infra.redis.stores.feed_codec import version as feed_version
 from infra.redis.stores.item_store import ItemReader
 from infra.settings import Settings
-from schemas.nearby import GeoIndex, Spot
+from schemas.nearby import GeoIndex, GeoLocation
 from schemas.stock import is_sold_out
 from schemas.types import Feed
 
@@ -84,7 +84,7 @@ class VisibilityRules:
         ]
         return [one for one in offers if not one[2].is_sold_out] if self._hides_sold_out else offers
 
-    def visible_to(self, user: Spot, items: dict[str, msgspec.Raw]) -> list[str]:
+    def visible_to(self, user: GeoLocation, items: dict[str, msgspec.Raw]) -> list[str]:
         """Return the ids of the catalog items visible to a user, in their order.
 
         Items tied to a location come last for a user of unknown location, as do sold-out items where they are shown.
@@ -97,12 +97,12 @@ class VisibilityRules:
         left_out |= sold_out if self._hides_sold_out else set()
         return sorted((item_id for item_id in offers if item_id not in left_out), key=(far | sold_out).__contains__)
 
-    def _far(self, user: Spot, offers: dict[str, ItemVisibility]) -> set[str]:
+    def _far(self, user: GeoLocation, offers: dict[str, ItemVisibility]) -> set[str]:
         """Return the ids of items that are not near a user."""
         geo_index, ids = GeoIndex(), list(offers)
         for index, offer in enumerate(offers.values()):
             geo_index.put(index, offer.cell, offer.city)
-        return {ids[index] for index in geo_index.far(len(ids), user, radius_km=self._radius_km).tolist()}
+        return {ids[index] for index in geo_index.not_near(len(ids), user, radius_km=self._radius_km).tolist()}
 
 
 def _item_visibility(data: msgspec.Raw) -> ItemVisibility:

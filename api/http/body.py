@@ -381,14 +381,14 @@ def decode(decoder: msgspec.json.Decoder[B], data: bytes | msgspec.Raw) -> B:
         raise MalformedError("the body is nested too deeply") from error
 
 
-def check_count(field: str, entries: Sized, most: int) -> None:
-    """Check that a list has 1 to `most` entries.
+def check_count(field: str, entries: Sized, max_count: int) -> None:
+    """Check that a list has 1 to `max_count` entries.
 
     Raises:
         InvalidError
     """
-    if not 1 <= len(entries) <= most:
-        raise InvalidError(field, f"must have 1 to {most} entries, not {len(entries)}")
+    if not 1 <= len(entries) <= max_count:
+        raise InvalidError(field, f"must have 1 to {max_count} entries, not {len(entries)}")
 
 
 def validate_record(record: R, now_ms: int, *, rating_scale: float, max_age_days: float = math.inf) -> R:

@@ -49,7 +49,7 @@ class Guard:
             return endpoint.handler if endpoint.method == "GET" else self._limited(endpoint)
 
         async def guarded(request: Request) -> Response:
-            caller = request.scope["trace"].caller = await self._caller(request)
+            caller = request.scope["trace"].principal = await self._caller(request)
             self._admit(endpoint.scope, caller)
             for parameters in (request.path_params, request.query_params):
                 for name in NAMES:

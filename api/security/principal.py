@@ -47,7 +47,7 @@ class RequestContext:
         return "anonymous" if self.principal is None else self.principal.subject
 
 
-REQUEST_CONTEXT: ContextVar[RequestContext | None] = ContextVar("CURRENT", default=None)
+REQUEST_CONTEXT: ContextVar[RequestContext | None] = ContextVar("REQUEST_CONTEXT", default=None)
 
 
 def authorize_user(user_id: object) -> None:

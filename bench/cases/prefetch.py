@@ -53,7 +53,7 @@ async def measure(rig: Rig, load: EventLoad, *, seconds: float) -> dict[str, dic
     ):
         async with _fetching(rig, url, at_once=rig.settings.llm_concurrency):
             await _until_under_way(rig, 0)
-            await rig.rest("let the workers start", "feed", "trainer")
+            await rig.wait_until_idle("let the workers start", "feed", "trainer")
             percentiles["without"] = summary_ms(await freshness.run(rig, load, RATE_PER_S, seconds=seconds))
             request_count = await _ask(rig, load, rounds=1)
             await _until_under_way(rig, min(request_count, rig.settings.llm_concurrency))

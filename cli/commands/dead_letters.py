@@ -42,7 +42,7 @@ def list_(
     topic: Topic = None,
     reason: Reason = None,
     stage: Stage = None,
-    most: Annotated[int, typer.Option("-n", help="Show at most this many, the newest ones.")] = 50,
+    limit: Annotated[int, typer.Option("-n", help="Show at most this many, the newest ones.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List the open dead letters, newest last.
@@ -56,11 +56,11 @@ def list_(
         DeadLetterFilter(topic=topic, reason=reason, stage=stage),
     )
     if as_json:
-        for letter in letters[-most:]:
+        for letter in letters[-limit:]:
             print(msgspec.json.encode(letter).decode())
         return
     table = Table("id", "failed at", "stage", "reason", "detail")
-    for letter in letters[-most:]:
+    for letter in letters[-limit:]:
         table.add_row(letter.letter_id, _time(letter.failed_at), letter.stage, letter.reason, letter.detail)
     console = Console()
     console.print(table)

@@ -18,7 +18,7 @@ from cli.bar import bars
 from evaluation import cold as cold_replay
 from evaluation import contest, contestant, lists, plot, report, rmse
 from evaluation.contest import RunTask
-from evaluation.protocol import PARTS, PROTOCOLS, Part
+from evaluation.protocol import PROTOCOLS, SPLITS, Split
 from evaluation.report import EvaluationSpec, Report
 from evaluation.stream import Stream, of_dataset
 from infra.error import OperatorError
@@ -112,7 +112,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
 
     millrace evaluate --data ml-100k --models blend,popularity --cold --seeds 5 --plots plots
     """
-    console = table.a_console()
+    console = table.new_console()
     _check(protocol, part, ablate)
     dataset = _read(data, console)
     stream = of_dataset(dataset, repeats=repeats, rating_scale=rating_scale)
@@ -120,7 +120,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
         raise OperatorError(f"Ratings go up to {stream.high:g}.", f"Give a --rating-scale of {stream.high:g} or more.")
     console.print(_describe(stream), soft_wrap=True)
     options = EvaluationSpec(
-        protocol=protocol, part=cast("Part", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold
+        protocol=protocol, part=cast("Split", part), seed=seed, seeds=seeds, ablate=ablate, cold=cold
     )
     if protocol == _RMSE:
         result = _rated(stream, options, console)
@@ -153,7 +153,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
 def _check(protocol: str, part: str, ablate: str | None) -> None:
     for noun, name, names in (
         ("protocol", protocol, (*PROTOCOLS, _RMSE)),
-        ("part", part, tuple(PARTS)),
+        ("part", part, tuple(SPLITS)),
         ("kind of ablation", ablate, (None, *contestant.ABLATIONS)),
     ):
         if name not in names:
@@ -220,10 +220,10 @@ def _bars(events: int) -> Iterator[Callable[[str, int], None]]:
 def _ranked(stream: Stream, options: EvaluationSpec, run_result: contest.RunResult, console: Console) -> Report:
     if options.cold:
         result = cold_replay.report(stream, options, run_result.runs, run_result.skipped)
-        table.tell_cold(result, console)
+        table.print_cold_start(result, console)
         return result
     result = report.report(stream, options, run_result.runs, run_result.skipped)
-    (table.tell if options.ablate is None else table.tell_ablated)(result, console)
+    (table.print_metrics if options.ablate is None else table.print_ablation)(result, console)
     return result
 
 
@@ -232,5 +232,5 @@ def _rated(stream: Stream, options: EvaluationSpec, console: Console) -> Report:
         raise OperatorError("There are no ratings to predict.", "Choose a ranking protocol.")
     with _bars(len(stream)) as show:
         result = report.about(stream, options) | rmse.report(stream, options.part, on_progress=show)
-    table.tell_rated(result, console)
+    table.print_rating_errors(result, console)
     return result

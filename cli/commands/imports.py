@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from cli.bar import bars
-from cli.import_report import Report, set_aside, show
+from cli.import_report import Report, show, write_rejected_rows
 from cli.run import run
 from infra import clock, settings
 from infra.address import resolve_addresses
@@ -213,7 +213,7 @@ def _read(file: Path, form: ProductFormat, aside: Path) -> Products:
     except DatasetError as error:
         raise OperatorError(str(error), "See the options with `millrace import products --help`.") from error
     if content.rejected:
-        set_aside(content, aside)
+        write_rejected_rows(content, aside)
     if not content.items:
         remedy = f"{aside} has the reason for each row." if content.rejected else "It has no rows after the header."
         raise OperatorError(f"{file} contains no valid product.", remedy)

@@ -1,4 +1,4 @@
-"""In-memory publisher for tests and experiments: the methods of `Publishes` without a network."""
+"""In-memory publisher for tests and experiments: the methods of `RecordPublisher` without a network."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ _POLL_S = 0.05
 _BY_KEY = -1
 """Partition number that leaves the choice of partition to the key."""
 _HIGH_WATER = 200_000
-"""Number of buffered messages above which `room` waits."""
+"""Number of buffered messages above which `wait_for_capacity` waits."""
 _LARGEST = 2 * MIB
 """Maximum size of a message for the client library, regardless of the topic's own limit."""
 _BATCH_BYTES = 1_000_000

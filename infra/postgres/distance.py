@@ -14,7 +14,7 @@ import h3
 from infra.postgres.pool import equals
 from infra.postgres.segment import Bind
 from schemas.gazetteer import EARTH_KM
-from schemas.nearby import Spot, reach_km
+from schemas.nearby import GeoLocation, reach_km
 
 REGION_RESOLUTION = 4
 """H3 resolution of the indexed regions: cells with edges of 26 km on average, and at least 20 km."""
@@ -34,7 +34,7 @@ async def distance_condition(connection: Any) -> DistanceCondition:
     return by_postgis if count else by_cells
 
 
-def nearby(bind: Bind, within: DistanceCondition, user: Spot, radius_km: float) -> str:
+def nearby(bind: Bind, within: DistanceCondition, user: GeoLocation, radius_km: float) -> str:
     """Return the condition that an item is tied to a location near a user; see `schemas.nearby`.
 
     Args:

@@ -15,7 +15,7 @@ import asyncpg
 from infra.postgres.distance import HAS_NO_LOCATION, DistanceCondition, distance_condition, nearby
 from infra.postgres.pool import INDEXED_CHARS
 from infra.postgres.segment import Bind, any_word
-from schemas.nearby import UNKNOWN, Spot
+from schemas.nearby import UNKNOWN_LOCATION, GeoLocation
 
 _RANKED = 50
 """Length of each ranking."""
@@ -38,7 +38,7 @@ class HybridQuery:
     words: Sequence[str] = ()
     vector: Sequence[float] | None = None
     """Embedding of the words, by the same encoder as the catalog's embeddings."""
-    user: Spot = UNKNOWN
+    user: GeoLocation = UNKNOWN_LOCATION
     """Location of the user. If it is unknown, items tied to a location are excluded."""
     excluded_ids: Sequence[str] = ()
     """Items to exclude."""
@@ -66,7 +66,7 @@ class KnownItem(NamedTuple):
 
 
 class HybridSearch:
-    """Searches the tables that the archive role maintains. Raises `pool.AWAY` while PostgreSQL does not answer."""
+    """Searches the tables that the archive role maintains. Raises `pool.CONNECTION_ERRORS` while PostgreSQL does not answer."""
 
     def __init__(self, pool: asyncpg.Pool, *, encoder: str, radius_km: float, hides_sold_out: bool = True) -> None:
         """Configure the search.

@@ -18,7 +18,7 @@ from infra.postgres.distance import HAS_NO_LOCATION, DistanceCondition, distance
 from infra.postgres.pool import LazyPool, equals
 from infra.postgres.segment import Bind
 from infra.postgres.synonyms import Phrase, terms, words
-from schemas.nearby import UNKNOWN, Spot
+from schemas.nearby import UNKNOWN_LOCATION, GeoLocation
 from schemas.types import Item
 
 MAX_TERMS = 12
@@ -66,7 +66,7 @@ class ShopQuery:
     min_price: float | None = None
     max_price: float | None = None
     min_rating: float | None = None
-    user: Spot = UNKNOWN
+    user: GeoLocation = UNKNOWN_LOCATION
     """Location of the user: items tied to other locations are excluded, or come last if the location is unknown."""
     limit: int = 20
     offset: int = 0

@@ -32,7 +32,7 @@ class StoreError(RuntimeError):
     """A store (Redis or PostgreSQL) failed: it is unavailable, full, or not ready."""
 
     def __init__(self, action: str, cause: BaseException) -> None:
-        self.doing = action
+        self.action = action
         super().__init__(f"{action}: {type(cause).__name__}: {cause}")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from loaders.datasets.product_column import ProductFormat
 from loaders.tables import currency, quantity, timestamp
-from loaders.tables.cell import is_missing, shown
+from loaders.tables.cell import is_missing, quoted
 from loaders.tables.encoding import is_decoded
 from loaders.tables.money import Price, PriceParser
 from schemas.limit import PRODUCT
@@ -94,7 +94,7 @@ class ProductValues:
         """
         own_id = cells.get("id", "")
         if _ROUNDED_ID.fullmatch(own_id):
-            raise ValueError(f"id: {shown(own_id)} has been rounded by a spreadsheet")
+            raise ValueError(f"id: {quoted(own_id)} has been rounded by a spreadsheet")
         if own_id:
             return own_id
         linked = _LINKED_ID.search(cells.get("link", ""))

@@ -31,15 +31,17 @@ class Als(RefittedModel):
         *,
         factors: int = 100,
         regularization: float = 0.01,
-        unseen: float = 0.5,
+        unobserved_weight: float = 0.5,
         sweeps: int = 1,
-        every: int = 1_000,
-        step: float = 0.9,
-        weak: float = 0.5,
+        refit_every: int = 1_000,
+        position_discount: float = 0.9,
+        dislike_confidence: float = 0.5,
         seed: int = 0,
     ) -> None:
-        super().__init__(every=every, weak=weak, step=step)
-        self._regularization, self._unseen, self._sweeps = regularization, unseen, sweeps
+        super().__init__(
+            refit_every=refit_every, dislike_confidence=dislike_confidence, position_discount=position_discount
+        )
+        self._regularization, self._unseen, self._sweeps = regularization, unobserved_weight, sweeps
         self._draw = np.random.default_rng(seed)
         self._factors = np.empty((0, factors), np.float32)
         self._gram = np.zeros((factors, factors), np.float32)

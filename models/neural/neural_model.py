@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from models.base import Model, ModelEvent, ModelQuery, Scores
 from models.baselines.popularity import Popularity
 from models.neural.event_buffer import EventBuffer
-from models.refitting import FALLBACK_HALF_LIFE_DAYS, FIRST, confidence
+from models.refitting import FALLBACK_HALF_LIFE_DAYS, FIRST_REFIT_EVENTS, confidence
 from models.vocabulary import Vocabulary
 
 
@@ -37,14 +37,14 @@ class Window(NamedTuple):
 class NeuralModel(Model):
     """Base class with event buffer, refit schedule and a fallback to decayed popularity."""
 
-    def __init__(self, *, every: int, weak: float, remembered: int, seed: int) -> None:
+    def __init__(self, *, refit_every: int, dislike_confidence: float, buffer_capacity: int, seed: int) -> None:
         super().__init__()
-        self._every, self._weak, self._seed, self._fits = every, weak, seed, 0
+        self._refit_every, self._dislike_confidence, self._seed, self._fits = refit_every, dislike_confidence, seed, 0
         self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
         self.items = self._fallback.items
         self._users = Vocabulary()
-        self._buffer = EventBuffer(remembered)
-        self._due = FIRST
+        self._buffer = EventBuffer(buffer_capacity)
+        self._due = FIRST_REFIT_EVENTS
         self._fitted = 0
         """Number of items at the last fit."""
 
@@ -53,12 +53,12 @@ class NeuralModel(Model):
         for event in events:
             self._fallback.learn([event])
             user, item = self._users.add(event.user_id), self.items.get(event.item_id)
-            self._buffer.add(user, item, confidence(event.weight, weak=self._weak))
+            self._buffer.add(user, item, confidence(event.weight, dislike_confidence=self._dislike_confidence))
             if self._buffer.count >= self._due:
                 with self._drawing():
                     self._fit()
                 self._fitted = len(self.items)
-                self._due = self._buffer.count + min(self._buffer.count, self._every)
+                self._due = self._buffer.count + min(self._buffer.count, self._refit_every)
 
     def scores(self, queries: Sequence[ModelQuery]) -> Scores:
         """Return the network's scores for each query; decayed popularity for a query without fitted items."""
@@ -66,7 +66,9 @@ class NeuralModel(Model):
         for row, query in zip(rows, queries, strict=True):
             numbers = [(self.items.get(item_id), weight) for item_id, weight in query.recent]
             history = [
-                (item, confidence(weight, weak=self._weak)) for item, weight in numbers if 0 <= item < self._fitted
+                (item, confidence(weight, dislike_confidence=self._dislike_confidence))
+                for item, weight in numbers
+                if 0 <= item < self._fitted
             ]
             if history:
                 row[: self._fitted] = self._answer(
@@ -91,9 +93,9 @@ class NeuralModel(Model):
             self._fits += 1
             yield
 
-    def _windows(self, number: int, length: int, *, lean: float) -> Window:
+    def _windows(self, number: int, length: int, *, recency_bias: float) -> Window:
         """Sample events, each with its user's events before it."""
-        events = self._buffer.sample(torch.rand(number).numpy(), lean=lean)
+        events = self._buffer.sample(torch.rand(number).numpy(), recency_bias=recency_bias)
         rows = np.column_stack([self._buffer.histories(events, length)[:, ::-1], events])
         return Window(
             torch.from_numpy(self._buffer.users(events)),
@@ -101,16 +103,16 @@ class NeuralModel(Model):
             torch.from_numpy(self._buffer.values(rows)),
         )
 
-    def _candidates(self, targets: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    def _candidates(self, targets: Tensor, limit: int) -> tuple[Tensor, Tensor]:
         """Return the items of the softmax, and the index of each target among them.
 
-        These are all items, or else the targets and random negatives, `most` in all.
+        These are all items, or else the targets and random negatives, `limit` in all.
         """
         size = len(self.items)
-        if size <= most:
+        if size <= limit:
             return torch.arange(size), targets
         target_items = torch.unique(targets)
-        negatives = torch.randint(size, (max(most - len(target_items), 0),))
+        negatives = torch.randint(size, (max(limit - len(target_items), 0),))
         candidates = torch.unique(torch.cat([target_items, negatives]))
         return candidates, torch.searchsorted(candidates, targets)
 

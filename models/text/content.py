@@ -1,6 +1,6 @@
 """Content-based model: items with texts similar to those of the last liked items (Pazzani and Billsus, 2007).
 
-It can recommend an item by its text before the first event on it: `closest` ranks all described items, while `scores`
+It can recommend an item by its text before the first event on it: `nearest` ranks all described items, while `scores`
 covers the items of events, as in every model.
 """
 
@@ -21,10 +21,14 @@ class ContentModel(Model):
     """Scores an item by the dot product of its embedding with the weighted sum of those of the last liked items."""
 
     def __init__(
-        self, encoder: TextEncoder | None = None, texts: Mapping[str, str] | None = None, *, step: float = 0.9
+        self,
+        encoder: TextEncoder | None = None,
+        texts: Mapping[str, str] | None = None,
+        *,
+        position_discount: float = 0.9,
     ) -> None:
         super().__init__()
-        self._encoder, self._step = encoder or TfIdf(), step
+        self._encoder, self._position_discount = encoder or TfIdf(), position_discount
         self.name = f"content-{self._encoder.name}"
         self._fallback = Popularity(half_life_days=FALLBACK_HALF_LIFE_DAYS)
         self.items = self._fallback.items
@@ -78,7 +82,7 @@ class ContentModel(Model):
                 row[is_described] = likeness[text_index[is_described]]
         return rows
 
-    def closest(self, query: ModelQuery, k: int) -> Ranked:
+    def nearest(self, query: ModelQuery, k: int) -> Ranked:
         """Return the best of all described items, with or without events; none for a query without liked items.
 
         Args:
@@ -92,7 +96,7 @@ class ContentModel(Model):
 
     def _likeness(self, query: ModelQuery) -> Scores | None:
         """Return a score for each described item."""
-        liked = history(query, self._described, step=self._step, weak=0.0)
+        liked = history(query, self._described, position_discount=self._position_discount, dislike_confidence=0.0)
         if not liked:
             return None
         weights = np.fromiter(liked.values(), np.float32, len(liked))

@@ -145,7 +145,7 @@ class RankAgent:
     def _is_early(self, work: Work) -> bool:
         """Return whether the catalog snapshot still lacks items fetched for a user, before the deadline."""
         now_s, features = asyncio.get_running_loop().time(), work[1]
-        return bool(self._context.catalog.unseen(features.prefetched)) and now_s < self._until_s.setdefault(
+        return bool(self._context.catalog.newer_items(features.prefetched)) and now_s < self._until_s.setdefault(
             features.user_id, now_s + _PATIENCE_S
         )
 

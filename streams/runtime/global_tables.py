@@ -18,7 +18,7 @@ from infra.kafka.registry import Registry
 from models.blend.blender import Blender
 from schemas.types import ItemWeights, ModelVersion
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.model_state import restore, unmatched
+from streams.core.ranking.model_state import restore_blender, unmatched_features
 from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.decode import Decoder
 from topics.topic import ITEM_NEIGHBORS, ITEM_STATS, ITEM_WEIGHTS, ITEMS, MODEL_VERSIONS, Topic
@@ -122,7 +122,7 @@ def restore_and_log(blender: Blender, version: ModelVersion) -> bool:
         blender: The blender, which continues from the version.
         version: The version in service.
     """
-    is_restored = restore(blender, version)
-    if is_restored and (difference := unmatched(blender, version)):
+    is_restored = restore_blender(blender, version)
+    if is_restored and (difference := unmatched_features(blender, version)):
         _LOG.warning("version %s was made for other features: %s", version.version, difference)
     return is_restored

@@ -21,7 +21,7 @@ from infra.redis.stores.user_profile_store import (
     UserProfile,
     UserProfileStore,
 )
-from schemas.nearby import UNKNOWN, spot
+from schemas.nearby import UNKNOWN_LOCATION, geo_location
 from schemas.types import Experiment, RecentItem
 from streams.roles.log.log_role import ChartProjector
 from tests.build import T0_MS, a_profile, an_experiment, an_item, features, stats
@@ -86,13 +86,13 @@ async def test_where_a_user_is_stays_out_of_what_is_read(redis: Redis) -> None:
 
 
 async def test_a_user_is_where_the_ping_was_or_the_profile_says(portraits: UserProfileStore) -> None:
-    assert await portraits.location("u1") == UNKNOWN
+    assert await portraits.location("u1") == UNKNOWN_LOCATION
     await portraits.write_stated([a_profile(city="Valencia", timezone="Europe/Madrid")])
-    assert await portraits.location("u1") == spot(None, "Valencia, Spain")
+    assert await portraits.location("u1") == geo_location(None, "Valencia, Spain")
     await portraits.write_inferred([features(cell="872a1072bffffff", city="Valencia")])
-    assert (await portraits.location("u1")).point == spot("872a1072bffffff", None).point
+    assert (await portraits.location("u1")).point == geo_location("872a1072bffffff", None).point
     await portraits.write_inferred([features(user_id="u2", cell="872a1072bffffff")])
-    assert await portraits.location("u2") == spot("872a1072bffffff", None)
+    assert await portraits.location("u2") == geo_location("872a1072bffffff", None)
 
 
 async def test_who_follows_items_hears_which_have_changed(redis: Redis) -> None:

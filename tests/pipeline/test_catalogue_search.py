@@ -14,7 +14,7 @@ from infra.postgres.distance import by_cells, by_postgis, distance_condition, re
 from infra.postgres.hybrid_search import HybridQuery, HybridSearch
 from models.text.subword import Subword
 from models.text.tfidf import TextEncoder, Vectors
-from schemas.nearby import UNKNOWN, GeoIndex, Spot, spot
+from schemas.nearby import UNKNOWN_LOCATION, GeoIndex, GeoLocation, geo_location
 from schemas.types import Item
 from streams.roles.archive import archive_role as archive
 from streams.roles.archive.catalog_indexer import CatalogIndexer
@@ -119,28 +119,28 @@ PLACED = {
 @pytest.mark.parametrize(
     ("user", "expected"),
     [
-        (spot(NEW_YORK, "New York"), {"near", "named", "in-another-language", "village-cell"}),
-        (spot(NEW_YORK, None), {"near", "named", "in-another-language", "village-cell"}),
-        (spot(NEW_YORK, "Lisbon"), {"near", "named", "in-another-language", "village-cell"}),
-        (spot(None, "NYC"), {"near", "named", "in-another-language", "village-cell"}),
-        (spot(None, "Lissabon"), {"contradicting", "elsewhere"}),
-        (spot(LISBON, "Kleindorf"), {"contradicting", "elsewhere", "village"}),
-        (spot(None, "KLEINDORF"), {"village", "village-cell"}),
-        (spot(None, "Grossdorf"), set()),
-        (spot(None, "Tokyo"), set()),
-        (UNKNOWN, {"anywhere"}),
+        (geo_location(NEW_YORK, "New York"), {"near", "named", "in-another-language", "village-cell"}),
+        (geo_location(NEW_YORK, None), {"near", "named", "in-another-language", "village-cell"}),
+        (geo_location(NEW_YORK, "Lisbon"), {"near", "named", "in-another-language", "village-cell"}),
+        (geo_location(None, "NYC"), {"near", "named", "in-another-language", "village-cell"}),
+        (geo_location(None, "Lissabon"), {"contradicting", "elsewhere"}),
+        (geo_location(LISBON, "Kleindorf"), {"contradicting", "elsewhere", "village"}),
+        (geo_location(None, "KLEINDORF"), {"village", "village-cell"}),
+        (geo_location(None, "Grossdorf"), set()),
+        (geo_location(None, "Tokyo"), set()),
+        (UNKNOWN_LOCATION, {"anywhere"}),
     ],
 )
 async def test_places_are_found_by_distance_and_by_city(
-    pool: asyncpg.Pool, catalogue: HybridSearch, user: Spot, expected: set[str]
+    pool: asyncpg.Pool, catalogue: HybridSearch, user: GeoLocation, expected: set[str]
 ) -> None:
     await put(pool, *(an_item(item_id, category="events", **where) for item_id, where in PLACED.items()))
     assert set(await found(catalogue, user=user, limit=9)) == expected
     places, ids = GeoIndex(), list(PLACED)
     for index, item_id in enumerate(ids):
         places.put(index, PLACED[item_id].get("cell"), PLACED[item_id].get("city"))
-    far = {ids[index] for index in places.far(len(ids), user, radius_km=50.0).tolist()}
-    assert user == UNKNOWN or set(ids) - far == expected | {"anywhere"}, "workers tell the same"
+    far = {ids[index] for index in places.not_near(len(ids), user, radius_km=50.0).tolist()}
+    assert user == UNKNOWN_LOCATION or set(ids) - far == expected | {"anywhere"}, "workers tell the same"
 
 
 @pytest.mark.parametrize("radius_km", [1.0, 5.0, 10.0, 30.0, 500.0])
@@ -151,11 +151,16 @@ async def test_in_a_small_radius_a_city_is_as_large_as_it_is(pool: asyncpg.Pool,
     items = {f"{km}-km": {"cell": at(km)} for km in (8, 15, 29, 60)} | {"city": {"city": "Berlin"}}
     await put(pool, *(an_item(item_id, category="events", **where) for item_id, where in items.items()))
     catalogue = HybridSearch(pool, encoder="subwords", radius_km=radius_km)
-    for user in (spot(at(5), None), spot(at(20), None), spot(None, "Berlin"), spot(at(60), "Berlin")):
+    for user in (
+        geo_location(at(5), None),
+        geo_location(at(20), None),
+        geo_location(None, "Berlin"),
+        geo_location(at(60), "Berlin"),
+    ):
         places, ids = GeoIndex(), list(items)
         for index, item_id in enumerate(ids):
             places.put(index, items[item_id].get("cell"), items[item_id].get("city"))
-        far = {ids[index] for index in places.far(len(ids), user, radius_km=radius_km).tolist()}
+        far = {ids[index] for index in places.not_near(len(ids), user, radius_km=radius_km).tolist()}
         assert set(await found(catalogue, user=user, limit=9)) == set(ids) - far
 
 

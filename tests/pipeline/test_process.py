@@ -93,7 +93,7 @@ async def test_a_process_that_never_serves_is_given_up(tmp_path: Path) -> None:
 
 
 async def test_a_process_that_does_not_listen_is_ended_by_force(tmp_path: Path) -> None:
-    child = Child("thing", python(DEAF, stop_within_s=0.2), home=tmp_path, on_step=lambda _: None)
+    child = Child("thing", python(DEAF, stop_timeout_s=0.2), home=tmp_path, on_step=lambda _: None)
     await child.start(within_s=DEADLINE_S)
     await until(lambda: "deaf" in child.log.read_text())
     pid = child.pid
@@ -140,7 +140,7 @@ async def test_a_process_that_gives_no_sign_of_life_any_more_is_ended_and_starte
     monkeypatch.setattr(process, "_LOOK_EVERY_S", 0.1)
     monkeypatch.setattr(process, "RESTART_WITHIN_S", 1.0)
     steps: list[Step] = []
-    child = Child("thing", python(code, watched=True), home=tmp_path, on_step=steps.append, watchdog_timeout_s=0.5)
+    child = Child("thing", python(code, has_watchdog=True), home=tmp_path, on_step=steps.append, watchdog_timeout_s=0.5)
     await child.start(within_s=DEADLINE_S)
     first = child.pid
     assert first is not None
@@ -192,7 +192,9 @@ async def test_a_server_that_answers_no_more_is_ended_and_started_again(
 async def test_a_supervisor_that_slept_ends_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks are counted: one look after a long sleep is one, however long it was."""
     monkeypatch.setattr(process, "_LOOK_EVERY_S", 0.1)
-    child = Child("thing", python(BEATS, watched=True), home=tmp_path, on_step=lambda _: None, watchdog_timeout_s=0.5)
+    child = Child(
+        "thing", python(BEATS, has_watchdog=True), home=tmp_path, on_step=lambda _: None, watchdog_timeout_s=0.5
+    )
     await child.start(within_s=DEADLINE_S)
     first = child.pid
     await asyncio.sleep(0.5)

@@ -30,7 +30,7 @@ from infra.redis.stores.shop_store import RedisShopStore
 from infra.settings import Settings
 from models.text.subword import Subword
 from schemas import limit, text
-from schemas.nearby import Spot
+from schemas.nearby import GeoLocation
 from schemas.types import Arm, Device, Devices, FoundItem, Interaction, Item, PushPreferences
 from streams.roles.archive.archive_role import ArchiveWriter
 from streams.roles.archive.catalog_indexer import CatalogIndexer
@@ -190,7 +190,9 @@ async def test_the_archive_and_the_catalogue_take_any_item(world: World, kind: s
     assert await world.pool.fetchval(documents, plain.item_id) == 1
     known = await catalogue.known(item.category, [item.title.casefold(), "nothing"])
     assert all(one.item_id for one in known)
-    await catalogue.search(HybridQuery(category=item.category, words=[item.title], user=Spot(city=item.title), limit=3))
+    await catalogue.search(
+        HybridQuery(category=item.category, words=[item.title], user=GeoLocation(city=item.title), limit=3)
+    )
 
 
 @pytest.mark.parametrize("kind", TEXTS)

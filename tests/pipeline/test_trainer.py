@@ -136,7 +136,7 @@ def clairvoyant() -> ModelVersion:
     for number, event in enumerate(events()):
         learner.learn(event, Position(0, number, number + 1))
     for look, taken in 30 * seen[-180:]:
-        learner.blender.learn(look.parts, taken, look.query.context, among=look.admissible)
+        learner.blender.learn(look.features, taken, look.query.context, among=look.is_admissible)
     return msgspec.structs.replace(
         OnlineLearner(learner).weights(clock.now_ms()), version="clairvoyant", reason="a test"
     )

@@ -69,7 +69,7 @@ class Play:
         await self._offer_users(users)
         with self.screen.step("catalogue → Kafka", len(self.data.items)) as advance:
             self.proof.items = await to_kafka(self.publisher, ITEMS, self.data.items, advance)
-            await self.watch.settled("reading the catalog")
+            await self.watch.wait_until_idle("reading the catalog")
         await self._publish_profiles(self.data.profiles)
         over_http_from = round(len(self.data.interactions) * (1 - _API_SHARE))
         direct, over_http = self.data.interactions[:over_http_from], self.data.interactions[over_http_from:]
@@ -79,7 +79,7 @@ class Play:
             self._count("api", await to_api(self.client, over_http, advance))
         await self._wait_until_processed(users)
         with self.screen.step("trends and neighbours learned"):
-            await self.watch.settled("learning")
+            await self.watch.wait_until_idle("learning")
         await self._rank_everyone(users)
 
     async def fetch(self, user_id: str) -> None:
@@ -98,8 +98,8 @@ class Play:
                 self.proof.fetched_by = sorted({one.source for one in answers})
                 return bool(questions) and self.proof.prefetched.keys() >= {one.category for one in questions}
 
-            await self.watch.until("some content was not fetched", fetched)
-            await self.watch.settled("ranking the fetched content")
+            await self.watch.wait_for("some content was not fetched", fetched)
+            await self.watch.wait_until_idle("ranking the fetched content")
 
     async def push(self, user_id: str) -> None:
         """Register a device for a user, and push the top item of the feed to it.
@@ -129,7 +129,7 @@ class Play:
                         )
                 return bool(self.proof.push)
 
-            await self.watch.until("there is no decision on a push", decided)
+            await self.watch.wait_for("there is no decision on a push", decided)
 
     def _simulated(self, service: str) -> str:
         return f" (simulated {service})" if service in self.proof.simulated else ""
@@ -151,7 +151,7 @@ class Play:
         self.screen.feed(f"\nFeed of {user_id} ({label})" if label else f"\nFeed of {user_id}", outcome.before)
         self.screen.feed(f"\n{outcome.took_ms:.0f} ms after one click on “{title}”", outcome.after, outcome.before)
 
-    async def account(self) -> None:
+    async def summarize(self) -> None:
         """Complete the proof's counts of published, processed and dead-lettered interactions, and of feeds.
 
         Raises:
@@ -161,7 +161,7 @@ class Play:
         await self._wait_until_processed(users)
         with self.screen.step("feeds up to date", len(users)):
             await self._wait_for_feeds(users, after={})
-            await self.watch.settled("the last feeds")
+            await self.watch.wait_until_idle("the last feeds")
         # Counted again now that the pipeline is idle: events folded twice would show here.
         self.proof.processed, self.proof.dead_lettered = self.watch.processed(users), self.watch.dead_lettered()
         if not self.proof.adds_up():
@@ -199,7 +199,7 @@ class Play:
                 return self.proof.published - self.proof.processed - self.proof.dead_lettered
 
             advance(self.proof.processed + self.proof.dead_lettered)
-            await self.watch.until("not all interactions are accounted for", accounted, left)
+            await self.watch.wait_for("not all interactions are accounted for", accounted, left)
 
     async def _rank_everyone(self, users: Sequence[str]) -> None:
         """Request a new feed for all users, now that all events are folded, and wait for the feeds."""
@@ -228,11 +228,11 @@ class Play:
         async def left() -> int:
             return len(users) - self.proof.users_with_feeds
 
-        await self.watch.until("feeds are missing or old", ranked, left)
+        await self.watch.wait_for("feeds are missing or old", ranked, left)
 
 
 @asynccontextmanager
-async def opened(located: Settings, data: Dataset, screen: Screen, proof: Proof) -> AsyncIterator[Play]:
+async def open_play(located: Settings, data: Dataset, screen: Screen, proof: Proof) -> AsyncIterator[Play]:
     """Connect to a running stack."""
     registry = Registry(located.schema_registry_url)
     await asyncio.to_thread(registry.connect)

@@ -36,7 +36,7 @@ class Screen:
         self._console.print(text)
 
     @contextmanager
-    def stack(self) -> Iterator[OnStep]:
+    def show_stack_steps(self) -> Iterator[OnStep]:
         """Show the steps of the stack; yield the function that receives them."""
         with StackProgress(self._console) as progress:
 
@@ -48,7 +48,7 @@ class Screen:
 
             yield on_step
 
-    def left_out(self, bad_lines: Sequence[BadLine]) -> None:
+    def show_bad_lines(self, bad_lines: Sequence[BadLine]) -> None:
         """Print the lines of the data set that could not be read."""
         for bad in bad_lines[:_BAD_LINES]:
             self._console.print(f"[yellow]left out[/] {escape(str(bad))}", highlight=False)

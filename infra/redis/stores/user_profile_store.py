@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from infra.redis.coalescer import Coalescer
 from infra.redis.connection import store_errors
-from schemas.nearby import Spot, spot
+from schemas.nearby import GeoLocation, geo_location
 from schemas.types import Features, Profile, RecentItem
 
 FOUND, STATED, PLACE = "portrait:", "profile:", "place:"
@@ -67,7 +67,7 @@ class UserProfileStore(Protocol):
         """Return the profiles of a user."""
         ...
 
-    async def location(self, user_id: str) -> Spot:
+    async def location(self, user_id: str) -> GeoLocation:
         """Return the location of a user, as far as it is known."""
         ...
 
@@ -98,7 +98,7 @@ class MemoryUserProfileStore:
         """Return the profiles of a user."""
         return UserProfile(self._inferred.get(user_id), self._stated.get(user_id))
 
-    async def location(self, user_id: str) -> Spot:
+    async def location(self, user_id: str) -> GeoLocation:
         """Return the location of a user."""
         return _spot(self._cells.get(user_id), self._stated.get(user_id))
 
@@ -147,7 +147,7 @@ class RedisUserProfileStore:
             None if stated is None else self._stated_decoder.decode(stated),
         )
 
-    async def location(self, user_id: str) -> Spot:
+    async def location(self, user_id: str) -> GeoLocation:
         """Return the location of a user."""
         cell, stated = await self._reads.read([PLACE + user_id, STATED + user_id])
         return _spot(
@@ -165,5 +165,5 @@ def _inferred_profile(features: Features) -> InferredProfile:
     return InferredProfile(**values | {"recent": features.recent[:_RECENT]})
 
 
-def _spot(cell: str | None, stated: Profile | None) -> Spot:
-    return spot(cell, None) if stated is None else spot(cell, stated.city, stated.timezone or "")
+def _spot(cell: str | None, stated: Profile | None) -> GeoLocation:
+    return geo_location(cell, None) if stated is None else geo_location(cell, stated.city, stated.timezone or "")

@@ -185,7 +185,7 @@ def _log(log_sum: float | None) -> float:
 def _added(log_sum: float | None, terms: Sequence[float]) -> float:
     """Return the logarithm of a sum plus more terms, all given as logarithms."""
     if len(terms) == 1:
-        return terms[0] if log_sum is None else decay.plus(log_sum, terms[0])
+        return terms[0] if log_sum is None else decay.add_log(log_sum, terms[0])
     high = max(terms) if log_sum is None else max(log_sum, *terms)
     rest = 0.0 if log_sum is None else math.exp(log_sum - high)
     return high + math.log(rest + sum([math.exp(term - high) for term in terms]))

@@ -27,7 +27,7 @@ from streams.core.item.stats import ItemState
 from streams.core.params import RankParams, SignalParams, UserParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
-from streams.core.ranking.features import by_name
+from streams.core.ranking.features import weights_by_name
 from streams.core.ranking.item_weights import EaseItemWeights, ItemWeightsProvider, model_event
 from streams.core.ranking.pipeline import Candidates, build_candidates, new_blender
 from streams.core.user import user_state as user
@@ -93,7 +93,7 @@ class Learner:
         self.params = params
         self.refits_item_weights, self.on_outcome = refits_item_weights, on_outcome
         self.catalog = CatalogSnapshot(
-            half_life_days=params.half_life_days, learns=True, exact_items=params.rank.exact_items
+            half_life_days=params.half_life_days, learns_links=True, exact_items=params.rank.exact_items
         )
         self.weights = PersonalWeights(new_blender())
         self.item_weights = params.item_weights()
@@ -112,7 +112,7 @@ class Learner:
     def features(self, user_id: str) -> Features:
         """Return the features of a user; those of a newcomer for an unknown user."""
         state, offset = self._users.get(user_id) or UserState(user_id), self.weights.offset(user_id)
-        state.weights = {} if offset is None else by_name(offset)
+        state.weights = {} if offset is None else weights_by_name(offset)
         return user.snapshot(state, self.params.user)
 
     def candidates(self, user_id: str, at_ms: int) -> Candidates:
@@ -158,7 +158,9 @@ class Learner:
         totals = np.asarray(matrix.sum(axis=0)).ravel()
         items = np.sort(np.argsort(-totals, kind="stable")[:WEIGHTED_ITEMS]).astype(np.int32)
         names = [self.catalog.items.names[index] for index in items.tolist()]
-        self.catalog.tastes.fill(items, self.item_weights.weights(matrix[:, items], names)[None].astype(np.float64))
+        self.catalog.item_weights.fill(
+            items, self.item_weights.weights(matrix[:, items], names)[None].astype(np.float64)
+        )
         self._fit_due = self.events + max(FIT_EVENTS, int(FIT_GROWTH * self.events))
 
     def _repeats(self, event: Interaction, position: Position) -> bool:
@@ -233,16 +235,16 @@ class Learner:
 
     def _learn_outcome(self, candidates: Candidates, event: Interaction) -> None:
         index = self.catalog.items.get(str(event.item_id))
-        matches = np.flatnonzero((candidates.items == index) & candidates.admissible)
+        matches = np.flatnonzero((candidates.items == index) & candidates.is_admissible)
         if len(matches):
             self.on_outcome(candidates, int(matches[0]))
             self.weights.learn(
                 event.user_id,
-                candidates.parts,
+                candidates.features,
                 int(matches[0]),
                 candidates.query.context,
-                among=candidates.admissible,
-                share=self._share(event),
+                among=candidates.is_admissible,
+                outcome_weight=self._share(event),
             )
 
     def _fold(self, event: Interaction, position: Position, *, item: Item | None, liking: bool) -> None:
@@ -260,7 +262,9 @@ class Learner:
         index = self.catalog.items.get(item_id)
         window = self.catalog.items.encode_known(name for name, _, _ in before)
         groups_back = timestamp_groups_back([at_ms for _, _, at_ms in before], event.occurred_at)
-        self.catalog.neighbors.learn(index, window, groups_back, at_ms=event.occurred_at, liking=liking, share=share)
+        self.catalog.neighbors.learn(
+            index, window, groups_back, at_ms=event.occurred_at, is_positive=liking, share=share
+        )
         self._log.add(event.user_id, index, 1.0 if liking else _WEAK)
         if self.refits_item_weights:
             self.item_weights.add(model_event(event, self.params.user.rating_scale), item)

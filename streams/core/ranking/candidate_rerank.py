@@ -116,7 +116,7 @@ def _with_new(
 def _feature_values(new: Sequence[Candidate], query: RankingQuery, catalog: CatalogSnapshot) -> NDArray[np.float64]:
     """Return (2, items): each new item's similarity to the user's liked items, and the user's affinity to it."""
     vectors = np.stack([signature(one.item_id, f"{one.title} {one.text}", one.category, one.topics) for one in new])
-    liked = query.history[query.liked][:_LIKED].tolist()
+    liked = query.history[query.is_liked][:_LIKED].tolist()
     similarity = np.zeros(len(new))
     if liked:
         names = [catalog.items.names[index] for index in liked]

@@ -22,7 +22,7 @@ from streams.core.ranking.diversity import diversify
 LLM, ML = "llm", "ml"
 """Contributions to a combined score: the language model's, and the share of `ml` without a source of its own."""
 _DIGITS = 6
-_NO_SAY = 0.5
+_NEUTRAL_SCORE = 0.5
 """The value of `ml` where the ranking scores all items equally."""
 
 Column = NDArray[np.float64]
@@ -109,7 +109,7 @@ def min_max_scaled(scores: Column) -> Column:
     [0.0, 0.25, 1.0]
     """
     low, high = scores.min(), scores.max()
-    return (scores - low) / (high - low) if high > low else np.full(len(scores), _NO_SAY)
+    return (scores - low) / (high - low) if high > low else np.full(len(scores), _NEUTRAL_SCORE)
 
 
 def _contributions(feed: Feed, own: Column, llm: Column) -> dict[str, Column]:

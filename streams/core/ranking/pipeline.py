@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 
 from models.blend.blender import Blender, Weights
 from models.blend.feature_matrix import FeatureMatrix
-from schemas.nearby import Spot, spot
+from schemas.nearby import GeoLocation, geo_location
 from schemas.types import Features, Feed
 from streams.core.params import RankParams
 from streams.core.ranking import reasons
 from streams.core.ranking.calibration import Quota, calibrate, quotas
-from streams.core.ranking.candidate_sources import named
-from streams.core.ranking.catalog_snapshot import NOTHING, CatalogSnapshot, Column, Indices
+from streams.core.ranking.candidate_sources import candidate_items
+from streams.core.ranking.catalog_snapshot import NO_ITEMS, CatalogSnapshot, Column, Indices
 from streams.core.ranking.diversity import diversify
-from streams.core.ranking.features import FEATURES, PRIOR, SOURCES, feature_matrix, in_order
+from streams.core.ranking.features import FEATURES, PRIOR, SOURCES, feature_matrix, weights_in_order
 from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, ranking_query
 
 MODEL = "blend-5"
-UNKNOWN = "unknown"
+UNKNOWN_ITEM = "unknown"
 """The source of requested items that are not in the catalog."""
 _DIGITS = 6
 """Scores are rounded before comparison, so that the order of additions cannot turn a tie into an order."""
@@ -53,10 +53,10 @@ class Candidates:
 
     query: RankingQuery
     items: Indices
-    admissible: NDArray[np.bool_]
+    is_admissible: NDArray[np.bool_]
     """(items,) whether each item may be shown."""
-    parts: FeatureMatrix
-    last: NDArray[np.bool_]
+    features: FeatureMatrix
+    is_trailing: NDArray[np.bool_]
     """(items,) whether each item comes after all others, regardless of its score."""
 
 
@@ -71,9 +71,9 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
     """
     query, columns = ranking_query(features, catalog, params, at_ms=at_ms), catalog.columns
     whole = len(columns.listing.listed) <= params.exact_items
-    items = columns.listing.every if whole else named(query, catalog, params)
+    items = columns.listing.all_items if whole else candidate_items(query, catalog, params)
     where = slice(None) if whole else items
-    admissible = catalog.listed_for(query.features.prefetched)
+    admissible = catalog.visible_to(query.features.prefetched)
     admissible[_is_removed(query, catalog, params)] = False
     if not params.allows_repeats:
         admissible[_within(catalog.items.encode_known(query.features.seen), catalog)] = False
@@ -81,7 +81,7 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
     last[_location_bound(query.features, catalog)] = True
     if not params.hides_sold_out:
         last[columns.listing.sold_out] = True
-    parts = feature_matrix(query, catalog, where, repeats=params.allows_repeats)
+    parts = feature_matrix(query, catalog, where, allows_repeats=params.allows_repeats)
     return Candidates(query, items, admissible[where], parts, last[where])
 
 
@@ -91,7 +91,7 @@ def _candidates_of(
     """Return given items of the catalog as candidates, none of them filtered: distant or sold-out items come last."""
     query = ranking_query(features, catalog, params, at_ms=at_ms)
     items = _within(np.unique(catalog.items.encode_known(names)), catalog)
-    items = items[catalog.listed_for(features.prefetched)[items]]
+    items = items[catalog.visible_to(features.prefetched)[items]]
     last = np.zeros(catalog.columns.count, bool)
     for some in (
         _too_far(features, catalog, params),
@@ -99,7 +99,7 @@ def _candidates_of(
         catalog.columns.listing.sold_out,
     ):
         last[some] = True
-    parts = feature_matrix(query, catalog, items, repeats=params.allows_repeats)
+    parts = feature_matrix(query, catalog, items, allows_repeats=params.allows_repeats)
     return Candidates(query, items, np.ones(len(items), bool), parts, last[items])
 
 
@@ -111,7 +111,7 @@ def weights_for(query: RankingQuery, blender: Blender) -> Weights:
         blender: The shared weights.
     """
     shared, own = blender.weights(query.context), query.features.weights
-    return np.nan_to_num(shared + in_order(own) if own else shared, posinf=0.0, neginf=0.0)
+    return np.nan_to_num(shared + weights_in_order(own) if own else shared, posinf=0.0, neginf=0.0)
 
 
 def score(candidates: Candidates, weights: Weights) -> Column:
@@ -121,8 +121,8 @@ def score(candidates: Candidates, weights: Weights) -> Column:
         candidates: The candidates.
         weights: (features,) weights.
     """
-    scores = candidates.parts.weighted_sum(weights.astype(np.float32)).round(_DIGITS)
-    scores[~(candidates.admissible & np.isfinite(scores))] = -np.inf
+    scores = candidates.features.weighted_sum(weights.astype(np.float32)).round(_DIGITS)
+    scores[~(candidates.is_admissible & np.isfinite(scores))] = -np.inf
     return scores
 
 
@@ -135,20 +135,23 @@ def order(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, para
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
     """
-    if not candidates.last.any():
+    if not candidates.is_trailing.any():
         return _ordered(candidates, scores, catalog, params)
     first, last = (
-        replace(candidates, admissible=candidates.admissible & some) for some in (~candidates.last, candidates.last)
+        replace(candidates, is_admissible=candidates.is_admissible & some)
+        for some in (~candidates.is_trailing, candidates.is_trailing)
     )
-    chosen = _ordered(first, np.where(first.admissible, scores, -np.inf), catalog, params)
+    chosen = _ordered(first, np.where(first.is_admissible, scores, -np.inf), catalog, params)
     if len(chosen) < params.feed_items:
-        chosen = np.concatenate([chosen, _ordered(last, np.where(last.admissible, scores, -np.inf), catalog, params)])
+        chosen = np.concatenate(
+            [chosen, _ordered(last, np.where(last.is_admissible, scores, -np.inf), catalog, params)]
+        )
     return chosen[: params.feed_items]
 
 
 def _of_interest(share: Quota, candidates: Candidates, scores: Column, *, most: int) -> NDArray[np.intp]:
     """Return the indices of the best admissible items of an interest."""
-    indices = np.flatnonzero(share.members & candidates.admissible)
+    indices = np.flatnonzero(share.members & candidates.is_admissible)
     return indices[np.argsort(-scores[indices], kind="stable")[:most]]
 
 
@@ -187,19 +190,21 @@ def _feed(
     scores = score(candidates, weights)
     if query.features.prefetched:
         fetched = (
-            np.isin(candidates.items, catalog.items.encode_known(query.features.prefetched)) & candidates.admissible
+            np.isin(candidates.items, catalog.items.encode_known(query.features.prefetched)) & candidates.is_admissible
         )
-        lift = _prefetched_lift(scores, fetched, candidates.admissible & ~fetched)
+        lift = _prefetched_lift(scores, fetched, candidates.is_admissible & ~fetched)
         weights[_FETCHED] += lift
         scores = np.where(fetched, scores + np.float32(lift), scores)
     chosen = order(candidates, scores, catalog, params)
-    items, contributions = candidates.items[chosen], _by_source(weights, candidates.parts.column(chosen))
+    items, contributions = candidates.items[chosen], _by_source(weights, candidates.features.column(chosen))
     sources = (
-        reasons.leading(SOURCES, contributions, _by_source(weights, _mean_features(candidates))) if len(items) else []
+        reasons.leading_features(SOURCES, contributions, _by_source(weights, _mean_features(candidates)))
+        if len(items)
+        else []
     )
     if len(items) < params.feed_items:
         items, contributions = _fill(items, contributions, query, catalog, params)
-        sources += [reasons.FILL] * (len(items) - len(sources))
+        sources += [reasons.FILL_REASON] * (len(items) - len(sources))
     return Feed(
         user_id=query.features.user_id,
         features_version=query.features.version,
@@ -217,7 +222,7 @@ def _feed(
 
 def _trailing(candidates: Candidates, chosen: NDArray[np.intp], count: int) -> int:
     """Return the number of trailing items of a feed, including items that fill it up after them."""
-    last = np.flatnonzero(candidates.last[chosen])
+    last = np.flatnonzero(candidates.is_trailing[chosen])
     return count - int(last[0]) if len(last) else 0
 
 
@@ -242,7 +247,7 @@ def _with_unknown(feed: Feed, names: Sequence[str]) -> Feed:
         feed,
         items=feed.items + rest,
         scores=feed.scores + [min([0.0, *feed.scores])] * len(rest),
-        sources=feed.sources + [UNKNOWN] * len(rest),
+        sources=feed.sources + [UNKNOWN_ITEM] * len(rest),
         reasons=feed.reasons + ["Not in the catalogue"] * len(rest),
         parts={name: values + [0.0] * len(rest) for name, values in feed.parts.items()},
         trailing=feed.trailing + len(rest) if feed.trailing else 0,
@@ -251,8 +256,8 @@ def _with_unknown(feed: Feed, names: Sequence[str]) -> Feed:
 
 def _mean_features(candidates: Candidates) -> Column:
     """Return (features, 1): the mean of each feature over the admissible items."""
-    shares = candidates.admissible.astype(np.float32) / np.float32(np.count_nonzero(candidates.admissible))
-    return candidates.parts.expectation(shares)[:, None]
+    shares = candidates.is_admissible.astype(np.float32) / np.float32(np.count_nonzero(candidates.is_admissible))
+    return candidates.features.expectation(shares)[:, None]
 
 
 def _by_source(weights: NDArray[np.float64], features: Column) -> NDArray[np.float64]:
@@ -266,7 +271,7 @@ def _ordered(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, p
     if shares:
         interests = [_of_interest(share, candidates, scores, most=params.feed_items) for share in shares]
         members = np.unique(np.concatenate([best, *interests]))
-        best = members[np.lexsort((catalog.ties[candidates.items[members]], -scores[members]))]
+        best = members[np.lexsort((catalog.tie_breakers[candidates.items[members]], -scores[members]))]
         best = calibrate(best, shares, params.feed_items)
     return diversify(best, catalog.category[candidates.items[best]], params)
 
@@ -284,21 +289,21 @@ def _within(items: Indices, catalog: CatalogSnapshot) -> Indices:
     return items[items < catalog.columns.count]
 
 
-def _location_of(features: Features) -> Spot:
-    return spot(features.cell, features.city, features.timezone)
+def _location_of(features: Features) -> GeoLocation:
+    return geo_location(features.cell, features.city, features.timezone)
 
 
 def _too_far(features: Features, catalog: CatalogSnapshot, params: RankParams) -> Indices:
     """Return the items with a location that is not near the user's."""
     user = _location_of(features)
     if not user.is_known:
-        return NOTHING
-    return catalog.places.far(catalog.columns.count, user, radius_km=params.place_radius_km)
+        return NO_ITEMS
+    return catalog.geo_index.not_near(catalog.columns.count, user, radius_km=params.place_radius_km)
 
 
 def _location_bound(features: Features, catalog: CatalogSnapshot) -> Indices:
     """Return the items with a location, for a user of unknown location."""
-    return NOTHING if _location_of(features).is_known else catalog.places.tied(catalog.columns.count)
+    return NO_ITEMS if _location_of(features).is_known else catalog.geo_index.with_location(catalog.columns.count)
 
 
 def _has_ended(query: RankingQuery, catalog: CatalogSnapshot) -> Indices:
@@ -310,7 +315,7 @@ def _has_ended(query: RankingQuery, catalog: CatalogSnapshot) -> Indices:
 def _muted(names: list[str], catalog: CatalogSnapshot) -> Indices:
     """Return the muted items, and the items of muted categories and topics."""
     if not names:
-        return NOTHING
+        return NO_ITEMS
     count = len(catalog.items)
     is_muted = np.zeros(count, bool)
     is_muted[catalog.items.encode_known(names)] = True
@@ -327,10 +332,10 @@ def _shortlist(candidates: Candidates, scores: Column, catalog: CatalogSnapshot,
     """Return the indices of the best admissible items, best first, ties by id."""
     if len(scores) > most:
         indices = _best(scores, most)
-        indices = indices[candidates.admissible[indices]]
+        indices = indices[candidates.is_admissible[indices]]
     else:
-        indices = np.flatnonzero(candidates.admissible)
-    return indices[np.lexsort((catalog.ties[candidates.items[indices]], -scores[indices]))]
+        indices = np.flatnonzero(candidates.is_admissible)
+    return indices[np.lexsort((catalog.tie_breakers[candidates.items[indices]], -scores[indices]))]
 
 
 def _best(scores: Column, most: int) -> NDArray[np.intp]:
@@ -358,7 +363,7 @@ def _fill(
     """Fill up the feed: unseen items by popularity, then seen ones that were not disliked, longest ago first."""
     seen_items = catalog.items.encode_known(query.features.seen)
     disliked = catalog.items.encode_known([one.item_id for one in query.features.recent if one.weight <= DISLIKED])
-    rest = catalog.popular_rest()
+    rest = catalog.by_popularity()
     more = np.concatenate([rest[~np.isin(rest, seen_items)], seen_items[catalog.listed[seen_items]]])
     out = np.concatenate([items, disliked, _is_removed(query, catalog, params)])
     more = more[~np.isin(more, out)][: params.feed_items - len(items)]

@@ -16,7 +16,7 @@ from schemas.types import Features
 from schemas.zone import zone_of
 from streams.core.item.stats import cohort_of
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import SMALL, CatalogSnapshot, Column, Indices
+from streams.core.ranking.catalog_snapshot import LOG_SHARE_UNIT, CatalogSnapshot, Column, Indices
 from streams.core.ranking.event_time import local_ms
 
 ITEM_ITEM_FEATURES = ("near", "far", "next", "last", "taste", "far_taste")
@@ -42,7 +42,7 @@ _FOLLOWING = np.array([1.0, 0.5, 0.25], np.float32)
 _LAST_DAMPING = 0.15
 _OF_STRONGEST = np.array([[name != "last"] for name in ITEM_ITEM_FEATURES])
 """Features measured as shares of their strongest value; links of the last item are shares already."""
-_SCALES = np.array([[1.0 / SMALL]] * 3 + [[100.0]] * 3, np.float32)
+_SCALES = np.array([[1.0 / LOG_SHARE_UNIT]] * 3 + [[100.0]] * 3, np.float32)
 _LENGTHS = (1, 2, 3, 5, 10, 30, 100)
 """Lower bounds of the classes of history length."""
 _GAPS_MS = (1, 4_000, 15_000, 60_000, 600_000, 6 * 3_600_000, 2 * 86_400_000)
@@ -68,11 +68,11 @@ class RankingQuery:
     """Classes of the history's length, of the time since the last event, of the last item's event count, and of the
     share of returns."""
     cohort: int
-    cold: float
+    cold_start_weight: float
     """Cold-start weight: 1 for a newcomer, falling to 0."""
     history: Indices
     """The last items that were not clearly disliked, newest first."""
-    liked: NDArray[np.bool_]
+    is_liked: NDArray[np.bool_]
     """Whether each item of the history was liked."""
     history_scores: Column
     """(12, items) item-item scores from the history: a row for each of `ITEM_ITEM_FEATURES`, as a share of the
@@ -80,7 +80,7 @@ class RankingQuery:
     0."""
 
     @property
-    def votes(self) -> Column:
+    def item_item_scores(self) -> Column:
         """Return (6, items) scores as shares of the strongest."""
         return self.history_scores[: len(ITEM_ITEM_FEATURES)]
 
@@ -112,9 +112,9 @@ def ranking_query(features: Features, catalog: CatalogSnapshot, params: RankPara
             _returns_class(history),
         ),
         cohort=cohort_of(features.event_count),
-        cold=params.cold_start_threshold / max(params.cold_start_threshold + features.event_count, 1),
+        cold_start_weight=params.cold_start_threshold / max(params.cold_start_threshold + features.event_count, 1),
         history=history,
-        liked=liked,
+        is_liked=liked,
         history_scores=_history_scores(history, liked, groups_back, catalog),
     )
 
@@ -140,7 +140,7 @@ def _history_scores(
         SimilarityQuery(TOGETHER, last, _LAST_DAMPING),
         out=votes[:4],
     )
-    catalog.tastes.scores(history, SimilarityQuery(0, weights), out=votes[4:])
+    catalog.item_weights.scores(history, SimilarityQuery(0, weights), out=votes[4:])
     highest = votes.max(axis=1, keepdims=True, initial=0.0)
     highest[highest <= 0] = 1.0
     np.multiply(votes, np.where(_OF_STRONGEST, _SCALES / highest, _SCALES), out=log_strengths)

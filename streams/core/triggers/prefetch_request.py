@@ -13,7 +13,7 @@ import msgspec
 
 from models.weight import is_positive
 from schemas.cell import is_cell
-from schemas.gazetteer import around, located
+from schemas.gazetteer import find_city, nearest_city
 from schemas.identity import city_key
 from schemas.text import cleaned
 from schemas.types import FetchRequest, Trigger
@@ -88,10 +88,10 @@ def content_location(state: UserState, params: PrefetchParams) -> ContentLocatio
     """
     if state.cell is not None and is_cell(state.cell):
         resolution = min(params.place_resolution, h3.get_resolution(state.cell))
-        city = around(*h3.cell_to_latlng(state.cell), radius_km=params.place_radius_km)
+        city = nearest_city(*h3.cell_to_latlng(state.cell), radius_km=params.place_radius_km)
         return ContentLocation(h3.cell_to_parent(state.cell, resolution), city.label if city else None)
-    meant = located(state.city, state.timezone) if state.city else None
-    if meant is None or meant == located(state.city or ""):
+    meant = find_city(state.city, state.timezone) if state.city else None
+    if meant is None or meant == find_city(state.city or ""):
         return ContentLocation(city=state.city)
     return ContentLocation(city=meant.label)
 

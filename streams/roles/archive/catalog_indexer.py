@@ -25,7 +25,7 @@ from models.text.subword import Subword
 from models.text.tfidf import TextEncoder, Vectors, text_of
 from schemas.codec import Codec
 from schemas.identity import identity
-from schemas.nearby import spot
+from schemas.nearby import geo_location
 from schemas.types import Item
 from streams.runtime.dead_letter_queue import Message
 from streams.runtime.retry import retry_until_available, write_one_by_one
@@ -165,7 +165,7 @@ class CatalogIndexer:
 
     def _entry(self, row: Any, vector: Vectors | None) -> tuple[Any, ...]:
         item_identity = identity(row["title"], year=row["attributes"].get("year", ""), city=row["city"])
-        location = spot(row["cell"], row["city"])
+        location = geo_location(row["cell"], row["city"])
         topics = " ".join(row["topics"])[:_TOPIC_CHARS]
         labels = " ".join(filter(None, (topics, row["brand"], row["category"])))
         weighted_texts = {"A": row["title"], "B": labels, "C": row["description"]}

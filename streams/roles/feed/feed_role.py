@@ -97,7 +97,7 @@ async def run(
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
     for topic in (FEATURES, ITEM_SIGNALS):
-        registry.codec(topic.record).remember(_REMEMBERED)
+        registry.codec(topic.record).cache_decoded(_REMEMBERED)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
     quarantine = DeadLetterQueue(publisher, now_ms=now_ms)
@@ -148,7 +148,7 @@ async def run(
             "partitions": sorted(partition for topic, partition in assigned() if topic == INTERACTIONS.name),
             "view": global_tables.progress(),
             "ready_at": global_tables.ready_at,
-            "stale": catalog_snapshot.stale,
+            "stale": catalog_snapshot.is_stale,
             "waiting": rank_agent.waiting,
             "items": len(catalog_snapshot.items),
             "roster": len(active_users),

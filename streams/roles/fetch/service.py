@@ -25,7 +25,7 @@ from infra.redis.stores.item_store import ItemStore
 from infra.redis.stores.prefetch_store import Prefetched, PrefetchStore
 from models.text.tfidf import TextEncoder
 from schemas.identity import Identity
-from schemas.nearby import spot
+from schemas.nearby import geo_location
 from schemas.types import Content, FetchRequest, FoundItem, Item
 from streams.core.triggers.prefetch_request import ContentLocation
 from streams.fetchers import Fetcher
@@ -172,7 +172,7 @@ class FetchService:
             category=request.category,
             words=request.words,
             vector=self._encoder.encode([words])[0].tolist() if words.strip() else None,
-            user=spot(request.cell, request.city),
+            user=geo_location(request.cell, request.city),
             excluded_ids=request.known,
             limit=MAX_SUGGESTIONS,
         )

@@ -89,7 +89,7 @@ class ShopProjector:
         """Read the current products, and write the charts.
 
         Raises:
-            database.AWAY, StoreError
+            pool.CONNECTION_ERRORS, StoreError
         """
         rows = await self._pool.fetch(_PRODUCTS, PRODUCT, self._hides_sold_out)
         products = [RankedProduct(*row) for row in rows]
@@ -103,7 +103,7 @@ class ShopProjector:
         """Write the home pages of all users who have clicked on a product or searched.
 
         Raises:
-            database.AWAY, StoreError
+            pool.CONNECTION_ERRORS, StoreError
         """
         products = self.rankings.products
         shop_events = [event for event in events if event.action == "search" or event.item_id in products]

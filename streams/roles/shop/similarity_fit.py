@@ -68,7 +68,7 @@ def fit_model(item_ids: Sequence[str], texts: Sequence[str], *, features: int = 
         ([item_ids[number] for number in numbers.tolist()], products.tolist())
         for numbers, products in nearest(vectors, MAX_PRODUCTS)
     ]
-    return ShopModel(*encoder.meanings(), vectors, neighbours)
+    return ShopModel(*encoder.word_vectors(), vectors, neighbours)
 
 
 def text_of(row: Any) -> str:
@@ -106,7 +106,7 @@ async def fit(pool: asyncpg.Pool, now: datetime, *, features: int = FEATURES) ->
     item_ids = [row["item_id"] for row in rows]
     learned = await asyncio.to_thread(fit_model, item_ids, [text_of(row) for row in rows], features=features)
     baskets = await pool.fetch(_BASKETS, PRODUCT, now - SINCE, list(_NOT_CHOSEN))
-    rules = await asyncio.to_thread(mine, [row["basket"] for row in baskets], least=_LEAST_BASKETS)
+    rules = await asyncio.to_thread(mine, [row["basket"] for row in baskets], min_support=_LEAST_BASKETS)
     async with pool.acquire() as connection, connection.transaction():
         await _write(connection, item_ids, learned, rules)
         await connection.execute(

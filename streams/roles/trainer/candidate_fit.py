@@ -220,10 +220,10 @@ class CandidateFit:
         if is_unseen and self._serving is not None:
             self._incumbent.learn(
                 candidates.query.features.user_id,
-                candidates.parts,
+                candidates.features,
                 clicked_index,
                 candidates.query.context,
-                among=candidates.admissible,
+                among=candidates.is_admissible,
             )
 
 

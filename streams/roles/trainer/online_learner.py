@@ -14,7 +14,7 @@ from schemas.types import Interaction, Item, ItemNeighbors, ModelVersion, Profil
 from streams.core.byte_budget import strongest
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
-from streams.core.ranking.features import by_name
+from streams.core.ranking.features import weights_by_name
 from streams.roles.trainer.candidate_fit import learn_event
 from streams.roles.trainer.model_version import ROW_BYTES, record, version_of
 from streams.runtime.global_tables import restore_and_log
@@ -57,9 +57,9 @@ class OnlineLearner:
         """Outcomes that the blender had learned when it started from the base version."""
 
     @property
-    def waiting(self) -> int:
+    def unpublished_rows(self) -> int:
         """Return the number of changed, unpublished rows."""
-        return self.learner.catalog.neighbors.waiting
+        return self.learner.catalog.neighbors.changed_count
 
     @property
     def version(self) -> str:
@@ -104,7 +104,7 @@ class OnlineLearner:
     def rows(self, most_links: int) -> Iterator[ItemNeighbors]:
         """Yield changed rows, those of new items first, up to about `most_links` links."""
         table = self.learner.catalog.neighbors
-        while most_links > 0 and table.waiting:
+        while most_links > 0 and table.changed_count:
             row = self._row(table.drain(1)[0])
             most_links -= 1 + len(row.neighbors)
             yield row
@@ -115,7 +115,7 @@ class OnlineLearner:
         for user_id in learner.weights.drain(most):
             offset = learner.weights.offset(user_id)
             if offset is not None:
-                yield UserWeights(user_id=user_id, weights=by_name(offset), watermark=learner.catalog.watermark)
+                yield UserWeights(user_id=user_id, weights=weights_by_name(offset), watermark=learner.catalog.watermark)
 
     def weights(self, now_ms: int) -> ModelVersion:
         """Return the record of the current weights, under the name `version`."""

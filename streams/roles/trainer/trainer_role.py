@@ -29,7 +29,7 @@ from infra.settings import Settings
 from schemas.types import ModelVersion
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
-from streams.core.ranking.features import in_order
+from streams.core.ranking.features import weights_in_order
 from streams.core.ranking.pipeline import MODEL
 from streams.core.user.stated_profile import forgotten_at
 from streams.roles.trainer.artifact_store import ArtifactStore
@@ -119,7 +119,7 @@ class Trainer:
             offsets |= history.ends
         async with self._history(USER_WEIGHTS) as history:
             for _, own in (await history.newest()).values():
-                self.live.learner.weights.put(own.user_id, in_order(own.weights))
+                self.live.learner.weights.put(own.user_id, weights_in_order(own.weights))
         await self._restore_serving(None if serving is None else serving[1])
         return offsets
 
@@ -220,7 +220,7 @@ class Trainer:
         async with self._history(ITEM_WEIGHTS) as history:
             weights = await history.newest()
         catalog = self.live.learner.catalog
-        catalog.tastes.clear()
+        catalog.item_weights.clear()
         for position, row in weights.values():
             try:
                 catalog.apply_weights(row)
@@ -250,9 +250,9 @@ class Trainer:
 
     def describe(self) -> dict[str, Any]:
         """Return the figures for the heartbeat."""
-        waiting = self.live.waiting
+        waiting = self.live.unpublished_rows
         if self._settings.model_publish_interval_s > 0:
-            waiting += self.live.has_unpublished + self.live.learner.weights.waiting
+            waiting += self.live.has_unpublished + self.live.learner.weights.changed_count
         return {
             "positions": self.positions,
             "waiting": waiting,

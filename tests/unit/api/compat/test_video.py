@@ -145,8 +145,8 @@ async def test_a_category_feed_is_that_of_a_project() -> None:
 
 async def test_a_newcomers_feed_is_popular_or_by_mood_until_five_interactions() -> None:
     world = await a_world()
-    portraits = world.clients["portraits"]
-    await portraits.write_found([features(user_id="new", event_count=4), features(user_id="old", event_count=5)])
+    portraits = world.clients["user_profiles"]
+    await portraits.write_inferred([features(user_id="new", event_count=4), features(user_id="old", event_count=5)])
     await world.feeds.write([a_feed(user_id=EVERYONE, items=["post-4", "post-2", "post-1"])])
     found = [
         (await answered(world, "/api/v1/feed", username=name, mood=mood))
@@ -161,7 +161,7 @@ async def test_a_newcomers_feed_is_popular_or_by_mood_until_five_interactions() 
 async def test_what_was_acted_on_lately_is_not_ranked_again() -> None:
     world = await a_world(feed=[])
     seen = features(user_id="ann", recent=[RecentItem(item_id="post-1", weight=1.0, at=T0_MS)])
-    await world.clients["portraits"].write_found([seen])
+    await world.clients["user_profiles"].write_inferred([seen])
     assert set(ids(await answered(world, "/api/v1/feed"))) == {2, 3, 4}
     assert ids(await answered(world, "/api/v1/similar/3")) == []
 

@@ -20,7 +20,7 @@ from infra.redis.stores.chart_store import MemoryChartStore
 from infra.redis.stores.shop_store import MemoryShopStore, StoredCharts, StoredHome
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore
 from infra.settings import Settings
-from schemas.nearby import UNKNOWN, spot
+from schemas.nearby import UNKNOWN_LOCATION, geo_location
 from schemas.types import Item
 from tests.build import a_feed, a_product, a_profile, an_item
 from tests.unit.api.builder import NOW_MS, World
@@ -271,7 +271,7 @@ stored = st.builds(
 
 @given(
     st.lists(stored, max_size=8, unique_by=lambda item: item.item_id),
-    st.sampled_from((UNKNOWN, spot(None, "Lisbon"), spot(None, "Kleindorf"))),
+    st.sampled_from((UNKNOWN_LOCATION, geo_location(None, "Lisbon"), geo_location(None, "Kleindorf"))),
     st.sampled_from(("hide", "last")),
 )
 def test_what_may_be_shown_keeps_its_order_within_first_and_last(items: list[Item], user: Any, setting: str) -> None:

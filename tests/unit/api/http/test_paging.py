@@ -134,7 +134,7 @@ async def test_a_cursor_opens_nothing_of_another_user_or_list() -> None:
 
 async def test_what_is_kept_is_bounded() -> None:
     pages = MemoryPageStore()
-    context = a_context(pages=pages)
+    context = a_context(page_store=pages)
     for number in range(50):
         await page_of(context, PagedList("user:ann", f"list-{number}"), ranking("abcdef"), start=0, end=3)
     await page_of(context, MINE, ranking([f"i{n}" for n in range(MOST_ENTRIES + 9)]), start=0, end=MOST_ENTRIES + 1)
@@ -152,7 +152,7 @@ class NoRoom(MemoryPageStore):
 
 
 async def test_a_page_is_shown_though_nothing_can_be_kept() -> None:
-    page = await read(a_context(pages=NoRoom()), "abcdefgh", 1)
+    page = await read(a_context(page_store=NoRoom()), "abcdefgh", 1)
     assert names(page) == ["a", "b", "c"]
 
 

@@ -11,7 +11,7 @@ from schemas.limit import OutOfRangeError
 from streams.core.item import socialverse_mapping
 from streams.core.learning.learner import Learner
 from streams.core.position import Position
-from streams.core.ranking.catalog_snapshot import CHARTED, ItemLabels
+from streams.core.ranking.catalog_snapshot import GLOBAL_FEATURES, ItemLabels
 from streams.core.user import user_state as user
 from streams.core.user.user_state import UserState
 from streams.roles.trainer.learner_params import learner_params
@@ -46,7 +46,7 @@ def test_a_mean_of_nines_is_above_a_mean_of_fives_in_a_shop_of_ten_points() -> N
     rate(learner, "p", 5.0)
     rate(learner, "q", 9.0)
     learner.catalog.refresh()
-    rated = learner.catalog.columns.charted[CHARTED.index("rated")]
+    rated = learner.catalog.columns.features[GLOBAL_FEATURES.index("rated")]
     assert rated[learner.catalog.items.get("q")] > rated[learner.catalog.items.get("p")]
 
 

@@ -47,7 +47,7 @@ from streams.core.push import push_state as push
 from streams.core.push.push_state import PushState
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot, ItemLabels
 from streams.core.ranking.llm_blend import LlmScoreCache
-from streams.core.ranking.model_state import restore
+from streams.core.ranking.model_state import restore_blender
 from streams.core.ranking.pipeline import MODEL, new_blender, rank
 from streams.core.user import stated_profile
 from streams.core.user import user_state as user
@@ -155,7 +155,7 @@ class World:
             case ItemWeights():
                 self.view.apply_weights(record)
             case ModelVersion():
-                restore(self.blender, record)
+                restore_blender(self.blender, record)
             case LlmScores():
                 self.judged.put(record)
             case ItemSignals():

@@ -90,5 +90,5 @@ async def test_what_was_acknowledged_counts_no_more() -> None:
     checkpoint = a_checkpoint(event := an_event(60), behind=True)
     await checkpoint.force()
     assert event.acked
-    checkpoint.hold([an_event(40)])
+    checkpoint.add([an_event(40)])
     assert not checkpoint.is_due(now_s() + INTERVAL_S)

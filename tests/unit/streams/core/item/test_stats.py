@@ -95,9 +95,9 @@ def test_partitions_may_interleave_in_any_way(order: list[int]) -> None:
 
 def test_signals_told_together_count_as_those_told_one_by_one() -> None:
     signals = [
-        a_signal(4, rating=0.5, nth=3),
-        a_signal(7, action="dislike", weight=-2.0, segment="25-34|f", nth=7, occurred_at=T0_MS + HOUR_MS),
-        a_signal(9, weight=2.5, segment="25-34|f", nth=40, occurred_at=T0_MS - HOUR_MS),
+        a_signal(4, rating=0.5, user_event_index=3),
+        a_signal(7, action="dislike", weight=-2.0, segment="25-34|f", user_event_index=7, occurred_at=T0_MS + HOUR_MS),
+        a_signal(9, weight=2.5, segment="25-34|f", user_event_index=40, occurred_at=T0_MS - HOUR_MS),
         a_signal(10, weight=0.3, rating=1.0, occurred_at=T0_MS + 30 * HOUR_MS),
     ]
     together, apart = ItemState("i1"), ItemState("i1")

@@ -25,7 +25,7 @@ def flood(which: str) -> list[tuple[int, int]]:
     service, (item_of, step_ms) = Service(1), FLOODS[which]
     view = service.learner.catalog
     items = [item.item_id for item in data().items if item.city is None]
-    items.sort(key=lambda item: (view.counted[3, view.items.get(item)], item))  # least popular first
+    items.sort(key=lambda item: (view.horizon_logs[3, view.items.get(item)], item))  # least popular first
     before = {user: service.first(user) for user in service.bystanders()}
     for number in range(CLICKS):
         click = Interaction(

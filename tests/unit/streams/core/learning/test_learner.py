@@ -184,7 +184,7 @@ def test_an_action_soon_after_a_view_is_held_against_what_there_was_before_the_v
     assert history(seen) == ["i1"]
     assert seen.query.context == shown.query.context
     assert seen.items.tolist() == shown.items.tolist()
-    assert seen.admissible.tolist() == shown.admissible.tolist()
+    assert seen.is_admissible.tolist() == shown.is_admissible.tolist()
 
 
 def test_an_action_after_several_views_is_held_against_what_there_was_before_the_first() -> None:

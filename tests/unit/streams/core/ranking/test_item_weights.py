@@ -237,7 +237,7 @@ def test_texts_are_compared_by_as_many_words_and_directions_as_the_settings_say(
         direct, served = ContentModel(encoder, texts), model_of("content", **settings)
         served.describe(texts)
         query, most = ModelQuery("someone", (("i1", 1.0),)), len(texts)
-        np.testing.assert_array_equal(served.closest(query, most).scores, direct.closest(query, most).scores)
+        np.testing.assert_array_equal(served.nearest(query, most).scores, direct.nearest(query, most).scores)
 
 
 def test_a_shop_compares_texts_by_as_many_words_as_it_is_told() -> None:

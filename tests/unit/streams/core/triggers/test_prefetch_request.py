@@ -10,7 +10,7 @@ import pytest
 
 from infra.settings import Settings
 from schemas import limit
-from schemas.nearby import spot
+from schemas.nearby import geo_location
 from streams.core.params import PrefetchParams
 from streams.core.triggers import prefetch_request
 from streams.core.triggers.prefetch_request import ContentLocation, PromptField
@@ -88,13 +88,13 @@ def test_what_holds_anywhere_is_asked_without_a_place() -> None:
 
 @pytest.mark.parametrize("fact", get_args(PromptField))
 def test_each_fact_can_be_switched_off(fact: PromptField) -> None:
-    without = replace(PARAMS, facts=PARAMS.prompt_fields - {fact})
+    without = replace(PARAMS, prompt_fields=PARAMS.prompt_fields - {fact})
     assert any(fact in told(category) for category in FETCHERS)
     assert not any(fact in told(category, params=without) for category in FETCHERS)
 
 
 def test_with_everything_switched_off_only_the_category_is_told() -> None:
-    nothing = replace(PARAMS, facts=frozenset())
+    nothing = replace(PARAMS, prompt_fields=frozenset())
     assert told("movies", params=nothing) == {"category": "movies"}
     assert asked(params=nothing)["movies"].words  # the catalogue is our own
 
@@ -192,7 +192,7 @@ def test_a_user_without_a_ping_is_in_the_city_of_the_profile(
     state = alex(cell=None, city=city, timezone=timezone)
     place = prefetch_request.content_location(state, PARAMS)
     assert place == ContentLocation(city=told_as)
-    meant, fetched = spot(None, city, timezone), spot(None, place.city)
+    meant, fetched = geo_location(None, city, timezone), geo_location(None, place.city)
     assert meant == fetched, "what is fetched for the place would be far from the user"
 
 

@@ -53,7 +53,7 @@ def test_a_fit_that_ranks_worse_than_what_serves_is_refused_and_says_by_how_much
     for number, event in enumerate(events):
         fit.learn(event, Position(0, number, number + 1))
     for seen, taken in 300 * last[-180:]:
-        clairvoyant.learn(seen.parts, taken, seen.query.context, among=seen.admissible)
+        clairvoyant.learn(seen.features, taken, seen.query.context, among=seen.is_admissible)
     fit = taught(items, events, serving=IncumbentModel(clairvoyant.state(), NEVER))
     refused = fit.verdict(tolerance=0.02)
     assert refused.status == REFUSED

@@ -19,10 +19,10 @@ def test_live_rows_keep_within_their_links() -> None:
         live.apply(an_interaction(item_id=f"i{number}"), Position(0, number, number + 1), learn_weights=False)
     first = list(live.rows(40))
     assert sum(len(row.neighbors) for row in first) <= 40
-    assert live.waiting == 20 - len(first)
+    assert live.unpublished_rows == 20 - len(first)
     rest = list(live.rows(10_000))
     assert {row.item_id for row in (*first, *rest)} == {f"i{number}" for number in range(20)}
-    assert live.waiting == 0
+    assert live.unpublished_rows == 0
 
 
 def test_live_weights_are_told_once_changed_and_named_after_their_base(world: World, fit: CandidateFit) -> None:
