@@ -239,7 +239,7 @@ async def test_preferences_are_edited_and_the_rest_of_a_profile_stays() -> None:
 
 async def test_preferences_that_were_changed_meanwhile_are_not_overwritten() -> None:
     world = await a_world()
-    portraits: MemoryUserProfileStore = world.clients["portraits"]
+    portraits: MemoryUserProfileStore = world.clients["user_profiles"]
     async with world.http() as http:
         tag = (await http.get(PREFERENCES)).headers["etag"]
         await portraits.write_stated([a_profile(categories=["music", "film"], segment="students", city="Lisbon")])

@@ -29,7 +29,7 @@ async def a_world(*, stale_at: int = NOW_MS + 1) -> World:
     )
     await shop.write_charts(charts)
     await shop.write([StoredHome(user_id="user123", personalized=IDS[::-1][:60], diverse=IDS[8:10], stale_at=stale_at)])
-    world.clients["shop"] = shop
+    world.clients["shop_store"] = shop
     return world
 
 

@@ -59,7 +59,7 @@ async def test_admin_endpoints_answer_nobody_where_no_token_is_set(method: str, 
 
 async def test_the_cache_is_shown_and_cleared() -> None:
     world = a_world()
-    await world.clients["prefetched"].write("ann", some_music())
+    await world.clients["prefetch_store"].write("ann", some_music())
     async with world.http(admin_token="sesame") as client:
         shown = (await client.get("/admin/cache/view/ann", headers=TOKEN)).json()
         cleared = (await client.post("/admin/cache/clear/ann", headers=TOKEN)).json()
@@ -77,7 +77,7 @@ async def test_prompts_show_what_would_be_asked() -> None:
     question = PrefetchQuestion(
         category="music", prompt_version="music/1-ab", system="You choose", user='{"when":"now"}'
     )
-    await world.clients["prefetched"].write_questions({"ann": [question]})
+    await world.clients["prefetch_store"].write_questions({"ann": [question]})
     async with world.http(admin_token="sesame") as client:
         shown = (await client.get("/prompts/ann", headers=TOKEN)).json()
         missing = await client.get("/prompts/bob", headers=TOKEN)
@@ -91,7 +91,7 @@ async def test_prompts_show_what_would_be_asked() -> None:
 async def test_a_deleted_item_leaves_the_cache_and_a_new_one_may_be_on_its_way(age_ms: int, shown: list[str]) -> None:
     world = a_world()
     items = [FoundItem(item_id="i1"), FoundItem(item_id="i2")]
-    await world.clients["prefetched"].write("ann", replace(some_music(), items=items, fetched_at=NOW_MS - age_ms))
+    await world.clients["prefetch_store"].write("ann", replace(some_music(), items=items, fetched_at=NOW_MS - age_ms))
     await world.items.write([an_item("i2")])
     async with world.http(admin_token="sesame") as client:
         [entry] = (await client.get("/admin/cache/view/ann", headers=TOKEN)).json()["entries"]
