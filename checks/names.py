@@ -62,11 +62,11 @@ FEW = 1
 
 def main() -> int:
     """Write each breach as PATH:LINE: TEXT; return 1 if there is any."""
-    wanted = [Path(one).resolve() for one in sys.argv[1:]] or [ROOT / package for package in PACKAGES]
+    selected_paths = [Path(one).resolve() for one in sys.argv[1:]] or [ROOT / package for package in PACKAGES]
     breaches = sorted(
         (path.relative_to(ROOT).as_posix(), line, text)
         for path, line, text in _breaches()
-        if any(path.is_relative_to(root) for root in wanted)
+        if any(path.is_relative_to(root) for root in selected_paths)
     )
     for path, line, text in breaches:
         sys.stdout.write(f"{path}:{line}: {text}\n")

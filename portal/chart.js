@@ -15,12 +15,12 @@ const node = (tag, attributes) => {
 export function chart({ title, note, values, slots, show }) {
   const numbers = values.filter((value) => value !== null);
   const now = numbers.length ? show(numbers.at(-1)) : "–";
-  const maximum = Math.max(...known, 0);
+  const maximum = Math.max(...numbers, 0);
   const figure = element("figure", "panel chart");
   const caption = element("figcaption");
   caption.append(element("span", "", title), element("b", "", now));
   const drawing = node("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" });
-  drawing.setAttribute("aria-label", `${title}: now ${now}, at maximum ${numbers.length ? show(maximum) : "unknown"}`);
+  drawing.setAttribute("aria-label", `${title}: now ${now}, at most ${numbers.length ? show(maximum) : "unknown"}`);
   const x = (index) => WIDTH - ((values.length - 1 - index) * WIDTH) / (slots - 1);
   const y = (value) => HEIGHT - EDGE - (value / (maximum || 1)) * (HEIGHT - 2 * EDGE);
   const points = values.flatMap((value, index) => (value === null ? [] : [[x(index), y(value)]]));

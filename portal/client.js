@@ -22,7 +22,7 @@ async function fetchOk(path, { headers = {}, ...options } = {}) {
   }
   if (response.ok) return response;
   const body = await response.json().catch(() => null);
-  throw new ApiError(response.status, messageOf(body) ?? `The server fetchOk ${response.status}.`);
+  throw new ApiError(response.status, messageOf(body) ?? `The server responded with status ${response.status}.`);
 }
 
 const request = async (path, options) => (await fetchOk(path, options)).json();
@@ -89,7 +89,7 @@ export async function readHealth() {
 }
 
 export const publish = (userId, fields) =>
-  send("/interaction", { event_id: uuid7(), user_id: userId, occurred_at: Date.now(), context: { surface: "portal" }, ...what });
+  send("/interaction", { event_id: uuid7(), user_id: userId, occurred_at: Date.now(), context: { surface: "portal" }, ...fields });
 
 export const act = (userId, itemId, action) => publish(userId, { item_id: itemId, action });
 

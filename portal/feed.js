@@ -131,10 +131,10 @@ export class FeedList {
     for (const card of this.cards.values()) {
       const top = card.getBoundingClientRect().top;
       if (top > innerHeight || top < -innerHeight) continue;
-      const previousRank = tops.get(card);
-      if (previousRank === undefined) card.animate([{ opacity: 0, transform: "scale(.97)" }, { opacity: 1, transform: "none" }], MOVE_MS);
-      else if (Math.abs(previousRank - top + shift) > 1) {
-        card.animate([{ transform: `translateY(${previousRank - top + shift}px)` }, { transform: "none" }], {
+      const previousTop = tops.get(card);
+      if (previousTop === undefined) card.animate([{ opacity: 0, transform: "scale(.97)" }, { opacity: 1, transform: "none" }], MOVE_MS);
+      else if (Math.abs(previousTop - top + shift) > 1) {
+        card.animate([{ transform: `translateY(${previousTop - top + shift}px)` }, { transform: "none" }], {
           duration: MOVE_MS,
           easing: "cubic-bezier(.2,.8,.2,1)",
         });

@@ -31,7 +31,7 @@ export class Filter {
   // Show the categories of a feed as links; the current one is always included.
   show(feed) {
     const feedCategories = feed.items.map((entry) => entry.item?.category).filter(Boolean);
-    const names = [...new Set([...found, this.category].filter(Boolean))].sort();
+    const names = [...new Set([...feedCategories, this.category].filter(Boolean))].sort();
     this.categories.replaceChildren(...["", ...names].map((name) => this.link(name)));
     this.categories.hidden = names.length < 2 && !this.category;
     const current = this.categories.querySelector("[aria-current]");

@@ -122,7 +122,7 @@ function isNewer(feed, other) {
 
 const numbers = (feed) => String(feed.version ?? "0-0").split("-", 2).map(Number);
 
-const answeredAt = ({ generated_at: generatedAt = 0, age_ms: age = 0 }) => generatedAt + age;
+const respondedAt = ({ generated_at: generatedAt = 0, age_ms: age = 0 }) => generatedAt + age;
 
 function reportChange(action, changedAt, changes) {
   const tookMs = Math.round(changedAt - action.at);

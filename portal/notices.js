@@ -17,7 +17,7 @@ async function poll() {
   const response = await readNotifications(user).catch(() => null);
   const sentSince = (response?.notifications ?? []).filter((one) => one.status === "sent" && one.decided_at > newest);
   if (!sentSince.length) return;
-  newest = Math.max(...fresh.map((one) => one.decided_at));
+  newest = Math.max(...sentSince.map((one) => one.decided_at));
   toast(["🔔", sentSince[0].title, sentSince[0].body].filter(Boolean).join(" · "));
 }
 

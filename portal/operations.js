@@ -23,27 +23,26 @@ export function visit(_, userId) {
 async function poll() {
   clearTimeout(timer);
   if ($("view-operations").hidden) return;
-  if (document.visibilityState === "visible") await Promise.all([drawMeters(), drawHealth(), drawModelStatus(), drawFlow(user)]);
+  if (document.visibilityState === "visible") await Promise.all([drawMetrics(), drawHealth(), drawModelStatus(), drawFlow(user)]);
   clearTimeout(timer);
   timer = setTimeout(poll, POLL_MS);
 }
 
-async function drawMeters() {
-  const meters = await readMetrics().catch(() => null);
+async function drawMetrics() {
+  const metrics = await readMetrics().catch(() => null);
   const at = performance.now();
-  const events = meters?.sum("millrace_api_events_published_total") ?? (meters ? 0 : null);
+  const events = metrics?.sum("millrace_api_events_published_total") ?? (metrics ? 0 : null);
   record("rate", before && events !== null ? Math.max(0, (1_000 * (events - before.events)) / (at - before.at)) : null);
-  record("waiting", meters?.sum("millrace_role", ({ what }) => what === "waiting") ?? null);
-  record("age", meters?.quantile("millrace_feed_age_at_read_seconds", 0.5) ?? null);
-  record("spent", meters?.sum("millrace_role", ({ what }) => what.endsWith("spent_usd")) ?? null);
-  const questions = meters?.sum("millrace_role", ({ what }) => what.split(".").at(-2) === "questions") ?? 0;
+  record("waiting", metrics?.sum("millrace_role", ({ what }) => what === "waiting") ?? null);
+  record("age", metrics?.quantile("millrace_feed_age_at_read_seconds", 0.5) ?? null);
+  record("spent", metrics?.sum("millrace_role", ({ what }) => what.endsWith("spent_usd")) ?? null);
+  const questions = metrics?.sum("millrace_role", ({ what }) => what.split(".").at(-2) === "questions") ?? 0;
   before = events === null ? null : { events, at };
-  const slots = SLOTS;
-  $("charts").replaceChildren(
-    chart({ title: "Events a second", note: "published by this API", values: series.rate, slots, show: (value) => value.toFixed(1) }),
-    chart({ title: "Lag", note: "records waiting for all roles", values: series.waiting, slots, show: (value) => value.toLocaleString() }),
-    chart({ title: "Freshness", note: "median age of the feeds that were read", values: series.age, slots, show: formatDuration }),
-    chart({ title: "Language model", note: `spent on ${questions.toLocaleString()} questions since the roles started`, values: series.spent, slots, show: formatDollars }),
+    $("charts").replaceChildren(
+    chart({ title: "Events a second", note: "published by this API", values: series.rate, slots: SLOTS, show: (value) => value.toFixed(1) }),
+    chart({ title: "Lag", note: "records waiting for all roles", values: series.waiting, slots: SLOTS, show: (value) => value.toLocaleString() }),
+    chart({ title: "Freshness", note: "median age of the feeds that were read", values: series.age, slots: SLOTS, show: formatDuration }),
+    chart({ title: "Language model", note: `spent on ${questions.toLocaleString()} questions since the roles started`, values: series.spent, slots: SLOTS, show: formatDollars }),
   );
 }
 
@@ -79,8 +78,8 @@ async function drawModelStatus() {
   const modelStatus = await readModelStatus().catch(() => null);
   const rows = modelStatus?.serving
     ? [["In service", modelStatus.serving], ["Fitted", `${formatDuration(modelStatus.age_s)} ago`], ...Object.entries(modelStatus.metrics).slice(0, 4).map(([name, value]) => [name, value.toFixed(3)])]
-    : [["In service", modelStatus ? "no version yet" : "not rows to you"]];
-  $("model-status").replaceChildren(...told.map(([name, value]) => pair(name, value)));
+    : [["In service", modelStatus ? "no version yet" : "not accessible"]];
+  $("model-status").replaceChildren(...rows.map(([name, value]) => pair(name, value)));
 }
 
 async function drawFlow(userId) {

@@ -1,7 +1,7 @@
 // URL routing between views. The user stays in the fragment (#user=…).
 
 const VIEWS = ["find", "you", "operations"];
-let backgroundPath = "/"; // the URL of the view backgroundPath an item
+let backgroundPath = "/"; // the path of the view behind an open item
 
 export function routeOf({ pathname, search = "" }) {
   const [, name, ...rest] = pathname.split("/");
@@ -24,7 +24,7 @@ export const categoryPath = (category) => (category ? `/c/${encodeURIComponent(c
 export const searchPath = (words) => `/find?q=${encodeURIComponent(words)}`;
 export const itemPath = (itemId) => `/item/${encodeURIComponent(itemId)}`;
 
-// Call `onPlace` with the view of the URL, now and whenever it changes; links within the page do not reload it.
+// Call `onRoute` with the view of the URL, now and whenever it changes; links within the page do not reload it.
 export function follow(onRoute) {
   const onChange = () => {
     const route = routeOf(location);
@@ -38,14 +38,14 @@ export function follow(onRoute) {
     event.preventDefault();
     go(link.pathname + link.search);
   });
-  follow.arrive = onChange;
+  follow.onChange = onChange;
   onChange();
 }
 
 export function go(path) {
   if (path !== location.pathname + location.search) history.pushState(null, "", path + location.hash);
-  follow.arrive?.();
+  follow.onChange?.();
 }
 
-// Close an item and return to the view backgroundPath it.
+// Close an item and return to the view behind it.
 export const closeItem = () => go(backgroundPath);

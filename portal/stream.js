@@ -4,7 +4,7 @@ const RETRY_MS = [500, 1_000, 2_000, 4_000, 8_000];
 const SILENCE_MS = 40_000; // the server sends a ping every 15 s
 const LINE_END = /\r\n|\n|\r/; // nothing else: U+2028 and the like may occur in item texts
 
-// Follow a stream. `onEvent` receives { event, id, data }, `onState` one of connecting, isLive, lost, refused.
+// Follow a stream. `onEvent` receives { event, id, data }, `onState` one of connecting, live, lost, refused.
 export function followEvents(connect, { onEvent, onState }) {
   let current = null;
   let timer = 0;

@@ -1,4 +1,4 @@
-// The user view: inferred and valueOf profile, push preferences, and sign-in.
+// The user view: inferred and stated profile, push preferences, and sign-in.
 
 import { element } from "./card.js";
 import { bar } from "./chart.js";
@@ -11,9 +11,9 @@ const $ = (id) => document.getElementById(id);
 const MAX_SHOWN = 8;
 const LISTS = ["categories", "topics", "muted"];
 const STATUS_LABELS = {
-  sent: "Sent", quiet_hours: "Held until the quietHours hours end", retrying: "Being sent again", capped: "Enough for today",
-  not_worth_it: "Not worth a message", unwanted: "Of a kind that is not wanted", repeated: "Said before",
-  unregistered: "No device", expired: "Too late", failed: "Failed", not_configured: "Pushing is not set up", withdrawn: "Withdrawn",
+  sent: "Sent", quiet_hours: "Delayed until the quiet hours end", retrying: "Retrying", capped: "Daily limit reached",
+  not_worth_it: "Below the value threshold", unwanted: "Category not wanted", repeated: "Already sent",
+  unregistered: "No device", expired: "Too late", failed: "Failed", not_configured: "Push is not configured", withdrawn: "Withdrawn",
 };
 let user = null;
 
@@ -22,20 +22,20 @@ export async function visit(_, userId) {
   document.title = `${userId} · Millrace`;
   $("you-heading").textContent = userId;
   showSession();
-  const defaults = (error) => {
+  const onError = (error) => {
     if (error.status === 404) return null;
     toast(error.message, true);
     return undefined;
   };
   const forms = preferences.load(userId).then(() => push.load(userId));
-  const [profile, decisions_] = await Promise.all([
-    readProfile(userId).catch(defaults),
-    readNotifications(userId).catch(defaults),
+  const [profile, decisions] = await Promise.all([
+    readProfile(userId).catch(onError),
+    readNotifications(userId).catch(onError),
     forms,
   ]);
   if (user !== userId) return;
   showInferredProfile(profile);
-  showDecisions(decisions_?.notifications ?? []);
+  showDecisions(decisions?.notifications ?? []);
 }
 
 const preferences = settingsForm($("profile"), {
@@ -49,7 +49,7 @@ const preferences = settingsForm($("profile"), {
     const valueOf = (name) => (LISTS.includes(name) ? splitList(values[name]) : values[name].trim() || null);
     return changePreferences(userId, Object.fromEntries(names.map((name) => [name, valueOf(name)])), tag);
   },
-  done: "Saved. The feed follows.",
+  savedText: "Saved. The feed is ranked again.",
 });
 
 const push = settingsForm($("push"), {
@@ -66,40 +66,40 @@ const push = settingsForm($("push"), {
     if (names.some((name) => name !== "kinds")) changes.quiet_hours = values.quiet ? quietHours : null;
     return changePush(userId, changes, tag);
   },
-  done: "Saved.",
+  savedText: "Saved.",
 });
 
 function pushValues({ quiet_hours: quietHours, categories }) {
   const localZone = $("profile").elements.timezone.value || Intl.DateTimeFormat().resolvedOptions().timeZone;
   const { start = "22:00", end = "08:00", timezone = localZone } = quietHours ?? {};
-  return { quietHours: Boolean(quietHours), start, end, zone: timezone, kinds: (categories ?? []).join(", ") };
+  return { quiet: Boolean(quietHours), start, end, zone: timezone, kinds: (categories ?? []).join(", ") };
 }
 
 function showInferredProfile(profile) {
   const topAffinities = Object.entries({ ...profile?.preferences?.topics, ...profile?.preferences?.categories });
   topAffinities.sort(([, left], [, right]) => right - left);
-  $("found").replaceChildren(...found.slice(0, MAX_SHOWN).map(([name, share]) => bar(name, share, share.toFixed(2), "var(--part-0)")));
-  const unknown = profile === null ? "Nothing is known yet" : "This could not be read.";
-  $("found-note").textContent = profile ? `Learned from ${profile.total_interactions} interactions` : unknown;
+  $("inferred").replaceChildren(...topAffinities.slice(0, MAX_SHOWN).map(([name, share]) => bar(name, share, share.toFixed(2), "var(--part-0)")));
+  const unknown = profile === null ? "No events yet" : "This could not be read.";
+  $("inferred-note").textContent = profile ? `Learned from ${profile.total_interactions} interactions` : unknown;
 }
 
 function showDecisions(notifications) {
   const lines = notifications.slice(0, MAX_SHOWN).map((one) => {
     const line = element("li");
-    line.append(element("b", "", one.title || one.item_id || "A message"), element("span", "quiet", STATUS_LABELS[one.status] ?? one.status));
+    line.append(element("b", "", one.title || one.item_id || "Message"), element("span", "quiet", STATUS_LABELS[one.status] ?? one.status));
     return line;
   });
-  $("told").replaceChildren(...(lines.length ? lines : [element("li", "quiet", "Nothing so far.")]));
+  $("decisions").replaceChildren(...(lines.length ? lines : [element("li", "quiet", "No decisions yet.")]));
 }
 
 function showSession() {
   $("sign-out").hidden = !signedIn();
-  $("signed").textContent = signedIn() ? `Signed in${subject() ? ` as ${subject()}` : ""}.` : "Nobody is signed in. In development that is fine: pick anyone above.";
+  $("signed").textContent = signedIn() ? `Signed in${subject() ? ` as ${subject()}` : ""}.` : "Not signed in. In development, no token is needed: choose a user above.";
 }
 
 const splitList = (text) => text.split(",").map((word) => word.trim()).filter(Boolean);
 
-for (const name of ["change", "shown"]) {
+for (const name of ["change", "loaded"]) {
   $("push").addEventListener(name, () => ($("quiet-fields").disabled = !$("push").elements.quiet.checked));
 }
 

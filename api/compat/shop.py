@@ -198,7 +198,12 @@ def endpoints(context: ApiContext) -> list[Endpoint]:
     shop = _Shop(context)
     read, publish = (StoreAwayError, BadValueError), (BrokerAwayError, BadValueError, InvalidError)
     click = {"user_id": "user123", "event_type": "product_click", "product_id": "ABCD1234XY"}
-    posted: dict[str, Any] = {"body": ShopInteractionBody, "answers": {200: None}, "errors": publish, "example": click}
+    interaction_options: dict[str, Any] = {
+        "body": ShopInteractionBody,
+        "answers": {200: None},
+        "errors": publish,
+        "example": click,
+    }
     product = "/recommendations/product/{product_id}"
     of_product: dict[str, Any] = {
         "query": ProductQuery,
@@ -217,8 +222,8 @@ def endpoints(context: ApiContext) -> list[Endpoint]:
             answers={200: ShopResults},
             errors=(*read, NoMatchError),
         ),
-        Endpoint("POST", "/interactions", shop.interaction, **posted),
-        Endpoint("POST", "/api/v1/interactions/interactions", shop.interaction, **posted),
+        Endpoint("POST", "/interactions", shop.interaction, **interaction_options),
+        Endpoint("POST", "/api/v1/interactions/interactions", shop.interaction, **interaction_options),
         Endpoint(
             "GET",
             "/api/v1/interactions/interactions/{user_id}",

@@ -272,13 +272,13 @@ class VideoEndpoints:
         mood: str | None = None,
     ) -> VideoFeed:
         authorize_user(validate_user_id(username))
-        needed = min(query.page * self._page_size(query) + 1, self._context.settings.api_max_candidates)
+        entry_count = min(query.page * self._page_size(query) + 1, self._context.settings.api_max_candidates)
 
         async def rank(shown_ids: Collection[str]) -> PagedRanking:
             own = [
                 entry for entry in await self._own_entries(username, catalog_filter) if entry.item_id not in shown_ids
             ]
-            if len(shown_ids) + len(own) < needed:
+            if len(shown_ids) + len(own) < entry_count:
                 own += await self._fallback_entries(
                     username, catalog_filter, {*shown_ids, *(entry.item_id for entry in own)}
                 )

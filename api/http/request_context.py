@@ -81,9 +81,11 @@ def _normalize(scope: Scope) -> None:
     query: bytes = scope["query_string"]
     if b"%" in query:
         pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-        composed = [(unicodedata.normalize("NFC", name), unicodedata.normalize("NFC", value)) for name, value in pairs]
-        if composed != pairs:
-            scope["query_string"] = urlencode(composed).encode()
+        normalized_pairs = [
+            (unicodedata.normalize("NFC", name), unicodedata.normalize("NFC", value)) for name, value in pairs
+        ]
+        if normalized_pairs != pairs:
+            scope["query_string"] = urlencode(normalized_pairs).encode()
 
 
 def _client_request_id(scope: Scope) -> str | None:

@@ -37,7 +37,7 @@ def evaluate_search(
     millrace evaluate-search --json | jq -s 'map(.ndcg) | add / length'
     """
     configured = resolve_addresses(settings.read())
-    judged = run(_judged(configured.database_url))
+    judged = run(judge_searches(configured.database_url))
     if as_json:
         for one in judged:
             print(msgspec.json.encode(one).decode())
@@ -45,7 +45,7 @@ def evaluate_search(
         _show(judged)
 
 
-async def _judged(url: str) -> list[JudgedSearch]:
+async def judge_searches(url: str) -> list[JudgedSearch]:
     connections = LazyPool(url, connections=1)
     search = ShopSearch(connections)
     try:
@@ -67,7 +67,7 @@ def _show(judged: list[JudgedSearch]) -> None:
     table = Table("query", Column("expected", overflow="fold"), "relevant", f"hit@{TOP}", f"P@{TOP}", f"NDCG@{TOP}")
     for one in judged:
         figures = f"{one.hit:.0f}", f"{one.precision:.1f}", f"{one.ndcg:.3f}"
-        table.add_row(one.query, one.expects, str(one.meant), *figures)
+        table.add_row(one.query, one.expects, str(one.relevant_count), *figures)
     means = (mean(getattr(one, name) for one in judged) for name in ("hit", "precision", "ndcg"))
     table.add_section()
     table.add_row("mean", "", "", *(f"{value:.3f}" for value in means))

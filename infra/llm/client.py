@@ -86,7 +86,7 @@ class Llm:
             failures=settings.llm_breaker_failures, cooldown_s=settings.llm_breaker_cooldown_s
         )
         self._slots = asyncio.Semaphore(settings.llm_concurrency)
-        self._spent = 0
+        self._cost_micro_usd = 0
         """Known cost of all questions in millionths of a dollar."""
         self.outcomes: Counter[str] = Counter()
         """Number of questions by outcome: answered, recalled, or the reason for a missing answer."""
@@ -112,7 +112,7 @@ class Llm:
         """Return the client's part of a heartbeat."""
         is_open = self._breaker.is_open(time.monotonic())
         circuit = "no key" if self._provider is None else "open" if is_open else "closed"
-        return {"circuit": circuit, "questions": dict(self.outcomes), "spent_usd": self._spent / MILLION}
+        return {"circuit": circuit, "questions": dict(self.outcomes), "spent_usd": self._cost_micro_usd / MILLION}
 
     def _recalled(self, value: A, name: str) -> PromptAnswer[A]:
         return PromptAnswer(value=value, hash=name, model=self._settings.llm_model, is_cached=True)
@@ -132,7 +132,7 @@ class Llm:
                 self._log(self._event(prompt, call, name))
                 cost = self._cost(call)
                 if cost is not None:
-                    self._spent += cost
+                    self._cost_micro_usd += cost
                     await self._budget.settle(reservation, cost)
 
     async def _asked(self, provider: Provider, prompt: Prompt[A], call: _Call, name: str) -> PromptAnswer[A]:

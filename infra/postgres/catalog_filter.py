@@ -134,10 +134,10 @@ class PostgresCatalogListing:
             return f"${len(values)}"
 
         words = any_word(criteria.words, bind)
-        worded = f"catalogue.document @@ {words}" if words else "false" if criteria.words else "true"
+        word_condition = f"catalogue.document @@ {words}" if words else "false" if criteria.words else "true"
         with _errors("listing items"):
             pool = await self._connections.pool()
-            rows = await pool.fetch(_FIND.format(worded=worded), *values)
+            rows = await pool.fetch(_FIND.format(worded=word_condition), *values)
         return [row["item_id"] for row in rows]
 
     async def similar(self, item_id: str, *, prefix: str, min_similarity: float, limit: int) -> list[tuple[str, float]]:

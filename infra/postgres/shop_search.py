@@ -103,13 +103,13 @@ class MemoryShopSearch:
 
     async def find(self, query: ShopQuery) -> SearchMatches:
         """Return the results."""
-        typed = _parts(query.query)
+        query_words = _parts(query.query)
         item_ids = [
             item.item_id
             for item in self._items
             if query.kind in ("", item.kind)
             and not item.private
-            and typed & _parts(" ".join((item.title, *item.topics)))
+            and query_words & _parts(" ".join((item.title, *item.topics)))
         ]
         return SearchMatches(item_ids=item_ids[query.offset :][: query.limit], total=len(item_ids))
 
@@ -159,21 +159,23 @@ class ShopSearch:
             corrected={" ".join(term.phrase): term.correction for term in query_terms if term.correction},
         )
 
-    async def _terms(self, connection: Any, typed: Sequence[str]) -> list[Term]:
-        rows = await connection.fetch(_KNOWN, list(dict.fromkeys(typed)))
+    async def _terms(self, connection: Any, query_words: Sequence[str]) -> list[Term]:
+        rows = await connection.fetch(_KNOWN, list(dict.fromkeys(query_words)))
         frequencies = {row["typed"]: row["items"] for row in rows}
         every = max((row["every"] for row in rows), default=0)
         query_terms = []
-        for phrase, synonyms in list(terms([word for word in typed if word in frequencies]))[:MAX_TERMS]:
+        for phrase, synonyms in list(terms([word for word in query_words if word in frequencies]))[:MAX_TERMS]:
             others, items = synonyms, min(frequencies[word] for word in phrase)
-            meant = None
+            correction = None
             if items <= _RARE and not synonyms and len(phrase[0]) >= spelling.SHORTEST and phrase[0].isalpha():
                 alike = [(row["word"], row["items"]) for row in await connection.fetch(_ALIKE, phrase[0])]
-                meant = spelling.correction(phrase[0], [(word, used) for word, used in alike if used >= _MORE * items])
-            if meant is not None:
-                others = [*next(iter(terms([meant])))[1], *synonyms]
-                items = dict(alike)[meant]
-            query_terms.append(Term(phrase, others, math.log1p(max(every, _LEAST_ITEMS) / (1 + items)), meant))
+                correction = spelling.correction(
+                    phrase[0], [(word, used) for word, used in alike if used >= _MORE * items]
+                )
+            if correction is not None:
+                others = [*next(iter(terms([correction])))[1], *synonyms]
+                items = dict(alike)[correction]
+            query_terms.append(Term(phrase, others, math.log1p(max(every, _LEAST_ITEMS) / (1 + items)), correction))
         return query_terms
 
     async def _runs(self, connection: Any, runs: Sequence[str]) -> list[Term]:

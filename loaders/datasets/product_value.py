@@ -133,8 +133,8 @@ class ProductValues:
             raise ValueError(f"discount_price {price.amount:g} is above actual_price {original.amount:g}")
         ratio = _value(self._ratios, "discount_ratio", cells)
         if ratio is not None and price and original and original.amount:
-            saved = 1 - price.amount / original.amount
-            if abs(ratio - saved) > _SAME_RATIO:
+            discount = 1 - price.amount / original.amount
+            if abs(ratio - discount) > _SAME_RATIO:
                 raise ValueError(f"discount_ratio {ratio:g} is not that of {price.amount:g} and {original.amount:g}")
         shown_price = price or original
         code = next((one.currency for one in (price, original) if one and one.currency), "")

@@ -57,12 +57,12 @@ class Als(RefittedModel):
 
     def _solve(self, matrix: sparse.csr_array, others: Factors) -> Factors:
         gram = (self._unseen * others.T @ others).astype(np.float32)
-        solved = np.zeros((matrix.shape[0], others.shape[1]), np.float32)
+        factors = np.zeros((matrix.shape[0], others.shape[1]), np.float32)
         for row in np.flatnonzero(np.diff(matrix.indptr)):
             span = slice(matrix.indptr[row], matrix.indptr[row + 1])
             values: NDArray[np.float32] = matrix.data[span]
-            solved[row] = self._fold(others[matrix.indices[span]], values, gram, len(others))
-        return solved
+            factors[row] = self._fold(others[matrix.indices[span]], values, gram, len(others))
+        return factors
 
     def _fold(self, rows: Factors, values: NDArray[np.float32], gram: Factors, others: int) -> Factors:
         normal = gram + (rows * values[:, None]).T @ rows

@@ -63,6 +63,6 @@ class ItemKnn(RefittedModel):
         return item < len(self._near)
 
     def _score(self, items: NDArray[np.int64], values: NDArray[np.float64]) -> Scores:
-        weighed = self._similar[items] * values[:, None]
-        sums = np.bincount(self._near[items].ravel(), weighed.ravel(), minlength=len(self._near))
+        weighted_similarities = self._similar[items] * values[:, None]
+        sums = np.bincount(self._near[items].ravel(), weighted_similarities.ravel(), minlength=len(self._near))
         return np.where(sums > 0.0, sums, -np.inf)

@@ -77,8 +77,8 @@ class DeepNetwork(nn.Module):
         query = self.query(torch.cat([user, states[:, -1]], 1))[:, None]  # (B, 1, D)
         attention = self.attention(torch.tanh(self.key(states) + query))[..., 0] + self.recency  # (B, L)
         share = attention.masked_fill(items < 0, -1e9).softmax(1)
-        picked = (share[..., None] * states).sum(1)  # (B, D)
-        vector: Tensor = picked + self.tower(torch.cat([user, picked, states[:, -1]], 1))
+        pooled_states = (share[..., None] * states).sum(1)  # (B, D)
+        vector: Tensor = pooled_states + self.tower(torch.cat([user, pooled_states, states[:, -1]], 1))
         return vector
 
     def score(self, vectors: Tensor, candidates: Tensor | slice) -> Tensor:

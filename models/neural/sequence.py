@@ -70,8 +70,8 @@ class Block(nn.Module):
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, H, L, D/H) each
         fall = functional.softplus(self.fall)[:, None, None] * distance  # (H, L, L)
         bias = (-fall).masked_fill(hidden, -torch.inf)  # (B, H, L, L)
-        attended = functional.scaled_dot_product_attention(q, k, v, bias)
-        x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(batch, length, dim)))
+        context = functional.scaled_dot_product_attention(q, k, v, bias)
+        x = x + self.dropout(self.out(context.transpose(1, 2).reshape(batch, length, dim)))
         further: Tensor = x + self.dropout(self.back(functional.gelu(self.forth(self.norm_after(x)))))
         return further
 

@@ -83,5 +83,5 @@ class AnnIndex:
 def _in_bytes(vectors: Vectors) -> Bytes:
     """Return the directions in int8, each scaled so that its largest component is 127."""
     largest = np.abs(vectors).max(axis=-1, keepdims=True)
-    stretched: Bytes = np.rint(vectors * (_LARGEST / np.maximum(largest, _TINY))).astype(np.int8)
-    return stretched
+    quantized_vectors: Bytes = np.rint(vectors * (_LARGEST / np.maximum(largest, _TINY))).astype(np.int8)
+    return quantized_vectors

@@ -59,10 +59,10 @@ class ContentModel(Model):
             self._vectors = self._encoder.encode(self._texts)
             self._due = 2 * len(self._texts)
         elif changed:
-            grown = np.zeros((len(self._texts), self._vectors.shape[1]), np.float32)
-            grown[: len(self._vectors)] = self._vectors
-            grown[changed] = self._encoder.encode([self._texts[number] for number in changed])
-            self._vectors = grown
+            vectors = np.zeros((len(self._texts), self._vectors.shape[1]), np.float32)
+            vectors[: len(self._vectors)] = self._vectors
+            vectors[changed] = self._encoder.encode([self._texts[number] for number in changed])
+            self._vectors = vectors
 
     def learn(self, events: Sequence[ModelEvent]) -> None:
         """Register the items of the events and their popularity."""

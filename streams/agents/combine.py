@@ -50,7 +50,7 @@ class CombineAgent:
         try:
             feed = await retry_until_available(lambda: self._write_reordered(user_id), "scores wait for the store")
         except Exception as error:
-            self._context.quarantine.put(record, error, stage="combine.feed")
+            self._context.dead_letters.put(record, error, stage="combine.feed")
             return
         if feed is not None:
             self._context.publisher.produce(FEEDS, feed)

@@ -48,7 +48,7 @@ class ProfileAgent:
             try:
                 self._fold(batch, record, value)
             except Exception as error:
-                self._context.quarantine.put(record, error, stage="profile.fold")
+                self._context.dead_letters.put(record, error, stage="profile.fold")
         self.checkpoint.add([event])
         self._emit(batch.partition)
         await self._publisher.wait_for_capacity()

@@ -106,15 +106,15 @@ class PushAgent:
         async with self.checkpoint.lock:
             if not self._context.app.is_live(event):
                 return
-            touched: dict[str, tuple[PushState, Record]] = {}
+            changed_states: dict[str, tuple[PushState, Record]] = {}
             for record, value in usable:
                 try:
                     state = self._states.get(batch.partition, value.user_id)
-                    touched[value.user_id] = state, record
+                    changed_states[value.user_id] = state, record
                     self._publish(self._fold(state, value, record, cards))
                 except Exception as error:
-                    self._context.quarantine.put(record, error, stage="push.fold")
-            await self._release(event, touched)
+                    self._context.dead_letters.put(record, error, stage="push.fold")
+            await self._release(event, changed_states)
             self.checkpoint.add([event])
 
     async def run(self) -> None:
@@ -191,7 +191,7 @@ class PushAgent:
                 self._crowd_out(state)
                 released = delivery.release(state, params=self._params, now_ms=now_ms, unavailable_items=unavailable)
             except Exception as error:
-                self._context.quarantine.put(record, error, stage="push.release")
+                self._context.dead_letters.put(record, error, stage="push.release")
                 continue
             self._publish(released.decisions)
             due.extend((state, due_delivery) for due_delivery in released.deliveries)

@@ -123,7 +123,7 @@ class RankAgent:
         try:
             return self._ranked(features)
         except Exception as error:
-            self._context.quarantine.put(record, error, stage="rank.score")
+            self._context.dead_letters.put(record, error, stage="rank.score")
             return None
 
     def _complete(self, work: dict[str, Work]) -> dict[str, Work]:
@@ -203,7 +203,7 @@ class RankAgent:
 
     async def _write(self, feeds: list[Ranked], pending_acks: dict[str, int]) -> None:
         """Write feeds, however long the store is unavailable, publish them, and acknowledge their work."""
-        await self._context.quarantine.write(
+        await self._context.dead_letters.write(
             feeds,
             lambda some: self._store.write([feed for _, feed in some]),
             stage="rank.write",

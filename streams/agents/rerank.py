@@ -62,7 +62,7 @@ class RerankAgent:
                 except StoreError as error:
                     _LOG.warning("a re-rank is not answered: %s", error)
                 except Exception as error:
-                    self._context.quarantine.put(record, error, stage="rerank.score")
+                    self._context.dead_letters.put(record, error, stage="rerank.score")
                 await asyncio.sleep(0)
         self.checkpoint.add([event])
 

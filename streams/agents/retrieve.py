@@ -53,9 +53,9 @@ class RetrieveAgent:
                 try:
                     entries.append((record, self._requests(batch.partition, trigger)))
                 except Exception as error:
-                    self._context.quarantine.put(record, error, stage="retrieve.requests")
+                    self._context.dead_letters.put(record, error, stage="retrieve.requests")
         entries = [(record, requests) for record, requests in entries if requests]
-        await self._context.quarantine.write(
+        await self._context.dead_letters.write(
             entries, self._ask, stage="retrieve.ask", log_message="triggers wait for the store"
         )
         self.checkpoint.add([event])

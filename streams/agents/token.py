@@ -32,7 +32,7 @@ class TokenAgent:
             try:
                 revocation = fold_registration(self._states.get(batch.partition, registration.token), registration)
             except Exception as error:
-                self._context.quarantine.put(record, error, stage="token.fold")
+                self._context.dead_letters.put(record, error, stage="token.fold")
                 continue
             self._states.touch(batch.partition, registration.token)
             if revocation is not None:

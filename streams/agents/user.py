@@ -82,7 +82,7 @@ class UserAgent:
             try:
                 self._fold(batch.partition, record, value)
             except Exception as error:
-                self._context.quarantine.put(record, error, stage="user.fold")
+                self._context.dead_letters.put(record, error, stage="user.fold")
         self.checkpoint.add([event])
         if not self._is_behind(batch):
             self._emit(batch.partition)

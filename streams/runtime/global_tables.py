@@ -42,13 +42,13 @@ class GlobalTables:
         catalog: CatalogSnapshot,
         blender: Blender,
         registry: Registry,
-        quarantine: DeadLetterQueue,
+        dead_letters: DeadLetterQueue,
     ) -> None:
         self._bootstrap_servers = bootstrap_servers
-        self._catalog, self._quarantine = catalog, quarantine
+        self._catalog, self._dead_letters = catalog, dead_letters
         self._decoders = {
             # The catalog agent sends unusable items to the dead-letter topic.
-            topic.name: Decoder(topic, registry, None if topic is ITEMS else quarantine, stage="broadcast")
+            topic.name: Decoder(topic, registry, None if topic is ITEMS else dead_letters, stage="broadcast")
             for topic in TOPICS
         }
         self._apply: dict[str, Callable[[Any], object]] = {
@@ -106,7 +106,7 @@ class GlobalTables:
                 try:
                     self._apply[tp.topic](value)
                 except Exception as error:
-                    self._quarantine.put(record, error, stage="broadcast.apply")
+                    self._dead_letters.put(record, error, stage="broadcast.apply")
         for tp in partitions:
             self._positions[tp] = await consumer.position(tp)
 

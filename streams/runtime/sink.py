@@ -81,19 +81,19 @@ class Rewind:
         assigned = consumer.assignment()
         self._ends = {tp: end for tp, end in self._ends.items() if tp in assigned}
         names = {_name(tp): tp for tp in assigned if tp not in self._ends}
-        lost = [names[name] for name in await self._projection.missing(names)]
+        lost_partitions = [names[name] for name in await self._projection.missing(names)]
         for topic, leader in self._after.items():
             leader_names = [partition_name(leader, number) for number in range(leader.partitions)]
-            if any(tp.topic == topic.name for tp in lost) and await self._projection.missing(leader_names):
-                lost = [tp for tp in lost if tp.topic != topic.name]
-        if not lost:
+            if any(tp.topic == topic.name for tp in lost_partitions) and await self._projection.missing(leader_names):
+                lost_partitions = [tp for tp in lost_partitions if tp.topic != topic.name]
+        if not lost_partitions:
             return
-        starts = await self._starts(consumer, lost)
-        ends = await consumer.end_offsets(lost)
-        for tp in set(lost) & consumer.assignment():
+        starts = await self._starts(consumer, lost_partitions)
+        ends = await consumer.end_offsets(lost_partitions)
+        for tp in set(lost_partitions) & consumer.assignment():
             consumer.seek(tp, starts[tp])
             self._ends[tp] = ends[tp]
-        _LOG.info("%d partitions are written to the store again", len(lost))
+        _LOG.info("%d partitions are written to the store again", len(lost_partitions))
 
     async def _starts(self, consumer: Any, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         starts: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)

@@ -142,7 +142,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             yield self._to_message(tp, record)
         self._cursors.move(tp, end)
 
-    async def wait_first(self, *awaited: Any, timeout: float | None = None) -> WaitResults:  # noqa: ASYNC109
+    async def wait_first(self, *awaitables: Any, timeout: float | None = None) -> WaitResults:  # noqa: ASYNC109
         """Wait for the first of several awaitables; a leading coroutine that never blocks is run at once.
 
         Faust passes each message on by this method, together with the suspension of the flow. It would create tasks for
@@ -152,9 +152,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             awaited: The awaitables.
             timeout: Longest time to wait, in seconds.
         """
-        first, *others = awaited
+        first, *others = awaitables
         if not asyncio.iscoroutine(first):
-            return await super().wait_first(*awaited, timeout=timeout)
+            return await super().wait_first(*awaitables, timeout=timeout)
         try:
             waits_for = first.send(None)
         except BaseException as ended:

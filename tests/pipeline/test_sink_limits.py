@@ -82,10 +82,10 @@ class World:
         self.broker = Broker()
         registry = cast(Any, Codecs())
         self.publisher = Publisher("", registry, new_producer=cast(Any, self.broker.producer))
-        quarantine = DeadLetterQueue(self.publisher, now_ms=clock.now_ms)
+        dead_letters = DeadLetterQueue(self.publisher, now_ms=clock.now_ms)
         self.pool, self.redis = pool, redis
-        self.archive = ArchiveWriter(pool, registry, quarantine)
-        self.logging = InteractionLogProjector(writes(redis), registry, quarantine)
+        self.archive = ArchiveWriter(pool, registry, dead_letters)
+        self.logging = InteractionLogProjector(writes(redis), registry, dead_letters)
         self.indexing = CatalogIndexer(pool, Subword(), on_reject=self._refuse)
         self.connections = LazyPool(addresses.database_url)
         self.shop = ShopProjector(

@@ -94,8 +94,8 @@ def _next(
     length: int,
 ) -> int:
     """Return the best item of the interest with the largest deficit, else the best item that exceeds no maximum."""
-    owed = [int(share.min_share * length) - count for share, count in zip(shares, counts, strict=True)]
-    for number in sorted((n for n, debt in enumerate(owed) if debt > 0), key=lambda n: -owed[n]):
+    deficits = [int(share.min_share * length) - count for share, count in zip(shares, counts, strict=True)]
+    for number in sorted((n for n, debt in enumerate(deficits) if debt > 0), key=lambda n: -deficits[n]):
         for index in waiting:
             if members[number][index]:
                 return index

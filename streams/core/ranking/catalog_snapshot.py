@@ -358,7 +358,7 @@ class CatalogSnapshot:
 
     def _top_items(self) -> TopItems:
         listed = np.flatnonzero(self.listed[: len(self.items)]).astype(np.int32)
-        untied = listed[~np.isin(listed, self.geo_index.with_location(len(self.items)))]
+        unlocated = listed[~np.isin(listed, self.geo_index.with_location(len(self.items)))]
         by_category = listed[np.argsort(self.category[listed], kind="stable")]
         codes, starts = np.unique(self.category[by_category], return_index=True)
         names = [self.categories.names[code] for code in codes.tolist()]
@@ -372,7 +372,7 @@ class CatalogSnapshot:
             popular=self._leading(listed, self.horizon_logs[_POPULAR]),
             fresh=self._leading(listed, self.created_at),
             without_location=np.concatenate(
-                [self._leading(untied, self.horizon_logs[_POPULAR]), self._leading(untied, self.created_at)]
+                [self._leading(unlocated, self.horizon_logs[_POPULAR]), self._leading(unlocated, self.created_at)]
             ),
             popular_in={name: self._leading(items, self.horizon_logs[_POPULAR]) for name, items in members.items()},
             trending_in={name: self._leading(items, self.horizon_logs[_TRENDING]) for name, items in members.items()},

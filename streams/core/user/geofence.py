@@ -37,8 +37,8 @@ def fold_ping(state: GeofenceState, ping: Location, params: TriggerParams) -> st
         return None
     if state.left_at < 0:
         state.left_at = ping.occurred_at
-    settled = rings >= params.rings or ping.occurred_at - state.left_at >= params.dwell_ms
-    if not settled or (state.moved_at >= 0 and ping.occurred_at - state.moved_at < params.window_ms):
+    has_moved = rings >= params.rings or ping.occurred_at - state.left_at >= params.dwell_ms
+    if not has_moved or (state.moved_at >= 0 and ping.occurred_at - state.moved_at < params.window_ms):
         return None
     state.anchor, state.left_at, state.moved_at = ping.cell, -1, ping.occurred_at
     return NEW_CITY if km >= params.city_km else NEW_AREA

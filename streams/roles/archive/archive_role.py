@@ -88,7 +88,7 @@ class ArchiveWriter:
         self,
         pool: asyncpg.Pool,
         registry: Registry,
-        quarantine: DeadLetterQueue,
+        dead_letters: DeadLetterQueue,
         *,
         on_items: Callable[[], None] = lambda: None,
     ) -> None:
@@ -97,10 +97,10 @@ class ArchiveWriter:
         Args:
             pool: Connections to PostgreSQL.
             registry: The schema registry.
-            quarantine: The queue for rows that PostgreSQL refuses.
+            dead_letters: The queue for rows that PostgreSQL refuses.
             on_items: Called after each batch of items.
         """
-        self._pool, self._quarantine = pool, quarantine
+        self._pool, self._dead_letters = pool, dead_letters
         self._on_items = on_items
         # Unusable records are skipped here: the agents that own these topics send them to the dead-letter topic.
         self._decoders = {name: Decoder(topic, registry, None, stage="archive") for name, (topic, *_) in WRITES.items()}
@@ -115,7 +115,7 @@ class ArchiveWriter:
         """
         changes: list[Change] = await self._decoders[topic].decode(records)
         deletions = [(record, None) for record in records if record.value is None and topic == ITEMS.name]
-        refused = await self._quarantine.write(
+        refused = await self._dead_letters.write(
             changes + deletions, lambda some: self._put(topic, some), stage="archive.write", log_message=_WAITS
         )
         if topic == ITEMS.name:
@@ -139,7 +139,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(registry.connect)
     redis = connect(settings.redis_url)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
-    quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
+    dead_letters = DeadLetterQueue(publisher, now_ms=clock.now_ms)
     pool = await retry_until_available(
         lambda: database.connect(settings.database_url, connections=2),
         _WAITS,
@@ -148,18 +148,18 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     )
 
     async def refuse(row: Any, error: Exception) -> None:
-        quarantine.put(searchable_text(row, registry.codec(Item)), error, stage="archive.index")
-        await quarantine.flush()
+        dead_letters.put(searchable_text(row, registry.codec(Item)), error, stage="archive.index")
+        await dead_letters.flush()
 
     indexer = CatalogIndexer(pool, ENCODERS[settings.text_encoder](), on_reject=refuse)
-    archive = ArchiveWriter(pool, registry, quarantine, on_items=indexer.notify)
+    archive = ArchiveWriter(pool, registry, dead_letters, on_items=indexer.notify)
 
     def describe() -> dict[str, Any]:
         return {
             "written": archive.written,
             "unusable": archive.unusable,
             "indexed": indexer.indexed,
-            **quarantine.describe(),
+            **dead_letters.describe(),
         }
 
     beside = [indexer.run(), heartbeat.publish_heartbeat(redis, "archive", describe)]

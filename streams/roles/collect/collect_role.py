@@ -38,9 +38,9 @@ class CollectTriggerConsumer:
     """Runs the collections that triggers ask for."""
 
     def __init__(
-        self, collector: Collector, store: CollectionStore, registry: Registry, quarantine: DeadLetterQueue
+        self, collector: Collector, store: CollectionStore, registry: Registry, dead_letters: DeadLetterQueue
     ) -> None:
-        self._collector, self._store, self._quarantine = collector, store, quarantine
+        self._collector, self._store, self._dead_letters = collector, store, dead_letters
         # Unusable records are skipped here: the user agent sends them to the dead-letter topic.
         self._decoder = Decoder(TRIGGERS, registry, None, stage="collect")
         self.answered = 0
@@ -53,7 +53,7 @@ class CollectTriggerConsumer:
         """
         usable = await self._decoder.decode(records)
         for call in ((record, one) for record, one in usable if one.kind == "collect" and one.reason in LISTS):
-            await self._quarantine.write([call], self._answer, stage="collect.answer", log_message=_WAITS)
+            await self._dead_letters.write([call], self._answer, stage="collect.answer", log_message=_WAITS)
 
     async def _answer(self, calls: Sequence[tuple[ConsumerRecord, Trigger]]) -> None:
         for _, trigger in calls:
@@ -80,11 +80,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     redis = connect(settings.redis_url)
     store, pages = RedisCollectionStore(redis), Socialverse(settings)
     collector = Collector(pages, publisher, store, now_ms=clock.now_ms, rating_scale=settings.rating_scale)
-    quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
-    calls = CollectTriggerConsumer(collector, store, registry, quarantine)
+    dead_letters = DeadLetterQueue(publisher, now_ms=clock.now_ms)
+    calls = CollectTriggerConsumer(collector, store, registry, dead_letters)
 
     def describe() -> dict[str, Any]:
-        return {"answered": calls.answered, **publisher.describe(), **quarantine.describe()}
+        return {"answered": calls.answered, **publisher.describe(), **dead_letters.describe()}
 
     beside: list[Any] = [heartbeat.publish_heartbeat(redis, "collect", describe)]
     if settings.collect_interval_s:

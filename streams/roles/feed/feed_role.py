@@ -100,7 +100,7 @@ async def run(
         registry.codec(topic.record).cache_decoded(_REMEMBERED)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
-    quarantine = DeadLetterQueue(publisher, now_ms=now_ms)
+    dead_letters = DeadLetterQueue(publisher, now_ms=now_ms)
     catalog_snapshot = (
         CatalogSnapshot(half_life_days=settings.cooccurrence_half_life_days)
         if catalog_snapshot is None
@@ -108,9 +108,9 @@ async def run(
     )
     app = await new_app(settings, APP_ID, "worker")
     blender = new_blender()
-    global_tables = GlobalTables(settings.kafka_bootstrap_servers, catalog_snapshot, blender, registry, quarantine)
+    global_tables = GlobalTables(settings.kafka_bootstrap_servers, catalog_snapshot, blender, registry, dead_letters)
     context = AgentContext(
-        app, settings, registry, publisher, quarantine, catalog_snapshot, blender, global_tables, now_ms
+        app, settings, registry, publisher, dead_letters, catalog_snapshot, blender, global_tables, now_ms
     )
     users, items, profiles = (app.bytes_table(name, partitions=PARTITIONS) for name in TABLES)
     feeds = RedisFeedStore(redis, ttl_days=settings.feed_ttl_days)
@@ -159,7 +159,7 @@ async def run(
                 "items": signal_agent.rates.highest(event_rates.LISTED),
             },
             **publisher.describe(),
-            **quarantine.describe(),
+            **dead_letters.describe(),
         }
 
     try:

@@ -57,11 +57,11 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         settings: Settings,
         registry: Registry,
         publisher: Publisher,
-        quarantine: DeadLetterQueue,
+        dead_letters: DeadLetterQueue,
         service: FetchService,
     ) -> None:
-        self._publisher, self._quarantine, self._service = publisher, quarantine, service
-        self._decoder = Decoder(FETCH_REQUESTS, registry, quarantine, stage="fetch")
+        self._publisher, self._dead_letters, self._service = publisher, dead_letters, service
+        self._decoder = Decoder(FETCH_REQUESTS, registry, dead_letters, stage="fetch")
         self._most = _PER_SLOT * settings.llm_concurrency
         self._offset_tracker: OffsetTracker[TopicPartition] = OffsetTracker()
         self._under_way: set[asyncio.Task[None]] = set()
@@ -132,7 +132,7 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             except PublishError:
                 raise
             except Exception as error:
-                self._quarantine.put(record, error, stage="fetch.answer")
+                self._dead_letters.put(record, error, stage="fetch.answer")
         self._offset_tracker.acknowledge(ticket)
 
     async def _commit(self) -> None:
@@ -157,7 +157,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(registry.connect)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
     redis = connect(settings.redis_url)
-    quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
+    dead_letters = DeadLetterQueue(publisher, now_ms=clock.now_ms)
     encoder = ENCODERS[settings.text_encoder]()
     pool = await database.connect(settings.database_url, ready=0)
     async with connect_llm(settings, redis, partial(publisher.produce, LLM_CALLS)) as llm:
@@ -178,7 +178,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             within_s=settings.fetch_within_s,
             now_ms=clock.now_ms,
         )
-        fetch = FetchConsumer(settings, registry, publisher, quarantine, service)
+        fetch = FetchConsumer(settings, registry, publisher, dead_letters, service)
 
         def describe() -> dict[str, Any]:
             return {
@@ -186,7 +186,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 "answered": dict(service.answered),
                 "llm": llm.describe(),
                 **publisher.describe(),
-                **quarantine.describe(),
+                **dead_letters.describe(),
             }
 
         async def work() -> None:

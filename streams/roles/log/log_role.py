@@ -32,7 +32,7 @@ from topics.topic import DAY_MS, EXPERIMENTS, FEATURES, INTERACTIONS, ITEM_STATS
 
 GROUP = "millrace-log"
 
-Put = Callable[[Sequence[tuple[Record, Any]]], Awaitable[None]]
+WriteRecords = Callable[[Sequence[tuple[Record, Any]]], Awaitable[None]]
 """Writes the records of a batch with their values, None for a deletion; writes are idempotent."""
 
 
@@ -64,8 +64,8 @@ class ChartProjector:
 class InteractionLogProjector:
     """Writes batches to read models. A record that Redis refuses becomes a dead letter; the others are written."""
 
-    def __init__(self, writes: Mapping[Topic, Put], registry: Registry, quarantine: DeadLetterQueue) -> None:
-        self._quarantine = quarantine
+    def __init__(self, writes: Mapping[Topic, WriteRecords], registry: Registry, dead_letters: DeadLetterQueue) -> None:
+        self._dead_letters = dead_letters
         self._puts = {topic.name: put for topic, put in writes.items()}
         # Unusable records are skipped here: the agents that own these topics send them to the dead-letter topic.
         self._decoders = {
@@ -80,13 +80,13 @@ class InteractionLogProjector:
             PublishError: a dead letter was not written.
         """
         usable = await self._decoders[topic].decode(records)
-        refused = await self._quarantine.write(
+        refused = await self._dead_letters.write(
             usable, self._puts[topic], stage="log.write", log_message=f"{topic} wait for the store"
         )
         self.written += len(usable) - refused
 
 
-def writes(redis: Redis) -> dict[Topic, Put]:
+def writes(redis: Redis) -> dict[Topic, WriteRecords]:
     """Return the write function of each topic."""
     profile_store = RedisUserProfileStore(redis)
     return {
@@ -98,11 +98,11 @@ def writes(redis: Redis) -> dict[Topic, Put]:
     }
 
 
-def _values(write: Callable[[Sequence[Any]], Awaitable[None]]) -> Put:
+def _values(write: Callable[[Sequence[Any]], Awaitable[None]]) -> WriteRecords:
     return lambda usable: write([value for _, value in usable])
 
 
-def _profiles(profile_store: UserProfileStore) -> Put:
+def _profiles(profile_store: UserProfileStore) -> WriteRecords:
     async def put(usable: Sequence[tuple[Record, Any]]) -> None:
         newest = {(record.key or b"").decode(): value for record, value in usable}
         await profile_store.write_stated([profile for profile in newest.values() if profile is not None])
@@ -117,11 +117,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(registry.connect)
     redis = connect(settings.redis_url)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
-    quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
+    dead_letters = DeadLetterQueue(publisher, now_ms=clock.now_ms)
     written = writes(redis)
-    projector = InteractionLogProjector(written, registry, quarantine)
+    projector = InteractionLogProjector(written, registry, dead_letters)
     heartbeats = heartbeat.publish_heartbeat(
-        redis, "log", lambda: {"written": projector.written, **quarantine.describe()}
+        redis, "log", lambda: {"written": projector.written, **dead_letters.describe()}
     )
     try:
         await run_sink(

@@ -50,8 +50,8 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
     app = await new_app(settings, PUSH_APP_ID, "push")
-    quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
-    context = RoleContext(app, settings, registry, publisher, quarantine)
+    dead_letters = DeadLetterQueue(publisher, now_ms=clock.now_ms)
+    context = RoleContext(app, settings, registry, publisher, dead_letters)
     pushes, tokens = (app.bytes_table(name, partitions=PARTITIONS) for name in PUSH_TABLES)
     items = ItemCache(RedisItemStore(redis))
     push_agent = push.PushAgent(context, pushes, items, push_params(settings), sender=sender, now_ms=now_ms)
@@ -69,7 +69,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, now_ms: Callable[[], i
             "configured": sender is not None,
             "trimmed": dict(push_agent.trimmed),
             **publisher.describe(),
-            **quarantine.describe(),
+            **dead_letters.describe(),
         }
 
     try:

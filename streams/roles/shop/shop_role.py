@@ -193,7 +193,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(registry.connect)
     redis = connect(settings.redis_url)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry)
-    quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
+    dead_letters = DeadLetterQueue(publisher, now_ms=clock.now_ms)
     connections = database.LazyPool(settings.database_url, connections=4)
     pool = await _retry(connections.pool)
     search = ShopSearch(connections, radius_km=settings.place_radius_km, hides_sold_out=settings.hides_sold_out)
@@ -205,7 +205,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             with database.write_errors("making homes"):
                 await shop.write_homes([event for _, event in some], clock.now_ms())
 
-        await quarantine.write(await decoder.decode(records), serve, stage="shop.serve", log_message=_WAITS)
+        await dead_letters.write(await decoder.decode(records), serve, stage="shop.serve", log_message=_WAITS)
 
     async def stock() -> None:
         await _retry(shop.update_products, clock.now_ms())
@@ -216,7 +216,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await _retry(similarity_fit.fit, pool, now, features=settings.tfidf_max_features)
 
     def describe() -> dict[str, Any]:
-        return {"products": len(shop.rankings.products), "homes": shop.homes, **quarantine.describe()}
+        return {"products": len(shop.rankings.products), "homes": shop.homes, **dead_letters.describe()}
 
     beside = [_repeat(stock), _repeat(fit), heartbeat.publish_heartbeat(redis, "shop", describe)]
     try:

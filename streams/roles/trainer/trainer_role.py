@@ -85,7 +85,7 @@ class Trainer:
         self.live = OnlineLearner(Learner(learner_params(settings), refits_item_weights=False))
         artifacts = ArtifactStore(settings.home, most_versions=settings.model_artifacts_kept)
         self.scheduler = RetrainScheduler(settings, registry, publisher, artifacts, self.live)
-        self._quarantine = DeadLetterQueue(publisher, now_ms=clock.now_ms)
+        self._dead_letters = DeadLetterQueue(publisher, now_ms=clock.now_ms)
         self.positions: dict[str, int] = {}
         self._decoders = {
             topic.name: Decoder(topic, registry, None, stage="trainer", tombstones=True) for topic in _FOLLOWED
@@ -210,7 +210,7 @@ class Trainer:
                 key=topic.key_of(value),
                 value=self._registry.codec(topic.record).encode(value),
             )
-            self._quarantine.put(message, error, stage="trainer.learn")
+            self._dead_letters.put(message, error, stage="trainer.learn")
 
     async def _restore_serving(self, model_version: ModelVersion | None) -> None:
         """Continue from the version in service, and load the published item weights."""
@@ -258,7 +258,7 @@ class Trainer:
             "waiting": waiting,
             "trimmed": dict(self.live.trimmed),
             **self._publisher.describe(),
-            **self._quarantine.describe(),
+            **self._dead_letters.describe(),
         }
 
 

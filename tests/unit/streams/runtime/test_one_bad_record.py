@@ -66,14 +66,14 @@ class World:
         self.broker, self.app = Broker(), App()
         registry = cast(Any, Codecs())
         self.publisher = Publisher("", registry, new_producer=cast(Any, self.broker.producer))
-        self.quarantine = DeadLetterQueue(self.publisher, now_ms=lambda: T0_MS)
+        self.dead_letters = DeadLetterQueue(self.publisher, now_ms=lambda: T0_MS)
         blender: Blender = new_blender()
         self.context = AgentContext(
             cast(Any, self.app),
             Settings(),
             registry,
             self.publisher,
-            self.quarantine,
+            self.dead_letters,
             view or CatalogSnapshot(),
             blender,
             cast(Any, Ready()),
@@ -127,7 +127,7 @@ class Log:
 
 async def test_a_view_that_fails_at_a_record_goes_on_with_the_next() -> None:
     world, view = World(), Cursed()
-    broadcast = GlobalTables("", view, new_blender(), cast(Any, Codecs()), world.quarantine)
+    broadcast = GlobalTables("", view, new_blender(), cast(Any, Codecs()), world.dead_letters)
     items = records(ITEMS, an_item("a"), an_item("cursed"), an_item("b"))
     wrong = records(ITEM_STATS, stats("a", horizons=[1.0, 2.0]), stats("b", cohorts=[0.0, 1.0]), stats("c"))
     log = Log({TopicPartition(ITEMS.name, 0): items, TopicPartition(ITEM_STATS.name, 0): wrong})
