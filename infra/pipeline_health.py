@@ -30,8 +30,8 @@ MISSING_AFTER_MS = 30_000
 CRASHES, CRASHES_WITHIN_MS = 3, 300_000
 """Number of failed processes of a role, and the period in ms, that make a crash loop."""
 _KAFKA_EVERY_S = 15.0
-_WRITTEN_KEY, _WRITTEN_LIVES_MS = "health:written", 60_000
-_GAPS_KEY, _GAPS_LIVE_MS = "health:deleted_unread", 7 * 86_400_000
+_WRITTEN_KEY, _WRITTEN_TTL_MS = "health:written", 60_000
+_GAPS_KEY, _GAPS_TTL_MS = "health:deleted_unread", 7 * 86_400_000
 _LOG = logging.getLogger(__name__)
 
 State = Literal["up", "late", "missing", "crash_loop"]
@@ -134,7 +134,7 @@ async def writes_refused(redis: Redis) -> str:
     """
     try:
         with store_errors("writing to Redis"):
-            await redis.set(_WRITTEN_KEY, clock.now_ms(), px=_WRITTEN_LIVES_MS)
+            await redis.set(_WRITTEN_KEY, clock.now_ms(), px=_WRITTEN_TTL_MS)
     except StoreError as error:
         if isinstance(error.__cause__, ResponseError):
             return f"{type(error.__cause__).__name__}: {error.__cause__}"
@@ -151,7 +151,7 @@ async def record_gaps(redis: Redis, gaps: Mapping[str, int]) -> None:
     if gaps:
         with store_errors("noting what was deleted unread"):
             await redis.hset(_GAPS_KEY, mapping=cast("dict[Any, Any]", gaps))
-            await redis.pexpire(_GAPS_KEY, _GAPS_LIVE_MS)
+            await redis.pexpire(_GAPS_KEY, _GAPS_TTL_MS)
 
 
 async def read_gaps(redis: Redis) -> Counts:

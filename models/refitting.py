@@ -30,8 +30,8 @@ _NEGLIGIBLE = 0.01
 def confidence(weight: float, *, dislike_confidence: float) -> float:
     """Return the confidence on [0, 1] that an event shows interest in its item.
 
-    The confidence is 1 for weights of 0.5 and more (a rating of 4, a click) and `dislike_confidence` for a dislike: a user who rates
-    a film low still chose to watch it.
+    The confidence is 1 for weights of 0.5 and more (a rating of 4, a click) and `dislike_confidence` for a dislike: a
+    user who rates a film low still chose to watch it.
 
     Args:
         weight: Signed weight of the event, from `models.weight`.

@@ -30,7 +30,7 @@ from api.http.error import (
     StoreAwayError,
 )
 from api.http.precondition import entity_tag, matching_state
-from api.http.query import MOST_ITEMS, Name, UserId, parse_query, validate_user_id
+from api.http.query import MAX_ITEMS, Name, UserId, parse_query, validate_user_id
 from api.http.response import json_response
 from infra.llm.key import has_key
 from infra.postgres.catalog_filter import CatalogFilter
@@ -61,7 +61,7 @@ _CSV_COLUMNS = (
 )
 
 ContentId = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
-Count = Annotated[int, Meta(ge=1, le=MOST_ITEMS, description="Maximum number of results.")]
+Count = Annotated[int, Meta(ge=1, le=MAX_ITEMS, description="Maximum number of results.")]
 
 
 class RecommendationQuery(msgspec.Struct, frozen=True, kw_only=True):

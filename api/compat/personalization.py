@@ -27,7 +27,7 @@ from schemas.limit import ID_CHARS, LINE_CHARS, TEXT_CHARS
 from schemas.types import Arm, Candidate, Experiment, RecentItem, Trigger
 from topics.topic import EXPERIMENTS
 
-_MOST_RESULTS = 500
+_MAX_RESULTS = 500
 _BODY_BYTES = 64 << 10
 _TRIGGER_BYTES = 900_000
 """Largest message with candidates; brokers accept messages of about 1 MB."""
@@ -67,7 +67,7 @@ class DiversityParams(msgspec.Struct, frozen=True, kw_only=True):
     enable_diversity: bool = True
     topic_diversity_threshold: Share | None = None
     """Share of topics in which a result must differ from earlier ones; defaults to DIVERSITY_THRESHOLD."""
-    max_results: Annotated[int, Meta(ge=1, le=_MOST_RESULTS)] = 10
+    max_results: Annotated[int, Meta(ge=1, le=_MAX_RESULTS)] = 10
 
 
 class PersonalizeBody(msgspec.Struct, frozen=True, kw_only=True):

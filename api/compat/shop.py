@@ -34,7 +34,7 @@ _BODY_BYTES = 16 << 10
 _USER_ID = re.compile(r"[a-zA-Z0-9]{1,50}")
 _PRODUCT_ID = re.compile(r"[A-Z0-9]{10}")
 """The contract's format of product ids; the catalog also has products with other ids."""
-_MOST_SHOWN, _MOST_FOUND = 60, 6_000
+_MAX_SHOWN, _MAX_FOUND = 60, 6_000
 _EVENTS: dict[str, Literal["click", "search"]] = {"product_click": "click", "search_query": "search"}
 _NAMES: dict[str, str] = {action: event for event, action in _EVENTS.items()}
 
@@ -243,7 +243,7 @@ class _Shop:
     async def home(self, request: Request) -> Response:
         """Return the product lists of a user's home page."""
         query = _parse_query(request, HomeQuery)
-        limit, now_ms = _clamp(query.response_limit, _MOST_SHOWN), self._context.clients.now_ms()
+        limit, now_ms = _clamp(query.response_limit, _MAX_SHOWN), self._context.clients.now_ms()
         home, charts = await self._context.clients.shop_store.read(_user(query.user_id), now_ms=now_ms)
         user = await self._context.location_of(query.user_id)
         lists = {
@@ -267,7 +267,7 @@ class _Shop:
     async def similar(self, request: Request) -> Response:
         """Return the products whose name and sub-category are most similar to a product's."""
         product, limit = await self._product(request)
-        item_ids = await self._context.clients.shop_archive.similar(product.item_id, _MOST_SHOWN)
+        item_ids = await self._context.clients.shop_archive.similar(product.item_id, _MAX_SHOWN)
         return json_response(
             SimilarProducts((await self._visible_products(item_ids, geo_location(product.cell, product.city)))[:limit])
         )
@@ -275,7 +275,7 @@ class _Shop:
     async def rules(self, request: Request) -> Response:
         """Return the products clicked by users who click a product."""
         product, limit = await self._product(request)
-        pairs = await self._context.clients.shop_archive.rules(product.item_id, _MOST_SHOWN)
+        pairs = await self._context.clients.shop_archive.rules(product.item_id, _MAX_SHOWN)
         rules = {rule.other: rule for rule in pairs}
         products = (await self._visible_products(list(rules), geo_location(product.cell, product.city)))[:limit]
         return json_response(AssociationRules([AssociatedProduct(one, *rules[one.id][1:]) for one in products]))
@@ -283,7 +283,7 @@ class _Shop:
     async def search(self, request: Request) -> Response:
         """Search the products; if nothing matches, return trending products with a reason."""
         parsed_query = _parse_query(request, ShopSearchQuery)
-        query, limit = parsed_query.query.strip(), _clamp(parsed_query.response_limit, _MOST_FOUND)
+        query, limit = parsed_query.query.strip(), _clamp(parsed_query.response_limit, _MAX_FOUND)
         if not 1 <= len(query) <= QUERY_CHARS:
             raise BadValueError("query", f"must have 1 to {QUERY_CHARS} characters, not counting surrounding blanks")
         user = await self._context.location_of(None)
@@ -325,7 +325,7 @@ class _Shop:
         product = (await self._context.catalog_items([product_id])).get(product_id)
         if product is None or product.kind != PRODUCT:
             raise NoProductError(product_id)
-        return product, _clamp(_parse_query(request, ProductQuery).response_limit, _MOST_SHOWN)
+        return product, _clamp(_parse_query(request, ProductQuery).response_limit, _MAX_SHOWN)
 
     async def _visible_products(self, item_ids: Sequence[str], user: GeoLocation) -> list[ShopProduct]:
         """Return the items that are products and visible to a user, for display."""

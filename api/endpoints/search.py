@@ -18,13 +18,13 @@ from api.http.query import Name, UserId, parse_query
 from api.http.response import json_response
 from infra.postgres.shop_search import SearchMatches, ShopQuery
 from infra.redis.stores.chart_store import MAX_ITEMS as CHARTED
-from infra.redis.stores.page_store import MOST_ENTRIES, PageEntry
+from infra.redis.stores.page_store import MAX_ENTRIES, PageEntry
 from schemas.limit import ID_CHARS, QUERY_CHARS
 from schemas.nearby import GeoLocation, geo_location
 
 NO_MATCHES = "no_search_matches"
 """The fallback reason if nothing matches."""
-_MOST, _MOST_OFFSET = 100, 10_000
+_MOST, _MAX_OFFSET = 100, 10_000
 _Price = Annotated[float, Meta(ge=0)] | None
 _Filter = Annotated[str, Meta(max_length=ID_CHARS)]
 
@@ -43,7 +43,7 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     max_price: _Price = None
     min_rating: Annotated[float, Meta(ge=0, le=5)] | None = None
     limit: Annotated[int, Meta(ge=1, le=_MOST)] = 20
-    offset: Annotated[int, Meta(ge=0, le=_MOST_OFFSET)] = 0
+    offset: Annotated[int, Meta(ge=0, le=_MAX_OFFSET)] = 0
     user_id: UserId | None = None
     """The searching user: items tied to a location are found only nearby; without a user they come last."""
     city: Name | None = None
@@ -116,9 +116,9 @@ class SearchEndpoints:
         )
 
     async def _page(self, request: Request, query: SearchQuery, user: GeoLocation) -> tuple[SearchMatches, Page]:
-        """Return the matches and one page of them; beyond `MOST_ENTRIES`, pages are cut from the current matches."""
+        """Return the matches and one page of them; beyond `MAX_ENTRIES`, pages are cut from the current matches."""
         start, end = query.offset, query.offset + query.limit
-        if end > MOST_ENTRIES:
+        if end > MAX_ENTRIES:
             matches = await self._find(query, user, limit=query.limit, offset=start)
             return matches, Page([PageEntry(item_id) for item_id in matches.item_ids], matches.total, None)
         matches = SearchMatches()

@@ -21,7 +21,7 @@ from api.context import ApiContext
 from api.security.principal import RequestContext
 from api.security.rate_limit import network
 from infra.redis.connection import StoreError
-from infra.redis.stores.page_store import MOST_ENTRIES, PageEntry, PageSession
+from infra.redis.stores.page_store import MAX_ENTRIES, PageEntry, PageSession
 
 Cursor = Annotated[str, Meta(min_length=1, max_length=64, description="The cursor in the response to page 1.")]
 
@@ -96,7 +96,7 @@ async def page_of(
     ranking = await rank({entry.item_id for entry in previous})
     entries = previous + list(ranking.entries)[: max(0, end - len(previous))]
     stands_alone = session is None and ranking.total <= end
-    if stands_alone or len(entries) > MOST_ENTRIES:
+    if stands_alone or len(entries) > MAX_ENTRIES:
         return Page(entries[start:end], ranking.total, None)
     page_session = PageSession(paged.listing, secrets.token_urlsafe(12) if session is None else session.cursor, entries)
     if len(entries) > len(previous):

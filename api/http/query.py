@@ -14,10 +14,10 @@ from schemas.limit import ID_CHARS, ZERO, id_problem
 
 Q = TypeVar("Q")
 
-MOST_ITEMS = 1_000
+MAX_ITEMS = 1_000
 
 UserId = Annotated[str, Meta(min_length=1, max_length=ID_CHARS, description="The user's id.", examples=["alex"])]
-Limit = Annotated[int, Meta(ge=1, le=MOST_ITEMS, description="Maximum number of items.", examples=[5])]
+Limit = Annotated[int, Meta(ge=1, le=MAX_ITEMS, description="Maximum number of items.", examples=[5])]
 Name = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
 """A name to filter by."""
 
@@ -25,7 +25,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=ID_CHARS)]
 class LimitQuery(msgspec.Struct, frozen=True, kw_only=True):
     """A limit on the number of results."""
 
-    limit: Limit = MOST_ITEMS
+    limit: Limit = MAX_ITEMS
 
 
 class FeedQuery(LimitQuery, frozen=True, kw_only=True):

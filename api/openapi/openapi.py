@@ -130,9 +130,12 @@ def _description(one: Endpoint) -> str:
 
 
 def _in_path(one: Endpoint, schemas: Mapping[Any, Any], components: Mapping[str, Any]) -> list[dict[str, Any]]:
-    typed = {parameter["name"]: parameter for parameter in _parameters(one.path_parameters, schemas, components)}
+    declared_parameters = {
+        parameter["name"]: parameter for parameter in _parameters(one.path_parameters, schemas, components)
+    }
     return [
-        typed.get(match["name"], {"name": match["name"], "schema": _ID}) | {"in": "path", "required": True}
+        declared_parameters.get(match["name"], {"name": match["name"], "schema": _ID})
+        | {"in": "path", "required": True}
         for match in _PARAMETER.finditer(one.path)
     ]
 

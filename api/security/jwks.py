@@ -32,7 +32,7 @@ KEY_TYPES = {
 _FRESH_S = 300.0
 _AGAIN_S = 10.0
 _TIMEOUT_S = 5.0
-_MOST_BYTES, _MOST_KEYS = 256 << 10, 100
+_MAX_BYTES, _MAX_KEYS = 256 << 10, 100
 _RSA_BITS = 2_048
 _AWAY = (httpx.HTTPError, httpx.InvalidURL)
 _log = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ class IssuerKeys:
             answer.raise_for_status()
             async for chunk in answer.aiter_raw():
                 data += chunk
-                if len(data) > _MOST_BYTES:
+                if len(data) > _MAX_BYTES:
                     raise ValueError
         return bytes(data)
 
@@ -144,7 +144,7 @@ def _tls() -> ssl.SSLContext:
 
 def _keys(published: list[Any]) -> Iterator[Key]:
     """Yield the usable keys; others are ignored, as RFC 7517 requires."""
-    for one in published[:_MOST_KEYS]:
+    for one in published[:_MAX_KEYS]:
         with suppress(jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError):
             algorithms = frozenset(name for name in KEY_TYPES if _verifies(one, name))
             kid = one.get("kid")

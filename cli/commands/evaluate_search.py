@@ -37,7 +37,7 @@ def evaluate_search(
     millrace evaluate-search --json | jq -s 'map(.ndcg) | add / length'
     """
     configured = resolve_addresses(settings.read())
-    judged = run(judge_searches(configured.database_url))
+    judged = run(_judged_searches(configured.database_url))
     if as_json:
         for one in judged:
             print(msgspec.json.encode(one).decode())
@@ -45,7 +45,7 @@ def evaluate_search(
         _show(judged)
 
 
-async def judge_searches(url: str) -> list[JudgedSearch]:
+async def _judged_searches(url: str) -> list[JudgedSearch]:
     connections = LazyPool(url, connections=1)
     search = ShopSearch(connections)
     try:

@@ -36,7 +36,7 @@ _AUDIENCE = "https://oauth2.googleapis.com/token"
 _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _PEM = serialization.Encoding.PEM
-_MOST_BYTES = 4_096
+_MAX_BYTES = 4_096
 
 Fault = Literal[
     "unauthorized",  # 401: the access token is invalid
@@ -182,7 +182,7 @@ def _read(data: bytes) -> tuple[dict[str, Any], str]:
         return {}, "Invalid value at 'message.data[0].value' (TYPE_STRING)"
     if any(key == "from" or key.startswith(("google", "gcm")) for key in payload):
         return {}, "Invalid data payload key"
-    if len(data) > _MOST_BYTES:
+    if len(data) > _MAX_BYTES:
         return {}, "Message too big"
     return message, ""
 

@@ -22,7 +22,7 @@ from infra.settings import Settings
 
 KEY = "llm:spent:"
 MILLION = 1_000_000
-_LIVES_S = 2 * 86_400
+_TTL_S = 2 * 86_400
 _BYTES_PER_TOKEN = 2
 """Lower than in most texts, so that estimates are too high rather than too low."""
 _LOG = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ class Budget:
         if prompt.category:
             limits[f"{day}:category:{prompt.category}"] = self._category
         with store_errors("taking from the budget"):
-            refused = int(await self._take(keys=list(limits), args=[amount, _LIVES_S, *limits.values()]))
+            refused = int(await self._take(keys=list(limits), args=[amount, _TTL_S, *limits.values()]))
         if refused:
             budget_name = list(limits)[refused - 1].removeprefix(f"{day}:")
             raise LlmError(

@@ -66,7 +66,7 @@ class KnownItem(NamedTuple):
 
 
 class HybridSearch:
-    """Searches the tables that the archive role maintains. Raises `pool.CONNECTION_ERRORS` while PostgreSQL does not answer."""
+    """Searches the tables of the archive role. Raises `CONNECTION_ERRORS` while PostgreSQL does not answer."""
 
     def __init__(self, pool: asyncpg.Pool, *, encoder: str, radius_km: float, hides_sold_out: bool = True) -> None:
         """Configure the search.

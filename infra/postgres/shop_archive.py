@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from infra.postgres.pool import LazyPool
 
-_MOST_DONE = 10_000
+_MAX_DONE = 10_000
 _SIMILAR = "SELECT others[:$2] AS others FROM likeness WHERE item_id = $1"
 _RULES = """
 SELECT other, support, confidence, lift FROM association_rules WHERE item_id = $1
@@ -16,7 +16,7 @@ ORDER BY confidence DESC, lift DESC, other LIMIT $2
 _DONE = f"""
 SELECT action, item_id, query, occurred_at FROM interactions
 WHERE user_id = $1 AND occurred_at > $2 AND action IN ('click', 'search')
-ORDER BY occurred_at DESC, event_id LIMIT {_MOST_DONE}
+ORDER BY occurred_at DESC, event_id LIMIT {_MAX_DONE}
 """  # noqa: S608 - the number is ours
 
 

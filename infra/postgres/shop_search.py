@@ -31,7 +31,7 @@ _STANDS_IN = 0.9
 _MEANING, _WELL_RATED = 0.6, 0.02
 _WEIGHTS = "'{0.1, 0.2, 1.0, 0.8}'"
 """Weights of other text, description, category and brand, title."""
-_LEAST_ITEMS = 1_000
+_MIN_ITEMS = 1_000
 _COUNTED = 1_000
 """Limit of the count of items that contain a run."""
 _RARE, _MORE = 3, 30
@@ -170,17 +170,17 @@ class ShopSearch:
             if items <= _RARE and not synonyms and len(phrase[0]) >= spelling.SHORTEST and phrase[0].isalpha():
                 alike = [(row["word"], row["items"]) for row in await connection.fetch(_ALIKE, phrase[0])]
                 correction = spelling.correction(
-                    phrase[0], [(word, used) for word, used in alike if used >= _MORE * items]
+                    phrase[0], [(word, count) for word, count in alike if count >= _MORE * items]
                 )
             if correction is not None:
                 others = [*next(iter(terms([correction])))[1], *synonyms]
                 items = dict(alike)[correction]
-            query_terms.append(Term(phrase, others, math.log1p(max(every, _LEAST_ITEMS) / (1 + items)), correction))
+            query_terms.append(Term(phrase, others, math.log1p(max(every, _MIN_ITEMS) / (1 + items)), correction))
         return query_terms
 
     async def _runs(self, connection: Any, runs: Sequence[str]) -> list[Term]:
         """Return the terms of text without spaces: whole runs that match an item, else their matching bigrams."""
-        every = max(await connection.fetchval(_EVERY), _LEAST_ITEMS)
+        every = max(await connection.fetchval(_EVERY), _MIN_ITEMS)
         query_terms: list[Term] = []
         for run in dict.fromkeys(runs):
             for part in dict.fromkeys((run, *segment.pairs(run))):

@@ -17,7 +17,7 @@ def correction(misspelling: str, vocabulary: Iterable[tuple[str, int]]) -> str |
         vocabulary: Known words with their frequencies.
     """
     most = 1 if len(misspelling) < _LONG else 2
-    near = [(distance(misspelling, word), -used, word) for word, used in vocabulary]
+    near = [(distance(misspelling, word), -frequency, word) for word, frequency in vocabulary]
     best = min((one for one in near if one[0] <= most), default=None)
     return None if best is None else best[2]
 

@@ -104,11 +104,11 @@ def _ends(text: str, code: str) -> list[_Amount] | ValueError:
         return []
     if len(text) > CELL_CHARS:
         return ValueError(f"{quoted(text)} is not a price")
-    spelled = _SIGN_AS_MARK.sub(r"٫\g<part> \g<sign>", number.plain(text))
-    between = _RANGE.fullmatch(spelled)
+    normalized_text = _SIGN_AS_MARK.sub(r"٫\g<part> \g<sign>", number.plain(text))
+    between = _RANGE.fullmatch(normalized_text)
     try:
         if between is None:
-            return [_amount(text, spelled, code)]
+            return [_amount(text, normalized_text, code)]
         low, high = (_amount(text, between[end], code) for end in ("low", "high"))
         if low.codes and high.codes and low.codes != high.codes:
             raise ValueError(f"{quoted(text)} is in two currencies")
@@ -120,8 +120,8 @@ def _ends(text: str, code: str) -> list[_Amount] | ValueError:
         return error
 
 
-def _amount(text: str, spelled: str, code: str) -> _Amount:
-    match = _AMOUNT.fullmatch(spelled.strip())
+def _amount(text: str, normalized_text: str, code: str) -> _Amount:
+    match = _AMOUNT.fullmatch(normalized_text.strip())
     readings = number.readings(match["number"]) if match is not None else {}
     if match is not None and "-" in (match["end"] or "").translate(_DASHES):  # the dash replaces the decimals
         readings = {mark: value for mark, value in readings.items() if not number.decimals(match["number"], mark)}

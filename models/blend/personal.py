@@ -17,8 +17,8 @@ from models.blend.feature_matrix import FeatureMatrix
 _RATE = 0.015
 _KEPT = 0.98
 """Decay of an offset per outcome."""
-_LEAST_SCALE = 0.2
-_MOST_CHANGE = 0.3
+_MIN_SCALE = 0.2
+_MAX_CHANGE = 0.3
 """Bound on the change of any score difference by one outcome."""
 
 
@@ -74,11 +74,12 @@ class PersonalWeights:
             chosen_index: Index of the chosen candidate.
             context: Class of each context.
             among: (n,) mask of the eligible candidates; all by default.
-            outcome_weight: Weight of the outcome in the shared weights, from 0 to 1; the user's offset counts it in full.
+            outcome_weight: Weight of the outcome in the shared weights, from 0 to 1; the user's offset counts it in
+                full.
         """
         own = self._offsets.get(user_id, self._zero)
         slope = gradient(features, chosen_index, self.blender.weights(context) + own, among=among)
-        step = _bounded(_RATE * slope / np.maximum(self.blender.scale, _LEAST_SCALE), features, among)
+        step = _bounded(_RATE * slope / np.maximum(self.blender.scale, _MIN_SCALE), features, among)
         self.blender.learn(features, chosen_index, context, among=among, outcome_weight=outcome_weight)
         self._offsets[user_id] = _KEPT * own + step
         self._changed[user_id] = None
@@ -89,4 +90,4 @@ def _bounded(step: Weights, features: FeatureMatrix, among: Mask | None) -> Weig
     moved = features.weighted_sum(step.astype(np.float32))
     moved = moved if among is None else moved[among]
     change = float(moved.max() - moved.min())
-    return step if change <= _MOST_CHANGE else step * (_MOST_CHANGE / change)
+    return step if change <= _MAX_CHANGE else step * (_MAX_CHANGE / change)

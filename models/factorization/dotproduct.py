@@ -3,8 +3,8 @@
 Embeddings have unit length, so that the similarity u·c lies in [-1, 1] and the score (u·c + 1) / 2 in [0, 1]. Once per
 hour of event time the model trains on the interactions of the last 7 days: 5 epochs of gradient descent on the mean
 squared error, from the current embeddings. The target of an interaction is its rating, or a value derived from its
-action, on [0, 1]. Random negatives with target 0 accompany each interaction; without them (`negatives=0`) all of a user's
-items have similar targets, and the model predicts ratings but ranks at random.
+action, on [0, 1]. Random negatives with target 0 accompany each interaction; without them (`negatives=0`) all of a
+user's items have similar targets, and the model predicts ratings but ranks at random.
 
 Users without an embedding are represented by the mean embedding of their last liked items.
 """

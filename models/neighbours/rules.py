@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-LEAST_CONFIDENCE = 0.02
+MIN_CONFIDENCE = 0.02
 PER_ITEM = 60
 
 
@@ -46,9 +46,7 @@ def mine(baskets: Sequence[Sequence[str]], *, min_support: int = 2) -> list[Asso
     if not (frequent["itemsets"].map(len) > 1).any():
         return []
     metrics = ["support", "confidence", "lift"]
-    rule_frame = association_rules(
-        frequent, metric="confidence", min_threshold=LEAST_CONFIDENCE, return_metrics=metrics
-    )
+    rule_frame = association_rules(frequent, metric="confidence", min_threshold=MIN_CONFIDENCE, return_metrics=metrics)
     columns_of = rule_frame[["antecedents", "consequents", *metrics]]
     rules = [
         AssociationRule(

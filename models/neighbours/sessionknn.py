@@ -26,8 +26,8 @@ QUERY_ITEMS = 30
 class SessionKnn(Model):
     """The most recent sessions of each item, learned one event at a time.
 
-    A session ends after `gap_hours` without an event, or at `max_session_events` events. The `max_sessions` newest sessions are
-    stored, and the index of each item holds the sessions of its last `sample_size` events.
+    A session ends after `gap_hours` without an event, or at `max_session_events` events. The `max_sessions` newest
+    sessions are stored, and the index of each item holds the sessions of its last `sample_size` events.
     """
 
     name = "session-knn"

@@ -177,16 +177,16 @@ class PushAgent:
                 self._publisher.produce(PUSH_TOKENS, registration(state, str(value.token)))
         return decisions
 
-    async def _release(self, event: Any, touched: Mapping[str, tuple[PushState, Record]]) -> None:
+    async def _release(self, event: Any, changed_states: Mapping[str, tuple[PushState, Record]]) -> None:
         """Send the due notifications of some users."""
         due: list[tuple[PushState, Delivery]] = []
         now_ms = self._now_ms()
         unavailable = await self._unavailable_items(
-            {item for state, _ in touched.values() for item in delivery.due_items(state, now_ms)}
+            {item for state, _ in changed_states.values() for item in delivery.due_items(state, now_ms)}
         )
         if not self._context.app.is_live(event):
             return
-        for state, record in touched.values():
+        for state, record in changed_states.values():
             try:
                 self._crowd_out(state)
                 released = delivery.release(state, params=self._params, now_ms=now_ms, unavailable_items=unavailable)
@@ -199,7 +199,7 @@ class PushAgent:
         for start in range(0, len(due), at_once):
             await self._send(event, due[start : start + at_once])
             await self._write(event)
-        for user_id, (state, _) in touched.items():
+        for user_id, (state, _) in changed_states.items():
             self._crowd_out(state)  # retries wait in the queue with the remaining devices
             self._delay_queue.put(user_id, due_at(state))
 

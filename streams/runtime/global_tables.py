@@ -26,7 +26,7 @@ from topics.topic import ITEM_NEIGHBORS, ITEM_STATS, ITEM_WEIGHTS, ITEMS, MODEL_
 TOPICS: tuple[Topic, ...] = (ITEMS, ITEM_STATS, ITEM_NEIGHBORS, ITEM_WEIGHTS, MODEL_VERSIONS)
 _WAIT_MS = 200
 _MIN_BYTES = 64 << 10
-_MOST_RECORDS = 1_000
+_MAX_RECORDS = 1_000
 _LOG = logging.getLogger(__name__)
 
 
@@ -95,7 +95,7 @@ class GlobalTables:
             await consumer.stop()
 
     async def _follow(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
-        fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
+        fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
         for tp, records in fetched.items():
             newest = {record.key: record for record in records}.values()
             for record in newest:

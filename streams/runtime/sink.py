@@ -19,7 +19,7 @@ from streams.runtime.supervise import run_until
 from streams.runtime.topic_history import offsets_since
 from topics import Topic
 
-_MOST_RECORDS = 5_000
+_MAX_RECORDS = 5_000
 _WAIT_MS = 500
 _LOG = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ async def _work(consumer: AIOKafkaConsumer, write: Write, rewind: Rewind | None)
     while True:
         if rewind is not None:
             await rewind.check_assignment(consumer)
-        fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
+        fetched = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS)
         reached = await positions(consumer)
         for tp, records in fetched.items():
             await write(tp.topic, records)

@@ -17,7 +17,7 @@ from streams.core.position import Position
 from streams.runtime.decode import Decoder
 from topics.topic import Topic
 
-_MOST_RECORDS = 1_000
+_MAX_RECORDS = 1_000
 _TIMEOUT_MS = 500
 
 
@@ -98,7 +98,7 @@ class TopicHistory:
                 yield waiting.popleft()
             if await self._consumer.position(tp) >= self.ends[tp]:
                 return
-            fetched = await self._consumer.getmany(tp, timeout_ms=_TIMEOUT_MS, max_records=_MOST_RECORDS)
+            fetched = await self._consumer.getmany(tp, timeout_ms=_TIMEOUT_MS, max_records=_MAX_RECORDS)
             records = [record for record in fetched.get(tp, ()) if record.offset < self.ends[tp]]
             values = {
                 record.offset: value

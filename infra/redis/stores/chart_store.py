@@ -16,8 +16,8 @@ from infra.redis.connection import store_errors
 KEY = "chart:trending"
 MAX_ITEMS = 1_000
 """Maximum number of items in a chart."""
-_LIVES_S = 90 * 86_400
-"""How long a chart without updates is kept: there is one for each category that ever existed."""
+_TTL_S = 90 * 86_400
+"""Lifetime of a chart without updates, since there is one for each category that ever existed."""
 
 
 class ChartStore(Protocol):
@@ -95,7 +95,7 @@ class RedisChartStore:
             # Redis orders by score, then by name: with negated scores the top items come first.
             pipeline.zadd(key, {item: -trend for item, trend in chart.items()})
             pipeline.zremrangebyrank(key, MAX_ITEMS, -1)
-            pipeline.expire(key, _LIVES_S)
+            pipeline.expire(key, _TTL_S)
         with store_errors("writing charts"):
             await pipeline.execute()
 

@@ -19,10 +19,10 @@ from schemas.types import FoundItem
 
 KEY, ASKED, INDEX, QUESTIONS = "prefetch:", "asked:", "prefetched:", "questions:"
 ATTEMPTS, ANSWERED = "fetch:attempts:", "fetch:answered:"
-_INDEX_LIVES_S = 7 * 86_400
-_REQUEST_LIVES_S = 86_400
+_INDEX_TTL_S = 7 * 86_400
+_REQUEST_TTL_S = 86_400
 """The retention of the topic of requests."""
-_QUESTIONS_LIVE_S = 86_400
+_QUESTIONS_TTL_S = 86_400
 
 
 class PrefetchSlot(NamedTuple):
@@ -224,7 +224,7 @@ class RedisPrefetchStore:
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.set(_key(KEY, slot), msgspec.json.encode(answer), pxat=answer.expires_at)
         pipeline.delete(_key(ASKED, slot))
-        pipeline.set(ANSWERED + answer.request_id, b"", ex=_REQUEST_LIVES_S)
+        pipeline.set(ANSWERED + answer.request_id, b"", ex=_REQUEST_TTL_S)
         self._name(pipeline, slot)
         with store_errors("keeping what was fetched"):
             await pipeline.execute()
@@ -234,7 +234,7 @@ class RedisPrefetchStore:
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.exists(ANSWERED + request_id)
         pipeline.incr(ATTEMPTS + request_id)
-        pipeline.expire(ATTEMPTS + request_id, _REQUEST_LIVES_S)
+        pipeline.expire(ATTEMPTS + request_id, _REQUEST_TTL_S)
         with store_errors("counting an attempt"):
             answered, attempts, _ = await pipeline.execute()
         return 0 if answered else int(attempts)
@@ -261,7 +261,7 @@ class RedisPrefetchStore:
         """Store the questions for users."""
         pipeline = self._redis.pipeline(transaction=False)
         for user_id, user_questions in questions.items():
-            pipeline.set(QUESTIONS + user_id, msgspec.json.encode(user_questions), ex=_QUESTIONS_LIVE_S)
+            pipeline.set(QUESTIONS + user_id, msgspec.json.encode(user_questions), ex=_QUESTIONS_TTL_S)
         with store_errors("keeping questions"):
             await pipeline.execute()
 
@@ -279,7 +279,7 @@ class RedisPrefetchStore:
     def _name(self, pipeline: Any, slot: PrefetchSlot) -> None:
         """Add a slot to the index of its user."""
         pipeline.sadd(INDEX + slot.user_id, slot.name)
-        pipeline.expire(INDEX + slot.user_id, _INDEX_LIVES_S)
+        pipeline.expire(INDEX + slot.user_id, _INDEX_TTL_S)
 
 
 def _key(prefix: str, slot: PrefetchSlot) -> str:

@@ -15,7 +15,7 @@ DEVICES, NOTIFICATIONS = "devices:", "notifications:"
 MAX_NOTIFICATIONS = 100
 """Maximum number of decisions per user."""
 MAX_AGE_MS = 30 * 86_400_000
-"""How long a user's decisions are kept after the last one."""
+"""Retention of a user's decisions after the last one, in ms."""
 _encoder = msgspec.json.Encoder()
 _devices = msgspec.json.Decoder(Devices)
 _notification = msgspec.json.Decoder(Notification)

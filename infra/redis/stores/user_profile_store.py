@@ -17,7 +17,7 @@ from schemas.nearby import GeoLocation, geo_location
 from schemas.types import Features, Profile, RecentItem
 
 FOUND, STATED, PLACE = "portrait:", "profile:", "place:"
-_LIVES_S = 90 * 86_400
+_TTL_S = 90 * 86_400
 _RECENT = 20
 
 
@@ -121,9 +121,9 @@ class RedisUserProfileStore:
         """Replace inferred profiles."""
         pipeline = self._redis.pipeline(transaction=False)
         for one in {one.user_id: one for one in features}.values():
-            pipeline.set(FOUND + one.user_id, msgspec.json.encode(_inferred_profile(one)), ex=_LIVES_S)
+            pipeline.set(FOUND + one.user_id, msgspec.json.encode(_inferred_profile(one)), ex=_TTL_S)
             if one.cell is not None:
-                pipeline.set(PLACE + one.user_id, one.cell, ex=_LIVES_S)
+                pipeline.set(PLACE + one.user_id, one.cell, ex=_TTL_S)
         with store_errors("writing portraits"):
             await pipeline.execute()
 

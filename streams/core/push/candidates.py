@@ -20,7 +20,7 @@ from streams.core.push.value import top_items
 
 _DEVICES, _DEVICES_BYTES = 20, 128 << 10
 _CATEGORIES_BYTES = 64 << 10
-_EVENT_IDS, _EVENT_IDS_MOST = 256, 4_096
+_EVENT_IDS, _MAX_EVENT_IDS = 256, 4_096
 """Number of request ids remembered regardless of age, and at most within a day."""
 
 
@@ -70,7 +70,7 @@ def fold_request(
         event_id,
         position.append_ms,
         min_count=_EVENT_IDS,
-        max_count=_EVENT_IDS_MOST,
+        max_count=_MAX_EVENT_IDS,
     )
     if request.kind == "send":
         return list(_requested(state, request, item, params, now_ms))

@@ -46,7 +46,7 @@ _NAMES = 50_000
 """Number of categories and topics above which those without an item are dropped from time to time."""
 _RANK, _ITEMS_PER_RANK = 5, 20
 """The rank of the item whose sum is the reference for the others, and the number of items per rank."""
-_MOST_SHARE = np.float32(3.0)
+_MAX_SHARE = np.float32(3.0)
 """The logarithm of the largest ratio to that reference."""
 _PRIOR_RATINGS = 5.0
 _OLD_DAYS = 3_650.0
@@ -145,7 +145,7 @@ def log_share(logs: Scores, *, out: Column | None = None) -> Column:
     """
     shares = np.subtract(logs, _reference_logs(logs), out=out, dtype=np.float64, casting="same_kind")
     shares = shares.astype(np.float32, copy=False)
-    np.minimum(shares, _MOST_SHARE, out=shares)
+    np.minimum(shares, _MAX_SHARE, out=shares)
     np.exp(shares, out=shares)
     shares *= np.float32(1.0 / LOG_SHARE_UNIT)
     return np.log1p(shares, out=shares)

@@ -181,7 +181,7 @@ FEATURES: Mapping[str, RankingFeature] = {
 }
 """Features by name; the blender has weights for each."""
 PRIOR = {name: feature.prior for name, feature in FEATURES.items()}
-_LEAST_WEIGHT = 1e-4
+_MIN_WEIGHT = 1e-4
 """Magnitude below which a personal weight is not stored."""
 SOURCES = tuple(dict.fromkeys(feature.source for feature in FEATURES.values()))
 """Groups of features under which contributions are reported, since the features are too many to report one by one."""
@@ -215,7 +215,7 @@ def weights_by_name(weights: Weights) -> dict[str, float]:
     return {
         name: weight
         for name, weight in zip(FEATURES, weights.round(_DIGITS).tolist(), strict=True)
-        if abs(weight) >= _LEAST_WEIGHT
+        if abs(weight) >= _MIN_WEIGHT
     }
 
 

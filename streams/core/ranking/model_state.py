@@ -13,7 +13,8 @@ def restore_blender(blender: Blender, version: ModelVersion) -> bool:
     """Load a version's weights into a blender, feature by feature.
 
     A feature that the version does not name keeps the blender's weights, and features that only the version names are
-    ignored. So a release that adds, removes or reorders features keeps the weights of the rest. See `unmatched_features`.
+    ignored. So a release that adds, removes or reorders features keeps the weights of the rest. See
+    `unmatched_features`.
 
     Args:
         blender: The blender, which continues from the version.

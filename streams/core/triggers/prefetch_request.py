@@ -90,10 +90,10 @@ def content_location(state: UserState, params: PrefetchParams) -> ContentLocatio
         resolution = min(params.place_resolution, h3.get_resolution(state.cell))
         city = nearest_city(*h3.cell_to_latlng(state.cell), radius_km=params.place_radius_km)
         return ContentLocation(h3.cell_to_parent(state.cell, resolution), city.label if city else None)
-    meant = find_city(state.city, state.timezone) if state.city else None
-    if meant is None or meant == find_city(state.city or ""):
+    profile_city = find_city(state.city, state.timezone) if state.city else None
+    if profile_city is None or profile_city == find_city(state.city or ""):
         return ContentLocation(city=state.city)
-    return ContentLocation(city=meant.label)
+    return ContentLocation(city=profile_city.label)
 
 
 def build_fetch_requests(

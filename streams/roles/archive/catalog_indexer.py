@@ -33,7 +33,7 @@ from streams.runtime.retry import retry_until_available, write_one_by_one
 OnReject = Callable[[Any, Exception], Awaitable[None]]
 ENCODERS: dict[str, type[TextEncoder]] = {"subwords": Subword, "minilm": MiniLm}
 """Encoders by their names in the setting TEXT_ENCODER; none of them needs fitting."""
-_MOST_ITEMS = 500
+_MAX_ITEMS = 500
 _REST = 20.0
 """Pause between two word counts, as a multiple of the duration of the last one."""
 _LOOK_EVERY_S = 60.0
@@ -124,7 +124,7 @@ class CatalogIndexer:
             StoreError: PostgreSQL does not answer.
         """
         with database.write_errors("reading what is to be indexed"):
-            stale_rows = await self._pool.fetch(_STALE, self._encoder.name, _MOST_ITEMS + len(self._rejected_versions))
+            stale_rows = await self._pool.fetch(_STALE, self._encoder.name, _MAX_ITEMS + len(self._rejected_versions))
         rows = [row for row in stale_rows if (row["item_id"], row["offset"]) not in self._rejected_versions]
         refused: list[tuple[Any, Exception]] = []
         await write_one_by_one(rows, self._put, lambda row, error: refused.append((row, error)), log_message=_WAITS)

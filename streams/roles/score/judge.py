@@ -36,7 +36,7 @@ from topics.topic import LLM_SCORES
 
 LOOK_BACK_MS = 600_000
 """Age up to which a feed is worth judging, in ms."""
-_MOST_USERS = 20_000
+_MAX_USERS = 20_000
 _RETRY_S = 2.0
 _TOKENS, _TOKENS_PER_ITEM = 100, 30
 """Limit of an answer: a base, and tokens per item, of which some 20 are used."""
@@ -109,7 +109,7 @@ class LlmJudge:
         else:
             feed = judge_request(value, limit=self._settings.llm_score_items)
             user.request = feed if user.request is None else max(user.request, feed, key=lambda one: one.order)
-        if len(self._users) > _MOST_USERS:
+        if len(self._users) > _MAX_USERS:
             self.skipped_feeds += self._users.pop(next(iter(self._users))).request is not None
 
     def begin(self) -> None:

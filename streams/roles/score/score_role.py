@@ -34,7 +34,7 @@ from streams.runtime.topic_history import offsets_since
 from topics.topic import FEATURES, FEEDS, LLM_CALLS
 
 GROUP = "millrace-score"
-_MOST_RECORDS = 1_000
+_MAX_RECORDS = 1_000
 _WAIT_MS = 200
 
 
@@ -84,7 +84,7 @@ async def _work(settings: Settings, registry: Registry, judge: LlmJudge, redis: 
         await consumer.start()
         while True:
             fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(
-                timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS
+                timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS
             )
             for tp, records in fetched.items():
                 newest = {record.key: record for record in records if record.value is not None}

@@ -22,7 +22,7 @@ from schemas.limit import PRODUCT
 DIMENSIONS = 128
 SINCE = timedelta(days=30)
 """Age up to which interactions form baskets."""
-_LEAST_BASKETS = 3
+_MIN_BASKETS = 3
 _NOT_CHOSEN = ("skip", "dislike", "search")
 
 _PRODUCTS = "SELECT item_id, title, topics FROM items WHERE left(kind, 256) = $1 ORDER BY item_id"
@@ -106,7 +106,7 @@ async def fit(pool: asyncpg.Pool, now: datetime, *, features: int = FEATURES) ->
     item_ids = [row["item_id"] for row in rows]
     learned = await asyncio.to_thread(fit_model, item_ids, [text_of(row) for row in rows], features=features)
     baskets = await pool.fetch(_BASKETS, PRODUCT, now - SINCE, list(_NOT_CHOSEN))
-    rules = await asyncio.to_thread(mine, [row["basket"] for row in baskets], min_support=_LEAST_BASKETS)
+    rules = await asyncio.to_thread(mine, [row["basket"] for row in baskets], min_support=_MIN_BASKETS)
     async with pool.acquire() as connection, connection.transaction():
         await _write(connection, item_ids, learned, rules)
         await connection.execute(

@@ -62,7 +62,7 @@ _USERS = 2_000
 """Users whose personal weights are published per second."""
 _KEEPING_UP = 1_000
 """Lag in interactions up to which the blender learns too, at about 1 ms per interaction."""
-_MOST_RECORDS = 1_000
+_MAX_RECORDS = 1_000
 _MIN_BYTES, _WAIT_MS = 64 << 10, 100
 _BOARD_EVERY_S = 1.0
 _REMEMBERED_MS = 3_600_000
@@ -143,7 +143,7 @@ class Trainer:
                 consumer.seek(tp, offset)
             while True:
                 fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(
-                    timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS
+                    timeout_ms=_WAIT_MS, max_records=_MAX_RECORDS
                 )
                 backlog = await _backlog(consumer, [tp for tp in partitions if tp.topic == INTERACTIONS.name])
                 await self._apply_fetched(fetched, learn_weights=backlog <= _KEEPING_UP)
