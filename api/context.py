@@ -181,7 +181,7 @@ class ApiContext:
         }
 
     async def visible_items(self, item_ids: Sequence[str], user: GeoLocation = UNKNOWN_LOCATION) -> dict[str, Item]:
-        """Return the items visible to a user, by id, in the given order; see `Offers.to`.
+        """Return the items visible to a user, by id, in the given order; see `VisibilityRules.visible_to`.
 
         Raises:
             StoreError: the store did not answer.

@@ -104,7 +104,7 @@ class PipelineReader:
             self._consumption = await asyncio.to_thread(consumer_lag.read, self._admin, prefix=APP_ID)
             await record_gaps(self._redis, self._consumption.gaps)
         except (KafkaException, StoreError) as error:
-            _LOG.warning("it is not known how far consumer groups are: %s", error)
+            _LOG.warning("the lag of consumer groups cannot be read: %s", error)
         finally:
             self._asked_s = time.monotonic()
             self._asking = None

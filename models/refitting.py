@@ -1,7 +1,7 @@
 """Base class of models that are refitted to the last events at intervals.
 
-The first refit comes early and the next ones each time the events have doubled, until refits are `every` events apart.
-Between refits a model still uses the newest history, since a query brings it.
+The first refit comes early and the next ones each time the events have doubled, until refits are `refit_every` events
+apart. Between refits a model still uses the newest history, since a query brings it.
 """
 
 from __future__ import annotations

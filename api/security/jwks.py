@@ -120,7 +120,7 @@ class IssuerKeys:
                 document = json.loads(await self._fetch())
             self._keys, self._got_s = list(_keys(document["keys"])), self._clock_s()
         except (*_AWAY, TimeoutError, ValueError, TypeError, KeyError, RecursionError) as error:
-            _log.warning("the keys at %s cannot be had: %s", self._url, type(error).__name__)
+            _log.warning("the keys at %s cannot be fetched: %s", self._url, type(error).__name__)
 
     async def _fetch(self) -> bytes:
         data = bytearray()

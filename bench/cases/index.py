@@ -1,6 +1,6 @@
 """Nearest-neighbour index of a catalogue of 200,000 items: recall, speed and memory.
 
-The queries are the last liked items of users who prefer one category, folded as in the candidate source `alike`.
+The queries are the last liked items of users who prefer one category, folded as in the candidate source `similar`.
 """
 
 from __future__ import annotations

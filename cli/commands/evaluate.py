@@ -44,7 +44,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - each is a flag
     ablate: Annotated[
         str | None,
         typer.Option(
-            help="sources or parts: compare the blend with the blend without each of them, instead of --models."
+            help="sources or parts: compare the blend with itself without each source or feature, instead of --models."
         ),
     ] = None,
     cold: Annotated[
@@ -179,9 +179,9 @@ def _read(path: Path, console: Console) -> Dataset:
     for note in data.notes:
         console.print(f"read as {escape(note)}", soft_wrap=True)
     for line in data.bad_lines[:_BAD_LINES_SHOWN]:
-        console.print(f"[yellow]left out[/] {escape(str(line))}", soft_wrap=True)
+        console.print(f"[yellow]skipped[/] {escape(str(line))}", soft_wrap=True)
     if len(data.bad_lines) > _BAD_LINES_SHOWN:
-        console.print(f"[yellow]left out[/] {len(data.bad_lines):,} lines in total; --json reports each")
+        console.print(f"[yellow]skipped[/] {len(data.bad_lines):,} lines in total; --json reports each")
     return data
 
 

@@ -81,7 +81,10 @@ def products_(  # noqa: PLR0913, PLR0917 - each is a flag
         float | None, typer.Option(min=0.01, help="The highest rating in the file. Default: RATING_SCALE.")
     ] = None,
     max_rejected: Annotated[
-        str, typer.Option(metavar="COUNT|PERCENT", help="The most rejected rows; more end with exit code 1.")
+        str,
+        typer.Option(
+            metavar="COUNT|PERCENT", help="Maximum number or percentage of rejected rows; more end with exit code 1."
+        ),
     ] = "10%",
     rejected: Annotated[
         Path | None, typer.Option(help="The file for rejected rows. Default: a file under MILLRACE_HOME.")

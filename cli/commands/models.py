@@ -53,7 +53,7 @@ def show(context: typer.Context, as_json: _Json = False) -> None:
 @models.command()
 def rollback(
     version: Annotated[str, typer.Argument(help="The version. Default: the one before the version in service.")] = "",
-    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    reason: Annotated[str, typer.Option(help="The reason, for the record.")] = "",
     as_json: _Json = False,
 ) -> None:
     """Put an earlier version back into service: its ranking weights and item weights. Workers load it at once.

@@ -4,8 +4,8 @@
 
 It validates requests against the protocol, answers with a tool call derived from the request (`infra.fakes.answer`),
 and counts tokens, including those of the prompt cache. Faults can be injected: `faults` apply to the next requests, one
-each; `double:NAME` anywhere in a user's message applies to that request; `every` applies to all others. `messages` are
-the literal answers to the next requests.
+each; `double:NAME` anywhere in a user's message applies to that request; `permanent_fault` applies to all others.
+`messages` are the literal answers to the next requests.
 """
 
 from __future__ import annotations

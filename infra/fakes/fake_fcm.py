@@ -4,7 +4,7 @@
     async with fcm.serve() as url:      # FCM_BASE_URL=url FCM_SERVICE_ACCOUNT=fcm.service_account(url)
 
 It verifies the signed assertion with the account's public key and validates messages against the protocol. Faults can
-be injected: `faults` apply to the next messages, one each; `every` applies to all others; the devices of
+be injected: `faults` apply to the next messages, one each; `permanent_fault` applies to all others; the devices of
 `unregistered_tokens` do not exist any more.
 """
 

@@ -112,7 +112,7 @@ async def work_left(admin: AdminClient, redis: Redis) -> dict[str, int]:
     counts["workers to start"] = (not feeds) + (not trainers)
     for sign in feeds:
         counts["users to rank"] = counts.get("users to rank", 0) + sign["waiting"]
-        counts["charts to draw"] = counts.get("charts to draw", 0) + sign["stale"]
+        counts["charts to refresh"] = counts.get("charts to refresh", 0) + sign["stale"]
         for topic in GLOBAL_TOPICS:
             name = f"records of {topic.short_name} to view"
             counts[name] = counts.get(name, 0) + _behind(topic, ends, sign["view"])

@@ -150,7 +150,7 @@ async def _verify(admin: Any, topics: list[BrokerTopic]) -> None:
     if problems:
         raise OperatorError(
             "Topics that are there already do not fit:\n  " + "\n  ".join(problems),
-            "Delete them if what they hold does not matter; otherwise alter the setting (kafka-configs.sh), and copy"
+            "Delete them if their data is not needed; otherwise alter the setting (kafka-configs.sh), and copy"
             " topics with another partition count to new ones.",
         )
 

@@ -173,7 +173,7 @@ class LocalStack:
             try:
                 return await self._on_return(addresses)
             except Exception as error:  # another server may be unavailable
-                _LOG.warning("what a server lacks is not made anew yet: %s", error)
+                _LOG.warning("a restarted server is not provisioned yet: %s", error)
                 await asyncio.sleep(_RETRY_S)
 
     def _progress(self, name: str) -> Callable[[str], None]:
@@ -195,8 +195,8 @@ def require_space(folder: Path, *, free_bytes: int = FREE_BYTES) -> None:
     free = shutil.disk_usage(folder).free
     if free < free_bytes:
         raise OperatorError(
-            f"The disk of {folder} has {free / 1e9:.1f} GB free; the local stack wants {free_bytes / 1e9:.1f} GB.",
-            "Make room, or choose folders on another disk with MILLRACE_HOME and MILLRACE_CACHE.",
+            f"The disk of {folder} has {free / 1e9:.1f} GB free; the local stack needs {free_bytes / 1e9:.1f} GB.",
+            "Free some space, or choose folders on another disk with MILLRACE_HOME and MILLRACE_CACHE.",
         )
 
 

@@ -188,7 +188,7 @@ class RankAgent:
                 lambda: self._store.write([self._default_feed()]), "everyone's feed waits for the store"
             )
         except Exception:
-            _LOG.exception("everyone's feed is not written")
+            _LOG.exception("the default feed was not written")
 
     async def _start_write(self, feeds: list[Ranked], work: dict[str, Work]) -> None:
         """Start to write feeds, after the write before has ended."""

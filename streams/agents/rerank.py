@@ -60,7 +60,7 @@ class RerankAgent:
                 try:
                     await self._store.write([self._ranked(batch.partition, trigger)])
                 except StoreError as error:
-                    _LOG.warning("a re-rank is not answered: %s", error)
+                    _LOG.warning("a re-rank request was not answered: %s", error)
                 except Exception as error:
                     self._context.dead_letters.put(record, error, stage="rerank.score")
                 await asyncio.sleep(0)

@@ -87,7 +87,7 @@ class Decoder:
             try:
                 return await self._registry.learn(self._codec, schema_id)
             except (SchemaRegistryError, httpx.HTTPError) as error:
-                _LOG.warning("the schema registry did not answer, trying again: %s", error)
+                _LOG.warning("the schema registry did not answer; retrying: %s", error)
                 await asyncio.sleep(_RETRY_S)
 
 

@@ -124,5 +124,5 @@ def restore_and_log(blender: Blender, version: ModelVersion) -> bool:
     """
     is_restored = restore_blender(blender, version)
     if is_restored and (difference := unmatched_features(blender, version)):
-        _LOG.warning("version %s was made for other features: %s", version.version, difference)
+        _LOG.warning("version %s was fitted for other features: %s", version.version, difference)
     return is_restored

@@ -77,7 +77,7 @@ async def rewrite(entries: Sequence[T], write: Callable[[Sequence[T]], Awaitable
     """
 
     def refuse(_: T, error: Exception) -> None:
-        _LOG.warning("an entry is not written again: %s", error)
+        _LOG.warning("an entry cannot be restored: %s", error)
 
     await write_one_by_one(entries, write, refuse, log_message="entries that were lost wait for the store")
 
@@ -130,7 +130,7 @@ class Refills:
                 for source in self._sources:
                     await self._check(source)
             except (StoreError, KafkaError) as error:
-                _LOG.warning("a store is not filled again yet: %s", error)
+                _LOG.warning("a store is not refilled yet: %s", error)
             await asyncio.sleep(LOOK_S)
 
     async def _check(self, source: _RefillSource) -> None:
@@ -144,7 +144,7 @@ class Refills:
             self.bootstrap_servers, self.registry, source.topic, since_ms=since_ms, partitions=partitions
         )
         async with opened as history:
-            _LOG.info("%s: the store is filled from %d records at most", source.topic.name, history.total)
+            _LOG.info("%s: the store is refilled from up to %d records", source.topic.name, history.total)
             await source.fill(history.chunks(_CHUNK))
         still_owned = set(self._owned(source))  # the new owner refills partitions that were reassigned in the meantime
         await self.projection.add(

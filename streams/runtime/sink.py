@@ -63,7 +63,7 @@ class Rewind:
         try:
             await self._seek(consumer)
         except (StoreError, KafkaError) as error:
-            _LOG.warning("it is not known what the store has lost: %s", error)
+            _LOG.warning("the data lost by the store cannot be determined: %s", error)
 
     async def record_positions(self, consumer: Any) -> None:
         """Note the partitions that are completely written; call it after all fetched records are written."""
@@ -72,7 +72,7 @@ class Rewind:
             complete = [tp for tp, position in reached.items() if position >= self._ends[tp]]
             await self._projection.add([_name(tp) for tp in complete])
         except (StoreError, KafkaError) as error:
-            _LOG.warning("it is not noted what the store holds: %s", error)
+            _LOG.warning("the data held by the store cannot be recorded: %s", error)
             return
         for tp in complete:
             del self._ends[tp]
@@ -93,7 +93,7 @@ class Rewind:
         for tp in set(lost_partitions) & consumer.assignment():
             consumer.seek(tp, starts[tp])
             self._ends[tp] = ends[tp]
-        _LOG.info("%d partitions are written to the store again", len(lost_partitions))
+        _LOG.info("%d partitions are read again to refill the store", len(lost_partitions))
 
     async def _starts(self, consumer: Any, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         starts: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)
@@ -155,4 +155,4 @@ async def _work(consumer: AIOKafkaConsumer, write: Write, rewind: Rewind | None)
                 await consumer.commit(new_positions)
                 committed = reached
             except (CommitFailedError, IllegalStateError) as error:
-                _LOG.info("the group has rebalanced, what was written is read again: %s", error)
+                _LOG.info("the group has rebalanced; written records are read again: %s", error)

@@ -262,7 +262,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                     await drain()
         except TimeoutError:
             self.log.warning(
-                "Agents did not finish within %s s; what they hold will be read again", self._limits.drain_s
+                "Agents did not finish within %s s; their records will be read again", self._limits.drain_s
             )
         except Exception as error:
             self.log.exception("An agent could not finish: %r", error)

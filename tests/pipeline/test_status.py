@@ -199,7 +199,7 @@ async def test_events_that_were_deleted_unread_are_counted_and_stay_on_record(
     assert found.pipeline.deleted_unread[group] == {AUDITS.name: count}
 
 
-@pytest.mark.parametrize(("expected", "code", "first"), [("", 0, "All is well."), ("clown", 2, "clown has not been")])
+@pytest.mark.parametrize(("expected", "code", "first"), [("", 0, "No problems."), ("clown", 2, "clown has not been")])
 async def test_the_command_says_what_is_wrong_first_and_by_its_exit_code(
     stack: Addresses, redis: Redis, expected: str, code: int, first: str
 ) -> None:

@@ -16,7 +16,7 @@ from confluent_kafka import KafkaException
 from cli.address import api_url
 from cli.application import application
 from cli.commands.demo import plan
-from cli.commands.demo.double import with_fakes
+from cli.commands.demo.fakes import with_fakes
 from cli.commands.demo.play import open_play
 from cli.commands.demo.proof import DemoError, Proof
 from cli.commands.demo.screen import Screen

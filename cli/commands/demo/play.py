@@ -78,7 +78,7 @@ class Play:
         with self.screen.step("interactions → POST /interaction/batch", len(over_http)) as advance:
             self._count("api", await to_api(self.client, over_http, advance))
         await self._wait_until_processed(users)
-        with self.screen.step("trends and neighbours learned"):
+        with self.screen.step("trends and co-occurrence learned"):
             await self.watch.wait_until_idle("learning")
         await self._rank_everyone(users)
 
@@ -88,7 +88,7 @@ class Play:
         Raises:
             DemoError: the content was not fetched in time.
         """
-        with self.screen.step(f"content fetched ahead for {user_id}{self._simulated(CLAUDE)}"):
+        with self.screen.step(f"content prefetched for {user_id}{self._simulated(CLAUDE)}"):
             await post(self.client, "/retrieve", {"user_id": user_id, "reason": "demo"})
             store = RedisPrefetchStore(self.redis)
 
@@ -172,7 +172,7 @@ class Play:
         await self.redis.set(USERS_KEY, msgspec.json.encode(demo_users))
 
     async def _publish_profiles(self, profiles: Sequence[Profile]) -> None:
-        with self.screen.step("people → POST /profile, Kafka", len(profiles)) as advance:
+        with self.screen.step("profiles → POST /profile, Kafka", len(profiles)) as advance:
             for profile in profiles[:_API_PROFILES]:
                 await post(self.client, "/profile", profile)
                 advance(1)
@@ -215,7 +215,7 @@ class Play:
             )
             for user_id in users
         ]
-        with self.screen.step("everyone ranked", len(users)) as advance:
+        with self.screen.step("all users ranked", len(users)) as advance:
             await to_kafka(self.publisher, TRIGGERS, triggers, lambda _: None)
             await self._wait_for_feeds(users, after=before)
             advance(len(users))

@@ -51,9 +51,9 @@ class Screen:
     def show_bad_lines(self, bad_lines: Sequence[BadLine]) -> None:
         """Print the lines of the data set that could not be read."""
         for bad in bad_lines[:_BAD_LINES]:
-            self._console.print(f"[yellow]left out[/] {escape(str(bad))}", highlight=False)
+            self._console.print(f"[yellow]skipped[/] {escape(str(bad))}", highlight=False)
         if len(bad_lines) > _BAD_LINES:
-            self._console.print(f"[yellow]left out[/] {len(bad_lines) - _BAD_LINES:,} more lines", highlight=False)
+            self._console.print(f"[yellow]skipped[/] {len(bad_lines) - _BAD_LINES:,} more lines", highlight=False)
 
     @contextmanager
     def step(self, name: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
@@ -125,7 +125,7 @@ class Screen:
         if proof.simulated:
             names = " and ".join(proof.simulated)
             self._console.print(
-                f"[yellow]simulated:[/] {names}, since no key is set; their suggestions are made up, and no push leaves"
+                f"[yellow]simulated:[/] {names}, since no key is set; their suggestions are generated, and no push leaves"
                 " this machine",
                 highlight=False,
             )

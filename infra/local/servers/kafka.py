@@ -133,5 +133,5 @@ class Kafka(LocalServer):
         if code:
             raise OperatorError(
                 f"Kafka's log folder {self._data} could not be formatted:\n{out[-1000:]}",
-                "If nothing in it matters, remove it and start again.",
+                "If its data is not needed, remove it and start again.",
             )

@@ -37,7 +37,7 @@ _MAX_ITEMS = 500
 _REST = 20.0
 """Pause between two word counts, as a multiple of the duration of the last one."""
 _LOOK_EVERY_S = 60.0
-_WAITS = "items wait for PostgreSQL to be indexed"
+_WAITS = "the catalogue index waits for PostgreSQL"
 _LOG = logging.getLogger(__name__)
 _COLUMNS = (
     *("item_id", "category", "title_key", "year", "city_key", "latitude", "longitude", "region", "is_exact"),
@@ -111,7 +111,7 @@ class CatalogIndexer:
                 elif self._is_dictionary_stale:
                     wait_s = min(self._not_before_s - time.monotonic(), _LOOK_EVERY_S)
             except StoreError as error:
-                _LOG.warning("the catalogue is not indexed now: %s", error)
+                _LOG.warning("the catalogue cannot be indexed now: %s", error)
             try:
                 await asyncio.wait_for(self._changed.wait(), wait_s)
             except TimeoutError:

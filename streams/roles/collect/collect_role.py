@@ -125,7 +125,7 @@ async def collect_periodically(
             except PublishError:
                 raise
             except Exception:
-                _LOG.exception("%s are not collected in this turn", name)
+                _LOG.exception("%s were not collected in this interval", name)
         await sleep(max(0.0, interval_s * (turn + 1) - now_ms() / 1_000))
 
 

@@ -102,7 +102,7 @@ class Collector:
         try:
             return await self._collect(state)
         except CollectError as error:
-            _LOG.warning("not collected: %s", error)
+            _LOG.warning("the collection failed: %s", error)
             reached = (await self._store.read())[name]
             return await self._note(replace(reached, state="failed", error=str(error)))
 

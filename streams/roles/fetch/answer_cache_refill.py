@@ -45,4 +45,4 @@ async def watch_answer_cache(settings: Settings, registry: Registry, redis: Redi
             if await projection.missing([NAME]):
                 await refill_answer_cache(settings, registry, redis)
         except (StoreError, KafkaError) as error:
-            _LOG.warning("answers are not put back yet: %s", error)
+            _LOG.warning("cached answers are not restored yet: %s", error)

@@ -144,7 +144,7 @@ class FetchConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await self._consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError) as error:
-            _LOG.info("the group has rebalanced, what was answered is passed over: %s", error)
+            _LOG.info("the group has rebalanced; the commit of answered requests is skipped: %s", error)
             return
         for tp, offset in offsets.items():
             if offset is not None:

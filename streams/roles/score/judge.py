@@ -145,14 +145,14 @@ class LlmJudge:
         try:
             await self._publish(user_id, user, user_interests, feed)
         except LlmError as error:
-            _LOG.info("a feed is not judged: %s", error)
+            _LOG.info("a feed was not scored: %s", error)
             if error.reason in TRANSIENT:
                 user.put_back(feed)
         except (StoreError, PublishError) as error:
-            _LOG.warning("a feed waits to be judged: %s", error)
+            _LOG.warning("a feed waits for its scores: %s", error)
             user.put_back(feed)
         except Exception:
-            _LOG.exception("a feed cannot be judged")
+            _LOG.exception("a feed cannot be scored")
         finally:
             user.busy = False
 

@@ -42,7 +42,7 @@ T = TypeVar("T")
 GROUP = "millrace-shop"
 _CHARTS_EVERY_S = 15.0
 _RETRY_S = 1.0
-_WAITS = "the shop waits for a store"
+_WAITS = "the shop role waits for a store"
 _CLICKS, _SEARCHES = 20, 5
 """Numbers of a user's newest clicks and searches that count."""
 _FOUND = 60
@@ -246,7 +246,7 @@ async def _repeat(work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         except Exception:
-            _LOG.exception("the shop goes on with what it has")
+            _LOG.exception("the shop continues with its present data")
         await asyncio.sleep(_CHARTS_EVERY_S)
 
 

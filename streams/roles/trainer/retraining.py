@@ -153,7 +153,7 @@ class RetrainScheduler:
         try:
             await self._fit(request_ids, full=full)
         except asyncio.CancelledError:
-            _LOG.warning("the fit was given up")
+            _LOG.warning("the fit was cancelled")
             raise
         except Exception:
             _LOG.exception("the fit failed")
@@ -255,7 +255,7 @@ class RetrainScheduler:
                     try:
                         apply_message(learner, message, position, learn_weights=weigh)
                     except Exception:
-                        _LOG.exception("the fit passes over the %s at %s", type(message).__name__, position)
+                        _LOG.exception("the fit skips the %s at %s", type(message).__name__, position)
                 number += 1
                 if number % self._settings.trainer_batch_events == 0:
                     await asyncio.sleep(0)
@@ -273,7 +273,7 @@ def _learn(fit: CandidateFit, batch: list[tuple[Position, Any]]) -> None:
         try:
             fit.learn(event, position)
         except Exception:
-            _LOG.exception("the fit passes over the event %s", event.event_id)
+            _LOG.exception("the fit skips the event %s", event.event_id)
 
 
 async def publish_item_weights(
