@@ -70,7 +70,7 @@ def create_app(settings: Settings, clients: Clients, *, more_routes: Sequence[Ba
     reranks = asyncio.Semaphore(settings.api_max_listeners)
     context = ApiContext(settings, clients, metrics, ItemCache(clients.items), reranks)
     guard = Guard(context)
-    metrics.limits_blind.set_function(lambda: guard.limits == "blind")
+    metrics.rate_limits_degraded.set_function(lambda: guard.limits == "blind")
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -12,7 +12,7 @@ from limits.aio.storage import MemoryStorage, Storage
 from api.endpoints.metrics import HeartbeatReader, Metrics, no_heartbeats
 from api.endpoints.visibility import VisibilityRules, VisibleFeed, reranked_feed, visible_feed
 from api.http.body import R, validate_record
-from api.http.error import BrokerAwayError, NoFeedError, TooLargeError
+from api.http.error import BrokerUnavailableError, NoFeedError, TooLargeError
 from api.security.audit import Audits
 from api.security.principal import REQUEST_CONTEXT, authorize_user
 from infra import clock
@@ -25,7 +25,7 @@ from infra.postgres.shop_search import MemoryShopSearch, ShopSearchProtocol
 from infra.redis.stores.chart_store import ChartStore, MemoryChartStore
 from infra.redis.stores.collection_store import CollectionStore, MemoryCollectionStore
 from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore
-from infra.redis.stores.feed_store import EVERYONE, FeedStore
+from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore
 from infra.redis.stores.interaction_log import InteractionLog, MemoryInteractionLog
 from infra.redis.stores.item_store import ItemCache, ItemReader, ItemStore
 from infra.redis.stores.model_status import MemoryModelStatusStore, ModelStatusStore
@@ -128,7 +128,7 @@ class ApiContext:
 
         Raises:
             InvalidError: a record breaks one of its limits; none is published.
-            ForbiddenError, BrokerAwayError: as `send`.
+            ForbiddenError, BrokerUnavailableError: as `send`.
         """
         await self.send(topic, [self.validated(value) for value in values])
 
@@ -151,7 +151,7 @@ class ApiContext:
 
         Raises:
             ForbiddenError: the caller may not act for the user of a record.
-            BrokerAwayError: the broker did not acknowledge within API_PUBLISH_TIMEOUT_S.
+            BrokerUnavailableError: the broker did not acknowledge within API_PUBLISH_TIMEOUT_S.
             TooLargeError: a record exceeds the message limit of its topic.
         """
         for value in values:
@@ -164,7 +164,7 @@ class ApiContext:
             raise TooLargeError(error.limit) from error
         except (PublishError, TimeoutError) as error:
             self.metrics.publish_failures.labels(topic.name).inc()
-            raise BrokerAwayError from error
+            raise BrokerUnavailableError from error
         self.metrics.published.labels(topic.name).inc(len(values))
 
     async def catalog_items(self, item_ids: Sequence[str]) -> dict[str, Item]:
@@ -220,7 +220,7 @@ class ApiContext:
         trace = REQUEST_CONTEXT.get()
         if trace is not None:
             trace.user_id = user_id
-        own, everyones = await self.clients.feeds.read((user_id, EVERYONE))
+        own, everyones = await self.clients.feeds.read((user_id, DEFAULT_FEED))
         if own is not None:
             self.metrics.feed_reads.labels("own").inc()
             self.metrics.feed_age.observe(max(0.0, (self.clients.now_ms() - own.generated_at) / 1000))

@@ -116,8 +116,10 @@ def _targets(stream: Stream) -> NDArray[np.bool_]:
 
 def _groups(stream: Stream, end: int) -> Indices:
     """Return, for each event, the index of the first one of its user at its time."""
-    moment = np.concatenate(([0], np.cumsum(np.diff(stream.at_ms[:end]) > 0)))[:end]
-    _, first, group = np.unique(moment * len(stream.users) + stream.user[:end], return_index=True, return_inverse=True)
+    timestamp_group = np.concatenate(([0], np.cumsum(np.diff(stream.at_ms[:end]) > 0)))[:end]
+    _, first, group = np.unique(
+        timestamp_group * len(stream.users) + stream.user[:end], return_index=True, return_inverse=True
+    )
     return np.asarray(first[group], np.intp)
 
 

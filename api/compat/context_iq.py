@@ -21,20 +21,20 @@ from api.endpoints.visibility import SPARE_ITEMS
 from api.http.body import InteractionBody, PreferencesBody, Values, changes_of, check_count, parse_body, profile_update
 from api.http.endpoint import Endpoint
 from api.http.error import (
-    BrokerAwayError,
+    BrokerUnavailableError,
     ChangedError,
     NoFeedError,
     NoItemError,
     NoProfileError,
     NotRecommendedError,
-    StoreAwayError,
+    StoreUnavailableError,
 )
 from api.http.precondition import entity_tag, matching_state
 from api.http.query import MAX_ITEMS, Name, UserId, parse_query, validate_user_id
 from api.http.response import json_response
 from infra.llm.key import has_key
 from infra.postgres.catalog_filter import CatalogFilter
-from infra.redis.stores.feed_store import EVERYONE
+from infra.redis.stores.feed_store import DEFAULT_FEED
 from schemas.limit import ID_CHARS
 from schemas.nearby import geo_location
 from schemas.types import Feed, Item
@@ -251,7 +251,7 @@ class ContextIqEndpoints:
                 body=InteractBody,
                 example=_INTERACT,
                 answers={200: InteractAccepted},
-                errors=(BrokerAwayError,),
+                errors=(BrokerUnavailableError,),
             ),
             *self._reading(),
             Endpoint(
@@ -259,7 +259,7 @@ class ContextIqEndpoints:
                 _PREFERENCES_PATH,
                 self.preferences,
                 answers={200: StatedPreferences},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
             Endpoint(
                 "PUT",
@@ -268,14 +268,14 @@ class ContextIqEndpoints:
                 body=PreferencesBody,
                 example=_PREFERENCES,
                 answers={200: StatedPreferences},
-                errors=(BrokerAwayError, ChangedError, StoreAwayError),
+                errors=(BrokerUnavailableError, ChangedError, StoreUnavailableError),
             ),
             Endpoint(
                 "GET",
                 "/api/v1/user-profile/{user_id}",
                 self.profile,
                 answers={200: ContextIqProfile},
-                errors=(NoProfileError, StoreAwayError),
+                errors=(NoProfileError, StoreUnavailableError),
             ),
         ]
 
@@ -287,7 +287,7 @@ class ContextIqEndpoints:
                 self.recommendations,
                 query=RecommendationQuery,
                 answers={200: ScoredContents},
-                errors=(NoFeedError, StoreAwayError),
+                errors=(NoFeedError, StoreUnavailableError),
             ),
             Endpoint(
                 "GET",
@@ -295,7 +295,7 @@ class ContextIqEndpoints:
                 self.explain,
                 query=ExplanationQuery,
                 answers={200: Explanation},
-                errors=(NoFeedError, NotRecommendedError, StoreAwayError),
+                errors=(NoFeedError, NotRecommendedError, StoreUnavailableError),
             ),
             Endpoint(
                 "POST",
@@ -305,7 +305,7 @@ class ContextIqEndpoints:
                 body=ExportBody,
                 example={"user_ids": ["user123", "alex"], "limit": 10},
                 answers={200: "text/csv"},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
             Endpoint(
                 "GET",
@@ -313,7 +313,7 @@ class ContextIqEndpoints:
                 self.content,
                 query=ContentQuery,
                 answers={200: Contents},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
             Endpoint(
                 "GET",
@@ -321,7 +321,7 @@ class ContextIqEndpoints:
                 self.similar,
                 query=SimilarContentQuery,
                 answers={200: SimilarContents},
-                errors=(NoItemError, StoreAwayError),
+                errors=(NoItemError, StoreUnavailableError),
             ),
         ]
 
@@ -356,7 +356,9 @@ class ContextIqEndpoints:
         query = parse_query(request, RecommendationQuery)
         feed = await self._context.feed_of(query.user_id)
         scored = await self._scored(feed, query.limit)
-        return json_response(ScoredContents(query.user_id, scored, feed.user_id != EVERYONE, _iso(feed.generated_at)))
+        return json_response(
+            ScoredContents(query.user_id, scored, feed.user_id != DEFAULT_FEED, _iso(feed.generated_at))
+        )
 
     async def explain(self, request: Request) -> Response:
         """Explain why an item is recommended to a user."""

@@ -19,7 +19,14 @@ from api.endpoints.rerank import ranked
 from api.endpoints.visibility import VisibleFeed
 from api.http.body import Moment, Scalar, Values, check_count, milliseconds, new_id, parse_body, texts
 from api.http.endpoint import Endpoint
-from api.http.error import BrokerAwayError, InvalidError, NoFeedError, NoProfileError, StoreAwayError, TooLargeError
+from api.http.error import (
+    BrokerUnavailableError,
+    InvalidError,
+    NoFeedError,
+    NoProfileError,
+    StoreUnavailableError,
+    TooLargeError,
+)
 from api.http.query import parse_query, validate_user_id
 from api.http.response import json_response
 from infra.redis.stores.model_status import LiveModel
@@ -286,7 +293,7 @@ class _Personalization:
                 "/profile/{user_id}",
                 self.profile,
                 answers={200: ShownUserProfile},
-                errors=(NoProfileError, StoreAwayError),
+                errors=(NoProfileError, StoreUnavailableError),
             ),
             Endpoint(
                 "GET",
@@ -295,7 +302,7 @@ class _Personalization:
                 scope="service",
                 query=ExperimentQuery,
                 answers={200: Experiments},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
             Endpoint(
                 "POST",
@@ -305,7 +312,7 @@ class _Personalization:
                 body=ExperimentBody,
                 example=_EXPERIMENT,
                 answers={201: Experiment},
-                errors=(BrokerAwayError,),
+                errors=(BrokerUnavailableError,),
             ),
             Endpoint(
                 "GET",
@@ -313,7 +320,7 @@ class _Personalization:
                 self.evaluation,
                 scope="service",
                 answers={200: Evaluation},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
         ]
 

@@ -21,7 +21,14 @@ from api.context import ApiContext
 from api.endpoints.search import NO_MATCHES
 from api.http.body import new_id, parse_body
 from api.http.endpoint import Endpoint
-from api.http.error import BadValueError, BrokerAwayError, InvalidError, NoMatchError, NoProductError, StoreAwayError
+from api.http.error import (
+    BadValueError,
+    BrokerUnavailableError,
+    InvalidError,
+    NoMatchError,
+    NoProductError,
+    StoreUnavailableError,
+)
 from api.http.query import Q, parse_query
 from api.http.response import json_response
 from infra.postgres.shop_search import ShopQuery
@@ -196,7 +203,7 @@ _body = msgspec.json.Decoder(ShopInteractionBody)
 def endpoints(context: ApiContext) -> list[Endpoint]:
     """Return the endpoints of the shop contract."""
     shop = _Shop(context)
-    read, publish = (StoreAwayError, BadValueError), (BrokerAwayError, BadValueError, InvalidError)
+    read, publish = (StoreUnavailableError, BadValueError), (BrokerUnavailableError, BadValueError, InvalidError)
     click = {"user_id": "user123", "event_type": "product_click", "product_id": "ABCD1234XY"}
     interaction_options: dict[str, Any] = {
         "body": ShopInteractionBody,

@@ -21,7 +21,14 @@ from api.context import ApiContext
 from api.endpoints.rerank import ranked
 from api.http.body import InteractionBody, new_id, parse_body
 from api.http.endpoint import Endpoint
-from api.http.error import ApiError, BrokerAwayError, InvalidError, NoFeedError, NoItemError, StoreAwayError
+from api.http.error import (
+    ApiError,
+    BrokerUnavailableError,
+    InvalidError,
+    NoFeedError,
+    NoItemError,
+    StoreUnavailableError,
+)
 from api.http.paging import Cursor, PagedList, PagedRanking, Rank, page_of, paged_list
 from api.http.query import Name, parse_query, validate_user_id
 from api.http.response import json_response
@@ -164,7 +171,7 @@ class VideoEndpoints:
                 self.feed,
                 query=VideoFeedQuery,
                 answers={200: VideoFeed},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
             Endpoint(
                 "GET",
@@ -172,7 +179,7 @@ class VideoEndpoints:
                 self.category,
                 query=CategoryFeedQuery,
                 answers={200: VideoFeed},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
             Endpoint(
                 "GET",
@@ -180,7 +187,7 @@ class VideoEndpoints:
                 self.trending,
                 query=TrendingQuery,
                 answers={200: VideoPosts},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
             Endpoint(
                 "GET",
@@ -188,7 +195,7 @@ class VideoEndpoints:
                 self.similar,
                 query=SimilarQuery,
                 answers={200: VideoPosts},
-                errors=(NoItemError, StoreAwayError),
+                errors=(NoItemError, StoreUnavailableError),
             ),
             Endpoint(
                 "POST",
@@ -197,7 +204,7 @@ class VideoEndpoints:
                 body=PostInteractionBody,
                 example=_INTERACTION,
                 answers={200: VideoInteractionAccepted},
-                errors=(BrokerAwayError,),
+                errors=(BrokerUnavailableError,),
             ),
         ]
 

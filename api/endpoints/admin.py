@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api.context import ApiContext
 from api.http.endpoint import Endpoint, Handler
-from api.http.error import ApiError, NoPromptsError, StoreAwayError
+from api.http.error import ApiError, NoPromptsError, StoreUnavailableError
 from api.http.query import validate_user_id
 from api.http.response import json_response
 from infra.redis import event_rates
@@ -115,4 +115,6 @@ class AdminEndpoints:
 def _admin(
     method: Literal["GET", "POST"], path: str, handler: Handler, answers: Any, *errors: type[ApiError]
 ) -> Endpoint:
-    return Endpoint(method, path, handler, scope="admin", answers={200: answers}, errors=(StoreAwayError, *errors))
+    return Endpoint(
+        method, path, handler, scope="admin", answers={200: answers}, errors=(StoreUnavailableError, *errors)
+    )

@@ -18,12 +18,12 @@ from starlette.responses import Response
 from api.context import ApiContext
 from api.endpoints.visibility import VisibleFeed
 from api.http.endpoint import Endpoint
-from api.http.error import CrowdedError, NoFeedError, StoreAwayError, StreamsError
+from api.http.error import NoFeedError, StoreUnavailableError, StreamsError, TooManyListenersError
 from api.http.event_streams import FeedStream, Listeners
 from api.http.query import FeedQuery, parse_query
 from infra.redis.connection import StoreError
 from infra.redis.stores.feed_codec import float16_table
-from infra.redis.stores.feed_store import EVERYONE
+from infra.redis.stores.feed_store import DEFAULT_FEED
 
 _POLL_S = 15.0
 """Polling interval of a stream: a lost notification delays an update by at most this long."""
@@ -79,7 +79,7 @@ def content(user_id: str, served: VisibleFeed, *, now_ms: int) -> FeedContent:
         age_ms=max(0, now_ms - feed.generated_at),
         watermark=feed.watermark,
         model=feed.model,
-        fallback=feed.user_id == EVERYONE,
+        fallback=feed.user_id == DEFAULT_FEED,
         items=list(map(ContentItem, *columns)),
     )
 
@@ -118,7 +118,7 @@ class ContentEndpoints:
                 self.read,
                 query=FeedQuery,
                 answers={200: FeedContent, 304: None},
-                errors=(NoFeedError, StoreAwayError),
+                errors=(NoFeedError, StoreUnavailableError),
             ),
             Endpoint(
                 "GET",
@@ -126,7 +126,7 @@ class ContentEndpoints:
                 self.stream,
                 query=FeedQuery,
                 answers={200: "text/event-stream"},
-                errors=(CrowdedError, StreamsError),
+                errors=(TooManyListenersError, StreamsError),
             ),
         ]
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api.context import ApiContext
 from api.http.endpoint import Endpoint
-from api.http.error import StoreAwayError
+from api.http.error import StoreUnavailableError
 from api.http.query import LimitQuery, parse_query, validate_user_id
 from api.http.response import json_response
 from infra.redis.stores.interaction_log import DAY_MS
@@ -73,7 +73,7 @@ class HistoryEndpoints:
                 "/interaction/aggregate/{user_id}",
                 self.aggregate,
                 answers={200: HistoryAggregate},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
             Endpoint(
                 "GET",
@@ -81,7 +81,7 @@ class HistoryEndpoints:
                 self.show,
                 query=LimitQuery,
                 answers={200: InteractionHistory},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
         ]
 

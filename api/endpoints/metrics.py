@@ -120,7 +120,7 @@ class Metrics:
         self.audits_lost = Counter(
             "millrace_audits_lost", "Audit events lost because the buffer was full.", registry=self.registry
         )
-        self.limits_blind = Gauge(
+        self.rate_limits_degraded = Gauge(
             "millrace_rate_limits_blind",
             "1 while requests cannot be counted and all pass the rate limits.",
             registry=self.registry,

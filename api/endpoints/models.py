@@ -12,7 +12,7 @@ from starlette.responses import Response
 from api.context import ApiContext
 from api.http.body import RetrainBody, parse_body
 from api.http.endpoint import Endpoint
-from api.http.error import BrokerAwayError, StoreAwayError
+from api.http.error import BrokerUnavailableError, StoreUnavailableError
 from api.http.response import json_response
 from infra.redis.stores.model_status import LiveModel, ModelStatus, Training, Version
 from topics.topic import TRIGGERS
@@ -70,7 +70,7 @@ class ModelEndpoints:
                 self.show,
                 scope="service",
                 answers={200: ShownModelStatus},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
             Endpoint(
                 "POST",
@@ -81,7 +81,7 @@ class ModelEndpoints:
                 body_required=False,
                 example={"reason": "a new catalog"},
                 answers={202: RetrainAccepted},
-                errors=(BrokerAwayError,),
+                errors=(BrokerUnavailableError,),
             ),
         ]
 

@@ -32,7 +32,7 @@ from api.http.body import (
     read_body,
 )
 from api.http.endpoint import Endpoint, Handler
-from api.http.error import ApiError, BrokerAwayError, InvalidError, MalformedError, TooLargeError
+from api.http.error import ApiError, BrokerUnavailableError, InvalidError, MalformedError, TooLargeError
 from api.http.query import validate_user_id
 from api.http.response import Accepted, accepted, json_response
 from schemas.types import ProfileUpdate
@@ -106,14 +106,14 @@ class PublishEndpoints:
                 body=ProfilePatch,
                 example={"muted": ["sports"]},
                 answers={202: Accepted},
-                errors=(BrokerAwayError,),
+                errors=(BrokerUnavailableError,),
             ),
             Endpoint(
                 "DELETE",
                 "/profile/{user_id}",
                 self.forget_profile,
                 answers={202: Accepted},
-                errors=(BrokerAwayError,),
+                errors=(BrokerUnavailableError,),
             ),
             _publishes("/retrieve", self.retrieve, RetrieveBody, {"user_id": "alex", "reason": "pulled to refresh"}),
             Endpoint(
@@ -240,7 +240,7 @@ def _publishes(
     example: Any,
     *,
     answers: Mapping[int, Any] | None = None,
-    errors: tuple[type[ApiError], ...] = (BrokerAwayError,),
+    errors: tuple[type[ApiError], ...] = (BrokerUnavailableError,),
 ) -> Endpoint:
     return Endpoint(
         "POST",

@@ -18,7 +18,14 @@ from api.endpoints.publish import EVENT_BYTES
 from api.http.batch import ANSWERS, ERRORS, publish_each
 from api.http.body import changes_of, check_count, new_id, parse_body
 from api.http.endpoint import Endpoint, Handler, Scope
-from api.http.error import ApiError, BrokerAwayError, ChangedError, InvalidError, NoDevicesError, StoreAwayError
+from api.http.error import (
+    ApiError,
+    BrokerUnavailableError,
+    ChangedError,
+    InvalidError,
+    NoDevicesError,
+    StoreUnavailableError,
+)
 from api.http.precondition import entity_tag, matching_state
 from api.http.query import LimitQuery, parse_query, validate_user_id
 from api.http.response import Accepted, accepted, json_response
@@ -130,7 +137,7 @@ class PushEndpoints:
                 "/push/preferences/{user_id}",
                 self.show,
                 answers={200: PushTargets},
-                errors=(NoDevicesError, StoreAwayError),
+                errors=(NoDevicesError, StoreUnavailableError),
             ),
             Endpoint(
                 "PUT",
@@ -139,7 +146,7 @@ class PushEndpoints:
                 body=PushPreferences,
                 example=_PREFERENCES,
                 answers={202: Accepted},
-                errors=(BrokerAwayError, ChangedError, StoreAwayError),
+                errors=(BrokerUnavailableError, ChangedError, StoreUnavailableError),
             ),
             Endpoint(
                 "PATCH",
@@ -148,7 +155,7 @@ class PushEndpoints:
                 body=PushPatch,
                 example={"categories": ["music"]},
                 answers={202: Accepted},
-                errors=(BrokerAwayError, ChangedError, StoreAwayError),
+                errors=(BrokerUnavailableError, ChangedError, StoreUnavailableError),
             ),
             _asks("/push/send", self.send, SendBody, _MESSAGE, scope="service"),
             _asks("/push/batch", self.batch, SendBatchBody, _MESSAGES, scope="service", answers=ANSWERS, errors=ERRORS),
@@ -159,7 +166,7 @@ class PushEndpoints:
                 self.decisions,
                 query=LimitQuery,
                 answers={200: PushDecisions},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             ),
         ]
 
@@ -281,7 +288,7 @@ def _asks(
     *,
     scope: Scope = "user",
     answers: Mapping[int, Any] | None = None,
-    errors: tuple[type[ApiError], ...] = (BrokerAwayError,),
+    errors: tuple[type[ApiError], ...] = (BrokerUnavailableError,),
 ) -> Endpoint:
     answers = answers or {202: Accepted}
     return Endpoint("POST", path, handler, scope=scope, body=body, example=example, answers=answers, errors=errors)

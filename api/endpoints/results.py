@@ -16,7 +16,7 @@ from api.endpoints.rerank import ranked
 from api.endpoints.visibility import VisibleFeed
 from api.http.body import RerankBody, check_count, parse_body
 from api.http.endpoint import Endpoint
-from api.http.error import NoFeedError, StoreAwayError
+from api.http.error import NoFeedError, StoreUnavailableError
 from api.http.query import LimitQuery, parse_query, validate_user_id
 from api.http.response import json_response
 from infra.redis.stores.item_store import ItemReader
@@ -161,7 +161,7 @@ class ResultEndpoints:
                 self.show,
                 query=LimitQuery,
                 answers={200: Results},
-                errors=(NoFeedError, StoreAwayError),
+                errors=(NoFeedError, StoreUnavailableError),
             ),
         ]
 

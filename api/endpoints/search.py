@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from api.context import ApiContext
 from api.http.endpoint import Endpoint
-from api.http.error import InvalidError, StoreAwayError
+from api.http.error import InvalidError, StoreUnavailableError
 from api.http.paging import Cursor, Page, PagedRanking, page_of, paged_list
 from api.http.query import Name, UserId, parse_query
 from api.http.response import json_response
@@ -88,7 +88,7 @@ class SearchEndpoints:
                 self.search,
                 query=SearchQuery,
                 answers={200: SearchPage},
-                errors=(StoreAwayError,),
+                errors=(StoreUnavailableError,),
             )
         ]
 

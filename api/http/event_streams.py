@@ -11,7 +11,7 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
 from api.context import ApiContext
-from api.http.error import CrowdedError, StreamsError
+from api.http.error import StreamsError, TooManyListenersError
 
 _PING_S, _SEND_TIMEOUT_S = 15, 30
 
@@ -28,10 +28,10 @@ class Listeners:
         """Check that one more stream may be opened.
 
         Raises:
-            CrowdedError, StreamsError
+            TooManyListenersError, StreamsError
         """
         if self._count >= self._settings.api_max_listeners:
-            raise CrowdedError(self._settings.api_max_listeners)
+            raise TooManyListenersError(self._settings.api_max_listeners)
         if self._by_user[user_id] >= self._settings.api_max_user_listeners:
             raise StreamsError(self._settings.api_max_user_listeners)
 

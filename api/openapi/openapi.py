@@ -17,7 +17,7 @@ from api.http.error import (
     ErrorAnswer,
     ForbiddenError,
     InvalidError,
-    KeysAwayError,
+    KeysUnavailableError,
     MalformedError,
     TooLargeError,
     TooManyRequestsError,
@@ -29,7 +29,7 @@ JSON = "application/json"
 _PARAMETER = re.compile(r"{(?P<name>\w+)}")
 _REF = "#/components/schemas/"
 _BODY_ERRORS = (MalformedError, TooLargeError, ContentTypeError, InvalidError)
-_CALLER_ERRORS = (UnauthorizedError, ForbiddenError, TooManyRequestsError, KeysAwayError)
+_CALLER_ERRORS = (UnauthorizedError, ForbiddenError, TooManyRequestsError, KeysUnavailableError)
 _ID = {"type": "string", "minLength": 1, "maxLength": ID_CHARS, "examples": ["alex"]}
 
 

@@ -16,7 +16,7 @@ from api.http.body import new_id
 from api.security.principal import REQUEST_CONTEXT, RequestContext
 from infra.kafka.publisher import PublishError, RecordPublisher
 from infra.redis.stores.feed_codec import version
-from infra.redis.stores.feed_store import EVERYONE
+from infra.redis.stores.feed_store import DEFAULT_FEED
 from schemas.types import Audit, Feed
 from topics.topic import AUDITS
 
@@ -47,12 +47,12 @@ class Audits:
                 audit_id=new_id(),
                 kind="recommendations_served",
                 actor=trace.actor[:_ACTOR_CHARS],
-                user_id=trace.user_id if feed.user_id == EVERYONE else feed.user_id,
+                user_id=trace.user_id if feed.user_id == DEFAULT_FEED else feed.user_id,
                 request_id=trace.request_id,
                 version=version(feed),
                 model=feed.model,
                 count=count,
-                fallback=feed.user_id == EVERYONE,
+                fallback=feed.user_id == DEFAULT_FEED,
                 occurred_at=self._now_ms(),
             )
         )

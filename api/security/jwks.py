@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import jwt
 
-from api.http.error import KeysAwayError, UnauthorizedError
+from api.http.error import KeysUnavailableError, UnauthorizedError
 
 KEY_TYPES = {
     **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", None)),
@@ -66,7 +66,7 @@ class IssuerKeys:
             refused: A key that did not match the token's signature; it is excluded.
 
         Raises:
-            KeysAwayError: no keys have been fetched yet.
+            KeysUnavailableError: no keys have been fetched yet.
             UnauthorizedError: no key matches, or several do and the token names none.
         """
         now_s = self._clock_s()
@@ -77,7 +77,7 @@ class IssuerKeys:
             return fitting[0]
         await self._ask_for_missing(now_s)
         if self._keys is None:
-            raise KeysAwayError
+            raise KeysUnavailableError
         fitting = self._fitting(algorithm, kid, refused)
         if not fitting:
             raise UnauthorizedError("the token is invalid: its key is not one of the issuer's")

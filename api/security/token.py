@@ -56,7 +56,7 @@ class Tokens:
 
         Raises:
             UnauthorizedError: the token is invalid.
-            KeysAwayError: the issuer's keys are unavailable.
+            KeysUnavailableError: the issuer's keys are unavailable.
         """
         caller = self.cached_principal(token)
         if caller is None and token and (self._secret or self._keys):

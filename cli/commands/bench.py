@@ -41,9 +41,9 @@ def bench(
     if part and part not in suite.CASES:
         raise OperatorError(f"There is no benchmark {part}.", f"The benchmarks are {', '.join(suite.CASES)}.")
     plan = suite.QUICK if quick else suite.FULL
-    parts = [part] if part else list(suite.CASES)
+    cases = [part] if part else list(suite.CASES)
     with _Screen() as screen:
-        results = run(suite.run(parts, plan, settings.read(), on_step=screen.step, on_progress=screen.progress))
+        results = run(suite.run(cases, plan, settings.read(), on_step=screen.step, on_progress=screen.progress))
     if not part and not quick:
         suite.RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
     if as_json:
@@ -54,7 +54,7 @@ def bench(
         table.add_row(line.name, line.value, line.note)
     console = Console(highlight=False)
     console.print(table)
-    for name in parts:
+    for name in cases:
         if description := plan.describe(name):
             console.print(description)
 

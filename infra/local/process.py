@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.error import OperatorError
-from infra.local import leftover
+from infra.local import stale_process
 from infra.local.log import ChildLog
 from infra.local.program import kill_group, launch
 from infra.local.step import OnStep, Step
@@ -158,7 +158,7 @@ class Child:
             self._log.rotate()
             process = await self._launched(command)
             self._current = command, process
-            leftover.record(self._record, process.pid, command.stop_signal)
+            stale_process.record(self._record, process.pid, command.stop_signal)
 
     async def _launched(self, command: Command) -> Process:
         """Start the program, with a pipe for its heartbeats if it writes any."""

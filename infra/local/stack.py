@@ -15,7 +15,7 @@ from typing import Any
 from infra import address, health_check
 from infra.address import Addresses
 from infra.error import OperatorError
-from infra.local import leftover, secret
+from infra.local import secret, stale_process
 from infra.local.lock import Lock
 from infra.local.port import Ports, require_free
 from infra.local.process import Child
@@ -77,7 +77,7 @@ class LocalStack:
         """
         self._lock.take()
         try:
-            await asyncio.to_thread(leftover.end_stale, self.home / "run")
+            await asyncio.to_thread(stale_process.end_stale, self.home / "run")
             require_space(self.home)
             require_space(self._cache)
             addresses, checks = self._plan()
@@ -205,9 +205,9 @@ def _redis_probe(url: str) -> health_check.ServerProbe:
     return health_check.ServerProbe(health_check.redis(client), client.aclose)
 
 
-async def _all(parts: list[Coroutine[Any, Any, None]]) -> None:
+async def _all(coroutines: list[Coroutine[Any, Any, None]]) -> None:
     """Await all; if one fails, cancel the others and raise its error."""
-    tasks = [asyncio.ensure_future(part) for part in parts]
+    tasks = [asyncio.ensure_future(part) for part in coroutines]
     try:
         await asyncio.gather(*tasks)
     except BaseException:

@@ -168,13 +168,13 @@ class ShopSearch:
             others, items = synonyms, min(frequencies[word] for word in phrase)
             correction = None
             if items <= _RARE and not synonyms and len(phrase[0]) >= spelling.SHORTEST and phrase[0].isalpha():
-                alike = [(row["word"], row["items"]) for row in await connection.fetch(_ALIKE, phrase[0])]
+                similar_words = [(row["word"], row["items"]) for row in await connection.fetch(_ALIKE, phrase[0])]
                 correction = spelling.correction(
-                    phrase[0], [(word, count) for word, count in alike if count >= _MORE * items]
+                    phrase[0], [(word, count) for word, count in similar_words if count >= _MORE * items]
                 )
             if correction is not None:
                 others = [*next(iter(terms([correction])))[1], *synonyms]
-                items = dict(alike)[correction]
+                items = dict(similar_words)[correction]
             query_terms.append(Term(phrase, others, math.log1p(max(every, _MIN_ITEMS) / (1 + items)), correction))
         return query_terms
 

@@ -76,10 +76,10 @@ class ContentModel(Model):
         text_index = np.array(self._text_index, np.int64)
         is_described = text_index != MISSING
         for row, query in zip(rows, queries, strict=True):
-            likeness = self._likeness(query)
-            row[:] = self._fallback.scores([query])[0] if likeness is None else -np.inf
-            if likeness is not None:
-                row[is_described] = likeness[text_index[is_described]]
+            similarity = self._similarity(query)
+            row[:] = self._fallback.scores([query])[0] if similarity is None else -np.inf
+            if similarity is not None:
+                row[is_described] = similarity[text_index[is_described]]
         return rows
 
     def nearest(self, query: ModelQuery, k: int) -> Ranked:
@@ -89,12 +89,12 @@ class ContentModel(Model):
             query: The query with its recent items.
             k: Number of items, at most.
         """
-        likeness = self._likeness(query)
-        if likeness is None:
+        similarity = self._similarity(query)
+        if similarity is None:
             return Ranked([], np.empty(0))
-        return top(self._described.names, likeness, k, query.exclude)
+        return top(self._described.names, similarity, k, query.exclude)
 
-    def _likeness(self, query: ModelQuery) -> Scores | None:
+    def _similarity(self, query: ModelQuery) -> Scores | None:
         """Return a score for each described item."""
         liked = history(query, self._described, position_discount=self._position_discount, dislike_confidence=0.0)
         if not liked:

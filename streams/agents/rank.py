@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from infra.redis.stores.feed_store import EVERYONE, FeedStore
+from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore
 from schemas.types import Features, Feed
 from streams.core.coalescing_queue import CoalescingQueue
 from streams.core.params import RankParams
@@ -151,7 +151,9 @@ class RankAgent:
 
     def _default_feed(self) -> Feed:
         now_ms = self._context.now_ms()
-        features = Features(user_id=EVERYONE, version=now_ms, watermark=self._context.catalog.watermark, event_count=0)
+        features = Features(
+            user_id=DEFAULT_FEED, version=now_ms, watermark=self._context.catalog.watermark, event_count=0
+        )
         return self._ranked(features)
 
     def _ranked(self, features: Features) -> Feed:

@@ -35,7 +35,7 @@ from infra.postgres.catalog_filter import PostgresCatalogListing
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_archive import PostgresShopArchive
 from infra.postgres.shop_search import ShopSearch
-from infra.redis.stores.feed_store import EVERYONE, MemoryFeedStore, reranked
+from infra.redis.stores.feed_store import DEFAULT_FEED, MemoryFeedStore, reranked
 from infra.redis.stores.item_store import MemoryItemStore
 from infra.settings import Settings
 from schemas.types import Trigger
@@ -89,7 +89,7 @@ def url(stack: Addresses) -> Iterator[str]:
     async def serve() -> None:
         loops.append(asyncio.get_running_loop())
         feeds, items = MemoryFeedStore(), MemoryItemStore()
-        await feeds.write([a_feed(user_id="alex"), a_feed(user_id=EVERYONE)])
+        await feeds.write([a_feed(user_id="alex"), a_feed(user_id=DEFAULT_FEED)])
         await items.write([an_item("i1"), an_item("i2")])
         connections = LazyPool(stack.database_url)
         clients = Clients(

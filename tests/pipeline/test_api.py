@@ -24,7 +24,7 @@ from infra.address import Addresses
 from infra.kafka.publisher import Publisher
 from infra.kafka.registry import Registry
 from infra.redis.connection import connect
-from infra.redis.stores.feed_store import EVERYONE, RedisFeedStore
+from infra.redis.stores.feed_store import DEFAULT_FEED, RedisFeedStore
 from infra.redis.stores.item_store import RedisItemStore
 from infra.settings import Settings
 from tests.build import a_feed, an_item
@@ -183,7 +183,7 @@ async def test_content_of_real_stores_falls_back_to_everyones(
     stack: Addresses, registry: Registry, redis: Redis
 ) -> None:
     given = clients(stack, registry, redis)
-    await given.feeds.write([a_feed(), a_feed(user_id=EVERYONE, model="everyones")])
+    await given.feeds.write([a_feed(), a_feed(user_id=DEFAULT_FEED, model="everyones")])
     await given.items.write([an_item("i1"), an_item("i3")])
     async with serving(given) as http:
         own = (await http.get("/content", params={"user_id": "u1", "limit": 2})).json()

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from infra.error import OperatorError
-from infra.local import Child, Command, Step, leftover, log, process
+from infra.local import Child, Command, Step, log, process, stale_process
 from infra.local.program import run_program
 
 WAITS = "import time\nwhile True: time.sleep(1)"
@@ -118,8 +118,8 @@ async def test_what_outlived_its_parent_is_ended_before_the_next_start(tmp_path:
     leaves = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {WAITS!r}], stdout=2).pid)"
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", leaves, stdout=asyncio.subprocess.PIPE)
     orphan = int((await parent.communicate())[0])
-    leftover.record(tmp_path / "thing.json", orphan, signal.SIGTERM)
-    assert await asyncio.to_thread(leftover.end_stale, tmp_path) == [orphan]
+    stale_process.record(tmp_path / "thing.json", orphan, signal.SIGTERM)
+    assert await asyncio.to_thread(stale_process.end_stale, tmp_path) == [orphan]
     assert not psutil.pid_exists(orphan)
     assert not (tmp_path / "thing.json").exists()
 

@@ -21,7 +21,7 @@ from infra.postgres import pool as database
 from infra.redis.projection import KEY
 from infra.redis.stores.chart_store import RedisChartStore
 from infra.redis.stores.experiment_store import RedisExperimentStore
-from infra.redis.stores.feed_store import EVERYONE, RedisFeedStore
+from infra.redis.stores.feed_store import DEFAULT_FEED, RedisFeedStore
 from infra.redis.stores.interaction_log import RedisInteractionLog
 from infra.redis.stores.item_store import RedisItemStore
 from infra.redis.stores.push_store import RedisPushStore
@@ -78,7 +78,7 @@ async def shown(pipeline: Pipeline) -> dict[str, Any]:
     """Return what the API can read, as far as it is made of topics."""
     redis = pipeline.redis
     feeds = await RedisFeedStore(redis).read(USERS)
-    everyones = (await RedisFeedStore(redis).read([EVERYONE]))[0]
+    everyones = (await RedisFeedStore(redis).read([DEFAULT_FEED]))[0]
     portraits, pushes, logged = RedisUserProfileStore(redis), RedisPushStore(redis), RedisInteractionLog(redis)
     charts = RedisChartStore(redis)
     return {

@@ -18,7 +18,7 @@ import portal
 from api.app import create_app
 from api.context import Clients
 from infra import clock
-from infra.redis.stores.feed_store import EVERYONE, MemoryFeedStore
+from infra.redis.stores.feed_store import DEFAULT_FEED, MemoryFeedStore
 from infra.redis.stores.item_store import MemoryItemStore
 from infra.redis.stores.push_store import MemoryPushStore
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore
@@ -120,7 +120,7 @@ async def serving(pipeline: Pipeline, port: int = 0, *, settings: Settings | Non
 @pytest.fixture
 async def pipeline() -> Pipeline:
     pipeline = Pipeline()
-    for user_id in ("ann", "bob", EVERYONE):
+    for user_id in ("ann", "bob", DEFAULT_FEED):
         await pipeline.rank(user_id, ITEMS)
     return pipeline
 

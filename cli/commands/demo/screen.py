@@ -125,8 +125,8 @@ class Screen:
         if proof.simulated:
             names = " and ".join(proof.simulated)
             self._console.print(
-                f"[yellow]simulated:[/] {names}, since no key is set; their suggestions are generated, and no push leaves"
-                " this machine",
+                f"[yellow]simulated:[/] {names}, since no key is set; their suggestions are generated, and no push"
+                " leaves this machine",
                 highlight=False,
             )
         if proof.error:

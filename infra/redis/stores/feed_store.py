@@ -18,7 +18,7 @@ from infra.redis.stores.feed_codec import VERSION_CHARS, pack, unpack, version_o
 from infra.redis.stores.feed_pubsub import CHANNEL, Fanout, RedisChanges
 from schemas.types import Feed, Trigger
 
-EVERYONE = "~everyone"
+DEFAULT_FEED = "~everyone"
 """User id of the default feed, for users without their own."""
 RERANKED = "~reranked:"
 """Prefix of the ids of re-ranked lists: `~reranked:{event_id}:{user_id}`, with the event's id URL-quoted, since it may

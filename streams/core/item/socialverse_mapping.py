@@ -162,12 +162,12 @@ def _read(decoder: msgspec.json.Decoder[Any], data: msgspec.Raw) -> Any:
         raise DecodeError("bad_record", str(error)) from error
 
 
-def _ms(moment: int | str | None) -> int:
+def _ms(timestamp: int | str | None) -> int:
     try:
-        if isinstance(moment, str) and not moment.isdecimal():
-            instant = datetime.fromisoformat(moment)
+        if isinstance(timestamp, str) and not timestamp.isdecimal():
+            instant = datetime.fromisoformat(timestamp)
             return round((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1_000)
-        number = int(moment or "")
+        number = int(timestamp or "")
         return number if number >= _MS_FROM else number * 1_000
     except ValueError as error:
         raise DecodeError("bad_record", "it does not say when it was") from error

@@ -180,8 +180,8 @@ def _favourite_categories(features: Features, catalog: CatalogSnapshot, limit: i
     return list(dict.fromkeys([*(name for name, _ in strongest[:limit]), *stated[:limit]]))
 
 
-def _best(votes: Column, limit: int) -> Indices:
-    items = np.flatnonzero(votes > 0)
+def _best(scores: Column, limit: int) -> Indices:
+    items = np.flatnonzero(scores > 0)
     if len(items) > limit:
-        items = items[np.argpartition(-votes[items], limit)[:limit]]
+        items = items[np.argpartition(-scores[items], limit)[:limit]]
     return items.astype(np.int32)

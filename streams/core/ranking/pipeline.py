@@ -81,8 +81,8 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
     last[_location_bound(query.features, catalog)] = True
     if not params.hides_sold_out:
         last[columns.listing.sold_out] = True
-    parts = feature_matrix(query, catalog, where, allows_repeats=params.allows_repeats)
-    return Candidates(query, items, admissible[where], parts, last[where])
+    matrix = feature_matrix(query, catalog, where, allows_repeats=params.allows_repeats)
+    return Candidates(query, items, admissible[where], matrix, last[where])
 
 
 def _candidates_of(
@@ -99,8 +99,8 @@ def _candidates_of(
         catalog.columns.listing.sold_out,
     ):
         last[some] = True
-    parts = feature_matrix(query, catalog, items, allows_repeats=params.allows_repeats)
-    return Candidates(query, items, np.ones(len(items), bool), parts, last[items])
+    matrix = feature_matrix(query, catalog, items, allows_repeats=params.allows_repeats)
+    return Candidates(query, items, np.ones(len(items), bool), matrix, last[items])
 
 
 def weights_for(query: RankingQuery, blender: Blender) -> Weights:

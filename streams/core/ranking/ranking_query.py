@@ -127,7 +127,7 @@ def _history_scores(
     if not length:
         return np.zeros((2 * half, catalog.columns.count), np.float32)
     scores = np.empty((2 * half, catalog.columns.count), np.float32)
-    votes, log_strengths = scores[:half], scores[half:]
+    shares, log_strengths = scores[:half], scores[half:]
     together = np.where(liked, _TOGETHER[:, :length], _TOGETHER_WEAK[:, :length])
     weights = np.where(liked, _WEIGHTS[:, :length], _WEIGHTS_WEAK[:, :length])
     back = groups_back - groups_back[0]  # relative to the newest
@@ -138,13 +138,13 @@ def _history_scores(
         SimilarityQuery(TOGETHER, together, DAMPING),
         SimilarityQuery(NEXT, following, DAMPING),
         SimilarityQuery(TOGETHER, last, _LAST_DAMPING),
-        out=votes[:4],
+        out=shares[:4],
     )
-    catalog.item_weights.scores(history, SimilarityQuery(0, weights), out=votes[4:])
-    highest = votes.max(axis=1, keepdims=True, initial=0.0)
+    catalog.item_weights.scores(history, SimilarityQuery(0, weights), out=shares[4:])
+    highest = shares.max(axis=1, keepdims=True, initial=0.0)
     highest[highest <= 0] = 1.0
-    np.multiply(votes, np.where(_OF_STRONGEST, _SCALES / highest, _SCALES), out=log_strengths)
-    votes /= highest
+    np.multiply(shares, np.where(_OF_STRONGEST, _SCALES / highest, _SCALES), out=log_strengths)
+    shares /= highest
     np.maximum(log_strengths[4:], 0.0, out=log_strengths[4:])  # co-occurrence is never negative
     np.log1p(log_strengths, out=log_strengths)
     return scores

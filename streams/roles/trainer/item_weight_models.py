@@ -45,7 +45,7 @@ def _deep(settings: Settings) -> ItemWeightsProvider:
         config="DeepConfig",
         embedding_dim=settings.embedding_dim,
         batch=settings.batch_size,
-        rate=settings.learning_rate,
+        learning_rate=settings.learning_rate,
     )
     return ModelItemWeights("deep", build())
 

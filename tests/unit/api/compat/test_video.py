@@ -10,7 +10,7 @@ import pytest
 
 from infra.postgres.catalog_filter import MemoryCatalogListing
 from infra.redis.stores.chart_store import MemoryChartStore
-from infra.redis.stores.feed_store import EVERYONE, reranked
+from infra.redis.stores.feed_store import DEFAULT_FEED, reranked
 from infra.redis.stores.user_profile_store import MemoryUserProfileStore
 from schemas.types import Item, RecentItem
 from tests.build import T0_MS, a_feed, an_item, features
@@ -147,7 +147,7 @@ async def test_a_newcomers_feed_is_popular_or_by_mood_until_five_interactions() 
     world = await a_world()
     portraits = world.clients["user_profiles"]
     await portraits.write_inferred([features(user_id="new", event_count=4), features(user_id="old", event_count=5)])
-    await world.feeds.write([a_feed(user_id=EVERYONE, items=["post-4", "post-2", "post-1"])])
+    await world.feeds.write([a_feed(user_id=DEFAULT_FEED, items=["post-4", "post-2", "post-1"])])
     found = [
         (await answered(world, "/api/v1/feed", username=name, mood=mood))
         if mood

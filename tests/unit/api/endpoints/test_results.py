@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from infra.redis.stores.feed_store import EVERYONE, reranked
+from infra.redis.stores.feed_store import DEFAULT_FEED, reranked
 from tests.build import T0_MS, a_feed, an_item
 from tests.unit.api.builder import NOW_MS, World
 from topics.topic import TRIGGERS
@@ -85,7 +85,7 @@ async def test_results_of_who_has_no_feed_are_everyones_or_404() -> None:
     world = World()
     async with world.http() as http:
         missing = await http.get("/results/ann")
-        await world.feeds.write([a_feed(user_id=EVERYONE)])
+        await world.feeds.write([a_feed(user_id=DEFAULT_FEED)])
         fallback = await http.get("/results/ann")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "no_feed")
     assert fallback.json()["fallback"] is True

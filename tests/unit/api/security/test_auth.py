@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from api.app import endpoints
-from api.http.error import KeysAwayError, UnauthorizedError
+from api.http.error import KeysUnavailableError, UnauthorizedError
 from api.security.guard import Guard
 from api.security.principal import NAMES, Principal
 from api.security.token import Tokens
@@ -195,7 +195,7 @@ async def test_an_issuer_that_is_away_is_no_fault_of_the_callers() -> None:
     issuer.is_unavailable = True
     async with issuer.serve() as url, World().http(environment="production", jwt_jwks_url=url) as http:
         answer = await http.get("/content?user_id=ann", headers=bearer(issuer.token(sub="ann")))
-        with pytest.raises(KeysAwayError):
+        with pytest.raises(KeysUnavailableError):
             await Tokens(Settings(jwt_jwks_url=url)).principal(issuer.token(sub="ann"))
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "keys_away")
     assert "Retry-After" in answer.headers

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from api.http.error import KeysAwayError, UnauthorizedError
+from api.http.error import KeysUnavailableError, UnauthorizedError
 from api.security.jwks import KEY_TYPES, IssuerKeys, Key
 from api.security.principal import Principal
 from api.security.token import Tokens
@@ -318,9 +318,9 @@ async def _endless() -> AsyncIterator[bytes]:
 async def test_an_answer_that_is_no_set_of_keys_is_as_none_and_bounded(answer: Any) -> None:
     async with asyncio.timeout(20), answering(answer) as url:
         keys = IssuerKeys(url)
-        with pytest.raises(KeysAwayError):
+        with pytest.raises(KeysUnavailableError):
             await keys.find("RS256", "key-1")
-        with pytest.raises(KeysAwayError):
+        with pytest.raises(KeysUnavailableError):
             await keys.find("RS256", "key-1")
 
 
@@ -328,7 +328,7 @@ async def test_an_answer_that_is_no_set_of_keys_is_as_none_and_bounded(answer: A
     "url", ["http://127.0.0.1:1/", "nonsense", "ftp://example.org/keys", "http://[", "https://127.0.0.1:1"]
 )
 async def test_an_address_where_nobody_answers_is_no_fault_of_the_callers(url: str) -> None:
-    with pytest.raises(KeysAwayError):
+    with pytest.raises(KeysUnavailableError):
         await IssuerKeys(url).find("RS256", None)
 
 

@@ -15,7 +15,7 @@ from aiokafka import TopicPartition
 
 from infra.kafka.partition import partition_of
 from infra.kafka.publisher import Publisher
-from infra.redis.stores.feed_store import EVERYONE, MemoryFeedStore
+from infra.redis.stores.feed_store import DEFAULT_FEED, MemoryFeedStore
 from infra.redis.stores.model_status import ModelStatus
 from infra.settings import Settings
 from models.blend.blender import Blender
@@ -159,10 +159,10 @@ async def test_a_trainer_that_fails_at_a_record_sets_it_aside(tmp_path: Path) ->
     trainer = Trainer(replace(Settings(), home=tmp_path), cast(Any, Codecs()), world.publisher, NoBoards())
     learned = trainer.live.apply
 
-    def take(told: Any, position: Position, *, weigh: bool) -> None:
+    def take(told: Any, position: Position, *, learn_weights: bool) -> None:
         if getattr(told, "item_id", "") == "cursed":
             raise OverflowError("a cursed item")
-        learned(told, position, learn_weights=weigh)
+        learned(told, position, learn_weights=learn_weights)
 
     trainer.live.apply = take  # type: ignore[method-assign]
     events = [an_interaction(item_id=item_id) for item_id in ("a", "cursed", "b")]
@@ -211,7 +211,7 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     await agent.checkpoint.force()
     assert world.app.ledger.committable((FEATURES.name, 0)) == 100
     assert letters(world.broker) == {("rank.write", "agent_error", b"bad"): 1}
-    assert EVERYONE not in world.broker.newest(FEEDS)
+    assert DEFAULT_FEED not in world.broker.newest(FEEDS)
     await world.publisher.close()
 
 
