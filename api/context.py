@@ -21,7 +21,7 @@ from infra.kafka.publisher import PublishError, RecordPublisher, RecordTooLargeE
 from infra.pipeline_health import PipelineHealth
 from infra.postgres.catalog_filter import CatalogListing, MemoryCatalogListing
 from infra.postgres.shop_archive import MemoryShopArchive, ShopArchive
-from infra.postgres.shop_search import MemoryShopSearch, ShopSearchProtocol
+from infra.postgres.shop_search import MemoryShopSearch, ShopSearch
 from infra.redis.stores.chart_store import ChartStore, MemoryChartStore
 from infra.redis.stores.collection_store import CollectionStore, MemoryCollectionStore
 from infra.redis.stores.experiment_store import ExperimentStore, MemoryExperimentStore
@@ -78,7 +78,7 @@ class Clients:
     """Similar products, association rules and shop events."""
     page_store: PageStore = field(default_factory=MemoryPageStore)
     """Entries shown on earlier pages of lists."""
-    search: ShopSearchProtocol = field(default_factory=MemoryShopSearch)
+    search: ShopSearch = field(default_factory=MemoryShopSearch)
     """Full-text search of the catalog."""
     health_checks: Mapping[str, HealthCheck] = field(default_factory=dict)
     """Health checks by dependency: kafka, registry, redis, database."""

@@ -21,7 +21,7 @@ from infra.pipeline_health import PipelineReader
 from infra.postgres.catalog_filter import PostgresCatalogListing
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_archive import PostgresShopArchive
-from infra.postgres.shop_search import ShopSearch
+from infra.postgres.shop_search import PostgresShopSearch
 from infra.redis import heartbeat
 from infra.redis.connection import connect_fail_fast, store_errors
 from infra.redis.rate_counter import rate_limit_storage
@@ -73,7 +73,9 @@ async def _serve(configured: Settings, stop: asyncio.Event) -> None:
         shop_store=RedisShopStore(redis),
         shop_archive=PostgresShopArchive(database),
         page_store=RedisPageStore(redis),
-        search=ShopSearch(database, radius_km=configured.place_radius_km, hides_sold_out=configured.hides_sold_out),
+        search=PostgresShopSearch(
+            database, radius_km=configured.place_radius_km, hides_sold_out=configured.hides_sold_out
+        ),
         health_checks={
             "kafka": health_check.kafka(configured.kafka_bootstrap_servers),
             "registry": health_check.registry(configured.schema_registry_url),

@@ -16,7 +16,7 @@ from infra import settings
 from infra.address import resolve_addresses
 from infra.error import OperatorError
 from infra.postgres.pool import LazyPool
-from infra.postgres.shop_search import ShopQuery, ShopSearch
+from infra.postgres.shop_search import PostgresShopSearch, ShopQuery
 from infra.redis.connection import StoreError
 from schemas.limit import PRODUCT
 
@@ -47,7 +47,7 @@ def evaluate_search(
 
 async def _judged_searches(url: str) -> list[JudgedSearch]:
     connections = LazyPool(url, connections=1)
-    search = ShopSearch(connections)
+    search = PostgresShopSearch(connections)
     try:
         async with connections.read_connection("reading the products") as connection:
             rows = await connection.fetch(_PRODUCTS, PRODUCT)

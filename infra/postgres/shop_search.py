@@ -83,7 +83,7 @@ class SearchMatches:
     """Spelling corrections: the typed word and the word that was searched for."""
 
 
-class ShopSearchProtocol(Protocol):
+class ShopSearch(Protocol):
     """A search in the catalog."""
 
     async def find(self, query: ShopQuery) -> SearchMatches:
@@ -114,7 +114,7 @@ class MemoryShopSearch:
         return SearchMatches(item_ids=item_ids[query.offset :][: query.limit], total=len(item_ids))
 
 
-class ShopSearch:
+class PostgresShopSearch:
     """The search in PostgreSQL."""
 
     def __init__(self, connections: LazyPool, *, radius_km: float = 50.0, hides_sold_out: bool = True) -> None:

@@ -182,7 +182,7 @@ async def test_what_fails_again_and_again_or_is_refused_ends_with_why(rig: Rig) 
     assert (await rig.collect("all-posts", request_id="r3", page=2)).published == 2
 
 
-async def test_a_token_that_is_not_accepted_is_told(rig: Rig) -> None:
+async def test_a_token_that_is_not_accepted_is_reported(rig: Rig) -> None:
     rig.api.token = "another"
     assert "status 401" in (await rig.collect("all-posts")).error
 
@@ -272,7 +272,7 @@ async def test_how_far_collections_are_is_kept(store: CollectionStore) -> None:
     assert await store.usernames([]) == []
 
 
-async def test_an_away_store_is_told() -> None:
+async def test_an_unavailable_store_is_reported() -> None:
     away = connect("redis://127.0.0.1:1/0", timeout_s=0.2)
     with pytest.raises(StoreError):
         await RedisCollectionStore(away).read()

@@ -109,7 +109,7 @@ async def test_an_answer_is_of_the_questions_type_and_accounted_for(bench: Bench
     assert answer.cost_usd == call.cost_usd == pytest.approx(dollars / 1e6, abs=1e-6)
 
 
-async def test_what_was_spent_is_told(bench: Bench) -> None:
+async def test_the_cost_is_reported(bench: Bench) -> None:
     async with bench.client() as llm:
         answers = [await llm.ask(a_prompt(user_id=user_id)) for user_id in ("u1", "u1")]
         assert llm.describe()["spent_usd"] == pytest.approx(answers[0].cost_usd), "an answer given before costs nothing"
@@ -143,7 +143,7 @@ async def test_without_a_key_nothing_is_sent(bench: Bench) -> None:
     assert bench.claude.requests == bench.calls == []
 
 
-async def test_a_rejected_key_is_told_apart_from_a_failure(bench: Bench) -> None:
+async def test_a_rejected_key_is_distinguished_from_a_failure(bench: Bench) -> None:
     assert await bench.reason(anthropic_api_key="wrong", llm_max_retries=2) == "no_key"
     assert [call.attempts for call in bench.calls] == [1]
 
@@ -460,7 +460,7 @@ async def test_no_more_questions_than_allowed_are_under_way(bench: Bench) -> Non
     ("budget", "whose"),
     [("llm_budget_usd", "all"), ("llm_budget_category_usd", "category:music"), ("llm_budget_user_usd", "user:u1")],
 )
-async def test_each_budget_ends_the_questions_of_whom_it_is(bench: Bench, budget: str, whose: str) -> None:
+async def test_each_budget_limits_only_its_own_questions(bench: Bench, budget: str, whose: str) -> None:
     async with bench.client(**{budget: 0.02}) as llm:
 
         async def ask_on() -> None:

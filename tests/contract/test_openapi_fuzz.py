@@ -34,7 +34,7 @@ from infra.fakes.serve import serve_app
 from infra.postgres.catalog_filter import PostgresCatalogListing
 from infra.postgres.pool import LazyPool
 from infra.postgres.shop_archive import PostgresShopArchive
-from infra.postgres.shop_search import ShopSearch
+from infra.postgres.shop_search import PostgresShopSearch
 from infra.redis.stores.feed_store import DEFAULT_FEED, MemoryFeedStore, reranked
 from infra.redis.stores.item_store import MemoryItemStore
 from infra.settings import Settings
@@ -98,7 +98,7 @@ def url(stack: Addresses) -> Iterator[str]:
             items=items,
             catalog_listing=PostgresCatalogListing(connections),
             shop_archive=PostgresShopArchive(connections),
-            search=ShopSearch(connections),
+            search=PostgresShopSearch(connections),
             closers=[connections.close],
         )
         async with serve_app(create_app(Settings(admin_token="sesame"), clients)) as address:

@@ -24,7 +24,7 @@ def test_a_prompt_is_the_one_that_was_agreed(category: str) -> None:
     assert now == kept, "python -m tests.contract.prompts"
 
 
-def test_a_prompt_is_told_no_more_of_a_person_than_was_agreed() -> None:
+def test_a_prompt_contains_only_the_permitted_fields_of_a_user() -> None:
     assert {name: set(fetcher.prompt_fields) for name, fetcher in FETCHERS.items()} == PERSONAL
 
 

@@ -68,7 +68,7 @@ async def test_a_home_holds_until_it_is_stale_and_charts_until_they_are_replaced
     await shop.write([])
 
 
-async def test_a_portrait_is_what_was_found_and_what_was_stated(portraits: UserProfileStore) -> None:
+async def test_a_user_profile_has_an_inferred_and_a_stated_part(portraits: UserProfileStore) -> None:
     recent = [RecentItem(item_id=f"i{n}", weight=1.0, at=T0_MS) for n in range(30)]
     await portraits.write_inferred([features(version=1), features(version=2, topics={"jazz": 1.5}, recent=recent)])
     stated = a_profile(categories=["music"])

@@ -76,7 +76,7 @@ async def test_a_word_of_many_parts_asks_for_all_of_them(pool: asyncpg.Pool, cat
     assert (await found(catalogue, "cooking workshops", vector=None))[0] == "class"
 
 
-async def test_what_is_written_otherwise_is_found_by_likeness(pool: asyncpg.Pool, catalogue: HybridSearch) -> None:
+async def test_misspelt_text_is_found_by_similarity(pool: asyncpg.Pool, catalogue: HybridSearch) -> None:
     await put(
         pool,
         an_item("like", category="events", title="Photowalk", topics=["photographers"]),
@@ -224,7 +224,7 @@ async def near(connection: Any, how: Any) -> set[int]:
     return {row["id"] for row in rows}
 
 
-async def test_distances_are_told_the_same_with_postgis_and_without(stack: Addresses) -> None:
+async def test_distances_are_the_same_with_and_without_postgis(stack: Addresses) -> None:
     connection = await asyncpg.connect(stack.database_url)
     try:
         rng, (latitude, longitude) = random.Random(7), h3.cell_to_latlng(NEW_YORK)

@@ -222,7 +222,7 @@ async def test_what_comes_too_late_is_only_noted(pool: asyncpg.Pool, redis: Redi
     assert (rig.claude.requests, await rig.store.read("u1")) == ([], [])
 
 
-async def test_a_model_that_may_not_be_told_where_is_not_asked_for_places(pool: asyncpg.Pool, redis: Redis) -> None:
+async def test_without_permission_for_locations_no_places_are_requested(pool: asyncpg.Pool, redis: Redis) -> None:
     async with a_rig(pool, redis) as rig:
         content = await rig.answer(about='{"interests":["jazz"]}')
     assert (content.source, content.fallback, rig.claude.requests) == ("catalogue", "withheld", [])

@@ -195,7 +195,7 @@ async def archived(connection: Any) -> list[Any]:
     return [tuple(row) for row in (*events, *items)]
 
 
-async def test_a_database_whose_folder_was_lost_is_made_anew_and_filled(stack: Addresses, tmp_path: Path) -> None:
+async def test_a_database_without_its_folder_is_created_again_and_refilled(stack: Addresses, tmp_path: Path) -> None:
     """As under `millrace up`: the server is killed, its folder is gone, what comes back is empty."""
     async with a_pipeline(stack, tmp_path) as pipeline:
         settings = replace(stack.apply_to(Settings()), database_url="")

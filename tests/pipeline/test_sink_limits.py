@@ -19,7 +19,7 @@ from infra.kafka.publisher import Publisher
 from infra.postgres import pool as database
 from infra.postgres.hybrid_search import HybridQuery, HybridSearch
 from infra.postgres.pool import LazyPool
-from infra.postgres.shop_search import ShopSearch
+from infra.postgres.shop_search import PostgresShopSearch
 from infra.redis.connection import connect
 from infra.redis.stores.chart_store import RedisChartStore
 from infra.redis.stores.feed_store import RedisFeedStore
@@ -90,7 +90,7 @@ class World:
         self.connections = LazyPool(addresses.database_url)
         self.shop = ShopProjector(
             pool,
-            ShopSearch(self.connections),
+            PostgresShopSearch(self.connections),
             RedisChartStore(redis),
             RedisShopStore(redis),
             addresses.apply_to(Settings()),

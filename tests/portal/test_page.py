@@ -360,7 +360,7 @@ async def test_saving_sends_what_was_changed_and_nothing_else(page: Browser, pip
 
 
 @needs_browser
-async def test_what_was_changed_elsewhere_is_told_and_not_overwritten(page: Browser, pipeline: Pipeline) -> None:
+async def test_changes_made_elsewhere_are_reported_and_not_overwritten(page: Browser, pipeline: Pipeline) -> None:
     await pipeline.portraits.write_stated([a_profile(user_id="ann", city="Tokyo", topics=["jazz"])])
     await page.js("document.querySelector('[data-view=you]').click()")
     await page.until("document.querySelectorAll('#view-you .all:enabled').length === 2")
@@ -440,7 +440,7 @@ async def test_no_view_keeps_anybody_out(pipeline: Pipeline, chromium: Browser, 
 
 
 @needs_browser
-async def test_operations_are_drawn_and_one_persons_flow_is_told(page: Browser) -> None:
+async def test_operations_show_charts_and_the_path_of_one_users_events(page: Browser) -> None:
     await page.js("document.querySelector('[data-view=operations]').click()")
     await page.until("document.querySelectorAll('#charts svg .line').length >= 2")
     charts = await page.js("[...document.querySelectorAll('#charts svg')].map(svg => svg.getAttribute('aria-label'))")
@@ -451,9 +451,7 @@ async def test_operations_are_drawn_and_one_persons_flow_is_told(page: Browser) 
 
 
 @needs_browser
-async def test_a_search_has_an_address_and_is_told_and_says_when_nothing_fits(
-    page: Browser, pipeline: Pipeline
-) -> None:
+async def test_a_search_has_a_url_is_published_and_reports_no_matches(page: Browser, pipeline: Pipeline) -> None:
     await page.js("document.querySelector('[data-view=find]').click()")
     await page.js(
         "(form => { form.elements.query.value = 'late jazz'; form.requestSubmit() })(document.getElementById('search'))"

@@ -20,7 +20,7 @@ from infra import clock
 from infra.kafka.publisher import open_publisher
 from infra.kafka.registry import Registry
 from infra.postgres import pool as database
-from infra.postgres.shop_search import ShopQuery, ShopSearch
+from infra.postgres.shop_search import PostgresShopSearch, ShopQuery
 from infra.redis import heartbeat
 from infra.redis.connection import connect
 from infra.redis.stores.chart_store import ChartStore, RedisChartStore
@@ -70,7 +70,7 @@ class ShopProjector:
     """Builds home pages and charts from trending scores, similarities and interactions."""
 
     def __init__(
-        self, pool: asyncpg.Pool, search: ShopSearch, charts: ChartStore, store: ShopStore, settings: Settings
+        self, pool: asyncpg.Pool, search: PostgresShopSearch, charts: ChartStore, store: ShopStore, settings: Settings
     ) -> None:
         self._pool, self._search, self._charts, self._store = pool, search, charts, store
         self._hides_sold_out = settings.hides_sold_out
@@ -196,7 +196,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     dead_letters = DeadLetterQueue(publisher, now_ms=clock.now_ms)
     connections = database.LazyPool(settings.database_url, connections=4)
     pool = await _retry(connections.pool)
-    search = ShopSearch(connections, radius_km=settings.place_radius_km, hides_sold_out=settings.hides_sold_out)
+    search = PostgresShopSearch(connections, radius_km=settings.place_radius_km, hides_sold_out=settings.hides_sold_out)
     shop = ShopProjector(pool, search, RedisChartStore(redis), RedisShopStore(redis), settings)
     decoder = Decoder(INTERACTIONS, registry, None, stage="shop")
 

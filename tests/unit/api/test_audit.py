@@ -6,7 +6,7 @@ from tests.unit.api.security.test_auth import STRICT, a_token, bearer
 from topics.topic import AUDITS
 
 
-async def test_each_feed_that_is_served_is_told_by_version() -> None:
+async def test_each_served_feed_is_audited_with_its_version() -> None:
     world = World()
     await world.items.write([an_item("i1"), an_item("i2"), an_item("i3")])
     await world.feeds.write([a_feed(user_id="ann", items=["i1", "i2", "i3"])])
@@ -21,7 +21,7 @@ async def test_each_feed_that_is_served_is_told_by_version() -> None:
     assert audit.occurred_at == NOW_MS
 
 
-async def test_everyones_feed_is_told_under_who_was_served() -> None:
+async def test_the_default_feed_is_audited_under_the_served_user() -> None:
     world = World()
     await world.feeds.write([a_feed(user_id="~everyone")])
     async with world.http() as http:
@@ -38,7 +38,7 @@ async def test_reads_may_be_left_out() -> None:
     assert world.publisher.values_of(AUDITS) == []
 
 
-async def test_admins_calls_are_told_and_those_of_who_is_none() -> None:
+async def test_calls_of_admins_and_rejected_callers_are_audited() -> None:
     world = World()
     async with world.http(**STRICT, admin_token="sesame") as http:
         await http.post("/admin/cache/clear/ann", headers=bearer("sesame"))
@@ -53,7 +53,7 @@ async def test_admins_calls_are_told_and_those_of_who_is_none() -> None:
     ]
 
 
-async def test_reads_go_on_while_audits_cannot_be_told_and_these_are_told_later() -> None:
+async def test_reads_continue_while_audits_cannot_be_published_until_later() -> None:
     world = World()
     await world.feeds.write([a_feed(user_id="ann")])
     world.publisher.is_unavailable = True

@@ -59,7 +59,7 @@ def test_what_is_logged_of_us_and_of_libraries_is_as_set(debug: str, levels: str
 
 
 @pytest.mark.parametrize("environment", ["development", "production"])
-def test_locals_of_what_failed_are_not_told(environment: str) -> None:
+def test_local_variables_of_failures_are_not_logged(environment: str) -> None:
     secret = "sesame"
     try:
         raise ValueError

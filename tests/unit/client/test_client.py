@@ -252,7 +252,7 @@ def test_pauses_are_those_asked_for_or_grow(retry_after: str, paused: float | No
     assert all(low / 2 <= pause <= 3.0 for low, pause in zip((1, 2, 3, 3), pauses, strict=True))
 
 
-def test_who_shall_wait_too_long_is_told_at_once() -> None:
+def test_a_wait_beyond_the_limit_fails_at_once() -> None:
     error = error_of(429, {"retry-after": "60"}, b'{"error": {"code": "too_many_requests"}}')
     with pytest.raises(TooManyRequestsError, match="too_many_requests") as refusal:
         Retry().pause_s(1, error)

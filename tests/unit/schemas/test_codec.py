@@ -221,7 +221,7 @@ def test_a_schema_that_refers_to_named_types_is_read_with_them() -> None:
 @pytest.mark.parametrize(
     "referenced", [[], [{"type": "JSON"}], [{"type": "enum", "name": "Other", "symbols": ["a"]}], ["string"]]
 )
-def test_a_schema_that_refers_to_what_is_not_there_is_told(referenced: list[Any]) -> None:
+def test_a_schema_with_a_missing_reference_is_reported(referenced: list[Any]) -> None:
     _, schema = refers()
     codec = Codec(types.Interaction, OURS)
     codec.learn(THEIRS, schema, referenced=referenced)

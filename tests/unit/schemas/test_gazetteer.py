@@ -69,7 +69,9 @@ def test_a_city_is_found_by_any_of_its_names(names: tuple[str, ...], expected: s
         ("Birmingham, AL", "birmingham us al"),
     ],
 )
-def test_of_cities_of_one_name_the_largest_is_meant_unless_a_country_or_state_is_told(name: str, expected: str) -> None:
+def test_of_cities_of_one_name_the_largest_is_found_unless_a_country_or_state_is_given(
+    name: str, expected: str
+) -> None:
     assert key(name) == expected
 
 
@@ -88,7 +90,7 @@ def test_of_cities_of_one_name_the_largest_is_meant_unless_a_country_or_state_is
         ("Paris, Texas", "Europe/Paris", "paris us tx"),
     ],
 )
-def test_the_time_zone_of_a_user_tells_cities_of_one_name_apart(name: str, timezone: str, expected: str) -> None:
+def test_the_time_zone_of_a_user_distinguishes_cities_of_one_name(name: str, timezone: str, expected: str) -> None:
     assert key(name, timezone) == expected
 
 
@@ -106,7 +108,7 @@ def test_the_time_zone_of_a_user_tells_cities_of_one_name_apart(name: str, timez
         "12345",
     ],
 )
-def test_a_name_that_is_not_known_or_does_not_tell_is_no_city(name: str) -> None:
+def test_an_unknown_or_ambiguous_name_is_no_city(name: str) -> None:
     assert find_city(name) is None
 
 

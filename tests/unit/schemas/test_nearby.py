@@ -48,7 +48,7 @@ def told(way: str, name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("user", WAYS)
 @pytest.mark.parametrize("there", CITIES)
 @pytest.mark.parametrize("here", CITIES)
-def test_an_item_is_near_to_whoever_is_in_its_city_and_far_from_all_others(
+def test_an_item_is_near_to_users_in_its_city_and_far_from_all_others(
     item: str, user: str, there: str, here: str
 ) -> None:
     assert is_far(told(item, there), told(user, here)) == (there != here)
@@ -62,7 +62,7 @@ def test_an_item_that_is_tied_to_no_place_is_near_to_everybody(item: dict[str, A
 
 @pytest.mark.parametrize("user", [{}, {"cell": "garbage"}, {"city": ""}, {"city": "!"}, {"timezone": "Europe/Berlin"}])
 @pytest.mark.parametrize("item", WAYS)
-def test_an_item_at_a_place_is_far_from_whoever_is_nowhere(item: str, user: dict[str, Any]) -> None:
+def test_an_item_with_a_location_is_far_from_users_without_one(item: str, user: dict[str, Any]) -> None:
     assert is_far(told(item, "Berlin"), user)
     assert geo_location(user.get("cell"), user.get("city")) == UNKNOWN_LOCATION
 

@@ -52,7 +52,7 @@ async def test_pages_have_bounds(params: dict[str, int], field: str) -> None:
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
 
 
-async def test_the_status_tells_how_far_each_collection_is() -> None:
+async def test_the_status_shows_the_progress_of_each_collection() -> None:
     collections = MemoryCollectionStore()
     world = World(clients={"collections": collections})
     async with world.http(flic_token=TOKEN) as http:

@@ -160,7 +160,7 @@ async def test_an_interaction_may_say_its_type_rating_and_device() -> None:
     assert (missing.status_code, missing.json()["error"]["field"]) == (422, "action")
 
 
-async def test_a_profile_tells_what_was_stated_and_what_was_found() -> None:
+async def test_a_profile_shows_the_stated_and_the_inferred_profile() -> None:
     portraits = MemoryUserProfileStore()
     recent = [RecentItem(item_id="i1", weight=1.0, at=T0_MS)]
     told = features(
@@ -232,7 +232,7 @@ async def test_experiments_are_shown_as_they_are_defined() -> None:
     assert [one["experiment_id"] for one in some["experiments"]] == ["x2"]
 
 
-async def test_evaluation_tells_what_was_measured_of_what_serves() -> None:
+async def test_evaluation_reports_the_metrics_of_the_version_in_service() -> None:
     boards = MemoryModelStatusStore()
     old = a_version(version="v0", status="replaced", metrics={"ndcg@10": 0.1})
     new = a_version(status=SERVING, metrics={"ndcg@10": 0.2}, events=7)

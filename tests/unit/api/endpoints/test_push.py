@@ -162,7 +162,7 @@ async def test_preferences_are_shown_and_tokens_are_not() -> None:
     assert "secret-token" not in answer.text
 
 
-async def test_preferences_of_someone_unheard_of_are_404() -> None:
+async def test_preferences_of_an_unknown_user_are_404() -> None:
     async with World().http() as http:
         answer = await http.get("/push/preferences/nobody")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_registered")

@@ -212,7 +212,7 @@ async def test_to_a_user_what_is_near_is_shown_and_nothing_else_that_is_tied(nam
 
 
 @pytest.mark.parametrize("name", EVERYBODYS)
-async def test_to_whoever_is_nowhere_what_is_tied_comes_last(name: str) -> None:
+async def test_without_a_location_items_with_one_come_last(name: str) -> None:
     found = EVERYBODYS[name][3](await ask(await a_world(), EVERYBODYS[name][0], asking(name, "bob")))
     assert set(found) - {ASKED} == {NEAR, FAR, PLAIN}
     assert set(found[-2:]) == {NEAR, FAR}

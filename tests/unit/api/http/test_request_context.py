@@ -82,7 +82,7 @@ async def test_metrics_count_unknown_paths_as_one() -> None:
     assert 'millrace_http_requests_total{method="GET",route="unmatched",status="404"} 3.0' in text
 
 
-async def test_metrics_tell_how_long_answers_take_by_endpoint() -> None:
+async def test_metrics_report_latencies_by_endpoint() -> None:
     async with World().http() as http:
         for user in ("ann", "bob"):
             await http.get("/content", params={"user_id": user})
@@ -92,7 +92,7 @@ async def test_metrics_tell_how_long_answers_take_by_endpoint() -> None:
     assert 0.0 < float(told) < 10.0
 
 
-async def test_a_request_that_ends_is_logged_where_that_is_wanted_and_never_whose_it_was(
+async def test_requests_are_logged_if_enabled_and_without_user_ids(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "api.http.request_context")
@@ -113,7 +113,7 @@ async def test_requests_are_not_logged_unless_asked_for(caplog: pytest.LogCaptur
     assert not caplog.records
 
 
-async def test_metrics_tell_what_waits_for_each_role() -> None:
+async def test_metrics_report_the_lag_of_each_role() -> None:
     async def signs() -> list[dict[str, Any]]:
         fetch = {"role": "fetch", "pid": 7, "llm": {"circuit": "open", "questions": {"timeout": 2}}}
         return [{**fetch, "waiting": 3}, {**fetch, "waiting": 4}, {"role": "feed", "stale": True, "partitions": [1]}]
@@ -129,7 +129,7 @@ async def test_metrics_tell_what_waits_for_each_role() -> None:
     }
 
 
-async def test_metrics_are_told_without_redis() -> None:
+async def test_metrics_are_served_without_redis() -> None:
     async def signs() -> list[dict[str, Any]]:
         raise StoreError("reading signs of life", OSError())
 
@@ -198,7 +198,7 @@ def a_pipeline(*problems: str) -> PipelineHealth:
         (None, True, "ok", 200),
     ],
 )
-async def test_health_tells_how_the_pipeline_is(
+async def test_health_reports_the_state_of_the_pipeline(
     pipeline: PipelineHealth | None, redis_answers: bool, status: str, code: int
 ) -> None:
     async def probe() -> None:
@@ -217,7 +217,7 @@ async def test_health_tells_how_the_pipeline_is(
 
 
 @pytest.mark.parametrize("error", [StoreError("reading", ConnectionError()), TimeoutError()])
-async def test_a_pipeline_that_nobody_can_tell_of_is_left_out(error: Exception) -> None:
+async def test_an_unknown_pipeline_state_is_left_out(error: Exception) -> None:
     async def read() -> PipelineHealth | None:
         raise error
 

@@ -74,7 +74,7 @@ class Counting(MemoryStorage):
         return await super().incr(*args, **kwargs)
 
 
-async def test_the_counters_are_told_of_a_share_at_a_time() -> None:
+async def test_the_counters_are_updated_with_batches_of_requests() -> None:
     storage = Counting()
     assert await spent(RateLimiter("user", "600/minute", storage), "ann") == 659
     assert storage.asked == 11

@@ -30,7 +30,7 @@ from streams.roles.shop import similarity_fit
         ("", "", []),
     ],
 )
-def test_what_has_spaces_and_what_has_none_are_told_apart(text: str, bare: str, found: list[str]) -> None:
+def test_text_with_and_without_spaces_is_distinguished(text: str, bare: str, found: list[str]) -> None:
     assert plain(text).split() == bare.split()
     assert runs(text) == found
 

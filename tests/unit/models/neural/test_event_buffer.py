@@ -17,7 +17,7 @@ def a_journal(users: list[int], *, remembered: int) -> EventBuffer:
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.integers(5, 60), st.integers(1, 6))
-def test_histories_are_what_a_list_would_tell(users: list[int], remembered: int, length: int) -> None:
+def test_histories_equal_those_of_a_list(users: list[int], remembered: int, length: int) -> None:
     journal = a_journal(users, remembered=remembered)
     events = journal.newest(remembered)
     oldest = max(len(users) - remembered, 0)

@@ -90,7 +90,7 @@ def cycles(users: int, *, first: int = 0, size: int = ITEMS) -> list[ModelEvent]
 
 
 @pytest.mark.parametrize("name", ["deep", "sequence"])
-def test_the_next_item_is_foretold_and_new_ones_are_too_after_a_refit(name: str) -> None:
+def test_the_next_item_is_predicted_and_so_are_new_ones_after_a_refit(name: str) -> None:
     model = BUILDERS[name]()
     model.learn(cycles(200))
     assert [asked(model, [item], 1) for item in range(ITEMS)] == [[(item + 1) % ITEMS] for item in range(ITEMS)]
@@ -98,7 +98,7 @@ def test_the_next_item_is_foretold_and_new_ones_are_too_after_a_refit(name: str)
     assert [asked(model, [ITEMS + item], 1) for item in range(4)] == [[ITEMS + (item + 1) % 4] for item in range(4)]
 
 
-def test_attention_tells_histories_apart_that_end_alike() -> None:
+def test_attention_distinguishes_histories_with_the_same_end() -> None:
     draw = np.random.default_rng(0)
     events = [
         ModelEvent(f"u{user}", f"i{item}", T0_MS + user * HOUR_MS + place, 1.0)

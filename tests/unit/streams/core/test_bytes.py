@@ -389,7 +389,7 @@ def test_a_feed_stays_within_a_record(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_asked_and_told_of_a_user_stays_within_a_record(kind: str) -> None:
+def test_requests_and_features_of_a_user_stay_within_a_record(kind: str) -> None:
     state = UserState(long_id(0, kind))
     fold(state, everything(kind))
     trigger = a_trigger(event_id=long_id(1, kind), user_id=state.user_id, reason=line(2, kind))

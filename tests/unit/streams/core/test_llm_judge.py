@@ -12,7 +12,7 @@ from tests.build import T0_MS, a_feed, features
 CARDS = {name: ItemSummary(name, f"Title of {name}", "music", ["jazz"]) for name in ("i1", "i2", "i3")}
 
 
-def test_a_question_tells_interests_and_items_and_nothing_of_who_it_is() -> None:
+def test_a_question_contains_interests_and_items_but_no_identity() -> None:
     whom = features(
         user_id="alex",
         preferred=["jazz"],
@@ -71,6 +71,6 @@ def test_scores_count_once_and_only_for_what_was_asked() -> None:
     assert parse_scores(answer, ["i1", "i2"]) == {"i1": 0.9, "i2": 0.5}
 
 
-def test_the_model_is_told_the_limits_of_a_score() -> None:
+def test_the_model_gets_the_limits_of_a_score() -> None:
     score = input_schema(Scores)["$defs"]["Scored"]["properties"]["score"]
     assert (score["type"], score["minimum"], score["maximum"]) == ("number", 0, 1)

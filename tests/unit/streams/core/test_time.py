@@ -113,7 +113,7 @@ def test_what_is_not_finite_never_leaves_ranking(wrong: float, column: str) -> N
     assert all(map(math.isfinite, [value for part in found.parts.values() for value in part]))
 
 
-def test_an_item_whose_score_is_no_number_comes_last() -> None:
+def test_an_item_with_a_non_finite_score_comes_last() -> None:
     view = CatalogSnapshot()
     for number in range(6):
         view.apply_item(an_item(f"i{number}"))

@@ -81,7 +81,7 @@ class World:
         )
 
 
-async def test_features_that_cannot_be_made_are_set_aside_for_their_user() -> None:
+async def test_features_that_cannot_be_built_become_a_dead_letter_of_their_user() -> None:
     broker, codec = Broker(), Codecs().codec(Interaction)
     broken = UserState("u0", version=5, watermark=0, event_count=1 << 63)
     for number in range(8):

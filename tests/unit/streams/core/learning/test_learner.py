@@ -63,7 +63,7 @@ def test_a_list_asked_for_within_a_moment_knows_its_events() -> None:
     assert len(learner.candidates("u1", T0_MS + 60_000).query.history) == 1
 
 
-def test_the_context_tells_how_much_is_known_of_the_last_item() -> None:
+def test_the_context_contains_the_event_count_class_of_the_last_item() -> None:
     learner = a_learner([])
     assert learner.candidates("nobody", T0_MS + 60_000).query.context[2] == 0
     learn(learner, 20, an_interaction(user_id="u1", item_id="i25", occurred_at=T0_MS + 60_000))
@@ -73,7 +73,7 @@ def test_the_context_tells_how_much_is_known_of_the_last_item() -> None:
     assert learner.candidates("u1", T0_MS + 62_000).query.context[2] > rare > 0
 
 
-def test_the_context_tells_how_much_of_a_history_are_returns_and_whether_the_last_event_was_one() -> None:
+def test_the_context_contains_the_share_of_returns_and_the_last_events_class() -> None:
     learner = a_learner([])
 
     def returns(*items: str) -> int:
@@ -88,7 +88,7 @@ def test_the_context_tells_how_much_of_a_history_are_returns_and_whether_the_las
     assert back < CLASSES[3]
 
 
-def test_what_a_person_went_on_to_after_being_at_an_item_is_told_the_newest_time_most() -> None:
+def test_the_newest_transition_from_an_item_counts_most() -> None:
     learner = a_learner([])
     for number, item in enumerate(("i1", "i2", "i1", "i3", "i1", "i3", "i1"), start=20):
         learn(learner, number, an_interaction(user_id="u1", item_id=item, occurred_at=T0_MS + number))
@@ -98,7 +98,7 @@ def test_what_a_person_went_on_to_after_being_at_an_item_is_told_the_newest_time
 
 
 @pytest.mark.parametrize("items", [(), ("i1",), ("i1", "i2")])
-def test_nothing_is_told_to_follow_an_item_that_a_person_is_at_for_the_first_time(items: tuple[str, ...]) -> None:
+def test_nothing_follows_an_item_that_the_user_visits_first(items: tuple[str, ...]) -> None:
     learner = a_learner([])
     for number, item in enumerate(items, start=20):
         learn(learner, number, an_interaction(user_id="u1", item_id=item, occurred_at=T0_MS + number))

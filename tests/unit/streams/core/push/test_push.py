@@ -143,7 +143,7 @@ def test_a_new_item_that_stands_out_is_pushed_with_the_feeds_reason() -> None:
     assert [token for _, token, _ in world.sent] == ["phone"]
 
 
-def test_a_new_item_no_better_than_what_usually_leads_is_not_worth_it_and_that_is_told_once() -> None:
+def test_a_new_item_with_no_more_than_the_usual_lead_is_rejected_once() -> None:
     world = a_user()
     for _ in range(3):
         world.feed(jazz_night=9.0)
@@ -507,7 +507,7 @@ def test_a_push_that_is_tried_again_is_held_in_quiet_hours() -> None:
     assert world.statuses == ["retrying", "quiet_hours"]
 
 
-def test_without_a_sender_it_is_told_once_and_counts_as_sent() -> None:
+def test_without_a_sender_a_push_is_reported_once_and_counts_as_sent() -> None:
     world = a_user(configured=False)
     for _ in range(2):
         world.feed(jazz_night=30.0)

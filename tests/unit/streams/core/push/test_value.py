@@ -20,7 +20,7 @@ def test_a_lead_is_counted_from_the_middle_in_spreads() -> None:
 
 
 @pytest.mark.parametrize("scores", [[], [1.0], [2.0] * 9, [float("nan")] * 4])
-def test_a_feed_that_tells_nothing_apart_has_no_leader(scores: list[float]) -> None:
+def test_a_feed_of_equal_scores_has_no_leader(scores: list[float]) -> None:
     assert robust_z_scores(scores) == [0.0] * len(scores)
 
 

@@ -101,12 +101,12 @@ def assert_scores(found: FittedVersion, model: Model, world: World) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in ITEM_WEIGHT_MODELS if name not in {"content", *NETWORKS}])
-def test_whoever_likes_one_item_is_told_of_its_half(world: World, name: str) -> None:
+def test_one_liked_item_recommends_the_rest_of_its_half(world: World, name: str) -> None:
     assert_halves(version_of(learned(world, Settings(taste_model=name, **SMALL))))
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "sequence"])
-def test_networks_tell_whoever_likes_one_item_of_its_half(world: World, name: str) -> None:
+def test_networks_recommend_the_rest_of_a_half_for_one_liked_item(world: World, name: str) -> None:
     pytest.importorskip("torch")
     found = version_of(learned(world, Settings(taste_model=name, learning_rate=0.02, **SMALL)))
     assert_halves(found)
@@ -132,7 +132,7 @@ def assert_halves(found: FittedVersion) -> None:
     assert np.mean(ahead) > 0.9
 
 
-def test_tastes_by_content_are_the_likeness_of_what_items_say_of_themselves() -> None:
+def test_item_weights_by_content_are_text_similarities() -> None:
     said = {"blue": "modal jazz", "train": "hard bop jazz", "moog": "synthetic ambient", "fog": "ambient drone"}
     items = {name: an_item(name, title=text, category="", topics=[]) for name, text in said.items()}
     events = [an_interaction(user_id=f"u{number}", item_id=name) for number, name in enumerate(items)]
@@ -146,7 +146,7 @@ def test_tastes_by_content_are_the_likeness_of_what_items_say_of_themselves() ->
     assert found.item_weights[found.items.index("blue")].argmax() == found.items.index("train")
 
 
-def test_an_item_that_a_model_has_nothing_to_say_of_tells_of_no_other() -> None:
+def test_an_item_without_scores_in_a_model_has_no_item_weights() -> None:
     tastes: ItemWeightsProvider = ModelItemWeights("als", Als(factors=2))
     for number in range(32):  # the first refit
         tastes.add(model_event(an_interaction(user_id=f"u{number % 8}", item_id=f"i{number % 5}")), None)
@@ -171,7 +171,7 @@ def test_a_model_learns_no_more_once_the_fit_is_over(world: World) -> None:
     assert learner.item_weights.model.items.get("after") < 0 <= learner.catalog.items.get("after")
 
 
-def test_a_version_by_another_model_is_restored_and_says_whose_it_is(world: World, tmp_path: Path) -> None:
+def test_a_version_by_another_model_is_restored_with_the_model_name(world: World, tmp_path: Path) -> None:
     found = version_of(learned(world, Settings(taste_model="als", **SMALL)))
     shelf = ArtifactStore(tmp_path, most_versions=3)
     shelf.put(found, serving=None)
@@ -240,7 +240,7 @@ def test_texts_are_compared_by_as_many_words_and_directions_as_the_settings_say(
         np.testing.assert_array_equal(served.nearest(query, most).scores, direct.nearest(query, most).scores)
 
 
-def test_a_shop_compares_texts_by_as_many_words_as_it_is_told() -> None:
+def test_a_shop_compares_texts_by_the_configured_number_of_words() -> None:
     assert similarity_fit.fit_model(["i1", "i2"], ["one two three", "two three four"], features=2).words == [
         "three",
         "two",

@@ -307,7 +307,7 @@ def test_what_was_fetched_is_a_candidate_of_a_catalogue_too_large_to_score_whole
     assert "i57" in feed(features(event_count=10, prefetched=["i57", "unheard"]), params=params).items
 
 
-def test_what_was_fetched_and_is_not_seen_yet_is_told() -> None:
+def test_fetched_items_that_are_not_in_the_snapshot_yet_are_reported() -> None:
     view = a_view()
     view.apply_item(an_item("new"))
     assert view.newer_items(["i1", "new", "unheard"]) == ["new", "unheard"]
@@ -368,7 +368,7 @@ def test_nothing_of_another_city_is_shown_however_it_came_there(
 
 @pytest.mark.parametrize("exact_items", [100, 1])
 @pytest.mark.parametrize("where", [{}, {"cell": "garbage"}, {"city": " "}])
-def test_to_whoever_is_nowhere_what_is_tied_to_a_place_comes_last(where: dict[str, str], exact_items: int) -> None:
+def test_without_a_location_items_with_one_come_last_in_lists(where: dict[str, str], exact_items: int) -> None:
     params = RankParams(feed_items=5, exact_items=exact_items)
     found = feed(features(**where), a_placed_view(), params)
     assert set(found.items[:2]) == {"anywhere", "everywhere"}
@@ -378,7 +378,7 @@ def test_to_whoever_is_nowhere_what_is_tied_to_a_place_comes_last(where: dict[st
     assert (set(short.items), short.trailing) == ({"anywhere", "everywhere"}, 0)
 
 
-def test_in_a_large_catalogue_of_places_the_few_things_of_everywhere_come_first_for_whoever_is_nowhere() -> None:
+def test_in_a_large_catalogue_of_places_items_without_a_location_come_first_without_a_location() -> None:
     view = CatalogSnapshot(chart_items=30, exact_items=1_000)
     for n in range(1_500):
         where = {} if n % 50 == 0 else {"city": "Berlin"}
@@ -391,7 +391,7 @@ def test_in_a_large_catalogue_of_places_the_few_things_of_everywhere_come_first_
     assert found.trailing == 0
 
 
-def test_a_catalogue_of_places_alone_is_ranked_as_any_other_for_whoever_is_nowhere() -> None:
+def test_a_catalogue_of_places_alone_is_ranked_as_usual_without_a_location() -> None:
     view = a_view()
     for n in range(60):
         view.apply_item(an_item(f"i{n}", category=CATEGORIES[n % 4], created_at=n, cell=BERLIN))
@@ -490,7 +490,7 @@ def test_a_new_item_of_a_large_catalogue_is_found_by_what_it_says() -> None:
     assert "new" not in feed(person, view, params).items
 
 
-def test_a_catalogue_that_is_scored_whole_needs_no_likeness() -> None:
+def test_a_catalogue_that_is_scored_whole_needs_no_content_index() -> None:
     view = a_large_view(exact_items=2_000)
     view.refresh()
     assert not view.is_stale

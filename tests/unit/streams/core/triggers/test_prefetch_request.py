@@ -93,13 +93,13 @@ def test_each_fact_can_be_switched_off(fact: PromptField) -> None:
     assert not any(fact in told(category, params=without) for category in FETCHERS)
 
 
-def test_with_everything_switched_off_only_the_category_is_told() -> None:
+def test_with_all_fields_disabled_a_prompt_has_only_the_category() -> None:
     nothing = replace(PARAMS, prompt_fields=frozenset())
     assert told("movies", params=nothing) == {"category": "movies"}
     assert asked(params=nothing)["movies"].words  # the catalogue is our own
 
 
-def test_nobody_is_told_who_it_is_for() -> None:
+def test_prompts_do_not_identify_the_user() -> None:
     assert all("u1" not in request.about for request in asked().values())
 
 
@@ -136,7 +136,7 @@ def test_what_people_typed_is_one_short_line() -> None:
     assert told("events", state=state)["interests"][0] == "ok"
 
 
-def test_a_place_is_told_by_its_name_and_never_by_coordinates() -> None:
+def test_a_location_is_given_by_name_and_never_by_coordinates() -> None:
     assert (str(ContentLocation(LISBON)), str(ContentLocation(NEW_YORK, "New York")), str(ContentLocation())) == (
         "",
         "New York",

@@ -31,7 +31,7 @@ def test_the_way_back_passes_over_refused_versions(fit: CandidateFit, tmp_path: 
         shelf.get("../v1")
 
 
-def test_a_damaged_file_is_told_as_such(fit: CandidateFit, tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported_as_damaged(fit: CandidateFit, tmp_path: Path) -> None:
     shelf = ArtifactStore(tmp_path, most_versions=9)
     shelf.put(fitted_version(a_version(), fit.learner), serving=None)
     (file,) = (tmp_path / "models" / MODEL).iterdir()

@@ -25,7 +25,7 @@ def test_live_rows_keep_within_their_links() -> None:
     assert live.unpublished_rows == 0
 
 
-def test_live_weights_are_told_once_changed_and_named_after_their_base(world: World, fit: CandidateFit) -> None:
+def test_online_weights_are_published_once_changed_and_named_after_their_base(world: World, fit: CandidateFit) -> None:
     items, events = world
     live = a_live()
     for item in items.values():
