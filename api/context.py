@@ -201,10 +201,10 @@ class ApiContext:
             StoreError: the store did not answer.
         """
         if user_id is None:
-            trace = REQUEST_CONTEXT.get()
-            if trace is None or trace.principal is None or trace.principal.is_trusted:
+            request_context = REQUEST_CONTEXT.get()
+            if request_context is None or request_context.principal is None or request_context.principal.is_trusted:
                 return UNKNOWN_LOCATION
-            user_id = trace.principal.subject
+            user_id = request_context.principal.subject
         authorize_user(user_id)
         return await self.clients.user_profiles.location(user_id)
 
@@ -217,9 +217,9 @@ class ApiContext:
             ForbiddenError: the caller may not act for the user.
         """
         authorize_user(user_id)
-        trace = REQUEST_CONTEXT.get()
-        if trace is not None:
-            trace.user_id = user_id
+        request_context = REQUEST_CONTEXT.get()
+        if request_context is not None:
+            request_context.user_id = user_id
         own, everyones = await self.clients.feeds.read((user_id, DEFAULT_FEED))
         if own is not None:
             self.metrics.feed_reads.labels("own").inc()
@@ -236,9 +236,9 @@ class ApiContext:
         Raises:
             StoreError: the store did not answer.
         """
-        chosen = await self.visible_feed(feed, limit)
-        self.audits.record_feed(feed, len(chosen.items))
-        return chosen
+        visible = await self.visible_feed(feed, limit)
+        self.audits.record_feed(feed, len(visible.items))
+        return visible
 
     async def visible_feed(self, feed: Feed, limit: int) -> VisibleFeed:
         """Return the first visible items of a feed, up to `limit`.
@@ -246,19 +246,19 @@ class ApiContext:
         Raises:
             StoreError: the store did not answer.
         """
-        offers = self.visibility_rules.visible_in_feed(
+        visibilities = self.visibility_rules.visible_in_feed(
             feed.items[:limit], await self._read(feed.items[:limit]), start=0
         )
         rest = feed.items[limit:]
-        if len(offers) < limit and rest:
-            offers += self.visibility_rules.visible_in_feed(rest, await self._read(rest), start=limit)
-        return visible_feed(feed, offers[:limit])
+        if len(visibilities) < limit and rest:
+            visibilities += self.visibility_rules.visible_in_feed(rest, await self._read(rest), start=limit)
+        return visible_feed(feed, visibilities[:limit])
 
-    def read_items(self, served: VisibleFeed) -> Iterator[tuple[int, Item]]:
+    def read_items(self, visible: VisibleFeed) -> Iterator[tuple[int, Item]]:
         """Yield the positions and items of served items that are in the catalog."""
-        for position, data in zip(served.positions, served.items, strict=True):
+        for position, data in zip(visible.positions, visible.items, strict=True):
             if data is not None:
-                yield position, self.reader.read(served.feed.items[position], data)
+                yield position, self.reader.read(visible.feed.items[position], data)
 
     async def serve_reranked(self, feed: Feed, limit: int) -> VisibleFeed:
         """Return the first items of a re-ranked list, whether or not they are in the catalog; record them as served.

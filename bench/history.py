@@ -21,9 +21,9 @@ async def fold(rig: Rig, load: EventLoad) -> int:
     """Fold and rank the history in one worker process; return its time of readiness in ms since the epoch."""
     async with rig.worker("feed"):
         await rig.wait_until_idle("fold and rank", "feed")
-        signs = await heartbeat.heartbeats(rig.redis)
+        heartbeat_list = await heartbeat.heartbeats(rig.redis)
     rig.folded = load.size
-    return next(int(sign["ready_at"]) for sign in signs if sign["role"] == "feed")
+    return next(int(sign["ready_at"]) for sign in heartbeat_list if sign["role"] == "feed")
 
 
 async def ensure_folded(rig: Rig, load: EventLoad) -> None:

@@ -63,5 +63,5 @@ def impersonal(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:
 
 
 def _with_request(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:
-    trace = REQUEST_CONTEXT.get()
-    return entry if trace is None else {**entry, "request_id": trace.request_id}
+    context = REQUEST_CONTEXT.get()
+    return entry if context is None else {**entry, "request_id": context.request_id}

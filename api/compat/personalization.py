@@ -347,8 +347,8 @@ class _Personalization:
             raise TooLargeError(_TRIGGER_BYTES)
         feed = await ranked(context, trigger)
         candidates = {one.id: one for one in body.candidates}
-        served = await context.serve_reranked(feed, most)
-        return self._shown(body.user_id, served, candidates, event_id=trigger.event_id)
+        visible = await context.serve_reranked(feed, most)
+        return self._shown(body.user_id, visible, candidates, event_id=trigger.event_id)
 
     async def profile(self, request: Request) -> Response:
         """Return a user's stated and inferred profile."""
@@ -392,18 +392,19 @@ class _Personalization:
 
     async def evaluation(self, request: Request) -> Response:
         """Return the metrics of the models."""
-        board = await self._context.clients.model_status.read()
+        model_status = await self._context.clients.model_status.read()
         history = [
-            JudgedMetric(one.version, one.status, one.created_at, one.events, one.metrics) for one in board.versions
+            JudgedMetric(one.version, one.status, one.created_at, one.events, one.metrics)
+            for one in model_status.versions
         ]
-        serving = next((one for one in history if one.version == board.serving), None)
-        return json_response(Evaluation(serving, board.live, history))
+        serving = next((one for one in history if one.version == model_status.serving), None)
+        return json_response(Evaluation(serving, model_status.live, history))
 
     def _shown(
-        self, user_id: str, served: VisibleFeed, candidates: dict[str, CandidateBody], *, event_id: str | None = None
+        self, user_id: str, visible: VisibleFeed, candidates: dict[str, CandidateBody], *, event_id: str | None = None
     ) -> PersonalizeResult:
-        feed, recommendations = served.feed, []
-        for position, data in zip(served.positions, served.items, strict=True):
+        feed, recommendations = visible.feed, []
+        for position, data in zip(visible.positions, visible.items, strict=True):
             item_id = feed.items[position]
             item: Any = candidates.get(item_id) or (_item_labels.decode(data) if data is not None else _Shown(title=""))
             recommendations.append(

@@ -242,14 +242,14 @@ class VideoEndpoints:
         post = (await self._context.catalog_items([item_id])).get(item_id)
         if post is None:
             raise NoItemError(item_id)
-        left_out, user = set[str](), geo_location(post.cell, post.city)
+        excluded_ids, user = set[str](), geo_location(post.cell, post.city)
         if query.username is not None:
             user = await self._context.location_of(query.username)
-            left_out = await self._recent_item_ids(query.username)
+            excluded_ids = await self._recent_item_ids(query.username)
         pairs = await self._context.clients.catalog_listing.similar(
             item_id, prefix=POST, min_similarity=settings.similarity_threshold, limit=settings.api_max_candidates
         )
-        similarity = {item: score for item, score in pairs if item not in left_out}
+        similarity = {item: score for item, score in pairs if item not in excluded_ids}
         items = await self._context.visible_items(list(similarity), user)
         entries = [PageEntry(name, round(similarity[name], 4), "Like the post") for name in items]
         paged = paged_list(request, item_id, user_id=query.username)
@@ -338,10 +338,10 @@ class VideoEndpoints:
 
     async def _entries(self, feed: Feed, catalog_filter: CatalogFilter) -> list[PageEntry]:
         """Return the items of a feed that match the filter and are visible."""
-        served = await self._context.serve_feed(feed, len(feed.items))
+        visible = await self._context.serve_feed(feed, len(feed.items))
         return [
             PageEntry(feed.items[position], feed.scores[position], feed.reasons[position])
-            for position, item in self._context.read_items(served)
+            for position, item in self._context.read_items(visible)
             if catalog_filter.matches(item)
         ]
 

@@ -56,7 +56,7 @@ class AdminEndpoints:
 
     def __init__(self, context: ApiContext) -> None:
         clients, self._items = context.clients, context.items
-        self._signs = clients.heartbeats
+        self._heartbeats = clients.heartbeats
         self._prefetched, self._interactions, self._now_ms = (
             clients.prefetch_store,
             clients.interactions,
@@ -109,7 +109,7 @@ class AdminEndpoints:
         Rates are in events per minute: averages over about the last minute in which newer events weigh more. Rates
         below one event per minute are omitted. All lists are empty while the feed role does not run.
         """
-        return json_response(event_rates.merged(await self._signs()))
+        return json_response(event_rates.merged(await self._heartbeats()))
 
 
 def _admin(

@@ -57,8 +57,8 @@ async def no_heartbeats() -> Sequence[Mapping[str, Any]]:
 class Metrics:
     """The metrics of one app, in a registry of its own."""
 
-    def __init__(self, signs: HeartbeatReader = no_heartbeats) -> None:
-        self._signs = signs
+    def __init__(self, heartbeats: HeartbeatReader = no_heartbeats) -> None:
+        self._heartbeats = heartbeats
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "millrace_http_requests",
@@ -165,7 +165,7 @@ class Metrics:
         self.highest_rates.clear()
         with suppress(StoreError):
             totals = Tally[tuple[str, str]]()
-            heartbeats = await self._signs()
+            heartbeats = await self._heartbeats()
             for heartbeat in heartbeats:
                 totals.update({(heartbeat["role"], what): number for what, number in _numbers(heartbeat)})
             for (role, what), number in totals.items():

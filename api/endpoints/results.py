@@ -179,8 +179,8 @@ class ResultEndpoints:
         check_count("candidates", body.candidates, self._context.settings.api_max_candidates)
         trigger = body.record(self._context.clients.now_ms())
         feed = await ranked(self._context, trigger)
-        served = await self._context.serve_reranked(feed, len(feed.items))
-        return json_response(Reranked(**self._content(body.user_id, served), event_id=trigger.event_id))
+        visible = await self._context.serve_reranked(feed, len(feed.items))
+        return json_response(Reranked(**self._content(body.user_id, visible), event_id=trigger.event_id))
 
-    def _content(self, user_id: str, served: VisibleFeed) -> dict[str, Any]:
-        return msgspec.structs.asdict(content(user_id, served, now_ms=self._context.clients.now_ms()))
+    def _content(self, user_id: str, visible: VisibleFeed) -> dict[str, Any]:
+        return msgspec.structs.asdict(content(user_id, visible, now_ms=self._context.clients.now_ms()))

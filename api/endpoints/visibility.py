@@ -77,30 +77,32 @@ class VisibilityRules:
             start: The position of the first item in the feed.
         """
         read = self._reader.read
-        offers = [
+        visibilities = [
             (position, data, read(item_id, data))
             for position, (item_id, data) in enumerate(zip(item_ids, items, strict=True), start)
             if data is not None
         ]
-        return [one for one in offers if not one[2].is_sold_out] if self._hides_sold_out else offers
+        return [one for one in visibilities if not one[2].is_sold_out] if self._hides_sold_out else visibilities
 
     def visible_to(self, user: GeoLocation, items: dict[str, msgspec.Raw]) -> list[str]:
         """Return the ids of the catalog items visible to a user, in their order.
 
         Items tied to a location come last for a user of unknown location, as do sold-out items where they are shown.
         """
-        offers = {item_id: self._reader.read(item_id, data) for item_id, data in items.items()}
-        far = self._far(user, offers)
-        sold_out = {item_id for item_id, offer in offers.items() if offer.is_sold_out}
-        left_out = {item_id for item_id, offer in offers.items() if offer.is_private}
-        left_out |= far if user.is_known else set()
-        left_out |= sold_out if self._hides_sold_out else set()
-        return sorted((item_id for item_id in offers if item_id not in left_out), key=(far | sold_out).__contains__)
+        visibilities = {item_id: self._reader.read(item_id, data) for item_id, data in items.items()}
+        far = self._far(user, visibilities)
+        sold_out = {item_id for item_id, offer in visibilities.items() if offer.is_sold_out}
+        hidden_ids = {item_id for item_id, offer in visibilities.items() if offer.is_private}
+        hidden_ids |= far if user.is_known else set()
+        hidden_ids |= sold_out if self._hides_sold_out else set()
+        return sorted(
+            (item_id for item_id in visibilities if item_id not in hidden_ids), key=(far | sold_out).__contains__
+        )
 
-    def _far(self, user: GeoLocation, offers: dict[str, ItemVisibility]) -> set[str]:
+    def _far(self, user: GeoLocation, visibilities: dict[str, ItemVisibility]) -> set[str]:
         """Return the ids of items that are not near a user."""
-        geo_index, ids = GeoIndex(), list(offers)
-        for index, offer in enumerate(offers.values()):
+        geo_index, ids = GeoIndex(), list(visibilities)
+        for index, offer in enumerate(visibilities.values()):
             geo_index.put(index, offer.cell, offer.city)
         return {ids[index] for index in geo_index.not_near(len(ids), user, radius_km=self._radius_km).tolist()}
 
@@ -110,10 +112,12 @@ def _item_visibility(data: msgspec.Raw) -> ItemVisibility:
     return ItemVisibility(_digest(data), facts.private, is_sold_out(facts), facts.cell, facts.city)
 
 
-def visible_feed(feed: Feed, offers: Sequence[tuple[int, msgspec.Raw, ItemVisibility]]) -> VisibleFeed:
+def visible_feed(feed: Feed, visibilities: Sequence[tuple[int, msgspec.Raw, ItemVisibility]]) -> VisibleFeed:
     """Return the visible items of a feed."""
-    version = _version(feed, [offer.digest for _, _, offer in offers])
-    return VisibleFeed(feed, [position for position, _, _ in offers], [data for _, data, _ in offers], version)
+    version = _version(feed, [offer.digest for _, _, offer in visibilities])
+    return VisibleFeed(
+        feed, [position for position, _, _ in visibilities], [data for _, data, _ in visibilities], version
+    )
 
 
 def reranked_feed(feed: Feed, items: Sequence[msgspec.Raw | None]) -> VisibleFeed:

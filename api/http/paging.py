@@ -61,11 +61,11 @@ def paged_list(request: Request, *filters: object, user_id: str | None = None) -
         filters: The values that distinguish lists of the same route.
         user_id: The owner of the pages; by default the caller, or the client's address where callers need no token.
     """
-    trace: RequestContext = request.scope["trace"]
+    request_context: RequestContext = request.scope["trace"]
     if user_id is not None:
         owner = f"user:{user_id}"
-    elif trace.principal is not None:
-        owner = f"caller:{trace.principal.subject}"
+    elif request_context.principal is not None:
+        owner = f"caller:{request_context.principal.subject}"
     else:
         owner = f"address:{network(request.client.host if request.client else '')}"
     route_and_filters = msgspec.json.encode([request.scope["route"].path_format, *filters])

@@ -49,8 +49,8 @@ class RequestContextMiddleware:
         scope = with_slashes_kept(scope)
         request_id = _client_request_id(scope) or new_id()
         scope["request_id"] = request_id
-        scope["trace"] = trace = RequestContext(request_id)
-        REQUEST_CONTEXT.set(trace)
+        scope["trace"] = context = RequestContext(request_id)
+        REQUEST_CONTEXT.set(context)
         _normalize(scope)
         own_headers = [(b"x-request-id", request_id.encode()), *_SECURITY_HEADERS]
         status = 0

@@ -41,14 +41,14 @@ class Audits:
         """Record that the current request served the first `count` items of a feed."""
         if not self._reads:
             return
-        trace = REQUEST_CONTEXT.get() or RequestContext("")
+        request_context = REQUEST_CONTEXT.get() or RequestContext("")
         self._add(
             Audit(
                 audit_id=new_id(),
                 kind="recommendations_served",
-                actor=trace.actor[:_ACTOR_CHARS],
-                user_id=trace.user_id if feed.user_id == DEFAULT_FEED else feed.user_id,
-                request_id=trace.request_id,
+                actor=request_context.actor[:_ACTOR_CHARS],
+                user_id=request_context.user_id if feed.user_id == DEFAULT_FEED else feed.user_id,
+                request_id=request_context.request_id,
                 version=version(feed),
                 model=feed.model,
                 count=count,
@@ -66,14 +66,14 @@ class Audits:
             user_id: The user in the path; empty if there is none.
             status: The response's status.
         """
-        trace = REQUEST_CONTEXT.get() or RequestContext("")
+        request_context = REQUEST_CONTEXT.get() or RequestContext("")
         self._add(
             Audit(
                 audit_id=new_id(),
                 kind="admin_call",
-                actor=trace.actor[:_ACTOR_CHARS],
-                user_id=(user_id or trace.actor)[:_ACTOR_CHARS],
-                request_id=trace.request_id,
+                actor=request_context.actor[:_ACTOR_CHARS],
+                user_id=(user_id or request_context.actor)[:_ACTOR_CHARS],
+                request_id=request_context.request_id,
                 method=method,
                 path=path,
                 status=status,

@@ -56,10 +56,10 @@ def authorize_user(user_id: object) -> None:
     Raises:
         ForbiddenError: it is another user than the token's.
     """
-    trace = REQUEST_CONTEXT.get()
-    if trace is None or trace.principal is None or trace.principal.is_trusted:
+    context = REQUEST_CONTEXT.get()
+    if context is None or context.principal is None or context.principal.is_trusted:
         return
-    if user_id != trace.principal.subject:
+    if user_id != context.principal.subject:
         raise ForbiddenError("a token is valid for its own user only, unless it has the scope service or admin")
 
 

@@ -271,13 +271,13 @@ def _conditions(query: ShopQuery, bind: Bind) -> list[str]:
     if query.category:
         placeholder = bind(query.category)
         conditions.append(f"(items.category = {placeholder} OR {placeholder} = ANY(items.topics))")
-    for column, sign, value in (
+    for column, operator, value in (
         ("price", ">=", query.min_price),
         ("price", "<=", query.max_price),
         ("rating", ">=", query.min_rating),
     ):
         if value is not None:
-            conditions.append(f"items.{column} {sign} {bind(value)}")
+            conditions.append(f"items.{column} {operator} {bind(value)}")
     return conditions
 
 

@@ -84,10 +84,10 @@ async def role_lives(redis: Redis) -> list[RoleLife]:
     """
     with store_errors("reading which roles were heard of"):
         names = cast("list[tuple[bytes, float]]", await redis.zrange(INDEX, 0, -1, withscores=True))
-        signs = await redis.mget([name for name, _ in names]) if names else []
+        heartbeat_list = await redis.mget([name for name, _ in names]) if names else []
     return [
         RoleLife(name.decode().removeprefix(KEY).partition(":")[0], round(last_at), sign is not None)
-        for (name, last_at), sign in zip(names, signs, strict=True)
+        for (name, last_at), sign in zip(names, heartbeat_list, strict=True)
     ]
 
 

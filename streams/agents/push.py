@@ -102,7 +102,7 @@ class PushAgent:
         """Fold one batch, and send the notifications that are due."""
         batch: Batch = event.value
         usable = await self._decoders[batch.topic].decode(self._relevant_records(batch))
-        cards = await self._cards(value for _, value in usable)
+        items = await self._top_items(value for _, value in usable)
         async with self.checkpoint.lock:
             if not self._context.app.is_live(event):
                 return
@@ -111,7 +111,7 @@ class PushAgent:
                 try:
                     state = self._states.get(batch.partition, value.user_id)
                     changed_states[value.user_id] = state, record
-                    self._publish(self._fold(state, value, record, cards))
+                    self._publish(self._fold(state, value, record, items))
                 except Exception as error:
                     self._context.dead_letters.put(record, error, stage="push.fold")
             await self._release(event, changed_states)
@@ -154,19 +154,19 @@ class PushAgent:
         return [record for record, state in pairs if state is not None and state.devices]
 
     def _fold(
-        self, state: PushState, value: Feed | PushRequest, record: Record, cards: Mapping[str, PushItem]
+        self, state: PushState, value: Feed | PushRequest, record: Record, items: Mapping[str, PushItem]
     ) -> list[Notification]:
         params, now_ms = self._params, self._now_ms()
         self._states.touch(record.partition, state.user_id)
         if isinstance(value, Feed):
-            return fold_feed(state, value, cards, params=params, now_ms=now_ms)
+            return fold_feed(state, value, items, params=params, now_ms=now_ms)
         position = Position.of(record)
         version = state.version
         decisions = fold_request(
             state,
             value,
             position,
-            item=cards.get(value.item_id or ""),
+            item=items.get(value.item_id or ""),
             params=params,
             now_ms=now_ms,
             trimmed=self.trimmed,
@@ -240,18 +240,18 @@ class PushAgent:
         for decision in decisions:
             self._publisher.produce(NOTIFICATIONS, decision)
 
-    async def _cards(self, values: Iterable[Feed | PushRequest]) -> dict[str, PushItem]:
+    async def _top_items(self, values: Iterable[Feed | PushRequest]) -> dict[str, PushItem]:
         """Return the catalogue entries of the items that may be pushed; waits once for items that are late."""
         item_ids = dict.fromkeys(item_id for value in values for item_id in _items(value))
-        cards = await self._read(list(item_ids))
-        late = [item_id for item_id in item_ids if item_id not in cards and item_id not in self._absent]
+        items = await self._read(list(item_ids))
+        late = [item_id for item_id in item_ids if item_id not in items and item_id not in self._absent]
         if late:
             await asyncio.sleep(_LAG_S)
-            cards |= await self._read(late)
+            items |= await self._read(late)
         for item_id in late:
-            if item_id not in cards:
+            if item_id not in items:
                 lru_add(self._absent, item_id, _ABSENT)
-        return cards
+        return items
 
     async def _unavailable_items(self, item_ids: Collection[str]) -> set[str]:
         """Return the subset of items that have left the catalogue or are out of stock."""

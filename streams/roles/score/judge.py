@@ -182,14 +182,14 @@ class LlmJudge:
 
     async def _ask(self, user_id: str, user: _User, user_interests: Interests, missing: list[str]) -> dict[str, float]:
         """Ask the model about items and return their scores."""
-        cards = await self._cards({*missing, *(item for item, _ in user_interests.recent)})
-        missing = [item for item in missing if item in cards]
+        summaries = await self._summaries({*missing, *(item for item, _ in user_interests.recent)})
+        missing = [item for item in missing if item in summaries]
         if not missing:
             return {}
         user.due_s = time.monotonic() + self._settings.llm_score_interval_s
         prompt = Prompt(
             system=SYSTEM,
-            user=question(user_interests, cards, missing),
+            user=question(user_interests, summaries, missing),
             answer=Scores,
             purpose="score",
             version=VERSION,
@@ -201,7 +201,7 @@ class LlmJudge:
         user.attempts |= {(user_interests.version, item) for item in missing}
         return parse_scores(answer.value, missing)
 
-    async def _cards(self, items: set[str]) -> dict[str, ItemSummary]:
+    async def _summaries(self, items: set[str]) -> dict[str, ItemSummary]:
         """Return the catalogue entries of items; unknown items are left out."""
         names = sorted(items)
         payloads = await self._items.read(names)
