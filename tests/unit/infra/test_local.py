@@ -50,7 +50,7 @@ def test_free_ports_differ_and_are_free() -> None:
 
 
 def test_too_little_room_is_refused_with_both_figures(tmp_path: Path) -> None:
-    with pytest.raises(OperatorError, match=r"GB free; the local stack wants 1000000000\.0 GB") as caught:
+    with pytest.raises(OperatorError, match=r"GB free; the local stack needs 1000000000\.0 GB") as caught:
         require_space(tmp_path / "home", free_bytes=10**18)
     assert "MILLRACE_HOME" in caught.value.remedy
 

@@ -219,8 +219,8 @@ def test_the_deep_network_has_the_batches_and_the_learning_rate_of_the_settings(
     pytest.importorskip("torch")
     for settings, config in (
         ({"batch_size": 9}, {"batch": 9}),
-        ({"learning_rate": 0.05}, {"batch": 32, "rate": 0.05}),
-        ({}, {"batch": 32, "rate": 0.001}),
+        ({"learning_rate": 0.05}, {"batch": 32, "learning_rate": 0.05}),
+        ({}, {"batch": 32, "learning_rate": 0.001}),
     ):
         direct = network("models.neural.deep", "Deep", config="DeepConfig", embedding_dim=8, **config)()
         served = model_of("deep", embedding_dim=8, **settings)
