@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -179,6 +179,9 @@ class App:
     def consumer(self) -> App:
         return self
 
+    def is_full(self, tp: Any, *, share: float = 1.0) -> bool:
+        return self.limits.reached(self.ledger.load(tp), share=share)
+
     def is_live(self, event: Any) -> bool:
         return self.ledger.is_live(getattr(event, "message", event).ticket)
 
@@ -205,6 +208,28 @@ class Event:
 
     def ack(self) -> None:
         self.app.ledger.acknowledge(self.message.ticket)
+
+
+class Ranked:
+    """A ranker whose feeds are written at once, or when the test says so."""
+
+    def __init__(self) -> None:
+        self.is_slow = False
+        self.users: list[str] = []
+        self._releases: list[Callable[[], None]] = []
+
+    def put(self, release: Callable[[], None], users: Mapping[str, Any]) -> None:
+        self.users += users
+        self._releases.append(release)
+        if not self.is_slow:
+            self.write()
+
+    def write(self) -> None:
+        while self._releases:
+            self._releases.pop()()
+
+    def drop(self) -> None:
+        self._releases.clear()
 
 
 class Ready:
@@ -271,7 +296,14 @@ class Worker:
             lambda: T0_MS,
         )
         params = user_params(settings)
-        users = UserAgent(context, Table(broker, "users"), params, active_users=ActiveUsers(params.triggers))
+        self.ranker = Ranked()
+        users = UserAgent(
+            context,
+            Table(broker, "users"),
+            params,
+            active_users=ActiveUsers(params.triggers),
+            ranker=cast(Any, self.ranker),
+        )
         items = SignalAgent(context, Table(broker, "items"), signal_params(settings))
         self.readers = [
             Reader("users", users, USER_SOURCES, broker, app),

@@ -32,7 +32,6 @@ from api.http.error import (
 from api.http.paging import Cursor, PagedList, PagedRanking, Rank, page_of, paged_list
 from api.http.query import Name, parse_query, validate_user_id
 from api.http.response import json_response
-from api.security.principal import authorize_user
 from infra.postgres.catalog_filter import CatalogFilter
 from infra.redis.connection import StoreError
 from infra.redis.stores.chart_store import MAX_ITEMS as CHARTED
@@ -278,8 +277,8 @@ class VideoEndpoints:
         *,
         mood: str | None = None,
     ) -> VideoFeed:
-        authorize_user(validate_user_id(username))
-        entry_count = min(query.page * self._page_size(query) + 1, self._context.settings.api_max_candidates)
+        user_in(username)
+        needed = min(query.page * self._page_size(query) + 1, self._context.settings.api_max_candidates)
 
         async def rank(shown_ids: Collection[str]) -> PagedRanking:
             own = [

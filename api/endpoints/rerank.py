@@ -6,8 +6,7 @@ import asyncio
 from contextlib import suppress
 
 from api.context import ApiContext
-from api.http.error import ApiError, BrokerUnavailableError, BusyError, RerankTimeoutError, StoreUnavailableError
-from api.security.principal import authorize_user
+from api.http.error import ApiError, BrokerAwayError, BusyError, LateError, StoreAwayError
 from infra.redis.stores.feed_store import reranked
 from schemas.types import Feed, Trigger
 from topics.topic import TRIGGERS
@@ -23,12 +22,10 @@ async def ranked(context: ApiContext, trigger: Trigger) -> Feed:
 
     Raises:
         InvalidError: the trigger is invalid.
-        ForbiddenError: the caller may not act for its user.
         BusyError: too many requests wait for a worker.
         RerankTimeoutError: no worker answered in time.
     """
-    authorize_user(trigger.user_id)
-    trigger = context.validated(trigger)
+    trigger = context.admitted(trigger)
     if context.reranks.locked():
         raise BusyError(context.settings.api_max_listeners)
     async with context.reranks:

@@ -1,5 +1,8 @@
 """Authorization and rate limits of all endpoints.
 
+The user of a path or a query is authorized here, that of a body where it is decoded (`api.http.body`), and those of a
+batch entry by entry (`api.http.batch`): once each, before anything is read or published.
+
 Outside development every caller needs a token (`Authorization: Bearer …`). It grants access to its own subject only,
 unless its scopes include `service` or `admin`; requests are limited per user and per address. In development tokens
 are optional, but a token that is sent is enforced. Admin endpoints always require an admin.

@@ -1,65 +1,62 @@
-"""Combine agent: llm-scores → re-ordered feeds. LLM scores arrive after a feed is served, and change its order."""
+"""Combine agent: llm-scores → users to rank again. LLM scores arrive after a feed is served, and change its order."""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from msgspec.structs import replace
-
-from infra.redis.stores.feed_store import FeedStore
-from schemas.types import Feed
-from streams.core.params import RankParams
+from schemas.types import Features
+from streams.agents.rank import Ranker
 from streams.core.ranking.llm_blend import LlmScoreCache
 from streams.runtime.agent_context import AgentContext
-from streams.runtime.dead_letter_queue import Record
-from streams.runtime.retry import retry_until_available
-from topics.topic import FEEDS, LLM_SCORES
+from streams.transport import Batch
+from topics.topic import LLM_SCORES
 
 SOURCES = (LLM_SCORES,)
 
 
 class CombineAgent:
-    """Passes LLM scores to the rank agent, and re-orders the stored feeds that they belong to.
+    """Stores LLM scores for the ranking, and has their users ranked again."""
 
-    A feed that is ranked in the meantime is newer and stays: it already includes the scores, or receives the scores of
-    its own feature version.
-    """
+    def __init__(
+        self,
+        context: AgentContext,
+        features: Callable[[int, str], Features],
+        llm_scores: LlmScoreCache,
+        ranker: Ranker,
+    ) -> None:
+        """Create the agent.
 
-    def __init__(self, context: AgentContext, store: FeedStore, llm_scores: LlmScoreCache, params: RankParams) -> None:
-        self._context, self._store, self._llm_scores, self._params = context, store, llm_scores, params
+        Args:
+            context: The clients of the role.
+            features: Returns the current features of a user, given partition and user id.
+            llm_scores: The newest LLM scores by user.
+            ranker: Ranks users by their features and LLM scores.
+        """
+        self._context, self._features, self._llm_scores, self._ranker = context, features, llm_scores, ranker
         self._decoder = context.decoder(LLM_SCORES, "combine")
         self.checkpoint = context.checkpoint()
 
     async def process(self, event: Any) -> None:
-        """Cache one batch of scores and re-order the feeds of their users."""
-        await self._context.global_tables.ready.wait()
-        usable = await self._decoder.decode(event.value)
-        for _, scores in usable:
+        """Store one batch of scores and queue their users."""
+        batch: Batch = event.value
+        await self._context.broadcast.ready.wait()
+        usable = await self._decoder.decode(batch)
+        users = {}
+        for record, scores in usable:
             self._llm_scores.put(scores)
-        newest = {scores.user_id: record for record, scores in usable}
-        await asyncio.gather(*(self._reorder(record, user_id) for user_id, record in newest.items()))
-        self.checkpoint.add([event])
+            try:
+                features = self._features(batch.partition, scores.user_id)
+            except Exception as error:
+                self._context.quarantine.put(record, error, stage="combine.features")
+            else:
+                if features.version:
+                    users[scores.user_id] = record, features
+        self.checkpoint.hold([event], pending=bool(users))
+        if users:
+            self._ranker.put(partial(self.checkpoint.release, event), users)
 
     def drop(self) -> None:
         """Discard the unacknowledged events: they are read again after a rebalance."""
         self.checkpoint.drop()
-
-    async def _reorder(self, record: Record, user_id: str) -> None:
-        """Replace a user's stored feed and publish the new one."""
-        try:
-            feed = await retry_until_available(lambda: self._write_reordered(user_id), "scores wait for the store")
-        except Exception as error:
-            self._context.dead_letters.put(record, error, stage="combine.feed")
-            return
-        if feed is not None:
-            self._context.publisher.produce(FEEDS, feed)
-
-    async def _write_reordered(self, user_id: str) -> Feed | None:
-        """Write the re-ordered feed of a user and return it; None when the scores do not apply to the stored feed."""
-        [current] = await self._store.read([user_id])
-        if current is None:
-            return None
-        newer = replace(current, generated_at=max(self._context.now_ms(), current.generated_at + 1))
-        feed = self._llm_scores.blend(newer, self._context.catalog, self._params)
-        return feed if feed is not newer and await self._store.write([feed]) else None

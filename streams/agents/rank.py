@@ -1,11 +1,11 @@
-"""Rank agent: features → feeds, in the feed store and on their topic."""
+"""Ranking of users in the background: features → feeds, in the feed store and on their topic."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from infra.redis.stores.feed_store import DEFAULT_FEED, FeedStore
 from schemas.types import Features, Feed
@@ -17,10 +17,8 @@ from streams.runtime.agent_context import AgentContext
 from streams.runtime.dead_letter_queue import Record
 from streams.runtime.refill import Change, rewrite
 from streams.runtime.retry import retry_until_available
-from streams.transport import Batch
-from topics.topic import FEATURES, FEEDS
+from topics.topic import FEEDS
 
-SOURCES = (FEATURES,)
 MICRO_BATCH, MICRO_BATCH_BEHIND = 32, 256
 """Users ranked per turn of the event loop; more while a backlog waits and throughput matters more than latency."""
 _REFRESH_S = 0.25
@@ -35,19 +33,20 @@ _HERE_MS = 2_000
 """Age of a user's last action up to which the user counts as present."""
 
 Work = tuple[Record, Features]
+"""The features of a user, and the record that changed them last."""
 Ranked = tuple[Record, Feed]
 _LOG = logging.getLogger(__name__)
 
 
-class RankAgent:
-    """Ranks the newest features of each user.
+class Ranker:
+    """Ranks the newest features of each user, and writes the feeds.
 
     Under overload users are ranked less often, but none is left out. Users who have just acted come first: they are
     present to see the feed.
     """
 
     def __init__(self, context: AgentContext, store: FeedStore, llm_scores: LlmScoreCache, params: RankParams) -> None:
-        """Create the agent.
+        """Create the ranker.
 
         Args:
             context: The clients of the role, the catalog snapshot and the blender.
@@ -56,8 +55,7 @@ class RankAgent:
             params: Length and rules of a feed.
         """
         self._context, self._store, self._llm_scores, self._params = context, store, llm_scores, params
-        self._decoder = context.decoder(FEATURES, "rank")
-        self._queue: CoalescingQueue[Any, str, Work] = CoalescingQueue()
+        self._queue: CoalescingQueue[Callable[[], None], str, Work] = CoalescingQueue()
         self._early: dict[str, Work] = {}
         """Users ranked too early: items fetched for them have not reached the catalog snapshot yet."""
         self._until_s: dict[str, float] = {}
@@ -67,24 +65,26 @@ class RankAgent:
         self._is_default_feed_due = False
         self._writing: asyncio.Task[None] | None = None
         """Writes the feeds of the last micro-batch while the next one is ranked."""
-        self.checkpoint = context.checkpoint()
+        self.removed: Counter[str] = Counter()
+        """Items of the catalog that were removed from rankings, by filter."""
 
     @property
     def waiting(self) -> int:
         """Return the number of users in the queue or being ranked."""
         return len(self._queue)
 
-    async def process(self, event: Any) -> None:
-        """Queue the users of one batch."""
-        batch: Batch = event.value
-        usable = await self._decoder.decode(batch)
-        if usable:
-            users = {value.user_id: (record, value) for record, value in usable}
-            pressing = [user_id for user_id, (record, value) in users.items() if _is_present(record, value)]
-            self._queue.add(event, users, priority_keys=pressing)
-            self._wake.set()
-        else:
-            self.checkpoint.add([event])
+    def put(self, release: Callable[[], None], users: Mapping[str, Work]) -> None:
+        """Queue users for ranking.
+
+        Args:
+            release: Called once the feeds of all the users are written and published, by these or newer features, or
+                failed and became dead letters.
+            users: The work by user id; must not be empty.
+        """
+        since_ms = self._context.now_ms() - _HERE_MS
+        pressing = [user_id for user_id, (_, features) in users.items() if features.watermark > since_ms]
+        self._queue.add(release, users, pressing=pressing)
+        self._wake.set()
 
     async def run(self) -> None:
         """Rank the queued users, until cancelled; keep the default feed of new users fresh."""
@@ -114,7 +114,6 @@ class RankAgent:
 
     def drop(self) -> None:
         """Clear the queue: its events are read again after a rebalance."""
-        self.checkpoint.drop()
         self._queue.clear()
         self._early.clear()
         self._until_s.clear()
@@ -158,8 +157,9 @@ class RankAgent:
 
     def _ranked(self, features: Features) -> Feed:
         context = self._context
-        feed = rank(features, context.catalog, context.blender, self._params, now_ms=context.now_ms())
-        return self._llm_scores.blend(feed, context.catalog, self._params)
+        now_ms = context.now_ms()
+        llm = self._llm_scores.get(features.user_id, now_ms=now_ms)
+        return rank(features, context.view, context.blender, self._params, now_ms=now_ms, llm=llm, removed=self.removed)
 
     async def _refresh(self) -> bool:
         """Rebuild the stale lists of the catalog snapshot, at a limited rate; return whether any was rebuilt."""
@@ -177,9 +177,9 @@ class RankAgent:
             return
 
     async def _yield_to_folding(self, spent_s: float) -> None:
-        """Leave the event loop to folding while a backlog waits."""
+        """Leave the event loop to folding while a backlog waits, and folding need not wait for feeds itself."""
         until_s = asyncio.get_running_loop().time() + _YIELD * spent_s
-        while self._context.backlog and asyncio.get_running_loop().time() < until_s:  # noqa: ASYNC110 - it is a set
+        while self._context.folds_backlog() and asyncio.get_running_loop().time() < until_s:  # noqa: ASYNC110 - it is a set
             await asyncio.sleep(_LOOK_S)
 
     async def _refresh_default_feed(self) -> None:
@@ -213,9 +213,6 @@ class RankAgent:
         )
         for _, feed in feeds:
             self._context.publisher.produce(FEEDS, feed)
-        await self._context.publisher.wait_for_capacity()
-        self.checkpoint.add(self._queue.acknowledge(pending_acks))
-
-
-def _is_present(record: Record, features: Features) -> bool:
-    return record.timestamp - features.watermark < _HERE_MS
+        await self._context.publisher.room()
+        for release in self._queue.done(pending_acks):
+            release()

@@ -1,9 +1,13 @@
-"""User agent: events of users → features, item signals, triggers. Owns the table `users`."""
+"""User agent: events of users → features, item signals, triggers. Owns the table `users`.
+
+The users of a batch are ranked in this process by the features just folded, and the batch is acknowledged once their
+feeds are written. A batch that is read again after a crash changes no state, but its users are ranked again.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -11,6 +15,7 @@ from infra.kafka.partition import partition_of
 from infra.kafka.publisher import Publisher
 from schemas.text import label
 from schemas.types import Content, Features, Interaction, Location, Profile, Trigger, UserWeights
+from streams.agents.rank import Ranker
 from streams.core.heavy_hitters import HeavyHitters
 from streams.core.item.stats import ItemSignal, to_records
 from streams.core.params import UserParams
@@ -42,10 +47,27 @@ SOURCES: tuple[Topic, ...] = (INTERACTIONS, LOCATIONS, PROFILES, TRIGGERS, CONTE
 
 
 class UserAgent:
-    """Folds events into user states, and publishes features, item signals and triggers."""
+    """Folds events into user states, publishes features, item signals and triggers, and has the users ranked."""
 
-    def __init__(self, context: AgentContext, table: Any, params: UserParams, *, active_users: ActiveUsers) -> None:
-        self._context, self._params, self._active_users = context, params, active_users
+    def __init__(
+        self,
+        context: AgentContext,
+        table: Any,
+        params: UserParams,
+        *,
+        active_users: ActiveUsers,
+        ranker: Ranker,
+    ) -> None:
+        """Create the agent.
+
+        Args:
+            context: The clients of the role and the catalog snapshot.
+            table: The Faust table of the states.
+            params: The parameters of the fold.
+            active_users: Notes the changes of active users.
+            ranker: Ranks the users by their features.
+        """
+        self._context, self._params, self._active_users, self._ranker = context, params, active_users, ranker
         self._publisher: Publisher = context.publisher
         self._decoders: dict[str, Decoder] = {
             topic.name: context.decoder(topic, "user", tombstones=topic is PROFILES) for topic in SOURCES
@@ -53,6 +75,8 @@ class UserAgent:
         self._states = RecordCache(table, UserState, context.publisher, new=UserState)
         self._unsent: dict[int, dict[str, None]] = {}
         """Users with changed, unpublished features, by partition."""
+        self._unranked: dict[int, list[tuple[Any, dict[str, Record]]]] = {}
+        """Events whose users are not queued for ranking yet, each with the last record of every user, by partition."""
         self._signals: dict[int, dict[str, list[ItemSignal]]] = {}
         """Unpublished item signals by partition and item; a partition with any is in `_unsent` as well."""
         self.trimmed: Counter[str] = Counter()
@@ -78,12 +102,18 @@ class UserAgent:
         usable = await self._decoders[batch.topic].decode(batch)
         if not self._context.app.is_live(event):
             return
+        users: dict[str, Record] = {}
         for record, value in usable:
             try:
-                self._fold(batch.partition, record, value)
+                user_id = self._fold(batch.partition, record, value)
             except Exception as error:
-                self._context.dead_letters.put(record, error, stage="user.fold")
-        self.checkpoint.add([event])
+                self._context.quarantine.put(record, error, stage="user.fold")
+            else:
+                if user_id is not None:
+                    users[user_id] = record
+        self.checkpoint.hold([event], pending=bool(users))
+        if users:
+            self._unranked.setdefault(batch.partition, []).append((event, users))
         if not self._is_behind(batch):
             self._emit(batch.partition)
         await self._publisher.wait_for_capacity()
@@ -100,8 +130,10 @@ class UserAgent:
     def drop(self) -> None:
         """Discard all state that is not durable: its events are read again after a rebalance."""
         self.checkpoint.drop()
+        self._ranker.drop()
         self._states.drop()
         self._unsent.clear()
+        self._unranked.clear()
         self._signals.clear()
         self.rates.clear()
         self._context.backlog.clear()
@@ -110,13 +142,14 @@ class UserAgent:
         """Yield the state of every user in the table, with the `FIELDS` of active users only."""
         return self._states.stored(*FIELDS)
 
-    def _fold(self, partition: int, record: Record, value: Any) -> None:
+    def _fold(self, partition: int, record: Record, value: Any) -> str | None:
+        """Fold a record; return the id of its user if the user has to be ranked."""
         user_id = (record.key or b"").decode() if value is None else value.user_id
         state = self._states.get(partition, user_id)
         version = state.version
         if not version and partition_of(record.key or b"", PARTITIONS) != partition:
             self._forward(record)
-            return
+            return None
         if value is None:
             user.forget_profile(state, forgotten_at(record), Position.of(record))
         else:
@@ -125,6 +158,9 @@ class UserAgent:
             self._states.touch(partition, user_id)
         if state.version != version:
             self._unsent.setdefault(partition, {})[user_id] = None
+            return user_id
+        # Appended before the last change: read again, perhaps, and then its feed may never have been written.
+        return user_id if 0 < record.timestamp <= version and not isinstance(value, UserWeights) else None
 
     def _forward(self, record: Record) -> None:
         """Forward a record to the user's partition: its producer does not partition as the Java client does."""
@@ -149,21 +185,35 @@ class UserAgent:
         user.fold_trigger(state, event, position, self._params)
 
     def _emit(self, partition: int) -> None:
-        for user_id in self._unsent.pop(partition, ()):
-            state = self._states.get(partition, user_id)
-            self._active_users.put(user_id, active_user(state))
-            try:
-                features = user.snapshot(state, self._params)
-            except Exception as error:
-                self._publisher.reject(FEATURES.name, user_id.encode(), error)
-            else:
-                self._publisher.produce(FEATURES, features)
+        """Publish the changes of a partition, and queue the users of its batches for ranking."""
+        batches, changed = self._unranked.pop(partition, []), self._unsent.pop(partition, {})
+        newest = self._snapshots(partition, dict.fromkeys(user_id for _, users in batches for user_id in users))
+        for user_id in changed:
+            self._active_users.note(user_id, active_user(self._states.get(partition, user_id)))
+            if user_id in newest:
+                self._publisher.produce(FEATURES, newest[user_id])
         for signals in self._signals.pop(partition, {}).values():
             for batch in to_records(signals):
                 self._publisher.produce(ITEM_SIGNALS, batch)
+        for event, users in batches:
+            work = {user_id: (record, newest[user_id]) for user_id, record in users.items() if user_id in newest}
+            if work:
+                self._ranker.put(partial(self.checkpoint.release, event), work)
+            else:
+                self.checkpoint.release(event)
+
+    def _snapshots(self, partition: int, user_ids: Iterable[str]) -> dict[str, Features]:
+        """Return the features of users; a user whose features cannot be made is reported and left out."""
+        snapshots: dict[str, Features] = {}
+        for user_id in user_ids:
+            try:
+                snapshots[user_id] = user.snapshot(self._states.get(partition, user_id), self._params)
+            except Exception as error:
+                self._publisher.reject(FEATURES.name, user_id.encode(), error)
+        return snapshots
 
     def _emit_all(self) -> None:
-        for partition in list(self._unsent):
+        for partition in list(self._unranked):
             self._emit(partition)
 
     def _is_behind(self, batch: Batch) -> bool:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from faust.types import TP
+
 from models.blend.blender import Blender
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
+from streams.runtime.checkpoint import FULL_SHARE
 from streams.runtime.faust_role import RoleContext
 from streams.runtime.global_tables import GlobalTables
 
@@ -21,3 +24,8 @@ class AgentContext(RoleContext):
     now_ms: Callable[[], int]
     backlog: set[tuple[str, int]] = field(default_factory=set)
     """Source partitions with whole batches waiting in the broker, as topic and number."""
+
+    def folds_backlog(self) -> bool:
+        """Return whether a backlog waits that folding can go on with: its batches in flight are few."""
+        is_full = any(self.app.is_full(TP(*source), share=FULL_SHARE) for source in self.backlog)
+        return bool(self.backlog) and not is_full

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import faust
-from faust.types import EventT
+from faust.types import TP, EventT
 from mode.supervisors import CrashingSupervisor
 from yarl import URL
 
@@ -62,6 +62,15 @@ class App(faust.App):  # type: ignore[misc]
     def is_live(self, event: EventT) -> bool:
         """Return whether an event is still valid; after its partition was revoked or sought, drop its effects."""
         return bool(self.consumer.is_live(event.message))
+
+    def is_full(self, tp: TP, *, share: float = 1.0) -> bool:
+        """Return whether the unacknowledged records of a partition have reached a share of the in-flight limits.
+
+        Args:
+            tp: The partition.
+            share: The share of the limits, above 0 and up to 1.
+        """
+        return self.limits.reached(self.consumer.load(tp), share=share)
 
     def bytes_table(self, name: str, *, partitions: int) -> Any:
         """Return a table with keys and values of bytes, encoded by its writer."""

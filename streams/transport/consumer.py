@@ -97,7 +97,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, FetchedBatches]:  # noqa: ASYNC109
         self._fetched_in = self._epoch
         tps = set(active_partitions or ())
-        full = {tp for tp in tps if self._is_full(tp)}
+        full = {tp for tp in tps if self.app.is_full(tp)}
         if full == tps:
             self._room.clear()
             await self.wait(self._room, timeout=timeout)
@@ -105,9 +105,6 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         due = {tp: self._cursors.position(tp) for tp in tps - full}
         batches: dict[TP, FetchedBatches] = await self._thread.fetch(due, wait_s=_HELD_POLL_S if full else timeout)
         return batches
-
-    def _is_full(self, tp: TP) -> bool:
-        return self._limits.reached(self._offset_tracker.load(tp))
 
     async def _continues(self, tp: TP, fetch: FetchedBatches) -> bool:
         continuation = self._cursors.compare(tp, fetch.start)

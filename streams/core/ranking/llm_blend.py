@@ -1,23 +1,22 @@
 """Blend of ranking and language-model scores: combined = 0.6 · ml + 0.4 · llm, or ml where there is no llm score.
 
-`ml` is the score of the ranking, min-max scaled to [0, 1] within the feed; `llm` is the language model's score, from 0
-to 1. The feed keeps its items. Scores arrive later than the feed they are for, and apply to the user's next feeds until
-newer ones arrive.
+`ml` is the score of the ranking, min-max scaled to [0, 1] over the best items, as many as a feed has; `llm` is the
+language model's score, from 0 to 1. The blend comes before the selection, which sees combined scores only. LLM scores
+arrive later than the feed they are for, and apply to the user's feeds until newer ones arrive.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from dataclasses import dataclass
 
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from schemas.types import Feed, LlmScores
-from streams.core.params import CombineParams, RankParams
-from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.diversity import diversify
+from streams.core.params import CombineParams
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot, Indices
 
 LLM, ML = "llm", "ml"
 """Contributions to a combined score: the language model's, and the share of `ml` without a source of its own."""
@@ -26,7 +25,22 @@ _NEUTRAL_SCORE = 0.5
 """The value of `ml` where the ranking scores all items equally."""
 
 Column = NDArray[np.float64]
-T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class LlmRatings:
+    """The language model's scores for one user, and the weights of the two scores."""
+
+    scores: Mapping[str, float]
+    """Scores from 0 to 1, by item id."""
+    weights: CombineParams
+
+    def column(self, items: Indices, catalog: CatalogSnapshot) -> Column:
+        """Return (items,) scores; NaN for an item without one."""
+        column = np.full(len(items), np.nan)
+        for index in np.flatnonzero(np.isin(items, catalog.items.encode_known(self.scores))).tolist():
+            column[index] = self.scores[catalog.items.names[items[index]]]
+        return column
 
 
 class LlmScoreCache:
@@ -43,86 +57,107 @@ class LlmScoreCache:
         if len(self._scores) > self._most:
             del self._scores[next(iter(self._scores))]
 
-    def blend(self, feed: Feed, catalog: CatalogSnapshot, params: RankParams) -> Feed:
-        """Return a feed blended with the stored scores of its user; the same feed without any.
+    def get(self, user_id: str, *, now_ms: int) -> LlmRatings | None:
+        """Return the scores of a user; None without any, or once they have expired.
 
         Args:
-            feed: The feed, as ranked.
-            catalog: The catalog snapshot.
-            params: Supplies the diversity of a feed.
+            user_id: The id of the user.
+            now_ms: The current time, in ms since the epoch.
         """
-        scores = self._scores.get(feed.user_id)
+        scores = self._scores.get(user_id)
         if scores is None:
-            return feed
-        if feed.generated_at - scores.scored_at > self._params.ttl_ms:
-            del self._scores[feed.user_id]
-            return feed
-        return blend_llm_scores(feed, scores.scores, catalog, params, weights=self._params)
+            return None
+        if now_ms - scores.scored_at > self._params.ttl_ms:
+            del self._scores[user_id]
+            return None
+        return LlmRatings(scores.scores, self._params)
 
 
-def blend_llm_scores(
-    feed: Feed, scores: Mapping[str, float], catalog: CatalogSnapshot, params: RankParams, *, weights: CombineParams
-) -> Feed:
-    """Return a feed in the order of its combined scores, diversified.
+@dataclass(frozen=True, slots=True)
+class CombinedScores:
+    """The combined scores of candidates, and their two terms."""
+
+    ml: Column
+    """(items,) scaled scores of the ranking: 0 to 1 for the best items, below 0 for others, -inf if not admissible."""
+    weighted_ml: Column
+    """(items,) the first term: `ml`, weighed where there is an LLM score."""
+    weighted_llm: Column
+    """(items,) the second term; 0 where there is no LLM score."""
+
+    @property
+    def total(self) -> NDArray[np.float32]:
+        """Return (items,) combined scores."""
+        total: NDArray[np.float32] = (self.weighted_ml + self.weighted_llm).round(_DIGITS).astype(np.float32)
+        return total
+
+
+def combine(scores: NDArray[np.float32], llm: Column, weights: CombineParams, *, feed_items: int) -> CombinedScores:
+    """Return combined scores.
+
+    >>> scores, llm = np.array([1.0, 3.0, 5.0], np.float32), np.array([0.5, np.nan, 0.0])
+    >>> combine(scores, llm, CombineParams(ml=0.6, llm=0.4), feed_items=3).total
+    array([0.2, 0.5, 0.6], dtype=float32)
 
     Args:
-        feed: The feed, as ranked.
-        scores: The language model's scores by item id, from 0 to 1.
-        catalog: The catalog snapshot.
-        params: Supplies the diversity of a feed.
+        scores: (items,) scores of the ranking; -inf for items that are not admissible.
+        llm: (items,) scores of the language model; NaN for items without one.
         weights: The weights of the two scores.
+        feed_items: The number of best items over which scores are scaled.
     """
-    judged = np.array([item in scores for item in feed.items], bool)
-    if not judged.any():
-        return feed
-    ml = np.array(feed.ml_scores) if feed.ml_scores else min_max_scaled(np.array(feed.scores))
-    llm = weights.llm * np.array([scores.get(item, 0.0) for item in feed.items])
-    own = np.where(judged, weights.ml * ml, ml)
-    best, end = np.argsort(-(own + llm).round(_DIGITS), kind="stable"), len(feed.items) - feed.trailing
-    order = [index for some in (best[best < end], best[best >= end]) for index in _spread(some, feed, catalog, params)]
-    parts = {
-        name: _reordered(values.round(_DIGITS).tolist(), order)
-        for name, values in _contributions(feed, own, llm).items()
-    }
+    finite = scores[np.isfinite(scores)].astype(np.float64)
+    best = np.partition(finite, -feed_items)[-feed_items:] if len(finite) > feed_items else finite
+    ml = np.where(np.isfinite(scores), scaled(scores.astype(np.float64), best), -np.inf)
+    has_llm = np.isfinite(llm)
+    return CombinedScores(
+        ml, np.where(has_llm, weights.ml * ml, ml), np.where(has_llm, weights.llm * np.nan_to_num(llm), 0.0)
+    )
+
+
+def scaled(scores: Column, best: Column) -> Column:
+    """Return scores scaled so that the lowest of the best is 0 and the highest 1; 0.5 where these are equal.
+
+    >>> scaled(np.array([2.0, 3.0, 6.0, 1.0]), np.array([2.0, 3.0, 6.0])).tolist()
+    [0.0, 0.25, 1.0, -0.25]
+
+    Args:
+        scores: (items,) scores.
+        best: The scores that determine the scale.
+    """
+    low, high = best.min(initial=np.inf), best.max(initial=-np.inf)
+    return (scores - low) / (high - low) if high > low else np.full(len(scores), _NO_SAY)
+
+
+def blended(feed: Feed, combined: CombinedScores, chosen: NDArray[np.intp], scores: Mapping[str, float]) -> Feed:
+    """Return a feed with the combined scores of its items, and their two terms by source.
+
+    Args:
+        feed: The feed of the chosen candidates, with the ranking's scores; items beyond them fill it up and score 0.
+        combined: The combined scores of the candidates.
+        chosen: The indices of the candidates in the feed, in its order.
+        scores: The language model's scores by item id.
+    """
+    fill = np.zeros(len(feed.items) - len(chosen))
+    ml, weighted_ml, weighted_llm = (
+        np.concatenate([column[chosen].clip(min=0.0), fill])
+        for column in (combined.ml, combined.weighted_ml, combined.weighted_llm)
+    )
+    contributions = _contributions(feed, weighted_ml, weighted_llm)
     return replace(
         feed,
-        items=_reordered(feed.items, order),
-        scores=_reordered((own + llm).round(_DIGITS).tolist(), order),
-        sources=_reordered(feed.sources, order),
-        reasons=_reordered(feed.reasons, order),
-        parts=parts,
-        propensities=_reordered(feed.propensities, order) if feed.propensities else [],
-        ml_scores=_reordered(ml.round(_DIGITS).tolist(), order),
+        scores=(weighted_ml + weighted_llm).round(_DIGITS).tolist(),
+        parts={name: values.round(_DIGITS).tolist() for name, values in contributions.items()},
+        ml_scores=ml.round(_DIGITS).tolist(),
         llm_scores={item: scores[item] for item in feed.items if item in scores},
     )
 
 
-def _spread(indices: NDArray[np.intp], feed: Feed, catalog: CatalogSnapshot, params: RankParams) -> list[int]:
-    categories = catalog.category[catalog.items.encode([feed.items[index] for index in indices])]
-    return diversify(indices, categories, params).tolist() if len(indices) else []
-
-
-def min_max_scaled(scores: Column) -> Column:
-    """Return scores scaled so that the lowest is 0 and the highest is 1; all 0.5 where they are equal.
-
-    >>> min_max_scaled(np.array([2.0, 3.0, 6.0])).tolist()
-    [0.0, 0.25, 1.0]
-    """
-    low, high = scores.min(), scores.max()
-    return (scores - low) / (high - low) if high > low else np.full(len(scores), _NEUTRAL_SCORE)
-
-
-def _contributions(feed: Feed, own: Column, llm: Column) -> dict[str, Column]:
+def _contributions(feed: Feed, weighted_ml: Column, weighted_llm: Column) -> dict[str, Column]:
     """Return the contributions by source, scaled to add up to the combined scores."""
-    columns = {name: np.array(values) for name, values in feed.parts.items() if name != LLM}
-    total = sum(columns.values(), np.zeros(len(own)))
-    factor = np.divide(own, total, out=np.zeros(len(own)), where=total > 0)
-    scaled = {name: values * factor for name, values in columns.items()}
-    residual = own - total * factor
+    columns = {name: np.array(values) for name, values in feed.parts.items()}
+    total = sum(columns.values(), np.zeros(len(weighted_ml)))
+    factor = np.divide(weighted_ml, total, out=np.zeros(len(weighted_ml)), where=total > 0)
+    contributions = {name: values * factor for name, values in columns.items()}
+    residual = weighted_ml - total * factor
     if residual.any():
-        scaled[ML] = scaled.get(ML, 0.0) + residual
-    return scaled | {LLM: llm}
-
-
-def _reordered(column: list[T], order: list[int]) -> list[T]:
-    return [column[index] for index in order]
+        contributions[ML] = residual
+    return contributions | {LLM: weighted_llm}

@@ -1,4 +1,4 @@
-"""The feed as a list of stages: candidates, filters, features, blend, diversity.
+"""The feed as a list of stages: candidates, filters, features, blend, LLM blend, selection, reasons.
 
 Nothing here depends on the wall clock: decayed sums count as shares of the strongest, and elapsed time is the stream's.
 The same features and the same catalog snapshot therefore always give the same feed, whenever and wherever it is ranked.
@@ -6,8 +6,9 @@ The same features and the same catalog snapshot therefore always give the same f
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from msgspec import structs
@@ -15,15 +16,16 @@ from numpy.typing import NDArray
 
 from models.blend.blender import Blender, Weights
 from models.blend.feature_matrix import FeatureMatrix
-from schemas.nearby import GeoLocation, geo_location
 from schemas.types import Features, Feed
 from streams.core.params import RankParams
 from streams.core.ranking import reasons
 from streams.core.ranking.calibration import Quota, calibrate, quotas
-from streams.core.ranking.candidate_sources import candidate_items
-from streams.core.ranking.catalog_snapshot import NO_ITEMS, CatalogSnapshot, Column, Indices
+from streams.core.ranking.candidate_sources import named
+from streams.core.ranking.catalog_snapshot import CatalogSnapshot, Column, Indices
 from streams.core.ranking.diversity import diversify
-from streams.core.ranking.features import FEATURES, PRIOR, SOURCES, feature_matrix, weights_in_order
+from streams.core.ranking.features import FEATURES, PRIOR, SOURCES, feature_matrix, in_order
+from streams.core.ranking.filters import apply_filters, removed_items, trailing
+from streams.core.ranking.llm_blend import CombinedScores, LlmRatings, blended, combine
 from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, ranking_query
 
 MODEL = "blend-5"
@@ -58,6 +60,8 @@ class Candidates:
     features: FeatureMatrix
     is_trailing: NDArray[np.bool_]
     """(items,) whether each item comes after all others, regardless of its score."""
+    removed: dict[str, int] = field(default_factory=dict)
+    """The number of items of the catalog that were removed, by filter."""
 
 
 def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankParams, *, at_ms: int) -> Candidates:
@@ -73,16 +77,10 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
     whole = len(columns.listing.listed) <= params.exact_items
     items = columns.listing.all_items if whole else candidate_items(query, catalog, params)
     where = slice(None) if whole else items
-    admissible = catalog.visible_to(query.features.prefetched)
-    admissible[_is_removed(query, catalog, params)] = False
-    if not params.allows_repeats:
-        admissible[_within(catalog.items.encode_known(query.features.seen), catalog)] = False
-    last = np.zeros(columns.count, bool)
-    last[_location_bound(query.features, catalog)] = True
-    if not params.hides_sold_out:
-        last[columns.listing.sold_out] = True
-    matrix = feature_matrix(query, catalog, where, allows_repeats=params.allows_repeats)
-    return Candidates(query, items, admissible[where], matrix, last[where])
+    filtered = apply_filters(query, catalog, params)
+    parts = feature_matrix(query, catalog, where, repeats=params.repeats)
+    last = trailing(query, catalog, params)[where]
+    return Candidates(query, items, filtered.kept[where], parts, last, filtered.removed)
 
 
 def _candidates_of(
@@ -90,17 +88,12 @@ def _candidates_of(
 ) -> Candidates:
     """Return given items of the catalog as candidates, none of them filtered: distant or sold-out items come last."""
     query = ranking_query(features, catalog, params, at_ms=at_ms)
-    items = _within(np.unique(catalog.items.encode_known(names)), catalog)
-    items = items[catalog.visible_to(features.prefetched)[items]]
-    last = np.zeros(catalog.columns.count, bool)
-    for some in (
-        _too_far(features, catalog, params),
-        _location_bound(features, catalog),
-        catalog.columns.listing.sold_out,
-    ):
-        last[some] = True
-    matrix = feature_matrix(query, catalog, items, allows_repeats=params.allows_repeats)
-    return Candidates(query, items, np.ones(len(items), bool), matrix, last[items])
+    items = np.unique(catalog.items.encode_known(names))
+    items = items[items < catalog.columns.count]
+    items = items[catalog.listed_for(features.prefetched)[items]]
+    last = trailing(query, catalog, params, is_filtered=False)[items]
+    parts = feature_matrix(query, catalog, items, repeats=params.repeats)
+    return Candidates(query, items, np.ones(len(items), bool), parts, last)
 
 
 def weights_for(query: RankingQuery, blender: Blender) -> Weights:
@@ -162,7 +155,9 @@ def rank(
     params: RankParams,
     *,
     now_ms: int,
+    llm: LlmRatings | None = None,
     among: Sequence[str] | None = None,
+    removed: Counter[str] | None = None,
 ) -> Feed:
     """Return the feed of one user. It is empty only if the catalog is.
 
@@ -172,31 +167,38 @@ def rank(
         blender: The shared weights.
         params: The parameters of the ranking.
         now_ms: The time of generation, in ms since the epoch.
+        llm: The language model's scores for the user, if there are any.
         among: Ids of the items to rank, each once; the user's past actions exclude none. Items that are not in the
             catalog follow in the given order. None ranks the whole catalog.
+        removed: Counts the removed items by filter; it is changed in place.
     """
     at_ms = max(catalog.watermark, features.watermark)
     if among is None:
-        return _feed(build_candidates(features, catalog, params, at_ms=at_ms), catalog, blender, params, now_ms=now_ms)
+        candidates = build_candidates(features, catalog, params, at_ms=at_ms)
+        if removed is not None:
+            removed.update(candidates.removed)
+        return _feed(candidates, catalog, blender, params, llm, now_ms=now_ms)
     candidates = _candidates_of(among, features, catalog, params, at_ms=at_ms)
-    feed = _feed(candidates, catalog, blender, replace(params, feed_items=len(candidates.items)), now_ms=now_ms)
+    feed = _feed(candidates, catalog, blender, replace(params, feed_items=len(candidates.items)), llm, now_ms=now_ms)
     return _with_unknown(feed, among)
 
 
 def _feed(
-    candidates: Candidates, catalog: CatalogSnapshot, blender: Blender, params: RankParams, *, now_ms: int
+    candidates: Candidates,
+    catalog: CatalogSnapshot,
+    blender: Blender,
+    params: RankParams,
+    llm: LlmRatings | None,
+    *,
+    now_ms: int,
 ) -> Feed:
     query, weights = candidates.query, weights_for(candidates.query, blender)
     scores = score(candidates, weights)
     if query.features.prefetched:
-        fetched = (
-            np.isin(candidates.items, catalog.items.encode_known(query.features.prefetched)) & candidates.is_admissible
-        )
-        lift = _prefetched_lift(scores, fetched, candidates.is_admissible & ~fetched)
-        weights[_FETCHED] += lift
-        scores = np.where(fetched, scores + np.float32(lift), scores)
-    chosen = order(candidates, scores, catalog, params)
-    items, contributions = candidates.items[chosen], _by_source(weights, candidates.features.column(chosen))
+        scores, weights = _lifted(candidates, scores, weights, catalog)
+    combined = None if llm is None else _combined(candidates, scores, llm, catalog, params)
+    chosen = order(candidates, scores if combined is None else combined.total, catalog, params)
+    items, contributions = candidates.items[chosen], _by_source(weights, candidates.parts.column(chosen))
     sources = (
         reasons.leading_features(SOURCES, contributions, _by_source(weights, _mean_features(candidates)))
         if len(items)
@@ -204,8 +206,8 @@ def _feed(
     )
     if len(items) < params.feed_items:
         items, contributions = _fill(items, contributions, query, catalog, params)
-        sources += [reasons.FILL_REASON] * (len(items) - len(sources))
-    return Feed(
+        sources += [reasons.FILL] * (len(items) - len(sources))
+    feed = Feed(
         user_id=query.features.user_id,
         features_version=query.features.version,
         generated_at=now_ms,
@@ -218,6 +220,28 @@ def _feed(
         parts={name: values for name, values in zip(SOURCES, contributions.tolist(), strict=True) if any(values)},
         trailing=_trailing(candidates, chosen, len(items)),
     )
+    return feed if llm is None or combined is None else blended(feed, combined, chosen, llm.scores)
+
+
+def _combined(
+    candidates: Candidates, scores: Column, llm: LlmRatings, catalog: CatalogSnapshot, params: RankParams
+) -> CombinedScores | None:
+    """Return the scores combined with the language model's; None if it has scored no admissible candidate."""
+    column = llm.column(candidates.items, catalog)
+    if not (np.isfinite(column) & np.isfinite(scores)).any():
+        return None
+    return combine(scores, column, llm.weights, feed_items=params.feed_items)
+
+
+def _lifted(
+    candidates: Candidates, scores: Column, weights: Weights, catalog: CatalogSnapshot
+) -> tuple[Column, Weights]:
+    """Return scores and weights with the lift of prefetched items, in new arrays."""
+    prefetched = catalog.items.encode_known(candidates.query.features.prefetched)
+    is_prefetched = np.isin(candidates.items, prefetched) & candidates.admissible
+    lift, lifted = _prefetched_lift(scores, is_prefetched, candidates.admissible & ~is_prefetched), weights.copy()
+    lifted[_FETCHED] += lift
+    return np.where(is_prefetched, scores + np.float32(lift), scores), lifted
 
 
 def _trailing(candidates: Candidates, chosen: NDArray[np.intp], count: int) -> int:
@@ -276,58 +300,6 @@ def _ordered(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, p
     return diversify(best, catalog.category[candidates.items[best]], params)
 
 
-def _is_removed(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Return the items that filters remove for the user, apart from items already acted on."""
-    out = [_muted(query.features.muted, catalog), _too_far(query.features, catalog, params), _has_ended(query, catalog)]
-    if params.hides_sold_out:
-        out.append(catalog.columns.listing.sold_out)
-    return _within(np.concatenate(out), catalog)
-
-
-def _within(items: Indices, catalog: CatalogSnapshot) -> Indices:
-    """Return the items known at the last refresh."""
-    return items[items < catalog.columns.count]
-
-
-def _location_of(features: Features) -> GeoLocation:
-    return geo_location(features.cell, features.city, features.timezone)
-
-
-def _too_far(features: Features, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Return the items with a location that is not near the user's."""
-    user = _location_of(features)
-    if not user.is_known:
-        return NO_ITEMS
-    return catalog.geo_index.not_near(catalog.columns.count, user, radius_km=params.place_radius_km)
-
-
-def _location_bound(features: Features, catalog: CatalogSnapshot) -> Indices:
-    """Return the items with a location, for a user of unknown location."""
-    return NO_ITEMS if _location_of(features).is_known else catalog.geo_index.with_location(catalog.columns.count)
-
-
-def _has_ended(query: RankingQuery, catalog: CatalogSnapshot) -> Indices:
-    """Return the items whose event time has passed."""
-    columns = catalog.columns
-    return columns.listing.timed[columns.listing.spans[:, 1] <= query.local_ms]
-
-
-def _muted(names: list[str], catalog: CatalogSnapshot) -> Indices:
-    """Return the muted items, and the items of muted categories and topics."""
-    if not names:
-        return NO_ITEMS
-    count = len(catalog.items)
-    is_muted = np.zeros(count, bool)
-    is_muted[catalog.items.encode_known(names)] = True
-    for name in names:
-        category, topic = catalog.categories.get(name), catalog.topics.get(name)
-        if category >= 0:
-            is_muted |= catalog.category[:count] == category
-        if topic >= 0:
-            is_muted |= (catalog.item_topics[:count] == topic).any(axis=1)
-    return np.flatnonzero(is_muted).astype(np.int32)
-
-
 def _shortlist(candidates: Candidates, scores: Column, catalog: CatalogSnapshot, *, most: int) -> NDArray[np.intp]:
     """Return the indices of the best admissible items, best first, ties by id."""
     if len(scores) > most:
@@ -365,7 +337,7 @@ def _fill(
     disliked = catalog.items.encode_known([one.item_id for one in query.features.recent if one.weight <= DISLIKED])
     rest = catalog.by_popularity()
     more = np.concatenate([rest[~np.isin(rest, seen_items)], seen_items[catalog.listed[seen_items]]])
-    out = np.concatenate([items, disliked, _is_removed(query, catalog, params)])
+    out = np.concatenate([items, disliked, removed_items(query, catalog, params, without={"seen"})])
     more = more[~np.isin(more, out)][: params.feed_items - len(items)]
     zeros = np.zeros((len(contributions), len(more)))
     return np.concatenate([items, more]).astype(np.int32), np.concatenate([contributions, zeros], axis=1)

@@ -7,16 +7,14 @@ items ────────────────────────�
   │                 │  └ neighbors, weights, versions ◀─ trainer     │
   │                 │                             ▲                  │
 interactions, locations, profiles, triggers ──────┴──▶ user ─────────┤
-                          ▲  ▲                                       │
-     profile-updates ─────┴──┴─ profile (merges)                     │
-                    │                                                │
-                    ▼                                                ▼
-      feed store ◀─ rank ◀──────────────────────────────────────  features
-           ▲        │  ▲                                             │
-           │        │  └──── LLM scores ◀──┐                         │
-           └──────────────────────────── combine ◀─ llm-scores ◀─ score role
-                    │                      │                         ▲
-                    └──▶ feeds ◀───────────┴─────────────────────────┘
+                          ▲  ▲                          │            │
+     profile-updates ─────┴──┴─ profile (merges)        │            ▼
+                                                        ▼         features
+      feed store ◀──────────────────────────────────── rank          │
+                                                        │  ▲         │
+                                                        │  └─ combine ◀─ llm-scores ◀─ score role
+                                                        ▼                                 ▲
+                                                      feeds ──────────────────────────────┘
 
 unusable ──▶ dead-letters
 """
@@ -60,10 +58,10 @@ from streams.runtime.refill import Refills
 from streams.runtime.supervise import run_alongside
 from streams.transport import App
 from streams.transport import run as run_app
-from topics.topic import DAY_MS, FEATURES, FEEDS, INTERACTIONS, ITEM_SIGNALS, ITEMS, PARTITIONS
+from topics.topic import DAY_MS, FEEDS, INTERACTIONS, ITEM_SIGNALS, ITEMS, PARTITIONS
 
 _REMEMBERED = 8_192
-"""Records of each type cached until they come back to the worker that wrote them."""
+"""Item signals cached until they come back to the worker that wrote them."""
 
 
 def run_beside_worker(app: App, trigger_publisher: ScheduledTriggerPublisher) -> None:
@@ -96,8 +94,7 @@ async def run(
     """
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
-    for topic in (FEATURES, ITEM_SIGNALS):
-        registry.codec(topic.record).cache_decoded(_REMEMBERED)
+    registry.codec(ITEM_SIGNALS.record).remember(_REMEMBERED)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
     dead_letters = DeadLetterQueue(publisher, now_ms=now_ms)
@@ -116,10 +113,10 @@ async def run(
     feeds = RedisFeedStore(redis, ttl_days=settings.feed_ttl_days)
     answers = RedisFeedStore(redis, ttl_days=RERANKED_TTL_S * 1000 / DAY_MS)
     llm_scores, params = LlmScoreCache(combine_params(settings)), rank_params(settings)
-    rank_agent = rank.RankAgent(context, feeds, llm_scores, params)
+    ranker = rank.Ranker(context, feeds, llm_scores, params)
     user_settings = user_params(settings)
     active_users = ActiveUsers(user_settings.triggers)
-    user_agent = user.UserAgent(context, users, user_settings, active_users=active_users)
+    user_agent = user.UserAgent(context, users, user_settings, active_users=active_users, ranker=ranker)
     trigger_publisher = ScheduledTriggerPublisher(
         active_users, user_agent.stored, publisher, params=user_settings.triggers, now_ms=now_ms
     )
@@ -134,26 +131,26 @@ async def run(
     register_agent(app, rerank.SOURCES, rerank.RerankAgent(context, user_agent.features, answers, params))
     signal_agent = signal.SignalAgent(context, items, signal_params(settings))
     register_agent(app, signal.SOURCES, signal_agent)
-    register_agent(app, rank.SOURCES, rank_agent)
-    register_agent(app, combine.SOURCES, combine.CombineAgent(context, feeds, llm_scores, params))
+    register_agent(app, combine.SOURCES, combine.CombineAgent(context, user_agent.features, llm_scores, ranker))
 
     assigned = assignment(app)
     refills = Refills(settings.kafka_bootstrap_servers, registry, RedisProjection(redis), assigned)
     refills.add(ITEMS, catalog_agent.refill)
-    refills.add(FEEDS, rank_agent.refill, owned=FEATURES)
+    refills.add(FEEDS, ranker.refill, owned=INTERACTIONS)
     run_beside_worker(app, trigger_publisher)
 
     def describe() -> dict[str, Any]:
         return {
             "partitions": sorted(partition for topic, partition in assigned() if topic == INTERACTIONS.name),
-            "view": global_tables.progress(),
-            "ready_at": global_tables.ready_at,
-            "stale": catalog_snapshot.is_stale,
-            "waiting": rank_agent.waiting,
-            "items": len(catalog_snapshot.items),
+            "view": broadcast.progress(),
+            "ready_at": broadcast.ready_at,
+            "stale": view.stale,
+            "waiting": ranker.waiting,
+            "items": len(view.items),
             "roster": len(active_users),
             "trimmed": dict(user_agent.trimmed + signal_agent.trimmed + catalog_snapshot.trimmed),
             "limited": dict(user_agent.limited),
+            "removed": dict(ranker.removed),
             event_rates.KEY: {
                 "users": user_agent.rates.highest(event_rates.LISTED),
                 "items": signal_agent.rates.highest(event_rates.LISTED),
@@ -165,7 +162,7 @@ async def run(
     try:
         heartbeats = heartbeat.publish_heartbeat(redis, "feed", describe)
         async with run_alongside(
-            stop, global_tables.run(), rank_agent.run(), trigger_publisher.run(), refills.run(), heartbeats
+            stop, broadcast.run(), ranker.run(), trigger_publisher.run(), refills.run(), heartbeats
         ):
             await run_app(app, stop)
     finally:

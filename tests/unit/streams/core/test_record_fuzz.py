@@ -202,7 +202,8 @@ class World:
             view.refresh()
             for state in self.users.values():
                 features = written(user.snapshot(state, PARAMS.user))
-                yield self.judged.blend(rank(features, view, blender, RANK, now_ms=LATER_MS), view, RANK)
+                llm = self.judged.get(features.user_id, now_ms=LATER_MS)
+                yield rank(features, view, blender, RANK, now_ms=LATER_MS, llm=llm)
 
 
 def written(record: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from streams.runtime.checkpoint import Checkpoint
-from streams.transport import Limits
+from streams.transport import InFlight, Limits
 
 INTERVAL_S = 2.0
 
@@ -39,6 +39,12 @@ class Event:
 @dataclass
 class App:
     limits: Limits = field(default_factory=lambda: Limits(unacked_records=100, unacked_bytes=1_000))
+    events: list[Event] = field(default_factory=list)
+
+    def is_full(self, tp: Any, *, share: float) -> bool:
+        tickets = [event.message.ticket for event in self.events if event.message.tp == tp and not event.acked]
+        sizes = sum(ticket.records for ticket in tickets), sum(ticket.size_bytes for ticket in tickets)
+        return self.limits.reached(InFlight(len(tickets), *sizes), share=share)
 
     def is_live(self, event: Any) -> bool:
         return True
@@ -50,8 +56,9 @@ class Publisher:
 
 
 def a_checkpoint(*events: Event, behind: bool) -> Any:
-    checkpoint = Checkpoint(App(), Publisher(), interval_s=INTERVAL_S)  # type: ignore[arg-type]
-    checkpoint.add(events)
+    app = App(events=list(events))
+    checkpoint = Checkpoint(app, Publisher(), interval_s=INTERVAL_S)  # type: ignore[arg-type]
+    checkpoint.hold(events)
     checkpoint.behind = behind
     return checkpoint
 
@@ -92,3 +99,28 @@ async def test_what_was_acknowledged_counts_no_more() -> None:
     assert event.acked
     checkpoint.add([an_event(40)])
     assert not checkpoint.is_due(now_s() + INTERVAL_S)
+
+
+async def test_a_pending_event_is_acknowledged_by_the_first_checkpoint_after_its_release() -> None:
+    pending, complete = an_event(1), an_event(1)
+    checkpoint = a_checkpoint(complete, behind=False)
+    checkpoint.hold([pending], pending=True)
+    for _ in range(2):
+        await checkpoint.force()
+        assert (complete.acked, pending.acked) == (True, False)
+    assert checkpoint.is_due(now_s() + INTERVAL_S), "a pending event is still held"
+    checkpoint.release(pending)
+    assert not pending.acked
+    await checkpoint.force()
+    assert pending.acked
+    checkpoint.release(pending)
+    assert not checkpoint.is_due(now_s() + INTERVAL_S), "nothing is held"
+
+
+async def test_a_pending_event_of_before_a_rebalance_is_never_acknowledged() -> None:
+    checkpoint = a_checkpoint(behind=False)
+    checkpoint.hold([event := an_event(1)], pending=True)
+    checkpoint.drop()
+    checkpoint.release(event)
+    await checkpoint.force()
+    assert not event.acked

@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from infra.settings import Settings
 from models import decay
 from streams.core.item import stats as signal
 from streams.core.item.stats import ItemSignal, ItemState
-from streams.core.params import RankParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
-from streams.core.ranking.llm_blend import blend_llm_scores
+from streams.core.ranking.llm_blend import combine
 from streams.core.ranking.pipeline import new_blender, rank
 from streams.core.shop_home import blend_home
 from streams.roles.shop.shop_role import ShopProjector
 from streams.runtime.core_params import combine_params, rank_params, signal_params
-from tests.build import T0_MS, a_feed, an_item, features, stats
+from tests.build import T0_MS, an_item, features, stats
 
 HOUR_MS = 3_600_000
 
@@ -39,12 +39,9 @@ def test_what_is_left_of_a_trend_after_an_hour_is_as_set(rate: float) -> None:
 
 @pytest.mark.parametrize(("ml", "llm"), [(0.6, 0.4), (0.9, 0.1), (0.2, 0.8)])
 def test_the_ranking_and_the_language_model_count_as_much_as_is_set(ml: float, llm: float) -> None:
-    view = CatalogSnapshot()
-    for item_id in ("i1", "i2", "i3"):
-        view.apply_item(an_item(item_id))
     weights = combine_params(set_to(ml_score_weight=ml, llm_score_weight=llm))
-    found = blend_llm_scores(a_feed(), {"i2": 0.9}, view, RankParams(), weights=weights)
-    assert dict(zip(found.items, found.scores, strict=True))["i2"] == pytest.approx(ml * 0.5 + llm * 0.9)
+    scores, rated = np.array([3.0, 2.0, 1.0], np.float32), np.array([np.nan, 0.9, np.nan])
+    assert combine(scores, rated, weights, feed_items=3).total[1] == pytest.approx(ml * 0.5 + llm * 0.9)
 
 
 @pytest.mark.parametrize("most", [50, 7])

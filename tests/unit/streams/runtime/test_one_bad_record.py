@@ -19,9 +19,9 @@ from infra.redis.stores.feed_store import DEFAULT_FEED, MemoryFeedStore
 from infra.redis.stores.model_status import ModelStatus
 from infra.settings import Settings
 from models.blend.blender import Blender
-from schemas.types import DeadLetter, Feed, Interaction, Item, RecentItem
+from schemas.types import DeadLetter, Features, Feed, Interaction, Item, RecentItem
 from streams.agents.combine import CombineAgent
-from streams.agents.rank import RankAgent
+from streams.agents.rank import Ranker, Work
 from streams.core.params import CombineParams, RankParams
 from streams.core.position import Position
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot
@@ -34,8 +34,8 @@ from streams.runtime.dead_letter_queue import DeadLetterQueue
 from streams.runtime.global_tables import TOPICS, GlobalTables
 from streams.runtime.record_cache import _FORMAT
 from streams.transport import Batch
-from tests.broker import App, Broker, Codecs, Event, Message, Reader, Ready, Record, Table, Worker
-from tests.build import T0_MS, a_feed, an_interaction, an_item, features, llm_scores, stats
+from tests.broker import App, Broker, Codecs, Event, Message, Ranked, Reader, Ready, Record, Table, Worker
+from tests.build import T0_MS, an_interaction, an_item, features, llm_scores, stats
 from topics import Topic
 from topics.topic import DEAD_LETTERS, FEATURES, FEEDS, INTERACTIONS, ITEM_STATS, ITEMS, LLM_SCORES, PARTITIONS
 
@@ -189,29 +189,30 @@ class Picky(MemoryFeedStore):
             raise ValueError("not this one")
         return await super().write(feeds)
 
-    async def read(self, user_ids: Sequence[str]) -> list[Feed | None]:
-        if "unreadable" in user_ids:
-            raise ValueError("not a feed")
-        return await super().read(user_ids)
-
 
 async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     view = CatalogSnapshot()
     view.apply_item(an_item("i1"))
     view.refresh()
     world, store = World(view), Picky()
-    agent = RankAgent(world.context, store, LlmScoreCache(CombineParams()), RankParams())
-    users = ["good", "bad", "better"]
-    event = an_event(world.app, FEATURES, *(features(user_id=user, version=7) for user in users))
-    await agent.process(event)
-    work = agent._queue.take(10)
-    ranked = [(record, agent._ranked(told)) for record, told in work.values()]
-    await agent._write(ranked, agent._queue.ack_counts(work))
+    ranker = Ranker(world.context, store, LlmScoreCache(CombineParams()), RankParams())
+    users, released = ["good", "bad", "better"], asyncio.Event()
+    events = records(INTERACTIONS, *(an_interaction(user_id=user) for user in users))
+    work: dict[str, Work] = {
+        user: (record, features(user_id=user, version=7)) for user, record in zip(users, events, strict=True)
+    }
+    ranker.put(released.set, work)
+    ranking = asyncio.create_task(ranker.run())
+    async with asyncio.timeout(5):
+        await released.wait()
     assert [feed is not None for feed in await store.read(users)] == [True, False, True]
-    await agent.checkpoint.force()
-    assert world.app.ledger.committable((FEATURES.name, 0)) == 100
+    await world.publisher.flush()
     assert letters(world.broker) == {("rank.write", "agent_error", b"bad"): 1}
-    assert DEFAULT_FEED not in world.broker.newest(FEEDS)
+    [letter] = world.broker.newest(DEAD_LETTERS).values()
+    assert (letter.topic, letter.value) == (INTERACTIONS.name, events[1].value), "the event that the feed was made for"
+    ranking.cancel()
+    await asyncio.gather(ranking, return_exceptions=True)
+    assert EVERYONE not in world.broker.newest(FEEDS)
     await world.publisher.close()
 
 
@@ -220,18 +221,17 @@ async def test_items_that_never_come_hold_a_feed_up_once_and_not_one_after_the_o
 ) -> None:
     monkeypatch.setattr("streams.agents.rank._PATIENCE_S", 0.05)
     world = World()
-    agent = RankAgent(world.context, Picky(), LlmScoreCache(CombineParams()), RankParams())
+    ranker = Ranker(world.context, Picky(), LlmScoreCache(CombineParams()), RankParams())
     never = [f"never-{number}" for number in range(1_000)]
-    for version in (1, 2):
-        event = an_event(world.app, FEATURES, features(prefetched=never, version=version), features(user_id="u2"))
-        await agent.process(event)
-    ranking = asyncio.create_task(agent.run())
+    [record] = records(INTERACTIONS, an_interaction())
+    released = [asyncio.Event(), asyncio.Event()]
+    for version, one in enumerate(released, 1):
+        early, other = features(prefetched=never, version=version), features(user_id="u2")
+        ranker.put(one.set, {early.user_id: (record, early), other.user_id: (record, other)})
+    ranking = asyncio.create_task(ranker.run())
     async with asyncio.timeout(5):
-        while agent.waiting:  # noqa: ASYNC110 - it is a matter of time
-            await asyncio.sleep(0.01)
-    await agent.checkpoint.force()
-    assert world.app.ledger.committable((FEATURES.name, 0)) == 200, "who waits in vain holds nobody up"
-    assert (agent._early, agent._until_s) == ({}, {})
+        await asyncio.gather(*(one.wait() for one in released))
+    assert (ranker._early, ranker._until_s, ranker.waiting) == ({}, {}, 0)
     ranking.cancel()
     await asyncio.gather(ranking, return_exceptions=True)
     await world.publisher.close()
@@ -244,21 +244,21 @@ def test_a_catalogue_of_which_nothing_is_drawn_yet_gives_an_empty_feed() -> None
     assert rank(told, view, new_blender(), RankParams(), now_ms=T0_MS).items == []
 
 
-async def test_a_feed_that_cannot_be_read_is_not_improved_and_stops_no_other() -> None:
-    view = CatalogSnapshot()
-    view.apply_item(an_item("i1"))
-    view.refresh()
-    world, store = World(view), Picky()
-    await store.write([a_feed(user_id="good", items=["i1"], scores=[1.0], sources=["x"], reasons=["x"], parts={})])
-    agent = CombineAgent(world.context, store, LlmScoreCache(CombineParams()), RankParams())
-    scores = [llm_scores({"i1": 0.9}, user_id=user) for user in ("unreadable", "good")]
+async def test_features_that_cannot_be_read_stop_the_scores_of_no_other_user() -> None:
+    world, ranker = World(), Ranked()
+
+    def current(_: int, user_id: str) -> Features:
+        if user_id == "unreadable":
+            raise ValueError("not a state")
+        return features(user_id=user_id, version=7 if user_id == "good" else 0)
+
+    agent = CombineAgent(world.context, current, LlmScoreCache(CombineParams()), cast(Any, ranker))
+    scores = [llm_scores({"i1": 0.9}, user_id=user) for user in ("unreadable", "good", "unknown")]
     await agent.process(an_event(world.app, LLM_SCORES, *scores))
     await agent.checkpoint.force()
-    assert letters(world.broker) == {("combine.feed", "agent_error", b"unreadable"): 1}
+    assert letters(world.broker) == {("combine.features", "agent_error", b"unreadable"): 1}
+    assert ranker.users == ["good"]
     assert world.app.ledger.committable((LLM_SCORES.name, 0)) == 100
-    [feed] = await store.read(["good"])
-    assert feed is not None
-    assert feed.llm_scores == {"i1": 0.9}
     await world.publisher.close()
 
 
