@@ -14,7 +14,7 @@ from api.endpoints.visibility import VisibilityRules, VisibleFeed, reranked_feed
 from api.http.body import R, validate_record
 from api.http.error import BrokerUnavailableError, NoFeedError, TooLargeError
 from api.security.audit import Audits
-from api.security.principal import CURRENT
+from api.security.principal import REQUEST_CONTEXT
 from infra import clock
 from infra.health_check import HealthCheck, ServerProbe
 from infra.kafka.publisher import PublishError, RecordPublisher, RecordTooLargeError
@@ -128,7 +128,7 @@ class ApiContext:
 
         Raises:
             InvalidError: a record breaks one of its limits; none is published.
-            BrokerAwayError, TooLargeError: as `send`.
+            BrokerUnavailableError, TooLargeError: as `send`.
         """
         await self.send(topic, [self.validated(value) for value in values])
 
@@ -150,7 +150,7 @@ class ApiContext:
         """Publish checked records, and return once the broker has acknowledged them.
 
         Raises:
-            BrokerAwayError: the broker did not acknowledge within API_PUBLISH_TIMEOUT_S.
+            BrokerUnavailableError: the broker did not acknowledge within API_PUBLISH_TIMEOUT_S.
             TooLargeError: a record exceeds the message limit of its topic.
         """
         try:
@@ -196,11 +196,11 @@ class ApiContext:
             StoreError: the store did not answer.
         """
         if user_id is None:
-            trace = CURRENT.get()
-            if trace is None or trace.caller is None or trace.caller.is_trusted:
-                return UNKNOWN
-            user_id = trace.caller.subject
-        return await self.clients.portraits.spot(user_id)
+            request_context = REQUEST_CONTEXT.get()
+            if request_context is None or request_context.principal is None or request_context.principal.is_trusted:
+                return UNKNOWN_LOCATION
+            user_id = request_context.principal.subject
+        return await self.clients.user_profiles.location(user_id)
 
     async def feed_of(self, user_id: str) -> Feed:
         """Return a user's feed, or the non-personalized feed if there is none.
@@ -209,10 +209,10 @@ class ApiContext:
             NoFeedError: neither exists.
             StoreError: the store did not answer.
         """
-        trace = CURRENT.get()
-        if trace is not None:
-            trace.user_id = user_id
-        own, everyones = await self.clients.feeds.read((user_id, EVERYONE))
+        request_context = REQUEST_CONTEXT.get()
+        if request_context is not None:
+            request_context.user_id = user_id
+        own, everyones = await self.clients.feeds.read((user_id, DEFAULT_FEED))
         if own is not None:
             self.metrics.feed_reads.labels("own").inc()
             self.metrics.feed_age.observe(max(0.0, (self.clients.now_ms() - own.generated_at) / 1000))

@@ -277,8 +277,8 @@ class VideoEndpoints:
         *,
         mood: str | None = None,
     ) -> VideoFeed:
-        user_in(username)
-        needed = min(query.page * self._page_size(query) + 1, self._context.settings.api_max_candidates)
+        validate_user_id(username)
+        entry_count = min(query.page * self._page_size(query) + 1, self._context.settings.api_max_candidates)
 
         async def rank(shown_ids: Collection[str]) -> PagedRanking:
             own = [

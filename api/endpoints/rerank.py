@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 
 from api.context import ApiContext
-from api.http.error import ApiError, BrokerAwayError, BusyError, LateError, StoreAwayError
+from api.http.error import ApiError, BrokerUnavailableError, BusyError, RerankTimeoutError, StoreUnavailableError
 from infra.redis.stores.feed_store import reranked
 from schemas.types import Feed, Trigger
 from topics.topic import TRIGGERS
@@ -25,7 +25,7 @@ async def ranked(context: ApiContext, trigger: Trigger) -> Feed:
         BusyError: too many requests wait for a worker.
         RerankTimeoutError: no worker answered in time.
     """
-    trigger = context.admitted(trigger)
+    trigger = context.validated(trigger)
     if context.reranks.locked():
         raise BusyError(context.settings.api_max_listeners)
     async with context.reranks:

@@ -83,7 +83,7 @@ class Ranker:
         """
         since_ms = self._context.now_ms() - _HERE_MS
         pressing = [user_id for user_id, (_, features) in users.items() if features.watermark > since_ms]
-        self._queue.add(release, users, pressing=pressing)
+        self._queue.add(release, users, priority_keys=pressing)
         self._wake.set()
 
     async def run(self) -> None:
@@ -159,7 +159,9 @@ class Ranker:
         context = self._context
         now_ms = context.now_ms()
         llm = self._llm_scores.get(features.user_id, now_ms=now_ms)
-        return rank(features, context.view, context.blender, self._params, now_ms=now_ms, llm=llm, removed=self.removed)
+        return rank(
+            features, context.catalog, context.blender, self._params, now_ms=now_ms, llm=llm, removed=self.removed
+        )
 
     async def _refresh(self) -> bool:
         """Rebuild the stale lists of the catalog snapshot, at a limited rate; return whether any was rebuilt."""
@@ -213,6 +215,6 @@ class Ranker:
         )
         for _, feed in feeds:
             self._context.publisher.produce(FEEDS, feed)
-        await self._context.publisher.room()
-        for release in self._queue.done(pending_acks):
+        await self._context.publisher.wait_for_capacity()
+        for release in self._queue.acknowledge(pending_acks):
             release()

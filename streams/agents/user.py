@@ -107,11 +107,11 @@ class UserAgent:
             try:
                 user_id = self._fold(batch.partition, record, value)
             except Exception as error:
-                self._context.quarantine.put(record, error, stage="user.fold")
+                self._context.dead_letters.put(record, error, stage="user.fold")
             else:
                 if user_id is not None:
                     users[user_id] = record
-        self.checkpoint.hold([event], pending=bool(users))
+        self.checkpoint.add([event], pending=bool(users))
         if users:
             self._unranked.setdefault(batch.partition, []).append((event, users))
         if not self._is_behind(batch):
@@ -189,7 +189,7 @@ class UserAgent:
         batches, changed = self._unranked.pop(partition, []), self._unsent.pop(partition, {})
         newest = self._snapshots(partition, dict.fromkeys(user_id for _, users in batches for user_id in users))
         for user_id in changed:
-            self._active_users.note(user_id, active_user(self._states.get(partition, user_id)))
+            self._active_users.put(user_id, active_user(self._states.get(partition, user_id)))
             if user_id in newest:
                 self._publisher.produce(FEATURES, newest[user_id])
         for signals in self._signals.pop(partition, {}).values():

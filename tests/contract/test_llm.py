@@ -447,7 +447,7 @@ async def test_the_circuit_opens_after_failures_and_closes_after_a_success(bench
         assert llm.describe()["circuit"] == "open"
         assert len(bench.claude.requests) == 2
         assert [await next_outcome(4), await outcome(5)] == ["server_error", "open_circuit"]
-        bench.claude.every = None
+        bench.claude.permanent_fault = None
         assert [await next_outcome(6), await outcome(7)] == ["answered"] * 2
         assert llm.describe()["circuit"] == "closed"
 

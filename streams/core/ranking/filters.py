@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.nearby import Spot, spot
+from schemas.nearby import GeoLocation, geo_location
 from schemas.types import Features
 from streams.core.params import RankParams
-from streams.core.ranking.catalog_snapshot import NOTHING, CatalogSnapshot, Indices
+from streams.core.ranking.catalog_snapshot import NO_ITEMS, CatalogSnapshot, Indices
 from streams.core.ranking.ranking_query import RankingQuery
 
 Filter = Callable[[RankingQuery, CatalogSnapshot, RankParams], Indices]
@@ -21,7 +21,7 @@ Filter = Callable[[RankingQuery, CatalogSnapshot, RankParams], Indices]
 class Filtered:
     """The catalog after the filters."""
 
-    kept: NDArray[np.bool_]
+    is_admissible: NDArray[np.bool_]
     """(items,) whether each item may be shown to the user."""
     removed: dict[str, int]
     """The number of items removed, by filter; an item counts for the first filter that removes it."""
@@ -35,13 +35,13 @@ def apply_filters(query: RankingQuery, catalog: CatalogSnapshot, params: RankPar
         catalog: The catalog snapshot.
         params: The parameters of the ranking.
     """
-    kept = catalog.listed_for(query.features.prefetched)
-    removed = {UNLISTED: len(kept) - int(np.count_nonzero(kept))}
+    is_admissible = catalog.visible_to(query.features.prefetched)
+    removed = {UNLISTED: len(is_admissible) - int(np.count_nonzero(is_admissible))}
     for name, names_items in FILTERS.items():
         items = _known(names_items(query, catalog, params), catalog)
-        removed[name] = int(np.count_nonzero(kept[items]))
-        kept[items] = False
-    return Filtered(kept, removed)
+        removed[name] = int(np.count_nonzero(is_admissible[items]))
+        is_admissible[items] = False
+    return Filtered(is_admissible, removed)
 
 
 def removed_items(
@@ -60,10 +60,15 @@ def removed_items(
 
 
 def muted(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indices:
-    """Return the muted items, and the items of muted categories and topics."""
+    """Return the muted items, and the items of muted categories and topics.
+
+    Args:
+        query: Supplies the muted names.
+        catalog: The catalog snapshot.
+    """
     names = query.features.muted
     if not names:
-        return NOTHING
+        return NO_ITEMS
     count = len(catalog.items)
     is_muted = np.zeros(count, bool)
     is_muted[catalog.items.encode_known(names)] = True
@@ -77,27 +82,49 @@ def muted(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indic
 
 
 def distant(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Return the items with a location that is not near the user's."""
+    """Return the items with a location that is not near the user's.
+
+    Args:
+        query: Supplies the user's location.
+        catalog: The catalog snapshot.
+        params: Supplies the maximum distance.
+    """
     user = _location(query.features)
     if not user.is_known:
-        return NOTHING
-    return catalog.places.far(catalog.columns.count, user, radius_km=params.place_radius_km)
+        return NO_ITEMS
+    return catalog.geo_index.not_near(catalog.columns.count, user, radius_km=params.place_radius_km)
 
 
 def ended(query: RankingQuery, catalog: CatalogSnapshot, _: RankParams) -> Indices:
-    """Return the items whose event time has passed."""
+    """Return the items whose event time has passed.
+
+    Args:
+        query: Supplies the user's local time.
+        catalog: The catalog snapshot.
+    """
     listing = catalog.columns.listing
     return listing.timed[listing.spans[:, 1] <= query.local_ms]
 
 
 def sold_out(_: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Return the items that are out of stock, unless they are to come last."""
-    return catalog.columns.listing.sold_out if params.hides_sold_out else NOTHING
+    """Return the items that are out of stock, unless they are to come last.
+
+    Args:
+        catalog: The catalog snapshot.
+        params: Says whether items that are out of stock are left out.
+    """
+    return catalog.columns.listing.sold_out if params.hides_sold_out else NO_ITEMS
 
 
 def seen(query: RankingQuery, catalog: CatalogSnapshot, params: RankParams) -> Indices:
-    """Return the items that the user has acted on, unless repeats are allowed."""
-    return NOTHING if params.repeats else catalog.items.encode_known(query.features.seen)
+    """Return the items that the user has acted on, unless repeats are allowed.
+
+    Args:
+        query: Supplies the items that the user has acted on.
+        catalog: The catalog snapshot.
+        params: Says whether repeats are allowed.
+    """
+    return NO_ITEMS if params.allows_repeats else catalog.items.encode_known(query.features.seen)
 
 
 UNLISTED = "unlisted"
@@ -128,7 +155,7 @@ def trailing(
     columns = catalog.columns
     last = np.zeros(columns.count, bool)
     if not _location(query.features).is_known:
-        last[catalog.places.tied(columns.count)] = True
+        last[catalog.geo_index.with_location(columns.count)] = True
     if not is_filtered:
         last[distant(query, catalog, params)] = True
     if not (is_filtered and params.hides_sold_out):
@@ -136,8 +163,8 @@ def trailing(
     return last
 
 
-def _location(features: Features) -> Spot:
-    return spot(features.cell, features.city, features.timezone)
+def _location(features: Features) -> GeoLocation:
+    return geo_location(features.cell, features.city, features.timezone)
 
 
 def _known(items: Indices, catalog: CatalogSnapshot) -> Indices:

@@ -36,7 +36,12 @@ class LlmRatings:
     weights: CombineParams
 
     def column(self, items: Indices, catalog: CatalogSnapshot) -> Column:
-        """Return (items,) scores; NaN for an item without one."""
+        """Return (items,) scores; NaN for an item without one.
+
+        Args:
+            items: The items.
+            catalog: The catalog snapshot.
+        """
         column = np.full(len(items), np.nan)
         for index in np.flatnonzero(np.isin(items, catalog.items.encode_known(self.scores))).tolist():
             column[index] = self.scores[catalog.items.names[items[index]]]
@@ -46,15 +51,15 @@ class LlmRatings:
 class LlmScoreCache:
     """The newest language-model scores of each user, until they expire."""
 
-    def __init__(self, params: CombineParams, *, most: int = 100_000) -> None:
-        self._params, self._most = params, most
+    def __init__(self, params: CombineParams, *, capacity: int = 100_000) -> None:
+        self._params, self._capacity = params, capacity
         self._scores: dict[str, LlmScores] = {}
 
     def put(self, scores: LlmScores) -> None:
         """Store scores, unless newer ones of the user are stored."""
         previous = self._scores.pop(scores.user_id, scores)
         self._scores[scores.user_id] = max(previous, scores, key=lambda one: (one.features_version, one.scored_at))
-        if len(self._scores) > self._most:
+        if len(self._scores) > self._capacity:
             del self._scores[next(iter(self._scores))]
 
     def get(self, user_id: str, *, now_ms: int) -> LlmRatings | None:
@@ -124,7 +129,7 @@ def scaled(scores: Column, best: Column) -> Column:
         best: The scores that determine the scale.
     """
     low, high = best.min(initial=np.inf), best.max(initial=-np.inf)
-    return (scores - low) / (high - low) if high > low else np.full(len(scores), _NO_SAY)
+    return (scores - low) / (high - low) if high > low else np.full(len(scores), _NEUTRAL_SCORE)
 
 
 def blended(feed: Feed, combined: CombinedScores, chosen: NDArray[np.intp], scores: Mapping[str, float]) -> Feed:

@@ -20,10 +20,10 @@ from schemas.types import Features, Feed
 from streams.core.params import RankParams
 from streams.core.ranking import reasons
 from streams.core.ranking.calibration import Quota, calibrate, quotas
-from streams.core.ranking.candidate_sources import named
+from streams.core.ranking.candidate_sources import candidate_items
 from streams.core.ranking.catalog_snapshot import CatalogSnapshot, Column, Indices
 from streams.core.ranking.diversity import diversify
-from streams.core.ranking.features import FEATURES, PRIOR, SOURCES, feature_matrix, in_order
+from streams.core.ranking.features import FEATURES, PRIOR, SOURCES, feature_matrix, weights_in_order
 from streams.core.ranking.filters import apply_filters, removed_items, trailing
 from streams.core.ranking.llm_blend import CombinedScores, LlmRatings, blended, combine
 from streams.core.ranking.ranking_query import CLASSES, DISLIKED, RankingQuery, ranking_query
@@ -78,9 +78,9 @@ def build_candidates(features: Features, catalog: CatalogSnapshot, params: RankP
     items = columns.listing.all_items if whole else candidate_items(query, catalog, params)
     where = slice(None) if whole else items
     filtered = apply_filters(query, catalog, params)
-    parts = feature_matrix(query, catalog, where, repeats=params.repeats)
+    parts = feature_matrix(query, catalog, where, allows_repeats=params.allows_repeats)
     last = trailing(query, catalog, params)[where]
-    return Candidates(query, items, filtered.kept[where], parts, last, filtered.removed)
+    return Candidates(query, items, filtered.is_admissible[where], parts, last, filtered.removed)
 
 
 def _candidates_of(
@@ -90,9 +90,9 @@ def _candidates_of(
     query = ranking_query(features, catalog, params, at_ms=at_ms)
     items = np.unique(catalog.items.encode_known(names))
     items = items[items < catalog.columns.count]
-    items = items[catalog.listed_for(features.prefetched)[items]]
+    items = items[catalog.visible_to(features.prefetched)[items]]
     last = trailing(query, catalog, params, is_filtered=False)[items]
-    parts = feature_matrix(query, catalog, items, repeats=params.repeats)
+    parts = feature_matrix(query, catalog, items, allows_repeats=params.allows_repeats)
     return Candidates(query, items, np.ones(len(items), bool), parts, last)
 
 
@@ -198,7 +198,7 @@ def _feed(
         scores, weights = _lifted(candidates, scores, weights, catalog)
     combined = None if llm is None else _combined(candidates, scores, llm, catalog, params)
     chosen = order(candidates, scores if combined is None else combined.total, catalog, params)
-    items, contributions = candidates.items[chosen], _by_source(weights, candidates.parts.column(chosen))
+    items, contributions = candidates.items[chosen], _by_source(weights, candidates.features.column(chosen))
     sources = (
         reasons.leading_features(SOURCES, contributions, _by_source(weights, _mean_features(candidates)))
         if len(items)
@@ -206,7 +206,7 @@ def _feed(
     )
     if len(items) < params.feed_items:
         items, contributions = _fill(items, contributions, query, catalog, params)
-        sources += [reasons.FILL] * (len(items) - len(sources))
+        sources += [reasons.FILL_REASON] * (len(items) - len(sources))
     feed = Feed(
         user_id=query.features.user_id,
         features_version=query.features.version,
@@ -238,8 +238,8 @@ def _lifted(
 ) -> tuple[Column, Weights]:
     """Return scores and weights with the lift of prefetched items, in new arrays."""
     prefetched = catalog.items.encode_known(candidates.query.features.prefetched)
-    is_prefetched = np.isin(candidates.items, prefetched) & candidates.admissible
-    lift, lifted = _prefetched_lift(scores, is_prefetched, candidates.admissible & ~is_prefetched), weights.copy()
+    is_prefetched = np.isin(candidates.items, prefetched) & candidates.is_admissible
+    lift, lifted = _prefetched_lift(scores, is_prefetched, candidates.is_admissible & ~is_prefetched), weights.copy()
     lifted[_FETCHED] += lift
     return np.where(is_prefetched, scores + np.float32(lift), scores), lifted
 

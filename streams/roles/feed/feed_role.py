@@ -94,7 +94,7 @@ async def run(
     """
     registry = Registry(settings.schema_registry_url)
     await asyncio.to_thread(registry.connect)
-    registry.codec(ITEM_SIGNALS.record).remember(_REMEMBERED)
+    registry.codec(ITEM_SIGNALS.record).cache_decoded(_REMEMBERED)
     publisher = await open_publisher(settings.kafka_bootstrap_servers, registry, timeout_s=PUBLISH_TIMEOUT_S)
     redis = connect(settings.redis_url)
     dead_letters = DeadLetterQueue(publisher, now_ms=now_ms)
@@ -142,11 +142,11 @@ async def run(
     def describe() -> dict[str, Any]:
         return {
             "partitions": sorted(partition for topic, partition in assigned() if topic == INTERACTIONS.name),
-            "view": broadcast.progress(),
-            "ready_at": broadcast.ready_at,
-            "stale": view.stale,
+            "view": global_tables.progress(),
+            "ready_at": global_tables.ready_at,
+            "stale": catalog_snapshot.is_stale,
             "waiting": ranker.waiting,
-            "items": len(view.items),
+            "items": len(catalog_snapshot.items),
             "roster": len(active_users),
             "trimmed": dict(user_agent.trimmed + signal_agent.trimmed + catalog_snapshot.trimmed),
             "limited": dict(user_agent.limited),
@@ -162,7 +162,7 @@ async def run(
     try:
         heartbeats = heartbeat.publish_heartbeat(redis, "feed", describe)
         async with run_alongside(
-            stop, broadcast.run(), ranker.run(), trigger_publisher.run(), refills.run(), heartbeats
+            stop, global_tables.run(), ranker.run(), trigger_publisher.run(), refills.run(), heartbeats
         ):
             await run_app(app, stop)
     finally:

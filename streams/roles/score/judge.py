@@ -167,7 +167,7 @@ class LlmJudge:
         else:
             missing = [item for item in feed.items if (feed.version, item) not in user.attempts]
             scores = await self._ask(user_id, user, user_interests, missing)
-        if feed.has_had(scores):
+        if feed.has_scores(scores):
             return
         llm_scores = LlmScores(
             user_id=user_id,

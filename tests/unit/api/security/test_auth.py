@@ -103,12 +103,12 @@ async def test_a_cached_token_is_verified_again_once_it_has_expired() -> None:
     now_s = [time.time()]
     tokens = Tokens(Settings(jwt_secret=SECRET, jwt_leeway_s=10.0), clock_s=lambda: now_s[0])
     token = a_token(exp=now_s[0] + 60)
-    assert tokens.known(token) is None
-    assert await tokens.caller(token) == tokens.known(token) is not None
+    assert tokens.cached_principal(token) is None
+    assert await tokens.principal(token) == tokens.cached_principal(token) is not None
     now_s[0] += 69
-    assert tokens.known(token) is not None, "within the leeway"
+    assert tokens.cached_principal(token) is not None, "within the leeway"
     now_s[0] += 1
-    assert tokens.known(token) is None
+    assert tokens.cached_principal(token) is None
 
 
 @pytest.mark.parametrize(

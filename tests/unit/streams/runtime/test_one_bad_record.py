@@ -212,7 +212,7 @@ async def test_a_feed_that_cannot_be_written_stops_no_other() -> None:
     assert (letter.topic, letter.value) == (INTERACTIONS.name, events[1].value), "the event that the feed was made for"
     ranking.cancel()
     await asyncio.gather(ranking, return_exceptions=True)
-    assert EVERYONE not in world.broker.newest(FEEDS)
+    assert DEFAULT_FEED not in world.broker.newest(FEEDS)
     await world.publisher.close()
 
 

@@ -57,10 +57,10 @@ def test_each_filter_removes_the_items_of_its_name(catalog: CatalogSnapshot, nam
 
 def test_items_are_counted_once_by_the_first_filter_that_removes_them(catalog: CatalogSnapshot) -> None:
     filtered = apply_filters(query(catalog), catalog, RankParams())
-    kept = [name for name, is_kept in zip(catalog.items.names, filtered.kept, strict=False) if is_kept]
+    kept = [name for name, is_kept in zip(catalog.items.names, filtered.is_admissible, strict=False) if is_kept]
     assert kept == ["kept", "nearby"]
     assert filtered.removed == {UNLISTED: 1, "muted": 3, "distant": 1, "ended": 1, "sold_out": 1, "seen": 1}
-    assert sum(filtered.removed.values()) + len(kept) == len(filtered.kept)
+    assert sum(filtered.removed.values()) + len(kept) == len(filtered.is_admissible)
 
 
 def test_a_filter_can_be_left_out(catalog: CatalogSnapshot) -> None:
@@ -70,7 +70,7 @@ def test_a_filter_can_be_left_out(catalog: CatalogSnapshot) -> None:
 
 def test_items_newer_than_the_last_refresh_are_no_candidates(catalog: CatalogSnapshot) -> None:
     catalog.apply_item(an_item("new", topics=["noise"]))
-    assert len(apply_filters(query(catalog), catalog, RankParams()).kept) == 10
+    assert len(apply_filters(query(catalog), catalog, RankParams()).is_admissible) == 10
 
 
 def test_a_ranking_adds_up_what_its_filters_removed(catalog: CatalogSnapshot) -> None:
