@@ -18,9 +18,10 @@ ifdef PIP_CERT
 export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 
-# $(call install,EXTRAS): the project with some of its extras, at the locked versions; pip where uv cannot reach an index.
-install = $(BIN)/uv pip install --python $(BIN)/python --constraints requirements.lock --editable '.[$(1)]' \
-	|| $(BIN)/python -m pip install --constraint requirements.lock --editable '.[$(1)]'
+# $(call install,EXTRAS): the project with some of its extras, and its client, at the locked versions; pip where uv cannot reach an index.
+packages = --editable '.[$(1)]' --editable ./client
+install = $(BIN)/uv pip install --python $(BIN)/python --constraints requirements.lock $(packages) \
+	|| $(BIN)/python -m pip install --constraint requirements.lock $(packages)
 
 FUZZ_TESTS := tests/contract/test_openapi_fuzz.py tests/unit/streams/core/test_record_fuzz.py tests/unit/loaders/test_file_fuzz.py
 
@@ -49,6 +50,7 @@ check: $(VENV)/.dev ## Install and check style, types, imports, names and genera
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m checks.names
 	$(BIN)/python -m schemas.generate --check
+	$(BIN)/python client/generate.py --check
 	$(BIN)/python docs/generate.py --check
 
 fuzz: $(VENV)/.dev ## Try requests, records and files that nobody thought of, for some ten minutes (MINUTES=120: rounds with new seeds)
@@ -65,16 +67,17 @@ format: $(VENV)/.dev ## Put the code in house style
 bench: $(VENV)/.dev ## Measure throughput, freshness, prefetch, reads, memory and restart (ARGS="throughput": one part)
 	$(BIN)/millrace bench $(ARGS)
 
-docs: $(VENV)/.dev ## Write the generated parts: record types, topic and setting tables
+docs: $(VENV)/.dev ## Write the generated parts: record types, the synchronous client, topic and setting tables
 	$(BIN)/python -m schemas.generate
+	$(BIN)/python client/generate.py
 	$(BIN)/python docs/generate.py
 
 lock: $(BIN)/uv ## Resolve the newest versions that pyproject.toml allows, for every platform (torch is left to its extras)
-	$(BIN)/uv pip compile pyproject.toml --extra local --extra dev --extra bench --extra evaluate \
+	$(BIN)/uv pip compile pyproject.toml client/pyproject.toml --extra local --extra dev --extra bench --extra evaluate \
 		--universal --upgrade --no-header --no-annotate --quiet --output-file requirements.lock
 
 clean: ## Remove the environment, the caches and the local stack's data
-	rm -rf $(VENV) .millrace build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .millrace build dist ./*.egg-info client/build client/dist client/src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/uv:
@@ -82,11 +85,11 @@ $(BIN)/uv:
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock uv
 
-$(VENV)/.local: pyproject.toml requirements.lock | $(BIN)/uv
+$(VENV)/.local: pyproject.toml client/pyproject.toml requirements.lock | $(BIN)/uv
 	$(call install,local)
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml requirements.lock | $(BIN)/uv
+$(VENV)/.dev: pyproject.toml client/pyproject.toml requirements.lock | $(BIN)/uv
 	$(call install,local$(comma)dev$(comma)bench$(comma)evaluate$(comma)train$(comma)text)
 	@touch $@ $(VENV)/.local
 

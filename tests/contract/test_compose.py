@@ -114,7 +114,8 @@ def test_the_image_is_built_in_stages_and_runs_without_root() -> None:
 def test_the_image_installs_the_locked_versions_and_no_extra() -> None:
     installs = [rest for word, rest in instructions(ROOT / "infra" / "docker" / "Dockerfile") if word == "RUN"]
     text = "\n".join(installs)
-    assert "--constraints requirements.lock --requirements pyproject.toml" in text
+    assert "--constraints requirements.lock --requirements pyproject.toml --requirements client/pyproject.toml" in text
+    assert "--no-deps . ./client" in text
     assert "--extra" not in text
     assert not re.search(r"\.\[\w", text)
 
@@ -130,7 +131,7 @@ def test_what_the_image_is_built_from_reaches_the_builder() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     wanted = {line[1:] for line in lines if line.startswith("!")}
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"checks", "tests"}
-    assert packages | {"pyproject.toml", "requirements.lock", "README.md", "LICENSE"} == wanted
+    assert packages | {"client", "pyproject.toml", "requirements.lock", "README.md", "LICENSE"} == wanted
 
 
 def test_the_lock_holds_every_version_and_no_address() -> None:

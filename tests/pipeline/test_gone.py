@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from client import AsyncMillrace
 from infra import clock
 from infra.address import Addresses
 from infra.local.port import free_ports
+from millrace_client import AsyncMillrace
 from schemas.types import Interaction
 from tests.build import a_product, a_profile, an_interaction, an_item
 from tests.pipeline.pipeline import Pipeline, a_pipeline, until

@@ -33,6 +33,9 @@ class Feed(msgspec.Struct, frozen=True):
     items: list[FeedItem]
 
 
+feed_decoder = msgspec.json.Decoder(Feed)
+
+
 def feed_query(user_id: str, limit: int | None) -> dict[str, str | int]:
     """Return the query parameters for reading a feed.
 
@@ -41,6 +44,3 @@ def feed_query(user_id: str, limit: int | None) -> dict[str, str | int]:
         limit: Maximum number of items (1 to 1,000); None for all.
     """
     return {"user_id": user_id} if limit is None else {"user_id": user_id, "limit": limit}
-
-
-feeds = msgspec.json.Decoder(Feed)

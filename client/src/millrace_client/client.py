@@ -1,0 +1,154 @@
+"""The synchronous client. Generated from async_client.py: do not edit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+from millrace_client.error import ApiConnectionError, MillraceError, response_error
+from millrace_client.event import Event, PublishResult, publish_requests
+from millrace_client.feed import Feed, feed_decoder, feed_query
+from millrace_client.retry import Retry
+from millrace_client.version import __version__
+
+_SILENCE_S = 45.0
+"""Longest silence of a stream: the API sends a ping every 15 seconds."""
+
+
+class Millrace:
+    """A client of one API. Close it after use, or use it as a context manager; threads may share it.
+
+    Args:
+        base_url: The address of the API.
+        token: The bearer token, if the API requires one.
+        timeout_s: Longest wait for a connection, and for the next bytes of a response, in seconds.
+        retry: The retry policy.
+        transport: A transport in place of the network, such as a test's:
+
+    >>> def api(request: httpx2.Request) -> httpx2.Response:
+    ...     return httpx2.Response(404, json={"error": {"code": "no_feed", "message": "alex has no feed"}})
+    >>> def read() -> None:
+    ...     with Millrace(transport=httpx2.MockTransport(api)) as millrace:
+    ...         try:
+    ...             millrace.feed("alex")
+    ...         except MillraceError as error:
+    ...             print(error)
+    >>> read()
+    no_feed: alex has no feed
+    """
+
+    def __init__(
+        self,
+        base_url: str = "http://localhost:8000",
+        *,
+        token: str | None = None,
+        timeout_s: float = 10.0,
+        retry: Retry | None = None,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        headers = {"User-Agent": f"millrace-client/{__version__}"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        self._retry = retry or Retry()
+        self._stream_timeout = httpx2.Timeout(timeout_s, read=max(timeout_s, _SILENCE_S))
+        self._http = httpx2.Client(base_url=base_url, headers=headers, timeout=timeout_s, transport=transport)
+
+    def publish(self, *events: Event) -> list[str]:
+        """Publish events in order, and return their ids once the API has acknowledged all of them.
+
+        After an error that is not a `PartialFailureError`, some of the events may have been published. Publish the same
+        events again: their ids keep them from counting twice.
+
+        Raises:
+            PartialFailureError: some events are invalid; the others are published.
+            MillraceError
+        """
+        result = PublishResult()
+        for path, body in publish_requests(events):
+            response = self._request("POST", path, content=body, headers={"Content-Type": "application/json"})
+            result.add(response.content)
+        result.check()
+        return [event.event_id for event in events]
+
+    def feed(self, user_id: str, *, limit: int | None = None, previous: Feed | None = None) -> Feed:
+        """Return a user's feed.
+
+        Args:
+            user_id: The user.
+            limit: Maximum number of items (1 to 1,000); by default all.
+            previous: A feed read before; it is returned if there is no newer version.
+
+        Raises:
+            MillraceError
+        """
+        headers = {} if previous is None else {"If-None-Match": f'W/"{previous.version}"'}
+        response = self._request("GET", "/content", params=feed_query(user_id, limit), headers=headers)
+        if previous is not None and response.status_code == httpx2.codes.NOT_MODIFIED:
+            return previous
+        return feed_decoder.decode(response.content)
+
+    def updates(self, user_id: str, *, limit: int | None = None, previous: Feed | None = None) -> Generator[Feed]:
+        """Yield a user's feed and each newer version of it; reconnect after a break.
+
+        Args:
+            user_id: The user.
+            limit: Maximum number of items (1 to 1,000); by default all.
+            previous: A feed read before; the first feed is yielded only if it is newer.
+
+        Raises:
+            MillraceError: as many attempts as `Retry` allows have failed in a row.
+        """
+        version, failures = (previous.version if previous else ""), 0
+        while True:
+            try:
+                with self._http.sse(
+                    "/content/stream",
+                    params=feed_query(user_id, limit),
+                    headers={"Last-Event-ID": version} if version else {},
+                    timeout=self._stream_timeout,
+                    max_event_size=None,
+                ) as events:
+                    if not events.response.is_success:
+                        events.response.read()
+                        raise response_error(events.response)
+                    for event in events:
+                        if event.event == "feed":
+                            version, failures = event.id, 0
+                            yield feed_decoder.decode(event.data)
+                error: MillraceError = ApiConnectionError(EOFError("the stream ended"))
+            except httpx2.TransportError as cause:
+                error = ApiConnectionError(cause)
+            except MillraceError as refusal:
+                error = refusal
+            failures += 1
+            time.sleep(self._retry.pause_s(failures, error))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _request(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                response = self._http.request(method, path, **options)
+            except httpx2.TransportError as cause:
+                error: MillraceError = ApiConnectionError(cause)
+            else:
+                if response.is_success or response.status_code == httpx2.codes.NOT_MODIFIED:
+                    return response
+                error = response_error(response)
+            time.sleep(self._retry.pause_s(attempt, error))
